@@ -1,0 +1,77 @@
+"""The errors a user can meet, and the exit code each one ends a command with.
+
+    MirrorError                      1  the work failed
+    ├── SettingsError                2  wrong usage or settings
+    └── DependencyError              3  a dependency is unreachable or refuses us
+        ├── RedisUnavailable
+        ├── KafkaUnavailable
+        └── GenesysError
+            ├── GenesysUnavailable      no answer, time-out, 5xx
+            ├── GenesysRefused          401, 403: credentials or permissions
+            └── GenesysRateLimited      429, carries `retry_after`
+
+The text of an error is the one line its reader sees: what failed, where, and what to do. It never
+holds a secret, a channel id or personal data, so that it can be logged as it is.
+"""
+
+from __future__ import annotations
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_DEPENDENCY = 3
+
+
+class MirrorError(Exception):
+    """The work failed; the text says what, where and what to do."""
+
+    exit_code = EXIT_FAILED
+
+
+class SettingsError(MirrorError):
+    """A setting does not parse, is missing, or contradicts another one."""
+
+    exit_code = EXIT_USAGE
+
+
+class DependencyError(MirrorError):
+    """A service that the mirror needs is unreachable or refuses it."""
+
+    exit_code = EXIT_DEPENDENCY
+
+
+class RedisUnavailable(DependencyError):
+    """Redis does not answer, or not in time, or refuses our credentials."""
+
+
+class KafkaUnavailable(DependencyError):
+    """No Kafka broker answers, or the cluster refuses us."""
+
+
+class GenesysError(DependencyError):
+    """Genesys Cloud answered with an error, or not at all.
+
+    `status` is the HTTP status (0 where there was no answer) and `code` Genesys' own error code
+    (`not.found`, `too.many.requests`, ...), empty where the body had none.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class GenesysUnavailable(GenesysError):
+    """No answer in time, a broken connection, or a 5xx."""
+
+
+class GenesysRefused(GenesysError):
+    """401 or 403: wrong credentials, an expired token, or a missing permission."""
+
+
+class GenesysRateLimited(GenesysError):
+    """429. `retry_after` is how long Genesys asks us to stay away, in seconds."""
+
+    def __init__(self, message: str, *, retry_after: float, code: str = "") -> None:
+        super().__init__(message, status=429, code=code)
+        self.retry_after = retry_after

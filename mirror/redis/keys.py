@@ -1,0 +1,107 @@
+"""The keyspace, documented in one place. Nothing else in the project spells a Redis key.
+
+All keys of a mirror start with `mirror:{<namespace>}:`; the braces are a Redis Cluster hash tag,
+so that a script may touch several of them. Times are Redis milliseconds.
+
+    leader                 string   token of the leading coordinator, with a time to live
+    leader:fence           string   counter, raised at each election, never deleted
+    beats                  zset     listener id → time of its last beat
+    listener:<id>          string   `mirror.fleet.Beat`, JSON
+    assignment:<listener>  string   `mirror.fleet.Assignment`, JSON
+    shard:<id>             string   `mirror.fleet.Shard`, JSON
+    shards                 hash     shard id → its epoch
+    seats                  string   the leader's own record of who holds which seat, JSON
+    released               hash     seat → `mirror.fleet.Handle` of a channel given back
+    channels:<client>      zset     channel reservations of an OAuth client → when each lapses
+    rate:<client>          string   GCRA: theoretical arrival time of the next request
+    rejected               hash     topic → why Genesys refuses it
+    coverage               hash     shard id → until when it is covered, and its topics' epochs
+    gaps                   zset     gap id → time it was opened
+    gap:<id>               string   one gap, JSON
+    commands               hash     operator's wishes for the leader: drain, rebalance, rotate
+    active                 zset     conversation id → time it is next due for verification
+    conversation:<id>      hash     the tracker's fold of one conversation
+    offsets:<topic>        hash     partition → offset up to which the tracker has folded
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """Builds the keys of one namespace."""
+
+    namespace: str
+
+    def key(self, *parts: str) -> str:
+        """`mirror:{namespace}:a:b` from `key("a", "b")`."""
+        return ":".join((f"mirror:{{{self.namespace}}}", *parts))
+
+    @property
+    def leader(self) -> str:
+        return self.key("leader")
+
+    @property
+    def fence(self) -> str:
+        return self.key("leader", "fence")
+
+    @property
+    def beats(self) -> str:
+        return self.key("beats")
+
+    @property
+    def shards(self) -> str:
+        return self.key("shards")
+
+    @property
+    def seats(self) -> str:
+        return self.key("seats")
+
+    @property
+    def released(self) -> str:
+        return self.key("released")
+
+    @property
+    def rejected(self) -> str:
+        return self.key("rejected")
+
+    @property
+    def coverage(self) -> str:
+        return self.key("coverage")
+
+    @property
+    def gaps(self) -> str:
+        return self.key("gaps")
+
+    @property
+    def commands(self) -> str:
+        return self.key("commands")
+
+    @property
+    def active(self) -> str:
+        return self.key("active")
+
+    def listener(self, listener_id: str) -> str:
+        return self.key("listener", listener_id)
+
+    def assignment(self, listener_id: str) -> str:
+        return self.key("assignment", listener_id)
+
+    def shard(self, shard_id: str) -> str:
+        return self.key("shard", shard_id)
+
+    def channels(self, client_id: str) -> str:
+        return self.key("channels", client_id)
+
+    def rate(self, client_id: str) -> str:
+        return self.key("rate", client_id)
+
+    def gap(self, gap_id: str) -> str:
+        return self.key("gap", gap_id)
+
+    def conversation(self, conversation_id: str) -> str:
+        return self.key("conversation", conversation_id)
+
+    def offsets(self, topic: str) -> str:
+        return self.key("offsets", topic)
