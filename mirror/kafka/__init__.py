@@ -1,0 +1,1 @@
+"""The Kafka end: client configurations, topics, records and a reader."""

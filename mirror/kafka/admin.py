@@ -1,0 +1,201 @@
+"""Topics, and whether Kafka can be reached at all.
+
+`check` and `ensure_topics` block up to their time-out and raise `KafkaUnavailable` with one line
+that names the brokers. Both are for start-up and commands, never for the data path.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final, Literal
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from mirror.errors import KafkaUnavailable
+from mirror.kafka.config import ClientLog, admin_config
+from mirror.settings import Settings
+
+# A day's interactions can be read again for a week; a dead letter waits a month for its reader.
+RETENTION_MS: Final = 7 * 24 * 3_600_000
+DEAD_LETTER_RETENTION_MS: Final = 30 * 24 * 3_600_000
+DEAD_LETTER_PARTITIONS: Final = 3
+_ATTEMPT: Final = 5.0
+_PAUSE: Final = 0.5
+
+Outcome = Literal["created", "exists", "fewer_partitions", "more_partitions"]
+
+
+class TopicState(msgspec.Struct, frozen=True, kw_only=True):
+    """What `ensure_topics` found or did; `note` is for people, empty where all is well."""
+
+    name: str
+    outcome: Outcome
+    partitions: int
+    replication_factor: int
+    note: str = ""
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reachable cluster says of itself: brokers, and topic → (partitions, replication)."""
+
+    brokers: int
+    topics: dict[str, tuple[int, int]]
+
+
+def _reason(error: Any, log: ClientLog) -> str:
+    cause = error.args[0] if isinstance(error, KafkaException) and error.args else error
+    code = cause.code() if isinstance(cause, KafkaError) else None
+    if code in {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN}:
+        return log.last_error or "no broker answers"
+    return cause.str() if isinstance(cause, KafkaError) else str(cause)
+
+
+def _unavailable(settings: Settings, reason: str) -> KafkaUnavailable:
+    servers = settings.kafka.properties["bootstrap.servers"]
+    return KafkaUnavailable(
+        f"Kafka at {servers} cannot be used: {' '.join(reason.split())} "
+        "(see KAFKA_BOOTSTRAP_SERVERS and the KAFKA_* settings beside it)"
+    )
+
+
+def _client(settings: Settings, log: ClientLog) -> AdminClient:
+    try:
+        return AdminClient(admin_config(settings), **log.options())
+    except KafkaException as error:
+        raise _unavailable(settings, _reason(error, log)) from error
+
+
+def _cluster(client: AdminClient, settings: Settings, timeout: float, log: ClientLog) -> Cluster:
+    """Asks until an answer or `timeout` seconds (0: for ever) have passed."""
+    deadline = time.monotonic() + timeout if timeout else None
+    while True:
+        left = _ATTEMPT if deadline is None else deadline - time.monotonic()
+        try:
+            answer = client.list_topics(timeout=max(0.1, min(_ATTEMPT, left)))
+        except KafkaException as error:
+            client.poll(0)
+            if deadline is not None and time.monotonic() + _PAUSE >= deadline:
+                raise _unavailable(settings, _reason(error, log)) from error
+            time.sleep(_PAUSE)
+            continue
+        return Cluster(
+            brokers=len(answer.brokers),
+            topics={
+                name: (
+                    len(topic.partitions),
+                    min((len(p.replicas) for p in topic.partitions.values()), default=0),
+                )
+                for name, topic in answer.topics.items()
+                if topic.error is None
+            },
+        )
+
+
+def check(settings: Settings, timeout: float) -> Cluster:
+    """What the cluster is, within `timeout` seconds (0: wait for ever).
+
+    Raises `KafkaUnavailable` where no broker answers or the cluster refuses us.
+    """
+    log = ClientLog("kafka.check")
+    return _cluster(_client(settings, log), settings, timeout, log)
+
+
+def check_topics(settings: Settings, timeout: float) -> Cluster:
+    """As `check`, and the mirror's topics must exist.
+
+    Raises `KafkaUnavailable` that names the missing topic and its cure.
+    """
+    cluster = check(settings, timeout)
+    missing = [t for t in (settings.topic, settings.dead_letter_topic) if t not in cluster.topics]
+    if missing:
+        raise KafkaUnavailable(
+            f"Kafka has no topic {' and no '.join(missing)}: `mirror init` makes what is missing"
+        )
+    return cluster
+
+
+def ensure_topics(settings: Settings, timeout: float = 30.0) -> list[TopicState]:
+    """Make the mirror's topics where they are missing. Safe to repeat; never changes a topic.
+
+    Raises `KafkaUnavailable` where the cluster cannot be reached or refuses to create one.
+    """
+    log = ClientLog("kafka.init")
+    client = _client(settings, log)
+    cluster = _cluster(client, settings, timeout, log)
+    wanted = [
+        (settings.topic, settings.partitions, RETENTION_MS),
+        (settings.dead_letter_topic, DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION_MS),
+    ]
+    if settings.agents:
+        wanted.append((settings.agents_topic, settings.partitions, RETENTION_MS))
+    return [
+        _found(name, partitions, cluster.topics[name])
+        if name in cluster.topics
+        else _create(client, settings, name, partitions, retention, cluster.brokers, log)
+        for name, partitions, retention in wanted
+    ]
+
+
+def _found(name: str, wanted: int, found: tuple[int, int]) -> TopicState:
+    partitions, replication = found
+    outcome: Outcome = "exists"
+    note = ""
+    if partitions < wanted:
+        outcome = "fewer_partitions"
+        note = (
+            f"{name} has {partitions} partitions, fewer than MIRROR_PARTITIONS={wanted}: "
+            "adding some moves conversations to other partitions, so it is left to you"
+        )
+    elif partitions > wanted:
+        outcome = "more_partitions"
+    return TopicState(
+        name=name,
+        outcome=outcome,
+        partitions=partitions,
+        replication_factor=replication,
+        note=note,
+    )
+
+
+def _create(
+    client: AdminClient,
+    settings: Settings,
+    name: str,
+    partitions: int,
+    retention_ms: int,
+    brokers: int,
+    log: ClientLog,
+) -> TopicState:
+    replication = max(1, min(settings.replication_factor, brokers))
+    config = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
+    if replication >= 3:
+        # With acks=all an event then survives the loss of any one broker.
+        config["min.insync.replicas"] = "2"
+    topic = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=config)
+    outcome: Outcome = "created"
+    try:
+        client.create_topics([topic], operation_timeout=10, request_timeout=20)[name].result(25)
+    except KafkaException as error:
+        cause = error.args[0]
+        if cause.code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another `mirror init` was faster
+            raise _unavailable(settings, f"{name} not created, {_reason(error, log)}") from error
+        outcome = "exists"
+    except TimeoutError as error:
+        raise _unavailable(settings, f"{name} not created in time") from error
+    note = ""
+    if replication < settings.replication_factor:
+        note = (
+            f"{name} has replication factor {replication}: "
+            f"{brokers} broker{'s' if brokers != 1 else ''}, "
+            f"MIRROR_REPLICATION_FACTOR={settings.replication_factor}"
+        )
+    return TopicState(
+        name=name,
+        outcome=outcome,
+        partitions=partitions,
+        replication_factor=replication,
+        note=note,
+    )

@@ -1,0 +1,142 @@
+"""What librdkafka is told, and where its own words go.
+
+`producer_config`, `consumer_config` and `admin_config` turn `Settings.kafka.properties` into
+client configurations. What the contract promises of every record (idempotence, `acks=all`, the
+partitioner of Java clients) cannot be overridden by `KAFKA_CONF_*`; all else can.
+
+librdkafka writes to stderr by itself and repeats itself while a broker is away. `ClientLog` takes
+both its log lines and its error callbacks, and passes each kind on to our log at most once in
+`REPEAT_AFTER`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from confluent_kafka import KafkaError
+
+from mirror.log import logger
+from mirror.settings import Settings
+
+# Bounds what librdkafka holds for us; its own default is 1 GiB. What does not fit is spooled.
+QUEUE_KBYTES: Final = 65_536
+QUEUE_MESSAGES: Final = 200_000
+# librdkafka gives a record up after this time. It is long on purpose: the publisher notices a
+# stalled cluster by itself and takes everything back in order; this only catches what it missed.
+DELIVERY_TIMEOUT_MS: Final = 300_000
+LINGER_MS: Final = 5
+RECONNECT_BACKOFF_MAX_MS: Final = 2_000
+SOCKET_TIMEOUT_MS: Final = 15_000
+
+REPEAT_AFTER: Final = 30.0
+_MOST_KINDS: Final = 200
+
+_FIXED_PRODUCER: Final = {
+    "enable.idempotence": "true",
+    "acks": "all",
+    "partitioner": "murmur2_random",
+}
+
+
+class ClientLog(logging.Handler):
+    """Passes librdkafka's log lines and errors on to our log, each kind once in a while.
+
+    Use `ClientLog(part).options()` as keyword arguments of a client. `down` tells whether the last
+    word of the client was that no broker can be reached.
+    """
+
+    def __init__(self, part: str, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self.down = False
+        self.last_error = ""
+        self._log = logger(part)
+        self._clock = clock
+        self._said: dict[str, float] = {}
+
+    def options(self) -> dict[str, Any]:
+        """`logger` and `error_cb` for a client of confluent-kafka."""
+        # A logger of our own, outside logging's global tree: nobody else's handlers see it.
+        target = logging.Logger("librdkafka")  # noqa: LOG001 - a private logger is the point
+        target.addHandler(self)
+        return {"logger": target, "error_cb": self.error}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One log line of librdkafka."""
+        text = record.getMessage()
+        facility = text.partition(" ")[0][:40]
+        if self._is_fresh(facility):
+            write = self._log.warning if record.levelno >= logging.WARNING else self._log.debug
+            write("kafka_client_log", text=text[:500])
+
+    def error(self, error: KafkaError) -> None:
+        """librdkafka's error callback: informational unless the error is fatal."""
+        self.last_error = f"{error.name()}: {error.str()}"[:500]
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.down = True
+        if self._is_fresh(error.name()):
+            self._log.warning(
+                "kafka_error", code=error.name(), text=error.str()[:500], fatal=error.fatal()
+            )
+
+    def _is_fresh(self, kind: str) -> bool:
+        now = self._clock()
+        if now - self._said.get(kind, -REPEAT_AFTER) < REPEAT_AFTER:
+            return False
+        if len(self._said) >= _MOST_KINDS:
+            self._said.clear()
+        self._said[kind] = now
+        return True
+
+
+def _common(settings: Settings, role: str) -> dict[str, Any]:
+    return {
+        "client.id": f"interaction-mirror-{role}",
+        "socket.keepalive.enable": "true",
+        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
+        "reconnect.backoff.max.ms": RECONNECT_BACKOFF_MAX_MS,
+        "log.connection.close": "false",
+        **settings.kafka.properties,
+    }
+
+
+def producer_config(settings: Settings, role: str) -> dict[str, Any]:
+    """Configuration of a producer of `role` (`listener`, `janitor`, …).
+
+    Reports of delivery reach Python for failures only; what was delivered is what was produced and
+    neither waits nor failed.
+    """
+    return {
+        "linger.ms": LINGER_MS,
+        "compression.codec": "lz4",
+        "queue.buffering.max.kbytes": QUEUE_KBYTES,
+        "queue.buffering.max.messages": QUEUE_MESSAGES,
+        "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
+        **_common(settings, role),
+        **_FIXED_PRODUCER,
+        "delivery.report.only.error": True,
+    }
+
+
+def consumer_config(settings: Settings, role: str, group: str | None = None) -> dict[str, Any]:
+    """Configuration of a consumer of `role`, in `group` (prefixed) or outside of any group.
+
+    Offsets are never committed by librdkafka itself: they move after what they account for.
+    """
+    return {
+        "auto.offset.reset": "earliest",
+        "fetch.wait.max.ms": 100,
+        "queued.max.messages.kbytes": QUEUE_KBYTES,
+        "allow.auto.create.topics": "false",
+        **_common(settings, role),
+        "group.id": settings.kafka.prefix + (group or f"interaction-mirror-{role}"),
+        "enable.auto.commit": "false",
+        "enable.auto.offset.store": "false",
+    }
+
+
+def admin_config(settings: Settings, role: str = "admin") -> dict[str, Any]:
+    """Configuration of an admin client."""
+    return _common(settings, role)

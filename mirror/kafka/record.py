@@ -1,0 +1,145 @@
+"""The Kafka record of an event and of a dead letter, as CONTRACT.md sections 5 and 7 define them.
+
+`Recorder` is on the hot path: what is the same for many records (header pairs of a type, a source,
+an origin) is built once and shared. Everything else is a function of its arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from mirror.errors import MirrorError
+from mirror.event import Event
+
+Header = tuple[str, str | bytes]
+
+CONTENT_TYPES: Final = {"json": "application/json", "msgpack": "application/msgpack"}
+ERRORS: Final = "mirror.errors."
+# Source topics are bounded by what is subscribed (20,000 a client); the cache just must not grow
+# without end when somebody feeds it made-up names.
+MAX_CACHED_SOURCES: Final = 50_000
+MAX_ERROR_MESSAGE: Final = 500
+# Head room for key, headers and the batch around a dead letter's value.
+RECORD_OVERHEAD: Final = 4_096
+
+_SPEC: Final[Header] = ("ce_specversion", "1.0")
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One record for the producer; `headers` in the order they are written."""
+
+    topic: str
+    key: str | None
+    value: bytes
+    headers: list[Header]
+
+
+class UndecodableRecord(MirrorError):
+    """A record of the interaction topic does not hold an event."""
+
+
+class Recorder:
+    """Makes records of events for one topic, region and encoding."""
+
+    def __init__(self, topic: str, region: str, encoding: str) -> None:
+        self.topic = topic
+        self.region = region
+        self.content_type: Header = ("content-type", CONTENT_TYPES[encoding])
+        encoder = msgspec.json.Encoder() if encoding == "json" else msgspec.msgpack.Encoder()
+        self.encode: Callable[[Any], bytes] = encoder.encode
+        self._types: dict[str, Header] = {}
+        self._origins: dict[str, Header] = {}
+        self._sources: dict[str, Header] = {}
+
+    def headers(self, event: Event) -> list[Header]:
+        """CloudEvents 1.0 headers in binary mode."""
+        kind = self._types.get(event.event_type) or self._type(event.event_type)
+        origin = self._origins.get(event.origin) or self._origin(event.origin)
+        topic = event.source_topic
+        source: Header | None
+        if topic is None:
+            source = (
+                "ce_source",
+                f"/genesys/{self.region}/conversations/{event.conversation_id}",
+            )
+        else:
+            source = self._sources.get(topic) or self._source(topic)
+        return [
+            _SPEC,
+            ("ce_id", event.event_id),
+            kind,
+            source,
+            ("ce_time", event.occurred_at),
+            origin,
+            self.content_type,
+        ]
+
+    def record(self, event: Event) -> Record:
+        """Key, value and headers of one event."""
+        return Record(self.topic, event.conversation_id, self.encode(event), self.headers(event))
+
+    def _type(self, event_type: str) -> Header:
+        return self._types.setdefault(event_type, ("ce_type", f"genesys.interaction.{event_type}"))
+
+    def _origin(self, origin: str) -> Header:
+        return self._origins.setdefault(origin, ("ce_origin", origin))
+
+    def _source(self, topic: str) -> Header:
+        if len(self._sources) >= MAX_CACHED_SOURCES:
+            self._sources.clear()
+        return self._sources.setdefault(topic, ("ce_source", f"/genesys/{self.region}/{topic}"))
+
+
+class EventReader:
+    """Decodes the value of a record by its `content-type`, JSON where there is none."""
+
+    def __init__(self) -> None:
+        self._json = msgspec.json.Decoder(Event)
+        self._msgpack = msgspec.msgpack.Decoder(Event)
+
+    def decode(self, value: bytes | None, headers: Any = None) -> Event:
+        """The event. Raises `UndecodableRecord` where `value` does not hold one."""
+        content_type = CONTENT_TYPES["json"]
+        for name, content in headers or ():
+            if name == "content-type" and content is not None:
+                content_type = content.decode() if isinstance(content, bytes) else content
+        decoder = self._msgpack if content_type == CONTENT_TYPES["msgpack"] else self._json
+        try:
+            return decoder.decode(value or b"")
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise UndecodableRecord(f"not an event: {error}") from error
+
+
+def dead_letter(
+    topic: str,
+    value: bytes,
+    *,
+    source_topic: str | None,
+    stage: str,
+    error: str,
+    message: str,
+    listener: str,
+    limit: int,
+    size: int | None = None,
+) -> Record:
+    """A dead letter for `topic`: the original bytes, keyed by their source topic.
+
+    `size` is the full size of the original in bytes where `value` is only its beginning. What is
+    larger than `limit` bytes with its headers is cut, and the header `truncated-bytes` tells the
+    full size. `message` must be free of personal data.
+    """
+    full = len(value) if size is None else size
+    value = value[: max(0, limit - RECORD_OVERHEAD)]
+    headers: list[Header] = [
+        (f"{ERRORS}topic", source_topic or ""),
+        (f"{ERRORS}stage", stage),
+        (f"{ERRORS}exception.class.name", error),
+        (f"{ERRORS}exception.message", message[:MAX_ERROR_MESSAGE]),
+        (f"{ERRORS}listener", listener),
+    ]
+    if full > len(value):
+        headers.append((f"{ERRORS}truncated-bytes", str(full)))
+    return Record(topic, source_topic, value, headers)
