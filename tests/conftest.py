@@ -1,0 +1,128 @@
+"""Fixtures that every test may use: real Redis and Kafka, names of one's own, our processes.
+
+A service that cannot be had skips the test with the cure, and fails it in CI. Servers start with the first test
+that asks for them and serve the whole run; a test that breaks servers takes `redis_server_factory`
+or `kafka_cluster_factory` and gets its own.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.services.availability import unavailable
+from tests.services.kafka import KafkaCluster, KafkaUnavailable, create_topic
+from tests.services.process import ManagedProcess
+from tests.services.redis import RedisServer, RedisUnavailable
+
+FOLDER_MARKERS = ("integration", "chaos", "bench")
+FIXTURE_MARKERS = {
+    "redis_server": "redis",
+    "redis_server_factory": "redis",
+    "kafka": "kafka",
+    "kafka_cluster_factory": "kafka",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their folder and by the services they ask for."""
+    root = Path(__file__).parent
+    for item in items:
+        room = item.path.relative_to(root).parts[0]
+        if room in FOLDER_MARKERS:
+            item.add_marker(room)
+        names = getattr(item, "fixturenames", ())
+        for marker in {FIXTURE_MARKERS[name] for name in names if name in FIXTURE_MARKERS}:
+            item.add_marker(marker)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The run's Redis (or Valkey, by `MIRROR_TEST_REDIS`); take `redis_url` for an empty one."""
+    try:
+        server = RedisServer(tmp_path_factory.mktemp("redis"))
+    except RedisUnavailable as missing:
+        unavailable(str(missing))
+    with server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """URL of the run's Redis, emptied for this test."""
+    redis_server.flush()
+    return redis_server.url
+
+
+@pytest.fixture
+def redis_server_factory(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
+    """Makes Redis servers of this test's own, running, to stop and start at will.
+
+    `choice="redis"` or `"valkey"` asks for one kind, whatever the run uses.
+    """
+    with ExitStack() as stack:
+
+        def make(choice: str | None = None) -> RedisServer:
+            folder = tmp_path / f"redis-{uuid.uuid4().hex[:8]}"
+            try:
+                server = RedisServer(folder, choice=choice)
+            except RedisUnavailable as missing:
+                unavailable(str(missing))
+            return stack.enter_context(server)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers of the run's Apache Kafka: one broker, topics created by hand only."""
+    try:
+        cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"))
+    except KafkaUnavailable as missing:
+        unavailable(str(missing))
+    with cluster:
+        yield cluster.bootstrap_servers
+
+
+@pytest.fixture
+def kafka_cluster_factory(tmp_path: Path) -> Iterator[Callable[[int], KafkaCluster]]:
+    """Makes Kafka clusters of this test's own, of as many brokers as asked for, running."""
+    with ExitStack() as stack:
+
+        def make(size: int) -> KafkaCluster:
+            folder = tmp_path / f"kafka-{uuid.uuid4().hex[:8]}"
+            try:
+                cluster = KafkaCluster(folder, size=size)
+            except KafkaUnavailable as missing:
+                unavailable(str(missing))
+            return stack.enter_context(cluster)
+
+        yield make
+
+
+@pytest.fixture
+def topic_name() -> str:
+    """A topic name that no other test has; nothing is created."""
+    return f"test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def make_topic(kafka: str) -> Callable[..., str]:
+    """Makes topics of this test's own on the run's Kafka; `partitions=` and `config=` as given."""
+
+    def make(partitions: int = 1, config: dict[str, str] | None = None) -> str:
+        name = f"test-{uuid.uuid4().hex}"
+        return create_topic(kafka, name, partitions=partitions, config=config)
+
+    return make
+
+
+@pytest.fixture
+def start_process(tmp_path: Path) -> Iterator[Callable[[ManagedProcess], ManagedProcess]]:
+    """Starts processes and ends them after the test, the last one first."""
+    with ExitStack() as stack:
+        yield stack.enter_context
