@@ -1,0 +1,17 @@
+"""The normaliser: any shape in, the one flat event out. Serves listeners and janitor alike.
+
+normaliser.py    bytes → `Reading` (events, or why not); never raises on content
+topics.py        what a topic name says
+bodies.py        the fields that are read, nested and flat shape in one
+salvage.py       what can be read of a frame that is wrong in part
+transitions.py   snapshot against memory → what happened (the rules)
+report.py        what happened → `Event` (names, times, origin)
+memory.py        what was reported of each conversation, bounded
+words.py         Genesys' words → ours
+times.py, personal.py
+"""
+
+from mirror.normaliser.normaliser import Normaliser, Problem, Reading
+from mirror.normaliser.personal import Personal
+
+__all__ = ["Normaliser", "Personal", "Problem", "Reading"]

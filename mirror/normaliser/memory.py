@@ -1,0 +1,90 @@
+"""What a process remembers of each conversation, so that a full snapshot becomes transitions.
+
+Bounded in two ways: a conversation is forgotten some time after its end, and beyond a number of
+conversations the one that has been quiet longest is. Forgetting is harmless: the next frame is a
+first sight again, and its events repeat ids that consumers already dropped.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+import msgspec
+
+LegKey = tuple[str, str, int]  # participant id, medium, position among its legs of that medium
+
+
+class Leg(msgspec.Struct):
+    """One communication of one participant, as far as it was reported.
+
+    `seen` is what its last reading showed, to skip readings that show nothing new. `reported`
+    names the transitions that were reported: the event type, with the Genesys time of a hold, park
+    or unpark behind it. `held_since` and `parked_since` are null while the leg is not held or
+    parked, else the name of that hold or park: its Genesys time, or a number where it has none.
+    """
+
+    seen: tuple[object, ...] = ()
+    reported: set[str] = msgspec.field(default_factory=set)
+    ended: bool = False
+    ended_at: str | None = None
+    held_since: str | None = None
+    last_hold: str = ""  # the latest start of a hold that was ever shown
+    parked_since: str | None = None
+
+
+class Conversation(msgspec.Struct):
+    """All that is known of one conversation. `open` counts the legs that have not ended."""
+
+    id: str
+    legs: dict[LegKey, Leg] = msgspec.field(default_factory=dict)
+    open: int = 0
+    ended_with: int = 0  # how many legs the last reported end covered; 0 while none was reported
+    after_call: set[str] = msgspec.field(default_factory=set)  # participants with reported acw
+    wrapped_up: set[str] = msgspec.field(default_factory=set)  # participants with reported wrap-up
+    last_frame: float = 0.0
+
+
+class Memory:
+    """The conversations of one process, by id.
+
+    `now` is any monotonic clock in seconds, the same for all calls.
+    """
+
+    def __init__(self, max_conversations: int, grace: float) -> None:
+        self.max_conversations = max_conversations
+        self.grace = grace
+        self._conversations: OrderedDict[str, Conversation] = OrderedDict()
+        self._ended: deque[tuple[float, str]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._conversations)
+
+    def recall(self, conversation_id: str, now: float) -> Conversation:
+        """The conversation, new where it was unknown, and now the most recently seen one."""
+        self._forget_ended(now)
+        conversation = self._conversations.get(conversation_id)
+        if conversation is None:
+            conversation = Conversation(conversation_id)
+            self._conversations[conversation_id] = conversation
+            if len(self._conversations) > self.max_conversations:
+                self._conversations.popitem(last=False)
+        else:
+            self._conversations.move_to_end(conversation_id)
+        conversation.last_frame = now
+        return conversation
+
+    def ended(self, conversation: Conversation, now: float) -> None:
+        """Forget `conversation` when it has been quiet for the grace after its end."""
+        self._ended.append((now + self.grace, conversation.id))
+
+    def _forget_ended(self, now: float) -> None:
+        while self._ended and self._ended[0][0] <= now:
+            _, conversation_id = self._ended.popleft()
+            conversation = self._conversations.get(conversation_id)
+            if conversation is None or conversation.open:
+                continue
+            if conversation.last_frame + self.grace > now:
+                # After-call work went on: the grace counts from the last frame.
+                self._ended.append((conversation.last_frame + self.grace, conversation_id))
+            else:
+                del self._conversations[conversation_id]

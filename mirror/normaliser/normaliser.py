@@ -1,0 +1,166 @@
+"""From the bytes of a frame to events: decode, classify, compare, and never raise.
+
+One normaliser serves all channels of a process, so that a conversation that arrives by several
+topics is reported once. Not thread-safe: it belongs to the one thread that reads sockets.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeVar
+
+import msgspec
+
+from mirror.event import Event, Origin
+from mirror.normaliser.bodies import Body, Frame, PersonalBody, PersonalFrame
+from mirror.normaliser.memory import Memory
+from mirror.normaliser.personal import Personal
+from mirror.normaliser.report import Source
+from mirror.normaliser.salvage import salvage
+from mirror.normaliser.topics import Kind, classify
+from mirror.normaliser.transitions import transitions
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+ReadingKind = Literal["conversation", "agent", "heartbeat", "pong", "system", "unknown", "garbage"]
+Stage = Literal["decode", "schema", "conversation"]
+
+DEFAULT_MAX_CONVERSATIONS: Final = 100_000
+DEFAULT_GRACE: Final = 900.0  # seconds that after-call work may go on after the end
+MAX_ID_LENGTH: Final = 128  # Genesys' ids are UUIDs of 36; anything far longer is no id
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a frame is a dead letter: where it failed, and how. Holds no content of the frame."""
+
+    stage: Stage
+    error: str
+    message: str
+
+
+class Reading(msgspec.Struct):
+    """What one frame was. `problem` may stand beside events: what could be read was."""
+
+    kind: ReadingKind
+    topic: str | None = None
+    events: list[Event] = []
+    problem: Problem | None = None
+    message: str | None = None  # what a heartbeat, pong or system frame says
+
+
+_NO_EVENTS: Final[list[Event]] = []
+
+
+class Normaliser:
+    """Turns frames and REST bodies into events, remembering what it reported."""
+
+    def __init__(
+        self,
+        *,
+        personal: Personal | None = None,
+        max_conversations: int = DEFAULT_MAX_CONVERSATIONS,
+        grace: float = DEFAULT_GRACE,
+    ) -> None:
+        """`personal` is null with `MIRROR_PII=drop`: personal fields are then not even decoded."""
+        self.memory = Memory(max_conversations, grace)
+        self._personal = personal
+        self._frame_type: type[Frame] = Frame if personal is None else PersonalFrame
+        self._body_type: type[Body] = Body if personal is None else PersonalBody
+        self._frames = msgspec.json.Decoder(self._frame_type)
+        self._bodies = msgspec.json.Decoder(self._body_type)
+
+    def frame(self, raw: bytes, received_at: str, now: float) -> Reading:
+        """Read one notification frame.
+
+        `received_at` is RFC 3339 with milliseconds; `now` monotonic seconds. Never raises on
+        content: what cannot be read is told by `problem`.
+        """
+        problem: Problem | None = None
+        try:
+            if not raw.isascii():
+                raw.decode()  # the decoder does not look inside strings that it skips
+            frame = self._frames.decode(raw)
+        except msgspec.ValidationError as error:
+            salvaged = self._salvage(raw, self._frame_type, error)
+            if isinstance(salvaged, Problem):
+                return Reading("garbage", problem=salvaged)
+            frame, problem = salvaged
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return Reading("garbage", problem=_unreadable(error))
+        topic = frame.topic_name
+        if not topic:
+            missing = Problem("schema", "MissingTopicName", "the frame has no topicName")
+            return Reading("garbage", problem=problem or missing)
+        kind, flat_medium = classify(topic)
+        if kind != "conversation":
+            return _other(kind, topic, frame, problem)
+        body = frame.event_body
+        if body is None or not body.id or len(body.id) > MAX_ID_LENGTH:
+            missing = Problem("conversation", "MissingConversationId", "the conversation has no id")
+            return Reading("conversation", topic, problem=problem or missing)
+        metadata = frame.metadata
+        source = Source(
+            received_at, "live", topic, metadata.correlation_id if metadata is not None else None
+        )
+        return Reading("conversation", topic, self._events(body, source, flat_medium, now), problem)
+
+    def conversation(
+        self, raw: bytes, received_at: str, now: float, origin: Origin = "backfill"
+    ) -> Reading:
+        """Read one body of `GET /api/v2/conversations/{id}`, as `frame` reads a frame."""
+        problem: Problem | None = None
+        try:
+            body = self._bodies.decode(raw)
+        except msgspec.ValidationError as error:
+            salvaged = self._salvage(raw, self._body_type, error)
+            if isinstance(salvaged, Problem):
+                return Reading("garbage", problem=salvaged)
+            body, problem = salvaged
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return Reading("garbage", problem=_unreadable(error))
+        if not body.id or len(body.id) > MAX_ID_LENGTH:
+            missing = Problem("conversation", "MissingConversationId", "the conversation has no id")
+            return Reading("conversation", problem=problem or missing)
+        source = Source(received_at, origin)
+        return Reading("conversation", None, self._events(body, source, None, now), problem)
+
+    def _events(
+        self, body: Body, source: Source, flat_medium: str | None, now: float
+    ) -> list[Event]:
+        conversation = self.memory.recall(body.id or "", now)
+        events = transitions(
+            conversation, body, source, flat_medium=flat_medium, personal=self._personal
+        )
+        if events and not conversation.open:
+            self.memory.ended(conversation, now)
+        return events
+
+    def _salvage(
+        self, raw: bytes, kind: type[T], error: msgspec.ValidationError
+    ) -> tuple[T, Problem] | Problem:
+        try:
+            value, faults = salvage(raw, kind)
+        except (msgspec.DecodeError, RecursionError) as unreadable:
+            return _unreadable(unreadable)
+        where = ", ".join(faults)
+        return value, Problem("schema", type(error).__name__, f"unexpected types at {where}")
+
+
+def _unreadable(error: Exception) -> Problem:
+    """Why bytes are no JSON object; never quotes them."""
+    if isinstance(error, UnicodeDecodeError):
+        return Problem("decode", "UnicodeDecodeError", f"invalid UTF-8 at byte {error.start}")
+    if isinstance(error, RecursionError):
+        return Problem("decode", "RecursionError", "nested too deeply")
+    stage: Stage = "schema" if isinstance(error, msgspec.ValidationError) else "decode"
+    return Problem(stage, type(error).__name__, str(error)[:200])
+
+
+def _other(kind: Kind, topic: str, frame: Frame, problem: Problem | None) -> Reading:
+    body = frame.event_body
+    message = body.message if body is not None else None
+    if kind == "channel":
+        return Reading("pong" if message == "pong" else "heartbeat", topic, message=message)
+    if kind == "system":
+        return Reading("system", topic, message=message)
+    # Of topics that are not read for conversations, the body was not expected to fit either.
+    return Reading("agent" if kind == "agent" else "unknown", topic)

@@ -1,0 +1,40 @@
+"""Personal fields: left out, hashed, or kept, as `MIRROR_PII` says.
+
+`hash` replaces each value by a keyed HMAC-SHA-256, cut to 32 hex digits: equal values stay equal
+and can be joined on, and without the key a phone number cannot be found by trying all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Final
+
+from mirror.event import Event
+from mirror.normaliser.bodies import PersonalParticipant
+
+HASH_DIGITS: Final = 32
+
+
+class Personal:
+    """Puts a participant's personal fields into its events. With `drop` none of this is made."""
+
+    def __init__(self, key: str = "") -> None:
+        """`key` is the HMAC key of `hash`; without one the values are kept as they are."""
+        self._key = key.encode()
+
+    def put(self, event: Event, participant: PersonalParticipant) -> None:
+        """Fill the personal fields of `event` from `participant`; absent ones stay null."""
+        event.ani = self._value(participant.ani)
+        event.dnis = self._value(participant.dnis)
+        event.address = self._value(participant.address)
+        event.participant_name = self._value(participant.name)
+        if participant.attributes is not None:
+            event.attributes = {
+                name: self._value(value) or "" for name, value in participant.attributes.items()
+            }
+
+    def _value(self, value: str | None) -> str | None:
+        if not value or not self._key:
+            return value
+        return hmac.new(self._key, value.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]

@@ -1,0 +1,191 @@
+"""Makes events: what a transition is called, when it happened, and who saw it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from mirror.event import Event, EventType, Origin, identity
+from mirror.normaliser.bodies import Communication, Participant, PersonalParticipant
+from mirror.normaliser.memory import Conversation, Leg
+from mirror.normaliser.personal import Personal
+from mirror.normaliser.words import disconnect_type
+
+# After-call work and wrap-up belong to the participant, not to one of its legs.
+_OF_PARTICIPANT: Final = frozenset({"acw", "wrapup"})
+# A leg that rings or dials is witnessed doing so, although Genesys does not say since when.
+_WITNESSED: Final = frozenset({"alert", "dial"})
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where a reading comes from: what its events carry besides the transition itself."""
+
+    received_at: str
+    origin: Origin = "live"
+    topic: str | None = None
+    correlation_id: str | None = None
+
+
+class View(msgspec.Struct, gc=False):
+    """One leg as one reading shows it, beside what is known of it.
+
+    `connected` and `ended_at` are the leg's own times, RFC 3339, null where it has none.
+    """
+
+    participant: Participant
+    communication: Communication
+    medium: str
+    position: int
+    leg: Leg
+    state: str
+    connected: str | None = None
+    ended_at: str | None = None
+
+
+class Report:
+    """Collects the events of one reading. `first_sight`: nothing was known before it."""
+
+    def __init__(
+        self, conversation: Conversation, source: Source, personal: Personal | None
+    ) -> None:
+        self.conversation_id = conversation.id
+        self.first_sight = not conversation.legs
+        self.source = source
+        self.personal = personal
+        self.events: list[Event] = []
+
+    def once(
+        self,
+        view: View,
+        event_type: EventType,
+        occurred_at: str | None,
+        *,
+        state: str = "",
+        which: str = "",
+        held: bool = False,
+        hold_started_at: str | None = None,
+        wrapup_code: str | None = None,
+    ) -> bool:
+        """Report a transition of a leg unless it was reported before; say whether it was new.
+
+        `which` tells apart the transitions of which a leg can have several. Without `occurred_at`
+        the time is ours. `state` is the one after the transition, that of the reading if not given.
+        """
+        name = event_type + which
+        if name in view.leg.reported:
+            return False
+        view.leg.reported.add(name)
+        participant_id = view.participant.id or ""
+        if event_type in _OF_PARTICIPANT:
+            event_id = identity(self.conversation_id, participant_id, event_type)
+        else:
+            event_id = identity(self.conversation_id, *leg_name(view), event_type, which)
+        origin = self.source.origin
+        if occurred_at is None and self.first_sight and event_type not in _WITNESSED:
+            origin = "snapshot" if origin == "live" else origin
+        self._leg_event(
+            view,
+            event_type,
+            event_id,
+            origin,
+            occurred_at,
+            state,
+            held,
+            hold_started_at,
+            wrapup_code,
+        )
+        return True
+
+    def snapshot(
+        self,
+        view: View,
+        event_type: EventType,
+        *,
+        held: bool = False,
+        hold_started_at: str | None = None,
+    ) -> None:
+        """Report what a leg's state is now, without claiming to know when it became so."""
+        received_at = self.source.received_at
+        event_id = identity(
+            self.conversation_id, *leg_name(view), event_type, "snapshot", received_at
+        )
+        self._leg_event(
+            view, event_type, event_id, "snapshot", None, "", held, hold_started_at, None
+        )
+
+    def conversation(
+        self, event_type: EventType, state: str, occurred_at: str | None, *which: str
+    ) -> Event:
+        """An event of the conversation as a whole: all fields of legs are null."""
+        source = self.source
+        return Event(
+            event_id=identity(self.conversation_id, event_type, *which),
+            event_type=event_type,
+            conversation_id=self.conversation_id,
+            state=state,
+            occurred_at=occurred_at or source.received_at,
+            estimated=occurred_at is None,
+            received_at=source.received_at,
+            origin=source.origin,
+            source_topic=source.topic,
+            correlation_id=source.correlation_id,
+        )
+
+    def _leg_event(
+        self,
+        view: View,
+        event_type: EventType,
+        event_id: str,
+        origin: Origin,
+        occurred_at: str | None,
+        state: str,
+        held: bool,
+        hold_started_at: str | None,
+        wrapup_code: str | None,
+    ) -> None:
+        participant, communication, source = view.participant, view.communication, self.source
+        event = Event(
+            event_id=event_id,
+            event_type=event_type,
+            conversation_id=self.conversation_id,
+            participant_id=participant.id,
+            media_type=view.medium,
+            communication_id=communication.id,
+            purpose=participant.purpose,
+            agent_id=_id(participant.user_id, participant.user),
+            queue_id=_id(participant.queue_id, participant.queue),
+            direction=communication.direction,
+            state=state or view.state,
+            held=held,
+            hold_started_at=hold_started_at,
+            disconnect_type=(
+                disconnect_type(communication.disconnect_type) if view.leg.ended else None
+            ),
+            wrapup_code=wrapup_code,
+            occurred_at=occurred_at or source.received_at,
+            estimated=occurred_at is None,
+            received_at=source.received_at,
+            origin=origin,
+            source_topic=source.topic,
+            correlation_id=source.correlation_id,
+        )
+        if self.personal is not None and isinstance(participant, PersonalParticipant):
+            self.personal.put(event, participant)
+        self.events.append(event)
+
+
+def leg_name(view: View) -> tuple[str, ...]:
+    """What names a leg in every shape: participant and medium.
+
+    The position counts only beyond the first, where one participant has several communications of
+    one medium: the flat shape shows one, and no communication id.
+    """
+    participant_id = view.participant.id or ""
+    if view.position:
+        return (participant_id, view.medium, str(view.position))
+    return (participant_id, view.medium)
+
+
+def _id(plain: str | None, reference: object) -> str | None:
+    return plain or getattr(reference, "id", None) or None

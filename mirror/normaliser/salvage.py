@@ -1,0 +1,69 @@
+"""Reads what can be read of a frame that is wrong in part.
+
+The fast typed decoder refuses a whole frame for one field of the wrong type. `salvage` reads the
+frame untyped instead, leaves out exactly the values that do not fit, and tells where they were, so
+that the rest becomes events and the frame a dead letter besides.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+MAX_FAULTS: Final = 5  # paths that are named; more would not help a reader
+
+
+def salvage(raw: bytes, kind: type[T]) -> tuple[T, list[str]]:
+    """The frame in `raw` as `kind` without the values that do not fit, and those values' paths.
+
+    Raises `msgspec.DecodeError` where `raw` is not JSON, and `msgspec.ValidationError` where it is
+    not an object.
+    """
+    document = msgspec.json.decode(raw)
+    if not isinstance(document, dict):
+        raise msgspec.ValidationError("Expected `object`")
+    faults: list[str] = []
+    value: T = _struct(document, kind, "$", faults)
+    return value, faults[:MAX_FAULTS]
+
+
+def _struct(document: dict[str, Any], kind: type[T], path: str, faults: list[str]) -> T:
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        if field.encode_name not in document:
+            continue
+        where = f"{path}.{field.encode_name}"
+        fits, value = _value(document[field.encode_name], hints[field.name], where, faults)
+        if fits:
+            values[field.name] = value
+    return kind(**values)
+
+
+def _value(value: Any, kind: Any, path: str, faults: list[str]) -> tuple[bool, Any]:
+    """Whether (a part of) `value` fits `kind`, and that part."""
+    if value is None:
+        return True, None
+    inner = _without_none(kind)
+    if get_origin(inner) is list and isinstance(value, list):
+        (element,) = get_args(inner)
+        parts = (_value(v, element, f"{path}[{i}]", faults) for i, v in enumerate(value))
+        return True, [part for fits, part in parts if fits and part is not None]
+    if get_origin(inner) is dict and isinstance(value, dict):
+        return True, {k: v for k, v in value.items() if isinstance(k, str) and isinstance(v, str)}
+    if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(value, dict):
+        return True, _struct(value, inner, path, faults)
+    if isinstance(inner, type) and type(value) is inner:
+        return True, value
+    faults.append(path)
+    return False, None
+
+
+def _without_none(kind: Any) -> Any:
+    if get_origin(kind) in {Union, types.UnionType}:
+        return next(arg for arg in get_args(kind) if arg is not type(None))
+    return kind
