@@ -1,0 +1,255 @@
+"""Plays conversations: starts them at a rate, steps their scripts when due, publishes snapshots.
+
+Shell: one task on the event loop. Everything it decides with is pure and lives elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import random
+import time
+from collections import OrderedDict
+from typing import Any
+
+import msgspec
+
+from simulator.clock import Clock
+from simulator.frames import encode_body
+from simulator.hub import Hub
+from simulator.ids import uuid_from
+from simulator.ledger import Ledger, Record, Witness
+from simulator.model import Conversation
+from simulator.org import Org, Staff
+from simulator.scenarios import DEFAULT_WEIGHTS, SCENARIOS, Playbill, Script, Stage
+from simulator.settings import Settings
+from simulator.shapes import nested
+
+MIN_PAUSE_SECONDS = 0.004
+TWIN_SECONDS = (0.02, 0.15)
+#: Steps done in one go before other tasks of the loop get their turn.
+SLICE = 64
+IDLE_SECONDS = 0.25
+
+
+class Play(msgspec.Struct, kw_only=True):
+    """A conversation with the script that plays it."""
+
+    conversation: Conversation
+    scenario: str
+    stage: Stage
+    script: Script
+    witness: Witness
+    step: int = 0
+
+
+class Engine:
+    """The life of the org's conversations."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        org: Org,
+        hub: Hub,
+        ledger: Ledger,
+    ) -> None:
+        self._clock = clock
+        self._org = org
+        self._hub = hub
+        self._ledger = ledger
+        self._rng = random.Random(f"conversations-{settings.seed}")
+        self.staff = Staff(org, random.Random(f"staff-{settings.seed}"))
+        self.playbill = Playbill(
+            settings.media or DEFAULT_WEIGHTS, random.Random(f"playbill-{settings.seed}")
+        )
+        self.rate = settings.rate
+        self.speed = settings.speed
+        self.running = settings.autostart
+        self.draining = False
+        self.limit = settings.conversations
+        self.started = 0
+        self.ended = 0
+        self.by_media: dict[str, int] = {}
+        self._retained = settings.retained
+        self.plays: dict[str, Play] = {}
+        self.archive: OrderedDict[str, Conversation] = OrderedDict()
+        self._due: list[tuple[float, int, Play, int]] = []
+        self._order = itertools.count()
+        self._next_start = time.monotonic()
+        self._wake = asyncio.Event()
+
+    def find(self, conversation_id: str) -> Conversation | None:
+        """A conversation that is played, or that ended and is still kept."""
+        play = self.plays.get(conversation_id)
+        return play.conversation if play else self.archive.get(conversation_id)
+
+    def start_one(self, scenario: str | None = None) -> Conversation:
+        """Begin a conversation now: the named scenario, or the playbill's next."""
+        name = scenario or self.playbill.next()
+        media, direction, _, write = SCENARIOS[name]
+        now = self._clock.now_ms()
+        conversation = Conversation(
+            id=uuid_from(self._rng),
+            media=media,
+            direction=direction,
+            started_ms=now,
+            division_id=self._org.division_id,
+        )
+        rng = random.Random(self._rng.getrandbits(64))
+        stage = Stage(conversation, self._org, self.staff, rng)
+        play = Play(
+            conversation=conversation,
+            scenario=name,
+            stage=stage,
+            script=write(stage),
+            witness=Witness(conversation),
+        )
+        self.plays[conversation.id] = play
+        self.started += 1
+        self.by_media[media] = self.by_media.get(media, 0) + 1
+        self._step(play)
+        return conversation
+
+    def resume(self) -> None:
+        """Start conversations (again)."""
+        self.running, self.draining = True, False
+        self._next_start = time.monotonic()
+        self._wake.set()
+
+    def pause(self) -> None:
+        """Start no new conversations; those that live go on."""
+        self.running = False
+
+    def drain(self) -> None:
+        """Start no new ones and hurry every live one to its end."""
+        self.running, self.draining = False, True
+        now = time.monotonic()
+        pending, self._due = self._due, []
+        for _, _, play, step in pending:
+            play.stage.draining = True
+            heapq.heappush(self._due, (now, next(self._order), play, step))
+        self._wake.set()
+
+    def publish(self, play: Play) -> int:
+        """Send the present snapshot to all whose topic involves it; on how many sockets it left."""
+        conversation = play.conversation
+        shown = play.witness.look(self._ledger)
+        topics = conversation_topics(conversation)
+        body = encode_body(nested.conversation_body(conversation))
+        sent = self._hub.publish(topics, body)
+        if sent:
+            mark_sent(shown)
+            play.witness.sent()
+        return sent
+
+    async def run(self) -> None:
+        """Play until cancelled."""
+        while True:
+            now = time.monotonic()
+            self._start_due(now)
+            done = 0
+            while self._due and self._due[0][0] <= now and done < SLICE:
+                _, _, play, step = heapq.heappop(self._due)
+                done += 1
+                if step < 0:
+                    self._twin(play, -step)
+                elif step == play.step:
+                    self._step(play)
+            await self._sleep(time.monotonic())
+
+    def _start_due(self, now: float) -> None:
+        started = 0
+        while self.running and self.rate > 0 and self._next_start <= now and started < SLICE:
+            if self.limit is not None and self.started >= self.limit:
+                self.running = False
+                break
+            self.start_one()
+            started += 1
+            self._next_start += 1 / self.rate
+        if self.running and now - self._next_start > 1:
+            self._next_start = now  # too slow for the rate: go on without a debt
+
+    def _step(self, play: Play) -> None:
+        """Let the script go on to its next beat, and show what changed."""
+        play.step += 1
+        play.stage.now = self._clock.now_ms()
+        play.stage.draining = self.draining
+        beat = next(play.script, None)
+        if beat is None:
+            if play.conversation.pending:
+                self.publish(play)
+            self._finish(play)
+            return
+        if beat.frame:
+            self.publish(play)
+        factor = self.speed * self._clock.scale
+        pause = MIN_PAUSE_SECONDS if self.draining else max(MIN_PAUSE_SECONDS, beat.wait / factor)
+        now = time.monotonic()
+        heapq.heappush(self._due, (now + pause, next(self._order), play, play.step))
+        if beat.frame and beat.twin:
+            after = self._rng.uniform(*TWIN_SECONDS)
+            if after < pause:
+                heapq.heappush(self._due, (now + after, next(self._order), play, -play.step))
+
+    def _twin(self, play: Play, step: int) -> None:
+        """The second of a pair of equal snapshots, unless the conversation went on meanwhile."""
+        if step == play.step:
+            self.publish(play)
+
+    def _finish(self, play: Play) -> None:
+        conversation = play.conversation
+        conversation.finished = True
+        del self.plays[conversation.id]
+        self.ended += 1
+        self.archive[conversation.id] = conversation
+        while len(self.archive) > self._retained:
+            self.archive.popitem(last=False)
+
+    async def _sleep(self, now: float) -> None:
+        until = now + IDLE_SECONDS
+        if self._due:
+            until = min(until, self._due[0][0])
+        if self.running and self.rate > 0:
+            until = min(until, self._next_start)
+        if until <= now:
+            await asyncio.sleep(0)
+            return
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(until - now):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def stats(self) -> dict[str, Any]:
+        """Numbers for `/_sim/stats`."""
+        return {
+            "running": self.running,
+            "draining": self.draining,
+            "rate": self.rate,
+            "speed": self.speed,
+            "started": self.started,
+            "active": len(self.plays),
+            "live": sum(1 for p in self.plays.values() if p.conversation.live()),
+            "ended": self.ended,
+            "by_media": dict(self.by_media),
+            "agents_busy": self.staff.busy,
+        }
+
+
+def conversation_topics(conversation: Conversation) -> list[str]:
+    """The generic topics that a conversation concerns: its users' and its queues'."""
+    return [
+        *(f"v2.users.{user}.conversations" for user in conversation.users),
+        *(f"v2.routing.queues.{queue}.conversations" for queue in conversation.queues),
+    ]
+
+
+def mark_sent(records: list[Record]) -> None:
+    """The frame that shows these left just now."""
+    now_ms = int(time.time() * 1000)
+    for record in records:
+        if record.first_sent_ms is None:
+            record.first_sent_ms = now_ms

@@ -1,0 +1,62 @@
+"""Frames as bytes: the notification envelope, and its WebSocket form. Pure.
+
+A frame that goes to many sockets is encoded once: JSON by msgspec, the body shared between topics,
+the (unmasked, server to client) WebSocket header in front. Shells write the bytes as they are.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import msgspec
+
+TEXT_OPCODE = 0x1
+HEARTBEAT_TOPIC = "channel.metadata"
+
+
+def ws_frame(payload: bytes, opcode: int = TEXT_OPCODE) -> bytes:
+    """One unfragmented, unmasked WebSocket frame (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x80 | opcode, size)) + payload
+    if size < 65536:
+        return struct.pack(">BBH", 0x80 | opcode, 126, size) + payload
+    return struct.pack(">BBQ", 0x80 | opcode, 127, size) + payload
+
+
+def encode_body(body: Any) -> bytes:
+    """An event body as JSON bytes, to be put into any number of envelopes."""
+    return msgspec.json.encode(body)
+
+
+def envelope(topic: str, body: bytes, correlation_id: str) -> bytes:
+    """A notification around an encoded body (section 3.1)."""
+    return b'{"topicName":%b,"version":"2","eventBody":%b,"metadata":{"CorrelationId":%b}}' % (
+        msgspec.json.encode(topic),
+        body,
+        msgspec.json.encode(correlation_id),
+    )
+
+
+def heartbeat() -> bytes:
+    """The heartbeat; it has neither version nor metadata (section 3.2)."""
+    return _metadata("WebSocket Heartbeat")
+
+
+def pong() -> bytes:
+    """The answer to a client's `{"message":"ping"}`."""
+    return _metadata("pong")
+
+
+def _metadata(message: str) -> bytes:
+    return msgspec.json.encode({"topicName": HEARTBEAT_TOPIC, "eventBody": {"message": message}})
+
+
+def socket_closing(channel_id: str, correlation_id: str) -> bytes:
+    """The warning before maintenance; the text of `message` is a guess (section 3.4)."""
+    body = {
+        "channelId": channel_id,
+        "message": "This WebSocket will be closed for maintenance. Please reconnect.",
+    }
+    return envelope("v2.system.socket_closing", encode_body(body), correlation_id)

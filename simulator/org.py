@@ -1,0 +1,138 @@
+"""The people and queues of the simulated org, and who of them is free.
+
+Everything follows from the seed, so two runs have the same ids. 50,000 users are two lists of
+text: the JSON of a user is made when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from simulator.ids import uuid_from
+
+ORGANIZATION_NAME = "Simulated Contact Centre"
+QUEUES_PER_USER = 3
+WRAPUP_CODE_NAMES = ("Resolved", "Follow-up", "Transferred", "Wrong number", "Sale", "Complaint")
+
+
+class Org:
+    """Ids of users, queues and wrap-up codes; membership is arithmetic on their positions."""
+
+    def __init__(self, users: int, queues: int, seed: int) -> None:
+        rng = random.Random(f"org-{seed}")
+        self.id = uuid_from(rng)
+        self.division_id = uuid_from(rng)
+        self.queues = [uuid_from(rng) for _ in range(queues)]
+        self.users = [uuid_from(rng) for _ in range(users)]
+        self.wrapup_codes = [uuid_from(rng) for _ in WRAPUP_CODE_NAMES]
+        self._user_index = {user: n for n, user in enumerate(self.users)}
+        self._queue_index = {queue: n for n, queue in enumerate(self.queues)}
+
+    def add_user(self, user_id: str) -> None:
+        """Make a user known by a given id (recorded frames bring their own)."""
+        if user_id not in self._user_index:
+            self._user_index[user_id] = len(self.users)
+            self.users.append(user_id)
+
+    def add_queue(self, queue_id: str) -> None:
+        """Make a queue known by a given id."""
+        if queue_id not in self._queue_index:
+            self._queue_index[queue_id] = len(self.queues)
+            self.queues.append(queue_id)
+
+    def members(self, queue_id: str) -> range:
+        """Positions in `users` of the members of a queue; every queue has some."""
+        index = self._queue_index[queue_id]
+        step = max(1, len(self.queues) // QUEUES_PER_USER)
+        return range(index % step if index % step < len(self.users) else 0, len(self.users), step)
+
+    def has_user(self, user_id: str) -> bool:
+        return user_id in self._user_index
+
+    def has_queue(self, queue_id: str) -> bool:
+        return queue_id in self._queue_index
+
+    def user_name(self, user_id: str) -> str:
+        return f"Agent {self._user_index[user_id] + 1:05d}"
+
+    def queue_name(self, queue_id: str) -> str:
+        return f"Queue {self._queue_index[queue_id] + 1:03d}"
+
+    def user_body(self, user_id: str) -> dict[str, Any]:
+        """The REST body of a user (class User), without expansions."""
+        number = self._user_index[user_id] + 1
+        return {
+            "id": user_id,
+            "name": f"Agent {number:05d}",
+            "division": self.division(),
+            "chat": {"jabberId": f"agent{number:05d}@sim.example.invalid"},
+            "email": f"agent{number:05d}@example.invalid",
+            "primaryContactInfo": [],
+            "addresses": [],
+            "state": "active",
+            "username": f"agent{number:05d}@example.invalid",
+            "version": 7,
+            "acdAutoAnswer": False,
+            "selfUri": f"/api/v2/users/{user_id}",
+        }
+
+    def queue_body(self, queue_id: str) -> dict[str, Any]:
+        """The REST body of a queue (class Queue)."""
+        members = len(self.members(queue_id))
+        return {
+            "id": queue_id,
+            "name": self.queue_name(queue_id),
+            "division": self.division(),
+            "memberCount": members,
+            "userMemberCount": members,
+            "joinedMemberCount": members,
+            "acwSettings": {"wrapupPrompt": "OPTIONAL", "timeoutMs": 120000},
+            "skillEvaluationMethod": "BEST",
+            "selfUri": f"/api/v2/routing/queues/{queue_id}",
+        }
+
+    def division(self) -> dict[str, Any]:
+        return {
+            "id": self.division_id,
+            "name": "Home",
+            "selfUri": f"/api/v2/authorization/divisions/{self.division_id}",
+        }
+
+
+class Staff:
+    """Which users are busy; hands out free members of a queue."""
+
+    #: How many random members are tried before the caller has to wait in the queue.
+    TRIES = 12
+
+    def __init__(self, org: Org, rng: random.Random) -> None:
+        self._org = org
+        self._rng = rng
+        self._busy: dict[str, int] = {}
+
+    def pick(self, queue_id: str, avoid: str | None = None) -> str | None:
+        """A free member of the queue, now busy, or None when none was found."""
+        members = self._org.members(queue_id)
+        for _ in range(self.TRIES):
+            user = self._org.users[self._rng.choice(members)]
+            if user != avoid and user not in self._busy:
+                self._busy[user] = 1
+                return user
+        return None
+
+    def anyone(self, avoid: str | None = None) -> str | None:
+        """Any free user of the org, now busy (direct calls know no queue)."""
+        for _ in range(self.TRIES):
+            user = self._rng.choice(self._org.users)
+            if user != avoid and user not in self._busy:
+                self._busy[user] = 1
+                return user
+        return None
+
+    def release(self, user_id: str) -> None:
+        self._busy.pop(user_id, None)
+
+    @property
+    def busy(self) -> int:
+        return len(self._busy)

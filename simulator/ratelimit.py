@@ -1,0 +1,67 @@
+"""The request budget of each token (section 4): so many a minute, in fixed windows. Pure.
+
+Windows are of wall time, since a client sleeps for `Retry-After` wall seconds.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+WINDOW_SECONDS = 60.0
+DEFAULT_LIMIT = 300
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What the limiter says of one request: its headers, and whether it may pass."""
+
+    allowed: bool
+    count: int
+    limit: int
+    reset_seconds: int
+    early_retry: bool = False
+
+    def headers(self) -> dict[str, str]:
+        """The `inin-ratelimit-*` headers, and `Retry-After` on a refusal."""
+        fields = {
+            "inin-ratelimit-count": str(self.count),
+            "inin-ratelimit-allowed": str(self.limit),
+            "inin-ratelimit-reset": str(self.reset_seconds),
+        }
+        if not self.allowed:
+            fields["Retry-After"] = str(self.reset_seconds)
+        return fields
+
+
+class _Window(msgspec.Struct):
+    started: float
+    count: int = 0
+    refused_until: float = 0.0
+
+
+class RateLimiter:
+    """Counts requests per key; `limit` 0 means no limit."""
+
+    def __init__(self, limit: int = DEFAULT_LIMIT, window: float = WINDOW_SECONDS) -> None:
+        self.limit = limit
+        self.window = window
+        self._windows: dict[str, _Window] = {}
+
+    def hit(self, key: str, now: float) -> Verdict:
+        """Count one request of `key` at `now` (seconds of any steady clock)."""
+        window = self._windows.get(key)
+        if window is None or now - window.started >= self.window:
+            window = self._windows[key] = _Window(now)
+        early = now < window.refused_until
+        window.count += 1
+        left = max(1, math.ceil(window.started + self.window - now))
+        if self.limit and window.count > self.limit:
+            window.refused_until = window.started + self.window
+            return Verdict(False, window.count, self.limit, left, early)
+        return Verdict(True, window.count, self.limit, left)
+
+    def forget_idle(self, now: float) -> None:
+        """Drop windows that are over."""
+        for key in [k for k, w in self._windows.items() if now - w.started >= self.window]:
+            del self._windows[key]

@@ -1,0 +1,64 @@
+"""Conversations over REST (sections 6.1 and 6.2)."""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+
+from simulator.errors import ApiError, json_response
+from simulator.model import Conversation
+from simulator.routes.guard import client_of, need_permission
+from simulator.shapes import rest
+from simulator.world import world_of
+
+VIEW = "conversation:communication:view"
+
+
+async def list_active(request: web.Request) -> web.Response:
+    """Active conversations of the logged-in user: a client has no user, so none (section 6.2)."""
+    uri = f"{request.path}?pageSize=25&pageNumber=1"
+    return json_response(
+        {
+            "entities": [],
+            "pageSize": 25,
+            "pageNumber": 1,
+            "total": 0,
+            "pageCount": 0,
+            "firstUri": uri,
+            "selfUri": uri,
+            "lastUri": uri,
+        }
+    )
+
+
+async def get_conversation(request: web.Request) -> web.Response:
+    """One conversation, live or ended, in the REST shape."""
+    need_permission(request, VIEW)
+    return json_response(rest.conversation_body(_find(request), world_of(request).org))
+
+
+async def disconnect(request: web.Request) -> web.Response:
+    """The forced end of a conversation: a mirror must never call it, so it is recorded."""
+    client = client_of(request).id
+    conversation = request.match_info["conversation_id"]
+    now = int(time.time() * 1000)
+    world_of(request).rules.broken("conversation_disconnect", now, client, conversation)
+    raise ApiError("missing.permissions", "conversation:communication:disconnect")
+
+
+def _find(request: web.Request) -> Conversation:
+    conversation = world_of(request).engine.find(request.match_info["conversation_id"])
+    if conversation is None:
+        raise ApiError("not.found")
+    return conversation
+
+
+def routes() -> list[web.RouteDef]:
+    """The conversation routes."""
+    base = "/api/v2/conversations"
+    return [
+        web.get(base, list_active, allow_head=False),
+        web.get(base + "/{conversation_id}", get_conversation, allow_head=False),
+        web.post(base + "/{conversation_id}/disconnect", disconnect),
+    ]

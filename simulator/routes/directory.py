@@ -1,0 +1,163 @@
+"""Users and queues over REST (section 7), with paging as Genesys does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatch
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from simulator.errors import ApiError, json_response
+from simulator.routes.guard import need_permission
+from simulator.world import world_of
+
+MAX_PAGE_SIZE = 500
+MAX_MEMBER_PAGE_SIZE = 100
+MAX_USER_IDS = 100
+DEFAULT_PAGE_SIZE = 25
+
+
+async def list_users(request: web.Request) -> web.Response:
+    """Users by page, or up to 100 by `id`."""
+    org = world_of(request).org
+    ids = _ids(request)
+    if len(ids) > MAX_USER_IDS:
+        raise ApiError("max.user.ids")
+    users = [user for user in ids if org.has_user(user)] if ids else org.users
+    if request.query.get("state", "active") not in ("active", "any"):
+        users = []
+    return json_response(page(request, users, org.user_body, MAX_PAGE_SIZE))
+
+
+async def get_user(request: web.Request) -> web.Response:
+    """One user."""
+    org = world_of(request).org
+    user = request.match_info["user_id"]
+    if not org.has_user(user):
+        raise ApiError("not.found")
+    return json_response(org.user_body(user))
+
+
+async def search_users(request: web.Request) -> web.Response:
+    """`POST /users/search`; `results` is absent when there is none."""
+    need_permission(request, "directory:user:view")
+    org = world_of(request).org
+    try:
+        query = msgspec.json.decode(await request.read())
+        size = int(query.get("pageSize", DEFAULT_PAGE_SIZE))
+        number = int(query.get("pageNumber", 1))
+        terms = [(tuple(term["fields"]), str(term["value"])) for term in query.get("query", [])]
+    except (msgspec.DecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ApiError("bad.request") from error
+    found = [
+        body
+        for body in map(org.user_body, org.users)
+        if all(
+            any(str(body.get(field, "")) == value for field in fields) for fields, value in terms
+        )
+    ]
+    answer: dict[str, Any] = {"total": len(found), "pageSize": size, "pageNumber": number}
+    shown = found[(number - 1) * size : number * size]
+    if shown:
+        answer["results"] = shown
+    return json_response(answer)
+
+
+async def list_queues(request: web.Request) -> web.Response:
+    """Queues sorted by name; `name` may begin or end with `*`."""
+    digest = request.path.endswith("/divisionviews/all")
+    need_permission(request, "routing:queue:search" if digest else "routing:queue:view")
+    org = world_of(request).org
+    queues = sorted(org.queues, key=org.queue_name)
+    ids = _ids(request)
+    if ids:
+        queues = [queue for queue in queues if queue in ids]
+    name = request.query.get("name")
+    if name:
+        queues = [q for q in queues if fnmatch(org.queue_name(q).lower(), name.lower())]
+    if request.query.get("sortOrder", "asc") == "desc":
+        queues.reverse()
+    return json_response(page(request, queues, org.queue_body, MAX_PAGE_SIZE))
+
+
+async def get_queue(request: web.Request) -> web.Response:
+    """One queue."""
+    need_permission(request, "routing:queue:view")
+    org = world_of(request).org
+    queue = request.match_info["queue_id"]
+    if not org.has_queue(queue):
+        raise ApiError("not.found")
+    return json_response(org.queue_body(queue))
+
+
+async def list_members(request: web.Request) -> web.Response:
+    """Members of a queue, at most 100 a page."""
+    need_permission(request, "routing:queue:view")
+    org = world_of(request).org
+    queue = request.match_info["queue_id"]
+    if not org.has_queue(queue):
+        raise ApiError("not.found")
+
+    def member(user: str) -> dict[str, Any]:
+        return {"id": user, "user": org.user_body(user), "ringNumber": 1, "joined": True}
+
+    users = [org.users[index] for index in org.members(queue)]
+    return json_response(page(request, users, member, MAX_MEMBER_PAGE_SIZE))
+
+
+def page(
+    request: web.Request, ids: list[str], body: Callable[[str], dict[str, Any]], largest: int
+) -> dict[str, Any]:
+    """An entity listing: `nextUri` and `previousUri` are absent at the ends."""
+    size = _number(request, "pageSize", DEFAULT_PAGE_SIZE)
+    number = _number(request, "pageNumber", 1)
+    if size > largest:
+        raise ApiError("invalid.value", str(size))
+    pages = max(1, -(-len(ids) // size))
+    shown = [body(entity) for entity in ids[(number - 1) * size : number * size]]
+
+    def uri(which: int) -> str:
+        return f"{request.path}?pageSize={size}&pageNumber={which}"
+
+    listing: dict[str, Any] = {
+        "entities": shown,
+        "pageSize": size,
+        "pageNumber": number,
+        "total": len(ids),
+        "pageCount": pages,
+        "firstUri": uri(1),
+        "selfUri": uri(number),
+        "lastUri": uri(pages),
+    }
+    if number < pages:
+        listing["nextUri"] = uri(number + 1)
+    if number > 1:
+        listing["previousUri"] = uri(number - 1)
+    return listing
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, str(default))
+    if not text.isdigit() or int(text) < 1:
+        raise ApiError("invalid.value", text)
+    return int(text)
+
+
+def _ids(request: web.Request) -> list[str]:
+    return [one for text in request.query.getall("id", []) for one in text.split(",") if one]
+
+
+def routes() -> list[web.RouteDef]:
+    """The directory routes."""
+    queues = "/api/v2/routing/queues"
+    return [
+        web.get("/api/v2/users", list_users, allow_head=False),
+        web.post("/api/v2/users/search", search_users),
+        web.get("/api/v2/users/{user_id}", get_user, allow_head=False),
+        web.get(queues, list_queues, allow_head=False),
+        web.get(queues + "/divisionviews/all", list_queues, allow_head=False),
+        web.get(queues + "/{queue_id}", get_queue, allow_head=False),
+        web.get(queues + "/{queue_id}/members", list_members, allow_head=False),
+    ]

@@ -1,0 +1,87 @@
+"""What every REST request passes: correlation id, bearer token, rate limit, error bodies."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from simulator.errors import ApiError, error_body, json_response
+from simulator.oauth import OAuthClient, Token
+from simulator.world import World, world_of
+
+TOKEN_KEY = web.RequestKey("token", Token)
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Authenticate and meter `/api/...`; turn refusals into ErrorBodies; other paths pass."""
+    if not request.path.startswith("/api/"):
+        return await handler(request)
+    world = world_of(request)
+    correlation = str(uuid.uuid4())
+    headers = {"ININ-Correlation-Id": correlation}
+    name = f"{request.method} {_route_of(request)}"
+    world.requests[name] = world.requests.get(name, 0) + 1
+    try:
+        request[TOKEN_KEY] = token = _authenticate(world, request)
+        verdict = world.limiter.hit(token.value, time.monotonic())
+        headers.update(verdict.headers())
+        if not verdict.allowed:
+            rule = "early_retry" if verdict.early_retry else "rate_limit_exceeded"
+            world.rules.broken(rule, _wall_ms(), token.client_id, name)
+            raise ApiError("too.many.requests", str(verdict.reset_seconds))
+        response = await handler(request)
+    except ApiError as refusal:
+        response = refuse(refusal.code, refusal.parameter, correlation)
+    except web.HTTPMethodNotAllowed:
+        response = refuse("method.not.allowed", "", correlation)
+    except web.HTTPNotFound:
+        response = refuse("not.found", "", correlation)
+    if not response.prepared:
+        response.headers.update(headers)
+    return response
+
+
+def refuse(code: str, parameter: str, correlation: str) -> web.Response:
+    """An error answer."""
+    body = error_body(code, parameter, correlation)
+    return json_response(body, body["status"])
+
+
+def client_of(request: web.Request) -> OAuthClient:
+    """The OAuth client whose token this request carries."""
+    return world_of(request).tokens.clients[request[TOKEN_KEY].client_id]
+
+
+def need_permission(request: web.Request, *any_of: str) -> None:
+    """Refuse with 403 unless the client has one of these permissions."""
+    if not client_of(request).permissions.intersection(any_of):
+        code = "missing.permissions" if len(any_of) == 1 else "missing.any.permissions"
+        raise ApiError(code, ", ".join(any_of))
+
+
+def _authenticate(world: World, request: web.Request) -> Token:
+    header = request.headers.get("Authorization", "")
+    scheme, _, value = header.partition(" ")
+    if scheme.lower() != "bearer" or not value.strip():
+        raise ApiError("authentication.required")
+    token = world.tokens.find(value.strip())
+    if token is None:
+        world.rules.broken("unknown_token", _wall_ms(), None, request.path)
+        raise ApiError("bad.credentials")
+    if token.expires_ms <= world.clock.now_ms():
+        world.rules.broken("expired_token", _wall_ms(), token.client_id, request.path)
+        raise ApiError("credentials.expired")
+    return token
+
+
+def _route_of(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
+
+
+def _wall_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,197 @@
+"""Channels and subscriptions over REST (section 2)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from simulator.channels import Channel, InvalidTopic, MissingPermission, TooManyTopics
+from simulator.clock import rfc3339
+from simulator.errors import ApiError, json_response
+from simulator.routes.guard import TOKEN_KEY, client_of
+from simulator.rules import shortened
+from simulator.topics import TOPIC_KINDS
+from simulator.world import World, world_of
+
+CHANNELS = "/api/v2/notifications/channels"
+
+
+class _WantedTopic(msgspec.Struct):
+    """An element of a subscription request (class ChannelTopic)."""
+
+    id: str
+
+
+async def create_channel(request: web.Request) -> web.Response:
+    """A new channel; the 21st of a client silently removes another."""
+    world = world_of(request)
+    token = request[TOKEN_KEY]
+    channel, evicted = world.channels.create(token, world.clock.now_ms())
+    for victim in evicted:
+        live = victim.socket is not None
+        rule = "live_channel_evicted" if live else "channel_evicted"
+        world.rules.broken(rule, _wall_ms(), token.client_id, shortened(victim.id))
+        world.hub.close_channel(victim, "channel evicted")
+    return json_response(channel_body(request, channel))
+
+
+async def list_channels(request: web.Request) -> web.Response:
+    """Channels of this token, or of the client: those of other tokens come without ids."""
+    world = world_of(request)
+    token = request[TOKEN_KEY]
+    which = request.query.get("includechannels", "token")
+    if which not in ("token", "oauthclient"):
+        raise ApiError("invalid.value", which)
+    entities = []
+    for channel in world.channels.of_client(token.client_id):
+        if channel.token.value == token.value:
+            entities.append(channel_body(request, channel))
+        elif which == "oauthclient":
+            entities.append({"expires": rfc3339(channel.expires_ms)})
+    return json_response({"entities": entities})
+
+
+async def head_channel(request: web.Request) -> web.Response:
+    """200 without a body when the channel is valid."""
+    _channel(request)
+    return web.Response()
+
+
+async def get_subscriptions(request: web.Request) -> web.Response:
+    """The topics of a channel, as they were asked for."""
+    channel = _channel(request)
+    return json_response({"entities": [{"id": topic} for topic in channel.topics]})
+
+
+async def put_subscriptions(request: web.Request) -> web.Response:
+    """Replace the topics of a channel."""
+    return await _subscribe(request, "PUT")
+
+
+async def post_subscriptions(request: web.Request) -> web.Response:
+    """Add topics to a channel."""
+    return await _subscribe(request, "POST")
+
+
+async def delete_subscriptions(request: web.Request) -> web.Response:
+    """Drop all topics; the channel stays."""
+    world = world_of(request)
+    world.channels.unsubscribe(_channel(request), None, world.clock.now_ms())
+    return web.Response()
+
+
+async def available_topics(request: web.Request) -> web.Response:
+    """Every topic there is; `expand` adds fields (class AvailableTopic)."""
+    expand = set(request.query.get("expand", "").split(","))
+    entities = []
+    for kind in TOPIC_KINDS:
+        entity: dict[str, Any] = {"id": kind.template}
+        full: dict[str, Any] = {
+            "description": kind.description,
+            "enforced": True,
+            "visibility": "Public",
+            "transports": list(kind.transports),
+            "requiresPermissions": list(kind.permissions),
+            "permissionDetails": [{"type": "Any", "permissions": list(kind.permissions)}],
+            "topicParameters": list(kind.parameters),
+            "schema": {},
+            "publicApiTemplateUriPaths": [],
+        }
+        entity.update({key: value for key, value in full.items() if key in expand})
+        entities.append(entity)
+    return json_response({"entities": entities})
+
+
+def channel_body(request: web.Request, channel: Channel) -> dict[str, Any]:
+    """A Channel; its `connectUri` is on the host that the request was made to."""
+    scheme = "wss" if request.secure else "ws"
+    return {
+        "connectUri": f"{scheme}://{request.host}/channels/{channel.id}",
+        "id": channel.id,
+        "expires": rfc3339(channel.expires_ms),
+    }
+
+
+def subscribe(
+    world: World, channel: Channel, topics: list[str], via: str, ignore_errors: bool
+) -> list[dict[str, Any]]:
+    """Set or add topics and give the ChannelTopic entities; raises `ApiError`."""
+    client = world.tokens.clients[channel.client_id]
+    try:
+        answers = world.channels.subscribe(
+            channel,
+            topics,
+            world.clock.now_ms(),
+            via=via,
+            permissions=client.permissions,
+            ignore_errors=ignore_errors,
+        )
+    except InvalidTopic as error:
+        world.rules.broken("invalid_topic", _wall_ms(), client.id, str(error)[:80])
+        raise ApiError("notification.invalid.topic") from error
+    except TooManyTopics as error:
+        world.rules.broken("too_many_topics", _wall_ms(), client.id, str(error))
+        raise ApiError("notification.subscription.too.many.subscriptions") from error
+    except MissingPermission as error:
+        raise ApiError("missing.permissions", ", ".join(error.permissions)) from error
+    entities: list[dict[str, Any]] = []
+    for answer in answers:
+        if answer.permitted:
+            entities.append({"id": answer.id, "state": "Permitted"})
+        else:
+            entities.append(
+                {
+                    "id": answer.id,
+                    "state": "Rejected",
+                    "rejectionReason": "missing.permissions",
+                    "missingPermissions": list(answer.missing),
+                }
+            )
+    return entities
+
+
+async def _subscribe(request: web.Request, via: str) -> web.Response:
+    world = world_of(request)
+    channel = _channel(request)
+    try:
+        wanted = msgspec.json.decode(await request.read(), type=list[_WantedTopic])
+    except msgspec.DecodeError as error:
+        raise ApiError("bad.request") from error
+    ignore_errors = request.query.get("ignoreErrors", "false").lower() == "true"
+    entities = subscribe(world, channel, [topic.id for topic in wanted], via, ignore_errors)
+    return json_response({"entities": entities})
+
+
+def _channel(request: web.Request) -> Channel:
+    world = world_of(request)
+    client = client_of(request)
+    channel = world.channels.get(request.match_info["channel_id"])
+    if channel is None:
+        world.rules.broken("unknown_channel", _wall_ms(), client.id, request.method)
+        raise ApiError("not.found")
+    if channel.client_id != client.id:
+        world.rules.broken("foreign_channel", _wall_ms(), client.id, request.method)
+        raise ApiError("not.found")
+    return channel
+
+
+def _wall_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def routes() -> list[web.RouteDef]:
+    """The notification routes."""
+    one = CHANNELS + "/{channel_id}"
+    return [
+        web.post(CHANNELS, create_channel),
+        web.get(CHANNELS, list_channels, allow_head=False),
+        web.head(one, head_channel),
+        web.get(one + "/subscriptions", get_subscriptions, allow_head=False),
+        web.put(one + "/subscriptions", put_subscriptions),
+        web.post(one + "/subscriptions", post_subscriptions),
+        web.delete(one + "/subscriptions", delete_subscriptions),
+        web.get("/api/v2/notifications/availabletopics", available_topics, allow_head=False),
+    ]

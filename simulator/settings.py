@@ -1,0 +1,44 @@
+"""What a simulator is started with. Plain data: the command line fills it, tests build it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from simulator.ledger import DEFAULT_CAPACITY
+from simulator.oauth import OAuthClient
+from simulator.ratelimit import DEFAULT_LIMIT
+
+
+class Settings(msgspec.Struct, kw_only=True):
+    """Settings of one simulated org; durations in seconds, of wall time unless said."""
+
+    users: int = 50
+    queues: int = 5
+    seed: int = 1
+    #: Conversations started in a wall second.
+    rate: float = 1.0
+    #: How much faster conversations live; pauses of scripts are divided by it.
+    speed: float = 1.0
+    #: How many Genesys seconds pass in a wall second (1440: a day in a minute).
+    time_scale: float = 1.0
+    #: How far the Genesys clock is ahead of ours (behind when negative).
+    clock_offset: float = 0.0
+    media: dict[str, float] | None = None
+    clients: list[OAuthClient] = msgspec.field(
+        default_factory=lambda: [OAuthClient("sandbox", "sandbox")]
+    )
+    autostart: bool = True
+    #: Stop starting conversations after so many; None never stops.
+    conversations: int | None = None
+    rate_limit: int = DEFAULT_LIMIT
+    heartbeat: float = 30.0
+    ledger_capacity: int = DEFAULT_CAPACITY
+    #: Ended conversations that REST still answers for.
+    retained: int = 100_000
+    #: Bytes that may wait for a socket before it counts as too slow and is closed.
+    socket_buffer: int = 8 * 1024 * 1024
+    #: Genesys seconds until analytics shows what happened.
+    analytics_lag: float = 0.0
+    #: Wall seconds between the frames of a replay.
+    replay_interval: float = 0.05
+    tls: bool = False

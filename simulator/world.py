@@ -1,0 +1,76 @@
+"""One simulated org with all its parts, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import Any
+
+from aiohttp import web
+
+from simulator import replay
+from simulator.channels import ChannelBook
+from simulator.clock import Clock
+from simulator.engine import Engine
+from simulator.hub import Hub
+from simulator.ledger import Ledger
+from simulator.oauth import TokenBook
+from simulator.org import Org
+from simulator.ratelimit import RateLimiter
+from simulator.rules import Rules
+from simulator.settings import Settings
+
+EXPIRY_CHECK_SECONDS = 0.25
+
+
+class World:
+    """Everything that a request handler may need."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        seed = settings.seed
+        self.clock = Clock(int(settings.clock_offset * 1000), settings.time_scale)
+        self.org = Org(settings.users, settings.queues, seed)
+        self.tokens = TokenBook(settings.clients, random.Random(f"tokens-{seed}-{time.time_ns()}"))
+        self.channels = ChannelBook(random.Random(f"channels-{seed}-{time.time_ns()}"))
+        self.ledger = Ledger(settings.ledger_capacity)
+        self.rules = Rules()
+        self.limiter = RateLimiter(settings.rate_limit)
+        self.hub = Hub(
+            self.channels, self.clock, random.Random(f"hub-{seed}"), settings.socket_buffer
+        )
+        self.engine = Engine(settings, self.clock, self.org, self.hub, self.ledger)
+        self.requests: dict[str, int] = {}
+        self.started = time.time()
+        self.recorded: list[dict[str, Any]] = []
+        self.replayed = 0
+
+    def take_recording(self, frames: list[dict[str, Any]]) -> None:
+        """Recorded frames to be sent once somebody listens."""
+        replay.enrol(frames, self.org)
+        self.recorded.extend(frames)
+
+    async def replay_recorded(self) -> None:
+        """Send the recorded frames, each when its topic has a socket."""
+        interval = self.settings.replay_interval
+        async for number in replay.play(self.recorded, self.hub, interval):
+            self.replayed = number
+
+    async def watch_expiry(self) -> None:
+        """Close what has expired, and forget what is long over; until cancelled."""
+        while True:
+            now_ms = self.clock.now_ms()
+            for channel in self.channels.expired(now_ms):
+                self.hub.close_channel(channel, "channel or token expired")
+            self.tokens.forget_expired(now_ms)
+            self.limiter.forget_idle(time.monotonic())
+            await asyncio.sleep(EXPIRY_CHECK_SECONDS)
+
+
+WORLD = web.AppKey("world", World)
+
+
+def world_of(request: web.Request) -> World:
+    """The org that this request was made to."""
+    return request.app[WORLD]
