@@ -1,0 +1,51 @@
+"""Kafka's settings as librdkafka properties: the plain ones, Heroku's, and any other."""
+
+from __future__ import annotations
+
+from mirror.settings.model import KafkaSettings
+from mirror.settings.reader import Reader
+from mirror.settings.values import choice, kafka_url, servers
+
+
+def read_kafka(reader: Reader) -> KafkaSettings:
+    """How to reach Kafka. `KAFKA_BOOTSTRAP_SERVERS` wins over the `KAFKA_URL` of a platform."""
+    heroku = reader.parse("KAFKA_URL", "", kafka_url)
+    explicit = reader.text("KAFKA_BOOTSTRAP_SERVERS")
+    bootstrap = reader.parse(
+        "KAFKA_BOOTSTRAP_SERVERS", explicit or heroku or "127.0.0.1:9092", servers
+    )
+    properties = {"bootstrap.servers": bootstrap}
+    from_heroku = bool(heroku) and not explicit
+    if from_heroku and "kafka+ssl" in reader.read["KAFKA_URL"]:
+        properties["security.protocol"] = "SSL"
+    for name, key, parser in (
+        (
+            "KAFKA_SECURITY_PROTOCOL",
+            "security.protocol",
+            choice("plaintext", "ssl", "sasl_plaintext", "sasl_ssl"),
+        ),
+        (
+            "KAFKA_SASL_MECHANISM",
+            "sasl.mechanism",
+            choice("plain", "scram-sha-256", "scram-sha-512"),
+        ),
+        ("KAFKA_SASL_USERNAME", "sasl.username", str),
+        ("KAFKA_SASL_PASSWORD", "sasl.password", str),
+        ("KAFKA_TRUSTED_CERT", "ssl.ca.pem", str),
+        ("KAFKA_CLIENT_CERT", "ssl.certificate.pem", str),
+        ("KAFKA_CLIENT_CERT_KEY", "ssl.key.pem", str),
+    ):
+        if reader.text(name):
+            value = reader.parse(name, "", parser)
+            properties[key] = (
+                value.upper() if key in {"security.protocol", "sasl.mechanism"} else value
+            )
+    if from_heroku and "ssl.ca.pem" in properties:
+        # Heroku's brokers present certificates of a CA made for the one cluster, without their
+        # host names; trust rests on that CA alone.
+        properties["ssl.endpoint.identification.algorithm"] = "none"
+    for name in sorted(reader.environ):
+        if name.startswith("KAFKA_CONF_") and not name.endswith("_FILE"):
+            key = name.removeprefix("KAFKA_CONF_").lower().replace("_", ".")
+            properties[key] = reader.text(name)
+    return KafkaSettings(properties=properties, prefix=reader.text("KAFKA_PREFIX"))

@@ -1,0 +1,121 @@
+"""From environment variables to `Settings`."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from mirror.errors import SettingsError
+from mirror.settings import values
+from mirror.settings.kafka import read_kafka
+from mirror.settings.model import OAuthClient, Settings
+from mirror.settings.reader import Reader
+from mirror.units import duration, show_duration, size
+
+MAX_TOPICS_PER_CHANNEL: Final = 1000  # Genesys' limit: the 1,001st topic is answered with 400
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+MAX_CHANNELS_PER_CLIENT: Final = 20  # Genesys' limit: the 21st creation evicts another channel
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and check all settings. `environ` is the process environment where not given.
+
+    Raises `SettingsError` for the first setting that does not parse or contradicts another.
+    """
+    reader = Reader(os.environ if environ is None else environ)
+    parse, text = reader.parse, reader.text
+    region = parse("GENESYS_REGION", "mypurecloud.com", values.region)
+    api_url = parse("GENESYS_API_URL", "", values.base_url)
+    login_url = parse("GENESYS_LOGIN_URL", "", values.base_url)
+    subscribe = parse("MIRROR_SUBSCRIBE", "queues,users", values.subscribe)
+    zombie_after, zombie_after_media = parse(
+        "MIRROR_ZOMBIE_AFTER", values.DEFAULT_ZOMBIE_AFTER, values.zombie_after
+    )
+    heartbeat = parse("MIRROR_HEARTBEAT", "2s", values.positive_duration)
+    lease = parse("MIRROR_LEASE", "8s", values.positive_duration)
+    if lease < 2 * heartbeat:
+        raise SettingsError(
+            f"MIRROR_LEASE is '{show_duration(lease)}': it takes at least twice MIRROR_HEARTBEAT "
+            f"({show_duration(heartbeat)}), or one late beat would count as a death"
+        )
+    kafka = read_kafka(reader)
+    pii = parse("MIRROR_PII", "drop", values.choice("drop", "hash", "keep"))
+    pii_key = text("MIRROR_PII_KEY")
+    if pii == "hash" and not pii_key:
+        raise SettingsError("MIRROR_PII_KEY is not set: MIRROR_PII=hash takes a secret key there")
+    return Settings(
+        region=region,
+        clients=_oauth_clients(reader),
+        api_url=api_url or f"https://api.{region}",
+        login_url=login_url or _login_url(api_url, region),
+        custom_urls=bool(api_url),
+        redis_url=parse("REDIS_URL", "redis://127.0.0.1:6379/0", values.redis_url),
+        kafka=kafka,
+        namespace=parse("MIRROR_NAMESPACE", "default", values.name),
+        families=tuple(family for family in subscribe if family != "agents"),
+        agents="agents" in subscribe,
+        queues=parse("MIRROR_QUEUES", "*", values.globs),
+        users=parse("MIRROR_USERS", "*", values.globs),
+        replicas=parse("MIRROR_REPLICAS", "2", values.between(1, 4)),
+        topics_per_channel=parse(
+            "MIRROR_TOPICS_PER_CHANNEL", "1000", values.between(1, MAX_TOPICS_PER_CHANNEL)
+        ),
+        channels_per_client=parse(
+            "MIRROR_CHANNELS_PER_CLIENT", "20", values.between(1, MAX_CHANNELS_PER_CLIENT)
+        ),
+        host=parse("MIRROR_HOST", socket.gethostname(), values.name),
+        heartbeat=heartbeat,
+        lease=lease,
+        silence=parse("MIRROR_SILENCE", "35s", values.positive_duration),
+        discovery_interval=parse("MIRROR_DISCOVERY_INTERVAL", "5m", values.positive_duration),
+        zombie_after=zombie_after,
+        zombie_after_media=zombie_after_media,
+        janitor_interval=parse("MIRROR_JANITOR_INTERVAL", "60s", values.positive_duration),
+        topic=kafka.prefix + parse("MIRROR_TOPIC", "genesys-interactions", values.topic_name),
+        dead_letter_topic=kafka.prefix
+        + parse("MIRROR_DEAD_LETTER_TOPIC", "genesys-interactions.dlq", values.topic_name),
+        agents_topic=kafka.prefix
+        + parse("MIRROR_AGENTS_TOPIC", "genesys-agents", values.topic_name),
+        partitions=parse("MIRROR_PARTITIONS", "12", values.between(1, 10_000)),
+        replication_factor=parse("MIRROR_REPLICATION_FACTOR", "3", values.between(1, 100)),
+        encoding=parse("MIRROR_ENCODING", "json", values.choice("json", "msgpack")),
+        spool_dir=Path(text("MIRROR_SPOOL_DIR", _default_spool_dir(reader.environ))),
+        spool_limit=parse("MIRROR_SPOOL_LIMIT", "1GiB", size),
+        pii=pii,
+        pii_key=pii_key,
+        metrics_port=parse("MIRROR_METRICS_PORT", "0", values.between(0, 65_535)),
+        log_level=parse("MIRROR_LOG_LEVEL", "info", values.choice(*LOG_LEVELS)),
+        startup_timeout=parse("MIRROR_STARTUP_TIMEOUT", "30s", duration),
+        environment=reader.read,
+    )
+
+
+def _login_url(api_url: str, region: str) -> str:
+    """The login host that goes with an API host: `//api.` becomes `//login.`, as in Genesys' SDK.
+
+    A gateway or simulator on one host serves both, so any other URL stands for itself.
+    """
+    if not api_url:
+        return f"https://login.{region}"
+    return api_url.replace("//api.", "//login.", 1)
+
+
+def _oauth_clients(reader: Reader) -> tuple[OAuthClient, ...]:
+    several = reader.parse("GENESYS_CLIENTS", "", values.clients)
+    client_id, secret = reader.text("GENESYS_CLIENT_ID"), reader.text("GENESYS_CLIENT_SECRET")
+    if several:
+        return several
+    if bool(client_id) != bool(secret):
+        missing = "GENESYS_CLIENT_SECRET" if client_id else "GENESYS_CLIENT_ID"
+        raise SettingsError(f"{missing} is not set: it belongs to its other half, set both or none")
+    return (OAuthClient(client_id, secret),) if client_id else ()
+
+
+def _default_spool_dir(environ: Mapping[str, str]) -> str:
+    state = environ.get("XDG_STATE_HOME") or str(
+        Path(environ.get("HOME", "/var/lib")) / ".local/state"
+    )
+    return str(Path(state) / "interaction-mirror" / "spool")

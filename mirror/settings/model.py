@@ -1,0 +1,86 @@
+"""What settings are once they are read: frozen structs whose `repr` holds no secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from mirror.errors import SettingsError
+
+
+class OAuthClient(msgspec.Struct, frozen=True):
+    """One OAuth client of the client-credentials grant. `secret` never leaves this process."""
+
+    id: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"OAuthClient(id={self.id!r}, secret=***)"
+
+
+class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach Kafka, as librdkafka properties, and what goes before names."""
+
+    properties: dict[str, str]
+    prefix: str = ""
+
+    def __repr__(self) -> str:
+        return f"KafkaSettings(bootstrap={self.properties['bootstrap.servers']!r})"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in force. Durations are seconds, sizes bytes, times none."""
+
+    region: str
+    clients: tuple[OAuthClient, ...]
+    api_url: str
+    login_url: str
+    custom_urls: bool
+    redis_url: str
+    kafka: KafkaSettings
+    namespace: str
+    families: tuple[str, ...]
+    agents: bool
+    queues: tuple[str, ...]
+    users: tuple[str, ...]
+    replicas: int
+    topics_per_channel: int
+    channels_per_client: int
+    host: str
+    heartbeat: float
+    lease: float
+    silence: float
+    discovery_interval: float
+    zombie_after: float
+    zombie_after_media: dict[str, float]
+    janitor_interval: float
+    topic: str
+    dead_letter_topic: str
+    agents_topic: str
+    partitions: int
+    replication_factor: int
+    encoding: str
+    spool_dir: Path
+    spool_limit: int
+    pii: str
+    pii_key: str
+    metrics_port: int
+    log_level: str
+    startup_timeout: float
+    environment: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Settings(namespace={self.namespace!r}, region={self.region!r})"
+
+    def require_clients(self) -> tuple[OAuthClient, ...]:
+        """The OAuth clients, for a command that talks to Genesys.
+
+        Raises `SettingsError` where none is configured.
+        """
+        if not self.clients:
+            raise SettingsError(
+                "GENESYS_CLIENT_ID is not set: it and GENESYS_CLIENT_SECRET take an OAuth client "
+                "with the client-credentials grant, or GENESYS_CLIENTS several as id:secret"
+            )
+        return self.clients

@@ -1,0 +1,85 @@
+"""Reads variables out of one environment, and remembers what was in force."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+from mirror.errors import SettingsError
+
+T = TypeVar("T")
+
+_SECRET_NAMES: Final = frozenset(
+    {
+        "GENESYS_CLIENT_SECRET",
+        "GENESYS_CLIENTS",
+        "REDIS_URL",
+        "KAFKA_URL",
+        "KAFKA_SASL_PASSWORD",
+        "KAFKA_CLIENT_CERT_KEY",
+        "MIRROR_PII_KEY",
+    }
+)
+_SECRET_WORDS: Final = ("SECRET", "PASSWORD", "KEY", "TOKEN", "CREDENTIAL")
+_SHOWN_LENGTH: Final = 200
+
+
+class Reader:
+    """Reads variables from one environment and remembers what was in force."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.read: dict[str, str] = {}
+
+    def text(self, name: str, default: str = "") -> str:
+        value = self.environ.get(name, "")
+        path = self.environ.get(f"{name}_FILE", "")
+        if not value and path:
+            try:
+                value = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "not UTF-8 text"
+                raise SettingsError(
+                    f"{name}_FILE is {path!r}, which cannot be read ({reason}): "
+                    f"it takes the path of a file that holds {name}"
+                ) from error
+        value = value or default
+        self.read[name] = value
+        return value
+
+    def parse(self, name: str, default: str, parser: Callable[[str], T]) -> T:
+        value = self.text(name, default)
+        try:
+            return parser(value)
+        except ValueError as error:
+            held = "holds a value of another form" if name in _SECRET_NAMES else f"is {value!r}"
+            raise SettingsError(f"{name} {held}: it takes {error}") from None
+
+
+def describe(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variable → what is in force, for `mirror doctor --settings`. Secrets are masked."""
+    return {name: _masked(name, value) for name, value in sorted(environment.items())}
+
+
+def _masked(name: str, value: str) -> str:
+    if not value:
+        return ""
+    if name == "REDIS_URL":
+        return re.sub(r"//[^@/]*@", "//***@", value)
+    if name == "GENESYS_CLIENTS":
+        return ",".join(f"{part.partition(':')[0].strip()}:***" for part in value.split(","))
+    if name in _SECRET_NAMES or _looks_secret(name):
+        return "***"
+    if "PRIVATE KEY" in value:
+        return "***"
+    return (
+        value
+        if len(value) <= _SHOWN_LENGTH
+        else f"{value[:60].splitlines()[0]}… ({len(value)} characters)"
+    )
+
+
+def _looks_secret(name: str) -> bool:
+    return any(word in name for word in _SECRET_WORDS)

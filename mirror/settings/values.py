@@ -1,0 +1,185 @@
+"""What each kind of setting takes: parsers that raise `ValueError` saying so.
+
+The text of the error follows "takes" in the one line that a user sees, so it names the form and
+never the value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+from mirror.settings.model import OAuthClient
+from mirror.units import duration, whole
+
+# The media whose conversations live for days by nature (callbacks are scheduled, e-mails and
+# messages wait for people) are verified later than calls and chats.
+DEFAULT_ZOMBIE_AFTER: Final = "4h,callback=72h,email=72h,message=72h"
+FAMILIES: Final = ("queues", "users")
+
+_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+
+def choice(*options: str) -> Callable[[str], str]:
+    """One of `options`, in any case."""
+
+    def parse(text: str) -> str:
+        if text.strip().lower() not in options:
+            raise ValueError("one of " + ", ".join(options))
+        return text.strip().lower()
+
+    return parse
+
+
+def between(least: int, most: int) -> Callable[[str], int]:
+    """A whole number from `least` to `most`."""
+    return lambda text: whole(text, least, most)
+
+
+def positive_duration(text: str) -> float:
+    """Seconds, more than none."""
+    seconds = duration(text)
+    if seconds <= 0:
+        raise ValueError("a duration above zero such as 250ms, 35s, 5m or 4h")
+    return seconds
+
+
+def region(text: str) -> str:
+    """A region domain; hosts are named after it."""
+    if not _HOST.fullmatch(text) or "." not in text:
+        raise ValueError("a region domain such as mypurecloud.com or usw2.pure.cloud")
+    return text.lower()
+
+
+def base_url(text: str) -> str:
+    """An http(s) base URL without credentials and without a slash at the end; may be empty."""
+    if not text:
+        return ""
+    expected = "a base URL such as https://api.mypurecloud.com"
+    try:
+        parts = urlsplit(text)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        raise ValueError(expected) from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
+        raise ValueError(expected)
+    if parts.username or parts.password:
+        raise ValueError(expected + ", without a user name or password")
+    return text.rstrip("/")
+
+
+def name(text: str) -> str:
+    """A name that is safe in Redis keys, file names and client ids."""
+    if not _NAME.fullmatch(text):
+        raise ValueError("letters, digits, dots, dashes and underscores, at most 100")
+    return text
+
+
+def topic_name(text: str) -> str:
+    """A Kafka topic name."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", text) or text in {".", ".."}:
+        raise ValueError("a Kafka topic name: letters, digits, dots, dashes, underscores")
+    return text
+
+
+def redis_url(text: str) -> str:
+    """Any form of Redis URL that `mirror.redis.connect` takes."""
+    expected = (
+        "redis://host:port/db, rediss://…, unix:///path or "
+        "redis+sentinel://host:port,host:port/service/db"
+    )
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError(expected) from None
+    if parts.scheme not in {"redis", "rediss", "unix", "redis+sentinel"}:
+        raise ValueError(expected)
+    if parts.scheme == "unix":
+        if not parts.path:
+            raise ValueError(expected)
+    elif not parts.netloc.rpartition("@")[2]:
+        raise ValueError(expected)
+    return text
+
+
+def servers(text: str) -> str:
+    """`host:port,…` as librdkafka takes it."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(
+        re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:/@]+):\d{1,5}", s) for s in parts
+    ):
+        raise ValueError("host:port, or several separated by commas")
+    return ",".join(parts)
+
+
+def kafka_url(text: str) -> str:
+    """`host:port,…` from `kafka+ssl://host:port,…`; empty where unset."""
+    if not text:
+        return ""
+    found = []
+    for url in text.split(","):
+        scheme, _, rest = url.strip().partition("://")
+        if scheme not in {"kafka", "kafka+ssl"}:
+            raise ValueError("kafka+ssl://host:port, or several separated by commas")
+        found.append(rest.rstrip("/"))
+    try:
+        return servers(",".join(found))
+    except ValueError:
+        raise ValueError("kafka+ssl://host:port, or several separated by commas") from None
+
+
+def clients(text: str) -> tuple[OAuthClient, ...]:
+    """`id:secret,…`, each id once."""
+    found = []
+    for part in (part.strip() for part in text.split(",")):
+        if not part:
+            continue
+        client_id, colon, secret = part.partition(":")
+        if not (client_id and colon and secret):
+            raise ValueError("id:secret, or several separated by commas")
+        found.append(OAuthClient(client_id, secret))
+    if len({client.id for client in found}) != len(found):
+        raise ValueError("id:secret pairs, each id once")
+    return tuple(found)
+
+
+def globs(text: str) -> tuple[str, ...]:
+    """Ids and name globs."""
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not parts:
+        raise ValueError("* or ids and name globs separated by commas")
+    return parts
+
+
+def subscribe(text: str) -> tuple[str, ...]:
+    """The families to mirror."""
+    families = tuple(
+        dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip())
+    )
+    if not families or not set(families) <= {*FAMILIES, "agents"}:
+        raise ValueError("queues, users and agents, separated by commas")
+    return families
+
+
+def zombie_after(text: str) -> tuple[float, dict[str, float]]:
+    """The general age in seconds, and those of single media."""
+    general: float | None = None
+    media: dict[str, float] = {}
+    for part in (part.strip() for part in text.split(",")):
+        medium, equals, value = part.rpartition("=")
+        try:
+            seconds = positive_duration(value)
+        except ValueError:
+            raise ValueError(f"durations such as {DEFAULT_ZOMBIE_AFTER}") from None
+        if equals:
+            media[medium.strip().lower()] = seconds
+        else:
+            general = seconds
+    if general is None:
+        raise ValueError(
+            f"a general duration and others per medium, such as {DEFAULT_ZOMBIE_AFTER}"
+        )
+    return general, media
