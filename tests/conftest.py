@@ -1,17 +1,19 @@
 """Fixtures that every test may use: real Redis and Kafka, names of one's own, our processes.
 
-A service that cannot be had skips the test with the cure, and fails it in CI. Servers start with the first test
-that asks for them and serve the whole run; a test that breaks servers takes `redis_server_factory`
-or `kafka_cluster_factory` and gets its own.
+A service that cannot be had skips the test with the cure, and fails it in CI. Servers start with
+the first test that asks for them and serve the whole run; a test that breaks servers takes
+`redis_server_factory` or `kafka_cluster_factory` and gets its own.
 """
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.services.availability import unavailable
@@ -27,14 +29,32 @@ FIXTURE_MARKERS = {
     "kafka_cluster_factory": "kafka",
 }
 
+FUZZ_EXAMPLES = 5000
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how property tests run, unless `--hypothesis-profile` says it.
+
+    No deadline an example: machines are shared. In CI the examples are the same in every build, so
+    that a build fails for what changed; `make fuzz` and laptops look for new ones.
+    """
+    hypothesis.settings.register_profile("laptop", deadline=None)
+    hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+    hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=FUZZ_EXAMPLES)
+    if not config.getoption("--hypothesis-profile", default=None):
+        in_ci = os.environ.get("CI") == "true"
+        hypothesis.settings.load_profile("ci" if in_ci else "laptop")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder and by the services they ask for."""
+    """Mark tests by their folder, their kind and the services they ask for."""
     root = Path(__file__).parent
     for item in items:
         room = item.path.relative_to(root).parts[0]
         if room in FOLDER_MARKERS:
             item.add_marker(room)
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("fuzz")
         names = getattr(item, "fixturenames", ())
         for marker in {FIXTURE_MARKERS[name] for name in names if name in FIXTURE_MARKERS}:
             item.add_marker(marker)

@@ -1,0 +1,84 @@
+# `make` lists what there is. Needs Python 3.11 or newer, and for `make kafka` Java 17 and Maven.
+
+VENV     ?= .venv
+BIN       = $(VENV)/bin
+# What reads all Python: folders that exist, so that a room may be missing from a branch.
+SOURCES   = $(wildcard mirror listeners coordinator janitor dashboard simulator deploy bench tests)
+PIP       = $(BIN)/python -m pip --disable-pip-version-check --quiet --retries 8 --timeout 60
+INSTALL   = $(PIP) install --constraint constraints.txt
+MANIFESTS = setup.cfg pyproject.toml constraints.txt
+# The first interpreter that is new enough; PYTHON=... on the command line overrules it.
+PYTHON   ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+# For how long `make demo` runs; empty: until Ctrl-C.
+SECONDS  ?=
+# More words for pytest, as in `make test ARGS="-k spool -x"`.
+ARGS     ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-valkey lint types format kafka bench chaos fuzz clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.ready-demo ## run the whole mirror against a simulated Genesys Cloud (SECONDS=20 ends it)
+	@$(BIN)/mirror sandbox --demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test: $(VENV)/.ready-dev ## run all tests but chaos and benchmarks (ARGS="-k name")
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-valkey: $(VENV)/.ready-dev ## run the tests that need Redis once more, on Valkey
+	@MIRROR_TEST_REDIS=valkey $(BIN)/python -m pytest -m "redis and not chaos and not bench" $(ARGS)
+
+lint: $(VENV)/.ready-dev ## check style, format and types
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(MAKE) --no-print-directory types
+
+types: $(VENV)/.ready-dev ## check types only
+	@$(BIN)/mypy $(SOURCES)
+
+format: $(VENV)/.ready-dev ## put style and format right where a tool can
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+kafka: ## fetch Apache Kafka for the tests, once, into the user's cache
+	@deploy/kafka/fetch
+
+bench: $(VENV)/.ready-dev ## run the benchmarks
+	@$(BIN)/python -m pytest -m bench -s --timeout=1800 $(ARGS)
+
+chaos: $(VENV)/.ready-dev ## run the tests that break real services on purpose
+	@$(BIN)/python -m pytest -m chaos --timeout=900 $(ARGS)
+
+fuzz: $(VENV)/.ready-dev ## run the property tests with many more examples
+	@$(BIN)/python -m pytest -m "fuzz and not chaos and not bench" --timeout=3600 \
+		--hypothesis-profile=fuzz $(ARGS)
+
+clean: ## remove the environment, caches and build results; the Kafka cache stays
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment counts from its stamp on: what was cut short is made anew.
+$(VENV)/.created:
+	@test -n "$(PYTHON)" || { \
+		echo "make: no Python 3.11 or newer found; install one, or say PYTHON=/path/to/python" >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "make: $(PYTHON) cannot make environments; on Debian install python3-venv" >&2; \
+		exit 1; }
+	@echo "making the environment in $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+# Builds use the environment's own pinned setuptools: one download and one variable less.
+$(VENV)/.ready-demo: $(VENV)/.created $(MANIFESTS)
+	@echo "installing the mirror, its sandbox and its dashboard"
+	@$(INSTALL) setuptools
+	@$(INSTALL) --no-build-isolation --editable '.[sandbox,dashboard]'
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready-demo
+	@echo "installing what tests and checks need"
+	@$(INSTALL) --no-build-isolation --editable '.[sandbox,dashboard,dev]'
+	@touch $@

@@ -1,0 +1,115 @@
+"""The Makefile: what the README tells people to type exists, and failures are one clear line."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+TARGETS = ("demo", "test", "lint", "kafka", "bench", "chaos", "fuzz", "clean", "help")
+
+
+def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run make in `folder` and return what it said."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    env = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    return subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with what make needs, and no environment in it."""
+    for name in ("Makefile", "setup.cfg", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "deploy" / "kafka", tmp_path / "deploy" / "kafka")
+    return tmp_path
+
+
+def test_bare_make_lists_every_target() -> None:
+    """`make` alone changes nothing and names each target with a line on it."""
+    answer = make()
+    assert answer.returncode == 0
+    listed = dict(re.findall(r"^  make ([a-z-]+) +(.+)$", answer.stdout, re.MULTILINE))
+    assert set(TARGETS) <= set(listed)
+    assert all(listed.values())
+
+
+def test_demo_hands_over_its_seconds() -> None:
+    """`make demo SECONDS=20` runs the sandbox for 20 seconds, without the word until Ctrl-C."""
+    assert "mirror sandbox --demo --seconds 20\n" in make("-n", "demo", "SECONDS=20").stdout
+    assert "mirror sandbox --demo \n" in make("-n", "demo").stdout
+
+
+def test_environment_is_made_once(checkout: Path) -> None:
+    """With the stamps newer than what they depend on, there is nothing to do; older, there is."""
+    environment = checkout / ".venv"
+    environment.mkdir()
+    for stamp in (".created", ".ready-demo", ".ready-dev"):
+        (environment / stamp).touch()
+    assert make("-q", ".venv/.ready-dev", folder=checkout).returncode == 0
+    later = (environment / ".ready-dev").stat().st_mtime_ns + 10**9
+    os.utime(checkout / "constraints.txt", ns=(later, later))
+    assert make("-q", ".venv/.ready-dev", folder=checkout).returncode == 1
+
+
+def test_without_python_it_says_so(checkout: Path) -> None:
+    """No interpreter that is new enough: one line with the cure, and nothing made."""
+    answer = make("demo", "PYTHON=", folder=checkout)
+    assert answer.returncode != 0
+    assert "no Python 3.11 or newer found" in answer.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_without_the_venv_module_it_says_so(checkout: Path, tmp_path: Path) -> None:
+    """Debian's Python without python3-venv: one line that names the package."""
+    python = tmp_path / "python-without-venv"
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    answer = make("demo", f"PYTHON={python}", folder=checkout)
+    assert answer.returncode != 0
+    assert "on Debian install python3-venv" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("version", "complaint"),
+    [(None, "Java 17 or newer is missing"), ("11.0.2", "Java 17 or newer is missing")],
+)
+def test_kafka_without_java_says_so(
+    checkout: Path, tmp_path: Path, version: str | None, complaint: str
+) -> None:
+    """No Java, or one that is too old: one line on what to install, and an exit code."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "dirname", "sed", "head", "mkdir", "mktemp", "rm", "ls"):
+        found = shutil.which(name)
+        assert found
+        (tools / name).symlink_to(found)
+    if version:
+        (tools / "java").write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
+        (tools / "java").chmod(0o755)
+    cache = tmp_path / "cache"
+    answer = subprocess.run(
+        [shutil.which("sh") or "sh", str(checkout / "deploy" / "kafka" / "fetch")],
+        env={"PATH": str(tools), "XDG_CACHE_HOME": str(cache), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert answer.returncode == 1
+    assert answer.stderr.startswith(f"kafka: {complaint}")
+    assert not cache.exists()
