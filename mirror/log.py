@@ -10,11 +10,12 @@ caller passes: a channel's id opens its socket, so it is logged shortened (`mirr
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from typing import Any, Final
 
 import structlog
+
+from mirror.redact import scrub
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -25,13 +26,6 @@ _LEVELS: Final = {
 _SECRET_FIELDS: Final = frozenset(
     {"secret", "token", "password", "authorization", "uri", "connect_uri"}
 )
-_URL_PASSWORD: Final = re.compile(r"(?<=://)[^/\s@]*@")
-_CHANNEL_ID: Final = re.compile(r"\b(streaming-\d+-[0-9a-z]{4})[0-9a-z]{8,}", re.IGNORECASE)
-
-
-def scrub(text: str) -> str:
-    """`text` without URL passwords and with channel ids shortened."""
-    return _CHANNEL_ID.sub(r"\1…", _URL_PASSWORD.sub("***@", text))
 
 
 def _mask(_logger: Any, _method: str, fields: Any) -> Any:

@@ -54,7 +54,8 @@ class Reader:
         try:
             return parser(value)
         except ValueError as error:
-            held = "holds a value of another form" if name in _SECRET_NAMES else f"is {value!r}"
+            is_secret = name in _SECRET_NAMES or "@" in value
+            held = "holds a value of another form" if is_secret else f"is {value!r}"
             raise SettingsError(f"{name} {held}: it takes {error}") from None
 
 

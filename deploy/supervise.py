@@ -1,0 +1,55 @@
+"""Runs supervisord on `deploy/supervisord.conf`, for `mirror up` and `mirror sandbox`.
+
+The file takes everything that differs between machines from the environment; `environment` adds
+what is not set there:
+
+    MIRROR_LISTENERS, MIRROR_COORDINATORS, MIRROR_JANITORS   how many of each: 2, 1, 1
+    MIRROR_RUN_DIR              socket and pid file: <state directory>/run
+    MIRROR_LOG_DIR              one rotated log a process: <state directory>/log
+    MIRROR_PYTHON               the interpreter of this process
+    MIRROR_USER                 the user of this process
+    MIRROR_AUTOSTART            true; false leaves starting to supervisorctl
+    MIRROR_SUPERVISOR_INCLUDE   further supervisord files, separated by spaces
+"""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+CONF: Final = Path(__file__).with_name("supervisord.conf")
+PROGRAMS: Final = ("coordinator", "listener", "janitor")
+
+
+def command() -> list[str]:
+    """The argument list that runs supervisord in the foreground."""
+    return [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(CONF)]
+
+
+def control(*arguments: str) -> list[str]:
+    """The argument list that runs supervisorctl against the supervisord of `environment`."""
+    return [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(CONF), *arguments]
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` with every variable that the file names. Makes the run and log directories."""
+    state = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    state /= "interaction-mirror"
+    complete = {
+        "MIRROR_LISTENERS": "2",
+        "MIRROR_COORDINATORS": "1",
+        "MIRROR_JANITORS": "1",
+        "MIRROR_RUN_DIR": str(state / "run"),
+        "MIRROR_LOG_DIR": str(state / "log"),
+        "MIRROR_PYTHON": sys.executable,
+        "MIRROR_USER": getpass.getuser(),
+        "MIRROR_AUTOSTART": "true",
+        "MIRROR_SUPERVISOR_INCLUDE": "",
+        **environ,
+    }
+    for name in ("MIRROR_RUN_DIR", "MIRROR_LOG_DIR"):
+        Path(complete[name]).mkdir(parents=True, exist_ok=True)
+    return complete

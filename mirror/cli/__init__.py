@@ -1,0 +1,86 @@
+"""The console command `mirror`: starts processes, asks and tells the running mirror.
+
+Modules here import only click at their top; what a command needs it imports when it runs, so that
+`mirror --help` stays fast and the shared room does not depend on the rooms above it. Data goes to
+stdout, messages to stderr. A failure is one line on stderr and an exit code of `mirror.errors`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Final, NoReturn
+
+import click
+
+from mirror import __version__
+from mirror.cli import inspect, operate, processes, sandbox, tail
+from mirror.errors import EXIT_FAILED, EXIT_USAGE, MirrorError
+
+EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
+EXIT_TERMINATED: Final = 128 + signal.SIGTERM
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="mirror")
+def cli() -> None:
+    """Mirror a Genesys Cloud contact centre into Apache Kafka, live.
+
+    Settings are environment variables: see `mirror doctor --settings`.
+    """
+
+
+for _command in (
+    *processes.COMMANDS,
+    *sandbox.COMMANDS,
+    *inspect.COMMANDS,
+    *operate.COMMANDS,
+    *tail.COMMANDS,
+):
+    cli.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit. The entry point of the console script."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = cli.main(args=arguments, prog_name="mirror", standalone_mode=False)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx is not None else "mirror"
+        return _fail(f"{error.format_message()} See '{command} --help'.", EXIT_USAGE)
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except MirrorError as error:
+        return _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough. Without this, Python complains when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except Exception as error:
+        if os.environ.get("MIRROR_LOG_LEVEL", "").lower() == "debug":
+            raise
+        return _fail(
+            f"unexpected {type(error).__name__}: {error}. MIRROR_LOG_LEVEL=debug shows where; "
+            "please report it",
+            EXIT_FAILED,
+        )
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    from mirror.redact import scrub
+
+    click.echo(f"mirror: {scrub(' '.join(message.split()))}", err=True)
+    return code
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(EXIT_TERMINATED)

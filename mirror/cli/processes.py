@@ -1,0 +1,74 @@
+"""The commands that are processes: each runs in the foreground until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+
+@click.command()
+def listener() -> int:
+    """Hold channels and produce their events to Kafka."""
+    from listeners.service import main
+    from mirror.settings import load
+
+    return main(load())
+
+
+@click.command()
+def coordinator() -> int:
+    """Share out channels, watch listeners, track conversations."""
+    from coordinator.service import main
+    from mirror.settings import load
+
+    return main(load())
+
+
+@click.command()
+def janitor() -> int:
+    """Verify conversations that stay active too long; fill gaps."""
+    from janitor.service import main
+    from mirror.settings import load
+
+    return main(load())
+
+
+@click.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def simulator(arguments: tuple[str, ...]) -> None:
+    """A Genesys Cloud to develop and test against."""
+    from mirror.errors import MirrorError
+
+    try:
+        from simulator.cli import main
+    except ModuleNotFoundError as error:
+        raise MirrorError(
+            f"the simulator needs the package {error.name}: "
+            "pip install 'interaction-mirror[sandbox]'"
+        ) from error
+    main.main(args=list(arguments), prog_name="mirror simulator", standalone_mode=False)
+
+
+@click.command()
+def up() -> None:
+    """All processes on this machine, under supervisord.
+
+    MIRROR_LISTENERS, MIRROR_COORDINATORS and MIRROR_JANITORS say how many of each
+    (2, 1 and 1). `supervisorctl -c` with the file that is printed controls them.
+    """
+    from deploy.supervise import command, environment
+    from mirror.settings import load
+
+    load()  # a bad setting is told here, once, and not by each process in turn
+    arguments = command()
+    click.echo(f"supervisord runs {arguments[-1]}", err=True)
+    sys.stderr.flush()
+    os.execvpe(arguments[0], arguments, environment(os.environ))  # noqa: S606  # our own path
+
+
+COMMANDS = (listener, coordinator, janitor, simulator, up)

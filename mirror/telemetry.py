@@ -1,0 +1,81 @@
+"""`/metrics` and `/healthz` of a process, on `MIRROR_METRICS_PORT`.
+
+Metrics are Prometheus' own: a process registers its collectors in one `CollectorRegistry` and hands
+it here. Health is a function that the process gives; it is asked at each request and must answer
+from memory. `/healthz` answers 200 while `ok` or `degraded` (a degraded process does its work) and
+503 when `down`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Any, Literal
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import msgspec
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from mirror.errors import SettingsError
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+Status = Literal["ok", "degraded", "down"]
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How a process or the whole mirror is, and why it is not better."""
+
+    health: Status
+    reasons: tuple[str, ...] = ()
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # its parent's name
+        """Scrapes are no events."""
+
+
+class Telemetry:
+    """The endpoint of one process; does nothing on port 0."""
+
+    def __init__(
+        self, port: int, registry: CollectorRegistry, health: Callable[[], Health]
+    ) -> None:
+        """Listens at once. Raises `SettingsError` where the port is taken."""
+        self._health = health
+        self._metrics = make_wsgi_app(registry)
+        self._server: WSGIServer | None = None
+        if port:
+            try:
+                self._server = make_server("", port, self._app, _Server, _Quiet)
+            except OSError as error:
+                raise SettingsError(
+                    f"MIRROR_METRICS_PORT is '{port}', which cannot be listened on "
+                    f"({error.strerror}): it takes a free port, another one for each process of "
+                    "a host, or 0"
+                ) from error
+            threading.Thread(target=self._server.serve_forever, name="telemetry", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def _app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == "/metrics":
+            return self._metrics(environ, start_response)
+        if path != "/healthz":
+            start_response("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"/metrics or /healthz\n"]
+        health = self._health()
+        status = "503 Service Unavailable" if health.health == "down" else "200 OK"
+        start_response(status, [("Content-Type", "application/json")])
+        return [msgspec.json.encode(health)]
