@@ -30,6 +30,12 @@ def cli() -> None:
 
     Settings are environment variables: see `mirror doctor --settings`.
     """
+    from mirror import log
+
+    if _is_debugging():
+        log.configure("console", "debug")
+    else:
+        log.silence()
 
 
 for _command in (
@@ -65,7 +71,7 @@ def _run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except Exception as error:
-        if os.environ.get("MIRROR_LOG_LEVEL", "").lower() == "debug":
+        if _is_debugging():
             raise
         return _fail(
             f"unexpected {type(error).__name__}: {error}. MIRROR_LOG_LEVEL=debug shows where; "
@@ -73,6 +79,10 @@ def _run(arguments: list[str]) -> int:
             EXIT_FAILED,
         )
     return code if isinstance(code, int) else 0
+
+
+def _is_debugging() -> bool:
+    return os.environ.get("MIRROR_LOG_LEVEL", "").lower() == "debug"
 
 
 def _fail(message: str, code: int) -> int:

@@ -65,7 +65,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def age(milliseconds: int | None) -> str:
     """`1.2 s`, `3 min`, `2 h`; a dash where there is none."""
     if milliseconds is None:
-        return "–"
+        return "-"
     seconds = milliseconds / 1000
     if seconds < 120:
         return f"{seconds:.1f} s"

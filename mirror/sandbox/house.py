@@ -65,6 +65,32 @@ class House:
     def logs(self) -> Path:
         return self.state / "log"
 
+    def directions(self) -> str:
+        """Where everything is, and what a second terminal needs to find it."""
+        services = self.services
+        lines = [
+            "",
+            f"  Redis      127.0.0.1:{services.redis_port}",
+            f"  Kafka      127.0.0.1:{services.kafka_port}   topic {self.settings.topic}",
+            f"  Simulator  {services.simulator_url}",
+            f"  Logs       {self.logs}",
+        ]
+        if services.on_default_ports:
+            lines += ["  Look in from a second terminal: mirror tail, mirror status", ""]
+        else:
+            exports = (f"    export {k}={v}" for k, v in services.environment().items())
+            lines += ["  In a second terminal, before mirror tail or mirror status:", *exports, ""]
+        return "\n".join(lines)
+
+    def wait(self) -> None:
+        """Return on Ctrl-C. Raises `MirrorError` where supervisord ends before."""
+        assert self._supervisord is not None
+        try:
+            code = self._supervisord.wait()
+        except KeyboardInterrupt:
+            return
+        raise MirrorError(f"supervisord ended with exit code {code}{self._hint()}")
+
     def _start(self) -> None:
         from mirror.kafka.admin import ensure_topics
 
@@ -79,7 +105,7 @@ class House:
             stdout=(self.logs / "supervisord.out").open("wb"),
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  # no thread runs yet
         )
         self._until("Redis", self._redis_answers)
         self._until("the simulator", self._simulator_answers)
@@ -125,7 +151,9 @@ class House:
             if self._supervisord.poll() is not None:
                 raise DependencyError(f"supervisord ended while {what} started{self._hint()}")
             if time.monotonic() > deadline:
-                raise DependencyError(f"{what} did not answer in {READY_WITHIN:.0f} s{self._hint()}")
+                raise DependencyError(
+                    f"{what} did not answer in {READY_WITHIN:.0f} s{self._hint()}"
+                )
             time.sleep(_POLL)
 
     def _hint(self) -> str:

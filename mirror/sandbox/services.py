@@ -31,6 +31,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 1.5
     speed: float = 6.0
     seed: int = 7
+    autostart: bool = True
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -77,10 +78,11 @@ def supervisor_programs(services: Services, scene: Scene, state: Path) -> str:
         "--storage-engine memory://tansu/"
     )
     clients = " ".join(f"--client {client}" for client in CLIENTS.split(","))
+    start = "--autostart" if scene.autostart else "--no-autostart"
     simulator = (
         f"{sys.executable} -m simulator --host {LOOPBACK} --port {services.simulator_port} "
         f"--users {scene.users} --queues {scene.queues} --rate {scene.rate} "
-        f"--speed {scene.speed} --seed {scene.seed} --no-autostart {clients}"
+        f"--speed {scene.speed} --seed {scene.seed} {start} {clients}"
     )
     programs = {"redis": redis, "kafka": kafka, "simulator": simulator}
     return "\n".join(_program(name, command) for name, command in programs.items())
