@@ -58,10 +58,11 @@ def configure(process: str, level: str = "info") -> None:
 
 def silence() -> None:
     """Drop all log lines: a command's stderr is for its own one line."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL + 1),
-        logger_factory=structlog.ReturnLoggerFactory(),
-    )
+    structlog.configure(processors=[_drop])
+
+
+def _drop(_logger: Any, _method: str, _fields: Any) -> Any:
+    raise structlog.DropEvent
 
 
 def _drop_traceback(_logger: Any, _method: str, fields: Any) -> Any:
