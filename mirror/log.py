@@ -56,11 +56,6 @@ def configure(process: str, level: str = "info") -> None:
     )
 
 
-def silence() -> None:
-    """Drop all log lines: a command's stderr is for its own one line."""
-    structlog.configure(processors=[_drop])
-
-
 def _drop(_logger: Any, _method: str, _fields: Any) -> Any:
     raise structlog.DropEvent
 
@@ -71,5 +66,10 @@ def _drop_traceback(_logger: Any, _method: str, fields: Any) -> Any:
 
 
 def logger(part: str) -> Any:
-    """The logger of one part of a process, e.g. `listener.channel`."""
+    """The logger of one part of a process, e.g. `listener.channel`.
+
+    Until `configure` is called its lines are dropped: a command's stderr is for its one line.
+    """
+    if not structlog.is_configured():
+        structlog.configure(processors=[_drop])
     return structlog.get_logger(part=part)

@@ -30,12 +30,10 @@ def cli() -> None:
 
     Settings are environment variables: see `mirror doctor --settings`.
     """
-    from mirror import log
-
     if _is_debugging():
+        from mirror import log
+
         log.configure("console", "debug")
-    else:
-        log.silence()
 
 
 for _command in (
