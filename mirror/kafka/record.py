@@ -14,7 +14,7 @@ import msgspec
 from mirror.errors import MirrorError
 from mirror.event import Event
 
-Header = tuple[str, str | bytes]
+Header = tuple[str, str | bytes | None]
 
 CONTENT_TYPES: Final = {"json": "application/json", "msgpack": "application/msgpack"}
 ERRORS: Final = "mirror.errors."

@@ -1,0 +1,143 @@
+"""Tells Redis how this listener is, and brings back the leader's word. A thread of its own.
+
+A beat is made from the loop's latest snapshot. A loop that hangs stops the beats with it, so that
+the leader sees what is true. While Redis does not answer nothing changes: channels go on (I8).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from listeners.loop import Loop, Snapshot
+from mirror.errors import MirrorError
+from mirror.fleet import Assignment, Beat, ChannelReport, ListenerState, Shard
+from mirror.log import logger
+from mirror.redis.fleet import FleetLink
+
+# A snapshot older than this many leases is no sign of life.
+STALE_LEASES: Final = 0.75
+SHARD_FETCHES: Final = 1_000
+
+
+class Beats:
+    """The thread that beats."""
+
+    def __init__(
+        self,
+        fleet: FleetLink,
+        loop: Loop,
+        template: Beat,
+        *,
+        heartbeat: float,
+        lease: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`template` has what never changes: who and where this listener is."""
+        self.state: ListenerState = "live"
+        self.failing_since: float | None = None
+        self.assigned_at = clock()  # when the leader's word last changed
+        self._fleet = fleet
+        self._loop = loop
+        self._template = template
+        self._heartbeat = heartbeat
+        self._stale_after = lease * STALE_LEASES
+        self._clock = clock
+        self._log = logger("listener.beats")
+        self._stop = threading.Event()
+        self._now = threading.Event()
+        self._shards: dict[str, Shard] = {}
+        self._incomplete = False
+        self._version = 0
+        self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def hurry(self) -> None:
+        """Beat at once: there is something to tell."""
+        self._now.set()
+
+    def stop(self, seconds: float) -> None:
+        """Stop beating and say farewell, within `seconds`."""
+        self._stop.set()
+        self._now.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        due = self._clock()
+        while not self._stop.is_set():
+            self._once()
+            due = max(due + self._heartbeat, self._clock() + self._heartbeat / 4)
+            self._now.wait(max(0.0, due - self._clock()))
+            self._now.clear()
+        try:
+            self._fleet.leave(self._template.listener)
+        except MirrorError as error:
+            self._log.warning("farewell_not_heard", error=error)
+
+    def _once(self) -> None:
+        snapshot = self._loop.snapshot
+        late = self._clock() - snapshot.at
+        if late > self._stale_after:
+            self._log.error("loop_hangs", seconds=round(late, 1))
+            return
+        beat = self._beat(snapshot, late)
+        version = 0 if self._incomplete else snapshot.version
+        try:
+            assignment = self._fleet.beat(beat, version).assignment
+            if assignment is not None:
+                self._assign(assignment)
+        except MirrorError as error:
+            if self.failing_since is None:
+                self.failing_since = self._clock()
+                self._log.warning("redis_away", error=error)
+            return
+        if self.failing_since is not None:
+            self._log.info("redis_back", seconds=round(self._clock() - self.failing_since, 1))
+            self.failing_since = None
+
+    def _beat(self, snapshot: Snapshot, late: float) -> Beat:
+        return msgspec.structs.replace(
+            self._template,
+            state=self.state,
+            channels=tuple(_aged(report, late) for report in snapshot.channels),
+            spool_records=snapshot.spool_records,
+            spool_bytes=snapshot.spool_bytes,
+            reasons=snapshot.reasons,
+        )
+
+    def _assign(self, assignment: Assignment) -> None:
+        """Fetch the shards that changed, then tell the loop. Unknown shards are asked for again."""
+        shards: dict[str, Shard] = {}
+        complete = True
+        for grant in assignment.grants[:SHARD_FETCHES]:
+            known = self._shards.get(grant.shard)
+            if known is None or known.epoch < grant.shard_epoch:
+                known = self._fleet.shard(grant.shard) or known
+            if known is None or known.epoch < grant.shard_epoch:
+                complete = False
+            if known is not None:
+                shards[grant.shard] = known
+        self._shards = shards
+        self._incomplete = not complete
+        if assignment.version != self._version:
+            self._version = assignment.version
+            self.assigned_at = self._clock()
+            self._log.info("assignment", version=assignment.version, grants=len(assignment.grants))
+        self._loop.assign(assignment, shards)
+
+
+def _aged(report: ChannelReport, late: float) -> ChannelReport:
+    """`report` as of now, when its ages were measured `late` seconds ago."""
+    milliseconds = round(late * 1000)
+    return msgspec.structs.replace(
+        report,
+        covered_ms=None if report.covered_ms is None else report.covered_ms + milliseconds,
+        last_frame_ms=None if report.last_frame_ms is None else report.last_frame_ms + milliseconds,
+    )

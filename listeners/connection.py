@@ -1,0 +1,145 @@
+"""One open WebSocket: a non-blocking socket with its frame cutter. Belongs to the loop's thread.
+
+`open_socket` does the blocking handshake through websocket-client, in a worker thread, and takes
+the socket out of its hands: from then on bytes are cut here (see `listeners.frames`).
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Final
+
+import websocket
+
+from listeners.frames import Cutter, Item, encode
+from mirror.errors import GenesysError, GenesysUnavailable
+
+CONNECT_TIMEOUT: Final = 10.0
+MAX_OUTGOING: Final = 64 * 1024
+# Handshake answers that mean the channel is no more (genesys/README section 3.1).
+GONE: Final = frozenset({401, 403, 404, 410})
+# A TLS record holds 16 KiB: reading goes on while the shared buffer has room for one more.
+_TLS_RECORD: Final = 16 * 1024 + 64
+
+WOULD_BLOCK: Final = (
+    BlockingIOError,
+    InterruptedError,
+    ssl.SSLWantReadError,
+    ssl.SSLWantWriteError,
+)
+
+
+def tls_context() -> ssl.SSLContext:
+    """The one context that all sockets share: certificates and host names are verified.
+
+    `SSL_CERT_FILE` and `SSL_CERT_DIR` add a private CA, as OpenSSL reads them.
+    """
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.socket:
+    """Connect and shake hands; blocks up to the time-out of each step.
+
+    Raises `GenesysError` whose `status` is the answer of the handshake, 0 where there was none. Its
+    text never holds the URI, which is the channel's secret.
+    """
+    try:
+        client = websocket.create_connection(
+            uri,
+            timeout=CONNECT_TIMEOUT,
+            sslopt={"context": context},
+            header=[f"User-Agent: {user_agent}"],
+            suppress_origin=True,
+            redirect_limit=0,  # a redirect would carry the secret to another host
+            enable_multithread=False,
+            skip_utf8_validation=True,
+        )
+    except websocket.WebSocketBadStatusException as error:
+        status = error.status_code
+        raise GenesysError(f"the channel's socket answered {status}", status=status) from None
+    except ssl.SSLCertVerificationError as error:
+        raise GenesysUnavailable(f"the channel's certificate: {error.verify_message}") from None
+    except (OSError, websocket.WebSocketException, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise GenesysUnavailable(f"the channel's socket cannot be opened: {reason}") from None
+    sock = client.sock
+    client.sock = None
+    assert sock is not None
+    sock.setblocking(False)
+    return sock
+
+
+class Connection:
+    """The open socket of one channel."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.cutter = Cutter()
+        self.closing = False
+        self._tls = isinstance(sock, ssl.SSLSocket)
+        self._outgoing = bytearray()
+
+    def fileno(self) -> int:
+        """For selectors."""
+        return self.sock.fileno()
+
+    def read(self, view: memoryview) -> tuple[list[Item], int, bool]:
+        """What has arrived: items, bytes read, and whether more may wait that select cannot see.
+
+        `view` is the loop's read buffer, shared by all connections. Raises `OSError` where the
+        socket is broken and `EOFError` where the server closed it without a close frame.
+        """
+        cutter = self.cutter
+        start = end = cutter.restore(view)
+        size = len(view)
+        more = False
+        try:
+            while True:
+                count = self.sock.recv_into(view[end:])
+                if not count:
+                    if end == start:
+                        raise EOFError
+                    break
+                end += count
+                if not self._tls:
+                    break
+                if size - end < _TLS_RECORD:
+                    more = True
+                    break
+        except WOULD_BLOCK:
+            if end == start:
+                return [], 0, False
+        return cutter.cut(view, end), end - start, more
+
+    def send(self, opcode: int, payload: bytes) -> None:
+        """Send a frame, or keep it until the socket takes it; `OSError` where it is broken."""
+        self._outgoing += encode(opcode, payload)
+        if len(self._outgoing) > MAX_OUTGOING:
+            raise OSError("the server does not read what is sent")
+        self.flush()
+
+    def send_raw(self, frame: bytes) -> None:
+        """As `send`, for a frame that is encoded already."""
+        self._outgoing += frame
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits. Raises `OSError` where the socket is broken."""
+        while self._outgoing:
+            try:
+                sent = self.sock.send(self._outgoing)
+            except WOULD_BLOCK:
+                return
+            del self._outgoing[:sent]
+
+    @property
+    def wants_to_write(self) -> bool:
+        """Whether something waits to be sent."""
+        return bool(self._outgoing)
+
+    def close(self) -> None:
+        """Close the socket; what waits is dropped."""
+        self.sock.close()

@@ -1,0 +1,38 @@
+"""What a listener counts, in one struct that telemetry exports and beats quote from."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Counters(msgspec.Struct, kw_only=True):
+    """Totals since the process started, and the present size of the spool."""
+
+    frames: int = 0
+    bytes: int = 0
+    heartbeats: int = 0
+    system_frames: int = 0
+    unknown_frames: int = 0
+    events: int = 0
+    dead_letters: int = 0
+
+    produced: int = 0  # records given a sequence number: events and dead letters
+    delivered: int = 0  # of these, acknowledged by Kafka, straight or from the spool
+    failed: int = 0  # delivery reports that were failures; each is spooled, none is lost
+    rejected: int = 0  # records that Kafka refuses for good; each became a dead letter
+    lost: int = 0  # records dropped because the spool was full or not writable
+
+    spooled: int = 0
+    spool_records: int = 0
+    spool_bytes: int = 0
+    outages: int = 0  # times that the producer was set aside for the spool
+
+    connects: int = 0
+    connect_failures: int = 0
+    reconnects: int = 0
+    channels_created: int = 0
+    rotations: int = 0
+    protocol_errors: int = 0
+
+    read_seconds: float = 0.0  # spent in reading, normalising and producing
+    stalls: int = 0  # loop passes that took longer than a second

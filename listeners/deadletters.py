@@ -1,0 +1,41 @@
+"""Watches how many of a channel's frames become dead letters. Pure.
+
+CONTRACT.md section 5: if more than a tenth of a channel's frames over a minute end there, the
+listener says so in its health and its log.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+WINDOW: Final = 60.0
+SLICE: Final = 5.0
+SHARE: Final = 0.1
+# One bad frame on a channel that has had three is chance, not a state.
+LEAST_DEAD_LETTERS: Final = 3
+
+
+class DeadLetterWatch:
+    """Counts of one channel over the last minute, in slices."""
+
+    def __init__(self) -> None:
+        self._slices: deque[tuple[float, int, int]] = deque(maxlen=int(WINDOW / SLICE) + 1)
+        self._seen = (0, 0)
+
+    def update(self, now: float, frames: int, dead_letters: int) -> None:
+        """Tell the channel's totals; call at least once in a `SLICE`."""
+        last = self._slices[-1][0] if self._slices else None
+        if last is None or now - last >= SLICE:
+            self._slices.append((now, *self._seen))
+        self._seen = (frames, dead_letters)
+        while self._slices and now - self._slices[0][0] > WINDOW + SLICE:
+            self._slices.popleft()
+
+    def is_bad(self) -> bool:
+        """Whether more than a tenth of the last minute's frames became dead letters."""
+        if not self._slices:
+            return False
+        _, frames, dead_letters = self._slices[0]
+        dead = self._seen[1] - dead_letters
+        return dead >= LEAST_DEAD_LETTERS and dead > SHARE * (self._seen[0] - frames)

@@ -1,0 +1,225 @@
+"""A listener process: start-up checks, threads, signals, and the order in which it ends.
+
+    main thread     waits for signals, then ends the others in order
+    loop            reads sockets, normalises, produces (`listeners.loop`)
+    beats           talks to Redis (`listeners.beats`)
+    worker-0…       REST calls and handshakes (`listeners.workers`)
+
+Stopping: tell the leader (`draining`) and go on receiving until it has moved the seats or
+`DRAIN` has passed; close the channels and give them back; flush to Kafka, the rest to the spool;
+say farewell. In all under 25 seconds, at once on a second signal.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable
+from random import SystemRandom
+from typing import Final
+
+from listeners.actions import Actions
+from listeners.beats import Beats
+from listeners.connection import tls_context
+from listeners.counters import Counters
+from listeners.links import RedisLink, genesys_links
+from listeners.loop import Loop
+from listeners.publisher import Publisher
+from listeners.session import Session
+from listeners.workers import Workers
+from mirror import __version__, log
+from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError
+from mirror.fleet import Beat
+from mirror.kafka.admin import check_topics
+from mirror.normaliser import Normaliser, Personal
+from mirror.redis.connect import connect, wait_for
+from mirror.settings import Settings
+
+DRAIN: Final = 9.0
+CLOSE: Final = 1.5
+JOIN: Final = 2.0
+FLUSH: Final = 6.0
+RELEASE: Final = 2.0
+FAREWELL: Final = 2.0
+# A leader that lives moves the first seat within a few beats; without one waiting is idle.
+NOBODY_MOVES: Final = 2.5  # heartbeats
+_LOOK: Final = 0.1
+_RETRY: Final = 1.0
+
+SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+
+
+def listener_id(host: str) -> str:
+    """`<host>-<pid>-<random>`: unique for each start of a process."""
+    return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def main(settings: Settings) -> int:
+    """Run a listener until a signal ends it. Returns its exit code.
+
+    Raises `MirrorError` where start-up fails (see `mirror.errors` for the exit code).
+    """
+    log.configure("listener", settings.log_level)
+    settings.require_clients()
+    return Service(settings, listener_id(settings.host)).run()
+
+
+class Service:
+    """One listener."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.settings = settings
+        self.name = name
+        self.counters = Counters()
+        self._log = log.logger("listener")
+        self._crash: Exception | None = None
+
+    def run(self) -> int:
+        """Start, wait for a signal, stop."""
+        settings = self.settings
+        self._log.info("starting", listener=self.name, version=__version__)
+        client = connect(settings)
+        links = RedisLink(client, settings)
+        genesys = genesys_links(settings, client)
+        deadline = _deadline(settings.startup_timeout)
+        check_topics(settings, settings.startup_timeout)
+        wait_for(client, settings)
+        for link in genesys.values():
+            _until(deadline, link.check)
+
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        publisher = Publisher(settings, self.name, self.counters)
+        loop = Loop(
+            Session(self.name, silence=settings.silence, rng=SystemRandom()),
+            Normaliser(personal=_personal(settings)),
+            publisher,
+            self.counters,
+        )
+        workers = Workers()
+        loop.actions = Actions(
+            workers,
+            genesys,
+            links,
+            loop.post,
+            context=tls_context(),
+            user_agent=f"interaction-mirror/{__version__}",
+            opened=loop.opened,
+        )
+        beats = Beats(
+            links.fleet,
+            loop,
+            Beat(
+                listener=self.name,
+                host=settings.host,
+                pid=os.getpid(),
+                version=__version__,
+                state="live",
+            ),
+            heartbeat=settings.heartbeat,
+            lease=settings.lease,
+        )
+        thread = threading.Thread(target=self._run_loop, args=(loop,), name="loop", daemon=True)
+        thread.start()
+        beats.start()
+        self._log.info("started", listener=self.name)
+
+        self._wait(thread)
+        self._stop(loop, beats, workers, publisher, thread)
+        return EXIT_FAILED if self._crash else EXIT_DONE
+
+    def _run_loop(self, loop: Loop) -> None:
+        try:
+            loop.run()
+        except Exception as error:  # noqa: BLE001 - whatever it was, what is held must be saved
+            self._crash = error
+            self._log.error("loop_failed", error=error, exc_info=True)
+
+    def _wait(self, thread: threading.Thread) -> None:
+        while thread.is_alive():
+            received = signal.sigtimedwait(SIGNALS, 1.0)
+            if received is not None:
+                self._log.info("stopping", signal=signal.Signals(received.si_signo).name)
+                break
+        for number in SIGNALS:  # the second one ends the process at once
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def _stop(
+        self,
+        loop: Loop,
+        beats: Beats,
+        workers: Workers,
+        publisher: Publisher,
+        thread: threading.Thread,
+    ) -> None:
+        session = loop.session
+        if thread.is_alive():
+            beats.state = "draining"
+            session.draining = True
+            beats.hurry()
+            self._drain(loop, beats)
+            loop.call(session.close)
+            _look(CLOSE, lambda: not session.channels())
+            loop.stop()
+            thread.join(JOIN)
+        loop.close()
+        publisher.stop(FLUSH)
+        workers.stop(RELEASE)
+        beats.stop(FAREWELL)
+        counters = self.counters
+        self._log.info(
+            "stopped",
+            listener=self.name,
+            frames=counters.frames,
+            events=counters.events,
+            delivered=counters.delivered,
+            spool_records=counters.spool_records,
+        )
+
+    def _drain(self, loop: Loop, beats: Beats) -> None:
+        """Wait for the leader to move the seats; not for a leader that does not answer."""
+        session = loop.session
+        started = time.monotonic()
+        patience = NOBODY_MOVES * self.settings.heartbeat
+
+        def done() -> bool:
+            if not session.seats:
+                return True
+            idle_since = max(started, beats.assigned_at)
+            return time.monotonic() - idle_since > patience
+
+        _look(DRAIN, done)
+
+
+def _personal(settings: Settings) -> Personal | None:
+    if settings.pii == "drop":
+        return None
+    return Personal(settings.pii_key if settings.pii == "hash" else "")
+
+
+def _deadline(seconds: float) -> float | None:
+    return time.monotonic() + seconds if seconds else None
+
+
+def _until(deadline: float | None, check: Callable[[], object]) -> None:
+    """Call `check` until it succeeds or `deadline` has passed, then raise what it raised."""
+    while True:
+        try:
+            check()
+            return
+        except DependencyError:
+            if deadline is not None and time.monotonic() + _RETRY >= deadline:
+                raise
+            time.sleep(_RETRY)
+
+
+def _look(seconds: float, done: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if done():
+            return True
+        time.sleep(_LOOK)
+    return done()
