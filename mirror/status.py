@@ -186,7 +186,7 @@ def _health(
 
 
 def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
-    """Ask Redis. Raises `redis.RedisError` where it does not answer."""
+    """Ask Redis, by a client that decodes. Raises `redis.RedisError` where it does not answer."""
     keys = Keys(settings.namespace)
     pipe = client.pipeline(transaction=False)
     pipe.time()
@@ -197,15 +197,15 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     pipe.zcard(keys.active)
     (seconds, micros), leader, beats, shard_ids, rejected, active = pipe.execute()
     now_ms = int(seconds) * 1000 + int(micros) // 1000
-    beat_times = {_text(name): int(score) for name, score in beats}
-    ids = sorted(_text(shard_id) for shard_id in shard_ids)
+    beat_times = {name: int(score) for name, score in beats}
+    ids = sorted(shard_ids)
     facts = Facts(
         now_ms=now_ms,
-        leader=_text(leader) if leader is not None else None,
+        leader=leader,
         beats=beat_times,
         listeners=_documents(client, {i: keys.listener(i) for i in beat_times}, Beat),
         shards=_documents(client, {i: keys.shard(i) for i in ids}, Shard),
-        rejected={_text(topic): _text(why) for topic, why in rejected.items()},
+        rejected=rejected,
         gaps=GapCounts(),
         conversations=ConversationCounts(
             active=int(active), overdue=int(client.zcount(keys.active, "-inf", now_ms))
@@ -225,6 +225,3 @@ def _documents(client: redis.Redis, keys: Mapping[str, str], kind: type[T]) -> d
         if value is not None
     }
 
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

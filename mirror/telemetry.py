@@ -60,7 +60,9 @@ class Telemetry:
                     f"({error.strerror}): it takes a free port, another one for each process of "
                     "a host, or 0"
                 ) from error
-            threading.Thread(target=self._server.serve_forever, name="telemetry", daemon=True).start()
+            threading.Thread(
+                target=self._server.serve_forever, name="telemetry", daemon=True
+            ).start()
 
     def close(self) -> None:
         """Stop listening."""

@@ -43,12 +43,12 @@ def shards(as_json: bool) -> None:
 
 
 def _status() -> MirrorStatus:
-    from mirror.redis.connect import connect, guard
+    from mirror.redis.connect import address, connect, explained
     from mirror.settings import load
     from mirror.status import read
 
     settings = load()
-    with guard(settings):
+    with explained(f"Redis at {address(settings)}"):
         return read(connect(settings), settings)
 
 

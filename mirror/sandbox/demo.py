@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import click
 import msgspec
-import redis
 import urllib3
 
 from mirror.cli.render import echo, event_line
@@ -21,6 +20,7 @@ from mirror.errors import DependencyError
 from mirror.event import Event
 from mirror.kafka.consume import EventStream
 from mirror.kafka.repeats import Repeats
+from mirror.redis.connect import connect
 from mirror.sandbox.house import House
 from mirror.sandbox.oracle import Truth, Verdict, judge
 from mirror.status import MirrorStatus, read
@@ -37,7 +37,7 @@ class Demo:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._redis = redis.Redis.from_url(house.settings.redis_url, socket_timeout=2)
+        self._redis = connect(house.settings)
         self._events: list[Event] = []
         self._consumed_at: dict[str, float] = {}
         self._repeats = Repeats()

@@ -1,0 +1,10 @@
+"""What can be wrong, and its cure: checks of settings, Redis, Kafka, Genesys and this machine.
+
+Each check is a function that returns findings and never raises for what it looks for. They live
+outside the command line, so that `mirror doctor`, health endpoints and tests share them.
+"""
+
+from mirror.doctor.examine import examine
+from mirror.doctor.finding import Finding
+
+__all__ = ["Finding", "examine"]

@@ -1,0 +1,20 @@
+"""Runs all checks, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mirror.doctor.finding import Finding
+from mirror.doctor.genesys import check_genesys
+from mirror.doctor.kafka import check_kafka
+from mirror.doctor.machine import check_machine
+from mirror.doctor.redis import check_redis
+from mirror.settings import Settings
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """All findings, each as soon as it is there. Takes up to some ten seconds a dead service."""
+    yield from check_machine(settings)
+    yield from check_redis(settings)
+    yield from check_kafka(settings)
+    yield from check_genesys(settings)
