@@ -1,0 +1,183 @@
+"""Settings: every one has its default, says what it takes, and keeps secrets to itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mirror.errors import EXIT_USAGE, SettingsError
+from mirror.settings import describe, load
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    """An empty environment gives the documented defaults."""
+    settings = load({"HOME": "/home/mirror"})
+    assert settings.region == "mypurecloud.com"
+    assert settings.api_url == "https://api.mypurecloud.com"
+    assert settings.login_url == "https://login.mypurecloud.com"
+    assert settings.redis_url == "redis://127.0.0.1:6379/0"
+    assert settings.kafka.properties == {"bootstrap.servers": "127.0.0.1:9092"}
+    assert settings.families == ("queues", "users")
+    assert (settings.replicas, settings.topics_per_channel) == (2, 1000)
+    assert settings.channels_per_client == 20
+    assert (settings.heartbeat, settings.lease, settings.silence) == (2, 8, 35)
+    assert settings.discovery_interval == 300
+    assert settings.zombie_after == 4 * 3600
+    assert settings.zombie_after_media == dict.fromkeys(("callback", "email", "message"), 72 * 3600)
+    assert settings.topic == "genesys-interactions"
+    assert settings.dead_letter_topic == "genesys-interactions.dlq"
+    assert (settings.partitions, settings.replication_factor) == (12, 3)
+    assert (settings.encoding, settings.pii) == ("json", "drop")
+    assert settings.spool_limit == 1 << 30
+    assert settings.spool_dir == Path("/home/mirror/.local/state/interaction-mirror/spool")
+    assert (settings.metrics_port, settings.log_level, settings.startup_timeout) == (0, "info", 30)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "takes"),
+    [
+        ("MIRROR_REPLICAS", "two", "a whole number from 1 to 4"),
+        ("MIRROR_REPLICAS", "0", "a whole number from 1 to 4"),
+        ("MIRROR_TOPICS_PER_CHANNEL", "1001", "a whole number from 1 to 1000"),
+        ("MIRROR_CHANNELS_PER_CLIENT", "21", "a whole number from 1 to 20"),
+        ("MIRROR_HEARTBEAT", "2", "a duration"),
+        ("MIRROR_HEARTBEAT", "0s", "a duration above zero"),
+        ("MIRROR_SILENCE", "35 seconds", "a duration"),
+        ("MIRROR_ZOMBIE_AFTER", "callback=72h", "a general duration"),
+        ("MIRROR_SPOOL_LIMIT", "much", "a size such as 512MiB"),
+        ("MIRROR_ENCODING", "avro", "one of json, msgpack"),
+        ("MIRROR_PII", "some", "one of drop, hash, keep"),
+        ("MIRROR_SUBSCRIBE", "teams", "queues, users and agents"),
+        ("MIRROR_LOG_LEVEL", "loud", "one of debug, info, warning, error"),
+        ("MIRROR_METRICS_PORT", "70000", "a whole number from 0 to 65535"),
+        ("GENESYS_REGION", "somewhere", "a region domain"),
+        ("GENESYS_API_URL", "api.mypurecloud.com", "a base URL"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "broker", "host:port"),
+        ("MIRROR_TOPIC", "with space", "a Kafka topic name"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_it_takes(name: str, value: str, takes: str) -> None:
+    """The one line names the variable, what it held and what it takes; the exit code is 2."""
+    with pytest.raises(SettingsError) as caught:
+        load({name: value})
+    line = str(caught.value)
+    assert line.startswith(f"{name} is {value!r}: it takes ")
+    assert takes in line
+    assert "\n" not in line
+    assert caught.value.exit_code == EXIT_USAGE
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"REDIS_URL": "http://user:hunter2@host"},
+        {"GENESYS_CLIENTS": "hunter2"},
+        {"KAFKA_URL": "hunter2"},
+        {"GENESYS_API_URL": "https://user:hunter2@host"},
+        {"KAFKA_BOOTSTRAP_SERVERS": "user:hunter2@host"},
+    ],
+)
+def test_a_value_that_may_hold_a_secret_is_not_echoed(environ: dict[str, str]) -> None:
+    """The message names the variable and the form, never the value."""
+    with pytest.raises(SettingsError) as caught:
+        load(environ)
+    assert "hunter2" not in str(caught.value)
+    assert next(iter(environ)) in str(caught.value)
+
+
+def test_a_lease_shorter_than_two_beats_is_refused() -> None:
+    """One late beat must not count as a death."""
+    with pytest.raises(SettingsError, match="MIRROR_LEASE"):
+        load({"MIRROR_HEARTBEAT": "5s", "MIRROR_LEASE": "9s"})
+
+
+def test_several_clients_win_over_the_single_one() -> None:
+    """GENESYS_CLIENTS is used instead of the two variables."""
+    settings = load(
+        {"GENESYS_CLIENT_ID": "a", "GENESYS_CLIENT_SECRET": "b", "GENESYS_CLIENTS": "c:d, e:f:g"}
+    )
+    assert [(client.id, client.secret) for client in settings.clients] == [("c", "d"), ("e", "f:g")]
+
+
+def test_half_a_client_is_refused() -> None:
+    """An id without its secret names what is missing."""
+    with pytest.raises(SettingsError, match="GENESYS_CLIENT_SECRET is not set"):
+        load({"GENESYS_CLIENT_ID": "a"})
+
+
+def test_no_client_is_told_only_where_one_is_needed() -> None:
+    """`mirror tail` needs no OAuth client; a listener does."""
+    settings = load({})
+    with pytest.raises(SettingsError, match="GENESYS_CLIENT_ID is not set"):
+        settings.require_clients()
+
+
+def test_heroku_variables_reach_librdkafka() -> None:
+    """KAFKA_URL, PEMs in variables and the prefix, as Heroku sets them."""
+    settings = load(
+        {
+            "KAFKA_URL": "kafka+ssl://a.example:9096,kafka+ssl://b.example:9096",
+            "KAFKA_TRUSTED_CERT": "CA",
+            "KAFKA_CLIENT_CERT": "CERT",
+            "KAFKA_CLIENT_CERT_KEY": "KEY",
+            "KAFKA_PREFIX": "columbia-1.",
+        }
+    )
+    assert settings.kafka.properties == {
+        "bootstrap.servers": "a.example:9096,b.example:9096",
+        "security.protocol": "SSL",
+        "ssl.ca.pem": "CA",
+        "ssl.certificate.pem": "CERT",
+        "ssl.key.pem": "KEY",
+        "ssl.endpoint.identification.algorithm": "none",
+    }
+    assert settings.topic == "columbia-1.genesys-interactions"
+    assert settings.dead_letter_topic == "columbia-1.genesys-interactions.dlq"
+
+
+def test_any_librdkafka_property_can_be_set() -> None:
+    """KAFKA_CONF_<PROPERTY>, dots as underscores."""
+    properties = load({"KAFKA_CONF_LINGER_MS": "50"}).kafka.properties
+    assert properties["linger.ms"] == "50"
+
+
+def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
+    """<NAME>_FILE names a file that holds the value; a missing one is told."""
+    (tmp_path / "secret").write_text("s3cret\n", encoding="utf-8")
+    environ = {
+        "GENESYS_CLIENT_ID": "a",
+        "GENESYS_CLIENT_SECRET_FILE": str(tmp_path / "secret"),
+    }
+    assert load(environ).clients[0].secret == "s3cret"
+    with pytest.raises(SettingsError, match="REDIS_URL_FILE"):
+        load({"REDIS_URL_FILE": str(tmp_path / "none")})
+
+
+def test_no_secret_is_described_or_printed() -> None:
+    """What is in force can be shown to anybody."""
+    settings = load(
+        {
+            "GENESYS_CLIENTS": "client-a:hunter2,client-b:hunter3",
+            "REDIS_URL": "rediss://user:hunter4@redis.example:6380/0",
+            "KAFKA_SASL_PASSWORD": "hunter5",
+            "KAFKA_CLIENT_CERT_KEY": "hunter6",
+            "MIRROR_PII": "hash",
+            "MIRROR_PII_KEY": "hunter7",
+            "KAFKA_CONF_SSL_KEY_PASSWORD": "hunter8",
+        }
+    )
+    shown = repr(describe(settings.environment)) + repr(settings) + repr(settings.clients)
+    shown += repr(settings.kafka)
+    assert "hunter" not in shown
+    assert "client-a:***,client-b:***" in shown
+    assert "rediss://***@redis.example:6380/0" in shown
+
+
+def test_a_gateway_serves_login_too() -> None:
+    """The login host follows from the API URL as in Genesys' own SDK."""
+    assert load({"GENESYS_API_URL": "http://127.0.0.1:8090/"}).login_url == "http://127.0.0.1:8090"
+    assert (
+        load({"GENESYS_API_URL": "https://api.example.org"}).login_url
+        == "https://login.example.org"
+    )

@@ -1,0 +1,111 @@
+"""The status says `ok` only when every seat has a live channel of a live listener."""
+
+from __future__ import annotations
+
+import msgspec
+
+from mirror.fleet import Beat, ChannelReport, ChannelState, Shard
+from mirror.status import ConversationCounts, Facts, GapCounts, assemble
+
+NOW = 1_000_000
+LEASE = 8_000
+
+
+def _report(replica: str, state: ChannelState = "live", epoch: int = 1) -> ChannelReport:
+    return ChannelReport(
+        shard="0", replica=replica, epoch=epoch, client="c", state=state, last_frame_ms=100
+    )
+
+
+def _beat(listener: str, *reports: ChannelReport) -> Beat:
+    return Beat(
+        listener=listener, host="h", pid=1, version="0", state="live", channels=tuple(reports)
+    )
+
+
+def _facts(*beats: Beat, age: int = 500) -> Facts:
+    return Facts(
+        now_ms=NOW,
+        leader="coordinator-1",
+        beats={beat.listener: NOW - age for beat in beats},
+        listeners={beat.listener: beat for beat in beats},
+        shards={"0": Shard("0", ("t1", "t2"), 1)},
+        rejected={},
+        gaps=GapCounts(),
+        conversations=ConversationCounts(),
+    )
+
+
+def test_all_seats_live_is_ok() -> None:
+    """Two replicas on two listeners: nothing to say."""
+    status = assemble(_facts(_beat("x", _report("a")), _beat("y", _report("b"))), 2, LEASE)
+    assert (status.health, status.reasons) == ("ok", [])
+    assert [replica.listener for replica in status.shards[0].replicas] == ["x", "y"]
+    assert status.shards[0].topics == 2
+
+
+def test_a_seat_without_channel_is_degraded() -> None:
+    """With fewer listeners than replicas the mirror works and says so."""
+    status = assemble(_facts(_beat("x", _report("a"))), 2, LEASE)
+    assert status.health == "degraded"
+    assert status.reasons == ["shard 0 has 1 of 2 channels"]
+    assert status.shards[0].replicas[1].state == "lost"
+
+
+def test_the_channels_of_a_dead_listener_are_lost() -> None:
+    """No beat within the lease: what it last said of its channels counts for nothing."""
+    status = assemble(_facts(_beat("x", _report("a")), age=LEASE + 1), 2, LEASE)
+    assert status.health == "down"
+    assert status.listeners[0].state == "dead"
+    assert status.shards[0].replicas[0].state == "lost"
+
+
+def test_a_successor_that_is_still_opening_does_not_hide_the_live_channel() -> None:
+    """Make before break: the seat is live on its old channel until the new one is."""
+    status = assemble(
+        _facts(
+            _beat("x", _report("a", epoch=1), _report("a", "opening", epoch=2)),
+            _beat("y", _report("b")),
+        ),
+        2,
+        LEASE,
+    )
+    assert status.shards[0].replicas[0].state == "live"
+    assert status.health == "ok"
+
+
+def test_ages_grow_while_a_listener_is_silent() -> None:
+    """A last frame of 100 ms, told in a beat 500 ms ago, is 600 ms old."""
+    status = assemble(_facts(_beat("x", _report("a")), _beat("y", _report("b"))), 2, LEASE)
+    assert status.shards[0].replicas[0].last_frame_ms == 600
+
+
+def test_refused_topics_are_named() -> None:
+    """Forbidden topics are reported by name; the rest of the shard lives."""
+    facts = _facts(_beat("x", _report("a")), _beat("y", _report("b")))
+    facts.rejected = {"t2": "missing permissions"}
+    status = assemble(facts, 2, LEASE)
+    assert status.shards[0].rejected == ["t2"]
+    assert "t2" in status.reasons[0]
+
+
+def test_no_leader_is_degraded() -> None:
+    """Channels go on without a coordinator, but nobody would replace a dead one."""
+    facts = _facts(_beat("x", _report("a")), _beat("y", _report("b")))
+    facts.leader = None
+    assert assemble(facts, 2, LEASE).reasons == ["no coordinator leads"]
+
+
+def test_the_document_has_the_fields_of_the_contract() -> None:
+    """`mirror status --json`, word for word."""
+    status = assemble(_facts(_beat("x", _report("a"))), 2, LEASE)
+    document = msgspec.to_builtins(status)
+    assert {"health", "reasons", "leader", "listeners", "shards", "gaps", "conversations"} <= set(
+        document
+    )
+    assert {"id", "host", "state", "channels", "last_beat_ms"} <= set(document["listeners"][0])
+    assert {"replica", "listener", "channel", "state", "client", "last_frame_ms"} <= set(
+        document["shards"][0]["replicas"][0]
+    )
+    assert set(document["gaps"]) == {"open", "filled"}
+    assert set(document["conversations"]) == {"active", "overdue"}
