@@ -8,6 +8,7 @@ the first test that asks for them and serve the whole run; a test that breaks se
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -33,11 +34,14 @@ FUZZ_EXAMPLES = 5000
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose how property tests run, unless `--hypothesis-profile` says it.
+    """End in order on SIGTERM, and choose how property tests run.
 
-    No deadline an example: machines are shared. In CI the examples are the same in every build, so
-    that a build fails for what changed; `make fuzz` and laptops look for new ones.
+    A build that is stopped must not leave servers behind: SIGTERM is taken like Ctrl-C, on which
+    fixtures are torn down. `--hypothesis-profile` overrules the choice. No deadline an example:
+    machines are shared. In CI the examples are the same in every build, so that a build fails for
+    what changed; `make fuzz` and laptops look for new ones.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     hypothesis.settings.register_profile("laptop", deadline=None)
     hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
     hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=FUZZ_EXAMPLES)
