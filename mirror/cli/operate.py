@@ -11,8 +11,11 @@ def init() -> None:
     from mirror.kafka.admin import ensure_topics
     from mirror.settings import load
 
-    for line in ensure_topics(load()):
-        click.echo(line)
+    settings = load()
+    for topic in ensure_topics(settings, settings.startup_timeout):
+        size = f"{topic.partitions} partitions, replication {topic.replication_factor}"
+        did = "created" if topic.outcome == "created" else "is there"
+        click.echo(f"{topic.name} {did}: {size}{f'. {topic.note}' if topic.note else ''}")
 
 
 COMMANDS = (init,)

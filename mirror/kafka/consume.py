@@ -6,7 +6,6 @@ behind on the brokers. Records that hold no event are counted and passed over.
 
 from __future__ import annotations
 
-import time
 from typing import Final, Literal
 
 from confluent_kafka import (
@@ -20,14 +19,14 @@ from confluent_kafka import (
 
 from mirror.errors import KafkaUnavailable
 from mirror.event import Event
-from mirror.kafka.config import consumer_config
+from mirror.kafka.config import ClientLog, consumer_config
 from mirror.kafka.record import EventReader, UndecodableRecord
 from mirror.settings import Settings
 
 Start = Literal["beginning", "end"]
 
 BATCH: Final = 500
-_METADATA_TIMEOUT: Final = 10.0
+METADATA_TIMEOUT: Final = 10.0  # seconds, or MIRROR_STARTUP_TIMEOUT where that is less
 
 
 class EventStream:
@@ -46,7 +45,9 @@ class EventStream:
         self.unreadable = 0
         self._topic = settings.topic
         self._reader = EventReader()
-        self._consumer = Consumer(consumer_config(settings, "reader"))
+        self._consumer = Consumer(
+            consumer_config(settings, "reader"), **ClientLog("kafka.reader").options()
+        )
         try:
             self._consumer.assign(self._partitions(settings, start, since_ms))
         except BaseException:
@@ -65,8 +66,7 @@ class EventStream:
         Raises `KafkaUnavailable` for an error that reconnecting does not mend.
         """
         events: list[Event] = []
-        deadline = time.monotonic() + timeout
-        for message in self._consumer.consume(BATCH, timeout=max(0.0, deadline - time.monotonic())):
+        for message in self._consumer.consume(BATCH, timeout=timeout):
             error = message.error()
             if error is not None:
                 self._check(error)
@@ -88,8 +88,9 @@ class EventStream:
     def _partitions(
         self, settings: Settings, start: Start, since_ms: int | None
     ) -> list[TopicPartition]:
+        timeout = min(settings.startup_timeout or METADATA_TIMEOUT, METADATA_TIMEOUT)
         try:
-            metadata = self._consumer.list_topics(self._topic, timeout=_METADATA_TIMEOUT)
+            metadata = self._consumer.list_topics(self._topic, timeout=timeout)
             topic = metadata.topics[self._topic]
             if topic.error is not None or not topic.partitions:
                 raise KafkaUnavailable(
@@ -97,7 +98,7 @@ class EventStream:
                 )
             if since_ms is not None:
                 wanted = [TopicPartition(self._topic, p, since_ms) for p in topic.partitions]
-                return list(self._consumer.offsets_for_times(wanted, timeout=_METADATA_TIMEOUT))
+                return list(self._consumer.offsets_for_times(wanted, timeout=timeout))
         except KafkaException as error:
             servers = settings.kafka.properties["bootstrap.servers"]
             raise KafkaUnavailable(

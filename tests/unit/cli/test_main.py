@@ -9,6 +9,7 @@ import sys
 import pytest
 
 ENVIRON = {"PATH": os.environ["PATH"], "HOME": "/tmp", "LC_ALL": "C.UTF-8"}
+ENVIRON["MIRROR_STARTUP_TIMEOUT"] = "1s"
 
 
 def _mirror(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
