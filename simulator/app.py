@@ -4,26 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from simulator.routes import admin, conversations, directory, notifications, oauth, streaming
+from simulator.faults import Fault
+from simulator.routes import (
+    admin,
+    analytics,
+    conversations,
+    directory,
+    notifications,
+    oauth,
+    streaming,
+)
 from simulator.routes.guard import guard
+from simulator.saboteur import SABOTEUR, Saboteur
 from simulator.world import WORLD, World
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
-def make_app(world: World) -> web.Application:
+def make_app(world: World, faults: Sequence[Fault] = ()) -> web.Application:
     """All routes over one world; its tasks run while the application does."""
     app = web.Application(middlewares=[guard], client_max_size=MAX_BODY_BYTES)
     app[WORLD] = world
-    for room in (oauth, notifications, directory, conversations, streaming, admin):
+    app[SABOTEUR] = Saboteur(world)
+    for fault in faults:
+        app.on_startup.append(_apply(fault))
+    for room in (oauth, notifications, directory, analytics, conversations, streaming, admin):
         app.add_routes(room.routes())
     app.cleanup_ctx.append(_background)
     app.on_shutdown.append(_close_sockets)
     return app
+
+
+def _apply(fault: Fault) -> Callable[[web.Application], Awaitable[None]]:
+    async def apply(app: web.Application) -> None:
+        app[SABOTEUR].apply(fault)
+
+    return apply
 
 
 async def _background(app: web.Application) -> AsyncIterator[None]:
@@ -32,6 +52,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
         asyncio.create_task(world.engine.run(), name="engine"),
         asyncio.create_task(world.watch_expiry(), name="expiry"),
         asyncio.create_task(world.replay_recorded(), name="replay"),
+        asyncio.create_task(app[SABOTEUR].run(), name="faults"),
     ]
     for task in tasks:
         task.add_done_callback(_end_on_failure)

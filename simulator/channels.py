@@ -10,7 +10,7 @@ done by others.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -108,7 +108,6 @@ class ChannelBook:
         channel = self._channels.pop(channel_id, None)
         if channel is not None:
             self._unlisten(channel, channel.topics)
-            channel.topics = {}
         return channel
 
     def expired(self, now_ms: int) -> list[Channel]:
@@ -143,24 +142,23 @@ class ChannelBook:
         *,
         via: str,
         permissions: frozenset[str],
-        refused: Iterable[str] = (),
+        forbidden: Callable[[str], bool] = lambda _: False,
         ignore_errors: bool = False,
     ) -> list[TopicAnswer]:
         """Set (`via` PUT) or add (POST, WS) topics; all or nothing unless `ignore_errors`.
 
-        `refused` are lower-case plain topics that this client may not have whatever its
-        permissions. Raises `InvalidTopic`, `MissingPermission` or `TooManyTopics`.
+        `forbidden` says of a lower-case plain topic that this client may not have it, whatever
+        its permissions. Raises `InvalidTopic`, `MissingPermission` or `TooManyTopics`.
         """
         wanted: dict[str, list[str]] = {} if via == "PUT" else dict(channel.topics)
         answers: list[TopicAnswer] = []
-        banned = frozenset(refused)
         for topic in topics:
             plain = expand(topic)
             if plain is None:
                 raise InvalidTopic(topic)
             allowed: list[str] = []
             for name in plain:
-                missing = self._missing(name, permissions, banned)
+                missing = self._missing(name, permissions, forbidden)
                 if missing is None:
                     allowed.append(name.lower())
                 elif not ignore_errors:
@@ -200,12 +198,12 @@ class ChannelBook:
 
     @staticmethod
     def _missing(
-        topic: str, permissions: frozenset[str], refused: frozenset[str]
+        topic: str, permissions: frozenset[str], forbidden: Callable[[str], bool]
     ) -> tuple[str, ...] | None:
         kind = kind_of(topic)
         if kind is None:
             raise InvalidTopic(topic)
-        if topic.lower() in refused:
+        if forbidden(topic.lower()):
             return kind.permissions
         lacking = tuple(p for p in kind.permissions if p not in permissions)
         return lacking or None

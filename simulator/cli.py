@@ -8,49 +8,40 @@ import ssl
 
 import click
 
+from simulator.faults import Fault, parse
 from simulator.oauth import OAuthClient
 from simulator.scenarios import DEFAULT_WEIGHTS, Playbill
 from simulator.settings import Settings
 
-
-class ClientParam(click.ParamType[OAuthClient]):
-    """`id:secret[:token_ttl_seconds]`."""
-
-    name = "ID:SECRET[:TTL]"
-
-    def convert(
-        self, value: str | OAuthClient, param: click.Parameter | None, ctx: click.Context | None
-    ) -> OAuthClient:
-        if isinstance(value, OAuthClient):
-            return value
-        try:
-            return OAuthClient.parse(value)
-        except ValueError:
-            self.fail("expected id:secret or id:secret:token_ttl_seconds", param, ctx)
+_EXAMPLE = ",".join(f"{medium}={weight:g}" for medium, weight in DEFAULT_WEIGHTS.items())
 
 
-class WeightsParam(click.ParamType[dict[str, float]]):
-    """`call=4,chat=2`: media with their weights."""
+def _clients(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[OAuthClient]:
+    try:
+        return [OAuthClient.parse(value) for value in values]
+    except ValueError as error:
+        raise click.BadParameter("expected id:secret or id:secret:token_ttl_seconds") from error
 
-    name = "MEDIUM=WEIGHT,..."
 
-    def convert(
-        self,
-        value: str | dict[str, float],
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> dict[str, float]:
-        if isinstance(value, dict):
-            return value
-        try:
-            weights = {}
-            for part in value.split(","):
-                medium, _, weight = part.strip().partition("=")
-                weights[medium] = float(weight or 1)
-            Playbill(weights, random.Random(0))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return weights
+def _faults(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[Fault]:
+    try:
+        return [parse(value) for value in values]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _weights(_: click.Context, __: click.Parameter, value: str | None) -> dict[str, float] | None:
+    if value is None:
+        return None
+    try:
+        weights = {}
+        for part in value.split(","):
+            medium, _sign, weight = part.strip().partition("=")
+            weights[medium] = float(weight or 1)
+        Playbill(weights, random.Random(0))  # refuses media that nothing plays
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return weights
 
 
 @click.command(context_settings={"show_default": True})
@@ -65,8 +56,14 @@ class WeightsParam(click.ParamType[dict[str, float]]):
     "--time-scale", default=1.0, type=click.FloatRange(0.001), help="Faster Genesys clock."
 )
 @click.option("--clock-offset", default=0.0, help="Seconds by which the Genesys clock is ahead.")
-@click.option("--media", type=WeightsParam(), help=f"Weights of media, e.g. {DEFAULT_WEIGHTS}.")
-@click.option("--client", "clients", multiple=True, type=ClientParam(), help="An OAuth client.")
+@click.option("--media", callback=_weights, help=f"Weights of media, e.g. {_EXAMPLE}.")
+@click.option(
+    "--client",
+    "clients",
+    multiple=True,
+    callback=_clients,
+    help="ID:SECRET[:TOKEN_TTL_SECONDS] of an OAuth client.",
+)
 @click.option("--autostart/--no-autostart", default=True, help="Begin conversations at once.")
 @click.option("--conversations", type=click.IntRange(0), help="Stop after so many were begun.")
 @click.option("--rate-limit", default=300, type=click.IntRange(0), help="Requests/min of a token.")
@@ -79,6 +76,19 @@ class WeightsParam(click.ParamType[dict[str, float]]):
     multiple=True,
     type=click.Path(exists=True, dir_okay=False),
     help="A file of recorded frames to send once their topics are listened to.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    callback=_faults,
+    help="NAME:KEY=VALUE,... of a fault, e.g. drop:every=30,count=1 (docs/simulator.md).",
+)
+@click.option(
+    "--analytics-lag",
+    default=0.0,
+    type=click.FloatRange(0),
+    help="Genesys seconds until analytics knows.",
 )
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Serve over TLS.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="Key of the cert.")
@@ -93,12 +103,14 @@ def main(
     time_scale: float,
     clock_offset: float,
     media: dict[str, float] | None,
-    clients: tuple[OAuthClient, ...],
+    clients: list[OAuthClient],
     autostart: bool,
     conversations: int | None,
     rate_limit: int,
     heartbeat: float,
     replays: tuple[str, ...],
+    faults: list[Fault],
+    analytics_lag: float,
     tls_cert: str | None,
     tls_key: str | None,
 ) -> None:
@@ -119,10 +131,11 @@ def main(
         conversations=conversations,
         rate_limit=rate_limit,
         heartbeat=heartbeat,
+        analytics_lag=analytics_lag,
         tls=tls_cert is not None,
     )
     if clients:
-        settings.clients = list(clients)
+        settings.clients = clients
     tls = None
     if tls_cert is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -133,4 +146,4 @@ def main(
             recorded.extend(load(path))
         except ValueError as error:
             raise click.BadParameter(f"{path}: {error}", param_hint="--replay") from error
-    raise SystemExit(asyncio.run(serve(settings, host, port, tls, recorded)))
+    raise SystemExit(asyncio.run(serve(settings, host, port, tls, recorded, faults)))

@@ -6,16 +6,19 @@ Shell: one task on the event loop. Everything it decides with is pure and lives 
 from __future__ import annotations
 
 import asyncio
+import functools
 import heapq
 import itertools
 import random
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from simulator.clock import Clock
+from simulator.faults import FaultBook
 from simulator.frames import encode_body
 from simulator.hub import Hub
 from simulator.ids import uuid_from
@@ -24,13 +27,20 @@ from simulator.model import Conversation
 from simulator.org import Org, Staff
 from simulator.scenarios import DEFAULT_WEIGHTS, SCENARIOS, Playbill, Script, Stage
 from simulator.settings import Settings
-from simulator.shapes import nested
+from simulator.shapes import flat, nested
+from simulator.shapes.status import activity_body as activity
+from simulator.shapes.status import presence_body as presence
+from simulator.shapes.status import routing_status_body as routing
+from simulator.shapes.status import summary_body as summary
+from simulator.topics import FLAT_SUFFIX, canonical
 
 MIN_PAUSE_SECONDS = 0.004
 TWIN_SECONDS = (0.02, 0.15)
 #: Steps done in one go before other tasks of the loop get their turn.
 SLICE = 64
 IDLE_SECONDS = 0.25
+#: Queue topics of these media carry the nested shape, to everybody's surprise (section 5.1).
+NESTED_QUEUE_MEDIA = frozenset({"social_expression", "video"})
 
 
 class Play(msgspec.Struct, kw_only=True):
@@ -42,6 +52,8 @@ class Play(msgspec.Struct, kw_only=True):
     script: Script
     witness: Witness
     step: int = 0
+    #: A fault swallows everything from here on.
+    silent: bool = False
 
 
 class Engine:
@@ -54,7 +66,9 @@ class Engine:
         org: Org,
         hub: Hub,
         ledger: Ledger,
+        faults: FaultBook,
     ) -> None:
+        self._faults = faults
         self._clock = clock
         self._org = org
         self._hub = hub
@@ -133,16 +147,93 @@ class Engine:
         self._wake.set()
 
     def publish(self, play: Play) -> int:
-        """Send the present snapshot to all whose topic involves it; on how many sockets it left."""
+        """Send the present snapshot to all whose topic involves it; how many sockets took it."""
         conversation = play.conversation
         shown = play.witness.look(self._ledger)
-        topics = conversation_topics(conversation)
-        body = encode_body(nested.conversation_body(conversation))
-        sent = self._hub.publish(topics, body)
-        if sent:
-            mark_sent(shown)
-            play.witness.sent()
-        return sent
+        if self._swallowed(play, shown):
+            for record in shown:
+                record.swallowed = True
+            return 0
+        topics = [t for t in conversation_topics(conversation) if self._hub.channels.listeners(t)]
+        taken = 0
+        if topics:
+            body = encode_body(nested.conversation_body(conversation))
+            taken = self._hub.publish(topics, body, lambda: mark_sent(shown))
+        taken += self._publish_flat(conversation, shown)
+        if taken:
+            play.witness.taken(shown)
+        return taken
+
+    def _publish_flat(self, conversation: Conversation, shown: list[Record]) -> int:
+        """The per-medium topics: flat, but for two of the queue topics (section 5.1)."""
+        taken = 0
+        media = {leg.media for p in conversation.participants for leg in p.legs}
+        for medium in media & FLAT_SUFFIX.keys():
+            suffix = FLAT_SUFFIX[medium].lower()
+            users, queues = (
+                [f"{base}.{one}.conversations.{suffix}" for one in ids]
+                for base, ids in (
+                    ("v2.users", conversation.users),
+                    ("v2.routing.queues", conversation.queues),
+                )
+            )
+            told = [r for r in shown if r.media_type in (medium, None)]
+            for topics, is_nested in ((users, False), (queues, medium in NESTED_QUEUE_MEDIA)):
+                heard = [t for t in topics if self._hub.channels.listeners(t)]
+                if heard:
+                    body = (
+                        nested.conversation_body(conversation)
+                        if is_nested
+                        else flat.conversation_body(conversation, medium)
+                    )
+                    named = [canonical(topic) for topic in heard]
+                    taken += self._hub.publish(
+                        named, encode_body(body), functools.partial(mark_sent, told)
+                    )
+        return taken
+
+    def _swallowed(self, play: Play, shown: list[Record]) -> bool:
+        if not play.silent:
+            news = [(record.event_type, record.media_type) for record in shown]
+            now = time.monotonic()
+            play.silent = self._faults.swallows(play.conversation.id, news, now)
+        return play.silent
+
+    def _publish_status(self) -> None:
+        """Routing status, activity and counts of the people whose work changed."""
+        changes, self.staff.changed = self.staff.changed, []
+        now = self._clock.now_ms()
+        for user, status_word in changes:
+            base = f"v2.users.{user}"
+            bodies: dict[str, Callable[[], dict[str, Any]]] = {
+                "routingStatus": functools.partial(routing, user, status_word, now),
+                "activity": functools.partial(activity, user, "ON_QUEUE", status_word, now),
+                "presence": functools.partial(presence, "ON_QUEUE", now),
+                "conversationsummary": functools.partial(summary, user, self._of_user(user)),
+            }
+            for suffix, make in bodies.items():
+                topic = f"{base}.{suffix}"
+                if self._hub.channels.listeners(topic):
+                    self._hub.publish([topic], encode_body(make()))
+
+    def _of_user(self, user: str) -> Iterator[Conversation]:
+        return (p.conversation for p in self.plays.values() if user in p.conversation.users)
+
+    def every_conversation(self) -> Iterator[Conversation]:
+        """Those that are played and those that are kept."""
+        yield from [play.conversation for play in self.plays.values()]
+        yield from list(self.archive.values())
+
+    def forget(self, conversation_id: str | None) -> int:
+        """Purge a conversation (every ended one without an id) from REST; how many went."""
+        if conversation_id is None:
+            count = len(self.archive)
+            self.archive.clear()
+            return count
+        play = self.plays.pop(conversation_id, None)
+        if play is not None:
+            play.step = -1  # whatever is due for it finds nothing to do
+        return int(play is not None or self.archive.pop(conversation_id, None) is not None)
 
     async def run(self) -> None:
         """Play until cancelled."""
@@ -157,6 +248,8 @@ class Engine:
                     self._twin(play, -step)
                 elif step == play.step:
                     self._step(play)
+            if self.staff.changed:
+                self._publish_status()
             await self._sleep(time.monotonic())
 
     def _start_due(self, now: float) -> None:

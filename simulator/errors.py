@@ -71,10 +71,13 @@ BY_STATUS = {
 class ApiError(Exception):
     """A request is refused with one of the known codes."""
 
-    def __init__(self, code: str, parameter: str = "") -> None:
+    def __init__(
+        self, code: str, parameter: str = "", headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(code)
         self.code = code
         self.parameter = parameter
+        self.headers = headers or {}
 
 
 def error_body(code: str, parameter: str = "", context_id: str = "") -> dict[str, Any]:

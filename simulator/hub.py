@@ -11,17 +11,20 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from aiohttp import web
 
 from simulator.channels import Channel, ChannelBook
 from simulator.clock import Clock
+from simulator.faults import FaultBook
 from simulator.frames import envelope, heartbeat, ws_frame
+from simulator.garbage import payload
 from simulator.ids import uuid_from
 
 CLOSE_DEADLINE_SECONDS = 2.0
+Left = Callable[[], None]
 EVICTED_CODE = 1001
 
 
@@ -55,15 +58,35 @@ class Socket:
         self.frames = 0
         self.stalled = False
         self.closing = False
+        #: No frame that is sent late may leave before this (monotonic seconds).
+        self.late_until = 0.0
+
+    def stall(self) -> None:
+        """Go silent without a sign: nothing is sent, nothing is read."""
+        self.stalled = True
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def unstall(self) -> None:
+        """Go on; what was to be sent meanwhile is lost."""
+        self.stalled = False
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
 
 class Hub:
     """The sockets of the org, by number and by channel."""
 
     def __init__(
-        self, channels: ChannelBook, clock: Clock, rng: random.Random, buffer_limit: int
+        self,
+        channels: ChannelBook,
+        clock: Clock,
+        faults: FaultBook,
+        rng: random.Random,
+        buffer_limit: int,
     ) -> None:
         self.channels = channels
+        self.faults = faults
         self.clock = clock
         self.counters = Counters()
         self.sockets: dict[int, Socket] = {}
@@ -90,25 +113,67 @@ class Hub:
             self.counters.sockets_closed += 1
         self.channels.disconnect(socket.channel.id, socket.number, self.clock.now_ms())
 
-    def publish(self, topics: Iterable[str], body: bytes) -> int:
-        """Send a body under each topic to all who listen; on how many sockets it left."""
+    def publish(self, topics: Iterable[str], body: bytes, left: Left | None = None) -> int:
+        """Send a body under each topic to all who listen; how many sockets took it.
+
+        `left` is called when a frame has left, which a fault may put off.
+        """
         correlation = uuid_from(self._rng)
-        sent = 0
+        taken = 0
         for topic in topics:
             listeners = self.channels.listeners(topic)
             if listeners:
-                sent += self.broadcast(listeners, ws_frame(envelope(topic, body, correlation)))
-        return sent
+                frame = ws_frame(envelope(topic, body, correlation))
+                taken += self.broadcast(listeners, frame, left, topic)
+        return taken
 
-    def broadcast(self, channels: Iterable[Channel], frame: bytes) -> int:
-        """Send an encoded frame to each of these channels that has a socket."""
-        sent = 0
+    def broadcast(
+        self,
+        channels: Iterable[Channel],
+        frame: bytes,
+        left: Left | None = None,
+        topic: str = "",
+    ) -> int:
+        """Send an encoded frame to each of these channels that has a socket; how many took it."""
+        if topic and self.faults.on_delivery:
+            return self._broadcast_badly(channels, frame, left, topic)
+        taken = 0
         for channel in channels:
-            if channel.socket is not None:
-                socket = self.sockets.get(channel.socket)
-                if socket is not None and self.write(socket, frame):
-                    sent += 1
-        return sent
+            socket = None if channel.socket is None else self.sockets.get(channel.socket)
+            if socket is not None and self.write(socket, frame):
+                taken += 1
+        if taken and left is not None:
+            left()
+        return taken
+
+    def _broadcast_badly(
+        self, channels: Iterable[Channel], frame: bytes, left: Left | None, topic: str
+    ) -> int:
+        """The same, with faults: frames are lost, late, overtaken, doubled, followed by noise."""
+        now = time.monotonic()
+        taken = 0
+        for nth, channel in enumerate(channels):
+            socket = None if channel.socket is None else self.sockets.get(channel.socket)
+            if socket is None:
+                continue
+            plan = self.faults.delivery(topic, channel.id, channel.client_id, nth, now)
+            taken += bool(plan.delays)
+            for delay in plan.delays:
+                due = now + delay
+                if plan.ordered and (delay or socket.late_until > now):
+                    due = socket.late_until = max(due, socket.late_until)
+                if due <= now:
+                    self._write_late(socket, frame, left)
+                else:
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(due - now, self._write_late, socket, frame, left)
+            if plan.noise is not None:
+                self.write(socket, ws_frame(payload(plan.noise, self.faults.rng, topic)))
+        return taken
+
+    def _write_late(self, socket: Socket, frame: bytes, left: Left | None) -> None:
+        if self.write(socket, frame) and left is not None:
+            left()
 
     def write(self, socket: Socket, frame: bytes) -> bool:
         """Write an encoded frame; false when the socket cannot take it."""
@@ -127,6 +192,9 @@ class Hub:
 
     def beat(self, socket: Socket) -> None:
         """Send the heartbeat of one socket."""
+        channel = socket.channel
+        if self.faults.muted(channel.id, channel.client_id, time.monotonic()):
+            return
         if self.write(socket, ws_frame(heartbeat())):
             self.counters.heartbeats_sent += 1
 

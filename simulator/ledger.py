@@ -38,8 +38,8 @@ class Record(msgspec.Struct, kw_only=True):
     wrapup_code: str | None = None
     direction: str | None = None
     first_sent_ms: int | None = None
+    #: A fault kept the frame that first showed it from every socket.
     swallowed: bool = False
-    topics: list[str] = msgspec.field(default_factory=list)
 
 
 class Ledger:
@@ -122,11 +122,17 @@ class Witness:
         #: In the ledger, but no frame that shows it has left on a socket yet.
         self._unsent: list[tuple[Transition, Record]] = []
         self._holds_seen: set[tuple[str, int | None]] = set()
+        #: Records that a socket took, though their frame may leave later.
+        self._taken: set[int] = set()
+        #: Ends of answered staff legs, whose type may yet change to a transfer.
+        self._perhaps: list[Transition] = []
 
     def look(self, ledger: Ledger) -> list[Record]:
         """Enter what the present snapshot shows; gives every unsent record that it shows."""
         conversation = self._conversation
-        fresh, conversation.pending = conversation.pending, []
+        self._unsent = [pair for pair in self._unsent if pair[1].first_sent_ms is None]
+        fresh, conversation.pending = [*self._perhaps, *conversation.pending], []
+        self._perhaps = []
         live = conversation.live()
         if live and not self._started:
             self._started = True
@@ -137,7 +143,7 @@ class Witness:
                 if transition.event_type == "hold" and transition.leg is not None:
                     self._holds_seen.add((transition.leg.id, transition.key_ms))
             elif transition.event_type == "transfer":
-                conversation.pending.append(transition)  # the type may yet change to a transfer
+                self._perhaps.append(transition)
         if live:
             self._live = True
         elif self._live:
@@ -146,14 +152,9 @@ class Witness:
             self._enter(ledger, Transition(event_type="end", at_ms=ended))
         return [record for transition, record in self._unsent if self._visible(transition, live)]
 
-    def sent(self) -> None:
-        """The snapshot of the last `look` left for at least one socket."""
-        live = self._conversation.live()
-        self._unsent = [
-            (transition, record)
-            for transition, record in self._unsent
-            if not self._visible(transition, live)
-        ]
+    def taken(self, shown: list[Record]) -> None:
+        """At least one socket took the frame that shows these."""
+        self._taken.update(record.seq for record in shown if record.first_sent_ms is None)
 
     def _known(self, transition: Transition) -> bool:
         """A resume can only be told by somebody to whom the hold was shown."""
@@ -170,7 +171,9 @@ class Witness:
             other.event_type == "hold"
             and other.leg is transition.leg
             and other.key_ms == transition.key_ms
-            for other, _ in self._unsent
+            and record.first_sent_ms is None
+            and record.seq not in self._taken
+            for other, record in self._unsent
         ):
             return False  # the hold itself never reached anybody
         return shows(transition)

@@ -110,6 +110,8 @@ class Staff:
         self._org = org
         self._rng = rng
         self._busy: dict[str, int] = {}
+        #: Users whose routing status changed and whose topics have not said so yet.
+        self.changed: list[tuple[str, str]] = []
 
     def pick(self, queue_id: str, avoid: str | None = None) -> str | None:
         """A free member of the queue, now busy, or None when none was found."""
@@ -117,8 +119,7 @@ class Staff:
         for _ in range(self.TRIES):
             user = self._org.users[self._rng.choice(members)]
             if user != avoid and user not in self._busy:
-                self._busy[user] = 1
-                return user
+                return self._take(user)
         return None
 
     def anyone(self, avoid: str | None = None) -> str | None:
@@ -126,12 +127,18 @@ class Staff:
         for _ in range(self.TRIES):
             user = self._rng.choice(self._org.users)
             if user != avoid and user not in self._busy:
-                self._busy[user] = 1
-                return user
+                return self._take(user)
         return None
 
     def release(self, user_id: str) -> None:
-        self._busy.pop(user_id, None)
+        """The user is free again."""
+        if self._busy.pop(user_id, None) is not None:
+            self.changed.append((user_id, "IDLE"))
+
+    def _take(self, user_id: str) -> str:
+        self._busy[user_id] = 1
+        self.changed.append((user_id, "INTERACTING"))
+        return user_id
 
     @property
     def busy(self) -> int:

@@ -11,6 +11,8 @@ import msgspec
 
 WINDOW_SECONDS = 60.0
 DEFAULT_LIMIT = 300
+#: Requests already on their way when the first 429 came are no early retries.
+GRACE_SECONDS = 1.0
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -37,7 +39,7 @@ class Verdict(msgspec.Struct, frozen=True):
 class _Window(msgspec.Struct):
     started: float
     count: int = 0
-    refused_until: float = 0.0
+    refused_at: float | None = None
 
 
 class RateLimiter:
@@ -53,11 +55,12 @@ class RateLimiter:
         window = self._windows.get(key)
         if window is None or now - window.started >= self.window:
             window = self._windows[key] = _Window(now)
-        early = now < window.refused_until
+        early = window.refused_at is not None and now > window.refused_at + GRACE_SECONDS
         window.count += 1
         left = max(1, math.ceil(window.started + self.window - now))
         if self.limit and window.count > self.limit:
-            window.refused_until = window.started + self.window
+            if window.refused_at is None:
+                window.refused_at = now
             return Verdict(False, window.count, self.limit, left, early)
         return Verdict(True, window.count, self.limit, left)
 

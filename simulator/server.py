@@ -7,12 +7,14 @@ import json
 import signal
 import ssl
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import click
 from aiohttp import web
 
 from simulator.app import make_app
+from simulator.faults import Fault
 from simulator.settings import Settings
 from simulator.world import World
 
@@ -31,6 +33,7 @@ async def serve(
     port: int,
     tls: ssl.SSLContext | None = None,
     replay: list[dict[str, Any]] | None = None,
+    faults: Sequence[Fault] = (),
 ) -> int:
     """Serve until SIGTERM or SIGINT; gives the exit code. Prints the address when ready."""
     loop = asyncio.get_running_loop()
@@ -49,7 +52,7 @@ async def serve(
     world = World(settings)
     world.take_recording(replay or [])
     runner = web.AppRunner(
-        make_app(world),
+        make_app(world, faults),
         access_log=None,
         shutdown_timeout=SHUTDOWN_SECONDS,
         handler_cancellation=True,

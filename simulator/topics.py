@@ -88,6 +88,14 @@ def kind_of(topic: str) -> TopicKind | None:
     return None
 
 
+def canonical(topic: str) -> str:
+    """A topic id in the case in which Genesys writes it."""
+    for suffix in (*FLAT_SUFFIX.values(), "routingStatus"):
+        if topic.endswith("." + suffix.lower()):
+            return topic[: -len(suffix)] + suffix
+    return topic
+
+
 def expand(topic: str) -> list[str] | None:
     """The plain topics of an id: itself, or `prefix.suffix` for each suffix of `prefix?s1&s2`.
 

@@ -13,12 +13,13 @@ from simulator import replay
 from simulator.channels import ChannelBook
 from simulator.clock import Clock
 from simulator.engine import Engine
+from simulator.faults import FaultBook
 from simulator.hub import Hub
 from simulator.ledger import Ledger
 from simulator.oauth import TokenBook
 from simulator.org import Org
 from simulator.ratelimit import RateLimiter
-from simulator.rules import Rules
+from simulator.rules import Rules, shortened
 from simulator.settings import Settings
 
 EXPIRY_CHECK_SECONDS = 0.25
@@ -37,10 +38,16 @@ class World:
         self.ledger = Ledger(settings.ledger_capacity)
         self.rules = Rules()
         self.limiter = RateLimiter(settings.rate_limit)
+        self.faults = FaultBook(random.Random(f"faults-{seed}"))
         self.hub = Hub(
-            self.channels, self.clock, random.Random(f"hub-{seed}"), settings.socket_buffer
+            self.channels,
+            self.clock,
+            self.faults,
+            random.Random(f"hub-{seed}"),
+            settings.socket_buffer,
         )
-        self.engine = Engine(settings, self.clock, self.org, self.hub, self.ledger)
+        self.engine = Engine(settings, self.clock, self.org, self.hub, self.ledger, self.faults)
+        self.analytics_lag = settings.analytics_lag
         self.requests: dict[str, int] = {}
         self.started = time.time()
         self.recorded: list[dict[str, Any]] = []
@@ -62,6 +69,9 @@ class World:
         while True:
             now_ms = self.clock.now_ms()
             for channel in self.channels.expired(now_ms):
+                if channel.socket is None and channel.topics and channel.expires_ms <= now_ms:
+                    subject = f"{channel.client_id} {shortened(channel.id)}"
+                    self.rules.broken("channel_leaked", int(time.time() * 1000), subject)
                 self.hub.close_channel(channel, "channel or token expired")
             self.tokens.forget_expired(now_ms)
             self.limiter.forget_idle(time.monotonic())

@@ -12,8 +12,10 @@ from aiohttp import web
 
 from simulator.clock import parse_rfc3339, rfc3339
 from simulator.errors import json_response
+from simulator.faults import GARBAGE_KINDS, STANDING, STRIKING, checked, parse
 from simulator.frames import ws_frame
 from simulator.rules import RULES, shortened
+from simulator.saboteur import SABOTEUR
 from simulator.scenarios import SCENARIOS
 from simulator.world import World, world_of
 
@@ -173,6 +175,7 @@ class _Control(msgspec.Struct, forbid_unknown_fields=True):
     rate_limit: int | None = None
     clock_shift_seconds: float = 0.0
     time_scale: float | None = None
+    analytics_lag: float | None = None
 
 
 async def control(request: web.Request) -> web.Response:
@@ -212,6 +215,8 @@ def _tune(world: World, order: _Control) -> None:
         engine.limit = engine.started + order.conversations
     if order.rate_limit is not None:
         world.limiter.limit = order.rate_limit
+    if order.analytics_lag is not None:
+        world.analytics_lag = order.analytics_lag
     if order.clock_shift_seconds or order.time_scale is not None:
         world.clock.change(int(order.clock_shift_seconds * 1000), order.time_scale)
 
@@ -220,6 +225,37 @@ async def index(_: web.Request) -> web.Response:
     """What there is here."""
     names = sorted({route.path for route in routes()})
     return json_response({"simulator": "Genesys Cloud", "admin": names})
+
+
+async def list_faults(request: web.Request) -> web.Response:
+    """What is switched on, and what there is."""
+    known = {"striking": STRIKING, "standing": STANDING, "garbage": GARBAGE_KINDS}
+    return json_response({"faults": world_of(request).faults.all(), "known": known})
+
+
+async def add_fault(request: web.Request) -> web.Response:
+    """Switch a fault on: the JSON of a fault, or `{"text": "name:key=value,..."}`."""
+    try:
+        order = msgspec.json.decode(await request.read())
+        if isinstance(order, dict) and set(order) == {"text"}:
+            fault = parse(str(order["text"]))
+        else:
+            fault = checked(order)
+    except (msgspec.DecodeError, ValueError) as error:
+        return _bad(str(error))
+    struck = request.app[SABOTEUR].apply(fault)
+    return json_response({"id": fault.id or None, "struck": struck})
+
+
+async def remove_fault(request: web.Request) -> web.Response:
+    """Switch one fault off, or all of them."""
+    faults = world_of(request).faults
+    text = request.match_info.get("fault_id", "")
+    if not text:
+        faults.clear()
+    elif not text.isdigit() or faults.remove(int(text)) is None:
+        return json_response({"error": "no such fault"}, 404)
+    return json_response({"faults": faults.all()})
 
 
 def _bad(message: str) -> web.Response:
@@ -237,5 +273,9 @@ def routes() -> list[web.RouteDef]:
         web.delete("/_sim/violations", violations),
         web.post("/_sim/frames", frames),
         web.post("/_sim/control", control),
+        web.get("/_sim/faults", list_faults),
+        web.post("/_sim/faults", add_fault),
+        web.delete("/_sim/faults", remove_fault),
+        web.delete("/_sim/faults/{fault_id}", remove_fault),
         web.get("/_sim", index),
     ]

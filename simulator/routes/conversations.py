@@ -9,10 +9,22 @@ from aiohttp import web
 from simulator.errors import ApiError, json_response
 from simulator.model import Conversation
 from simulator.routes.guard import client_of, need_permission
-from simulator.shapes import rest
+from simulator.shapes import flat, rest
 from simulator.world import world_of
 
 VIEW = "conversation:communication:view"
+#: The word of each medium in REST paths.
+FLAT_PATHS = {
+    "calls": "call",
+    "callbacks": "callback",
+    "chats": "chat",
+    "cobrowses": "cobrowse",
+    "emails": "email",
+    "messages": "message",
+    "screenshares": "screenshare",
+    "social": "social_expression",
+    "videos": "video",
+}
 
 
 async def list_active(request: web.Request) -> web.Response:
@@ -35,7 +47,22 @@ async def list_active(request: web.Request) -> web.Response:
 async def get_conversation(request: web.Request) -> web.Response:
     """One conversation, live or ended, in the REST shape."""
     need_permission(request, VIEW)
+    if request.match_info["conversation_id"] in FLAT_PATHS:  # of the logged-in user: none either
+        return await list_active(request)
     return json_response(rest.conversation_body(_find(request), world_of(request).org))
+
+
+async def get_flat(request: web.Request) -> web.Response:
+    """One conversation in the flat shape of a medium (section 6.1)."""
+    need_permission(request, VIEW)
+    conversation = _find(request)
+    word = request.match_info["media"]
+    media = FLAT_PATHS.get(word)
+    if media is None or not flat.has_media(conversation, media):
+        raise ApiError("not.found")
+    body = flat.rest_body(conversation, media)
+    body["selfUri"] = f"/api/v2/conversations/{word}/{conversation.id}"
+    return json_response(body)
 
 
 async def disconnect(request: web.Request) -> web.Response:
@@ -61,4 +88,5 @@ def routes() -> list[web.RouteDef]:
         web.get(base, list_active, allow_head=False),
         web.get(base + "/{conversation_id}", get_conversation, allow_head=False),
         web.post(base + "/{conversation_id}/disconnect", disconnect),
+        web.get(base + "/{media}/{conversation_id}", get_flat, allow_head=False),
     ]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from simulator.errors import ApiError, error_body, json_response
+from simulator.errors import BY_STATUS, ApiError, error_body, json_response
 from simulator.oauth import OAuthClient, Token
 from simulator.world import World, world_of
 
-TOKEN_KEY = web.RequestKey("token", Token)
+#: Statuses with a meaning of their own in a `rest` fault.
+CUT_CONNECTION = -1
+TOO_MANY = 429
+_TOKEN = "simulator.token"  # noqa: S105  # the name of a request field
 
 
 @web.middleware
@@ -26,7 +30,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     name = f"{request.method} {_route_of(request)}"
     world.requests[name] = world.requests.get(name, 0) + 1
     try:
-        request[TOKEN_KEY] = token = _authenticate(world, request)
+        request[_TOKEN] = token = _authenticate(world, request)
+        await misbehave(request, token.client_id)
         verdict = world.limiter.hit(token.value, time.monotonic())
         headers.update(verdict.headers())
         if not verdict.allowed:
@@ -36,6 +41,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
     except ApiError as refusal:
         response = refuse(refusal.code, refusal.parameter, correlation)
+        headers.update(refusal.headers)
     except web.HTTPMethodNotAllowed:
         response = refuse("method.not.allowed", "", correlation)
     except web.HTTPNotFound:
@@ -45,15 +51,40 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
+async def misbehave(request: web.Request, client: str | None) -> None:
+    """Let a `rest` fault answer instead, or wait before the answer; raises `ApiError`."""
+    world = world_of(request)
+    fault = world.faults.rest(request.method, request.path, client, time.monotonic())
+    if fault is None:
+        return
+    if fault.ms:
+        await asyncio.sleep(fault.ms / 1000)
+    if fault.status == CUT_CONNECTION:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError
+    if fault.status:
+        seconds = 1 if fault.retry_after is None else fault.retry_after
+        code = BY_STATUS.get(fault.status, "internal.server.error")
+        headers = {"Retry-After": str(seconds)} if fault.status == TOO_MANY else {}
+        raise ApiError(code, str(seconds) if fault.status == TOO_MANY else "", headers)
+
+
 def refuse(code: str, parameter: str, correlation: str) -> web.Response:
     """An error answer."""
     body = error_body(code, parameter, correlation)
     return json_response(body, body["status"])
 
 
+def token_of(request: web.Request) -> Token:
+    """The token that this request carries."""
+    token: Token = request[_TOKEN]
+    return token
+
+
 def client_of(request: web.Request) -> OAuthClient:
     """The OAuth client whose token this request carries."""
-    return world_of(request).tokens.clients[request[TOKEN_KEY].client_id]
+    return world_of(request).tokens.clients[token_of(request).client_id]
 
 
 def need_permission(request: web.Request, *any_of: str) -> None:

@@ -11,7 +11,7 @@ from aiohttp import web
 from simulator.channels import Channel, InvalidTopic, MissingPermission, TooManyTopics
 from simulator.clock import rfc3339
 from simulator.errors import ApiError, json_response
-from simulator.routes.guard import TOKEN_KEY, client_of
+from simulator.routes.guard import client_of, token_of
 from simulator.rules import shortened
 from simulator.topics import TOPIC_KINDS
 from simulator.world import World, world_of
@@ -28,7 +28,7 @@ class _WantedTopic(msgspec.Struct):
 async def create_channel(request: web.Request) -> web.Response:
     """A new channel; the 21st of a client silently removes another."""
     world = world_of(request)
-    token = request[TOKEN_KEY]
+    token = token_of(request)
     channel, evicted = world.channels.create(token, world.clock.now_ms())
     for victim in evicted:
         live = victim.socket is not None
@@ -41,7 +41,7 @@ async def create_channel(request: web.Request) -> web.Response:
 async def list_channels(request: web.Request) -> web.Response:
     """Channels of this token, or of the client: those of other tokens come without ids."""
     world = world_of(request)
-    token = request[TOKEN_KEY]
+    token = token_of(request)
     which = request.query.get("includechannels", "token")
     if which not in ("token", "oauthclient"):
         raise ApiError("invalid.value", which)
@@ -127,6 +127,7 @@ def subscribe(
             world.clock.now_ms(),
             via=via,
             permissions=client.permissions,
+            forbidden=lambda topic: world.faults.forbids(topic, client.id),
             ignore_errors=ignore_errors,
         )
     except InvalidTopic as error:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from simulator.errors import ApiError, json_response
+from simulator.errors import ApiError, error_body, json_response
 from simulator.oauth import basic_credentials
-from simulator.routes.guard import TOKEN_KEY
+from simulator.routes.guard import misbehave, token_of
 from simulator.world import world_of
 
 
@@ -14,6 +14,11 @@ async def issue_token(request: web.Request) -> web.Response:
     """A token for Basic credentials, or for `client_id` and `client_secret` in the body."""
     world = world_of(request)
     world.requests["POST /oauth/token"] = world.requests.get("POST /oauth/token", 0) + 1
+    try:
+        await misbehave(request, None)
+    except ApiError as fault:
+        body = error_body(fault.code, fault.parameter)
+        return json_response(body, body["status"], fault.headers)
     if "application/x-www-form-urlencoded" not in request.content_type:
         return _refuse("invalid_request", "The content type must be a form.", 415)
     form = await request.post()
@@ -38,7 +43,7 @@ async def issue_token(request: web.Request) -> web.Response:
 async def token_info(request: web.Request) -> web.Response:
     """`GET /api/v2/tokens/me` (class TokenInfo)."""
     world = world_of(request)
-    token = request[TOKEN_KEY]
+    token = token_of(request)
     if token.client_id not in world.tokens.clients:
         raise ApiError("not.found")
     organization = {"id": world.org.id, "name": "Simulated Contact Centre"}

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from simulator.channels import Channel
-from simulator.errors import ApiError, error_body, json_response
+from simulator.errors import BY_STATUS, ApiError, error_body, json_response
 from simulator.frames import pong, ws_frame
 from simulator.hub import Socket
 from simulator.routes.notifications import subscribe
@@ -24,6 +24,13 @@ async def connect(request: web.Request) -> web.StreamResponse:
     """Serve one socket until either side ends it."""
     world = world_of(request)
     channel = world.channels.get(request.match_info["channel_id"])
+    refusal = world.faults.handshake(
+        request.match_info["channel_id"], channel.client_id if channel else None, time.monotonic()
+    )
+    if refusal is not None:
+        await asyncio.sleep((refusal.ms or 0) / 1000)
+        status = refusal.status or 401
+        return json_response(error_body(BY_STATUS.get(status, "bad.request")), status)
     if channel is None:
         world.rules.broken("unknown_channel", _wall_ms(), None, "socket")
         return json_response(error_body("not.found"), 404)

@@ -9,7 +9,23 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from simulator.scenarios.consult import consult_call, internal_call
 from simulator.scenarios.digital import callback, chat, email, message
+from simulator.scenarios.lasting import (
+    callback_in_two_days,
+    email_parked_for_days,
+    endless_call,
+    message_again,
+    message_for_days,
+)
+from simulator.scenarios.other_media import (
+    cobrowse,
+    internal_message,
+    screen_monitoring,
+    screenshare,
+    social_expression,
+    video,
+)
 from simulator.scenarios.stage import Beat, Script, Stage
 from simulator.scenarios.voice import inbound_call, outbound_call
 
@@ -25,8 +41,33 @@ SCENARIOS: dict[str, tuple[str, str, float, Scenario]] = {
     "email": ("email", "inbound", 1, email),
     "message": ("message", "inbound", 1, message),
     "callback": ("callback", "outbound", 1, callback),
+    "consult_call": ("call", "inbound", 1, consult_call),
+    "internal_call": ("call", "outbound", 0.5, internal_call),
+    "video": ("video", "inbound", 1, video),
+    "screenshare": ("screenshare", "inbound", 1, screenshare),
+    "cobrowse": ("cobrowse", "inbound", 1, cobrowse),
+    "social_expression": ("social_expression", "inbound", 1, social_expression),
+    "internal_message": ("internal_message", "inbound", 1, internal_message),
+    "screen_monitoring": ("screen_monitoring", "inbound", 1, screen_monitoring),
+    "message_for_days": ("message", "inbound", 0, message_for_days),
+    "callback_in_two_days": ("callback", "outbound", 0, callback_in_two_days),
+    "email_parked_for_days": ("email", "inbound", 0, email_parked_for_days),
+    "endless_call": ("call", "outbound", 0, endless_call),
+    "message_again": ("message", "inbound", 0, message_again),
 }
-DEFAULT_WEIGHTS: dict[str, float] = {"call": 4, "chat": 2, "email": 2, "message": 2, "callback": 1}
+DEFAULT_WEIGHTS: dict[str, float] = {
+    "call": 6,
+    "chat": 3,
+    "email": 3,
+    "message": 3,
+    "callback": 2,
+    "video": 0.2,
+    "screenshare": 0.2,
+    "cobrowse": 0.2,
+    "social_expression": 0.2,
+    "internal_message": 0.2,
+    "screen_monitoring": 0.2,
+}
 
 
 class Playbill:

@@ -15,6 +15,23 @@ from simulator.scenarios.stage import Beat, Script, Stage
 
 def inbound_call(stage: Stage) -> Script:
     """Customer, ivr, queue, agent, perhaps holds and a blind transfer, hang-up, wrap-up."""
+    reached = yield from reach_by_phone(stage)
+    if reached is None:
+        return
+    customer, agent = reached
+    yield from talk(stage, customer, agent)
+    if stage.chance(0.2):
+        second = yield from blind_transfer(stage, customer, agent)
+        if second is None:
+            return
+        agent = second
+    yield from hang_up(stage, customer, agent)
+
+
+def reach_by_phone(
+    stage: Stage,
+) -> Generator[Beat, None, tuple[Participant, Participant] | None]:
+    """From the first ring to an agent who answers; None when the customer gave up before."""
     queue = stage.queue()
     conversation = stage.conversation
     customer_leg = stage.leg("call", "connected")
@@ -29,27 +46,20 @@ def inbound_call(stage: Stage) -> Script:
         stage.leave(customer, "endpoint", "disconnected")
         stage.leave(ivr, "peer", "terminated")
         yield Beat(0)
-        return
+        return None
     stage.leave(ivr, "transfer", "terminated")
     conversation.route(customer, queue)
     acd = stage.acd("call", queue)
     yield stage.beat(1, 6)
     agent = yield from reach_agent(stage, "call", queue)
-    if agent is None or stage.chance(0.03):
-        if agent is not None:
-            stage.leave(agent, "peer", "terminated")
-            stage.free(agent)
+    if agent is None:
         stage.leave(customer, "endpoint", "disconnected")
         stage.leave(acd, "peer", "terminated")
         yield Beat(0)
-        return
+        return None
     # The queue's leg may stay `disconnected` for the rest of the call (complaint 14).
     stage.leave(acd, "transfer", "disconnected" if stage.chance(0.3) else "terminated")
-    yield from talk(stage, customer, agent)
-    if stage.chance(0.2):
-        agent = yield from blind_transfer(stage, customer, agent)
-    if agent is not None:
-        yield from hang_up(stage, customer, agent)
+    return customer, agent
 
 
 def outbound_call(stage: Stage) -> Script:

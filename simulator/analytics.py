@@ -1,0 +1,153 @@
+"""Which conversations an analytics details query asks for (section 6.3). Pure.
+
+Filters are judged against analytics bodies, so a query sees exactly what its answer would show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from simulator.clock import parse_rfc3339
+from simulator.model import Conversation
+from simulator.shapes.analytics import conversation_body
+
+MAX_PAGE_SIZE = 100
+DEFAULT_PAGE_SIZE = 25
+MAX_INTERVAL_MS = 31 * 24 * 3600 * 1000
+MAX_PREDICATES = 200
+MAX_HITS = 100_000
+
+
+class BadQuery(Exception):
+    """The query cannot be answered (400); the text says why."""
+
+
+class Predicate(msgspec.Struct):
+    """One condition; without `operator` it is `matches`."""
+
+    dimension: str
+    type: str = "dimension"
+    operator: str = "matches"
+    value: str | None = None
+
+
+class Clause(msgspec.Struct):
+    """Predicates joined by `and` or `or`."""
+
+    type: str
+    predicates: list[Predicate]
+
+
+class Filter(msgspec.Struct):
+    """Clauses and predicates joined by `and` or `or`."""
+
+    type: str
+    predicates: list[Predicate] = []
+    clauses: list[Clause] = []
+
+
+class Paging(msgspec.Struct, rename="camel"):
+    """Which page; pages count from 1."""
+
+    page_size: int = DEFAULT_PAGE_SIZE
+    page_number: int = 1
+
+
+class Query(msgspec.Struct, rename="camel"):
+    """The part of ConversationQuery that is simulated."""
+
+    interval: str
+    order: str = "asc"
+    order_by: str = "conversationStart"
+    paging: Paging = msgspec.field(default_factory=Paging)
+    conversation_filters: list[Filter] = []
+    segment_filters: list[Filter] = []
+
+
+def parse(body: bytes) -> Query:
+    """Read a query; raises `BadQuery`."""
+    try:
+        query = msgspec.json.decode(body, type=Query)
+    except msgspec.DecodeError as error:
+        raise BadQuery(str(error)) from error
+    if not 1 <= query.paging.page_size <= MAX_PAGE_SIZE or query.paging.page_number < 1:
+        raise BadQuery(f"pageSize must be 1 to {MAX_PAGE_SIZE}, pageNumber at least 1")
+    filters = [*query.conversation_filters, *query.segment_filters]
+    count = sum(len(f.predicates) + sum(len(c.predicates) for c in f.clauses) for f in filters)
+    if count > MAX_PREDICATES:
+        raise BadQuery(f"{count} predicates, {MAX_PREDICATES} are allowed")
+    return query
+
+
+def interval_of(text: str) -> tuple[int, int]:
+    """Both ends of `start/end` in epoch milliseconds; raises `BadQuery`."""
+    begin, slash, end = text.partition("/")
+    try:
+        bounds = parse_rfc3339(begin), parse_rfc3339(end)
+    except ValueError as error:
+        raise BadQuery(f"interval {text!r}") from error
+    if not slash or bounds[0] >= bounds[1] or bounds[1] - bounds[0] > MAX_INTERVAL_MS:
+        raise BadQuery(f"interval {text!r} is empty or longer than 31 days")
+    return bounds
+
+
+def answer(query: Query, conversations: Iterable[Conversation], as_of_ms: int) -> dict[str, Any]:
+    """The response; `conversations` is absent on an empty page."""
+    begin, end = interval_of(query.interval)
+    found = [
+        body
+        for conversation in conversations
+        if conversation.started_ms <= min(as_of_ms, end)
+        and (conversation.ended_ms is None or conversation.ended_ms >= begin)
+        for body in (conversation_body(conversation, as_of_ms),)
+        if matches(query, body)
+    ]
+    key = "conversationEnd" if query.order_by == "conversationEnd" else "conversationStart"
+    found.sort(key=lambda body: str(body.get(key, "9")), reverse=query.order == "desc")
+    size, number = query.paging.page_size, query.paging.page_number
+    result: dict[str, Any] = {"totalHits": min(len(found), MAX_HITS)}
+    shown = found[(number - 1) * size : number * size]
+    if shown:
+        result["conversations"] = shown
+    return result
+
+
+def matches(query: Query, body: dict[str, Any]) -> bool:
+    """Whether a conversation passes every filter; segment filters ask for one such segment."""
+    if not all(_passes(f, body) for f in query.conversation_filters):
+        return False
+    if not query.segment_filters:
+        return True
+    return any(
+        all(_passes(f, segment) for f in query.segment_filters) for segment in _flat_segments(body)
+    )
+
+
+def _flat_segments(body: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    for participant in body["participants"]:
+        for session in participant["sessions"]:
+            for segment in session["segments"]:
+                yield {**participant, **session, **segment}
+
+
+def _passes(wanted: Filter, facts: dict[str, Any]) -> bool:
+    results = [_holds(predicate, facts) for predicate in wanted.predicates]
+    for clause in wanted.clauses:
+        inner = [_holds(predicate, facts) for predicate in clause.predicates]
+        results.append(any(inner) if clause.type == "or" else all(inner))
+    return any(results) if wanted.type == "or" else all(results)
+
+
+def _holds(predicate: Predicate, facts: dict[str, Any]) -> bool:
+    dimension = "divisionIds" if predicate.dimension == "divisionId" else predicate.dimension
+    value = facts.get(dimension)
+    if predicate.operator == "exists":
+        return value is not None
+    if predicate.operator == "notExists":
+        return value is None
+    if isinstance(value, list):
+        return predicate.value in value
+    return value is not None and str(value) == predicate.value

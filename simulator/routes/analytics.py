@@ -1,0 +1,67 @@
+"""Analytics conversation details over REST (section 6.3): query, many by id, one by id."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from simulator.analytics import BadQuery, answer, parse
+from simulator.errors import ApiError, json_response
+from simulator.routes.guard import need_permission
+from simulator.shapes.analytics import conversation_body
+from simulator.world import World, world_of
+
+VIEW = ("analytics:conversationDetail:view", "analytics:agentConversationDetail:view")
+MAX_IDS = 100
+
+
+async def query(request: web.Request) -> web.Response:
+    """Conversations of an interval that pass the filters."""
+    need_permission(request, *VIEW)
+    world = world_of(request)
+    try:
+        asked = parse(await request.read())
+        found = answer(asked, world.engine.every_conversation(), as_of(world))
+    except BadQuery as error:
+        raise ApiError("bad.request", str(error)) from error
+    return json_response(found)
+
+
+async def many(request: web.Request) -> web.Response:
+    """`?id=a,b,c`: those that are known."""
+    need_permission(request, *VIEW)
+    world = world_of(request)
+    ids = [one for text in request.query.getall("id", []) for one in text.split(",") if one]
+    if not ids or len(ids) > MAX_IDS:
+        raise ApiError("bad.request", f"1 to {MAX_IDS} ids")
+    horizon = as_of(world)
+    bodies = []
+    for one in ids:
+        conversation = world.engine.find(one)
+        if conversation is not None and conversation.started_ms <= horizon:
+            bodies.append(conversation_body(conversation, horizon))
+    return json_response({"conversations": bodies})
+
+
+async def single(request: web.Request) -> web.Response:
+    """One by id."""
+    need_permission(request, *VIEW)
+    world = world_of(request)
+    conversation = world.engine.find(request.match_info["conversation_id"])
+    if conversation is None or conversation.started_ms > as_of(world):
+        raise ApiError("not.found")
+    return json_response(conversation_body(conversation, as_of(world)))
+
+
+def as_of(world: World) -> int:
+    """The moment up to which analytics knows; the lag is in Genesys seconds."""
+    return world.clock.now_ms() - int(world.analytics_lag * 1000)
+
+
+def routes() -> list[web.RouteDef]:
+    """The analytics routes."""
+    base = "/api/v2/analytics/conversations"
+    return [
+        web.post(base + "/details/query", query),
+        web.get(base + "/details", many, allow_head=False),
+        web.get(base + "/{conversation_id}/details", single, allow_head=False),
+    ]

@@ -1,0 +1,123 @@
+"""Calls with a third party: consult, attended transfer, conference; internal calls (5.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from simulator.model import Participant, Transfer
+from simulator.scenarios.stage import Beat, Script, Stage
+from simulator.scenarios.voice import hang_up, reach_by_phone, talk
+
+
+def consult_call(stage: Stage) -> Script:
+    """The agent consults a colleague; then cancels, transfers to them, or makes it a conference."""
+    reached = yield from reach_by_phone(stage)
+    if reached is None:
+        return
+    customer, agent = reached
+    yield stage.beat(3, 8)
+    outcome = stage.rng.choice(["cancel", "attended", "conference", "noanswer"])
+    target = yield from _consult(stage, customer, agent, answered=outcome != "noanswer")
+    if target is None:
+        yield from hang_up(stage, customer, agent)
+        return
+    if outcome == "cancel":
+        stage.leave(target, "peer", "terminated")
+        _reconnect(agent, customer)
+        stage.begin_acw(target)
+        yield stage.beat(2, 6)
+        yield from stage.wrap_up(target)
+        yield from hang_up(stage, customer, agent)
+    elif outcome == "attended":
+        _record_transfer(stage, agent, target)
+        stage.leave(agent, "transfer.consult", "disconnected")
+        stage.begin_acw(agent)
+        _reconnect(agent, customer, target)
+        yield Beat(0.1)
+        agent.legs[0].state = "terminated"
+        yield stage.beat(2, 6)
+        yield from stage.wrap_up(agent)
+        yield from talk(stage, customer, target)
+        yield from hang_up(stage, customer, target)
+    else:
+        _reconnect(agent, customer, target)
+        yield stage.beat(4, 10)
+        stage.leave(agent, "transfer.conference", "terminated")
+        stage.begin_acw(agent)
+        yield stage.beat(2, 5)
+        yield from stage.wrap_up(agent)
+        yield from hang_up(stage, customer, target)
+
+
+def internal_call(stage: Stage) -> Script:
+    """One user calls another: no queue, so only user topics see it; purpose `user`."""
+    caller_id = stage.staff.anyone()
+    callee_id = stage.staff.anyone(avoid=caller_id)
+    if caller_id is None or callee_id is None:
+        return
+    caller = stage.agent(
+        "call", caller_id, None, state="connected", direction="outbound", purpose="user"
+    )
+    caller.legs[0].initial_state = "dialing"
+    callee = stage.agent("call", callee_id, None, purpose="user")
+    yield stage.beat(2, 5)
+    if stage.chance(0.2):
+        stage.leave(callee, "endpoint.dnd", "terminated")
+        stage.leave(caller, "peer", "terminated")
+    else:
+        stage.pick_up(callee)
+        yield stage.beat(5, 20)
+        stage.leave(caller, "client", "terminated")
+        yield Beat(0.2)
+        stage.leave(callee, "peer", "terminated")
+    stage.free(caller)
+    stage.free(callee)
+    yield Beat(0)
+
+
+def _consult(
+    stage: Stage, customer: Participant, agent: Participant, answered: bool
+) -> Generator[Beat, None, Participant | None]:
+    """Ring a colleague while the customer is `confined`; None when there is nobody to talk to."""
+    user = stage.staff.anyone(avoid=agent.user_id)
+    if user is None:
+        return None
+    agent.consult_participant_id = customer.consult_participant_id = customer.id
+    agent.attributes = {**agent.attributes, "consultInitiator": "true"}
+    customer.legs[0].confined = True
+    target = stage.agent("call", user, agent.queue_id)
+    target.consult_participant_id = customer.id
+    yield stage.beat(2, 6)
+    if not answered:
+        stage.leave(target, "transfer.noanswer", "terminated")
+        stage.free(target)
+        _reconnect(agent, customer)
+        yield stage.beat(1, 3)
+        return None
+    stage.pick_up(target)
+    yield stage.beat(3, 10)
+    return target
+
+
+def _reconnect(
+    agent: Participant, customer: Participant, target: Participant | None = None
+) -> None:
+    """The consult is over: `consultParticipantId` disappears and the customer hears people."""
+    for participant in (agent, customer, target):
+        if participant is not None:
+            participant.consult_participant_id = None
+    agent.attributes = {k: v for k, v in agent.attributes.items() if k != "consultInitiator"}
+    customer.legs[0].confined = False
+
+
+def _record_transfer(stage: Stage, agent: Participant, target: Participant) -> None:
+    stage.conversation.transfers.append(
+        Transfer(
+            id=stage.uuid(),
+            state="complete",
+            issued_ms=stage.now,
+            initiator_user_id=str(agent.user_id),
+            target_user_id=target.user_id,
+            attended=True,
+        )
+    )
