@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 import click
 
 from mirror import __version__
-from mirror.cli import inspect, operate, processes, sandbox, tail
+from mirror.cli import doctor, inspect, operate, processes, sandbox, tail
 from mirror.errors import EXIT_FAILED, EXIT_USAGE, MirrorError
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
@@ -42,6 +42,7 @@ for _command in (
     *inspect.COMMANDS,
     *operate.COMMANDS,
     *tail.COMMANDS,
+    *doctor.COMMANDS,
 ):
     cli.add_command(_command)
 

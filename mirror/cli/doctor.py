@@ -1,0 +1,44 @@
+"""`mirror doctor`: what is wrong, and its cure."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--settings", "only_settings", is_flag=True, help="Print what is in force and end.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def doctor(only_settings: bool, as_json: bool) -> int:
+    """Check settings, Redis, Kafka, Genesys and this machine.
+
+    Each line is ✓, or ✗ with the cure. The exit code is that of the worst line.
+    """
+    import msgspec
+
+    from mirror.cli.render import colourful
+    from mirror.doctor import examine
+    from mirror.settings import describe, load
+
+    settings = load()
+    if only_settings:
+        in_force = describe(settings.environment)
+        if as_json:
+            click.echo(msgspec.json.encode(in_force))
+        else:
+            for name, value in in_force.items():
+                click.echo(f"{name}={value}")
+        return 0
+    findings = []
+    for finding in examine(settings):
+        findings.append(finding)
+        if not as_json:
+            mark = click.style("✓", fg="green") if finding.ok else click.style("✗", fg="red")
+            cure = f"\n  → {finding.cure}" if finding.cure else ""
+            line = f"{mark} {finding.subject}: {finding.detail}{cure}"
+            click.echo(line, color=colourful())
+    if as_json:
+        click.echo(msgspec.json.encode({"findings": findings}))
+    return max(finding.exit_code for finding in findings)
+
+
+COMMANDS = (doctor,)
