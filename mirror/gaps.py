@@ -1,0 +1,146 @@
+"""The gap ledger: intervals in which topics were not covered, and how far each one is filled.
+
+A gap is filed by the leader (nobody covered a shard, or its topics are new) or by hand (`mirror
+backfill`), and filled by janitors. `gap:<id>` holds the gap as JSON and is written whole by whoever
+holds its lease; `gaps` is a sorted set of gap id → Redis time at which a janitor may next claim it.
+Filing is `SET gap:<id> … NX` and `ZADD gaps NX <now> <id>`; claiming moves the score forward by the
+lease, so that a janitor that dies gives the gap back. A gap that is done (`filled`, `unfillable`)
+has the score `+inf` and its document expires after `KEPT_SECONDS`.
+
+A gap counts as filled after its second reading: analytics lags, so the first may miss the last
+minutes (docs/protocol.md, "Analytics").
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+import redis
+
+from mirror.redis.connect import explained
+from mirror.redis.keys import Keys
+
+GapState = Literal["open", "filling", "filled", "unfillable"]
+GapKind = Literal["gap", "snapshot"]
+
+KEPT_SECONDS: Final = 7 * 24 * 3600
+READINGS: Final = 2
+_CHUNK: Final = 500
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """One interval without cover.
+
+    `topics` are notification topics (`v2.routing.queues.{id}.conversations`, …). Times are epoch
+    milliseconds: `from_ms` that of the last frame before, `to_ms` that of the first after. A
+    `snapshot` asks only for what is still active, a `gap` for all that moved in the interval.
+    `found` and `read` count the conversations of the reading in progress; `events` all that were
+    produced for this gap, `readings` how often it was read to its end.
+    """
+
+    id: str
+    shard: str
+    topics: tuple[str, ...]
+    from_ms: int
+    to_ms: int
+    kind: GapKind = "gap"
+    state: GapState = "open"
+    attempts: int = 0
+    events: int = 0
+    found: int = 0
+    read: int = 0
+    readings: int = 0
+    filed_by: str = "leader"
+    error: str = ""
+
+    @property
+    def done(self) -> bool:
+        """Whether nobody will work on it any more."""
+        return self.state in {"filled", "unfillable"}
+
+
+class GapView(msgspec.Struct, frozen=True, rename={"from_time": "from"}):
+    """A gap as `mirror gaps --json` shows it: `topics` is a count, times are RFC 3339."""
+
+    id: str
+    shard: str
+    topics: int
+    from_time: str
+    to: str
+    state: GapState
+    attempts: int
+    events: int
+
+
+encode = msgspec.json.encode
+decode = msgspec.json.Decoder(Gap).decode
+
+
+def new_id() -> str:
+    """An id for a gap: sorts by time of filing, tells nothing else."""
+    return f"{round(time.time()):x}-{uuid.uuid4().hex[:6]}"
+
+
+def file_gap(client: redis.Redis, keys: Keys, gap: Gap) -> bool:
+    """File a gap; False where one of that id is there already. Raises `RedisUnavailable`."""
+    with explained():
+        if not client.set(keys.gap(gap.id), encode(gap), nx=True):
+            return False
+        client.zadd(keys.gaps, {gap.id: _now_ms(client)}, nx=True)
+    return True
+
+
+def read_gap(client: redis.Redis, keys: Keys, gap_id: str) -> Gap | None:
+    """One gap, None where the ledger does not have it. Raises `RedisUnavailable`."""
+    with explained():
+        text = client.get(keys.gap(gap_id))
+    return decode(text) if isinstance(text, str) else None
+
+
+def list_gaps(client: redis.Redis, keys: Keys) -> list[Gap]:
+    """All gaps of the ledger, by id (so by time of filing). Raises `RedisUnavailable`."""
+    with explained():
+        ids: Any = sorted(client.zrange(keys.gaps, 0, -1))
+        gaps: list[Gap] = []
+        for start in range(0, len(ids), _CHUNK):
+            names = [keys.gap(gap_id) for gap_id in ids[start : start + _CHUNK]]
+            texts: Any = client.mget(names)
+            gaps += [decode(text) for text in texts if text]
+    return gaps
+
+
+def count_gaps(gaps: Sequence[Gap]) -> tuple[int, int]:
+    """How many are still to be filled, and how many are filled."""
+    return (
+        sum(not gap.done for gap in gaps),
+        sum(gap.state == "filled" for gap in gaps),
+    )
+
+
+def view(gap: Gap) -> GapView:
+    """The gap as people and `--json` see it."""
+    return GapView(
+        id=gap.id,
+        shard=gap.shard,
+        topics=len(gap.topics),
+        from_time=rfc3339(gap.from_ms),
+        to=rfc3339(gap.to_ms),
+        state=gap.state,
+        attempts=gap.attempts,
+        events=gap.events,
+    )
+
+
+def rfc3339(ms: int) -> str:
+    """`2026-11-23T10:00:00.123Z` from epoch milliseconds."""
+    whole, part = divmod(ms, 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{part:03d}Z"
+
+
+def _now_ms(client: redis.Redis) -> int:
+    now: Any = client.time()
+    return int(now[0]) * 1000 + int(now[1]) // 1000
