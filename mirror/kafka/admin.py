@@ -37,6 +37,13 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
     replication_factor: int
     note: str = ""
 
+    def __str__(self) -> str:
+        state = (
+            f"{self.name}: {self.outcome.replace('_', ' ')}, {self.partitions} partitions, "
+            f"replication factor {self.replication_factor}"
+        )
+        return f"{state}. {self.note}" if self.note else state
+
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     """What a reachable cluster says of itself: brokers, and topic → (partitions, replication)."""

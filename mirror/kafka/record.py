@@ -24,6 +24,8 @@ MAX_CACHED_SOURCES: Final = 50_000
 MAX_ERROR_MESSAGE: Final = 500
 # Head room for key, headers and the batch around a dead letter's value.
 RECORD_OVERHEAD: Final = 4_096
+LEAST_DEAD_LETTER: Final = 1_024
+TRUNCATED: Final = f"{ERRORS}truncated-bytes"
 
 _SPEC: Final[Header] = ("ce_specversion", "1.0")
 
@@ -141,5 +143,16 @@ def dead_letter(
         (f"{ERRORS}listener", listener),
     ]
     if full > len(value):
-        headers.append((f"{ERRORS}truncated-bytes", str(full)))
+        headers.append((TRUNCATED, str(full)))
     return Record(topic, source_topic, value, headers)
+
+
+def shorter(record: Record) -> Record | None:
+    """Half of a dead letter that a broker found too large; null where there is too little left."""
+    size = len(record.value) // 2
+    if size < LEAST_DEAD_LETTER:
+        return None
+    headers = list(record.headers)
+    if all(name != TRUNCATED for name, _ in headers):
+        headers.append((TRUNCATED, str(len(record.value))))
+    return Record(record.topic, record.key, record.value[:size], headers)

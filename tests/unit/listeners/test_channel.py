@@ -1,0 +1,410 @@
+"""The channel machine: what it asks for, in which order, and what it claims to cover."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from listeners.channel import (
+    ACTION_TIMEOUT,
+    CONNECT_TRIES,
+    STABLE_AFTER,
+    Action,
+    Channel,
+    Close,
+    Connect,
+    Create,
+    Release,
+    Reserve,
+    SendPing,
+    Subscribe,
+    Verify,
+)
+from mirror.fleet import Grant, Handle
+
+TOPICS = ("v2.users.u1.conversations", "v2.users.u2.conversations")
+HANDLE = Handle("streaming-1-aaaaaaaaaaaaaaaaaaaaaaaaaa", "wss://streaming.example/channels/a")
+OTHER = Handle("streaming-1-bbbbbbbbbbbbbbbbbbbbbbbbbb", "wss://streaming.example/channels/b")
+SILENCE = 35.0
+DAY = 86_400.0
+
+
+def make(handle: Handle | None = None, now: float = 0.0) -> Channel:
+    """A channel of a fresh grant."""
+    grant = Grant("7", "a", 3, "client", 1, handle)
+    return Channel(grant, TOPICS, now, holder="me/1", silence=SILENCE, rng=Random(1), linger=10.0)
+
+
+def one(actions: list[Action]) -> Action:
+    """The only action there is."""
+    (action,) = actions
+    return action
+
+
+def opened(channel: Channel, now: float = 0.0, token: float | None = None) -> None:
+    """Take a fresh channel through to the PUT of its topics."""
+    reserve = one(channel.tick(now))
+    assert isinstance(reserve, Reserve)
+    create = one(channel.reserved(reserve.number, now, granted=True, retry_in=0))
+    assert isinstance(create, Create)
+    connect = one(
+        channel.created(create.number, now, HANDLE, expires_in=DAY, token_expires_in=token)
+    )
+    assert isinstance(connect, Connect)
+    assert connect.handle == HANDLE
+    subscribe = one(channel.connected(connect.number, now))
+    assert isinstance(subscribe, Subscribe)
+    assert subscribe.topics == TOPICS
+    assert channel.subscribed(subscribe.number, now, rejected=(), expires_in=None) == [SendPing()]
+
+
+def live(now: float = 0.0, token: float | None = None) -> Channel:
+    """A channel that receives."""
+    channel = make(now=now)
+    opened(channel, now, token)
+    assert channel.traffic(now) == []
+    assert channel.state == "live"
+    return channel
+
+
+def test_opens_the_socket_before_it_subscribes() -> None:
+    """Reserve, create, connect, subscribe, first traffic: only then is a channel live."""
+    channel = make()
+    opened(channel)
+    before = channel.report(1.0, 1.0)
+    assert (before.state, before.covered_ms) == ("opening", None)
+    channel.traffic(2.0)
+    assert channel.report(2.0, 2.0).state == "live"
+
+
+def test_covers_from_the_subscription_and_not_from_the_first_frame() -> None:
+    """Coverage begins when topics were set on an open socket (I10)."""
+    channel = make()
+    opened(channel, 10.0)
+    channel.traffic(12.0)
+    report = channel.report(20.0, 20.0)
+    assert report.covered_ms == 10_000
+    assert report.last_frame_ms == 8_000
+
+
+def test_coverage_ends_with_what_is_durable() -> None:
+    """A frame whose events are not stored yet is not claimed (I9)."""
+    channel = live()
+    channel.traffic(9.0)
+    assert channel.report(10.0, 4.0).last_frame_ms == 6_000
+
+
+def test_refused_reservation_waits_as_long_as_asked() -> None:
+    """Without a reservation nothing is created (I5)."""
+    channel = make()
+    reserve = one(channel.tick(0.0))
+    assert isinstance(reserve, Reserve)
+    assert channel.reserved(reserve.number, 0.0, granted=False, retry_in=3.0) == []
+    assert channel.tick(2.9) == []
+    assert isinstance(one(channel.tick(3.1)), Reserve)
+
+
+def test_silence_is_probed_then_ends_the_socket() -> None:
+    """A ping when a heartbeat is late; the same channel again when that is not answered."""
+    channel = live()
+    assert channel.tick(SILENCE * 0.89) == []
+    assert channel.tick(SILENCE * 0.91) == [SendPing()]
+    assert channel.tick(SILENCE * 0.95) == []
+    close, connect = channel.tick(SILENCE)
+    assert close == Close()
+    assert isinstance(connect, Connect)
+    assert connect.handle == HANDLE
+    assert channel.state == "lost"
+    assert channel.report(SILENCE, SILENCE).covered_ms is None
+    assert channel.report(SILENCE, SILENCE).last_frame_ms == SILENCE * 1000
+
+
+def test_a_pong_is_traffic() -> None:
+    """Any frame puts the watchdog off."""
+    channel = live()
+    channel.tick(32.0)
+    channel.traffic(33.0)
+    assert channel.tick(36.0) == []
+    assert channel.state == "live"
+
+
+def reconnected(channel: Channel, now: float) -> Verify:
+    """Lose the socket of a live channel and open it again."""
+    _, connect = channel.socket_lost(now)
+    assert isinstance(connect, Connect)
+    verify = one(channel.connected(connect.number, now + 1))
+    assert isinstance(verify, Verify)
+    return verify
+
+
+def test_after_a_reconnect_topics_are_read_and_not_set_again() -> None:
+    """Subscriptions belong to the channel; names compare without case; coverage restarts."""
+    channel = live()
+    verify = reconnected(channel, 100.0)
+    actions = channel.verified(verify.number, 102.0, frozenset(t.upper() for t in TOPICS))
+    assert actions == [SendPing()]
+    channel.traffic(103.0)
+    assert channel.report(111.0, 111.0).covered_ms == 10_000
+
+
+def test_after_a_reconnect_missing_topics_are_set_as_a_full_list() -> None:
+    """What came back differs from what is wanted: the full list again (I4)."""
+    channel = live()
+    verify = reconnected(channel, 100.0)
+    subscribe = one(channel.verified(verify.number, 102.0, frozenset(TOPICS[:1])))
+    assert isinstance(subscribe, Subscribe)
+    assert subscribe.topics == TOPICS
+
+
+def test_rejected_topics_are_not_missed() -> None:
+    """A topic that Genesys refused is not expected among those that are set."""
+    channel = make()
+    opened(channel)
+    channel.traffic(0.0)
+    channel.rejected = (TOPICS[0],)
+    verify = reconnected(channel, 100.0)
+    assert channel.verified(verify.number, 101.0, frozenset(TOPICS[1:])) == [SendPing()]
+
+
+def test_a_second_loss_means_a_new_channel() -> None:
+    """The same URI is tried once; then the channel is given up, its reservation is not."""
+    channel = live()
+    verify = reconnected(channel, 100.0)
+    assert channel.socket_lost(102.0) == [Close()]
+    assert channel.verified(verify.number, 102.0, frozenset(TOPICS)) == []
+    assert isinstance(one(channel.tick(200.0)), Create)
+
+
+def test_a_socket_that_is_closed_at_once_means_a_new_channel() -> None:
+    """Somebody else may hold the channel: kicking each other for ever helps nobody (I1)."""
+    channel = live()
+    assert channel.socket_lost(STABLE_AFTER - 1) == [Close()]
+    assert channel.handle is None
+
+
+def test_a_channel_that_is_gone_is_replaced() -> None:
+    """401, 403, 404 at the handshake: a new channel next."""
+    channel = live()
+    _, connect = channel.socket_lost(100.0)
+    assert isinstance(connect, Connect)
+    channel.failed(connect.number, 101.0, gone=True)
+    assert isinstance(one(channel.tick(200.0)), Create)
+
+
+def test_a_network_outage_keeps_the_channel_for_some_tries() -> None:
+    """An unreachable host says nothing about the channel: it is tried again, with pauses."""
+    channel = live()
+    action: Action = channel.socket_lost(100.0)[1]
+    now = 100.0
+    for _ in range(CONNECT_TRIES - 1):
+        assert isinstance(action, Connect)
+        assert action.handle == HANDLE
+        assert channel.failed(action.number, now) == []
+        assert channel.tick(now) == []
+        now += 60
+        action = one(channel.tick(now))
+    assert isinstance(action, Connect)
+    channel.failed(action.number, now)
+    assert isinstance(one(channel.tick(now + 60)), Create)
+
+
+def test_outcomes_of_earlier_actions_are_ignored() -> None:
+    """A slow answer of a step that was given up changes nothing."""
+    channel = make()
+    reserve = one(channel.tick(0.0))
+    assert isinstance(reserve, Reserve)
+    channel.tick(ACTION_TIMEOUT + 1)
+    assert channel.phase == "waiting"
+    assert channel.reserved(reserve.number, 50.0, granted=True, retry_in=0) == []
+    assert channel.phase == "waiting"
+
+
+def test_renews_by_the_full_list_well_before_a_day() -> None:
+    """The PUT renews the channel; coverage goes on meanwhile."""
+    channel = live()
+    channel.traffic(DAY * 0.76)
+    subscribe = one(channel.tick(DAY * 0.76))
+    assert isinstance(subscribe, Subscribe)
+    assert channel.tick(DAY * 0.76 + 1) == []
+    channel.subscribed(subscribe.number, DAY * 0.76 + 2, rejected=(), expires_in=DAY)
+    report = channel.report(DAY * 0.76 + 2, DAY * 0.76 + 2)
+    assert report.covered_ms == round((DAY * 0.76 + 2) * 1000)
+    assert report.expires_s == DAY
+
+
+def test_a_failed_renewal_is_tried_again_and_in_the_end_asks_for_rotation() -> None:
+    """A channel that cannot be renewed keeps receiving, and wants a successor in time."""
+    channel = live()
+    now = DAY * 0.76
+    channel.traffic(now)
+    subscribe = one(channel.tick(now))
+    assert isinstance(subscribe, Subscribe)
+    assert channel.failed(subscribe.number, now) == []
+    channel.traffic(now + 30)
+    assert isinstance(one(channel.tick(now + 31)), Subscribe)
+    channel.traffic(DAY * 0.91)
+    channel.tick(DAY * 0.91)
+    assert channel.report(DAY * 0.91, DAY).rotate == "channel_expiring"
+    assert channel.state == "rotating"
+
+
+def test_asks_for_rotation_before_its_token_ends() -> None:
+    """A channel dies with the token that made it."""
+    channel = live(token=1000.0)
+    channel.traffic(749.0)
+    channel.tick(749.0)
+    assert channel.rotate == ""
+    channel.traffic(851.0)
+    channel.tick(851.0)
+    assert channel.rotate == "token_expiring"
+
+
+def test_topics_that_change_are_set_while_it_goes_on() -> None:
+    """New topics of the shard: one full list, and the channel stays live."""
+    channel = live()
+    wanted = (*TOPICS, "v2.users.u3.conversations")
+    subscribe = one(channel.set_topics(channel.grant, wanted, 5.0))
+    assert isinstance(subscribe, Subscribe)
+    assert subscribe.topics == wanted
+    assert channel.state == "live"
+
+
+def test_topics_that_change_twice_are_set_twice() -> None:
+    """A change during a PUT is followed by another PUT, never lost."""
+    channel = live()
+    first = one(channel.set_topics(channel.grant, TOPICS[:1], 5.0))
+    assert isinstance(first, Subscribe)
+    assert channel.set_topics(channel.grant, TOPICS[1:], 5.5) == []
+    second = one(channel.subscribed(first.number, 6.0, rejected=(), expires_in=None))
+    assert isinstance(second, Subscribe)
+    assert second.topics == TOPICS[1:]
+
+
+def test_retiring_goes_on_receiving_for_a_while() -> None:
+    """Drain, then close and release the reservation; the handle is not handed on."""
+    channel = live()
+    assert channel.retire(100.0) == []
+    assert channel.state == "closing"
+    assert channel.tick(109.0) == []
+    assert channel.tick(110.0) == [Close(), Release(None)]
+    assert channel.tick(111.0) == []
+
+
+def test_the_last_holder_gives_its_channel_back() -> None:
+    """A listener that leaves a seat to nobody hands on the channel after closing its socket."""
+    channel = live()
+    channel.retire(100.0, linger=0.5, give_back=True)
+    assert channel.tick(100.5) == [Close(), Release(HANDLE)]
+
+
+def test_an_adopted_channel_is_opened_and_subscribed_at_once() -> None:
+    """A channel that was given back is not created again, and its list is set anew."""
+    channel = make(OTHER)
+    reserve = one(channel.tick(0.0))
+    assert isinstance(reserve, Reserve)
+    connect = one(channel.reserved(reserve.number, 0.0, granted=True, retry_in=0))
+    assert isinstance(connect, Connect)
+    assert connect.handle == OTHER
+    assert isinstance(one(channel.connected(connect.number, 0.0)), Subscribe)
+
+
+def test_a_grant_that_ends_while_opening_releases_what_was_reserved() -> None:
+    """Nothing is left behind, whichever step was under way."""
+    channel = make()
+    reserve = one(channel.tick(0.0))
+    assert isinstance(reserve, Reserve)
+    assert channel.retire(1.0) == [Close()]
+    assert channel.reserved(reserve.number, 2.0, granted=True, retry_in=0) == [Release(None)]
+
+
+class Fuzz(RuleBasedStateMachine):
+    """Any inputs in any order, time going forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.rng = Random(7)
+        self.channel = make()
+        self.pending: list[Action] = []
+        self.open = False
+        self.released = 0
+
+    def take(self, actions: list[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Close):
+                self.open = False
+            elif isinstance(action, Release):
+                self.released += 1
+            elif not isinstance(action, SendPing):
+                self.pending.append(action)
+
+    @rule(seconds=st.sampled_from([0.01, 0.5, 3.0, 20.0, 41.0, 4000.0, 80_000.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.take(self.channel.tick(self.now))
+
+    @precondition(lambda self: self.pending)
+    @rule(well=st.booleans(), gone=st.booleans(), which=st.integers(0, 3))
+    def answer(self, well: bool, gone: bool, which: int) -> None:
+        action = self.pending.pop(which % len(self.pending))
+        channel, now = self.channel, self.now
+        match action:
+            case Reserve(number):
+                self.take(channel.reserved(number, now, granted=well, retry_in=1.0))
+            case Create(number) if well:
+                made = channel.created(number, now, HANDLE, expires_in=DAY, token_expires_in=DAY)
+                self.take(made)
+            case Connect(number) if well:
+                if channel.awaits(number):
+                    self.open = True
+                self.take(channel.connected(number, now))
+            case Subscribe(number) if well:
+                self.take(channel.subscribed(number, now, rejected=(), expires_in=DAY))
+            case Verify(number) if well:
+                self.take(channel.verified(number, now, frozenset(TOPICS[: 1 + gone])))
+            case Create(number) | Connect(number) | Subscribe(number) | Verify(number):
+                self.take(channel.failed(number, now, gone=gone))
+
+    @precondition(lambda self: self.open)
+    @rule()
+    def frame(self) -> None:
+        self.take(self.channel.traffic(self.now))
+
+    @precondition(lambda self: self.open)
+    @rule()
+    def lose(self) -> None:
+        self.open = False
+        self.take(self.channel.socket_lost(self.now))
+
+    @rule(count=st.integers(1, 2))
+    def change(self, count: int) -> None:
+        self.take(self.channel.set_topics(self.channel.grant, TOPICS[:count], self.now))
+
+    @rule(reason=st.sampled_from(["socket_closing", "no_longer_subscribed"]))
+    def rotate(self, reason: str) -> None:
+        self.channel.wish_rotation(reason, self.now)
+
+    @rule()
+    def retire(self) -> None:
+        self.take(self.channel.retire(self.now))
+
+    @invariant()
+    def claims_only_what_is_open(self) -> None:
+        """Coverage is claimed on an open socket only, and reservations are released once."""
+        if self.channel.report(self.now, self.now).covered_ms is not None:
+            assert self.open
+        assert self.released <= 1
+
+    @invariant()
+    def always_something_to_wait_for(self) -> None:
+        """It never hangs: a day later it is live, closed, or asks for something."""
+        channel = self.channel
+        if channel.phase not in {"live", "closed", "closing", "proving"}:
+            assert channel._deadline <= self.now + ACTION_TIMEOUT
+
+
+Fuzz.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAnyHistory = Fuzz.TestCase

@@ -1,0 +1,161 @@
+"""The session: channels in step with grants, make before break."""
+
+from __future__ import annotations
+
+from random import Random
+
+from listeners.channel import Connect, Create, Release, Reserve, Subscribe
+from listeners.session import PATIENCE, Session, Step
+from mirror.fleet import Assignment, Grant, Handle, Shard
+
+SHARDS = {"1": Shard("1", ("v2.users.u1.conversations",), 1), "2": Shard("2", ("x",), 1)}
+
+
+def grant(epoch: int, shard: str = "1", shard_epoch: int = 1) -> Grant:
+    """A grant of replica `a`."""
+    return Grant(shard, "a", epoch, "client", shard_epoch)
+
+
+class World:
+    """Answers every action at once, as a Genesys that is well."""
+
+    def __init__(self) -> None:
+        self.session = Session("me", silence=35.0, rng=Random(1))
+        self.now = 0.0
+        self.version = 0
+        self.released: list[Release] = []
+        self.made = 0
+        self.connects = True
+
+    def assign(self, *grants: Grant, shards: dict[str, Shard] | None = None) -> None:
+        self.version += 1
+        assignment = Assignment(self.version, grants)
+        self.do(self.session.assign(assignment, shards or SHARDS, self.now))
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        for channel in self.session.channels():
+            if channel.phase == "live":
+                channel.last_frame = self.now  # heartbeats come
+        self.do(self.session.tick(self.now))
+
+    def do(self, steps: list[Step]) -> None:
+        for channel, action in steps:
+            follow = []
+            match action:
+                case Reserve(number):
+                    follow = channel.reserved(number, self.now, granted=True, retry_in=0)
+                case Create(number):
+                    self.made += 1
+                    handle = Handle(f"streaming-1-{self.made:026}", f"wss://x/{self.made}")
+                    follow = channel.created(
+                        number, self.now, handle, expires_in=86_400.0, token_expires_in=None
+                    )
+                case Connect(number) if self.connects:
+                    follow = channel.connected(number, self.now)
+                case Subscribe(number):
+                    channel.subscribed(number, self.now, rejected=(), expires_in=None)
+                    follow = channel.traffic(self.now)
+                case Release():
+                    self.released.append(action)
+            self.do([(channel, next_action) for next_action in follow])
+        if steps:
+            self.do(self.session.settle(self.now))
+
+    def states(self) -> list[tuple[int, str]]:
+        reports = self.session.reports(self.now, self.now)
+        return sorted((report.epoch, report.state) for report in reports)
+
+
+def test_a_grant_opens_a_channel() -> None:
+    """One grant, one live channel, reported under its epoch."""
+    world = World()
+    world.assign(grant(1))
+    world.wait(0.1)
+    assert world.states() == [(1, "live")]
+
+
+def test_a_new_epoch_opens_before_it_closes() -> None:
+    """The old channel receives until the new one is live, and a while longer (I3)."""
+    world = World()
+    world.assign(grant(1))
+    world.wait(0.1)
+    world.connects = False
+    world.assign(grant(2))
+    world.wait(1.0)
+    assert world.states() == [(1, "live"), (2, "opening")]
+    world.connects = True
+    for _ in range(60):
+        world.wait(1.0)
+    assert world.states() == [(2, "live")]
+    assert world.released == [Release(None)]
+
+
+def test_a_new_epoch_replaces_a_channel_that_receives_nothing() -> None:
+    """There is nothing to keep of a channel that never opened."""
+    world = World()
+    world.connects = False
+    world.assign(grant(1))
+    world.wait(0.1)
+    world.assign(grant(2))
+    assert world.states() == [(2, "opening")]
+    assert world.released == [Release(None)]
+
+
+def test_a_grant_that_ends_drains_and_releases() -> None:
+    """The seat has moved: receive a little longer, close, give the reservation back."""
+    world = World()
+    world.assign(grant(1))
+    world.wait(0.1)
+    world.assign()
+    assert world.states() == [(1, "closing")]
+    world.wait(11.0)
+    assert world.states() == []
+    assert world.released == [Release(None)]
+
+
+def test_other_topics_under_the_same_grant_change_the_list() -> None:
+    """No new channel for a new topic."""
+    world = World()
+    world.assign(grant(1))
+    world.wait(0.1)
+    changed = {"1": Shard("1", ("v2.users.u1.conversations", "v2.users.u9.conversations"), 2)}
+    world.assign(grant(1, shard_epoch=2), shards=changed)
+    (channel,) = world.session.channels()
+    assert channel.topics == changed["1"].topics
+    assert world.made == 1
+
+
+def test_without_an_answer_a_channel_rotates_by_itself() -> None:
+    """The socket closes in a minute and no leader answers: make before break all the same (I8)."""
+    world = World()
+    world.assign(grant(1))
+    world.wait(0.1)
+    (old,) = world.session.channels()
+    old.wish_rotation("socket_closing", world.now)
+    assert world.states() == [(1, "rotating")]
+    world.wait(PATIENCE - 1)
+    assert world.session.channels() == [old]
+    world.wait(1.1)
+    world.wait(0.1)
+    assert world.states() == [(1, "live")]
+    assert old.phase == "closing"
+    assert world.made == 2
+
+
+def test_closing_gives_channels_back() -> None:
+    """The listener ends without a successor for its seats: the channels can be taken over."""
+    world = World()
+    world.assign(grant(1), grant(1, shard="2"))
+    world.wait(0.1)
+    world.do(world.session.close(world.now))
+    world.wait(1.0)
+    assert [release.handle is not None for release in world.released] == [True, True]
+    assert world.session.channels() == []
+
+
+def test_an_unknown_shard_waits() -> None:
+    """A grant whose topics are not known yet opens nothing."""
+    world = World()
+    world.assign(grant(1, shard="9"))
+    assert world.session.channels() == []
