@@ -41,6 +41,14 @@ class Handle(msgspec.Struct, frozen=True):
         return f"Handle({shorten(self.id)})"
 
 
+class Released(msgspec.Struct, frozen=True):
+    """A channel that waits for its seat's next holder: whose OAuth client's, from which grant."""
+
+    client: str
+    epoch: int
+    handle: Handle
+
+
 class Grant(msgspec.Struct, frozen=True):
     """The leader's word that a listener shall hold a seat, on a channel of one OAuth client."""
 
@@ -100,6 +108,11 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     spool_records: int = 0
     spool_bytes: int = 0
     reasons: tuple[str, ...] = ()
+
+
+def seat_name(shard: str, replica: str) -> str:
+    """A seat as one word, e.g. `12/b`: a field of Redis hashes and of logs."""
+    return f"{shard}/{replica}"
 
 
 def shorten(channel_id: str) -> str:

@@ -11,7 +11,7 @@ so that a script may touch several of them. Times are Redis milliseconds.
     shard:<id>             string   `mirror.fleet.Shard`, JSON
     shards                 hash     shard id → its epoch
     seats                  string   the leader's own record of who holds which seat, JSON
-    released               hash     seat → `mirror.fleet.Handle` of a channel given back
+    released               hash     `<shard>/<replica>` → `mirror.fleet.Released`, JSON
     channels:<client>      zset     channel reservations of an OAuth client → when each lapses
     rate:<client>          string   GCRA: theoretical arrival time of the next request
     rejected               hash     topic → why Genesys refuses it

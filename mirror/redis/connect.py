@@ -1,0 +1,156 @@
+"""Connections to Redis: `redis://`, `rediss://`, `unix://` and `redis+sentinel://`.
+
+Promises: every answer is text; no call takes longer than a connection and an answer may
+(`TIMEOUT_SECONDS` each, tried `TRIES` times), so that nothing hangs on a silent server; a failure
+is one `RedisUnavailable` whose line names the server and never a password. Connecting is lazy: use
+`check` or `wait_for` to learn whether somebody answers.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel
+
+from mirror.errors import RedisUnavailable
+from mirror.log import logger
+from mirror.redact import scrub
+from mirror.settings import Settings
+
+TIMEOUT_SECONDS: Final = 2.0
+TRIES: Final = 2
+HEALTH_CHECK_SECONDS: Final = 15
+MAX_CONNECTIONS: Final = 64
+SENTINEL_PORT: Final = 26379
+_RETRY_PAUSE_SECONDS: Final = 0.05
+_WAIT_PAUSE_SECONDS: Final = 0.5
+
+_log = logger("redis")
+
+
+def connect(settings: Settings) -> redis.Redis:
+    """A client of `settings.redis_url`, safe to share between threads. Sends nothing yet."""
+    options = _options(settings)
+    parts = urlsplit(settings.redis_url)
+    if parts.scheme == "redis+sentinel":
+        return _through_sentinel(settings.redis_url, options)
+    return redis.Redis.from_url(settings.redis_url, **options)
+
+
+def address(settings: Settings) -> str:
+    """Where `settings.redis_url` points, as people may see it: without user and password."""
+    parts = urlsplit(settings.redis_url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+@contextmanager
+def explained(where: str = "Redis") -> Iterator[None]:
+    """Turn what redis-py raises inside into `RedisUnavailable`, one line that names `where`."""
+    try:
+        yield
+    except redis.AuthenticationError as error:
+        raise RedisUnavailable(
+            f"{where} refuses the user name or password: check REDIS_URL"
+        ) from error
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise RedisUnavailable(
+            f"{where} does not answer ({_reason(error)}): check REDIS_URL and that it runs"
+        ) from error
+    except redis.RedisError as error:
+        raise RedisUnavailable(f"{where} refuses a command ({_reason(error)})") from error
+
+
+def check(client: redis.Redis, settings: Settings) -> None:
+    """Ask once whether Redis answers; raises `RedisUnavailable`."""
+    with explained(f"Redis at {address(settings)}"):
+        client.ping()
+
+
+def wait_for(client: redis.Redis, settings: Settings, stop: threading.Event | None = None) -> None:
+    """Wait until Redis answers, at most `settings.startup_timeout` seconds (0: for ever).
+
+    Returns early when `stop` is set. Raises the last `RedisUnavailable`.
+    """
+    stop = stop or threading.Event()
+    started = time.monotonic()
+    told = False
+    while not stop.is_set():
+        try:
+            return check(client, settings)
+        except RedisUnavailable as error:
+            waited = time.monotonic() - started
+            if settings.startup_timeout and waited >= settings.startup_timeout:
+                raise
+            if not told:
+                _log.warning("redis_awaited", error=str(error))
+                told = True
+        stop.wait(_WAIT_PAUSE_SECONDS)
+    return None
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    return {
+        "decode_responses": True,
+        "protocol": 2,
+        "socket_timeout": TIMEOUT_SECONDS,
+        "socket_connect_timeout": TIMEOUT_SECONDS,
+        "health_check_interval": HEALTH_CHECK_SECONDS,
+        "max_connections": MAX_CONNECTIONS,
+        "retry": Retry(ExponentialBackoff(_RETRY_PAUSE_SECONDS, _RETRY_PAUSE_SECONDS), TRIES - 1),
+        "client_name": f"interaction-mirror:{settings.namespace}",
+    }
+
+
+def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
+    """`redis+sentinel://user:password@host:port,host:port/service/db`.
+
+    User and password are those of the data servers. Sentinels that want their own take them as
+    `?sentinel_username=…&sentinel_password=…`.
+    """
+    parts = urlsplit(url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    service, _, db = parts.path.strip("/").partition("/")
+    query = parse_qs(parts.query)
+    asking = {name: value for name, value in options.items() if name != "client_name"}
+    for name in ("username", "password"):
+        if given := query.get(f"sentinel_{name}"):
+            asking[name] = given[0]
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        [_host_and_port(host) for host in hosts.split(",")],
+        sentinel_kwargs=asking,
+        username=unquote(user) or None,
+        password=unquote(password) or None,
+        db=int(db or 0),
+        **options,
+    )
+    client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]  # as above
+        service or "mymaster"
+    )
+    return client
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or text.endswith("]"):
+        return text.strip("[]"), SENTINEL_PORT
+    return host.strip("[]"), int(port)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MasterNotFoundError):
+        return "no Sentinel knows a master of that service"
+    cause = error.__context__ or error.__cause__
+    if isinstance(error, redis.TimeoutError):
+        return f"no answer within {TIMEOUT_SECONDS:g} s"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return scrub(str(error)).splitlines()[0] if str(error) else type(error).__name__

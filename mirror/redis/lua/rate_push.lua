@@ -1,0 +1,14 @@
+-- A 429 was earned: nobody calls with this OAuth client until its Retry-After has passed.
+--
+-- KEYS[1]  rate:<client>  string, theoretical arrival time in ms (see rate.lua)
+-- ARGV[1]  milliseconds to stay away
+-- ARGV[2]  milliseconds by which calls may run ahead: the burst
+--
+-- Returns the milliseconds until the next call is allowed. Never brings that time nearer. After
+-- the pause calls go one at a time: the burst has been spent.
+local time = redis.call("TIME")
+local now = time[1] * 1000 + time[2] / 1000
+
+local whole_at = math.max(tonumber(redis.call("GET", KEYS[1]) or 0), now + ARGV[1] + ARGV[2])
+redis.call("SET", KEYS[1], string.format("%.3f", whole_at), "PX", math.ceil(whole_at - now))
+return math.ceil(whole_at - now - ARGV[2])

@@ -1,0 +1,102 @@
+"""The request budget of an OAuth client, shared by all processes and kept below Genesys' limit.
+
+Genesys allows 300 requests a minute and token (protocol notes, section 4) and says nothing of how
+its minute runs. The budget is the generic cell rate algorithm: `RATE_PER_MINUTE` in the long run
+and `BURST` ahead of it, so any minute sees at most their sum, which is below the limit. A 429
+pushes it forward for everyone by `Retry-After`.
+
+Where Redis cannot be asked, a process goes on by itself with the same rule at a part of the rate
+(I7): a wrong budget may earn a 429 and never loses an event.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import redis
+
+from mirror.errors import RedisUnavailable
+from mirror.redis.keys import Keys
+from mirror.redis.scripts import script
+
+GENESYS_PER_MINUTE: Final = 300
+RATE_PER_MINUTE: Final = 230
+BURST: Final = 50
+# Without Redis each process takes so large a part, as if a handful shared the client.
+ALONE_SHARE: Final = 0.2
+# How long a process keeps to its own budget before it asks Redis again.
+ALONE_SECONDS: Final = 5.0
+
+
+class Meter:
+    """The rule within one process: a GCRA over a monotonic clock. Not thread-safe."""
+
+    def __init__(self, per_minute: float, burst: float) -> None:
+        self._cost = 60.0 / per_minute
+        self._tolerance = burst * self._cost
+        self._whole_at = 0.0
+
+    def ask(self, now: float) -> float:
+        """0 where a call may go at `now` (seconds), else after how many seconds to ask again."""
+        whole_at = max(self._whole_at, now) + self._cost
+        ahead = whole_at - now - self._tolerance
+        if ahead > 0:
+            return ahead
+        self._whole_at = whole_at
+        return 0.0
+
+    def push(self, now: float, seconds: float) -> None:
+        """Let nothing pass for so many seconds from `now`."""
+        self._whole_at = max(self._whole_at, now + seconds + self._tolerance)
+
+
+class RateBudget:
+    """One OAuth client's budget: `ask` before every call, `push` after a 429. Thread-safe.
+
+    `burst` below `BURST` makes a polite user of the same budget: background work with a smaller
+    burst stands back while others have spent theirs.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis | None,
+        keys: Keys,
+        oauth_client: str,
+        *,
+        burst: int = BURST,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._key = keys.rate(oauth_client)
+        self._ask = script(client, "rate") if client else None
+        self._push = script(client, "rate_push") if client else None
+        self._cost_ms = 60_000 / RATE_PER_MINUTE
+        self._burst_ms = burst * self._cost_ms
+        self._full_burst_ms = BURST * self._cost_ms
+        self._clock = clock
+        self._alone = Meter(RATE_PER_MINUTE * ALONE_SHARE, max(1.0, burst * ALONE_SHARE))
+        self._alone_until = 0.0
+        self._lock = threading.Lock()
+
+    def ask(self) -> float:
+        """0.0 where one call may go now, else after how many seconds to ask again."""
+        now = self._clock()
+        if self._ask and now >= self._alone_until:
+            try:
+                return int(self._ask([self._key], [self._cost_ms, self._burst_ms])) / 1000
+            except RedisUnavailable:
+                self._alone_until = self._clock() + ALONE_SECONDS
+        with self._lock:
+            return self._alone.ask(now)
+
+    def push(self, seconds: float) -> None:
+        """Keep every process away from this OAuth client for so many seconds."""
+        with self._lock:
+            self._alone.push(self._clock(), seconds)
+        if self._push:
+            try:
+                self._push([self._key], [round(seconds * 1000), self._full_burst_ms])
+            except RedisUnavailable:
+                self._alone_until = self._clock() + ALONE_SECONDS
