@@ -16,7 +16,7 @@ SECONDS  ?=
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-valkey lint types format kafka bench chaos fuzz clean
+.PHONY: help demo test test-valkey test-oldest lint types format kafka bench chaos fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: $(VENV)/.ready-dev ## run all tests but chaos and benchmarks (ARGS="-k nam
 
 test-valkey: $(VENV)/.ready-dev ## run the tests that need Redis once more, on Valkey
 	@MIRROR_TEST_REDIS=valkey $(BIN)/python -m pytest -m "redis and not chaos and not bench" $(ARGS)
+
+test-oldest: $(VENV)-oldest/.ready ## run all tests on the oldest dependencies that setup.cfg allows
+	@$(VENV)-oldest/bin/python -m pytest $(ARGS)
 
 lint: $(VENV)/.ready-dev ## check style, format and types
 	@$(BIN)/ruff check $(SOURCES)
@@ -56,7 +59,7 @@ fuzz: $(VENV)/.ready-dev ## run the property tests with many more examples
 		--hypothesis-profile=fuzz $(ARGS)
 
 clean: ## remove the environment, caches and build results; the Kafka cache stays
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(VENV)-oldest build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment counts from its stamp on: what was cut short is made anew.
@@ -81,4 +84,14 @@ $(VENV)/.ready-demo: $(VENV)/.created $(MANIFESTS)
 $(VENV)/.ready-dev: $(VENV)/.ready-demo
 	@echo "installing what tests and checks need"
 	@$(INSTALL) --no-build-isolation --editable '.[sandbox,dashboard,dev]'
+	@touch $@
+
+# Lower bounds of what the product needs become pins; tools (the extra dev) stay as they are.
+$(VENV)-oldest/.ready: setup.cfg $(VENV)/.ready-dev
+	@echo "installing the oldest dependencies in $(VENV)-oldest"
+	@$(PYTHON) -m venv --clear $(VENV)-oldest
+	@sed -n -e '/^dev =/q' -e 's/^ *\([a-z][a-z0-9-]*\) *>= *\([0-9.]*\)$$/\1==\2/p' setup.cfg \
+		> $(VENV)-oldest/pins.txt
+	@$(VENV)-oldest/bin/python $(wordlist 2,99,$(PIP)) install --constraint $(VENV)-oldest/pins.txt \
+		--editable '.[sandbox,dashboard,dev]'
 	@touch $@

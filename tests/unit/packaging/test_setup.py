@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import importlib.metadata
 import re
@@ -69,6 +70,31 @@ def test_requirements_have_a_lower_bound_and_a_tested_version(
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
 
 
+def imported_modules(room: str) -> set[str]:
+    """Return the top-level names that the modules of a room import, anywhere in them."""
+    found: set[str] = set()
+    for module in (ROOT / room).rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_import_is_a_requirement(setup: configparser.ConfigParser, room: str) -> None:
+    """Nothing is imported that comes only because some requirement happens to bring it."""
+    wanted = lines(setup["options"]["install_requires"])
+    for extra in ("sandbox", "dashboard"):
+        wanted += lines(setup["options.extras_require"][extra])
+    declared = {canonicalize_name(Requirement(line).name) for line in wanted}
+    providers = importlib.metadata.packages_distributions()
+    for module in imported_modules(room) - sys.stdlib_module_names - set(ROOMS):
+        names = {canonicalize_name(name) for name in providers.get(module, [module])}
+        assert names & declared, f"{room} imports {module}, which setup.cfg does not name"
+
+
 def test_console_script_is_mirror(setup: configparser.ConfigParser) -> None:
     """The installed distribution has the version of setup.cfg and the one command `mirror`."""
     installed = importlib.metadata.distribution("interaction-mirror")
@@ -96,13 +122,13 @@ def test_wheel_carries_code_scripts_and_deployment_files(tmp_path: Path) -> None
         answer = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True, timeout=30)
     except (FileNotFoundError, subprocess.CalledProcessError):
         pytest.skip("needs git and a checkout: an unpacked archive has no list of its files")
-    files = [name for name in answer.stdout.decode().split("\0") if name]
+    listed = [name for name in answer.stdout.decode().split("\0") if name]
+    files = [name for name in listed if (ROOT / name).is_file()]  # one may be deleted, uncommitted
     source = tmp_path / "source"
     for name in files:
-        if (ROOT / name).is_file():
-            target = source / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((ROOT / name).read_bytes())
+        target = source / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((ROOT / name).read_bytes())
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
     command += ["--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)]
     subprocess.run(command, check=True, timeout=100)
@@ -110,7 +136,7 @@ def test_wheel_carries_code_scripts_and_deployment_files(tmp_path: Path) -> None
     with zipfile.ZipFile(wheel) as archive:
         carried = set(archive.namelist())
 
-    data = re.compile(r"\.(py|lua|conf|example|html|css|js|svg|woff2|typed)$")
+    data = re.compile(r"\.(py|lua|conf|example|html|css|js|svg|woff2|service|ya?ml|json)$")
     wanted = {name for name in files if name.split("/")[0] in ROOMS and data.search(name)}
     assert wanted - carried == set()
     assert not [name for name in carried if name.startswith(("tests/", "bench/"))]
