@@ -1,0 +1,11 @@
+"""The tracker: folds the interaction topic into Redis, so that all know what is active.
+
+fold.py      one conversation and its next events → the conversation after them (pure)
+batch.py     the records of one partition → what the Lua command is to write (pure)
+store.py     reads and writes the fold, exactly once, by `lua/fold.lua`
+service.py   the consumer around them
+"""
+
+from coordinator.tracker.service import Tracker
+
+__all__ = ["Tracker"]

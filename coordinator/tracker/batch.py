@@ -1,0 +1,88 @@
+"""The records of one partition → what is to be written of each conversation. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from coordinator.tracker.fold import Seen, fold
+from mirror.tracked import Tracked, decode, encode, threshold_ms
+
+_json: Final = msgspec.json.Decoder(Seen)
+_msgpack: Final = msgspec.msgpack.Decoder(Seen)
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """What a batch makes of one conversation.
+
+    `due_ms` is when it is to be verified by its age (Genesys' time), null where it has ended, and
+    `was_due_ms` the same before the batch, null where it was not active. `threshold_ms` is the age
+    at which conversations of its media are verified.
+    """
+
+    conversation_id: str
+    document: bytes
+    was_due_ms: int | None
+    due_ms: int | None
+    threshold_ms: int
+
+
+def read(values: Iterable[bytes | None]) -> tuple[dict[str, list[Seen]], int]:
+    """The events of `values` by conversation, each in its order, and how many were unreadable.
+
+    The encoding is told by the first byte: JSON objects open with a brace, which no MessagePack map
+    does. So a topic may hold both, as it does after `MIRROR_ENCODING` was changed.
+    """
+    conversations: dict[str, list[Seen]] = {}
+    unreadable = 0
+    for value in values:
+        try:
+            event = (_json if value and value[0] == 0x7B else _msgpack).decode(value or b"")
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            unreadable += 1
+            continue
+        known = conversations.get(event.conversation_id)
+        if known is None:
+            conversations[event.conversation_id] = [event]
+        else:
+            known.append(event)
+    return conversations, unreadable
+
+
+def changes(
+    conversations: Mapping[str, list[Seen]],
+    documents: Iterable[str | None],
+    general: float,
+    media: Mapping[str, float],
+) -> list[Change]:
+    """What the events make of their conversations; unchanged ones are left out.
+
+    `documents` are the conversations as stored, in the order of `conversations`; `general` and
+    `media` are the ages of verification in seconds.
+    """
+    found: list[Change] = []
+    for (conversation_id, events), document in zip(conversations.items(), documents, strict=True):
+        tracked = decode(document) if document else None
+        was_due = None if tracked is None else _due(tracked, general, media)
+        for event in events:
+            tracked = fold(tracked, event)
+        assert tracked is not None  # there is at least one event
+        after = encode(tracked)
+        if document is not None and after == document.encode():
+            continue
+        found.append(
+            Change(
+                conversation_id,
+                after,
+                was_due,
+                _due(tracked, general, media),
+                threshold_ms(tracked, general, media),
+            )
+        )
+    return found
+
+
+def _due(tracked: Tracked, general: float, media: Mapping[str, float]) -> int | None:
+    return None if tracked.ended else tracked.since_ms + threshold_ms(tracked, general, media)

@@ -1,0 +1,234 @@
+"""The consumer around the fold: which partitions, from where, and what when Redis forgets.
+
+Offsets live in Redis beside what they account for, never in Kafka. A partition is therefore placed
+at the offset that Redis has; where it has none (a new mirror, a flushed Redis), at the beginning of
+what is retained, or, where that reaches far back, at the time from which conversations may still be
+active. While a partition is being caught up it is marked `behind`, and janitors wait: a
+conversation whose end is still unread is no zombie.
+
+Several coordinators share the partitions as one classic consumer group. Two that believe to own the
+same one for a moment write nothing twice: the stored offset decides (`lua/fold.lua`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Final
+
+import redis
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from coordinator.tracker.batch import changes, read
+from coordinator.tracker.store import Store
+from mirror.errors import RedisUnavailable
+from mirror.kafka.config import ClientLog, consumer_config
+from mirror.log import logger
+from mirror.redis.connect import connect
+from mirror.redis.keys import Keys
+from mirror.settings import Settings
+
+BATCH: Final = 5_000
+POLL_SECONDS: Final = 0.2
+BEAT_SECONDS: Final = 1.0
+RETRY_SECONDS: Final = 0.5
+# Beyond the longest age of verification, so that whatever can be overdue is found again.
+HORIZON_MARGIN_SECONDS: Final = 24 * 3600.0
+# A record as young as this is as good as the end of the partition, which a broker may not announce.
+FRESH_SECONDS: Final = 10.0
+_METADATA_TIMEOUT: Final = 10.0
+
+
+class Tracker:
+    """Tracks conversations until it is told to stop. `run` owns everything it opens.
+
+    The counters may be read from other threads at any time.
+    """
+
+    def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
+        self.events = 0  # folded, repeats included
+        self.unreadable = 0
+        self.rebuilds = 0  # partitions begun without a stored offset
+        self.conflicts = 0  # batches given up because another offset was stored
+        self.caught_up = False  # all own partitions are folded to their end
+        self._settings = settings
+        self._topic = settings.topic
+        self._redis = client or connect(settings)
+        self._store = Store(self._redis, Keys(settings.namespace), settings.topic)
+        self._log = logger("coordinator.tracker")
+        self._stored: dict[int, str] = {}  # own partitions → offset that Redis has ("" for none)
+        self._behind: set[int] = set()  # own partitions in which newer records are known to wait
+        self._rebuilding: set[int] = set()  # placed at the beginning, not one record seen yet
+        self._misplaced = True
+        self._redis_away = False
+        self._beat_at = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Track until `stop` is set; outlives any outage of Kafka and Redis."""
+        consumer = self._consumer()
+        try:
+            consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_lost)
+            while not stop.is_set():
+                try:
+                    self._step(consumer)
+                except RedisUnavailable as error:
+                    self._without_redis(consumer, error)
+        finally:
+            consumer.close()
+
+    # -- one turn --------------------------------------------------------------------------------
+
+    def _step(self, consumer: Any) -> None:
+        if self._misplaced and self._stored:
+            self._place(consumer)
+        if time.monotonic() >= self._beat_at:
+            self._beat()
+        batches: dict[int, list[Message]] = {}
+        for message in consumer.consume(BATCH, timeout=POLL_SECONDS):
+            error = message.error()
+            if error is None:
+                batches.setdefault(message.partition(), []).append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                # It comes behind the records before it, which may be those of this very turn.
+                self._behind.discard(message.partition())
+                self._rebuilding.discard(message.partition())
+            else:
+                self._log.warning("tracker_kafka_error", code=error.name())
+        if self._redis_away:
+            self._redis_away = False
+            self._log.info("tracker_redis_back")
+        for partition, messages in batches.items():
+            if self._misplaced or partition not in self._stored:
+                continue  # read again from where Redis is
+            self._take(consumer, partition, messages)
+
+    def _take(self, consumer: Any, partition: int, messages: list[Message]) -> None:
+        if partition in self._rebuilding:
+            self._rebuilding.discard(partition)
+            if self._skip_ahead(consumer, partition, messages[0]):
+                return
+        if time.time() - messages[-1].timestamp()[1] / 1000 < FRESH_SECONDS:
+            self._behind.discard(partition)
+        conversations, unreadable = read(message.value() for message in messages)
+        settings = self._settings
+        found = changes(
+            conversations,
+            self._store.documents(list(conversations)),
+            settings.zombie_after,
+            settings.zombie_after_media,
+        )
+        following = (messages[-1].offset() or 0) + 1
+        if not self._store.apply(
+            partition,
+            self._stored[partition],
+            following,
+            found,
+            behind=partition in self._behind,
+        ):
+            self.conflicts += 1
+            self._log.warning("tracker_offset_moved", partition=partition)
+            self._misplaced = True
+            return
+        self._stored[partition] = str(following)
+        self.events += len(messages) - unreadable
+        self.unreadable += unreadable
+
+    def _beat(self) -> None:
+        """Tell janitors how far the fold is; learn whether Redis still has what was written."""
+        self._beat_at = time.monotonic() + BEAT_SECONDS
+        if self._misplaced:
+            return
+        caught_up = [partition for partition in self._stored if partition not in self._behind]
+        stored = self._store.beat(caught_up, behind=False)
+        self.caught_up = len(caught_up) == len(self._stored)
+        for partition, offset in self._stored.items():
+            if offset and partition not in stored:
+                self._log.warning("tracker_fold_lost", partition=partition)
+                self._misplaced = True
+
+    # -- where to read from ----------------------------------------------------------------------
+
+    def _place(self, consumer: Any) -> None:
+        """Put all own partitions where Redis is."""
+        self._behind = set(self._stored)
+        offsets = self._store.beat(sorted(self._behind), behind=True)
+        places = []
+        self._rebuilding = set()
+        for partition in sorted(self._stored):
+            stored = offsets.get(partition, "")
+            self._stored[partition] = stored
+            if not stored:
+                self._rebuilding.add(partition)
+                self.rebuilds += 1
+            places.append(
+                TopicPartition(self._topic, partition, int(stored) if stored else OFFSET_BEGINNING)
+            )
+        consumer.assign(places)
+        consumer.resume(places)
+        self._misplaced = False
+        self._log.info(
+            "tracker_placed", partitions=len(places), without_offset=len(self._rebuilding)
+        )
+
+    def _skip_ahead(self, consumer: Any, partition: int, first: Message) -> bool:
+        """Leave out what is too old to matter; True where the partition was placed anew.
+
+        Asked only where old records really are there, since not every broker finds offsets by time.
+        """
+        longest = max(self._settings.zombie_after_media.values(), default=0.0)
+        horizon = max(longest, self._settings.zombie_after) + HORIZON_MARGIN_SECONDS
+        since_ms = round((time.time() - horizon) * 1000)
+        if first.timestamp()[1] >= since_ms:
+            return False
+        try:
+            found = consumer.offsets_for_times(
+                [TopicPartition(self._topic, partition, since_ms)], timeout=_METADATA_TIMEOUT
+            )[0].offset
+            if found <= (first.offset() or 0):
+                return False
+            consumer.seek(TopicPartition(self._topic, partition, found))
+        except KafkaException as error:
+            # The long way then: it only takes longer.
+            self._log.warning("tracker_no_offset_by_time", partition=partition, error=error)
+            return False
+        return True
+
+    def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        self._stored = {partition.partition: "" for partition in partitions}
+        self._misplaced = True
+        consumer.assign(partitions)
+        if partitions:
+            consumer.pause(partitions)
+
+    def _on_lost(self, _consumer: Any, _partitions: list[TopicPartition]) -> None:
+        self._stored = {}
+        self._behind = set()
+        self._misplaced = True
+
+    def _without_redis(self, consumer: Any, error: RedisUnavailable) -> None:
+        """Stay in the group, take nothing, and begin again from what Redis will have."""
+        if not self._redis_away:
+            self._redis_away = True
+            self._log.warning("tracker_redis_away", error=str(error))
+        self._misplaced = True
+        self.caught_up = False
+        if self._stored:
+            consumer.pause([TopicPartition(self._topic, p) for p in self._stored])
+        consumer.consume(1, timeout=RETRY_SECONDS)  # what it returns is read again
+
+    def _consumer(self) -> Any:
+        settings = self._settings
+        config = {
+            **consumer_config(settings, "tracker", f"mirror-{settings.namespace}-tracker"),
+            "partition.assignment.strategy": "range",
+            "enable.partition.eof": "true",
+            "check.crcs": "false",
+        }
+        return Consumer(config, **ClientLog("coordinator.tracker.kafka").options())

@@ -1,0 +1,74 @@
+"""The fold in Redis: conversations, the active set and the offsets, moved together.
+
+Every method is one round trip (a large batch several) and raises `RedisUnavailable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import redis
+
+from coordinator.tracker.batch import Change
+from mirror.redis.connect import explained
+from mirror.redis.keys import Keys
+from mirror.redis.scripts import script
+
+# After-call work may follow an end, and so may repeats of its last events: an ended conversation
+# is known for a while, so that they do not open it again.
+ENDED_KEPT_SECONDS: Final = 900
+
+
+class Store:
+    """The tracker's part of Redis."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, topic: str) -> None:
+        self._redis = client
+        self._keys = keys
+        self._offsets = keys.offsets(topic)
+        self._fold = script(client, "fold", "coordinator")
+        self._beat = script(client, "tracker_beat", "coordinator")
+
+    def documents(self, conversation_ids: Sequence[str]) -> list[str | None]:
+        """What is stored of each conversation."""
+        if not conversation_ids:
+            return []
+        with explained():
+            found: Any = self._redis.mget([self._keys.conversation(i) for i in conversation_ids])
+        return list(found)
+
+    def apply(
+        self,
+        partition: int,
+        expected: str,
+        following: int,
+        changes: Sequence[Change],
+        *,
+        behind: bool,
+    ) -> bool:
+        """Write a batch and its offset; False where another offset than `expected` is stored."""
+        arguments: list[str | bytes | int] = [
+            partition,
+            expected,
+            following,
+            int(behind),
+            ENDED_KEPT_SECONDS * 1000,
+        ]
+        for change in changes:
+            arguments += (
+                change.conversation_id,
+                change.document,
+                "" if change.was_due_ms is None else change.was_due_ms,
+                "" if change.due_ms is None else change.due_ms,
+                change.threshold_ms,
+            )
+        keys = [self._offsets, self._keys.active]
+        keys += [self._keys.conversation(change.conversation_id) for change in changes]
+        return bool(self._fold(keys, arguments))
+
+    def beat(self, partitions: Sequence[int], *, behind: bool) -> dict[int, str]:
+        """Say that a tracker lives and how these partitions stand; partition → stored offset."""
+        flat = self._beat([self._offsets], [int(behind), *partitions])
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        return {int(name): value for name, value in fields.items() if name.isdigit()}
