@@ -1,0 +1,210 @@
+"""The REST calls that the mirror makes, typed. How a call is made stands in `mirror.genesys.http`.
+
+Every method raises a `GenesysError` of `mirror.errors`: `GenesysUnavailable` after its retries,
+`GenesysRefused` on 401 and 403, `GenesysRateLimited` where the budget does not allow the call in
+time, `GenesysError` with `status` otherwise (404 for a channel or conversation that is gone).
+
+Sources: genesys/README sections 2 (channels), 6 (conversations, analytics), 7 (discovery).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from mirror.errors import GenesysError
+from mirror.fleet import Handle
+from mirror.genesys.hosts import check_stream_uri
+from mirror.genesys.http import Answer, Transport, decode
+from mirror.genesys.shapes import (
+    AnalyticsConversation,
+    AnalyticsPage,
+    AvailableTopic,
+    AvailableTopics,
+    ChannelBody,
+    ChannelList,
+    Entity,
+    EntityPage,
+    NewChannel,
+    Subscriptions,
+    TopicList,
+)
+from mirror.redis.rate import RateBudget
+from mirror.settings import OAuthClient, Settings
+
+T = TypeVar("T")
+
+CHANNELS: Final = "/api/v2/notifications/channels"
+QUEUES: Final = "/api/v2/routing/queues/divisionviews/all"
+USERS: Final = "/api/v2/users"
+DETAILS: Final = "/api/v2/analytics/conversations/details"
+# The documented largest page of queues; nobody documents that of users, whose 500 may be refused.
+LARGE_PAGE: Final = 500
+SAFE_PAGE: Final = 100
+MAX_PAGES: Final = 2_000
+MAX_ANALYTICS_IDS: Final = 100
+_NOT_FOUND: Final = 404
+_BAD_REQUEST: Final = 400
+
+
+class GenesysClient:
+    """Genesys Cloud in the name of one OAuth client. Thread-safe."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        oauth_client: OAuthClient,
+        budget: RateBudget,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """`stop`, once set, makes calls fail instead of waiting for retries or budget."""
+        self.id = oauth_client.id
+        self._settings = settings
+        self._http = Transport(settings, oauth_client, budget, stop)
+
+    def sign_in(self) -> None:
+        """Get a token where there is none: learns whether host and credentials are right."""
+        self._http.sign_in()
+
+    def token_expires_in(self) -> float | None:
+        """Seconds until the token in use expires; None while there is none."""
+        return self._http.token_expires_in()
+
+    def create_channel(self) -> NewChannel:
+        """A new channel, without topics. Reserve it first (I5). Not repeated after a time-out."""
+        answer = self._http.call("POST", CHANNELS, body={}, repeatable=False)
+        channel = self._decode(answer, ChannelBody, f"POST {CHANNELS}")
+        check_stream_uri(channel.connect_uri, self._settings)
+        return NewChannel(
+            handle=Handle(channel.id, channel.connect_uri),
+            expires_in=_seconds_until(channel.expires, answer),
+            token_expires_in=self._http.token_expires_in(),
+        )
+
+    def put_subscriptions(self, channel_id: str, topics: Iterable[str]) -> Subscriptions:
+        """Make `topics` the channel's topics, whatever it had (I4); renews its 24 hours.
+
+        Topics that Genesys refuses do not harm the others (`ignoreErrors`); what it did not
+        mention counts as refused.
+        """
+        wanted = list(topics)
+        template = CHANNELS + "/{}/subscriptions"
+        answer = self._http.call(
+            "PUT",
+            template,
+            channel_id,
+            query={"ignoreErrors": "true"},
+            body=[{"id": topic} for topic in wanted],
+        )
+        listing = self._decode(answer, TopicList, "PUT subscriptions")
+        permitted = {}
+        rejected = {}
+        for entity in listing.entities:
+            if entity.state.lower() == "rejected":
+                missing = ", ".join(entity.missing_permissions or ())
+                reason = entity.rejection_reason or "rejected"
+                rejected[entity.id] = f"{reason}: {missing}" if missing else reason
+            else:
+                permitted[entity.id.lower()] = entity.id
+        for topic in wanted:
+            if topic.lower() not in permitted and topic not in rejected:
+                rejected[topic] = "not confirmed by Genesys"
+        return Subscriptions(tuple(t for t in wanted if t.lower() in permitted), rejected)
+
+    def get_subscriptions(self, channel_id: str) -> frozenset[str]:
+        """The topics that a channel has."""
+        answer = self._http.call("GET", CHANNELS + "/{}/subscriptions", channel_id)
+        listing = self._decode(answer, TopicList, "GET subscriptions")
+        return frozenset(topic.id for topic in listing.entities if topic.state != "Rejected")
+
+    def channels(self, *, all_tokens: bool = False) -> dict[str, float | None]:
+        """Channel id → seconds until it expires, of this token's channels.
+
+        With `all_tokens` of the whole OAuth client: Genesys hides the ids of other tokens'
+        channels, which are numbered `?1`, `?2`, … here.
+        """
+        query = {"includechannels": "oauthclient" if all_tokens else "token"}
+        answer = self._http.call("GET", CHANNELS, query=query)
+        listing = self._decode(answer, ChannelList, f"GET {CHANNELS}")
+        return {
+            channel.id or f"?{number}": _seconds_until(channel.expires, answer)
+            for number, channel in enumerate(listing.entities, 1)
+        }
+
+    def channel_alive(self, channel_id: str) -> bool:
+        """Whether a channel exists and is valid."""
+        answer = self._http.call(
+            "HEAD", CHANNELS + "/{}", channel_id, accept=frozenset({_NOT_FOUND})
+        )
+        return answer.status != _NOT_FOUND
+
+    def available_topics(self) -> list[AvailableTopic]:
+        """Topic templates, with the permissions they need and the transports they go by."""
+        path = "/api/v2/notifications/availabletopics"
+        answer = self._http.call("GET", path, query={"expand": "transports,requiresPermissions"})
+        return self._decode(answer, AvailableTopics, f"GET {path}").entities
+
+    def queues(self, page: int, size: int = LARGE_PAGE) -> EntityPage:
+        """A page of queues (from 1), of the divisions that the client's role is granted in."""
+        return self._page(QUEUES, page, size, {})
+
+    def users(self, page: int, size: int = LARGE_PAGE) -> EntityPage:
+        """A page of active users (from 1)."""
+        return self._page(USERS, page, size, {"state": "active"})
+
+    def all_queues(self) -> list[Entity]:
+        """Every queue, page by page."""
+        return list(self._pages(self.queues))
+
+    def all_users(self) -> list[Entity]:
+        """Every active user, page by page."""
+        return list(self._pages(self.users))
+
+    def conversation(self, conversation_id: str) -> bytes:
+        """A conversation in the nested shape, as it came."""
+        return self._http.call("GET", "/api/v2/conversations/{}", conversation_id).body
+
+    def query_details(self, query: Mapping[str, Any]) -> AnalyticsPage:
+        """One page of an analytics details query; `query` is Genesys' `ConversationQuery`."""
+        answer = self._http.call("POST", f"{DETAILS}/query", body=dict(query))
+        return self._decode(answer, AnalyticsPage, f"POST {DETAILS}/query")
+
+    def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
+        """Analytics of up to `MAX_ANALYTICS_IDS` conversations; unknown ones are left out."""
+        if len(conversation_ids) > MAX_ANALYTICS_IDS:
+            raise ValueError(f"at most {MAX_ANALYTICS_IDS} ids")
+        query = {"id": ",".join(conversation_ids)}
+        answer = self._http.call("GET", DETAILS, query=query)
+        return self._decode(answer, AnalyticsPage, f"GET {DETAILS}").conversations
+
+    def _pages(self, page_of: Any) -> Iterator[Entity]:
+        size, page = LARGE_PAGE, 1
+        while page <= MAX_PAGES:
+            try:
+                listing: EntityPage = page_of(page, size)
+            except GenesysError as error:
+                if error.status != _BAD_REQUEST or size == SAFE_PAGE:
+                    raise
+                size = SAFE_PAGE
+                continue
+            yield from listing.entities
+            if not listing.entities or (page >= listing.page_count and not listing.next_uri):
+                return
+            page += 1
+
+    def _page(self, path: str, page: int, size: int, more: dict[str, str]) -> EntityPage:
+        query: dict[str, str | int] = {"pageSize": size, "pageNumber": page, **more}
+        return self._decode(self._http.call("GET", path, query=query), EntityPage, f"GET {path}")
+
+    def _decode(self, answer: Answer, kind: type[T], name: str) -> T:
+        return decode(answer.body, kind, name, self._http.api_host)
+
+
+def _seconds_until(expires: str, answer: Answer) -> float | None:
+    """Seconds from Genesys' own time of the answer until `expires`: our clock is not asked."""
+    try:
+        return datetime.fromisoformat(expires).timestamp() - answer.date()
+    except ValueError:
+        return None

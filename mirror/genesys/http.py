@@ -1,0 +1,367 @@
+"""One HTTP call to Genesys Cloud, done well: token, budget, time-outs, retries, errors.
+
+Promises: a call asks the client's request budget first; a 429 is told to every process; what can
+heal is tried again with jitter, at most `ATTEMPTS` times within `DEADLINE_SECONDS`; an answer is
+read up to a limit; what is raised is one of `mirror.errors` in one line that names host and cure.
+Neither token, secret nor channel id comes out of here: calls are named by their path's template.
+
+Sources: genesys/README sections 1.1, 1.2 (tokens), 2.4 (errors), 4 (limits, retries).
+"""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import threading
+import time
+from collections.abc import Mapping
+from typing import Final, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+import urllib3
+
+from mirror.errors import GenesysError, GenesysRateLimited, GenesysRefused, GenesysUnavailable
+from mirror.genesys.shapes import ErrorBody, Token
+from mirror.log import logger
+from mirror.redis.rate import RateBudget
+from mirror.settings import OAuthClient, Settings
+
+T = TypeVar("T")
+
+CONNECT_SECONDS: Final = 5.0
+READ_SECONDS: Final = 15.0
+DEADLINE_SECONDS: Final = 60.0
+ATTEMPTS: Final = 5
+BACKOFF_SECONDS: Final = 0.5
+MAX_BACKOFF_SECONDS: Final = 8.0
+DEFAULT_RETRY_AFTER_SECONDS: Final = 10.0
+MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
+POOL_SIZE: Final = 16
+# A token is renewed when so little of its life is left, so that a channel made by then outlives
+# the old one (a channel dies with the token that made it, genesys/README section 3.4).
+TOKEN_MARGIN_SHARE: Final = 0.25
+_HEALS: Final = frozenset({408, 409, 500, 502, 503, 504})
+_JSON: Final = {
+    "Content-Type": "application/json",
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+}
+_CHUNK: Final = 64 * 1024
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back: status, headers in lower case, body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def date(self) -> float:
+        """Genesys' time of the answer, Unix seconds; ours where it did not say."""
+        try:
+            return email.utils.parsedate_to_datetime(self.headers.get("date", "")).timestamp()
+        except (ValueError, TypeError):
+            return time.time()
+
+
+class Transport:
+    """Calls in the name of one OAuth client. Thread-safe."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: OAuthClient,
+        budget: RateBudget,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """`stop` cuts waits short when it is set: calls then fail with `GenesysUnavailable`."""
+        self.client = client
+        self.api_host = urlsplit(settings.api_url).netloc
+        self._api_url = settings.api_url
+        self._login_url = settings.login_url
+        self._budget = budget
+        self._stop = stop or threading.Event()
+        self._pool = urllib3.PoolManager(
+            num_pools=4, maxsize=POOL_SIZE, retries=False, timeout=_timeout(READ_SECONDS)
+        )
+        self._token = ""
+        self._token_ends = 0.0
+        self._token_life = 0.0
+        self._token_lock = threading.Lock()
+        self._random = random.SystemRandom()
+        self._log = logger("genesys")
+
+    def token_expires_in(self) -> float | None:
+        """Seconds until the token in use expires; None while there is none."""
+        with self._token_lock:
+            return self._token_ends - time.monotonic() if self._token else None
+
+    def sign_in(self) -> None:
+        """See to it that there is a token. Raises `GenesysError`."""
+        self._bearer(time.monotonic() + DEADLINE_SECONDS)
+
+    def call(
+        self,
+        method: str,
+        template: str,
+        *path: str,
+        query: Mapping[str, str | int] | None = None,
+        body: object = None,
+        repeatable: bool = True,
+        accept: frozenset[int] = frozenset(),
+    ) -> Answer:
+        """One call; `template` has `{}` for each of `path`.
+
+        `accept` are error statuses to return like successes. A call that is not `repeatable` is
+        not tried again where it may have had its effect.
+        """
+        name = f"{method} {template.replace('{}', '…')}"
+        url = self._api_url + template.format(*path)
+        content = None if body is None else msgspec.json.encode(body)
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        renewed = False
+        attempt = 0
+        while True:
+            attempt += 1
+            token = self._bearer(deadline)
+            headers = {**_JSON, "Authorization": f"Bearer {token}"}
+            error: GenesysError
+            pause: float | None
+            try:
+                answer = self._send(method, url, name, self.api_host, headers, content, query)
+            except GenesysUnavailable as failure:
+                if not repeatable:
+                    raise
+                error, pause = failure, self._backoff(attempt)
+            else:
+                if answer.status < 300 or answer.status in accept:
+                    return answer
+                if answer.status == 401 and not renewed:
+                    renewed = True
+                    self._forget(token)
+                    continue
+                error = self._error(answer, name, self.api_host)
+                pause = self._pause(error, answer.status, attempt, repeatable)
+            if attempt >= ATTEMPTS or pause is None or time.monotonic() + pause > deadline:
+                raise error
+            self._wait(pause)
+
+    def _pause(
+        self, error: GenesysError, status: int, attempt: int, repeatable: bool
+    ) -> float | None:
+        """After how many seconds to try again, None where trying again would not help."""
+        if isinstance(error, GenesysRateLimited):
+            self._budget.push(error.retry_after)
+            return error.retry_after
+        if status == 503 or (repeatable and status in _HEALS):
+            return self._backoff(attempt)
+        return None
+
+    def _backoff(self, attempt: int) -> float:
+        most = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2.0**attempt)
+        return self._random.uniform(most / 2, most)
+
+    def _bearer(self, deadline: float) -> str:
+        with self._token_lock:
+            left = self._token_ends - time.monotonic()
+            if self._token and left > self._token_life * TOKEN_MARGIN_SHARE:
+                return self._token
+            try:
+                self._ask_token(deadline)
+            except GenesysError as error:
+                if not self._token or left <= 0:
+                    raise
+                self._log.warning("token_not_renewed", error=error, expires_s=round(left))
+            return self._token
+
+    def _ask_token(self, deadline: float) -> None:
+        headers = urllib3.make_headers(basic_auth=f"{self.client.id}:{self.client.secret}")
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        host = urlsplit(self._login_url).netloc
+        name = "POST /oauth/token"
+        for attempt in range(1, ATTEMPTS + 1):
+            error: GenesysError
+            pause: float | None
+            try:
+                answer = self._send(
+                    "POST",
+                    f"{self._login_url}/oauth/token",
+                    name,
+                    host,
+                    dict(headers),
+                    b"grant_type=client_credentials",
+                )
+                if answer.status < 300:
+                    token = decode(answer.body, Token, name, host)
+                    self._token = token.access_token
+                    self._token_life = token.expires_in
+                    self._token_ends = time.monotonic() + token.expires_in
+                    return
+                error = self._login_error(answer, name, host)
+                pause = self._pause(error, answer.status, attempt, repeatable=True)
+            except GenesysUnavailable as failure:
+                error, pause = failure, self._backoff(attempt)
+            if attempt == ATTEMPTS or pause is None or time.monotonic() + pause > deadline:
+                raise error
+            self._wait(pause)
+
+    def _login_error(self, answer: Answer, name: str, host: str) -> GenesysError:
+        if answer.status in {400, 401, 403}:
+            return GenesysRefused(
+                f"{host} refuses OAuth client {self.client.id} ({_code(answer) or answer.status}): "
+                "check GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, that the client uses the "
+                "client-credentials grant, and GENESYS_REGION",
+                status=answer.status,
+                code=_code(answer),
+            )
+        return self._error(answer, name, host)
+
+    def _forget(self, token: str) -> None:
+        with self._token_lock:
+            if self._token == token:
+                self._token = ""
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        name: str,
+        host: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        query: Mapping[str, str | int] | None = None,
+    ) -> Answer:
+        """One request, one answer, whatever its status. Raises where there is none."""
+        self._spend(name, host)
+        if query:
+            url = f"{url}?{urlencode(query)}"
+        try:
+            response = self._pool.request(
+                method,
+                url,
+                headers=headers,
+                body=content,
+                preload_content=False,
+                redirect=False,
+            )
+            body = _read(response, host)
+        except urllib3.exceptions.HTTPError as error:
+            raise GenesysUnavailable(
+                f"{host} does not answer {name} ({_reason(error)}): "
+                "check the network, GENESYS_REGION and GENESYS_API_URL"
+            ) from error
+        answer = Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, body)
+        self._log.debug(
+            "genesys_call",
+            call=name,
+            status=answer.status,
+            bytes=len(body),
+            correlation_id=answer.headers.get("inin-correlation-id", ""),
+        )
+        return answer
+
+    def _spend(self, name: str, host: str) -> None:
+        """Wait for the request budget."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while (pause := self._budget.ask()) > 0:
+            if time.monotonic() + pause > deadline:
+                raise GenesysRateLimited(
+                    f"{host}: the request budget of OAuth client {self.client.id} is spent for "
+                    f"the next {pause:.0f} s, {name} was not sent: it will be tried again",
+                    retry_after=pause,
+                )
+            self._wait(pause)
+
+    def _wait(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise GenesysUnavailable("stopped while waiting for Genesys")
+
+    def _error(self, answer: Answer, name: str, host: str) -> GenesysError:
+        status, code = answer.status, _code(answer)
+        what = f"{host} answers {name} with {status}" + (f" {code}" if code else "")
+        if status == 429:
+            seconds = _retry_after(answer)
+            return GenesysRateLimited(
+                f"{what}: OAuth client {self.client.id} stays away for {seconds:g} s",
+                retry_after=seconds,
+                code=code,
+            )
+        if status == 401:
+            return GenesysRefused(
+                f"{what}: a fresh token of OAuth client {self.client.id} is refused; check that "
+                "the client is active and GENESYS_API_URL belongs to GENESYS_LOGIN_URL",
+                status=status,
+                code=code,
+            )
+        if status == 403:
+            return GenesysRefused(
+                f"{what}: give the role of OAuth client {self.client.id} the missing permission, "
+                "in every division (mirror doctor names them)",
+                status=status,
+                code=code,
+            )
+        if status >= 500 or status == 408:
+            return GenesysUnavailable(f"{what}: Genesys is unwell", status=status, code=code)
+        return GenesysError(what, status=status, code=code)
+
+
+def decode(body: bytes, kind: type[T], name: str, host: str) -> T:
+    """`body` as `kind`; raises `GenesysUnavailable` where it is not (a proxy's error page, say)."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise GenesysUnavailable(
+            f"{host} answers {name} with something else than the documented JSON: "
+            "check that GENESYS_API_URL is a Genesys API host"
+        ) from error
+
+
+def _timeout(read: float) -> urllib3.Timeout:
+    return urllib3.Timeout(connect=CONNECT_SECONDS, read=read)
+
+
+def _read(response: urllib3.BaseHTTPResponse, host: str) -> bytes:
+    """The body, at most `MAX_ANSWER_BYTES` of it, within the deadline."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    parts: list[bytes] = []
+    total = 0
+    try:
+        for part in response.stream(_CHUNK, decode_content=True):
+            parts.append(part)
+            total += len(part)
+            if total > MAX_ANSWER_BYTES or time.monotonic() > deadline:
+                response.close()
+                raise GenesysError(
+                    f"{host} sends an answer that does not end (over {total} bytes): not read"
+                )
+    finally:
+        response.release_conn()
+    return b"".join(parts)
+
+
+def _code(answer: Answer) -> str:
+    try:
+        body = msgspec.json.decode(answer.body, type=ErrorBody)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    return (body.code or body.error)[:100]
+
+
+def _retry_after(answer: Answer) -> float:
+    text = answer.headers.get("retry-after", "")
+    try:
+        return max(1.0, float(text))
+    except ValueError:
+        return DEFAULT_RETRY_AFTER_SECONDS
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib3.exceptions.TimeoutError):
+        return f"no answer within {READ_SECONDS:g} s"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__

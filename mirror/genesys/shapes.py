@@ -1,0 +1,122 @@
+"""What the mirror reads of Genesys' answers: only the fields it needs (SDK class names beside)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from mirror.fleet import Handle, shorten
+
+
+class Token(msgspec.Struct):
+    """Answer of the login host to a client-credentials request."""
+
+    access_token: str
+    expires_in: float = 86_400.0
+
+    def __repr__(self) -> str:
+        return f"Token(expires_in={self.expires_in!r})"
+
+
+class ErrorBody(msgspec.Struct):
+    """The error of a REST call (`ErrorBody`) or of the login host (`error`, `description`)."""
+
+    message: str = ""
+    code: str = ""
+    error: str = ""
+    description: str = ""
+
+
+class ChannelBody(msgspec.Struct, rename="camel"):
+    """`Channel`. Channels of other tokens come without id and URI."""
+
+    id: str = ""
+    connect_uri: str = ""
+    expires: str = ""
+
+    def __repr__(self) -> str:
+        return f"ChannelBody({shorten(self.id)})"
+
+
+class ChannelList(msgspec.Struct):
+    """`ChannelEntityListing`."""
+
+    entities: list[ChannelBody] = []
+
+
+class TopicState(msgspec.Struct, rename="camel"):
+    """`ChannelTopic`: a topic as subscribed to, or why not."""
+
+    id: str
+    state: str = "Permitted"
+    rejection_reason: str = ""
+    missing_permissions: list[str] | None = None
+
+
+class TopicList(msgspec.Struct):
+    """`ChannelTopicEntityListing`."""
+
+    entities: list[TopicState] = []
+
+
+class AvailableTopic(msgspec.Struct, rename="camel"):
+    """`AvailableTopic`: a topic template, what it needs, and how it can be had."""
+
+    id: str
+    requires_permissions: list[str] | None = None
+    transports: list[str] | None = None
+
+
+class AvailableTopics(msgspec.Struct):
+    """`AvailableTopicEntityListing`."""
+
+    entities: list[AvailableTopic] = []
+
+
+class Entity(msgspec.Struct):
+    """A queue or a user."""
+
+    id: str
+    name: str = ""
+
+
+class EntityPage(msgspec.Struct, rename="camel"):
+    """A page of a listing. `next_uri` is absent on the last one."""
+
+    entities: list[Entity] = []
+    page_count: int = 1
+    total: int = 0
+    next_uri: str = ""
+
+
+class AnalyticsConversation(msgspec.Struct, rename="camel"):
+    """`AnalyticsConversationWithoutAttributes`. No `conversation_end`: it is still going on."""
+
+    conversation_id: str
+    conversation_start: str = ""
+    conversation_end: str | None = None
+    participants: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class AnalyticsPage(msgspec.Struct, rename="camel"):
+    """One page of details; `conversations` is empty behind the last one."""
+
+    conversations: list[AnalyticsConversation] = []
+    total_hits: int = 0
+
+
+class NewChannel(msgspec.Struct, frozen=True):
+    """A channel just created. Times are seconds from now, null where Genesys did not say.
+
+    `token_expires_in` is that of the token it was created with: the channel may die with it.
+    """
+
+    handle: Handle
+    expires_in: float | None
+    token_expires_in: float | None
+
+
+class Subscriptions(msgspec.Struct, frozen=True):
+    """Which topics a channel has now, and why it has not the others."""
+
+    permitted: tuple[str, ...]
+    rejected: dict[str, str]
