@@ -1,0 +1,187 @@
+"""What leaves on the sockets against what the ledger, REST and analytics say."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.simulator_support import Simulated, frames, next_frame, simulated
+from tests.schemas import class_of_topic, problems
+
+LIVE = frozenset({"call", "chat", "email", "message", "callback"})
+RECORDING = (
+    Path(__file__).parents[1]
+    / "recordings"
+    / "v2.users.id.conversations.calls__live-2026-08__8-snapshots.json"
+)
+
+
+@pytest.fixture
+def org(tmp_path: Path) -> Iterator[Simulated]:
+    """A fast org that waits to be told to begin."""
+    with simulated(tmp_path, "--no-autostart", "--speed", "40", "--rate", "20") as org:
+        yield org
+
+
+def test_every_frame_is_allowed_and_all_five_media_live_and_end(org: Simulated) -> None:
+    """A few seconds of traffic: each body passes its class; each big medium starts and ends."""
+    socket = org.listen()
+    org.post("/_sim/control", {"action": "start", "conversations": 60})
+    seen = frames(socket, 4)
+    assert len(seen) > 500
+    for frame in seen:
+        if frame["topicName"] != "channel.metadata":
+            assert frame["version"] == "2"
+            assert frame["metadata"]["CorrelationId"]
+            assert not problems(frame["eventBody"], class_of_topic(frame["topicName"]))
+    org.drain()
+    records = org.ledger()
+    assert {record["media_type"] for record in records} >= LIVE
+    kinds = Counter(record["event_type"] for record in records)
+    assert kinds["start"] == 60
+    assert kinds["end"] >= 60
+
+
+def test_the_ledger_knows_when_a_transition_first_left(org: Simulated) -> None:
+    """Nothing has left before anybody listens; afterwards everything that happens has."""
+    org.post("/_sim/control", {"action": "spawn", "scenario": "chat"})
+    org.drain()
+    assert {record["first_sent_ms"] for record in org.ledger()} == {None}
+    org.listen()
+    before = org.get("/_sim/stats")["ledger"]["last_seq"]
+    org.post("/_sim/control", {"action": "spawn", "scenario": "inbound_call", "count": 20})
+    org.drain()
+    later = org.get(f"/_sim/ledger?since_seq={before}&limit=10000")["records"]
+    # Who gives up in the ivr menu involves no queue and no user: no topic, so nobody is told.
+    told = {r["conversation_id"] for r in later if r["queue_id"] or r["agent_id"]}
+    assert len(told) >= 12
+    assert all(bool(r["first_sent_ms"]) == (r["conversation_id"] in told) for r in later)
+
+
+def test_two_replicas_get_the_same_bodies(org: Simulated) -> None:
+    """Two sockets on the same topics receive byte-equal frames in the same order."""
+    first, second = org.listen(), org.listen()
+    org.post("/_sim/control", {"action": "spawn", "scenario": "email", "count": 5})
+    org.drain()
+    one, other = frames(first, 0.5), frames(second, 0.5)
+    assert one
+    assert one == other
+
+
+def test_a_queue_topic_sees_a_conversation_from_when_it_involves_the_queue(org: Simulated) -> None:
+    """The ivr phase of a call is on no queue topic; later frames are, with all of the past."""
+    queue_ids = [queue["id"] for queue in org.get("/api/v2/routing/queues")["entities"]]
+    channel = org.channel()
+    socket = org.connect(channel)
+    topics = [f"v2.routing.queues.{queue}.conversations" for queue in queue_ids]
+    org.subscribe(channel["id"], topics)
+    org.post("/_sim/control", {"action": "spawn", "scenario": "inbound_call", "count": 10})
+    first: dict[str, Any] = {}
+    org.drain()
+    for frame in frames(socket, 0.5):
+        first.setdefault(frame["eventBody"]["id"], frame["eventBody"])
+    assert len(first) >= 8
+    for body in first.values():
+        assert {"customer", "ivr", "acd"} <= {p["purpose"] for p in body["participants"]}
+
+
+def test_flat_topics_carry_the_flat_shape(org: Simulated) -> None:
+    """`.conversations.calls` of a user has no communication ids; two queue topics are nested."""
+    users = [user["id"] for user in org.get("/api/v2/users?pageSize=100")["entities"]]
+    queues = [queue["id"] for queue in org.get("/api/v2/routing/queues")["entities"]]
+    channel = org.channel()
+    socket = org.connect(channel)
+    topics = [f"v2.users.{u}.conversations?calls&chats&routingStatus" for u in users]
+    wanted = [topic.replace("&routingStatus", "") for topic in topics]
+    wanted += [f"v2.users.{u}?routingStatus&conversationsummary&activity" for u in users]
+    wanted += [f"v2.routing.queues.{q}.conversations.videos" for q in queues]
+    assert org.subscribe(channel["id"], wanted).status == 200
+    for scenario in ("inbound_call", "chat", "video"):
+        order = {"action": "spawn", "scenario": scenario, "count": 4}
+        org.post("/_sim/control", order)
+    org.drain()
+    kinds: Counter[str] = Counter()
+    for frame in frames(socket, 0.5):
+        kinds[frame["topicName"].rsplit(".", 1)[1]] += 1
+        assert not problems(frame["eventBody"], class_of_topic(frame["topicName"]))
+    assert set(kinds) == {
+        "calls",
+        "chats",
+        "videos",
+        "routingStatus",
+        "conversationsummary",
+        "activity",
+    }
+
+
+def test_rest_and_analytics_say_what_the_ledger_says(org: Simulated) -> None:
+    """An ended conversation has `endTime`, and in analytics `conversationEnd`, like the truth."""
+    org.post("/_sim/control", {"action": "spawn", "scenario": "inbound_call", "count": 5})
+    org.drain()
+    ends = {
+        r["conversation_id"]: r["occurred_at"] for r in org.ledger() if r["event_type"] == "end"
+    }
+    assert len(ends) == 5
+    ids = ",".join(ends)
+    many = org.get(f"/api/v2/analytics/conversations/details?id={ids}")
+    assert not problems(many, "AnalyticsConversationWithoutAttributesMultiGetResponse")
+    for conversation in many["conversations"]:
+        assert conversation["conversationEnd"] == ends[conversation["conversationId"]]
+    for conversation_id, end in ends.items():
+        body = org.get(f"/api/v2/conversations/{conversation_id}")
+        assert not problems(body, "Conversation")
+        assert body["endTime"] == end
+        flat = org.get(f"/api/v2/conversations/calls/{conversation_id}")
+        assert {p["id"] for p in flat["participants"]} <= {p["id"] for p in body["participants"]}
+
+
+def test_analytics_finds_the_active_ones_after_its_lag(org: Simulated) -> None:
+    """`conversationEnd notExists` gives the live ones; with a lag, what just began is unknown."""
+    spawn = {"action": "spawn", "scenario": "endless_call"}
+    conversation = org.post("/_sim/control", spawn)["conversation_ids"][0]
+    year = "2000-01-01T00:00:00.000Z"
+    now = org.get("/_sim/stats")["genesys_time"]
+    begin = now.replace(now[11:23], "00:00:00.000")
+    query = {
+        "interval": f"{begin}/{now[:10]}T23:59:59.999Z",
+        "conversationFilters": [
+            {
+                "type": "and",
+                "predicates": [{"dimension": "conversationEnd", "operator": "notExists"}],
+            }
+        ],
+        "paging": {"pageSize": 100, "pageNumber": 1},
+    }
+    path = "/api/v2/analytics/conversations/details/query"
+    found = org.post(path, query)
+    assert not problems(found, "AnalyticsConversationQueryResponse")
+    assert [c["conversationId"] for c in found["conversations"]] == [conversation]
+    org.post("/_sim/control", {"analytics_lag": 3600})
+    assert org.post(path, query) == {"totalHits": 0}
+    refused = org.call("POST", path, {**query, "interval": f"{year}/{now}"})
+    assert refused.status == 400
+
+
+def test_active_conversations_of_a_client_are_none(org: Simulated) -> None:
+    """`GET /api/v2/conversations` is for users; a client gets an empty list (section 6.2)."""
+    org.post("/_sim/control", {"action": "spawn", "scenario": "endless_call"})
+    assert org.get("/api/v2/conversations")["entities"] == []
+
+
+def test_recorded_frames_are_replayed_as_they_were(tmp_path: Path) -> None:
+    """The recorded snapshots arrive unchanged and in order once their topic is listened to."""
+    recorded = [entry["event"] for entry in json.loads(RECORDING.read_text()).values()]
+    options = ("--no-autostart", "--replay", str(RECORDING))
+    with simulated(tmp_path, *options) as org:
+        channel = org.channel()
+        socket = org.connect(channel)
+        users = {user["id"] for user in org.get("/api/v2/users?pageSize=100")["entities"]}
+        assert {frame["topicName"].split(".")[2] for frame in recorded} <= users
+        org.subscribe(channel["id"], sorted({frame["topicName"] for frame in recorded}))
+        got = [next_frame(socket, "v2.users.") for _ in recorded]
+    assert got == recorded
