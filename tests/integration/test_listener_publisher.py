@@ -1,0 +1,256 @@
+"""The publisher against a real Kafka: keyed as Java does, in order through an outage, nothing lost.
+
+Not shown here: a broker that loses what it acknowledged, and the loss of the disk.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Message
+
+from listeners.counters import Counters
+from listeners.publisher import Publisher
+from mirror.event import Event, identity
+from mirror.kafka.record import EventReader
+from mirror.settings import Settings, load
+from tests.services.kafka import KafkaCluster, create_topic, read_topic
+
+PARTITIONS = 6
+
+
+def event(conversation: int, number: int, note: str = "") -> Event:
+    """The `number`th event of a conversation."""
+    name = f"conversation-{conversation}"
+    return Event(
+        event_id=identity(name, str(number)),
+        event_type="answer",
+        conversation_id=name,
+        participant_id=str(number),
+        state="connected",
+        occurred_at="2026-11-23T10:00:00.000Z",
+        received_at="2026-11-23T10:00:00.100Z",
+        source_topic="v2.users.u1.conversations",
+        address=note or None,
+    )
+
+
+def murmur2(data: bytes) -> int:
+    """Kafka's 32-bit murmur2 of a key, as its Java clients compute it."""
+    mask = 0xFFFFFFFF
+    value = 0x9747B28C ^ len(data)
+    whole = len(data) // 4 * 4
+    for start in range(0, whole, 4):
+        word = int.from_bytes(data[start : start + 4], "little") * 0x5BD1E995 & mask
+        word = (word ^ word >> 24) * 0x5BD1E995 & mask
+        value = value * 0x5BD1E995 & mask ^ word
+    if len(data) > whole:
+        value = (value ^ int.from_bytes(data[whole:], "little")) * 0x5BD1E995 & mask
+    value = (value ^ value >> 13) * 0x5BD1E995 & mask
+    return value ^ value >> 15
+
+
+def configure(servers: str, topic: str, letters: str, spool: Path, **more: str) -> Settings:
+    """Settings of a listener on these topics."""
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": servers,
+        "MIRROR_TOPIC": topic,
+        "MIRROR_DEAD_LETTER_TOPIC": letters,
+        "MIRROR_SPOOL_DIR": str(spool),
+    }
+    return load(environment | more)
+
+
+class Driver:
+    """A publisher with its clockwork turned by the test."""
+
+    def __init__(self, settings: Settings, name: str = "listener-1") -> None:
+        self.counters = Counters()
+        self.publisher = Publisher(settings, name, self.counters)
+        self._numbers: dict[int, int] = {}
+
+    def send(self, count: int, conversations: int = 5) -> None:
+        """Publish `count` events, spread over the conversations."""
+        for index in range(count):
+            conversation = index % conversations
+            number = self._numbers.get(conversation, 0)
+            self._numbers[conversation] = number + 1
+            self.publisher.events([event(conversation, number)])
+
+    def until(self, done: Callable[[], bool], timeout: float = 30.0) -> None:
+        """Tick until `done`."""
+        deadline = time.monotonic() + timeout
+        while not done():
+            assert time.monotonic() < deadline, f"{self.publisher.mode}: {self.counters}"
+            self.publisher.tick(time.monotonic())
+            time.sleep(0.005)
+
+    def settled(self) -> bool:
+        """Everything is in Kafka."""
+        return self.publisher.mode == "direct" and self.counters.delivered == sum(
+            self._numbers.values()
+        )
+
+
+def first_seen(records: list[Message]) -> dict[str, list[int]]:
+    """Conversation → the numbers of its events in log order, repeats dropped."""
+    reader = EventReader()
+    seen: dict[str, list[int]] = {}
+    for record in records:
+        found = reader.decode(record.value(), record.headers())
+        numbers = seen.setdefault(found.conversation_id, [])
+        if int(found.participant_id or -1) not in numbers:
+            numbers.append(int(found.participant_id or -1))
+    return seen
+
+
+def test_records_are_partitioned_as_java_clients_do(
+    kafka: str, make_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    """murmur2 of the conversation id decides the partition, and headers are CloudEvents."""
+    topic = make_topic(partitions=PARTITIONS)
+    driver = Driver(configure(kafka, topic, make_topic(), tmp_path))
+    driver.send(200, conversations=40)
+    driver.publisher.stop(10.0)
+    records = read_topic(kafka, topic, count=200)
+    for record in records:
+        key = record.key()
+        assert isinstance(key, bytes)
+        assert record.partition() == (murmur2(key) & 0x7FFFFFFF) % PARTITIONS
+        headers = dict(record.headers() or [])
+        assert headers["ce_type"] == b"genesys.interaction.answer"
+        assert headers["content-type"] == b"application/json"
+    assert len({record.partition() for record in records}) == PARTITIONS
+    assert driver.counters.delivered == 200
+    assert list(tmp_path.iterdir()) == [], "an empty spool leaves no folder"
+
+
+def test_a_frozen_broker_costs_no_event_and_no_order(
+    kafka_cluster_factory: Callable[[int], KafkaCluster], tmp_path: Path
+) -> None:
+    """Events before, during and after an outage arrive, in order after dropping repeats."""
+    cluster = kafka_cluster_factory(1)
+    topic = create_topic(cluster.bootstrap_servers, "events", partitions=3)
+    letters = create_topic(cluster.bootstrap_servers, "letters")
+    driver = Driver(configure(cluster.bootstrap_servers, topic, letters, tmp_path / "spool"))
+    driver.send(500)
+    driver.until(driver.settled)
+    cluster.brokers[0].pause()
+    driver.send(500)
+    durable = driver.publisher.durable_at()
+    driver.until(lambda: driver.counters.spool_records >= 500)
+    assert driver.publisher.mode != "direct"
+    driver.until(lambda: driver.publisher.durable_at() > durable)  # the disk has them
+    driver.send(500)
+    driver.until(lambda: driver.counters.spool_records >= 1000)
+    cluster.brokers[0].resume()
+    driver.send(500)
+    driver.until(driver.settled)
+    driver.send(100)
+    driver.until(driver.settled)
+    assert driver.counters.outages == 1
+    driver.publisher.stop(5.0)
+    seen = first_seen(read_topic(cluster.bootstrap_servers, topic))
+    assert seen == {f"conversation-{c}": list(range(420)) for c in range(5)}
+    assert driver.counters.lost == 0
+
+
+def test_stopping_while_kafka_is_away_keeps_everything_for_the_next_process(
+    kafka_cluster_factory: Callable[[int], KafkaCluster], tmp_path: Path
+) -> None:
+    """What could not be delivered waits on disk; whoever starts next delivers it first."""
+    cluster = kafka_cluster_factory(1)
+    topic = create_topic(cluster.bootstrap_servers, "events", partitions=3)
+    letters = create_topic(cluster.bootstrap_servers, "letters")
+    settings = configure(cluster.bootstrap_servers, topic, letters, tmp_path / "spool")
+    driver = Driver(settings)
+    driver.send(50)
+    driver.until(driver.settled)
+    cluster.brokers[0].pause()
+    driver.send(300)
+    started = time.monotonic()
+    driver.publisher.stop(3.0)
+    assert time.monotonic() - started < 8.0
+    assert driver.counters.spool_records == 300
+
+    following = Driver(settings, "listener-2")
+    following.send(10, conversations=1)  # newer than all that was left
+    following.until(lambda: following.publisher.mode != "direct")
+    cluster.brokers[0].resume()
+    following.until(lambda: following.publisher.mode == "direct")
+    following.publisher.stop(5.0)
+    seen = first_seen(read_topic(cluster.bootstrap_servers, topic))
+    assert seen == {f"conversation-{c}": list(range(70)) for c in range(5)}
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_record_that_the_broker_refuses_becomes_a_dead_letter(
+    kafka: str, make_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    """One event over the topic's limit does not hold up its neighbours, nor is it lost."""
+    topic = make_topic(partitions=1, config={"max.message.bytes": "20000"})
+    letters = make_topic()
+    driver = Driver(configure(kafka, topic, letters, tmp_path, KAFKA_CONF_COMPRESSION_CODEC="none"))
+    driver.publisher.events([event(1, 0), event(1, 1, note="x" * 30_000), event(1, 2)])
+    driver.until(lambda: driver.publisher.mode == "direct" and driver.counters.rejected == 1)
+    driver.until(lambda: not driver.publisher.pending)
+    driver.publisher.stop(5.0)
+    assert first_seen(read_topic(kafka, topic)) == {"conversation-1": [0, 2]}
+    (letter,) = read_topic(kafka, letters, count=1)
+    headers = dict(letter.headers() or [])
+    assert headers["mirror.errors.stage"] == b"produce"
+    assert headers["mirror.errors.exception.class.name"] == b"MSG_SIZE_TOO_LARGE"
+    assert letter.key() == b"v2.users.u1.conversations"
+    assert EventReader().decode(letter.value()) == event(1, 1, note="x" * 30_000)
+
+
+def test_a_record_that_librdkafka_refuses_is_cut_into_a_dead_letter(
+    kafka: str, make_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    """Over the client's own limit: a dead letter that says how large it was."""
+    topic, letters = make_topic(), make_topic()
+    driver = Driver(configure(kafka, topic, letters, tmp_path))
+    driver.publisher.events([event(1, 0, note="x" * 1_500_000), event(1, 1)])
+    driver.publisher.stop(5.0)
+    assert first_seen(read_topic(kafka, topic, count=1)) == {"conversation-1": [1]}
+    (letter,) = read_topic(kafka, letters, count=1)
+    truncated = dict(letter.headers() or [])["mirror.errors.truncated-bytes"]
+    assert isinstance(truncated, bytes)
+    assert int(truncated) > 1_500_000
+
+
+def test_a_full_spool_is_loud_and_keeps_the_oldest(tmp_path: Path) -> None:
+    """Over its limit the newest are refused and counted, and the refusal is visible."""
+    nobody = configure("127.0.0.1:9", "events", "letters", tmp_path, MIRROR_SPOOL_LIMIT="50KiB")
+    driver = Driver(nobody)
+    driver.send(200)
+    driver.until(lambda: driver.publisher.refusing_since is not None)
+    kept = driver.counters.spool_records
+    assert 0 < kept < 200
+    assert driver.counters.lost == 200 - kept
+    driver.publisher.stop(1.0)
+    assert driver.counters.spool_records == kept
+
+
+@pytest.mark.slow
+def test_a_killed_broker_comes_back(
+    kafka_cluster_factory: Callable[[int], KafkaCluster], tmp_path: Path
+) -> None:
+    """kill -9 and a restart of the only broker, with events all the while."""
+    cluster = kafka_cluster_factory(1)
+    topic = create_topic(cluster.bootstrap_servers, "events", partitions=3)
+    letters = create_topic(cluster.bootstrap_servers, "letters")
+    driver = Driver(configure(cluster.bootstrap_servers, topic, letters, tmp_path / "spool"))
+    driver.send(500)
+    cluster.brokers[0].kill()
+    driver.send(500)
+    driver.until(lambda: driver.publisher.mode != "direct")
+    cluster.brokers[0].start()
+    driver.send(500)
+    driver.until(driver.settled, timeout=60.0)
+    driver.publisher.stop(5.0)
+    seen = first_seen(read_topic(cluster.bootstrap_servers, topic))
+    assert seen == {f"conversation-{c}": list(range(300)) for c in range(5)}
