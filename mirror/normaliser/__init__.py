@@ -5,10 +5,13 @@ topics.py        what a topic name says
 bodies.py        the fields that are read, nested and flat shape in one
 salvage.py       what can be read of a frame that is wrong in part
 transitions.py   snapshot against memory → what happened (the rules)
+holds.py         what a leg can go into and come out of several times
 report.py        what happened → `Event` (names, times, origin)
 memory.py        what was reported of each conversation, bounded
 words.py         Genesys' words → ours
-times.py, personal.py
+analytics.py     the shape of analytics queries, made into a body
+agents.py        presence and routing status of users
+times.py, personal.py, ending.py
 """
 
 from mirror.normaliser.normaliser import Normaliser, Problem, Reading

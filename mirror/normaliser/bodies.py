@@ -22,12 +22,24 @@ class Reference(msgspec.Struct, gc=False):
 
 
 class Wrapup(msgspec.Struct, rename="camel", gc=False):
+    """How a handled interaction was coded."""
+
     code: str | None = None
     end_time: str | None = None
 
 
 class AfterCallWork(msgspec.Struct, rename="camel", gc=False):
+    """After-call work as a communication of the nested shape has it."""
+
     state: str | None = None
+    start_time: str | None = None
+    end_time: str | None = None
+
+
+class Segment(msgspec.Struct, rename="camel", gc=False):
+    """A stretch of a communication's life; REST only."""
+
+    type: str | None = None
     start_time: str | None = None
     end_time: str | None = None
 
@@ -47,6 +59,7 @@ class Communication(msgspec.Struct, rename="camel"):
     resume_time: str | None = None
     after_call_work: AfterCallWork | None = None
     wrapup: Wrapup | None = None
+    segments: list[Segment] | None = None
 
 
 Communications = list[Communication] | None
@@ -97,6 +110,8 @@ class Body(msgspec.Struct, rename="camel"):
 
 
 class Metadata(msgspec.Struct, gc=False):
+    """What the service says of the frame itself."""
+
     correlation_id: str | None = msgspec.field(name="CorrelationId", default=None)
 
 
@@ -119,8 +134,12 @@ class PersonalParticipant(Participant, rename="camel"):
 
 
 class PersonalBody(Body, rename="camel"):
+    """A conversation with personal fields."""
+
     participants: list[PersonalParticipant] | None = None  # type: ignore[assignment]  # narrowed
 
 
 class PersonalFrame(Frame, rename="camel"):
+    """A frame with personal fields."""
+
     event_body: PersonalBody | None = None

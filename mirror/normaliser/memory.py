@@ -42,6 +42,7 @@ class Conversation(msgspec.Struct):
     after_call: set[str] = msgspec.field(default_factory=set)  # participants with reported acw
     wrapped_up: set[str] = msgspec.field(default_factory=set)  # participants with reported wrap-up
     last_frame: float = 0.0
+    interruptions: int = 0  # how many its process had had when the last frame came
 
 
 class Memory:

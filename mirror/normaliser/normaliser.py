@@ -10,7 +10,9 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
+from mirror.agent_event import AgentEvent
 from mirror.event import Event, Origin
+from mirror.normaliser.agents import AgentFrame, agent_events
 from mirror.normaliser.bodies import Body, Frame, PersonalBody, PersonalFrame
 from mirror.normaliser.memory import Memory
 from mirror.normaliser.personal import Personal
@@ -27,6 +29,7 @@ Stage = Literal["decode", "schema", "conversation"]
 DEFAULT_MAX_CONVERSATIONS: Final = 100_000
 DEFAULT_GRACE: Final = 900.0  # seconds that after-call work may go on after the end
 MAX_ID_LENGTH: Final = 128  # Genesys' ids are UUIDs of 36; anything far longer is no id
+MAX_TOPIC_LENGTH: Final = 512  # Genesys takes topics of at most 200 characters
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -38,16 +41,17 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Reading(msgspec.Struct):
-    """What one frame was. `problem` may stand beside events: what could be read was."""
+    """What one frame was. `problem` may stand beside events: what could be read was.
+
+    `agents` is for the topic of agent states, and empty but for frames of the kind `agent`.
+    """
 
     kind: ReadingKind
     topic: str | None = None
     events: list[Event] = []
     problem: Problem | None = None
     message: str | None = None  # what a heartbeat, pong or system frame says
-
-
-_NO_EVENTS: Final[list[Event]] = []
+    agents: list[AgentEvent] = []
 
 
 class Normaliser:
@@ -67,6 +71,16 @@ class Normaliser:
         self._body_type: type[Body] = Body if personal is None else PersonalBody
         self._frames = msgspec.json.Decoder(self._frame_type)
         self._bodies = msgspec.json.Decoder(self._body_type)
+        self._agent_frames = msgspec.json.Decoder(AgentFrame)
+        self._interruptions = 0
+
+    def interrupted(self) -> None:
+        """Frames may have been missed: a socket was lost, or a channel replaced.
+
+        The next frame of each conversation then says again whether its connected legs are held,
+        because a hold may have begun or ended unseen.
+        """
+        self._interruptions += 1
 
     def frame(self, raw: bytes, received_at: str, now: float) -> Reading:
         """Read one notification frame.
@@ -79,20 +93,20 @@ class Normaliser:
             if not raw.isascii():
                 raw.decode()  # the decoder does not look inside strings that it skips
             frame = self._frames.decode(raw)
-        except msgspec.ValidationError as error:
-            salvaged = self._salvage(raw, self._frame_type, error)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            salvaged = _salvage(raw, self._frame_type, error)
             if isinstance(salvaged, Problem):
                 return Reading("garbage", problem=salvaged)
             frame, problem = salvaged
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return Reading("garbage", problem=_unreadable(error))
         topic = frame.topic_name
-        if not topic:
+        if not topic or len(topic) > MAX_TOPIC_LENGTH:
             missing = Problem("schema", "MissingTopicName", "the frame has no topicName")
             return Reading("garbage", problem=problem or missing)
         kind, flat_medium = classify(topic)
+        if kind == "agent":
+            return self._agent(raw, topic, received_at)
         if kind != "conversation":
-            return _other(kind, topic, frame, problem)
+            return _other(kind, topic, frame)
         body = frame.event_body
         if body is None or not body.id or len(body.id) > MAX_ID_LENGTH:
             missing = Problem("conversation", "MissingConversationId", "the conversation has no id")
@@ -101,7 +115,8 @@ class Normaliser:
         source = Source(
             received_at, "live", topic, metadata.correlation_id if metadata is not None else None
         )
-        return Reading("conversation", topic, self._events(body, source, flat_medium, now), problem)
+        events = self._events(body, source, flat_medium, now, problem is not None)
+        return Reading("conversation", topic, events, problem)
 
     def conversation(
         self, raw: bytes, received_at: str, now: float, origin: Origin = "backfill"
@@ -110,39 +125,60 @@ class Normaliser:
         problem: Problem | None = None
         try:
             body = self._bodies.decode(raw)
-        except msgspec.ValidationError as error:
-            salvaged = self._salvage(raw, self._body_type, error)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            salvaged = _salvage(raw, self._body_type, error)
             if isinstance(salvaged, Problem):
                 return Reading("garbage", problem=salvaged)
             body, problem = salvaged
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return Reading("garbage", problem=_unreadable(error))
         if not body.id or len(body.id) > MAX_ID_LENGTH:
             missing = Problem("conversation", "MissingConversationId", "the conversation has no id")
             return Reading("conversation", problem=problem or missing)
-        source = Source(received_at, origin)
-        return Reading("conversation", None, self._events(body, source, None, now), problem)
+        events = self._events(body, Source(received_at, origin), None, now, problem is not None)
+        return Reading("conversation", None, events, problem)
 
     def _events(
-        self, body: Body, source: Source, flat_medium: str | None, now: float
+        self, body: Body, source: Source, flat_medium: str | None, now: float, partial: bool
     ) -> list[Event]:
         conversation = self.memory.recall(body.id or "", now)
+        doubtful = conversation.interruptions != self._interruptions
+        conversation.interruptions = self._interruptions
         events = transitions(
-            conversation, body, source, flat_medium=flat_medium, personal=self._personal
+            conversation,
+            body,
+            source,
+            flat_medium=flat_medium,
+            personal=self._personal,
+            partial=partial,
+            doubtful=doubtful,
         )
         if events and not conversation.open:
             self.memory.ended(conversation, now)
         return events
 
-    def _salvage(
-        self, raw: bytes, kind: type[T], error: msgspec.ValidationError
-    ) -> tuple[T, Problem] | Problem:
+    def _agent(self, raw: bytes, topic: str, received_at: str) -> Reading:
+        problem: Problem | None = None
         try:
-            value, faults = salvage(raw, kind)
-        except (msgspec.DecodeError, RecursionError) as unreadable:
-            return _unreadable(unreadable)
-        where = ", ".join(faults)
-        return value, Problem("schema", type(error).__name__, f"unexpected types at {where}")
+            frame = self._agent_frames.decode(raw)
+        except (msgspec.DecodeError, RecursionError) as error:
+            salvaged = _salvage(raw, AgentFrame, error)
+            if isinstance(salvaged, Problem):
+                return Reading("agent", topic, problem=salvaged)
+            frame, problem = salvaged
+        return Reading(
+            "agent", topic, problem=problem, agents=agent_events(topic, frame, received_at)
+        )
+
+
+def _salvage(raw: bytes, kind: type[T], error: Exception) -> tuple[T, Problem] | Problem:
+    if isinstance(error, RecursionError | UnicodeDecodeError):
+        return _unreadable(error)
+    try:
+        value, faults = salvage(raw, kind)
+    except (ValueError, RecursionError) as unreadable:
+        # Where both decoders fail, the first one names the byte.
+        return _unreadable(unreadable if isinstance(unreadable, UnicodeDecodeError) else error)
+    where = ", ".join(faults) or "a field that is not read"
+    return value, Problem("schema", type(error).__name__, f"unexpected value at {where}")
 
 
 def _unreadable(error: Exception) -> Problem:
@@ -155,12 +191,12 @@ def _unreadable(error: Exception) -> Problem:
     return Problem(stage, type(error).__name__, str(error)[:200])
 
 
-def _other(kind: Kind, topic: str, frame: Frame, problem: Problem | None) -> Reading:
+def _other(kind: Kind, topic: str, frame: Frame) -> Reading:
+    # Of topics that are not read for conversations, the body was not expected to fit.
     body = frame.event_body
     message = body.message if body is not None else None
     if kind == "channel":
         return Reading("pong" if message == "pong" else "heartbeat", topic, message=message)
     if kind == "system":
         return Reading("system", topic, message=message)
-    # Of topics that are not read for conversations, the body was not expected to fit either.
-    return Reading("agent" if kind == "agent" else "unknown", topic)
+    return Reading("unknown", topic)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mirror.event import Event
 from mirror.normaliser.bodies import PersonalParticipant
+
+if TYPE_CHECKING:
+    from mirror.settings.model import Settings
 
 HASH_DIGITS: Final = 32
 
@@ -22,6 +25,20 @@ class Personal:
     def __init__(self, key: str = "") -> None:
         """`key` is the HMAC key of `hash`; without one the values are kept as they are."""
         self._key = key.encode()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Personal | None:
+        """What `MIRROR_PII` asks for; null for `drop`.
+
+        Raises `ValueError` for `hash` without a key, which would keep what it should hide.
+        """
+        if settings.pii == "keep":
+            return cls()
+        if settings.pii != "hash":
+            return None
+        if not settings.pii_key:
+            raise ValueError("MIRROR_PII=hash needs MIRROR_PII_KEY")
+        return cls(settings.pii_key)
 
     def put(self, event: Event, participant: PersonalParticipant) -> None:
         """Fill the personal fields of `event` from `participant`; absent ones stay null."""

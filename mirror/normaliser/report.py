@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from mirror.event import Event, EventType, Origin, identity
 from mirror.normaliser.bodies import Communication, Participant, PersonalParticipant
-from mirror.normaliser.memory import Conversation, Leg
+from mirror.normaliser.memory import Conversation, Leg, LegKey
 from mirror.normaliser.personal import Personal
 from mirror.normaliser.words import disconnect_type
 
@@ -30,7 +31,8 @@ class Source(msgspec.Struct, frozen=True):
 class View(msgspec.Struct, gc=False):
     """One leg as one reading shows it, beside what is known of it.
 
-    `connected` and `ended_at` are the leg's own times, RFC 3339, null where it has none.
+    `connected` and `ended_at` are the leg's own times, RFC 3339, null where it has none. `news`
+    says whether the reading differs from the last one.
     """
 
     participant: Participant
@@ -41,6 +43,7 @@ class View(msgspec.Struct, gc=False):
     state: str
     connected: str | None = None
     ended_at: str | None = None
+    news: bool = True
 
 
 class Report:
@@ -72,10 +75,10 @@ class Report:
         `which` tells apart the transitions of which a leg can have several. Without `occurred_at`
         the time is ours. `state` is the one after the transition, that of the reading if not given.
         """
-        name = event_type + which
-        if name in view.leg.reported:
+        mark = event_type + which
+        if mark in view.leg.reported:
             return False
-        view.leg.reported.add(name)
+        view.leg.reported.add(mark)
         participant_id = view.participant.id or ""
         if event_type in _OF_PARTICIPANT:
             event_id = identity(self.conversation_id, participant_id, event_type)
@@ -176,15 +179,24 @@ class Report:
 
 
 def leg_name(view: View) -> tuple[str, ...]:
+    """What names the leg of a view; see `name`."""
+    return name(view.participant.id or "", view.medium, view.position)
+
+
+def name(participant_id: str, medium: str, position: int) -> tuple[str, ...]:
     """What names a leg in every shape: participant and medium.
 
     The position counts only beyond the first, where one participant has several communications of
     one medium: the flat shape shows one, and no communication id.
     """
-    participant_id = view.participant.id or ""
-    if view.position:
-        return (participant_id, view.medium, str(view.position))
-    return (participant_id, view.medium)
+    if position:
+        return (participant_id, medium, str(position))
+    return (participant_id, medium)
+
+
+def names(legs: Iterable[LegKey]) -> list[str]:
+    """What names an `end`: the legs that had ended, in an order that everybody has."""
+    return sorted(f"{participant} {medium} {position}" for participant, medium, position in legs)
 
 
 def _id(plain: str | None, reference: object) -> str | None:

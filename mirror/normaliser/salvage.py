@@ -1,14 +1,16 @@
 """Reads what can be read of a frame that is wrong in part.
 
-The fast typed decoder refuses a whole frame for one field of the wrong type. `salvage` reads the
-frame untyped instead, leaves out exactly the values that do not fit, and tells where they were, so
-that the rest becomes events and the frame a dead letter besides.
+The fast typed decoder refuses a whole frame for one field of the wrong type, for a number that no
+machine holds and for half a surrogate pair. `salvage` reads the frame untyped instead, leaves out
+or mends exactly the values that do not fit, and tells where they were, so that the rest becomes
+events and the frame a dead letter besides.
 """
 
 from __future__ import annotations
 
+import json
 import types
-from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -20,15 +22,27 @@ MAX_FAULTS: Final = 5  # paths that are named; more would not help a reader
 def salvage(raw: bytes, kind: type[T]) -> tuple[T, list[str]]:
     """The frame in `raw` as `kind` without the values that do not fit, and those values' paths.
 
-    Raises `msgspec.DecodeError` where `raw` is not JSON, and `msgspec.ValidationError` where it is
-    not an object.
+    Raises `ValueError` where `raw` is not JSON (`UnicodeDecodeError` where it is not UTF-8),
+    `RecursionError` where it is nested too deeply, and `msgspec.ValidationError` where it is not an
+    object.
     """
-    document = msgspec.json.decode(raw)
+    document = json.loads(
+        raw.decode(), parse_int=_number, parse_float=_number, parse_constant=_no_constant
+    )
     if not isinstance(document, dict):
         raise msgspec.ValidationError("Expected `object`")
     faults: list[str] = []
     value: T = _struct(document, kind, "$", faults)
     return value, faults[:MAX_FAULTS]
+
+
+def _number(_digits: str) -> int:
+    """No field that is read is a number, so its value does not matter."""
+    return 0
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")
 
 
 def _struct(document: dict[str, Any], kind: type[T], path: str, faults: list[str]) -> T:
@@ -54,13 +68,22 @@ def _value(value: Any, kind: Any, path: str, faults: list[str]) -> tuple[bool, A
         parts = (_value(v, element, f"{path}[{i}]", faults) for i, v in enumerate(value))
         return True, [part for fits, part in parts if fits and part is not None]
     if get_origin(inner) is dict and isinstance(value, dict):
-        return True, {k: v for k, v in value.items() if isinstance(k, str) and isinstance(v, str)}
+        pairs = ((k, _value(v, str, f"{path}[...]", faults)) for k, v in value.items())
+        return True, {_text(k): part for k, (fits, part) in pairs if fits and part is not None}
     if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(value, dict):
         return True, _struct(value, inner, path, faults)
-    if isinstance(inner, type) and type(value) is inner:
-        return True, value
-    faults.append(path)
-    return False, None
+    if not isinstance(inner, type) or type(value) is not inner:
+        faults.append(path)
+        return False, None
+    if isinstance(value, str) and (mended := _text(value)) != value:
+        faults.append(path)
+        return True, mended
+    return True, value
+
+
+def _text(value: str) -> str:
+    """`value` with half surrogate pairs replaced: they have no UTF-8."""
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _without_none(kind: Any) -> Any:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Final
 
-_LENGTH: Final = len("2026-11-23T10:00:00.123Z")
+# What nearly all of Genesys' times look like; days that no month has are left to the parser.
+_USUAL: Final = re.compile(
+    r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
+)
 
 
 def instant(text: str | None) -> str | None:
@@ -14,25 +19,20 @@ def instant(text: str | None) -> str | None:
     Nearly all of Genesys' times have that form already and are returned as they are; other
     precisions and offsets are converted (finer digits are cut, not rounded).
     """
-    if text is None:
-        return None
-    if len(text) == _LENGTH and text[23] == "Z" and text[10] == "T" and text[19] == ".":
+    if text is None or _USUAL.fullmatch(text) is not None:
         return text
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    try:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
         return show(moment.astimezone(UTC))
-    except OverflowError:
+    except (ValueError, OverflowError):
         return None
 
 
 def show(moment: datetime) -> str:
     """An aware UTC datetime as the text that events carry."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def show_epoch(seconds: float) -> str:

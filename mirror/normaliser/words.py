@@ -1,6 +1,7 @@
 """The words of Genesys and ours, and how one becomes the other: every mapping table in one place.
 
-Unknown words pass through unchanged: Genesys adds values without notice (docs/protocol.md, "Words").
+Unknown words pass through unchanged: Genesys adds values without notice (docs/protocol.md,
+"Words").
 """
 
 from __future__ import annotations

@@ -1,0 +1,39 @@
+"""The flat record of an agent's state, for the topic `genesys-agents` (keyed by user id).
+
+One record for each change of presence or of routing status. A record describes a state, not a
+difference: the latest by `occurred_at` of each `event_type` is what holds.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from mirror.event import SCHEMA_VERSION, Origin
+
+AgentEventType = Literal["presence", "routing_status"]
+
+
+class AgentEvent(msgspec.Struct, kw_only=True):
+    """One state of one user.
+
+    `event_id` names the state by user, kind, value and Genesys' own time of it; without such a time
+    the record is a `snapshot` reading with an id of its own. `presence` is the system presence in
+    capitals (`ON_QUEUE`), `presence_id` the organisation's own presence; both are null on
+    `routing_status`, whose word is in `routing_status` (`IDLE`). Times as in `mirror.event.Event`.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    event_id: str
+    event_type: AgentEventType
+    user_id: str
+    presence: str | None = None
+    presence_id: str | None = None
+    routing_status: str | None = None
+    occurred_at: str
+    estimated: bool = False
+    received_at: str
+    origin: Origin = "live"
+    source_topic: str | None = None
+    correlation_id: str | None = None

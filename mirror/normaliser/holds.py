@@ -1,0 +1,135 @@
+"""Holds and parks: what one leg can go into and come out of several times.
+
+A hold is named by its Genesys time where it has one (`startHoldTime`, shown while it lasts), and so
+is the resume that ends it; parks and unparks are named by their own times. Where Genesys gives no
+time they are told apart by their number on the leg.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mirror.normaliser.memory import Leg
+from mirror.normaliser.report import Report, View
+from mirror.normaliser.times import instant
+from mirror.normaliser.words import CONNECTED, PARKED, STAFF
+
+_HOLD: Final = "hold"
+_ALERT: Final = "alert"
+
+
+def alerts_told(view: View, report: Report) -> None:
+    """Alerts that the segments of a REST body tell. They are dated, unlike witnessed ones."""
+    for segment in view.communication.segments or ():
+        if (segment.type or "").lower() == _ALERT:
+            report.once(view, "alert", instant(segment.start_time), state=_ALERT)
+
+
+def holds_told(view: View, report: Report) -> None:
+    """Holds that the segments of a REST body tell, but for one that still lasts.
+
+    A hold segment is taken to begin at the `startHoldTime` of its hold (docs/protocol.md,
+    "Segments"): a guess, and the reason why it is not made of anything but a dated segment.
+    """
+    leg = view.leg
+    for segment in view.communication.segments or ():
+        since, until = instant(segment.start_time), instant(segment.end_time)
+        if (segment.type or "").lower() != _HOLD or since is None:
+            continue
+        if until is None and not leg.ended:
+            continue  # lasts: `held` and `startHoldTime` say so
+        leg.last_hold = max(leg.last_hold, since)
+        report.once(
+            view, "hold", since, state=CONNECTED, which=since, held=True, hold_started_at=since
+        )
+        if until is not None:
+            if leg.held_since == since:
+                leg.held_since = None
+            report.once(view, "resume", until, state=CONNECTED, which=since, hold_started_at=since)
+
+
+def hold(view: View, report: Report) -> None:
+    """Report a hold that a live leg shows."""
+    leg = view.leg
+    if not view.communication.held:
+        return
+    since = instant(view.communication.start_hold_time)
+    if since is None:
+        if leg.held_since is None:
+            # Genesys gave no time: holds are told apart by their number on this leg.
+            leg.held_since = _numbered(leg, "hold")
+            report.once(view, "hold", None, which=leg.held_since, held=True)
+        return
+    if leg.held_since == since:
+        return
+    if since < leg.last_hold:  # a late frame: history, but not how the leg is now
+        report.once(view, "hold", since, which=since, held=True, hold_started_at=since)
+        return
+    if leg.held_since is not None:
+        _resume(view, report)  # one hold ended and the next began between two frames
+    leg.held_since = leg.last_hold = since
+    new = report.once(view, "hold", since, which=since, held=True, hold_started_at=since)
+    if not new:
+        report.snapshot(view, "hold", held=True, hold_started_at=since)
+
+
+def park(view: View, report: Report) -> None:
+    """Report parks and unparks that a leg shows by their times, or by its state."""
+    leg = view.leg
+    parked_at = instant(view.communication.park_time)
+    resumed_at = instant(view.communication.resume_time)
+    again = resumed_at is not None and (parked_at or "") > resumed_at
+    if resumed_at is not None and again:  # of an earlier park
+        report.once(view, "unpark", resumed_at, which=resumed_at, state=CONNECTED)
+    if parked_at is not None:
+        report.once(view, "park", parked_at, which=parked_at, state=PARKED)
+    if resumed_at is not None and not again and view.state != PARKED:
+        report.once(view, "unpark", resumed_at, which=resumed_at, state=CONNECTED)
+    if view.state != PARKED or leg.ended:
+        return
+    if parked_at is not None:
+        leg.parked_since = parked_at
+    elif leg.parked_since is None:
+        leg.parked_since = _numbered(leg, "park")
+        report.once(view, "park", None, which=leg.parked_since)
+
+
+def confirm(view: View, report: Report) -> None:
+    """Say whether a connected leg is held. Only staff hold: their customer is `confined` then.
+
+    What has no time is a snapshot reading already on first sight (see `Report.once`).
+    """
+    if view.state != CONNECTED or view.leg.ended or view.participant.purpose not in STAFF:
+        return
+    if view.communication.held:
+        since = instant(view.communication.start_hold_time)
+        if since is not None or not report.first_sight:
+            report.snapshot(view, "hold", held=True, hold_started_at=since)
+    elif view.connected is not None or not report.first_sight:
+        report.snapshot(view, "answer")
+
+
+def _numbered(leg: Leg, event_type: str) -> str:
+    return f"#{1 + sum(name.startswith(event_type + '#') for name in leg.reported)}"
+
+
+def release(view: View, report: Report) -> None:
+    """Report holds and parks that a leg no longer shows. Only for frames that are not late."""
+    leg = view.leg
+    if leg.ended:
+        return
+    if leg.held_since is not None and not view.communication.held:
+        _resume(view, report)
+    if leg.parked_since is not None and view.state != PARKED:
+        parked_since, leg.parked_since = leg.parked_since, None
+        if view.communication.resume_time is None:
+            report.once(view, "unpark", None, which=parked_since)
+
+
+def _resume(view: View, report: Report) -> None:
+    since, view.leg.held_since = view.leg.held_since, None
+    if since is None:
+        return
+    started = None if since.startswith("#") else since
+    if not report.once(view, "resume", None, which=since, hold_started_at=started):
+        report.snapshot(view, "resume", hold_started_at=started)
