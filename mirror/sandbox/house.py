@@ -142,7 +142,10 @@ class House:
         )
         if result.returncode:
             told = " ".join((result.stdout + result.stderr).split())
-            raise MirrorError(f"supervisord could not {' '.join(arguments)}: {told}{self._hint()}")
+            program = arguments[-1].partition(":")[0]
+            raise MirrorError(
+                f"supervisord could not {' '.join(arguments)}: {told}{self._hint(program)}"
+            )
 
     def _until(self, what: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_WITHIN
@@ -156,11 +159,11 @@ class House:
                 )
             time.sleep(_POLL)
 
-    def _hint(self) -> str:
-        """The last lines that any log has, since the logs go away with the sandbox."""
+    def _hint(self, program: str = "") -> str:
+        """The last lines of the logs, since the logs go away with the sandbox."""
         lines = [
             line.strip()
-            for path in sorted(self.logs.glob("*.*"))
+            for path in sorted(self.logs.glob(f"{program}*.*"))
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines()[-2:]
         ]
         return f" ({' | '.join(lines)[-600:]})" if lines else ""
