@@ -26,6 +26,7 @@ from listeners.connection import GONE, Connection, open_socket
 from listeners.workers import Workers
 from mirror.errors import GenesysError, GenesysRateLimited, MirrorError
 from mirror.fleet import Grant, Handle
+from mirror.genesys.shapes import NewChannel
 from mirror.log import logger
 
 # While every reservation is taken another listener must let go first.
@@ -37,24 +38,13 @@ Post = Callable[[Channel, Outcome], None]
 Opened = Callable[[Channel, Connection, int], None]
 
 
-class Created(Protocol):
-    """What a Genesys client says of a new channel; times in seconds from now, null if unknown."""
-
-    @property
-    def handle(self) -> Handle: ...
-    @property
-    def expires_in(self) -> float | None: ...
-    @property
-    def token_expires_in(self) -> float | None: ...
-
-
 class Genesys(Protocol):
     """What is asked of Genesys for one OAuth client."""
 
-    def create(self) -> Created: ...
+    def create(self) -> NewChannel: ...
     def subscribe(
-        self, channel_id: str, topics: tuple[str, ...]
-    ) -> tuple[tuple[str, ...], float | None]: ...
+        self, channel_id: str, topics: tuple[str, ...], *, read_expiry: bool
+    ) -> tuple[dict[str, str], float | None]: ...
     def topics(self, channel_id: str) -> frozenset[str]: ...
 
 
@@ -155,7 +145,9 @@ class Actions:
 
     def _subscribe(self, channel: Channel, action: Subscribe) -> Outcome:
         started = time.monotonic()
-        rejected, expires_in = self._client(channel).subscribe(action.handle.id, action.topics)
+        rejected, expires_in = self._client(channel).subscribe(
+            action.handle.id, action.topics, read_expiry=action.read_expiry
+        )
         self._log.info(
             "channel_subscribed",
             **_fields(channel),
@@ -164,11 +156,12 @@ class Actions:
             seconds=round(time.monotonic() - started, 3),
         )
         if rejected:
+            topic, reason = next(iter(rejected.items()))
             self._log.warning(
-                "topics_rejected", **_fields(channel), count=len(rejected), first=rejected[0]
+                "topics_rejected", **_fields(channel), count=len(rejected), topic=topic, why=reason
             )
         return lambda now: channel.subscribed(
-            action.number, now, rejected=rejected, expires_in=expires_in
+            action.number, now, rejected=tuple(rejected), expires_in=expires_in
         )
 
     def _verify(self, channel: Channel, action: Verify) -> Outcome:

@@ -61,13 +61,14 @@ STABLE_AFTER: Final = 5.0
 CONNECT_TRIES: Final = 3
 BACKOFF_FIRST: Final = 0.5
 BACKOFF_MOST: Final = 30.0
-ACTION_TIMEOUT: Final = 40.0  # beyond the REST and handshake time-outs: an answer must have come
+ACTION_TIMEOUT: Final = 90.0  # beyond the deadlines of REST calls and handshakes
 # How long a retired channel goes on receiving: two sockets differ by more than 5 s in one of a
 # hundred calls (genesys/README section 3.6), and what only the old one gets must not be cut off.
 LINGER: Final = 10.0
 RENEW_AT: Final = (0.6, 0.75)  # of a channel's life (24 h), spread so that not all renew at once
 ROTATE_TOKEN_AT: Final = (0.75, 0.85)  # of the life left in the creating token
 ADOPTED_LIFE: Final = 3_600.0
+RENEW_AGAIN: Final = 1_800.0
 UNRENEWED: Final = 0.9  # of a channel's life: rotate if it could not be renewed by then
 
 
@@ -91,11 +92,12 @@ class Connect(msgspec.Struct, frozen=True):
 
 
 class Subscribe(msgspec.Struct, frozen=True):
-    """PUT the full list of topics. Renews the channel."""
+    """PUT the full list of topics. Renews the channel: `read_expiry` asks until when."""
 
     number: int
     handle: Handle
     topics: tuple[str, ...]
+    read_expiry: bool = False
 
 
 class Verify(msgspec.Struct, frozen=True):
@@ -258,6 +260,9 @@ class Channel:
         self._known = True
         self._set_expiry(now, expires_in)
         if self.phase == "live":
+            if expires_in is None and self._renew_at is not None:
+                # Set, but for how long is not known: soon again, and a successor in the end.
+                self._renew_at = max(self._renew_at, now + RENEW_AGAIN)
             return self._resubscribe(now) if self._wanted != self.topics else NONE
         if self._wanted != self.topics:
             return self._subscribe(now)
@@ -422,7 +427,7 @@ class Channel:
         self._wanted = self.topics
         self._renewing = True
         self._deadline = now + ACTION_TIMEOUT
-        return [Subscribe(self._next(), self.handle, self.topics)]
+        return [Subscribe(self._next(), self.handle, self.topics, read_expiry=True)]
 
     def _prove(self, now: float, covered_since: float) -> list[Action]:
         self.phase = "proving"

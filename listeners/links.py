@@ -8,8 +8,14 @@ from __future__ import annotations
 
 import redis
 
+from mirror.errors import GenesysError
 from mirror.fleet import Grant, Handle
+from mirror.genesys.client import GenesysClient
+from mirror.genesys.shapes import NewChannel
+from mirror.log import logger
 from mirror.redis.fleet import FleetLink
+from mirror.redis.keys import Keys
+from mirror.redis.rate import RateBudget
 from mirror.settings import Settings
 
 
@@ -31,3 +37,50 @@ class RedisLink:
     def give_back(self, grant: Grant, holder: str, handle: Handle) -> None:
         """Hand the channel on to the seat's next holder."""
         self.fleet.give_back(grant, handle, holder)
+
+
+class GenesysLink:
+    """Channels of one OAuth client. Every method raises `GenesysError`."""
+
+    def __init__(self, client: GenesysClient) -> None:
+        self._client = client
+        self._log = logger("listener.genesys")
+
+    def check(self) -> None:
+        """Whether Genesys answers and knows us."""
+        self._client.sign_in()
+
+    def create(self) -> NewChannel:
+        """A new channel; reserve it first."""
+        return self._client.create_channel()
+
+    def subscribe(
+        self, channel_id: str, topics: tuple[str, ...], *, read_expiry: bool
+    ) -> tuple[dict[str, str], float | None]:
+        """Set the full list; refused topics with their reasons, and seconds until it expires.
+
+        The PUT renews, but its answer does not say until when: that is in the listing of channels,
+        and there only with the token that made the channel. Null where it is not found.
+        """
+        subscriptions = self._client.put_subscriptions(channel_id, topics)
+        expires_in = None
+        if read_expiry:
+            try:
+                expires_in = self._client.channels().get(channel_id)
+            except GenesysError as error:
+                self._log.warning("expiry_not_read", error=error)
+        return subscriptions.rejected, expires_in
+
+    def topics(self, channel_id: str) -> frozenset[str]:
+        """The topics that are set."""
+        return self._client.get_subscriptions(channel_id)
+
+
+def genesys_links(settings: Settings, client: redis.Redis) -> dict[str, GenesysLink]:
+    """OAuth client id → its link. Raises `SettingsError` where none is configured."""
+    return {
+        oauth.id: GenesysLink(
+            GenesysClient(settings, oauth, RateBudget(client, Keys(settings.namespace), oauth.id))
+        )
+        for oauth in settings.require_clients()
+    }
