@@ -48,11 +48,14 @@ def _apply(fault: Fault) -> Callable[[web.Application], Awaitable[None]]:
 
 async def _background(app: web.Application) -> AsyncIterator[None]:
     world = app[WORLD]
+    if world.settings.load is not None:
+        world.load.start(world.settings.load, world.settings.lanes, None)
     tasks = [
         asyncio.create_task(world.engine.run(), name="engine"),
         asyncio.create_task(world.watch_expiry(), name="expiry"),
         asyncio.create_task(world.replay_recorded(), name="replay"),
         asyncio.create_task(app[SABOTEUR].run(), name="faults"),
+        asyncio.create_task(world.load.run(), name="load"),
     ]
     for task in tasks:
         task.add_done_callback(_end_on_failure)

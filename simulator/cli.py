@@ -90,6 +90,10 @@ def _weights(_: click.Context, __: click.Parameter, value: str | None) -> dict[s
     type=click.FloatRange(0),
     help="Genesys seconds until analytics knows.",
 )
+@click.option("--load", type=click.FloatRange(0), help="Pre-built frames/s; 0: all that is taken.")
+@click.option("--lanes", default=1000, type=click.IntRange(1), help="Conversations of --load.")
+@click.option("--retained", default=20_000, type=click.IntRange(0), help="Ended ones REST knows.")
+@click.option("--ledger", default=500_000, type=click.IntRange(1), help="Records in the ledger.")
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Serve over TLS.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="Key of the cert.")
 def main(
@@ -111,11 +115,15 @@ def main(
     replays: tuple[str, ...],
     faults: list[Fault],
     analytics_lag: float,
+    load: float | None,
+    lanes: int,
+    retained: int,
+    ledger: int,
     tls_cert: str | None,
     tls_key: str | None,
 ) -> None:
     """A Genesys Cloud to develop and test against; prints its address when it is ready."""
-    from simulator.replay import load
+    from simulator.replay import load as read_recording
     from simulator.server import serve  # aiohttp is slow to import: not for `--help`
 
     settings = Settings(
@@ -132,7 +140,10 @@ def main(
         rate_limit=rate_limit,
         heartbeat=heartbeat,
         analytics_lag=analytics_lag,
-        tls=tls_cert is not None,
+        load=load,
+        lanes=lanes,
+        retained=retained,
+        ledger_capacity=ledger,
     )
     if clients:
         settings.clients = clients
@@ -143,7 +154,7 @@ def main(
     recorded = []
     for path in replays:
         try:
-            recorded.extend(load(path))
+            recorded.extend(read_recording(path))
         except ValueError as error:
             raise click.BadParameter(f"{path}: {error}", param_hint="--replay") from error
     raise SystemExit(asyncio.run(serve(settings, host, port, tls, recorded, faults)))

@@ -15,7 +15,7 @@ import msgspec
 from simulator.clock import rfc3339
 from simulator.model import DIAL_STATES, Conversation, Leg, Transition
 
-DEFAULT_CAPACITY = 1_000_000
+DEFAULT_CAPACITY = 500_000
 
 
 class Record(msgspec.Struct, kw_only=True):

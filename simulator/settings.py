@@ -34,11 +34,14 @@ class Settings(msgspec.Struct, kw_only=True):
     heartbeat: float = 30.0
     ledger_capacity: int = DEFAULT_CAPACITY
     #: Ended conversations that REST still answers for.
-    retained: int = 100_000
+    retained: int = 20_000
     #: Bytes that may wait for a socket before it counts as too slow and is closed.
     socket_buffer: int = 8 * 1024 * 1024
     #: Genesys seconds until analytics shows what happened.
     analytics_lag: float = 0.0
     #: Wall seconds between the frames of a replay.
     replay_interval: float = 0.05
-    tls: bool = False
+    #: Pre-built frames a second, 0 as fast as they are taken; None is no load mode.
+    load: float | None = None
+    #: Conversations that load mode has under way at once.
+    lanes: int = 1000

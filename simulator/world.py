@@ -16,10 +16,12 @@ from simulator.engine import Engine
 from simulator.faults import FaultBook
 from simulator.hub import Hub
 from simulator.ledger import Ledger
+from simulator.load import LoadGun
 from simulator.oauth import TokenBook
 from simulator.org import Org
 from simulator.ratelimit import RateLimiter
 from simulator.rules import Rules, shortened
+from simulator.scenarios import DEFAULT_WEIGHTS
 from simulator.settings import Settings
 
 EXPIRY_CHECK_SECONDS = 0.25
@@ -47,6 +49,7 @@ class World:
             settings.socket_buffer,
         )
         self.engine = Engine(settings, self.clock, self.org, self.hub, self.ledger, self.faults)
+        self.load = LoadGun(self.hub, settings.media or DEFAULT_WEIGHTS, seed)
         self.analytics_lag = settings.analytics_lag
         self.requests: dict[str, int] = {}
         self.started = time.time()

@@ -14,6 +14,7 @@ from simulator.clock import parse_rfc3339, rfc3339
 from simulator.errors import json_response
 from simulator.faults import GARBAGE_KINDS, STANDING, STRIKING, checked, parse
 from simulator.frames import ws_frame
+from simulator.load import DEFAULT_LANES
 from simulator.rules import RULES, shortened
 from simulator.saboteur import SABOTEUR
 from simulator.scenarios import SCENARIOS
@@ -62,6 +63,7 @@ def stats_body(world: World) -> dict[str, Any]:
         "queues": len(world.org.queues),
         "conversations": world.engine.stats(),
         "frames": msgspec.to_builtins(world.hub.counters),
+        "load": {"on": world.load.on, **msgspec.to_builtins(world.load.stats)},
         "sockets": len(world.hub.sockets),
         "channels": len(channels),
         "channels_by_client": {
@@ -176,6 +178,9 @@ class _Control(msgspec.Struct, forbid_unknown_fields=True):
     clock_shift_seconds: float = 0.0
     time_scale: float | None = None
     analytics_lag: float | None = None
+    load: float | None = None
+    load_lanes: int = DEFAULT_LANES
+    load_frames: int | None = None
 
 
 async def control(request: web.Request) -> web.Response:
@@ -199,8 +204,12 @@ async def control(request: web.Request) -> web.Response:
             return _bad(f"no scenario {order.scenario}; there are {sorted(SCENARIOS)}")
         spawned = [engine.start_one(order.scenario).id for _ in range(order.count)]
         answer["conversation_ids"] = spawned
+    elif order.action == "load":
+        world.load.start(max(0.0, order.load or 0.0), order.load_lanes, order.load_frames)
+    elif order.action == "unload":
+        world.load.stop()
     elif order.action is not None:
-        return _bad("action is start, pause, stop (or drain) or spawn")
+        return _bad("action is start, pause, stop (or drain), spawn, load or unload")
     return json_response({**answer, "conversations": engine.stats()})
 
 
