@@ -11,10 +11,12 @@ memory.py        what was reported of each conversation, bounded
 words.py         Genesys' words → ours
 analytics.py     the shape of analytics queries, made into a body
 agents.py        presence and routing status of users
-times.py, personal.py, ending.py
+ending.py        ends that no frame showed, for the janitor
+times.py, personal.py
 """
 
+from mirror.normaliser.ending import ending, finalize
 from mirror.normaliser.normaliser import Normaliser, Problem, Reading
 from mirror.normaliser.personal import Personal
 
-__all__ = ["Normaliser", "Personal", "Problem", "Reading"]
+__all__ = ["Normaliser", "Personal", "Problem", "Reading", "ending", "finalize"]

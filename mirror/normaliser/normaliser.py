@@ -13,6 +13,7 @@ import msgspec
 from mirror.agent_event import AgentEvent
 from mirror.event import Event, Origin
 from mirror.normaliser.agents import AgentFrame, agent_events
+from mirror.normaliser.analytics import AnalyticsConversation, body_of
 from mirror.normaliser.bodies import Body, Frame, PersonalBody, PersonalFrame
 from mirror.normaliser.memory import Memory
 from mirror.normaliser.personal import Personal
@@ -72,6 +73,7 @@ class Normaliser:
         self._frames = msgspec.json.Decoder(self._frame_type)
         self._bodies = msgspec.json.Decoder(self._body_type)
         self._agent_frames = msgspec.json.Decoder(AgentFrame)
+        self._analytics = msgspec.json.Decoder(AnalyticsConversation)
         self._interruptions = 0
 
     def interrupted(self) -> None:
@@ -134,6 +136,29 @@ class Normaliser:
             missing = Problem("conversation", "MissingConversationId", "the conversation has no id")
             return Reading("conversation", problem=problem or missing)
         events = self._events(body, Source(received_at, origin), None, now, problem is not None)
+        return Reading("conversation", None, events, problem)
+
+    def analytics(self, raw: bytes, received_at: str, now: float) -> Reading:
+        """Read one conversation of an analytics query or multi-get, as `conversation` reads REST.
+
+        For what REST does not give (any more). An `end` is reported only where all legs are known.
+        """
+        problem: Problem | None = None
+        try:
+            shown = self._analytics.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            salvaged = _salvage(raw, AnalyticsConversation, error)
+            if isinstance(salvaged, Problem):
+                return Reading("garbage", problem=salvaged)
+            shown, problem = salvaged
+        body, complete = body_of(shown)
+        if not body.id or len(body.id) > MAX_ID_LENGTH:
+            missing = Problem("conversation", "MissingConversationId", "the conversation has no id")
+            return Reading("conversation", problem=problem or missing)
+        source = Source(received_at, "backfill")
+        events = self._events(body, source, None, now, problem is not None or not complete)
+        if not complete:
+            events = [event for event in events if event.event_type != "end"]
         return Reading("conversation", None, events, problem)
 
     def _events(

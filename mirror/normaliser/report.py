@@ -79,11 +79,8 @@ class Report:
         if mark in view.leg.reported:
             return False
         view.leg.reported.add(mark)
-        participant_id = view.participant.id or ""
-        if event_type in _OF_PARTICIPANT:
-            event_id = identity(self.conversation_id, participant_id, event_type)
-        else:
-            event_id = identity(self.conversation_id, *leg_name(view), event_type, which)
+        key = (view.participant.id or "", view.medium, view.position)
+        event_id = leg_event_id(self.conversation_id, key, event_type, which)
         origin = self.source.origin
         if occurred_at is None and self.first_sight and event_type not in _WITNESSED:
             origin = "snapshot" if origin == "live" else origin
@@ -109,9 +106,9 @@ class Report:
         hold_started_at: str | None = None,
     ) -> None:
         """Report what a leg's state is now, without claiming to know when it became so."""
-        received_at = self.source.received_at
+        leg = name(view.participant.id or "", view.medium, view.position)
         event_id = identity(
-            self.conversation_id, *leg_name(view), event_type, "snapshot", received_at
+            self.conversation_id, *leg, event_type, "snapshot", self.source.received_at
         )
         self._leg_event(
             view, event_type, event_id, "snapshot", None, "", held, hold_started_at, None
@@ -178,9 +175,11 @@ class Report:
         self.events.append(event)
 
 
-def leg_name(view: View) -> tuple[str, ...]:
-    """What names the leg of a view; see `name`."""
-    return name(view.participant.id or "", view.medium, view.position)
+def leg_event_id(conversation_id: str, leg: LegKey, event_type: str, which: str = "") -> str:
+    """The id of a transition of a leg, or of its participant; `which` as in `Report.once`."""
+    if event_type in _OF_PARTICIPANT:
+        return identity(conversation_id, leg[0], event_type)
+    return identity(conversation_id, *name(*leg), event_type, which)
 
 
 def name(participant_id: str, medium: str, position: int) -> tuple[str, ...]:

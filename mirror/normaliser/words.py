@@ -39,6 +39,20 @@ MEDIA_OF_TOPIC: Final[dict[str, str]] = {
     "screenmonitorings": "screen_monitoring",
 }
 
+# `mediaType` of an analytics session, in lower case → our medium; `unknown` is left out.
+MEDIA_OF_ANALYTICS: Final[dict[str, str]] = {
+    "voice": "call",
+    "callback": "callback",
+    "chat": "chat",
+    "email": "email",
+    "message": "message",
+    "internalmessage": "internal_message",
+    "video": "video",
+    "screenshare": "screenshare",
+    "cobrowse": "cobrowse",
+    "screenmonitoring": "screen_monitoring",
+}
+
 # `disconnected`: the other side is gone; `terminated`: torn down altogether, voice only. A leg
 # may stay in the first for the rest of a call, so both are its end (docs/protocol.md, "Ends").
 ENDED: Final = frozenset({"disconnected", "terminated"})

@@ -1,0 +1,153 @@
+"""The shape of analytics queries, made into the body that all other shapes share.
+
+Analytics is the fall-back of back-fill, for conversations that `GET /conversations/{id}` does not
+give. It has sessions and segments instead of states, so states are read from the last segment.
+What it calls `unknown` media cannot be named and is left out.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from mirror.normaliser.bodies import (
+    AfterCallWork,
+    Communication,
+    PersonalBody,
+    PersonalParticipant,
+    Segment,
+    Wrapup,
+)
+from mirror.normaliser.words import ALERTING, CONNECTED, MEDIA_OF_ANALYTICS, MEDIA_OF_ARRAY, PARKED
+
+# Segments in which a leg was not yet talking to anybody; all others but wrap-up are connected.
+_WAITING: Final = frozenset(
+    {"alert", "contacting", "dialing", "delay", "scheduled", "uploading", "transmitting"}
+    | {"converting", "unknown"}
+)
+_STATE_OF_SEGMENT: Final = {
+    "alert": ALERTING,
+    "contacting": "contacting",
+    "dialing": "dialing",
+    "scheduled": "scheduled",
+    "uploading": "uploading",
+    "transmitting": "transmitting",
+    "converting": "converting",
+    "delay": "none",
+    "unknown": "none",
+    "parked": PARKED,
+}
+_WRAPUP: Final = "wrapup"
+_HOLD: Final = "hold"
+_ARRAY_OF_MEDIUM: Final = {medium: array for array, medium in MEDIA_OF_ARRAY.items()}
+
+
+class SessionSegment(msgspec.Struct, rename="camel"):
+    """A stretch of a session; the last one says how it was disconnected."""
+
+    segment_type: str | None = None
+    segment_start: str | None = None
+    segment_end: str | None = None
+    disconnect_type: str | None = None
+    queue_id: str | None = None
+    wrap_up_code: str | None = None
+
+
+class Session(msgspec.Struct, rename="camel"):
+    """A communication; its id is the communication's."""
+
+    session_id: str | None = None
+    media_type: str | None = None
+    direction: str | None = None
+    ani: str | None = None
+    dnis: str | None = None
+    segments: list[SessionSegment] | None = None
+
+
+class AnalyticsParticipant(msgspec.Struct, rename="camel"):
+    """A participant with its sessions."""
+
+    participant_id: str | None = None
+    participant_name: str | None = None
+    purpose: str | None = None
+    user_id: str | None = None
+    sessions: list[Session] | None = None
+
+
+class AnalyticsConversation(msgspec.Struct, rename="camel"):
+    """AnalyticsConversationWithoutAttributes, as far as it is read."""
+
+    conversation_id: str | None = None
+    conversation_start: str | None = None
+    conversation_end: str | None = None
+    participants: list[AnalyticsParticipant] | None = None
+
+
+def body_of(conversation: AnalyticsConversation) -> tuple[PersonalBody, bool]:
+    """The conversation as a body, and whether all of its legs are in it."""
+    participants: list[PersonalParticipant] = []
+    complete = True
+    for shown in conversation.participants or ():
+        participant = PersonalParticipant(
+            id=shown.participant_id,
+            purpose=shown.purpose,
+            user_id=shown.user_id,
+            name=shown.participant_name,
+        )
+        for session in shown.sessions or ():
+            medium = MEDIA_OF_ANALYTICS.get((session.media_type or "").lower())
+            if medium is None:
+                complete = False
+                continue
+            array = _ARRAY_OF_MEDIUM[medium]
+            communications = getattr(participant, array) or []
+            setattr(participant, array, [*communications, _communication(session, participant)])
+        participants.append(participant)
+    body = PersonalBody(
+        id=conversation.conversation_id,
+        participants=participants,
+        start_time=conversation.conversation_start,
+        end_time=conversation.conversation_end,
+    )
+    return body, complete
+
+
+def _communication(session: Session, participant: PersonalParticipant) -> Communication:
+    """A session as a communication; what concerns the participant is put there."""
+    segments = session.segments or []
+    own = [segment for segment in segments if segment.segment_type != _WRAPUP]
+    after = [segment for segment in segments if segment.segment_type == _WRAPUP]
+    participant.ani = participant.ani or session.ani
+    participant.dnis = participant.dnis or session.dnis
+    for segment in segments:
+        participant.queue_id = segment.queue_id or participant.queue_id
+    communication = Communication(id=session.session_id, direction=session.direction)
+    communication.connected_time = next(
+        (segment.segment_start for segment in own if segment.segment_type not in _WAITING), None
+    )
+    communication.segments = [
+        Segment(segment.segment_type, segment.segment_start, segment.segment_end) for segment in own
+    ]
+    if own:
+        _state(communication, own)
+    if after:
+        communication.after_call_work = AfterCallWork("pending", after[0].segment_start)
+        code = after[-1].wrap_up_code
+        if code:
+            communication.wrapup = Wrapup(code, after[-1].segment_end)
+    return communication
+
+
+def _state(communication: Communication, own: list[SessionSegment]) -> None:
+    last = own[-1]
+    kind = next((s.disconnect_type for s in reversed(own) if s.disconnect_type), None)
+    if kind is not None and last.segment_end is not None:
+        communication.state = "disconnected"
+        communication.disconnect_type = kind
+        communication.disconnected_time = last.segment_end
+        return
+    communication.state = _STATE_OF_SEGMENT.get(last.segment_type or "unknown", CONNECTED)
+    if last.segment_type == _HOLD and last.segment_end is None:
+        communication.held = True
+        communication.start_hold_time = last.segment_start

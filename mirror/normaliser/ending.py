@@ -1,0 +1,106 @@
+"""Ends that no frame showed: what the janitor reports of a conversation that is over.
+
+Under the ids that the frames would have had, so that a frame which comes after all repeats them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from mirror.event import Event, Reason, identity
+from mirror.normaliser.memory import LegKey
+from mirror.normaliser.report import leg_event_id, names
+
+if TYPE_CHECKING:  # the tracker lives on Redis, this does not
+    from mirror.tracked import TrackedLeg
+
+_OVER: Final = "disconnected"
+
+
+def ending(
+    conversation_id: str,
+    live: Sequence[TrackedLeg],
+    over: Iterable[str],
+    *,
+    received_at: str,
+    reason: Reason,
+    ended_at: str | None = None,
+) -> list[Event]:
+    """The missing `disconnect`s, `end` and `finalize` of a conversation that Genesys says is over.
+
+    `live` are its legs that no `disconnect` was seen of, `over` the names of the others
+    (`TrackedLeg.name`). `ended_at` is the end that Genesys gives, RFC 3339 in milliseconds; without
+    one the times are `received_at` and estimated.
+
+    For a conversation that can be read, prefer `Normaliser.conversation`, which gives all that was
+    missed, and `finalize` after it.
+    """
+    keys = [_key(name) for name in over]
+    keys += [(leg.participant_id, leg.medium, leg.position) for leg in live]
+    events = [
+        Event(
+            event_id=leg_event_id(
+                conversation_id, (leg.participant_id, leg.medium, leg.position), "disconnect"
+            ),
+            event_type="disconnect",
+            conversation_id=conversation_id,
+            participant_id=leg.participant_id,
+            media_type=leg.medium,
+            communication_id=leg.communication_id,
+            purpose=leg.purpose,
+            agent_id=leg.agent_id,
+            queue_id=leg.queue_id,
+            direction=leg.direction,
+            state=_OVER,
+            occurred_at=ended_at or received_at,
+            estimated=ended_at is None,
+            received_at=received_at,
+            origin="janitor",
+        )
+        for leg in live
+    ]
+    if live:
+        events.append(
+            Event(
+                event_id=identity(conversation_id, "end", *names(keys)),
+                event_type="end",
+                conversation_id=conversation_id,
+                state="ended",
+                occurred_at=ended_at or received_at,
+                estimated=ended_at is None,
+                received_at=received_at,
+                origin="janitor",
+            )
+        )
+    events.append(
+        finalize(conversation_id, keys, received_at=received_at, reason=reason, ended_at=ended_at)
+    )
+    return events
+
+
+def finalize(
+    conversation_id: str,
+    legs: Iterable[LegKey],
+    *,
+    received_at: str,
+    reason: Reason,
+    ended_at: str | None = None,
+) -> Event:
+    """The `finalize` of a conversation, named by its legs as its `end` is."""
+    return Event(
+        event_id=identity(conversation_id, "finalize", *names(legs)),
+        event_type="finalize",
+        conversation_id=conversation_id,
+        state="ended",
+        occurred_at=ended_at or received_at,
+        estimated=ended_at is None,
+        received_at=received_at,
+        origin="janitor",
+        reason=reason,
+    )
+
+
+def _key(name: str) -> LegKey:
+    participant_id, medium, position = name.rsplit(" ", 2)
+    return participant_id, medium, int(position)
