@@ -85,7 +85,7 @@ def test_a_new_epoch_opens_before_it_closes() -> None:
     world.wait(1.0)
     assert world.states() == [(1, "live"), (2, "opening")]
     world.connects = True
-    for _ in range(60):
+    for _ in range(150):
         world.wait(1.0)
     assert world.states() == [(2, "live")]
     assert world.released == [Release(None)]
