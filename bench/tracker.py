@@ -95,7 +95,7 @@ def interleaved(events: int, encoding: str) -> list[bytes]:
     return values
 
 
-def fold_rate(client: redis.Redis, url: str, events: int, encoding: str, partitions: int) -> None:
+def fold_rate(client: redis.Redis, events: int, encoding: str, partitions: int) -> None:
     """Fold `events` in batches of the consumer's size, shared out over partitions; print rates."""
     values = interleaved(events, encoding)
     client.flushall()
@@ -187,7 +187,7 @@ def main() -> None:
         client = redis.Redis(port=server.port, decode_responses=True, protocol=2)
         for encoding in ("json", "msgpack"):
             for partitions in (1, 12):
-                fold_rate(client, server.url, options.events, encoding, partitions)
+                fold_rate(client, options.events, encoding, partitions)
         if options.conversations:
             weight(client, options.conversations)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -81,8 +81,9 @@ def epoch_ms(text: str) -> int:
 
 def _end(tracked: Tracked, event: Seen) -> None:
     if tracked.legs:
-        # Either a late repeat of an earlier end, or one that knows these legs to be over.
-        if event.event_type != "end" or event.event_id != end_id(event.conversation_id, tracked):
+        # An end is either a late repeat of an earlier one, or knows these legs to be over. A
+        # janitor has asked Genesys: its word holds for all legs, whatever they are called there.
+        if event.event_type == "end" and event.event_id != end_id(event.conversation_id, tracked):
             return
         for leg in list(tracked.legs):
             _over(tracked, leg)

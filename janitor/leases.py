@@ -1,0 +1,105 @@
+"""Claims work in Redis by lease. Every method raises `RedisUnavailable`.
+
+A lease is a score in the sorted set that holds the work: the time until which nobody else claims
+it. A janitor that dies loses nothing; its work is due again when the lease is over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+import redis
+
+from mirror.gaps import KEPT_SECONDS, Gap, decode, encode
+from mirror.redis.connect import explained
+from mirror.redis.keys import Keys
+from mirror.redis.scripts import script
+from mirror.tracked import Tracked
+from mirror.tracked import decode as decode_tracked
+
+# A tracker beats every second; one that is silent for so long is dead or cut off.
+TRACKER_SILENCE_SECONDS: Final = 15.0
+
+NEVER: Final = math.inf
+
+Obstacle = Literal["", "away", "behind"]
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Work that is ours until the lease is over. `obstacle` says why there is none."""
+
+    lease: str
+    ids: tuple[str, ...] = ()
+    obstacle: Obstacle = ""
+
+
+class Leases:
+    """The janitor's end of the active set and the gap ledger."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, topic: str) -> None:
+        self._redis = client
+        self._keys = keys
+        self._offsets = keys.offsets(topic)
+        self._claim = script(client, "claim", "janitor")
+        self._settle = script(client, "settle", "janitor")
+        self._gap = script(client, "gap", "janitor")
+
+    def claim_conversations(self, most: int, seconds: float) -> Claim:
+        """Conversations that are due for verification, unless the tracker is away or behind."""
+        return self._claimed([self._keys.active, self._offsets], most, seconds)
+
+    def claim_gaps(self, most: int, seconds: float) -> Claim:
+        """Gaps that wait to be filled."""
+        return self._claimed([self._keys.gaps], most, seconds)
+
+    def tracked(self, ids: tuple[str, ...]) -> dict[str, Tracked | None]:
+        """What the tracker keeps of these conversations now."""
+        if not ids:
+            return {}
+        with explained():
+            texts = self._redis.mget([self._keys.conversation(one) for one in ids])
+        assert isinstance(texts, list)  # the client is not an asynchronous one
+        return {
+            one: decode_tracked(text) if text else None
+            for one, text in zip(ids, texts, strict=True)
+        }
+
+    def put_back(self, lease: str, after: Mapping[str, float]) -> None:
+        """Say in how many seconds claimed conversations are next due."""
+        if after:
+            pairs = [word for one, s in after.items() for word in (one, round(s * 1000))]
+            self._settle([self._keys.active], [lease, *pairs])
+
+    def drop_gap(self, lease: str, gap_id: str) -> None:
+        """Let go of a gap whose document has expired."""
+        if self._settle([self._keys.gaps], [lease, gap_id, "inf"]):
+            with explained():
+                self._redis.zrem(self._keys.gaps, gap_id)
+
+    def gap(self, gap_id: str) -> Gap | None:
+        """The gap as it was last written down."""
+        with explained():
+            text = self._redis.get(self._keys.gap(gap_id))
+        return decode(text) if isinstance(text, str) else None
+
+    def write_gap(self, lease: str, gap: Gap, seconds: float) -> str:
+        """Write a gap down and keep it for so many more seconds (`NEVER`: it is done).
+
+        Returns the lease from now on, empty where it was lost.
+        """
+        after = "inf" if seconds == NEVER else str(round(seconds * 1000))
+        return str(
+            self._gap(
+                [self._keys.gaps, self._keys.gap(gap.id)],
+                [gap.id, lease, encode(gap), after, KEPT_SECONDS * 1000],
+            )
+        )
+
+    def _claimed(self, keys: list[str], most: int, seconds: float) -> Claim:
+        obstacle, lease, *ids = self._claim(
+            keys, [most, round(seconds * 1000), round(TRACKER_SILENCE_SECONDS * 1000)]
+        )
+        return Claim(lease, tuple(ids), obstacle)

@@ -1,0 +1,195 @@
+"""A janitor process: start-up checks, two threads, signals.
+
+    main thread   waits for signals, then for the threads
+    zombies       sweeps over overdue conversations every `MIRROR_JANITOR_INTERVAL`
+    gaps          fills one gap after the other
+
+Any number of janitors share the work by leases. Stopping: what is under way is finished or given
+back, in well under 25 seconds; at once on a second signal, when leases lapse by themselves.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from janitor.filler import Filler, LeaseLost
+from janitor.genesys import GenesysPool
+from janitor.leases import Leases
+from janitor.outlet import Outlet
+from janitor.zombies import Sweep, Zombies
+from mirror import __version__, log
+from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError
+from mirror.kafka.admin import check_topics
+from mirror.normaliser import Normaliser, Personal
+from mirror.redis.connect import connect, wait_for
+from mirror.redis.keys import Keys
+from mirror.settings import Settings
+from mirror.telemetry import Health, Telemetry
+
+# Between two looks into the gap ledger, which costs one Redis command.
+LEDGER_SECONDS: Final = 1.0
+# Between two attempts while a service or the tracker is away.
+RETRY_SECONDS: Final = 2.0
+# A call under way may take its time to answer; what it was for is then due again by its lease.
+JOIN_SECONDS: Final = 20.0
+SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+
+
+def main(settings: Settings) -> int:
+    """Run a janitor until a signal ends it. Returns its exit code.
+
+    Raises `MirrorError` where start-up fails (see `mirror.errors` for the exit code).
+    """
+    log.configure("janitor", settings.log_level)
+    settings.require_clients()
+    return Service(settings).run()
+
+
+class Service:
+    """One janitor."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._log = log.logger("janitor")
+        self._stop = threading.Event()
+        self._crashed = False
+        self._troubles: dict[str, str] = {}  # part → why it cannot work now
+        self._registry = CollectorRegistry()
+        self._verified = Counter(
+            "mirror_janitor_conversations_verified_total",
+            "Overdue conversations by what became of them.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._filled = Gauge(
+            "mirror_janitor_gaps_filled", "Gaps this process filled.", registry=self._registry
+        )
+        self._calls = Gauge(
+            "mirror_janitor_genesys_calls",
+            "REST calls this process made for zombies and gaps.",
+            registry=self._registry,
+        )
+
+    def run(self) -> int:
+        """Start, wait for a signal, stop."""
+        settings = self.settings
+        self._log.info("starting", version=__version__)
+        started = time.monotonic()
+        client = connect(settings)
+        keys = Keys(settings.namespace)
+        genesys = GenesysPool(settings, client, self._stop)
+        check_topics(settings, settings.startup_timeout)
+        wait_for(client, settings)
+        self._sign_in(genesys, started)
+
+        # Before the first thread: signals are the main thread's alone.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        telemetry = Telemetry(settings.metrics_port, self._registry, self.health)
+        leases = Leases(client, keys, settings.topic)
+        outlets = Outlet(settings), Outlet(settings)
+        stopping = self._stop.is_set
+        zombies = Zombies(
+            settings, leases, genesys, outlets[0], self._normaliser, stopping=stopping
+        )
+        filler = Filler(
+            client, keys, leases, genesys, outlets[1], self._normaliser, stopping=stopping
+        )
+
+        def fill() -> float:
+            while not stopping() and filler.fill_next():
+                self._filled.set(filler.filled)
+            self._calls.set(genesys.calls)
+            return LEDGER_SECONDS
+
+        threads = [
+            threading.Thread(target=self._loop, args=(name, work), name=name, daemon=True)
+            for name, work in (("zombies", lambda: self._sweep(zombies)), ("gaps", fill))
+        ]
+        for thread in threads:
+            thread.start()
+        self._log.info("started")
+        self._wait()
+        deadline = time.monotonic() + JOIN_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        telemetry.close()
+        self._log.info("stopped", produced=sum(outlet.produced for outlet in outlets))
+        return EXIT_FAILED if self._crashed else EXIT_DONE
+
+    def health(self) -> Health:
+        """`degraded` while zombies or gaps cannot be worked on."""
+        reasons = tuple(f"{part}: {why}" for part, why in sorted(self._troubles.items()))
+        return Health("degraded" if reasons else "ok", reasons)
+
+    def _sweep(self, zombies: Zombies) -> float:
+        sweep = zombies.sweep()
+        for outcome in ("finalised", "active", "ended_meanwhile", "failed"):
+            self._verified.labels(outcome).inc(getattr(sweep, outcome))
+        if sweep.claimed:
+            self._log.info("swept", **_fields(sweep))
+        if sweep.obstacle:
+            self._trouble("zombies", f"the tracker is {sweep.obstacle}")
+            return min(RETRY_SECONDS, self.settings.janitor_interval)
+        return self.settings.janitor_interval
+
+    def _loop(self, name: str, work: Callable[[], float]) -> None:
+        """Do `work` until told to stop; it says after how many seconds to do it again."""
+        try:
+            while not self._stop.is_set():
+                before = self._troubles.pop(name, "")
+                try:
+                    pause = work()
+                except (DependencyError, LeaseLost) as error:
+                    pause = RETRY_SECONDS
+                    self._trouble(name, str(error))
+                if (now := self._troubles.get(name, "")) != before:
+                    self._log.warning("waiting" if now else "working_again", part=name, why=now)
+                self._stop.wait(pause)
+        except Exception as error:  # noqa: BLE001 - the process ends by it, and says so
+            self._crashed = True
+            self._log.error("thread_failed", part=name, error=error, exc_info=True)
+            self._stop.set()
+
+    def _trouble(self, part: str, why: str) -> None:
+        self._troubles[part] = why
+
+    def _wait(self) -> None:
+        while not self._stop.is_set():
+            received = signal.sigtimedwait(SIGNALS, 1.0)
+            if received is not None:
+                self._log.info("stopping", signal=signal.Signals(received.si_signo).name)
+                self._stop.set()
+        for number in SIGNALS:  # the second one ends the process at once
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def _sign_in(self, genesys: GenesysPool, started: float) -> None:
+        timeout = self.settings.startup_timeout
+        while True:
+            try:
+                return genesys.sign_in()
+            except DependencyError as error:
+                if timeout and time.monotonic() - started >= timeout:
+                    raise
+                self._log.warning("genesys_awaited", error=str(error))
+            time.sleep(RETRY_SECONDS)
+
+    def _normaliser(self) -> Normaliser:
+        settings = self.settings
+        if settings.pii == "drop":
+            return Normaliser()
+        return Normaliser(personal=Personal(settings.pii_key if settings.pii == "hash" else ""))
+
+
+def _fields(sweep: Sweep) -> dict[str, int]:
+    return {
+        name: value
+        for name in sweep.__struct_fields__
+        if isinstance(value := getattr(sweep, name), int)
+    }
