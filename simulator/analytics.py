@@ -94,14 +94,25 @@ def interval_of(text: str) -> tuple[int, int]:
     return bounds
 
 
-def answer(query: Query, conversations: Iterable[Conversation], as_of_ms: int) -> dict[str, Any]:
-    """The response; `conversations` is absent on an empty page."""
+def answer(
+    query: Query,
+    conversations: Iterable[Conversation],
+    as_of_ms: int,
+    by_activity: bool = True,
+) -> dict[str, Any]:
+    """The response; `conversations` is absent on an empty page.
+
+    The interval matches conversations that were active in it, or (not `by_activity`) began in it.
+    """
     begin, end = interval_of(query.interval)
     found = [
         body
         for conversation in conversations
         if conversation.started_ms <= min(as_of_ms, end)
-        and (conversation.ended_ms is None or conversation.ended_ms >= begin)
+        and (
+            (by_activity and (conversation.ended_ms is None or conversation.ended_ms >= begin))
+            or conversation.started_ms >= begin
+        )
         for body in (conversation_body(conversation, as_of_ms),)
         if matches(query, body)
     ]

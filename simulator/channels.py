@@ -71,6 +71,7 @@ class ChannelBook:
         self.channel_limit = CHANNEL_LIMIT
         self.topic_limit = TOPIC_LIMIT
         self.lifetime_ms = LIFETIME_MS
+        self.token_ends_channels = True
         #: Which requests renew a channel; the notes leave it open (section 2.2).
         self.renewing = frozenset({"PUT", "POST", "WS"})
 
@@ -115,7 +116,7 @@ class ChannelBook:
         gone = [
             c
             for c in self._channels.values()
-            if c.expires_ms <= now_ms or c.token.expires_ms <= now_ms
+            if c.expires_ms <= now_ms or (self.token_ends_channels and c.token.expires_ms <= now_ms)
         ]
         for channel in gone:
             self.remove(channel.id)
@@ -144,6 +145,7 @@ class ChannelBook:
         permissions: frozenset[str],
         forbidden: Callable[[str], bool] = lambda _: False,
         ignore_errors: bool = False,
+        ignore_invalid: bool = False,
     ) -> list[TopicAnswer]:
         """Set (`via` PUT) or add (POST, WS) topics; all or nothing unless `ignore_errors`.
 
@@ -154,8 +156,11 @@ class ChannelBook:
         answers: list[TopicAnswer] = []
         for topic in topics:
             plain = expand(topic)
-            if plain is None:
-                raise InvalidTopic(topic)
+            if plain is None or any(kind_of(name) is None for name in plain):
+                if not ignore_invalid:
+                    raise InvalidTopic(topic)
+                answers.append(TopicAnswer(topic, False))
+                continue
             allowed: list[str] = []
             for name in plain:
                 missing = self._missing(name, permissions, forbidden)

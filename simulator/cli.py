@@ -10,6 +10,8 @@ import click
 
 from simulator.faults import Fault, parse
 from simulator.oauth import OAuthClient
+from simulator.quirks import Quirks, changed
+from simulator.quirks import parse as parse_quirk
 from simulator.scenarios import DEFAULT_WEIGHTS, Playbill
 from simulator.settings import Settings
 
@@ -26,6 +28,13 @@ def _clients(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
 def _faults(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[Fault]:
     try:
         return [parse(value) for value in values]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _quirks(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> Quirks:
+    try:
+        return changed(Quirks(), dict(map(parse_quirk, values)))
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -90,6 +99,7 @@ def _weights(_: click.Context, __: click.Parameter, value: str | None) -> dict[s
     type=click.FloatRange(0),
     help="Genesys seconds until analytics knows.",
 )
+@click.option("--quirk", "quirks", multiple=True, callback=_quirks, help="NAME=VALUE (docs).")
 @click.option("--load", type=click.FloatRange(0), help="Pre-built frames/s; 0: all that is taken.")
 @click.option("--lanes", default=1000, type=click.IntRange(1), help="Conversations of --load.")
 @click.option("--retained", default=20_000, type=click.IntRange(0), help="Ended ones REST knows.")
@@ -115,6 +125,7 @@ def main(
     replays: tuple[str, ...],
     faults: list[Fault],
     analytics_lag: float,
+    quirks: Quirks,
     load: float | None,
     lanes: int,
     retained: int,
@@ -140,6 +151,7 @@ def main(
         rate_limit=rate_limit,
         heartbeat=heartbeat,
         analytics_lag=analytics_lag,
+        quirks=quirks,
         load=load,
         lanes=lanes,
         retained=retained,

@@ -83,6 +83,7 @@ class Engine:
         self.running = settings.autostart
         self.draining = False
         self.limit = settings.conversations
+        self.queue_after_transfer = True
         self.started = 0
         self.ended = 0
         self.by_media: dict[str, int] = {}
@@ -154,7 +155,7 @@ class Engine:
             for record in shown:
                 record.swallowed = True
             return 0
-        topics = [t for t in conversation_topics(conversation) if self._hub.channels.listeners(t)]
+        topics = [t for t in self._topics(conversation) if self._hub.channels.listeners(t)]
         taken = 0
         if topics:
             body = encode_body(nested.conversation_body(conversation))
@@ -164,19 +165,22 @@ class Engine:
             play.witness.taken(shown)
         return taken
 
+    def _topics(self, conversation: Conversation) -> list[str]:
+        topics = [f"v2.users.{user}.conversations" for user in conversation.users]
+        queues = list(conversation.queues)
+        if not self.queue_after_transfer:
+            queues = queues[-1:]
+        return topics + [f"v2.routing.queues.{queue}.conversations" for queue in queues]
+
     def _publish_flat(self, conversation: Conversation, shown: list[Record]) -> int:
         """The per-medium topics: flat, but for two of the queue topics (section 5.1)."""
         taken = 0
         media = {leg.media for p in conversation.participants for leg in p.legs}
         for medium in media & FLAT_SUFFIX.keys():
             suffix = FLAT_SUFFIX[medium].lower()
-            users, queues = (
-                [f"{base}.{one}.conversations.{suffix}" for one in ids]
-                for base, ids in (
-                    ("v2.users", conversation.users),
-                    ("v2.routing.queues", conversation.queues),
-                )
-            )
+            every = [f"{topic}.{suffix}" for topic in self._topics(conversation)]
+            users = [topic for topic in every if topic.startswith("v2.users.")]
+            queues = every[len(users) :]
             told = [r for r in shown if r.media_type in (medium, None)]
             for topics, is_nested in ((users, False), (queues, medium in NESTED_QUEUE_MEDIA)):
                 heard = [t for t in topics if self._hub.channels.listeners(t)]
@@ -330,14 +334,6 @@ class Engine:
             "by_media": dict(self.by_media),
             "agents_busy": self.staff.busy,
         }
-
-
-def conversation_topics(conversation: Conversation) -> list[str]:
-    """The generic topics that a conversation concerns: its users' and its queues'."""
-    return [
-        *(f"v2.users.{user}.conversations" for user in conversation.users),
-        *(f"v2.routing.queues.{queue}.conversations" for queue in conversation.queues),
-    ]
 
 
 def mark_sent(records: list[Record]) -> None:

@@ -26,6 +26,8 @@ from simulator.ids import uuid_from
 CLOSE_DEADLINE_SECONDS = 2.0
 Left = Callable[[], None]
 EVICTED_CODE = 1001
+#: Means "no close frame came" and can never be sent (RFC 6455, section 7.4.1).
+ABNORMAL_CODE = 1006
 
 
 class Counters(msgspec.Struct):
@@ -88,6 +90,7 @@ class Hub:
         self.channels = channels
         self.faults = faults
         self.clock = clock
+        self.dead_socket_code = EVICTED_CODE
         self.counters = Counters()
         self.sockets: dict[int, Socket] = {}
         self._numbers = itertools.count(1)
@@ -214,12 +217,16 @@ class Hub:
         socket.closing = True
         socket.transport.abort()
 
-    def close_channel(self, channel: Channel, reason: str, code: int = EVICTED_CODE) -> None:
-        """Close the socket of a channel that is no more."""
+    def close_channel(self, channel: Channel, reason: str, code: int | None = None) -> None:
+        """Close the socket of a channel that is no more; code 1006 cuts it."""
         if channel.socket is not None:
             socket = self.sockets.get(channel.socket)
             if socket is not None:
-                self.close(socket, code, reason)
+                code = self.dead_socket_code if code is None else code
+                if code == ABNORMAL_CODE:
+                    self.drop(socket, reason)
+                else:
+                    self.close(socket, code, reason)
 
     async def shut_down(self) -> None:
         """Close every socket as for maintenance, and wait a little for the peers."""

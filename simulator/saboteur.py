@@ -87,7 +87,7 @@ class Saboteur:
                 self._world.hub.broadcast([channel], ws_frame(frame))
                 continue
             self._world.channels.remove(channel.id)
-            self._world.hub.close_channel(channel, f"channel {fault.fault}ed", fault.code)
+            self._world.hub.close_channel(channel, f"channel {fault.fault}ed")
         return len(chosen)
 
     def _revoke(self, fault: Fault) -> int:
@@ -96,7 +96,7 @@ class Saboteur:
         for channel in self._world.channels.all():
             if channel.token.value in gone:
                 self._world.channels.remove(channel.id)
-                self._world.hub.close_channel(channel, "token revoked", fault.code)
+                self._world.hub.close_channel(channel, "token revoked")
         return len(gone)
 
     def _drop(self, _: Fault, socket: Socket) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from simulator.ledger import DEFAULT_CAPACITY
 from simulator.oauth import OAuthClient
+from simulator.quirks import Quirks
 from simulator.ratelimit import DEFAULT_LIMIT
 
 
@@ -41,6 +42,7 @@ class Settings(msgspec.Struct, kw_only=True):
     analytics_lag: float = 0.0
     #: Wall seconds between the frames of a replay.
     replay_interval: float = 0.05
+    quirks: Quirks = msgspec.field(default_factory=Quirks)
     #: Pre-built frames a second, 0 as fast as they are taken; None is no load mode.
     load: float | None = None
     #: Conversations that load mode has under way at once.

@@ -19,6 +19,7 @@ from simulator.ledger import Ledger
 from simulator.load import LoadGun
 from simulator.oauth import TokenBook
 from simulator.org import Org
+from simulator.quirks import changed
 from simulator.ratelimit import RateLimiter
 from simulator.rules import Rules, shortened
 from simulator.scenarios import DEFAULT_WEIGHTS
@@ -50,11 +51,21 @@ class World:
         )
         self.engine = Engine(settings, self.clock, self.org, self.hub, self.ledger, self.faults)
         self.load = LoadGun(self.hub, settings.media or DEFAULT_WEIGHTS, seed)
+        self.quirks = settings.quirks
+        self.change_quirks({})
         self.analytics_lag = settings.analytics_lag
         self.requests: dict[str, int] = {}
         self.started = time.time()
         self.recorded: list[dict[str, Any]] = []
         self.replayed = 0
+
+    def change_quirks(self, changes: dict[str, object]) -> None:
+        """Answer open questions differently from now on; `ValueError` for a bad answer."""
+        self.quirks = quirks = changed(self.quirks, changes)
+        self.channels.renewing = frozenset(quirks.renewing)
+        self.channels.token_ends_channels = quirks.token_ends_channels
+        self.hub.dead_socket_code = quirks.dead_socket_code
+        self.engine.queue_after_transfer = quirks.queue_after_transfer
 
     def take_recording(self, frames: list[dict[str, Any]]) -> None:
         """Recorded frames to be sent once somebody listens."""

@@ -64,6 +64,7 @@ def stats_body(world: World) -> dict[str, Any]:
         "conversations": world.engine.stats(),
         "frames": msgspec.to_builtins(world.hub.counters),
         "load": {"on": world.load.on, **msgspec.to_builtins(world.load.stats)},
+        "quirks": world.quirks,
         "sockets": len(world.hub.sockets),
         "channels": len(channels),
         "channels_by_client": {
@@ -178,6 +179,7 @@ class _Control(msgspec.Struct, forbid_unknown_fields=True):
     clock_shift_seconds: float = 0.0
     time_scale: float | None = None
     analytics_lag: float | None = None
+    quirks: dict[str, object] = {}
     load: float | None = None
     load_lanes: int = DEFAULT_LANES
     load_frames: int | None = None
@@ -189,7 +191,8 @@ async def control(request: web.Request) -> web.Response:
     engine = world.engine
     try:
         order = msgspec.json.decode(await request.read(), type=_Control)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        world.change_quirks(order.quirks)
+    except (msgspec.DecodeError, ValueError) as error:
         return _bad(str(error))
     _tune(world, order)
     answer: dict[str, Any] = {}

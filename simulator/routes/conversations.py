@@ -12,6 +12,7 @@ from simulator.routes.guard import client_of, need_permission
 from simulator.shapes import flat, rest
 from simulator.world import world_of
 
+FORBIDDEN = 403
 VIEW = "conversation:communication:view"
 #: The word of each medium in REST paths.
 FLAT_PATHS = {
@@ -49,7 +50,12 @@ async def get_conversation(request: web.Request) -> web.Response:
     need_permission(request, VIEW)
     if request.match_info["conversation_id"] in FLAT_PATHS:  # of the logged-in user: none either
         return await list_active(request)
-    return json_response(rest.conversation_body(_find(request), world_of(request).org))
+    world = world_of(request)
+    conversation = _find(request)
+    body = rest.conversation_body(conversation, world.org)
+    if not conversation.finished and not world.quirks.end_time_before_wrapup:
+        body.pop("endTime", None)
+    return json_response(body)
 
 
 async def get_flat(request: web.Request) -> web.Response:
@@ -77,7 +83,8 @@ async def disconnect(request: web.Request) -> web.Response:
 def _find(request: web.Request) -> Conversation:
     conversation = world_of(request).engine.find(request.match_info["conversation_id"])
     if conversation is None:
-        raise ApiError("not.found")
+        forbidden = world_of(request).quirks.unknown_conversation == FORBIDDEN
+        raise ApiError("not.authorized" if forbidden else "not.found")
     return conversation
 
 

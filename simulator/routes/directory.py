@@ -13,7 +13,6 @@ from simulator.errors import ApiError, json_response
 from simulator.routes.guard import need_permission
 from simulator.world import world_of
 
-MAX_PAGE_SIZE = 500
 MAX_MEMBER_PAGE_SIZE = 100
 MAX_USER_IDS = 100
 DEFAULT_PAGE_SIZE = 25
@@ -28,7 +27,9 @@ async def list_users(request: web.Request) -> web.Response:
     users = [user for user in ids if org.has_user(user)] if ids else org.users
     if request.query.get("state", "active") not in ("active", "any"):
         users = []
-    return json_response(page(request, users, org.user_body, MAX_PAGE_SIZE))
+    return json_response(
+        page(request, users, org.user_body, world_of(request).quirks.max_page_size)
+    )
 
 
 async def get_user(request: web.Request) -> web.Response:
@@ -79,7 +80,9 @@ async def list_queues(request: web.Request) -> web.Response:
         queues = [q for q in queues if fnmatch(org.queue_name(q).lower(), name.lower())]
     if request.query.get("sortOrder", "asc") == "desc":
         queues.reverse()
-    return json_response(page(request, queues, org.queue_body, MAX_PAGE_SIZE))
+    return json_response(
+        page(request, queues, org.queue_body, world_of(request).quirks.max_page_size)
+    )
 
 
 async def get_queue(request: web.Request) -> web.Response:

@@ -129,6 +129,7 @@ def subscribe(
             permissions=client.permissions,
             forbidden=lambda topic: world.faults.forbids(topic, client.id),
             ignore_errors=ignore_errors,
+            ignore_invalid=ignore_errors and not world.quirks.invalid_topic_fails,
         )
     except InvalidTopic as error:
         world.rules.broken("invalid_topic", _wall_ms(), client.id, str(error)[:80])
@@ -140,14 +141,18 @@ def subscribe(
         raise ApiError("missing.permissions", ", ".join(error.permissions)) from error
     entities: list[dict[str, Any]] = []
     for answer in answers:
-        if answer.permitted:
+        if not world.quirks.topic_states:
+            entities += [{"id": answer.id}] if answer.permitted else []
+        elif answer.permitted:
             entities.append({"id": answer.id, "state": "Permitted"})
         else:
             entities.append(
                 {
                     "id": answer.id,
                     "state": "Rejected",
-                    "rejectionReason": "missing.permissions",
+                    "rejectionReason": (
+                        "missing.permissions" if answer.missing else "notification.invalid.topic"
+                    ),
                     "missingPermissions": list(answer.missing),
                 }
             )

@@ -29,7 +29,9 @@ async def issue_token(request: web.Request) -> web.Response:
         given = (str(form.get("client_id", "")), str(form.get("client_secret", "")))
     token = world.tokens.issue(*given, world.clock.now_ms())
     if token is None:
-        return _refuse("invalid_client", "The client credentials are invalid.", 401)
+        return _refuse(
+            "invalid_client", "The client credentials are invalid.", world.quirks.login_failure
+        )
     ttl = world.tokens.clients[token.client_id].ttl_seconds
     return json_response(
         {

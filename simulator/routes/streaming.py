@@ -17,6 +17,7 @@ from simulator.routes.notifications import subscribe
 from simulator.rules import shortened
 from simulator.world import World, world_of
 
+SWITCHING_PROTOCOLS = 101
 MAX_CLIENT_FRAME = 1024 * 1024
 
 
@@ -33,7 +34,7 @@ async def connect(request: web.Request) -> web.StreamResponse:
         return json_response(error_body(BY_STATUS.get(status, "bad.request")), status)
     if channel is None:
         world.rules.broken("unknown_channel", _wall_ms(), None, "socket")
-        return json_response(error_body("not.found"), 404)
+        return await _turn_away(request, world.quirks.dead_channel)
     if channel.socket is not None:
         world.rules.broken("socket_replaced", _wall_ms(), channel.client_id, shortened(channel.id))
     ws = web.WebSocketResponse(
@@ -56,6 +57,17 @@ async def connect(request: web.Request) -> web.StreamResponse:
     finally:
         beats.cancel()
         world.hub.gone(socket)
+    return ws
+
+
+async def _turn_away(request: web.Request, how: int) -> web.StreamResponse:
+    """Refuse the socket of a dead channel with a status, or let it in, tell it, and close."""
+    if how != SWITCHING_PROTOCOLS:
+        return json_response(error_body(BY_STATUS.get(how, "not.found")), how)
+    ws = web.WebSocketResponse(timeout=2.0)
+    await ws.prepare(request)
+    await ws.send_json({"result": "404", "message": "channel not found"})
+    await ws.close(code=1000)
     return ws
 
 
