@@ -52,9 +52,20 @@ def read(
     reading = normaliser.conversation(raw, received_at, 0.0, origin="janitor")
     end = next((event for event in reading.events if event.event_type == "end"), None)
     if end is not None:
+        names = _names(reading.events)
+        # A leg that Genesys does not show any more (a flat shape's, a merged participant's).
+        ended_at = None if end.estimated else end.occurred_at
+        stray = [
+            _disconnect(conversation_id, leg, ended_at, received_at)
+            for leg in tracked.legs
+            if leg.name not in names
+        ]
+        *before, last = missing(reading.events, tracked)
         return [
-            *missing(reading.events, tracked),
-            _finalize(conversation_id, _names(reading.events), "ended", received_at, end),
+            *before,
+            *stray,
+            last,
+            _finalize(conversation_id, names, "ended", received_at, end),
         ]
     try:
         ended_at = instant(_ending.decode(raw).end_time)

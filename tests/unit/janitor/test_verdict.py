@@ -1,0 +1,128 @@
+"""What the janitor says of a conversation: the true ids, and nothing of one that goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from coordinator.tracker.fold import Seen, fold
+from janitor.verdict import closing, read, suspicion
+from mirror.event import Event
+from mirror.genesys.shapes import AnalyticsConversation
+from mirror.normaliser import Normaliser
+from mirror.tracked import Tracked
+
+ID = "c0000000-0000-4000-8000-000000000002"
+CONNECTED = "2026-11-23T10:00:00.000Z"
+ENDED = "2026-11-23T10:05:00.250Z"
+RECEIVED = "2026-11-23T10:00:01.000Z"
+NOW_MS = 1_795_000_000_000
+
+
+def person(name: str, *states: str) -> dict[str, Any]:
+    """A participant with one call per state."""
+    calls = []
+    for number, state in enumerate(states):
+        one = {"id": f"{name}-{number}", "state": state, "connectedTime": CONNECTED}
+        if state == "disconnected":
+            one |= {"disconnectedTime": ENDED, "disconnectType": "peer"}
+        calls.append(one)
+    return {"id": name, "purpose": name, "calls": calls}
+
+
+def body(*people: dict[str, Any], **more: Any) -> bytes:
+    """A REST conversation."""
+    return msgspec.json.encode({"id": ID, "participants": list(people), **more})
+
+
+def live(*bodies: bytes) -> list[Event]:
+    """What listeners report of these bodies as frames."""
+    normaliser = Normaliser()
+    found: list[Event] = []
+    for one in bodies:
+        frame = b'{"topicName":"v2.users.u.conversations","eventBody":' + one + b"}"
+        found += normaliser.frame(frame, RECEIVED, 0.0).events
+    return found
+
+
+def tracked(events: list[Event]) -> Tracked:
+    """The tracker's view of these events."""
+    view: Tracked | None = None
+    for event in events:
+        view = fold(view, msgspec.convert(msgspec.to_builtins(event), Seen))
+    assert view is not None
+    return view
+
+
+TALKING = body(person("customer", "connected"), person("agent", "connected", "disconnected"))
+OVER = body(
+    person("customer", "disconnected"),
+    person("agent", "disconnected", "disconnected"),
+    endTime=ENDED,
+)
+
+
+def test_the_missing_events_have_the_ids_that_frames_would_have_given() -> None:
+    """Exactly the disconnects that are missing, the `end`, then `finalize`."""
+    witnessed = live(TALKING, OVER)
+    seen = live(TALKING)
+    lacking = {event.event_id for event in witnessed} - {event.event_id for event in seen}
+    said = read(OVER, ID, tracked(seen), Normaliser(), NOW_MS)
+    assert [event.event_type for event in said] == ["disconnect", "disconnect", "end", "finalize"]
+    assert {event.event_id for event in said[:-1]} == lacking
+    by_id = {event.event_id: event for event in witnessed}
+    for event in said[:-1]:
+        true = by_id[event.event_id]
+        assert event.origin == "janitor"
+        assert (event.occurred_at, event.estimated) == (true.occurred_at, true.estimated)
+        assert event.disconnect_type == true.disconnect_type
+    assert (said[-1].reason, said[-1].occurred_at, said[-1].estimated) == ("ended", ENDED, False)
+
+
+def test_what_goes_on_is_left_alone() -> None:
+    """A live leg and no end time: not one event."""
+    assert read(TALKING, ID, tracked(live(TALKING)), Normaliser(), NOW_MS) == []
+    assert read(b"<html>", ID, tracked(live(TALKING)), Normaliser(), NOW_MS) == []
+
+
+def test_an_end_time_ends_a_conversation_whose_legs_look_alive() -> None:
+    """`endTime` is Genesys' word; the legs close at that time, under their own ids."""
+    said = read(
+        body(person("customer", "connected"), endTime=ENDED),
+        ID,
+        tracked(live(TALKING)),
+        Normaliser(),
+        NOW_MS,
+    )
+    assert [event.event_type for event in said] == ["disconnect", "disconnect", "end", "finalize"]
+    assert {event.occurred_at for event in said} == {ENDED}
+
+
+def test_a_conversation_that_genesys_lost_is_closed_from_what_was_known() -> None:
+    """The ids are the true ones all the same; the times are ours and say so."""
+    witnessed = {event.event_id for event in live(TALKING, OVER)}
+    said = closing(ID, tracked(live(TALKING)), "not_found", NOW_MS)
+    assert {event.event_id for event in said[:-1]} <= witnessed
+    assert [event.event_type for event in said] == ["disconnect", "disconnect", "end", "finalize"]
+    assert said[-1].reason == "not_found"
+    assert all(event.estimated and event.occurred_at == event.received_at for event in said)
+
+
+def test_finalising_ends_it_for_the_tracker_and_finalising_anew_has_a_new_id() -> None:
+    """One conversation that went on after its `finalize` can be finalised again."""
+    seen = live(TALKING)
+    first = closing(ID, tracked(seen), "not_found", NOW_MS)
+    assert tracked([*seen, *first]).ended
+    more = live(TALKING, OVER, body(person("agent2", "connected")))
+    again = tracked([*seen, *first, *more])
+    assert not again.ended
+    second = closing(ID, again, "not_found", NOW_MS)
+    assert second[-1].event_id != first[-1].event_id
+
+
+def test_analytics_alone_never_finalises() -> None:
+    """It says active, over or unknown; the last two are only a suspicion."""
+    assert suspicion(None) == "unknown"
+    assert suspicion(AnalyticsConversation(ID)) == "active"
+    assert suspicion(AnalyticsConversation(ID, conversation_end=ENDED)) == "over"

@@ -1,0 +1,186 @@
+"""The tracker's fold: what is active after these events, however they repeat (guarantees 3, 7)."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import msgspec
+
+from coordinator.tracker.batch import changes, read
+from coordinator.tracker.fold import Seen, fold
+from mirror.event import Event
+from mirror.normaliser import Normaliser
+from mirror.tracked import Tracked, decode, encode, threshold_ms
+
+CONVERSATION = "c0000000-0000-4000-8000-000000000001"
+RECEIVED = "2026-11-23T10:00:30.000Z"
+CONNECTED = "2026-11-23T10:00:00.000Z"
+ENDED = "2026-11-23T10:05:00.000Z"
+
+
+def call(state: str, number: int = 1, **more: Any) -> dict[str, Any]:
+    """One communication of a call."""
+    times: dict[str, Any] = {}
+    if state in {"connected", "disconnected"}:
+        times["connectedTime"] = CONNECTED
+    if state == "disconnected":
+        times["disconnectedTime"] = ENDED
+    return {"id": f"call-{number}", "state": state, "direction": "inbound", **times, **more}
+
+
+def participant(name: str, *calls: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A participant with these calls."""
+    purpose = name.rstrip("0123456789")
+    return {"id": name, "purpose": purpose, "calls": list(calls), **more}
+
+
+def events(*snapshots: list[dict[str, Any]]) -> list[Event]:
+    """What a listener reports of these snapshots of one conversation."""
+    normaliser = Normaliser()
+    found: list[Event] = []
+    for snapshot in snapshots:
+        frame = {
+            "topicName": "v2.users.u1.conversations",
+            "eventBody": {"id": CONVERSATION, "participants": snapshot},
+        }
+        found += normaliser.frame(msgspec.json.encode(frame), RECEIVED, 0.0).events
+    return found
+
+
+def seen(reported: list[Event]) -> list[Seen]:
+    """The same events as the tracker reads them."""
+    found, unreadable = read([msgspec.json.encode(event) for event in reported])
+    assert not unreadable
+    return [event for known in found.values() for event in known]
+
+
+def folded(reported: list[Event], tracked: Tracked | None = None) -> Tracked:
+    """The conversation after these events."""
+    for event in seen(reported):
+        tracked = fold(tracked, event)
+    assert tracked is not None
+    return tracked
+
+
+CUSTOMER = participant("customer1", call("connected", 1))
+RINGING = participant("agent1", call("alerting", 2), userId="u1", queueId="q1")
+TALKING = participant("agent1", call("connected", 2), userId="u1", queueId="q1")
+GONE = participant("agent1", call("disconnected", 2), userId="u1", queueId="q1")
+CUSTOMER_GONE = participant("customer1", call("disconnected", 1))
+LIFE = events(
+    [CUSTOMER], [CUSTOMER, RINGING], [CUSTOMER, TALKING], [CUSTOMER, GONE], [CUSTOMER_GONE, GONE]
+)
+
+
+def test_a_conversation_is_active_until_its_end() -> None:
+    """Open legs keep it active with what the janitor needs; `end` alone ends it."""
+    ends = [index for index, event in enumerate(LIFE) if event.event_type == "end"]
+    assert ends == [len(LIFE) - 1]
+    before = folded(LIFE[:-1])
+    assert not before.ended
+    assert folded(LIFE).ended
+    talking = folded(events([CUSTOMER], [CUSTOMER, TALKING]))
+    agent = next(leg for leg in talking.legs if leg.purpose == "agent")
+    assert (agent.agent_id, agent.queue_id, agent.state) == ("u1", "q1", "connected")
+    assert (agent.communication_id, agent.answered, agent.direction) == ("call-2", True, "inbound")
+
+
+def test_repeats_of_an_ended_conversation_do_not_open_it() -> None:
+    """The other replica's copies, whole or in part and however late, change nothing."""
+    once = encode(folded(LIFE))
+    rng = random.Random(3)
+    for _ in range(50):
+        tracked = decode(once)
+        repeats = LIFE[rng.randrange(len(LIFE)) :]
+        assert encode(folded(repeats, tracked)) == once
+
+
+def test_two_replicas_interleaved_give_what_one_gives() -> None:
+    """Any interleaving of two copies ends in the same conversation as one copy."""
+    rng = random.Random(4)
+    wanted = folded(LIFE)
+    for _ in range(100):
+        first, second = list(LIFE), list(LIFE)
+        mixed = []
+        while first or second:
+            source = first if not second or (first and rng.random() < 0.5) else second
+            mixed.append(source.pop(0))
+        got = folded(mixed)
+        assert (got.ended, got.legs, sorted(got.over)) == (True, [], sorted(wanted.over))
+
+
+def test_a_new_leg_after_the_end_opens_the_conversation_and_a_late_end_does_not_close_it() -> None:
+    """A conversation goes on; the earlier `end`, repeated, does not know the new leg."""
+    again = participant("agent2", call("connected", 3), userId="u2")
+    goes_on = events([CUSTOMER_GONE, GONE], [CUSTOMER_GONE, GONE, again])
+    first_end = next(event for event in goes_on if event.event_type == "end")
+    tracked = folded([*goes_on, first_end])
+    assert not tracked.ended
+    assert [leg.agent_id for leg in tracked.legs] == ["u2"]
+
+
+def test_an_end_that_knows_the_open_legs_closes_them() -> None:
+    """Where disconnects were lost and the end was not, nothing stays open."""
+    without = [event for event in LIFE if event.event_type != "disconnect"]
+    tracked = folded(without)
+    assert tracked.ended
+    assert not tracked.legs
+
+
+def test_two_calls_of_one_participant_are_two_legs() -> None:
+    """The second ends and the first stays, whatever event of them comes first."""
+    both = participant("agent1", call("connected", 1), call("connected", 2))
+    one = participant("agent1", call("connected", 1), call("disconnected", 2))
+    reported = events([both], [one])
+    assert [leg.communication_id for leg in folded(reported).legs] == ["call-1"]
+    # Read from the middle, as after a rebuild, the position comes from the id alone.
+    later = [event for event in reported if event.communication_id == "call-2"]
+    tracked = folded(later)
+    assert tracked.over == ["agent1 call 1"]
+
+
+def test_after_call_work_neither_opens_nor_ends_a_leg() -> None:
+    """Also for a participant that was never seen, as after a rebuild."""
+    wrapup = {"code": "sale", "endTime": ENDED}
+    after = participant("agent1", call("disconnected", 2), startAcwTime=ENDED, wrapup=wrapup)
+    reported = events([CUSTOMER_GONE, GONE], [CUSTOMER_GONE, after])
+    assert {"acw", "wrapup"} <= {event.event_type for event in reported}
+    assert folded(reported).ended
+    only = [event for event in reported if event.event_type in {"acw", "wrapup"}]
+    assert folded(only).legs == []
+
+
+def test_the_age_of_verification_follows_the_open_media() -> None:
+    """A callback waits for days; when only its call is left, calls' age counts."""
+    callback = {"id": "cb", "state": "scheduled"}
+    both = {
+        "id": "customer1",
+        "purpose": "customer",
+        "callbacks": [{**callback, "state": "connected", "connectedTime": CONNECTED}],
+        "calls": [call("connected")],
+    }
+    left = {**both, "callbacks": [{**callback, "state": "disconnected", "disconnectedTime": ENDED}]}
+    media = {"callback": 100.0}
+    assert threshold_ms(folded(events([both])), 10.0, media) == 100_000
+    assert threshold_ms(folded(events([both], [left])), 10.0, media) == 10_000
+
+
+def test_a_batch_tells_what_changed_and_when_it_is_due() -> None:
+    """New, ended and unchanged conversations; JSON and MessagePack on one topic."""
+    begun = events([CUSTOMER])
+    mixed = [
+        msgspec.json.encode(begun[0]),
+        msgspec.msgpack.encode(begun[1]),
+        b"no event",
+        None,
+    ]
+    conversations, unreadable = read(mixed)
+    assert unreadable == 2
+    (new,) = changes(conversations, [None], 10.0, {})
+    since = decode(new.document).since_ms
+    assert (new.was_due_ms, new.due_ms, new.threshold_ms) == (None, since + 10_000, 10_000)
+    assert changes(conversations, [new.document.decode()], 10.0, {}) == []
+    rest, _ = read([msgspec.json.encode(event) for event in events([CUSTOMER], [CUSTOMER_GONE])])
+    (over,) = changes(rest, [new.document.decode()], 10.0, {})
+    assert (over.was_due_ms, over.due_ms) == (since + 10_000, None)
