@@ -98,8 +98,8 @@ class Transport:
             return self._token_ends - time.monotonic() if self._token else None
 
     def sign_in(self) -> None:
-        """See to it that there is a token. Raises `GenesysError`."""
-        self._bearer(time.monotonic() + DEADLINE_SECONDS)
+        """See to it that there is a token; tries once. Raises `GenesysError`."""
+        self._bearer(time.monotonic())
 
     def call(
         self,
@@ -357,7 +357,8 @@ def _retry_after(answer: Answer) -> float:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, urllib3.exceptions.TimeoutError):
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not refused:
         return f"no answer within {READ_SECONDS:g} s"
     cause: BaseException | None = error
     while cause is not None:

@@ -1,0 +1,1 @@
+"""The coordinator: shares out channels, watches listeners, tracks conversations."""

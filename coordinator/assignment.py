@@ -1,0 +1,210 @@
+"""Which listener holds which seat, on a channel of which OAuth client. Pure.
+
+Rules, the stronger first:
+
+1. No listener holds two replicas of a shard; no client has more seats than `room`.
+2. Replicas of a shard are on different hosts, and on different clients, while there are two.
+3. Listeners of one host differ by one seat at most, and so do all listeners as far as rule 2
+   leaves a choice: no single move would even them out.
+4. Whoever has a seat keeps it, unless a rule above says otherwise.
+
+First replicas are placed before second ones, so that a shortage costs redundancy before coverage.
+A seat that cannot be placed is `open`, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+REPLICAS: Final = "abcd"
+Seat = tuple[str, str]
+Why = Literal["no listener", "no channel"]
+
+
+class Place(NamedTuple):
+    """Where a seat is: a listener, and the OAuth client of its channel."""
+
+    listener: str
+    client: str
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """The wanted place of every seat, and the seats without one."""
+
+    places: dict[Seat, Place]
+    open: dict[Seat, Why]
+
+
+def seats(shards: Iterable[str], replicas: int) -> list[Seat]:
+    """All seats, first replicas first; shards in a stable order."""
+    ordered = sorted(shards, key=lambda id_: (len(id_), id_))
+    return [(shard, replica) for replica in REPLICAS[:replicas] for shard in ordered]
+
+
+def place(
+    wanted: Sequence[Seat],
+    hosts: Mapping[str, str],
+    room: Mapping[str, int],
+    current: Mapping[Seat, Place],
+    preferred: Mapping[Seat, str] | None = None,
+) -> Placement:
+    """Place every seat of `wanted`.
+
+    `hosts`: listener → host, of listeners that may hold seats. `room`: OAuth client → most seats.
+    `current`: where seats are now. `preferred`: seat → client of a channel that waits for it.
+    """
+    work = _Work(hosts, room)
+    for seat in wanted:
+        held = current.get(seat)
+        if held is not None and held.listener in hosts and work.fits(seat, held.listener):
+            work.sit(seat, held.listener)
+    work.spread()
+    homeless = [seat for seat in wanted if seat not in work.listener]
+    for seat in homeless:
+        listener = work.best_listener(seat)
+        if listener is not None:
+            work.sit(seat, listener)
+    work.level()
+    return _with_clients(wanted, work, room, current, preferred or {})
+
+
+class _Work:
+    """Seats on listeners while they are being placed."""
+
+    def __init__(self, hosts: Mapping[str, str], room: Mapping[str, int]) -> None:
+        self.hosts = hosts
+        self.several_hosts = len(set(hosts.values())) > 1
+        self.left = sum(room.values())
+        self.listener: dict[Seat, str] = {}
+        self.load: dict[str, int] = dict.fromkeys(sorted(hosts), 0)
+        self.of: dict[str, set[Seat]] = {listener: set() for listener in self.load}
+        self.replicas: dict[str, dict[str, str]] = {}  # shard → replica → listener
+
+    def fits(self, seat: Seat, listener: str) -> bool:
+        """Rule 1, for listeners and the channels there are in all."""
+        others = self.replicas.get(seat[0], {})
+        return len(self.listener) < self.left and listener not in others.values()
+
+    def sit(self, seat: Seat, listener: str) -> None:
+        self.listener[seat] = listener
+        self.load[listener] += 1
+        self.of[listener].add(seat)
+        self.replicas.setdefault(seat[0], {})[seat[1]] = listener
+
+    def rise(self, seat: Seat) -> None:
+        listener = self.listener.pop(seat)
+        self.load[listener] -= 1
+        self.of[listener].discard(seat)
+        del self.replicas[seat[0]][seat[1]]
+
+    def crowd(self, seat: Seat, listener: str) -> int:
+        """How many other replicas of the seat's shard are on the listener's host."""
+        if not self.several_hosts:
+            return 0
+        host = self.hosts[listener]
+        others = self.replicas.get(seat[0], {})
+        return sum(
+            self.hosts[other] == host for replica, other in others.items() if replica != seat[1]
+        )
+
+    def best_listener(self, seat: Seat) -> str | None:
+        """The listener for a seat: on a host of its own, then the least loaded one."""
+        candidates = [listener for listener in self.load if self.fits(seat, listener)]
+        if not candidates:
+            return None
+        return min(candidates, key=lambda one: (self.crowd(seat, one), self.load[one], one))
+
+    def spread(self) -> None:
+        """Rule 2: move replicas off a host that they share, where another host can take them."""
+        for seat in sorted(self.listener, key=lambda seat: (seat[1], seat[0]), reverse=True):
+            crowd = self.crowd(seat, self.listener[seat])
+            if not crowd:
+                continue
+            old = self.listener[seat]
+            self.rise(seat)
+            best = self.best_listener(seat)
+            better = best is not None and self.crowd(seat, best) < crowd
+            self.sit(seat, best if best is not None and better else old)
+
+    def level(self) -> None:
+        """Rule 3: move single seats from the fullest to the emptiest while that evens them out."""
+        while True:
+            step = self._level_step()
+            if step is None:
+                return
+            seat, listener = step
+            self.rise(seat)
+            self.sit(seat, listener)
+
+    def _level_step(self) -> tuple[Seat, str] | None:
+        order = sorted(self.load, key=lambda one: (self.load[one], one))
+        for full in reversed(order):
+            for empty in order:
+                if self.load[full] - self.load[empty] < 2:
+                    break
+                for seat in sorted(self.of[full], reverse=True):
+                    if empty in self.replicas[seat[0]].values():
+                        continue
+                    if self.crowd(seat, empty) <= self.crowd(seat, full):
+                        return seat, empty
+        return None
+
+
+def _with_clients(
+    wanted: Sequence[Seat],
+    work: _Work,
+    room: Mapping[str, int],
+    current: Mapping[Seat, Place],
+    preferred: Mapping[Seat, str],
+) -> Placement:
+    """Give every placed seat a client: keep, then spread (rules 1, 2 and 4)."""
+    seated = [seat for seat in wanted if seat in work.listener]
+    used: Counter[str] = Counter()
+    client: dict[Seat, str] = {}
+    siblings: dict[str, dict[str, str]] = {}
+
+    def give(seat: Seat, one: str) -> None:
+        client[seat] = one
+        used[one] += 1
+        siblings.setdefault(seat[0], {})[seat[1]] = one
+
+    for seat in seated:
+        held = current.get(seat)
+        keep = held.client if held is not None else preferred.get(seat, "")
+        if used[keep] < room.get(keep, 0) and keep not in siblings.get(seat[0], {}).values():
+            give(seat, keep)
+    for seat in seated:
+        if seat in client:
+            continue
+        free = [one for one in sorted(room) if used[one] < room[one]]
+        if not free:
+            continue
+        taken = siblings.get(seat[0], {}).values()
+        held = current.get(seat)
+        give(
+            seat,
+            min(
+                free,
+                key=lambda one: (
+                    one in taken,
+                    held is None or one != held.client,
+                    used[one] - room[one],
+                ),
+            ),
+        )
+    places = {seat: Place(work.listener[seat], client[seat]) for seat in seated if seat in client}
+    lacking: dict[Seat, Why] = {}
+    for seat in wanted:
+        if seat not in places:
+            full = len(work.listener) >= work.left or seat in work.listener
+            lacking[seat] = "no channel" if full and work.load else "no listener"
+    return Placement(places, lacking)
+
+
+def usable(limit: int) -> int:
+    """How many of a client's `limit` channels may be seats: the rest is for make-before-break."""
+    return max(1, limit - (2 if limit >= 10 else 1))

@@ -1,0 +1,142 @@
+"""Which topics were received when, and what nobody received: the gaps. Pure.
+
+A live channel's report is a fact: it received from `covered_ms` ago until its last frame, and not
+a moment longer (I10). The replicas' intervals are joined into one frontier per shard, up to which
+it is covered. Where the next interval begins behind the frontier, what lies between is a gap.
+
+Topics that nobody had before are `pending` from the snapshot horizon until a channel that knows of
+them is live; that stretch is a gap too, of the kind `snapshot` (DESIGN: a new mirror's first gap
+is its snapshot of what is active).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from mirror.fleet import Beat, Shard
+from mirror.gaps import Gap
+
+SNAPSHOT_HORIZON_MS: Final = 48 * 3600 * 1000
+# Ages are rounded to milliseconds and beats take a moment: what is closer than this is no gap.
+SLACK_MS: Final = 50
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """Topics that wait for their first coverage, and the shard epoch that has them."""
+
+    topics: tuple[str, ...]
+    shard_epoch: int
+    from_ms: int
+
+
+class ShardCoverage(msgspec.Struct):
+    """How far a shard is covered; None before its first frame."""
+
+    until_ms: int | None = None
+    pending: tuple[Pending, ...] = ()
+
+
+class Interval(msgspec.Struct, frozen=True, order=True):
+    """A channel received without a break from `start_ms` to `end_ms` (Redis time)."""
+
+    start_ms: int
+    end_ms: int
+    shard_epoch: int
+
+
+def note_fresh(
+    coverage: dict[str, ShardCoverage],
+    fresh: Mapping[str, Sequence[str]],
+    shards: Mapping[str, Shard],
+    now_ms: int,
+) -> None:
+    """Topics entered their shards: they wait for their first coverage."""
+    for shard_id, topics in fresh.items():
+        if topics:
+            entry = coverage.setdefault(shard_id, ShardCoverage())
+            pending = Pending(tuple(topics), shards[shard_id].epoch, now_ms - SNAPSHOT_HORIZON_MS)
+            entry.pending = (*entry.pending, pending)
+
+
+def intervals(beats: Iterable[tuple[int, Beat]]) -> dict[str, list[Interval]]:
+    """Shard → what its channels received, from (Redis time of the beat, beat)."""
+    found: dict[str, list[Interval]] = {}
+    for beat_ms, beat in beats:
+        for report in beat.channels:
+            if report.covered_ms is None:
+                continue
+            start = beat_ms - report.covered_ms
+            last = beat_ms - (report.last_frame_ms or 0)
+            found.setdefault(report.shard, []).append(
+                Interval(start, max(start, last), report.shard_epoch)
+            )
+    return found
+
+
+def advance(
+    coverage: dict[str, ShardCoverage],
+    shards: Mapping[str, Shard],
+    seen: Mapping[str, Sequence[Interval]],
+) -> list[Gap]:
+    """Move every shard's frontier by what was `seen`; returns the gaps that this closed.
+
+    `coverage` is changed in place; shards that are no more are dropped from it.
+    """
+    gaps: list[Gap] = []
+    for shard_id in [one for one in coverage if one not in shards]:
+        del coverage[shard_id]
+    for shard_id, shard in shards.items():
+        entry = coverage.setdefault(shard_id, ShardCoverage())
+        for interval in sorted(seen.get(shard_id, ())):
+            gaps += _first_coverage(entry, shard_id, interval)
+            if entry.until_ms is None:
+                entry.until_ms = interval.end_ms
+                continue
+            if interval.start_ms > entry.until_ms + SLACK_MS:
+                gaps.append(_gap(shard_id, shard.topics, entry.until_ms, interval.start_ms))
+            entry.until_ms = max(entry.until_ms, interval.end_ms)
+    return gaps
+
+
+def _first_coverage(entry: ShardCoverage, shard_id: str, interval: Interval) -> list[Gap]:
+    """The gaps of pending topics that this interval's channel has. Their channel had them at its
+    latest frame; whether it had them before is not known, so the gap reaches until then."""
+    covered = [
+        one
+        for one in entry.pending
+        if not interval.shard_epoch or interval.shard_epoch >= one.shard_epoch
+    ]
+    if not covered:
+        return []
+    entry.pending = tuple(one for one in entry.pending if one not in covered)
+    return [
+        _gap(
+            shard_id, one.topics, one.from_ms, max(interval.end_ms, one.from_ms + 1), snapshot=True
+        )
+        for one in covered
+    ]
+
+
+def _gap(
+    shard_id: str, topics: Sequence[str], from_ms: int, to_ms: int, *, snapshot: bool = False
+) -> Gap:
+    """The id is made of what the gap is, so that filing it twice files it once."""
+    kind = "s" if snapshot else "g"
+    return Gap(
+        id=f"{to_ms // 1000:x}-{kind}{shard_id}-{from_ms % 0xFFFFFF:06x}",
+        shard=shard_id,
+        topics=tuple(topics),
+        from_ms=from_ms,
+        to_ms=to_ms,
+        kind="snapshot" if snapshot else "gap",
+    )
+
+
+def uncovered(
+    coverage: Mapping[str, ShardCoverage], seen: Mapping[str, Sequence[Interval]]
+) -> list[str]:
+    """Shards that no live channel receives now."""
+    return sorted(shard_id for shard_id in coverage if not seen.get(shard_id))

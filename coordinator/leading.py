@@ -1,0 +1,228 @@
+"""One pass of the leader, without any I/O: from what Redis shows to what it shall show.
+
+`Leader` remembers shards, seats and coverage between passes; all three are stored too, and a new
+leader begins with what the old one stored. Redis may forget everything at any time: shards and
+coverage are then written again from memory, and seats are adopted from the listeners' beats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from coordinator import assignment, coverage, moves, seats, sharding
+from coordinator.assignment import Place, Placement, Seat
+from coordinator.coverage import ShardCoverage
+from coordinator.liveness import Watch
+from coordinator.moves import Change, Situation, Wish
+from coordinator.seats import Ledger, Records
+from coordinator.store import Seen
+from mirror.fleet import Beat, Grant, Shard, seat_name
+from mirror.gaps import Gap
+
+DRAIN: Final = "drain:"
+ROTATE: Final = "rotate:"
+REBALANCE: Final = "rebalance"
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The settings that a pass obeys. `clients`: OAuth client → most channels."""
+
+    replicas: int
+    topics_per_channel: int
+    clients: Mapping[str, int]
+    heartbeat_ms: int
+    lease_ms: int
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a pass decided."""
+
+    shards: Mapping[str, Shard]
+    grants: Mapping[str, tuple[Grant, ...]]
+    rejected: Mapping[str, str]
+    gaps: Sequence[Gap]
+    changes: Sequence[Change]
+    used_released: Sequence[str]
+    done_commands: Sequence[str]
+    open: Mapping[Seat, str]
+    alive: frozenset[str]
+    changed_shards: frozenset[str]
+
+
+class Leader:
+    """The leader's mind. `begin` after an election, then `step` once a pass."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.shards: dict[str, Shard] = {}
+        self.seats: Records = {}
+        self.coverage: dict[str, ShardCoverage] = {}
+        self._rules = rules
+        self._watch = Watch(rules.lease_ms)
+        self._hosts: dict[str, str] = {}
+        self._goal: dict[Seat, Place] = {}
+        self._anew = True
+
+    def begin(
+        self, shards: dict[str, Shard], ledger: Ledger, cover: dict[str, ShardCoverage]
+    ) -> None:
+        """Take over from whoever led before. What Redis has forgotten is kept from memory."""
+        self.shards = shards or self.shards
+        self.seats = seats.records(ledger) if ledger.seats else self.seats
+        self.coverage = cover or self.coverage
+        self._anew = True
+
+    def step(
+        self, seen: Seen, topics: frozenset[str] | None, now_ms: int, permissions: str = ""
+    ) -> Outcome:
+        """One pass. `topics`: what discovery found, None while it has not."""
+        rules = self._rules
+        self._watch.look(now_ms, anew=self._anew)
+        self._anew = False
+        changed = self._cut(topics, now_ms)
+        holders = {one.listener for record in self.seats.values() for one in record.holdings()}
+        alive = self._watch.alive(now_ms, seen.beats, holders)
+        self._hosts.update({one: beat.host for one, beat in seen.listeners.items()})
+        seats.note_reports(self.seats, seen.listeners, alive)
+
+        wanted, leaving = self._wanted(seen, alive)
+        changes: list[Change] = []
+        if self._settled(now_ms):
+            changes = moves.advance(
+                self.seats,
+                Situation(
+                    now_ms=now_ms,
+                    alive=frozenset(alive),
+                    leaving=leaving,
+                    wanted=wanted,
+                    wishes=self._wishes(seen),
+                    limits=rules.clients,
+                    released={_seat(name): one for name, one in seen.released.items()},
+                ),
+            )
+        intervals = coverage.intervals(
+            (seen.beats[listener], beat)
+            for listener, beat in seen.listeners.items()
+            if listener in seen.beats
+        )
+        held = {
+            seat_name(*record.seat) for record in self.seats.values() if record.current is not None
+        }
+        return Outcome(
+            shards=self.shards,
+            grants=seats.grants(self.seats, self.shards),
+            rejected=_rejected(seen.listeners, alive, self.shards, permissions),
+            gaps=coverage.advance(self.coverage, self.shards, intervals),
+            changes=changes,
+            used_released=sorted(seen.released.keys() & held),
+            done_commands=self._done(seen, changes),
+            open=wanted.open,
+            alive=frozenset(alive),
+            changed_shards=changed,
+        )
+
+    def _cut(self, topics: frozenset[str] | None, now_ms: int) -> frozenset[str]:
+        if topics is None:
+            return frozenset()
+        cut = sharding.cut(self.shards, topics, self._rules.topics_per_channel, now_ms)
+        self.shards = cut.shards
+        coverage.note_fresh(self.coverage, cut.fresh, self.shards, now_ms)
+        return cut.changed | cut.retired
+
+    def _settled(self, now_ms: int) -> bool:
+        """Whether every living listener had time to be heard since the watch began."""
+        return now_ms - self._watch.since_ms >= self._rules.heartbeat_ms * 3 // 2
+
+    def _wanted(self, seen: Seen, alive: set[str]) -> tuple[Placement, frozenset[str]]:
+        """The wanted placement, and who is leaving. A leaving listener keeps what nobody else
+        can take."""
+        leaving = frozenset(
+            listener
+            for listener in alive
+            if (listener in seen.listeners and seen.listeners[listener].state == "draining")
+            or DRAIN + listener in seen.commands
+        )
+        staying = {one: self._hosts.get(one, one) for one in sorted(alive - leaving)}
+        current = {
+            seat: (record.next or record.current).place  # type: ignore[union-attr]  # see filter
+            for seat, record in self.seats.items()
+            if record.next is not None or record.current is not None
+        }
+        if REBALANCE in seen.commands:
+            fresh = {seat: Place(place.listener, "") for seat, place in current.items()}
+            self._goal = self._place(staying, fresh).places
+        self._goal = {
+            seat: place
+            for seat, place in self._goal.items()
+            if place.listener in staying and current.get(seat) != place
+        }
+        return self._place(staying, current | self._goal, seen), leaving
+
+    def _place(
+        self, hosts: Mapping[str, str], current: Mapping[Seat, Place], seen: Seen | None = None
+    ) -> Placement:
+        room = {client: assignment.usable(limit) for client, limit in self._rules.clients.items()}
+        wanted = assignment.seats(self.shards, self._rules.replicas)
+        preferred = {
+            _seat(name): one.client for name, one in (seen.released if seen else {}).items()
+        }
+        return assignment.place(wanted, hosts, room, current, preferred)
+
+    def _wishes(self, seen: Seen) -> dict[Seat, Wish]:
+        """Successors that listeners and operators ask for."""
+        wishes = {
+            _seat(command.removeprefix(ROTATE)): Wish("asked for")
+            for command in seen.commands
+            if command.startswith(ROTATE)
+        }
+        for listener, beat in seen.listeners.items():
+            for report in beat.channels:
+                record = self.seats.get((report.shard, report.replica))
+                if report.rotate and record is not None and record.current is not None:
+                    current = record.current
+                    if (current.listener, current.epoch) == (listener, report.epoch):
+                        wishes[record.seat] = Wish(report.rotate, urgent=True)
+        return wishes
+
+    def _done(self, seen: Seen, changes: Sequence[Change]) -> list[str]:
+        """Commands that were carried out, or can never be."""
+        moving = {seat_name(*change.seat) for change in changes if change.what == "moving"}
+        done = [REBALANCE] if REBALANCE in seen.commands else []
+        for command in seen.commands:
+            if command.startswith(ROTATE):
+                name = command.removeprefix(ROTATE)
+                if name in moving or _seat(name) not in self.seats:
+                    done.append(command)
+            elif command.startswith(DRAIN):
+                if command.removeprefix(DRAIN) not in seen.beats:
+                    done.append(command)
+            elif command != REBALANCE:
+                done.append(command)
+        return done
+
+
+def _seat(name: str) -> Seat:
+    shard, _, replica = name.rpartition("/")
+    return (shard, replica)
+
+
+def _rejected(
+    listeners: Mapping[str, Beat],
+    alive: set[str],
+    shards: Mapping[str, Shard],
+    permissions: str,
+) -> dict[str, str]:
+    """Topic → why Genesys refuses it, from the reports of the living."""
+    names = {
+        topic
+        for listener in alive & listeners.keys()
+        for report in listeners[listener].channels
+        if report.shard in shards
+        for topic in report.rejected
+    }
+    why = "Genesys refuses the topic"
+    if permissions:
+        why += f": it needs {permissions}, in the division of its queue or user"
+    return dict.fromkeys(names, why)

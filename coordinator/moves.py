@@ -1,0 +1,187 @@
+"""What the leader changes next, from what is wanted and what is. Pure: make before break (I3).
+
+Each pass looks at every seat:
+
+- its holder died: the seat goes to its wanted place at once, on a fresh channel (I1), or on the
+  channel that its owner gave back;
+- its successor is live: the successor serves, and the old holder's grant ends;
+- its successor died, or does not come to live for `PATIENCE_MS`: it is given up;
+- it is wanted elsewhere, or its channel asks for a successor: it gets one, unless another replica
+  of its shard is moving, or the OAuth client has no channel to spare, or `MAX_MOVES` are under way.
+
+Channels that must go soon (a draining listener, a socket that Genesys closes) go before those that
+are merely better elsewhere; the latter also wait until every other replica of the shard serves.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from coordinator.assignment import Place, Placement, Seat
+from coordinator.seats import Holding, Records, SeatRecord
+from mirror.fleet import Released
+
+MAX_MOVES: Final = 40
+PATIENCE_MS: Final = 60_000
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """A successor that somebody asks for. `urgent` does not wait for the other replicas."""
+
+    why: str
+    urgent: bool = False
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What happened to a seat, for the log: `granted`, `moving`, `moved`, `given_up`, `vacated`."""
+
+    seat: Seat
+    what: str
+    listener: str
+    epoch: int
+    why: str = ""
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """What a pass knows. `limits`: OAuth client → its channels; `leaving`: draining listeners."""
+
+    now_ms: int
+    alive: frozenset[str]
+    leaving: frozenset[str]
+    wanted: Placement
+    wishes: Mapping[Seat, Wish]
+    limits: Mapping[str, int]
+    released: Mapping[Seat, Released]
+
+
+def advance(seats: Records, situation: Situation) -> list[Change]:
+    """Bring `seats` one step nearer to what is wanted; says what changed."""
+    changes: list[Change] = []
+    for seat in sorted(seats):
+        _settle(seats[seat], situation, changes)
+    wanted = situation.wanted.places
+    for seat in [seat for seat in seats if seat not in wanted and _gone(seats[seat], situation)]:
+        del seats[seat]
+    budget = _Budget(seats, situation.limits)
+    for seat in sorted(wanted, key=lambda one: (one[1], one[0])):
+        record = seats.setdefault(seat, SeatRecord(*seat))
+        if record.current is None and record.next is None:
+            changes.append(_grant(record, wanted[seat], situation, budget))
+    moving = sum(record.next is not None for record in seats.values())
+    for seat, wish in _ordered(seats, situation):
+        if moving >= MAX_MOVES:
+            break
+        change = _succeed(seats, seats[seat], wish, situation, budget)
+        if change is not None:
+            changes.append(change)
+            moving += 1
+    return changes
+
+
+def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> None:
+    """The dead leave, successors take over or are given up."""
+    current, successor = record.current, record.next
+    if successor is not None and successor.listener not in situation.alive:
+        changes.append(_change(record, successor, "given_up", "its listener died"))
+        successor = None
+    if current is not None and current.listener not in situation.alive:
+        changes.append(_change(record, current, "vacated", "its listener died"))
+        current, successor = successor, None
+    if current is not None and successor is not None:
+        waited = situation.now_ms - successor.since_ms
+        if successor.live:
+            changes.append(_change(record, successor, "moved", record.why))
+            current, successor = successor, None
+        elif waited > PATIENCE_MS and current.live:
+            changes.append(_change(record, successor, "given_up", "it does not come to live"))
+            successor = None
+    if record.seat not in situation.wanted.places and record.seat not in situation.wanted.open:
+        current = successor = None  # the shard is no more
+    if successor is None:
+        record.why = ""
+    record.current, record.next = current, successor
+
+
+def _gone(record: SeatRecord, situation: Situation) -> bool:
+    """Nobody wants the seat. An open one keeps its record, for its epoch."""
+    return record.current is None and record.seat not in situation.wanted.open
+
+
+def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budget) -> Change:
+    """A seat that nobody holds is granted at once."""
+    released = situation.released.get(record.seat)
+    handle = released.handle if released and released.client == place.client else None
+    record.epoch += 1
+    record.current = Holding(place.listener, place.client, record.epoch, situation.now_ms, handle)
+    budget.use(place.client)
+    return _change(record, record.current, "granted", "handed on" if handle else "")
+
+
+def _ordered(seats: Records, situation: Situation) -> list[tuple[Seat, Wish]]:
+    """The seats for which a successor is wanted, the urgent ones first."""
+    wishes: dict[Seat, Wish] = {}
+    for seat, place in situation.wanted.places.items():
+        current = seats[seat].current
+        if current is None:
+            continue
+        if current.listener in situation.leaving and place.listener != current.listener:
+            wishes[seat] = Wish("its listener drains", urgent=True)
+        elif seat in situation.wishes:
+            wishes[seat] = situation.wishes[seat]
+        elif current.place != place:
+            wishes[seat] = Wish("it is better there")
+    return sorted(wishes.items(), key=lambda item: (not item[1].urgent, item[0]))
+
+
+def _succeed(
+    seats: Records, record: SeatRecord, wish: Wish, situation: Situation, budget: _Budget
+) -> Change | None:
+    """A successor for a seat that is held, where the rules allow one now."""
+    place = situation.wanted.places[record.seat]
+    current, successor = record.current, record.next
+    if current is None:
+        return None
+    if successor is not None and (
+        successor.listener not in situation.leaving or successor.listener == place.listener
+    ):
+        return None  # one is on its way
+    others = [one for one in seats.values() if one.shard == record.shard and one is not record]
+    if any(one.next is not None for one in others):
+        return None
+    if any(holding.listener == place.listener for one in others for holding in one.holdings()):
+        return None  # the other replica must leave that listener first
+    if not wish.urgent and not all(one.current and one.current.live for one in others):
+        return None
+    if not budget.has_spare(place.client):
+        return None
+    record.epoch += 1
+    record.next = Holding(place.listener, place.client, record.epoch, situation.now_ms)
+    record.why = wish.why
+    budget.use(place.client)
+    if not current.live and current.listener == place.listener:
+        record.current, record.next = record.next, None  # nothing serves: nothing to keep
+    return _change(record, record.next or record.current or current, "moving", wish.why)
+
+
+class _Budget:
+    """How many channels of each OAuth client are in use, successors included."""
+
+    def __init__(self, seats: Records, limits: Mapping[str, int]) -> None:
+        self._limits = limits
+        self._used: Counter[str] = Counter(
+            holding.client for record in seats.values() for holding in record.holdings()
+        )
+
+    def use(self, client: str) -> None:
+        self._used[client] += 1
+
+    def has_spare(self, client: str) -> bool:
+        return self._used[client] < self._limits.get(client, 0)
+
+
+def _change(record: SeatRecord, holding: Holding, what: str, why: str) -> Change:
+    return Change(record.seat, what, holding.listener, holding.epoch, why)

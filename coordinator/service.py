@@ -1,0 +1,238 @@
+"""`mirror coordinator`: elects a leader among all that run; the leader shares out the channels.
+
+Two threads beside the main one: discovery over REST (while this one leads), and the tracker of
+conversations, which every coordinator runs. The main thread claims the lead and makes one pass
+every `PASS_SECONDS`. Nothing on the way of an event asks the coordinator (I7): while none runs,
+every open channel goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Final
+
+import redis
+
+from coordinator.discovery import USER_TOPIC, Discovery
+from coordinator.leader import Deposed, Leadership
+from coordinator.leading import Leader, Outcome, Rules
+from coordinator.store import Store
+from mirror import log
+from mirror.errors import EXIT_DONE, DependencyError, RedisUnavailable
+from mirror.fleet import seat_name
+from mirror.gaps import Gap
+from mirror.genesys.client import GenesysClient
+from mirror.redis.connect import connect, wait_for
+from mirror.redis.keys import Keys
+from mirror.redis.rate import RateBudget
+from mirror.settings import Settings
+
+PASS_SECONDS: Final = 0.5
+COVERAGE_SECONDS: Final = 2.0
+FAILED_PASSES: Final = 3
+SLOW_PASS_SECONDS: Final = 0.2
+JOIN_SECONDS: Final = 10.0
+_RETRY_SECONDS: Final = 1.0
+
+
+def main(settings: Settings) -> int:
+    """Run a coordinator until a signal ends it. Returns its exit code.
+
+    Raises `MirrorError` where start-up fails (see `mirror.errors` for the exit code).
+    """
+    log.configure("coordinator", settings.log_level)
+    settings.require_clients()
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    return Coordinator(settings, stop).run()
+
+
+def coordinator_id(settings: Settings) -> str:
+    """Unique to this process, readable to people: `web-1-4711-9f3a`."""
+    return f"{settings.host}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+class Coordinator:
+    """One coordinator process."""
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        self.settings = settings
+        self.name = coordinator_id(settings)
+        self.stop = stop
+        self._log = log.logger("coordinator")
+        keys = Keys(settings.namespace)
+        self._redis: redis.Redis = connect(settings)
+        self._clients = [
+            GenesysClient(settings, one, RateBudget(self._redis, keys, one.id), stop)
+            for one in settings.require_clients()
+        ]
+        self.discovery = Discovery(settings, self._clients)
+        self.leadership = Leadership(self._redis, keys, self.name, settings.lease)
+        self._store = Store(self._redis, keys)
+        self.leader = Leader(
+            Rules(
+                replicas=settings.replicas,
+                topics_per_channel=settings.topics_per_channel,
+                clients={one.id: settings.channels_per_client for one in settings.clients},
+                heartbeat_ms=round(settings.heartbeat * 1000),
+                lease_ms=round(settings.lease * 1000),
+            )
+        )
+        self._failures = 0
+        self._stored_coverage: dict[str, bytes] = {}
+        self._coverage_due = 0.0
+        self._unfiled: list[Gap] = []  # found, not yet known to be in Redis
+        self._told_open: dict[str, str] = {}
+
+    def run(self) -> int:
+        """Start, lead whenever it falls to us, stop."""
+        self._log.info("starting", coordinator=self.name)
+        wait_for(self._redis, self.settings, self.stop)
+        self._sign_in()
+        threads = [
+            threading.Thread(target=work, args=(self.stop,), name=name, daemon=True)
+            for name, work in self._background()
+        ]
+        for thread in threads:
+            thread.start()
+        self._log.info("started", coordinator=self.name)
+        while not self.stop.is_set():
+            started = time.monotonic()
+            self.turn()
+            self.stop.wait(max(0.0, PASS_SECONDS - (time.monotonic() - started)))
+        self._resign()
+        deadline = time.monotonic() + JOIN_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._log.info("stopped", coordinator=self.name)
+        return EXIT_DONE
+
+    def turn(self) -> None:
+        """Claim the lead and, having it, make a pass. Resigns after three failures in a row."""
+        try:
+            now_ms, elected = self.leadership.claim()
+            if self.leadership.fence:
+                if elected:
+                    self._begin()
+                self._pass(now_ms)
+            self.discovery.wanted.set() if self.leadership.fence else self.discovery.wanted.clear()
+            if self._failures:
+                self._log.info("recovered", failures=self._failures)
+            self._failures = 0
+        except Deposed:
+            self._log.warning("deposed", coordinator=self.name)
+        except RedisUnavailable as error:
+            self._failures += 1
+            if self._failures in {1, FAILED_PASSES}:
+                self._log.warning("pass_failed", failures=self._failures, error=error)
+            if self._failures == FAILED_PASSES:
+                self._resign()
+
+    def _begin(self) -> None:
+        self._log.info("elected", coordinator=self.name, fence=self.leadership.fence)
+        coverage = self._store.coverage()
+        self._stored_coverage = {}
+        self.leader.begin(self._store.shards(), self._store.ledger(), coverage)
+
+    def _pass(self, now_ms: int) -> None:
+        started = time.monotonic()
+        seen = self._store.see()
+        permissions = self.discovery.permissions.get(USER_TOPIC.lower(), "")
+        outcome = self.leader.step(seen, self.discovery.topics, now_ms, permissions)
+        store = self._store
+        writes = store.shard_writes(outcome.shards, seen)
+        writes += store.seat_writes(self.leader.seats, seen)
+        writes += store.assignment_writes(outcome.grants, seen, now_ms)
+        writes += store.used_writes(outcome.used_released, outcome.done_commands)
+        writes += store.rejected_writes(outcome.rejected, seen)
+        self._unfiled += outcome.gaps
+        writes += store.gap_writes(self._unfiled, now_ms)
+        writes += store.forgotten_writes(seen, now_ms)
+        stored = self._stored_coverage
+        if self._unfiled or time.monotonic() >= self._coverage_due:
+            # Behind the gaps: a frontier that is stored has its gaps filed (I9).
+            more, stored = store.coverage_writes(self.leader.coverage, stored)
+            writes += more
+            self._coverage_due = time.monotonic() + COVERAGE_SECONDS
+        self.leadership.write(writes)
+        self._stored_coverage = stored
+        self._unfiled = []
+        self._tell(outcome, time.monotonic() - started)
+
+    def _tell(self, outcome: Outcome, seconds: float) -> None:
+        for change in outcome.changes:
+            self._log.info(
+                f"seat_{change.what}",
+                seat=seat_name(*change.seat),
+                listener=change.listener,
+                epoch=change.epoch,
+                why=change.why,
+            )
+        for gap in outcome.gaps:
+            self._log.info(
+                "gap",
+                kind=gap.kind,
+                shard=gap.shard,
+                topics=len(gap.topics),
+                seconds=round((gap.to_ms - gap.from_ms) / 1000, 3),
+            )
+        if outcome.changed_shards:
+            self._log.info(
+                "shards_changed", changed=len(outcome.changed_shards), shards=len(outcome.shards)
+            )
+        open_seats = {seat_name(*seat): why for seat, why in outcome.open.items()}
+        if open_seats != self._told_open:
+            self._told_open = open_seats
+            self._log.warning(
+                "open_seats", count=len(open_seats), why=sorted(set(open_seats.values()))
+            )
+        if seconds > SLOW_PASS_SECONDS:
+            self._log.info("slow_pass", seconds=round(seconds, 3))
+
+    def _sign_in(self) -> None:
+        """Learn at the start whether Genesys takes every client's credentials."""
+        timeout = self.settings.startup_timeout
+        deadline = time.monotonic() + timeout if timeout else None
+        for client in self._clients:
+            while not self.stop.is_set():
+                try:
+                    client.sign_in()
+                    break
+                except DependencyError as error:
+                    if deadline is not None and time.monotonic() + _RETRY_SECONDS >= deadline:
+                        raise
+                    self._log.warning("genesys_awaited", error=error)
+                    self.stop.wait(_RETRY_SECONDS)
+
+    def _background(self) -> Sequence[tuple[str, Callable[[threading.Event], None]]]:
+        from coordinator.tracker.service import Tracker
+
+        return (
+            ("discovery", self.discovery.run),
+            ("tracker", Tracker(self.settings).run),
+        )
+
+    def _resign(self) -> None:
+        self.discovery.wanted.clear()
+        try:
+            self.leadership.resign()
+        except RedisUnavailable as error:
+            self._log.warning("resignation_not_heard", error=error)
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    """The first SIGTERM or SIGINT sets `stop`; the second ends the process at once."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)

@@ -1,0 +1,184 @@
+"""What the leader reads from Redis at the start of a pass, and the writes that a pass leads to.
+
+Reading everything each pass, and writing what differs, is what makes a flushed Redis whole again
+without anybody noticing: there is no memory of what was written before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+import redis
+
+from coordinator.coverage import ShardCoverage
+from coordinator.leader import Write
+from coordinator.seats import Ledger, Records, ledger
+from mirror.fleet import Assignment, Beat, Grant, Released, Shard
+from mirror.gaps import Gap
+from mirror.redis.connect import explained
+from mirror.redis.keys import Keys
+
+T = TypeVar("T")
+
+# A listener that has been silent for so long is forgotten.
+FORGOTTEN_MS: Final = 10 * 60 * 1000
+
+_encode = msgspec.json.encode
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """Redis at one moment. Times in Redis milliseconds."""
+
+    beats: dict[str, int]
+    listeners: dict[str, Beat]
+    assignments: dict[str, Assignment]
+    shard_epochs: dict[str, int]
+    released: dict[str, Released]
+    commands: dict[str, str]
+    rejected: dict[str, str]
+    seats: str | None
+
+
+class Store:
+    """The leader's view of one namespace. Every method raises `RedisUnavailable`."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._redis = client
+        self._keys = keys
+
+    def see(self) -> Seen:
+        """Everything that changes while a mirror runs."""
+        keys = self._keys
+        with explained():
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.zrange(keys.beats, 0, -1, withscores=True)
+            pipe.hgetall(keys.shards)
+            pipe.hgetall(keys.released)
+            pipe.hgetall(keys.commands)
+            pipe.hgetall(keys.rejected)
+            pipe.get(keys.seats)
+            beats, epochs, released, commands, rejected, seats = pipe.execute()
+            ids = [listener for listener, _ in beats]
+            listeners = self._documents(ids, keys.listener, Beat)
+            assignments = self._documents(ids, keys.assignment, Assignment)
+        return Seen(
+            beats={listener: int(score) for listener, score in beats},
+            listeners=listeners,
+            assignments=assignments,
+            shard_epochs={shard: int(epoch) for shard, epoch in epochs.items()},
+            released={
+                seat: msgspec.json.decode(text, type=Released) for seat, text in released.items()
+            },
+            commands=commands,
+            rejected=rejected,
+            seats=seats,
+        )
+
+    def shards(self) -> dict[str, Shard]:
+        """All shards that Redis knows."""
+        with explained():
+            ids: Any = self._redis.hkeys(self._keys.shards)
+            return self._documents(sorted(ids), self._keys.shard, Shard)
+
+    def ledger(self) -> Ledger:
+        """The seats as the last leader stored them."""
+        with explained():
+            text: Any = self._redis.get(self._keys.seats)
+        return msgspec.json.decode(text, type=Ledger) if text else Ledger()
+
+    def coverage(self) -> dict[str, ShardCoverage]:
+        """The coverage as the last leader stored it."""
+        with explained():
+            texts: Any = self._redis.hgetall(self._keys.coverage)
+        return {
+            shard: msgspec.json.decode(text, type=ShardCoverage) for shard, text in texts.items()
+        }
+
+    def _documents(self, ids: list[str], key: Any, kind: type[T]) -> dict[str, T]:
+        if not ids:
+            return {}
+        texts: Any = self._redis.mget([key(one) for one in ids])
+        decoder = msgspec.json.Decoder(kind)
+        return {one: decoder.decode(text) for one, text in zip(ids, texts, strict=True) if text}
+
+    # -- writes ----------------------------------------------------------------------------------
+
+    def shard_writes(self, shards: Mapping[str, Shard], seen: Seen) -> list[Write]:
+        """Shards that Redis has not, or in another epoch; and the end of those that are no more."""
+        keys = self._keys
+        writes: list[Write] = []
+        for shard in shards.values():
+            if seen.shard_epochs.get(shard.id) != shard.epoch:
+                writes.append(Write("SET", keys.shard(shard.id), (_encode(shard),)))
+                writes.append(Write("HSET", keys.shards, (shard.id, shard.epoch)))
+        for shard_id in seen.shard_epochs.keys() - shards.keys():
+            writes.append(Write("DEL", keys.shard(shard_id)))
+            writes.append(Write("HDEL", keys.shards, (shard_id,)))
+        return writes
+
+    def seat_writes(self, seats: Records, seen: Seen) -> list[Write]:
+        """The ledger, where it differs from the stored one."""
+        text = _encode(ledger(seats)).decode()
+        return [] if text == seen.seats else [Write("SET", self._keys.seats, (text,))]
+
+    def assignment_writes(
+        self, grants: Mapping[str, tuple[Grant, ...]], seen: Seen, now_ms: int
+    ) -> list[Write]:
+        """Assignments of all that beat or beat lately, where they differ from the stored ones."""
+        writes: list[Write] = []
+        for listener in seen.beats:
+            wanted = grants.get(listener, ())
+            stored = seen.assignments.get(listener)
+            if stored is None or stored.grants != wanted:
+                version = max(now_ms, stored.version + 1 if stored else 1)
+                document = _encode(Assignment(version, wanted))
+                writes.append(Write("SET", self._keys.assignment(listener), (document,)))
+        return writes
+
+    def forgotten_writes(self, seen: Seen, now_ms: int) -> list[Write]:
+        """Listeners that died long ago leave no trace."""
+        keys = self._keys
+        writes: list[Write] = []
+        for listener, beat_ms in seen.beats.items():
+            if now_ms - beat_ms > FORGOTTEN_MS:
+                writes.append(Write("ZREM", keys.beats, (listener,)))
+                writes.append(Write("DEL", keys.listener(listener)))
+                writes.append(Write("DEL", keys.assignment(listener)))
+        return writes
+
+    def rejected_writes(self, rejected: Mapping[str, str], seen: Seen) -> list[Write]:
+        """Topics that Genesys refuses, by name, and those that it refuses no more."""
+        key = self._keys.rejected
+        news = {topic: why for topic, why in rejected.items() if seen.rejected.get(topic) != why}
+        writes = [Write("HSET", key, (topic, why)) for topic, why in sorted(news.items())]
+        gone = sorted(seen.rejected.keys() - rejected.keys())
+        return writes + [Write("HDEL", key, (topic,)) for topic in gone]
+
+    def used_writes(self, released: Iterable[str], commands: Iterable[str]) -> list[Write]:
+        """Channels handed on and commands carried out are taken off their lists."""
+        return [Write("HDEL", self._keys.released, (seat,)) for seat in released] + [
+            Write("HDEL", self._keys.commands, (command,)) for command in commands
+        ]
+
+    def coverage_writes(
+        self, coverage: Mapping[str, ShardCoverage], stored: Mapping[str, bytes]
+    ) -> tuple[list[Write], dict[str, bytes]]:
+        """The coverage that differs from `stored`, and what is stored afterwards."""
+        now = {shard: _encode(entry) for shard, entry in coverage.items()}
+        writes = [
+            Write("HSET", self._keys.coverage, (shard, text))
+            for shard, text in now.items()
+            if stored.get(shard) != text
+        ]
+        gone = stored.keys() - now.keys()
+        return writes + [Write("HDEL", self._keys.coverage, (one,)) for one in sorted(gone)], now
+
+    def gap_writes(self, gaps: Iterable[Gap], now_ms: int) -> list[Write]:
+        """New gaps, each filed once (see `mirror.gaps`)."""
+        writes: list[Write] = []
+        for gap in gaps:
+            writes.append(Write("SETNX", self._keys.gap(gap.id), (_encode(gap),)))
+            writes.append(Write("ZADDNX", self._keys.gaps, (now_ms, gap.id)))
+        return writes
