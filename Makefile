@@ -12,6 +12,8 @@ PYTHON   ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 # For how long `make demo` runs; empty: until Ctrl-C.
 SECONDS  ?=
+# Modules of bench/ that can be run by themselves.
+BENCH    ?= $(basename $(notdir $(shell grep -l '^if __name__' bench/*.py 2>/dev/null)))
 # More words for pytest, as in `make test ARGS="-k spool -x"`.
 ARGS     ?=
 
@@ -24,11 +26,11 @@ help: ## list the targets
 demo: $(VENV)/.ready-demo ## run the whole mirror against a simulated Genesys Cloud (SECONDS=20 ends it)
 	@$(BIN)/mirror sandbox --demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: $(VENV)/.ready-dev ## run all tests but chaos and benchmarks (ARGS="-k name")
+test: $(VENV)/.ready-dev ## run all tests but chaos (ARGS="-k name")
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-valkey: $(VENV)/.ready-dev ## run the tests that need Redis once more, on Valkey
-	@MIRROR_TEST_REDIS=valkey $(BIN)/python -m pytest -m "redis and not chaos and not bench" $(ARGS)
+	@MIRROR_TEST_REDIS=valkey $(BIN)/python -m pytest -m "redis and not chaos" $(ARGS)
 
 test-oldest: $(VENV)-oldest/.ready ## run all tests on the oldest dependencies that setup.cfg allows
 	@$(VENV)-oldest/bin/python -m pytest $(ARGS)
@@ -48,14 +50,15 @@ format: $(VENV)/.ready-dev ## put style and format right where a tool can
 kafka: ## fetch Apache Kafka for the tests, once, into the user's cache
 	@deploy/kafka/fetch
 
-bench: $(VENV)/.ready-dev ## run the benchmarks
-	@$(BIN)/python -m pytest -m bench -s --timeout=1800 $(ARGS)
+bench: $(VENV)/.ready-dev ## run the benchmarks, modules of bench/ (BENCH=name ARGS="...": one of them)
+	@for bench in $(BENCH); do \
+		echo "== bench.$$bench"; $(BIN)/python -m bench.$$bench $(ARGS) || exit; done
 
 chaos: $(VENV)/.ready-dev ## run the tests that break real services on purpose
 	@$(BIN)/python -m pytest -m chaos --timeout=900 $(ARGS)
 
 fuzz: $(VENV)/.ready-dev ## run the property tests with many more examples
-	@$(BIN)/python -m pytest -m "fuzz and not chaos and not bench" --timeout=3600 \
+	@$(BIN)/python -m pytest -m "fuzz and not chaos" --timeout=3600 \
 		--hypothesis-profile=fuzz $(ARGS)
 
 clean: ## remove the environment, caches and build results; the Kafka cache stays

@@ -22,7 +22,7 @@ from tests.services.kafka import KafkaCluster, KafkaUnavailable, create_topic
 from tests.services.process import ManagedProcess
 from tests.services.redis import RedisServer, RedisUnavailable
 
-FOLDER_MARKERS = ("integration", "chaos", "bench")
+FOLDER_MARKERS = ("integration", "chaos")
 FIXTURE_MARKERS = {
     "redis_server": "redis",
     "redis_server_factory": "redis",
