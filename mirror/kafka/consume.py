@@ -66,7 +66,11 @@ class EventStream:
         Raises `KafkaUnavailable` for an error that reconnecting does not mend.
         """
         events: list[Event] = []
-        for message in self._consumer.consume(BATCH, timeout=timeout):
+        # `consume` waits for a whole batch; so wait for one record, and take what else is there.
+        messages = self._consumer.consume(1, timeout=timeout)
+        if messages:
+            messages += self._consumer.consume(BATCH - 1, timeout=0)
+        for message in messages:
             error = message.error()
             if error is not None:
                 self._check(error)

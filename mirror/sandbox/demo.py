@@ -157,7 +157,7 @@ class Demo:
         clean = click.style("0", fg="green", bold=True)
         missing, invented = len(verdict.missing), len(verdict.invented)
         rows = {
-            "frames sent": f"{stats['frames']['sent']:,}",
+            "frames sent": f"{stats['frames']['frames_sent']:,}",
             "events": f"{verdict.events:,} in {verdict.records:,} records",
             "duplicates": f"{verdict.duplicates:,} dropped by event_id (two of everything)",
             "media": ", ".join(media),
