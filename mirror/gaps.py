@@ -102,7 +102,7 @@ def read_gap(client: redis.Redis, keys: Keys, gap_id: str) -> Gap | None:
 
 
 def list_gaps(client: redis.Redis, keys: Keys) -> list[Gap]:
-    """All gaps of the ledger, by id (so by time of filing). Raises `RedisUnavailable`."""
+    """All gaps of the ledger, the earliest first. Raises `RedisUnavailable`."""
     with explained():
         ids: Any = sorted(client.zrange(keys.gaps, 0, -1))
         gaps: list[Gap] = []
@@ -110,7 +110,7 @@ def list_gaps(client: redis.Redis, keys: Keys) -> list[Gap]:
             names = [keys.gap(gap_id) for gap_id in ids[start : start + _CHUNK]]
             texts: Any = client.mget(names)
             gaps += [decode(text) for text in texts if text]
-    return gaps
+    return sorted(gaps, key=lambda gap: (gap.from_ms, gap.id))
 
 
 def count_gaps(gaps: Sequence[Gap]) -> tuple[int, int]:

@@ -1,0 +1,275 @@
+"""The tracker on a real Kafka and Redis: exactly once, through kills, rebalances and a flush.
+
+The truth is computed apart, by folding all events in order in the test's own process.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from coordinator.tracker import Tracker
+from janitor.outlet import Outlet
+from mirror.event import Event, identity
+from mirror.kafka.admin import ensure_topics
+from mirror.redis.keys import Keys
+from mirror.settings import Settings, load
+from mirror.tracked import (
+    count_conversations,
+    list_conversations,
+    read_conversation,
+    show_conversation,
+)
+from tests.services.process import ManagedProcess, wait_until
+
+AT = "2026-11-23T10:00:00.000Z"
+
+
+def environment(kafka: str, redis_url: str, topic: str, **more: str) -> dict[str, str]:
+    """The settings of a test, as a process gets them."""
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "REDIS_URL": redis_url,
+        "MIRROR_TOPIC": topic,
+        "MIRROR_DEAD_LETTER_TOPIC": f"{topic}.dlq",
+        "MIRROR_PARTITIONS": "3",
+        # A session of its own would take ten seconds to lapse after a kill.
+        "KAFKA_CONF_SESSION_TIMEOUT_MS": "6000",
+        "MIRROR_NAMESPACE": topic,
+        **more,
+    }
+
+
+@pytest.fixture
+def settings(kafka: str, redis_url: str, topic_name: str) -> Settings:
+    """Settings on topics that exist."""
+    made = load(environment(kafka, redis_url, topic_name))
+    ensure_topics(made)
+    return made
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[redis.Redis]:
+    """The test's own look into Redis."""
+    with redis.Redis.from_url(settings.redis_url, decode_responses=True) as made:
+        yield made
+
+
+def life(conversation: str, *, over: bool) -> list[Event]:
+    """A short call, with or without its end; every event twice, as two replicas give it."""
+
+    def event(event_type: str, leg: str | None, state: str, *which: str) -> Event:
+        parts = (leg, "call", event_type, "") if leg else (event_type, *which)
+        return Event(
+            event_id=identity(conversation, *parts),
+            event_type=event_type,  # type: ignore[arg-type]  # one of the literals
+            conversation_id=conversation,
+            participant_id=leg,
+            media_type="call" if leg else None,
+            communication_id=f"{leg}-call" if leg else None,
+            queue_id="q1" if leg == "agent" else None,
+            state=state,
+            occurred_at=AT,
+            received_at=AT,
+        )
+
+    events = [
+        event("start", None, "active"),
+        event("answer", "customer", "connected"),
+        event("alert", "agent", "alerting"),
+        event("answer", "agent", "connected"),
+    ]
+    if over:
+        events += [
+            event("disconnect", "agent", "disconnected"),
+            event("disconnect", "customer", "disconnected"),
+            event("end", None, "ended", "agent call 0", "customer call 0"),
+        ]
+    return [one for one in events for _ in range(2)]
+
+
+def lives(count: int, seed: int) -> tuple[list[Event], set[str]]:
+    """Events of so many conversations, interleaved, and the ids of those that stay active."""
+    rng = random.Random(seed)
+    active = set()
+    waiting = []
+    for _ in range(count):
+        conversation = str(uuid.UUID(int=rng.getrandbits(128)))
+        over = rng.random() < 0.8
+        if not over:
+            active.add(conversation)
+        waiting.append(life(conversation, over=over)[::-1])
+    mixed = []
+    while waiting:
+        index = rng.randrange(len(waiting))
+        mixed.append(waiting[index].pop())
+        if not waiting[index]:
+            waiting[index] = waiting[-1]
+            waiting.pop()
+    return mixed, active
+
+
+@contextmanager
+def tracking(settings: Settings) -> Iterator[Tracker]:
+    """A tracker in a thread."""
+    tracker, stop = Tracker(settings), threading.Event()
+    thread = threading.Thread(target=tracker.run, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        yield tracker
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def active_set(client: redis.Redis, settings: Settings) -> set[str]:
+    """The active conversations, as Redis has them."""
+    return set(client.zrange(Keys(settings.namespace).active, 0, -1))  # type: ignore[arg-type]
+
+
+def folded(client: redis.Redis, settings: Settings) -> int:
+    """How many records the stored offsets account for."""
+    fields = client.hgetall(Keys(settings.namespace).offsets(settings.topic))
+    return sum(int(value) for name, value in fields.items() if name.isdigit())  # type: ignore[union-attr]
+
+
+def test_what_is_active_is_known_and_shown(settings: Settings, client: redis.Redis) -> None:
+    """The active set equals the truth, and `mirror conversations` lists, filters and counts it."""
+    events, active = lives(300, seed=1)
+    Outlet(settings).send(events)
+    keys = Keys(settings.namespace)
+    with tracking(settings) as tracker:
+        wait_until(lambda: folded(client, settings) == len(events), 30, "all folded")
+        assert tracker.unreadable == 0
+        wait_until(lambda: tracker.caught_up, 15, "the end of every partition was seen")
+        assert not [f for f in client.hkeys(keys.offsets(settings.topic)) if "behind" in f]  # type: ignore[union-attr]
+    assert active_set(client, settings) == active
+    assert count_conversations(client, keys)[0] == len(active)
+    assert {one.id for one in list_conversations(client, keys)} == active
+    assert {one.id for one in list_conversations(client, keys, queue="q1")} == active
+    assert not list(list_conversations(client, keys, queue="q2"))
+    shown = show_conversation(client, keys, min(active))
+    assert shown is not None
+    assert [leg.queue_id for leg in shown.legs] == [None, "q1"]
+    gone = {event.conversation_id for event in events} - active
+    ended = read_conversation(client, keys, min(gone))
+    assert ended is not None
+    assert ended.ended
+    assert 0 < client.pttl(keys.conversation(min(gone))) <= 900_000  # type: ignore[operator]
+
+
+def test_a_flushed_redis_is_rebuilt_from_kafka(settings: Settings, client: redis.Redis) -> None:
+    """While it runs and events flow, the fold is lost; it comes back whole (guarantee 10)."""
+    events, active = lives(400, seed=2)
+    half = len(events) // 2
+    outlet = Outlet(settings)
+    outlet.send(events[:half])
+    with tracking(settings) as tracker:
+        wait_until(lambda: folded(client, settings) == half, 30, "the first half folded")
+        client.flushall()
+        outlet.send(events[half:])
+        wait_until(lambda: folded(client, settings) == len(events), 30, "all folded again")
+        assert tracker.rebuilds >= 3
+    assert active_set(client, settings) == active
+
+
+def test_a_quiet_flush_is_noticed_too(settings: Settings, client: redis.Redis) -> None:
+    """Nothing arrives after the flush; the fold is rebuilt all the same."""
+    events, active = lives(100, seed=3)
+    Outlet(settings).send(events)
+    with tracking(settings):
+        wait_until(lambda: folded(client, settings) == len(events), 30, "all folded")
+        client.flushall()
+        wait_until(lambda: active_set(client, settings) == active, 30, "rebuilt")
+
+
+def test_two_trackers_share_the_partitions(settings: Settings, client: redis.Redis) -> None:
+    """One joins and one leaves while events flow: nothing is folded wrong or left out."""
+    events, active = lives(600, seed=4)
+    third = len(events) // 3
+    outlet = Outlet(settings)
+    with tracking(settings) as first:
+        outlet.send(events[:third])
+        wait_until(lambda: folded(client, settings) == third, 30, "first third")
+        with tracking(settings) as second:
+            outlet.send(events[third : 2 * third])
+            wait_until(lambda: folded(client, settings) == 2 * third, 60, "second third")
+            wait_until(lambda: second.caught_up, 30, "the second one has partitions")
+        outlet.send(events[2 * third :])
+        wait_until(lambda: folded(client, settings) == len(events), 60, "all")
+        assert first.unreadable == second.unreadable == 0
+    assert active_set(client, settings) == active
+
+
+PROGRAM = """
+import sys, threading
+from mirror.settings import load
+from coordinator.tracker import Tracker, service
+service.BATCH = 40
+Tracker(load()).run(threading.Event())
+"""
+
+
+def test_kills_lose_and_repeat_nothing(
+    kafka: str, settings: Settings, client: redis.Redis, tmp_path: Path
+) -> None:
+    """SIGKILL again and again while it folds small batches: in the end the truth is in Redis."""
+    events, active = lives(500, seed=5)
+    Outlet(settings).send(events)
+    env = environment(kafka, settings.redis_url, settings.topic)
+    env["PYTHONPATH"] = str(Path(__file__).parents[2])
+    kills = 0
+    for turn in range(4):
+        before = folded(client, settings)
+        if before == len(events):
+            break
+        argv = [sys.executable, "-c", PROGRAM]
+        with ManagedProcess(
+            argv, tmp_path, name=f"t{turn}", env={**env, "PYTHONPATH": root}
+        ) as one:
+            one.wait_for(
+                lambda: folded(client, settings) > before,  # noqa: B023 - used within the turn
+                40,
+                "some more folded",
+            )
+            time.sleep(0.003 * turn)
+            one.send(signal.SIGKILL)
+            kills += 1
+    assert kills >= 1
+    with tracking(settings):
+        wait_until(lambda: folded(client, settings) == len(events), 60, "all folded")
+    assert active_set(client, settings) == active
+    for conversation in {event.conversation_id for event in events} - active:
+        tracked = read_conversation(client, Keys(settings.namespace), conversation)
+        assert tracked is not None
+        assert tracked.ended
+
+
+def test_an_outage_of_redis_is_outlived(
+    kafka: str, topic_name: str, redis_server_factory: Callable[..., object]
+) -> None:
+    """Redis goes and comes back empty: the tracker waits, then rebuilds."""
+    server = redis_server_factory()
+    made = load(environment(kafka, server.url, topic_name))  # type: ignore[attr-defined]
+    ensure_topics(made)
+    events, active = lives(200, seed=6)
+    outlet = Outlet(made)
+    outlet.send(events[: len(events) // 2])
+    with tracking(made), redis.Redis.from_url(made.redis_url, decode_responses=True) as look:
+        wait_until(lambda: folded(look, made) == len(events) // 2, 30, "half folded")
+        server.kill()  # type: ignore[attr-defined]
+        outlet.send(events[len(events) // 2 :])
+        server.start()  # type: ignore[attr-defined]
+        wait_until(lambda: folded(look, made) == len(events), 40, "all folded")
+        assert active_set(look, made) == active
