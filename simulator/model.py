@@ -37,6 +37,8 @@ PROVIDER = {
     "message": "PureCloud Messaging",
 }
 DEFAULT_PROVIDER = "PureCloud"
+#: Media whose communications have a `direction` in notifications; of others no frame tells it.
+DIRECTED_MEDIA = frozenset({"call", "callback", "email", "message"})
 
 
 class Span(msgspec.Struct):

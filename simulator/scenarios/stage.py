@@ -16,6 +16,7 @@ import msgspec
 from simulator.ids import uuid_from
 from simulator.model import (
     DEFAULT_PROVIDER,
+    DIRECTED_MEDIA,
     PROVIDER,
     Conversation,
     Leg,
@@ -82,7 +83,7 @@ class Stage:
             media=media,
             state=state,
             initial_state=state,
-            direction=direction,
+            direction=direction if media in DIRECTED_MEDIA else None,
             provider=PROVIDER.get(media, DEFAULT_PROVIDER),
             started_ms=self.now,
             peer_id=self.uuid() if media == "call" else None,

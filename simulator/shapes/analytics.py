@@ -35,7 +35,7 @@ def conversation_body(conversation: Conversation, as_of_ms: int) -> dict[str, An
         "originatingDirection": conversation.direction,
         "divisionIds": [conversation.division_id],
         "participants": [
-            participant_body(participant, as_of_ms)
+            participant_body(participant, conversation.direction, as_of_ms)
             for participant in conversation.participants
             if participant.started_ms <= as_of_ms
         ],
@@ -45,13 +45,13 @@ def conversation_body(conversation: Conversation, as_of_ms: int) -> dict[str, An
     return body
 
 
-def participant_body(participant: Participant, as_of_ms: int) -> dict[str, Any]:
+def participant_body(participant: Participant, direction: str, as_of_ms: int) -> dict[str, Any]:
     """A participant with one session for each leg."""
     body: dict[str, Any] = {
         "participantId": participant.id,
         "purpose": participant.purpose,
         "sessions": [
-            session_body(participant, leg, as_of_ms)
+            session_body(participant, leg, direction, as_of_ms)
             for leg in participant.legs
             if leg.started_ms <= as_of_ms
         ],
@@ -63,16 +63,17 @@ def participant_body(participant: Participant, as_of_ms: int) -> dict[str, Any]:
     return body
 
 
-def session_body(participant: Participant, leg: Leg, as_of_ms: int) -> dict[str, Any]:
-    """A session; its id is the communication's."""
+def session_body(
+    participant: Participant, leg: Leg, direction: str, as_of_ms: int
+) -> dict[str, Any]:
+    """A session; its id is the communication's. `direction` is where the leg says none."""
     body: dict[str, Any] = {
         "sessionId": leg.id,
         "mediaType": MEDIA_TYPE.get(leg.media, leg.media),
         "provider": leg.provider,
+        "direction": leg.direction or direction,
         "segments": _segments(participant, leg, as_of_ms),
     }
-    if leg.direction is not None:
-        body["direction"] = leg.direction
     if participant.address is not None and participant.purpose == "customer":
         body["ani"] = participant.address
     if leg.peer_id is not None:

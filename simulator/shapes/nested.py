@@ -13,8 +13,6 @@ from simulator.model import NESTED_ARRAY, Conversation, Leg, Participant, Transf
 
 #: Media whose communications carry `held` and `startHoldTime` in the schema.
 HOLDABLE = frozenset({"call", "callback", "chat", "email", "message", "social_expression"})
-#: Media whose communications carry `direction` in the notification schema.
-DIRECTED = frozenset({"call", "callback", "email", "message"})
 #: Media without after-call work, script or queue settings on the communication.
 _BARE = frozenset({"internal_message", "screen_monitoring"})
 _NO_PEER = frozenset({"screen_monitoring"})
@@ -98,7 +96,7 @@ def leg_body(leg: Leg, participant: Participant) -> dict[str, Any]:
         body["securePause"] = False
         if leg.transfer_source is not None:
             body["transferSource"] = leg.transfer_source
-    if leg.direction is not None and leg.media in DIRECTED:
+    if leg.direction is not None:
         body["direction"] = leg.direction
     if leg.peer_id is not None and leg.media not in _NO_PEER:
         body["peerId"] = leg.peer_id

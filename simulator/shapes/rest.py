@@ -32,7 +32,6 @@ _LEG_ONLY_EVENTS = {
 #: Media whose REST class has `segments`, `startAlertingTime`, `direction`.
 _SEGMENTED = frozenset(NESTED_ARRAY) - {"video"}
 _ALERTING = frozenset(NESTED_ARRAY) - {"screen_monitoring"}
-_DIRECTED = nested.DIRECTED | {"chat"}
 _PARTICIPANT_TYPE = {"customer": "External", "ivr": "IVR", "acd": "ACD", "voicemail": "Voicemail"}
 
 
@@ -81,8 +80,6 @@ def leg_body(leg: Leg, participant: Participant) -> dict[str, Any]:
     body = nested.leg_body(leg, participant)
     for key in _LEG_ONLY_EVENTS.get(leg.media, ()):
         body.pop(key, None)
-    if leg.direction is not None and leg.media in _DIRECTED:
-        body["direction"] = leg.direction
     if "disconnectType" in body:
         kind = body["disconnectType"]
         body["disconnectType"] = REST_DISCONNECT.get(kind, kind)
