@@ -224,4 +224,3 @@ def _documents(client: redis.Redis, keys: Mapping[str, str], kind: type[T]) -> d
         for name, value in zip(keys, values, strict=True)
         if value is not None
     }
-

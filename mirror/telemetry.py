@@ -73,7 +73,8 @@ class Telemetry:
     def _app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
-            return self._metrics(environ, start_response)
+            pages: Iterable[bytes] = self._metrics(environ, start_response)
+            return pages
         if path != "/healthz":
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"/metrics or /healthz\n"]

@@ -14,7 +14,7 @@ from mirror.units import show_size
 
 
 def check_machine(settings: Settings) -> Iterator[Finding]:
-    """supervisord is installed; the spool's disk can be written to and holds what it may grow to."""
+    """supervisord is installed; the spool's disk is writable and large enough."""
     yield good("supervisord", f"version {importlib.metadata.version('supervisor')}")
     yield _spool(settings)
 

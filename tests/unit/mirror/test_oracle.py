@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from mirror.event import Event
 from mirror.sandbox.oracle import Truth, judge
 
 
-def _truth(event_type: str, seq: int = 1, sent: int | None = 1, **fields: str) -> Truth:
-    return Truth(
-        seq=seq,
-        conversation_id="c",
-        event_type=event_type,
-        occurred_at=fields.pop("occurred_at", "T1"),
-        first_sent_ms=sent,
-        **fields,  # type: ignore[arg-type]  # names of optional text fields
-    )
+def _truth(event_type: str, *, seq: int = 1, sent: bool = True, **fields: Any) -> Truth:
+    record = {"seq": seq, "conversation_id": "c", "event_type": event_type, "occurred_at": "T1"}
+    return msgspec.convert({**record, "first_sent_ms": 1 if sent else None, **fields}, Truth)
 
 
-def _event(event_type: str, event_id: str = "1", **fields: str) -> Event:
-    return Event(
-        event_id=event_id,
-        event_type=event_type,  # type: ignore[arg-type]  # one of the known words
-        conversation_id="c",
-        state="connected",
-        occurred_at=fields.pop("occurred_at", "T1"),
-        received_at="T2",
-        **fields,  # type: ignore[arg-type]  # names of optional text fields
-    )
+def _event(event_type: str, event_id: str = "1", **fields: Any) -> Event:
+    record = {"event_id": event_id, "event_type": event_type, "conversation_id": "c"}
+    times = {"state": "connected", "occurred_at": "T1", "received_at": "T2"}
+    return msgspec.convert({**record, **times, **fields}, Event)
 
 
-LEG = {"participant_id": "p", "media_type": "call"}
+LEG: dict[str, Any] = {"participant_id": "p", "media_type": "call"}
 
 
 def test_the_same_transitions_are_clean() -> None:
@@ -41,13 +33,13 @@ def test_the_same_transitions_are_clean() -> None:
 
 def test_what_was_sent_and_not_consumed_is_missing() -> None:
     """Only what left on an open socket can be missed."""
-    verdict = judge([_truth("answer", **LEG), _truth("hold", 2, None, **LEG)], [])
+    verdict = judge([_truth("answer", **LEG), _truth("hold", seq=2, sent=False, **LEG)], [])
     assert [truth.event_type for truth in verdict.missing] == ["answer"]
 
 
 def test_holds_are_told_apart_by_their_start() -> None:
     """The second hold of a leg does not stand for the first."""
-    truths = [_truth("hold", n, **LEG, hold_started_at=f"H{n}") for n in (1, 2)]
+    truths = [_truth("hold", seq=n, **LEG, hold_started_at=f"H{n}") for n in (1, 2)]
     verdict = judge(truths, [_event("hold", **LEG, hold_started_at="H2")])
     assert [truth.hold_started_at for truth in verdict.missing] == ["H1"]
 
