@@ -26,6 +26,7 @@ USER_TOPIC: Final = "v2.users.{id}.conversations"
 AGENT_TOPIC: Final = "v2.users.{id}?presence&routingStatus"
 RETRY_SECONDS: Final = 10.0
 _BAD_REQUEST: Final = 400
+_WEBSOCKET: Final = frozenset({"all", "websocket", "websockets"})  # AvailableTopic.transports
 
 Topics = frozenset[str]
 
@@ -72,7 +73,7 @@ def unavailable(settings: Settings, available: Iterable[AvailableTopic]) -> dict
         topic = known.get(template.lower())
         if topic is None:
             reasons[template] = "Genesys does not list it"
-        elif topic.transports and "websocket" not in {one.lower() for one in topic.transports}:
+        elif topic.transports and not _WEBSOCKET & {one.lower() for one in topic.transports}:
             reasons[template] = "not available over WebSockets"
     return reasons
 
