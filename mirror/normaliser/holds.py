@@ -39,9 +39,7 @@ def holds_told(view: View, report: Report) -> None:
         if until is None and not leg.ended:
             continue  # lasts: `held` and `startHoldTime` say so
         leg.last_hold = max(leg.last_hold, since)
-        report.once(
-            view, "hold", since, state=CONNECTED, which=since, held=True, hold_started_at=since
-        )
+        dated(view, report, since)
         if until is not None:
             if leg.held_since == since:
                 leg.held_since = None
@@ -63,14 +61,20 @@ def hold(view: View, report: Report) -> None:
     if leg.held_since == since:
         return
     if since < leg.last_hold:  # a late frame: history, but not how the leg is now
-        report.once(view, "hold", since, which=since, held=True, hold_started_at=since)
+        dated(view, report, since)
         return
     if leg.held_since is not None:
         _resume(view, report)  # one hold ended and the next began between two frames
     leg.held_since = leg.last_hold = since
-    new = report.once(view, "hold", since, which=since, held=True, hold_started_at=since)
-    if not new:
+    if not dated(view, report, since):
         report.snapshot(view, "hold", held=True, hold_started_at=since)
+
+
+def dated(view: View, report: Report, since: str) -> bool:
+    """Report the hold that began `since`; say whether it was new."""
+    return report.once(
+        view, "hold", since, state=CONNECTED, which=since, held=True, hold_started_at=since
+    )
 
 
 def park(view: View, report: Report) -> None:
@@ -121,9 +125,16 @@ def release(view: View, report: Report) -> None:
     if leg.held_since is not None and not view.communication.held:
         _resume(view, report)
     if leg.parked_since is not None and view.state != PARKED:
-        parked_since, leg.parked_since = leg.parked_since, None
-        if view.communication.resume_time is None:
-            report.once(view, "unpark", None, which=parked_since)
+        _unpark(view, leg.parked_since, report)
+
+
+def _unpark(view: View, parked_since: str, report: Report) -> None:
+    """A park is over; a reading that does not show its time is older than the park."""
+    if not parked_since.startswith("#") and instant(view.communication.park_time) != parked_since:
+        return
+    view.leg.parked_since = None
+    if view.communication.resume_time is None:
+        report.once(view, "unpark", None, which=parked_since)
 
 
 def _resume(view: View, report: Report) -> None:

@@ -38,7 +38,7 @@ class Conversation(msgspec.Struct):
     id: str
     legs: dict[LegKey, Leg] = msgspec.field(default_factory=dict)
     open: int = 0
-    ended_with: int = 0  # how many legs the last reported end covered; 0 while none was reported
+    ends: set[int] = msgspec.field(default_factory=set)  # of how many legs ends were reported
     after_call: set[str] = msgspec.field(default_factory=set)  # participants with reported acw
     wrapped_up: set[str] = msgspec.field(default_factory=set)  # participants with reported wrap-up
     last_frame: float = 0.0

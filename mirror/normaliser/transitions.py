@@ -69,7 +69,6 @@ def transitions(
     absent, empty and unknown values are read as what they are.
     """
     report = Report(conversation, source, personal)
-    open_before, legs_before = conversation.open, len(conversation.legs)
     over = instant(body.end_time)
     unsure = doubtful or report.first_sight
     views: list[View] = []
@@ -84,6 +83,7 @@ def transitions(
                 continue
             if _is_late(view):
                 late = True
+                _history(view, report)
             else:
                 _advance(conversation, view, report)
         if communications:
@@ -95,8 +95,8 @@ def transitions(
                 holds.confirm(view, report)
     if report.first_sight and conversation.legs:
         report.events.insert(0, _start(body, views, report))
-    if not conversation.open and (open_before or len(conversation.legs) > legs_before):
-        _end(conversation, over, report)
+    if views and all(view.state in ENDED for view in views):
+        _end(conversation, body, flat_medium, over, report)
     return report.events
 
 
@@ -204,6 +204,20 @@ def _is_late(view: View) -> bool:
     return view.leg.ended or (_answered(view.leg) and view.state in UNANSWERED)
 
 
+def _history(view: View, report: Report) -> None:
+    """Report what only a late frame showed: nothing is lost, and ids and ranks put it in order."""
+    if view.state in DIALING:
+        report.once(view, "dial", None)
+    elif view.state == ALERTING:
+        report.once(view, "alert", None)
+    elif view.communication.held:
+        since = instant(view.communication.start_hold_time)
+        if since is not None:
+            holds.dated(view, report, since)
+    if view.leg.ended:
+        holds.park(view, report)
+
+
 # --- what a leg gained ----------------------------------------------------------------------------
 
 
@@ -291,13 +305,32 @@ def _start(body: Body, views: list[View], report: Report) -> Event:
     return report.conversation("start", "active", began)
 
 
-def _end(conversation: Conversation, over: str | None, report: Report) -> None:
-    """`end`, unless the same legs were already reported as ended."""
-    if conversation.ended_with == len(conversation.legs):
+def _end(
+    conversation: Conversation,
+    body: Body,
+    flat_medium: str | None,
+    over: str | None,
+    report: Report,
+) -> None:
+    """`end`, where a snapshot shows all legs ended that it shows, once for the same legs.
+
+    It counts what the snapshot shows, not what is known, so that everybody who reads it names the
+    same end, also late. The flat shape lacks the legs of other media: there what is known counts.
+    """
+    if flat_medium is not None:
+        legs = [] if conversation.open else list(conversation.legs)
+    else:
+        shown = [
+            ((participant.id, medium, position), over is not None or communication.state in ENDED)
+            for participant in body.participants or ()
+            if participant.id
+            for medium, position, communication in _communications(participant, None)
+        ]
+        legs = [leg for leg, _ in shown] if all(ended for _, ended in shown) else []
+    if not legs or len(legs) in conversation.ends:
         return
-    conversation.ended_with = len(conversation.legs)
-    ends = [leg.ended_at for leg in conversation.legs.values()]
-    dated = [ended_at for ended_at in ends if ended_at is not None]
-    if over is None and dated and len(dated) == len(ends):
+    conversation.ends.add(len(legs))  # legs are only ever added, so their number tells which
+    dated = [when for leg in legs if (when := conversation.legs[leg].ended_at) is not None]
+    if over is None and len(dated) == len(legs):
         over = max(dated)
-    report.events.append(report.conversation("end", "ended", over, *names(conversation.legs)))
+    report.events.append(report.conversation("end", "ended", over, *names(legs)))
