@@ -2,7 +2,9 @@
 
 A live channel's report is a fact: it received from `covered_ms` ago until its last frame, and not
 a moment longer (I10). The replicas' intervals are joined into one frontier per shard, up to which
-it is covered. Where the next interval begins behind the frontier, what lies between is a gap.
+it is covered. Where the next interval begins behind the frontier, what lies between is a gap,
+unless a channel that held the frontier still receives: it may only be quiet, and its next frame
+(a heartbeat at the latest) will tell. The judgement waits for it.
 
 Topics that nobody had before are `pending` from the snapshot horizon until a channel that knows of
 them is live; that stretch is a gap too, of the kind `snapshot` (DESIGN: a new mirror's first gap
@@ -11,7 +13,7 @@ is its snapshot of what is active).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -40,11 +42,13 @@ class ShardCoverage(msgspec.Struct):
 
 
 class Interval(msgspec.Struct, frozen=True, order=True):
-    """A channel received without a break from `start_ms` to `end_ms` (Redis time)."""
+    """A channel received without a break from `start_ms` to `end_ms` (Redis time), the time of its
+    last frame; `lasting` where it still receives."""
 
     start_ms: int
     end_ms: int
-    shard_epoch: int
+    shard_epoch: int = 0
+    lasting: bool = False
 
 
 def note_fresh(
@@ -61,17 +65,20 @@ def note_fresh(
             entry.pending = (*entry.pending, pending)
 
 
-def intervals(beats: Iterable[tuple[int, Beat]]) -> dict[str, list[Interval]]:
-    """Shard → what its channels received, from (Redis time of the beat, beat)."""
+def intervals(
+    listeners: Mapping[str, Beat], beats: Mapping[str, int], alive: Container[str]
+) -> dict[str, list[Interval]]:
+    """Shard → what its channels received, from each listener's last beat and its Redis time."""
     found: dict[str, list[Interval]] = {}
-    for beat_ms, beat in beats:
+    for listener in listeners.keys() & beats.keys():
+        beat_ms, beat = beats[listener], listeners[listener]
         for report in beat.channels:
             if report.covered_ms is None:
                 continue
             start = beat_ms - report.covered_ms
             last = beat_ms - (report.last_frame_ms or 0)
             found.setdefault(report.shard, []).append(
-                Interval(start, max(start, last), report.shard_epoch)
+                Interval(start, max(start, last), report.shard_epoch, listener in alive)
             )
     return found
 
@@ -90,14 +97,16 @@ def advance(
         del coverage[shard_id]
     for shard_id, shard in shards.items():
         entry = coverage.setdefault(shard_id, ShardCoverage())
-        for interval in sorted(seen.get(shard_id, ())):
+        found = sorted(seen.get(shard_id, ()))
+        for interval in found:
             gaps += _first_coverage(entry, shard_id, interval)
-            if entry.until_ms is None:
-                entry.until_ms = interval.end_ms
-                continue
-            if interval.start_ms > entry.until_ms + SLACK_MS:
-                gaps.append(_gap(shard_id, shard.topics, entry.until_ms, interval.start_ms))
-            entry.until_ms = max(entry.until_ms, interval.end_ms)
+        for interval in found:
+            until = interval.start_ms if entry.until_ms is None else entry.until_ms
+            if interval.start_ms > until + SLACK_MS:
+                if any(one.lasting and one.start_ms <= until + SLACK_MS for one in found):
+                    break
+                gaps.append(_gap(shard_id, shard.topics, until, interval.start_ms))
+            entry.until_ms = max(until, interval.end_ms)
     return gaps
 
 
@@ -133,10 +142,3 @@ def _gap(
         to_ms=to_ms,
         kind="snapshot" if snapshot else "gap",
     )
-
-
-def uncovered(
-    coverage: Mapping[str, ShardCoverage], seen: Mapping[str, Sequence[Interval]]
-) -> list[str]:
-    """Shards that no live channel receives now."""
-    return sorted(shard_id for shard_id in coverage if not seen.get(shard_id))

@@ -102,11 +102,7 @@ class Leader:
                     released={_seat(name): one for name, one in seen.released.items()},
                 ),
             )
-        intervals = coverage.intervals(
-            (seen.beats[listener], beat)
-            for listener, beat in seen.listeners.items()
-            if listener in seen.beats
-        )
+        intervals = coverage.intervals(seen.listeners, seen.beats, alive)
         held = {
             seat_name(*record.seat) for record in self.seats.values() if record.current is not None
         }

@@ -70,7 +70,9 @@ def advance(seats: Records, situation: Situation) -> list[Change]:
     for seat in sorted(wanted, key=lambda one: (one[1], one[0])):
         record = seats.setdefault(seat, SeatRecord(*seat))
         if record.current is None and record.next is None:
-            changes.append(_grant(record, wanted[seat], situation, budget))
+            place = _free_place(seats, record, wanted)
+            if place is not None:
+                changes.append(_grant(record, place, situation, budget))
     moving = sum(record.next is not None for record in seats.values())
     for seat, wish in _ordered(seats, situation):
         if moving >= MAX_MOVES:
@@ -109,6 +111,15 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
 def _gone(record: SeatRecord, situation: Situation) -> bool:
     """Nobody wants the seat. An open one keeps its record, for its epoch."""
     return record.current is None and record.seat not in situation.wanted.open
+
+
+def _free_place(seats: Records, record: SeatRecord, wanted: Mapping[Seat, Place]) -> Place | None:
+    """Where a vacant seat can be granted now: its place, unless another replica still has that
+    listener; then that replica's own new place, and the two have changed roles."""
+    others = [one for one in seats.values() if one.shard == record.shard and one is not record]
+    taken = {holding.listener for one in others for holding in one.holdings()}
+    candidates = [wanted[record.seat], *(wanted[one.seat] for one in others if one.seat in wanted)]
+    return next((place for place in candidates if place.listener not in taken), None)
 
 
 def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budget) -> Change:

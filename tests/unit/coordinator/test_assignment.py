@@ -1,0 +1,114 @@
+"""Seats to listeners: the four rules hold after every step of random histories."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.assignment import Place, Placement, Seat, place, seats, usable
+
+STEPS = st.lists(
+    st.tuples(
+        st.dictionaries(
+            st.sampled_from([f"l{n}" for n in range(7)]), st.sampled_from("xyz"), max_size=7
+        ),
+        st.integers(0, 9),
+        st.integers(1, 3),
+        st.dictionaries(st.sampled_from("abc"), st.integers(0, 9), min_size=1),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+def check(
+    wanted: list[Seat], hosts: Mapping[str, str], room: Mapping[str, int], result: Placement
+) -> None:
+    """Rules 1 to 3 of the module, and that a seat is placed or open with a reason."""
+    places = result.places
+    assert set(places) | set(result.open) == set(wanted)
+    assert not set(places) & set(result.open)
+    assert all(one.listener in hosts for one in places.values())
+    used = Counter(one.client for one in places.values())
+    assert all(used[client] <= room[client] for client in used)
+    by_shard: dict[str, list[Place]] = {}
+    for (shard, _), one in places.items():
+        by_shard.setdefault(shard, []).append(one)
+    for replicas in by_shard.values():
+        listeners = [one.listener for one in replicas]
+        assert len(set(listeners)) == len(listeners)
+        if len(set(hosts.values())) >= 2 and len(replicas) >= 2:
+            assert len({hosts[listener] for listener in listeners}) >= 2
+    load = Counter(dict.fromkeys(hosts, 0))
+    load.update(one.listener for one in places.values())
+    for full in hosts:
+        for empty in hosts:
+            if hosts[full] == hosts[empty] and not result.open:
+                assert load[full] - load[empty] <= 1, "one host's listeners are even"
+    if len(hosts) > 0 and sum(room.values()) >= len(wanted):
+        first = {seat for seat in result.open if seat[1] == "a"}
+        assert not first, "with channels and a listener every first replica is placed"
+
+
+@given(STEPS)
+def test_rules_hold_after_every_step(
+    history: list[tuple[dict[str, str], int, int, dict[str, int]]],
+) -> None:
+    """Joins, deaths, growth and changes of budget: placed by the rules, again and again."""
+    current: dict[Seat, Place] = {}
+    for hosts, shards, replicas, room in history:
+        wanted = seats([str(n) for n in range(shards)], replicas)
+        result = place(wanted, hosts, room, current)
+        check(wanted, hosts, room, result)
+        again = place(wanted, hosts, room, result.places)
+        assert again.places == result.places, "a placement is a fixed point"
+        current = result.places
+
+
+def test_replicas_use_different_clients_while_there_are_two() -> None:
+    """With two clients no shard depends on one of them."""
+    wanted = seats([str(n) for n in range(9)], 2)
+    result = place(wanted, {"l1": "x", "l2": "y"}, {"p": 9, "q": 9}, {})
+    for shard in map(str, range(9)):
+        assert result.places[shard, "a"].client != result.places[shard, "b"].client
+
+
+def test_a_death_moves_only_the_dead_ones_seats() -> None:
+    """Sticky: who lives keeps every seat when a third listener dies."""
+    hosts = {"l1": "x", "l2": "x", "l3": "x"}
+    wanted = seats([str(n) for n in range(30)], 2)
+    before = place(wanted, hosts, {"c": 100}, {}).places
+    after = place(wanted, {"l1": "x", "l2": "x"}, {"c": 100}, before).places
+    assert all(after[seat] == one for seat, one in before.items() if one.listener != "l3")
+
+
+def test_a_newcomer_takes_no_more_than_its_share() -> None:
+    """A third listener gets a third; nobody else's seats change hands."""
+    wanted = seats([str(n) for n in range(30)], 2)
+    before = place(wanted, {"l1": "x", "l2": "x"}, {"c": 100}, {}).places
+    after = place(wanted, {"l1": "x", "l2": "x", "l3": "x"}, {"c": 100}, before).places
+    moved = [seat for seat in wanted if after[seat].listener != before[seat].listener]
+    assert len(moved) == 20
+    assert all(after[seat].listener == "l3" for seat in moved)
+
+
+def test_a_shortage_of_channels_leaves_second_replicas_open() -> None:
+    """Coverage before redundancy, and the reason is told."""
+    wanted = seats(["1", "2", "3"], 2)
+    result = place(wanted, {"l1": "x", "l2": "y"}, {"c": 4}, {})
+    assert all((shard, "a") in result.places for shard in "123")
+    assert set(result.open.values()) == {"no channel"}
+
+
+def test_a_waiting_channel_decides_the_client() -> None:
+    """A seat whose channel was given back goes to that channel's client."""
+    result = place([("1", "a")], {"l": "x"}, {"p": 9, "q": 9}, {}, {("1", "a"): "q"})
+    assert result.places["1", "a"].client == "q"
+
+
+def test_spare_channels() -> None:
+    """Of twenty channels eighteen are seats; of one, one."""
+    assert [usable(limit) for limit in (20, 10, 9, 2, 1)] == [18, 8, 8, 1, 1]
