@@ -207,14 +207,17 @@ class Engine:
         """Routing status, activity and counts of the people whose work changed."""
         changes, self.staff.changed = self.staff.changed, []
         now = self._clock.now_ms()
-        for user, status_word in changes:
+        for change in changes:
+            user, word = change.user_id, change.routing_status
             base = f"v2.users.{user}"
+            current = change.presence or "ON_QUEUE"
             bodies: dict[str, Callable[[], dict[str, Any]]] = {
-                "routingStatus": functools.partial(routing, user, status_word, now),
-                "activity": functools.partial(activity, user, "ON_QUEUE", status_word, now),
-                "presence": functools.partial(presence, "ON_QUEUE", now),
+                "routingStatus": functools.partial(routing, user, word, now),
+                "activity": functools.partial(activity, user, current, word, now),
                 "conversationsummary": functools.partial(summary, user, self._of_user(user)),
             }
+            if change.presence is not None:
+                bodies["presence"] = functools.partial(presence, current, now)
             for suffix, make in bodies.items():
                 topic = f"{base}.{suffix}"
                 if self._hub.channels.listeners(topic):

@@ -16,6 +16,7 @@ import msgspec
 STRIKING = {
     "drop": "cut sockets without a close frame",
     "close": "close sockets with `code` (default 1001) and `reason`",
+    "kick": "put sockets out as a second socket on their channel would",
     "stall": "stop sockets silently for `seconds` (for ever without): nothing sent, nothing read",
     "closing": "send v2.system.socket_closing, and close after `ms` (default 60000) if still open",
     "evict": "remove channels as a 21st channel would",

@@ -7,7 +7,10 @@ text: the JSON of a user is made when somebody asks for it.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from simulator.ids import uuid_from
 
@@ -100,46 +103,81 @@ class Org:
         }
 
 
+class StatusChange(msgspec.Struct, frozen=True):
+    """What a user's status topics have to say; `presence` is null where it stayed."""
+
+    user_id: str
+    routing_status: str
+    presence: str | None = None
+
+
 class Staff:
-    """Which users are busy; hands out free members of a queue."""
+    """Which users are busy or away; hands out free members of a queue.
+
+    Who missed an alert is NOT_RESPONDING, and some go AWAY after work: both are passed over for
+    the next `ABSENT_PICKS` picks, so that no clock is needed.
+    """
 
     #: How many random members are tried before the caller has to wait in the queue.
     TRIES = 12
+    ABSENT_PICKS = 5
+    AWAY_PROBABILITY = 0.1
 
     def __init__(self, org: Org, rng: random.Random) -> None:
         self._org = org
         self._rng = rng
-        self._busy: dict[str, int] = {}
-        #: Users whose routing status changed and whose topics have not said so yet.
-        self.changed: list[tuple[str, str]] = []
+        self._busy: set[str] = set()
+        #: Absent users with the pick at which they are back, soonest first.
+        self._absent: dict[str, int] = {}
+        self._picks = 0
+        self._seen: set[str] = set()
+        #: What the status topics have not told yet.
+        self.changed: list[StatusChange] = []
 
     def pick(self, queue_id: str, avoid: str | None = None) -> str | None:
         """A free member of the queue, now busy, or None when none was found."""
         members = self._org.members(queue_id)
-        for _ in range(self.TRIES):
-            user = self._org.users[self._rng.choice(members)]
-            if user != avoid and user not in self._busy:
-                return self._take(user)
-        return None
+        return self._choose(lambda: self._org.users[self._rng.choice(members)], avoid)
 
     def anyone(self, avoid: str | None = None) -> str | None:
         """Any free user of the org, now busy (direct calls know no queue)."""
-        for _ in range(self.TRIES):
-            user = self._rng.choice(self._org.users)
-            if user != avoid and user not in self._busy:
-                return self._take(user)
-        return None
+        return self._choose(lambda: self._rng.choice(self._org.users), avoid)
 
-    def release(self, user_id: str) -> None:
-        """The user is free again."""
-        if self._busy.pop(user_id, None) is not None:
-            self.changed.append((user_id, "IDLE"))
-
-    def _take(self, user_id: str) -> str:
-        self._busy[user_id] = 1
-        self.changed.append((user_id, "INTERACTING"))
-        return user_id
+    def release(self, user_id: str, missed: bool = False) -> None:
+        """The user's work is over, or was never taken up."""
+        if user_id not in self._busy:
+            return
+        self._busy.discard(user_id)
+        if missed:
+            self._absent[user_id] = self._picks + self.ABSENT_PICKS
+            self.changed.append(StatusChange(user_id, "NOT_RESPONDING"))
+        elif self._rng.random() < self.AWAY_PROBABILITY:
+            self._absent[user_id] = self._picks + self.ABSENT_PICKS
+            self.changed.append(StatusChange(user_id, "OFF_QUEUE", "AWAY"))
+        else:
+            self.changed.append(StatusChange(user_id, "IDLE"))
 
     @property
     def busy(self) -> int:
         return len(self._busy)
+
+    def _choose(self, draw: Callable[[], str], avoid: str | None) -> str | None:
+        self._picks += 1
+        self._welcome_back()
+        for _ in range(self.TRIES):
+            user = draw()
+            if user != avoid and user not in self._busy and user not in self._absent:
+                self._busy.add(user)
+                first = None if user in self._seen else "ON_QUEUE"
+                self._seen.add(user)
+                self.changed.append(StatusChange(user, "INTERACTING", first))
+                return user
+        return None
+
+    def _welcome_back(self) -> None:
+        while self._absent:
+            user, due = next(iter(self._absent.items()))
+            if due > self._picks:
+                return
+            del self._absent[user]
+            self.changed.append(StatusChange(user, "IDLE", "ON_QUEUE"))

@@ -13,7 +13,7 @@ from simulator.channels import Channel
 from simulator.faults import GARBAGE_KINDS, STRIKING, Fault, FaultBook, selects
 from simulator.frames import envelope, socket_closing, ws_frame
 from simulator.garbage import payload
-from simulator.hub import Socket
+from simulator.hub import EVICTED_CODE, Socket
 from simulator.ids import uuid_from
 from simulator.world import World
 
@@ -66,6 +66,7 @@ class Saboteur:
         deeds: dict[str, Callable[[Fault, Socket], None]] = {
             "drop": self._drop,
             "close": self._close,
+            "kick": self._kick,
             "stall": self._stall,
             "closing": self._closing,
             "garbage": self._garbage,
@@ -104,6 +105,9 @@ class Saboteur:
 
     def _close(self, fault: Fault, socket: Socket) -> None:
         self._world.hub.close(socket, fault.code, fault.reason)
+
+    def _kick(self, _: Fault, socket: Socket) -> None:
+        self._world.hub.close(socket, EVICTED_CODE, "replaced by a newer socket")
 
     def _stall(self, fault: Fault, socket: Socket) -> None:
         socket.stall()

@@ -35,7 +35,7 @@ def reach_agent(
             if media == "call" and kind == "system":
                 kind = "transfer.noanswer"
             stage.leave(agent, kind, "terminated" if media == "call" else "disconnected")
-            stage.free(agent)
+            stage.free(agent, missed=kind != "client")
             yield stage.beat(0.5, 2)
             continue
         yield stage.beat(1, 5)

@@ -170,7 +170,7 @@ class Stage:
             yield Beat(0)
         self.free(participant)
 
-    def free(self, participant: Participant) -> None:
-        """The person of this participant can take other work."""
+    def free(self, participant: Participant, missed: bool = False) -> None:
+        """The person of this participant can take other work, or `missed` it."""
         if participant.user_id is not None:
-            self.staff.release(participant.user_id)
+            self.staff.release(participant.user_id, missed)

@@ -54,6 +54,15 @@ def test_close_sends_the_code_to_the_chosen_channel_only(org: Simulated) -> None
     assert next_frame(other, "channel.metadata")
 
 
+def test_a_kicked_socket_is_closed_as_by_a_second_one(org: Simulated) -> None:
+    """Code 1001, and the channel can be connected to again."""
+    channel = org.channel()
+    socket = org.connect(channel)
+    assert org.fault(fault="kick")["struck"] == 1
+    assert close_code(socket) == 1001
+    assert next_frame(org.connect(channel), "channel.metadata")
+
+
 def test_a_stalled_socket_is_silent_and_then_goes_on(org: Simulated) -> None:
     """No heartbeat, no pong, no close; after the time the beats come again."""
     socket = org.connect(org.channel())

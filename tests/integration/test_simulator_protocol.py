@@ -240,6 +240,26 @@ def test_paging_ends_without_a_next_uri(org: Simulated) -> None:
     assert not problems(org.get("/api/v2/routing/queues"), "QueueEntityListing")
 
 
+def test_every_available_topic_is_described(org: Simulated) -> None:
+    """With `expand` each topic says what it needs and how it travels; without, only its id."""
+    path = "/api/v2/notifications/availabletopics"
+    assert {tuple(topic) for topic in org.get(path)["entities"]} == {("id",)}
+    topics = org.get(f"{path}?expand=transports,requiresPermissions,topicParameters")["entities"]
+    assert all(not problems(topic, "AvailableTopic") for topic in topics)
+    needs = {topic["id"]: topic["requiresPermissions"] for topic in topics}
+    assert "conversation:communication:view" in needs["v2.users.{id}.conversations"]
+
+
+def test_a_scaled_clock_ends_a_channel_in_seconds(tmp_path: Path) -> None:
+    """With a day in two seconds, a channel that nobody renews is gone in about two."""
+    with simulated(tmp_path, "--no-autostart", "--time-scale", "43200") as scaled:
+        channel = scaled.channel()
+        socket = scaled.connect(channel)
+        started = time.monotonic()
+        assert close_code(socket) == 1001
+        assert 1.0 < time.monotonic() - started < 6.0
+
+
 def test_what_a_mirror_must_never_do_is_written_down(org: Simulated) -> None:
     """The forced disconnect of a conversation is refused and recorded."""
     answer = org.call("POST", "/api/v2/conversations/some/disconnect", {})

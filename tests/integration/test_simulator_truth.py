@@ -119,6 +119,28 @@ def test_flat_topics_carry_the_flat_shape(org: Simulated) -> None:
     }
 
 
+def test_presence_and_routing_status_follow_the_work(org: Simulated) -> None:
+    """A user goes on queue, interacts, and is idle, not responding or off queue afterwards."""
+    users = [user["id"] for user in org.get("/api/v2/users?pageSize=100")["entities"]]
+    channel = org.channel()
+    socket = org.connect(channel)
+    org.subscribe(channel["id"], [f"v2.users.{user}?presence&routingStatus" for user in users])
+    org.post("/_sim/control", {"action": "spawn", "scenario": "chat", "count": 30})
+    org.drain()
+    statuses: dict[str, list[str]] = {}
+    presences = set()
+    for frame in frames(socket, 0.5):
+        body = frame["eventBody"]
+        assert not problems(body, class_of_topic(frame["topicName"]))
+        if frame["topicName"].endswith(".presence"):
+            presences.add(body["presenceDefinition"]["systemPresence"])
+        else:
+            statuses.setdefault(body["id"], []).append(body["routingStatus"]["status"])
+    assert all(words[0] == "INTERACTING" for words in statuses.values())
+    assert {"IDLE", "NOT_RESPONDING"} <= {word for words in statuses.values() for word in words}
+    assert "ON_QUEUE" in presences
+
+
 def test_rest_and_analytics_say_what_the_ledger_says(org: Simulated) -> None:
     """An ended conversation has `endTime`, and in analytics `conversationEnd`, like the truth."""
     org.post("/_sim/control", {"action": "spawn", "scenario": "inbound_call", "count": 5})
