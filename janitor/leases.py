@@ -29,9 +29,13 @@ Obstacle = Literal["", "away", "behind"]
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """Work that is ours until the lease is over. `obstacle` says why there is none."""
+    """Work that is ours until the lease is over, claimed at `now_ms` of Redis.
+
+    `obstacle` says why there is none.
+    """
 
     lease: str
+    now_ms: int
     ids: tuple[str, ...] = ()
     obstacle: Obstacle = ""
 
@@ -47,9 +51,12 @@ class Leases:
         self._settle = script(client, "settle", "janitor")
         self._gap = script(client, "gap", "janitor")
 
-    def claim_conversations(self, most: int, seconds: float) -> Claim:
-        """Conversations that are due for verification, unless the tracker is away or behind."""
-        return self._claimed([self._keys.active, self._offsets], most, seconds)
+    def claim_conversations(self, most: int, seconds: float, due_ms: int | None = None) -> Claim:
+        """Conversations that are due for verification, unless the tracker is away or behind.
+
+        With `due_ms` only those that were due at that Redis time.
+        """
+        return self._claimed([self._keys.active, self._offsets], most, seconds, due_ms)
 
     def claim_gaps(self, most: int, seconds: float) -> Claim:
         """Gaps that wait to be filled."""
@@ -98,8 +105,12 @@ class Leases:
             )
         )
 
-    def _claimed(self, keys: list[str], most: int, seconds: float) -> Claim:
-        obstacle, lease, *ids = self._claim(
-            keys, [most, round(seconds * 1000), round(TRACKER_SILENCE_SECONDS * 1000)]
+    def _claimed(
+        self, keys: list[str], most: int, seconds: float, due_ms: int | None = None
+    ) -> Claim:
+        silence_ms = round(TRACKER_SILENCE_SECONDS * 1000)
+        due = "" if due_ms is None else due_ms
+        obstacle, lease, now_ms, *ids = self._claim(
+            keys, [most, round(seconds * 1000), silence_ms, due]
         )
-        return Claim(lease, tuple(ids), obstacle)
+        return Claim(lease, int(now_ms), tuple(ids), obstacle)

@@ -17,7 +17,7 @@ from mirror.kafka.config import ClientLog, producer_config
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings
 
-ACK_SECONDS: Final = 15.0
+ACK_SECONDS: Final = 10.0
 
 
 class Outlet:

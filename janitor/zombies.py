@@ -38,6 +38,8 @@ LEASE_SECONDS: Final = 240.0
 # Beyond this part of the lease no new conversation is begun: a call may take a minute.
 LEASE_SHARE: Final = 0.7
 RETRY_SECONDS: Final = 120.0
+# So many calls that failed one after the other, each with its own retries: Genesys is unwell.
+GIVE_UP_AFTER: Final = 3
 # How long the tracker may take to read an end that Kafka has.
 FOLD_SECONDS: Final = 120.0
 # Still active: next verified after this part of the age that made it due, at most hourly.
@@ -84,11 +86,16 @@ class Zombies:
         self._log = logger("janitor.zombies")
 
     def sweep(self) -> Sweep:
-        """Verify all that is due now. Raises `RedisUnavailable` and `KafkaUnavailable`."""
+        """Verify all that is due now. Raises `RedisUnavailable` and `KafkaUnavailable`.
+
+        What falls due while it works waits for the next sweep, so that a sweep comes to an end.
+        """
         sweep = Sweep()
+        due_ms: int | None = None
         while not self._stopping():
             started = time.monotonic()
-            claim = self._leases.claim_conversations(BATCH, self._lease_seconds)
+            claim = self._leases.claim_conversations(BATCH, self._lease_seconds, due_ms)
+            due_ms = due_ms or claim.now_ms
             sweep.obstacle = claim.obstacle
             if not claim.ids:
                 break
@@ -119,16 +126,23 @@ class Zombies:
             else:
                 suspects.append(one)
         self._leases.put_back(lease, after)
+        in_a_row = 0
         for position, one in enumerate(suspects):
+            if in_a_row >= GIVE_UP_AFTER:
+                sweep.failed += len(suspects) - position
+                self._leases.put_back(lease, dict.fromkeys(suspects[position:], self._retry()))
+                return False
             if self._stopping() or time.monotonic() > until:
                 # Due again at once, for whoever is next.
                 self._leases.put_back(lease, dict.fromkeys(suspects[position:], 0.0))
                 return not self._stopping()
+            failed = sweep.failed
             try:
                 seconds = self._confirm(one, sweep)
             except KafkaUnavailable:
                 self._leases.put_back(lease, dict.fromkeys(suspects[position:], self._retry()))
                 raise
+            in_a_row = in_a_row + 1 if sweep.failed > failed else 0
             self._leases.put_back(lease, {one: seconds})
         return True
 

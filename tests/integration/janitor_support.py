@@ -1,0 +1,152 @@
+"""What the janitor's tests share: settings, a tracker, and listeners that go blind on cue."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import msgspec
+import redis
+
+from coordinator.tracker import Tracker
+from janitor.filler import Filler
+from janitor.genesys import GenesysPool
+from janitor.leases import Leases
+from janitor.outlet import Outlet
+from janitor.zombies import Zombies
+from mirror.event import Event
+from mirror.gaps import rfc3339
+from mirror.kafka.record import EventReader
+from mirror.normaliser import Normaliser
+from mirror.redis.keys import Keys
+from mirror.settings import Settings
+from tests.integration.simulator_support import Simulated
+from tests.services.kafka import read_topic
+from tests.services.process import wait_until
+
+
+def environment(
+    kafka: str, redis_url: str, topic: str, sim: Simulated, **more: str
+) -> dict[str, str]:
+    """The settings of a test, as a process gets them."""
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "REDIS_URL": redis_url,
+        "GENESYS_API_URL": sim.url,
+        "GENESYS_CLIENT_ID": sim.client,
+        "GENESYS_CLIENT_SECRET": sim.secret,
+        "MIRROR_TOPIC": topic,
+        "MIRROR_DEAD_LETTER_TOPIC": f"{topic}.dlq",
+        "MIRROR_PARTITIONS": "3",
+        "MIRROR_NAMESPACE": topic,
+        "MIRROR_ZOMBIE_AFTER": "1ms",
+        "MIRROR_JANITOR_INTERVAL": "4s",
+        **more,
+    }
+
+
+@contextmanager
+def tracking(settings: Settings) -> Iterator[Tracker]:
+    """A tracker in a thread."""
+    tracker, stop = Tracker(settings), threading.Event()
+    thread = threading.Thread(target=tracker.run, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        yield tracker
+    finally:
+        stop.set()
+        thread.join(20)
+
+
+@dataclass
+class Stage:
+    """A simulator, a topic, a Redis; the janitor's parts, to be run by hand."""
+
+    settings: Settings
+    sim: Simulated
+    client: redis.Redis
+    listener: Normaliser = field(default_factory=Normaliser)
+
+    @property
+    def keys(self) -> Keys:
+        """The namespace's keys."""
+        return Keys(self.settings.namespace)
+
+    @property
+    def leases(self) -> Leases:
+        """The janitor's claims."""
+        return Leases(self.client, self.keys, self.settings.topic)
+
+    def genesys(self, share: float = 1.0) -> GenesysPool:
+        """The real client; the whole budget, since tests are in a hurry."""
+        return GenesysPool(self.settings, self.client, threading.Event(), share)
+
+    def zombies(self, genesys: GenesysPool | None = None) -> Zombies:
+        """What sweeps."""
+        return Zombies(
+            self.settings, self.leases, genesys or self.genesys(), Outlet(self.settings), Normaliser
+        )
+
+    def filler(self, genesys: GenesysPool | None = None, lag: float = 0.0) -> Filler:
+        """What fills gaps."""
+        return Filler(
+            self.client,
+            self.keys,
+            self.leases,
+            genesys or self.genesys(),
+            Outlet(self.settings),
+            Normaliser,
+            lag_seconds=lag,
+        )
+
+    def active(self) -> list[str]:
+        """Ids of what is not over at Genesys."""
+        body = self.sim.get("/_sim/conversations")
+        return [one["id"] for one in body["conversations"]]
+
+    def witness(self, ids: list[str]) -> int:
+        """As a listener would: report how these conversations are now; how many events."""
+        outlet = Outlet(self.settings)
+        events: list[Event] = []
+        for one in ids:
+            body = self.sim.call("GET", f"/api/v2/conversations/{one}")
+            assert body.status == 200, body
+            raw = _raw(body.body)
+            reading = self.listener.conversation(raw, now(), time.monotonic(), origin="live")
+            events += reading.events
+        outlet.send(events)
+        return len(events)
+
+    def events(self) -> list[Event]:
+        """All that is on the topic."""
+        reader = EventReader()
+        servers = self.settings.kafka.properties["bootstrap.servers"]
+        records = read_topic(servers, self.settings.topic)
+        return [reader.decode(record.value(), record.headers()) for record in records]
+
+    def tracked(self) -> set[str]:
+        """The active set in Redis."""
+        return set(self.client.zrange(self.keys.active, 0, -1))  # type: ignore[arg-type]
+
+    def wait_tracked(self, wanted: set[str], seconds: float = 30.0) -> None:
+        """Until the active set is `wanted` and the tracker has read all there is."""
+        offsets = self.keys.offsets(self.settings.topic)
+
+        def settled() -> bool:
+            fields = self.client.hkeys(offsets)
+            behind = any("behind" in name for name in fields)
+            return not behind and self.tracked() == wanted
+
+        wait_until(settled, seconds, f"{len(wanted)} conversations tracked as active")
+
+
+def now() -> str:
+    """This moment, as events say it."""
+    return rfc3339(round(time.time() * 1000))
+
+
+def _raw(body: object) -> bytes:
+    return msgspec.json.encode(body)

@@ -1,0 +1,254 @@
+"""Zombies against a simulated Genesys Cloud, a real Kafka and Redis (guarantee 7).
+
+Not shown here: how long Genesys keeps an ended conversation readable.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+
+from janitor.outlet import Outlet
+from janitor.zombies import Sweep
+from mirror.errors import KafkaUnavailable
+from mirror.event import Event
+from mirror.kafka.admin import ensure_topics
+from mirror.settings import load
+from tests.integration.janitor_support import Stage, environment, tracking
+from tests.integration.simulator_support import Simulated, simulated
+from tests.services.process import wait_until
+
+CLIENTS = [f"c{number}" for number in range(8)]
+
+
+@pytest.fixture
+def sim(tmp_path: Path) -> Iterator[Simulated]:
+    """A Genesys Cloud in which nothing happens unasked, with many clients' budgets."""
+    options = ["--no-autostart", "--speed", "50", "--users", "30", "--queues", "3"]
+    for name in ("sandbox", *CLIENTS):
+        options += ["--client", f"{name}:sandbox"]
+    with simulated(tmp_path, *options, "--rate-limit", "3000") as made:
+        yield made
+
+
+@pytest.fixture
+def stage(kafka: str, redis_url: str, topic_name: str, sim: Simulated) -> Iterator[Stage]:
+    """All of it, on topics that exist."""
+    clients = ",".join(f"{name}:sandbox" for name in CLIENTS)
+    settings = load(environment(kafka, redis_url, topic_name, sim, GENESYS_CLIENTS=clients))
+    ensure_topics(settings)
+    with redis.Redis.from_url(redis_url, decode_responses=True, protocol=2) as client:
+        yield Stage(settings, sim, client)
+
+
+def spawn(sim: Simulated, scenario: str, count: int) -> set[str]:
+    """Begin conversations and wait until each has a live leg."""
+    body = sim.post("/_sim/control", {"action": "spawn", "scenario": scenario, "count": count})
+    ids = set(body["conversation_ids"])
+
+    def shown() -> bool:
+        return all(
+            leg.get("state") in {"connected", "alerting", "dialing", "contacting", "offering"}
+            for one in ids
+            for leg in _first_legs(sim, one)
+        )
+
+    wait_until(shown, 20, "the conversations began")
+    return ids
+
+
+def _first_legs(sim: Simulated, conversation: str) -> list[dict[str, Any]]:
+    body = sim.get(f"/api/v2/conversations/{conversation}")
+    legs = [
+        leg
+        for participant in body["participants"]
+        for calls in (participant.get("calls") or [],)
+        for leg in calls
+    ]
+    return legs[:1] or [{}]
+
+
+def finish(sim: Simulated, ids: set[str]) -> None:
+    """Let these come to their end at Genesys."""
+
+    def over() -> bool:
+        return not ids & {one["id"] for one in sim.get("/_sim/conversations")["conversations"]}
+
+    wait_until(over, 40, "the conversations ended")
+
+
+def finalised(events: list[Event]) -> Counter[str]:
+    """Conversation → how many `finalize` it has, repeats counted once."""
+    ids = {(event.conversation_id, event.event_id) for event in events if _is_final(event)}
+    return Counter(conversation for conversation, _ in ids)
+
+
+def _is_final(event: Event) -> bool:
+    return event.event_type == "finalize"
+
+
+def test_exactly_those_that_are_over_are_finalised(stage: Stage, sim: Simulated) -> None:
+    """Ends that nobody saw are found, with few calls; what goes on is put back and left alone."""
+    going_on = spawn(sim, "endless_call", 10)
+    ending = spawn(sim, "outbound_call", 25)
+    stage.witness(sorted(going_on | ending))
+    with tracking(stage.settings):
+        stage.wait_tracked(going_on | ending)
+        finish(sim, ending)
+        genesys = stage.genesys()
+        sweep = stage.zombies(genesys).sweep()
+        assert (sweep.claimed, sweep.finalised, sweep.active) == (35, 25, 10)
+        assert sweep.calls == sweep.least_calls == genesys.calls == 26
+        stage.wait_tracked(going_on)
+    events = stage.events()
+    assert finalised(events) == Counter(dict.fromkeys(ending, 1))
+    for conversation in ending:
+        own = [event for event in events if event.conversation_id == conversation]
+        assert [event.event_type for event in own][-2:] == ["end", "finalize"]
+        legs = {(e.participant_id, e.communication_id) for e in own if e.participant_id}
+        over = {(e.participant_id, e.communication_id) for e in own if e.event_type == "disconnect"}
+        assert over == legs
+    assert not sim.get("/_sim/violations")["violations"]
+    # What the frames would have said has the same ids: a listener that catches up adds nothing.
+    known = {event.event_id for event in events}
+    before = len(events)
+    stage.witness(sorted(ending))
+    later = stage.events()[before:]
+    assert later
+    assert {event.event_id for event in later if event.event_type in {"disconnect", "end"}} <= known
+
+
+def test_a_second_sweep_finds_nothing_to_do(stage: Stage, sim: Simulated) -> None:
+    """What was finalised is not finalised again, what is active is not asked for at once."""
+    going_on, ending = spawn(sim, "endless_call", 2), spawn(sim, "outbound_call", 2)
+    stage.witness(sorted(going_on | ending))
+    with tracking(stage.settings):
+        stage.wait_tracked(going_on | ending)
+        finish(sim, ending)
+        assert stage.zombies().sweep().finalised == 2
+        genesys = stage.genesys()
+        assert stage.zombies(genesys).sweep().claimed == 0
+        assert genesys.calls == 0
+
+
+def test_two_janitors_share_the_work(stage: Stage, sim: Simulated) -> None:
+    """What one has claimed the other does not see, until the lease is over."""
+    ids = spawn(sim, "endless_call", 4)
+    stage.witness(sorted(ids))
+    with tracking(stage.settings):
+        stage.wait_tracked(ids)
+        first = stage.leases.claim_conversations(3, 1.5)
+        second = stage.leases.claim_conversations(3, 1.5)
+        assert len(first.ids) == 3
+        assert set(first.ids) | set(second.ids) == ids
+        assert not set(first.ids) & set(second.ids)
+        # The one that died is made good for; the one that lives is heard once only.
+        wait_until(lambda: stage.leases.claim_conversations(9, 60).ids, 10, "the lease lapses")
+        due = stage.client.zrange(stage.keys.active, 0, -1, withscores=True)
+        stage.leases.put_back(first.lease, dict.fromkeys(first.ids, 0.0))
+        assert stage.client.zrange(stage.keys.active, 0, -1, withscores=True) == due
+
+
+def test_nothing_is_claimed_while_the_tracker_is_away_or_behind(
+    stage: Stage, sim: Simulated
+) -> None:
+    """The end that a conversation seems to lack may be in Kafka, unread."""
+    ids = spawn(sim, "endless_call", 1)
+    stage.witness(sorted(ids))
+    with tracking(stage.settings):
+        stage.wait_tracked(ids)
+    offsets = stage.keys.offsets(stage.settings.topic)
+    stage.client.hset(offsets, "behind:1", 1)
+    assert stage.zombies().sweep().obstacle == "behind"
+    stage.client.hdel(offsets, "behind:1")
+    stage.client.hset(offsets, "beat", round((time.time() - 60) * 1000))
+    assert stage.zombies().sweep().obstacle == "away"
+    stage.client.hdel(offsets, "beat")
+    assert stage.zombies().sweep().obstacle == "away"
+
+
+def test_a_conversation_that_genesys_lost_is_finalised_as_not_found(
+    stage: Stage, sim: Simulated
+) -> None:
+    """404 on GET and unknown to analytics."""
+    ids = spawn(sim, "outbound_call", 3)
+    stage.witness(sorted(ids))
+    with tracking(stage.settings):
+        stage.wait_tracked(ids)
+        finish(sim, ids)
+        sim.fault(fault="forget")
+        sweep = stage.zombies().sweep()
+        assert (sweep.finalised, sweep.not_found) == (3, 3)
+        stage.wait_tracked(set())
+    last = [event for event in stage.events() if event.event_type == "finalize"]
+    assert {event.reason for event in last} == {"not_found"}
+    assert all(event.estimated for event in last)
+
+
+@pytest.mark.slow  # the client tries again before it gives up
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_refusal_or_a_failure_never_finalises(stage: Stage, sim: Simulated, status: int) -> None:
+    """Not even one that is over: it is tried again later, and then found."""
+    ids = spawn(sim, "outbound_call", 2)
+    stage.witness(sorted(ids))
+    with tracking(stage.settings):
+        stage.wait_tracked(ids)
+        finish(sim, ids)
+        sim.fault(fault="rest", method="GET", path="/api/v2/conversations/*", status=status)
+        sweep = stage.zombies().sweep()
+        assert (sweep.finalised, sweep.failed) == (0, 2)
+        sim.call("DELETE", "/_sim/faults")
+        assert finalised(stage.events()) == Counter()
+        done = 0
+
+        def found() -> bool:
+            nonlocal done
+            done += stage.zombies().sweep().finalised
+            return done == 2
+
+        wait_until(found, 30, "both are finalised once Genesys answers")
+
+
+def test_an_end_that_came_while_it_asked_is_not_finalised(stage: Stage, sim: Simulated) -> None:
+    """The tracker is asked once more right before the events are produced."""
+    ids = spawn(sim, "outbound_call", 1)
+    stage.witness(sorted(ids))
+    with tracking(stage.settings):
+        stage.wait_tracked(ids)
+        finish(sim, ids)
+        claim = stage.leases.claim_conversations(10, 60)
+        assert set(claim.ids) == ids
+        stage.witness(sorted(ids))  # the listener catches up
+        stage.wait_tracked(set())
+        zombies = stage.zombies()
+        sweep = Sweep()
+        zombies._verify(claim.lease, claim.ids, time.monotonic() + 60, sweep)
+        assert (sweep.finalised, sweep.ended_meanwhile) == (0, 1)
+
+
+def test_without_kafka_nothing_is_settled(stage: Stage, sim: Simulated) -> None:
+    """No acknowledgement, no account: the conversation is due again, and then finalised once."""
+    ids = spawn(sim, "outbound_call", 1)
+    stage.witness(sorted(ids))
+    with tracking(stage.settings):
+        stage.wait_tracked(ids)
+        finish(sim, ids)
+        zombies = stage.zombies()
+        real = zombies._outlet
+
+        nowhere = {**stage.settings.kafka.properties, "bootstrap.servers": "127.0.0.1:1"}
+        kafka = msgspec.structs.replace(stage.settings.kafka, properties=nowhere)
+        zombies._outlet = Outlet(msgspec.structs.replace(stage.settings, kafka=kafka))
+        with pytest.raises(KafkaUnavailable):
+            zombies.sweep()
+        assert stage.tracked() == ids
+        zombies._outlet = real
+        wait_until(lambda: zombies.sweep().finalised == 1, 15, "finalised when Kafka is back")
+        stage.wait_tracked(set())
