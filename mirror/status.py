@@ -7,13 +7,15 @@ they cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 from mirror.fleet import Beat, ChannelReport, Shard
+from mirror.gaps import count_gaps, list_gaps
 from mirror.redis.keys import Keys
 from mirror.telemetry import Status as HealthStatus
+from mirror.tracked import count_conversations
 
 if TYPE_CHECKING:
     import redis
@@ -46,6 +48,22 @@ class ReplicaStatus(msgspec.Struct, kw_only=True):
     state: str = "lost"
     client: str | None = None
     last_frame_ms: int | None = None
+
+
+class ChannelStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One channel as its listener reports it; ids are shortened."""
+
+    channel: str
+    listener: str
+    shard: str
+    replica: str
+    state: str
+    client: str
+    topics: int
+    frames: int
+    events: int
+    expires_s: int | None
+    rotate: str
 
 
 class ShardStatus(msgspec.Struct, kw_only=True):
@@ -194,8 +212,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     pipe.zrange(keys.beats, 0, -1, withscores=True)
     pipe.hkeys(keys.shards)
     pipe.hgetall(keys.rejected)
-    pipe.zcard(keys.active)
-    (seconds, micros), leader, beats, shard_ids, rejected, active = pipe.execute()
+    (seconds, micros), leader, beats, shard_ids, rejected = pipe.execute()
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     beat_times = {name: int(score) for name, score in beats}
     ids = sorted(shard_ids)
@@ -206,12 +223,34 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
         listeners=_documents(client, {i: keys.listener(i) for i in beat_times}, Beat),
         shards=_documents(client, {i: keys.shard(i) for i in ids}, Shard),
         rejected=rejected,
-        gaps=GapCounts(),
-        conversations=ConversationCounts(
-            active=int(active), overdue=int(client.zcount(keys.active, "-inf", now_ms))
-        ),
+        gaps=GapCounts(*count_gaps(list_gaps(client, keys))),
+        conversations=ConversationCounts(*count_conversations(client, keys)),
     )
     return assemble(facts, settings.replicas, round(settings.lease * 1000))
+
+
+def read_channels(client: redis.Redis, settings: Settings) -> list[ChannelStatus]:
+    """Every channel of every listener that beats. Raises `redis.RedisError`."""
+    keys = Keys(settings.namespace)
+    beating: Any = client.zrange(keys.beats, 0, -1)
+    beats = _documents(client, {name: keys.listener(name) for name in beating}, Beat)
+    reports = [(name, report) for name, beat in sorted(beats.items()) for report in beat.channels]
+    return [
+        ChannelStatus(
+            channel=report.channel,
+            listener=listener,
+            shard=report.shard,
+            replica=report.replica,
+            state=report.state,
+            client=report.client,
+            topics=report.topics,
+            frames=report.frames,
+            events=report.events,
+            expires_s=report.expires_s,
+            rotate=report.rotate,
+        )
+        for listener, report in sorted(reports, key=lambda one: (one[1].shard, one[1].replica))
+    ]
 
 
 def _documents(client: redis.Redis, keys: Mapping[str, str], kind: type[T]) -> dict[str, T]:

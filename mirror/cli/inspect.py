@@ -1,13 +1,8 @@
-"""The commands that look: status and its parts, doctor, schema."""
+"""The commands that look: status and its parts, conversations, gaps, the event's schema."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
-
-if TYPE_CHECKING:
-    from mirror.status import MirrorStatus
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
@@ -16,9 +11,10 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 @as_json
 def status(as_json: bool) -> None:
     """Health, listeners, shards, gaps and conversations."""
+    from mirror.cli.context import read_status
     from mirror.cli.views import status_text
 
-    found = _status()
+    found = read_status()
     _show(found, as_json, status_text(found))
 
 
@@ -26,30 +22,91 @@ def status(as_json: bool) -> None:
 @as_json
 def listeners(as_json: bool) -> None:
     """The listeners and their beats."""
+    from mirror.cli.context import read_status
     from mirror.cli.views import listeners_text
 
-    found = _status()
-    _show({"listeners": found.listeners}, as_json, listeners_text(found.listeners))
+    found = read_status().listeners
+    _show({"listeners": found}, as_json, listeners_text(found))
 
 
 @click.command()
 @as_json
 def shards(as_json: bool) -> None:
     """The shards and the channels of their replicas."""
+    from mirror.cli.context import read_status
     from mirror.cli.views import shards_text
 
-    found = _status()
-    _show({"shards": found.shards}, as_json, shards_text(found.shards))
+    found = read_status().shards
+    _show({"shards": found}, as_json, shards_text(found))
 
 
-def _status() -> MirrorStatus:
-    from mirror.redis.connect import address, connect, explained
-    from mirror.settings import load
-    from mirror.status import read
+@click.command()
+@as_json
+def channels(as_json: bool) -> None:
+    """The channels that are open, with what they cost and brought."""
+    from mirror.cli.context import redis_of_settings
+    from mirror.cli.views import channels_text
+    from mirror.status import read_channels
 
-    settings = load()
-    with explained(f"Redis at {address(settings)}"):
-        return read(connect(settings), settings)
+    with redis_of_settings() as (client, _, settings):
+        found = read_channels(client, settings)
+    _show({"channels": found}, as_json, channels_text(found))
+
+
+@click.command()
+@click.argument("conversation_id", required=False)
+@click.option("--overdue", is_flag=True, help="Only those that are due for verification.")
+@click.option("--queue", help="Only those with an open leg of this queue id.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@as_json
+def conversations(
+    conversation_id: str | None, overdue: bool, queue: str | None, limit: int, as_json: bool
+) -> None:
+    """The active conversations, the one that is due first first; or one of them."""
+    from mirror.cli.context import redis_of_settings
+    from mirror.cli.views import conversations_text
+    from mirror.errors import MirrorError
+    from mirror.tracked import list_conversations, show_conversation
+
+    with redis_of_settings() as (client, keys, _):
+        if conversation_id is None:
+            found = list(
+                list_conversations(client, keys, overdue=overdue, queue=queue, limit=limit)
+            )
+        else:
+            one = show_conversation(client, keys, conversation_id)
+            if one is None:
+                raise MirrorError(
+                    f"conversation {conversation_id} is not known: it never was, or it ended long "
+                    "ago; the events in Kafka have it"
+                )
+            found = [one]
+    _show({"conversations": found}, as_json, conversations_text(found))
+
+
+@click.command()
+@as_json
+def gaps(as_json: bool) -> None:
+    """Intervals in which topics were not covered, and how far each is filled."""
+    from mirror.cli.context import redis_of_settings
+    from mirror.cli.views import gaps_text
+    from mirror.gaps import list_gaps, view
+
+    with redis_of_settings() as (client, keys, _):
+        found = [view(gap) for gap in list_gaps(client, keys)]
+    _show({"gaps": found}, as_json, gaps_text(found))
+
+
+@click.command()
+@click.option("--agents", is_flag=True, help="That of the topic of agents' states instead.")
+def schema(agents: bool) -> None:
+    """Print the JSON Schema of the event."""
+    import json
+
+    from mirror.schema import agent_event_schema, event_schema
+
+    document = agent_event_schema() if agents else event_schema()
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def _show(document: object, as_json: bool, text: str) -> None:
@@ -63,4 +120,4 @@ def _show(document: object, as_json: bool, text: str) -> None:
         echo(text)
 
 
-COMMANDS = (status, listeners, shards)
+COMMANDS = (status, listeners, shards, channels, conversations, gaps, schema)

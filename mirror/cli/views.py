@@ -9,7 +9,9 @@ import click
 from mirror.cli.render import age, table
 
 if TYPE_CHECKING:
-    from mirror.status import ListenerStatus, MirrorStatus, ShardStatus
+    from mirror.gaps import GapView
+    from mirror.status import ChannelStatus, ListenerStatus, MirrorStatus, ShardStatus
+    from mirror.tracked import ConversationView
 
 _STATE_COLOURS: Final = {
     "ok": "green",
@@ -77,3 +79,68 @@ def shards_text(shards: list[ShardStatus]) -> str:
             for replica in shard.replicas
         ),
     )
+
+
+def channels_text(channels: list[ChannelStatus]) -> str:
+    """What `mirror channels` prints."""
+    return table(
+        ("CHANNEL", "STATE", "SHARD", "CLIENT", "TOPICS", "FRAMES", "EVENTS", "EXPIRES", "ROTATE"),
+        (
+            (
+                one.channel or "-",
+                state(one.state),
+                f"{one.shard}/{one.replica}",
+                one.client,
+                str(one.topics),
+                f"{one.frames:,}",
+                f"{one.events:,}",
+                age(None if one.expires_s is None else 1000 * one.expires_s),
+                one.rotate or "-",
+            )
+            for one in channels
+        ),
+    )
+
+
+def conversations_text(conversations: list[ConversationView]) -> str:
+    """What `mirror conversations` prints: a line for each, its open legs behind it."""
+    return table(
+        ("CONVERSATION", "DUE", "LEGS", "OPEN LEGS"),
+        (
+            (
+                one.id,
+                _due(one),
+                str(len(one.legs) + one.legs_over),
+                ", ".join(f"{leg.purpose} {leg.media_type} {leg.state}" for leg in one.legs) or "-",
+            )
+            for one in conversations
+        ),
+    )
+
+
+def gaps_text(gaps: list[GapView]) -> str:
+    """What `mirror gaps` prints."""
+    return table(
+        ("GAP", "SHARD", "TOPICS", "FROM", "TO", "STATE", "ATTEMPTS", "EVENTS"),
+        (
+            (
+                one.id,
+                one.shard,
+                str(one.topics),
+                one.from_time,
+                one.to,
+                one.state,
+                str(one.attempts),
+                f"{one.events:,}",
+            )
+            for one in gaps
+        ),
+    )
+
+
+def _due(one: ConversationView) -> str:
+    if one.due_ms is None:
+        return "ended"
+    if one.due_ms < 0:
+        return click.style(f"{age(-one.due_ms)} ago", fg="yellow")
+    return f"in {age(one.due_ms)}"

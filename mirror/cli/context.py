@@ -1,0 +1,38 @@
+"""What most commands begin with: settings, and Redis with its errors explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import redis
+
+    from mirror.redis.keys import Keys
+    from mirror.settings import Settings
+    from mirror.status import MirrorStatus
+
+
+@contextmanager
+def redis_of_settings() -> Iterator[tuple[redis.Redis, Keys, Settings]]:
+    """A client, the keyspace and the settings. Redis' failures inside become `RedisUnavailable`."""
+    from mirror.redis.connect import address, connect, explained
+    from mirror.redis.keys import Keys
+    from mirror.settings import load
+
+    settings = load()
+    with explained(f"Redis at {address(settings)}"):
+        client = connect(settings)
+        try:
+            yield client, Keys(settings.namespace), settings
+        finally:
+            client.close()
+
+
+def read_status() -> MirrorStatus:
+    """How the mirror is now."""
+    from mirror.status import read
+
+    with redis_of_settings() as (client, _, settings):
+        return read(client, settings)
