@@ -162,11 +162,18 @@ def main(
     tls = None
     if tls_cert is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(tls_cert, tls_key)
+        try:
+            tls.load_cert_chain(tls_cert, tls_key)
+        except OSError as error:  # a key that does not fit is an OSError too
+            raise click.BadParameter(str(error), param_hint="--tls-cert") from error
     recorded = []
     for path in replays:
         try:
             recorded.extend(read_recording(path))
         except ValueError as error:
             raise click.BadParameter(f"{path}: {error}", param_hint="--replay") from error
-    raise SystemExit(asyncio.run(serve(settings, host, port, tls, recorded, faults)))
+    try:
+        code = asyncio.run(serve(settings, host, port, tls, recorded, faults))
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    raise SystemExit(code)

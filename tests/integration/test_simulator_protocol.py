@@ -12,7 +12,9 @@ import websocket
 
 from tests.integration.simulator_support import Simulated, close_code, next_frame, simulated
 from tests.schemas import problems
+from tests.services.process import ManagedProcess
 
+ROOT = str(Path(__file__).parents[2])
 CHANNELS = "/api/v2/notifications/channels"
 
 
@@ -265,6 +267,18 @@ def test_what_a_mirror_must_never_do_is_written_down(org: Simulated) -> None:
     answer = org.call("POST", "/api/v2/conversations/some/disconnect", {})
     assert answer.status == 403
     assert org.get("/_sim/violations")["counts"] == {"conversation_disconnect": 1}
+
+
+def test_a_taken_port_is_one_clear_line(org: Simulated, tmp_path: Path) -> None:
+    """Exit code 1 and the address, no traceback."""
+    port = org.url.rsplit(":", 1)[1]
+    second = ManagedProcess.python_module(
+        "simulator", "--port", port, folder=tmp_path, env={"PYTHONPATH": ROOT}, name="second"
+    )
+    with second:
+        assert second.wait(20) == 1
+    (line,) = second.stderr.splitlines()
+    assert line.startswith(f"Error: cannot listen on 127.0.0.1:{port}: ")
 
 
 def test_sigterm_ends_it_cleanly(org: Simulated) -> None:
