@@ -44,13 +44,12 @@ _FIXED_PRODUCER: Final = {
 class ClientLog(logging.Handler):
     """Passes librdkafka's log lines and errors on to our log, each kind once in a while.
 
-    Use `ClientLog(part).options()` as keyword arguments of a client. `down` tells whether the last
-    word of the client was that no broker can be reached.
+    Use `ClientLog(part).options()` as keyword arguments of a client. `last_error` is what it
+    complained of last.
     """
 
     def __init__(self, part: str, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self.down = False
         self.last_error = ""
         self._log = logger(part)
         self._clock = clock
@@ -74,8 +73,6 @@ class ClientLog(logging.Handler):
     def error(self, error: KafkaError) -> None:
         """librdkafka's error callback: informational unless the error is fatal."""
         self.last_error = f"{error.name()}: {error.str()}"[:500]
-        if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self.down = True
         if self._is_fresh(error.name()):
             self._log.warning(
                 "kafka_error", code=error.name(), text=error.str()[:500], fatal=error.fatal()

@@ -1,0 +1,108 @@
+"""Reads the dead-letter topic: what could not be read, why, and the original bytes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from mirror.errors import KafkaUnavailable, MirrorError
+from mirror.kafka.config import ClientLog, consumer_config
+from mirror.kafka.record import ERRORS
+from mirror.settings import Settings
+
+_TIMEOUT: Final = 10.0
+_QUIET: Final = 2.0  # a partition that says nothing for so long has been read to its end
+_BATCH: Final = 200
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One dead letter. `id` is `<partition>-<offset>`, `why` its headers without their prefix."""
+
+    id: str
+    at_ms: int
+    topic: str
+    why: dict[str, str]
+    value: bytes
+
+    @property
+    def truncated(self) -> bool:
+        """Whether `value` is only the beginning of what came."""
+        return "truncated-bytes" in self.why
+
+
+class DeadLetters:
+    """The dead letters that Kafka still keeps. Use as a context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises `KafkaUnavailable` where no broker answers or the topic does not exist."""
+        self._topic = settings.dead_letter_topic
+        self._servers = settings.kafka.properties["bootstrap.servers"]
+        self._consumer = Consumer(
+            consumer_config(settings, "dead-letters"), **ClientLog("kafka.dead_letters").options()
+        )
+        timeout = min(settings.startup_timeout or _TIMEOUT, _TIMEOUT)
+        try:
+            found: Any = self._consumer.list_topics(self._topic, timeout=timeout)
+        except KafkaException as error:
+            self._consumer.close()
+            raise KafkaUnavailable(
+                f"Kafka at {self._servers} cannot be read: {error.args[0].str()} "
+                "(see KAFKA_BOOTSTRAP_SERVERS and the KAFKA_* settings beside it)"
+            ) from error
+        self._partitions = sorted(found.topics[self._topic].partitions)
+        if not self._partitions:
+            self._consumer.close()
+            raise KafkaUnavailable(
+                f"Kafka has no topic {self._topic}: `mirror init` makes what is missing"
+            )
+
+    def __enter__(self) -> DeadLetters:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def every(self) -> Iterator[DeadLetter]:
+        """All of them, in the order of each partition."""
+        yield from self._from({partition: 0 for partition in self._partitions})
+
+    def one(self, letter_id: str) -> DeadLetter:
+        """The one of that id. Raises `MirrorError` where there is none."""
+        partition, dash, offset = letter_id.partition("-")
+        if dash and partition.isdigit() and offset.isdigit() and int(partition) in self._partitions:
+            for letter in self._from({int(partition): int(offset)}):
+                if letter.id == letter_id:
+                    return letter
+                break
+        raise MirrorError(f"there is no dead letter {letter_id}: `mirror dlq list` shows them")
+
+    def _from(self, offsets: dict[int, int]) -> Iterator[DeadLetter]:
+        self._consumer.assign([TopicPartition(self._topic, p, o) for p, o in offsets.items()])
+        quiet_since = time.monotonic()
+        while time.monotonic() - quiet_since < _QUIET:
+            messages = self._consumer.consume(1, timeout=_QUIET)
+            if messages:
+                messages += self._consumer.consume(_BATCH - 1, timeout=0)
+                quiet_since = time.monotonic()
+            for message in messages:
+                if message.error() is None:
+                    yield _letter(message)
+
+
+def _letter(message: Any) -> DeadLetter:
+    headers = {
+        name.removeprefix(ERRORS): (content or b"").decode("utf-8", "replace")
+        for name, content in message.headers() or ()
+        if name.startswith(ERRORS)
+    }
+    return DeadLetter(
+        id=f"{message.partition()}-{message.offset()}",
+        at_ms=message.timestamp()[1],
+        topic=headers.pop("topic", ""),
+        why=headers,
+        value=message.value() or b"",
+    )

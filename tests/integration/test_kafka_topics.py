@@ -1,0 +1,125 @@
+"""Topics, reachability and the reader, on a real Kafka."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import Producer
+
+from mirror.errors import KafkaUnavailable
+from mirror.event import Event, identity
+from mirror.kafka.admin import check, check_topics, ensure_topics
+from mirror.kafka.config import ClientLog, producer_config
+from mirror.kafka.consume import EventStream
+from mirror.kafka.record import Recorder
+from mirror.settings import Settings, load
+
+
+def configure(servers: str, topic: str, **more: str) -> Settings:
+    """Settings with topics of this test's own."""
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": servers,
+        "MIRROR_TOPIC": topic,
+        "MIRROR_DEAD_LETTER_TOPIC": f"{topic}.dlq",
+    }
+    return load(environment | more)
+
+
+def event(number: int) -> Event:
+    """One of many events."""
+    return Event(
+        event_id=identity(f"c{number}", "start"),
+        event_type="start",
+        conversation_id=f"c{number}",
+        state="active",
+        occurred_at="2026-11-23T10:00:00.000Z",
+        received_at="2026-11-23T10:00:00.000Z",
+    )
+
+
+def produce(settings: Settings, numbers: range) -> None:
+    """Put events there as a listener does."""
+    recorder = Recorder(settings.topic, settings.region, settings.encoding)
+    producer = Producer(producer_config(settings, "test"), **ClientLog("test").options())
+    for number in numbers:
+        record = recorder.record(event(number))
+        producer.produce(record.topic, record.value, record.key, headers=record.headers)
+    assert producer.flush(10.0) == 0
+
+
+def read(stream: EventStream, count: int) -> set[str]:
+    """Conversations of the next `count` events."""
+    found: set[str] = set()
+    deadline = time.monotonic() + 15.0
+    while len(found) < count:
+        assert time.monotonic() < deadline, f"{len(found)} of {count}"
+        found |= {got.conversation_id for got in stream.read(0.2)}
+    return found
+
+
+def test_topics_are_made_once(kafka: str, topic_name: str) -> None:
+    """`mirror init` twice: created, then found; replication is capped at the number of brokers."""
+    settings = configure(kafka, topic_name, MIRROR_PARTITIONS="5")
+    first = ensure_topics(settings)
+    assert [(state.outcome, state.replication_factor) for state in first] == [("created", 1)] * 2
+    assert first[0].partitions == 5
+    assert "MIRROR_REPLICATION_FACTOR=3" in first[0].note
+    assert [state.outcome for state in ensure_topics(settings)] == ["exists", "exists"]
+    assert check_topics(settings, 5.0).topics[topic_name] == (5, 1)
+
+
+def test_fewer_partitions_are_said_and_left_alone(kafka: str, topic_name: str) -> None:
+    """Partitions are never added behind somebody's back: conversations would move."""
+    ensure_topics(configure(kafka, topic_name, MIRROR_PARTITIONS="2"))
+    state = ensure_topics(configure(kafka, topic_name, MIRROR_PARTITIONS="4"))[0]
+    assert state.outcome == "fewer_partitions"
+    assert "2 partitions" in str(state)
+    assert state.partitions == 2
+
+
+def test_a_missing_topic_names_its_cure(kafka: str, topic_name: str) -> None:
+    """A listener that starts before `mirror init` says so."""
+    with pytest.raises(KafkaUnavailable, match=f"{topic_name}.*mirror init"):
+        check_topics(configure(kafka, topic_name), 5.0)
+
+
+def test_no_broker_is_one_clear_line(topic_name: str) -> None:
+    """Within the time-out, naming the address and the setting."""
+    started = time.monotonic()
+    with pytest.raises(
+        KafkaUnavailable, match=r"127\.0\.0\.1:9 .*KAFKA_BOOTSTRAP_SERVERS"
+    ) as raised:
+        check(configure("127.0.0.1:9", topic_name), 1.0)
+    assert time.monotonic() - started < 3.0
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+def test_the_reader_sees_what_listeners_produce(kafka: str, topic_name: str, encoding: str) -> None:
+    """From the beginning, from the end, and from a time, in either encoding."""
+    settings = configure(kafka, topic_name, MIRROR_ENCODING=encoding)
+    ensure_topics(settings)
+    produce(settings, range(20))
+    with EventStream(settings, "beginning") as stream:
+        assert read(stream, 20) == {f"c{number}" for number in range(20)}
+    with EventStream(settings, "end") as stream:
+        stream.read(1.0)  # where the end is, is asked for with the first read
+        middle = round(time.time() * 1000)
+        produce(settings, range(20, 30))
+        assert read(stream, 10) == {f"c{number}" for number in range(20, 30)}
+    with EventStream(settings, since_ms=middle) as stream:
+        assert read(stream, 10) == {f"c{number}" for number in range(20, 30)}
+
+
+def test_foreign_records_are_passed_over(kafka: str, make_topic: Callable[..., str]) -> None:
+    """A record that holds no event is counted and hides nothing."""
+    settings = configure(kafka, make_topic(partitions=1))
+    producer = Producer(producer_config(settings, "test"), **ClientLog("test").options())
+    producer.produce(settings.topic, b"not an event")
+    producer.flush(10.0)
+    produce(settings, range(3))
+    with EventStream(settings, "beginning") as stream:
+        assert len(read(stream, 3)) == 3
+        assert stream.unreadable == 1

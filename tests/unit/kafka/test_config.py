@@ -1,0 +1,64 @@
+"""What librdkafka is told, and what becomes of its words."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from mirror import log
+from mirror.kafka.config import REPEAT_AFTER, ClientLog, consumer_config, producer_config
+from mirror.settings import load
+
+
+def test_the_promises_of_every_record_cannot_be_configured_away() -> None:
+    """Idempotence, acks and the partitioner of Java clients win over KAFKA_CONF_*."""
+    settings = load(
+        {
+            "KAFKA_CONF_ACKS": "1",
+            "KAFKA_CONF_ENABLE_IDEMPOTENCE": "false",
+            "KAFKA_CONF_PARTITIONER": "random",
+            "KAFKA_CONF_LINGER_MS": "77",
+        }
+    )
+    config = producer_config(settings, "listener")
+    assert config["acks"] == "all"
+    assert config["enable.idempotence"] == "true"
+    assert config["partitioner"] == "murmur2_random"
+    assert config["linger.ms"] == "77"
+
+
+def test_librdkafka_accepts_what_it_is_told() -> None:
+    """Every property exists and fits the others."""
+    config = producer_config(load({}), "listener")
+    Producer(config, **ClientLog("test").options())
+    with pytest.raises(KafkaException, match="Invalid value"):
+        Producer({**config, "linger.ms": "soon"})
+
+
+def test_groups_carry_the_prefix_and_offsets_stay_ours() -> None:
+    """Heroku's prefix goes before group names; nothing is committed behind our back (I9)."""
+    settings = load({"KAFKA_PREFIX": "river-1.", "KAFKA_CONF_ENABLE_AUTO_COMMIT": "true"})
+    config = consumer_config(settings, "tracker", "tracker")
+    assert config["group.id"] == "river-1.tracker"
+    assert config["enable.auto.commit"] == "false"
+
+
+def test_repeated_errors_are_told_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:
+    """A broker that is away for hours does not fill the log."""
+    now = [0.0]
+    log.configure("test")
+    try:
+        client_log = ClientLog("kafka.test", clock=lambda: now[0])
+        away = KafkaError(KafkaError._ALL_BROKERS_DOWN, "all down", False, False, False)
+        for _ in range(10):
+            client_log.error(away)
+        now[0] = REPEAT_AFTER
+        client_log.error(away)
+    finally:
+        structlog.reset_defaults()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["event"] for line in lines] == ["kafka_error", "kafka_error"]
+    assert lines[0]["code"] == "_ALL_BROKERS_DOWN"
