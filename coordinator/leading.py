@@ -25,6 +25,8 @@ from mirror.gaps import Gap
 DRAIN: Final = "drain:"
 ROTATE: Final = "rotate:"
 REBALANCE: Final = "rebalance"
+# A successor that is not live after so many beats is tried again, elsewhere perhaps.
+PATIENCE_BEATS: Final = 30
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -100,6 +102,7 @@ class Leader:
                     wishes=self._wishes(seen),
                     limits=rules.clients,
                     released={_seat(name): one for name, one in seen.released.items()},
+                    patience_ms=PATIENCE_BEATS * rules.heartbeat_ms,
                 ),
             )
         intervals = coverage.intervals(seen.listeners, seen.beats, alive)

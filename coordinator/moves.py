@@ -5,7 +5,7 @@ Each pass looks at every seat:
 - its holder died: the seat goes to its wanted place at once, on a fresh channel (I1), or on the
   channel that its owner gave back;
 - its successor is live: the successor serves, and the old holder's grant ends;
-- its successor died, or does not come to live for `PATIENCE_MS`: it is given up;
+- its successor died, or does not come to live for `patience_ms`: it is given up;
 - it is wanted elsewhere, or its channel asks for a successor: it gets one, unless another replica
   of its shard is moving, or the OAuth client has no channel to spare, or `MAX_MOVES` are under way.
 
@@ -26,7 +26,6 @@ from coordinator.seats import Holding, Records, SeatRecord
 from mirror.fleet import Released
 
 MAX_MOVES: Final = 40
-PATIENCE_MS: Final = 60_000
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -56,6 +55,7 @@ class Situation(msgspec.Struct, frozen=True):
     wishes: Mapping[Seat, Wish]
     limits: Mapping[str, int]
     released: Mapping[Seat, Released]
+    patience_ms: int
 
 
 def advance(seats: Records, situation: Situation) -> list[Change]:
@@ -98,7 +98,7 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
         if successor.live:
             changes.append(_change(record, successor, "moved", record.why))
             current, successor = successor, None
-        elif waited > PATIENCE_MS and current.live:
+        elif waited > situation.patience_ms and current.live:
             changes.append(_change(record, successor, "given_up", "it does not come to live"))
             successor = None
     if record.seat not in situation.wanted.places and record.seat not in situation.wanted.open:

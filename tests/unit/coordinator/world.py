@@ -80,6 +80,7 @@ class World:
         self.listeners: dict[str, Listener] = {}
         self.made = 0
         self.broken: list[str] = []
+        self.killed: list[tuple[int, Listener]] = []
         self.breaks_allowed: set[str] = set()
         self.flush()
         self.elect()
@@ -126,6 +127,7 @@ class World:
         match self.random.randrange(9):
             case 0 if one and len(names) > 2:
                 del self.listeners[one.name]  # kill -9: its beats and documents stay
+                self.killed.append((self.now, one))
             case 1 if one:
                 one.paused_until = self.now + self.random.randrange(3 * LEASE_MS)
             case 2 if len(names) < MAX_LISTENERS:
@@ -215,13 +217,13 @@ class World:
         closed = listener.channels.pop(key)
         if not given_up or closed.live_ms > self.now or key[0] not in self.shards:
             return
+        # Whom the leader cannot know to be dead yet counts: that is a second fault, not its error.
+        late = self.now - LEASE_MS - 4 * HEARTBEAT_MS
+        dying = [one for died, one in self.killed if died >= late]
         elsewhere = any(
-            one is not listener
-            and one.paused_until <= self.now
-            and (s, r) == key[:2]
-            and c.live_ms <= self.now
-            for one in self.listeners.values()
-            for (s, r, _), c in one.channels.items()
+            one is not listener and (s, r) == key[:2] and channel.live_ms <= self.now
+            for one in [*self.listeners.values(), *dying]
+            for (s, r, _), channel in one.channels.items()
         )
         if not elsewhere and listener.name not in self.breaks_allowed:
             self.broken.append(f"{key} closed on {listener.name} before another was live")
