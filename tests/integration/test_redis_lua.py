@@ -1,0 +1,252 @@
+"""The shared Lua commands, on a real server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+import redis
+
+from coordinator.leader import Deposed, Leadership, Write
+from mirror.errors import RedisUnavailable
+from mirror.fleet import Assignment, Beat, Grant, Handle, Released, Shard
+from mirror.redis.connect import check, connect, wait_for
+from mirror.redis.fleet import FleetLink
+from mirror.redis.keys import Keys
+from mirror.redis.rate import BURST, RATE_PER_MINUTE, RateBudget
+from mirror.settings import Settings, load
+
+KEYS = Keys("test")
+GRANT = Grant("1", "a", 3, "client", 7)
+BEAT = Beat(listener="l1", host="h", pid=1, version="0", state="live")
+
+
+def settings_for(url: str, **more: str) -> Settings:
+    """Settings of a mirror on the Redis at `url`."""
+    return load({"REDIS_URL": url, "MIRROR_NAMESPACE": "test", **more})
+
+
+@pytest.fixture
+def settings(redis_url: str) -> Settings:
+    """A mirror whose leases are short."""
+    return settings_for(redis_url, MIRROR_LEASE="400ms", MIRROR_HEARTBEAT="100ms")
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[redis.Redis]:
+    """A connection as the product makes it."""
+    with connect(settings) as client:
+        yield client
+
+
+@pytest.fixture
+def link(client: redis.Redis, settings: Settings) -> FleetLink:
+    """A listener's link."""
+    return FleetLink(client, settings)
+
+
+def until(deadline_seconds: float, done: object) -> None:
+    """Wait for a condition on real time; the tests of lapses cannot do without."""
+    assert callable(done)
+    deadline = time.monotonic() + deadline_seconds
+    while not done():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.02)
+
+
+def test_a_beat_tells_and_asks(link: FleetLink, client: redis.Redis) -> None:
+    """The beat is stored under Redis' time; the assignment comes where its version differs."""
+    assert link.beat(BEAT, 0).assignment is None
+    assignment = Assignment(9, (GRANT,))
+    client.set(KEYS.assignment("l1"), msgspec.json.encode(assignment))
+    answer = link.beat(BEAT, 0)
+    assert answer.assignment == assignment
+    assert client.zscore(KEYS.beats, "l1") == answer.now_ms
+    assert link.beat(BEAT, 9).assignment is None
+    assert link.beat(BEAT, 10).assignment == assignment, "a lower version is news too"
+    assert msgspec.json.decode(client.get(KEYS.listener("l1")) or "", type=Beat) == BEAT
+
+
+def test_leaving_leaves_nothing(link: FleetLink, client: redis.Redis) -> None:
+    """Neither beat nor document nor assignment stays; leaving twice is harmless."""
+    link.beat(BEAT, 0)
+    client.set(KEYS.assignment("l1"), msgspec.json.encode(Assignment(1, ())))
+    link.leave("l1")
+    link.leave("l1")
+    assert client.keys("*") == []
+
+
+def test_the_budget_is_kept(link: FleetLink) -> None:
+    """I5: the third of two channels is refused until one is released; a holder asks twice."""
+    assert link.reserve_channel("c", "l1/1", 2)
+    assert link.reserve_channel("c", "l1/2", 2)
+    assert not link.reserve_channel("c", "l1/3", 2)
+    assert link.reserve_channel("c", "l1/1", 2)
+    assert link.reserve_channel("other", "l1/3", 2)
+    link.release_channel("c", "l1/2")
+    assert link.reserve_channel("c", "l1/3", 2)
+
+
+def test_reservations_lapse_with_their_holder(
+    link: FleetLink, client: redis.Redis, settings: Settings
+) -> None:
+    """Without beats a reservation is free after a lease; with beats it is kept."""
+    other = FleetLink(client, settings)
+    assert link.reserve_channel("c", "dead", 1)
+    until(2, lambda: other.reserve_channel("c", "heir", 1))
+    deadline = time.monotonic() + 2.5 * settings.lease
+    while time.monotonic() < deadline:
+        other.beat(BEAT, 0)
+        assert not link.reserve_channel("c", "late", 1)
+        time.sleep(0.05)
+
+
+def test_a_beat_restores_what_redis_forgot(link: FleetLink, client: redis.Redis) -> None:
+    """After a flush the channels that exist are counted again, scripts are loaded again."""
+    link.reserve_channel("c", "l1/1", 1)
+    client.flushall()
+    client.script_flush()
+    link.beat(BEAT, 0)
+    assert not link.reserve_channel("c", "l2/1", 1)
+
+
+def test_a_channel_given_back_waits_for_its_next_holder(
+    link: FleetLink, client: redis.Redis
+) -> None:
+    """The handle is stored for the leader, the reservation is free."""
+    link.reserve_channel("client", "l1/1", 1)
+    link.give_back(GRANT, Handle("streaming-1-x", "wss://h/x"), "l1/1")
+    stored = msgspec.json.decode(client.hget(KEYS.released, "1/a") or "", type=Released)
+    assert stored == Released("client", 3, Handle("streaming-1-x", "wss://h/x"))
+    assert link.reserve_channel("client", "l2/1", 1)
+
+
+def test_an_unknown_shard_is_none(link: FleetLink, client: redis.Redis) -> None:
+    """A shard that Redis does not have is told as such."""
+    shard = Shard("1", ("t",), 4)
+    assert link.shard("1") is None
+    client.set(KEYS.shard("1"), msgspec.json.encode(shard))
+    assert link.shard("1") == shard
+
+
+def test_one_leader_at_a_time(client: redis.Redis) -> None:
+    """The lock is one's until it lapses or is given up; each election raises the fence."""
+    one, two = (Leadership(client, KEYS, name, 0.3) for name in ("one", "two"))
+    _, elected = one.claim()
+    assert (elected, one.fence) == (True, 1)
+    assert (one.claim()[1], one.fence) == (False, 1)
+    two.claim()
+    assert two.fence == 0
+    until(2, lambda: two.claim()[1])
+    assert two.fence == 2
+    one.claim()
+    assert one.fence == 0
+    two.resign()
+    one.claim()
+    assert one.fence == 3
+
+
+def test_a_stale_leader_writes_nothing(client: redis.Redis) -> None:
+    """I2: refused in the script where another leads, and where oneself was elected anew."""
+    one, two = (Leadership(client, KEYS, name, 60) for name in ("one", "two"))
+    one.claim()
+    one.write([Write("SET", KEYS.seats, ("kept",))])
+    client.delete(KEYS.leader)
+    two.claim()
+    with pytest.raises(Deposed):
+        one.write([Write("SET", KEYS.seats, ("stale",)), Write("DEL", KEYS.shards)])
+    assert (client.get(KEYS.seats), one.fence) == ("kept", 0)
+
+    two.resign()
+    two.fence = 2
+    other = Leadership(client, KEYS, "two", 60)
+    other.claim()
+    with pytest.raises(Deposed):
+        two.write([Write("SET", KEYS.seats, ("stale",))])
+    assert client.get(KEYS.seats) == "kept"
+
+
+def test_every_command_of_a_write(client: redis.Redis) -> None:
+    """Each command does what Redis' own does; what is filed once stays as it was."""
+    leader = Leadership(client, KEYS, "one", 60)
+    leader.claim()
+    leader.write(
+        [
+            Write("SET", "s", ("1",)),
+            Write("HSET", "h", ("a", "1")),
+            Write("HSET", "h", ("b", "2")),
+            Write("HDEL", "h", ("a",)),
+            Write("ZADD", "z", (5, "m")),
+            Write("ZADDNX", "z", (9, "m")),
+            Write("ZADD", "z", (6, "n")),
+            Write("ZREM", "z", ("n",)),
+            Write("SETNX", "s", ("2",)),
+            Write("SET", "gone", ("1",)),
+            Write("DEL", "gone"),
+        ]
+    )
+    assert (client.get("s"), client.hgetall("h")) == ("1", {"b": "2"})
+    assert client.zrange("z", 0, -1, withscores=True) == [("m", 5.0)]
+    assert not client.exists("gone")
+
+
+def test_many_large_writes_go_in_several_scripts(client: redis.Redis) -> None:
+    """Fifty shards of a thousand topics are written, in order."""
+    leader = Leadership(client, KEYS, "one", 60)
+    leader.claim()
+    leader.write([Write("SET", f"k{n}", ("x" * 60_000,)) for n in range(50)])
+    assert all(client.strlen(f"k{n}") == 60_000 for n in range(50))
+
+
+def test_the_rate_is_shared_and_kept(client: redis.Redis) -> None:
+    """Two processes together get the burst, then wait; any minute stays below Genesys' limit."""
+    one, two = (RateBudget(client, KEYS, "c") for _ in range(2))
+    passed = 0
+    while (one if passed % 2 else two).ask() == 0.0:
+        passed += 1
+        assert passed <= 2 * BURST
+    assert BURST <= passed <= BURST + 10
+    assert RATE_PER_MINUTE + BURST < 300
+    assert 0 < one.ask() <= 60 / RATE_PER_MINUTE
+    assert RateBudget(client, KEYS, "another").ask() == 0.0
+
+
+def test_retry_after_binds_everybody(client: redis.Redis) -> None:
+    """A 429 of one process keeps the other away for as long as Genesys asked."""
+    one, two = (RateBudget(client, KEYS, "c") for _ in range(2))
+    one.push(30)
+    assert 29 < two.ask() <= 31
+    one.push(3)
+    assert two.ask() > 28, "a shorter pause does not shorten a longer one"
+
+
+def test_without_redis_a_process_keeps_to_a_part_of_the_rate() -> None:
+    """I7: the budget never stops the work because Redis is away."""
+    settings = settings_for("redis://127.0.0.1:1/0")
+    budget = RateBudget(connect(settings), KEYS, "c")
+    assert budget.ask() == 0.0
+    budget.push(20)
+    assert 19 < budget.ask() < 22
+
+
+def test_an_unreachable_redis_is_told_in_one_line_without_its_password() -> None:
+    """Start-up gives up after its time-out and names server and setting, never the secret."""
+    settings = settings_for("redis://user:s3cret@127.0.0.1:1/0", MIRROR_STARTUP_TIMEOUT="200ms")
+    client = connect(settings)
+    for ask in (check, wait_for):
+        with pytest.raises(RedisUnavailable) as caught:
+            ask(client, settings)
+        assert "127.0.0.1:1" in str(caught.value)
+        assert "REDIS_URL" in str(caught.value)
+        assert "s3cret" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_password_is_told(client: redis.Redis, settings: Settings) -> None:
+    """Refused credentials are told apart from silence."""
+    port = settings.redis_url.rsplit(":", 1)[1]
+    wrong = settings_for(f"redis://nobody:wrong@127.0.0.1:{port}")
+    with pytest.raises(RedisUnavailable, match="refuses the user name or password"):
+        check(connect(wrong), wrong)

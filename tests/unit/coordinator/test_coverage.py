@@ -1,0 +1,113 @@
+"""Covered intervals and gaps: what nobody received is in the ledger, and nothing else."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.coverage import (
+    SLACK_MS,
+    SNAPSHOT_HORIZON_MS,
+    Interval,
+    ShardCoverage,
+    advance,
+    intervals,
+    note_fresh,
+)
+from mirror.fleet import Beat, ChannelReport, Shard
+
+SHARDS = {"1": Shard("1", ("t1", "t2"), 5)}
+
+
+def run(*passes: list[Interval]) -> tuple[ShardCoverage, list[tuple[int, int]]]:
+    """The frontier after `passes`, and the gaps that they filed."""
+    coverage: dict[str, ShardCoverage] = {}
+    gaps = []
+    for seen in passes:
+        gaps += [(one.from_ms, one.to_ms) for one in advance(coverage, SHARDS, {"1": seen})]
+    return coverage["1"], gaps
+
+
+def test_coverage_ends_at_the_last_frame_not_at_its_detection() -> None:
+    """I10: a socket silent since 1000 covered until 1000, whenever its successor came."""
+    _, gaps = run([Interval(0, 1000)], [Interval(36_000, 36_500, lasting=True)])
+    assert gaps == [(1000, 36_000)]
+
+
+def test_the_other_replica_closes_what_one_lost() -> None:
+    """Two replicas that overlap leave no gap although each had one."""
+    _, gaps = run([Interval(0, 1000), Interval(0, 5000)], [Interval(0, 9000), Interval(4000, 9000)])
+    assert gaps == []
+
+
+def test_a_quiet_channel_is_waited_for() -> None:
+    """A channel that still receives may only be quiet: its next frame tells, not its successor."""
+    quiet = Interval(0, 1000, lasting=True)
+    coverage, gaps = run([quiet], [quiet, Interval(8000, 8100, lasting=True)])
+    assert (coverage.until_ms, gaps) == (1000, [])
+    coverage, gaps = run(
+        [quiet], [Interval(0, 30_000, lasting=True), Interval(8000, 30_000, lasting=True)]
+    )
+    assert (coverage.until_ms, gaps) == (30_000, [])
+
+
+def test_a_quiet_channel_that_ends_leaves_its_gap() -> None:
+    """Waited for in vain: what lies behind its last frame is a gap after all."""
+    _, gaps = run([Interval(0, 1000, lasting=True)], [Interval(8000, 9000, lasting=True)])
+    assert gaps == [(1000, 8000)]
+
+
+def test_missing_reports_are_no_gap() -> None:
+    """Redis was away for a minute: the channel tells afterwards that it went on."""
+    _, gaps = run([Interval(0, 1000, lasting=True)], [], [], [Interval(0, 61_000, lasting=True)])
+    assert gaps == []
+
+
+def test_new_topics_begin_with_a_snapshot_gap() -> None:
+    """From the horizon to the first frame of a channel that knows of them, and only once."""
+    coverage: dict[str, ShardCoverage] = {}
+    now = SNAPSHOT_HORIZON_MS * 2
+    note_fresh(coverage, {"1": ["t2"]}, SHARDS, now)
+    older = Interval(now - 10, now, shard_epoch=4, lasting=True)
+    assert advance(coverage, SHARDS, {"1": [older]}) == []
+    newer = Interval(now - 10, now + 900, shard_epoch=5, lasting=True)
+    (gap,) = advance(coverage, SHARDS, {"1": [newer]})
+    assert (gap.kind, gap.topics) == ("snapshot", ("t2",))
+    assert (gap.from_ms, gap.to_ms) == (now - SNAPSHOT_HORIZON_MS, now + 900)
+    assert advance(coverage, SHARDS, {"1": [newer]}) == []
+
+
+def test_reports_become_intervals_in_redis_time() -> None:
+    """Ages count back from the Redis time of the beat; what covers nothing has no interval."""
+    report = ChannelReport(
+        shard="1", replica="a", epoch=1, client="c", state="live", covered_ms=500, last_frame_ms=200
+    )
+    lost = ChannelReport(shard="2", replica="a", epoch=1, client="c", state="lost")
+    beat = Beat(listener="l", host="h", pid=1, version="0", state="live", channels=(report, lost))
+    found = intervals({"l": beat, "stray": beat}, {"l": 10_000}, {"l"})
+    assert found == {"1": [Interval(9500, 9800, 0, lasting=True)]}
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 400), st.integers(0, 60)), max_size=3),
+        min_size=1,
+        max_size=10,
+    )
+)
+def test_every_moment_is_covered_or_in_a_gap(passes: list[list[tuple[int, int]]]) -> None:
+    """Whatever is reported in whatever order, from the first frame to the frontier each moment
+    was received by a channel or is in a filed gap."""
+    seen = [
+        [Interval(start * 1000, (start + length) * 1000) for start, length in one] for one in passes
+    ]
+    coverage, gaps = run(*seen)
+    told = [one for batch in seen for one in batch]
+    if coverage.until_ms is None:
+        assert not told
+        return
+    begin = min(one.start_ms for one in next(batch for batch in seen if batch))
+    for moment in range(begin, coverage.until_ms, 500):
+        received = any(one.start_ms <= moment <= one.end_ms for one in told)
+        assert received or any(start <= moment <= end for start, end in gaps), moment
+    assert all(end - start > SLACK_MS for start, end in gaps)
