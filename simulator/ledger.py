@@ -9,6 +9,7 @@ frame in which every communication of every participant is ended.
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 
 import msgspec
 
@@ -97,9 +98,7 @@ class Ledger:
         """Records after `since_seq`, in order; the interval is of `occurred_at`, half open."""
         found: list[Record] = []
         skip = max(0, since_seq - (self._next - 1 - len(self._records)))
-        for index, record in enumerate(self._records):
-            if index < skip:
-                continue
+        for record in islice(self._records, skip, None):
             if from_time is not None and record.occurred_at < from_time:
                 continue
             if until_time is not None and record.occurred_at >= until_time:
