@@ -65,6 +65,7 @@ class Leader:
         self._watch = Watch(rules.lease_ms)
         self._hosts: dict[str, str] = {}
         self._goal: dict[Seat, Place] = {}
+        self._cut_for: frozenset[str] | None = None
         self._anew = True
 
     def begin(
@@ -74,6 +75,7 @@ class Leader:
         self.shards = shards or self.shards
         self.seats = seats.records(ledger) if ledger.seats else self.seats
         self.coverage = cover or self.coverage
+        self._cut_for = None
         self._anew = True
 
     def step(
@@ -123,8 +125,9 @@ class Leader:
         )
 
     def _cut(self, topics: frozenset[str] | None, now_ms: int) -> frozenset[str]:
-        if topics is None:
+        if topics is None or (topics is self._cut_for and self.shards):
             return frozenset()
+        self._cut_for = topics
         cut = sharding.cut(self.shards, topics, self._rules.topics_per_channel, now_ms)
         self.shards = cut.shards
         coverage.note_fresh(self.coverage, cut.fresh, self.shards, now_ms)
