@@ -1,0 +1,229 @@
+"""Gaps against a simulated Genesys Cloud, a real Kafka and Redis (guarantee 6).
+
+Not shown here: how far Genesys' analytics really lags.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import redis
+
+from mirror.backfill import file_backfill, follow
+from mirror.errors import GenesysUnavailable, MirrorError, SettingsError
+from mirror.event import Event
+from mirror.gaps import Gap, file_gap, list_gaps, read_gap, view
+from mirror.kafka.admin import ensure_topics
+from mirror.settings import load
+from tests.integration.janitor_support import Stage, environment
+from tests.integration.simulator_support import Simulated, simulated
+
+CLIENTS = [f"c{number}" for number in range(8)]
+RESTORED = {"answer", "disconnect", "end", "wrapup"}
+
+
+@pytest.fixture
+def sim(tmp_path: Path) -> Iterator[Simulated]:
+    """A Genesys Cloud in which nothing happens unasked, with many clients' budgets."""
+    options = ["--no-autostart", "--speed", "60", "--users", "30", "--queues", "3"]
+    for name in ("sandbox", *CLIENTS):
+        options += ["--client", f"{name}:sandbox"]
+    with simulated(tmp_path, *options, "--rate-limit", "3000") as made:
+        yield made
+
+
+@pytest.fixture
+def stage(kafka: str, redis_url: str, topic_name: str, sim: Simulated) -> Iterator[Stage]:
+    """All of it, on topics that exist."""
+    clients = ",".join(f"{name}:sandbox" for name in CLIENTS)
+    settings = load(environment(kafka, redis_url, topic_name, sim, GENESYS_CLIENTS=clients))
+    ensure_topics(settings)
+    with redis.Redis.from_url(redis_url, decode_responses=True, protocol=2) as client:
+        yield Stage(settings, sim, client)
+
+
+def happen(sim: Simulated, count: int) -> tuple[set[str], int, int]:
+    """Calls that begin and end unseen; their ids and when that was (epoch milliseconds)."""
+    began = round(time.time() * 1000)
+    body = sim.post(
+        "/_sim/control", {"action": "spawn", "scenario": "outbound_call", "count": count}
+    )
+    sim.drain()
+    return set(body["conversation_ids"]), began, round(time.time() * 1000)
+
+
+def gap_of(sim: Simulated, began: int, ended: int) -> Gap:
+    """A gap of all topics over that interval."""
+    return Gap(id="gap-1", shard="0", topics=tuple(sim.topics()), from_ms=began, to_ms=ended)
+
+
+def missing(sim: Simulated, events: list[Event]) -> list[object]:
+    """What the ledger of truth has and REST can still tell, but `events` have not."""
+    known = {
+        (e.conversation_id, e.participant_id, e.media_type, e.event_type, e.occurred_at)
+        for e in events
+        if e.origin != "snapshot"
+    }
+    return [
+        record
+        for record in sim.ledger()
+        if record["event_type"] in RESTORED
+        and (
+            record["conversation_id"],
+            record["participant_id"],
+            record["media_type"],
+            record["event_type"],
+            record["occurred_at"],
+        )
+        not in known
+    ]
+
+
+def test_what_nobody_saw_is_restored_to_the_millisecond(stage: Stage, sim: Simulated) -> None:
+    """Every conversation of the interval, once, as `backfill`; filled after two readings."""
+    ids, began, ended = happen(sim, 12)
+    sim.listen()  # only now, and too late
+    gap = gap_of(sim, began, ended)
+    assert file_gap(stage.client, stage.keys, gap)
+    assert not file_gap(stage.client, stage.keys, gap)  # filing twice files once
+    genesys = stage.genesys()
+    filler = stage.filler(genesys)
+    assert filler.fill_next()
+    half = read_gap(stage.client, stage.keys, gap.id)
+    assert half is not None
+    assert (half.state, half.readings, half.found, half.read) == ("filling", 1, 12, 12)
+    calls = genesys.calls
+    assert filler.fill_next()  # the second reading
+    assert genesys.calls - calls <= 2  # finds nothing new, reads nothing twice
+    assert not filler.fill_next()
+    full = read_gap(stage.client, stage.keys, gap.id)
+    assert full is not None
+    assert (full.state, full.attempts) == ("filled", 2)
+    events = stage.events()
+    assert full.events == len(events)
+    assert {event.conversation_id for event in events} == ids
+    assert {event.origin for event in events} <= {"backfill", "snapshot"}
+    assert missing(sim, events) == []
+    shown = view(list_gaps(stage.client, stage.keys)[0])
+    assert (shown.state, shown.topics) == ("filled", len(gap.topics))
+
+
+def test_what_analytics_learns_late_is_found_by_the_second_reading(
+    stage: Stage, sim: Simulated
+) -> None:
+    """The first reading finds nothing yet; nothing is filled before the second."""
+    sim.post("/_sim/control", {"analytics_lag": 600})
+    _, began, ended = happen(sim, 3)
+    file_gap(stage.client, stage.keys, gap_of(sim, began, ended))
+    filler = stage.filler()
+    assert filler.fill_next()
+    assert stage.events() == []
+    sim.post("/_sim/control", {"analytics_lag": 0})
+    assert filler.fill_next()
+    assert missing(sim, stage.events()) == []
+
+
+def test_the_second_reading_waits_for_analytics(stage: Stage, sim: Simulated) -> None:
+    """Until the lag has passed the gap is not due."""
+    _, began, ended = happen(sim, 1)
+    file_gap(stage.client, stage.keys, gap_of(sim, began, ended))
+    filler = stage.filler(lag=600.0)
+    assert filler.fill_next()
+    assert not filler.fill_next()
+    follow_up = follow(stage.client, stage.keys, ["gap-1"])
+    assert (follow_up.state, follow_up.waiting, follow_up.share) == ("filling", True, 0.5)
+
+
+def test_a_snapshot_reads_only_what_is_active(stage: Stage, sim: Simulated) -> None:
+    """A mirror's first gap: what has ended before is not history to catch up with."""
+    _, began, _ = happen(sim, 3)
+    sim.post("/_sim/control", {"action": "start", "rate": 0})
+    body = sim.post("/_sim/control", {"action": "spawn", "scenario": "endless_call", "count": 2})
+    time.sleep(1.0)  # until analytics lists its first segments
+    gap = gap_of(sim, began, round(time.time() * 1000))
+    file_gap(stage.client, stage.keys, msgspec.structs.replace(gap, kind="snapshot"))
+    assert stage.filler().fill_next()
+    assert {event.conversation_id for event in stage.events()} == set(body["conversation_ids"])
+
+
+def test_a_janitor_that_dies_leaves_the_gap_to_the_next(stage: Stage, sim: Simulated) -> None:
+    """Between any two conversations: the next one goes on, and what was read is not read again."""
+    _, began, ended = happen(sim, 7)
+    file_gap(stage.client, stage.keys, gap_of(sim, began, ended))
+    asked: list[str] = []
+
+    class Dies(BaseException):
+        """Stands for SIGKILL: nothing of the janitor's own runs after it."""
+
+    def dying(after: int) -> None:
+        genesys = stage.genesys()
+        real = genesys.conversation
+
+        def conversation(conversation_id: str) -> bytes:
+            if after == len(taken):
+                raise Dies
+            taken.append(conversation_id)
+            asked.append(conversation_id)
+            return real(conversation_id)
+
+        taken: list[str] = []
+        genesys.conversation = conversation  # type: ignore[method-assign]  # the cue to die
+        stage.filler(genesys).fill_next()
+
+    for _ in range(3):
+        with pytest.raises(Dies):
+            dying(2)
+        assert not stage.filler().fill_next()  # its lease still stands
+        stage.client.zadd(stage.keys.gaps, {"gap-1": 0})  # and now it has lapsed
+    while stage.filler().fill_next():
+        pass
+    assert len(asked) == len(set(asked)) == 6  # the seventh was read by the last one
+    assert missing(sim, stage.events()) == []
+    gap = read_gap(stage.client, stage.keys, "gap-1")
+    assert gap is not None
+    assert gap.state == "filled"
+
+
+def test_a_failure_is_written_down_and_tried_again(stage: Stage, sim: Simulated) -> None:
+    """The gap stays open, says why, and is due again later; a bad request is final."""
+    _, began, ended = happen(sim, 1)
+    file_gap(stage.client, stage.keys, gap_of(sim, began, ended))
+    genesys = stage.genesys()
+
+    def away(query: object) -> object:
+        raise GenesysUnavailable("Genesys is unwell")
+
+    genesys.query_details = away  # type: ignore[assignment,method-assign]  # a cue to fail
+    assert stage.filler(genesys).fill_next()
+    gap = read_gap(stage.client, stage.keys, "gap-1")
+    assert gap is not None
+    assert (gap.state, gap.attempts, gap.error) == ("open", 1, "Genesys is unwell")
+    assert not stage.filler().fill_next()
+    nothing = Gap(id="gap-2", shard="0", topics=("v2.x.y",), from_ms=began, to_ms=ended)
+    file_gap(stage.client, stage.keys, nothing)
+    assert stage.filler().fill_next()
+    assert follow(stage.client, stage.keys, ["gap-2"]).state == "unfillable"
+
+
+def test_gaps_are_filed_by_hand_for_queues_users_or_everything(
+    stage: Stage, sim: Simulated
+) -> None:
+    """`mirror backfill`: an interval, what to fill, and how far it is."""
+    ids, began, ended = happen(sim, 4)
+    queues = [queue["id"] for queue in sim.get("/api/v2/routing/queues?pageSize=500")["entities"]]
+    with pytest.raises(SettingsError, match="--since"):
+        file_backfill(stage.client, stage.keys, ended, began)
+    with pytest.raises(MirrorError, match="--queue"):
+        file_backfill(stage.client, stage.keys, began, ended)
+    gaps = file_backfill(stage.client, stage.keys, began, ended, queues=queues)
+    gap_ids = [gap.id for gap in gaps]
+    assert follow(stage.client, stage.keys, gap_ids).share == 0
+    while stage.filler().fill_next():
+        pass
+    found = follow(stage.client, stage.keys, gap_ids)
+    assert (found.state, found.share, found.done) == ("filled", 1.0, True)
+    assert {event.conversation_id for event in stage.events()} == ids
