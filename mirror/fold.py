@@ -6,9 +6,9 @@ events (CONTRACT.md, section 6). The rules
 
 - The end of a leg is sticky. Before it, a leg only goes forward: `dial`/`alert`, `answer`, then
   holds by `hold_started_at` and parks by `occurred_at`. An event that lies behind is history.
-- A `snapshot` reading is how a leg was when it was read: it corrects whether the leg is held,
-  whatever came before, but for an end and for what was read after it. A repeated hold or resume,
-  being a later word on the same hold, then counts again; all other repeats count for nothing.
+- A `snapshot` reading is how a leg was when it was read: it corrects whether the leg is held or
+  parked, whatever came before, but for an end and for what was read after it. The latest hold or
+  park, repeated, is a later word and then counts again; all other repeats count for nothing.
 - A conversation is over when an `end` was seen and no leg of it is live, or with `finalize`. A leg
   that is seen live after that makes it active again.
 
@@ -25,6 +25,7 @@ from mirror.event import RANK, Event
 
 ENDED_STATES: Final = frozenset({"disconnected", "terminated"})
 _DESCRIPTIVE: Final = ("communication_id", "purpose", "agent_id", "queue_id", "direction")
+_COUNT_AGAIN: Final = frozenset({"hold", "resume", "park", "unpark"})
 _RANK_OF_ANSWER: Final = RANK["answer"]
 _HELD, _RESUMED = 0, 1
 
@@ -86,7 +87,7 @@ def fold(view: ConversationView | None, event: Event) -> ConversationView:
     repeated = is_repeat(view, event)
     if event.origin != "snapshot":
         view.seen.add(event.event_id)
-    if repeated and event.event_type not in {"hold", "resume"}:
+    if repeated and event.event_type not in _COUNT_AGAIN:
         return view
     if event.participant_id is None or event.media_type is None:
         _conversation(view, event)
@@ -175,7 +176,8 @@ def _place_hold(leg: LegView, event: Event) -> None:
     place = (since or leg.last_hold[0], _HELD if event.event_type == "hold" else _RESUMED)
     if since is None or place >= leg.last_hold:
         leg.last_hold = place
-        _hold(leg, event)
+        if since is None or since >= leg.last_park[0]:
+            _hold(leg, event)
 
 
 def _hold(leg: LegView, event: Event) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from mirror.normaliser.memory import Leg
 from mirror.normaliser.report import Report, View
 from mirror.normaliser.times import instant
-from mirror.normaliser.words import CONNECTED, PARKED, STAFF
+from mirror.normaliser.words import CONNECTED, PARKED, STAFF, UNANSWERED
 
 _HOLD: Final = "hold"
 _ALERT: Final = "alert"
@@ -82,6 +82,7 @@ def park(view: View, report: Report) -> None:
     leg = view.leg
     parked_at = instant(view.communication.park_time)
     resumed_at = instant(view.communication.resume_time)
+    leg.last_park = max(leg.last_park, parked_at or "", resumed_at or "")
     again = resumed_at is not None and (parked_at or "") > resumed_at
     if resumed_at is not None and again:  # of an earlier park
         report.once(view, "unpark", resumed_at, which=resumed_at, state=CONNECTED)
@@ -98,17 +99,26 @@ def park(view: View, report: Report) -> None:
         report.once(view, "park", None, which=leg.parked_since)
 
 
-def confirm(view: View, report: Report) -> None:
-    """Say whether a connected leg is held. Only staff hold: their customer is `confined` then.
+def last_park(view: View) -> str:
+    """The latest time of a park or unpark that a reading shows, empty where it shows none."""
+    shown = view.communication
+    return max(instant(shown.park_time) or "", instant(shown.resume_time) or "")
 
+
+def confirm(view: View, report: Report) -> None:
+    """Say whether a leg is held or parked that was answered and lives.
+
+    Only staff hold: their customer is `confined` then.
     What has no time is a snapshot reading already on first sight (see `Report.once`).
     """
-    if view.state != CONNECTED or view.leg.ended or view.participant.purpose not in STAFF:
+    if view.leg.ended or view.state in UNANSWERED or view.participant.purpose not in STAFF:
         return
     if view.communication.held:
         since = instant(view.communication.start_hold_time)
         if since is not None or not report.first_sight:
             report.snapshot(view, "hold", held=True, hold_started_at=since)
+    elif view.state == PARKED:
+        report.snapshot(view, "park")
     elif view.connected is not None or not report.first_sight:
         report.snapshot(view, "answer")
 

@@ -30,6 +30,7 @@ class Leg(msgspec.Struct):
     held_since: str | None = None
     last_hold: str = ""  # the latest start of a hold that was ever shown
     parked_since: str | None = None
+    last_park: str = ""  # the latest time of a park or unpark that was ever shown
 
 
 class Conversation(msgspec.Struct):

@@ -72,11 +72,13 @@ def transitions(
     over = instant(body.end_time)
     unsure = doubtful or report.first_sight
     views: list[View] = []
+    shown = 0
     late = partial
     for participant in body.participants or ():
         if not participant.id:
             continue
         communications = _communications(participant, flat_medium)
+        shown += len(communications)
         for view in _views(conversation, participant, communications, over, everything=unsure):
             views.append(view)
             if not view.news:
@@ -95,7 +97,8 @@ def transitions(
                 holds.confirm(view, report)
     if report.first_sight and conversation.legs:
         report.events.insert(0, _start(body, views, report))
-    if views and all(view.state in ENDED for view in views):
+    late_or_new = views or shown < len(conversation.legs)
+    if late_or_new and all(view.state in ENDED for view in views):
         _end(conversation, body, flat_medium, over, report)
     return report.events
 
@@ -201,7 +204,9 @@ def _is_late(view: View) -> bool:
     """Whether a reading shows its leg earlier than it is known to be."""
     if view.state in ENDED:
         return False
-    return view.leg.ended or (_answered(view.leg) and view.state in UNANSWERED)
+    if view.leg.ended or (_answered(view.leg) and view.state in UNANSWERED):
+        return True
+    return bool(view.leg.last_park) and holds.last_park(view) < view.leg.last_park
 
 
 def _history(view: View, report: Report) -> None:
