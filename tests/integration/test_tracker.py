@@ -141,7 +141,7 @@ def active_set(client: redis.Redis, settings: Settings) -> set[str]:
 def folded(client: redis.Redis, settings: Settings) -> int:
     """How many records the stored offsets account for."""
     fields = client.hgetall(Keys(settings.namespace).offsets(settings.topic))
-    return sum(int(value) for name, value in fields.items() if name.isdigit())  # type: ignore[union-attr]
+    return sum(int(value) for name, value in fields.items() if name.isdigit())
 
 
 def test_what_is_active_is_known_and_shown(settings: Settings, client: redis.Redis) -> None:
@@ -153,7 +153,7 @@ def test_what_is_active_is_known_and_shown(settings: Settings, client: redis.Red
         wait_until(lambda: folded(client, settings) == len(events), 30, "all folded")
         assert tracker.unreadable == 0
         wait_until(lambda: tracker.caught_up, 15, "the end of every partition was seen")
-        assert not [f for f in client.hkeys(keys.offsets(settings.topic)) if "behind" in f]  # type: ignore[union-attr]
+        assert not [f for f in client.hkeys(keys.offsets(settings.topic)) if "behind" in f]
     assert active_set(client, settings) == active
     assert count_conversations(client, keys)[0] == len(active)
     assert {one.id for one in list_conversations(client, keys)} == active
@@ -166,7 +166,7 @@ def test_what_is_active_is_known_and_shown(settings: Settings, client: redis.Red
     ended = read_conversation(client, keys, min(gone))
     assert ended is not None
     assert ended.ended
-    assert 0 < client.pttl(keys.conversation(min(gone))) <= 900_000  # type: ignore[operator]
+    assert 0 < client.pttl(keys.conversation(min(gone))) <= 900_000
 
 
 def test_a_flushed_redis_is_rebuilt_from_kafka(settings: Settings, client: redis.Redis) -> None:
@@ -235,9 +235,7 @@ def test_kills_lose_and_repeat_nothing(
         if before == len(events):
             break
         argv = [sys.executable, "-c", PROGRAM]
-        with ManagedProcess(
-            argv, tmp_path, name=f"t{turn}", env={**env, "PYTHONPATH": root}
-        ) as one:
+        with ManagedProcess(argv, tmp_path, name=f"t{turn}", env=env) as one:
             one.wait_for(
                 lambda: folded(client, settings) > before,  # noqa: B023 - used within the turn
                 40,
