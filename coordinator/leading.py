@@ -88,6 +88,9 @@ class Leader:
         changed = self._cut(topics, now_ms)
         holders = {one.listener for record in self.seats.values() for one in record.holdings()}
         alive = self._watch.alive(now_ms, seen.beats, holders)
+        unheard = self._watch.unheard(now_ms, seen.beats, alive)
+        alive -= unheard - holders
+        unheard &= holders
         self._hosts.update({one: beat.host for one, beat in seen.listeners.items()})
         seats.note_reports(self.seats, seen.listeners, alive)
 
@@ -99,6 +102,7 @@ class Leader:
                 Situation(
                     now_ms=now_ms,
                     alive=frozenset(alive),
+                    unheard=frozenset(unheard),
                     leaving=leaving,
                     wanted=wanted,
                     wishes=self._wishes(seen),

@@ -37,3 +37,7 @@ class Watch(msgspec.Struct):
         if now_ms - self.since_ms <= self.lease_ms:
             living |= set(holders)
         return living
+
+    def unheard(self, now_ms: int, beats: Mapping[str, int], alive: Iterable[str]) -> set[str]:
+        """Those of the living whose last beat is older than a lease, or forgotten."""
+        return {one for one in alive if now_ms - beats.get(one, 0) > self.lease_ms}

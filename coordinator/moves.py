@@ -46,10 +46,13 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Situation(msgspec.Struct, frozen=True):
-    """What a pass knows. `limits`: OAuth client → its channels; `leaving`: draining listeners."""
+    """What a pass knows. `limits`: OAuth client → its channels; `leaving`: draining listeners;
+    `unheard`: counted as alive although not heard of yet (see `coordinator.liveness`): they keep
+    what they have and get nothing, and nothing is evened out until they are told apart."""
 
     now_ms: int
     alive: frozenset[str]
+    unheard: frozenset[str]
     leaving: frozenset[str]
     wanted: Placement
     wishes: Mapping[Seat, Wish]
@@ -71,7 +74,7 @@ def advance(seats: Records, situation: Situation) -> list[Change]:
         record = seats.setdefault(seat, SeatRecord(*seat))
         if record.current is None and record.next is None:
             place = _free_place(seats, record, wanted)
-            if place is not None:
+            if place is not None and place.listener not in situation.unheard:
                 changes.append(_grant(record, place, situation, budget))
     moving = sum(record.next is not None for record in seats.values())
     for seat, wish in _ordered(seats, situation):
@@ -143,7 +146,7 @@ def _ordered(seats: Records, situation: Situation) -> list[tuple[Seat, Wish]]:
             wishes[seat] = Wish("its listener drains", urgent=True)
         elif seat in situation.wishes:
             wishes[seat] = situation.wishes[seat]
-        elif current.place != place:
+        elif current.place != place and not situation.unheard:
             wishes[seat] = Wish("it is better there")
     return sorted(wishes.items(), key=lambda item: (not item[1].urgent, item[0]))
 
@@ -154,7 +157,7 @@ def _succeed(
     """A successor for a seat that is held, where the rules allow one now."""
     place = situation.wanted.places[record.seat]
     current, successor = record.current, record.next
-    if current is None:
+    if current is None or place.listener in situation.unheard:
         return None
     if successor is not None and (
         successor.listener not in situation.leaving or successor.listener == place.listener

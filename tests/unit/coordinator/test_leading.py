@@ -87,3 +87,18 @@ def test_silence_of_all_after_an_outage_is_nobodys_death() -> None:
         world.step()
     assert {name: set(one.channels) for name, one in world.listeners.items()} == before
     assert world.whole()
+
+
+def test_a_new_leader_gives_nothing_to_the_dead() -> None:
+    """A listener that died under the last leader counts as alive for a lease and gets no seat."""
+    world = World(4)
+    for _ in range(20):
+        world.step()
+    victim = world.listeners.pop(min(world.listeners))
+    for _ in range(20):
+        world.step()
+    world.elect()
+    for _ in range(20):
+        world.step()
+        holders = {h.listener for r in world.leader.seats.values() for h in r.holdings()}
+        assert victim.name not in holders

@@ -1,0 +1,59 @@
+"""What `REDIS_URL` becomes; nothing is sent here."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+from redis.sentinel import SentinelConnectionPool
+
+from mirror.redis.connect import TIMEOUT_SECONDS, address, connect
+from mirror.settings import Settings, load
+
+
+def settings(url: str) -> Settings:
+    """Settings of a mirror on `url`."""
+    return load({"REDIS_URL": url})
+
+
+def options(url: str) -> dict[str, object]:
+    """The options of each connection of `url`."""
+    return connect(settings(url)).connection_pool.connection_kwargs
+
+
+def test_tcp() -> None:
+    """Host, port, database, user and password are taken from the URL."""
+    found = options("redis://me:s%40cret@cache:6380/3")
+    assert (found["host"], found["port"], found["db"]) == ("cache", 6380, 3)
+    assert (found["username"], found["password"]) == ("me", "s@cret")
+
+
+def test_tls_and_unix() -> None:
+    """`rediss` is TLS, `unix` a path."""
+    pool = connect(settings("rediss://cache:6380/0")).connection_pool
+    assert pool.connection_class is redis.SSLConnection
+    assert options("unix:///run/redis.sock?db=2")["path"] == "/run/redis.sock"
+
+
+@pytest.mark.parametrize("url", ["redis://h/0", "unix:///s", "redis+sentinel://h:1/m/0"])
+def test_every_connection_has_deadlines_and_answers_text(url: str) -> None:
+    """No call can hang, whatever the way to the server."""
+    found = options(url)
+    assert found["socket_timeout"] == TIMEOUT_SECONDS
+    assert found["decode_responses"] is True
+
+
+def test_sentinel() -> None:
+    """Sentinels, service and database; the password is the data servers', Sentinels' is apart."""
+    url = "redis+sentinel://me:pw@s1:26379,s2/orders/4?sentinel_password=other"
+    pool = connect(settings(url)).connection_pool
+    assert isinstance(pool, SentinelConnectionPool)
+    assert pool.service_name == "orders"
+    assert (pool.connection_kwargs["password"], pool.connection_kwargs["db"]) == ("pw", 4)
+    asked = [one.connection_pool.connection_kwargs for one in pool.sentinel_manager.sentinels]
+    assert [(one["host"], one["port"]) for one in asked] == [("s1", 26379), ("s2", 26379)]
+    assert all(one["password"] == "other" for one in asked)
+
+
+def test_the_address_has_no_secret() -> None:
+    """What people see of the URL."""
+    assert address(settings("redis://me:pw@cache:6380/3")) == "redis://cache:6380/3"
