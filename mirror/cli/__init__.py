@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 import click
 
 from mirror import __version__
-from mirror.cli import doctor, inspect, operate, processes, sandbox, tail
+from mirror.cli import dlq, doctor, inspect, operate, processes, sandbox, tail
 from mirror.errors import EXIT_FAILED, EXIT_USAGE, MirrorError
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
@@ -43,6 +43,7 @@ for _command in (
     *operate.COMMANDS,
     *tail.COMMANDS,
     *doctor.COMMANDS,
+    *dlq.COMMANDS,
 ):
     cli.add_command(_command)
 

@@ -68,7 +68,7 @@ class DeadLetters:
 
     def every(self) -> Iterator[DeadLetter]:
         """All of them, in the order of each partition."""
-        yield from self._from({partition: 0 for partition in self._partitions})
+        yield from self._from(dict.fromkeys(self._partitions, 0))
 
     def one(self, letter_id: str) -> DeadLetter:
         """The one of that id. Raises `MirrorError` where there is none."""
