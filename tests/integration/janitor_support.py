@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 import redis
+from confluent_kafka import Consumer, TopicPartition
 
 from coordinator.tracker import Tracker
 from janitor.filler import Filler
@@ -133,14 +134,23 @@ class Stage:
 
     def wait_tracked(self, wanted: set[str], seconds: float = 30.0) -> None:
         """Until the active set is `wanted` and the tracker has read all there is."""
-        offsets = self.keys.offsets(self.settings.topic)
+        wait_until(
+            lambda: self.settled() and self.tracked() == wanted,
+            seconds,
+            f"{len(wanted)} conversations tracked as active",
+        )
 
-        def settled() -> bool:
-            fields = self.client.hkeys(offsets)
-            behind = any("behind" in name for name in fields)
-            return not behind and self.tracked() == wanted
+    def wait_settled(self, seconds: float = 30.0) -> None:
+        """Until the tracker has read all there is."""
+        wait_until(self.settled, seconds, "the tracker has read all there is")
 
-        wait_until(settled, seconds, f"{len(wanted)} conversations tracked as active")
+    def settled(self) -> bool:
+        """Whether the stored offsets reach the end of the topic."""
+        servers = self.settings.kafka.properties["bootstrap.servers"]
+        fields = self.client.hgetall(self.keys.offsets(self.settings.topic))
+        folded = sum(int(value) for name, value in fields.items() if name.isdigit())
+        behind = any("behind" in name for name in fields)
+        return not behind and folded == retained(servers, self.settings.topic)
 
 
 def now() -> str:
@@ -150,3 +160,16 @@ def now() -> str:
 
 def _raw(body: object) -> bytes:
     return msgspec.json.encode(body)
+
+
+def retained(servers: str, topic: str) -> int:
+    """How many records a topic has."""
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "nobody"})
+    try:
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        return sum(
+            consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1]
+            for number in partitions
+        )
+    finally:
+        consumer.close()
