@@ -12,17 +12,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-from listeners.channel import (
-    Action,
-    Channel,
-    Connect,
-    Create,
-    Release,
-    Reserve,
-    Subscribe,
-    Verify,
-)
+from listeners.channel import Channel
 from listeners.connection import GONE, Connection, open_socket
+from listeners.orders import Action, Connect, Create, Release, Reserve, Subscribe, Verify
 from listeners.workers import Workers
 from mirror.errors import GenesysError, GenesysRateLimited, MirrorError
 from mirror.fleet import Grant, Handle

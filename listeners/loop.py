@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from listeners.actions import Actions, Outcome
-from listeners.channel import Channel, Close, SendPing
+from listeners.channel import Channel
 from listeners.connection import Connection
 from listeners.counters import Counters
 from listeners.deadletters import DeadLetterWatch
@@ -37,6 +37,7 @@ from listeners.frames import (
     Ping,
     encode_close,
 )
+from listeners.orders import Close, SendPing
 from listeners.publisher import Publisher
 from listeners.session import Session, Step
 from mirror.fleet import Assignment, ChannelReport, Shard, shorten

@@ -21,7 +21,8 @@ from typing import Final
 
 import msgspec
 
-from listeners.channel import Action, Channel
+from listeners.channel import Channel
+from listeners.orders import Action
 from mirror.fleet import Assignment, ChannelReport, Grant, Shard
 
 Seat = tuple[str, str]

@@ -8,12 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from listeners.channel import (
-    ACTION_TIMEOUT,
-    CONNECT_TRIES,
-    STABLE_AFTER,
+from listeners.channel import ACTION_TIMEOUT, CONNECT_TRIES, STABLE_AFTER, Channel
+from listeners.orders import (
     Action,
-    Channel,
     Close,
     Connect,
     Create,

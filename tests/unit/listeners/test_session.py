@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from listeners.channel import Connect, Create, Release, Reserve, Subscribe
+from listeners.orders import Connect, Create, Release, Reserve, Subscribe
 from listeners.session import PATIENCE, Session, Step
 from mirror.fleet import Assignment, Grant, Handle, Shard
 
