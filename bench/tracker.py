@@ -4,7 +4,8 @@
 
 Feeds encoded events to the tracker's own fold and store, batch by batch as the consumer would, on a
 real Redis that it starts on loopback. CPU seconds are those of this process; Redis' own are told
-beside them. Kafka's part (librdkafka's threads) is not in it.
+beside them. With `--kafka` the whole tracker reads the events from a real Kafka, librdkafka's
+threads included.
 """
 
 from __future__ import annotations
@@ -14,21 +15,27 @@ import os
 import random
 import resource
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import redis
+from confluent_kafka import Producer
 
 from coordinator.tracker.batch import changes, read
-from coordinator.tracker.service import BATCH
+from coordinator.tracker.fold import Seen
+from coordinator.tracker.service import BATCH, Tracker
 from coordinator.tracker.store import Store
 from mirror.event import Event, identity
 from mirror.kafka.record import Recorder
 from mirror.redis.keys import Keys
+from mirror.settings import load
 from mirror.tracked import Tracked, TrackedLeg, encode
+from tests.services.kafka import KafkaCluster, create_topic
 from tests.services.redis import RedisServer
 
 QUEUES = [str(uuid.UUID(int=random.getrandbits(128))) for _ in range(200)]
@@ -121,6 +128,47 @@ def fold_rate(client: redis.Redis, events: int, encoding: str, partitions: int) 
     )
 
 
+def whole_tracker(client: redis.Redis, url: str, events: int, folder: Path) -> None:
+    """Let the tracker read `events` from a Kafka of one broker and 12 partitions; print rates."""
+    values = interleaved(events, "json")
+    client.flushall()
+    with KafkaCluster(folder) as cluster:
+        topic = create_topic(cluster.bootstrap_servers, "bench", partitions=12)
+        producer = Producer(
+            {"bootstrap.servers": cluster.bootstrap_servers, "linger.ms": 20, "acks": "all"}
+        )
+        for value in values:
+            conversation = msgspec.json.decode(value, type=Seen).conversation_id
+            while True:
+                try:
+                    producer.produce(topic, value, conversation)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+        producer.flush(60)
+        environment = {
+            "KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap_servers,
+            "REDIS_URL": url,
+            "MIRROR_TOPIC": topic,
+        }
+        tracker, stop = Tracker(load(environment)), threading.Event()
+        thread = threading.Thread(target=tracker.run, args=(stop,))
+        thread.start()
+        while not tracker.events:
+            time.sleep(0.005)
+        begun, cpu, wall = tracker.events, time.process_time(), time.perf_counter()
+        while tracker.events < len(values):
+            time.sleep(0.005)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        count = tracker.events - begun
+        stop.set()
+        thread.join()
+    print(
+        f"whole tracker, 12 partitions: {count / wall:9,.0f} events/s, "
+        f"{count / cpu:9,.0f} a core of ours"
+    )
+
+
 def redis_cpu(client: redis.Redis) -> float:
     """CPU seconds that the server has used."""
     info: Any = client.info("cpu")
@@ -182,12 +230,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--conversations", type=int, default=1_000_000)
+    parser.add_argument("--kafka", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder)) as server:
         client = redis.Redis(port=server.port, decode_responses=True, protocol=2)
         for encoding in ("json", "msgpack"):
             for partitions in (1, 12):
                 fold_rate(client, options.events, encoding, partitions)
+        if options.kafka:
+            whole_tracker(client, server.url, options.events, Path(folder) / "kafka")
         if options.conversations:
             weight(client, options.conversations)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
