@@ -28,9 +28,7 @@ class Counters(msgspec.Struct, kw_only=True):
     outages: int = 0  # times that the producer was set aside for the spool
 
     connects: int = 0
-    connect_failures: int = 0
     reconnects: int = 0
-    channels_created: int = 0
     rotations: int = 0
     protocol_errors: int = 0
 

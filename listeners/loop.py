@@ -424,6 +424,7 @@ class Loop:
             else:
                 channel.cover(now)
         self._watch_dead_letters(channels, now)
+        self.counters.rotations = self.session.rotations
         kept_until = self._publisher.durable_at()
         self.snapshot = Snapshot(
             at=now,
