@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -135,8 +136,7 @@ def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
     from mirror.backfill import follow
     from mirror.errors import MirrorError
 
-    stderr = click.get_text_stream("stderr")
-    with click.progressbar(range(_STEPS), label="reading", file=stderr) as bar:
+    with click.progressbar(length=_STEPS, label="reading", file=sys.stderr) as bar:
         while not (progress := follow(client, keys, gap_ids)).done:
             bar.label = "waiting for analytics" if progress.waiting else "reading"
             bar.update(round(_STEPS * progress.share) - bar.pos)
