@@ -80,6 +80,22 @@ def dated(view: View, report: Report, since: str) -> bool:
 def park(view: View, report: Report) -> None:
     """Report parks and unparks that a leg shows by their times, or by its state."""
     leg = view.leg
+    parked_at = parks_told(view, report)
+    if view.state != PARKED or leg.ended:
+        return
+    if parked_at is not None:
+        leg.parked_since = parked_at
+    elif leg.parked_since is None:
+        leg.parked_since = _numbered(leg, "park")
+        report.once(view, "park", None, which=leg.parked_since)
+
+
+def parks_told(view: View, report: Report) -> str | None:
+    """Report the dated park and unpark that a reading shows, in their order; give the park's time.
+
+    They are history too, and so are told of late frames.
+    """
+    leg = view.leg
     parked_at = instant(view.communication.park_time)
     resumed_at = instant(view.communication.resume_time)
     leg.last_park = max(leg.last_park, parked_at or "", resumed_at or "")
@@ -90,13 +106,7 @@ def park(view: View, report: Report) -> None:
         report.once(view, "park", parked_at, which=parked_at, state=PARKED)
     if resumed_at is not None and not again and view.state != PARKED:
         report.once(view, "unpark", resumed_at, which=resumed_at, state=CONNECTED)
-    if view.state != PARKED or leg.ended:
-        return
-    if parked_at is not None:
-        leg.parked_since = parked_at
-    elif leg.parked_since is None:
-        leg.parked_since = _numbered(leg, "park")
-        report.once(view, "park", None, which=leg.parked_since)
+    return parked_at
 
 
 def last_park(view: View) -> str:

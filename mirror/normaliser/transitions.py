@@ -219,8 +219,7 @@ def _history(view: View, report: Report) -> None:
         since = instant(view.communication.start_hold_time)
         if since is not None:
             holds.dated(view, report, since)
-    if view.leg.ended:
-        holds.park(view, report)
+    holds.parks_told(view, report)
 
 
 # --- what a leg gained ----------------------------------------------------------------------------
