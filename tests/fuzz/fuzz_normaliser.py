@@ -1,0 +1,45 @@
+"""Coverage-guided fuzzing of the normaliser: `python -m tests.fuzz.fuzz_normaliser [arguments]`.
+
+Arguments are libFuzzer's. Needs `atheris` (Linux or macOS). Each input is read as a frame, as a REST body and as an analytics
+body by a normaliser that remembers earlier inputs; nothing may raise, and every event must encode.
+The recordings under `tests/recordings` are a good corpus to start from.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional, untyped
+import msgspec
+
+with atheris.instrument_imports(include=["mirror"]):
+    from mirror.fold import fold
+    from mirror.normaliser import Normaliser
+
+NOW = "2026-11-23T10:00:00.000Z"
+_normaliser = Normaliser(max_conversations=64)
+_encode = msgspec.json.Encoder().encode
+
+
+def one(data: bytes) -> None:
+    """Read one input in every way."""
+    readings = (
+        _normaliser.frame(data, NOW, 0.0),
+        _normaliser.conversation(data, NOW, 0.0),
+        _normaliser.analytics(data, NOW, 0.0),
+    )
+    for reading in readings:
+        view = None
+        for event in reading.events:
+            _encode(event)
+            view = fold(view, event)
+
+
+def main() -> None:
+    """Fuzz until stopped, or as libFuzzer's arguments say (`-max_total_time=600`)."""
+    atheris.Setup(sys.argv, one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
