@@ -21,10 +21,8 @@ from coordinator.seats import Ledger, Records
 from coordinator.store import Seen
 from mirror.fleet import Beat, Grant, Shard, seat_name
 from mirror.gaps import Gap
+from mirror.redis.wishes import DRAIN, REBALANCE, ROTATE
 
-DRAIN: Final = "drain:"
-ROTATE: Final = "rotate:"
-REBALANCE: Final = "rebalance"
 # A successor that is not live after so many beats is tried again, elsewhere perhaps.
 PATIENCE_BEATS: Final = 30
 
