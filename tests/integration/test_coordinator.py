@@ -1,0 +1,198 @@
+"""`mirror coordinator` as a process, with real Redis, the simulator, and listeners of the test's
+own that beat by `FleetLink` and claim every granted channel to be live."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from mirror.fleet import Beat, ChannelReport, Grant, ListenerState
+from mirror.redis.connect import connect
+from mirror.redis.fleet import FleetLink
+from mirror.redis.keys import Keys
+from mirror.redis.wishes import wish_rotation
+from mirror.settings import Settings, load
+from tests.integration.simulator_support import Simulated, simulated
+from tests.services.process import ManagedProcess
+
+SECONDS = 25.0
+LEASE = 2.0
+BEAT_SECONDS = 0.2
+CLIENTS = ("--client", "p:p", "--client", "q:q")
+
+
+class Fleet:
+    """Listeners that are as good as their word."""
+
+    def __init__(self, client: redis.Redis, settings: Settings) -> None:
+        self._link = FleetLink(client, settings)
+        self.grants: dict[str, tuple[Grant, ...]] = {}
+        self.states: dict[str, ListenerState] = {}
+        self._versions: dict[str, int] = {}
+        self._since = time.monotonic()
+
+    def join(self, name: str) -> None:
+        """Another listener, on a host of its own."""
+        self.grants[name], self.states[name], self._versions[name] = (), "live", 0
+
+    def die(self, name: str) -> None:
+        """It beats no more, and says nothing."""
+        del self.grants[name], self.states[name], self._versions[name]
+
+    def beat(self) -> None:
+        """Everybody beats once."""
+        covered = round((time.monotonic() - self._since) * 1000)
+        for name, grants in self.grants.items():
+            reports = tuple(
+                ChannelReport(
+                    shard=grant.shard,
+                    replica=grant.replica,
+                    epoch=grant.epoch,
+                    client=grant.client,
+                    state="live",
+                    covered_ms=covered,
+                    last_frame_ms=0,
+                    shard_epoch=grant.shard_epoch,
+                )
+                for grant in grants
+            )
+            state = self.states[name]
+            beat = Beat(listener=name, host=name, pid=1, version="0", state=state, channels=reports)
+            told = self._link.beat(beat, self._versions[name]).assignment
+            if told is not None:
+                self._versions[name], self.grants[name] = told.version, told.grants
+
+    def seats(self) -> dict[tuple[str, str], str]:
+        """Seat → who has it."""
+        return {grant.seat: name for name, mine in self.grants.items() for grant in mine}
+
+    def until(self, done: Callable[[], bool], what: str) -> None:
+        """Beat until something is so."""
+        deadline = time.monotonic() + SECONDS
+        while not done():
+            assert time.monotonic() < deadline, f"not in time: {what}; seats {self.seats()}"
+            self.beat()
+            time.sleep(BEAT_SECONDS)
+
+
+@pytest.fixture
+def sim(tmp_path: Path) -> Iterator[Simulated]:
+    """Thirty users and five queues."""
+    options = ("--users", "30", "--queues", "5", "--no-autostart", *CLIENTS)
+    with simulated(tmp_path / "sim", *options, login=False) as sim:
+        yield sim
+
+
+@pytest.fixture
+def environment(sim: Simulated, redis_url: str) -> dict[str, str]:
+    """What a coordinator of this test is started with. No Kafka: it must not need it to lead."""
+    return {
+        "GENESYS_API_URL": sim.url,
+        "GENESYS_CLIENTS": "p:p,q:q",
+        "REDIS_URL": redis_url,
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "MIRROR_TOPICS_PER_CHANNEL": "10",
+        "MIRROR_HEARTBEAT": f"{BEAT_SECONDS}s",
+        "MIRROR_LEASE": f"{LEASE}s",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+
+
+@pytest.fixture
+def fleet(environment: dict[str, str]) -> Iterator[Fleet]:
+    """An empty fleet on the same Redis."""
+    settings = load(environment)
+    with connect(settings) as client:
+        yield Fleet(client, settings)
+
+
+def coordinator(environment: dict[str, str], folder: Path) -> ManagedProcess:
+    """A coordinator, to be started by `with`."""
+    return ManagedProcess.python_module("coordinator", folder=folder, env=environment)
+
+
+def test_seats_follow_the_living(environment: dict[str, str], fleet: Fleet, tmp_path: Path) -> None:
+    """Discovered, cut, granted to two hosts; a death, a drain and a rotation are followed."""
+    fleet.join("l1")
+    fleet.join("l2")
+    with coordinator(environment, tmp_path / "c") as process:
+        fleet.until(lambda: len(fleet.seats()) == 8, "four shards on two listeners")
+        for shard in "1234":
+            assert fleet.seats()[shard, "a"] != fleet.seats()[shard, "b"]
+        assert {g.client for mine in fleet.grants.values() for g in mine} == {"p", "q"}
+
+        fleet.join("l3")
+        fleet.until(lambda: len(fleet.grants["l3"]) >= 2, "the newcomer gets its share")
+        fleet.die("l2")
+        fleet.until(
+            lambda: sorted(map(len, fleet.grants.values())) == [4, 4], "the dead one's seats move"
+        )
+        fleet.join("l4")
+        fleet.states["l3"] = "draining"
+        fleet.until(lambda: fleet.grants["l3"] == (), "the draining one is relieved")
+        fleet.until(lambda: len(fleet.seats()) == 8, "nothing was lost")
+
+        settings = load(environment)
+        with connect(settings) as client:
+            seat = fleet.grants["l1"][0]
+            wish_rotation(client, Keys(settings.namespace), seat.shard, seat.replica)
+            fleet.until(
+                lambda: any(
+                    one.seat == seat.seat and one.epoch > seat.epoch
+                    for mine in fleet.grants.values()
+                    for one in mine
+                ),
+                "the seat has a higher epoch",
+            )
+        process.stop()
+        assert process.returncode == 0
+
+
+def test_another_one_leads_when_the_leader_dies(
+    environment: dict[str, str], fleet: Fleet, tmp_path: Path
+) -> None:
+    """`kill -9` of the leader: within the lease and a second the other leads, and moves nothing."""
+    fleet.join("l1")
+    fleet.join("l2")
+    settings = load(environment)
+    key = Keys(settings.namespace).leader
+    with connect(settings) as client, coordinator(environment, tmp_path / "one") as one:
+        fleet.until(lambda: len(fleet.seats()) == 8, "everything is granted")
+        first = client.get(key)
+        with coordinator(environment, tmp_path / "two") as two:
+            two.wait_for(lambda: '"started"' in two.stderr, SECONDS, "has started")
+            before = dict(fleet.grants)
+            one.kill()
+            killed = time.monotonic()
+            fleet.until(lambda: client.get(key) not in {None, first}, "another one leads")
+            assert time.monotonic() - killed < LEASE + 1.5
+            for _ in range(10):
+                fleet.beat()
+                time.sleep(BEAT_SECONDS)
+            assert fleet.grants == before
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"REDIS_URL": "redis://:s3cret@127.0.0.1:1/0"}, "REDIS_URL"),
+        ({"GENESYS_CLIENTS": "p:wrong"}, "GENESYS_CLIENT_SECRET"),
+        ({"GENESYS_API_URL": "http://127.0.0.1:1"}, "GENESYS_API_URL"),
+    ],
+)
+def test_start_up_gives_up_in_time(
+    environment: dict[str, str], tmp_path: Path, change: dict[str, str], named: str
+) -> None:
+    """An unreachable or refusing dependency: exit code 3, and a line that names the cure."""
+    more = {"MIRROR_STARTUP_TIMEOUT": "1s", "MIRROR_LOG_LEVEL": "error"}
+    with coordinator(environment | change | more, tmp_path / "c") as process:
+        process.wait_for(lambda: not process.running, SECONDS, "has ended")
+        assert process.returncode == 3
+        (line,) = process.stderr.strip().splitlines()
+        assert named in line
+        assert "s3cret" not in line
+        assert "wrong" not in line
