@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Final
 
 import redis
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from coordinator.discovery import USER_TOPIC, Discovery
 from coordinator.leader import Deposed, Leadership
@@ -32,6 +33,7 @@ from mirror.redis.connect import connect, wait_for
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.settings import Settings
+from mirror.telemetry import Health, Telemetry
 
 PASS_SECONDS: Final = 0.5
 COVERAGE_SECONDS: Final = 2.0
@@ -89,6 +91,7 @@ class Coordinator:
         self._coverage_due = 0.0
         self._unfiled: list[Gap] = []  # found, not yet known to be in Redis
         self._told_open: dict[str, str] = {}
+        self.metrics = Metrics()
 
     def run(self) -> int:
         """Start, lead whenever it falls to us, stop."""
@@ -99,6 +102,7 @@ class Coordinator:
             threading.Thread(target=work, args=(self.stop,), name=name, daemon=True)
             for name, work in self._background()
         ]
+        telemetry = Telemetry(self.settings.metrics_port, self.metrics.registry, self.health)
         for thread in threads:
             thread.start()
         self._log.info("started", coordinator=self.name)
@@ -107,6 +111,7 @@ class Coordinator:
             self.turn()
             self.stop.wait(max(0.0, PASS_SECONDS - (time.monotonic() - started)))
         self._resign()
+        telemetry.close()
         deadline = time.monotonic() + JOIN_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -121,7 +126,11 @@ class Coordinator:
                 if elected:
                     self._begin()
                 self._pass(now_ms)
-            self.discovery.wanted.set() if self.leadership.fence else self.discovery.wanted.clear()
+            if self.leadership.fence:
+                self.discovery.wanted.set()
+            else:
+                self.discovery.wanted.clear()
+            self.metrics.leader.set(bool(self.leadership.fence))
             if self._failures:
                 self._log.info("recovered", failures=self._failures)
             self._failures = 0
@@ -133,6 +142,18 @@ class Coordinator:
                 self._log.warning("pass_failed", failures=self._failures, error=error)
             if self._failures == FAILED_PASSES:
                 self._resign()
+
+    def health(self) -> Health:
+        """How this process is, from memory; the whole mirror's health is `mirror status`."""
+        reasons: list[str] = []
+        if self._failures:
+            reasons.append(f"{self._failures} passes in a row failed: Redis does not answer")
+        if self.leadership.fence:
+            if self.discovery.error:
+                reasons.append(f"discovery fails: {self.discovery.error}")
+            if self._told_open:
+                reasons.append(f"{len(self._told_open)} seats cannot be placed")
+        return Health("degraded" if reasons else "ok", tuple(reasons))
 
     def _begin(self) -> None:
         self._log.info("elected", coordinator=self.name, fence=self.leadership.fence)
@@ -166,6 +187,7 @@ class Coordinator:
         self._tell(outcome, time.monotonic() - started)
 
     def _tell(self, outcome: Outcome, seconds: float) -> None:
+        self.metrics.note(outcome, seconds)
         for change in outcome.changes:
             self._log.info(
                 f"seat_{change.what}",
@@ -219,11 +241,44 @@ class Coordinator:
         )
 
     def _resign(self) -> None:
+        self.metrics.leader.set(0)
         self.discovery.wanted.clear()
         try:
             self.leadership.resign()
         except RedisUnavailable as error:
             self._log.warning("resignation_not_heard", error=error)
+
+
+class Metrics:
+    """What a leading coordinator tells Prometheus; `leader` tells who that is."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        make = self.registry
+        self.leader = Gauge("mirror_leader", "1 while this coordinator leads", registry=make)
+        self._shards = Gauge("mirror_shards", "Shards of topics", registry=make)
+        self._topics = Gauge("mirror_topics", "Topics in all shards", registry=make)
+        self._listeners = Gauge("mirror_listeners_alive", "Listeners alive", registry=make)
+        self._open = Gauge("mirror_seats_open", "Seats without a place", registry=make)
+        self._rejected = Gauge("mirror_topics_rejected", "Topics Genesys refuses", registry=make)
+        self._gaps = Counter("mirror_gaps_filed_total", "Gaps filed", ["kind"], registry=make)
+        self._changes = Counter(
+            "mirror_seat_changes_total", "Changes of seats", ["change"], registry=make
+        )
+        self._pass = Gauge("mirror_pass_seconds", "Time of the last pass", registry=make)
+
+    def note(self, outcome: Outcome, seconds: float) -> None:
+        """A pass was made."""
+        self._shards.set(len(outcome.shards))
+        self._topics.set(sum(len(shard.topics) for shard in outcome.shards.values()))
+        self._listeners.set(len(outcome.alive))
+        self._open.set(len(outcome.open))
+        self._rejected.set(len(outcome.rejected))
+        self._pass.set(seconds)
+        for gap in outcome.gaps:
+            self._gaps.labels(gap.kind).inc()
+        for change in outcome.changes:
+            self._changes.labels(change.what).inc()
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
