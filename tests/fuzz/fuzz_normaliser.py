@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of the normaliser: `python -m tests.fuzz.fuzz_normaliser [arguments]`.
 
-Arguments are libFuzzer's. Needs `atheris` (Linux or macOS). Each input is read as a frame, as a REST
+Arguments are libFuzzer's. Needs `atheris` (Linux or macOS). Each input is read as a frame, a REST
 body and as an analytics body by a normaliser that remembers earlier inputs; nothing may raise, and
 every event must encode. The files under `tests/recordings` are a good corpus to start from.
 """
