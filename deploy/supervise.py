@@ -20,7 +20,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from mirror.errors import SettingsError
+
 CONF: Final = Path(__file__).with_name("supervisord.conf")
+LONGEST_RUN_DIR: Final = 80
 PROGRAMS: Final = ("coordinator", "listener", "janitor")
 
 
@@ -35,7 +38,10 @@ def control(*arguments: str) -> list[str]:
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` with every variable that the file names. Makes the run and log directories."""
+    """`environ` with every variable that the file names. Makes the run and log directories.
+
+    Raises `SettingsError` for a run directory whose path is too long.
+    """
     state = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     state /= "interaction-mirror"
     complete = {
@@ -50,6 +56,11 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
         "MIRROR_SUPERVISOR_INCLUDE": "",
         **environ,
     }
+    if len(complete["MIRROR_RUN_DIR"]) > LONGEST_RUN_DIR:
+        raise SettingsError(
+            f"MIRROR_RUN_DIR is {complete['MIRROR_RUN_DIR']!r}: it takes a path of at most "
+            f"{LONGEST_RUN_DIR} characters, because a Unix socket lies in it"
+        )
     for name in ("MIRROR_RUN_DIR", "MIRROR_LOG_DIR"):
         Path(complete[name]).mkdir(parents=True, exist_ok=True)
     return complete

@@ -33,7 +33,7 @@ class House:
     def __init__(self, scene: Scene, listeners: int = 2) -> None:
         self.services: Services = choose_ports()
         self.scene = scene
-        self.state = Path(tempfile.mkdtemp(prefix="mirror-sandbox-"))
+        self.state = _state_directory()
         self.environment = supervise.environment(
             {
                 **os.environ,
@@ -192,6 +192,18 @@ class House:
             return urllib3.request("GET", url, timeout=1.0, retries=False).status == 200
         except urllib3.exceptions.HTTPError:
             return False
+
+
+def _state_directory() -> Path:
+    """A fresh directory whose path leaves room for the name of a socket.
+
+    The path of a Unix socket has 104 bytes at most on some systems; a TMPDIR may take them all.
+    """
+    state = Path(tempfile.mkdtemp(prefix="mirror-sandbox-"))
+    if len(str(state)) <= supervise.LONGEST_RUN_DIR:
+        return state
+    state.rmdir()
+    return Path(tempfile.mkdtemp(prefix="mirror-sandbox-", dir="/tmp"))
 
 
 def _die_with_parent() -> None:
