@@ -24,6 +24,7 @@ from mirror.tracked import decode as decode_tracked
 TRACKER_SILENCE_SECONDS: Final = 15.0
 
 NEVER: Final = math.inf
+FORGET_MOST: Final = 1_000
 
 Obstacle = Literal["", "away", "behind"]
 
@@ -104,6 +105,18 @@ class Leases:
                 [gap.id, lease, encode(gap), after, KEPT_SECONDS * 1000],
             )
         )
+
+    def forget_expired_gaps(self) -> int:
+        """Drop gaps that are done and whose documents have expired; how many."""
+        with explained():
+            done = self._redis.zrangebyscore(self._keys.gaps, "+inf", "+inf", 0, FORGET_MOST)
+            assert isinstance(done, list)  # the client is not an asynchronous one
+            texts = self._redis.mget([self._keys.gap(str(one)) for one in done]) if done else []
+            assert isinstance(texts, list)
+            gone = [str(one) for one, text in zip(done, texts, strict=True) if text is None]
+            if gone:
+                self._redis.zrem(self._keys.gaps, *gone)
+        return len(gone)
 
     def _claimed(
         self, keys: list[str], most: int, seconds: float, due_ms: int | None = None

@@ -34,6 +34,7 @@ from mirror.telemetry import Health, Telemetry
 
 # Between two looks into the gap ledger, which costs one Redis command.
 LEDGER_SECONDS: Final = 1.0
+FORGET_EVERY_SECONDS: Final = 600.0
 # Between two attempts while a service or the tracker is away.
 RETRY_SECONDS: Final = 2.0
 # A call under way may take its time to answer; what it was for is then due again by its lease.
@@ -101,7 +102,13 @@ class Service:
             client, keys, leases, genesys, outlets[1], self._normaliser, stopping=stopping
         )
 
+        forget_at = 0.0
+
         def fill() -> float:
+            nonlocal forget_at
+            if time.monotonic() >= forget_at:
+                leases.forget_expired_gaps()
+                forget_at = time.monotonic() + FORGET_EVERY_SECONDS
             while not stopping() and filler.fill_next():
                 self._filled.set(filler.filled)
             self._calls.set(genesys.calls)

@@ -108,8 +108,13 @@ def test_what_nobody_saw_is_restored_to_the_millisecond(stage: Stage, sim: Simul
     assert {event.conversation_id for event in events} == ids
     assert {event.origin for event in events} <= {"backfill", "snapshot"}
     assert missing(sim, events) == []
+    assert stage.leases.forget_expired_gaps() == 0
     shown = view(list_gaps(stage.client, stage.keys)[0])
     assert (shown.state, shown.topics) == ("filled", len(gap.topics))
+    assert set(msgspec.to_builtins(shown)) >= {"from", "to", "attempts", "events"}
+    stage.client.delete(stage.keys.gap(gap.id))  # as it expires
+    assert stage.leases.forget_expired_gaps() == 1
+    assert not stage.client.exists(stage.keys.gaps)
 
 
 def test_what_analytics_learns_late_is_found_by_the_second_reading(
