@@ -43,6 +43,7 @@ class Conversation(msgspec.Struct):
     after_call: set[str] = msgspec.field(default_factory=set)  # participants with reported acw
     wrapped_up: set[str] = msgspec.field(default_factory=set)  # participants with reported wrap-up
     last_frame: float = 0.0
+    doubtful: bool = True  # legs may have been held or resumed unseen since the last frame
     interruptions: int = 0  # how many its process had had when the last frame came
 
 

@@ -165,8 +165,9 @@ class Normaliser:
         self, body: Body, source: Source, flat_medium: str | None, now: float, partial: bool
     ) -> list[Event]:
         conversation = self.memory.recall(body.id or "", now)
-        doubtful = conversation.interruptions != self._interruptions
-        conversation.interruptions = self._interruptions
+        if conversation.interruptions != self._interruptions:
+            conversation.interruptions = self._interruptions
+            conversation.doubtful = True
         events = transitions(
             conversation,
             body,
@@ -174,7 +175,6 @@ class Normaliser:
             flat_medium=flat_medium,
             personal=self._personal,
             partial=partial,
-            doubtful=doubtful,
         )
         if events and not conversation.open:
             self.memory.ended(conversation, now)

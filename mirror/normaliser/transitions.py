@@ -60,17 +60,15 @@ def transitions(
     flat_medium: str | None = None,
     personal: Personal | None = None,
     partial: bool = False,
-    doubtful: bool = False,
 ) -> list[Event]:
     """The events between what was known of `conversation` and `body`, which it now knows.
 
     `flat_medium` is the medium of a flat topic; `partial` says that not all of `body` could be
-    read, `doubtful` that frames may have been missed since the last one. Never raises on content:
-    absent, empty and unknown values are read as what they are.
+    read. Never raises on content: absent, empty and unknown values are read as what they are.
     """
     report = Report(conversation, source, personal)
     over = instant(body.end_time)
-    unsure = doubtful or report.first_sight
+    unsure = conversation.doubtful
     views: list[View] = []
     shown = 0
     late = partial
@@ -91,6 +89,7 @@ def transitions(
         if communications:
             _after_call(conversation, participant, communications, report)
     if not late:
+        conversation.doubtful = False
         for view in views:
             holds.release(view, report)
             if unsure:
