@@ -55,6 +55,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     zombie_after: float
     zombie_after_media: dict[str, float]
     janitor_interval: float
+    janitor_share: float
+    analytics_lag: float
     topic: str
     dead_letter_topic: str
     agents_topic: str

@@ -47,6 +47,18 @@ def positive_duration(text: str) -> float:
     return seconds
 
 
+def share(text: str) -> float:
+    """A part of the whole, more than nothing."""
+    expected = "a share from 0.01 to 1, such as 0.6"
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(expected) from None
+    if not 0.01 <= value <= 1:
+        raise ValueError(expected)
+    return value
+
+
 def region(text: str) -> str:
     """A region domain; hosts are named after it."""
     if not _HOST.fullmatch(text) or "." not in text:

@@ -49,6 +49,8 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("MIRROR_ENCODING", "avro", "one of json, msgpack"),
         ("MIRROR_PII", "some", "one of drop, hash, keep"),
         ("MIRROR_SUBSCRIBE", "teams", "queues, users and agents"),
+        ("MIRROR_JANITOR_SHARE", "2", "a share from 0.01 to 1"),
+        ("MIRROR_JANITOR_SHARE", "half", "a share from 0.01 to 1"),
         ("MIRROR_LOG_LEVEL", "loud", "one of debug, info, warning, error"),
         ("MIRROR_METRICS_PORT", "70000", "a whole number from 0 to 65535"),
         ("GENESYS_REGION", "somewhere", "a region domain"),
