@@ -18,7 +18,7 @@ BENCH    ?= $(basename $(notdir $(shell grep -l '^if __name__' bench/*.py 2>/dev
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-valkey test-oldest lint types format kafka bench chaos fuzz clean
+.PHONY: help demo test test-valkey test-oldest lint types format kafka bench chaos fuzz fuzz-native clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ fuzz: $(VENV)/.ready-dev ## run the property tests with many more examples
 	@$(BIN)/python -m pytest -m "fuzz and not chaos" --timeout=3600 \
 		--hypothesis-profile=fuzz $(ARGS)
 
+fuzz-native: $(VENV)/.ready-fuzz ## feed the normaliser what atheris thinks up, for ten minutes
+	@rm -rf build/fuzz && mkdir -p build && cp -r tests/recordings build/fuzz
+	@$(BIN)/python -m tests.fuzz.fuzz_normaliser build/fuzz -max_total_time=600
+
 clean: ## remove the environment, caches and build results; the Kafka cache stays
 	@rm -rf $(VENV) $(VENV)-oldest build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -97,4 +101,15 @@ $(VENV)-oldest/.ready: setup.cfg $(VENV)/.ready-dev
 		> $(VENV)-oldest/pins.txt
 	@$(VENV)-oldest/bin/python $(wordlist 2,99,$(PIP)) install --constraint $(VENV)-oldest/pins.txt \
 		--editable '.[sandbox,dashboard,dev]'
+	@touch $@
+
+# Clients of others that the simulator is tested with; CI has them, a laptop need not.
+$(VENV)/.ready-peers: $(VENV)/.ready-dev
+	@echo "installing the clients that the simulator is tested with"
+	@$(INSTALL) --no-build-isolation --editable '.[sandbox,dashboard,dev,peers]'
+	@touch $@
+
+$(VENV)/.ready-fuzz: $(VENV)/.ready-dev
+	@echo "installing the fuzzer"
+	@$(INSTALL) --no-build-isolation --editable '.[sandbox,dashboard,dev,fuzz]'
 	@touch $@
