@@ -91,7 +91,9 @@ class Loop:
         self.counters = counters
         self.snapshot = Snapshot(at=clock(), version=0)
         self._publisher = publisher
+        self._normaliser = normaliser
         self._normalise = normaliser.frame
+        self._interruptions = 0  # of the session's, those that the normaliser knows of
         self._clock = clock
         self._log = logger("listener")
         self._selector = selectors.DefaultSelector()
@@ -364,6 +366,9 @@ class Loop:
                     self.actions.run(channel, action)
         if steps:
             self._do(self.session.settle(now), now)
+        elif self.session.interruptions != self._interruptions:
+            self._interruptions = self.session.interruptions
+            self._normaliser.interrupted()
 
     def _send(self, channel: Channel, opcode: int, payload: bytes) -> None:
         connection = self._connections.get(channel)

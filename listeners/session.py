@@ -7,6 +7,8 @@ retiring. The rules, in order:
   live, then it retires (I3). A successor that is itself superseded is dropped at once.
 - The same epoch with other topics changes the current channel's list.
 - A seat no longer granted retires: the leader takes a seat only when its next holder is live.
+- A seat whose channel lost its socket is interrupted, and so is a seat that comes back here: frames
+  may be missing, once when that begins and once when it ends. Make before break interrupts nothing.
 - No word from the leader changes nothing (I8). A wish for rotation that the leader has not granted
   for `PATIENCE` is fulfilled here, with a successor under the same grant.
 
@@ -39,6 +41,7 @@ class Held(msgspec.Struct):
 
     current: Channel
     successor: Channel | None = None
+    missing: bool = False  # frames that others may have seen, since the seat received last
 
 
 class Session:
@@ -52,6 +55,8 @@ class Session:
         self.version = 0
         self.draining = False
         self.rotations = 0
+        self.interruptions = 0  # times that frames began or ceased to be missing
+        self._left: set[Seat] = set()  # seats held before
         self._silence = silence
         self._rng = rng
 
@@ -87,7 +92,7 @@ class Session:
         return steps + self.settle(now)
 
     def settle(self, now: float) -> list[Step]:
-        """Puts live successors in place and forgets what is closed."""
+        """Puts live successors in place, notes interruptions, forgets what is closed."""
         steps: list[Step] = []
         for held in self.seats.values():
             successor = held.successor
@@ -95,6 +100,12 @@ class Session:
                 steps += self._retire(held.current, now)
                 held.current, held.successor = successor, None
                 self.rotations += 1
+            missing = held.current.state == "lost" or (
+                held.missing and held.current.phase != "live"
+            )
+            if missing != held.missing:
+                held.missing = missing
+                self.interruptions += 1
         if self.retiring:
             self.retiring = [channel for channel in self.retiring if channel.phase != "closed"]
         return steps
@@ -141,7 +152,8 @@ class Session:
     def _grant(self, grant: Grant, topics: tuple[str, ...], now: float) -> list[Step]:
         held = self.seats.get(grant.seat)
         if held is None:
-            self.seats[grant.seat] = Held(self._open(grant, topics, now))
+            channel = self._open(grant, topics, now)
+            self.seats[grant.seat] = Held(channel, missing=grant.seat in self._left)
             return []
         newest = held.successor or held.current
         if grant.epoch == newest.grant.epoch:
@@ -164,6 +176,7 @@ class Session:
 
     def _give_up(self, seat: Seat, now: float, linger: float | None = None) -> list[Step]:
         held = self.seats.pop(seat)
+        self._left.add(seat)
         last = linger is not None
         steps = self._retire(held.current, now, linger, give_back=last)
         if held.successor is not None:

@@ -159,3 +159,65 @@ def test_an_unknown_shard_waits() -> None:
     world = World()
     world.assign(grant(1, shard="9"))
     assert world.session.channels() == []
+
+
+def lose(world: World) -> None:
+    """The socket of the only channel breaks."""
+    (channel,) = world.session.channels()
+    world.do([(channel, action) for action in channel.socket_lost(world.now)])
+
+
+def test_a_lost_socket_interrupts_when_it_breaks_and_when_frames_come_again() -> None:
+    """In between, other sockets may settle doubts too early: so both ends count."""
+    world = World()
+    world.assign(grant(1))
+    world.wait(0.1)
+    assert world.session.interruptions == 0, "what was never received cannot be missed"
+    lose(world)
+    assert world.session.interruptions == 1
+    world.wait(1.0)
+    assert world.states() == [(1, "live")]
+    assert world.session.interruptions == 2
+
+
+def test_a_channel_in_place_of_a_lost_one_interrupts() -> None:
+    """The leader grants the seat anew while it receives nothing."""
+    world = World()
+    world.assign(grant(1))
+    world.wait(0.1)
+    world.connects = False
+    lose(world)
+    world.assign(grant(2))
+    world.wait(0.1)
+    assert world.session.interruptions == 1
+    world.connects = True
+    world.wait(100.0)
+    world.wait(0.1)
+    world.wait(40.0)
+    assert (2, "live") in world.states()
+    assert world.session.interruptions == 2
+
+
+def test_make_before_break_interrupts_nothing() -> None:
+    """The old channel received until the new one did."""
+    world = World()
+    world.assign(grant(1))
+    world.wait(0.1)
+    world.assign(grant(2))
+    for _ in range(20):
+        world.wait(1.0)
+    assert world.states() == [(2, "live")]
+    assert world.session.interruptions == 0
+
+
+def test_a_seat_that_comes_back_interrupts() -> None:
+    """Another listener received in the meantime what this one did not."""
+    world = World()
+    world.assign(grant(1))
+    world.wait(0.1)
+    world.assign()
+    world.wait(11.0)
+    world.assign(grant(3))
+    world.wait(0.1)
+    assert world.states() == [(3, "live")]
+    assert world.session.interruptions == 1

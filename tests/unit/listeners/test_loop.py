@@ -1,0 +1,142 @@
+"""The loop with real sockets, a real session and a real normaliser; only Kafka is a list."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from random import Random
+from struct import pack
+from typing import Any
+
+import pytest
+
+from listeners.channel import Channel
+from listeners.connection import Connection
+from listeners.counters import Counters
+from listeners.loop import Loop
+from listeners.orders import Action
+from listeners.session import Held, Session
+from mirror.event import Event
+from mirror.fleet import Grant, Handle
+from mirror.normaliser import Normaliser
+
+HANDLE = Handle("streaming-1-aaaaaaaaaaaaaaaaaaaaaaaaaa", "wss://streaming.example/channels/a")
+
+
+def held_call(conversation: str) -> bytes:
+    """A server's WebSocket frame that shows an agent's call on hold."""
+    call = {
+        "id": "leg",
+        "state": "connected",
+        "held": True,
+        "connectedTime": "2026-11-23T10:00:00.000Z",
+        "startHoldTime": "2026-11-23T10:00:05.000Z",
+    }
+    participants = [{"id": "p", "purpose": "agent", "userId": "u1", "calls": [call]}]
+    body = {"id": conversation, "participants": participants}
+    text = json.dumps({"topicName": "v2.users.u1.conversations", "eventBody": body}).encode()
+    return bytes((0x81, 126)) + pack("!H", len(text)) + text
+
+
+class Outlet:
+    """Takes what the loop publishes."""
+
+    mode, reason, refusing_since, pending = "direct", "", None, 0
+
+    def __init__(self) -> None:
+        self.taken: list[Event] = []
+
+    def events(self, events: list[Event]) -> None:
+        self.taken += events
+
+    def tick(self, _now: float) -> None:
+        """Nothing waits."""
+
+    def durable_at(self) -> float:
+        return time.monotonic()
+
+
+class Idle:
+    """Genesys and Redis do not answer."""
+
+    def run(self, channel: Channel, action: Action) -> None:
+        """An answer never comes."""
+
+
+class Scene:
+    """A loop with one seat, whose channel is live on one end of a pair of sockets."""
+
+    def __init__(self) -> None:
+        self.outlet = Outlet()
+        self.session = Session("me", silence=3600.0, rng=Random(1))
+        outlet: Any = self.outlet
+        idle: Any = Idle()
+        self.loop = Loop(self.session, Normaliser(), outlet, Counters())
+        self.loop.actions = idle
+        self.grant = Grant("1", "a", 1, "client", 1)
+        self.channel = Channel(
+            self.grant, (), time.monotonic(), holder="me/1", silence=3600.0, rng=Random(1)
+        )
+        self.channel.handle = HANDLE
+        self.channel.phase = "connecting"
+        self.session.seats[self.grant.seat] = Held(self.channel)
+        self.far = self.open()
+
+    def open(self) -> socket.socket:
+        """Open the channel's socket and take it through to where traffic makes it live."""
+        near, far = socket.socketpair()
+        number = self.channel._number
+        self.loop.opened(self.channel, Connection(near), number)
+        self.channel.connected(number, time.monotonic())
+        now = time.monotonic()
+        self.channel.subscribed(self.channel._number, now, rejected=(), expires_in=None)
+        return far
+
+    def until(self, done: Callable[[], bool]) -> None:
+        """Run the loop until `done`, which it asks after each pass."""
+        deadline = time.monotonic() + 5.0
+        tick = self.session.tick
+
+        def look(now: float) -> Any:
+            assert time.monotonic() < deadline
+            if done():
+                self.loop.stop()
+            return tick(now)
+
+        self.session.tick = look  # type: ignore[method-assign]  # the loop calls it every pass
+        self.loop.run()
+        self.session.tick = tick  # type: ignore[method-assign]  # as it was
+
+    def holds(self) -> int:
+        """How often a hold was told."""
+        return sum(event.event_type == "hold" for event in self.outlet.taken)
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    """A scene, closed in the end."""
+    scene = Scene()
+    yield scene
+    scene.loop.close()
+    scene.far.close()
+
+
+def test_a_lost_socket_makes_the_normaliser_say_again_what_is_held(scene: Scene) -> None:
+    """The same frame says nothing new, until a loss in between may have hidden something."""
+    scene.far.sendall(held_call("c"))
+    scene.until(lambda: scene.channel.frames == 1)
+    told = scene.holds()
+    assert told
+    scene.far.sendall(held_call("c"))
+    scene.until(lambda: scene.channel.frames == 2)
+    assert scene.holds() == told
+    scene.far.close()
+    scene.until(lambda: scene.channel.state != "live")
+    scene.channel.handle = HANDLE
+    scene.channel.phase = "connecting"
+    scene.far = scene.open()
+    scene.far.sendall(held_call("c"))
+    scene.until(lambda: scene.channel.frames == 3)
+    assert scene.holds() > told
