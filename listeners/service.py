@@ -94,7 +94,7 @@ class Service:
         publisher = Publisher(settings, self.name, self.counters)
         loop = Loop(
             Session(self.name, silence=settings.silence, rng=SystemRandom()),
-            Normaliser(personal=_personal(settings)),
+            Normaliser(personal=Personal.of(settings)),
             publisher,
             self.counters,
         )
@@ -192,12 +192,6 @@ class Service:
             return time.monotonic() - idle_since > patience
 
         _look(DRAIN, done)
-
-
-def _personal(settings: Settings) -> Personal | None:
-    if settings.pii == "drop":
-        return None
-    return Personal(settings.pii_key if settings.pii == "hash" else "")
 
 
 def _deadline(seconds: float) -> float | None:
