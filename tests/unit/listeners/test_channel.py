@@ -327,7 +327,7 @@ class Fuzz(RuleBasedStateMachine):
         self.channel = make()
         self.pending: list[Action] = []
         self.open = False
-        self.released = 0
+        self.granted = self.released = 0
 
     def take(self, actions: list[Action]) -> None:
         for action in actions:
@@ -350,6 +350,7 @@ class Fuzz(RuleBasedStateMachine):
         channel, now = self.channel, self.now
         match action:
             case Reserve(number):
+                self.granted += well
                 self.take(channel.reserved(number, now, granted=well, retry_in=1.0))
             case Create(number) if well:
                 made = channel.created(number, now, HANDLE, expires_in=DAY, token_expires_in=DAY)
@@ -390,10 +391,13 @@ class Fuzz(RuleBasedStateMachine):
 
     @invariant()
     def claims_only_what_is_open(self) -> None:
-        """Coverage is claimed on an open socket only, and reservations are released once."""
+        """Coverage is claimed on an open socket only; at most what was granted is released.
+
+        A grant that comes late to a closed channel may have taken its place anew.
+        """
         if self.channel.report(self.now, self.now).covered_ms is not None:
             assert self.open
-        assert self.released <= 1
+        assert self.released <= self.granted
 
     @invariant()
     def always_something_to_wait_for(self) -> None:
