@@ -74,19 +74,7 @@ class Spool:
             os.close(self._lock)
             raise SpoolError(f"spool folder {folder} belongs to a running process") from error
         try:
-            self._database = sqlite3.connect(
-                folder / DATABASE,
-                timeout=BUSY_TIMEOUT,
-                isolation_level=None,
-                # The loop's thread uses it, and when that has ended the one that stops the process.
-                check_same_thread=False,
-            )
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
-            self._database.execute(_SCHEMA)
-            count, size = self._database.execute(
-                "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM records"
-            ).fetchone()
+            self._database, count, size = _open(folder / DATABASE)
         except sqlite3.Error as error:
             os.close(self._lock)
             raise SpoolError(f"spool folder {folder}: {error}") from error
@@ -194,6 +182,28 @@ class _Transaction:
     def _roll_back(self) -> None:
         if self._database.in_transaction:
             self._database.execute("ROLLBACK")
+
+
+def _open(path: Path) -> tuple[sqlite3.Connection, int, int]:
+    """The database, how many records it holds and their bytes."""
+    database = sqlite3.connect(
+        path,
+        timeout=BUSY_TIMEOUT,
+        isolation_level=None,
+        # The loop's thread uses it, and when that has ended the one that stops the process.
+        check_same_thread=False,
+    )
+    try:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=FULL")
+        database.execute(_SCHEMA)
+        count, size = database.execute(
+            "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM records"
+        ).fetchone()
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database, count, size
 
 
 def _sequence(numbered: Numbered) -> int:

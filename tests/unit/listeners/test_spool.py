@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,47 +25,64 @@ def record(value: bytes = b"v", key: str | None = "k") -> Record:
     return Record("topic", key, value, [("a", "b"), ("c", None)])
 
 
-def test_gives_back_what_was_put(tmp_path: Path) -> None:
+Open = Callable[..., Spool]
+
+
+@pytest.fixture
+def open_spool() -> Iterator[Open]:
+    """Opens spools whose databases are closed after the test, as the end of a process does."""
+    spools: list[Spool] = []
+
+    def open_one(folder: Path, limit: int = LIMIT) -> Spool:
+        spools.append(Spool(folder, limit))
+        return spools[-1]
+
+    yield open_one
+    for spool in spools:
+        spool._database.close()
+
+
+def test_gives_back_what_was_put(tmp_path: Path, open_spool: Open) -> None:
     """Topic, key, value and headers survive, and so does a missing key."""
-    spool = Spool(tmp_path / "one", LIMIT)
+    spool = open_spool(tmp_path / "one")
     put = [(1, record(b"\x00\xff")), (2, record(b"", None))]
     assert spool.put(put) == 2
     assert spool.head(10, LIMIT) == put
 
 
-def test_order_is_that_of_the_numbers(tmp_path: Path) -> None:
+def test_order_is_that_of_the_numbers(tmp_path: Path, open_spool: Open) -> None:
     """What was taken back from Kafka late still comes before what is newer."""
-    spool = Spool(tmp_path / "one", LIMIT)
+    spool = open_spool(tmp_path / "one")
     spool.put([(5, record()), (7, record())])
     spool.put([(6, record()), (2, record())])
     assert [number for number, _ in spool.head(10, LIMIT)] == [2, 5, 6, 7]
 
 
-def test_head_is_bounded_by_count_and_bytes(tmp_path: Path) -> None:
+def test_head_is_bounded_by_count_and_bytes(tmp_path: Path, open_spool: Open) -> None:
     """A batch is small enough to send, and never empty while there is a record."""
-    spool = Spool(tmp_path / "one", LIMIT)
+    spool = open_spool(tmp_path / "one")
     spool.put([(number, record(bytes(1000))) for number in range(10)])
     assert len(spool.head(3, LIMIT)) == 3
     assert len(spool.head(10, 2500)) == 2
     assert len(spool.head(10, 1)) == 1
 
 
-def test_counts_survive_removal_and_reopening(tmp_path: Path) -> None:
+def test_counts_survive_removal_and_reopening(tmp_path: Path, open_spool: Open) -> None:
     """Records and bytes are those on disk, whoever counts."""
-    spool = Spool(tmp_path / "one", LIMIT)
+    spool = open_spool(tmp_path / "one")
     spool.put([(number, record(bytes(100))) for number in range(10)])
     whole = spool.bytes
     spool.remove([0, 1, 2, 99])
     assert spool.records == 7
     assert spool.bytes == whole * 7 // 10
     spool.close()
-    again = Spool(tmp_path / "one", LIMIT)
+    again = open_spool(tmp_path / "one")
     assert (again.records, again.bytes) == (7, whole * 7 // 10)
 
 
-def test_a_full_spool_keeps_the_oldest(tmp_path: Path) -> None:
+def test_a_full_spool_keeps_the_oldest(tmp_path: Path, open_spool: Open) -> None:
     """The newest are refused and counted by the caller; after draining it takes again."""
-    spool = Spool(tmp_path / "one", 1000)
+    spool = open_spool(tmp_path / "one", 1000)
     stored = spool.put([(number, record(bytes(200))) for number in range(10)])
     assert 0 < stored < 10
     assert [number for number, _ in spool.head(99, LIMIT)] == list(range(stored))
@@ -73,18 +91,18 @@ def test_a_full_spool_keeps_the_oldest(tmp_path: Path) -> None:
     assert spool.put([(51, record(bytes(200)))]) == 1
 
 
-def test_an_empty_spool_leaves_no_folder(tmp_path: Path) -> None:
+def test_an_empty_spool_leaves_no_folder(tmp_path: Path, open_spool: Open) -> None:
     """A listener that ended well leaves nothing behind."""
-    spool = Spool(tmp_path / "one", LIMIT)
+    spool = open_spool(tmp_path / "one")
     spool.put([(1, record())])
     spool.remove([1])
     spool.close()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_has_one_owner(tmp_path: Path) -> None:
+def test_a_folder_has_one_owner(tmp_path: Path, open_spool: Open) -> None:
     """Two processes never share a subfolder, and a living owner's is not adopted."""
-    spool = Spool(tmp_path / "one", LIMIT)
+    spool = open_spool(tmp_path / "one")
     spool.put([(1, record())])
     with pytest.raises(SpoolError, match="belongs to a running process"):
         Spool(tmp_path / "one", LIMIT)
@@ -116,12 +134,13 @@ def test_a_kill_loses_nothing_that_was_stored(tmp_path: Path) -> None:
     (spool,) = adopt(tmp_path, LIMIT, tmp_path / "own")
     numbers = [number for number, _ in spool.head(100_000, LIMIT)]
     assert numbers[: stored + 1] == list(range(stored + 1))
+    spool.close()
     assert len(numbers) - (stored + 1) in {0, 1}, "at most the one that was being told of"
 
 
-def test_adoption_removes_empty_orphans(tmp_path: Path) -> None:
+def test_adoption_removes_empty_orphans(tmp_path: Path, open_spool: Open) -> None:
     """An orphan without records is just litter."""
-    spool = Spool(tmp_path / "dead", LIMIT)
+    spool = open_spool(tmp_path / "dead")
     os.close(spool._lock)  # as the kernel does when a process dies
     assert adopt(tmp_path, LIMIT, tmp_path / "own") == []
     assert list(tmp_path.iterdir()) == []
@@ -137,9 +156,9 @@ def test_a_broken_database_is_an_error_of_one_line(tmp_path: Path) -> None:
     assert adopt(tmp_path, LIMIT, tmp_path / "own") == []
 
 
-def test_a_refused_write_stores_nothing(tmp_path: Path) -> None:
+def test_a_refused_write_stores_nothing(tmp_path: Path, open_spool: Open) -> None:
     """All of a batch or none of it: the disk says no in the middle."""
-    spool = Spool(tmp_path / "one", LIMIT)
+    spool = open_spool(tmp_path / "one")
     spool.put([(1, record())])
     pages = spool._database.execute("PRAGMA page_count").fetchone()[0]
     spool._database.execute(f"PRAGMA max_page_count = {pages}")
