@@ -14,9 +14,10 @@ class Counters(msgspec.Struct, kw_only=True):
     system_frames: int = 0
     unknown_frames: int = 0
     events: int = 0
+    agent_events: int = 0
     dead_letters: int = 0
 
-    produced: int = 0  # records given a sequence number: events and dead letters
+    produced: int = 0  # records given a sequence number: events, agents' states, dead letters
     delivered: int = 0  # of these, acknowledged by Kafka, straight or from the spool
     failed: int = 0  # delivery reports that were failures; each is spooled, none is lost
     rejected: int = 0  # records that Kafka refuses for good; each became a dead letter

@@ -268,6 +268,8 @@ class Loop:
         problem = reading.problem
         if problem is not None:
             self._bury(channel, raw, reading.topic, problem.stage, problem.error, problem.message)
+        if reading.agents:
+            self._publisher.agents(reading.agents)
         if reading.kind in {"heartbeat", "pong"}:
             counters.heartbeats += 1
         elif reading.kind == "system":

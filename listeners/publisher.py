@@ -30,9 +30,11 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from listeners.counters import Counters
 from listeners.drain import REFUSED, STALL, Drain
 from listeners.store import Store
+from mirror.agent_event import AgentEvent
 from mirror.event import Event
 from mirror.kafka.config import ClientLog, producer_config
 from mirror.kafka.record import (
+    AgentRecorder,
     EventReader,
     Record,
     Recorder,
@@ -73,6 +75,7 @@ class Publisher:
         self._clock = clock
         self._log = logger("listener.publisher")
         self._recorder = Recorder(settings.topic, settings.region, settings.encoding)
+        self._agents = AgentRecorder(settings.agents_topic, settings.region, settings.encoding)
         self._reader = EventReader()
         self._record_limit = int(
             settings.kafka.properties.get("message.max.bytes", DEFAULT_RECORD_LIMIT)
@@ -113,6 +116,18 @@ class Publisher:
                 self._not_taken(sequence, recorder.record(event), error)
                 self.events(events[index:])
                 return
+
+    def agents(self, events: list[AgentEvent]) -> None:
+        """Take the states of one frame of an agent topic.
+
+        Where agents are not asked for, a channel taken over may show them all the same. They are
+        passed over: their Kafka topic need not exist, and its absence would hold up all others.
+        """
+        if not self._settings.agents:
+            return
+        self._counters.agent_events += len(events)
+        for event in events:
+            self._send(self._agents.record(event))
 
     def dead_letter(
         self,

@@ -31,7 +31,7 @@ from listeners.publisher import Publisher
 from listeners.session import Session
 from listeners.workers import Workers
 from mirror import __version__, log
-from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError
+from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError, KafkaUnavailable
 from mirror.fleet import Beat
 from mirror.kafka.admin import check_topics
 from mirror.normaliser import Normaliser, Personal
@@ -85,7 +85,11 @@ class Service:
         links = RedisLink(client, settings)
         genesys = genesys_links(settings, client)
         deadline = _deadline(settings.startup_timeout)
-        check_topics(settings, settings.startup_timeout)
+        cluster = check_topics(settings, settings.startup_timeout)
+        if settings.agents and settings.agents_topic not in cluster.topics:
+            raise KafkaUnavailable(
+                f"Kafka has no topic {settings.agents_topic}: `mirror init` makes what is missing"
+            )
         wait_for(client, settings)
         for link in genesys.values():
             _until(deadline, link.check)

@@ -1,4 +1,6 @@
-"""The Kafka record of an event and of a dead letter, as CONTRACT.md sections 5 and 7 define them.
+"""The Kafka records of events, agents' states and dead letters.
+
+CONTRACT.md sections 5 and 7 define them; agents' states are told as events are.
 
 `Recorder` is on the hot path: what is the same for many records (header pairs of a type, a source,
 an origin) is built once and shared. Everything else is a function of its arguments.
@@ -11,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from mirror.agent_event import AgentEvent
 from mirror.errors import MirrorError
 from mirror.event import Event
 
@@ -93,6 +96,31 @@ class Recorder:
         if len(self._sources) >= MAX_CACHED_SOURCES:
             self._sources.clear()
         return self._sources.setdefault(topic, ("ce_source", f"/genesys/{self.region}/{topic}"))
+
+
+class AgentRecorder:
+    """Makes records of agents' states for one topic, region and encoding."""
+
+    def __init__(self, topic: str, region: str, encoding: str) -> None:
+        self.topic = topic
+        self.region = region
+        self._content_type: Header = ("content-type", CONTENT_TYPES[encoding])
+        encoder = msgspec.json.Encoder() if encoding == "json" else msgspec.msgpack.Encoder()
+        self._encode: Callable[[Any], bytes] = encoder.encode
+
+    def record(self, event: AgentEvent) -> Record:
+        """Key (the user id), value and CloudEvents headers of one state."""
+        source = event.source_topic or f"users/{event.user_id}"
+        headers: list[Header] = [
+            _SPEC,
+            ("ce_id", event.event_id),
+            ("ce_type", f"genesys.agent.{event.event_type}"),
+            ("ce_source", f"/genesys/{self.region}/{source}"),
+            ("ce_time", event.occurred_at),
+            ("ce_origin", event.origin),
+            self._content_type,
+        ]
+        return Record(self.topic, event.user_id, self._encode(event), headers)
 
 
 class EventReader:

@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from confluent_kafka import Message
 
 from listeners.counters import Counters
 from listeners.publisher import Publisher
+from mirror.agent_event import AgentEvent
 from mirror.event import Event, identity
 from mirror.kafka.record import EventReader
 from mirror.settings import Settings, load
@@ -233,6 +235,56 @@ def test_a_full_spool_is_loud_and_keeps_the_oldest(tmp_path: Path) -> None:
     assert driver.counters.lost == 200 - kept
     driver.publisher.stop(1.0)
     assert driver.counters.spool_records == kept
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+def test_agents_go_to_their_own_topic_by_way_of_the_spool_too(
+    kafka: str, make_topic: Callable[..., str], tmp_path: Path, encoding: str
+) -> None:
+    """A state taken while Kafka is away and one taken later: both there, keyed by the user."""
+    topic, letters, agents = make_topic(), make_topic(), make_topic(partitions=PARTITIONS)
+    more = {
+        "MIRROR_SUBSCRIBE": "users,agents",
+        "MIRROR_AGENTS_TOPIC": agents,
+        "MIRROR_ENCODING": encoding,
+    }
+    states = [
+        AgentEvent(
+            event_id=identity("u1", "routing_status", word),
+            event_type="routing_status",
+            user_id="u1",
+            routing_status=word,
+            occurred_at="2026-11-23T10:00:00.000Z",
+            received_at="2026-11-23T10:00:00.100Z",
+            source_topic="v2.users.u1.routingStatus",
+        )
+        for word in ("IDLE", "INTERACTING")
+    ]
+    away = Driver(configure("127.0.0.1:9", topic, letters, tmp_path, **more))
+    away.publisher.agents(states[:1])
+    away.publisher.stop(1.0)
+    assert away.counters.spool_records == 1
+
+    driver = Driver(configure(kafka, topic, letters, tmp_path, **more), "listener-2")
+    driver.until(lambda: driver.publisher.mode != "direct")
+    driver.until(lambda: driver.publisher.mode == "direct")
+    driver.publisher.agents(states[1:])
+    driver.publisher.stop(5.0)
+    records = read_topic(kafka, agents, count=2)
+    decode = msgspec.json.decode if encoding == "json" else msgspec.msgpack.decode
+    assert [decode(record.value() or b"", type=AgentEvent) for record in records] == states
+    for record, state in zip(records, states, strict=True):
+        assert record.key() == b"u1"
+        assert dict(record.headers() or []) == {
+            "ce_specversion": b"1.0",
+            "ce_id": state.event_id.encode(),
+            "ce_type": b"genesys.agent.routing_status",
+            "ce_source": b"/genesys/mypurecloud.com/v2.users.u1.routingStatus",
+            "ce_time": b"2026-11-23T10:00:00.000Z",
+            "ce_origin": b"live",
+            "content-type": f"application/{encoding}".encode(),
+        }
+    assert read_topic(kafka, topic) == []
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from listeners.counters import Counters
 from listeners.loop import Loop
 from listeners.orders import Action
 from listeners.session import Held, Session
+from mirror.agent_event import AgentEvent
 from mirror.event import Event
 from mirror.fleet import Grant, Handle
 from mirror.normaliser import Normaliser
@@ -35,8 +36,13 @@ def held_call(conversation: str) -> bytes:
         "startHoldTime": "2026-11-23T10:00:05.000Z",
     }
     participants = [{"id": "p", "purpose": "agent", "userId": "u1", "calls": [call]}]
-    body = {"id": conversation, "participants": participants}
-    text = json.dumps({"topicName": "v2.users.u1.conversations", "eventBody": body}).encode()
+    return notification("conversations", {"id": conversation, "participants": participants})
+
+
+def notification(topic: str, body: object) -> bytes:
+    """A server's WebSocket frame of a topic of user `u1`."""
+    text = json.dumps({"topicName": f"v2.users.u1.{topic}", "eventBody": body}).encode()
+    text = text.ljust(126)  # so that one form of the length fits all
     return bytes((0x81, 126)) + pack("!H", len(text)) + text
 
 
@@ -47,9 +53,13 @@ class Outlet:
 
     def __init__(self) -> None:
         self.taken: list[Event] = []
+        self.states: list[AgentEvent] = []
 
     def events(self, events: list[Event]) -> None:
         self.taken += events
+
+    def agents(self, events: list[AgentEvent]) -> None:
+        self.states += events
 
     def tick(self, _now: float) -> None:
         """Nothing waits."""
@@ -140,3 +150,13 @@ def test_a_lost_socket_makes_the_normaliser_say_again_what_is_held(scene: Scene)
     scene.far.sendall(held_call("c"))
     scene.until(lambda: scene.channel.frames == 3)
     assert scene.holds() > told
+
+
+def test_states_of_agents_are_published(scene: Scene) -> None:
+    """A frame of an agent topic becomes records of the agents' topic, and no event."""
+    status = {"status": "IDLE", "startTime": "2026-11-23T10:00:00.000Z"}
+    scene.far.sendall(notification("routingStatus", {"id": "u1", "routingStatus": status}))
+    scene.until(lambda: scene.channel.frames == 1)
+    (state,) = scene.outlet.states
+    assert (state.user_id, state.routing_status) == ("u1", "IDLE")
+    assert scene.outlet.taken == []
