@@ -108,7 +108,7 @@ def test_kills_neither_lose_nor_invent(
     tmp_path: Path, env: dict[str, str], stage: Stage, sim: Simulated
 ) -> None:
     """SIGKILL at many moments of the work: in the end each is finalised under one id, none else."""
-    sim.post("/_sim/control", {"speed": 12})  # so that the calls outlast what follows
+    sim.post("/_sim/control", {"speed": 0.5})  # so that the calls outlast their being witnessed
     going_on = sim.post(
         "/_sim/control", {"action": "spawn", "scenario": "endless_call", "count": 3}
     )["conversation_ids"]
@@ -117,6 +117,7 @@ def test_kills_neither_lose_nor_invent(
     )["conversation_ids"]
     time.sleep(0.3)
     stage.witness(going_on + ending)
+    sim.post("/_sim/control", {"speed": 60})
     active = f"{stage.keys.active}"
 
     def lapse() -> None:
@@ -144,6 +145,7 @@ def test_kills_neither_lose_nor_invent(
                 time.sleep(0.004 * turn)
                 process.send(signal.SIGKILL)
                 process.wait(10)
+            stage.wait_settled()  # else it may look as if there were work left for another one
             lapse()
             if len(stage.tracked()) <= len(going_on) + 1:
                 break
