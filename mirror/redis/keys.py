@@ -14,14 +14,20 @@ so that a script may touch several of them. Times are Redis milliseconds.
     released               hash     `<shard>/<replica>` → `mirror.fleet.Released`, JSON
     channels:<client>      zset     channel reservations of an OAuth client → when each lapses
     rate:<client>          string   GCRA: theoretical arrival time of the next request
+    rate:<client>:janitor  string   the same for the part of it that all janitors share
     rejected               hash     topic → why Genesys refuses it
     coverage               hash     shard id → until when it is covered, and its topics' epochs
-    gaps                   zset     gap id → time it was opened
-    gap:<id>               string   one gap, JSON
-    commands               hash     operator's wishes for the leader: drain, rebalance, rotate
+    gaps                   zset     gap id → when it may next be claimed, +inf when it is done
+    gap:<id>               string   `mirror.gaps.Gap`, JSON; expires some days after it is done
+    gap:<id>:read          set      ids of the conversations read for a gap under way
+    commands               hash     operator's wish → time it was made: `drain:<listener>`,
+                                    `rotate:<shard>/<replica>`, `rebalance` (`mirror.redis.wishes`)
     active                 zset     conversation id → time it is next due for verification
-    conversation:<id>      hash     the tracker's fold of one conversation
-    offsets:<topic>        hash     partition → offset up to which the tracker has folded
+    conversation:<id>      string   the fold of one conversation: `mirror.tracked.Tracked`, a JSON
+                                    array
+    offsets:<topic>        hash     partition → offset of the next record to fold;
+                                    `behind:<partition>` → 1 while newer records are known to wait;
+                                    `beat` → time of a tracker's last beat
 """
 
 from __future__ import annotations
