@@ -1,9 +1,9 @@
 """Fills gaps: analytics finds the conversations, a GET reads each, Kafka acknowledges its events.
 
 A gap is read twice. The first reading takes all conversations that analytics lists; the second, as
-long after as analytics may lag, takes those that it did not list before. Which conversations were
-read stands in Redis beside the gap, so a janitor that takes over a dead one's gap goes on where
-that one was. The mark is set after the acknowledgement (I9).
+long after as analytics may lag (`lag_seconds`), takes those that it did not list before. Which
+conversations were read stands in Redis beside the gap, so a janitor that takes over a dead one's
+gap goes on where that one was. The mark is set after the acknowledgement (I9).
 
 Readings carry the time *before* the conversation was asked for: a live event that comes while the
 answer is under way is then newer than the answer, and wins.
@@ -33,8 +33,6 @@ LEASE_SECONDS: Final = 240.0
 WRITE_EVERY_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 30.0
 RETRY_MOST_SECONDS: Final = 900.0
-# Analytics follows life within seconds to a few minutes; nobody documents more (section 6.3).
-ANALYTICS_LAG_SECONDS: Final = 300.0
 MAX_PAGES: Final = MAX_HITS // PAGE_SIZE
 _NOT_FOUND: Final = 404
 _BAD_REQUEST: Final = 400
@@ -57,7 +55,7 @@ class Filler:
         outlet: Outlet,
         normaliser: Callable[[], Normaliser],
         *,
-        lag_seconds: float = ANALYTICS_LAG_SECONDS,
+        lag_seconds: float,
         lease_seconds: float = LEASE_SECONDS,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:

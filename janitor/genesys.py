@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import redis
 
@@ -21,8 +21,6 @@ from mirror.redis.keys import Keys
 from mirror.redis.rate import BURST, RATE_PER_MINUTE, RateBudget
 from mirror.redis.scripts import script
 from mirror.settings import Settings
-
-SHARE: Final = 0.6
 
 
 class Genesys(Protocol):
@@ -38,9 +36,7 @@ class Genesys(Protocol):
 class SharedBudget(RateBudget):
     """A client's budget of which all janitors together take at most a share."""
 
-    def __init__(
-        self, client: redis.Redis, keys: Keys, oauth_client: str, share: float = SHARE
-    ) -> None:
+    def __init__(self, client: redis.Redis, keys: Keys, oauth_client: str, share: float) -> None:
         burst = max(1, round(BURST * share))
         super().__init__(client, keys, oauth_client, burst=burst)
         self._share_key = keys.rate(f"{oauth_client}:janitor")
@@ -73,7 +69,7 @@ class GenesysPool:
     """All OAuth clients, asked in turn so that each one's budget carries its part."""
 
     def __init__(
-        self, settings: Settings, client: redis.Redis, stop: threading.Event, share: float = SHARE
+        self, settings: Settings, client: redis.Redis, stop: threading.Event, share: float
     ) -> None:
         keys = Keys(settings.namespace)
         self.clients = [

@@ -84,7 +84,7 @@ class Service:
         started = time.monotonic()
         client = connect(settings)
         keys = Keys(settings.namespace)
-        genesys = GenesysPool(settings, client, self._stop)
+        genesys = GenesysPool(settings, client, self._stop, settings.janitor_share)
         check_topics(settings, settings.startup_timeout)
         wait_for(client, settings)
         self._sign_in(genesys, started)
@@ -99,7 +99,14 @@ class Service:
             settings, leases, genesys, outlets[0], self._normaliser, stopping=stopping
         )
         filler = Filler(
-            client, keys, leases, genesys, outlets[1], self._normaliser, stopping=stopping
+            client,
+            keys,
+            leases,
+            genesys,
+            outlets[1],
+            self._normaliser,
+            lag_seconds=settings.analytics_lag,
+            stopping=stopping,
         )
 
         forget_at = 0.0
