@@ -21,6 +21,7 @@ import redis
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from coordinator.discovery import USER_TOPIC, Discovery
+from coordinator.filed import Filed
 from coordinator.leader import Deposed, Leadership
 from coordinator.leading import Leader, Outcome, Rules
 from coordinator.store import Store
@@ -90,6 +91,7 @@ class Coordinator:
         self._stored_coverage: dict[str, bytes] = {}
         self._coverage_due = 0.0
         self._unfiled: list[Gap] = []  # found, not yet known to be in Redis
+        self._filed = Filed()
         self._told_open: dict[str, str] = {}
         self.metrics = Metrics()
 
@@ -173,7 +175,8 @@ class Coordinator:
         writes += store.used_writes(outcome.used_released, outcome.done_commands)
         writes += store.rejected_writes(outcome.rejected, seen)
         self._unfiled += outcome.gaps
-        writes += store.gap_writes(self._unfiled, now_ms)
+        lost = self._filed.look(store.gaps(self._filed))
+        writes += store.gap_writes([*self._unfiled, *lost], now_ms)
         writes += store.forgotten_writes(seen, now_ms)
         stored = self._stored_coverage
         if self._unfiled or time.monotonic() >= self._coverage_due:
@@ -183,7 +186,10 @@ class Coordinator:
             self._coverage_due = time.monotonic() + COVERAGE_SECONDS
         self.leadership.write(writes)
         self._stored_coverage = stored
+        self._filed.add(self._unfiled)
         self._unfiled = []
+        if lost:
+            self._log.warning("gaps_filed_again", count=len(lost))
         self._tell(outcome, time.monotonic() - started)
 
     def _tell(self, outcome: Outcome, seconds: float) -> None:

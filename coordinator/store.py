@@ -13,10 +13,12 @@ import msgspec
 import redis
 
 from coordinator.coverage import ShardCoverage
+from coordinator.filed import Filed, LedgerView
 from coordinator.leader import Write
 from coordinator.seats import Ledger, Records, ledger
 from mirror.fleet import Assignment, Beat, Grant, Released, Shard
 from mirror.gaps import Gap
+from mirror.gaps import decode as decode_gap
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
@@ -95,6 +97,23 @@ class Store:
         return {
             shard: msgspec.json.decode(text, type=ShardCoverage) for shard, text in texts.items()
         }
+
+    def gaps(self, filed: Filed) -> LedgerView:
+        """The gap ledger, as far as `filed` does not know it."""
+        keys, known = self._keys, filed.ids
+        with explained():
+            pipe = self._redis.pipeline()  # both at one moment
+            # `known` are among the open ones: so many are enough to find what is new.
+            pipe.zrangebyscore(keys.gaps, "-inf", "(+inf", 0, len(known) + filed.room)
+            if known:
+                pipe.zmscore(keys.gaps, list(known))
+            listed, *scores = pipe.execute()
+            fresh = sorted(set(listed) - set(known))[: filed.room]
+            texts: Any = self._redis.mget([keys.gap(one) for one in fresh]) if fresh else []
+        return LedgerView(
+            scores=dict(zip(known, scores[0], strict=True)) if known else {},
+            fresh=tuple(decode_gap(text) for text in texts if text),
+        )
 
     def _documents(self, ids: list[str], key: Any, kind: type[T]) -> dict[str, T]:
         if not ids:

@@ -1,0 +1,97 @@
+"""The leader and the gap ledger in a real Redis that forgets everything."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+import redis
+
+from coordinator.service import Coordinator
+from janitor.leases import NEVER, Leases
+from mirror.gaps import Gap, file_gap, list_gaps
+from mirror.redis.connect import connect
+from mirror.redis.keys import Keys
+from mirror.settings import Settings, load
+
+
+@pytest.fixture
+def settings(redis_url: str) -> Settings:
+    """Of a coordinator that is asked for each pass, and so needs nothing but Redis."""
+    return load({"REDIS_URL": redis_url, "GENESYS_CLIENTS": "p:p"})
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[redis.Redis]:
+    """The test's own view."""
+    with connect(settings) as made:
+        yield made
+
+
+def gap(name: str) -> Gap:
+    """An open gap."""
+    return Gap(id=name, shard="1", topics=("v2.users.u.conversations",), from_ms=1, to_ms=2)
+
+
+def finish_next(client: redis.Redis, keys: Keys) -> str:
+    """As a janitor: claim the next gap and fill it; its id."""
+    leases = Leases(client, keys, "events")
+    claim = leases.claim_gaps(1, 60.0)
+    (gap_id,) = claim.ids
+    filled = msgspec.structs.replace(gap(gap_id), state="filled")
+    assert leases.write_gap(claim.lease, filled, NEVER)
+    return gap_id
+
+
+def test_a_flush_loses_no_open_gap_and_opens_no_filled_one(
+    settings: Settings, client: redis.Redis
+) -> None:
+    """Open and claimed gaps are claimable again after the next pass; a filled one stays gone."""
+    keys = Keys(settings.namespace)
+    coordinator = Coordinator(settings, threading.Event())
+    for name in ("one", "two", "three"):
+        file_gap(client, keys, gap(name))
+    coordinator.turn()
+    filled = finish_next(client, keys)
+    Leases(client, keys, "events").claim_gaps(1, 60.0)  # by a janitor that goes on with it
+    coordinator.turn()
+
+    client.flushall()
+    client.script_flush()
+    coordinator.turn()
+
+    left = {"one", "two", "three"} - {filled}
+    assert list_gaps(client, keys) == [gap(name) for name in sorted(left)]
+    claim = Leases(client, keys, "events").claim_gaps(9, 60.0)
+    assert set(claim.ids) == left
+
+
+def test_a_gap_of_its_own_survives_a_flush_right_after_its_filing(
+    settings: Settings, client: redis.Redis
+) -> None:
+    """What this leader filed is remembered from the filing on; nothing is filed twice."""
+    keys = Keys(settings.namespace)
+    coordinator = Coordinator(settings, threading.Event())
+    coordinator.turn()
+    coordinator._unfiled.append(gap("mine"))  # as a pass leaves it that found a gap
+    coordinator.turn()
+    client.flushall()
+    coordinator.turn()
+    coordinator.turn()
+    assert list_gaps(client, keys) == [gap("mine")]
+
+
+def test_a_new_leader_remembers_what_others_filed(settings: Settings, client: redis.Redis) -> None:
+    """Its first pass reads the ledger: of its predecessor's gaps none is lost either."""
+    keys = Keys(settings.namespace)
+    old, new = (Coordinator(settings, threading.Event()) for _ in range(2))
+    old.turn()
+    old._unfiled.append(gap("old"))  # as above
+    old.turn()
+    old.leadership.resign()
+    new.turn()
+    client.flushall()
+    new.turn()
+    assert list_gaps(client, keys) == [gap("old")]
