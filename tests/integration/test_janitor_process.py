@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,10 +55,20 @@ def janitor(folder: Path, env: dict[str, str], name: str = "janitor") -> Managed
     return ManagedProcess.python_module("janitor", folder=folder, env=env, name=name)
 
 
+def fetch(port: int, path: str) -> bytes:
+    """What a process answers there."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        body: bytes = answer.read()
+    return body
+
+
 def test_it_works_and_ends_cleanly_on_sigterm(
     tmp_path: Path, env: dict[str, str], stage: Stage, sim: Simulated
 ) -> None:
-    """Zombies and gaps are worked on without being asked; SIGTERM ends it with 0 and no trace."""
+    """Zombies and gaps are worked on without being asked, and Prometheus can see it; SIGTERM ends
+    it with 0 and no trace."""
+    port = free_ports(1)[0]
+    env = {**env, "MIRROR_METRICS_PORT": str(port), "MIRROR_ANALYTICS_LAG": "0s"}
     body = sim.post("/_sim/control", {"action": "spawn", "scenario": "outbound_call", "count": 5})
     ids = set(body["conversation_ids"])
     time.sleep(0.2)
@@ -70,11 +82,14 @@ def test_it_works_and_ends_cleanly_on_sigterm(
         gap = Gap(id="g", shard="0", topics=topics, from_ms=began, to_ms=began + 60_000)
         file_gap(stage.client, stage.keys, gap)
 
-        def read_once() -> bool:
+        def read_twice() -> bool:  # at once: analytics is said not to lag
             found = read_gap(stage.client, stage.keys, "g")
-            return found is not None and found.readings == 1
+            return found is not None and found.readings == 2
 
-        process.wait_for(read_once, 20, "the gap was read")
+        process.wait_for(read_twice, 20, "the gap was read")
+        assert b'"health":"ok"' in fetch(port, "/healthz")
+        wait_until(lambda: b"gaps_filled 1.0" in fetch(port, "/metrics"), 10, "one gap is told")
+        assert re.search(rb'verified_total\{outcome="finalised"\} [1-9]', fetch(port, "/metrics"))
         started = time.monotonic()
         process.send(signal.SIGTERM)
         assert process.wait(25) == 0
