@@ -154,7 +154,8 @@ class Coordinator:
             if self.discovery.error:
                 reasons.append(f"discovery fails: {self.discovery.error}")
             if self._told_open:
-                reasons.append(f"{len(self._told_open)} seats cannot be placed")
+                why = ", ".join(sorted(set(self._told_open.values())))
+                reasons.append(f"{len(self._told_open)} seats cannot be placed: {why}")
         return Health("degraded" if reasons else "ok", tuple(reasons))
 
     def _begin(self) -> None:

@@ -4,6 +4,7 @@ own that beat by `FleetLink` and claim every granted channel to be live."""
 from __future__ import annotations
 
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from mirror.fleet import Beat, ChannelReport, Grant, ListenerState
 from mirror.redis.connect import connect
 from mirror.redis.fleet import FleetLink
 from mirror.redis.keys import Keys
-from mirror.redis.wishes import wish_rotation
+from mirror.redis.wishes import wish_drain, wish_rotation
 from mirror.settings import Settings, load
 from tests.integration.simulator_support import Simulated, simulated
-from tests.services.process import ManagedProcess
+from tests.services.process import ManagedProcess, free_ports
 
 SECONDS = 25.0
 LEASE = 2.0
@@ -174,6 +175,32 @@ def test_another_one_leads_when_the_leader_dies(
                 fleet.beat()
                 time.sleep(BEAT_SECONDS)
             assert fleet.grants == before
+
+
+def test_a_drain_that_nobody_can_take_over_is_told(
+    environment: dict[str, str], fleet: Fleet, tmp_path: Path
+) -> None:
+    """Of two listeners none can go: it keeps its seats, and health says why until one joins."""
+    port = free_ports(1)[0]
+    fleet.join("l1")
+    fleet.join("l2")
+    settings = load(environment)
+
+    def health() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    telling = environment | {"MIRROR_METRICS_PORT": str(port)}
+    with connect(settings) as client, coordinator(telling, tmp_path / "c"):
+        fleet.until(lambda: len(fleet.seats()) == 8, "everything is granted")
+        fleet.until(lambda: '"reasons":[]' in health(), "nothing is wrong")
+        wish_drain(client, Keys(settings.namespace), "l1")
+        told = "4 seats cannot be placed: no listener"
+        fleet.until(lambda: told in health(), "it is told")
+        assert len(fleet.grants["l1"]) == 4
+        fleet.join("l3")
+        fleet.until(lambda: fleet.grants["l1"] == (), "it is relieved")
+        fleet.until(lambda: told not in health(), "nothing is told")
 
 
 @pytest.mark.parametrize(
