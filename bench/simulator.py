@@ -56,6 +56,7 @@ def _feed(url: str, clients: list[str], pid: int) -> int:
         path = f"{url}/api/v2/notifications/channels/{channel['id']}/subscriptions"
         socket = websocket.create_connection(channel["connectUri"], timeout=10)
         _call("PUT", path, token, topics)
+        assert socket.sock is not None
         socket.sock.setblocking(False)
         readers.register(socket.sock, selectors.EVENT_READ, socket)
     _control(url, {"action": "load", "load": 0})
