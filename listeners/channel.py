@@ -49,7 +49,7 @@ from listeners.orders import (
     Subscribe,
     Verify,
 )
-from mirror.fleet import ChannelReport, ChannelState, Grant, Handle, shorten
+from mirror.fleet import ChannelReport, ChannelState, Grant, Handle, Shard, shorten
 
 Phase = Literal[
     "waiting",
@@ -97,8 +97,9 @@ class Channel:
         silence: float,
         rng: Random,
         linger: float = LINGER,
+        shard_epoch: int = 0,
     ) -> None:
-        """`holder` names this channel's reservation in Redis."""
+        """`holder` names this channel's reservation in Redis; `shard_epoch` is that of `topics`."""
         self.grant = grant
         self.holder = holder
         self.topics = topics
@@ -126,6 +127,9 @@ class Channel:
         self._tries = 0  # losses and failed connects of this channel since it was last live
         self._pinged = False
         self._wanted = topics  # what the pending Subscribe set
+        self._confirmed: tuple[str, ...] | None = None  # what Genesys said last that is set
+        self._epoch = self._wanted_epoch = shard_epoch  # of these lists, in the same order
+        self._confirmed_epoch = 0
         self._renewing = False
         self._opened_at = now
         self._expires_at: float | None = None
@@ -202,7 +206,9 @@ class Channel:
             return NONE
         wanted = {topic.lower() for topic in self.topics} - {t.lower() for t in self.rejected}
         if {topic.lower() for topic in topics} != wanted:
+            self._confirmed, self._confirmed_epoch = None, 0
             return self._subscribe(now)
+        self._confirmed, self._confirmed_epoch = self.topics, self._epoch
         # They were set all the while, so the socket received from its first moment.
         return self._prove(now, self._opened_at)
 
@@ -217,6 +223,7 @@ class Channel:
             return NONE
         self.rejected = rejected
         self._known = True
+        self._confirmed, self._confirmed_epoch = self._wanted, self._wanted_epoch
         self._set_expiry(now, expires_in)
         if self.phase == "live":
             if expires_in is None and self._renew_at is not None:
@@ -281,9 +288,16 @@ class Channel:
         """Set the full list again at once: Genesys says that subscriptions expire."""
         return self._resubscribe(now) if self.phase == "live" else NONE
 
-    def set_topics(self, grant: Grant, topics: tuple[str, ...], now: float) -> list[Action]:
-        """The shard's topics changed under the same grant."""
+    def set_topics(
+        self, grant: Grant, topics: tuple[str, ...], now: float, *, shard_epoch: int = 0
+    ) -> list[Action]:
+        """The shard's topics changed under the same grant, or their epoch alone."""
         self.grant = grant
+        self._epoch = shard_epoch
+        if topics == self._wanted:
+            self._wanted_epoch = shard_epoch
+        if topics == self._confirmed:
+            self._confirmed_epoch = shard_epoch
         if topics == self.topics:
             return NONE
         self.topics = topics
@@ -325,6 +339,11 @@ class Channel:
         return number == self._number and self.phase not in {"closing", "closed"}
 
     @property
+    def shard(self) -> Shard:
+        """The topics that it shall receive, and their epoch."""
+        return Shard(self.grant.shard, self.topics, self._epoch)
+
+    @property
     def state(self) -> ChannelState:
         """The state in the words of the fleet."""
         if self.phase == "live":
@@ -353,6 +372,7 @@ class Channel:
             frames=self.frames,
             events=self.events,
             dead_letters=self.dead_letters,
+            shard_epoch=self._confirmed_epoch,
         )
 
     # -- steps -----------------------------------------------------------------------------------
@@ -377,13 +397,13 @@ class Channel:
 
     def _subscribe(self, now: float) -> list[Action]:
         assert self.handle is not None
-        self._wanted = self.topics
+        self._wanted, self._wanted_epoch = self.topics, self._epoch
         return self._go("subscribing", now, Subscribe(self._next(), self.handle, self.topics))
 
     def _resubscribe(self, now: float) -> list[Action]:
         """While live: nothing else changes until the answer."""
         assert self.handle is not None
-        self._wanted = self.topics
+        self._wanted, self._wanted_epoch = self.topics, self._epoch
         self._renewing = True
         self._deadline = now + ACTION_TIMEOUT
         return [Subscribe(self._next(), self.handle, self.topics, read_expiry=True)]
@@ -434,6 +454,7 @@ class Channel:
         """The channel is no more: a new one next, at once if this one has served."""
         self.covered_since = None
         self.handle = None
+        self._confirmed, self._confirmed_epoch = None, 0
         self._known = self._renewing = False
         self._tries = 0
         self._expires_at = self._renew_at = self._unrenewed_at = self._token_at = None

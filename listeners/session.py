@@ -72,7 +72,7 @@ class Session:
         for grant in assignment.grants:
             shard = shards.get(grant.shard)
             if shard is not None:
-                steps += self._grant(grant, shard.topics, now)
+                steps += self._grant(grant, shard, now)
         return steps
 
     def tick(self, now: float) -> list[Step]:
@@ -86,7 +86,7 @@ class Session:
                 and not self.draining
                 and now - channel.rotate_since >= PATIENCE
             ):
-                held.successor = self._open(channel.grant, channel.topics, now)
+                held.successor = self._open(channel.grant, channel.shard, now)
         for channel in self.channels():
             steps += [(channel, action) for action in channel.tick(now)]
         return steps + self.settle(now)
@@ -149,10 +149,10 @@ class Session:
 
     # -- steps -----------------------------------------------------------------------------------
 
-    def _grant(self, grant: Grant, topics: tuple[str, ...], now: float) -> list[Step]:
+    def _grant(self, grant: Grant, shard: Shard, now: float) -> list[Step]:
         held = self.seats.get(grant.seat)
         if held is None:
-            channel = self._open(grant, topics, now)
+            channel = self._open(grant, shard, now)
             self.seats[grant.seat] = Held(channel, missing=grant.seat in self._left)
             return []
         newest = held.successor or held.current
@@ -161,17 +161,17 @@ class Session:
                 (channel, action)
                 for channel in (held.current, held.successor)
                 if channel is not None and channel.grant.epoch == grant.epoch
-                for action in channel.set_topics(grant, topics, now)
+                for action in channel.set_topics(grant, shard.topics, now, shard_epoch=shard.epoch)
             ]
         steps: list[Step] = []
         if held.successor is not None:
             steps += self._retire(held.successor, now)
         if held.current.phase == "live" or held.current.covered_since is not None:
-            held.successor = self._open(grant, topics, now)
+            held.successor = self._open(grant, shard, now)
         else:
             # Nothing is received on it: there is nothing to keep until the other is live.
             steps += self._retire(held.current, now)
-            held.current, held.successor = self._open(grant, topics, now), None
+            held.current, held.successor = self._open(grant, shard, now), None
         return steps
 
     def _give_up(self, seat: Seat, now: float, linger: float | None = None) -> list[Step]:
@@ -183,10 +183,17 @@ class Session:
             steps += self._retire(held.successor, now, linger)
         return steps
 
-    def _open(self, grant: Grant, topics: tuple[str, ...], now: float) -> Channel:
+    def _open(self, grant: Grant, shard: Shard, now: float) -> Channel:
         self._opened += 1
-        holder = f"{self._listener}/{self._opened}"
-        return Channel(grant, topics, now, holder=holder, silence=self._silence, rng=self._rng)
+        return Channel(
+            grant,
+            shard.topics,
+            now,
+            holder=f"{self._listener}/{self._opened}",
+            silence=self._silence,
+            rng=self._rng,
+            shard_epoch=shard.epoch,
+        )
 
     def _retire(
         self,

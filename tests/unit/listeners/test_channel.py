@@ -32,7 +32,16 @@ DAY = 86_400.0
 def make(handle: Handle | None = None, now: float = 0.0) -> Channel:
     """A channel of a fresh grant."""
     grant = Grant("7", "a", 3, "client", 1, handle)
-    return Channel(grant, TOPICS, now, holder="me/1", silence=SILENCE, rng=Random(1), linger=10.0)
+    return Channel(
+        grant,
+        TOPICS,
+        now,
+        holder="me/1",
+        silence=SILENCE,
+        rng=Random(1),
+        linger=10.0,
+        shard_epoch=4,
+    )
 
 
 def one(actions: list[Action]) -> Action:
@@ -315,6 +324,52 @@ def test_a_grant_that_ends_while_opening_releases_what_was_reserved() -> None:
     assert isinstance(reserve, Reserve)
     assert channel.retire(1.0) == [Close()]
     assert channel.reserved(reserve.number, 2.0, granted=True, retry_in=0) == [Release(None)]
+
+
+def epoch(channel: Channel) -> int:
+    """The shard epoch that it reports."""
+    return channel.report(0.0, 0.0).shard_epoch
+
+
+def test_reports_the_epoch_of_the_topics_that_are_confirmed() -> None:
+    """0 until the first answer; then that of the list last confirmed, not of the one wanted."""
+    channel = make()
+    assert epoch(channel) == 0
+    opened(channel)
+    channel.traffic(0.0)
+    assert epoch(channel) == 4
+    subscribe = one(channel.set_topics(channel.grant, TOPICS[:1], 5.0, shard_epoch=5))
+    assert isinstance(subscribe, Subscribe)
+    assert channel.set_topics(channel.grant, TOPICS, 5.5, shard_epoch=6) == []
+    assert epoch(channel) == 6, "the list of epoch 4 is back, and nothing else is confirmed"
+    channel.subscribed(subscribe.number, 6.0, rejected=(), expires_in=None)
+    assert epoch(channel) == 5
+
+
+def test_a_new_epoch_of_the_same_topics_needs_no_call() -> None:
+    """What is confirmed is what the new epoch says too."""
+    channel = live()
+    assert channel.set_topics(channel.grant, TOPICS, 5.0, shard_epoch=9) == []
+    assert epoch(channel) == 9
+
+
+def test_after_a_reconnect_the_epoch_is_that_of_what_is_set() -> None:
+    """As wanted: its epoch; anything else: none, until the full list is set again."""
+    channel = live()
+    verify = reconnected(channel, 100.0)
+    channel.verified(verify.number, 102.0, frozenset(TOPICS))
+    assert epoch(channel) == 4
+    channel = live()
+    verify = reconnected(channel, 100.0)
+    channel.verified(verify.number, 102.0, frozenset(TOPICS[:1]))
+    assert epoch(channel) == 0
+
+
+def test_a_new_channel_has_nothing_confirmed() -> None:
+    """The list was that of the channel that is gone."""
+    channel = live()
+    channel.socket_lost(STABLE_AFTER - 1)
+    assert epoch(channel) == 0
 
 
 class Fuzz(RuleBasedStateMachine):

@@ -124,6 +124,7 @@ def test_other_topics_under_the_same_grant_change_the_list() -> None:
     (channel,) = world.session.channels()
     assert channel.topics == changed["1"].topics
     assert world.made == 1
+    assert channel.report(world.now, world.now).shard_epoch == 2
 
 
 def test_without_an_answer_a_channel_rotates_by_itself() -> None:
