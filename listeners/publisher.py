@@ -346,7 +346,9 @@ class Publisher:
         pending = self.pending
         durable = self._sequence - pending
         counters.produced = self._sequence
-        counters.delivered = max(0, durable - counters.spool_records - counters.lost)
+        # What was inherited is in the spool but not of this count: it must not seem to fall.
+        delivered = durable - counters.spool_records - counters.lost
+        counters.delivered = max(counters.delivered, delivered)
         checkpoints = self._checkpoints
         while checkpoints and checkpoints[0][1] <= durable:
             self._durable_at = checkpoints.popleft()[0]

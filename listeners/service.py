@@ -4,6 +4,7 @@
     loop            reads sockets, normalises, produces (`listeners.loop`)
     beats           talks to Redis (`listeners.beats`)
     worker-0…       REST calls and handshakes (`listeners.workers`)
+    telemetry       `/metrics` and `/healthz` (`mirror.telemetry`)
 
 Stopping: tell the leader (`draining`) and go on receiving until it has moved the seats or
 `DRAIN` has passed; close the channels and give them back; flush to Kafka, the rest to the spool;
@@ -29,6 +30,7 @@ from listeners.links import RedisLink, genesys_links
 from listeners.loop import Loop
 from listeners.publisher import Publisher
 from listeners.session import Session
+from listeners.vitals import Vitals
 from listeners.workers import Workers
 from mirror import __version__, log
 from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError, KafkaUnavailable
@@ -37,6 +39,7 @@ from mirror.kafka.admin import check_topics
 from mirror.normaliser import Normaliser, Personal
 from mirror.redis.connect import connect, wait_for
 from mirror.settings import Settings
+from mirror.telemetry import Telemetry
 
 DRAIN: Final = 9.0
 CLOSE: Final = 1.5
@@ -126,12 +129,15 @@ class Service:
             lease=settings.lease,
         )
         thread = threading.Thread(target=self._run_loop, args=(loop,), name="loop", daemon=True)
+        vitals = Vitals(self.counters, loop, thread, lease=settings.lease)
+        telemetry = Telemetry(settings.metrics_port, vitals.registry, vitals.health)
         thread.start()
         beats.start()
         self._log.info("started", listener=self.name)
 
         self._wait(thread)
         self._stop(loop, beats, workers, publisher, thread)
+        telemetry.close()
         return EXIT_FAILED if self._crash else EXIT_DONE
 
     def _run_loop(self, loop: Loop) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import msgspec
 import pytest
@@ -23,7 +24,7 @@ from mirror.redis.keys import Keys
 from mirror.sandbox.oracle import Truth, Verdict, judge
 from tests.integration.simulator_support import Simulated, simulated
 from tests.services.kafka import read_topic
-from tests.services.process import ManagedProcess, wait_until
+from tests.services.process import ManagedProcess, free_ports, wait_until
 from tests.services.redis import RedisServer
 
 SECRET = "open-sesame-0123456789"
@@ -41,6 +42,7 @@ class Scene:
         self.topic, self.letters = topics
         self.keys = Keys("default")
         self.redis = redis.Redis.from_url(redis_url, decode_responses=True)
+        (self.metrics_port,) = free_ports(1)
         self.env: dict[str, str | None] = {
             "GENESYS_API_URL": org.url,
             "GENESYS_CLIENT_ID": CLIENT,
@@ -54,6 +56,7 @@ class Scene:
             "MIRROR_LEASE": "2s",
             "MIRROR_SILENCE": "3s",
             "MIRROR_HOST": "here",
+            "MIRROR_METRICS_PORT": str(self.metrics_port),
             "MIRROR_STARTUP_TIMEOUT": "5s",
         }
         self.process = ManagedProcess.python_module(
@@ -193,6 +196,26 @@ def test_the_end_gives_everything_back_and_tells_no_secret(scene: Scene) -> None
         assert json.loads(line)["process"] == "listener"
     for secret in (SECRET, channel["id"]):
         assert secret not in scene.process.stderr
+
+
+def test_metrics_and_health_are_told_on_a_port(scene: Scene) -> None:
+    """The numbers of the stream for Prometheus, and `ok` for a health check."""
+    port = scene.metrics_port
+    scene.start()
+    scene.assign(1)
+    scene.until_live(1)
+    scene.until_events()
+    with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+        assert json.load(answer) == {"health": "ok", "reasons": []}
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    told = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert float(told["mirror_events_total"]) >= 30
+    assert float(told["mirror_received_bytes_total"]) > float(told["mirror_frames_total"]) > 0
+    assert told['mirror_channels{state="live"}'] == "1.0"
+    assert told['mirror_channels{state="lost"}'] == "0.0"
+    scene.process.stop()
+    assert scene.process.returncode == 0
 
 
 def test_a_new_epoch_is_made_before_the_old_one_breaks(scene: Scene) -> None:
