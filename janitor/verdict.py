@@ -11,12 +11,15 @@ from typing import Literal
 
 import msgspec
 
-from mirror.event import Event, EventType, Reason, identity
+from mirror.event import Event, Reason
 from mirror.gaps import rfc3339
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.normaliser import Normaliser
+from mirror.normaliser.ending import disconnect, ending, finalize
+from mirror.normaliser.memory import LegKey
+from mirror.normaliser.report import leg_event_id, names
 from mirror.normaliser.times import instant
-from mirror.tracked import Tracked, TrackedLeg
+from mirror.tracked import Tracked
 
 MAX_POSITIONS = 16
 
@@ -52,21 +55,20 @@ def read(
     reading = normaliser.conversation(raw, received_at, 0.0, origin="janitor")
     end = next((event for event in reading.events if event.event_type == "end"), None)
     if end is not None:
-        names = _names(reading.events)
-        # A leg that Genesys does not show any more (a flat shape's, a merged participant's).
+        legs = _ended(reading.events)
+        shown = names(legs)
         ended_at = None if end.estimated else end.occurred_at
+        # A leg that Genesys does not show any more (a flat shape's, a merged participant's).
         stray = [
-            _disconnect(conversation_id, leg, ended_at, received_at)
+            disconnect(conversation_id, leg, received_at=received_at, ended_at=ended_at)
             for leg in tracked.legs
-            if leg.name not in names
+            if leg.name not in shown
         ]
         *before, last = missing(reading.events, tracked)
-        return [
-            *before,
-            *stray,
-            last,
-            _finalize(conversation_id, names, "ended", received_at, end),
-        ]
+        final = finalize(
+            conversation_id, legs, received_at=received_at, reason="ended", ended_at=ended_at
+        )
+        return [*before, *stray, last, final]
     try:
         ended_at = instant(_ending.decode(raw).end_time)
     except msgspec.DecodeError:
@@ -113,71 +115,23 @@ def closing(
 
     From what the tracker knows. Without `ended_at` their time is ours.
     """
-    received_at = rfc3339(now_ms)
-    events = [_disconnect(conversation_id, leg, ended_at, received_at) for leg in tracked.legs]
-    names = sorted([*tracked.over, *(leg.name for leg in tracked.legs)])
-    end = _whole(conversation_id, "end", names, ended_at, received_at)
-    return [*events, end, _finalize(conversation_id, names, reason, received_at, end)]
-
-
-def _disconnect(
-    conversation_id: str, leg: TrackedLeg, ended_at: str | None, received_at: str
-) -> Event:
-    return Event(
-        event_id=identity(conversation_id, *_parts(leg.participant_id, leg.medium, leg.position)),
-        event_type="disconnect",
-        conversation_id=conversation_id,
-        participant_id=leg.participant_id,
-        media_type=leg.medium,
-        communication_id=leg.communication_id,
-        purpose=leg.purpose,
-        agent_id=leg.agent_id,
-        queue_id=leg.queue_id,
-        direction=leg.direction,
-        state="disconnected",
-        occurred_at=ended_at or received_at,
-        estimated=ended_at is None,
-        received_at=received_at,
-        origin="janitor",
+    return ending(
+        conversation_id,
+        tracked.legs,
+        tracked.over,
+        received_at=rfc3339(now_ms),
+        reason=reason,
+        ended_at=ended_at,
     )
 
 
-def _finalize(
-    conversation_id: str, names: list[str], reason: Reason, received_at: str, end: Event
-) -> Event:
-    """`finalize` at the time of the end; a conversation that went on finalises anew."""
-    ended_at = None if end.estimated else end.occurred_at
-    event = _whole(conversation_id, "finalize", names, ended_at, received_at)
-    event.reason = reason
-    return event
-
-
-def _whole(
-    conversation_id: str,
-    event_type: EventType,
-    names: list[str],
-    occurred_at: str | None,
-    received_at: str,
-) -> Event:
-    return Event(
-        event_id=identity(conversation_id, event_type, *names),
-        event_type=event_type,
-        conversation_id=conversation_id,
-        state="ended",
-        occurred_at=occurred_at or received_at,
-        estimated=occurred_at is None,
-        received_at=received_at,
-        origin="janitor",
-    )
-
-
-def _names(events: list[Event]) -> list[str]:
-    """The names of all legs that ended in `events`."""
-    return sorted(
-        f"{event.participant_id} {event.media_type} {position}"
+def _ended(events: list[Event]) -> list[LegKey]:
+    """All legs that ended in `events`."""
+    return [
+        (event.participant_id or "", event.media_type or "", position)
         for event in events
-        if event.event_type == "disconnect" and (position := _position(event)) is not None
-    )
+        if (position := _position(event)) is not None
+    ]
 
 
 def _position(event: Event) -> int | None:
@@ -185,16 +139,10 @@ def _position(event: Event) -> int | None:
     if event.event_type != "disconnect":
         return None
     for position in range(MAX_POSITIONS):
-        parts = _parts(event.participant_id or "", event.media_type or "", position)
-        if identity(event.conversation_id, *parts) == event.event_id:
+        key = (event.participant_id or "", event.media_type or "", position)
+        if leg_event_id(event.conversation_id, key, "disconnect") == event.event_id:
             return position
     return None
-
-
-def _parts(participant_id: str, medium: str, position: int) -> tuple[str, ...]:
-    """What names a leg's disconnect (`mirror.normaliser.report`)."""
-    leg = (participant_id, medium, str(position)) if position else (participant_id, medium)
-    return (*leg, "disconnect", "")
 
 
 def _leg_of(event: Event) -> tuple[str | None, ...]:

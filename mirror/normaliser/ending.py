@@ -38,45 +38,48 @@ def ending(
     """
     keys = [_key(name) for name in over]
     keys += [(leg.participant_id, leg.medium, leg.position) for leg in live]
-    events = [
-        Event(
-            event_id=leg_event_id(
-                conversation_id, (leg.participant_id, leg.medium, leg.position), "disconnect"
-            ),
-            event_type="disconnect",
-            conversation_id=conversation_id,
-            participant_id=leg.participant_id,
-            media_type=leg.medium,
-            communication_id=leg.communication_id,
-            purpose=leg.purpose,
-            agent_id=leg.agent_id,
-            queue_id=leg.queue_id,
-            direction=leg.direction,
-            state=_OVER,
-            occurred_at=ended_at or received_at,
-            estimated=ended_at is None,
-            received_at=received_at,
-            origin="janitor",
-        )
-        for leg in live
-    ]
-    if live:
-        events.append(
-            Event(
-                event_id=identity(conversation_id, "end", *names(keys)),
-                event_type="end",
-                conversation_id=conversation_id,
-                state="ended",
-                occurred_at=ended_at or received_at,
-                estimated=ended_at is None,
-                received_at=received_at,
-                origin="janitor",
-            )
-        )
-    events.append(
-        finalize(conversation_id, keys, received_at=received_at, reason=reason, ended_at=ended_at)
+    end = Event(
+        event_id=identity(conversation_id, "end", *names(keys)),
+        event_type="end",
+        conversation_id=conversation_id,
+        state="ended",
+        occurred_at=ended_at or received_at,
+        estimated=ended_at is None,
+        received_at=received_at,
+        origin="janitor",
     )
-    return events
+    return [
+        *(
+            disconnect(conversation_id, leg, received_at=received_at, ended_at=ended_at)
+            for leg in live
+        ),
+        end,
+        finalize(conversation_id, keys, received_at=received_at, reason=reason, ended_at=ended_at),
+    ]
+
+
+def disconnect(
+    conversation_id: str, leg: TrackedLeg, *, received_at: str, ended_at: str | None = None
+) -> Event:
+    """The `disconnect` of a leg of which none was seen."""
+    key = (leg.participant_id, leg.medium, leg.position)
+    return Event(
+        event_id=leg_event_id(conversation_id, key, "disconnect"),
+        event_type="disconnect",
+        conversation_id=conversation_id,
+        participant_id=leg.participant_id,
+        media_type=leg.medium,
+        communication_id=leg.communication_id,
+        purpose=leg.purpose,
+        agent_id=leg.agent_id,
+        queue_id=leg.queue_id,
+        direction=leg.direction,
+        state=_OVER,
+        occurred_at=ended_at or received_at,
+        estimated=ended_at is None,
+        received_at=received_at,
+        origin="janitor",
+    )
 
 
 def finalize(
