@@ -83,9 +83,9 @@ $(VENV)/.created:
 
 # Builds use the environment's own pinned setuptools: one download and one variable less.
 $(VENV)/.ready-demo: $(VENV)/.created $(MANIFESTS)
-	@echo "installing the mirror, its sandbox and its dashboard"
+	@echo "installing the mirror and its sandbox"
 	@$(INSTALL) setuptools
-	@$(INSTALL) --no-build-isolation --editable '.[sandbox,dashboard]'
+	@$(INSTALL) --no-build-isolation --editable '.[sandbox]'
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready-demo

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from coordinator.service import main
-from mirror.errors import MirrorError
-from mirror.settings import load
+from mirror.cli import run
 
 if __name__ == "__main__":
-    try:
-        code = main(load())
-    except MirrorError as error:
-        sys.stderr.write(f"{error}\n")
-        code = error.exit_code
-    sys.exit(code)
+    sys.exit(run(["coordinator", *sys.argv[1:]]))

@@ -26,10 +26,17 @@ from coordinator.leader import Deposed, Leadership
 from coordinator.leading import Leader, Outcome, Rules
 from coordinator.store import Store
 from mirror import log
-from mirror.errors import EXIT_DONE, DependencyError, RedisUnavailable
+from mirror.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    DependencyError,
+    KafkaUnavailable,
+    RedisUnavailable,
+)
 from mirror.fleet import seat_name
 from mirror.gaps import Gap
 from mirror.genesys.client import GenesysClient
+from mirror.kafka.admin import check_topics
 from mirror.redis.connect import connect, wait_for
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
@@ -42,6 +49,7 @@ FAILED_PASSES: Final = 3
 SLOW_PASS_SECONDS: Final = 0.2
 JOIN_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 1.0
+_KAFKA_ATTEMPT_SECONDS: Final = 2.0
 
 
 def main(settings: Settings) -> int:
@@ -88,6 +96,7 @@ class Coordinator:
             )
         )
         self._failures = 0
+        self._crashed = False
         self._stored_coverage: dict[str, bytes] = {}
         self._coverage_due = 0.0
         self._unfiled: list[Gap] = []  # found, not yet known to be in Redis
@@ -100,8 +109,9 @@ class Coordinator:
         self._log.info("starting", coordinator=self.name)
         wait_for(self._redis, self.settings, self.stop)
         self._sign_in()
+        self._check_kafka()
         threads = [
-            threading.Thread(target=work, args=(self.stop,), name=name, daemon=True)
+            threading.Thread(target=self._guarded, args=(name, work), name=name, daemon=True)
             for name, work in self._background()
         ]
         telemetry = Telemetry(self.settings.metrics_port, self.metrics.registry, self.health)
@@ -118,7 +128,16 @@ class Coordinator:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._log.info("stopped", coordinator=self.name)
-        return EXIT_DONE
+        return EXIT_FAILED if self._crashed else EXIT_DONE
+
+    def _guarded(self, name: str, work: Callable[[threading.Event], None]) -> None:
+        """Do background work; without it this process is of no use, so it ends and is restarted."""
+        try:
+            work(self.stop)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the process must not live on
+            self._crashed = True
+            self._log.error("thread_failed", thread=name, error=error, exc_info=True)
+            self.stop.set()
 
     def turn(self) -> None:
         """Claim the lead and, having it, make a pass. Resigns after three failures in a row."""
@@ -223,6 +242,22 @@ class Coordinator:
             )
         if seconds > SLOW_PASS_SECONDS:
             self._log.info("slow_pass", seconds=round(seconds, 3))
+
+    def _check_kafka(self) -> None:
+        """Learn at the start whether Kafka and its topics are there, for the tracker.
+
+        With a start-up time-out of 0 nothing is asked: leading needs no Kafka, and a coordinator
+        that comes back while Kafka is away must still replace dead listeners.
+        """
+        deadline = time.monotonic() + self.settings.startup_timeout
+        while self.settings.startup_timeout and not self.stop.is_set():
+            try:
+                check_topics(self.settings, _KAFKA_ATTEMPT_SECONDS)
+                return
+            except KafkaUnavailable:
+                if time.monotonic() >= deadline:
+                    raise
+                self.stop.wait(_RETRY_SECONDS)
 
     def _sign_in(self) -> None:
         """Learn at the start whether Genesys takes every client's credentials."""

@@ -17,7 +17,7 @@ import click
 
 from mirror import __version__
 from mirror.cli import dlq, doctor, inspect, operate, processes, sandbox, tail
-from mirror.errors import EXIT_FAILED, EXIT_USAGE, MirrorError
+from mirror.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, MirrorError
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 EXIT_TERMINATED: Final = 128 + signal.SIGTERM
@@ -50,11 +50,12 @@ for _command in (
 
 def main() -> NoReturn:
     """Run the command line and exit. The entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; what it ends with is its exit code, and a failure one line on stderr."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_run(sys.argv[1:]))
-
-
-def _run(arguments: list[str]) -> int:
     try:
         code = cli.main(args=arguments, prog_name="mirror", standalone_mode=False)
     except click.UsageError as error:
@@ -69,7 +70,9 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:
         # The reader of a pipe has seen enough. Without this, Python complains when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+        return EXIT_DONE
+    except OSError as error:
+        return _fail(f"{error.strerror or error}: {error.filename or 'writing'}", EXIT_FAILED)
     except Exception as error:
         if _is_debugging():
             raise

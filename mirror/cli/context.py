@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 @contextmanager
 def redis_of_settings() -> Iterator[tuple[redis.Redis, Keys, Settings]]:
     """A client, the keyspace and the settings. Redis' failures inside become `RedisUnavailable`."""
-    from mirror.redis.connect import address, connect, explained
+    from mirror.redis.connect import address, check, connect, explained
     from mirror.redis.keys import Keys
     from mirror.settings import load
 
     settings = load()
     with explained(f"Redis at {address(settings)}"):
         client = connect(settings)
+        check(client, settings)  # whatever is asked later, the line names where Redis is
         try:
             yield client, Keys(settings.namespace), settings
         finally:

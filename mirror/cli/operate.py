@@ -53,7 +53,7 @@ def drain(listener: str, wait: float) -> None:
                 one.channels for one in read(client, settings).listeners if one.id == listener
             )
             if not left:
-                click.echo(f"{listener} is drained")
+                click.echo(f"{listener} is drained", err=True)
                 return
             if time.monotonic() > deadline:
                 raise MirrorError(
@@ -61,7 +61,7 @@ def drain(listener: str, wait: float) -> None:
                     "`mirror status` says what the others lack"
                 )
             time.sleep(_LOOK)
-    click.echo(f"{listener} will be drained; `mirror listeners` shows how far it is")
+    click.echo(f"{listener} will be drained; `mirror listeners` shows how far it is", err=True)
 
 
 @click.command()
@@ -72,7 +72,7 @@ def rebalance() -> None:
 
     with redis_of_settings() as (client, keys, _):
         wish_rebalance(client, keys)
-    click.echo("asked the leader; `mirror shards` shows what moves")
+    click.echo("asked the leader; `mirror shards` shows what moves", err=True)
 
 
 @click.command()
@@ -96,7 +96,9 @@ def rotate(channel: str) -> None:
             many = "more than one channel is" if seats else "there is no channel"
             raise MirrorError(f"{many} {channel}: `mirror channels` shows them")
         wish_rotation(client, keys, *next(iter(seats)))
-    click.echo(f"asked the leader to rotate {found[0].channel}; `mirror channels` shows it")
+    click.echo(
+        f"asked the leader to rotate {found[0].channel}; `mirror channels` shows it", err=True
+    )
 
 
 @click.command()
@@ -145,7 +147,7 @@ def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
     if progress.state != "filled":
         why = "; ".join(progress.errors) or "Genesys tells no more"
         raise MirrorError(f"not filled: {why}; `mirror gaps` shows which")
-    click.echo(f"filled: {progress.events} events")
+    click.echo(f"filled: {progress.events} events", err=True)
 
 
 COMMANDS = (init, drain, rebalance, rotate, backfill)

@@ -114,6 +114,10 @@ def redis_url(text: str) -> str:
             raise ValueError(expected)
     elif not parts.netloc.rpartition("@")[2]:
         raise ValueError(expected)
+    db = parts.path.rpartition("/")[2] if parts.scheme != "unix" else ""
+    is_service = parts.scheme == "redis+sentinel" and parts.path.count("/") < 2
+    if db and not db.isdigit() and not is_service:
+        raise ValueError(expected)
     return text
 
 

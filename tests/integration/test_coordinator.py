@@ -95,7 +95,8 @@ def environment(sim: Simulated, redis_url: str) -> dict[str, str]:
         "GENESYS_API_URL": sim.url,
         "GENESYS_CLIENTS": "p:p,q:q",
         "REDIS_URL": redis_url,
-        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",  # leading needs no Kafka
+        "MIRROR_STARTUP_TIMEOUT": "0",
         "MIRROR_TOPICS_PER_CHANNEL": "10",
         "MIRROR_HEARTBEAT": f"{BEAT_SECONDS}s",
         "MIRROR_LEASE": f"{LEASE}s",
@@ -209,6 +210,7 @@ def test_a_drain_that_nobody_can_take_over_is_told(
         ({"REDIS_URL": "redis://:s3cret@127.0.0.1:1/0"}, "REDIS_URL"),
         ({"GENESYS_CLIENTS": "p:wrong"}, "GENESYS_CLIENT_SECRET"),
         ({"GENESYS_API_URL": "http://127.0.0.1:1"}, "GENESYS_API_URL"),
+        ({}, "KAFKA_BOOTSTRAP_SERVERS"),
     ],
 )
 def test_start_up_gives_up_in_time(
