@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from mirror.errors import KafkaUnavailable
-from mirror.kafka.config import ClientLog, admin_config
+from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.settings import Settings
 
 # A day's interactions can be read again for a week; a dead letter waits a month for its reader.
@@ -69,10 +69,7 @@ def _unavailable(settings: Settings, reason: str) -> KafkaUnavailable:
 
 
 def _client(settings: Settings, log: ClientLog) -> AdminClient:
-    try:
-        return AdminClient(admin_config(settings), **log.options())
-    except KafkaException as error:
-        raise _unavailable(settings, _reason(error, log)) from error
+    return open_client(AdminClient, admin_config(settings), log)
 
 
 def _cluster(client: AdminClient, settings: Settings, timeout: float, log: ClientLog) -> Cluster:

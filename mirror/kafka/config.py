@@ -14,12 +14,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
+from mirror.errors import SettingsError
 from mirror.log import logger
 from mirror.settings import Settings
+
+T = TypeVar("T")
 
 # Bounds what librdkafka holds for us; its own default is 1 GiB. What does not fit is spooled.
 QUEUE_KBYTES: Final = 65_536
@@ -137,3 +140,20 @@ def consumer_config(settings: Settings, role: str, group: str | None = None) -> 
 def admin_config(settings: Settings, role: str = "admin") -> dict[str, Any]:
     """Configuration of an admin client."""
     return _common(settings, role)
+
+
+def open_client(kind: Callable[..., T], config: dict[str, Any], log: ClientLog) -> T:
+    """A client of librdkafka, its log in ours.
+
+    Raises `SettingsError` where librdkafka does not take a property: the `KAFKA_*` settings are
+    passed on to it as they are, and it alone knows all of them.
+    """
+    try:
+        return kind(config, **log.options())
+    except KafkaException as error:
+        cause = error.args[0]
+        reason = cause.str() if isinstance(cause, KafkaError) else str(cause)
+        raise SettingsError(
+            f"KAFKA_CONF_* or another KAFKA_* setting is wrong: {reason}; it takes the properties "
+            "of librdkafka, dots as underscores"
+        ) from error

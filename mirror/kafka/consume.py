@@ -19,7 +19,7 @@ from confluent_kafka import (
 
 from mirror.errors import KafkaUnavailable
 from mirror.event import Event
-from mirror.kafka.config import ClientLog, consumer_config
+from mirror.kafka.config import ClientLog, consumer_config, open_client
 from mirror.kafka.record import EventReader, UndecodableRecord
 from mirror.settings import Settings
 
@@ -45,9 +45,8 @@ class EventStream:
         self.unreadable = 0
         self._topic = settings.topic
         self._reader = EventReader()
-        self._consumer = Consumer(
-            consumer_config(settings, "reader"), **ClientLog("kafka.reader").options()
-        )
+        config = consumer_config(settings, "reader")
+        self._consumer = open_client(Consumer, config, ClientLog("kafka.reader"))
         try:
             self._consumer.assign(self._partitions(settings, start, since_ms))
         except BaseException:

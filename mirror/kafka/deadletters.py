@@ -10,7 +10,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from mirror.errors import KafkaUnavailable, MirrorError
-from mirror.kafka.config import ClientLog, consumer_config
+from mirror.kafka.config import ClientLog, consumer_config, open_client
 from mirror.kafka.record import ERRORS
 from mirror.settings import Settings
 
@@ -41,9 +41,8 @@ class DeadLetters:
         """Raises `KafkaUnavailable` where no broker answers or the topic does not exist."""
         self._topic = settings.dead_letter_topic
         self._servers = settings.kafka.properties["bootstrap.servers"]
-        self._consumer = Consumer(
-            consumer_config(settings, "dead-letters"), **ClientLog("kafka.dead_letters").options()
-        )
+        config = consumer_config(settings, "dead-letters")
+        self._consumer = open_client(Consumer, config, ClientLog("kafka.dead_letters"))
         timeout = min(settings.startup_timeout or _TIMEOUT, _TIMEOUT)
         try:
             found: Any = self._consumer.list_topics(self._topic, timeout=timeout)
