@@ -6,6 +6,8 @@ behind on the brokers. Records that hold no event are counted and passed over.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Literal
 
 from confluent_kafka import (
@@ -14,6 +16,7 @@ from confluent_kafka import (
     Consumer,
     KafkaError,
     KafkaException,
+    Message,
     TopicPartition,
 )
 
@@ -45,10 +48,9 @@ class EventStream:
         self.unreadable = 0
         self._topic = settings.topic
         self._reader = EventReader()
-        config = consumer_config(settings, "reader")
-        self._consumer = open_client(Consumer, config, ClientLog("kafka.reader"))
+        self._consumer, partitions = open_reader(settings, self._topic, "reader")
         try:
-            self._consumer.assign(self._partitions(settings, start, since_ms))
+            self._consumer.assign(self._places(settings, partitions, start, since_ms))
         except BaseException:
             self._consumer.close()
             raise
@@ -65,11 +67,7 @@ class EventStream:
         Raises `KafkaUnavailable` for an error that reconnecting does not mend.
         """
         events: list[Event] = []
-        # `consume` waits for a whole batch; so wait for one record, and take what else is there.
-        messages = self._consumer.consume(1, timeout=timeout)
-        if messages:
-            messages += self._consumer.consume(BATCH - 1, timeout=0)
-        for message in messages:
+        for message in take(self._consumer, BATCH, timeout):
             error = message.error()
             if error is not None:
                 self._check(error)
@@ -88,25 +86,59 @@ class EventStream:
         }:
             raise KafkaUnavailable(f"Kafka refuses to read {self._topic}: {error.str()}")
 
-    def _partitions(
-        self, settings: Settings, start: Start, since_ms: int | None
+    def _places(
+        self, settings: Settings, partitions: list[int], start: Start, since_ms: int | None
     ) -> list[TopicPartition]:
-        timeout = min(settings.startup_timeout or METADATA_TIMEOUT, METADATA_TIMEOUT)
-        try:
-            metadata = self._consumer.list_topics(self._topic, timeout=timeout)
-            topic = metadata.topics[self._topic]
-            if topic.error is not None or not topic.partitions:
-                raise KafkaUnavailable(
-                    f"Kafka has no topic {self._topic}: `mirror init` makes what is missing"
-                )
-            if since_ms is not None:
-                wanted = [TopicPartition(self._topic, p, since_ms) for p in topic.partitions]
-                return list(self._consumer.offsets_for_times(wanted, timeout=timeout))
-        except KafkaException as error:
-            servers = settings.kafka.properties["bootstrap.servers"]
+        if since_ms is None:
+            offset = OFFSET_END if start == "end" else OFFSET_BEGINNING
+            return [TopicPartition(self._topic, p, offset) for p in partitions]
+        wanted = [TopicPartition(self._topic, p, since_ms) for p in partitions]
+        with _explained(settings):
+            return list(self._consumer.offsets_for_times(wanted, timeout=_timeout(settings)))
+
+
+def open_reader(settings: Settings, topic: str, role: str) -> tuple[Consumer, list[int]]:
+    """A consumer of `role` without a group, and the partitions of `topic`; nothing is assigned.
+
+    Raises `KafkaUnavailable` where no broker answers or the topic does not exist.
+    """
+    log = ClientLog(f"kafka.{role.replace('-', '_')}")
+    consumer = open_client(Consumer, consumer_config(settings, role), log)
+    try:
+        with _explained(settings):
+            found = consumer.list_topics(topic, timeout=_timeout(settings)).topics[topic]
+        if found.error is not None or not found.partitions:
             raise KafkaUnavailable(
-                f"Kafka at {servers} cannot be read: {error.args[0].str()} "
-                "(see KAFKA_BOOTSTRAP_SERVERS and the KAFKA_* settings beside it)"
-            ) from error
-        offset = OFFSET_END if start == "end" else OFFSET_BEGINNING
-        return [TopicPartition(self._topic, p, offset) for p in topic.partitions]
+                f"Kafka has no topic {topic}: `mirror init` makes what is missing"
+            )
+    except BaseException:
+        consumer.close()
+        raise
+    return consumer, sorted(found.partitions)
+
+
+def take(consumer: Consumer, most: int, timeout: float) -> list[Message]:
+    """At most `most` messages, as soon as there is one; none after `timeout` seconds.
+
+    `consume` waits for a whole batch; so wait for one message, and take what else is there.
+    """
+    messages = consumer.consume(1, timeout=timeout)
+    if messages:
+        messages += consumer.consume(most - 1, timeout=0)
+    return messages
+
+
+def _timeout(settings: Settings) -> float:
+    return min(settings.startup_timeout or METADATA_TIMEOUT, METADATA_TIMEOUT)
+
+
+@contextmanager
+def _explained(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        servers = settings.kafka.properties["bootstrap.servers"]
+        raise KafkaUnavailable(
+            f"Kafka at {servers} cannot be read: {error.args[0].str()} "
+            "(see KAFKA_BOOTSTRAP_SERVERS and the KAFKA_* settings beside it)"
+        ) from error

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 
-from mirror.errors import KafkaUnavailable, MirrorError
-from mirror.kafka.config import ClientLog, consumer_config, open_client
+from mirror.errors import MirrorError
+from mirror.kafka.consume import open_reader, take
 from mirror.kafka.record import ERRORS
 from mirror.settings import Settings
 
-_TIMEOUT: Final = 10.0
 _QUIET: Final = 2.0  # a partition that says nothing for so long has been read to its end
 _BATCH: Final = 200
 
@@ -40,24 +39,7 @@ class DeadLetters:
     def __init__(self, settings: Settings) -> None:
         """Raises `KafkaUnavailable` where no broker answers or the topic does not exist."""
         self._topic = settings.dead_letter_topic
-        self._servers = settings.kafka.properties["bootstrap.servers"]
-        config = consumer_config(settings, "dead-letters")
-        self._consumer = open_client(Consumer, config, ClientLog("kafka.dead_letters"))
-        timeout = min(settings.startup_timeout or _TIMEOUT, _TIMEOUT)
-        try:
-            found: Any = self._consumer.list_topics(self._topic, timeout=timeout)
-        except KafkaException as error:
-            self._consumer.close()
-            raise KafkaUnavailable(
-                f"Kafka at {self._servers} cannot be read: {error.args[0].str()} "
-                "(see KAFKA_BOOTSTRAP_SERVERS and the KAFKA_* settings beside it)"
-            ) from error
-        self._partitions = sorted(found.topics[self._topic].partitions)
-        if not self._partitions:
-            self._consumer.close()
-            raise KafkaUnavailable(
-                f"Kafka has no topic {self._topic}: `mirror init` makes what is missing"
-            )
+        self._consumer, self._partitions = open_reader(settings, self._topic, "dead-letters")
 
     def __enter__(self) -> DeadLetters:
         return self
@@ -83,9 +65,8 @@ class DeadLetters:
         self._consumer.assign([TopicPartition(self._topic, p, o) for p, o in offsets.items()])
         quiet_since = time.monotonic()
         while time.monotonic() - quiet_since < _QUIET:
-            messages = self._consumer.consume(1, timeout=_QUIET)
+            messages = take(self._consumer, _BATCH, _QUIET)
             if messages:
-                messages += self._consumer.consume(_BATCH - 1, timeout=0)
                 quiet_since = time.monotonic()
             for message in messages:
                 if message.error() is None:
