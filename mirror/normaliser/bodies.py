@@ -58,6 +58,7 @@ class Communication(msgspec.Struct, rename="camel"):
     park_time: str | None = None
     resume_time: str | None = None
     after_call_work: AfterCallWork | None = None
+    after_call_work_required: bool | None = None
     wrapup: Wrapup | None = None
     segments: list[Segment] | None = None
 
@@ -106,6 +107,7 @@ class Body(msgspec.Struct, rename="camel"):
     participants: list[Participant] | None = None
     start_time: str | None = None
     end_time: str | None = None
+    other_media_uris: list[str] | None = None  # flat shape only
     message: str | None = None  # heartbeats and pongs: what `channel.metadata` says
 
 

@@ -37,6 +37,7 @@ from mirror.normaliser.words import (
     DIALING,
     ENDED,
     MEDIA_OF_ARRAY,
+    MEDIA_OF_TOPIC,
     STAFF,
     UNANSWERED,
     disconnect_type,
@@ -47,6 +48,7 @@ from mirror.normaliser.words import (
 _ACW_TAKES_PLACE: Final = frozenset({"pending", "complete"})
 _MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())
 _arrays: Final = attrgetter(*MEDIA_OF_ARRAY)  # one call for all: most of them are always empty
+_NEVER: Final = "9"  # after every time
 _NO_ARRAYS: Final = (None,) * len(_MEDIA)
 
 Shown = tuple[str, int, Communication]  # medium, position, what is shown of the leg
@@ -266,18 +268,11 @@ def _after_call(
     communications: Sequence[Shown],
     report: Report,
 ) -> None:
-    """After-call work and wrap-up: one each per participant, with the leg that was handled.
-
-    That is the first of its legs that was answered, else its first.
-    """
+    """After-call work and wrap-up: one each per participant, with the leg that was handled."""
     participant_id = participant.id or ""
     handled = communications[0]
     if len(communications) > 1:
-        legs = conversation.legs
-        handled = next(
-            (shown for shown in communications if _answered(legs[(participant_id, *shown[:2])])),
-            handled,
-        )
+        handled = _handled(conversation, participant_id, communications)
     medium, position, communication = handled
     began = participant.start_acw_time
     after_call = communication.after_call_work
@@ -300,6 +295,35 @@ def _after_call(
         report.once(view, "wrapup", instant(wrapup.end_time), wrapup_code=code)
 
 
+def _handled(
+    conversation: Conversation, participant_id: str, communications: Sequence[Shown]
+) -> Shown:
+    """The leg that its participant's after-call work is of.
+
+    Genesys says so on the leg itself (docs/protocol.md, "After-call work"). Where no leg says it,
+    or several do, it is the one that was answered first, else the first: a callback comes before
+    the call that it dials.
+    """
+    legs = conversation.legs
+    return min(
+        communications,
+        key=lambda shown: (
+            not _has_after_call(shown[2]),
+            not _answered(legs[(participant_id, *shown[:2])]),
+            instant(shown[2].connected_time) or _NEVER,
+        ),
+    )
+
+
+def _has_after_call(communication: Communication) -> bool:
+    after_call = communication.after_call_work
+    return (
+        communication.after_call_work_required is True
+        or communication.wrapup is not None
+        or (after_call is not None and after_call.state in _ACW_TAKES_PLACE)
+    )
+
+
 def _start(body: Body, views: list[View], report: Report) -> Event:
     """`start`, at the conversation's own time (REST) or else that of its first connected leg."""
     began = instant(body.start_time) or min(
@@ -318,10 +342,12 @@ def _end(
     """`end`, where a snapshot shows all legs ended that it shows, once for the same legs.
 
     It counts what the snapshot shows, not what is known, so that everybody who reads it names the
-    same end, also late. The flat shape lacks the legs of other media: there what is known counts.
+    same end, also late. The flat shape lacks the legs of other media: there what is known counts,
+    and says nothing as long as the frame names a medium of which no leg is known.
     """
-    if flat_medium is not None:
-        legs = [] if conversation.open else list(conversation.legs)
+    if flat_medium is not None and _is_flat(body):
+        complete = not conversation.open and _other_media(body) <= _known_media(conversation)
+        legs = list(conversation.legs) if complete else []
     else:
         shown = [
             ((participant.id, medium, position), over is not None or communication.state in ENDED)
@@ -337,3 +363,18 @@ def _end(
     if over is None and len(dated) == len(legs):
         over = max(dated)
     report.events.append(report.conversation("end", "ended", over, *names(legs)))
+
+
+def _is_flat(body: Body) -> bool:
+    """Some topics that look flat bring the nested shape (docs/protocol.md, "Topics")."""
+    return any(participant.state is not None for participant in body.participants or ())
+
+
+def _other_media(body: Body) -> set[str]:
+    """The media that a flat body links to, as `/api/v2/conversations/callbacks/{id}`."""
+    words = (uri.rpartition("/")[0].rpartition("/")[2] for uri in body.other_media_uris or ())
+    return {MEDIA_OF_TOPIC.get(word.lower(), word) for word in words}
+
+
+def _known_media(conversation: Conversation) -> set[str]:
+    return {medium for _, medium, _ in conversation.legs}

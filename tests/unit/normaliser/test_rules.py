@@ -12,7 +12,6 @@ from tests.unit.normaliser.build import (
     ARRAY,
     Reader,
     at,
-    conversation,
     frame,
     leg,
     only,
@@ -202,6 +201,22 @@ def test_after_call_work_names_the_medium_that_was_handled() -> None:
     assert only(Reader().frame(shown), "acw").media_type == "callback"
 
 
+def test_after_call_work_of_a_callback_that_dialled_is_of_the_callback() -> None:
+    """Both legs were answered: the one that Genesys marks counts, else the earlier one."""
+    call = {**ENDED, "id": "comm-2", "connectedTime": at(3_000)}
+    shown = participant(call, startAcwTime=at(9_000), wrapup={"code": "w-1", "endTime": at(9_900)})
+    shown["callbacks"] = [ENDED]
+    for event_type in ("acw", "wrapup"):
+        assert only(Reader().frame(shown), event_type).media_type == "callback"
+    for mark in (
+        {"afterCallWorkRequired": True},
+        {"afterCallWork": {"state": "complete", "startTime": at(9_000)}},
+        {"wrapup": {"code": "w-1"}},
+    ):
+        marked = {**shown, "calls": [{**call, **mark}]}
+        assert only(Reader().frame(marked), "acw").media_type == "call"
+
+
 def test_a_conversation_that_goes_on_ends_anew() -> None:
     """A live leg after `end` has its own events, and the next `end` another id."""
     reader = Reader()
@@ -374,68 +389,6 @@ def test_what_is_no_time_counts_for_none(shown: str) -> None:
     (answer,) = [e for e in events if e.event_type == "answer"]
     assert answer.estimated
     assert answer.occurred_at == answer.received_at
-
-
-def test_all_shapes_give_the_same_ids_and_times() -> None:
-    """Nested, flat and REST name a transition alike, though nested participants connect earlier."""
-    one = {**ENDED, "held": False}
-    nested = participant(one, connectedTime=at(985), endTime=at(9_000), startAcwTime=at(9_000))
-    flat = {
-        "id": "p-1",
-        "purpose": "agent",
-        "state": "disconnected",
-        "connectedTime": at(1_000),
-        "endTime": at(9_000),
-        "disconnectType": "peer",
-        "user": {"id": "u-1"},
-        "queue": {},
-        "direction": "inbound",
-        "startAcwTime": at(9_000),
-    }
-    topic = "v2.users.u-1.conversations.calls"
-    told = [
-        Reader().frame(nested),
-        Reader().read(frame(conversation(flat), topic)).events,
-        Reader().rest(nested, endTime=at(9_000), startTime=at(900)),
-    ]
-    names = [[(e.event_type, e.event_id, e.agent_id) for e in events] for events in told]
-    assert names[0] == names[1] == names[2]
-    times = [[e.occurred_at for e in events if e.event_type != "start"] for events in told]
-    assert times[0] == times[1] == times[2]
-    assert only(told[2], "start").occurred_at == at(900)
-    assert {e.communication_id for e in told[1]} == {None}
-
-
-def test_a_queue_topic_of_videos_is_nested() -> None:
-    """Its name looks flat, its body is not (docs/protocol.md, "Topics")."""
-    topic = "v2.routing.queues.q-1.conversations.videos"
-    reading = Reader().read(frame(conversation(participant(CONNECTED, medium="video")), topic))
-    assert only(reading.events, "answer").media_type == "video"
-    assert only(reading.events, "answer").source_topic == topic
-
-
-def test_rest_says_that_a_lagging_leg_is_over() -> None:
-    """With `endTime` set, legs that look live end then, under the ids that a frame gives."""
-    events = Reader().rest(participant(CONNECTED), endTime=at(9_500))
-    assert types(events) == ["start", "answer", "disconnect", "end"]
-    assert only(events, "disconnect").occurred_at == at(9_500)
-    assert only(events, "disconnect").state == "disconnected"
-    seen = Reader().frame(participant(ENDED))
-    assert {e.event_id for e in events} == {e.event_id for e in seen}
-
-
-def test_rest_segments_tell_alerts_and_holds() -> None:
-    """Dated ones only, and a hold under the id that a frame gives it."""
-    segments = [
-        {"type": "alert", "startTime": at(500), "endTime": at(1_000)},
-        {"type": "Hold", "startTime": at(5_000), "endTime": at(6_000)},
-        {"type": "interact", "startTime": at(6_000)},
-    ]
-    events = Reader().rest(participant({**CONNECTED, "segments": segments}))
-    assert types(events) == ["start", "alert", "answer", "hold", "resume"]
-    assert only(events, "resume").occurred_at == at(6_000)
-    held = {**CONNECTED, "held": True, "startHoldTime": at(5_000)}
-    assert only(Reader().frame(participant(held)), "hold").event_id == only(events, "hold").event_id
 
 
 @pytest.mark.parametrize(
