@@ -201,9 +201,9 @@ class Service:
         return Normaliser(personal=Personal(settings.pii_key if settings.pii == "hash" else ""))
 
 
-def _fields(sweep: Sweep) -> dict[str, int]:
+def _fields(sweep: Sweep) -> dict[str, float]:
     return {
         name: value
         for name in sweep.__struct_fields__
-        if isinstance(value := getattr(sweep, name), int)
+        if isinstance(value := getattr(sweep, name), int | float)
     }

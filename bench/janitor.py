@@ -1,0 +1,368 @@
+"""Whether the mirror's two rare promises hold at size: no zombie, no hole, whatever Redis forgets.
+
+    python -m bench.janitor [zombies|cut|flush] [--conversations 20000] [--keep FOLDER]
+
+    zombies   the ends of 5 % of the conversations never reach a socket: exactly those are
+              finalised, in the first sweep after they fall due, with so many REST calls
+    cut       every socket is cut for a minute under load: what REST can still tell is back-filled
+    flush     Redis is emptied under load: the active set is the simulator's again
+
+Without a word all three, one after the other. Each runs a simulator, Apache Kafka, Redis, two
+listeners, two coordinators and two janitors, compares with the simulator's ledger, prints what it
+found, and ends with 1 where a promise was broken. Shortened for it are only the ages and pauses
+that `SHORT` names; request limits are Genesys' own, for eight OAuth clients.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from math import ceil
+from pathlib import Path
+from typing import Any, Final
+
+from bench.house import House, house, table
+from janitor.zombies import BATCH
+from mirror.event import Event
+from mirror.gaps import list_gaps
+from mirror.sandbox.oracle import Truth, judge
+from tests.services.process import ServiceError, wait_until
+
+SHORT: Final = {
+    "MIRROR_ZOMBIE_AFTER": "60s",
+    "MIRROR_JANITOR_INTERVAL": "10s",
+    "MIRROR_ANALYTICS_LAG": "15s",
+    "MIRROR_PARTITIONS": "12",
+}
+ANALYTICS_LAG: Final = "5"  # of the simulator; the janitor waits longer before it reads again
+CUT_SECONDS: Final = 60
+# What `GET /conversations/{id}` still tells of a leg's past: times of it, and what segments say.
+TOLD_BY_REST: Final = frozenset({"start", "answer", "disconnect", "acw", "wrapup", "end"})
+# From a frame to the active set: what is younger than this may be on its way.
+ON_ITS_WAY: Final = 3.0
+
+
+def zombies(folder: Path, conversations: int, rate: float) -> bool:
+    """The ends of one conversation in twenty are swallowed."""
+    simulator = ["--users", "4000", "--queues", "40", "--speed", "10", "--rate", str(rate)]
+    simulator += ["--conversations", str(conversations), "--retained", str(2 * conversations)]
+    simulator += ["--analytics-lag", ANALYTICS_LAG, "--ledger", "2000000"]
+    with house(folder, simulator, SHORT) as built:
+        built.sim.fault(fault="swallow", event="end", share=0.05)
+        before = requests(built)
+        built.control(action="start")
+        begun = time.monotonic()
+        wait_until(lambda: built.stats()["conversations"]["started"] >= conversations, 500, "begun")
+        wait_until(lambda: not built.stats()["conversations"]["active"], 400, "all are over")
+        over = time.monotonic()
+        wait_until(lambda: not active(built), 300, "nothing is active")
+        settled = time.monotonic()
+        time.sleep(2.0)  # whatever might yet be finalised wrongly
+        return _judge_zombies(built, before, (over - begun, settled - over))
+
+
+def _judge_zombies(built: House, before: Mapping[str, int], seconds: tuple[float, float]) -> bool:
+    ledger, events = built.raw_ledger(), built.events()
+    shown = {one["conversation_id"] for one in ledger if one["first_sent_ms"] is not None}
+    ends: dict[str, dict[str, Any]] = {}
+    for one in ledger:
+        if one["event_type"] == "end":
+            ends[one["conversation_id"]] = one
+    swallowed = {one for one, end in ends.items() if end["first_sent_ms"] is None} & shown
+    final = {event.conversation_id: event for event in events if event.event_type == "finalize"}
+    finals = {event.event_id for event in events if event.event_type == "finalize"}
+    verdict = judge([Truth(**_known(one)) for one in ledger], events)
+    claims, sweeps = _sweeps(built)
+    late = [_late(claims[one], since, sweeps) for one, since in _since(events, set(final)).items()]
+    calls = sum(requests(built).values()) - sum(before.values())
+    janitors = [line for _, line in built.logged("janitor") if line["event"] == "swept"]
+    count = {name: sum(line[name] for line in janitors) for name in janitors[0] if name in _COUNTS}
+    least = len(swallowed) + ceil(count["claimed"] / BATCH)
+    table(
+        f"zombies: {len(ends):,} conversations over, "
+        f"{seconds[0]:.0f} s of load, {seconds[1]:.0f} s more until nothing was active",
+        {
+            "ends that no socket saw": f"{len(swallowed):,} of {len(shown):,} shown conversations",
+            "finalised": f"{len(final):,} (ids: {len(finals):,})",
+            "not finalised, though over": len(swallowed - final.keys()),
+            "finalised, though its end was seen": len(final.keys() - swallowed),
+            "verified, and going on": f"{count['active']:,} times",
+            "in the first sweep after due": f"{sum(turn == 1 for turn, _ in late):,}",
+            "seconds after due": _spread([wait for _, wait in late]),
+            "sweeps": f"{len(janitors)}, longest {max(one['seconds'] for one in janitors):.1f} s",
+            "REST calls of the janitors": f"{count['calls']:,}",
+            "fewest: one GET a zombie": f"{least:,} with one analytics call for {BATCH} suspects",
+            "fewest at this cadence": f"{count['least_calls']:,} (sweeps had smaller batches)",
+            "all REST calls, analytics and GET": f"{calls:,}",
+            "transitions sent but missing": len(verdict.missing),
+            "events invented": len(verdict.invented),
+            "rules of Genesys broken": _violations(built),
+        },
+    )
+    return (
+        swallowed == final.keys()
+        and len(finals) == len(final)
+        and all(turn == 1 for turn, _ in late)
+        and verdict.clean
+    )
+
+
+_COUNTS: Final = frozenset({"claimed", "finalised", "active", "calls", "least_calls", "failed"})
+
+
+def _sweeps(built: House) -> tuple[dict[str, tuple[str, float]], dict[str, list[float]]]:
+    """Conversation → (janitor, when it was finalised); janitor → when its sweeps began."""
+    claims: dict[str, tuple[str, float]] = {}
+    sweeps: dict[str, list[float]] = {}
+    for name, line in built.logged("janitor"):
+        at = datetime.fromisoformat(line["time"]).timestamp()
+        if line["event"] == "conversation_finalised":
+            claims[line["conversation"]] = (name, at)
+        elif line["event"] == "swept":
+            sweeps.setdefault(name, []).append(at - line["seconds"])
+    return claims, sweeps
+
+
+def _since(events: Iterable[Event], wanted: set[str]) -> dict[str, float]:
+    """Conversation → when it began, by the tracker's rule."""
+    since: dict[str, float] = {}
+    for event in events:
+        one = event.conversation_id
+        if one in wanted and (one not in since or event.event_type == "start"):
+            since[one] = datetime.fromisoformat(event.occurred_at).timestamp()
+    return since
+
+
+def _late(
+    claim: tuple[str, float], since: float, sweeps: Mapping[str, list[float]]
+) -> tuple[int, float]:
+    """In which of its janitor's sweeps after it was due it was finalised, and how late."""
+    name, at = claim
+    due = since + float(SHORT["MIRROR_ZOMBIE_AFTER"].rstrip("s"))
+    return sum(due <= began <= at for began in sweeps[name]), at - due
+
+
+def cut(folder: Path, rate: float) -> bool:
+    """Every socket is cut, and none let in for a minute, while conversations go on."""
+    simulator = ["--users", "400", "--queues", "10", "--speed", "10", "--rate", str(rate)]
+    simulator += ["--analytics-lag", ANALYTICS_LAG]
+    settings = {**SHORT, "MIRROR_ZOMBIE_AFTER": "1h", "MIRROR_TOPICS_PER_CHANNEL": "150"}
+    with house(folder, simulator, settings) as built:
+        wait_until(lambda: _filled(built), 120, "the first snapshot is read")
+        built.control(action="start")
+        time.sleep(20)
+        before = requests(built)
+        built.sim.fault(fault="handshake", status=503, seconds=CUT_SECONDS)
+        struck = built.sim.fault(fault="drop")["struck"]
+        began = time.monotonic()
+        shown: list[str] = []
+        while time.monotonic() - began < CUT_SECONDS + 15 or not _filled(built):
+            _note_progress(built, shown, time.monotonic() - began)
+            if time.monotonic() - began > CUT_SECONDS + 30:
+                built.control(action="stop")
+            if time.monotonic() - began > CUT_SECONDS + 240:
+                raise ServiceError("the gaps are not filled in time")
+            time.sleep(1.0)
+        _note_progress(built, shown, time.monotonic() - began)
+        wait_until(lambda: not built.stats()["conversations"]["active"], 120, "all are over")
+        wait_until(lambda: not active(built), 60, "nothing is active")
+        print(f"\nmirror gaps, seconds after {struck} sockets were cut:")
+        print("\n".join(shown))
+        return _judge_cut(built, before)
+
+
+def _judge_cut(built: House, before: Mapping[str, int]) -> bool:
+    ledger, events = built.ledger(), built.events()
+    # As if every frame had been sent: what was not is the hole.
+    verdict = judge([_as_sent(one) for one in ledger], events)
+    reached = {one.conversation_id for one in ledger if one.first_sent_ms is not None}
+    reached |= {event.conversation_id for event in events}
+    lost = Counter(one.event_type for one in verdict.missing)
+    unsent = Counter(one.event_type for one in ledger if one.first_sent_ms is None)
+    happened = Counter(one.event_type for one in ledger)
+    print(f"\n  {'transition':<12} {'happened':>9} {'not sent':>9} {'missing':>8}  told by REST")
+    for kind in sorted(happened):
+        told = "yes" if kind in TOLD_BY_REST else "where segments do"
+        print(f"  {kind:<12} {happened[kind]:>9,} {unsent[kind]:>9,} {lost[kind]:>8,}  {told}")
+    unfound = {one.conversation_id for one in verdict.missing} - reached
+    hole = sum(lost[kind] for kind in TOLD_BY_REST)
+    gaps = [gap for gap in list_gaps(built.client, built.keys) if gap.kind == "gap"]
+    after = requests(built)
+    table(
+        "cut: all sockets down for 60 s under load",
+        {
+            "gaps": f"{len(gaps)}, of {len({gap.shard for gap in gaps})} shards",
+            "readings of conversations": f"{sum(gap.read for gap in gaps):,}",
+            "GET of a conversation": after[_GET] - before[_GET],
+            "analytics calls": after[_QUERY] - before[_QUERY],
+            "missing of what REST tells": hole,
+            "missing of what it does not": sum(lost.values()) - hole,
+            "conversations never found": f"{len(unfound)} (without a queue or user: no topic)",
+            "events invented": len(verdict.invented),
+            "rules of Genesys broken": _violations(built),
+        },
+    )
+    for one in [m for m in verdict.missing if m.event_type in TOLD_BY_REST][:5]:
+        print("  missing:", one)
+    for event in verdict.invented[:5]:
+        print("  invented:", event)
+    return hole == 0 and not verdict.invented
+
+
+def flush(folder: Path, rate: float) -> bool:
+    """Redis is emptied while conversations begin and end."""
+    simulator = ["--users", "400", "--queues", "10", "--speed", "5", "--rate", str(rate)]
+    simulator += ["--analytics-lag", ANALYTICS_LAG]
+    settings = {**SHORT, "MIRROR_ZOMBIE_AFTER": "1h"}
+    with house(folder, simulator, settings) as built:
+        built.control(action="spawn", scenario="endless_call", count=50)
+        built.control(action="start")
+        time.sleep(30)
+        steady = _until_equal(built, 30)
+        size = len(active(built))
+        built.client.flushall()
+        back = _until_equal(built, 30)
+        built.control(action="pause")
+        wait_until(lambda: built.stats()["conversations"]["live"] <= 50, 150, "the others ended")
+        time.sleep(ON_ITS_WAY)
+        mine, true = active(built), live(built)
+        built.control(action="stop")
+        wait_until(lambda: not active(built), 60, "nothing is active")
+        verdict = judge(built.ledger(), built.events())
+        table(
+            f"flush: Redis emptied with {size:,} active, {rate:g} conversations begun a second",
+            {
+                "equal before, within": _seconds(steady),
+                "equal again, within": _seconds(back),
+                "at rest: active, simulator": f"{len(mine):,}, {len(true):,}",
+                "at rest: difference": len(mine ^ true),
+                "transitions sent but missing": len(verdict.missing),
+                "events invented": len(verdict.invented),
+                "rules of Genesys broken": _violations(built),
+            },
+        )
+        return back is not None and mine == true and verdict.clean
+
+
+def _until_equal(built: House, seconds: float) -> float | None:
+    """After how long the active set equals the simulator's, but for what is on its way.
+
+    What is live now and was so `ON_ITS_WAY` ago must be in it, and what is in it must have been
+    live at some moment of that time.
+    """
+    began = time.monotonic()
+    seen: list[tuple[float, set[str]]] = []
+    while (now := time.monotonic()) - began < seconds + ON_ITS_WAY:
+        seen.append((now, live(built)))
+        seen = [(at, ids) for at, ids in seen if now - at <= ON_ITS_WAY + 0.5]
+        mine = active(built)
+        lasting = set.intersection(*(ids for _, ids in seen))
+        ever = set.union(*(ids for _, ids in seen))
+        if now - seen[0][0] >= ON_ITS_WAY and lasting <= mine <= ever:
+            return now - began
+        time.sleep(0.1)
+    print(f"  lacking {len(lasting - mine)}, too many {len(mine - ever)}")
+    return None
+
+
+# -- what to look at ------------------------------------------------------------------------------
+
+_GET: Final = "GET /api/v2/conversations/{conversation_id}"
+_QUERY: Final = "POST /api/v2/analytics/conversations/details/query"
+_DETAILS: Final = "GET /api/v2/analytics/conversations/details"
+
+
+def requests(built: House) -> Counter[str]:
+    """What the simulator was asked about conversations, by route."""
+    counted = built.stats()["requests"]
+    return Counter({route: counted.get(route, 0) for route in (_GET, _QUERY, _DETAILS)})
+
+
+def active(built: House) -> set[str]:
+    """The active set in Redis."""
+    found: Any = built.client.zrange(built.keys.active, 0, -1)
+    return set(found)
+
+
+def live(built: House) -> set[str]:
+    """What has a live leg and a topic at the simulator, and so was shown to a socket."""
+    body = built.sim.get("/_sim/conversations")
+    return {
+        one["id"]
+        for one in body["conversations"]
+        if one["live"] and (one["queues"] or one["users"])
+    }
+
+
+def _filled(built: House) -> bool:
+    gaps = list_gaps(built.client, built.keys)
+    return bool(gaps) and all(gap.state == "filled" for gap in gaps)
+
+
+def _note_progress(built: House, shown: list[str], seconds: float) -> None:
+    """What `mirror gaps` shows of the hole, one line a change."""
+    raw = {gap.id: gap for gap in list_gaps(built.client, built.keys) if gap.kind == "gap"}
+    gaps = [gap for gap in built.command("gaps")["gaps"] if gap["id"] in raw]
+    states = Counter(gap["state"] for gap in gaps)
+    words = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no gap"
+    read = sum(gap.read for gap in raw.values())
+    found = sum(gap.found for gap in raw.values())
+    line = f"{words}; {read}/{found} read, {sum(gap['events'] for gap in gaps)} events"
+    if not shown or shown[-1].split("  ", 1)[-1].strip() != line:
+        shown.append(f"{seconds:6.0f} s  {line}")
+
+
+def _as_sent(one: Truth) -> Truth:
+    from msgspec.structs import replace
+
+    return one if one.first_sent_ms is not None else replace(one, first_sent_ms=0)
+
+
+def _known(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: record[name] for name in Truth.__struct_fields__ if name in record}
+
+
+def _violations(built: House) -> object:
+    return built.sim.get("/_sim/violations")["counts"] or "none"
+
+
+def _spread(values: list[float]) -> str:
+    ordered = sorted(values) or [0.0]
+    middle, last = ordered[len(ordered) // 2], ordered[-1]
+    return f"least {ordered[0]:.1f}, half within {middle:.1f}, all within {last:.1f}"
+
+
+def _seconds(value: float | None) -> str:
+    return "never" if value is None else f"{value:.1f} s"
+
+
+def main() -> int:
+    """Run what is asked for; 1 where a promise was broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("which", nargs="?", choices=("zombies", "cut", "flush"))
+    parser.add_argument("--conversations", type=int, default=20_000)
+    parser.add_argument("--rate", type=float, help="conversations begun a second")
+    parser.add_argument("--keep", type=Path, help="a folder for logs, which stays")
+    options = parser.parse_args()
+    runs: dict[str, Callable[[Path], bool]] = {
+        "zombies": lambda at: zombies(at, options.conversations, options.rate or 100),
+        "cut": lambda at: cut(at, options.rate or 8),
+        "flush": lambda at: flush(at, options.rate or 8),
+    }
+    kept = True
+    for name, run in runs.items():
+        if options.which in (None, name):
+            with tempfile.TemporaryDirectory() as folder:
+                held = run((options.keep or Path(folder)) / name)
+            print(f"{name}: {'held' if held else 'BROKEN'}")
+            kept = kept and held
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
