@@ -38,6 +38,12 @@ class Org:
             self._user_index[user_id] = len(self.users)
             self.users.append(user_id)
 
+    def hire(self, count: int) -> None:
+        """So many more users join; who they are follows from how many there were."""
+        rng = random.Random(f"hired-{len(self.users)}")
+        for _ in range(count):
+            self.add_user(uuid_from(rng))
+
     def add_queue(self, queue_id: str) -> None:
         """Make a queue known by a given id."""
         if queue_id not in self._queue_index:

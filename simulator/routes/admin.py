@@ -183,6 +183,7 @@ class _Control(msgspec.Struct, forbid_unknown_fields=True):
     load: float | None = None
     load_lanes: int = DEFAULT_LANES
     load_frames: int | None = None
+    add_users: int = 0
 
 
 async def control(request: web.Request) -> web.Response:
@@ -229,6 +230,7 @@ def _tune(world: World, order: _Control) -> None:
         world.limiter.limit = order.rate_limit
     if order.analytics_lag is not None:
         world.analytics_lag = order.analytics_lag
+    world.org.hire(order.add_users)
     if order.clock_shift_seconds or order.time_scale is not None:
         world.clock.change(int(order.clock_shift_seconds * 1000), order.time_scale)
 
