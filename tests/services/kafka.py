@@ -18,7 +18,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -82,7 +82,16 @@ def find_java() -> str:
 class Broker:
     """One broker process with its folder; started, stopped, killed and paused by its pid."""
 
-    def __init__(self, node: int, folder: Path, properties: dict[str, object]) -> None:
+    def __init__(
+        self,
+        node: int,
+        folder: Path,
+        properties: dict[str, object],
+        *,
+        heap_mib: int = HEAP_MIB,
+        prefix: Sequence[str] = (),
+    ) -> None:
+        """`prefix` goes before the command, as `nsenter …` does; it must not fork."""
         self.node = node
         self.folder = folder
         self._properties_path = folder / "server.properties"
@@ -90,8 +99,9 @@ class Broker:
         lines = [f"{key}={value}\n" for key, value in properties.items()]
         self._properties_path.write_text("".join(lines))
         self._java = [
+            *prefix,
             find_java(),
-            f"-Xmx{HEAP_MIB}m",
+            f"-Xmx{heap_mib}m",
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",  # two cores: compile less, start sooner
             "-XX:-UsePerfData",
@@ -108,9 +118,9 @@ class Broker:
         """Whether the process lives; a paused one does."""
         return self.process.running
 
-    def format(self, cluster_id: str) -> None:
-        """Write the cluster's id into the still empty data folder."""
-        arguments = ["format", "-t", cluster_id, "-c", str(self._properties_path)]
+    def format(self, cluster_id: str, more: Sequence[str] = ()) -> None:
+        """Write the cluster's id, and what `more` asks for, into the still empty data folder."""
+        arguments = ["format", "-t", cluster_id, "-c", str(self._properties_path), *more]
         argv = [*self._java, "kafka.tools.StorageTool", *arguments]
         with ManagedProcess(argv, self.folder, name=f"format-{self.node}") as process:
             if process.wait(FORMAT_SECONDS) != 0:
@@ -141,9 +151,30 @@ class KafkaCluster:
     """`size` brokers on loopback, ready when `start` returns; a context manager that ends them."""
 
     def __init__(
-        self, folder: Path, *, size: int = 1, properties: dict[str, object] | None = None
+        self,
+        folder: Path,
+        *,
+        size: int = 1,
+        properties: dict[str, object] | None = None,
+        address: str = "127.0.0.1",
+        heap_mib: int = HEAP_MIB,
+        prefix: Sequence[str] = (),
+        listeners: Mapping[str, str] | None = None,
+        format_arguments: Sequence[str] = (),
     ) -> None:
+        """`address` is where brokers listen; it belongs to where `prefix` runs them.
+
+        `listeners` maps names of further listeners to their security protocols; what those need
+        (stores, SASL users) is among `properties`, and where they listen is in `servers`.
+        `format_arguments` go to the storage tool, for SCRAM users, say.
+        """
         self.size = size
+        self._listeners = {"PLAINTEXT": "PLAINTEXT", **(listeners or {})}
+        self._format_arguments = format_arguments
+        self.servers: dict[str, str] = {}
+        self._address = address
+        self._heap_mib = heap_mib
+        self._prefix = prefix
         self._folder = folder
         self._properties = properties or {}
         self._starts = 0
@@ -154,24 +185,35 @@ class KafkaCluster:
     def _lay_out(self) -> None:
         """Choose ports and write the configuration of every broker."""
         self._starts += 1
-        ports = free_ports(2 * self.size)
-        listeners, controllers = ports[: self.size], ports[self.size :]
+        address, count = self._address, len(self._listeners)
+        ports = free_ports((count + 1) * self.size)
+        controllers = ports[count * self.size :]
         nodes = range(1, self.size + 1)
+        addresses = {
+            name: [f"{address}:{port}" for port in ports[at * self.size : (at + 1) * self.size]]
+            for at, name in enumerate(self._listeners)
+        }
+        self.servers = {name: ",".join(each) for name, each in addresses.items()}
+        protocols = {"CONTROLLER": "PLAINTEXT", **self._listeners}
         voters = ",".join(
-            f"{node}@127.0.0.1:{port}" for node, port in zip(nodes, controllers, strict=True)
+            f"{node}@{address}:{port}" for node, port in zip(nodes, controllers, strict=True)
         )
         copies = min(3, self.size)
-        self.bootstrap_servers = ",".join(f"127.0.0.1:{port}" for port in listeners)
+        self.bootstrap_servers = self.servers["PLAINTEXT"]
         self.brokers = []
-        for node, port, controller in zip(nodes, listeners, controllers, strict=True):
+        for node, controller in zip(nodes, controllers, strict=True):
+            own = ",".join(f"{name}://{each[node - 1]}" for name, each in addresses.items())
             folder = self._folder / f"broker-{node}-{self._starts}"
             properties: dict[str, object] = {
                 "process.roles": "broker,controller",
                 "node.id": node,
                 "controller.quorum.voters": voters,
                 "controller.listener.names": "CONTROLLER",
-                "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-                "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+                "listeners": f"{own},CONTROLLER://{address}:{controller}",
+                "advertised.listeners": own,
+                "listener.security.protocol.map": ",".join(
+                    f"{name}:{protocol}" for name, protocol in protocols.items()
+                ),
                 "log.dirs": folder / "data",
                 "auto.create.topics.enable": "false",
                 "group.initial.rebalance.delay.ms": 0,
@@ -189,7 +231,9 @@ class KafkaCluster:
                 "log.index.size.max.bytes": 1024 * 1024,
                 **self._properties,
             }
-            self.brokers.append(Broker(node, folder, properties))
+            self.brokers.append(
+                Broker(node, folder, properties, heap_mib=self._heap_mib, prefix=self._prefix)
+            )
 
     def start(self) -> Self:
         """Format and start every broker, and wait until all of them serve.
@@ -213,7 +257,7 @@ class KafkaCluster:
         raw = uuid.uuid4().bytes
         cluster_id = "M" + base64.urlsafe_b64encode(raw).decode().rstrip("=")[1:]  # no leading dash
         with ThreadPoolExecutor(self.size) as pool:
-            list(pool.map(lambda broker: broker.format(cluster_id), self.brokers))
+            list(pool.map(lambda one: one.format(cluster_id, self._format_arguments), self.brokers))
         for broker in self.brokers:
             broker.start()
         self.wait_ready()
