@@ -1,14 +1,12 @@
 """Recorded frames give the events that a person reading them would expect.
 
-The expected events are JSON lines under `tests/golden/`, each file read by eye against the
-recording. `MIRROR_WRITE_GOLDEN=1` writes them anew; read the difference before committing it.
+The expected events are under `tests/golden/`, read by eye against the recordings; `golden.py` says
+how they are written anew.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,10 +14,9 @@ import pytest
 
 from mirror.event import Event
 from mirror.normaliser import Normaliser
+from tests.unit.normaliser import golden
 
-ROOT = Path(__file__).parents[2]
-RECORDINGS = ROOT / "recordings"
-GOLDEN = ROOT / "golden"
+RECORDINGS = golden.ROOT / "recordings"
 
 CALLS = "v2.users.id.conversations.calls__live-2026-08__8-snapshots.json"
 CHAT = "v2.users.id.conversations.chats__2022-03__agent-left-acw.json"
@@ -64,11 +61,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_recordings_give_the_reviewed_events(name: str) -> None:
     """Every field of every event is as reviewed."""
-    told = "".join(msgspec.json.encode(event).decode() + "\n" for event in CASES[name]())
-    path = GOLDEN / f"{name}.jsonl"
-    if os.environ.get("MIRROR_WRITE_GOLDEN"):
-        path.write_text(told)
-    assert told == path.read_text()
+    golden.check(name, CASES[name]())
 
 
 def test_frame_and_rest_of_one_chat_share_their_ids() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,14 +27,23 @@ class Performance:
     ledger: Ledger
     #: The nested body at each frame, with the records that it showed first.
     frames: list[tuple[dict[str, Any], list[Record]]] = field(default_factory=list)
+    #: When each of them was sent, in Genesys milliseconds.
+    sent_ms: list[int] = field(default_factory=list)
+    #: What `also` made of the conversation then.
+    other_shapes: list[Any] = field(default_factory=list)
 
     @property
     def records(self) -> list[Record]:
         return self.ledger.read(limit=100_000)
 
 
-def perform(scenario: str, seed: int) -> Performance:
-    """Play a scenario to its end, each pause in full Genesys time."""
+def perform(
+    scenario: str, seed: int, also: Callable[[Conversation, Org], Any] | None = None
+) -> Performance:
+    """Play a scenario to its end, each pause in full Genesys time.
+
+    `also` is called at each frame, for those who want other shapes than the nested one.
+    """
     org = Org(users=12, queues=3, seed=seed)
     media, direction, _, write = SCENARIOS[scenario]
     rng = random.Random(f"{scenario}-{seed}")
@@ -54,5 +64,8 @@ def perform(scenario: str, seed: int) -> Performance:
             for record in shown:
                 record.first_sent_ms = stage.now
             played.frames.append((nested.conversation_body(conversation), shown))
+            played.sent_ms.append(stage.now)
+            if also is not None:
+                played.other_shapes.append(also(conversation, org))
         stage.now += max(1, int(beat.wait * 1000))
     return played

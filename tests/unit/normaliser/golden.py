@@ -1,0 +1,29 @@
+"""Compares events with the golden files under `tests/golden/`.
+
+Each file holds the expected events, one JSON document a line, and was read by eye when it was
+written. `MIRROR_WRITE_GOLDEN=1` in the environment writes files anew instead of failing; read the
+difference before committing it. CI never sets it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from mirror.event import Event
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "golden"
+
+
+def check(name: str, events: Sequence[Event]) -> None:
+    """Whether `events` are those of the golden file `name`, in every field and in order."""
+    told = "".join(msgspec.json.encode(event).decode() + "\n" for event in events)
+    path = GOLDEN / f"{name}.jsonl"
+    if os.environ.get("MIRROR_WRITE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(told)
+    assert told == path.read_text()
