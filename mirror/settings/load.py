@@ -16,6 +16,7 @@ from mirror.settings.reader import Reader
 from mirror.units import duration, show_duration, size
 
 MAX_TOPICS_PER_CHANNEL: Final = 1000  # Genesys' limit: the 1,001st topic is answered with 400
+MAX_METRICS_OFFSET: Final = 999
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 MAX_CHANNELS_PER_CLIENT: Final = 20  # Genesys' limit: the 21st creation evicts another channel
 
@@ -88,11 +89,25 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         spool_limit=parse("MIRROR_SPOOL_LIMIT", "1GiB", size),
         pii=pii,
         pii_key=pii_key,
-        metrics_port=parse("MIRROR_METRICS_PORT", "0", values.between(0, 65_535)),
+        metrics_port=_metrics_port(reader),
         log_level=parse("MIRROR_LOG_LEVEL", "info", values.choice(*LOG_LEVELS)),
         startup_timeout=parse("MIRROR_STARTUP_TIMEOUT", "30s", duration),
         environment=reader.read,
     )
+
+
+def _metrics_port(reader: Reader) -> int:
+    """Where processes of a host share one environment, each adds an offset of its own."""
+    port = reader.parse("MIRROR_METRICS_PORT", "0", values.between(0, 65_535))
+    offset = reader.parse("MIRROR_METRICS_OFFSET", "0", values.between(0, MAX_METRICS_OFFSET))
+    if not port:
+        return 0
+    if port + offset > 65_535:
+        raise SettingsError(
+            f"MIRROR_METRICS_PORT is '{port}': with MIRROR_METRICS_OFFSET {offset} it takes a port "
+            f"of at most {65_535 - offset}"
+        )
+    return port + offset
 
 
 def _login_url(api_url: str, region: str) -> str:
