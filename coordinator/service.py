@@ -37,6 +37,7 @@ from mirror.fleet import seat_name
 from mirror.gaps import Gap
 from mirror.genesys.client import GenesysClient
 from mirror.kafka.admin import check_topics
+from mirror.pulse import Pulse
 from mirror.redis.connect import connect, wait_for
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
@@ -118,9 +119,11 @@ class Coordinator:
         for thread in threads:
             thread.start()
         self._log.info("started", coordinator=self.name)
+        pulse = Pulse.of(os.environ)
         while not self.stop.is_set():
             started = time.monotonic()
             self.turn()
+            pulse.beat()
             self.stop.wait(max(0.0, PASS_SECONDS - (time.monotonic() - started)))
         self._resign()
         telemetry.close()

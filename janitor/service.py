@@ -10,6 +10,7 @@ back, in well under 25 seconds; at once on a second signal, when leases lapse by
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -27,6 +28,7 @@ from mirror import __version__, log
 from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError
 from mirror.kafka.admin import check_topics
 from mirror.normaliser import Normaliser, Personal
+from mirror.pulse import Pulse
 from mirror.redis.connect import connect, wait_for
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
@@ -174,7 +176,9 @@ class Service:
         self._troubles[part] = why
 
     def _wait(self) -> None:
+        pulse = Pulse.of(os.environ)
         while not self._stop.is_set():
+            pulse.beat()
             received = signal.sigtimedwait(SIGNALS, 1.0)
             if received is not None:
                 self._log.info("stopping", signal=signal.Signals(received.si_signo).name)

@@ -37,6 +37,7 @@ from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError, KafkaUnavaila
 from mirror.fleet import Beat
 from mirror.kafka.admin import check_topics
 from mirror.normaliser import Normaliser, Personal
+from mirror.pulse import Pulse
 from mirror.redis.connect import connect, wait_for
 from mirror.settings import Settings
 from mirror.telemetry import Telemetry
@@ -135,7 +136,7 @@ class Service:
         beats.start()
         self._log.info("started", listener=self.name)
 
-        self._wait(thread)
+        self._wait(thread, vitals)
         self._stop(loop, beats, workers, publisher, thread)
         telemetry.close()
         return EXIT_FAILED if self._crash else EXIT_DONE
@@ -147,8 +148,11 @@ class Service:
             self._crash = error
             self._log.error("loop_failed", error=error, exc_info=True)
 
-    def _wait(self, thread: threading.Thread) -> None:
+    def _wait(self, thread: threading.Thread, vitals: Vitals) -> None:
+        pulse = Pulse.of(os.environ)
         while thread.is_alive():
+            if vitals.health().health != "down":
+                pulse.beat()
             received = signal.sigtimedwait(SIGNALS, 1.0)
             if received is not None:
                 self._log.info("stopping", signal=signal.Signals(received.si_signo).name)

@@ -4,35 +4,50 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from mirror.settings import Settings
 
 
 @click.command()
 def listener() -> int:
     """Hold channels and produce their events to Kafka."""
     from listeners.service import main
-    from mirror.settings import load
 
-    return main(load())
+    return _run(main)
 
 
 @click.command()
 def coordinator() -> int:
     """Share out channels, watch listeners, track conversations."""
     from coordinator.service import main
-    from mirror.settings import load
 
-    return main(load())
+    return _run(main)
 
 
 @click.command()
 def janitor() -> int:
     """Verify conversations that stay active too long; fill gaps."""
     from janitor.service import main
+
+    return _run(main)
+
+
+def _run(main: Callable[[Settings], int]) -> int:
+    """Run a process; who watches over it learns with which exit code it could not start."""
+    from mirror.errors import MirrorError
+    from mirror.pulse import Pulse
     from mirror.settings import load
 
-    return main(load())
+    try:
+        return main(load())
+    except MirrorError as error:
+        Pulse.of(os.environ).ended(error.exit_code)
+        raise
 
 
 @click.command(

@@ -68,7 +68,7 @@ def test_supervisord_reads_its_file(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert result.stdout.strip() == "{'coordinator': 1, 'listener': 3, 'janitor': 1}"
+    assert result.stdout.strip() == "{'watchdog': 1, 'coordinator': 1, 'listener': 3, 'janitor': 1}"
 
 
 def test_a_run_directory_too_long_for_a_socket_is_told(tmp_path: Path) -> None:
