@@ -1,15 +1,29 @@
-"""Takes secrets out of text that people will see: passwords in URLs and channel ids."""
+"""Takes secrets out of text that people will see: passwords, bearer tokens and channel ids.
+
+A net below what is careful already: it knows forms, not the secrets themselves.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-_URL_PASSWORD: Final = re.compile(r"(?<=://)[^/\s@]*@")
+_URL_PASSWORD: Final = re.compile(r"(?<=://)[^/\s]*@")
+_PARAMETER: Final = re.compile(r"(\w*(?:password|passwd|secret|token)=)[^&\s,;'\"]+", re.IGNORECASE)
+_AUTHORIZATION: Final = re.compile(r"\b(Bearer|Basic) [\w.+/=~-]{8,}", re.IGNORECASE)
 # A channel's id is the secret that opens its socket (docs/protocol.md, "Channels").
 _CHANNEL_ID: Final = re.compile(r"\b(streaming-\d+-[0-9a-z]{4})[0-9a-z]{8,}", re.IGNORECASE)
 
+_SHOWN: Final = (
+    (_URL_PASSWORD, "***@"),
+    (_PARAMETER, r"\1***"),
+    (_AUTHORIZATION, r"\1 ***"),
+    (_CHANNEL_ID, r"\1…"),
+)
+
 
 def scrub(text: str) -> str:
-    """`text` without URL passwords and with channel ids shortened."""
-    return _CHANNEL_ID.sub(r"\1…", _URL_PASSWORD.sub("***@", text))
+    """`text` without URL passwords and bearer tokens, and with channel ids shortened."""
+    for pattern, shown in _SHOWN:
+        text = pattern.sub(shown, text)
+    return text

@@ -40,7 +40,7 @@ def read(values: Iterable[bytes | None]) -> tuple[dict[str, list[Seen]], int]:
     for value in values:
         try:
             event = (_json if value and value[0] == 0x7B else _msgpack).decode(value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             unreadable += 1
             continue
         known = conversations.get(event.conversation_id)

@@ -21,6 +21,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 import urllib3
 
+from mirror import tls
 from mirror.errors import GenesysError, GenesysRateLimited, GenesysRefused, GenesysUnavailable
 from mirror.genesys.shapes import ErrorBody, Token
 from mirror.log import logger
@@ -310,7 +311,7 @@ def decode(body: bytes, kind: type[T], name: str, host: str) -> T:
     """`body` as `kind`; raises `GenesysUnavailable` where it is not (a proxy's error page, say)."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise GenesysUnavailable(
             f"{host} answers {name} with something else than the documented JSON: "
             "check that GENESYS_API_URL is a Genesys API host"
@@ -343,7 +344,7 @@ def _read(response: urllib3.BaseHTTPResponse, host: str) -> bytes:
 def _code(answer: Answer) -> str:
     try:
         body = msgspec.json.decode(answer.body, type=ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     return (body.code or body.error)[:100]
 
@@ -360,6 +361,8 @@ def _reason(error: Exception) -> str:
     refused = isinstance(error, urllib3.exceptions.NewConnectionError)
     if isinstance(error, urllib3.exceptions.TimeoutError) and not refused:
         return f"no answer within {READ_SECONDS:g} s"
+    if why := tls.reason(error):
+        return f"over TLS: {why}"
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

@@ -12,6 +12,7 @@ both its log lines and its error callbacks, and passes each kind on to our log a
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -36,6 +37,38 @@ SOCKET_TIMEOUT_MS: Final = 15_000
 
 REPEAT_AFTER: Final = 30.0
 _MOST_KINDS: Final = 200
+
+# librdkafka's words → ours. It does not tell a foreign CA, a foreign host name and an expired
+# certificate apart, nor a client certificate that is missing from one that is refused.
+_TRUST: Final = {
+    "certificate verify failed": (
+        "TLS failed, the broker's certificate is not accepted: it is expired, for another host "
+        "name, or of a CA that neither KAFKA_TRUSTED_CERT nor SSL_CERT_FILE names"
+    ),
+    "tls alert": (
+        "TLS failed, the broker wants a client certificate or refuses ours: see KAFKA_CLIENT_CERT "
+        "and KAFKA_CLIENT_CERT_KEY"
+    ),
+    "SSL connection closed by peer": (
+        "TLS failed, the broker closed the connection, perhaps it speaks none there: see its "
+        "listeners and KAFKA_SECURITY_PROTOCOL"
+    ),
+    "connecting to a SSL broker": (
+        "the broker closes plain connections, perhaps it wants TLS: see KAFKA_SECURITY_PROTOCOL"
+    ),
+    "SASL authentication error": (
+        "the broker refuses the user name or password: see KAFKA_SASL_MECHANISM, "
+        "KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+    ),
+}
+_CODE: Final = re.compile(r"error|[0-9A-F]{8}|[\w ]+ routines|Type=\w+")
+# Properties that are set by variables of another name.
+_VARIABLES: Final = {
+    "ssl.ca.pem": "KAFKA_TRUSTED_CERT",
+    "ssl.certificate.pem": "KAFKA_CLIENT_CERT",
+    "ssl.key.pem": "KAFKA_CLIENT_CERT_KEY",
+    "ssl.ca.location": "KAFKA_CONF_SSL_CA_LOCATION or SSL_CERT_FILE",
+}
 
 _FIXED_PRODUCER: Final = {
     "enable.idempotence": "true",
@@ -75,7 +108,8 @@ class ClientLog(logging.Handler):
 
     def error(self, error: KafkaError) -> None:
         """librdkafka's error callback: informational unless the error is fatal."""
-        self.last_error = f"{error.name()}: {error.str()}"[:500]
+        if error.code() != KafkaError._ALL_BROKERS_DOWN or not self.last_error:
+            self.last_error = explain(error)
         if self._is_fresh(error.name()):
             self._log.warning(
                 "kafka_error", code=error.name(), text=error.str()[:500], fatal=error.fatal()
@@ -89,6 +123,15 @@ class ClientLog(logging.Handler):
             self._said.clear()
         self._said[kind] = now
         return True
+
+
+def explain(error: KafkaError) -> str:
+    """What librdkafka complains of, in words that name the cure where it is about trust."""
+    text = error.str()
+    for sign, meaning in _TRUST.items():
+        if sign in text:
+            return meaning
+    return f"{error.name()}: {text}"[:500]
 
 
 def _common(settings: Settings, role: str) -> dict[str, Any]:
@@ -153,7 +196,20 @@ def open_client(kind: Callable[..., T], config: dict[str, Any], log: ClientLog) 
     except KafkaException as error:
         cause = error.args[0]
         reason = cause.str() if isinstance(cause, KafkaError) else str(cause)
+        for key, variable in _VARIABLES.items():
+            if key in reason:
+                raise SettingsError(
+                    f"{variable} cannot be used ({_without_codes(reason)}): it takes PEM, and a "
+                    "certificate and its key belong together"
+                ) from error
         raise SettingsError(
             f"KAFKA_CONF_* or another KAFKA_* setting is wrong: {reason}; it takes the properties "
             "of librdkafka, dots as underscores"
         ) from error
+
+
+def _without_codes(reason: str) -> str:
+    """What OpenSSL complains of, without its numbers and where librdkafka met it."""
+    last = reason.rpartition("failed: ")[2]
+    parts = (part.strip() for part in last.split(":"))
+    return ", ".join(part for part in parts if part and not _CODE.fullmatch(part))

@@ -132,14 +132,15 @@ class EventReader:
 
     def decode(self, value: bytes | None, headers: Any = None) -> Event:
         """The event. Raises `UndecodableRecord` where `value` does not hold one."""
-        content_type = CONTENT_TYPES["json"]
+        content_type = CONTENT_TYPES["json"].encode()
         for name, content in headers or ():
             if name == "content-type" and content is not None:
-                content_type = content.decode() if isinstance(content, bytes) else content
-        decoder = self._msgpack if content_type == CONTENT_TYPES["msgpack"] else self._json
+                content_type = content if isinstance(content, bytes) else content.encode()
+        is_msgpack = content_type == CONTENT_TYPES["msgpack"].encode()
+        decoder = self._msgpack if is_msgpack else self._json
         try:
             return decoder.decode(value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UndecodableRecord(f"not an event: {error}") from error
 
 

@@ -1,26 +1,30 @@
-"""Connections to Redis: `redis://`, `rediss://`, `unix://` and `redis+sentinel://`.
+"""Connections to Redis: `redis://`, `rediss://`, `unix://`, `redis+sentinel://` and its TLS twin.
 
 Promises: every answer is text; no call takes longer than a connection and an answer may
 (`TIMEOUT_SECONDS` each, tried `TRIES` times), so that nothing hangs on a silent server; a failure
 is one `RedisUnavailable` whose line names the server and never a password. Connecting is lazy: use
-`check` or `wait_for` to learn whether somebody answers.
+`check` or `wait_for` to learn whether somebody answers. Over TLS the certificate and the host name
+are verified unless the settings say otherwise, whatever redis-py's defaults are.
 """
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
-from mirror.errors import RedisUnavailable
+from mirror import tls
+from mirror.errors import RedisUnavailable, SettingsError
 from mirror.log import logger
 from mirror.redact import scrub
 from mirror.settings import Settings
@@ -30,6 +34,7 @@ TRIES: Final = 2
 HEALTH_CHECK_SECONDS: Final = 15
 MAX_CONNECTIONS: Final = 64
 SENTINEL_PORT: Final = 26379
+_CERTIFICATES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 _RETRY_PAUSE_SECONDS: Final = 0.05
 _WAIT_PAUSE_SECONDS: Final = 0.5
 
@@ -37,12 +42,20 @@ _log = logger("redis")
 
 
 def connect(settings: Settings) -> redis.Redis:
-    """A client of `settings.redis_url`, safe to share between threads. Sends nothing yet."""
+    """A client of `settings.redis_url`, safe to share between threads. Sends nothing yet.
+
+    Raises `SettingsError` where a certificate that it names cannot be used.
+    """
     options = _options(settings)
     parts = urlsplit(settings.redis_url)
-    if parts.scheme == "redis+sentinel":
+    if parts.scheme.startswith("rediss"):
+        options |= _tls_options(settings)
+    if parts.scheme.endswith("+sentinel"):
         return _through_sentinel(settings.redis_url, options)
-    return redis.Redis.from_url(settings.redis_url, **options)
+    if "db" in (query := dict(parse_qsl(parts.query))):
+        options["db"] = int(query["db"])
+    # What the parameters ask for is among the options now, in our reading of them.
+    return redis.Redis.from_url(settings.redis_url.partition("?")[0], **options)
 
 
 def address(settings: Settings) -> str:
@@ -60,11 +73,19 @@ def explained(where: str = "Redis") -> Iterator[None]:
         raise RedisUnavailable(
             f"{where} refuses the user name or password: check REDIS_URL"
         ) from error
+    except NoPermissionError as error:
+        raise _not_permitted(where, error) from error
     except (redis.ConnectionError, redis.TimeoutError) as error:
+        if why := tls.reason(error):
+            raise RedisUnavailable(
+                f"{where} cannot be reached over TLS: {why} (see REDIS_URL and REDIS_TLS_VERIFY)"
+            ) from error
         raise RedisUnavailable(
             f"{where} does not answer ({_reason(error)}): check REDIS_URL and that it runs"
         ) from error
     except redis.RedisError as error:
+        if "ACL failure in script" in str(error):
+            raise _not_permitted(where, error) from error
         raise RedisUnavailable(f"{where} refuses a command ({_reason(error)})") from error
 
 
@@ -109,6 +130,44 @@ def _options(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _tls_options(settings: Settings) -> dict[str, Any]:
+    """redis-py's words for what `REDIS_URL` and `REDIS_TLS_VERIFY` say about TLS."""
+    given = dict(parse_qsl(urlsplit(settings.redis_url).query))
+    verify = settings.redis_tls_verify
+    if given.get("ssl_cert_reqs") == "none":
+        verify = "none"
+    elif given.get("ssl_check_hostname") == "false" and verify == "full":
+        verify = "chain"
+    files = {name: path for name, path in given.items() if name in _CERTIFICATES}
+    _try_certificates(files)
+    return {
+        **files,
+        "ssl_cert_reqs": "none" if verify == "none" else "required",
+        "ssl_check_hostname": verify == "full",
+    }
+
+
+def _try_certificates(files: dict[str, str]) -> None:
+    """Load them once, so that a wrong path is told as such and not as a server's failure."""
+    try:
+        context = ssl.create_default_context(cafile=files.get("ssl_ca_certs"))
+        if "ssl_certfile" in files:
+            context.load_cert_chain(files["ssl_certfile"], files.get("ssl_keyfile"))
+    except OSError as error:  # ssl.SSLError is one too: not PEM, or a key that does not fit
+        why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        raise SettingsError(
+            f"REDIS_URL names a certificate that cannot be used ({why or 'not PEM'}): "
+            "ssl_ca_certs, ssl_certfile and ssl_keyfile take paths of PEM files that fit each other"
+        ) from error
+
+
+def _not_permitted(where: str, error: redis.RedisError) -> RedisUnavailable:
+    return RedisUnavailable(
+        f"{where} does not permit something to the user of REDIS_URL ({_reason(error)}): "
+        "give it the rights of deploy/redis.acl for this MIRROR_NAMESPACE"
+    )
+
+
 def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
     """`redis+sentinel://user:password@host:port,host:port/service/db`.
 
@@ -120,6 +179,8 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
     user, _, password = credentials.partition(":")
     service, _, db = parts.path.strip("/").partition("/")
     query = parse_qs(parts.query)
+    if parts.scheme.startswith("rediss"):
+        options = {"ssl": True, **options}
     asking = {name: value for name, value in options.items() if name != "client_name"}
     for name in ("username", "password"):
         if given := query.get(f"sentinel_{name}"):

@@ -1,10 +1,15 @@
-"""Kafka's settings as librdkafka properties: the plain ones, Heroku's, and any other."""
+"""Kafka's settings as librdkafka properties: the plain ones, Heroku's, and any other.
+
+A certificate or a password that is given is used, or start-up ends: without a security protocol
+librdkafka would leave them aside and speak plain text.
+"""
 
 from __future__ import annotations
 
+from mirror.errors import SettingsError
 from mirror.settings.model import KafkaSettings
 from mirror.settings.reader import Reader
-from mirror.settings.values import choice, kafka_url, servers
+from mirror.settings.values import choice, kafka_url, pem, servers
 
 
 def read_kafka(reader: Reader) -> KafkaSettings:
@@ -31,9 +36,9 @@ def read_kafka(reader: Reader) -> KafkaSettings:
         ),
         ("KAFKA_SASL_USERNAME", "sasl.username", str),
         ("KAFKA_SASL_PASSWORD", "sasl.password", str),
-        ("KAFKA_TRUSTED_CERT", "ssl.ca.pem", str),
-        ("KAFKA_CLIENT_CERT", "ssl.certificate.pem", str),
-        ("KAFKA_CLIENT_CERT_KEY", "ssl.key.pem", str),
+        ("KAFKA_TRUSTED_CERT", "ssl.ca.pem", pem("CERTIFICATE")),
+        ("KAFKA_CLIENT_CERT", "ssl.certificate.pem", pem("CERTIFICATE")),
+        ("KAFKA_CLIENT_CERT_KEY", "ssl.key.pem", pem("PRIVATE KEY")),
     ):
         if reader.text(name):
             value = reader.parse(name, "", parser)
@@ -48,4 +53,32 @@ def read_kafka(reader: Reader) -> KafkaSettings:
         if name.startswith("KAFKA_CONF_") and not name.endswith("_FILE"):
             key = name.removeprefix("KAFKA_CONF_").lower().replace("_", ".")
             properties[key] = reader.text(name)
+    _protect(reader, properties)
     return KafkaSettings(properties=properties, prefix=reader.text("KAFKA_PREFIX"))
+
+
+def _protect(reader: Reader, properties: dict[str, str]) -> None:
+    """Settle the security protocol, and whom to trust where it is TLS."""
+    protocol = properties.get("security.protocol", "").lower()
+    has_sasl = any(key.startswith("sasl.") for key in properties)
+    has_tls = any(key.startswith("ssl.") for key in properties)
+    if not protocol and has_tls and not has_sasl:
+        protocol = "ssl"
+        properties["security.protocol"] = "SSL"
+    if has_sasl and not protocol.startswith("sasl_"):
+        raise SettingsError(
+            f"KAFKA_SECURITY_PROTOCOL is {protocol or 'not set'}: with KAFKA_SASL_* settings it "
+            "takes sasl_ssl, or sasl_plaintext where the network can be trusted"
+        )
+    if has_tls and not protocol.endswith("ssl"):
+        raise SettingsError(
+            f"KAFKA_SECURITY_PROTOCOL is {protocol}: with certificates set it takes ssl or sasl_ssl"
+        )
+    # librdkafka brings an OpenSSL of its own, which does not look at the variable by itself.
+    trusted = reader.environ.get("SSL_CERT_FILE", "")
+    if (
+        trusted
+        and protocol.endswith("ssl")
+        and not {"ssl.ca.pem", "ssl.ca.location"} & {*properties}
+    ):
+        properties["ssl.ca.location"] = trusted

@@ -54,6 +54,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         login_url=login_url or _login_url(api_url, region),
         custom_urls=bool(api_url),
         redis_url=parse("REDIS_URL", "redis://127.0.0.1:6379/0", values.redis_url),
+        redis_tls_verify=parse("REDIS_TLS_VERIFY", "full", values.choice("full", "chain", "none")),
         kafka=kafka,
         namespace=parse("MIRROR_NAMESPACE", "default", values.name),
         families=tuple(family for family in subscribe if family != "agents"),

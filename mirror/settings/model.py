@@ -38,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     login_url: str
     custom_urls: bool
     redis_url: str
+    redis_tls_verify: str
     kafka: KafkaSettings
     namespace: str
     families: tuple[str, ...]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
 from mirror.errors import SettingsError
+from mirror.redact import scrub
 
 T = TypeVar("T")
 
@@ -22,8 +22,10 @@ _SECRET_NAMES: Final = frozenset(
         "MIRROR_PII_KEY",
     }
 )
-_SECRET_WORDS: Final = ("SECRET", "PASSWORD", "KEY", "TOKEN", "CREDENTIAL")
+_SECRET_WORDS: Final = ("SECRET", "PASSWORD", "KEY", "TOKEN", "CREDENTIAL", "OAUTHBEARER_CONFIG")
 _SHOWN_LENGTH: Final = 200
+# Far above any certificate chain; a device or a log given by mistake is not read to its end.
+MAX_FILE_BYTES: Final = 256 * 1024
 
 
 class Reader:
@@ -37,14 +39,7 @@ class Reader:
         value = self.environ.get(name, "")
         path = self.environ.get(f"{name}_FILE", "")
         if not value and path:
-            try:
-                value = Path(path).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "not UTF-8 text"
-                raise SettingsError(
-                    f"{name}_FILE is {path!r}, which cannot be read ({reason}): "
-                    f"it takes the path of a file that holds {name}"
-                ) from error
+            value = _contents(name, path)
         value = value or default
         self.read[name] = value
         return value
@@ -54,9 +49,28 @@ class Reader:
         try:
             return parser(value)
         except ValueError as error:
-            is_secret = name in _SECRET_NAMES or "@" in value
+            is_secret = name in _SECRET_NAMES or "@" in value or "-----" in value
             held = "holds a value of another form" if is_secret else f"is {value!r}"
             raise SettingsError(f"{name} {held}: it takes {error}") from None
+
+
+def _contents(name: str, path: str) -> str:
+    """What the file of `<name>_FILE` holds, without the space around it."""
+    reason = ""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) <= MAX_FILE_BYTES:
+            return content.decode().strip()
+        reason = f"over {MAX_FILE_BYTES >> 10} KiB"
+    except UnicodeDecodeError:
+        reason = "not UTF-8 text"
+    except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
+        reason = getattr(error, "strerror", None) or "not a path"
+    raise SettingsError(
+        f"{name}_FILE is {path!r}, which cannot be read ({reason}): "
+        f"it takes the path of a file that holds {name}"
+    )
 
 
 def describe(environment: Mapping[str, str]) -> dict[str, str]:
@@ -68,7 +82,7 @@ def _masked(name: str, value: str) -> str:
     if not value:
         return ""
     if name == "REDIS_URL":
-        return re.sub(r"//[^@/]*@", "//***@", value)
+        return scrub(value)
     if name == "GENESYS_CLIENTS":
         return ",".join(f"{part.partition(':')[0].strip()}:***" for part in value.split(","))
     if name in _SECRET_NAMES or _looks_secret(name):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from mirror.settings.model import OAuthClient
 from mirror.units import duration, whole
@@ -19,7 +19,18 @@ from mirror.units import duration, whole
 DEFAULT_ZOMBIE_AFTER: Final = "4h,callback=72h,email=72h,message=72h"
 FAMILIES: Final = ("queues", "users")
 
+REDIS_PARAMETERS: Final = frozenset({"db"})
+SENTINEL_PARAMETERS: Final = frozenset({"sentinel_username", "sentinel_password"})
+REDIS_TLS_PARAMETERS: Final = frozenset(
+    {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname"}
+)
+REDIS_PARAMETERS_OF: Final = {
+    "ssl_cert_reqs": ("required", "none"),
+    "ssl_check_hostname": ("true", "false"),
+}
+
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
+_REDIS_ADDRESS: Final = re.compile(r"\s*(\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+)(:\d{1,5})?\s*")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -101,13 +112,13 @@ def redis_url(text: str) -> str:
     """Any form of Redis URL that `mirror.redis.connect` takes."""
     expected = (
         "redis://host:port/db, rediss://…, unix:///path or "
-        "redis+sentinel://host:port,host:port/service/db"
+        "redis+sentinel://host:port,host:port/service/db (rediss+sentinel:// with TLS)"
     )
     try:
         parts = urlsplit(text)
     except ValueError:
         raise ValueError(expected) from None
-    if parts.scheme not in {"redis", "rediss", "unix", "redis+sentinel"}:
+    if parts.scheme not in {"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"}:
         raise ValueError(expected)
     if parts.scheme == "unix":
         if not parts.path:
@@ -115,10 +126,54 @@ def redis_url(text: str) -> str:
     elif not parts.netloc.rpartition("@")[2]:
         raise ValueError(expected)
     db = parts.path.rpartition("/")[2] if parts.scheme != "unix" else ""
-    is_service = parts.scheme == "redis+sentinel" and parts.path.count("/") < 2
+    is_service = parts.scheme.endswith("+sentinel") and parts.path.count("/") < 2
     if db and not db.isdigit() and not is_service:
         raise ValueError(expected)
+    # An "@", "/", "?" or "#" of a password that is not percent-encoded would end up in what is
+    # taken for a host, a path or a parameter, and be shown as such.
+    addresses = parts.netloc.rpartition("@")[2].split(",")
+    if parts.scheme != "unix" and not all(map(_REDIS_ADDRESS.fullmatch, addresses)):
+        raise ValueError(expected)
+    if "@" in parts.path or parts.fragment or (len(addresses) > 1 and "+" not in parts.scheme):
+        raise ValueError(f"{expected}, where user and password are percent-encoded")
+    _check_redis_parameters(parts.scheme, parts.query)
     return text
+
+
+def _check_redis_parameters(scheme: str, query: str) -> None:
+    """A misspelt parameter must not leave a connection less protected than it reads."""
+    parameters = parse_qs(query, keep_blank_values=True)
+    known = set(REDIS_PARAMETERS)
+    if scheme.endswith("+sentinel"):
+        known |= SENTINEL_PARAMETERS
+    if scheme.startswith("rediss"):
+        known |= REDIS_TLS_PARAMETERS
+    if not set(parameters) <= known or any(len(given) > 1 for given in parameters.values()):
+        raise ValueError(
+            f"{scheme}:// with no other parameters than {', '.join(sorted(known))}, each once"
+            + ("" if scheme.startswith("rediss") else " (those of TLS belong to rediss://)")
+        )
+    if not all(value.isdigit() for value in parameters.get("db", ())):
+        raise ValueError("db=0 or another number in its parameters")
+    for parameter, options in REDIS_PARAMETERS_OF.items():
+        if any(value not in options for value in parameters.get(parameter, ())):
+            raise ValueError(f"{parameter}={' or '.join(options)} in its parameters")
+
+
+def pem(kind: str) -> Callable[[str], str]:
+    r"""PEM with a block whose label ends with `kind`. `\n` may stand for an end of line.
+
+    Some platforms keep a variable on one line.
+    """
+
+    def parse(text: str) -> str:
+        text = text.replace("\\n", "\n") if "\n" not in text else text
+        block = f"-----BEGIN [A-Z ]*{kind}-----.*-----END [A-Z ]*{kind}-----"
+        if not re.search(block, text, re.DOTALL):
+            raise ValueError(f"PEM text with -----BEGIN {kind}-----")
+        return text.strip() + "\n"
+
+    return parse
 
 
 def servers(text: str) -> str:

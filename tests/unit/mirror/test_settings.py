@@ -10,6 +10,11 @@ from mirror.errors import EXIT_USAGE, SettingsError
 from mirror.settings import describe, load
 
 
+def pem(label: str, text: str) -> str:
+    """A block of PEM."""
+    return f"-----BEGIN {label}-----\n{text}\n-----END {label}-----\n"
+
+
 def test_defaults_are_those_of_the_contract() -> None:
     """An empty environment gives the documented defaults."""
     settings = load({"HOME": "/home/mirror"})
@@ -120,18 +125,18 @@ def test_heroku_variables_reach_librdkafka() -> None:
     settings = load(
         {
             "KAFKA_URL": "kafka+ssl://a.example:9096,kafka+ssl://b.example:9096",
-            "KAFKA_TRUSTED_CERT": "CA",
-            "KAFKA_CLIENT_CERT": "CERT",
-            "KAFKA_CLIENT_CERT_KEY": "KEY",
+            "KAFKA_TRUSTED_CERT": pem("CERTIFICATE", "CA"),
+            "KAFKA_CLIENT_CERT": pem("CERTIFICATE", "CERT"),
+            "KAFKA_CLIENT_CERT_KEY": pem("RSA PRIVATE KEY", "KEY").strip().replace("\n", "\\n"),
             "KAFKA_PREFIX": "columbia-1.",
         }
     )
     assert settings.kafka.properties == {
         "bootstrap.servers": "a.example:9096,b.example:9096",
         "security.protocol": "SSL",
-        "ssl.ca.pem": "CA",
-        "ssl.certificate.pem": "CERT",
-        "ssl.key.pem": "KEY",
+        "ssl.ca.pem": pem("CERTIFICATE", "CA"),
+        "ssl.certificate.pem": pem("CERTIFICATE", "CERT"),
+        "ssl.key.pem": pem("RSA PRIVATE KEY", "KEY"),
         "ssl.endpoint.identification.algorithm": "none",
     }
     assert settings.topic == "columbia-1.genesys-interactions"
@@ -162,8 +167,9 @@ def test_no_secret_is_described_or_printed() -> None:
         {
             "GENESYS_CLIENTS": "client-a:hunter2,client-b:hunter3",
             "REDIS_URL": "rediss://user:hunter4@redis.example:6380/0",
+            "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
             "KAFKA_SASL_PASSWORD": "hunter5",
-            "KAFKA_CLIENT_CERT_KEY": "hunter6",
+            "KAFKA_CLIENT_CERT_KEY": pem("PRIVATE KEY", "hunter6"),
             "MIRROR_PII": "hash",
             "MIRROR_PII_KEY": "hunter7",
             "KAFKA_CONF_SSL_KEY_PASSWORD": "hunter8",
