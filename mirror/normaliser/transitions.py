@@ -99,7 +99,7 @@ def transitions(
     if report.first_sight and conversation.legs:
         report.events.insert(0, _start(body, views, report))
     late_or_new = views or shown < len(conversation.legs)
-    if late_or_new and all(view.state in ENDED for view in views):
+    if late_or_new and (flat_medium or all(view.state in ENDED for view in views)):
         _end(conversation, body, flat_medium, over, report)
     return report.events
 

@@ -33,9 +33,25 @@ def class_of_topic(topic: str) -> str:
     raise LookupError(topic)
 
 
+def topics() -> dict[str, str]:
+    """Template of a topic (`v2.users.{id}.conversations`) → class of its bodies."""
+    return dict(_model()["topics"])
+
+
+def has_class(name: str) -> bool:
+    """Whether the model describes a class of that name."""
+    return name in _model()["classes"]
+
+
+def fields_of(class_name: str) -> dict[str, Any]:
+    """The fields of a class: name → type, or type and enum."""
+    fields: dict[str, Any] = _model()["classes"][class_name]
+    return fields
+
+
 def problems(body: Any, class_name: str, where: str = "") -> list[str]:
     """What in `body` the class does not allow: unknown keys, wrong types, unknown enum values."""
-    fields = _model()["classes"][class_name]
+    fields = fields_of(class_name)
     if not isinstance(body, dict):
         return [f"{where or class_name}: no object but {body!r}"]
     found = []
