@@ -18,12 +18,12 @@ from types import FrameType
 from typing import Final
 
 import redis
-from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from coordinator.discovery import USER_TOPIC, Discovery
 from coordinator.filed import Filed
 from coordinator.leader import Deposed, Leadership
 from coordinator.leading import Leader, Outcome, Rules
+from coordinator.metrics import Metrics
 from coordinator.store import Store
 from mirror import log
 from mirror.errors import (
@@ -46,6 +46,7 @@ from mirror.telemetry import Health, Telemetry
 
 PASS_SECONDS: Final = 0.5
 COVERAGE_SECONDS: Final = 2.0
+CENSUS_SECONDS: Final = 5.0
 FAILED_PASSES: Final = 3
 SLOW_PASS_SECONDS: Final = 0.2
 JOIN_SECONDS: Final = 10.0
@@ -100,6 +101,7 @@ class Coordinator:
         self._crashed = False
         self._stored_coverage: dict[str, bytes] = {}
         self._coverage_due = 0.0
+        self._census_due = 0.0
         self._unfiled: list[Gap] = []  # found, not yet known to be in Redis
         self._filed = Filed()
         self._told_open: dict[str, str] = {}
@@ -154,7 +156,7 @@ class Coordinator:
                 self.discovery.wanted.set()
             else:
                 self.discovery.wanted.clear()
-            self.metrics.leader.set(bool(self.leadership.fence))
+            self.metrics.lead(bool(self.leadership.fence))
             if self._failures:
                 self._log.info("recovered", failures=self._failures)
             self._failures = 0
@@ -211,6 +213,9 @@ class Coordinator:
         self._stored_coverage = stored
         self._filed.add(self._unfiled)
         self._unfiled = []
+        if time.monotonic() >= self._census_due:
+            self.metrics.census(*store.census())
+            self._census_due = time.monotonic() + CENSUS_SECONDS
         if lost:
             self._log.warning("gaps_filed_again", count=len(lost))
         self._tell(outcome, time.monotonic() - started)
@@ -286,44 +291,12 @@ class Coordinator:
         )
 
     def _resign(self) -> None:
-        self.metrics.leader.set(0)
+        self.metrics.lead(False)
         self.discovery.wanted.clear()
         try:
             self.leadership.resign()
         except RedisUnavailable as error:
             self._log.warning("resignation_not_heard", error=error)
-
-
-class Metrics:
-    """What a leading coordinator tells Prometheus; `leader` tells who that is."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        make = self.registry
-        self.leader = Gauge("mirror_leader", "1 while this coordinator leads", registry=make)
-        self._shards = Gauge("mirror_shards", "Shards of topics", registry=make)
-        self._topics = Gauge("mirror_topics", "Topics in all shards", registry=make)
-        self._listeners = Gauge("mirror_listeners_alive", "Listeners alive", registry=make)
-        self._open = Gauge("mirror_seats_open", "Seats without a place", registry=make)
-        self._rejected = Gauge("mirror_topics_rejected", "Topics Genesys refuses", registry=make)
-        self._gaps = Counter("mirror_gaps_filed_total", "Gaps filed", ["kind"], registry=make)
-        self._changes = Counter(
-            "mirror_seat_changes_total", "Changes of seats", ["change"], registry=make
-        )
-        self._pass = Gauge("mirror_pass_seconds", "Time of the last pass", registry=make)
-
-    def note(self, outcome: Outcome, seconds: float) -> None:
-        """A pass was made."""
-        self._shards.set(len(outcome.shards))
-        self._topics.set(sum(len(shard.topics) for shard in outcome.shards.values()))
-        self._listeners.set(len(outcome.alive))
-        self._open.set(len(outcome.open))
-        self._rejected.set(len(outcome.rejected))
-        self._pass.set(seconds)
-        for gap in outcome.gaps:
-            self._gaps.labels(gap.kind).inc()
-        for change in outcome.changes:
-            self._changes.labels(change.what).inc()
 
 
 def _stop_on_signals(stop: threading.Event) -> None:

@@ -21,6 +21,7 @@ from mirror.gaps import Gap
 from mirror.gaps import decode as decode_gap
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
+from mirror.tracked import count_conversations
 
 T = TypeVar("T")
 
@@ -97,6 +98,12 @@ class Store:
         return {
             shard: msgspec.json.decode(text, type=ShardCoverage) for shard, text in texts.items()
         }
+
+    def census(self) -> tuple[int, int, int]:
+        """Open gaps, active conversations, overdue conversations; raises `RedisUnavailable`."""
+        with explained():
+            open_gaps: Any = self._redis.zcount(self._keys.gaps, "-inf", "(+inf")
+        return int(open_gaps), *count_conversations(self._redis, self._keys)
 
     def gaps(self, filed: Filed) -> LedgerView:
         """The gap ledger, as far as `filed` does not know it."""

@@ -17,14 +17,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from janitor.filler import Filler, LeaseLost
 from janitor.genesys import GenesysPool
 from janitor.leases import Leases
 from janitor.outlet import Outlet
 from janitor.zombies import Sweep, Zombies
-from mirror import __version__, log
+from mirror import __version__, log, metrics
 from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError
 from mirror.kafka.admin import check_topics
 from mirror.normaliser import Normaliser, Personal
@@ -64,20 +64,7 @@ class Service:
         self._crashed = False
         self._troubles: dict[str, str] = {}  # part → why it cannot work now
         self._registry = CollectorRegistry()
-        self._verified = Counter(
-            "mirror_janitor_conversations_verified_total",
-            "Overdue conversations by what became of them.",
-            ["outcome"],
-            registry=self._registry,
-        )
-        self._filled = Gauge(
-            "mirror_janitor_gaps_filled", "Gaps this process filled.", registry=self._registry
-        )
-        self._calls = Gauge(
-            "mirror_janitor_genesys_calls",
-            "REST calls this process made for zombies and gaps.",
-            registry=self._registry,
-        )
+        self._verified = metrics.counter(metrics.VERIFIED, self._registry)
 
     def run(self) -> int:
         """Start, wait for a signal, stop."""
@@ -111,6 +98,12 @@ class Service:
             stopping=stopping,
         )
 
+        for counted in (
+            metrics.Numbers({"filled": metrics.GAPS_FILLED}, filler),
+            metrics.Numbers({"calls": metrics.CALLS}, genesys),
+        ):
+            self._registry.register(counted)
+
         forget_at = 0.0
 
         def fill() -> float:
@@ -119,8 +112,7 @@ class Service:
                 leases.forget_expired_gaps()
                 forget_at = time.monotonic() + FORGET_EVERY_SECONDS
             while not stopping() and filler.fill_next():
-                self._filled.set(filler.filled)
-            self._calls.set(genesys.calls)
+                pass
             return LEDGER_SECONDS
 
         threads = [

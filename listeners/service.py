@@ -36,6 +36,7 @@ from mirror import __version__, log
 from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError, KafkaUnavailable
 from mirror.fleet import Beat
 from mirror.kafka.admin import check_topics
+from mirror.metrics import SPOOL_LIMIT, gauge
 from mirror.normaliser import Normaliser, Personal
 from mirror.pulse import Pulse
 from mirror.redis.connect import connect, wait_for
@@ -131,6 +132,7 @@ class Service:
         )
         thread = threading.Thread(target=self._run_loop, args=(loop,), name="loop", daemon=True)
         vitals = Vitals(self.counters, loop, thread, lease=settings.lease)
+        gauge(SPOOL_LIMIT, vitals.registry).set(settings.spool_limit)
         telemetry = Telemetry(settings.metrics_port, vitals.registry, vitals.health)
         thread.start()
         beats.start()

@@ -1,8 +1,8 @@
-"""The metrics of a listener: their names, and how a struct of numbers becomes them.
+"""All metrics: their names, kinds, labels and meanings, in one place.
 
 Names follow Prometheus: prefix `mirror_`, base units, `_total` for what only grows. Labels are
-bounded: never a conversation, a user, a topic or a channel. What coordinators and janitors tell
-they register beside what they do.
+bounded: never a conversation, a user, a topic or a channel. Processes make theirs from here
+(`counter`, `gauge`, `Numbers`, `States`); docs/metrics.md is generated from here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal
 
 import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -18,19 +19,27 @@ Kind = Literal["counter", "gauge"]
 
 
 class Described(msgspec.Struct, frozen=True):
-    """A metric's name, kind and meaning."""
+    """A metric's name, kind and meaning, and the values that each of its labels may have."""
 
     name: str
     kind: Kind
     help: str
+    labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
-def _counter(name: str, text: str) -> Described:
-    return Described(f"mirror_{name}_total", "counter", text)
+def _counter(name: str, text: str, **labels: tuple[str, ...]) -> Described:
+    return Described(f"mirror_{name}_total", "counter", text, tuple(labels.items()))
 
 
-def _gauge(name: str, text: str) -> Described:
-    return Described(f"mirror_{name}", "gauge", text)
+def _gauge(name: str, text: str, **labels: tuple[str, ...]) -> Described:
+    return Described(f"mirror_{name}", "gauge", text, tuple(labels.items()))
+
+
+# Every process.
+HEALTH: Final = _gauge(
+    "health", "1 for the state that this process is in.", state=("ok", "degraded", "down")
+)
+BUILD: Final = _gauge("build_info", "1; its label says which version runs.", version=("…",))
 
 
 # Field of a listener's counters → metric.
@@ -59,7 +68,87 @@ LISTENER: Final[Mapping[str, Described]] = {
     "read_seconds": _counter("loop_busy_seconds", "Time spent reading, normalising, producing."),
     "stalls": _counter("loop_stalls", "Passes of the loop that took longer than a second."),
 }
-CHANNELS: Final = _gauge("channels", "Channels held, by state.")
+CHANNELS: Final = _gauge(
+    "channels",
+    "Channels held, by state.",
+    state=("opening", "live", "rotating", "closing", "lost"),
+)
+SPOOL_LIMIT: Final = _gauge("spool_limit_bytes", "What the spool may grow to.")
+
+# Of a coordinator; what is told of the fleet the leader tells, and it is 0 in the others.
+LEADER: Final = _gauge("leader", "1 while this coordinator leads.")
+SHARDS: Final = _gauge("shards", "Shards of topics.")
+TOPICS: Final = _gauge("topics", "Topics in all shards.")
+LISTENERS_ALIVE: Final = _gauge("listeners_alive", "Listeners whose beats arrive.")
+SEATS_OPEN: Final = _gauge("seats_open", "Seats without a place: a replica that nobody holds.")
+TOPICS_REJECTED: Final = _gauge("topics_rejected", "Topics that Genesys refuses.")
+GAPS_OPEN: Final = _gauge("gaps_open", "Gaps of the ledger that are still to be filled.")
+CONVERSATIONS: Final = _gauge(
+    "conversations", "Conversations that are active or overdue.", state=("active", "overdue")
+)
+GAPS_FILED: Final = _counter(
+    "gaps_filed",
+    "Gaps found; a snapshot is the first gap of a new topic.",
+    kind=("gap", "snapshot"),
+)
+SEAT_CHANGES: Final = _counter(
+    "seat_changes",
+    "What became of seats; `moving` is the begin of a rotation or move, `vacated` a death.",
+    change=("granted", "moving", "moved", "vacated", "given_up"),
+)
+PASS_SECONDS: Final = _gauge("pass_seconds", "How long the leader's last pass took.")
+COORDINATOR: Final = (
+    LEADER,
+    SHARDS,
+    TOPICS,
+    LISTENERS_ALIVE,
+    SEATS_OPEN,
+    TOPICS_REJECTED,
+    GAPS_OPEN,
+    CONVERSATIONS,
+    GAPS_FILED,
+    SEAT_CHANGES,
+    PASS_SECONDS,
+)
+
+VERIFIED: Final = _counter(
+    "janitor_conversations_verified",
+    "Overdue conversations, by what became of them.",
+    outcome=("finalised", "active", "ended_meanwhile", "failed"),
+)
+GAPS_FILLED: Final = _counter("janitor_gaps_filled", "Gaps that this process filled.")
+CALLS: Final = _counter("janitor_genesys_calls", "REST calls made for zombies and gaps.")
+JANITOR: Final = (VERIFIED, GAPS_FILLED, CALLS)
+
+# Heading of docs/metrics.md → what stands under it.
+ALL: Final[Mapping[str, tuple[Described, ...]]] = {
+    "Every process": (HEALTH, BUILD),
+    "Listener": (*LISTENER.values(), CHANNELS, SPOOL_LIMIT),
+    "Coordinator": COORDINATOR,
+    "Janitor": JANITOR,
+}
+
+
+def counter(metric: Described, registry: CollectorRegistry) -> Counter:
+    """A counter to be increased where the thing happens; all known labels begin at zero."""
+    made = Counter(metric.name, metric.help, [name for name, _ in metric.labels], registry=registry)
+    _begin(made, metric)
+    return made
+
+
+def gauge(metric: Described, registry: CollectorRegistry) -> Gauge:
+    """A gauge to be set where the thing changes."""
+    made = Gauge(metric.name, metric.help, [name for name, _ in metric.labels], registry=registry)
+    _begin(made, metric)
+    return made
+
+
+def _begin(made: Counter | Gauge, metric: Described) -> None:
+    """So that a rate over the first increase is not lost, and no series appears out of nothing."""
+    if len(metric.labels) == 1:
+        for value in metric.labels[0][1]:
+            if value != "…":
+                made.labels(value)
 
 
 class Numbers(Collector):

@@ -1,9 +1,9 @@
 """`/metrics` and `/healthz` of a process, on `MIRROR_METRICS_PORT`.
 
 Metrics are Prometheus' own: a process registers its collectors in one `CollectorRegistry` and hands
-it here. Health is a function that the process gives; it is asked at each request and must answer
-from memory. `/healthz` answers 200 while `ok` or `degraded` (a degraded process does its work) and
-503 when `down`.
+it here; what every process tells is added. Health is a function that the process gives; it is asked
+at each request and must answer from memory. `/healthz` answers 200 while `ok` or `degraded` (a
+degraded process does its work) and 503 when `down`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import msgspec
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 
+from mirror import __version__
 from mirror.errors import SettingsError
+from mirror.metrics import BUILD, HEALTH, States, gauge
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -49,6 +51,9 @@ class Telemetry:
     ) -> None:
         """Listens at once. Raises `SettingsError` where the port is taken."""
         self._health = health
+        registry.register(States(HEALTH, self._states))
+        gauge(BUILD, registry).labels(__version__).set(1)
+        ProcessCollector(registry=registry)  # CPU, memory, files and start, by their usual names
         self._metrics = make_wsgi_app(registry)
         self._server: WSGIServer | None = None
         if port:
@@ -63,6 +68,10 @@ class Telemetry:
             threading.Thread(
                 target=self._server.serve_forever, name="telemetry", daemon=True
             ).start()
+
+    def _states(self) -> dict[str, int]:
+        now = self._health().health
+        return {state: int(state == now) for state in get_args(Status)}
 
     def close(self) -> None:
         """Stop listening."""

@@ -88,7 +88,7 @@ def test_it_works_and_ends_cleanly_on_sigterm(
 
         process.wait_for(read_twice, 20, "the gap was read")
         assert b'"health":"ok"' in fetch(port, "/healthz")
-        wait_until(lambda: b"gaps_filled 1.0" in fetch(port, "/metrics"), 10, "one gap is told")
+        wait_until(lambda: b"gaps_filled_total 1.0" in fetch(port, "/metrics"), 10, "one gap is told")
         assert re.search(rb'verified_total\{outcome="finalised"\} [1-9]', fetch(port, "/metrics"))
         started = time.monotonic()
         process.send(signal.SIGTERM)

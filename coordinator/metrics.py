@@ -1,0 +1,62 @@
+"""What a coordinator tells Prometheus: names and meanings stand in `mirror.metrics`."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from coordinator.leading import Outcome
+from mirror import metrics as names
+
+
+class Metrics:
+    """The registry of a coordinator. All but who leads is the leader's to tell."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        made = self.registry
+        self._leader = names.gauge(names.LEADER, made)
+        self._shards = names.gauge(names.SHARDS, made)
+        self._topics = names.gauge(names.TOPICS, made)
+        self._listeners = names.gauge(names.LISTENERS_ALIVE, made)
+        self._open = names.gauge(names.SEATS_OPEN, made)
+        self._rejected = names.gauge(names.TOPICS_REJECTED, made)
+        self._gaps_open = names.gauge(names.GAPS_OPEN, made)
+        self._conversations = names.gauge(names.CONVERSATIONS, made)
+        self._gaps = names.counter(names.GAPS_FILED, made)
+        self._changes = names.counter(names.SEAT_CHANGES, made)
+        self._pass = names.gauge(names.PASS_SECONDS, made)
+
+    def note(self, outcome: Outcome, seconds: float) -> None:
+        """A pass was made."""
+        self._shards.set(len(outcome.shards))
+        self._topics.set(sum(len(shard.topics) for shard in outcome.shards.values()))
+        self._listeners.set(len(outcome.alive))
+        self._open.set(len(outcome.open))
+        self._rejected.set(len(outcome.rejected))
+        self._pass.set(seconds)
+        for gap in outcome.gaps:
+            self._gaps.labels(gap.kind).inc()
+        for change in outcome.changes:
+            self._changes.labels(change.what).inc()
+
+    def census(self, gaps_open: int, active: int, overdue: int) -> None:
+        """What Redis holds was counted."""
+        self._gaps_open.set(gaps_open)
+        self._conversations.labels("active").set(active)
+        self._conversations.labels("overdue").set(overdue)
+
+    def lead(self, leads: bool) -> None:
+        """Whether this one leads; who does not tells nothing of the fleet."""
+        self._leader.set(leads)
+        if leads:
+            return
+        for one in (
+            self._shards,
+            self._topics,
+            self._listeners,
+            self._open,
+            self._rejected,
+            self._pass,
+        ):
+            one.set(0)
+        self.census(0, 0, 0)
