@@ -13,12 +13,13 @@ PYTHON   ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do
 # For how long `make demo` runs; empty: until Ctrl-C.
 SECONDS  ?=
 # Modules of bench/ that can be run by themselves.
-BENCH    ?= $(basename $(notdir $(shell grep -l '^if __name__' bench/*.py 2>/dev/null)))
+BENCH    ?= $(filter-out peers,$(basename $(notdir $(shell \
+	grep -l '^if __name__' bench/*.py 2>/dev/null))))
 # More words for pytest, as in `make test ARGS="-k spool -x"`.
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-valkey test-oldest lint types format kafka bench chaos fuzz fuzz-native clean
+.PHONY: help demo test test-valkey test-oldest lint types format kafka bench bench-peers chaos fuzz fuzz-native clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ kafka: ## fetch Apache Kafka for the tests, once, into the user's cache
 bench: $(VENV)/.ready-dev ## run the benchmarks, modules of bench/ (BENCH=name ARGS="...": one of them)
 	@for bench in $(BENCH); do \
 		echo "== bench.$$bench"; $(BIN)/python -m bench.$$bench $(ARGS) || exit; done
+
+bench-peers: $(VENV)/.ready-bench ## run the listener beside what others write in Node and Python
+	@$(BIN)/python -m bench.peers $(ARGS)
 
 chaos: $(VENV)/.ready-dev ## run the tests that break real services on purpose
 	@$(BIN)/python -m pytest -m chaos --timeout=900 $(ARGS)
@@ -107,6 +111,14 @@ $(VENV)-oldest/.ready: setup.cfg $(VENV)/.ready-dev
 $(VENV)/.ready-peers: $(VENV)/.ready-dev
 	@echo "installing the clients that the simulator is tested with"
 	@$(INSTALL) --no-build-isolation --editable '.[sandbox,dashboard,dev,peers]'
+	@touch $@
+
+# Without a prebuilt library for this Node, npm compiles Confluent's client: that needs a compiler and
+# the headers of OpenSSL, curl, zstd, zlib and SASL (CKJS_LINKING: it links against them).
+$(VENV)/.ready-bench: $(VENV)/.ready-dev bench/peer_programs/package.json
+	@echo "installing the peers of the benchmark"
+	@$(INSTALL) --no-build-isolation --editable '.[sandbox,dashboard,dev,bench]'
+	@cd bench/peer_programs && CKJS_LINKING=dynamic npm install --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(VENV)/.ready-fuzz: $(VENV)/.ready-dev

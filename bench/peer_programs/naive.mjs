@@ -1,0 +1,47 @@
+// (a) The script of the tutorials: `ws`, `kafkajs`, and an awaited send for every record.
+// Frames of one conversation must not overtake each other, so they are worked off one by one.
+//   node naive.mjs URI BOOTSTRAP TOPIC FRAMES
+
+import { Kafka, logLevel } from 'kafkajs';
+import WebSocket from 'ws';
+
+import { Mirror, report } from './mirror.mjs';
+
+const [uri, bootstrap, topic, frames] = process.argv.slice(2);
+const producer = new Kafka({ brokers: [bootstrap], logLevel: logLevel.ERROR }).producer();
+await producer.connect();
+const mirror = new Mirror();
+let seen = 0;
+let sent = 0;
+let work = Promise.resolve();
+const socket = new WebSocket(uri);
+let startedAt;
+let startedCpu;
+
+socket.on('open', () => {
+  startedAt = performance.now();
+  startedCpu = process.cpuUsage();
+  socket.send('x');
+});
+
+// A WebSocket in Node has no brake but pausing: without it the backlog grows without bound.
+const MOST_WAITING = 1000;
+let waiting = 0;
+
+async function take(text) {
+  for (const [key, value] of mirror.records(text)) {
+    await producer.send({ topic, messages: [{ key, value }] });
+    sent += 1;
+  }
+  waiting -= 1;
+  if (waiting < MOST_WAITING / 2) socket.resume();
+}
+
+socket.on('message', (data) => {
+  const text = data.toString();
+  seen += 1;
+  waiting += 1;
+  if (waiting > MOST_WAITING) socket.pause();
+  work = work.then(() => take(text));
+  if (seen > Number(frames)) work.then(() => report(seen - 1, sent, startedAt, startedCpu));
+});
