@@ -1,0 +1,33 @@
+"""Pages made from code are current."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from mirror.metrics import ALL, Described
+from mirror.reference import DOCS, PAGES
+
+METRICS = [metric for metrics in ALL.values() for metric in metrics]
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_a_page_is_what_the_code_makes(name: str) -> None:
+    """A changed metric changes the page in the same commit: `python -m mirror.reference`."""
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name]()
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_names_follow_prometheus(metric: Described) -> None:
+    """Prefix, lower case, `_total` for counters and only for them, base units, a meaning."""
+    assert re.fullmatch(r"mirror_[a-z]+(_[a-z]+)*", metric.name)
+    assert metric.name.endswith("_total") == (metric.kind == "counter")
+    assert not re.search(r"_(ms|kb|mb|minutes|hours)\b", metric.name)
+    assert metric.help.endswith(".")
+
+
+def test_no_metric_is_named_twice() -> None:
+    """One word for one thing."""
+    names = [metric.name for metric in METRICS]
+    assert len(names) == len(set(names))
