@@ -23,9 +23,10 @@ from janitor.leases import NEVER, Leases
 from janitor.outlet import Outlet
 from janitor.plan import MAX_HITS, PAGE_SIZE, Question, predicates, questions
 from mirror.errors import GenesysError, KafkaUnavailable, MirrorError
-from mirror.gaps import KEPT_SECONDS, READINGS, Gap, rfc3339
+from mirror.gaps import KEPT_SECONDS, READINGS, Gap
 from mirror.log import logger
 from mirror.normaliser import Normaliser
+from mirror.normaliser.times import show_epoch
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
@@ -180,7 +181,7 @@ class _Reading:
             )
         else:
             reading = self._normaliser.conversation(
-                raw, rfc3339(round(asked_at * 1000)), asked_at, origin="backfill"
+                raw, show_epoch(asked_at), asked_at, origin="backfill"
             )
             if reading.problem is not None:
                 self._log.warning("gap_body_unreadable", conversation=conversation_id)

@@ -1,11 +1,14 @@
 """Events → Kafka, by the same records as the listeners', and acknowledged before it says so.
 
 The janitor has no spool: what is not acknowledged was not done, and the work that it came from is
-still claimed or due in Redis and will be done again, under the same ids.
+still claimed or due in Redis and will be done again, under the same ids. Only a record that Kafka
+refuses for good (too large, a broker's policy) would be refused for ever and hold up its
+conversation or gap: it becomes a dead letter, and the rest goes on.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -14,37 +17,76 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from mirror.errors import KafkaUnavailable
 from mirror.event import Event
 from mirror.kafka.config import ClientLog, producer_config
-from mirror.kafka.record import Recorder
+from mirror.kafka.limits import REFUSED, record_limit
+from mirror.kafka.record import Record, Recorder, dead_letter, shorter
+from mirror.log import logger
 from mirror.settings import Settings
 
 ACK_SECONDS: Final = 10.0
 
 
 class Outlet:
-    """The janitor's way to Kafka. Not thread-safe."""
+    """The janitor's way to Kafka. Not thread-safe; the counters may be read from other threads."""
 
     def __init__(self, settings: Settings) -> None:
         self.produced = 0
+        self.dead_letters = 0
         self._settings = settings
         self._recorder = Recorder(settings.topic, settings.region, settings.encoding)
         self._producer: Producer | None = None
         self._failed: KafkaError | None = None
+        self._log = logger("janitor.kafka")
 
     def send(self, events: Sequence[Event], seconds: float = ACK_SECONDS) -> None:
         """Produce `events` in their order and return when Kafka has all of them.
 
-        Raises `KafkaUnavailable` where it did not say so within `seconds`; some may be there.
+        What it refuses for good is a dead letter then. Raises `KafkaUnavailable` where it did not
+        say so within `seconds`; some may be there.
         """
-        if not events:
-            return
+        records = [self._recorder.record(event) for event in events]
+        deadline = time.monotonic() + seconds
+        if records and self._deliver(records, deadline) is not None:
+            for record in records:  # again, which ids make harmless
+                refusal = self._deliver([record], time.monotonic() + seconds)
+                if refusal is not None:
+                    self._bury(record, refusal, time.monotonic() + seconds)
+        self.produced += len(events)
+
+    def close(self) -> None:
+        """Let go of the producer; nothing waits in it between two calls of `send`."""
+        self._producer = None
+
+    def _bury(self, record: Record, refusal: KafkaError, deadline: float) -> None:
+        """A refused record becomes a dead letter, as long a one as Kafka takes."""
+        self._log.error("record_refused", code=refusal.name(), bytes=len(record.value))
+        letter: Record | None = dead_letter(
+            self._settings.dead_letter_topic,
+            record.value,
+            source_topic=f"conversations/{record.key}",
+            stage="produce",
+            error=refusal.name(),
+            message="Kafka refuses the record",
+            listener="janitor",
+            limit=record_limit(self._settings),
+        )
+        while letter is not None and self._deliver([letter], deadline) is not None:
+            letter = shorter(letter)
+        if letter is None:
+            self._log.error("dead_letter_lost", bytes=len(record.value))
+        self.dead_letters += 1
+
+    def _deliver(self, records: Sequence[Record], deadline: float) -> KafkaError | None:
+        """None where Kafka has all of them; else why it will never take one of them.
+
+        Raises `KafkaUnavailable`.
+        """
         producer = self._producer or Producer(
             producer_config(self._settings, "janitor"), **ClientLog("janitor.kafka").options()
         )
         self._producer = producer
         self._failed = None
         try:
-            for event in events:
-                record = self._recorder.record(event)
+            for record in records:
                 producer.produce(
                     record.topic,
                     record.value,
@@ -53,25 +95,37 @@ class Outlet:
                     headers=record.headers,
                 )
         except (BufferError, KafkaException) as error:
-            self._give_up(producer, error)
-        if producer.flush(seconds) or self._failed is not None:
-            self._give_up(producer, self._failed)
-        self.produced += len(events)
-
-    def close(self) -> None:
-        """Let go of the producer; nothing waits in it between two calls of `send`."""
-        self._producer = None
+            self._failed = _cause(error)
+            if self._failed is None:
+                self._give_up(producer, str(error))
+        waiting = producer.flush(max(0.0, deadline - time.monotonic()))
+        if self._failed is not None and self._failed.code() in REFUSED:
+            self._renew(producer)
+            return self._failed
+        if waiting or self._failed is not None:
+            self._give_up(
+                producer,
+                "no acknowledgement in time" if self._failed is None else self._failed.str(),
+            )
+        return None
 
     def _report(self, error: KafkaError | None, _message: Any) -> None:
-        if error is not None:
+        # A refusal is one record's fault and decides; what else failed may be by its company.
+        if error is not None and (self._failed is None or self._failed.code() not in REFUSED):
             self._failed = error
 
-    def _give_up(self, producer: Producer, error: object) -> None:
+    def _renew(self, producer: Producer) -> None:
         # A purged idempotent producer has a hole in its sequence: the next call makes a new one.
         producer.purge()
         producer.poll(0)
         self._producer = None
-        cause = error.args[0] if isinstance(error, KafkaException) and error.args else error
-        reason = cause.str() if isinstance(cause, KafkaError) else "no acknowledgement in time"
+
+    def _give_up(self, producer: Producer, reason: str) -> None:
+        self._renew(producer)
         servers = self._settings.kafka.properties["bootstrap.servers"]
         raise KafkaUnavailable(f"Kafka at {servers} does not take events: {reason}")
+
+
+def _cause(error: Exception) -> KafkaError | None:
+    cause = error.args[0] if isinstance(error, KafkaException) and error.args else None
+    return cause if isinstance(cause, KafkaError) else None

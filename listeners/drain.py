@@ -17,25 +17,13 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from listeners.spool import Numbered, SpoolError
 from listeners.store import Store
+from mirror.kafka.limits import REFUSED
 from mirror.kafka.record import Record
 from mirror.log import logger
 
 BATCH_RECORDS: Final = 2_000
 BATCH_BYTES: Final = 4 * 1024 * 1024
 STALL: Final = 5.0  # seconds without any acknowledgement, while records wait
-
-# A record that fails so will always fail so.
-REFUSED: Final = frozenset(
-    {
-        KafkaError.MSG_SIZE_TOO_LARGE,
-        KafkaError.INVALID_MSG_SIZE,
-        KafkaError.INVALID_MSG,
-        KafkaError.INVALID_RECORD,
-        KafkaError.INVALID_TIMESTAMP,
-        KafkaError._BAD_MSG,
-        KafkaError._INVALID_DIFFERENT_RECORD,
-    }
-)
 
 
 class Drain:

@@ -28,11 +28,12 @@ from typing import Any, Final, Literal
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from listeners.counters import Counters
-from listeners.drain import REFUSED, STALL, Drain
+from listeners.drain import STALL, Drain
 from listeners.store import Store
 from mirror.agent_event import AgentEvent
 from mirror.event import Event
 from mirror.kafka.config import ClientLog, producer_config
+from mirror.kafka.limits import REFUSED, record_limit
 from mirror.kafka.record import (
     AgentRecorder,
     EventReader,
@@ -49,7 +50,6 @@ PAUSE_FIRST: Final = 0.5
 PAUSE_MOST: Final = 5.0
 CHECKPOINT_EVERY: Final = 0.1
 MOST_CHECKPOINTS: Final = 3_000
-DEFAULT_RECORD_LIMIT: Final = 1_000_000
 
 Mode = Literal["direct", "spooling", "draining"]
 
@@ -77,9 +77,7 @@ class Publisher:
         self._recorder = Recorder(settings.topic, settings.region, settings.encoding)
         self._agents = AgentRecorder(settings.agents_topic, settings.region, settings.encoding)
         self._reader = EventReader()
-        self._record_limit = int(
-            settings.kafka.properties.get("message.max.bytes", DEFAULT_RECORD_LIMIT)
-        )
+        self._record_limit = record_limit(settings)
         self._store = Store(settings, listener, counters, now)
         self._sequence = 0
         self._trouble = ""  # a failed report, to be acted on outside librdkafka's callback

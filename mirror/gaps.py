@@ -21,6 +21,7 @@ from typing import Any, Final, Literal
 import msgspec
 import redis
 
+from mirror.normaliser.times import show_epoch
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
@@ -137,8 +138,7 @@ def view(gap: Gap) -> GapView:
 
 def rfc3339(ms: int) -> str:
     """`2026-11-23T10:00:00.123Z` from epoch milliseconds."""
-    whole, part = divmod(ms, 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{part:03d}Z"
+    return show_epoch(ms / 1000)
 
 
 def _now_ms(client: redis.Redis) -> int:

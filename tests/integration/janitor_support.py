@@ -19,9 +19,9 @@ from janitor.leases import Leases
 from janitor.outlet import Outlet
 from janitor.zombies import Zombies
 from mirror.event import Event
-from mirror.gaps import rfc3339
 from mirror.kafka.record import EventReader
 from mirror.normaliser import Normaliser
+from mirror.normaliser.times import show_epoch
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
 from tests.integration.simulator_support import Simulated
@@ -155,7 +155,7 @@ class Stage:
 
 def now() -> str:
     """This moment, as events say it."""
-    return rfc3339(round(time.time() * 1000))
+    return show_epoch(time.time())
 
 
 def _raw(body: object) -> bytes:

@@ -1,0 +1,70 @@
+"""The janitor's way to Kafka: what is refused for good must not hold up the rest."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from janitor.outlet import Outlet
+from mirror.event import Event, identity
+from mirror.kafka.record import EventReader
+from mirror.settings import load
+from tests.services.kafka import read_topic
+
+AT = "2026-11-23T10:00:00.000Z"
+BROKER_LIMIT = 20_000
+
+
+def event(number: int, size: int = 0) -> Event:
+    """One of a conversation's events, with so many bytes that do not compress."""
+    noise = random.Random(number).randbytes(size // 2).hex()
+    return Event(
+        event_id=identity("c", str(number)),
+        event_type="answer",
+        conversation_id="c",
+        state="connected",
+        occurred_at=AT,
+        received_at=AT,
+        attributes={"noise": noise} if size else None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("topic_limit", "size"),
+    [(1_048_588, 2_000_000), (BROKER_LIMIT, 3 * BROKER_LIMIT)],
+    ids=["librdkafka refuses", "the broker refuses"],
+)
+def test_a_record_that_kafka_never_takes_becomes_a_dead_letter(
+    kafka: str, make_topic: Callable[..., str], topic_limit: int, size: int
+) -> None:
+    """The others arrive in their order, under their ids; the letter says what happened, cut to what
+    Kafka takes; the next call goes on as if nothing had been."""
+    topic = make_topic(config={"max.message.bytes": str(topic_limit)})
+    letters = make_topic(config={"max.message.bytes": str(topic_limit)})
+    settings = load(
+        {
+            "KAFKA_BOOTSTRAP_SERVERS": kafka,
+            "MIRROR_TOPIC": topic,
+            "MIRROR_DEAD_LETTER_TOPIC": letters,
+        }
+    )
+    outlet = Outlet(settings)
+    outlet.send([event(1), event(2, size), event(3)])
+    outlet.send([event(4)])
+    outlet.close()
+    reader = EventReader()
+    got = [reader.decode(one.value(), one.headers()) for one in read_topic(kafka, topic)]
+    ids = list(dict.fromkeys(one.event_id for one in got))
+    assert ids == [event(number).event_id for number in (1, 3, 4)]
+    (letter,) = read_topic(kafka, letters)
+    headers: Any = letter.headers()
+    why = {name: value.decode() for name, value in headers}
+    assert why["mirror.errors.topic"] == "conversations/c"
+    assert why["mirror.errors.stage"] == "produce"
+    assert why["mirror.errors.exception.class.name"] == "MSG_SIZE_TOO_LARGE"
+    assert int(why["mirror.errors.truncated-bytes"]) > size
+    assert 0 < len(letter.value() or b"") < topic_limit
+    assert outlet.dead_letters == 1
