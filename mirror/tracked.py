@@ -123,26 +123,36 @@ def list_conversations(
     """
     with explained():
         now = _now_ms(client)
-        shown = offset = 0
-        while limit is None or shown < limit:
-            most: Any = now if overdue else "+inf"
+    shown = 0
+    for conversation_id, due, tracked in read_active(client, keys, now if overdue else "+inf"):
+        if queue is not None and all(leg.queue_id != queue for leg in tracked.legs):
+            continue
+        yield _view(conversation_id, tracked, due - now)
+        shown += 1
+        if limit is not None and shown >= limit:
+            return
+
+
+def read_active(
+    client: redis.Redis, keys: Keys, until: int | str = "+inf"
+) -> Iterator[tuple[str, int, Tracked]]:
+    """Active conversations due `until` a Redis time: id, when it is due, and what is kept of it.
+
+    In the order in which they are due, read in chunks. Raises `RedisUnavailable`.
+    """
+    offset = 0
+    while True:
+        with explained():
             page: Any = client.zrangebyscore(
-                keys.active, "-inf", most, start=offset, num=_CHUNK, withscores=True
+                keys.active, "-inf", until, start=offset, num=_CHUNK, withscores=True
             )
             if not page:
                 return
-            offset += len(page)
             texts: Any = client.mget([keys.conversation(one) for one, _ in page])
-            for (conversation_id, due), text in zip(page, texts, strict=True):
-                tracked = decode(text) if text else None
-                if tracked is None or (
-                    queue is not None and all(leg.queue_id != queue for leg in tracked.legs)
-                ):
-                    continue
-                yield _view(conversation_id, tracked, int(due) - now)
-                shown += 1
-                if limit is not None and shown >= limit:
-                    return
+        offset += len(page)
+        for (conversation_id, due), text in zip(page, texts, strict=True):
+            if text:
+                yield conversation_id, int(due), decode(text)
 
 
 def count_conversations(client: redis.Redis, keys: Keys) -> tuple[int, int]:

@@ -50,6 +50,23 @@ def _run(main: Callable[[Settings], int]) -> int:
         raise
 
 
+@click.command()
+def dashboard() -> int:
+    """Show the contact centre and the mirror in a browser, live."""
+    from mirror.errors import MirrorError
+    from mirror.settings import load
+
+    settings = load()
+    try:
+        from dashboard.service import main
+    except ModuleNotFoundError as error:
+        raise MirrorError(
+            f"the dashboard needs the package {error.name}: "
+            "pip install 'interaction-mirror[dashboard]'"
+        ) from error
+    return main(settings)
+
+
 @click.command(
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
@@ -86,4 +103,4 @@ def up() -> None:
     os.execvpe(arguments[0], arguments, environment(os.environ))  # noqa: S606  # our own path
 
 
-COMMANDS = (listener, coordinator, janitor, simulator, up)
+COMMANDS = (listener, coordinator, janitor, dashboard, simulator, up)

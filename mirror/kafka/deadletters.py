@@ -70,10 +70,11 @@ class DeadLetters:
                 quiet_since = time.monotonic()
             for message in messages:
                 if message.error() is None:
-                    yield _letter(message)
+                    yield read_letter(message)
 
 
-def _letter(message: Any) -> DeadLetter:
+def read_letter(message: Any) -> DeadLetter:
+    """The dead letter of a record of their topic."""
     headers = {
         name.removeprefix(ERRORS): (content or b"").decode("utf-8", "replace")
         for name, content in message.headers() or ()

@@ -17,6 +17,7 @@ from mirror.units import duration, show_duration, size
 
 MAX_TOPICS_PER_CHANNEL: Final = 1000  # Genesys' limit: the 1,001st topic is answered with 400
 MAX_METRICS_OFFSET: Final = 999
+EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - where a platform routes to; takes a token
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 MAX_CHANNELS_PER_CLIENT: Final = 20  # Genesys' limit: the 21st creation evicts another channel
 
@@ -91,6 +92,16 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         pii=pii,
         pii_key=pii_key,
         metrics_port=_metrics_port(reader),
+        # A platform that sets PORT routes to it from outside.
+        dashboard_host=parse(
+            "MIRROR_DASHBOARD_HOST", EVERYWHERE if text("PORT") else "127.0.0.1", values.listen_host
+        ),
+        dashboard_port=parse(
+            "MIRROR_DASHBOARD_PORT", text("PORT") or "8080", values.between(0, 65_535)
+        ),
+        dashboard_token=text("MIRROR_DASHBOARD_TOKEN"),
+        dashboard_auth_header=parse("MIRROR_DASHBOARD_AUTH_HEADER", "", values.header_name),
+        dashboard_names=parse("MIRROR_DASHBOARD_NAMES", "", values.optional_path),
         log_level=parse("MIRROR_LOG_LEVEL", "info", values.choice(*LOG_LEVELS)),
         startup_timeout=parse("MIRROR_STARTUP_TIMEOUT", "30s", duration),
         environment=reader.read,

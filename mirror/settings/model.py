@@ -69,6 +69,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pii: str
     pii_key: str
     metrics_port: int
+    dashboard_host: str
+    dashboard_port: int
+    dashboard_token: str
+    dashboard_auth_header: str
+    dashboard_names: Path | None
     log_level: str
     startup_timeout: float
     environment: dict[str, str]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -254,3 +255,23 @@ def zombie_after(text: str) -> tuple[float, dict[str, float]]:
             f"a general duration and others per medium, such as {DEFAULT_ZOMBIE_AFTER}"
         )
     return general, media
+
+
+def listen_host(text: str) -> str:
+    """A name or address to listen on."""
+    host = text.strip("[]")
+    if not re.fullmatch(r"[0-9A-Za-z.:-]+", host):
+        raise ValueError("an address or name of this machine, such as 127.0.0.1 or 0.0.0.0")
+    return host
+
+
+def header_name(text: str) -> str:
+    """The name of an HTTP header, empty where unset."""
+    if text and not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", text):
+        raise ValueError("the name of an HTTP header, such as X-Forwarded-User")
+    return text
+
+
+def optional_path(text: str) -> Path | None:
+    """A path, none where unset."""
+    return Path(text) if text else None

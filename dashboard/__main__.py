@@ -1,0 +1,10 @@
+"""`python -m dashboard`: the same as `mirror dashboard`."""
+
+from __future__ import annotations
+
+import sys
+
+from mirror.cli import run
+
+if __name__ == "__main__":
+    sys.exit(run(["dashboard", *sys.argv[1:]]))

@@ -1,0 +1,142 @@
+"""Where a conversation stands on the floor, and what its agents do, from a consumer's view of it.
+
+A conversation with a live leg stands in one place: the first of `STATES` that applies to it.
+
+    talking   an agent is connected and neither holds nor has parked it
+    held      an agent holds it
+    parked    an agent has parked it (e-mails, messages)
+    waiting   it is in a queue; an agent may be ringing
+    ringing   an agent's leg rings or dials, without a queue
+    ivr       it is in a menu or bot
+    other     anything else that lives, such as voicemail
+
+After-call work is no place: it follows the conversation or runs beside it, and is counted by agent.
+The stream tells that it began and which code was given, not that it ended without one; so it counts
+for `ACW_LONGEST_MS` at most. Pure.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from mirror.event import RANK
+from mirror.fold import ConversationView, LegView
+
+STATES: Final = ("talking", "held", "parked", "waiting", "ringing", "ivr", "other")
+AGENT_STATES: Final = ("talking", "held", "ringing", "acw", "parked")
+ACW_LONGEST_MS: Final = 15 * 60_000
+
+_STAFF: Final = frozenset({"agent", "user"})
+_MENUS: Final = frozenset({"ivr", "workflow", "bot", "botflow"})
+_ANSWERED: Final = RANK["answer"]
+_OVER: Final = RANK["disconnect"]
+_PARKED: Final = "parked"
+_ORDER: Final = {state: number for number, state in enumerate(STATES)}
+_AGENT_ORDER: Final = {state: number for number, state in enumerate(AGENT_STATES)}
+
+
+class Place(NamedTuple):
+    """The place of a conversation: its state, its queue, and since when (epoch milliseconds)."""
+
+    state: str
+    queue: str | None
+    since_ms: int
+
+
+class AfterCall(NamedTuple):
+    """An agent's after-call work; `queue` is that of the leg it follows."""
+
+    agent: str | None
+    queue: str | None
+    since_ms: int
+
+
+def epoch_ms(text: str) -> int:
+    """Epoch milliseconds of a time in RFC 3339. Raises `ValueError`."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def is_live(leg: LegView) -> bool:
+    """Whether a leg has not ended; one of which only after-call work was seen has."""
+    return not leg.ended and leg.rank < _OVER
+
+
+def leg_state(leg: LegView) -> str:
+    """What a live leg does, in the words of `STATES`."""
+    if leg.purpose in _STAFF:
+        if leg.held:
+            return "held"
+        if leg.state == _PARKED:
+            return "parked"
+        return "talking" if leg.rank >= _ANSWERED else "ringing"
+    if leg.purpose == "acd":
+        return "waiting"
+    return "ivr" if leg.purpose in _MENUS else "other"
+
+
+def place(view: ConversationView, first_seen: list[int]) -> Place | None:
+    """Where the conversation stands; None without a live leg.
+
+    `first_seen` tells for each leg when its first event was (epoch milliseconds).
+    """
+    best: tuple[int, int, LegView] | None = None
+    for leg, seen_ms in zip(view.legs, first_seen, strict=True):
+        if is_live(leg):
+            state = leg_state(leg)
+            found = (_ORDER[state], _since(leg, state, seen_ms), leg)
+            if best is None or found[:2] < best[:2]:
+                best = found
+    if best is None:
+        return None
+    order, since_ms, leg = best
+    return Place(STATES[order], leg.queue_id or _last_queue(view), since_ms)
+
+
+def agents(
+    view: ConversationView, now_ms: int
+) -> tuple[dict[str, str], list[AfterCall], int | None]:
+    """What each agent of a conversation does, who is in after-call work, and when that lapses."""
+    doing: dict[str, str] = {}
+    after: list[AfterCall] = []
+    lapses: int | None = None
+    for leg in view.legs:
+        if leg.acw_started_at is not None and not _wrapped_up(view, leg.participant_id):
+            began = epoch_ms(leg.acw_started_at)
+            if now_ms - began < ACW_LONGEST_MS:
+                after.append(AfterCall(leg.agent_id, leg.queue_id, began))
+                lapses = min(lapses or began + ACW_LONGEST_MS, began + ACW_LONGEST_MS)
+                _does(doing, leg.agent_id, "acw")
+        if leg.purpose in _STAFF and is_live(leg):
+            _does(doing, leg.agent_id, leg_state(leg))
+    return doing, after, lapses
+
+
+def busiest(states: list[str]) -> str:
+    """The one word for an agent who does several things at once."""
+    return min(states, key=_AGENT_ORDER.__getitem__)
+
+
+def _does(doing: dict[str, str], agent: str | None, state: str) -> None:
+    if agent is not None and state in _AGENT_ORDER:
+        doing[agent] = busiest([state, doing.get(agent, state)])
+
+
+def _since(leg: LegView, state: str, seen_ms: int) -> int:
+    if state == "held" and leg.hold_started_at:
+        return epoch_ms(leg.hold_started_at)
+    if state == "parked" and leg.last_park[0]:
+        return epoch_ms(leg.last_park[0])
+    if state == "talking" and leg.answered_at:
+        return epoch_ms(leg.answered_at)
+    return seen_ms
+
+
+def _last_queue(view: ConversationView) -> str | None:
+    return next((leg.queue_id for leg in reversed(view.legs) if leg.queue_id), None)
+
+
+def _wrapped_up(view: ConversationView, participant_id: str) -> bool:
+    return any(
+        leg.wrapup_code is not None for leg in view.legs if leg.participant_id == participant_id
+    )
