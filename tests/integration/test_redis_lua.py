@@ -135,17 +135,33 @@ def test_one_leader_at_a_time(client: redis.Redis) -> None:
     """The lock is one's until it lapses or is given up; each election raises the fence."""
     one, two = (Leadership(client, KEYS, name, 0.3) for name in ("one", "two"))
     _, elected = one.claim()
-    assert (elected, one.fence) == (True, 1)
-    assert (one.claim()[1], one.fence) == (False, 1)
+    first = one.fence
+    assert elected
+    assert first > 0
+    assert (one.claim()[1], one.fence) == (False, first)
     two.claim()
     assert two.fence == 0
     until(2, lambda: two.claim()[1])
-    assert two.fence == 2
+    second = two.fence
+    assert second > first
     one.claim()
     assert one.fence == 0
     two.resign()
     one.claim()
-    assert one.fence == 3
+    assert one.fence > second
+
+
+def test_a_fence_is_never_given_twice(client: redis.Redis) -> None:
+    """Redis came back empty and others led meanwhile: the old leader learns of its new election."""
+    one, two = (Leadership(client, KEYS, name, 60) for name in ("one", "two"))
+    two.claim()
+    two.resign()
+    one.claim()
+    client.flushall()
+    two.claim()
+    two.resign()
+    _, elected = one.claim()
+    assert elected
 
 
 def test_a_stale_leader_writes_nothing(client: redis.Redis) -> None:
@@ -159,8 +175,9 @@ def test_a_stale_leader_writes_nothing(client: redis.Redis) -> None:
         one.write([Write("SET", KEYS.seats, ("stale",)), Write("DEL", KEYS.shards)])
     assert (client.get(KEYS.seats), one.fence) == ("kept", 0)
 
+    stale = two.fence
     two.resign()
-    two.fence = 2
+    two.fence = stale
     other = Leadership(client, KEYS, "two", 60)
     other.claim()
     with pytest.raises(Deposed):
