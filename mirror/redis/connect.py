@@ -80,8 +80,9 @@ def explained(where: str = "Redis") -> Iterator[None]:
             raise RedisUnavailable(
                 f"{where} cannot be reached over TLS: {why} (see REDIS_URL and REDIS_TLS_VERIFY)"
             ) from error
+        runs = "it runs and speaks TLS there" if "rediss" in where else "it runs"
         raise RedisUnavailable(
-            f"{where} does not answer ({_reason(error)}): check REDIS_URL and that it runs"
+            f"{where} does not answer ({_reason(error)}): check REDIS_URL and that {runs}"
         ) from error
     except redis.RedisError as error:
         if "ACL failure in script" in str(error):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -40,6 +41,11 @@ class Simulated:
     secret: str = "sandbox"
     token: str = ""
     sockets: list[websocket.WebSocket] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
+
+    def open(self, request: urllib.request.Request) -> Any:
+        """Send a request; raises what urllib raises."""
+        return urllib.request.urlopen(request, timeout=ANSWER_SECONDS, context=self.tls)
 
     def call(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
@@ -53,7 +59,7 @@ class Simulated:
         for name, value in (headers or {}).items():
             request.add_header(name, value)
         try:
-            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
+            with self.open(request) as response:
                 return _answer(response.status, response.headers.items(), response.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -79,7 +85,7 @@ class Simulated:
         )
         request.add_header("Authorization", "Basic " + base64.b64encode(pair).decode())
         try:
-            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
+            with self.open(request) as response:
                 answer = _answer(response.status, response.headers.items(), response.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -141,13 +147,15 @@ class Simulated:
 
 
 @contextmanager
-def simulated(folder: Path, *options: str, login: bool = True) -> Iterator[Simulated]:
-    """A simulator with these options, gone when the block is left."""
+def simulated(
+    folder: Path, *options: str, login: bool = True, tls: ssl.SSLContext | None = None
+) -> Iterator[Simulated]:
+    """A simulator with these options, gone when the block is left; `tls` is how to trust it."""
     with ManagedProcess.python_module(
         "simulator", "--port", "0", *options, folder=folder, env={"PYTHONPATH": _root()}
     ) as process:
         process.wait_for(lambda: "\n" in process.stdout, READY_SECONDS, "the ready line")
-        org = Simulated(json.loads(process.stdout.splitlines()[0])["url"], process)
+        org = Simulated(json.loads(process.stdout.splitlines()[0])["url"], process, tls=tls)
         if login:
             assert org.login().status == 200
         try:

@@ -1,0 +1,373 @@
+"""TLS to Redis, Kafka and Genesys with a private CA: verified, or one line that says why not.
+
+Real servers throughout: redis-server with TLS, Apache Kafka with SSL and SASL_SSL listeners, the
+simulator over HTTPS and WSS. What a wrong certificate looks like to each is the point here; that
+events arrive whole is held by the fleet tests.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from listeners.connection import open_socket, tls_context
+from mirror.errors import GenesysUnavailable
+from mirror.kafka.record import EventReader
+from tests.integration.secure_support import (
+    PLAIN_PASSWORD,
+    ROOT,
+    SASL_USER,
+    SCRAM_PASSWORD,
+    mutual_tls,
+    run_mirror,
+    secure_kafka,
+    secure_redis,
+)
+from tests.integration.simulator_support import Simulated, simulated
+from tests.services.certificates import Authority, Certificate
+from tests.services.kafka import KafkaCluster, create_topic, read_topic
+from tests.services.process import ManagedProcess, wait_until
+
+QUICK: dict[str, str | None] = {
+    "MIRROR_STARTUP_TIMEOUT": "1s",
+    "SSL_CERT_FILE": None,
+    "SSL_CERT_DIR": None,
+}
+
+
+class House(NamedTuple):
+    """All services behind TLS, with certificates of `ours`; `foreign` is a CA nobody trusts."""
+
+    ours: Authority
+    foreign: Authority
+    client: Certificate
+    kafka: KafkaCluster
+    redis: str
+    redis_mutual: str
+    redis_expired: str
+    org: Simulated
+    org_expired: Simulated
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """The services, once for this module."""
+    folder = tmp_path_factory.mktemp("tls")
+    ours, foreign = Authority(folder / "pem"), Authority(folder / "pem", "foreign")
+    own, expired = ours.server(), ours.server(expired=True)
+    trust = ssl.create_default_context(cafile=ours.path)
+    busy = ("--users", "10", "--queues", "2", "--rate", "8", "--speed", "20", "--heartbeat", "1")
+    with ExitStack() as stack:
+        enter = stack.enter_context
+
+        def redis(name: str, certificate: Certificate, client_auth: bool) -> str:
+            server = secure_redis(folder / name, ours, certificate, client_auth=client_auth)
+            return enter(server)
+
+        def simulator(name: str, certificate: Certificate, *more: str) -> Simulated:
+            options = ("--tls-cert", str(certificate.cert), "--tls-key", str(certificate.key))
+            return enter(simulated(folder / name, *options, *more, login=False, tls=trust))
+
+        yield House(
+            ours,
+            foreign,
+            ours.client(ROOT),
+            enter(secure_kafka(folder / "kafka", ours)),
+            redis("redis", own, False),
+            redis("redis-mutual", own, True),
+            redis("redis-expired", expired, False),
+            simulator("org", own, *busy),
+            simulator("org-expired", expired, "--no-autostart"),
+        )
+
+
+@pytest.fixture(scope="module")
+def plain_org(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
+    """A simulator that speaks plain HTTP."""
+    with simulated(tmp_path_factory.mktemp("plain"), "--no-autostart", login=False) as org:
+        yield org
+
+
+def one_line(result: tuple[int, str, str], code: int = 3) -> str:
+    """The one line that a failed command left on stderr, after a look at its exit code."""
+    assert result[0] == code, result
+    (line,) = result[2].splitlines()
+    assert line.startswith("mirror: ")
+    assert "Traceback" not in line
+    assert len(line) < 400
+    return line
+
+
+def test_events_flow_when_every_connection_is_tls(house: House, tmp_path: Path) -> None:
+    """Right CA, client certificates for Kafka and Redis, https and wss: a small fleet mirrors."""
+    client = house.client
+    topic = create_topic(house.kafka.bootstrap_servers, "tls-events", partitions=2)
+    create_topic(house.kafka.bootstrap_servers, "tls-letters")
+    env: dict[str, str | None] = {
+        **mutual_tls(house.kafka, house.ours, client),
+        "SSL_CERT_FILE": str(house.ours.path),
+        "SSL_CERT_DIR": None,
+        "REDIS_URL": f"rediss://{house.redis_mutual}/0"
+        f"?ssl_certfile={client.cert}&ssl_keyfile={client.key}",
+        "GENESYS_API_URL": house.org.url,
+        "GENESYS_CLIENT_ID": "sandbox",
+        "GENESYS_CLIENT_SECRET": "sandbox",
+        "MIRROR_TOPIC": topic,
+        "MIRROR_DEAD_LETTER_TOPIC": "tls-letters",
+        "MIRROR_SPOOL_DIR": str(tmp_path / "spool"),
+        "MIRROR_STARTUP_TIMEOUT": "10s",
+        "MIRROR_HEARTBEAT": "500ms",
+        "MIRROR_LEASE": "2s",
+    }
+    assert house.org.url.startswith("https://")
+    with ExitStack() as stack:
+        for module in ("coordinator", "listeners"):
+            process = ManagedProcess.python_module(module, folder=tmp_path, env=env)
+            stack.enter_context(process)
+
+        def arrived() -> bool:
+            return len(read_topic(house.kafka.bootstrap_servers, topic)) > 100
+
+        wait_until(arrived, 30.0, "events over TLS", interval=0.5)
+        code, stdout, stderr = run_mirror(tmp_path, env, "status", "--json")
+    assert code == 0, stderr
+    assert json.loads(stdout)["listeners"][0]["state"] == "live"
+    reader = EventReader()
+    records = read_topic(house.kafka.bootstrap_servers, topic)
+    assert {reader.decode(one.value(), one.headers()).origin for one in records} >= {"live"}
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "password"),
+    [("SCRAM-SHA-512", SCRAM_PASSWORD), ("PLAIN", PLAIN_PASSWORD)],
+)
+def test_sasl_over_tls_works_and_a_wrong_password_is_told(
+    house: House, tmp_path: Path, mechanism: str, password: str
+) -> None:
+    """`mirror init` makes the topics; with another password it says which settings to look at."""
+    env: dict[str, str | None] = {
+        **QUICK,
+        "SSL_CERT_FILE": str(house.ours.path),
+        "KAFKA_BOOTSTRAP_SERVERS": house.kafka.servers["SASL"],
+        "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
+        "KAFKA_SASL_MECHANISM": mechanism,
+        "KAFKA_SASL_USERNAME": SASL_USER,
+        "KAFKA_SASL_PASSWORD": password,
+        "MIRROR_TOPIC": f"made-by-{mechanism}",
+    }
+    code, stdout, stderr = run_mirror(tmp_path, env, "init")
+    assert code == 0, stderr
+    assert f"made-by-{mechanism} created" in stdout
+
+    wrong = env | {"KAFKA_SASL_PASSWORD": "wr0ng-S3cret"}
+    line = one_line(run_mirror(tmp_path / "wrong", wrong, "init"))
+    assert "refuses the user name or password" in line
+    assert "KAFKA_SASL_PASSWORD" in line
+    assert "wr0ng" not in line
+
+
+@pytest.mark.parametrize("case", ["foreign CA", "no CA", "host name", "expired"])
+def test_kafka_with_a_certificate_that_is_not_accepted(
+    house: House, tmp_path: Path, case: str
+) -> None:
+    """Another CA, none, another host name, an expired certificate: exit code 3 and one line."""
+    env: dict[str, str | None] = QUICK | mutual_tls(house.kafka, house.ours, house.client)
+    if case == "foreign CA":
+        env["KAFKA_TRUSTED_CERT"] = house.foreign.pem
+    elif case == "no CA":
+        env["KAFKA_TRUSTED_CERT"] = None
+    elif case == "host name":
+        servers = house.kafka.servers["MTLS"].replace("127.0.0.1", "localhost")
+        env["KAFKA_BOOTSTRAP_SERVERS"] = servers
+    else:
+        env["KAFKA_BOOTSTRAP_SERVERS"] = house.kafka.servers["EXPIRED"]
+    line = one_line(run_mirror(tmp_path, env, "init"))
+    assert "the broker's certificate is not accepted" in line
+    assert str(env["KAFKA_BOOTSTRAP_SERVERS"]) in line
+
+
+@pytest.mark.parametrize("case", ["missing", "foreign", "expired"])
+def test_kafka_that_wants_another_client_certificate(
+    house: House, tmp_path: Path, case: str
+) -> None:
+    """None at all, one of another CA, an expired one: exit code 3, and which variables to set."""
+    client = {
+        "missing": house.client,
+        "foreign": house.foreign.client(ROOT),
+        "expired": house.ours.client(ROOT, expired=True),
+    }[case]
+    env: dict[str, str | None] = QUICK | mutual_tls(house.kafka, house.ours, client)
+    if case == "missing":
+        env |= {"KAFKA_CLIENT_CERT": None, "KAFKA_CLIENT_CERT_KEY": None}
+    line = one_line(run_mirror(tmp_path, env, "init"))
+    assert "client certificate" in line
+    assert "KAFKA_CLIENT_CERT_KEY" in line
+
+
+def test_kafka_is_never_asked_in_plain_text_instead(house: House, tmp_path: Path) -> None:
+    """TLS settings against a plain listener fail, and so do plain ones against a TLS listener."""
+    env: dict[str, str | None] = QUICK | mutual_tls(house.kafka, house.ours, house.client)
+    plain = env | {"KAFKA_BOOTSTRAP_SERVERS": house.kafka.bootstrap_servers}
+    assert "TLS failed" in one_line(run_mirror(tmp_path / "a", plain, "init"))
+    bare = {"KAFKA_BOOTSTRAP_SERVERS": house.kafka.servers["MTLS"]}
+    assert "cannot be used" in one_line(run_mirror(tmp_path / "b", QUICK | bare, "init"))
+    contradiction = env | {"KAFKA_SECURITY_PROTOCOL": "plaintext"}
+    line = one_line(run_mirror(tmp_path / "c", contradiction, "init"), code=2)
+    assert "KAFKA_SECURITY_PROTOCOL is plaintext" in line
+
+
+def test_a_key_that_does_not_fit_its_certificate_is_a_setting(house: House, tmp_path: Path) -> None:
+    """Exit code 2, the variable, and nothing of what it held."""
+    other = house.ours.client("somebody")
+    env: dict[str, str | None] = QUICK | mutual_tls(house.kafka, house.ours, house.client)
+    line = one_line(
+        run_mirror(tmp_path, env | {"KAFKA_CLIENT_CERT_KEY": other.key_pem}, "init"), code=2
+    )
+    assert "KAFKA_CLIENT_CERT_KEY" in line
+    assert not any(part in line for part in other.key_pem.splitlines())
+
+
+def redis_status(
+    house: House, folder: Path, url: str, trusted: Path | None, **more: str
+) -> tuple[int, str, str]:
+    """`mirror status` with this URL and this CA."""
+    env = QUICK | {"REDIS_URL": url, "SSL_CERT_FILE": str(trusted) if trusted else None, **more}
+    return run_mirror(folder, env, "status", "--json")
+
+
+def test_redis_with_the_right_ca(house: House, tmp_path: Path) -> None:
+    """By SSL_CERT_FILE or by the URL's own parameter; status is down, but Redis was asked."""
+    own = f"rediss://{house.redis}/0"
+    by_url = f"{own}?ssl_ca_certs={house.ours.path}"
+    for number, (url, trusted) in enumerate(((own, house.ours.path), (by_url, None))):
+        code, stdout, stderr = redis_status(house, tmp_path / str(number), url, trusted)
+        assert (code, stderr) == (0, "")
+        assert json.loads(stdout)["listeners"] == []
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("foreign CA", "its certificate is not accepted"),
+        ("no CA", "SSL_CERT_FILE names the file of a private CA"),
+        ("host name", "Hostname mismatch"),
+        ("expired", "certificate has expired"),
+        ("no client certificate", "client certificate"),
+        ("plain port", "speaks TLS there"),
+    ],
+)
+def test_redis_that_cannot_be_trusted(
+    house: House, redis_url: str, tmp_path: Path, case: str, words: str
+) -> None:
+    """Exit code 3 and one line that says what is wrong with whom."""
+    address, trusted = house.redis, house.ours.path
+    if case == "foreign CA":
+        trusted = house.foreign.path
+    elif case == "host name":
+        address = address.replace("127.0.0.1", "localhost")
+    elif case == "expired":
+        address = house.redis_expired
+    elif case == "no client certificate":
+        address = house.redis_mutual
+    elif case == "plain port":
+        address = redis_url.removeprefix("redis://").removesuffix("/0")
+    nobody = None if case == "no CA" else trusted
+    line = one_line(redis_status(house, tmp_path, f"rediss://{address}/0", nobody))
+    assert words in line
+    assert address in line
+
+
+def test_redis_that_speaks_tls_is_not_asked_in_plain_text(house: House, tmp_path: Path) -> None:
+    """`redis://` to a TLS port: exit code 3, not a password in clear and a time-out."""
+    line = one_line(redis_status(house, tmp_path, f"redis://{house.redis}/0", None))
+    assert "does not answer" in line
+
+
+@pytest.mark.parametrize("way", ["variable", "parameter", "chain"])
+def test_redis_is_trusted_unseen_only_when_somebody_says_so(
+    house: House, tmp_path: Path, way: str
+) -> None:
+    """The opt-out that Heroku's self-signed certificates need; `chain` gives up host names only."""
+    url, more, trusted = f"rediss://{house.redis}/0", {}, None
+    if way == "variable":
+        more = {"REDIS_TLS_VERIFY": "none"}
+    elif way == "parameter":
+        url += "?ssl_cert_reqs=none"
+    else:
+        url = url.replace("127.0.0.1", "localhost")
+        more, trusted = {"REDIS_TLS_VERIFY": "chain"}, house.ours.path
+    assert redis_status(house, tmp_path, url, trusted, **more)[0] == 0
+    if way == "chain":
+        foreign = redis_status(house, tmp_path / "foreign", url, house.foreign.path, **more)
+        assert "not accepted" in one_line(foreign)
+
+
+def genesys_findings(house: House, folder: Path, url: str, trusted: Path) -> dict[str, object]:
+    """What `mirror doctor` finds about the OAuth client at `url`."""
+    env = QUICK | {
+        "GENESYS_API_URL": url,
+        "GENESYS_CLIENT_ID": "sandbox",
+        "GENESYS_CLIENT_SECRET": "sandbox",
+        "SSL_CERT_FILE": str(trusted),
+        "REDIS_URL": f"rediss://{house.redis}/0?ssl_ca_certs={house.ours.path}",
+        **mutual_tls(house.kafka, house.ours, house.client),
+    }
+    code, stdout, stderr = run_mirror(folder, env, "doctor", "--json", timeout=60)
+    assert "Traceback" not in stderr
+    found: list[dict[str, object]] = json.loads(stdout)["findings"]
+    return {"code": code, **next(one for one in found if "Genesys" in str(one["subject"]))}
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("right", ""),
+        ("foreign CA", "its certificate is not accepted"),
+        ("host name", "Hostname mismatch"),
+        ("expired", "certificate has expired"),
+        ("plain port", "does not speak TLS there"),
+    ],
+)
+def test_genesys_is_verified(
+    house: House, plain_org: Simulated, tmp_path: Path, case: str, words: str
+) -> None:
+    """REST: the right CA signs in, all else is told by `mirror doctor` with exit code 3."""
+    url, trusted = house.org.url, house.ours.path
+    if case == "foreign CA":
+        trusted = house.foreign.path
+    elif case == "host name":
+        url = url.replace("127.0.0.1", "localhost")
+    elif case == "expired":
+        url = house.org_expired.url
+    elif case == "plain port":
+        url = plain_org.url.replace("http://", "https://")
+    found = genesys_findings(house, tmp_path, url, trusted)
+    if case == "right":
+        assert found["ok"], found
+        return
+    assert (found["ok"], found["code"]) == (False, 3)
+    assert words in str(found["detail"])
+    assert "\n" not in str(found["detail"])
+
+
+def test_a_channel_s_socket_is_verified(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """wss: a listener's own handshake trusts the right CA and nobody else."""
+    assert house.org.login().status == 200
+    uri = house.org.channel()["connectUri"]
+    assert uri.startswith("wss://")
+    monkeypatch.setenv("SSL_CERT_FILE", str(house.foreign.path))
+    with pytest.raises(GenesysUnavailable, match="certificate") as caught:
+        open_socket(uri, tls_context(), "test")
+    assert uri.rpartition("/")[2] not in str(caught.value)
+    monkeypatch.setenv("SSL_CERT_FILE", str(house.ours.path))
+    with pytest.raises(GenesysUnavailable, match="mismatch"):
+        open_socket(uri.replace("127.0.0.1", "localhost"), tls_context(), "test")
+    sock = open_socket(uri, tls_context(), "test")
+    assert isinstance(sock, ssl.SSLSocket)
+    sock.close()
