@@ -176,7 +176,9 @@ def _altered(events: Iterable[Event], truths: dict[Name, Truth]) -> Iterator[Dif
             and communication != truth.communication_id
         ):
             yield Difference(event, "communication_id", truth.communication_id)
-        if not event.estimated and event.occurred_at != truth.occurred_at:
+        # Frames do not tell when a conversation began: its start has the time of what they show.
+        dated = event.event_type != "start" and not event.estimated
+        if dated and event.occurred_at != truth.occurred_at:
             yield Difference(event, "occurred_at", truth.occurred_at)
 
 

@@ -1,0 +1,181 @@
+"""What came out of Kafka and what truly happened, kept side by side while the house lives.
+
+`Account` reads the interaction topic in a thread of its own, from its beginning, without a group,
+and checks of every record what the contract says of key, partition and headers. `Books` adds the
+simulator's ledger and judges the conversations of one trial.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
+
+from mirror.event import Event
+from mirror.kafka.consume import open_reader, take
+from mirror.kafka.record import EventReader, UndecodableRecord
+from mirror.sandbox.oracle import Name, Truth, Verdict, judge, name_of_event, name_of_truth
+from mirror.settings import Settings
+
+BATCH = 1_000
+PAUSE = 0.2
+LEDGER_PAGE = 100_000
+# Conversations of an earlier trial go on: how far back the ledger is read again.
+OVERLAP = 4_000
+
+
+class Account:
+    """All events of the topic, by conversation, in the order of their partitions."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.records = 0
+        self.wrong: list[str] = []  # records that break section 5 of the contract
+        self._settings = settings
+        self._reader = EventReader()
+        self._events: dict[str, list[Event]] = defaultdict(list)
+        self._told: set[Name] = set()
+        self._touched: set[str] = set()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._crash: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="account", daemon=True)
+
+    def told(self, truths: Iterable[Truth]) -> Callable[[Truth], bool]:
+        """Whether a transition is among the events read so far."""
+        names = {name_of_truth(truth) for truth in truths}
+        with self._lock:
+            self._check()
+            known = names & self._told
+        return lambda truth: name_of_truth(truth) in known
+
+    def take_touched(self) -> set[str]:
+        """Conversations with records since the last call."""
+        with self._lock:
+            self._check()
+            touched, self._touched = self._touched, set()
+        return touched
+
+    def of(self, conversations: Iterable[str]) -> list[Event]:
+        """All events of these conversations."""
+        with self._lock:
+            self._check()
+            return [event for one in conversations for event in self._events.get(one, ())]
+
+    def _check(self) -> None:
+        if self._crash is not None:
+            raise AssertionError("the reader of the topic has ended") from self._crash
+
+    def _run(self) -> None:
+        try:
+            consumer, partitions = open_reader(self._settings, self._settings.topic, "chaos")
+            try:
+                consumer.assign(
+                    [TopicPartition(self._settings.topic, p, OFFSET_BEGINNING) for p in partitions]
+                )
+                while not self._stop.is_set():
+                    self._take(take(consumer, BATCH, PAUSE))
+            finally:
+                consumer.close()
+        except Exception as error:  # noqa: BLE001 - raised where the account is asked
+            self._crash = error
+
+    def _take(self, messages: list[Message]) -> None:
+        with self._lock:
+            for message in messages:
+                if message.error() is not None:
+                    continue  # a broker is away: it comes back or the trial says what is missing
+                self.records += 1
+                try:
+                    event = self._reader.decode(message.value(), message.headers())
+                except UndecodableRecord as error:
+                    self.wrong.append(f"{message.partition()}@{message.offset()}: {error}")
+                    continue
+                self._events[event.conversation_id].append(event)
+                self._touched.add(event.conversation_id)
+                self._told.add(name_of_event(event))
+                self._inspect(message, event)
+
+    def _inspect(self, message: Message, event: Event) -> None:
+        headers: dict[str, Any] = dict(message.headers() or [])
+        expected = {
+            "ce_id": event.event_id.encode(),
+            "ce_type": f"genesys.interaction.{event.event_type}".encode(),
+            "ce_time": event.occurred_at.encode(),
+            "ce_origin": event.origin.encode(),
+        }
+        wrong = [name for name, value in expected.items() if headers.get(name) != value]
+        if message.key() != event.conversation_id.encode():
+            wrong.append("key")
+        if wrong:
+            self.wrong.append(f"{event.event_id}: {', '.join(wrong)}")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join(10.0)
+
+
+class Books:
+    """The simulator's ledger beside the account."""
+
+    def __init__(self, account: Account, get: Callable[[str], Any]) -> None:
+        """`get` asks the simulator's admin API."""
+        self.account = account
+        self._get = get
+        self._truths: dict[int, Truth] = {}
+        self._by_conversation: dict[str, set[int]] = defaultdict(set)
+
+    def last_seq(self) -> int:
+        """The newest record of the ledger."""
+        return int(self._get("/_sim/stats")["ledger"]["last_seq"])
+
+    def truths(self, since: int, until: int) -> list[Truth]:
+        """Records `since` < seq <= `until`, as the ledger has them now."""
+        page = self._get(f"/_sim/ledger?since_seq={since}&limit={LEDGER_PAGE}")
+        truths = msgspec.convert(page["records"], list[Truth])
+        return [truth for truth in truths if truth.seq <= until]
+
+    def untold(self, truths: list[Truth]) -> list[Truth]:
+        """Of these records, those that Kafka does not have and that somebody could have told."""
+        reachable = {t.conversation_id for t in truths if t.agent_id or t.queue_id}
+        told = self.account.told(truths)
+        return [
+            truth
+            for truth in truths
+            if not truth.swallowed
+            and (truth.first_sent_ms is not None or truth.conversation_id in reachable)
+            and not told(truth)
+        ]
+
+    def judge(self, truths: list[Truth]) -> Verdict:
+        """The verdict on all conversations of these records, and on all that Kafka had news of.
+
+        `truths` are as they were when the caller last looked: what was sent since then may still
+        be on its way.
+        """
+        since = truths[0].seq if truths else self.last_seq()
+        conversations = self.account.take_touched() | {truth.conversation_id for truth in truths}
+        events = self.account.of(conversations)
+        # Read after the events: what is in them has happened by now.
+        for truth in self.truths(max(0, since - OVERLAP), self.last_seq()):
+            self._truths[truth.seq] = truth
+            self._by_conversation[truth.conversation_id].add(truth.seq)
+        asked = {truth.seq: truth for truth in truths}
+        found = {seq for one in conversations for seq in self._by_conversation[one]}
+        verdict = judge([asked.get(seq, self._truths[seq]) for seq in sorted(found)], events)
+        verdict.missing = [truth for truth in verdict.missing if truth.seq in asked]
+        verdict.unseen = [truth for truth in verdict.unseen if truth.seq in asked]
+        return verdict

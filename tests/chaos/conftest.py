@@ -1,0 +1,66 @@
+"""One house for all trials, and the table of what came of them.
+
+`make chaos` runs every fault once. `make chaos ARGS="--chaos-seconds=3600 --chaos-seed=7"` runs
+faults at random from that seed for so long instead; without a seed one is drawn and printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.house import PLACES, House
+from tests.chaos.network import network
+from tests.chaos.trial import Row, table
+from tests.services.availability import unavailable
+from tests.services.kafka import KafkaUnavailable
+from tests.services.redis import RedisUnavailable
+
+ROWS = pytest.StashKey[list[Row]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the random run."""
+    group = parser.getgroup("chaos")
+    group.addoption("--chaos-seconds", type=float, default=0.0, help="Run random faults so long.")
+    group.addoption("--chaos-seed", type=int, default=None, help="The seed of the random faults.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make room for the table."""
+    config.stash[ROWS] = []
+
+
+@pytest.fixture(scope="session")
+def rows(request: pytest.FixtureRequest) -> list[Row]:
+    """Where trials write their lines."""
+    return request.config.stash[ROWS]
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Everything, running and under load."""
+    folder: Path = tmp_path_factory.mktemp("chaos")
+    try:
+        built = House(folder, network(PLACES))
+    except (KafkaUnavailable, RedisUnavailable) as missing:
+        unavailable(str(missing))
+    try:
+        running = built.__enter__()
+    except (KafkaUnavailable, RedisUnavailable) as missing:
+        unavailable(str(missing))
+    try:
+        yield running
+    finally:
+        running.__exit__(None, None, None)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the table."""
+    if found := config.stash.get(ROWS, []):
+        terminalreporter.section("conservation")
+        terminalreporter.write_line(table(found))

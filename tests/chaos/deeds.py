@@ -1,0 +1,480 @@
+"""What the faults do to the house, how they show, and how they are undone.
+
+A deed takes the house and returns what was hit; `struck` and `heal` of a fault get it back. Makers
+(`signal_listener(number)`) return deeds, so that the table in `faults.py` stays data.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import ElectionType, TopicPartition
+
+from mirror.backfill import file_backfill
+from tests.chaos import disk
+from tests.chaos.host import Host
+from tests.chaos.house import House, signal_process
+from tests.services.kafka import Broker
+from tests.services.process import ManagedProcess
+from tests.services.redis import RedisServer
+
+Deed = Callable[[House], Any]
+
+BACKFILLED_MS = 60_000
+ELECTION_SECONDS = 20.0
+ROLL_SECONDS = 60.0
+CLOCK_STEPS = ("+3600", "-3600")
+LIBFAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+
+
+@dataclass
+class Hit:
+    """A process that was struck."""
+
+    host: Host
+    program: str
+    pid: int
+    identity: str = ""
+
+
+# --- processes --------------------------------------------------------------------------------
+
+
+def signal_listener(number: signal.Signals) -> Deed:
+    """Send a signal to the listener that holds most seats."""
+
+    def strike(house: House) -> Hit:
+        return _signal(house, _busiest(house), number)
+
+    return strike
+
+
+def signal_leader(number: signal.Signals) -> Deed:
+    """Send a signal to the coordinator that leads."""
+
+    def strike(house: House) -> Hit:
+        leader = house.status().leader
+        assert leader, "somebody leads"
+        return _signal(house, leader, number)
+
+    return strike
+
+
+def signal_janitor(number: signal.Signals) -> Deed:
+    """Give the janitors work, and send a signal to one of them when it has begun."""
+
+    def strike(house: House) -> Hit:
+        now_ms = round(time.time() * 1000)
+        filed = file_backfill(house.redis, house.keys, now_ms - BACKFILLED_MS, now_ms)
+        ids = {gap.id for gap in filed}
+
+        def begun() -> bool:
+            return any(gap.state != "open" for gap in house.gaps() if gap.id in ids)
+
+        house.until(begun, 20.0, "a janitor has begun", interval=0.02)
+        host = house.hosts["north"]
+        pid = host.pid("janitor-0")
+        signal_process(pid, number)
+        return Hit(host, "janitor-0", pid)
+
+    return strike
+
+
+def replaced(_house: House, hit: Hit) -> bool:
+    """Supervisord runs another process in its place."""
+    return hit.host.pids().get(hit.program, hit.pid) != hit.pid
+
+
+def moved(house: House, hit: Hit) -> bool:
+    """Its seats are with others."""
+    return house.holders().get(hit.identity, 0) == 0
+
+
+def deposed(house: House, hit: Hit) -> bool:
+    """Another coordinator leads."""
+    return house.status().leader not in {None, hit.identity}
+
+
+def thaw(_house: House, hit: Hit | None) -> None:
+    """Let a frozen process go on."""
+    if hit is not None:
+        signal_process(hit.pid, signal.SIGCONT)
+
+
+def _busiest(house: House) -> str:
+    holders = house.holders()
+    return max(holders, key=lambda one: (holders[one], one))
+
+
+def _signal(house: House, identity: str, number: signal.Signals) -> Hit:
+    host, program, pid = house.process(identity)
+    signal_process(pid, number)
+    return Hit(host, program, pid, identity)
+
+
+# --- Redis ------------------------------------------------------------------------------------
+
+
+def kill_redis(house: House) -> None:
+    """End master and replica; what was in them is gone."""
+    for server in house.sentinel.servers:
+        server.kill()
+
+
+def start_redis(house: House, _hit: None) -> None:
+    """Start both again, empty."""
+    for server in house.sentinel.servers:
+        server.start()
+
+
+def wipe_redis(house: House) -> None:
+    """FLUSHALL."""
+    house.sentinel.master().flush()
+
+
+def freeze_redis(house: House) -> RedisServer:
+    """Freeze the master."""
+    master = house.sentinel.master()
+    master.pause()
+    return master
+
+
+def thaw_redis(_house: House, hit: RedisServer | None) -> None:
+    """Let it go on."""
+    if hit is not None:
+        hit.resume()
+
+
+def kill_master(house: House) -> RedisServer:
+    """Kill the master and leave it dead."""
+    master = house.sentinel.master()
+    master.kill()
+    return master
+
+
+def failed_over(house: House, hit: RedisServer) -> bool:
+    """The Sentinels made the replica master."""
+    return house.sentinel.master() is not hit
+
+
+def restart_killed_redis(house: House, hit: RedisServer | None) -> None:
+    """Start it again: the Sentinels make it a replica."""
+    if hit is not None:
+        hit.start()
+        house.until(house.sentinel.settled, 40.0, "master, replica and Sentinels in step")
+
+
+# --- Kafka ------------------------------------------------------------------------------------
+
+
+def kill_brokers(count: int) -> Deed:
+    """SIGKILL for so many."""
+
+    def strike(house: House) -> Sequence[Broker]:
+        brokers = house.kafka.brokers[:count]
+        for broker in brokers:
+            broker.kill()
+        return brokers
+
+    return strike
+
+
+def freeze_brokers(count: int) -> Deed:
+    """SIGSTOP for so many."""
+
+    def strike(house: House) -> Sequence[Broker]:
+        brokers = house.kafka.brokers[-count:]
+        for broker in brokers:
+            broker.pause()
+        return brokers
+
+    return strike
+
+
+def thaw_brokers(house: House, hit: Sequence[Broker] | None) -> None:
+    """Let them go on."""
+    for broker in hit or ():
+        broker.resume()
+
+
+def start_brokers(house: House, hit: Sequence[Broker] | None) -> None:
+    """Start them again on their data."""
+    for broker in hit or ():
+        broker.start()
+    house.kafka.wait_ready()
+
+
+def stop_broker(house: House) -> Sequence[Broker]:
+    """End one in order: its leaderships move first."""
+    broker = house.kafka.brokers[0]
+    broker.stop()
+    return [broker]
+
+
+def start_brokers_and_elect(house: House, hit: Sequence[Broker] | None) -> None:
+    """Start them again, and move every leadership back to where it was made."""
+    start_brokers(house, hit)
+    admin = house.kafka.admin()
+    topic = house.settings.topic
+    partitions = [TopicPartition(topic, number) for number in range(house.settings.partitions)]
+
+    def elected() -> bool:
+        try:
+            results = admin.elect_leaders(
+                ElectionType.PREFERRED, partitions, request_timeout=ELECTION_SECONDS
+            ).result(ELECTION_SECONDS)
+        except Exception:  # noqa: BLE001 - the controller may not be there yet
+            return False
+        # Already led by the preferred one is said as an error too.
+        return all(e is None or e.name() == "ELECTION_NOT_NEEDED" for e in results.values())
+
+    house.until(elected, ELECTION_SECONDS, "the preferred brokers lead")
+
+
+def spooling(house: House, _hit: Any) -> bool:
+    """At least two listeners keep records on disk."""
+    return sum(one.spool_records > 0 for one in house.status().listeners) >= 2
+
+
+def spooling_then_kill_listener(house: House, hit: Any) -> bool:
+    """Once listeners spool, kill one of them with its spool."""
+    if not spooling(house, hit):
+        return False
+    holders = [one.id for one in house.status().listeners if one.spool_records]
+    _signal(house, holders[0], signal.SIGKILL)
+    return True
+
+
+# --- disks ------------------------------------------------------------------------------------
+
+
+def small_disks(house: House) -> str:
+    """Why spools cannot be filled here."""
+    small = all(disk.is_small(host.spool) for host in house.hosts.values())
+    return "" if small else "mounting a small disk takes root on Linux"
+
+
+def fill_disks(*names: str) -> Deed:
+    """Fill the disks of these hosts' spools, and freeze all of Kafka."""
+
+    def strike(house: House) -> Sequence[Broker]:
+        for name in names:
+            disk.fill(house.hosts[name].spool)
+        brokers: Sequence[Broker] = freeze_brokers(len(house.kafka.brokers))(house)
+        return brokers
+
+    return strike
+
+
+def clear_disks(house: House, hit: Sequence[Broker] | None) -> None:
+    """Give the space back and let Kafka go on."""
+    for host in house.hosts.values():
+        disk.clear(host.spool)
+    thaw_brokers(house, hit)
+
+
+def refusing(*names: str) -> Callable[[House, Any], bool]:
+    """Whether listeners of each of these hosts say that their spool takes nothing more."""
+
+    def look(house: House, _hit: Any) -> bool:
+        reasons = house.status().reasons
+        return all(any(r.startswith(f"{n}-") and "spool" in r for r in reasons) for n in names)
+
+    return look
+
+
+# --- sockets and REST -------------------------------------------------------------------------
+
+
+def simulate(**fields: Any) -> Deed:
+    """Switch a fault of the simulator on (docs/simulator.md)."""
+
+    def strike(house: House) -> int:
+        return house.fault(**fields)
+
+    return strike
+
+
+def calm(house: House, _hit: Any) -> None:
+    """Switch all of them off."""
+    house.calm()
+
+
+def storm(*, status: int, revoke: bool = False, **fields: Any) -> Deed:
+    """Answer REST with this status, and make the mirror need REST."""
+
+    def strike(house: House) -> int:
+        house.fault(fault="rest", status=status, path="/api/v2/*", **fields)
+        if revoke:
+            return house.fault(fault="revoke", client="chaos-1")
+        return house.fault(fault="drop", client="chaos-1")
+
+    return strike
+
+
+def rotate_all(house: House) -> dict[tuple[str, str], str | None]:
+    """`mirror rotate` for every channel; returns what each seat had."""
+    before = _channels(house)
+    for number, channel in enumerate(before.values()):
+        assert channel
+        command = ManagedProcess.mirror(
+            "rotate", channel, folder=house.folder, env=house.environment, name=f"rotate-{number}"
+        )
+        command.start().wait(20.0)
+        assert command.returncode == 0, command.describe("mirror rotate failed")
+    return before
+
+
+def rotated(house: House, hit: dict[tuple[str, str], str | None]) -> bool:
+    """Every seat has another channel."""
+    now = _channels(house)
+    return all(now.get(seat) not in {None, channel} for seat, channel in hit.items())
+
+
+def _channels(house: House) -> dict[tuple[str, str], str | None]:
+    return {
+        (shard.id, replica.replica): replica.channel
+        for shard in house.status().shards
+        for replica in shard.replicas
+    }
+
+
+# --- network ----------------------------------------------------------------------------------
+
+
+def cables(house: House) -> str:
+    """Why nothing can be cut here."""
+    return "" if house.network.severable else "network namespaces take root on Linux"
+
+
+def unplug(name: str) -> Deed:
+    """Cut a host off from everything."""
+
+    def strike(house: House) -> str:
+        house.network.unplug(name)
+        return name
+
+    return strike
+
+
+def plug(house: House, hit: str | None) -> None:
+    """Connect it again."""
+    if hit is not None:
+        house.network.plug(hit)
+
+
+def cut(*pairs: tuple[str, str]) -> Deed:
+    """Swallow packets between these pairs."""
+
+    def strike(house: House) -> Sequence[tuple[str, str]]:
+        for one, other in pairs:
+            house.network.cut(one, other)
+        return pairs
+
+    return strike
+
+
+def mend(house: House, hit: Sequence[tuple[str, str]] | None) -> None:
+    """Let them pass again."""
+    for one, other in hit or ():
+        house.network.mend(one, other)
+
+
+def dead_host(name: str) -> Callable[[House, Any], bool]:
+    """Whether no listener of that host counts as alive."""
+
+    def look(house: House, _hit: Any) -> bool:
+        return all(one.state == "dead" for one in house.status().listeners if one.host == name)
+
+    return look
+
+
+def silent(*names: str) -> Callable[[House, Any], bool]:
+    """Whether no channel of these hosts is live."""
+
+    def look(house: House, _hit: Any) -> bool:
+        return not any(one.channels for one in house.status().listeners if one.host in names)
+
+    return look
+
+
+# --- clocks and hosts -------------------------------------------------------------------------
+
+
+def faketime(_house: House) -> str:
+    """Why no clock can be stepped here."""
+    return "" if LIBFAKETIME.exists() else "no libfaketime (Debian: faketime)"
+
+
+def step_clock(house: House) -> Hit:
+    """Start a listener under libfaketime, and step its wall clock twice while it works."""
+    host = house.hosts["south"]
+    clock = host.folder / "clock"
+    clock.write_text("+0\n")
+    host.extra.write_text(
+        f"export LD_PRELOAD={LIBFAKETIME} FAKETIME_TIMESTAMP_FILE={clock} "
+        "FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1\n"
+    )
+    try:
+        host.restart("listener-0")
+    finally:
+        host.extra.unlink()
+    house.until(house.live, 40.0, "every seat is live again")
+    for offset in CLOCK_STEPS:
+        since = house.books.last_seq()
+        replacement = clock.with_suffix(".new")
+        replacement.write_text(f"{offset}\n")
+        replacement.replace(clock)
+        house.until(
+            lambda since=since: house.books.last_seq() > since + 50,  # type: ignore[misc]  # mypy: lambda default
+            40.0,
+            "life goes on",
+        )
+    return Hit(host, "listener-0", host.pid("listener-0"))
+
+
+def set_clock_right(_house: House, hit: Hit | None) -> None:
+    """Start the listener without libfaketime."""
+    if hit is not None:
+        hit.host.restart(hit.program)
+
+
+def lose_host(name: str) -> Deed:
+    """SIGKILL for all of a host, supervisord included."""
+
+    def strike(house: House) -> Host:
+        host = house.hosts[name]
+        host.kill()
+        return host
+
+    return strike
+
+
+def start_host(_house: House, hit: Host | None) -> None:
+    """Power it up again."""
+    if hit is not None:
+        hit.start()
+
+
+def roll_hosts(house: House) -> None:
+    """Restart every process of one host, and when all is well those of the other."""
+    for host in house.hosts.values():
+        for program in sorted(host.pids()):
+            host.restart(program)
+        host.until_running()
+        house.until(house.live, ROLL_SECONDS, "every seat is live again")
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,66 @@
+"""Every fault, on the real thing: what Kafka has is what happened.
+
+Each trial says in `faults.py` what it proves and what it does not. None proves anything of Genesys
+itself: the simulator is our reading of it.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.chaos.faults import FAULTS
+from tests.chaos.house import House
+from tests.chaos.trial import Fault, Row, Trial, table
+
+GAPS_SECONDS = 270.0  # the lease of a killed janitor's gap, and its two readings
+
+
+@pytest.fixture(scope="session")
+def at_random(request: pytest.FixtureRequest) -> float:
+    """For how many seconds to run random faults; 0: the table."""
+    return float(request.config.getoption("--chaos-seconds"))
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[one.id for one in FAULTS])
+def test_fault(fault: Fault, house: House, rows: list[Row], at_random: float) -> None:
+    """Nothing is missing, invented, altered or out of order, and fresh events flow afterwards."""
+    if at_random:
+        pytest.skip("random faults were asked for")
+    if why := fault.needs(house):
+        pytest.skip(why)
+    rows.append(row := Trial(house, fault).run())
+    assert not row.problems, table([row])
+
+
+def test_in_the_end_every_gap_is_filled(house: House, at_random: float) -> None:
+    """Also those that a killed janitor held: they fall due when its lease lapses."""
+    if at_random:
+        pytest.skip("random faults were asked for")
+    house.until(
+        lambda: all(gap.done for gap in house.gaps()), GAPS_SECONDS, "all gaps filled", interval=1.0
+    )
+    assert [gap for gap in house.gaps() if gap.state == "unfillable"] == []
+
+
+def test_random(
+    request: pytest.FixtureRequest, house: House, rows: list[Row], at_random: float
+) -> None:
+    """Faults drawn from a seed, for as long as asked (`--chaos-seconds`, `--chaos-seed`)."""
+    if not at_random:
+        pytest.skip("only with --chaos-seconds")
+    import time
+
+    seed = request.config.getoption("--chaos-seed")
+    if seed is None:
+        seed = random.SystemRandom().randrange(1 << 31)
+    print(f"--chaos-seed={seed}")
+    draw = random.Random(seed)
+    possible = [fault for fault in FAULTS if not fault.needs(house)]
+    deadline = time.monotonic() + at_random
+    while time.monotonic() < deadline:
+        rows.append(row := Trial(house, draw.choice(possible)).run())
+        print(table([row]).splitlines()[-1], flush=True)
+    failed = [row for row in rows if row.problems]
+    assert not failed, f"--chaos-seed={seed}\n{table(failed)}"

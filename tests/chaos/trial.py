@@ -1,0 +1,254 @@
+"""One fault on the living house, from the blow to the reckoning.
+
+    strike → what the fault must cause is seen → heal → the house is whole again → fresh events flow
+
+Nothing here sleeps for a set time: each step waits for something that it can see, with a deadline.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mirror.event import Event
+from mirror.sandbox.oracle import RESTORABLE, Difference, Truth, Verdict
+from tests.chaos.house import House, complaints
+from tests.services.process import ServiceError
+
+STRUCK_SECONDS = 40.0
+WHOLE_SECONDS = 75.0
+FRESH_SECONDS = 20.0
+FRESH = 40  # transitions after recovery that must come through
+UNDER_FAULT = 60  # transitions that happen while the fault lasts
+POLL = 0.25
+#: What is lost for good where nobody received: REST does not tell it, or not always.
+UNTOLD_BY_REST = frozenset({"alert", "dial", "hold", "resume", "park", "unpark", "transfer"})
+NOTHING: frozenset[str] = frozenset()
+# Rules of Genesys that no fault excuses (docs/simulator.md).
+NEVER_BROKEN = (
+    *("rate_limit_exceeded", "too_many_topics", "conversation_disconnect", "invalid_topic"),
+    *("early_retry", "bad_client_frame"),
+)
+
+
+def _nothing(_house: House, _hit: Any) -> None:
+    """There is nothing to heal."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A fault as data. What `strike` returns is handed to `struck` and `heal`."""
+
+    name: str
+    proves: str
+    leaves: str  # what it does not prove
+    strike: Callable[[House], Any]
+    struck: Callable[[House, Any], bool] | None = None  # None: that conversations went on
+    heal: Callable[[House, Any], None] = _nothing
+    window: frozenset[str] = NOTHING  # event types that may be lost, by GUARANTEES.md
+    needs: Callable[[House], str] = lambda _: ""  # why it cannot be had here, empty where it can
+    rules: frozenset[str] = NOTHING  # rules of Genesys that it cannot keep
+    under_fault: int = UNDER_FAULT
+
+    @property
+    def id(self) -> str:
+        """The name as one word, for `-k`."""
+        return re.sub(r"[^a-zA-Z0-9]+", "-", self.name).strip("-")
+
+
+@dataclass(kw_only=True)
+class Row:
+    """What came of one fault; a line of the table."""
+
+    fault: str
+    events: int = 0
+    missing: int = 0
+    invented: int = 0
+    altered: int = 0
+    disordered: int = 0
+    duplicates: int = 0
+    windowed: int = 0  # lost inside the fault's named window
+    restored: int = 0  # gaps that were filled in this trial
+    recovery: float = 0.0  # seconds from the heal (or the strike) until the house was whole
+    took: float = 0.0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        return "FAILED" if self.problems else "ok"
+
+
+class Trial:
+    """Runs one fault."""
+
+    def __init__(self, house: House, fault: Fault) -> None:
+        self._house = house
+        self._fault = fault
+        self._since = house.books.last_seq()
+        self._old_gaps = {gap.id for gap in house.gaps()}
+        self._row = Row(fault=fault.name)
+        house.account.take_touched()
+        house.org.call("DELETE", "/_sim/violations")
+
+    def run(self) -> Row:
+        """Strike, heal, wait, judge. What goes wrong stands in the row's problems."""
+        house, fault, row = self._house, self._fault, self._row
+        began = time.monotonic()
+        hit: Any = None
+        healed = began
+        try:
+            hit = fault.strike(house)
+            healed = time.monotonic()
+            house.until(lambda: self._struck(hit), STRUCK_SECONDS, f"{fault.name}: struck")
+        except ServiceError as error:
+            row.problems.append(str(error).splitlines()[0])
+        finally:
+            if fault.heal is not _nothing:
+                fault.heal(house, hit)
+                healed = time.monotonic()
+        try:
+            self._until_whole()
+            row.recovery = time.monotonic() - healed
+            self._until_fresh()
+        except ServiceError as error:
+            row.problems.append(str(error).splitlines()[0])
+        self._reckon()
+        row.took = time.monotonic() - began
+        return row
+
+    def _struck(self, hit: Any) -> bool:
+        """Whether the fault has shown its effect and life went on under it."""
+        happened = self._house.books.last_seq() - self._since
+        if happened < self._fault.under_fault:
+            return False
+        return self._fault.struck is None or self._fault.struck(self._house, hit)
+
+    def _until_whole(self) -> None:
+        """Every seat live, spools empty, new gaps filled, all that happened is in Kafka."""
+        house = self._house
+        until = house.books.last_seq()
+        why = ""
+
+        def whole() -> bool:
+            nonlocal why
+            why = "Redis does not answer"
+            status = house.status()
+            if reasons := complaints(status):
+                why = "; ".join(reasons[:3])
+                return False
+            if spooled := house.spooled():
+                why = f"{spooled} records are in spools"
+                return False
+            if gaps := [g.id for g in house.gaps() if not g.done and g.id not in self._old_gaps]:
+                why = f"{len(gaps)} gaps are open"
+                return False
+            untold = self._demanded(house.books.untold(house.books.truths(self._since, until)))
+            first = " ".join(map(_brief, untold[:1]))
+            why = f"{len(untold)} transitions are not in Kafka, first {first}"
+            return not untold
+
+        try:
+            house.until(whole, WHOLE_SECONDS, "", interval=POLL)
+        except ServiceError:
+            raise ServiceError(f"not whole after {WHOLE_SECONDS:.0f} s: {why}") from None
+
+    def _until_fresh(self) -> None:
+        """What happens from now on comes through, whole."""
+        house = self._house
+        now = house.books.last_seq()
+        house.until(
+            lambda: house.books.last_seq() >= now + FRESH, STRUCK_SECONDS, "the load goes on"
+        )
+        until = house.books.last_seq()
+        house.until(
+            lambda: not house.books.untold(house.books.truths(now, until)),
+            FRESH_SECONDS,
+            "fresh events come through whole",
+        )
+
+    def _demanded(self, untold: list[Truth]) -> list[Truth]:
+        """What cannot be excused by the fault's window, nor by there having been no socket."""
+        window = self._fault.window
+        return [
+            truth
+            for truth in untold
+            if truth.event_type not in window
+            and (truth.first_sent_ms is not None or truth.event_type in RESTORABLE)
+        ]
+
+    def _reckon(self) -> None:
+        house, row, fault = self._house, self._row, self._fault
+        until = house.books.last_seq()
+        truths: list[Truth] = []
+
+        def told() -> bool:
+            nonlocal truths
+            truths = house.books.truths(self._since, until)
+            return not self._demanded(house.books.untold(truths))
+
+        try:
+            house.until(told, FRESH_SECONDS, "all is in Kafka")
+        except ServiceError as error:
+            row.problems.append(str(error))
+        self._enter(house.books.judge(truths))
+        row.restored = sum(g.done and g.id not in self._old_gaps for g in house.gaps())
+        broken = house.org.get("/_sim/violations")["counts"]
+        for rule in NEVER_BROKEN:
+            if broken.get(rule) and rule not in fault.rules:
+                row.problems.append(f"{broken[rule]} times {rule}")
+        if house.account.wrong:
+            row.problems.append(f"records unlike the contract: {house.account.wrong[:3]}")
+            house.account.wrong.clear()
+
+    def _enter(self, verdict: Verdict) -> None:
+        row = self._row
+        lost = verdict.missing + verdict.unseen
+        missing = self._demanded(lost)
+        row.events, row.duplicates = verdict.events, verdict.duplicates
+        row.missing, row.windowed = len(missing), len(lost) - len(missing)
+        row.invented, row.altered = len(verdict.invented), len(verdict.altered)
+        row.disordered = len(verdict.disordered)
+        findings: dict[str, Sequence[Truth | Event | Difference]] = {
+            "missing": missing,
+            "invented": verdict.invented,
+            "altered": verdict.altered,
+            "out of order": verdict.disordered,
+        }
+        for name, found in findings.items():
+            row.problems += [f"{name}: {_brief(one)}" for one in found[:4]]
+        if row.windowed and not self._fault.window:
+            row.problems.append(f"{row.windowed} transitions were received by nobody")
+
+
+def _brief(found: Truth | Event | Difference) -> str:
+    """A finding in one line."""
+    if isinstance(found, Difference):
+        told = getattr(found.event, found.field)
+        return f"{found.field} is {told}, was {found.true}: {_brief(found.event)}"
+    words = [found.event_type, found.media_type, found.conversation_id, found.participant_id]
+    words += [f"at {found.occurred_at}", found.hold_started_at]
+    if isinstance(found, Event):
+        words += [found.origin, f"read {found.received_at}", found.source_topic]
+    else:
+        words += [f"seq {found.seq}", f"sent {found.first_sent_ms}"]
+    return " ".join(word for word in words if word)
+
+
+def table(rows: list[Row]) -> str:
+    """The rows for people."""
+    head = (
+        f"{'fault':<44} {'events':>6} {'missing':>7} {'invented':>8} {'altered':>7} "
+        f"{'disorder':>8} {'copies':>6} {'window':>6} {'gaps':>4} {'recovery':>8}  verdict"
+    )
+    lines = [head, "-" * len(head)]
+    for row in rows:
+        lines.append(
+            f"{row.fault:<44} {row.events:>6} {row.missing:>7} {row.invented:>8} {row.altered:>7} "
+            f"{row.disordered:>8} {row.duplicates:>6} {row.windowed:>6} {row.restored:>4} "
+            f"{row.recovery:>6.1f} s  {row.verdict}"
+        )
+        lines += [f"    {problem[:400]}" for problem in row.problems]
+    return "\n".join(lines)
