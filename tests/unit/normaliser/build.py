@@ -109,7 +109,11 @@ def only(events: list[Event], event_type: str) -> Event:
 
 
 class World:
-    """One conversation as it really is."""
+    """One conversation as it really is.
+
+    A participant with legs of two media (a callback, and the call that it dialled) stands in
+    `participants` once for each, under one id. After-call work stands with the first.
+    """
 
     def __init__(self) -> None:
         self.ms = 0
@@ -120,19 +124,27 @@ class World:
         self.ms += ms
         return at(self.ms)
 
-    def join(self, purpose: str, medium: str, state: str) -> None:
-        """A participant enters with a leg; `connected` ones have their time at once."""
+    def join(self, purpose: str, medium: str, state: str, of: str | None = None) -> None:
+        """A participant enters with a leg, or the one whose id is `of` gets one more.
+
+        `connected` ones have their time at once.
+        """
         index = len(self.participants)
         new = {"state": state, "held": False, "direction": "inbound", "id": f"comm-{index}"}
         if state == "connected":
             new["connectedTime"] = at(self.ms)
         self.participants.append(
-            {"id": f"p-{index}", "purpose": purpose, "medium": medium, "leg": new}
+            {"id": of or f"p-{index}", "purpose": purpose, "medium": medium, "leg": new}
         )
 
     def snapshot(self) -> World:
         """The world as it is now, for rendering later."""
         return copy.deepcopy(self)
+
+    @property
+    def media(self) -> set[str]:
+        """The media of all legs."""
+        return {p["medium"] for p in self.participants}
 
     @property
     def over(self) -> bool:
@@ -141,11 +153,9 @@ class World:
 
     def nested(self, topic: str = "v2.users.u-1.conversations") -> bytes:
         """A frame of the nested shape, whose participants connect a little before their legs."""
-        return frame(
-            {"id": "c-1", "participants": [self._nested(p) for p in self.participants]}, topic
-        )
+        return frame({"id": "c-1", "participants": self._nested()}, topic)
 
-    def flat(self, medium: str) -> bytes:
+    def flat(self, medium: str, topic: str = "v2.users.u-1.conversations") -> bytes:
         """A frame of the flat shape: the legs of one medium, without communication ids."""
         shown = []
         for p in self.participants:
@@ -155,32 +165,45 @@ class World:
             if "disconnectedTime" in p["leg"]:
                 one["endTime"] = p["leg"]["disconnectedTime"]
             one |= {"id": p["id"], "purpose": p["purpose"], "user": {"id": "u-1"}, "queue": {}}
-            one |= {key: p[key] for key in ("startAcwTime", "wrapup") if key in p}
+            one |= self._after_call(p["id"])
             shown.append(one)
-        topic = f"v2.users.u-1.conversations.{FLAT_TOPIC[medium]}"
-        return frame({"id": "c-1", "participants": shown}, topic)
+        others = [
+            f"/api/v2/conversations/{FLAT_TOPIC[other]}/c-1"
+            for other in sorted(self.media - {medium})
+        ]
+        body = {"id": "c-1", "participants": shown, "otherMediaUris": others}
+        return frame(body, f"{topic}.{FLAT_TOPIC[medium]}")
 
     def rest(self) -> bytes:
         """A body of `GET /conversations/{id}`."""
-        body: dict[str, Any] = {"id": "c-1", "startTime": at(0), "participants": []}
-        for p in self.participants:
-            shown = self._nested(p)
-            (one,) = shown[ARRAY[p["medium"]]]
-            one["segments"] = []
-            if "disconnectType" in one:
-                kind = one["disconnectType"]
-                one["disconnectType"] = REST_DISCONNECT.get(kind, kind)
-            body["participants"].append(shown)
+        body: dict[str, Any] = {"id": "c-1", "startTime": at(0), "participants": self._nested()}
+        for shown in body["participants"]:
+            for one in (leg for medium in self.media for leg in shown.get(ARRAY[medium], ())):
+                one["segments"] = []
+                if "disconnectType" in one:
+                    kind = one["disconnectType"]
+                    one["disconnectType"] = REST_DISCONNECT.get(kind, kind)
         if self.over:
             body["endTime"] = max(p["leg"]["disconnectedTime"] for p in self.participants)
         return msgspec.json.encode(body)
 
-    def _nested(self, p: dict[str, Any]) -> dict[str, Any]:
-        one = copy.deepcopy(p["leg"])
-        shown = {"id": p["id"], "purpose": p["purpose"], "userId": "u-1", ARRAY[p["medium"]]: [one]}
-        shown |= {key: p[key] for key in ("startAcwTime", "wrapup") if key in p}
-        if "connectedTime" in one:
-            shown["connectedTime"] = p["leg"]["connectedTime"][:-4] + "000Z"
-        if "disconnectedTime" in one:
-            shown["endTime"] = one["disconnectedTime"]
-        return shown
+    def _after_call(self, participant_id: str) -> dict[str, Any]:
+        found = next(p for p in self.participants if p["id"] == participant_id)
+        return {key: found[key] for key in ("startAcwTime", "wrapup") if key in found}
+
+    def _nested(self) -> list[dict[str, Any]]:
+        people: dict[str, dict[str, Any]] = {}
+        for p in self.participants:
+            one = copy.deepcopy(p["leg"])
+            shown = people.setdefault(
+                p["id"], {"id": p["id"], "purpose": p["purpose"], "userId": "u-1"}
+            )
+            shown.setdefault(ARRAY[p["medium"]], []).append(one)
+            shown |= self._after_call(p["id"])
+            if "connectedTime" in one:
+                shown.setdefault("connectedTime", one["connectedTime"][:-4] + "000Z")
+        for shown in people.values():
+            legs = [p["leg"] for p in self.participants if p["id"] == shown["id"]]
+            if all("disconnectedTime" in one for one in legs):
+                shown["endTime"] = max(one["disconnectedTime"] for one in legs)
+        return list(people.values())
