@@ -1,0 +1,225 @@
+"""The readers that `bench.listener` compares, each in a process of its own.
+
+    python -m bench.parts.contenders NAME
+
+A contender is any program that keeps to this: it finds a `Task` as JSON in `BENCH_TASK`, opens its
+connections, sends one byte on each, which starts the source; takes `frames` frames, produces what
+it makes of them to `topic`, waits for the last acknowledgement, and prints one `Outcome` as JSON.
+Ours stand here; the peers need not be Python.
+
+`ours`   the listener's own loop, normaliser and publisher
+`raw`    the same reading and cutting, but every frame produced as it is: passthrough
+`floor`  bytes are taken from the socket, and that is all
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import ssl
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+from unittest.mock import Mock
+
+import msgspec
+from confluent_kafka import Producer
+
+from listeners.channel import Channel
+from listeners.connection import Connection, open_socket, tls_context
+from listeners.counters import Counters
+from listeners.loop import READ_BUFFER, Loop
+from listeners.publisher import Publisher
+from listeners.session import Held, Session, Step
+from mirror.fleet import Grant, Handle
+from mirror.kafka.config import producer_config
+from mirror.normaliser import Normaliser
+from mirror.settings import Settings, load
+
+FLUSH_SECONDS: Final = 30.0
+
+
+class Task(msgspec.Struct):
+    """What a contender is to do. `ca` is the file of the CA to trust, empty for plain sockets."""
+
+    uri: str
+    connections: int
+    frames: int
+    kafka: str
+    topic: str
+    ca: str = ""
+
+
+class Outcome(msgspec.Struct):
+    """What it took, from the first byte asked for to the last acknowledgement.
+
+    `cpu` is of the whole process, all threads; `records` what was acknowledged.
+    """
+
+    frames: int
+    seconds: float
+    cpu: float
+    records: int
+    peak_mb: float
+    rss_mb: float
+
+    @property
+    def rate(self) -> float:
+        """Frames a second."""
+        return self.frames / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """Microseconds of CPU a frame."""
+        return self.cpu / self.frames * 1e6
+
+
+class Watch:
+    """Wall and CPU time since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def outcome(self, frames: int, records: int) -> Outcome:
+        """What has passed, and how large the process is now."""
+        seconds = time.perf_counter() - self._wall
+        cpu = time.process_time() - self._cpu
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return Outcome(
+            frames,
+            seconds,
+            cpu,
+            records,
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            pages * os.sysconf("SC_PAGESIZE") / 2**20,
+        )
+
+
+def connect(task: Task) -> list[Connection]:
+    """All connections of a task, by the product's own means."""
+    context = tls_context()
+    if task.ca:
+        context.load_verify_locations(task.ca)
+    return [Connection(open_socket(task.uri, context, "bench")) for _ in range(task.connections)]
+
+
+def floor(task: Task) -> Outcome:
+    """Take bytes from one socket as they come, in large reads."""
+    (connection,) = connect(task)
+    sock = connection.sock
+    sock.setblocking(True)
+    view = memoryview(bytearray(READ_BUFFER))
+    sock.send(b"x")
+    watch = Watch()
+    while sock.recv_into(view):
+        pass
+    return watch.outcome(task.frames, 0)
+
+
+def raw(task: Task) -> Outcome:
+    """Produce each frame as it is, without a key and without headers."""
+    (connection,) = connect(task)
+    connection.sock.setblocking(True)
+    producer = Producer(producer_config(_settings(task, ""), "listener"))
+    produce, topic = producer.produce, task.topic
+    view = memoryview(bytearray(READ_BUFFER))
+    connection.sock.send(b"x")
+    watch = Watch()
+    frames = 0
+    with suppress(EOFError, ssl.SSLEOFError):
+        while frames < task.frames:
+            items, _, _ = _read(connection, view)
+            for item in items:
+                try:
+                    produce(topic, item)
+                except BufferError:
+                    producer.flush(FLUSH_SECONDS)
+                    produce(topic, item)
+            frames += len(items)
+            producer.poll(0)
+    left = producer.flush(FLUSH_SECONDS)
+    return watch.outcome(frames, frames - left)
+
+
+def _read(connection: Connection, view: memoryview) -> tuple[list[Any], int, bool]:
+    """One read that waits; the product's own reading is for sockets that do not."""
+    start = connection.cutter.restore(view)
+    count = connection.sock.recv_into(view[start:])
+    if not count:
+        raise EOFError
+    return connection.cutter.cut(view, start + count), count, False
+
+
+def ours(task: Task) -> Outcome:
+    """The listener's loop with everything behind it, but for its beats and workers."""
+    connections = connect(task)
+    with TemporaryDirectory() as folder:
+        counters = Counters()
+        publisher = Publisher(_settings(task, folder), "bench", counters)
+        session = Session("bench", silence=3600.0, rng=Random(1))
+        loop = Loop(session, Normaliser(), publisher, counters)
+        loop.actions = Mock()  # the end of a stream is a loss, which nothing is done about
+        for number, connection in enumerate(connections):
+            _open(loop, session, connection, number, task.uri)
+        done = _Done(loop, counters, publisher, task.frames)
+        session.tick = done  # type: ignore[assignment,method-assign]  # called every pass
+        for connection in connections:
+            connection.sock.send(b"x")
+        watch = Watch()
+        loop.run()
+        outcome = watch.outcome(counters.frames, counters.delivered)
+        loop.close()
+        publisher.stop(FLUSH_SECONDS)
+        return outcome
+
+
+def _open(loop: Loop, session: Session, connection: Connection, number: int, uri: str) -> None:
+    grant = Grant(str(number), "a", 1, "client", 1)
+    channel = Channel(grant, (), time.monotonic(), holder="bench", silence=3600.0, rng=Random(1))
+    channel.handle = Handle(f"streaming-0-{number}", uri)
+    channel.phase = "connecting"
+    session.seats[grant.seat] = Held(channel)
+    loop.opened(channel, connection, 0)
+    channel.phase = "live"
+
+
+class _Done:
+    """Stands in for the session's tick: stops the loop when all is read and acknowledged."""
+
+    def __init__(self, loop: Loop, counters: Counters, publisher: Publisher, frames: int) -> None:
+        self._loop, self._counters = loop, counters
+        self._publisher, self._frames = publisher, frames
+
+    def __call__(self, _now: float) -> list[Step]:
+        if self._counters.frames >= self._frames and not self._publisher.pending:
+            self._loop.stop()
+        return []
+
+
+def _settings(task: Task, folder: str) -> Settings:
+    environment = {name: value for name, value in os.environ.items() if "KAFKA_CONF" in name}
+    environment |= {
+        "KAFKA_BOOTSTRAP_SERVERS": task.kafka,
+        "MIRROR_SPOOL_DIR": f"{folder}/spool",
+        "MIRROR_TOPIC": task.topic,
+        "MIRROR_DEAD_LETTER_TOPIC": f"{task.topic}.dlq",
+    }
+    return load(environment)
+
+
+OURS: Final[dict[str, Callable[[Task], Outcome]]] = {"ours": ours, "raw": raw, "floor": floor}
+
+
+def main() -> None:
+    """Be the contender that is named."""
+    task = msgspec.json.decode(os.environ["BENCH_TASK"], type=Task)
+    print(msgspec.json.encode(OURS[sys.argv[1]](task)).decode())
+
+
+if __name__ == "__main__":
+    main()
