@@ -79,6 +79,13 @@ class FleetLink:
         )
         return BeatAnswer(now_ms, _assignment.decode(assignment) if assignment else None)
 
+    def news(self, listener_id: str, version: int) -> Assignment | None:
+        """The assignment where it is not the `version` that is held; between two beats."""
+        with explained():
+            text = self._redis.get(self._keys.assignment(listener_id))
+        assignment = _assignment.decode(text) if isinstance(text, str) else None
+        return None if assignment is None or assignment.version == version else assignment
+
     def shard(self, shard_id: str) -> Shard | None:
         """The topics of a shard, None where Redis does not know it (flushed, or just retired)."""
         with explained():
