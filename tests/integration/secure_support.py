@@ -7,6 +7,7 @@ An authorizer knows the client by the common name of its certificate; `ROOT` may
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,9 +98,10 @@ def mutual_tls(
 def run_mirror(
     folder: Path, env: Mapping[str, str | None], *arguments: str, timeout: float = 30.0
 ) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of one command in an environment of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    process = ManagedProcess.mirror(*arguments, folder=folder, env=env)
+    """Exit code, stdout and stderr of one command, whose files lie somewhere below `folder`."""
+    own = folder / f"command-{uuid.uuid4().hex[:8]}"
+    own.mkdir(parents=True)
+    process = ManagedProcess.mirror(*arguments, folder=own, env=env)
     with process:
         code = process.wait(timeout)
     return code, process.stdout, process.stderr
