@@ -30,6 +30,7 @@ VIEWS: Final = {
     "floor": frozenset({"floor", "health"}),
     "mirror": frozenset({"mirror", "health"}),
 }
+SIGNED_IN: Final = "signed_in"
 RETRY_MS: Final = 1_000  # after which a browser whose stream broke connects again
 LONGEST_FORM: Final = 4_096
 KEEP_ALIVE_SECONDS: Final = 15.0
@@ -139,11 +140,14 @@ class _Pages:
             samesite="strict",
             secure=forwarded == "https",
         )
+        # Says nothing but that there is something to sign out of: the page may read it.
+        answer.set_cookie(SIGNED_IN, "1", max_age=SESSION_SECONDS, samesite="strict")
         return answer
 
     async def logout(self, _request: Request) -> Response:
         answer = RedirectResponse("/login", 303)
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        answer.delete_cookie(SIGNED_IN, samesite="strict")
         return answer
 
     async def stream(self, request: Request) -> Any:
