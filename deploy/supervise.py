@@ -8,6 +8,7 @@ what is not set there:
     MIRROR_LOG_DIR              one rotated log a process: <state directory>/log
     MIRROR_PYTHON               the interpreter of this process
     MIRROR_USER                 the user of this process
+    MIRROR_HANG_AFTER           how long a process may not beat until it is killed: 20s
     MIRROR_AUTOSTART            true; false leaves starting to supervisorctl
     MIRROR_SUPERVISOR_INCLUDE   further supervisord files, separated by spaces
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from mirror.errors import SettingsError
+from mirror.supervisord import run_directory, state_directory
 
 CONF: Final = Path(__file__).with_name("supervisord.conf")
 LONGEST_RUN_DIR: Final = 80
@@ -42,13 +44,12 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
     Raises `SettingsError` for a run directory whose path is too long.
     """
-    state = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    state /= "interaction-mirror"
+    state = state_directory(environ)
     complete = {
         "MIRROR_LISTENERS": "2",
         "MIRROR_COORDINATORS": "1",
         "MIRROR_JANITORS": "1",
-        "MIRROR_RUN_DIR": str(state / "run"),
+        "MIRROR_RUN_DIR": str(run_directory(environ)),
         "MIRROR_LOG_DIR": str(state / "log"),
         "MIRROR_PYTHON": sys.executable,
         "MIRROR_USER": getpass.getuser(),

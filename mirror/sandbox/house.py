@@ -98,15 +98,16 @@ class House:
         (self.state / "services.conf").write_text(programs, encoding="utf-8")
         # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the rest in
         # order. Should we be killed instead, the kernel tells supervisord (Linux).
-        self._supervisord = subprocess.Popen(
-            supervise.command(),
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=(self.logs / "supervisord.out").open("wb"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  # no thread runs yet
-        )
+        with (self.logs / "supervisord.out").open("wb") as out:
+            self._supervisord = subprocess.Popen(
+                supervise.command(),
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  # no thread runs yet
+            )
         self._until("Redis", self._redis_answers)
         self._until("the simulator", self._simulator_answers)
         self._until("the broker", self._broker_answers)
