@@ -26,6 +26,8 @@ class Counters(msgspec.Struct, kw_only=True):
     spooled: int = 0
     spool_records: int = 0
     spool_bytes: int = 0
+    held: int = 0  # records in memory because the spool's disk refuses
+    spools_damaged: int = 0  # spools set aside; what was whole in them was saved
     outages: int = 0  # times that the producer was set aside for the spool
 
     connects: int = 0

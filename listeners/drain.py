@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from listeners.spool import Numbered, SpoolError
-from listeners.store import Store
+from listeners.spool import Numbered, SpoolBroken, SpoolError
+from listeners.store import Source, Store
 from mirror.kafka.limits import REFUSED
 from mirror.kafka.record import Record
 from mirror.log import logger
@@ -43,7 +43,7 @@ class Drain:
         self._store = store
         self._reject = reject
         self._log = logger("listener.spool")
-        self._spool = store.first()  # the one that the batch is from
+        self._spool: Source = store.first()  # where the batch is from
         self._batch: list[Numbered] = []
         self._failed: dict[int, KafkaError] = {}
         self._alone = 0  # records still to be sent one by one
@@ -107,7 +107,7 @@ class Drain:
         try:
             self._batch = spool.head(1 if self._alone else BATCH_RECORDS, BATCH_BYTES)
         except SpoolError as error:
-            self.failure = str(error)
+            self._give_up(spool, error)
             return False
         for index, (sequence, record) in enumerate(self._batch):
             try:
@@ -135,5 +135,11 @@ class Drain:
         try:
             self._spool.remove([sequence for sequence, _ in batch])
         except SpoolError as error:
-            self.failure = str(error)
             self._log.error("spool_not_shortened", error=error)
+            self._give_up(self._spool, error)
+
+    def _give_up(self, source: Source, error: SpoolError) -> None:
+        """End this drain; the next one finds a damaged spool replaced by what is whole in it."""
+        self.failure = str(error)
+        if isinstance(error, SpoolBroken):
+            self._store.mend(source)

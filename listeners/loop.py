@@ -466,6 +466,8 @@ class Loop:
         publisher = self._publisher
         if publisher.mode != "direct":
             reasons.append(f"Kafka does not take events ({publisher.reason}): they are spooled")
+        if held := self.counters.held:
+            reasons.append(f"the spool's disk refuses: {held} records wait in memory")
         if publisher.refusing_since is not None:
             reasons.append("the spool is full or cannot be written: events are being lost")
         return tuple(reasons)

@@ -60,6 +60,8 @@ LISTENER: Final[Mapping[str, Described]] = {
     "spooled": _counter("records_spooled", "Records written to the spool."),
     "spool_records": _gauge("spool_records", "Records in the spool."),
     "spool_bytes": _gauge("spool_bytes", "Size of what is in the spool."),
+    "held": _gauge("records_held", "Records in memory because the spool's disk refuses."),
+    "spools_damaged": _counter("spools_damaged", "Damaged spools that were set aside."),
     "outages": _counter("kafka_outages", "Times that records went to the spool for Kafka's sake."),
     "connects": _counter("connects", "Sockets opened."),
     "reconnects": _counter("reconnects", "Sockets opened again on a channel that had one."),

@@ -15,6 +15,7 @@ from confluent_kafka import Message
 
 from listeners.counters import Counters
 from listeners.publisher import Publisher
+from listeners.store import HELD_RECORDS
 from mirror.agent_event import AgentEvent
 from mirror.event import Event, identity
 from mirror.kafka.record import EventReader
@@ -235,6 +236,79 @@ def test_a_full_spool_is_loud_and_keeps_the_oldest(tmp_path: Path) -> None:
     assert driver.counters.lost == 200 - kept
     driver.publisher.stop(1.0)
     assert driver.counters.spool_records == kept
+
+
+def fill_disk(driver: Driver) -> None:
+    """Let SQLite find the disk full from now on."""
+    database = driver.publisher._store._own._database
+    pages = database.execute("PRAGMA page_count").fetchone()[0]
+    database.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def test_a_full_disk_costs_nothing_when_kafka_comes_back_first(
+    kafka_cluster_factory: Callable[[int], KafkaCluster], tmp_path: Path
+) -> None:
+    """What the disk refuses waits in memory and goes to Kafka from there, in order."""
+    cluster = kafka_cluster_factory(1)
+    topic = create_topic(cluster.bootstrap_servers, "events", partitions=3)
+    letters = create_topic(cluster.bootstrap_servers, "letters")
+    driver = Driver(configure(cluster.bootstrap_servers, topic, letters, tmp_path / "spool"))
+    driver.send(100)
+    driver.until(driver.settled)
+    cluster.brokers[0].pause()
+    driver.send(200)
+    driver.until(lambda: driver.counters.spool_records >= 200)
+    fill_disk(driver)
+    durable = driver.publisher.durable_at()
+    driver.send(300)
+    driver.until(lambda: driver.counters.held > 0)
+    assert driver.publisher.durable_at() - durable < 1.0, "memory is not durable"
+    cluster.brokers[0].resume()
+    driver.send(100)
+    driver.until(driver.settled)
+    driver.send(100)
+    driver.until(driver.settled)
+    driver.publisher.stop(5.0)
+    seen = first_seen(read_topic(cluster.bootstrap_servers, topic))
+    assert seen == {f"conversation-{c}": list(range(160)) for c in range(5)}
+    assert driver.counters.lost == 0
+
+
+def test_memory_is_bounded_when_disk_and_kafka_are_away(tmp_path: Path) -> None:
+    """Beyond what may wait in memory the newest are lost, counted, and the loss is visible."""
+    driver = Driver(configure("127.0.0.1:9", "events", "letters", tmp_path))
+    driver.send(10)
+    driver.until(lambda: driver.counters.spool_records > 0)
+    fill_disk(driver)
+    driver.send(HELD_RECORDS + 5_000)
+    driver.until(lambda: driver.publisher.refusing_since is not None)
+    assert driver.counters.held <= HELD_RECORDS
+    assert 0 < driver.counters.lost <= 5_000
+    driver.publisher.stop(1.0)
+
+
+def test_a_spool_damaged_while_it_drains_does_not_stop_the_rest(
+    kafka_cluster_factory: Callable[[int], KafkaCluster], tmp_path: Path
+) -> None:
+    """Damaged records are set aside and counted; all others arrive, later ones too."""
+    cluster = kafka_cluster_factory(1)
+    topic = create_topic(cluster.bootstrap_servers, "events", partitions=1)
+    letters = create_topic(cluster.bootstrap_servers, "letters")
+    driver = Driver(configure(cluster.bootstrap_servers, topic, letters, tmp_path / "spool"))
+    cluster.brokers[0].pause()
+    driver.send(400, conversations=1)
+    driver.until(lambda: driver.counters.spool_records >= 400)
+    database = driver.publisher._store._own._database
+    database.execute("UPDATE records SET value = x'00' WHERE sequence = 200")
+    cluster.brokers[0].resume()
+    driver.until(lambda: driver.publisher.mode == "direct", timeout=60.0)
+    driver.send(100, conversations=1)
+    driver.until(lambda: not driver.publisher.pending)
+    driver.publisher.stop(5.0)
+    (numbers,) = first_seen(read_topic(cluster.bootstrap_servers, topic)).values()
+    assert numbers == [number for number in range(500) if number != 199]
+    assert driver.counters.spools_damaged == 1
+    assert [path.name for path in (tmp_path / "spool").iterdir()] == ["listener-1.broken-1"]
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listeners.spool import DATABASE, Spool, SpoolError, adopt
+from listeners.spool import DATABASE, Spool, SpoolBroken, SpoolError, adopt, salvage
 from mirror.kafka.record import Record
 
 LIMIT = 1 << 20
@@ -147,13 +148,12 @@ def test_adoption_removes_empty_orphans(tmp_path: Path, open_spool: Open) -> Non
 
 
 def test_a_broken_database_is_an_error_of_one_line(tmp_path: Path) -> None:
-    """Garbage in the file neither raises sqlite's own errors nor is adopted."""
+    """Garbage in the file does not raise sqlite's own errors."""
     folder = tmp_path / "bad"
     folder.mkdir()
     (folder / DATABASE).write_bytes(b"not a database at all" * 100)
-    with pytest.raises(SpoolError, match="bad"):
+    with pytest.raises(SpoolBroken, match="bad"):
         Spool(folder, LIMIT)
-    assert adopt(tmp_path, LIMIT, tmp_path / "own") == []
 
 
 def test_a_refused_write_stores_nothing(tmp_path: Path, open_spool: Open) -> None:
@@ -192,3 +192,151 @@ def test_a_torn_log_is_a_prefix(share: float) -> None:
 def test_sqlite_is_new_enough() -> None:
     """`DELETE … RETURNING` needs SQLite 3.35."""
     assert sqlite3.sqlite_version_info >= (3, 35)
+
+
+def stored(folder: Path, count: int) -> dict[int, Record]:
+    """A closed spool of `count` records in that folder, and what is in it."""
+    records = {number: record(bytes([number % 256]) * 200) for number in range(count)}
+    spool = Spool(folder, LIMIT)
+    spool.put(list(records.items()))
+    spool.close()
+    return records
+
+
+def rescued(directory: Path) -> tuple[dict[int, Record], list[str]]:
+    """What the next process on the host finds in all spools, and the folders set aside."""
+    aside: list[str] = []
+    found: dict[int, Record] = {}
+    for spool in adopt(
+        directory, LIMIT, directory / "own", lambda path, _: aside.append(path.name)
+    ):
+        try:
+            found.update(spool.head(100_000, LIMIT))
+            spool.close()
+        except SpoolBroken:
+            spool.abandon()
+            fresh, path = salvage(spool.folder, LIMIT)
+            aside.append(path.name)
+            if fresh is not None:
+                found.update(fresh.head(100_000, LIMIT))
+                fresh.close()
+    return found, aside
+
+
+def test_a_damaged_spool_is_set_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
+    """One bad page in the middle: what lies before and behind it is saved, and is unaltered."""
+    records = stored(tmp_path / "dead", 400)
+    database = tmp_path / "dead" / DATABASE
+    content = bytearray(database.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 64] = bytes(64)
+    database.write_bytes(content)
+    found, aside = rescued(tmp_path)
+    assert aside == ["dead.broken-1"]
+    assert (tmp_path / "dead.broken-1" / DATABASE).read_bytes()[:16] == b"SQLite format 3\0"
+    assert {number: records[number] for number in found} == found
+    assert min(found) == 0
+    assert max(found) == 399
+    assert 300 < len(found) < 400
+
+
+def test_what_was_set_aside_is_not_adopted_again(tmp_path: Path) -> None:
+    """It is there for a person; each look by a process passes it by."""
+    (tmp_path / "dead").mkdir()
+    (tmp_path / "dead" / DATABASE).write_bytes(b"not a database at all" * 100)
+    assert rescued(tmp_path) == ({}, ["dead.broken-1"])
+    assert rescued(tmp_path) == ({}, [])
+    assert [path.name for path in tmp_path.iterdir()] == ["dead.broken-1"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(["", "-wal"]), st.floats(0, 1), st.binary(min_size=1, max_size=40))
+def test_flipped_bytes_are_never_sent(file: str, share: float, junk: bytes) -> None:
+    """Write junk anywhere in database or log: what comes back is as it was stored, or not there."""
+    with TemporaryDirectory() as name:
+        spool = Spool(Path(name) / "whole", LIMIT)
+        records = {number: record(bytes([number]) * 300) for number in range(30)}
+        for numbered in records.items():
+            spool.put([numbered])
+        if not file:
+            spool._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (dead := Path(name) / "spools" / "dead").mkdir(parents=True)
+        for each in (DATABASE, f"{DATABASE}-wal"):
+            (dead / each).write_bytes((Path(name) / "whole" / each).read_bytes())
+        content = bytearray((dead / f"{DATABASE}{file}").read_bytes())
+        place = round(share * (len(content) - len(junk)))
+        content[place : place + len(junk)] = junk
+        (dead / f"{DATABASE}{file}").write_bytes(content)
+        found, _ = rescued(dead.parent)
+        spool.abandon()
+    assert {number: records.get(number) for number in found} == found
+
+
+def test_a_full_disk_does_not_hold_up_what_was_delivered(tmp_path: Path, open_spool: Open) -> None:
+    """The disk cannot forget: such records are passed over, and forgotten when it can."""
+    spool = open_spool(tmp_path / "one")
+    spool.put([(number, record()) for number in range(6)])
+    spool._database.execute("PRAGMA query_only = ON")  # as a full disk: reading goes on
+    spool.remove([0, 1, 2])
+    assert [number for number, _ in spool.head(99, LIMIT)] == [3, 4, 5]
+    spool.remove([3])
+    assert (spool.records, [number for number, _ in spool.head(99, LIMIT)]) == (2, [4, 5])
+    spool._database.execute("PRAGMA query_only = OFF")
+    spool.put([(7, record())])
+    spool.close()
+    again = open_spool(tmp_path / "one")
+    assert [number for number, _ in again.head(99, LIMIT)] == [4, 5, 7]
+
+
+def test_a_spool_of_an_earlier_version_is_read(tmp_path: Path, open_spool: Open) -> None:
+    """Without checksums; what is added has them."""
+    (tmp_path / "old").mkdir()
+    with closing(sqlite3.connect(tmp_path / "old" / DATABASE)) as database:
+        database.execute(
+            "CREATE TABLE records (sequence INTEGER PRIMARY KEY, topic TEXT NOT NULL, key TEXT, "
+            "value BLOB NOT NULL, headers BLOB NOT NULL, size INTEGER NOT NULL)"
+        )
+        database.execute("INSERT INTO records VALUES (1, 't', 'k', x'61', x'90', 40)")
+        database.commit()
+    spool = open_spool(tmp_path / "old")
+    spool.put([(2, record())])
+    assert spool.head(9, LIMIT) == [(1, Record("t", "k", b"a", [])), (2, record())]
+
+
+_WORKER = """
+import sys
+from pathlib import Path
+from listeners.spool import Spool
+from mirror.kafka.record import Record
+spool = Spool(Path(sys.argv[1]), 1 << 30)
+for number in range(0, 100000, 5):
+    spool.put([(n, Record("topic", "k", b"%d" % n, [])) for n in range(number, number + 5)])
+    print("put", number + 4, flush=True)
+    if number % 15 == 10:
+        gone = [n for n, _ in spool.head(4, 1 << 20)]
+        print("removing", gone[-1], flush=True)
+        spool.remove(gone)
+        print("removed", gone[-1], flush=True)
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 7, 30, 101, 202])
+def test_a_kill_at_any_point_keeps_what_was_stored(tmp_path: Path, lines: int) -> None:
+    """Between putting and removing: what was stored is there in order, what was removed is not."""
+    arguments = [sys.executable, "-c", _WORKER, str(tmp_path / "dead")]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as victim:
+        assert victim.stdout is not None
+        said = [victim.stdout.readline() for _ in range(lines)]
+        victim.kill()
+        said += victim.stdout.readlines()
+    last = dict.fromkeys(("put", "removing", "removed"), -1)
+    for line in said:
+        if line.endswith("\n"):
+            word, number = line.split()
+            last[word] = int(number)
+    (spool,) = adopt(tmp_path, LIMIT, tmp_path / "own")
+    numbers = [number for number, _ in spool.head(1_000_000, LIMIT * 100)]
+    spool.close()
+    assert numbers == list(range(numbers[0], numbers[-1] + 1)), "no hole, in order"
+    assert numbers[0] in {last["removed"] + 1, last["removing"] + 1, last["removed"] + 5}
+    assert numbers[-1] - last["put"] in {0, 5}, "at most the batch that was being told of"
