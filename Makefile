@@ -3,7 +3,8 @@
 VENV     ?= .venv
 BIN       = $(VENV)/bin
 # What reads all Python: folders that exist, so that a room may be missing from a branch.
-SOURCES   = $(wildcard mirror listeners coordinator janitor dashboard simulator deploy bench tests)
+SOURCES   = $(wildcard mirror listeners coordinator janitor dashboard simulator deploy bench tests \
+	docs/examples docs/hooks.py)
 PIP       = $(BIN)/python -m pip --disable-pip-version-check --quiet --retries 8 --timeout 60
 INSTALL   = $(PIP) install --constraint constraints.txt
 MANIFESTS = setup.cfg pyproject.toml constraints.txt
@@ -19,7 +20,7 @@ BENCH    ?= $(filter-out peers,$(basename $(notdir $(shell \
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-valkey test-oldest lint types format kafka bench bench-peers chaos fuzz fuzz-native clean
+.PHONY: help demo test test-valkey test-oldest lint types format kafka bench bench-peers docs chaos fuzz fuzz-native clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +70,9 @@ fuzz-native: $(VENV)/.ready-fuzz ## feed the normaliser what atheris thinks up, 
 	@rm -rf build/fuzz && mkdir -p build && cp -r tests/recordings build/fuzz
 	@$(BIN)/python -m tests.fuzz.fuzz_normaliser build/fuzz -max_total_time=600
 
+docs: $(VENV)/.ready-docs ## build the documentation site into build/site
+	@$(BIN)/mkdocs build --quiet
+
 clean: ## remove the environment, caches and build results; the Kafka cache stays
 	@rm -rf $(VENV) $(VENV)-oldest build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -111,6 +115,11 @@ $(VENV)-oldest/.ready: setup.cfg $(VENV)/.ready-dev
 $(VENV)/.ready-peers: $(VENV)/.ready-dev
 	@echo "installing the clients that the simulator is tested with"
 	@$(INSTALL) --no-build-isolation --editable '.[sandbox,dashboard,dev,peers]'
+	@touch $@
+
+$(VENV)/.ready-docs: $(VENV)/.ready-dev
+	@echo "installing what builds the site"
+	@$(INSTALL) --no-build-isolation --editable '.[sandbox,dashboard,dev,docs]'
 	@touch $@
 
 # Without a prebuilt library for this Node, npm compiles Confluent's client: that needs a compiler and

@@ -5,13 +5,18 @@ A test holds each page to what this makes, so that none can fall behind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import click
+import msgspec
+
 from mirror.metrics import ALL, Described
+from mirror.schema import event_schema
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
+HELP_WIDTH: Final = 90
 
 
 def metrics_page() -> str:
@@ -44,7 +49,45 @@ def _row(metric: Described) -> str:
     return f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |"
 
 
-PAGES: Final[Mapping[str, Callable[[], str]]] = {"metrics.md": metrics_page}
+def commands_page() -> str:
+    """docs/commands.md: every command with its help."""
+    from mirror.cli import cli
+
+    lines = [
+        "# Commands",
+        "",
+        "Made from the commands' own help by `python -m mirror.reference`. Data goes to stdout,",
+        "messages to stderr. Exit codes: 0 done, 1 the work failed, 2 wrong usage or settings, 3 a",
+        "dependency is unreachable or refuses, 130 and 143 on signals.",
+    ]
+    for name, text in _helps(cli, "mirror"):
+        lines += ["", f"## {name}", "", "```text", text, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
+    context = click.Context(command, info_name=name, terminal_width=HELP_WIDTH)
+    yield name, command.get_help(context).rstrip()
+    if isinstance(command, click.Group):
+        for child in sorted(command.commands):
+            yield from _helps(command.commands[child], f"{name} {child}")
+
+
+def schema_page() -> str:
+    """docs/schema.md: the JSON Schema of the event."""
+    schema = msgspec.json.format(msgspec.json.encode(event_schema()), indent=2).decode()
+    return (
+        "# JSON Schema of the event\n\nWhat `mirror schema` prints; "
+        "[the event](event.md) says what it means.\n\n"
+        f"```json\n{schema}\n```\n"
+    )
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "commands.md": commands_page,
+    "metrics.md": metrics_page,
+    "schema.md": schema_page,
+}
 
 
 def main() -> None:

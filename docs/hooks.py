@@ -1,0 +1,35 @@
+"""For the documentation site: takes the repository's own pages in, and leads links to them.
+
+Pages link to each other as files of the repository do, so that they can be read there too.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parent.parent
+# Pages at the root of the repository that are part of the site.
+PAGES = ("GUARANTEES.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md")
+LINK = re.compile(r"\]\((?:\.\./)?(?P<page>[A-Z]+\.md)(?P<anchor>#[^)]*)?\)")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages of the root."""
+    for name in PAGES:
+        content = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+        files.append(File.generated(config, name.lower(), content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Links to pages of the root lead to their copies on the site."""
+    return LINK.sub(_lead, markdown)
+
+
+def _lead(match: re.Match[str]) -> str:
+    page, anchor = match["page"], match["anchor"] or ""
+    return f"]({page.lower()}{anchor})" if page in PAGES else match[0]
