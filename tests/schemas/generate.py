@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from tests.schemas import fields_of, has_class
@@ -76,3 +77,29 @@ def _scalar(name: str, kind: str, rng: random.Random) -> Any:
             return rng.choice(_IDS)
         return rng.choice(_SPECIAL.get(name, _TEXTS))
     return {}
+
+
+def filled(class_name: str, text: Callable[[str], str], depth: int = 5) -> dict[str, Any]:
+    """An object with every field of its class there, and one element in every list.
+
+    What is free text comes from `text`, which is told the field's name; ids and words of enums are
+    made here. Below `depth` objects are empty.
+    """
+    made: dict[str, Any] = {}
+    for name, facts in (fields_of(class_name) if depth else {}).items():
+        kind = facts if isinstance(facts, str) else facts["type"]
+        words = None if isinstance(facts, str) else facts.get("enum")
+        made[name] = words[0] if words else _filling(name, kind, text, depth - 1)
+    return made
+
+
+def _filling(name: str, kind: str, text: Callable[[str], str], depth: int) -> Any:
+    if (inner := _LIST.fullmatch(kind)) is not None:
+        return [_filling(name, inner[1], text, depth)]
+    if (inner := _MAPPING.fullmatch(kind)) is not None:
+        return {text(name): _filling(name, inner[1], text, depth)}
+    if has_class(kind):
+        return filled(kind, text, depth)
+    if kind == "str" and name != "id" and not name.endswith("Id"):
+        return text(name)
+    return _scalar(name, kind, random.Random(0))
