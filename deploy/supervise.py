@@ -4,6 +4,7 @@ The file takes everything that differs between machines from the environment; `e
 what is not set there:
 
     MIRROR_LISTENERS, MIRROR_COORDINATORS, MIRROR_JANITORS   how many of each: 2, 1, 1
+    MIRROR_DASHBOARDS           1 where the extra `dashboard` is installed, else 0
     MIRROR_RUN_DIR              socket and pid file: <state directory>/run
     MIRROR_LOG_DIR              one rotated log a process: <state directory>/log
     MIRROR_PYTHON               the interpreter of this process
@@ -16,6 +17,7 @@ what is not set there:
 from __future__ import annotations
 
 import getpass
+import importlib.util
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +28,7 @@ from mirror.supervisord import run_directory, state_directory
 
 CONF: Final = Path(__file__).with_name("supervisord.conf")
 LONGEST_RUN_DIR: Final = 80
-PROGRAMS: Final = ("coordinator", "listener", "janitor")
+PROGRAMS: Final = ("coordinator", "listener", "janitor", "dashboard")
 
 
 def command() -> list[str]:
@@ -39,6 +41,11 @@ def control(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(CONF), *arguments]
 
 
+def has_dashboard() -> bool:
+    """Whether what the web page needs is installed (the extra `dashboard`)."""
+    return all(importlib.util.find_spec(name) for name in ("starlette", "uvicorn"))
+
+
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """`environ` with every variable that the file names. Makes the run and log directories.
 
@@ -49,6 +56,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
         "MIRROR_LISTENERS": "2",
         "MIRROR_COORDINATORS": "1",
         "MIRROR_JANITORS": "1",
+        "MIRROR_DASHBOARDS": "1" if has_dashboard() else "0",
         "MIRROR_RUN_DIR": str(run_directory(environ)),
         "MIRROR_LOG_DIR": str(state / "log"),
         "MIRROR_PYTHON": sys.executable,

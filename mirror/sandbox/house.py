@@ -18,7 +18,14 @@ import urllib3
 
 from deploy import supervise
 from mirror.errors import DependencyError, MirrorError
-from mirror.sandbox.services import Scene, Services, choose_ports, supervisor_programs
+from mirror.sandbox.names import write_queue_names
+from mirror.sandbox.services import (
+    LOOPBACK,
+    Scene,
+    Services,
+    choose_ports,
+    supervisor_programs,
+)
 from mirror.settings import Settings, load
 
 READY_WITHIN: Final = 60.0  # seconds; a cold start on a slow machine takes about ten
@@ -39,6 +46,9 @@ class House:
                 **os.environ,
                 **self.services.environment(),
                 "MIRROR_LISTENERS": str(listeners),
+                "MIRROR_DASHBOARD_HOST": LOOPBACK,
+                "MIRROR_DASHBOARD_PORT": str(self.services.dashboard_port),
+                "MIRROR_DASHBOARD_NAMES": str(self.state / "queues.json"),
                 "MIRROR_RUN_DIR": str(self.state),
                 "MIRROR_LOG_DIR": str(self.state / "log"),
                 "MIRROR_SPOOL_DIR": str(self.state / "spool"),
@@ -75,6 +85,8 @@ class House:
             f"  Simulator  {services.simulator_url}",
             f"  Logs       {self.logs}",
         ]
+        if self.environment["MIRROR_DASHBOARDS"] != "0":
+            lines.insert(1, f"  Dashboard  {services.dashboard_url}")
         if services.on_default_ports:
             lines += ["  Look in from a second terminal: mirror tail, mirror status", ""]
         else:
@@ -112,6 +124,7 @@ class House:
         self._until("the simulator", self._simulator_answers)
         self._until("the broker", self._broker_answers)
         ensure_topics(self.settings)
+        write_queue_names(self.services, self.state / "queues.json")
         for program in supervise.PROGRAMS:
             self._control("start", f"{program}:*")
 

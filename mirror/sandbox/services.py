@@ -20,6 +20,7 @@ LOOPBACK: Final = "127.0.0.1"
 REDIS_PORT: Final = 6379
 KAFKA_PORT: Final = 9092
 SIMULATOR_PORT: Final = 8090
+DASHBOARD_PORT: Final = 8080
 CLIENTS: Final = "sandbox:sandbox,sandbox-2:sandbox-2"
 
 
@@ -40,10 +41,15 @@ class Services(msgspec.Struct, frozen=True):
     redis_port: int
     kafka_port: int
     simulator_port: int
+    dashboard_port: int
 
     @property
     def simulator_url(self) -> str:
         return f"http://{LOOPBACK}:{self.simulator_port}"
+
+    @property
+    def dashboard_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.dashboard_port}/"
 
     def environment(self) -> dict[str, str]:
         """What a process of the mirror needs to find this sandbox."""
@@ -62,7 +68,7 @@ class Services(msgspec.Struct, frozen=True):
 
 def choose_ports() -> Services:
     """Default ports where they are free, any free ones where they are not."""
-    return Services(*(_port(p) for p in (REDIS_PORT, KAFKA_PORT, SIMULATOR_PORT)))
+    return Services(*(_port(p) for p in (REDIS_PORT, KAFKA_PORT, SIMULATOR_PORT, DASHBOARD_PORT)))
 
 
 def supervisor_programs(services: Services, scene: Scene, state: Path) -> str:

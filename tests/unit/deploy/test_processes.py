@@ -34,7 +34,8 @@ def _programs() -> dict[str, str]:
 
 def test_procfile_and_supervisord_name_the_same_processes() -> None:
     """A process added to one is added to the other."""
-    processes = {name for name in _procfile() if name != "release"}
+    called = {"web": "dashboard"}  # platforms route to the process of that name
+    processes = {called.get(name, name) for name in _procfile() if name != "release"}
     assert processes == set(_programs()) == set(supervise.PROGRAMS)
 
 
@@ -54,6 +55,7 @@ def test_supervisord_reads_its_file(tmp_path: Path) -> None:
             "XDG_STATE_HOME": str(tmp_path),
             "MIRROR_RUN_DIR": "/tmp",  # parsing writes nothing there
             "MIRROR_LISTENERS": "3",
+            "MIRROR_DASHBOARDS": "1",
         }
     )
     probe = (
@@ -68,7 +70,8 @@ def test_supervisord_reads_its_file(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert result.stdout.strip() == "{'watchdog': 1, 'coordinator': 1, 'listener': 3, 'janitor': 1}"
+    numbers = "{'watchdog': 1, 'coordinator': 1, 'listener': 3, 'janitor': 1, 'dashboard': 1}"
+    assert result.stdout.strip() == numbers
 
 
 def test_a_run_directory_too_long_for_a_socket_is_told(tmp_path: Path) -> None:
