@@ -11,6 +11,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
+
+import redis
 
 from tests.services.availability import unavailable
 from tests.services.certificates import Authority, Certificate
@@ -18,6 +21,7 @@ from tests.services.kafka import KafkaCluster, KafkaUnavailable
 from tests.services.process import ManagedProcess, free_ports
 from tests.services.redis import RedisServer, RedisUnavailable
 
+ACL = Path(__file__).parents[2] / "deploy" / "redis.acl"
 ROOT = "root"
 SASL_USER = "sasl-user"
 SCRAM_PASSWORD = "scr4m-S3cret-0123"
@@ -80,6 +84,40 @@ def secure_redis(
         unavailable(str(missing))
     with server:
         yield f"127.0.0.1:{port}"
+
+
+class Guarded(NamedTuple):
+    """A Redis under deploy/redis.acl; `admin` is the test's own user."""
+
+    server: RedisServer
+    admin: redis.Redis
+    password: str
+
+    def url(self, user: str) -> str:
+        """`REDIS_URL` of a user of the file."""
+        return f"redis://{user}:{self.password}@127.0.0.1:{self.server.port}/0"
+
+    def refused(self) -> list[str]:
+        """What was refused so far: the command or key, and why."""
+        entries = self.admin.acl_log()
+        return [f"{entry['username']} {entry['reason']} {entry['object']}" for entry in entries]
+
+
+@contextmanager
+def guarded_redis(folder: Path, password: str, choice: str = "redis") -> Iterator[Guarded]:
+    """A server that loads the file as it is, but for passwords and a user for the test."""
+    text = ACL.read_text().replace("resetpass", f"resetpass >{password}")
+    assert text.count(password) == 2
+    assert "user default off\n" in text
+    folder.mkdir(parents=True, exist_ok=True)
+    users = folder / "users.acl"
+    users.write_text(text.replace("user default off", "user default on nopass ~* &* +@all"))
+    try:
+        server = RedisServer(folder, choice=choice, arguments=("--aclfile", users))
+    except RedisUnavailable as missing:
+        unavailable(str(missing))
+    with server, server.client() as admin:
+        yield Guarded(server, admin, password)
 
 
 def mutual_tls(

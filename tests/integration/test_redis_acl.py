@@ -6,57 +6,27 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.integration.secure_support import run_mirror
+from tests.integration.secure_support import ACL, Guarded, guarded_redis, run_mirror
 from tests.integration.simulator_support import Simulated, simulated
-from tests.services.availability import unavailable
 from tests.services.kafka import read_topic
 from tests.services.process import ManagedProcess, wait_until
-from tests.services.redis import RedisServer, RedisUnavailable
+from tests.services.redis import RedisServer
 
-ACL = Path(__file__).parents[2] / "deploy" / "redis.acl"
 PASSWORD = "acl-S3cret-0123456789"
 READING = ("status", "listeners", "shards", "channels", "conversations", "gaps")
-
-
-class Guarded(NamedTuple):
-    """A Redis under the ACL; `admin` is the test's own user."""
-
-    port: int
-    admin: redis.Redis
-
-    def url(self, user: str) -> str:
-        """`REDIS_URL` of a user of the file."""
-        return f"redis://{user}:{PASSWORD}@127.0.0.1:{self.port}/0"
-
-    def refused(self) -> list[str]:
-        """What was refused so far: the command or key, and why."""
-        entries = self.admin.acl_log()
-        return [f"{entry['username']} {entry['reason']} {entry['object']}" for entry in entries]
 
 
 @pytest.fixture(params=["redis", "valkey"])
 def guarded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Guarded]:
     """A server that loads the file as it is, but for passwords and a user for the test."""
-    text = ACL.read_text().replace("resetpass", f"resetpass >{PASSWORD}")
-    assert text.count(PASSWORD) == 2
-    assert "user default off\n" in text
-    users = tmp_path / "users.acl"
-    users.write_text(text.replace("user default off", "user default on nopass ~* &* +@all"))
-    try:
-        server = RedisServer(
-            tmp_path / "redis", choice=request.param, arguments=("--aclfile", users)
-        )
-    except RedisUnavailable as missing:
-        unavailable(str(missing))
-    with server, server.client() as admin:
-        yield Guarded(server.port, admin)
+    with guarded_redis(tmp_path / "redis", PASSWORD, request.param) as guarded:
+        yield guarded
 
 
 @pytest.fixture
