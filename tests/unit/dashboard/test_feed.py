@@ -1,0 +1,136 @@
+"""The messages that browsers get: what changed, and everything for newcomers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dashboard.feed import NOTABLE, TICKER_A_TICK, Feed
+from dashboard.floor import Floor
+from dashboard.presence import Presences
+from dashboard.pulse import Pulse
+from mirror.agent_event import AgentEvent
+from tests.unit.dashboard.build import NOW_MS, at, event, leg
+
+
+def make() -> Feed:
+    """A feed of an empty floor; one queue has a name."""
+    return Feed(Floor(), Pulse(), {"q1": "Billing"}, None)
+
+
+def plain(document: Any) -> Any:
+    """As a browser decodes it."""
+    return msgspec.json.decode(msgspec.json.encode(document))
+
+
+def test_changes_add_up_to_the_whole() -> None:
+    """Whoever had the full message and takes every change knows what a newcomer is told."""
+    feed = make()
+    full, _ = feed.tick(NOW_MS, None)
+    known = {row[0]: row for row in plain(feed.complete(full))["queues"]}
+    for number in range(30):
+        name, queue = f"c{number}", f"q{number % 4}"
+        feed.floor.fold(leg("answer", "acd", conversation_id=name, queue_id=queue), NOW_MS)
+        if number % 3 == 0:
+            feed.floor.fold(leg("answer", "agent", conversation_id=name, queue_id=queue), NOW_MS)
+        full, change = feed.tick(NOW_MS + 200 * number, None)
+        known |= {row[0]: row for row in plain(change)["queues"]}
+    assert known == {row[0]: row for row in plain(feed.complete(full))["queues"]}
+    assert known["q1"][1] == "Billing"
+    assert sum(full["total"]) == feed.floor.live == 30
+
+
+def test_a_change_has_only_the_queues_that_moved() -> None:
+    """A tick in which nothing happens costs next to nothing."""
+    feed = make()
+    feed.floor.fold(leg("answer", "acd"), NOW_MS)
+    _, first = feed.tick(NOW_MS, None)
+    _, second = feed.tick(NOW_MS + 200, None)
+    assert [row[0] for row in first["queues"]] == ["q1"]
+    assert second["queues"] == []
+    assert "rows" not in second
+
+
+def test_messages_are_bounded_however_much_happens() -> None:
+    """5,000 conversations in a tick: the ticker shows a few and counts all, the list is short."""
+    feed = make()
+    for number in range(5_000):
+        one = leg("answer", "acd", number / 1000, conversation_id=f"c{number}")
+        feed.floor.fold(one, NOW_MS)
+        feed.ticker.note(one, NOW_MS)
+    full, change = feed.tick(NOW_MS, None)
+    assert len(change["ticker"]) == TICKER_A_TICK
+    assert change["count"] == 5_000
+    assert len(change["rows"]) == NOTABLE
+    assert len(msgspec.json.encode(feed.complete(full))) < 32_000
+
+
+def test_those_who_wait_longest_come_first() -> None:
+    """Waiting before talking, and the longest first."""
+    feed = make()
+    feed.floor.fold(leg("answer", "agent", -500, conversation_id="talks"), NOW_MS)
+    feed.floor.fold(leg("answer", "acd", -5, conversation_id="short"), NOW_MS)
+    feed.floor.fold(leg("answer", "acd", -50, conversation_id="long"), NOW_MS)
+    assert [row[0] for row in feed.rows(None, None, 10)] == ["long", "short", "talks"]
+    assert [row[0] for row in feed.rows("q1", "talking", 10)] == ["talks"]
+    assert feed.rows("q2", None, 10) == []
+
+
+def test_nothing_personal_is_passed_on() -> None:
+    """Even where the stream carries personal fields, no message and no list has them."""
+    feed = make()
+    secret = "+4915112345678"
+    one = leg("answer", "customer", ani=secret, dnis=secret, address=secret)
+    one.participant_name, one.attributes = secret, {"a": secret}
+    feed.floor.fold(one, NOW_MS)
+    feed.ticker.note(one, NOW_MS)
+    full, change = feed.tick(NOW_MS, None)
+    told = msgspec.json.encode([feed.complete(full), change, feed.rows(None, None, 10)])
+    assert secret.encode() not in told
+
+
+def test_a_second_is_a_point_of_the_charts() -> None:
+    """New events and repeats are counted apart; latency is of what was witnessed live."""
+    pulse = Pulse()
+    pulse.turn(NOW_MS)
+    for latency in (10, 20, 90):
+        pulse.note(True, latency)
+    pulse.note(True, None)
+    pulse.note(False, 500)
+    (point,) = pulse.turn(NOW_MS + 1_000)
+    assert point[1:] == (4, 1, 20, 90)
+    assert pulse.turn(NOW_MS + 1_200) == []
+    assert [one.events for one in pulse.turn(NOW_MS + 3_000)] == [0, 0]
+
+
+def test_the_latest_presence_counts() -> None:
+    """By routing status, and by presence those who are off the queue; late records are history."""
+    presences = Presences()
+
+    def note(user: str, seconds: float, **words: Any) -> None:
+        kind: Any = "presence" if "presence" in words else "routing_status"
+        presences.note(
+            AgentEvent(
+                event_id=f"{user}{seconds}",
+                event_type=kind,
+                user_id=user,
+                occurred_at=at(seconds),
+                received_at=at(seconds),
+                **words,
+            )
+        )
+
+    note("a", 0, routing_status="IDLE")
+    note("b", 5, routing_status="INTERACTING")
+    note("b", 1, routing_status="IDLE")
+    note("c", 0, routing_status="OFF_QUEUE")
+    note("c", 0, presence="MEAL")
+    assert presences.counts() == {"IDLE": 1, "INTERACTING": 1, "MEAL": 1}
+
+
+def test_a_conversation_event_has_no_leg() -> None:
+    """`start` alone stands nowhere and does not break the list."""
+    feed = make()
+    feed.floor.fold(event("start"), NOW_MS)
+    assert feed.rows(None, None, 10) == []
