@@ -74,26 +74,29 @@ class Grounds:
         return self._laps[(kind, size)]
 
     def measure(self, setting: Setting) -> Outcome:
-        """One run of one contender."""
+        """One run of one contender of `CONTENDERS`."""
+        return self.race(CONTENDERS[setting.contender], setting, self.options.frames)
+
+    def race(self, argv: Sequence[str], setting: Setting, frames: int) -> Outcome:
+        """One run of a program over so many frames."""
         _, lap = self.lap(setting.traffic, setting.size)
         topic = f"bench-{time.time_ns()}"
         if setting.contender != "floor":
             create_topic(self.kafka, topic, partitions=PARTITIONS)
             create_topic(self.kafka, f"{topic}.dlq")
-        options = self.options
-        connections = 1 if setting.contender in {"raw", "floor"} else options.connections
+        connections = 1 if setting.contender in {"raw", "floor"} else self.options.connections
         is_tls = setting.transport == "TLS"
         certificate = self.certificate[:2] if is_tls else ()
-        with source(lap, options.frames, connections, certificate) as port:
+        with source(lap, frames, connections, certificate) as port:
             task = Task(
                 uri=f"{'wss' if is_tls else 'ws'}://127.0.0.1:{port}/",
                 connections=connections,
-                frames=options.frames,
+                frames=frames,
                 kafka=self.kafka,
                 topic=topic,
                 ca=self.certificate[2] if is_tls else "",
             )
-            outcome = run(CONTENDERS[setting.contender], task)
+            outcome = run(argv, task)
         if outcome.records:
             stored = records_in(self.kafka, topic)
             assert stored == outcome.records, f"{stored} of {outcome.records} records are in Kafka"

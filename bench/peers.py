@@ -1,174 +1,113 @@
-"""Ours beside what others write: `python -m bench.peers`.
+"""The listener beside what others write: `make bench-peers`, or `python -m bench.peers`.
 
-Each run reads the same frames from the same kind of socket (`bench.listener_source`) into the same
-Apache Kafka, and ends when every record is acknowledged. The peers, in `bench/peer_programs/`, are:
-(a) the tutorials' Node script on `ws` and `kafkajs` that awaits each send, (b) the same tuned,
-(c) Node on librdkafka, (d) asyncio Python. Runs are interleaved, so that what disturbs one disturbs
-all; the ratio is of medians. Peers make one short record a change; ours makes the contract's
-events, with ids, headers, and an account of what is not yet acknowledged.
+Every run reads the same frames over the same kind of socket into the same Apache Kafka, and ends
+with the last acknowledgement; runs are taken in turn. The peers, in `bench/peer_programs/`:
 
-Needs Node 18 or newer, what bench/peer_programs/package.json lists, and the extra `bench`:
-`make bench-peers` sees to it.
+(a) the script of the tutorials: Node on `ws` and `kafkajs`, every send awaited
+(b) the same tuned: batches, LZ4, several on their way
+(c) Node on librdkafka, by Confluent's client
+(d) Python on asyncio: `websockets`, `aiokafka`, `orjson`
+
+They make one short record of each change of a leg; ours makes the contract's events, with ids and
+headers, and keeps account of what is not yet acknowledged. Slow ones get fewer frames.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import shutil
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Final, NamedTuple
 
-import trustme
+from bench.listener import CONTENDERS, TRANSPORTS, Grounds, Setting
+from bench.parts.contenders import Outcome
+from bench.report import interleaved, middle, spread, table, where
+from bench.traffic import KINDS
 
-from tests.services.kafka import KafkaCluster, create_topic
-from tests.services.process import free_ports
+PROGRAMS: Final = Path(__file__).parent / "peer_programs"
+OURS: Final = "ours"
 
-PEERS = Path(__file__).parent / "peer_programs"
-RUN_SECONDS = 180.0
-PARTITIONS = 12
-# Frames of a run: slow peers get fewer, so that the whole call stays short.
-PLANS = {
-    "ours": ("the listener", 1.0),
-    "a": ("Node, ws + kafkajs, awaits each send", 0.1),
-    "b": ("the same, tuned: batches, LZ4", 0.25),
-    "c": ("Node, ws + Confluent's client on librdkafka", 0.4),
-    "d": ("Python, asyncio websockets + aiokafka + orjson", 0.25),
+
+class Peer(NamedTuple):
+    """How to start it, and the share of the frames that it gets."""
+
+    argv: Sequence[str]
+    share: float
+
+
+PEERS: Final = {
+    OURS: Peer(CONTENDERS[OURS], 1.0),
+    "a: ws + kafkajs": Peer(("node", str(PROGRAMS / "naive.mjs")), 0.05),
+    "b: the same, tuned": Peer(("node", str(PROGRAMS / "tuned.mjs")), 0.25),
+    "c: ws + librdkafka": Peer(("node", str(PROGRAMS / "librdkafka.mjs")), 0.25),
+    "d: asyncio": Peer((sys.executable, str(PROGRAMS / "with_asyncio.py")), 0.25),
 }
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one run took."""
-
-    rate: float  # frames a second
-    cpu: float  # microseconds of CPU a frame, all threads
-    records: float  # a frame
-    rss: float  # peak, MB
+HEAD: Final = (
+    *("contender", "socket", "traffic", "frames/s", "", "µs CPU/frame", ""),
+    *("records/frame", "RSS MB", "ours: frames/s", "ours: CPU"),
+)
 
 
 def main() -> None:
-    """Measure and print a table for plain sockets and one for TLS."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=90_000)
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--frames", type=int, default=100_000)
     parser.add_argument("--size", type=int, default=4200)
+    parser.add_argument("--transports", default=",".join(TRANSPORTS))
+    parser.add_argument("--traffic", default=",".join(KINDS))
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--only", default=",".join(PLANS), help="of " + ",".join(PLANS))
-    parser.add_argument("--transports", default="plain,TLS")
+    parser.add_argument("--kafka", default="", help="bootstrap servers; one broker is started else")
     options = parser.parse_args()
-    names = options.only.split(",")
-    if shutil.which("node") is None or not (PEERS / "node_modules").is_dir():
+    options.connections = 1
+    if shutil.which("node") is None or not (PROGRAMS / "node_modules").is_dir():
         sys.exit("bench.peers: the Node programs are not installed; run `make bench-peers`")
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"commit {commit}; frames of {options.size} B, {options.runs} interleaved runs"
-    )
+    settings = [
+        Setting(name, transport, traffic, options.size)
+        for traffic in options.traffic.split(",")
+        for transport in options.transports.split(",")
+        for name in PEERS
+    ]
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        servers = stack.enter_context(KafkaCluster(folder / "kafka")).bootstrap_servers
-        for transport in options.transports.split(","):
-            results: dict[str, list[Run]] = {name: [] for name in names}
-            for _ in range(options.runs):
-                for name in names:
-                    frames = int(options.frames * PLANS[name][1])
-                    results[name].append(measure(name, transport, servers, frames, options.size))
-            show(transport, results)
+        grounds = Grounds(stack, options)
+
+        def measure(setting: Setting) -> Outcome:
+            argv, share = PEERS[setting.contender]
+            return grounds.race(argv, setting, int(options.frames * share))
+
+        print(where())
+        print(f"up to {options.frames} frames a run, {options.runs} runs in turn, medians")
+        for traffic in dict.fromkeys(setting.traffic for setting in settings):
+            print(f"{options.size} B, {grounds.lap(traffic, options.size)[0]}")
+        results = interleaved(settings, options.runs, measure)
+    print(table(HEAD, rows(results)))
 
 
-def show(transport: str, results: dict[str, list[Run]]) -> None:
-    """One table: medians, spread, and how many times better ours is."""
-    print(f"\n{transport}")
-    print(
-        f"{'':50}{'frames/s':>10}{'spread':>8}{'µs CPU':>8}{'records':>9}{'RSS MB':>8}"
-        f"{'x rate':>8}{'x CPU':>8}"
-    )
-    best = results.get("ours")
-    for name, runs in results.items():
-        rate, cpu, records, rss = (
-            statistics.median(getattr(run, field) for run in runs)
-            for field in ("rate", "cpu", "records", "rss")
+def rows(results: dict[Setting, list[Outcome]]) -> Iterator[tuple[str, ...]]:
+    """The table's lines; the last two columns say how many times better ours is."""
+    for setting, outcomes in results.items():
+        rates = [outcome.rate for outcome in outcomes]
+        costs = [outcome.cpu_us for outcome in outcomes]
+        ours = results[setting._replace(contender=OURS)]
+        faster = middle(outcome.rate for outcome in ours) / middle(rates)
+        cheaper = middle(costs) / middle(outcome.cpu_us for outcome in ours)
+        yield (
+            setting.contender,
+            setting.transport,
+            setting.traffic,
+            f"{middle(rates):,.0f}",
+            spread(rates),
+            f"{middle(costs):.1f}",
+            spread(costs),
+            f"{middle(outcome.records / outcome.frames for outcome in outcomes):.2f}",
+            f"{middle(outcome.rss_mb for outcome in outcomes):.0f}",
+            f"x {faster:.1f}",
+            f"x {cheaper:.1f}",
         )
-        spread = (max(run.rate for run in runs) - min(run.rate for run in runs)) / rate
-        ratios = ""
-        if best and name != "ours":
-            ratios = f"{statistics.median(run.rate for run in best) / rate:8.1f}"
-            ratios += f"{cpu / statistics.median(run.cpu for run in best):8.1f}"
-        label = PLANS[name][0] if name == "ours" else f"({name}) {PLANS[name][0]}"
-        print(f"{label:50}{rate:10.0f}{spread:8.0%}{cpu:8.1f}{records:9.2f}{rss:8.0f}{ratios}")
-
-
-def measure(name: str, transport: str, servers: str, frames: int, size: int) -> Run:
-    """One run of one contestant in a process of its own."""
-    if name == "ours":
-        argv = [sys.executable, "-m", "bench.listener", "--one", "all", "--kafka", servers]
-        argv += ["--frames", str(frames), "--size", str(size)]
-        argv += ["--tls"] if transport == "TLS" else []
-        rate, cpu, records, rss = (float(word) for word in _output(argv, {}).split())
-        return Run(rate, cpu, records, rss)
-    topic = f"peers-{time.time_ns()}"
-    create_topic(servers, topic, partitions=PARTITIONS)
-    with _source(transport, frames, size) as (uri, authority):
-        script = {"a": "naive.mjs", "b": "tuned.mjs", "c": "librdkafka.mjs", "d": "with_asyncio.py"}
-        runner = sys.executable if name == "d" else "node"
-        argv = [runner, str(PEERS / script[name]), uri, servers, topic, str(frames)]
-        argv += [authority] if name == "d" and authority else []
-        answer = json.loads(_output(argv, {"NODE_EXTRA_CA_CERTS": authority} if authority else {}))
-    return Run(
-        answer["frames"] / answer["wall"],
-        answer["cpu"] / answer["frames"] * 1e6,
-        answer["records"] / answer["frames"],
-        answer["rss"] / 1e6,
-    )
-
-
-def _output(argv: list[str], environment: dict[str, str]) -> str:
-    """The last line that a command prints."""
-    done = subprocess.run(
-        argv,
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-        timeout=RUN_SECONDS,
-        env=os.environ | environment | {"KAFKAJS_NO_PARTITIONER_WARNING": "1"},
-    )
-    return done.stdout.splitlines()[-1]
-
-
-@contextmanager
-def _source(transport: str, frames: int, size: int) -> Iterator[tuple[str, str]]:
-    """The pushing process: its URI, and the file of its authority where it speaks TLS."""
-    with tempfile.TemporaryDirectory() as folder:
-        certificate, authority_file = [], ""
-        if transport == "TLS":
-            authority = trustme.CA()
-            issued = authority.issue_cert("127.0.0.1")
-            certificate = [f"{folder}/cert.pem", f"{folder}/key.pem"]
-            issued.private_key_and_cert_chain_pem.write_to_path(certificate[0])
-            issued.private_key_pem.write_to_path(certificate[1])
-            authority_file = f"{folder}/ca.pem"
-            authority.cert_pem.write_to_path(authority_file)
-        (port,) = free_ports(1)
-        argv = [sys.executable, "-m", "bench.listener_source", str(port), str(size), str(frames)]
-        with subprocess.Popen([*argv, *certificate], stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            try:
-                scheme = "wss" if certificate else "ws"
-                yield f"{scheme}://127.0.0.1:{port}/", authority_file
-            finally:
-                process.kill()
 
 
 if __name__ == "__main__":

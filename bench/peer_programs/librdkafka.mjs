@@ -1,16 +1,15 @@
 // (c) Node on librdkafka: Confluent's own client, its native producer, idempotent, LZ4.
-//   node librdkafka.mjs URI BOOTSTRAP TOPIC FRAMES
 
 import confluent from '@confluentinc/kafka-javascript';
 import WebSocket from 'ws';
 
-import { Mirror, report } from './mirror.mjs';
+import { Mirror, Watch, socketOptions, task } from './mirror.mjs';
 
 const MOST_ON_THE_WAY = 20_000;
 
-const [uri, bootstrap, topic, frames] = process.argv.slice(2);
+const { uri, kafka, topic, frames } = task;
 const producer = new confluent.HighLevelProducer({
-  'bootstrap.servers': bootstrap,
+  'bootstrap.servers': kafka,
   'enable.idempotence': true,
   'compression.type': 'lz4',
   'linger.ms': 5,
@@ -20,12 +19,11 @@ await new Promise((resolve, reject) => {
   producer.connect({}, (error) => (error ? reject(error) : resolve()));
 });
 const mirror = new Mirror();
-const socket = new WebSocket(uri);
+const socket = new WebSocket(uri, socketOptions);
 let seen = 0;
 let sent = 0;
 let onTheWay = 0;
-let startedAt;
-let startedCpu;
+let watch;
 
 function delivered(error) {
   if (error) throw error;
@@ -36,12 +34,11 @@ function delivered(error) {
 }
 
 function endIfDone() {
-  if (seen > Number(frames) && !onTheWay) report(seen - 1, sent, startedAt, startedCpu);
+  if (seen >= frames && !onTheWay) watch.report(seen, sent);
 }
 
 socket.on('open', () => {
-  startedAt = performance.now();
-  startedCpu = process.cpuUsage();
+  watch = new Watch();
   socket.send('x');
 });
 

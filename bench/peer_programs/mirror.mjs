@@ -2,7 +2,16 @@
 // one flat record of what changed. A short, honest version of what teams write by hand: no ids that
 // repeat, no history of legs first seen late, no memory bound, nothing kept when Kafka is away.
 
-const MEDIA = ['calls', 'callbacks', 'chats', 'emails', 'messages'];
+import { readFileSync } from 'node:fs';
+
+const MEDIA = [
+  'calls', 'callbacks', 'chats', 'emails', 'messages', 'videos', 'screenshares', 'cobrowsesessions',
+  'socialExpressions', 'internalMessages', 'screenmonitorings',
+];
+
+/** What bench.parts.contenders says of a run: uri, frames, kafka, topic, ca. */
+export const task = JSON.parse(process.env.BENCH_TASK);
+export const socketOptions = task.ca ? { ca: readFileSync(task.ca) } : {};
 
 export class Mirror {
   #legs = new Map();
@@ -15,7 +24,7 @@ export class Mirror {
     for (const participant of body.participants ?? []) {
       for (const media of MEDIA) {
         for (const leg of participant[media] ?? []) {
-          const last = this.#legs.get(leg.id) ?? {};
+          const last = this.#legs.get(leg.id) ?? { held: false };
           const now = {
             state: leg.state,
             held: leg.held ?? false,
@@ -23,7 +32,7 @@ export class Mirror {
             wrapup: participant.wrapup?.code,
           };
           for (const what of ['state', 'held', 'acw', 'wrapup']) {
-            if (now[what] === undefined || now[what] === (last[what] ?? (what === 'held' ? false : undefined))) continue;
+            if (now[what] === undefined || now[what] === last[what]) continue;
             found.push([body.id, JSON.stringify({
               conversationId: body.id,
               participantId: participant.id,
@@ -52,15 +61,21 @@ export class Mirror {
   }
 }
 
-/** Prints what the run cost, as bench.peers reads it, and ends the process. */
-export function report(frames, records, startedAt, startedCpu) {
-  const cpu = process.cpuUsage(startedCpu);
-  console.log(JSON.stringify({
-    frames,
-    records,
-    wall: (performance.now() - startedAt) / 1000,
-    cpu: (cpu.user + cpu.system) / 1e6,
-    rss: process.resourceUsage().maxRSS * 1024,
-  }));
-  process.exit(0);
+/** Counts wall and CPU time from its making, and ends the process with what they came to. */
+export class Watch {
+  #startedAt = performance.now();
+  #startedCpu = process.cpuUsage();
+
+  report(frames, records) {
+    const cpu = process.cpuUsage(this.#startedCpu);
+    console.log(JSON.stringify({
+      frames,
+      seconds: (performance.now() - this.#startedAt) / 1000,
+      cpu: (cpu.user + cpu.system) / 1e6,
+      records,
+      peak_mb: process.resourceUsage().maxRSS / 1024,
+      rss_mb: process.memoryUsage.rss() / 2 ** 20,
+    }));
+    process.exit(0);
+  }
 }

@@ -1,26 +1,23 @@
 // (a) The script of the tutorials: `ws`, `kafkajs`, and an awaited send for every record.
 // Frames of one conversation must not overtake each other, so they are worked off one by one.
-//   node naive.mjs URI BOOTSTRAP TOPIC FRAMES
 
 import { Kafka, logLevel } from 'kafkajs';
 import WebSocket from 'ws';
 
-import { Mirror, report } from './mirror.mjs';
+import { Mirror, Watch, socketOptions, task } from './mirror.mjs';
 
-const [uri, bootstrap, topic, frames] = process.argv.slice(2);
-const producer = new Kafka({ brokers: [bootstrap], logLevel: logLevel.ERROR }).producer();
+const { uri, kafka, topic, frames } = task;
+const producer = new Kafka({ brokers: [kafka], logLevel: logLevel.ERROR }).producer();
 await producer.connect();
 const mirror = new Mirror();
 let seen = 0;
 let sent = 0;
 let work = Promise.resolve();
-const socket = new WebSocket(uri);
-let startedAt;
-let startedCpu;
+const socket = new WebSocket(uri, socketOptions);
+let watch;
 
 socket.on('open', () => {
-  startedAt = performance.now();
-  startedCpu = process.cpuUsage();
+  watch = new Watch();
   socket.send('x');
 });
 
@@ -43,5 +40,5 @@ socket.on('message', (data) => {
   waiting += 1;
   if (waiting > MOST_WAITING) socket.pause();
   work = work.then(() => take(text));
-  if (seen > Number(frames)) work.then(() => report(seen - 1, sent, startedAt, startedCpu));
+  if (seen >= frames) work.then(() => watch.report(seen, sent));
 });

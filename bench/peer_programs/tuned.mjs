@@ -1,11 +1,10 @@
 // (b) The same, tuned: batches of up to a thousand records, several on their way, LZ4, a key.
-//   node tuned.mjs URI BOOTSTRAP TOPIC FRAMES
 
 import kafkajs from 'kafkajs';
 import LZ4 from 'kafkajs-lz4';
 import WebSocket from 'ws';
 
-import { Mirror, report } from './mirror.mjs';
+import { Mirror, Watch, socketOptions, task } from './mirror.mjs';
 
 const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = kafkajs;
 CompressionCodecs[CompressionTypes.LZ4] = new LZ4().codec;
@@ -14,19 +13,18 @@ const BATCH = 1000;
 const LINGER_MS = 5;
 const MOST_ON_THE_WAY = 20_000;
 
-const [uri, bootstrap, topic, frames] = process.argv.slice(2);
-const producer = new Kafka({ brokers: [bootstrap], logLevel: logLevel.ERROR })
+const { uri, kafka, topic, frames } = task;
+const producer = new Kafka({ brokers: [kafka], logLevel: logLevel.ERROR })
   .producer({ maxInFlightRequests: 5 });
 await producer.connect();
 const mirror = new Mirror();
-const socket = new WebSocket(uri);
+const socket = new WebSocket(uri, socketOptions);
 let seen = 0;
 let sent = 0;
 let onTheWay = 0;
 let batch = [];
 let timer = null;
-let startedAt;
-let startedCpu;
+let watch;
 
 function flush() {
   clearTimeout(timer);
@@ -45,21 +43,20 @@ function flush() {
 }
 
 function endIfDone() {
-  if (seen > Number(frames) && !onTheWay && !batch.length) {
-    report(seen - 1, sent, startedAt, startedCpu);
+  if (seen >= frames && !onTheWay && !batch.length) {
+    watch.report(seen, sent);
   }
 }
 
 socket.on('open', () => {
-  startedAt = performance.now();
-  startedCpu = process.cpuUsage();
+  watch = new Watch();
   socket.send('x');
 });
 
 socket.on('message', (data) => {
   seen += 1;
   for (const [key, value] of mirror.records(data.toString())) batch.push({ key, value });
-  if (batch.length >= BATCH || seen > Number(frames)) flush();
+  if (batch.length >= BATCH || seen >= frames) flush();
   else timer ??= setTimeout(flush, LINGER_MS);
   endIfDone();
 });

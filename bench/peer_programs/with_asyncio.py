@@ -1,24 +1,28 @@
 """(d) The usual Python: `websockets`, `orjson` and `aiokafka` on asyncio, batched, idempotent, LZ4.
 
-python with_asyncio.py URI BOOTSTRAP TOPIC FRAMES [CA]
+What it is given and prints, `bench.parts.contenders` says.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import resource
 import ssl
-import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaProducer
 from websockets.asyncio.client import connect
 
-MEDIA = ("calls", "callbacks", "chats", "emails", "messages")
+MEDIA = (
+    *("calls", "callbacks", "chats", "emails", "messages", "videos", "screenshares"),
+    *("cobrowsesessions", "socialExpressions", "internalMessages", "screenmonitorings"),
+)
 MOST_ON_THE_WAY = 20_000
 
 
@@ -64,10 +68,10 @@ def records(text: str | bytes, legs: dict[str, dict[str, Any]]) -> list[tuple[by
     return found
 
 
-async def run(uri: str, bootstrap: str, topic: str, frames: int, ca: str | None = None) -> None:
+async def run(uri: str, kafka: str, topic: str, frames: int, ca: str, **_: Any) -> None:
     """Read all frames, produce, and print what it cost once all is acknowledged."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, compression_type="lz4", linger_ms=5
+        bootstrap_servers=kafka, enable_idempotence=True, compression_type="lz4", linger_ms=5
     )
     await producer.start()
     context = ssl.create_default_context(cafile=ca) if ca else None
@@ -78,7 +82,7 @@ async def run(uri: str, bootstrap: str, topic: str, frames: int, ca: str | None 
         async with connect(uri, ssl=context, compression=None, max_size=None) as socket:
             started, cpu = time.perf_counter(), time.process_time()
             await socket.send("x")
-            while seen <= frames:
+            while seen < frames:
                 text = await socket.recv()
                 seen += 1
                 for key, value in records(text, legs):
@@ -92,10 +96,11 @@ async def run(uri: str, bootstrap: str, topic: str, frames: int, ca: str | None 
             wall, cpu = time.perf_counter() - started, time.process_time() - cpu
     finally:
         await producer.stop()
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"frames": seen - 1, "records": sent, "wall": wall, "cpu": cpu, "rss": rss}))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    memory = {"peak_mb": peak, "rss_mb": pages * os.sysconf("SC_PAGESIZE") / 2**20}
+    print(json.dumps({"frames": seen, "seconds": wall, "cpu": cpu, "records": sent, **memory}))
 
 
 if __name__ == "__main__":
-    uri, bootstrap, topic, frames, *authority = sys.argv[1:]
-    asyncio.run(run(uri, bootstrap, topic, int(frames), *authority))
+    asyncio.run(run(**json.loads(os.environ["BENCH_TASK"])))
