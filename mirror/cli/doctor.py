@@ -11,8 +11,11 @@ import click
 def doctor(only_settings: bool, as_json: bool) -> int:
     """Check settings, Redis, Kafka, Genesys and this machine.
 
-    Each line is ✓, or ✗ with the cure. The exit code is that of the worst line.
+    Each line is ✓, ✗ with the cure, or ! where it works and may not be meant so. The exit code is
+    that of the worst ✗. docs/runbook.md has more on each.
     """
+    import os
+
     import msgspec
 
     from mirror.cli.render import colourful
@@ -29,10 +32,15 @@ def doctor(only_settings: bool, as_json: bool) -> int:
                 click.echo(f"{name}={value}")
         return 0
     findings = []
-    for finding in examine(settings):
+    marks = {
+        "good": click.style("✓", fg="green"),
+        "doubtful": click.style("!", fg="yellow"),
+        "bad": click.style("✗", fg="red"),
+    }
+    for finding in examine(settings, os.environ):
         findings.append(finding)
         if not as_json:
-            mark = click.style("✓", fg="green") if finding.ok else click.style("✗", fg="red")
+            mark = marks[finding.level]
             cure = f"\n  → {finding.cure}" if finding.cure else ""
             line = f"{mark} {finding.subject}: {finding.detail}{cure}"
             click.echo(line, color=colourful())

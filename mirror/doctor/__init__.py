@@ -5,6 +5,6 @@ outside the command line, so that `mirror doctor`, health endpoints and tests sh
 """
 
 from mirror.doctor.examine import examine
-from mirror.doctor.finding import Finding
+from mirror.doctor.finding import CHECKS, Finding
 
-__all__ = ["Finding", "examine"]
+__all__ = ["CHECKS", "Finding", "examine"]

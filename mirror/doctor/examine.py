@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mirror.doctor.finding import Finding
 from mirror.doctor.genesys import check_genesys
@@ -12,9 +12,12 @@ from mirror.doctor.redis import check_redis
 from mirror.settings import Settings
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """All findings, each as soon as it is there. Takes up to some ten seconds a dead service."""
-    yield from check_machine(settings)
+def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """All findings, each as soon as it is there. Takes up to some ten seconds a dead service.
+
+    `environ` is the environment that `settings` were read from.
+    """
+    yield from check_machine(settings, environ)
     yield from check_redis(settings)
     yield from check_kafka(settings)
     yield from check_genesys(settings)

@@ -1,19 +1,39 @@
-"""Checks of Genesys Cloud: each OAuth client's credentials, and what its role may see."""
+"""Checks of Genesys Cloud: each OAuth client's credentials, channels, permissions and rate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
-from mirror.doctor.finding import Finding, bad, good
-from mirror.errors import EXIT_DEPENDENCY, GenesysError, GenesysRefused, SettingsError
+import redis
+
+from mirror.doctor.finding import Finding, bad, doubtful, good
+from mirror.errors import (
+    EXIT_DEPENDENCY,
+    GenesysError,
+    GenesysRefused,
+    RedisUnavailable,
+    SettingsError,
+)
 from mirror.genesys.client import GenesysClient
-from mirror.redis.connect import connect
+from mirror.genesys.shapes import AvailableTopic
+from mirror.redis.connect import connect, explained
 from mirror.redis.keys import Keys
-from mirror.redis.rate import RateBudget
+from mirror.redis.rate import BURST, RATE_PER_MINUTE, RateBudget
 from mirror.settings import OAuthClient, Settings
 
+QUEUE_TOPIC: Final = "v2.routing.queues.{id}.conversations"
+USER_TOPIC: Final = "v2.users.{id}.conversations"
+# A rotation opens a channel before it closes the old one.
+SPARE_CHANNELS: Final = 1
 _ONE: Final = 1  # the smallest page: only its total is wanted
+_NOT_FOUND: Final = 404
+_ROLE: Final = (
+    "give its role Conversation > Communication > View, Routing > Queue > View and Analytics > "
+    "Conversation Detail > View, in every division to be mirrored"
+)
 
 
 def check_genesys(settings: Settings) -> Iterator[Finding]:
@@ -21,16 +41,26 @@ def check_genesys(settings: Settings) -> Iterator[Finding]:
     try:
         clients = settings.require_clients()
     except SettingsError as error:
-        yield bad("Genesys", str(error), "make an OAuth client and set it", error.exit_code)
+        cure = "make an OAuth client and set it"
+        yield bad("genesys.client", "Genesys", str(error), cure, error.exit_code)
         return
-    redis, keys = connect(settings), Keys(settings.namespace)
+    store, keys = connect(settings), Keys(settings.namespace)
     for oauth_client in clients:
-        budget = RateBudget(redis, keys, oauth_client.id)
-        yield from _client(settings, oauth_client, GenesysClient(settings, oauth_client, budget))
+        budget = RateBudget(store, keys, oauth_client.id)
+        client = GenesysClient(settings, oauth_client, budget)
+        yield from _client(settings, oauth_client, client, store)
+    try:
+        with explained():
+            refused: Any = store.hgetall(keys.rejected)
+        yield from rejected(refused)
+    except RedisUnavailable:
+        pass  # told where Redis is looked at
+    finally:
+        store.close()
 
 
 def _client(
-    settings: Settings, oauth_client: OAuthClient, client: GenesysClient
+    settings: Settings, oauth_client: OAuthClient, client: GenesysClient, store: redis.Redis
 ) -> Iterator[Finding]:
     subject = f"Genesys client {oauth_client.id}"
     try:
@@ -39,29 +69,190 @@ def _client(
         cure = (
             "correct GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, or enable the client"
             if isinstance(error, GenesysRefused)
-            else "check GENESYS_REGION and the network"
+            else "check GENESYS_REGION, the network and any proxy"
         )
-        yield bad(subject, str(error), cure, EXIT_DEPENDENCY)
+        yield bad("genesys.token", subject, str(error), cure, EXIT_DEPENDENCY)
         return
     expires = client.token_expires_in() or 0
-    yield good(subject, f"token at {settings.login_url}, {expires / 3600:.1f} h left")
+    yield good("genesys.token", subject, f"token of {settings.login_url}, {expires / 3600:.1f} h")
+    keys = Keys(settings.namespace)
+    # Asked before our own calls, which would wait for the budget and find it whole again.
+    if (ahead := _ahead(store, keys, client.id)) is not None:
+        spent = rate(subject, ahead)
+        yield spent
+        if spent.level != "good":
+            return
     try:
-        yield _channels(subject, settings, client)
-        if "queues" in settings.families:
-            yield good(f"{subject} queues", f"{client.queues(1, _ONE).total} visible")
-        if "users" in settings.families:
-            yield good(f"{subject} users", f"{client.users(1, _ONE).total} visible")
+        held = len(client.channels(all_tokens=True))
+        yield channels(subject, held, _reserved(store, keys, client.id), settings)
+        yield topics(subject, settings, client.available_topics())
     except GenesysError as error:
-        yield bad(
-            subject,
-            str(error),
-            "give its role Conversation > Communication > View, Routing > Queue > View and "
-            "Analytics > Conversation Detail > View, in every division to be mirrored",
-            EXIT_DEPENDENCY,
-        )
+        yield bad("genesys.permissions", subject, str(error), _ROLE, EXIT_DEPENDENCY)
+        return
+    yield from _permissions(subject, settings, client)
 
 
-def _channels(subject: str, settings: Settings, client: GenesysClient) -> Finding:
-    held = len(client.channels(all_tokens=True))
+def _reserved(store: redis.Redis, keys: Keys, client_id: str) -> int | None:
+    try:
+        with explained():
+            count: Any = store.zcard(keys.channels(client_id))
+    except RedisUnavailable:
+        return None
+    return int(count)
+
+
+def channels(subject: str, held: int, reserved: int | None, settings: Settings) -> Finding:
+    """`held` exist at Genesys, `reserved` are this mirror's own; None where Redis is away."""
     limit = settings.channels_per_client
-    return good(f"{subject} channels", f"{held} of {limit} exist")
+    told = f"{subject} channels"
+    detail = f"{held} of {limit} exist"
+    if held > limit:
+        return bad(
+            "genesys.channels",
+            told,
+            f"{detail}: Genesys silently closes the oldest beyond 20",
+            "give whatever else uses this OAuth client one of its own",
+        )
+    if reserved is not None and held > reserved:
+        return doubtful(
+            "genesys.channels",
+            told,
+            f"{detail}, {held - reserved} of them not this mirror's",
+            "left by a process that was killed they lapse within a day; if another application "
+            "uses this OAuth client, give it its own",
+        )
+    if held > limit - SPARE_CHANNELS:
+        return bad(
+            "genesys.channels",
+            told,
+            f"{detail}: none is left for rotation",
+            "add an OAuth client to GENESYS_CLIENTS",
+        )
+    return good("genesys.channels", told, detail)
+
+
+def topics(subject: str, settings: Settings, available: list[AvailableTopic]) -> Finding:
+    """Whether Genesys has the topics by WebSocket, and what it wants for them."""
+    wanted = [
+        template
+        for family, template in (("queues", QUEUE_TOPIC), ("users", USER_TOPIC))
+        if family in settings.families
+    ]
+    known = {topic.id.lower(): topic for topic in available}
+    missing = [
+        template
+        for template in wanted
+        if template.lower() not in known or not _by_socket(known[template.lower()])
+    ]
+    told = f"{subject} topics"
+    if missing:
+        return bad(
+            "genesys.topics",
+            told,
+            f"not offered by WebSocket: {', '.join(missing)}",
+            "check GENESYS_REGION; leave the family out of MIRROR_SUBSCRIBE",
+        )
+    needed = sorted({p for t in wanted for p in known[t.lower()].requires_permissions or ()})
+    return good("genesys.topics", told, f"offered; need {', '.join(needed) or 'no permission'}")
+
+
+def _by_socket(topic: AvailableTopic) -> bool:
+    """Where Genesys does not say which transports a topic has, it has them all."""
+    named = {name.lower() for name in topic.transports or ("all",)}
+    return bool(named & {"all", "websocket", "websockets"})
+
+
+def rejected(refused: dict[str, str]) -> Iterator[Finding]:
+    """`refused` is what the leader noted: topic → why Genesys refuses it."""
+    if not refused:
+        return
+    topic, why = min(refused.items())
+    yield bad(
+        "genesys.topics",
+        "topics refused",
+        f"{len(refused)}, first {topic}: {why}",
+        f"{_ROLE}; mirror rebalance asks again",
+    )
+
+
+def _permissions(subject: str, settings: Settings, client: GenesysClient) -> Iterator[Finding]:
+    """Ask once for each kind of thing that processes ask for."""
+    now = datetime.now(UTC)
+    interval = f"{(now - timedelta(minutes=1)).isoformat()}/{now.isoformat()}"
+    query = {"interval": interval, "paging": {"pageSize": _ONE, "pageNumber": 1}}
+    attempts: dict[str, Callable[[], int | None]] = {}
+    if "queues" in settings.families:
+        attempts["queues"] = lambda: client.queues(1, _ONE).total
+    if "users" in settings.families:
+        attempts["users"] = lambda: client.users(1, _ONE).total
+    attempts["analytics"] = lambda: _nothing(client.query_details(query))
+    attempts["conversations"] = lambda: _conversation(client)
+    allowed = []
+    for what, attempt in attempts.items():
+        try:
+            total = attempt()
+        except GenesysError as error:
+            yield bad(
+                "genesys.permissions", f"{subject} {what}", str(error), _ROLE, EXIT_DEPENDENCY
+            )
+            continue
+        allowed.append(what)
+        if total is not None:
+            yield visible(subject, what, total)
+    if len(allowed) == len(attempts):
+        yield good("genesys.permissions", f"{subject} permissions", f"{', '.join(allowed)}")
+
+
+def _nothing(_answer: object) -> None:
+    """That Genesys answered is all that is wanted."""
+
+
+def _conversation(client: GenesysClient) -> None:
+    """A conversation that cannot be: 404 shows that reading is allowed."""
+    try:
+        client.conversation(str(uuid.uuid4()))
+    except GenesysError as error:
+        if error.status != _NOT_FOUND:
+            raise
+
+
+def visible(subject: str, what: str, total: int) -> Finding:
+    """A role without divisions lists nothing, and no call fails."""
+    if total == 0:
+        return bad(
+            "genesys.visible",
+            f"{subject} {what}",
+            "none is visible",
+            f"grant the role in the divisions that have them, or leave {what} out of "
+            "MIRROR_SUBSCRIBE",
+        )
+    return good("genesys.visible", f"{subject} {what}", f"{total} visible")
+
+
+def _ahead(store: redis.Redis, keys: Keys, client_id: str) -> float | None:
+    """By how many seconds the budget has been used in advance; None where Redis is away."""
+    try:
+        with explained():
+            whole_at: Any = store.get(keys.rate(client_id))
+            seconds, micros = store.time()
+    except RedisUnavailable:
+        return None
+    now = int(seconds) + int(micros) / 1e6
+    return max(0.0, float(whole_at or 0) / 1000 - now)
+
+
+def rate(subject: str, ahead_s: float) -> Finding:
+    """`ahead_s` seconds of budget are used in advance; beyond the burst every call waits."""
+    per_call = 60 / RATE_PER_MINUTE
+    wait = ahead_s - BURST * per_call
+    told = f"{subject} rate"
+    if wait > 0:
+        return doubtful(
+            "genesys.rate",
+            told,
+            f"spent: calls wait {wait:.0f} s, so nothing else was asked of this client",
+            "after a 429 this is Genesys' Retry-After; else lower MIRROR_JANITOR_SHARE, or add an "
+            "OAuth client",
+        )
+    left = BURST - round(ahead_s / per_call)
+    return good("genesys.rate", told, f"{left} of {BURST} calls at once, {RATE_PER_MINUTE}/min")

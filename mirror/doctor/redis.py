@@ -1,23 +1,29 @@
-"""Checks of Redis: reachable, recent enough, keeps what it is given, quick, clock near ours."""
+"""Checks of Redis: reachable, recent, keeps what it is given, quick, allows, clock near ours."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import redis
+from redis.exceptions import NoPermissionError
 
-from mirror.doctor.finding import Finding, bad, good
+from mirror.doctor.finding import Finding, bad, doubtful, good
 from mirror.errors import EXIT_DEPENDENCY, RedisUnavailable
-from mirror.redis.connect import address, check, connect
+from mirror.redis.connect import address, check, connect, explained
+from mirror.redis.keys import Keys
+from mirror.redis.scripts import script
 from mirror.settings import Settings
 
 OLDEST: Final = (6, 2)
 SLOW_MS: Final = 20.0
 CLOCK_APART_S: Final = 60.0
+FULL_SHARE: Final = 0.8
 _PINGS: Final = 5
+_LIFE_S: Final = 5
+_RIGHTS_CURE: Final = "give the user of REDIS_URL the rights of deploy/redis.acl"
 
 
 def check_redis(settings: Settings) -> Iterator[Finding]:
@@ -26,42 +32,69 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
     try:
         check(client, settings)
     except RedisUnavailable as error:
-        yield bad("Redis", str(error), "start Redis, or correct REDIS_URL", EXIT_DEPENDENCY)
+        cure = "start Redis, or correct REDIS_URL"
+        yield bad("redis", "Redis", str(error), cure, EXIT_DEPENDENCY)
         return
     try:
+        with explained(f"Redis at {address(settings)}"):
+            yield from _answers(settings, client)
+    except RedisUnavailable as error:
+        yield bad("redis", "Redis", str(error), "see why it stopped answering", EXIT_DEPENDENCY)
+    finally:
+        client.close()
+
+
+def _answers(settings: Settings, client: redis.Redis) -> Iterator[Finding]:
+    yield good("redis", "Redis", f"answers at {address(settings)}")
+    try:
         info: dict[str, Any] = client.info()
-        yield _version(settings, info)
-        yield _eviction(info)
-        yield _latency(client)
-        yield _clock(client)
-    except redis.RedisError as error:
-        yield bad(
-            "Redis",
-            f"refuses a command: {error}",
-            "give the user of REDIS_URL the rights of deploy/redis.acl",
-            EXIT_DEPENDENCY,
+    except NoPermissionError:
+        yield doubtful(
+            "redis.version", "Redis version", "INFO is refused, so it is unknown", _RIGHTS_CURE
         )
+    else:
+        yield version(info)
+        yield memory(info)
+    yield _latency(client)
+    yield _rights(client, Keys(settings.namespace))
+    yield _clock(client)
 
 
-def _version(settings: Settings, info: dict[str, Any]) -> Finding:
+def version(info: dict[str, Any]) -> Finding:
+    """The oldest release that has all commands in use (`ZMSCORE`, `SMISMEMBER`)."""
     text = str(info.get("valkey_version") or info.get("redis_version") or "0")
     name = "Valkey" if info.get("valkey_version") else "Redis"
     numbers = tuple(int(part) for part in re.findall(r"\d+", text)[:2])
-    where = f"{name} {text} at {address(settings)}"
     if numbers < OLDEST:
-        return bad("Redis", where, "upgrade to Redis 6.2 or later, or Valkey")
-    return good("Redis", where)
-
-
-def _eviction(info: dict[str, Any]) -> Finding:
-    policy = str(info.get("maxmemory_policy", "noeviction"))
-    if policy != "noeviction" and info.get("maxmemory"):
         return bad(
-            "Redis memory",
-            f"drops keys when full ({policy})",
-            "set maxmemory-policy noeviction: an evicted lease looks like a death",
+            "redis.version",
+            "Redis version",
+            f"{name} {text} is older than 6.2",
+            "upgrade to Redis 6.2 or later, or Valkey",
         )
-    return good("Redis memory", f"{int(info.get('used_memory', 0)) >> 20} MiB, {policy}")
+    return good("redis.version", "Redis version", f"{name} {text}")
+
+
+def memory(info: dict[str, Any]) -> Finding:
+    """What is evicted looks like a death or a conversation that never was."""
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    most, used = int(info.get("maxmemory") or 0), int(info.get("used_memory", 0))
+    detail = f"{used >> 20} MiB{f' of {most >> 20}' if most else ''}, {policy}"
+    if policy != "noeviction" and most:
+        return bad(
+            "redis.memory",
+            "Redis memory",
+            f"{detail}: keys are dropped when it is full",
+            "CONFIG SET maxmemory-policy noeviction: an evicted lease looks like a death",
+        )
+    if most and used > FULL_SHARE * most:
+        return bad(
+            "redis.memory",
+            "Redis memory",
+            f"{detail}: nearly full, and then every write is refused",
+            "raise maxmemory, or find what else fills it",
+        )
+    return good("redis.memory", "Redis memory", detail)
 
 
 def _latency(client: redis.Redis) -> Finding:
@@ -70,19 +103,69 @@ def _latency(client: redis.Redis) -> Finding:
         began = time.monotonic()
         client.ping()
         times.append(time.monotonic() - began)
-    median = 1000 * sorted(times)[_PINGS // 2]
-    if median > SLOW_MS:
-        return bad("Redis latency", f"{median:.1f} ms", "use a Redis in the same network")
-    return good("Redis latency", f"{median:.1f} ms")
+    return latency(1000 * sorted(times)[_PINGS // 2])
+
+
+def latency(median_ms: float) -> Finding:
+    """A beat every two seconds bears much; the tracker writes once a batch."""
+    detail = f"{median_ms:.1f} ms, the median of {_PINGS} pings"
+    if median_ms > SLOW_MS:
+        return doubtful(
+            "redis.latency",
+            "Redis latency",
+            detail,
+            f"use a Redis in the same network (below {SLOW_MS:g} ms), or look for SLOWLOG entries",
+        )
+    return good("redis.latency", "Redis latency", detail)
+
+
+def _rights(client: redis.Redis, keys: Keys) -> Finding:
+    """Do once, on keys that live for seconds, what processes do."""
+    text, ranked, fields = (keys.key("doctor", kind) for kind in ("text", "ranked", "fields"))
+    rate = script(client, "rate")
+    attempts: dict[str, Callable[[], object]] = {
+        "set": lambda: client.set(text, 1, px=1000 * _LIFE_S),
+        "mget": lambda: client.mget([text]),
+        "zadd": lambda: client.zadd(ranked, {"one": 1}),
+        "zrangebyscore": lambda: client.zrangebyscore(ranked, "-inf", "+inf"),
+        "expire": lambda: client.expire(ranked, _LIFE_S),
+        "hset": lambda: client.hset(fields, "one", "1"),
+        "hgetall": lambda: client.hgetall(fields),
+        "del": lambda: client.delete(ranked, fields),
+        "scripts": lambda: rate([keys.key("doctor", "rate")], [1, 1000]),
+    }
+    refused = []
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+        except NoPermissionError:
+            refused.append(name)
+        except (redis.ResponseError, RedisUnavailable) as error:
+            refused.append(f"{name} ({error})")
+    if refused:
+        return bad(
+            "redis.rights",
+            "Redis rights",
+            f"refused: {', '.join(refused)}",
+            _RIGHTS_CURE,
+            EXIT_DEPENDENCY,
+        )
+    return good("redis.rights", "Redis rights", "reads, writes and scripts are allowed")
 
 
 def _clock(client: redis.Redis) -> Finding:
     seconds, micros = client.time()
-    apart = abs(time.time() - (seconds + micros / 1e6))
-    if apart > CLOCK_APART_S:
+    return clock(time.time() - (int(seconds) + int(micros) / 1e6))
+
+
+def clock(ahead_s: float) -> Finding:
+    """Leases go by Redis' clock alone (I6); `received_at` is ours, and people compare logs."""
+    detail = f"{1000 * ahead_s:+.0f} ms from Redis'"
+    if abs(ahead_s) > CLOCK_APART_S:
         return bad(
             "clock",
-            f"this machine and Redis are {apart:.0f} s apart",
+            "clock",
+            f"this machine and Redis are {abs(ahead_s):.0f} s apart",
             "let both follow NTP: received_at is this machine's clock",
         )
-    return good("clock", f"{apart * 1000:.0f} ms from Redis'")
+    return good("clock", "clock", detail)
