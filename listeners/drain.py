@@ -41,6 +41,7 @@ class Drain:
         self.producer = new_producer()
         self._new_producer = new_producer
         self._store = store
+        store.commit(now)  # what was taken back last may be older than all that is on disk
         self._reject = reject
         self._log = logger("listener.spool")
         self._spool: Source = store.first()  # where the batch is from

@@ -163,8 +163,7 @@ class Books:
     def judge(self, truths: list[Truth]) -> Verdict:
         """The verdict on all conversations of these records, and on all that Kafka had news of.
 
-        `truths` are as they were when the caller last looked: what was sent since then may still
-        be on its way.
+        What is missing `untold` tells better: here it may still be on its way.
         """
         since = truths[0].seq if truths else self.last_seq()
         conversations = self.account.take_touched() | {truth.conversation_id for truth in truths}
@@ -175,7 +174,4 @@ class Books:
             self._by_conversation[truth.conversation_id].add(truth.seq)
         asked = {truth.seq: truth for truth in truths}
         found = {seq for one in conversations for seq in self._by_conversation[one]}
-        verdict = judge([asked.get(seq, self._truths[seq]) for seq in sorted(found)], events)
-        verdict.missing = [truth for truth in verdict.missing if truth.seq in asked]
-        verdict.unseen = [truth for truth in verdict.unseen if truth.seq in asked]
-        return verdict
+        return judge([asked.get(seq, self._truths[seq]) for seq in sorted(found)], events)

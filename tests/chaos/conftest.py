@@ -6,14 +6,14 @@ faults at random from that seed for so long instead; without a seed one is drawn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.house import PLACES, House
 from tests.chaos.network import network
-from tests.chaos.trial import Row, table
+from tests.chaos.trial import HEAD, Row, line, table
 from tests.services.availability import unavailable
 from tests.services.kafka import KafkaUnavailable
 from tests.services.redis import RedisUnavailable
@@ -34,9 +34,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def rows(request: pytest.FixtureRequest) -> list[Row]:
-    """Where trials write their lines."""
-    return request.config.stash[ROWS]
+def enter(request: pytest.FixtureRequest) -> Callable[[Row], None]:
+    """Puts a row into the table, and shows it at once."""
+    rows = request.config.stash[ROWS]
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+
+    def put(row: Row) -> None:
+        if reporter is not None:
+            reporter.write_line("" if rows else f"\n{HEAD}")
+            reporter.write_line(line(row))
+        rows.append(row)
+
+    return put
 
 
 @pytest.fixture(scope="session")

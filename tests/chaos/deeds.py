@@ -6,15 +6,15 @@ A deed takes the house and returns what was hit; `struck` and `heal` of a fault 
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import ElectionType, TopicPartition
+from confluent_kafka import ElectionType, KafkaException, TopicPartition
 
 from mirror.backfill import file_backfill
 from tests.chaos import disk
@@ -29,6 +29,13 @@ Deed = Callable[[House], Any]
 BACKFILLED_MS = 60_000
 ELECTION_SECONDS = 20.0
 ROLL_SECONDS = 60.0
+DRAIN_SECONDS = 40.0
+NOISE_SHARE = 0.03
+# All kinds but `unknown_values`: a sound frame of a conversation that never was.
+GARBAGE = (
+    *("bad_utf8", "truncated", "not_json", "not_object", "no_topic", "no_id", "empty"),
+    *("huge", "deep", "wrong_types", "unknown_topic"),
+)
 CLOCK_STEPS = ("+3600", "-3600")
 LIBFAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
@@ -108,7 +115,11 @@ def thaw(_house: House, hit: Hit | None) -> None:
 
 
 def _busiest(house: House) -> str:
-    holders = house.holders()
+    """The listener with most seats, of those that run: the dead are told of until their lease."""
+    pids = {pid for host in house.hosts.values() for pid in host.pids().values()}
+    holders = {
+        name: seats for name, seats in house.holders().items() if int(name.split("-")[1]) in pids
+    }
     return max(holders, key=lambda one: (holders[one], one))
 
 
@@ -225,16 +236,14 @@ def start_brokers_and_elect(house: House, hit: Sequence[Broker] | None) -> None:
     partitions = [TopicPartition(topic, number) for number in range(house.settings.partitions)]
 
     def elected() -> bool:
-        try:
-            results = admin.elect_leaders(
-                ElectionType.PREFERRED, partitions, request_timeout=ELECTION_SECONDS
-            ).result(ELECTION_SECONDS)
-        except Exception:  # noqa: BLE001 - the controller may not be there yet
-            return False
-        # Already led by the preferred one is said as an error too.
-        return all(e is None or e.name() == "ELECTION_NOT_NEEDED" for e in results.values())
+        found = admin.list_topics(topic, timeout=ELECTION_SECONDS).topics[topic].partitions
+        if all(partition.leader == partition.replicas[0] for partition in found.values()):
+            return True
+        with suppress(KafkaException):  # the controller may not be there yet
+            admin.elect_leaders(ElectionType.PREFERRED, partitions).result(ELECTION_SECONDS)
+        return False
 
-    house.until(elected, ELECTION_SECONDS, "the preferred brokers lead")
+    house.until(elected, ELECTION_SECONDS, "the preferred brokers lead", interval=1.0)
 
 
 def spooling(house: House, _hit: Any) -> bool:
@@ -273,10 +282,13 @@ def fill_disks(*names: str) -> Deed:
 
 
 def clear_disks(house: House, hit: Sequence[Broker] | None) -> None:
-    """Give the space back and let Kafka go on."""
-    for host in house.hosts.values():
-        disk.clear(host.spool)
+    """Let Kafka go on, and give the space back once nobody waits for the disk any more."""
     thaw_brokers(house, hit)
+    try:
+        house.until(lambda: "spool" not in str(house.status().reasons), DRAIN_SECONDS, "drained")
+    finally:
+        for host in house.hosts.values():
+            disk.clear(host.spool)
 
 
 def refusing(*names: str) -> Callable[[House, Any], bool]:
@@ -299,6 +311,16 @@ def simulate(**fields: Any) -> Deed:
         return house.fault(**fields)
 
     return strike
+
+
+def noise(house: House) -> int:
+    """Let garbage follow frames, of every kind that is none of Genesys'."""
+    return sum(house.fault(fault="noise", kind=kind, share=NOISE_SHARE) for kind in GARBAGE)
+
+
+def buried(house: House, _hit: Any) -> bool:
+    """Dead letters came."""
+    return house.dead_letters() > 0
 
 
 def calm(house: House, _hit: Any) -> None:
@@ -399,7 +421,11 @@ def silent(*names: str) -> Callable[[House, Any], bool]:
     """Whether no channel of these hosts is live."""
 
     def look(house: House, _hit: Any) -> bool:
-        return not any(one.channels for one in house.status().listeners if one.host in names)
+        return not any(
+            one.channels
+            for one in house.status().listeners
+            if one.host in names and one.state != "dead"
+        )
 
     return look
 
@@ -469,12 +495,3 @@ def roll_hosts(house: House) -> None:
             host.restart(program)
         host.until_running()
         house.until(house.live, ROLL_SECONDS, "every seat is live again")
-
-
-def alive(pid: int) -> bool:
-    """Whether a process exists."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 
 from tests.chaos import deeds
-from tests.chaos.trial import UNTOLD_BY_REST, Fault
+from tests.chaos.trial import UNTOLD_BY_REST, WITNESSED, Fault
 
 KILL, STOP, TERM = signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM
 
@@ -53,6 +53,7 @@ FAULTS: tuple[Fault, ...] = (
         strike=deeds.signal_listener(STOP),
         struck=deeds.moved,
         heal=deeds.thaw,
+        late=WITNESSED,
     ),
     Fault(
         name="listener ended by SIGTERM",
@@ -120,6 +121,7 @@ FAULTS: tuple[Fault, ...] = (
         leaves="the loss of its disk together with another's",
         strike=deeds.kill_brokers(1),
         heal=deeds.start_brokers,
+        late=WITNESSED,
     ),
     Fault(
         name="Kafka broker frozen",
@@ -127,6 +129,7 @@ FAULTS: tuple[Fault, ...] = (
         leaves="freezes shorter than the broker's session",
         strike=deeds.freeze_brokers(1),
         heal=deeds.thaw_brokers,
+        late=WITNESSED,
     ),
     Fault(
         name="Kafka leaders moved by an orderly shutdown",
@@ -134,6 +137,7 @@ FAULTS: tuple[Fault, ...] = (
         leaves="reassignment of replicas",
         strike=deeds.stop_broker,
         heal=deeds.start_brokers_and_elect,
+        late=WITNESSED,
     ),
     Fault(
         name="Kafka away, all brokers killed",
@@ -142,6 +146,7 @@ FAULTS: tuple[Fault, ...] = (
         strike=deeds.kill_brokers(3),
         struck=deeds.spooling,
         heal=deeds.start_brokers,
+        late=WITNESSED,
     ),
     Fault(
         name="Kafka away and listener killed with its spool",
@@ -150,26 +155,28 @@ FAULTS: tuple[Fault, ...] = (
         strike=deeds.freeze_brokers(3),
         struck=deeds.spooling_then_kill_listener,
         heal=deeds.thaw_brokers,
+        late=WITNESSED,
     ),
     # --- disk --------------------------------------------------------------------------------
     Fault(
         name="spool disk full on one host, Kafka away",
-        proves="the other host's spool has every event",
+        proves="a full disk alone costs nothing, also when Kafka comes back before the disk does",
         leaves="both disks full: the next row",
         strike=deeds.fill_disks("north"),
         struck=deeds.refusing("north"),
         heal=deeds.clear_disks,
         needs=deeds.small_disks,
+        late=WITNESSED,
     ),
     Fault(
         name="spool disks full on both hosts, Kafka away",
-        proves="what no disk took becomes a gap and is back-filled",
-        leaves="rings, holds and parks that began and ended meanwhile: REST does not tell them",
+        proves="what no disk takes waits in memory and goes to Kafka from there",
+        leaves="memory full too, or the processes killed: then it is a gap",
         strike=deeds.fill_disks("north", "south"),
         struck=deeds.refusing("north", "south"),
         heal=deeds.clear_disks,
-        window=UNTOLD_BY_REST,
         needs=deeds.small_disks,
+        late=WITNESSED,
     ),
     # --- sockets -----------------------------------------------------------------------------
     Fault(
@@ -223,7 +230,8 @@ FAULTS: tuple[Fault, ...] = (
         name="garbage between frames",
         proves="garbage becomes dead letters and harms nobody else",
         leaves="garbage that is a well-formed lie",
-        strike=deeds.simulate(fault="noise", share=0.3),
+        strike=deeds.noise,
+        struck=deeds.buried,
         heal=deeds.calm,
     ),
     Fault(
@@ -264,6 +272,7 @@ FAULTS: tuple[Fault, ...] = (
         struck=deeds.dead_host("north"),
         heal=deeds.plug,
         needs=deeds.cables,
+        late=WITNESSED,
     ),
     Fault(
         name="host cut off from Redis",
@@ -282,6 +291,7 @@ FAULTS: tuple[Fault, ...] = (
         struck=deeds.spooling,
         heal=deeds.mend,
         needs=deeds.cables,
+        late=WITNESSED,
     ),
     Fault(
         name="host cut off from Genesys",

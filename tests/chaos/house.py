@@ -26,10 +26,11 @@ from mirror.redis.keys import Keys
 from mirror.settings import load
 from mirror.status import MirrorStatus, read
 from tests.chaos.account import Account, Books
+from tests.chaos.disk import small_disk
 from tests.chaos.host import Host
 from tests.chaos.network import Loopback, Network
 from tests.integration.simulator_support import Simulated
-from tests.services.kafka import KafkaCluster
+from tests.services.kafka import KafkaCluster, read_topic
 from tests.services.process import ManagedProcess, wait_until
 from tests.services.redis import SentinelRedis
 
@@ -76,6 +77,7 @@ class House:
         """`listeners` is their number on each host."""
         self.folder = folder
         self.network: Network = network or Loopback()
+        self.blamed: set[str] = set()  # ids of events that a trial has already complained of
         self._brokers = brokers
         self._listeners = listeners
         self._stack = ExitStack()
@@ -143,18 +145,13 @@ class House:
                 prefix=net.prefix(name),
                 listeners=self._listeners,
             )
-            self.prepare_spool(host, stack)
+            if net.severable:
+                enter(small_disk(host.spool))
             self.hosts[name] = host
         for host in self.hosts.values():
             enter(host)
         self.until(self.live, LIVE_SECONDS, "every seat has a live channel")
         self.org.post("/_sim/control", {"action": "start"})
-
-    def prepare_spool(self, host: Host, stack: ExitStack) -> None:
-        """Give a spool a small disk of its own where the machine lets us (see `disk.py`)."""
-        from tests.chaos.disk import small_disk
-
-        stack.enter_context(small_disk(host.spool))
 
     def _simulator(self, stack: ExitStack) -> Simulated:
         address = self.network.address("genesys")
@@ -217,6 +214,10 @@ class House:
                 if replica.listener and replica.state in {"live", "rotating"}:
                     found[replica.listener] = found.get(replica.listener, 0) + 1
         return found
+
+    def dead_letters(self) -> int:
+        """How many there are."""
+        return len(read_topic(self.kafka.bootstrap_servers, self.settings.dead_letter_topic))
 
     def process(self, identity: str) -> tuple[Host, str, int]:
         """Host, program and pid of a listener or coordinator by its id `<host>-<pid>-<random>`."""

@@ -7,6 +7,8 @@ itself: the simulator is our reading of it.
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -24,13 +26,13 @@ def at_random(request: pytest.FixtureRequest) -> float:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[one.id for one in FAULTS])
-def test_fault(fault: Fault, house: House, rows: list[Row], at_random: float) -> None:
+def test_fault(fault: Fault, house: House, enter: Callable[[Row], None], at_random: float) -> None:
     """Nothing is missing, invented, altered or out of order, and fresh events flow afterwards."""
     if at_random:
         pytest.skip("random faults were asked for")
     if why := fault.needs(house):
         pytest.skip(why)
-    rows.append(row := Trial(house, fault).run())
+    enter(row := Trial(house, fault).run())
     assert not row.problems, table([row])
 
 
@@ -45,22 +47,26 @@ def test_in_the_end_every_gap_is_filled(house: House, at_random: float) -> None:
 
 
 def test_random(
-    request: pytest.FixtureRequest, house: House, rows: list[Row], at_random: float
+    request: pytest.FixtureRequest,
+    house: House,
+    enter: Callable[[Row], None],
+    at_random: float,
 ) -> None:
     """Faults drawn from a seed, for as long as asked (`--chaos-seconds`, `--chaos-seed`)."""
     if not at_random:
         pytest.skip("only with --chaos-seconds")
-    import time
-
     seed = request.config.getoption("--chaos-seed")
     if seed is None:
         seed = random.SystemRandom().randrange(1 << 31)
-    print(f"--chaos-seed={seed}")
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line(f"\nrandom faults: --chaos-seed={seed}")
     draw = random.Random(seed)
     possible = [fault for fault in FAULTS if not fault.needs(house)]
     deadline = time.monotonic() + at_random
+    failed = []
     while time.monotonic() < deadline:
-        rows.append(row := Trial(house, draw.choice(possible)).run())
-        print(table([row]).splitlines()[-1], flush=True)
-    failed = [row for row in rows if row.problems]
+        enter(row := Trial(house, draw.choice(possible)).run())
+        if row.problems:
+            failed.append(row)
     assert not failed, f"--chaos-seed={seed}\n{table(failed)}"

@@ -27,6 +27,9 @@ UNDER_FAULT = 60  # transitions that happen while the fault lasts
 POLL = 0.25
 #: What is lost for good where nobody received: REST does not tell it, or not always.
 UNTOLD_BY_REST = frozenset({"alert", "dial", "hold", "resume", "park", "unpark", "transfer"})
+#: What only those tell who saw it happen. While their way to Kafka is barred, a listener that sees
+#: the conversation later, on another topic, tells what it can still see, and these come behind.
+WITNESSED = UNTOLD_BY_REST
 NOTHING: frozenset[str] = frozenset()
 # Rules of Genesys that no fault excuses (docs/simulator.md).
 NEVER_BROKEN = (
@@ -50,6 +53,7 @@ class Fault:
     struck: Callable[[House, Any], bool] | None = None  # None: that conversations went on
     heal: Callable[[House, Any], None] = _nothing
     window: frozenset[str] = NOTHING  # event types that may be lost, by GUARANTEES.md
+    late: frozenset[str] = NOTHING  # event types that may come late, by GUARANTEES.md
     needs: Callable[[House], str] = lambda _: ""  # why it cannot be had here, empty where it can
     rules: frozenset[str] = NOTHING  # rules of Genesys that it cannot keep
     under_fault: int = UNDER_FAULT
@@ -72,6 +76,7 @@ class Row:
     disordered: int = 0
     duplicates: int = 0
     windowed: int = 0  # lost inside the fault's named window
+    late: int = 0  # behind a later one of their leg, inside the fault's named window
     restored: int = 0  # gaps that were filled in this trial
     recovery: float = 0.0  # seconds from the heal (or the strike) until the house was whole
     took: float = 0.0
@@ -108,7 +113,7 @@ class Trial:
             row.problems.append(str(error).splitlines()[0])
         finally:
             if fault.heal is not _nothing:
-                fault.heal(house, hit)
+                self._heal(hit)
                 healed = time.monotonic()
         try:
             self._until_whole()
@@ -119,6 +124,12 @@ class Trial:
         self._reckon()
         row.took = time.monotonic() - began
         return row
+
+    def _heal(self, hit: Any) -> None:
+        try:
+            self._fault.heal(self._house, hit)
+        except ServiceError as error:
+            self._row.problems.append(str(error).splitlines()[0])
 
     def _struck(self, hit: Any) -> bool:
         """Whether the fault has shown its effect and life went on under it."""
@@ -198,7 +209,8 @@ class Trial:
             house.until(told, FRESH_SECONDS, "all is in Kafka")
         except ServiceError as error:
             row.problems.append(str(error))
-        self._enter(house.books.judge(truths))
+        lost = house.books.untold(truths)
+        self._enter(house.books.judge(truths), lost)
         row.restored = sum(g.done and g.id not in self._old_gaps for g in house.gaps())
         broken = house.org.get("/_sim/violations")["counts"]
         for rule in NEVER_BROKEN:
@@ -208,23 +220,26 @@ class Trial:
             row.problems.append(f"records unlike the contract: {house.account.wrong[:3]}")
             house.account.wrong.clear()
 
-    def _enter(self, verdict: Verdict) -> None:
-        row = self._row
-        lost = verdict.missing + verdict.unseen
+    def _enter(self, verdict: Verdict, lost: list[Truth]) -> None:
+        row, fault, blamed = self._row, self._fault, self._house.blamed
         missing = self._demanded(lost)
-        row.events, row.duplicates = verdict.events, verdict.duplicates
-        row.missing, row.windowed = len(missing), len(lost) - len(missing)
-        row.invented, row.altered = len(verdict.invented), len(verdict.altered)
-        row.disordered = len(verdict.disordered)
-        findings: dict[str, Sequence[Truth | Event | Difference]] = {
+        disordered = [one for one in verdict.disordered if one.event_id not in blamed]
+        late = [one for one in disordered if one.event_type in fault.late]
+        findings: dict[str, list[Truth] | list[Event] | list[Difference]] = {
             "missing": missing,
-            "invented": verdict.invented,
-            "altered": verdict.altered,
-            "out of order": verdict.disordered,
+            "invented": [one for one in verdict.invented if one.event_id not in blamed],
+            "altered": [one for one in verdict.altered if one.event.event_id not in blamed],
+            "out of order": [one for one in disordered if one.event_type not in fault.late],
         }
+        # A conversation outlives a trial: what was told of it is not told again.
+        blamed |= {one.event_id for one in disordered + verdict.invented}
+        blamed |= {one.event.event_id for one in verdict.altered}
+        row.events, row.duplicates = verdict.events, verdict.duplicates
+        row.windowed, row.late = len(lost) - len(missing), len(late)
+        row.missing, row.invented, row.altered, row.disordered = map(len, findings.values())
         for name, found in findings.items():
             row.problems += [f"{name}: {_brief(one)}" for one in found[:4]]
-        if row.windowed and not self._fault.window:
+        if row.windowed and not fault.window:
             row.problems.append(f"{row.windowed} transitions were received by nobody")
 
 
@@ -242,18 +257,22 @@ def _brief(found: Truth | Event | Difference) -> str:
     return " ".join(word for word in words if word)
 
 
-def table(rows: list[Row]) -> str:
-    """The rows for people."""
-    head = (
-        f"{'fault':<44} {'events':>6} {'missing':>7} {'invented':>8} {'altered':>7} "
-        f"{'disorder':>8} {'copies':>6} {'window':>6} {'gaps':>4} {'recovery':>8}  verdict"
+HEAD = (
+    f"{'fault':<48} {'events':>6} {'missing':>7} {'invented':>8} {'altered':>7} {'disorder':>8} "
+    f"{'late':>4} {'copies':>6} {'window':>6} {'gaps':>4} {'recovery':>8}  verdict"
+)
+
+
+def line(row: Row) -> str:
+    """One row for people, with its problems below."""
+    text = (
+        f"{row.fault:<48} {row.events:>6} {row.missing:>7} {row.invented:>8} {row.altered:>7} "
+        f"{row.disordered:>8} {row.late:>4} {row.duplicates:>6} {row.windowed:>6} "
+        f"{row.restored:>4} {row.recovery:>6.1f} s  {row.verdict}"
     )
-    lines = [head, "-" * len(head)]
-    for row in rows:
-        lines.append(
-            f"{row.fault:<44} {row.events:>6} {row.missing:>7} {row.invented:>8} {row.altered:>7} "
-            f"{row.disordered:>8} {row.duplicates:>6} {row.windowed:>6} {row.restored:>4} "
-            f"{row.recovery:>6.1f} s  {row.verdict}"
-        )
-        lines += [f"    {problem[:400]}" for problem in row.problems]
-    return "\n".join(lines)
+    return "\n".join([text, *(f"    {problem[:400]}" for problem in row.problems)])
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows for people."""
+    return "\n".join([HEAD, "-" * len(HEAD), *map(line, rows)])

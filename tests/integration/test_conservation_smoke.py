@@ -1,0 +1,35 @@
+"""The conservation suite in small: one broker, one machine, three faults. `make chaos` is the rest.
+
+What each of them proves and does not prove stands in `tests/chaos/faults.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.faults import FAULTS
+from tests.chaos.house import House
+from tests.chaos.trial import Trial, table
+from tests.services.availability import unavailable
+from tests.services.kafka import KafkaUnavailable
+from tests.services.redis import RedisUnavailable
+
+CHOSEN = ("listener killed", "Redis wiped (FLUSHALL)", "all sockets dropped")
+
+
+@pytest.mark.slow
+@pytest.mark.redis
+@pytest.mark.kafka
+@pytest.mark.timeout(240)
+def test_faults_on_the_living_house_lose_nothing(tmp_path: Path) -> None:
+    """Nothing is missing, invented, altered or out of order, and fresh events flow afterwards."""
+    faults = {fault.name: fault for fault in FAULTS}
+    try:
+        with House(tmp_path, brokers=1, listeners=1) as house:
+            rows = [Trial(house, faults[name]).run() for name in CHOSEN]
+    except (KafkaUnavailable, RedisUnavailable) as missing:
+        unavailable(str(missing))
+    assert not any(row.problems for row in rows), table(rows)
+    print(table(rows))
