@@ -5,12 +5,17 @@ long after as analytics may lag (`lag_seconds`), takes those that it did not lis
 conversations were read stands in Redis beside the gap, so a janitor that takes over a dead one's
 gap goes on where that one was. The mark is set after the acknowledgement (I9).
 
+A conversation touches topics of several shards, so one hole makes several gaps that all list it. A
+GET tells the whole history of a conversation up to the moment it was asked for: one that was asked
+for after a gap's end, and acknowledged, serves that gap too, whichever gap it was made for.
+
 Readings carry the time *before* the conversation was asked for: a live event that comes while the
 answer is under way is then newer than the answer, and wins.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -34,6 +39,10 @@ LEASE_SECONDS: Final = 240.0
 WRITE_EVERY_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 30.0
 RETRY_MOST_SECONDS: Final = 900.0
+# A gap's end comes from a listener's ages: a reading counts for it from so long after its end on.
+AFTER_END_MS: Final = 1_000
+# For so long readings of other gaps are known; gaps of one hole are filed and read together.
+SHARED_MS: Final = 3_600_000
 MAX_PAGES: Final = MAX_HITS // PAGE_SIZE
 _NOT_FOUND: Final = 404
 _BAD_REQUEST: Final = 400
@@ -61,6 +70,7 @@ class Filler:
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self.filled = 0
+        self.conversations = 0  # read and produced
         self._redis = client
         self._keys = keys
         self._leases = leases
@@ -133,6 +143,7 @@ class _Reading:
                 fresh = [one for one in page if one not in seen]
                 seen.update(fresh)
                 todo = self._unread(fresh)
+                random.shuffle(todo)  # else janitors at gaps of one hole ask for the same at once
                 self._change(
                     found=self._gap.found + len(fresh),
                     read=self._gap.read + len(fresh) - len(todo),
@@ -169,6 +180,19 @@ class _Reading:
     def _take(self, conversation_id: str) -> None:
         """Read one conversation, produce what it tells, then mark it as read."""
         filler = self._filler
+        asked_ms = self._now_ms()
+        if not self._is_read_elsewhere(conversation_id):
+            self._produce(conversation_id)
+            with explained():
+                filler._redis.zadd(filler._keys.readings, {conversation_id: asked_ms}, gt=True)
+        with explained():
+            filler._redis.sadd(self._marks, conversation_id)
+            filler._redis.expire(self._marks, KEPT_SECONDS)
+        self._change(read=self._gap.read + 1)
+        self._beat()
+
+    def _produce(self, conversation_id: str) -> None:
+        filler = self._filler
         asked_at = time.time()
         try:
             raw = filler._genesys.conversation(conversation_id)
@@ -179,19 +203,27 @@ class _Reading:
             self._log.warning(
                 "gap_conversation_not_read", conversation=conversation_id, error=str(error)
             )
-        else:
-            reading = self._normaliser.conversation(
-                raw, show_epoch(asked_at), asked_at, origin="backfill"
-            )
-            if reading.problem is not None:
-                self._log.warning("gap_body_unreadable", conversation=conversation_id)
-            filler._outlet.send(reading.events)
-            self._change(events=self._gap.events + len(reading.events))
+            return
+        reading = self._normaliser.conversation(
+            raw, show_epoch(asked_at), asked_at, origin="backfill"
+        )
+        if reading.problem is not None:
+            self._log.warning("gap_body_unreadable", conversation=conversation_id)
+        filler._outlet.send(reading.events)
+        filler.conversations += 1
+        self._change(events=self._gap.events + len(reading.events))
+
+    def _is_read_elsewhere(self, conversation_id: str) -> bool:
+        """Whether its history up to this gap's end is in Kafka by another gap's reading."""
         with explained():
-            filler._redis.sadd(self._marks, conversation_id)
-            filler._redis.expire(self._marks, KEPT_SECONDS)
-        self._change(read=self._gap.read + 1)
-        self._beat()
+            read_ms = self._filler._redis.zscore(self._filler._keys.readings, conversation_id)
+        return isinstance(read_ms, float) and read_ms >= self._gap.to_ms + AFTER_END_MS
+
+    def _now_ms(self) -> int:
+        with explained():
+            now = self._filler._redis.time()
+        assert isinstance(now, tuple)  # the client is not an asynchronous one
+        return int(now[0]) * 1000 + int(now[1]) // 1000
 
     def _end_reading(self) -> None:
         readings = self._gap.readings + 1
@@ -203,6 +235,9 @@ class _Reading:
             self._write(NEVER)
             with explained():
                 self._filler._redis.delete(self._marks)
+                self._filler._redis.zremrangebyscore(
+                    self._filler._keys.readings, "-inf", self._now_ms() - SHARED_MS
+                )
             self._filler.filled += 1
         gap = self._gap
         self._log.info(

@@ -42,8 +42,7 @@ RETRY_SECONDS: Final = 120.0
 GIVE_UP_AFTER: Final = 3
 # How long the tracker may take to read an end that Kafka has.
 FOLD_SECONDS: Final = 120.0
-# Still active: next verified after this part of the age that made it due, at most hourly.
-AGAIN_SHARE: Final = 0.25
+# Still active: next verified when it has been overdue for twice as long, at most hourly.
 AGAIN_MOST_SECONDS: Final = 3600.0
 _NOT_FOUND: Final = 404
 
@@ -193,11 +192,21 @@ class Zombies:
         return FOLD_SECONDS
 
     def _again(self, tracked: Tracked | None) -> float:
+        """In how many seconds one that seems to go on is verified again.
+
+        What analytics calls active may have ended within its lag. So soon after it was due it is
+        asked for again when the lag is over, and then at growing distance: an end is found late by
+        the lag, or by as long as the conversation was overdue when it ended, or by an hour.
+        """
         settings = self._settings
-        if tracked is None:
-            return settings.zombie_after
-        age = threshold_ms(tracked, settings.zombie_after, settings.zombie_after_media) / 1000
-        return max(settings.janitor_interval, min(age * AGAIN_SHARE, AGAIN_MOST_SECONDS))
+        overdue = 0.0
+        if tracked is not None:
+            age = threshold_ms(tracked, settings.zombie_after, settings.zombie_after_media)
+            overdue = time.time() - (tracked.since_ms + age) / 1000
+        return max(
+            settings.janitor_interval,
+            min(max(overdue, settings.analytics_lag), AGAIN_MOST_SECONDS),
+        )
 
     def _retry(self) -> float:
         return max(self._settings.janitor_interval, min(RETRY_SECONDS, self._settings.zombie_after))

@@ -4,6 +4,9 @@ Events repeat (two replicas, restarts, back-fill) and repeats can come late, so 
 of the order in CONTRACT.md, section 6: the end of a leg is sticky, a leg that was never seen opens
 its conversation (again), and an `end` counts only where no leg is open that it does not know.
 
+A janitor that dies between its `end` and its `finalize` must find the conversation again, so after
+a janitor's `end` it stays active until its `finalize`.
+
 Events carry no position of a leg among its participant's legs of one medium; their ids do. A leg
 that is new is therefore named by comparing its event's id with what each position would give.
 """
@@ -48,6 +51,7 @@ class Seen(msgspec.Struct, gc=False):
     direction: str | None = None
     held: bool = False
     hold_started_at: str | None = None
+    origin: str = "live"
 
 
 def fold(tracked: Tracked | None, event: Seen) -> Tracked:
@@ -87,7 +91,8 @@ def _end(tracked: Tracked, event: Seen) -> None:
             return
         for leg in list(tracked.legs):
             _over(tracked, leg)
-    tracked.ended = True
+    if event.event_type == "finalize" or event.origin != "janitor":
+        tracked.ended = True
 
 
 def _leg(tracked: Tracked, event: Seen, participant_id: str, medium: str) -> None:

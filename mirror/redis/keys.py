@@ -16,10 +16,14 @@ so that a script may touch several of them. Times are Redis milliseconds.
     rate:<client>          string   GCRA: theoretical arrival time of the next request
     rate:<client>:janitor  string   the same for the part of it that all janitors share
     rejected               hash     topic → why Genesys refuses it
+    holes                  hash     shard id that nobody receives now → `mirror.gaps.Hole`, JSON
+    troubles               hash     seat that cannot be placed, or does not serve → why
     coverage               hash     shard id → until when it is covered, and its topics' epochs
     gaps                   zset     gap id → when it may next be claimed, +inf when it is done
     gap:<id>               string   `mirror.gaps.Gap`, JSON; expires some days after it is done
     gap:<id>:read          set      ids of the conversations read for a gap under way
+    readings               zset     conversation id → time before which its history has been read
+                                    for any gap; those of the last hour
     commands               hash     operator's wish → time it was made: `drain:<listener>`,
                                     `rotate:<shard>/<replica>`, `rebalance` (`mirror.redis.wishes`)
     active                 zset     conversation id → time it is next due for verification
@@ -73,12 +77,24 @@ class Keys(msgspec.Struct, frozen=True):
         return self.key("rejected")
 
     @property
+    def holes(self) -> str:
+        return self.key("holes")
+
+    @property
+    def troubles(self) -> str:
+        return self.key("troubles")
+
+    @property
     def coverage(self) -> str:
         return self.key("coverage")
 
     @property
     def gaps(self) -> str:
         return self.key("gaps")
+
+    @property
+    def readings(self) -> str:
+        return self.key("readings")
 
     @property
     def commands(self) -> str:

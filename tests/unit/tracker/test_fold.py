@@ -184,3 +184,16 @@ def test_a_batch_tells_what_changed_and_when_it_is_due() -> None:
     rest, _ = read([msgspec.json.encode(event) for event in events([CUSTOMER], [CUSTOMER_GONE])])
     (over,) = changes(rest, [new.document.decode()], 10.0, {})
     assert (over.was_due_ms, over.due_ms) == (since + 10_000, None)
+
+
+def test_a_conversation_stays_active_between_a_janitors_end_and_its_finalize() -> None:
+    """One that dies in between must find it again; anybody else's end is the end."""
+    shown = events([CUSTOMER], [CUSTOMER_GONE])
+    live = [event for event in shown if event.event_type != "end"]
+    (end,) = (event for event in shown if event.event_type == "end")
+    by_janitor = msgspec.structs.replace(end, origin="janitor")
+    tracked = folded([*live, by_janitor])
+    assert (tracked.legs, tracked.ended) == ([], False)
+    final = msgspec.structs.replace(by_janitor, event_type="finalize", event_id="f")
+    assert folded([*live, by_janitor, final]).ended
+    assert folded([*live, by_janitor, end]).ended
