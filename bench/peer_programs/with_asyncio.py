@@ -68,8 +68,8 @@ def records(text: str | bytes, legs: dict[str, dict[str, Any]]) -> list[tuple[by
     return found
 
 
-async def run(uri: str, kafka: str, topic: str, frames: int, ca: str, **_: Any) -> None:
-    """Read all frames, produce, and print what it cost once all is acknowledged."""
+async def run(uri: str, kafka: str, topic: str, frames: int, ca: str, **_: Any) -> dict[str, Any]:
+    """Read all frames and produce; what it cost once all is acknowledged."""
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka, enable_idempotence=True, compression_type="lz4", linger_ms=5
     )
@@ -96,11 +96,18 @@ async def run(uri: str, kafka: str, topic: str, frames: int, ca: str, **_: Any) 
             wall, cpu = time.perf_counter() - started, time.process_time() - cpu
     finally:
         await producer.stop()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"frames": seen, "seconds": wall, "cpu": cpu, "records": sent}
+
+
+def memory() -> dict[str, float]:
+    """Of this process, in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    memory = {"peak_mb": peak, "rss_mb": pages * os.sysconf("SC_PAGESIZE") / 2**20}
-    print(json.dumps({"frames": seen, "seconds": wall, "cpu": cpu, "records": sent, **memory}))
+    return {
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rss_mb": pages * os.sysconf("SC_PAGESIZE") / 2**20,
+    }
 
 
 if __name__ == "__main__":
-    asyncio.run(run(**json.loads(os.environ["BENCH_TASK"])))
+    outcome = asyncio.run(run(**json.loads(os.environ["BENCH_TASK"])))
+    print(json.dumps({**outcome, **memory()}))
