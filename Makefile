@@ -20,7 +20,7 @@ BENCH    ?= $(filter-out peers,$(basename $(notdir $(shell \
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-valkey test-oldest lint types format kafka bench bench-peers docs chaos fuzz fuzz-native clean
+.PHONY: help demo test test-valkey test-oldest lint audit types format kafka bench bench-peers docs chaos fuzz fuzz-native clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ lint: $(VENV)/.ready-dev ## check style, format and types
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(MAKE) --no-print-directory types
+
+audit: $(VENV)/.ready-dev ## ask whether a dependency that ships has a known vulnerability
+	@$(BIN)/python -m tests.audit $(ARGS)
 
 types: $(VENV)/.ready-dev ## check types only
 	@$(BIN)/mypy $(SOURCES)
