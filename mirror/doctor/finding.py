@@ -41,35 +41,40 @@ CHECKS: Final = {
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One line of `mirror doctor`: what was looked at, how it is, and the cure where it is ill.
 
-    `check` is a key of `CHECKS`, `subject` what people read. `exit_code` is what a command ends
+    `check` is a key of `CHECKS`, `subject` what people read; `ok` is false where something must
+    be done. `exit_code` is what a command ends
     with because of this finding (`mirror.errors`); a doubtful one ends nothing.
     """
 
     check: str
     subject: str
     level: Level
+    ok: bool
     detail: str
     cure: str = ""
     exit_code: int = EXIT_DONE
 
-    @property
-    def ok(self) -> bool:
-        """Whether nothing must be done."""
-        return self.level != "bad"
-
 
 def good(check: str, subject: str, detail: str) -> Finding:
     """Nothing to do."""
-    return Finding(check=check, subject=subject, level="good", detail=detail)
+    return Finding(check=check, subject=subject, level="good", ok=True, detail=detail)
 
 
 def doubtful(check: str, subject: str, detail: str, cure: str) -> Finding:
     """Works, and may not be what is meant, or could not be looked at."""
-    return Finding(check=check, subject=subject, level="doubtful", detail=detail, cure=cure)
+    return Finding(
+        check=check, subject=subject, level="doubtful", ok=True, detail=detail, cure=cure
+    )
 
 
 def bad(check: str, subject: str, detail: str, cure: str, exit_code: int = EXIT_FAILED) -> Finding:
     """Something to do, and what."""
     return Finding(
-        check=check, subject=subject, level="bad", detail=detail, cure=cure, exit_code=exit_code
+        check=check,
+        subject=subject,
+        level="bad",
+        ok=False,
+        detail=detail,
+        cure=cure,
+        exit_code=exit_code,
     )

@@ -63,6 +63,13 @@ def _client(
     settings: Settings, oauth_client: OAuthClient, client: GenesysClient, store: redis.Redis
 ) -> Iterator[Finding]:
     subject = f"Genesys client {oauth_client.id}"
+    keys = Keys(settings.namespace)
+    # Before our own calls, which would wait for the budget and find it whole again.
+    ahead = _ahead(store, keys, client.id)
+    budget = None if ahead is None else rate(subject, ahead)
+    if budget is not None and budget.level != "good":
+        yield budget
+        return
     try:
         client.sign_in()
     except GenesysError as error:
@@ -75,13 +82,6 @@ def _client(
         return
     expires = client.token_expires_in() or 0
     yield good("genesys.token", subject, f"token of {settings.login_url}, {expires / 3600:.1f} h")
-    keys = Keys(settings.namespace)
-    # Asked before our own calls, which would wait for the budget and find it whole again.
-    if (ahead := _ahead(store, keys, client.id)) is not None:
-        spent = rate(subject, ahead)
-        yield spent
-        if spent.level != "good":
-            return
     try:
         held = len(client.channels(all_tokens=True))
         yield channels(subject, held, _reserved(store, keys, client.id), settings)
@@ -90,6 +90,8 @@ def _client(
         yield bad("genesys.permissions", subject, str(error), _ROLE, EXIT_DEPENDENCY)
         return
     yield from _permissions(subject, settings, client)
+    if budget is not None:
+        yield budget
 
 
 def _reserved(store: redis.Redis, keys: Keys, client_id: str) -> int | None:
