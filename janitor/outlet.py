@@ -9,7 +9,7 @@ conversation or gap: it becomes a dead letter, and the rest goes on.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -18,7 +18,7 @@ from mirror.errors import KafkaUnavailable
 from mirror.event import Event
 from mirror.kafka.config import ClientLog, producer_config
 from mirror.kafka.limits import REFUSED, record_limit
-from mirror.kafka.record import Record, Recorder, dead_letter, shorter
+from mirror.kafka.record import Header, Record, Recorder, dead_letter, shorter
 from mirror.log import logger
 from mirror.settings import Settings
 
@@ -28,11 +28,13 @@ ACK_SECONDS: Final = 10.0
 class Outlet:
     """The janitor's way to Kafka. Not thread-safe; the counters may be read from other threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, schemas: Mapping[str, Header] | None = None) -> None:
+        """`schemas`: topic → the header that names its schema (`mirror.kafka.registry`)."""
         self.produced = 0
         self.dead_letters = 0
         self._settings = settings
-        self._recorder = Recorder(settings.topic, settings.region, settings.encoding)
+        schema = (schemas or {}).get(settings.topic)
+        self._recorder = Recorder(settings.topic, settings.region, settings.encoding, schema)
         self._producer: Producer | None = None
         self._failed: KafkaError | None = None
         self._log = logger("janitor.kafka")

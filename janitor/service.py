@@ -26,6 +26,7 @@ from janitor.outlet import Outlet
 from janitor.zombies import Sweep, Zombies
 from mirror import __version__, log, metrics
 from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError
+from mirror.kafka import registry
 from mirror.kafka.admin import check_topics
 from mirror.normaliser import Normaliser, Personal
 from mirror.pulse import Pulse
@@ -75,6 +76,7 @@ class Service:
         keys = Keys(settings.namespace)
         genesys = GenesysPool(settings, client, self._stop, settings.janitor_share)
         check_topics(settings, settings.startup_timeout)
+        schemas = registry.register(settings, settings.startup_timeout)
         wait_for(client, settings)
         self._sign_in(genesys, started)
 
@@ -82,7 +84,7 @@ class Service:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         telemetry = Telemetry(settings.metrics_port, self._registry, self.health)
         leases = Leases(client, keys, settings.topic)
-        outlets = Outlet(settings), Outlet(settings)
+        outlets = Outlet(settings, schemas), Outlet(settings, schemas)
         stopping = self._stop.is_set
         zombies = Zombies(
             settings, leases, genesys, outlets[0], self._normaliser, stopping=stopping

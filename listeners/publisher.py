@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -37,6 +37,7 @@ from mirror.kafka.limits import REFUSED, record_limit
 from mirror.kafka.record import (
     AgentRecorder,
     EventReader,
+    Header,
     Record,
     Recorder,
     UndecodableRecord,
@@ -63,9 +64,13 @@ class Publisher:
         listener: str,
         counters: Counters,
         *,
+        schemas: Mapping[str, Header] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises `SpoolError` where the spool folder cannot be used."""
+        """`schemas`: topic → the header that names its schema (`mirror.kafka.registry`).
+
+        Raises `SpoolError` where the spool folder cannot be used.
+        """
         now = clock()
         self.mode: Mode = "direct"
         self.reason = ""  # why not `direct`
@@ -74,8 +79,12 @@ class Publisher:
         self._counters = counters
         self._clock = clock
         self._log = logger("listener.publisher")
-        self._recorder = Recorder(settings.topic, settings.region, settings.encoding)
-        self._agents = AgentRecorder(settings.agents_topic, settings.region, settings.encoding)
+        schemas = schemas or {}
+        region, encoding = settings.region, settings.encoding
+        self._recorder = Recorder(settings.topic, region, encoding, schemas.get(settings.topic))
+        self._agents = AgentRecorder(
+            settings.agents_topic, region, encoding, schemas.get(settings.agents_topic)
+        )
         self._reader = EventReader()
         self._record_limit = record_limit(settings)
         self._store = Store(settings, listener, counters, now)

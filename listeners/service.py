@@ -35,6 +35,7 @@ from listeners.workers import Workers
 from mirror import __version__, log
 from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError, KafkaUnavailable
 from mirror.fleet import Beat
+from mirror.kafka import registry
 from mirror.kafka.admin import check_topics
 from mirror.metrics import SPOOL_LIMIT, gauge
 from mirror.normaliser import Normaliser, Personal
@@ -95,12 +96,13 @@ class Service:
             raise KafkaUnavailable(
                 f"Kafka has no topic {settings.agents_topic}: `mirror init` makes what is missing"
             )
+        schemas = registry.register(settings, settings.startup_timeout)
         wait_for(client, settings)
         for link in genesys.values():
             _until(deadline, link.check)
 
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        publisher = Publisher(settings, self.name, self.counters)
+        publisher = Publisher(settings, self.name, self.counters, schemas=schemas)
         loop = Loop(
             Session(self.name, silence=settings.silence, rng=SystemRandom()),
             Normaliser(personal=Personal.of(settings)),

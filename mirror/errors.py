@@ -5,6 +5,7 @@
     └── DependencyError              3  a dependency is unreachable or refuses us
         ├── RedisUnavailable
         ├── KafkaUnavailable
+        ├── RegistryUnavailable
         └── GenesysError
             ├── GenesysUnavailable      no answer, time-out, 5xx
             ├── GenesysRefused          401, 403: credentials or permissions
@@ -46,6 +47,10 @@ class RedisUnavailable(DependencyError):
 
 class KafkaUnavailable(DependencyError):
     """No Kafka broker answers, or the cluster refuses us."""
+
+
+class RegistryUnavailable(DependencyError):
+    """The schema registry does not answer, or refuses us or our schema."""
 
 
 class GenesysError(DependencyError):

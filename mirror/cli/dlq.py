@@ -81,13 +81,14 @@ def retry(letters: tuple[str, ...]) -> int:
 
     from janitor.outlet import Outlet
     from mirror.errors import EXIT_DONE, EXIT_FAILED
+    from mirror.kafka import registry
     from mirror.kafka.deadletters import DeadLetters
     from mirror.normaliser import Normaliser, Personal
     from mirror.normaliser.times import show_epoch
     from mirror.settings import load
 
     settings = load()
-    outlet = Outlet(settings)
+    outlet = Outlet(settings, registry.register(settings, settings.startup_timeout))
     failed = 0
     with DeadLetters(settings) as dead:
         for letter in letters:

@@ -49,9 +49,13 @@ class UndecodableRecord(MirrorError):
 class Recorder:
     """Makes records of events for one topic, region and encoding."""
 
-    def __init__(self, topic: str, region: str, encoding: str) -> None:
+    def __init__(
+        self, topic: str, region: str, encoding: str, schema: Header | None = None
+    ) -> None:
+        """`schema` is the header that names the schema of the values (`mirror.kafka.registry`)."""
         self.topic = topic
         self.region = region
+        self._schema = schema
         self.content_type: Header = ("content-type", CONTENT_TYPES[encoding])
         encoder = msgspec.json.Encoder() if encoding == "json" else msgspec.msgpack.Encoder()
         self.encode: Callable[[Any], bytes] = encoder.encode
@@ -72,7 +76,7 @@ class Recorder:
             )
         else:
             source = self._sources.get(topic) or self._source(topic)
-        return [
+        headers: list[Header] = [
             _SPEC,
             ("ce_id", event.event_id),
             kind,
@@ -81,6 +85,9 @@ class Recorder:
             origin,
             self.content_type,
         ]
+        if self._schema is not None:
+            headers.append(self._schema)
+        return headers
 
     def record(self, event: Event) -> Record:
         """Key, value and headers of one event."""
@@ -101,9 +108,13 @@ class Recorder:
 class AgentRecorder:
     """Makes records of agents' states for one topic, region and encoding."""
 
-    def __init__(self, topic: str, region: str, encoding: str) -> None:
+    def __init__(
+        self, topic: str, region: str, encoding: str, schema: Header | None = None
+    ) -> None:
+        """`schema` as for `Recorder`."""
         self.topic = topic
         self.region = region
+        self._schema = schema
         self._content_type: Header = ("content-type", CONTENT_TYPES[encoding])
         encoder = msgspec.json.Encoder() if encoding == "json" else msgspec.msgpack.Encoder()
         self._encode: Callable[[Any], bytes] = encoder.encode
@@ -120,6 +131,8 @@ class AgentRecorder:
             ("ce_origin", event.origin),
             self._content_type,
         ]
+        if self._schema is not None:
+            headers.append(self._schema)
         return Record(self.topic, event.user_id, self._encode(event), headers)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from mirror.errors import SettingsError
 from mirror.settings import values
 from mirror.settings.kafka import read_kafka
-from mirror.settings.model import OAuthClient, Settings
+from mirror.settings.model import OAuthClient, RegistrySettings, Settings
 from mirror.settings.reader import Reader
 from mirror.units import duration, show_duration, size
 
@@ -57,6 +57,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         redis_url=parse("REDIS_URL", "redis://127.0.0.1:6379/0", values.redis_url),
         redis_tls_verify=parse("REDIS_TLS_VERIFY", "full", values.choice("full", "chain", "none")),
         kafka=kafka,
+        registry=_registry(reader),
         namespace=parse("MIRROR_NAMESPACE", "default", values.name),
         families=tuple(family for family in subscribe if family != "agents"),
         agents="agents" in subscribe,
@@ -141,6 +142,27 @@ def _oauth_clients(reader: Reader) -> tuple[OAuthClient, ...]:
         missing = "GENESYS_CLIENT_SECRET" if client_id else "GENESYS_CLIENT_ID"
         raise SettingsError(f"{missing} is not set: it belongs to its other half, set both or none")
     return (OAuthClient(client_id, secret),) if client_id else ()
+
+
+def _registry(reader: Reader) -> RegistrySettings | None:
+    url = reader.parse("SCHEMA_REGISTRY_URL", "", values.base_url)
+    key, secret = reader.text("SCHEMA_REGISTRY_KEY"), reader.text("SCHEMA_REGISTRY_SECRET")
+    certificates = reader.text("SCHEMA_REGISTRY_CA")
+    if not url:
+        return None
+    if bool(key) != bool(secret):
+        missing = "SCHEMA_REGISTRY_SECRET" if key else "SCHEMA_REGISTRY_KEY"
+        raise SettingsError(f"{missing} is not set: it belongs to its other half, set both or none")
+    if certificates and not Path(certificates).is_file():
+        raise SettingsError(
+            f"SCHEMA_REGISTRY_CA is {certificates!r}: it takes the path of a PEM file that exists"
+        )
+    if reader.text("MIRROR_ENCODING", "json") != "json":
+        raise SettingsError(
+            "MIRROR_ENCODING is not json: with SCHEMA_REGISTRY_URL set it takes json, which is "
+            "what the registered JSON Schema describes to consumers"
+        )
+    return RegistrySettings(url=url, key=key, secret=secret, ca=certificates)
 
 
 def _default_spool_dir(environ: Mapping[str, str]) -> str:

@@ -29,6 +29,18 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"KafkaSettings(bootstrap={self.properties['bootstrap.servers']!r})"
 
 
+class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A Confluent Schema Registry. `ca` is the path of a PEM file, empty for the usual trust."""
+
+    url: str
+    key: str
+    secret: str
+    ca: str
+
+    def __repr__(self) -> str:
+        return f"RegistrySettings(url={self.url!r})"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What is in force. Durations are seconds, sizes bytes, times none."""
 
@@ -40,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: str
     redis_tls_verify: str
     kafka: KafkaSettings
+    registry: RegistrySettings | None
     namespace: str
     families: tuple[str, ...]
     agents: bool

@@ -1,0 +1,132 @@
+"""Confluent Schema Registry in header mode: what a record's value is, told by one more header.
+
+Off unless `SCHEMA_REGISTRY_URL` is set. A process registers the JSON Schema of its records once, at
+its start, under `<topic>-value`, and gives each record the header that Confluent's deserialisers
+look for. Values stay plain JSON, so that consumers without a registry read them as ever, and the
+header is the same for all records of a topic: nothing is asked and nothing is computed on the hot
+path. Registering the same schema again changes nothing, so every process may.
+
+The header holds the schema's GUID, or its number where the registry gives no GUID (before Confluent
+Platform 8.0, and compatible ones of others); Confluent's deserialisers take both.
+
+The client is confluent-kafka's own. What it needs besides is in the extra `registry`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from mirror.errors import RegistryUnavailable, SettingsError
+from mirror.log import logger
+from mirror.schema import agent_event_schema, event_schema
+from mirror.settings import Settings
+
+if TYPE_CHECKING:
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
+    from mirror.kafka.record import Header
+
+ANSWER_SECONDS: Final = 5
+PAUSE: Final = 1.0
+HEADER: Final = "__value_schema_id"
+_KIND: Final = "JSON"
+
+
+def register(settings: Settings, timeout: float) -> dict[str, Header]:
+    """Register the schemas of what this mirror produces: topic → the header of its records.
+
+    Empty without a registry. Tries for `timeout` seconds (0: for ever). Raises
+    `RegistryUnavailable` where the registry does not answer or refuses us, at once for a schema
+    that it finds incompatible.
+    """
+    if settings.registry is None:
+        return {}
+    deadline = time.monotonic() + timeout if timeout else None
+    schemas = {settings.topic: event_schema()}
+    if settings.agents:
+        schemas[settings.agents_topic] = agent_event_schema()
+    client = _client(settings)
+    try:
+        return {
+            topic: _register(settings, client, topic, schema, deadline)
+            for topic, schema in schemas.items()
+        }
+    finally:
+        client.close()
+
+
+def _client(settings: Settings) -> SchemaRegistryClient:
+    try:
+        import httpx2  # noqa: F401  # which of the HTTP libraries it uses depends on its version
+        from confluent_kafka.schema_registry import SchemaRegistryClient
+    except ImportError as error:
+        raise SettingsError(
+            f"SCHEMA_REGISTRY_URL is set, and {error.name} is not installed: it takes "
+            "`pip install 'interaction-mirror[registry]'`"
+        ) from error
+    registry = settings.registry
+    assert registry is not None  # who calls has looked
+    configuration: dict[str, Any] = {
+        "url": registry.url,
+        "timeout": ANSWER_SECONDS,
+        "max.retries": 0,
+    }
+    if registry.key:
+        configuration["basic.auth.user.info"] = f"{registry.key}:{registry.secret}"
+    if registry.ca:
+        configuration["ssl.ca.location"] = registry.ca
+    return SchemaRegistryClient(configuration)
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """What the client raises: its own errors, and those of the HTTP library beneath it."""
+    import httpx2
+    from confluent_kafka.schema_registry import SchemaRegistryError
+
+    return (SchemaRegistryError, httpx2.HTTPError, OSError)
+
+
+def _register(
+    settings: Settings,
+    client: SchemaRegistryClient,
+    topic: str,
+    schema: dict[str, Any],
+    deadline: float | None,
+) -> Header:
+    from confluent_kafka.schema_registry import Schema, SchemaRegistryError
+    from confluent_kafka.schema_registry.serde import SchemaId
+
+    text = msgspec.json.encode(schema).decode()
+    while True:
+        try:
+            found = client.register_schema_full_response(f"{topic}-value", Schema(text, _KIND))
+            break
+        except _errors() as error:
+            refused = isinstance(error, SchemaRegistryError) and error.http_status_code < 500
+            late = deadline is not None and time.monotonic() + PAUSE >= deadline
+            if refused or late:
+                raise RegistryUnavailable(_told(settings, error)) from error
+            logger("registry").warning("registry_awaited", error=_told(settings, error))
+            time.sleep(PAUSE)
+    named = SchemaId(_KIND, found.schema_id, found.guid)
+    return (HEADER, named.guid_to_bytes() if found.guid else named.id_to_bytes())
+
+
+def _told(settings: Settings, error: Exception) -> str:
+    """One line: where, what, and what to do."""
+    registry = settings.registry
+    where = f"the schema registry at {registry.url if registry else ''}"
+    status = getattr(error, "http_status_code", 0)
+    if status in {401, 403}:
+        return f"{where} refuses us ({status}): check SCHEMA_REGISTRY_KEY and its rights"
+    if status == 409:
+        return (
+            f"{where} finds the event's schema incompatible with the one before (409): "
+            "set the compatibility of the subject to NONE or BACKWARD, or use a new topic"
+        )
+    if status:
+        return f"{where} answers {status}: check SCHEMA_REGISTRY_URL"
+    return f"{where} does not answer ({type(error).__name__}): check SCHEMA_REGISTRY_URL"
