@@ -1,0 +1,421 @@
+"""The dashboard in a real browser: figures, states that are not fine, keyboard, themes, doors.
+
+Chromium is Debian's; axe-core looks for what people with assistive technology would stumble over.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from selenium.webdriver.common.keys import Keys as Key
+
+from mirror.settings import load
+from tests.integration.dashboard_support import (
+    QUEUES,
+    Dashboard,
+    conversation,
+    dashboard,
+    figures,
+    fleet_by_hand,
+    produce,
+    until_shown,
+)
+from tests.services.availability import unavailable
+from tests.services.browser import DESKTOP, PHONE, Browser, BrowserUnavailable
+from tests.services.kafka import KafkaCluster, create_topic
+from tests.services.process import ManagedProcess, free_ports, wait_until
+from tests.services.redis import RedisServer
+
+pytestmark = [
+    pytest.mark.slow,
+    # Selenium leaves a socket to its driver to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+AXE = Path(__file__).parents[1] / "vendor" / "axe-core" / "axe.min.js"
+TOKEN = "a-token-that-nobody-guesses"
+COURSES = ["waiting"] * 6 + ["talking"] * 9 + ["held"] * 2 + ["over"] * 5
+SHOWN = {"waiting": 6, "talking": 9, "held": 2, "live": 17}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests of this file."""
+    try:
+        made = Browser()
+    except BrowserUnavailable as missing:
+        unavailable(str(missing))
+    with made:
+        yield made
+
+
+@pytest.fixture
+def env(kafka: str, redis_url: str, make_topic: Callable[..., str]) -> dict[str, str]:
+    """The environment of a dashboard whose topics exist and are empty."""
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "REDIS_URL": redis_url,
+        "MIRROR_TOPIC": make_topic(partitions=4),
+        "MIRROR_DEAD_LETTER_TOPIC": make_topic(),
+        "MIRROR_STARTUP_TIMEOUT": "20s",
+    }
+
+
+@pytest.fixture
+def served(tmp_path: Path, env: dict[str, str]) -> Iterator[Dashboard]:
+    """A dashboard that shows a small floor and a mirror of twelve shards."""
+    settings = load(env)
+    produce(
+        settings, [event for n, course in enumerate(COURSES) for event in conversation(n, course)]
+    )
+    with redis.Redis.from_url(env["REDIS_URL"], decode_responses=True) as client:
+        fleet_by_hand(client, settings)
+    made = dashboard(tmp_path, env)
+    with made.process:
+        yield made.until_listening().until_open()
+
+
+def beats_on(env: dict[str, str]) -> None:
+    """Let all listeners of the fleet by hand beat now."""
+    with redis.Redis.from_url(env["REDIS_URL"], decode_responses=True) as client:
+        name = "mirror:{default}:beats"
+        now = round(time.time() * 1000)
+        client.zadd(name, {str(one): now for one in client.zrange(name, 0, -1)})
+
+
+def rows(browser: Browser) -> int:
+    """How many conversations the page lists."""
+    return len(browser.driver.find_elements("css selector", "#rows tr"))
+
+
+def violations(browser: Browser) -> list[str]:
+    """What axe-core finds against WCAG 2.2 A and AA and its best practices, one line each."""
+    if not browser.run("return !!window.axe"):
+        browser.run(AXE.read_text(encoding="utf-8"))
+    found: dict[str, Any] = browser.run_async(
+        "const done = arguments[0];"
+        "axe.run(document, {resultTypes: ['violations']}).then(done, (e) => done({error: `${e}`}))"
+    )
+    assert "error" not in found, found
+    return [
+        f"{one['id']}: {one['help']}: {[node['html'][:120] for node in one['nodes'][:3]]}"
+        for one in found["violations"]
+    ]
+
+
+def test_the_floor_shows_what_the_stream_tells(browser: Browser, served: Dashboard) -> None:
+    """Figures at once, new ones within a second of their events; one queue alone; a timeline."""
+    browser.open(served.url + "/")
+    until_shown(browser, **SHOWN)
+    assert "longest 1:0" in browser.text("[data-figure=longest]")
+    wait_until(lambda: rows(browser) == 17, 5, "the list")
+
+    produce(served.settings, conversation(100, "waiting"))
+    began = time.monotonic()
+    until_shown(browser, waiting=7, live=18)
+    assert time.monotonic() - began < 1.5  # a tick, and the driver's own way
+
+    browser.run(
+        "const q = document.getElementById('queue'); q.value = arguments[0];"
+        "q.dispatchEvent(new Event('change'))",
+        QUEUES[0],
+    )
+    until_shown(browser, waiting=1, talking=1, held=1, live=3)  # numbers 0, 8 and 16
+    wait_until(lambda: rows(browser) == 3, 5, "its list")
+    browser.click("#rows tr .link")
+    wait_until(lambda: browser.text("#dialog-legs") != "", 5, "the timeline")
+    assert len(browser.driver.find_elements("css selector", "#dialog-chart rect.waiting")) == 1
+    assert "mirror conversations 00000000-1111" in browser.text("#dialog-command")
+    assert violations(browser) == []
+    browser.press(Key.ESCAPE)
+    assert not browser.run("return document.getElementById('dialog').open")
+    assert browser.complaints() == []
+
+
+def test_the_mirror_shows_seats_and_the_command_that_acts(
+    browser: Browser, served: Dashboard
+) -> None:
+    """A lost and a rotating replica stand out; each thing has its command, which a click copies."""
+    beats_on(served.env)
+    browser.open(served.url + "/#mirror")
+    wait_until(lambda: browser.text("#verdict-title") == "Degraded", 10, "the verdict")
+    states = browser.run(
+        "return [...document.querySelectorAll('.seat')].map((one) => one.dataset.state)"
+    )
+    assert len(states) == 24
+    assert {state: states.count(state) for state in states} == {
+        "live": 22,
+        "rotating": 1,
+        "lost": 1,
+    }
+    assert "mirror drain south-100-abcd" in browser.text("#listeners")
+    assert "42 records" in browser.text("#listeners")
+    assert "unfillable" in browser.text("#gaps")
+    assert len(browser.driver.find_elements("css selector", "#gaps-chart rect")) == 4
+    shown = browser.run("return document.body.innerText")
+    assert "client-of-the-north-0815" not in shown
+    assert "clie…815" in shown
+
+    browser.run("document.querySelector('.seat').focus()")
+    browser.press(Key.ARROW_RIGHT, Key.ENTER)
+    wait_until(lambda: "mirror rotate streaming-1-0000…" in browser.text("#shard-detail"), 5, "it")
+    allowed = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    browser.command("Browser.grantPermissions", allowed)
+    browser.click("#shard-detail .command")
+    wait_until(lambda: browser.text("#spoken") == "Copied", 5, "it says so")
+    copied = browser.run_async("navigator.clipboard.readText().then(arguments[0])")
+    assert copied == "mirror rotate streaming-1-0000…"
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_both_themes_can_be_used_by_everybody(
+    browser: Browser, served: Dashboard, dark: bool
+) -> None:
+    """axe finds nothing in either view, on a desktop and on a phone; nothing scrolls sideways."""
+    beats_on(served.env)
+    browser.prefer(dark=dark)
+    try:
+        for size in (DESKTOP, PHONE):
+            browser.resize(size)
+            for view, ready in (("floor", "#rows tr"), ("mirror", ".seat")):
+                browser.open(f"{served.url}/#{view}")
+                wait_until(lambda: browser.text(ready) != "", 10, view)  # noqa: B023 - at once
+                assert browser.run("return document.documentElement.dataset.theme") == (
+                    "dark" if dark else "light"
+                )
+                red, green, blue = map(int, re.findall(r"\d+", _background(browser))[:3])
+                assert (red + green + blue < 150) is dark
+                assert violations(browser) == [], (view, size)
+                width = browser.run("return document.documentElement.scrollWidth")
+                assert width <= size[0], (view, size)
+    finally:
+        browser.prefer(dark=False)
+        browser.resize(DESKTOP)
+
+
+def _background(browser: Browser) -> str:
+    found: str = browser.run("return getComputedStyle(document.documentElement).backgroundColor")
+    return found
+
+
+def test_the_keyboard_and_the_theme_button_work(browser: Browser, served: Dashboard) -> None:
+    """Skip link first, then the views; a chosen theme outlives a reload and beats the system's."""
+    browser.open(served.url + "/")
+    browser.press(Key.TAB)
+    assert browser.run("return document.activeElement.textContent") == "Skip to content"
+    browser.press(Key.TAB, Key.TAB, Key.ENTER)
+    wait_until(lambda: browser.text("#verdict-title") == "Down", 10, "the other view")
+    assert browser.run("return document.activeElement.id") == "main"
+    assert browser.driver.title.startswith("Mirror")
+    for theme in ("light", "dark"):
+        browser.click("#theme")
+        assert browser.run("return document.documentElement.dataset.theme") == theme
+    browser.open(served.url + "/")
+    assert browser.run("return document.documentElement.dataset.theme") == "dark"
+    browser.click("#theme")
+    assert browser.run("return localStorage.getItem('theme')") is None
+
+
+def test_it_reconnects_when_the_server_was_started_again(
+    browser: Browser, served: Dashboard
+) -> None:
+    """It says that the connection is lost and since when, then shows what happened meanwhile."""
+    browser.open(served.url + "/")
+    until_shown(browser, **SHOWN)
+    began = time.monotonic()
+    served.process.send(signal.SIGTERM)
+    assert served.process.wait(25) == 0
+    assert time.monotonic() - began < 10, "an open stream does not hold it up"
+    wait_until(lambda: "Connection lost at" in browser.text("#banner"), 10, "it says so")
+    produce(served.settings, conversation(101, "waiting"))
+    served.process.start()
+    until_shown(browser, 30.0, waiting=7, live=18)
+    wait_until(lambda: browser.text("#banner") == "", 10, "it is well again")
+    assert browser.text("#connection") == "live"
+
+
+def test_it_says_since_when_kafka_and_redis_are_away(
+    browser: Browser,
+    tmp_path: Path,
+    redis_server_factory: Callable[..., RedisServer],
+    kafka_cluster_factory: Callable[[int], KafkaCluster],
+) -> None:
+    """The page stays, says what is unreachable since when, and goes on by itself afterwards."""
+    server, cluster = redis_server_factory(), kafka_cluster_factory(1)
+    env = {"KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap_servers, "REDIS_URL": server.url}
+    for name in ("MIRROR_TOPIC", "MIRROR_DEAD_LETTER_TOPIC"):
+        env[name] = create_topic(cluster.bootstrap_servers, name.lower())
+    made = dashboard(tmp_path, env)
+    with made.process:
+        made.until_listening().until_open()
+        produce(made.settings, conversation(1, "waiting"))
+        browser.open(made.url + "/")
+        until_shown(browser, waiting=1, live=1)
+        server.stop()
+        cluster.brokers[0].kill()
+        away = re.compile(r"Kafka unreachable since \d\d:\d\d.*Redis unreachable since \d\d:\d\d")
+        wait_until(lambda: away.search(browser.text("#banner")), 20, "it says so")
+        assert figures(browser)["waiting"] == 1, "what was known stays on the page"
+        assert json.loads(made.fetch("/healthz")[2]) == {"health": "degraded"}
+        server.start()
+        cluster.brokers[0].start()
+        cluster.wait_ready()
+        wait_until(lambda: browser.text("#banner") == "", 40, "it is well again")
+        produce(made.settings, conversation(2, "waiting"))
+        until_shown(browser, 20.0, waiting=2, live=2)
+
+
+def test_an_empty_floor_says_so(browser: Browser, tmp_path: Path, env: dict[str, str]) -> None:
+    """No events, no listeners: zeros and words, no errors."""
+    made = dashboard(tmp_path, env)
+    with made.process:
+        made.until_listening().until_open()
+        browser.open(made.url + "/")
+        until_shown(browser, waiting=0, live=0)
+        assert browser.run("return document.getElementById('queues-empty').hidden") is False
+        browser.open(made.url + "/#mirror")
+        wait_until(lambda: browser.text("#verdict-title") == "Down", 10, "the verdict")
+        assert "no listener is alive" in browser.text("#reasons")
+        assert violations(browser) == []
+        assert browser.complaints() == []
+
+
+def test_five_thousand_conversations_open_within_a_second(
+    browser: Browser, tmp_path: Path, env: dict[str, str]
+) -> None:
+    """From the address to the right figures, on a busy floor."""
+    courses = ["waiting", "talking", "talking", "held", "talking"] * 1_000
+    produce(load(env), [e for n, course in enumerate(courses) for e in conversation(n, course)])
+    made = dashboard(tmp_path, env)
+    with made.process:
+        made.until_listening().until_open()
+        took = []
+        for _ in range(3):
+            browser.open(made.url + "/")
+            until_shown(browser, waiting=1000, talking=3000, held=1000, live=5000)
+            took.append(browser.run(_SHOWN_AFTER))
+        assert min(took) < 1000, took
+
+
+# Milliseconds from the beginning of the navigation to now: the figures are there by then.
+_SHOWN_AFTER = "return performance.now()"
+
+
+# --- doors, without a browser -----------------------------------------------------------------
+
+
+def test_a_token_opens_it_and_nothing_else_does(
+    browser: Browser, tmp_path: Path, env: dict[str, str]
+) -> None:
+    """Signing in by the page gives a cookie that scripts cannot read; Bearer works for machines."""
+    made = dashboard(tmp_path, env | {"MIRROR_DASHBOARD_TOKEN": TOKEN})
+    with made.process:
+        made.until_listening()
+        assert made.status("/") == 303
+        for path in ("/stream", "/api/conversations", "/static/index.html", "/nowhere"):
+            assert made.status(path) == 401, path
+        assert made.status("/api/conversations", {"Authorization": f"Bearer {TOKEN}"}) == 200
+        assert made.status("/api/conversations", {"Authorization": f"Bearer {TOKEN}x"}) == 401
+        form = f"token={TOKEN}".encode()
+        status, headers, _ = made.fetch("/login", body=form)
+        cookie = headers.get_all("Set-Cookie")[0]
+        assert status == 303
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        assert TOKEN not in cookie
+        assert made.fetch("/login", {"Origin": "https://evil.example"}, form)[0] == 403
+
+        browser.open(made.url + "/")
+        assert browser.driver.current_url.endswith("/login")
+        assert violations(browser) == []
+        assert browser.run("return document.activeElement.id") == "token"
+        browser.press("wrong", Key.ENTER)
+        wait_until(lambda: "not the token" in browser.text("#told"), 10, "it is refused")
+        wait_until(lambda: browser.run("return document.activeElement.id") == "token", 5, "ready")
+        browser.press(TOKEN, Key.ENTER)
+        until_shown(browser, 15.0, live=0)
+        assert "mirror_dashboard" not in browser.run("return document.cookie")
+        browser.click("#logout button")
+        wait_until(lambda: browser.driver.current_url.endswith("/login"), 5, "signed out")
+    assert TOKEN not in made.process.stderr
+
+
+def test_every_answer_is_guarded(tmp_path: Path, env: dict[str, str]) -> None:
+    """Strict headers everywhere; another name of this machine, other methods and paths refused."""
+    made = dashboard(tmp_path, env)
+    with made.process:
+        made.until_listening()
+        for path in ("/", "/static/js/main.js", "/api/conversations", "/healthz", "/nowhere"):
+            _, headers, _ = made.fetch(path)
+            policy = headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert headers["X-Content-Type-Options"] == "nosniff"
+            assert "server" not in headers
+        assert made.status("/", {"Host": "evil.example"}) == 421
+        assert made.fetch("/api/conversations", body=b"x")[0] == 405
+        assert made.status("/static/../service.py") == 404
+        assert made.status("/static/%2e%2e/service.py") == 404
+        assert made.status("/stream?view=all") == 400
+
+
+def test_it_does_not_start_where_everybody_could_look(tmp_path: Path, env: dict[str, str]) -> None:
+    """Exit code 2 and one line that names the setting."""
+    (port,) = free_ports(1)
+    for more in ({"PORT": str(port)}, {"MIRROR_DASHBOARD_HOST": "0.0.0.0"}):
+        with ManagedProcess.mirror("dashboard", folder=tmp_path, env=env | more) as process:
+            assert process.wait(20) == 2
+        assert process.stderr.splitlines()[-1].startswith("mirror: MIRROR_DASHBOARD_TOKEN")
+    with ManagedProcess.mirror(
+        "dashboard",
+        folder=tmp_path,
+        name="with-token",
+        env=env | {"PORT": str(port), "MIRROR_DASHBOARD_TOKEN": TOKEN},
+    ) as process:
+        wait_until(lambda: f'"port": {port}' in process.stderr, 20, "it listens")
+        assert process.stop() == 0
+
+
+def test_what_is_away_at_the_start_ends_it(tmp_path: Path, env: dict[str, str]) -> None:
+    """Exit code 3 after MIRROR_STARTUP_TIMEOUT, naming what does not answer; the page says so
+    until then."""
+    (port,) = free_ports(1)
+    for variable, value in (
+        ("REDIS_URL", f"redis://127.0.0.1:{port}/0"),
+        ("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{port}"),
+    ):
+        broken = env | {variable: value, "MIRROR_STARTUP_TIMEOUT": "2s"}
+        made = dashboard(tmp_path, broken, f"without-{variable}")
+        with made.process:
+            made.until_listening()
+            assert made.process.wait(30) == 3
+        last = made.process.stderr.splitlines()[-1]
+        assert str(port) in last
+        assert not last.startswith("{")
+        assert "Traceback" not in made.process.stderr
+
+
+def test_it_tells_prometheus_how_it_is(tmp_path: Path, env: dict[str, str]) -> None:
+    """`/metrics` and `/healthz` on MIRROR_METRICS_PORT, JSON logs, SIGTERM ends it with 0."""
+    (port,) = free_ports(1)
+    produce(load(env), conversation(1, "talking"))
+    made = dashboard(tmp_path, env | {"MIRROR_METRICS_PORT": str(port)})
+    with made.process:
+        made.until_listening().until_open()
+        told = Dashboard(made.process, f"http://127.0.0.1:{port}", env)
+        page = told.fetch("/metrics")[2].decode()
+        assert "mirror_dashboard_conversations 1.0" in page
+        assert "mirror_dashboard_streams 0.0" in page
+        assert json.loads(told.fetch("/healthz")[2])["health"] == "ok"
+        assert made.process.stop() == 0
+    assert all(line.startswith("{") for line in made.process.stderr.splitlines())
