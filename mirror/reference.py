@@ -5,6 +5,8 @@ A test holds each page to what this makes, so that none can fall behind.
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -14,9 +16,12 @@ import msgspec
 
 from mirror.metrics import ALL, Described
 from mirror.schema import event_schema
+from mirror.settings import load
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
 HELP_WIDTH: Final = 90
+# Their defaults differ between machines.
+OF_THE_MACHINE: Final = ("MIRROR_HOST", "MIRROR_SPOOL_DIR")
 
 
 def metrics_page() -> str:
@@ -83,9 +88,29 @@ def schema_page() -> str:
     )
 
 
+def env_example() -> str:
+    """deploy/mirror.env.example: the table of docs/settings.md with the defaults of `load`."""
+    defaults = load({"HOME": "/root"}).environment
+    lines = [
+        "# Settings of interaction mirror: all of docs/settings.md, commented out, with the default",
+        "# where there is one. Copy to mirror.env, mode 0600, and fill in what you need.",
+    ]
+    for row in (DOCS / "settings.md").read_text(encoding="utf-8").splitlines():
+        if not row.startswith("| `"):
+            continue
+        names, _, meaning = (cell.strip() for cell in row.strip("| ").split(" | ", 2))
+        plain = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", meaning.replace("`", ""))
+        lines += ["", *textwrap.wrap(plain, 96, initial_indent="# ", subsequent_indent="# ")]
+        for name in re.findall(r"`([A-Z_]+)`", names):
+            value = "" if name in OF_THE_MACHINE else defaults.get(name, "")
+            lines.append(f"#{name}={value}")
+    return "\n".join(lines) + "\n"
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "commands.md": commands_page,
     "metrics.md": metrics_page,
+    "../deploy/mirror.env.example": env_example,
     "schema.md": schema_page,
 }
 
