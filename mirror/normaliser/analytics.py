@@ -19,27 +19,16 @@ from mirror.normaliser.bodies import (
     Segment,
     Wrapup,
 )
-from mirror.normaliser.words import ALERTING, CONNECTED, MEDIA_OF_ANALYTICS, MEDIA_OF_ARRAY, PARKED
-
-# Segments in which a leg was not yet talking to anybody; all others but wrap-up are connected.
-_WAITING: Final = frozenset(
-    {"alert", "contacting", "dialing", "delay", "scheduled", "uploading", "transmitting"}
-    | {"converting", "unknown"}
+from mirror.normaliser.words import (
+    CONNECTED,
+    HOLD_SEGMENT,
+    MEDIA_OF_ANALYTICS,
+    MEDIA_OF_ARRAY,
+    STATE_OF_SEGMENT,
+    WAITING_SEGMENTS,
+    WRAPUP_SEGMENT,
 )
-_STATE_OF_SEGMENT: Final = {
-    "alert": ALERTING,
-    "contacting": "contacting",
-    "dialing": "dialing",
-    "scheduled": "scheduled",
-    "uploading": "uploading",
-    "transmitting": "transmitting",
-    "converting": "converting",
-    "delay": "none",
-    "unknown": "none",
-    "parked": PARKED,
-}
-_WRAPUP: Final = "wrapup"
-_HOLD: Final = "hold"
+
 _ARRAY_OF_MEDIUM: Final = {medium: array for array, medium in MEDIA_OF_ARRAY.items()}
 
 
@@ -116,16 +105,15 @@ def body_of(conversation: AnalyticsConversation) -> tuple[PersonalBody, bool]:
 def _communication(session: Session, participant: PersonalParticipant) -> Communication:
     """A session as a communication; what concerns the participant is put there."""
     segments = session.segments or []
-    own = [segment for segment in segments if segment.segment_type != _WRAPUP]
-    after = [segment for segment in segments if segment.segment_type == _WRAPUP]
+    own = [segment for segment in segments if segment.segment_type != WRAPUP_SEGMENT]
+    after = [segment for segment in segments if segment.segment_type == WRAPUP_SEGMENT]
     participant.ani = participant.ani or session.ani
     participant.dnis = participant.dnis or session.dnis
     for segment in segments:
         participant.queue_id = segment.queue_id or participant.queue_id
     communication = Communication(id=session.session_id, direction=session.direction)
-    communication.connected_time = next(
-        (segment.segment_start for segment in own if segment.segment_type not in _WAITING), None
-    )
+    talking = (one for one in own if one.segment_type not in WAITING_SEGMENTS)
+    communication.connected_time = next((one.segment_start for one in talking), None)
     communication.segments = [
         Segment(segment.segment_type, segment.segment_start, segment.segment_end) for segment in own
     ]
@@ -147,7 +135,7 @@ def _state(communication: Communication, own: list[SessionSegment]) -> None:
         communication.disconnect_type = kind
         communication.disconnected_time = last.segment_end
         return
-    communication.state = _STATE_OF_SEGMENT.get(last.segment_type or "unknown", CONNECTED)
-    if last.segment_type == _HOLD and last.segment_end is None:
+    communication.state = STATE_OF_SEGMENT.get(last.segment_type or "unknown", CONNECTED)
+    if last.segment_type == HOLD_SEGMENT and last.segment_end is None:
         communication.held = True
         communication.start_hold_time = last.segment_start

@@ -1,7 +1,12 @@
 """The words of Genesys and ours, and how one becomes the other: every mapping table in one place.
 
+Sources: names and enums of the classes in Genesys' public SDK (PureCloudPlatformClientV2 269.0.0):
+`ConversationEventTopic*` for notifications, `Conversation` and its media for REST,
+`AnalyticsSession` and `AnalyticsConversationSegment` for analytics, `*DetailEventTopic*` for detail
+events. Tests compare the tables with a copy of those classes (tests/unit/normaliser/test_words.py).
+
 Unknown words pass through unchanged: Genesys adds values without notice (docs/protocol.md,
-"Words").
+"Words"). Purposes need no table: every surface spells them alike.
 """
 
 from __future__ import annotations
@@ -52,6 +57,25 @@ MEDIA_OF_ANALYTICS: Final[dict[str, str]] = {
     "cobrowse": "cobrowse",
     "screenmonitoring": "screen_monitoring",
 }
+
+# Segments of an analytics session (`segmentType`) → the state of a leg whose last segment it is;
+# all others, such as `interact`, `hold`, `ivr` and `voicemail`, are `connected`. In the ones of
+# `WAITING_SEGMENTS` the leg was not yet talking to anybody.
+STATE_OF_SEGMENT: Final[dict[str, str]] = {
+    "alert": "alerting",
+    "contacting": "contacting",
+    "dialing": "dialing",
+    "scheduled": "scheduled",
+    "uploading": "uploading",
+    "transmitting": "transmitting",
+    "converting": "converting",
+    "delay": "none",
+    "unknown": "none",
+    "parked": "parked",
+}
+WAITING_SEGMENTS: Final = frozenset(STATE_OF_SEGMENT) - {"parked"}
+WRAPUP_SEGMENT: Final = "wrapup"
+HOLD_SEGMENT: Final = "hold"
 
 # `disconnected`: the other side is gone; `terminated`: torn down altogether, voice only. A leg
 # may stay in the first for the rest of a call, so both are its end (docs/protocol.md, "Ends").
