@@ -21,6 +21,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 REPLICAS: Final = "abcd"
+CLIENT_ROUNDS: Final = 4
 Seat = tuple[str, str]
 Why = Literal["no listener", "no channel"]
 
@@ -51,13 +52,16 @@ def place(
     room: Mapping[str, int],
     current: Mapping[Seat, Place],
     preferred: Mapping[Seat, str] | None = None,
+    shunned: Mapping[Seat, Place] | None = None,
 ) -> Placement:
     """Place every seat of `wanted`.
 
     `hosts`: listener → host, of listeners that may hold seats. `room`: OAuth client → most seats.
     `current`: where seats are now. `preferred`: seat → client of a channel that waits for it.
+    `shunned`: seat → where it did not do; it goes there only where there is nothing else.
     """
-    work = _Work(hosts, room)
+    shunned = shunned or {}
+    work = _Work(hosts, room, {seat: place.listener for seat, place in shunned.items()})
     for seat in wanted:
         held = current.get(seat)
         if held is not None and held.listener in hosts and work.fits(seat, held.listener):
@@ -69,14 +73,24 @@ def place(
         if listener is not None:
             work.sit(seat, listener)
     work.level()
-    return _with_clients(wanted, work, room, current, preferred or {})
+    found = _with_clients(wanted, work, room, current, preferred or {}, shunned)
+    for _ in range(CLIENT_ROUNDS):
+        # A seat that changed its client may have left one that spreads another shard.
+        better = _with_clients(wanted, work, room, found.places, {}, shunned)
+        if better.places == found.places:
+            break
+        found = better
+    return found
 
 
 class _Work:
     """Seats on listeners while they are being placed."""
 
-    def __init__(self, hosts: Mapping[str, str], room: Mapping[str, int]) -> None:
+    def __init__(
+        self, hosts: Mapping[str, str], room: Mapping[str, int], shunned: Mapping[Seat, str]
+    ) -> None:
         self.hosts = hosts
+        self.shunned = shunned
         self.several_hosts = len(set(hosts.values())) > 1
         self.left = sum(room.values())
         self.listener: dict[Seat, str] = {}
@@ -116,7 +130,11 @@ class _Work:
         candidates = [listener for listener in self.load if self.fits(seat, listener)]
         if not candidates:
             return None
-        return min(candidates, key=lambda one: (self.crowd(seat, one), self.load[one], one))
+        shunned = self.shunned.get(seat)
+        return min(
+            candidates,
+            key=lambda one: (self.crowd(seat, one), one == shunned, self.load[one], one),
+        )
 
     def spread(self) -> None:
         """Rule 2: move replicas off a host that they share, where another host can take them."""
@@ -147,7 +165,7 @@ class _Work:
                 if self.load[full] - self.load[empty] < 2:
                     break
                 for seat in sorted(self.of[full], reverse=True):
-                    if empty in self.replicas[seat[0]].values():
+                    if empty in self.replicas[seat[0]].values() or empty == self.shunned.get(seat):
                         continue
                     if self.crowd(seat, empty) <= self.crowd(seat, full):
                         return seat, empty
@@ -160,6 +178,7 @@ def _with_clients(
     room: Mapping[str, int],
     current: Mapping[Seat, Place],
     preferred: Mapping[Seat, str],
+    shunned: Mapping[Seat, Place],
 ) -> Placement:
     """Give every placed seat a client: keep, then spread (rules 1, 2 and 4)."""
     seated = [seat for seat in wanted if seat in work.listener]
@@ -185,12 +204,14 @@ def _with_clients(
             continue
         taken = siblings.get(seat[0], {}).values()
         held = current.get(seat)
+        bad = shunned[seat].client if seat in shunned else None
         give(
             seat,
             min(
                 free,
                 key=lambda one: (
                     one in taken,
+                    one == bad,
                     held is None or one != held.client,
                     used[one] - room[one],
                 ),

@@ -6,6 +6,9 @@ it is covered. Where the next interval begins behind the frontier, what lies bet
 unless a channel that held the frontier still receives: it may only be quiet, and its next frame
 (a heartbeat at the latest) will tell. The judgement waits for it.
 
+A shard that no living channel receives is a *hole* (`holes`), from its frontier on. It is shown
+while it lasts, and is filed as a gap when somebody receives again: only then is its end known.
+
 Topics that nobody had before are `pending` from the snapshot horizon until a channel that knows of
 them is live; that stretch is a gap too, of the kind `snapshot` (DESIGN: a new mirror's first gap
 is its snapshot of what is active).
@@ -108,6 +111,26 @@ def advance(
                 gaps.append(_gap(shard_id, shard.topics, until, interval.start_ms))
             entry.until_ms = max(until, interval.end_ms)
     return gaps
+
+
+def holes(
+    coverage: Mapping[str, ShardCoverage],
+    shards: Mapping[str, Shard],
+    seen: Mapping[str, Sequence[Interval]],
+) -> dict[str, int]:
+    """Shard that nobody receives now → since when (Redis ms): since its last frame (I10), or from
+    the snapshot horizon where there was none yet."""
+    found: dict[str, int] = {}
+    for shard_id in shards:
+        entry = coverage.get(shard_id)
+        if entry is None or any(one.lasting for one in seen.get(shard_id, ())):
+            continue
+        since = entry.until_ms
+        if since is None and entry.pending:
+            since = min(one.from_ms for one in entry.pending)
+        if since is not None:
+            found[shard_id] = since
+    return found
 
 
 def _first_coverage(entry: ShardCoverage, shard_id: str, interval: Interval) -> list[Gap]:

@@ -20,11 +20,15 @@ from coordinator.moves import Change, Situation, Wish
 from coordinator.seats import Ledger, Records
 from coordinator.store import Seen
 from mirror.fleet import Beat, Grant, Shard, seat_name
-from mirror.gaps import Gap
+from mirror.gaps import Gap, Hole, rfc3339
 from mirror.redis.wishes import DRAIN, REBALANCE, ROTATE
 
-# A successor that is not live after so many beats is tried again, elsewhere perhaps.
+# A channel or successor that is not live after so many beats is tried again, elsewhere perhaps.
 PATIENCE_BEATS: Final = 30
+OPEN: Final = {
+    "no listener": "no listener can take it",
+    "no channel": "no OAuth client has a channel left for it",
+}
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -48,6 +52,8 @@ class Outcome(msgspec.Struct, frozen=True):
     used_released: Sequence[str]
     done_commands: Sequence[str]
     open: Mapping[Seat, str]
+    holes: Mapping[str, Hole]
+    troubles: Mapping[str, str]
     alive: frozenset[str]
     changed_shards: frozenset[str]
 
@@ -63,6 +69,7 @@ class Leader:
         self._watch = Watch(rules.lease_ms)
         self._hosts: dict[str, str] = {}
         self._goal: dict[Seat, Place] = {}
+        self._holes: dict[str, Hole] = {}
         self._cut_for: frozenset[str] | None = None
         self._anew = True
 
@@ -90,26 +97,32 @@ class Leader:
         alive -= unheard - holders
         unheard &= holders
         self._hosts.update({one: beat.host for one, beat in seen.listeners.items()})
-        seats.note_reports(self.seats, seen.listeners, alive)
+        seats.note_reports(self.seats, seen.listeners, alive, now_ms)
 
-        wanted, leaving = self._wanted(seen, alive)
+        patience_ms = PATIENCE_BEATS * rules.heartbeat_ms
+        stuck = moves.stuck(self.seats, now_ms, patience_ms)
+        wanted, leaving = self._wanted(seen, alive, stuck)
         changes: list[Change] = []
         if self._settled(now_ms):
-            changes = moves.advance(
-                self.seats,
-                Situation(
-                    now_ms=now_ms,
-                    alive=frozenset(alive),
-                    unheard=frozenset(unheard),
-                    leaving=leaving,
-                    wanted=wanted,
-                    wishes=self._wishes(seen),
-                    limits=rules.clients,
-                    released={_seat(name): one for name, one in seen.released.items()},
-                    patience_ms=PATIENCE_BEATS * rules.heartbeat_ms,
-                ),
+            situation = Situation(
+                now_ms=now_ms,
+                alive=frozenset(alive),
+                unheard=frozenset(unheard),
+                leaving=leaving,
+                wanted=wanted,
+                wishes=self._wishes(seen, stuck),
+                limits=rules.clients,
+                released={_seat(name): one for name, one in seen.released.items()},
+                patience_ms=patience_ms,
             )
+            changes = moves.advance(self.seats, situation)
         intervals = coverage.intervals(seen.listeners, seen.beats, alive)
+        gaps = coverage.advance(self.coverage, self.shards, intervals)
+        if self._settled(now_ms) and not unheard:
+            self._holes = {
+                shard: Hole(shard, since, len(self.shards[shard].topics))
+                for shard, since in coverage.holes(self.coverage, self.shards, intervals).items()
+            }
         held = {
             seat_name(*record.seat) for record in self.seats.values() if record.current is not None
         }
@@ -117,11 +130,13 @@ class Leader:
             shards=self.shards,
             grants=seats.grants(self.seats, self.shards),
             rejected=_rejected(seen.listeners, alive, self.shards, permissions),
-            gaps=coverage.advance(self.coverage, self.shards, intervals),
+            gaps=gaps,
             changes=changes,
             used_released=sorted(seen.released.keys() & held),
             done_commands=self._done(seen, changes),
             open=wanted.open,
+            holes=self._holes,
+            troubles=self._troubles(wanted, now_ms - patience_ms),
             alive=frozenset(alive),
             changed_shards=changed,
         )
@@ -139,7 +154,21 @@ class Leader:
         """Whether every living listener had time to be heard since the watch began."""
         return now_ms - self._watch.since_ms >= self._rules.heartbeat_ms * 3 // 2
 
-    def _wanted(self, seen: Seen, alive: set[str]) -> tuple[Placement, frozenset[str]]:
+    def _troubles(self, wanted: Placement, before_ms: int) -> dict[str, str]:
+        """Seats without a place, and those that have not served since `before_ms` → why."""
+        troubles = {
+            seat_name(*seat): f"not live on {record.current.listener} "
+            f"since {rfc3339(record.dark_ms)}, and tried again"
+            for seat, record in self.seats.items()
+            if record.current is not None
+            and record.dark_ms is not None
+            and record.dark_ms < before_ms
+        }
+        return troubles | {seat_name(*seat): OPEN[why] for seat, why in wanted.open.items()}
+
+    def _wanted(
+        self, seen: Seen, alive: set[str], stuck: Mapping[Seat, Place]
+    ) -> tuple[Placement, frozenset[str]]:
         """The wanted placement, and who is leaving. A leaving listener keeps what nobody else
         can take."""
         leaving = frozenset(
@@ -160,23 +189,28 @@ class Leader:
         self._goal = {
             seat: place
             for seat, place in self._goal.items()
-            if place.listener in staying and current.get(seat) != place
+            if place.listener in staying and current.get(seat) != place and seat not in stuck
         }
-        return self._place(staying, current | self._goal, seen), leaving
+        kept = {seat: place for seat, place in (current | self._goal).items() if seat not in stuck}
+        return self._place(staying, kept, seen, stuck), leaving
 
     def _place(
-        self, hosts: Mapping[str, str], current: Mapping[Seat, Place], seen: Seen | None = None
+        self,
+        hosts: Mapping[str, str],
+        current: Mapping[Seat, Place],
+        seen: Seen | None = None,
+        shunned: Mapping[Seat, Place] | None = None,
     ) -> Placement:
         room = {client: assignment.usable(limit) for client, limit in self._rules.clients.items()}
         wanted = assignment.seats(self.shards, self._rules.replicas)
         preferred = {
             _seat(name): one.client for name, one in (seen.released if seen else {}).items()
         }
-        return assignment.place(wanted, hosts, room, current, preferred)
+        return assignment.place(wanted, hosts, room, current, preferred, shunned)
 
-    def _wishes(self, seen: Seen) -> dict[Seat, Wish]:
-        """Successors that listeners and operators ask for."""
-        wishes = {
+    def _wishes(self, seen: Seen, stuck: Mapping[Seat, Place]) -> dict[Seat, Wish]:
+        """Successors that listeners and operators ask for, and those of stuck channels."""
+        wishes = dict.fromkeys(stuck, Wish(moves.STUCK, urgent=True)) | {
             _seat(command.removeprefix(ROTATE)): Wish("asked for")
             for command in seen.commands
             if command.startswith(ROTATE)

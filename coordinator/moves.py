@@ -6,6 +6,8 @@ Each pass looks at every seat:
   channel that its owner gave back;
 - its successor is live: the successor serves, and the old holder's grant ends;
 - its successor died, or does not come to live for `patience_ms`: it is given up;
+- its channel is not live for `patience_ms` although its listener beats: it is `stuck`, and gets a
+  successor elsewhere, or a fresh channel in the same place where there is no other;
 - it is wanted elsewhere, or its channel asks for a successor: it gets one, unless another replica
   of its shard is moving, or the OAuth client has no channel to spare, or `MAX_MOVES` are under way.
 
@@ -26,6 +28,7 @@ from coordinator.seats import Holding, Records, SeatRecord
 from mirror.fleet import Released
 
 MAX_MOVES: Final = 40
+STUCK: Final = "its channel does not come to live"
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -59,6 +62,28 @@ class Situation(msgspec.Struct, frozen=True):
     limits: Mapping[str, int]
     released: Mapping[Seat, Released]
     patience_ms: int
+
+
+def stuck(seats: Records, now_ms: int, patience_ms: int) -> dict[Seat, Place]:
+    """Seats whose channel has not been live for `patience_ms`, nor has been granted since, and the
+    places that did not do.
+
+    While no more than half of the seats serve, the trouble may be Genesys' or the network's: then
+    one seat at a time is tried elsewhere, instead of all of them being moved about.
+    """
+    found = {
+        seat: record.current.place
+        for seat, record in seats.items()
+        if record.current is not None
+        and record.next is None
+        and record.dark_ms is not None
+        and now_ms - max(record.dark_ms, record.current.since_ms) > patience_ms
+    }
+    serving = sum(one.current is not None and one.current.live for one in seats.values())
+    if 2 * serving > len(seats):
+        return found
+    trying = any(record.next is not None and record.why == STUCK for record in seats.values())
+    return {} if trying else dict(list(found.items())[:1])
 
 
 def advance(seats: Records, situation: Situation) -> list[Change]:
@@ -101,7 +126,7 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
         if successor.live:
             changes.append(_change(record, successor, "moved", record.why))
             current, successor = successor, None
-        elif waited > situation.patience_ms and current.live:
+        elif waited > situation.patience_ms:
             changes.append(_change(record, successor, "given_up", "it does not come to live"))
             successor = None
     if record.seat not in situation.wanted.places and record.seat not in situation.wanted.open:

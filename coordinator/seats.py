@@ -32,7 +32,8 @@ class Holding(msgspec.Struct, frozen=True):
 
 
 class SeatRecord(msgspec.Struct):
-    """One seat. `why` says what `next` is for; `topics_known` is false for an adopted seat."""
+    """One seat. `why` says what `next` is for; `dark_ms` since when (Redis ms) its current channel
+    is not live, None while it is."""
 
     shard: str
     replica: str
@@ -40,6 +41,7 @@ class SeatRecord(msgspec.Struct):
     current: Holding | None = None
     next: Holding | None = None
     why: str = ""
+    dark_ms: int | None = None
 
     @property
     def seat(self) -> Seat:
@@ -72,7 +74,9 @@ def ledger(seats: Records) -> Ledger:
     return Ledger([seats[seat] for seat in sorted(seats)])
 
 
-def note_reports(seats: Records, beats: Mapping[str, Beat], alive: Iterable[str]) -> None:
+def note_reports(
+    seats: Records, beats: Mapping[str, Beat], alive: Iterable[str], now_ms: int
+) -> None:
     """Note which holdings serve, and adopt what live listeners hold that nobody knows of.
 
     Adoption is how a leader goes on after Redis forgot everything: of several listeners that
@@ -100,6 +104,8 @@ def note_reports(seats: Records, beats: Mapping[str, Beat], alive: Iterable[str]
         if record.seat not in reports:
             record.current = _noted(record.current, set(), living)
             record.next = _noted(record.next, set(), living)
+        lit = record.current is not None and record.current.live
+        record.dark_ms = None if lit else record.dark_ms or now_ms
 
 
 def _noted(

@@ -199,6 +199,7 @@ class Coordinator:
         writes += store.assignment_writes(outcome.grants, seen, now_ms)
         writes += store.used_writes(outcome.used_released, outcome.done_commands)
         writes += store.rejected_writes(outcome.rejected, seen)
+        writes += store.trouble_writes(outcome.holes, outcome.troubles, seen)
         self._unfiled += outcome.gaps
         lost = self._filed.look(store.gaps(self._filed))
         writes += store.gap_writes([*self._unfiled, *lost], now_ms)

@@ -17,7 +17,7 @@ from coordinator.filed import Filed, LedgerView
 from coordinator.leader import Write
 from coordinator.seats import Ledger, Records, ledger
 from mirror.fleet import Assignment, Beat, Grant, Released, Shard
-from mirror.gaps import Gap
+from mirror.gaps import Gap, Hole
 from mirror.gaps import decode as decode_gap
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
@@ -42,6 +42,8 @@ class Seen(msgspec.Struct, frozen=True):
     commands: dict[str, str]
     rejected: dict[str, str]
     seats: str | None
+    holes: dict[str, str] = {}
+    troubles: dict[str, str] = {}
 
 
 class Store:
@@ -62,7 +64,9 @@ class Store:
             pipe.hgetall(keys.commands)
             pipe.hgetall(keys.rejected)
             pipe.get(keys.seats)
-            beats, epochs, released, commands, rejected, seats = pipe.execute()
+            pipe.hgetall(keys.holes)
+            pipe.hgetall(keys.troubles)
+            beats, epochs, released, commands, rejected, seats, holes, troubles = pipe.execute()
             ids = [listener for listener, _ in beats]
             listeners = self._documents(ids, keys.listener, Beat)
             assignments = self._documents(ids, keys.assignment, Assignment)
@@ -77,6 +81,8 @@ class Store:
             commands=commands,
             rejected=rejected,
             seats=seats,
+            holes=holes,
+            troubles=troubles,
         )
 
     def shards(self) -> dict[str, Shard]:
@@ -176,11 +182,17 @@ class Store:
 
     def rejected_writes(self, rejected: Mapping[str, str], seen: Seen) -> list[Write]:
         """Topics that Genesys refuses, by name, and those that it refuses no more."""
-        key = self._keys.rejected
-        news = {topic: why for topic, why in rejected.items() if seen.rejected.get(topic) != why}
-        writes = [Write("HSET", key, (topic, why)) for topic, why in sorted(news.items())]
-        gone = sorted(seen.rejected.keys() - rejected.keys())
-        return writes + [Write("HDEL", key, (topic,)) for topic in gone]
+        return _differences(self._keys.rejected, rejected, seen.rejected)
+
+    def trouble_writes(
+        self, holes: Mapping[str, Hole], troubles: Mapping[str, str], seen: Seen
+    ) -> list[Write]:
+        """Shards that nobody receives, and seats that do not serve, as they are now."""
+        told = {shard: _encode(hole).decode() for shard, hole in holes.items()}
+        return [
+            *_differences(self._keys.holes, told, seen.holes),
+            *_differences(self._keys.troubles, troubles, seen.troubles),
+        ]
 
     def used_writes(self, released: Iterable[str], commands: Iterable[str]) -> list[Write]:
         """Channels handed on and commands carried out are taken off their lists."""
@@ -208,3 +220,10 @@ class Store:
             writes.append(Write("SETNX", self._keys.gap(gap.id), (_encode(gap),)))
             writes.append(Write("ZADDNX", self._keys.gaps, (now_ms, gap.id)))
         return writes
+
+
+def _differences(key: str, wanted: Mapping[str, str], stored: Mapping[str, str]) -> list[Write]:
+    """What makes the hash `stored` into `wanted`."""
+    news = sorted(item for item in wanted.items() if stored.get(item[0]) != item[1])
+    writes = [Write("HSET", key, item) for item in news]
+    return writes + [Write("HDEL", key, (one,)) for one in sorted(stored.keys() - wanted.keys())]

@@ -7,6 +7,9 @@ Filing is `SET gap:<id> … NX` and `ZADD gaps NX <now> <id>`; claiming moves th
 lease, so that a janitor that dies gives the gap back. A gap that is done (`filled`, `unfillable`)
 has the score `+inf` and its document expires after `KEPT_SECONDS`.
 
+While nobody receives a shard its gap has no end yet: the leader shows it as a `Hole`, and files the
+gap when somebody receives again.
+
 A gap counts as filled after its second reading: analytics lags, so the first may miss the last
 minutes (docs/protocol.md, "Analytics").
 """
@@ -64,6 +67,14 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in {"filled", "unfillable"}
 
 
+class Hole(msgspec.Struct, frozen=True):
+    """A shard of `topics` topics that nobody receives now, since `from_ms` (epoch ms)."""
+
+    shard: str
+    from_ms: int
+    topics: int
+
+
 class GapView(msgspec.Struct, frozen=True, rename={"from_time": "from"}):
     """A gap as `mirror gaps --json` shows it: `topics` is a count, times are RFC 3339."""
 
@@ -79,6 +90,7 @@ class GapView(msgspec.Struct, frozen=True, rename={"from_time": "from"}):
 
 encode = msgspec.json.encode
 decode = msgspec.json.Decoder(Gap).decode
+_hole = msgspec.json.Decoder(Hole).decode
 
 
 def new_id() -> str:
@@ -91,7 +103,7 @@ def file_gap(client: redis.Redis, keys: Keys, gap: Gap) -> bool:
     with explained():
         if not client.set(keys.gap(gap.id), encode(gap), nx=True):
             return False
-        client.zadd(keys.gaps, {gap.id: _now_ms(client)}, nx=True)
+        client.zadd(keys.gaps, {gap.id: redis_now_ms(client)}, nx=True)
     return True
 
 
@@ -112,6 +124,27 @@ def list_gaps(client: redis.Redis, keys: Keys) -> list[Gap]:
             texts: Any = client.mget(names)
             gaps += [decode(text) for text in texts if text]
     return sorted(gaps, key=lambda gap: (gap.from_ms, gap.id))
+
+
+def list_holes(client: redis.Redis, keys: Keys) -> list[Hole]:
+    """The shards that nobody receives now, the longest first. Raises `RedisUnavailable`."""
+    with explained():
+        texts: Any = client.hvals(keys.holes)
+    return sorted((_hole(text) for text in texts), key=lambda one: (one.from_ms, one.shard))
+
+
+def view_hole(hole: Hole, now_ms: int) -> GapView:
+    """A hole as people see it: an open gap that lasts until now."""
+    return GapView(
+        id=f"lasting-{hole.shard}",
+        shard=hole.shard,
+        topics=hole.topics,
+        from_time=rfc3339(hole.from_ms),
+        to=rfc3339(now_ms),
+        state="open",
+        attempts=0,
+        events=0,
+    )
 
 
 def count_gaps(gaps: Sequence[Gap]) -> tuple[int, int]:
@@ -141,6 +174,7 @@ def rfc3339(ms: int) -> str:
     return show_epoch(ms / 1000)
 
 
-def _now_ms(client: redis.Redis) -> int:
+def redis_now_ms(client: redis.Redis) -> int:
+    """Redis' clock, in epoch milliseconds."""
     now: Any = client.time()
     return int(now[0]) * 1000 + int(now[1]) // 1000

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from mirror.fleet import Beat, ChannelReport, Shard
-from mirror.gaps import count_gaps, list_gaps
+from mirror.gaps import Hole, count_gaps, list_gaps, list_holes, rfc3339
 from mirror.redis.keys import Keys
 from mirror.telemetry import Status as HealthStatus
 from mirror.tracked import count_conversations
@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 REPLICAS: Final = "abcd"
 MAX_REASONS: Final = 20
+MAX_NAMED: Final = 5
 
 
 class ListenerStatus(msgspec.Struct, kw_only=True):
@@ -112,6 +113,8 @@ class Facts(msgspec.Struct, kw_only=True):
     rejected: dict[str, str]
     gaps: GapCounts
     conversations: ConversationCounts
+    holes: list[Hole] = []
+    troubles: dict[str, str] = {}
 
 
 def assemble(facts: Facts, replicas: int, lease_ms: int) -> MirrorStatus:
@@ -145,7 +148,7 @@ def assemble(facts: Facts, replicas: int, lease_ms: int) -> MirrorStatus:
         leader=facts.leader,
         listeners=listeners,
         shards=shards,
-        gaps=facts.gaps,
+        gaps=GapCounts(facts.gaps.open + len(facts.holes), facts.gaps.filled),
         conversations=facts.conversations,
     )
 
@@ -184,6 +187,11 @@ def _health(
         reasons.append("no coordinator leads")
     if not shards:
         reasons.append("no shard is known yet")
+    reasons += [
+        f"nobody receives shard {hole.shard} ({hole.topics} topics) since {rfc3339(hole.from_ms)}"
+        for hole in facts.holes
+    ]
+    reasons += _troubles(facts.troubles)
     uncovered = 0
     for shard in shards:
         live = sum(replica.state in {"live", "rotating"} for replica in shard.replicas)
@@ -191,9 +199,11 @@ def _health(
             reasons.append(f"shard {shard.id} has {live} of {len(shard.replicas)} channels")
         uncovered += live == 0
         if shard.rejected:
+            names = ", ".join(shard.rejected[:MAX_NAMED])
+            more = len(shard.rejected) - MAX_NAMED
             reasons.append(
-                f"shard {shard.id}: Genesys refuses {len(shard.rejected)} topics, "
-                f"first {shard.rejected[0]}"
+                f"shard {shard.id}: {facts.rejected[shard.rejected[0]]}: {names}"
+                + (f" and {more} more" if more > 0 else "")
             )
     reasons += [f"listener {one.id} is dead" for one in listeners if one.state == "dead"]
     for listener_id in sorted(alive):
@@ -201,6 +211,18 @@ def _health(
     if shards and uncovered == len(shards):
         return "down", reasons
     return ("degraded" if reasons else "ok"), reasons
+
+
+def _troubles(troubles: Mapping[str, str]) -> list[str]:
+    """One reason for all seats that share it."""
+    seats: dict[str, list[str]] = {}
+    for seat, why in sorted(troubles.items()):
+        seats.setdefault(why, []).append(seat)
+    return [
+        f"{'seat' if len(names) == 1 else f'{len(names)} seats:'} "
+        f"{', '.join(names[:MAX_NAMED])}{' …' if len(names) > MAX_NAMED else ''}: {why}"
+        for why, names in seats.items()
+    ]
 
 
 def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
@@ -212,7 +234,8 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     pipe.zrange(keys.beats, 0, -1, withscores=True)
     pipe.hkeys(keys.shards)
     pipe.hgetall(keys.rejected)
-    (seconds, micros), leader, beats, shard_ids, rejected = pipe.execute()
+    pipe.hgetall(keys.troubles)
+    (seconds, micros), leader, beats, shard_ids, rejected, troubles = pipe.execute()
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     beat_times = {name: int(score) for name, score in beats}
     ids = sorted(shard_ids)
@@ -225,6 +248,8 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
         rejected=rejected,
         gaps=GapCounts(*count_gaps(list_gaps(client, keys))),
         conversations=ConversationCounts(*count_conversations(client, keys)),
+        holes=list_holes(client, keys),
+        troubles=troubles,
     )
     return assemble(facts, settings.replicas, round(settings.lease * 1000))
 

@@ -90,10 +90,12 @@ def gaps(as_json: bool) -> None:
     """Intervals in which topics were not covered, and how far each is filled."""
     from mirror.cli.context import redis_of_settings
     from mirror.cli.views import gaps_text
-    from mirror.gaps import list_gaps, view
+    from mirror.gaps import list_gaps, list_holes, redis_now_ms, view, view_hole
 
     with redis_of_settings() as (client, keys, _):
         found = [view(gap) for gap in list_gaps(client, keys)]
+        now_ms = redis_now_ms(client)
+        found += [view_hole(hole, now_ms) for hole in list_holes(client, keys)]
     _show({"gaps": found}, as_json, gaps_text(found))
 
 

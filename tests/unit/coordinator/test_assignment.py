@@ -108,6 +108,17 @@ def test_a_waiting_channel_decides_the_client() -> None:
     assert result.places["1", "a"].client == "q"
 
 
+def test_a_seat_leaves_the_place_that_did_not_do() -> None:
+    """It goes to another listener and client; and back only where there is no other."""
+    place_ = Place("l1", "p")
+    hosts, room = {"l1": "x", "l2": "x"}, {"p": 9, "q": 9}
+    shunned = {("1", "a"): place_}
+    moved = place([("1", "a")], hosts, room, {}, shunned=shunned)
+    assert moved.places == {("1", "a"): Place("l2", "q")}
+    alone = place([("1", "a")], {"l1": "x"}, {"p": 9}, {}, shunned=shunned)
+    assert alone.places == {("1", "a"): place_}
+
+
 def test_spare_channels() -> None:
     """Of twenty channels eighteen are seats; of one, one."""
     assert [usable(limit) for limit in (20, 10, 9, 2, 1)] == [18, 8, 8, 1, 1]

@@ -11,6 +11,7 @@ from coordinator.coverage import (
     Interval,
     ShardCoverage,
     advance,
+    holes,
     intervals,
     note_fresh,
 )
@@ -55,6 +56,29 @@ def test_a_quiet_channel_that_ends_leaves_its_gap() -> None:
     """Waited for in vain: what lies behind its last frame is a gap after all."""
     _, gaps = run([Interval(0, 1000, lasting=True)], [Interval(8000, 9000, lasting=True)])
     assert gaps == [(1000, 8000)]
+
+
+def test_a_hole_is_seen_while_it_lasts() -> None:
+    """Since the last frame, for as long as nobody receives; then it is a gap, and no hole."""
+    coverage: dict[str, ShardCoverage] = {}
+    lost = {"1": [Interval(0, 1000)]}
+    advance(coverage, SHARDS, {"1": [Interval(0, 1000, lasting=True)]})
+    assert holes(coverage, SHARDS, {"1": [Interval(0, 1000, lasting=True)]}) == {}
+    advance(coverage, SHARDS, lost)
+    assert holes(coverage, SHARDS, lost) == {"1": 1000}
+    assert holes(coverage, SHARDS, {}) == {"1": 1000}
+    back = {"1": [Interval(9000, 9100, lasting=True)]}
+    (gap,) = advance(coverage, SHARDS, back)
+    assert (gap.from_ms, gap.to_ms) == (1000, 9000)
+    assert holes(coverage, SHARDS, back) == {}
+
+
+def test_new_topics_are_a_hole_from_the_horizon_on() -> None:
+    """A shard that nobody has received yet is told of too."""
+    coverage: dict[str, ShardCoverage] = {}
+    now = SNAPSHOT_HORIZON_MS * 2
+    note_fresh(coverage, {"1": ["t1"]}, SHARDS, now)
+    assert holes(coverage, SHARDS, {}) == {"1": now - SNAPSHOT_HORIZON_MS}
 
 
 def test_missing_reports_are_no_gap() -> None:

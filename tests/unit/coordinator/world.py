@@ -1,9 +1,25 @@
 """A world of listeners around a leader's pure core, for seeded histories of faults.
 
-Time is simulated and steps from pass to pass. Listeners are as `mirror.fleet` says: they beat, open
-what is granted after a while, keep the older channel until the newer one is live, close what is no
-longer granted. Redis is a few dictionaries that can be flushed. After every step `check` holds the
-world to the invariants.
+Time is simulated and steps from pass to pass. Listeners are as `mirror.fleet` says: they beat,
+reserve and open what is granted after a while, keep the older channel until the newer one is live,
+close what is no longer granted. Redis is a few dictionaries that can be flushed.
+
+What must hold, and when it need not:
+
+- **always** (after every step): no listener has two replicas of a shard; one replica of a shard
+  moves at a time (I3); the leader's seats and the channels that are open keep every client's limit
+  (I5); a listener is never granted a lower epoch of a seat than before; every grant is of a shard
+  that is;
+- **at every close of a live channel** that its listener was told to give up: another channel of the
+  seat is live (I3), unless the leader vacated this very holding because its listener was silent for
+  a lease, or the channel came to live after its listener's last beat, so that nobody could know;
+  or the shard is no more. Another channel counts for as long as nobody can know that its listener
+  was killed (a lease and `NOTICE_MS`) or that it was lost (`NOTICE_MS`);
+- **within `DARK_MS`** of the latest fault: every shard is received;
+- **in the end**, after calm: every seat is live where the leader says; replicas are on different
+  hosts and clients while there are two; listeners of a host are even; and every moment in which
+  nobody received a shard is in a gap that was filed for it (guarantee 6), back to the last time at
+  which both Redis and the leader forgot everything, which nobody can look behind.
 """
 
 from __future__ import annotations
@@ -12,7 +28,8 @@ from random import Random
 
 import msgspec
 
-from coordinator.leading import Leader, Outcome, Rules
+from coordinator.coverage import ShardCoverage
+from coordinator.leading import PATIENCE_BEATS, Leader, Outcome, Rules
 from coordinator.seats import Ledger, ledger
 from coordinator.store import Seen
 from mirror.fleet import Assignment, Beat, ChannelReport, Shard
@@ -22,8 +39,17 @@ HEARTBEAT_MS = 60_000
 LEASE_MS = 240_000
 OPENING_MS = 90_000
 CLIENT_LIMIT = 12
+CLIENTS = ("p", "q")
 MAX_LISTENERS = 6
 HORIZON_MS = 48 * 3600 * 1000
+# A beat that is due, the pass that sees it, and the beat that brings what follows.
+NOTICE_MS = 4 * HEARTBEAT_MS
+# Both channels of a shard may be stuck at once: each gets a successor when patience ends.
+DARK_MS = LEASE_MS + PATIENCE_BEATS * HEARTBEAT_MS + 2 * NOTICE_MS + 2 * OPENING_MS
+NEVER_MS = 10**15
+
+_ledger = msgspec.json.Decoder(Ledger).decode
+_coverage = msgspec.json.Decoder(dict[str, ShardCoverage]).decode
 
 Key = tuple[str, str, int]
 
@@ -43,6 +69,8 @@ class Listener:
         self.name, self.host = name, host
         self.channels: dict[Key, Channel] = {}
         self.version = 0
+        self.granted: dict[tuple[str, str], int] = {}
+        self.told_live: dict[Key, int] = {}  # channel → when a beat first said that it is live
         self.paused_until = 0
         self.draining = False
         self.next_beat = 0
@@ -81,7 +109,12 @@ class World:
         self.made = 0
         self.broken: list[str] = []
         self.killed: list[tuple[int, Listener]] = []
-        self.breaks_allowed: set[str] = set()
+        self.lost: list[tuple[int, Key]] = []
+        self.excused: set[tuple[str, Key]] = set()  # (listener, holding) that the leader vacated
+        self.last_fault = self.now
+        self.dark: dict[str, int] = {}  # shard that nobody receives → since when
+        self.unseen: dict[str, list[int]] = {}  # shard → moments at which nobody received it
+        self.gaps: dict[str, list[tuple[int, int]]] = {}
         self.flush()
         self.elect()
         for _ in range(3):
@@ -96,24 +129,24 @@ class World:
         self.assignments: dict[str, Assignment] = {}
         self.commands: dict[str, str] = {}
         self.shards: dict[str, Shard] = {}
-        self.stored = Ledger()
+        self.stored, self.coverage = b"{}", b"{}"
 
     def elect(self) -> None:
         """Another coordinator leads, knowing only what is stored."""
         rules = Rules(
             replicas=2,
             topics_per_channel=10,
-            clients={"p": CLIENT_LIMIT, "q": CLIENT_LIMIT},
+            clients=dict.fromkeys(CLIENTS, CLIENT_LIMIT),
             heartbeat_ms=HEARTBEAT_MS,
             lease_ms=LEASE_MS,
         )
         self.leader = Leader(rules)
+        if self.coverage == b"{}":  # nobody remembers how far it was covered
+            self.unseen.clear()
         self.begin()
 
     def begin(self) -> None:
-        self.leader.begin(
-            dict(self.shards), msgspec.convert(msgspec.to_builtins(self.stored), Ledger), {}
-        )
+        self.leader.begin(dict(self.shards), _ledger(self.stored), _coverage(self.coverage))
 
     def join(self) -> None:
         self.made += 1
@@ -122,9 +155,10 @@ class World:
 
     def fault(self) -> None:
         """Something happens."""
+        self.last_fault = self.now
         names = sorted(self.listeners)
         one = self.listeners[self.random.choice(names)] if names else None
-        match self.random.randrange(9):
+        match self.random.randrange(10):
             case 0 if one and len(names) > 2:
                 del self.listeners[one.name]  # kill -9: its beats and documents stay
                 self.killed.append((self.now, one))
@@ -145,6 +179,10 @@ class World:
                 self.topics = frozenset(f"t{n}" for n in range(self.random.randrange(18, 30)))
             case 8:
                 self.commands["rebalance"] = "1"
+            case 9 if one and one.channels:  # it is lost, and does not come back
+                key = self.random.choice(list(one.channels))
+                one.channels[key].live_ms = NEVER_MS
+                self.lost.append((self.now, key))
 
     # -- time ------------------------------------------------------------------------------------
 
@@ -164,9 +202,12 @@ class World:
             rejected={},
             seats=None,
         )
-        outcome = self.leader.step(seen, self.topics, self.now)
+        self.outcome = outcome = self.leader.step(seen, self.topics, self.now)
         self.shards = dict(outcome.shards)
-        self.stored = msgspec.convert(msgspec.to_builtins(ledger(self.leader.seats)), Ledger)
+        self.stored = msgspec.json.encode(ledger(self.leader.seats))
+        self.coverage = msgspec.json.encode(self.leader.coverage)
+        for gap in outcome.gaps:
+            self.gaps.setdefault(gap.shard, []).append((gap.from_ms, gap.to_ms))
         for name in self.beats:
             wanted = outcome.grants.get(name, ())
             old = self.assignments.get(name)
@@ -180,11 +221,16 @@ class World:
     def beat(self, listener: Listener) -> None:
         """A listener beats, and does what it is told."""
         listener.next_beat = self.now + HEARTBEAT_MS
+        for key, one in listener.channels.items():
+            if one.live_ms <= self.now:
+                listener.told_live.setdefault(key, self.now)
         self.beats[listener.name] = self.now
         self.documents[listener.name] = listener.report(self.now)
         told = self.assignments.get(listener.name)
-        if told is not None and told.version != listener.version:
-            listener.version = told.version
+        if told is not None:
+            if told.version != listener.version:
+                listener.version = told.version
+                self.note_epochs(listener, told)
             self.obey(listener, told)
         self.settle(listener)
         if listener.draining and not listener.channels and told is not None and not told.grants:
@@ -199,9 +245,26 @@ class World:
                 self.close(listener, (shard, replica, epoch), given_up=True)
         for (shard, replica), grant in granted.items():
             key = (shard, replica, grant.epoch)
-            if key not in listener.channels:
+            # Without a reservation it is tried again at the next beat.
+            if key not in listener.channels and self.open_of(grant.client) < CLIENT_LIMIT:
                 live_ms = self.now + self.random.randrange(OPENING_MS)
                 listener.channels[key] = Channel(grant.client, live_ms)
+
+    def note_epochs(self, listener: Listener, told: Assignment) -> None:
+        for grant in told.grants:
+            if grant.epoch < listener.granted.get(grant.seat, 0):
+                self.broken.append(f"{listener.name} was granted an older {grant.seat}")
+            if grant.shard not in self.shards:
+                self.broken.append(f"{listener.name} was granted {grant.seat} of no shard")
+            listener.granted[grant.seat] = grant.epoch
+
+    def open_of(self, client: str) -> int:
+        """The client's channels that are open or reserved: those of the living."""
+        return sum(
+            one.client == client
+            for listener in self.listeners.values()
+            for one in listener.channels.values()
+        )
 
     def settle(self, listener: Listener) -> None:
         """Of a seat's channels the newest live one stays, and what is newer."""
@@ -215,58 +278,112 @@ class World:
 
     def close(self, listener: Listener, key: Key, *, given_up: bool) -> None:
         closed = listener.channels.pop(key)
+        excused = (listener.name, key) in self.excused
+        self.excused.discard((listener.name, key))
+        lost = any(at >= self.now - NOTICE_MS and one[:2] == key[:2] for at, one in self.lost)
+        unknown = listener.told_live.pop(key, self.now) == self.now
         if not given_up or closed.live_ms > self.now or key[0] not in self.shards:
             return
         # Whom the leader cannot know to be dead yet counts: that is a second fault, not its error.
-        late = self.now - LEASE_MS - 4 * HEARTBEAT_MS
+        late = self.now - LEASE_MS - NOTICE_MS
         dying = [one for died, one in self.killed if died >= late]
         elsewhere = any(
             one is not listener and (s, r) == key[:2] and channel.live_ms <= self.now
             for one in [*self.listeners.values(), *dying]
             for (s, r, _), channel in one.channels.items()
         )
-        if not elsewhere and listener.name not in self.breaks_allowed:
+        if not elsewhere and not lost and not excused and not unknown:
             self.broken.append(f"{key} closed on {listener.name} before another was live")
 
     # -- truth -----------------------------------------------------------------------------------
 
     def check(self, outcome: Outcome) -> None:
-        """The invariants that hold at any time."""
-        held: dict[tuple[str, str], str] = {}
+        """What holds at any time; see the top of this file."""
         moving: dict[str, int] = {}
+        used = dict.fromkeys(CLIENTS, 0)
+        holders: dict[str, dict[str, str]] = {}
         for record in self.leader.seats.values():
             for holding in record.holdings():
-                assert holding.epoch <= record.epoch
+                used[holding.client] += 1
+                if holding.epoch > record.epoch:
+                    self.broken.append(f"{record.seat} has an epoch behind its holding's")
+                replica = holders.setdefault(record.shard, {}).setdefault(
+                    holding.listener, record.replica
+                )
+                if replica != record.replica:
+                    self.broken.append(f"{holding.listener} has two replicas of {record.shard}")
             if record.next is not None:
                 moving[record.shard] = moving.get(record.shard, 0) + 1
-            if record.current is not None:
-                key = (record.shard, record.current.listener)
-                assert key not in held, "two replicas of a shard on one listener"
-                held[key] = record.replica
-        assert all(count == 1 for count in moving.values()), "I3: one replica moves at a time"
-        used: dict[str, int] = {}
-        for record in self.leader.seats.values():
-            for holding in record.holdings():
-                used[holding.client] = used.get(holding.client, 0) + 1
-        assert all(count <= CLIENT_LIMIT for count in used.values()), "I5: the budget"
-        # A listener whose death was told may come back and must close: its channels are no loss.
-        self.breaks_allowed = (
-            {name for name in self.listeners if name not in outcome.alive}
-            | {change.listener for change in outcome.changes if change.what == "vacated"}
-            | self.breaks_allowed
-        )
+        if any(count > 1 for count in moving.values()):
+            self.broken.append("I3: two replicas of a shard move")
+        if any(count > CLIENT_LIMIT for count in used.values()):
+            self.broken.append("I5: the leader grants more than a client has")
+        if any(self.open_of(client) > CLIENT_LIMIT for client in CLIENTS):
+            self.broken.append("I5: more channels are open than a client has")
+        for change in outcome.changes:
+            if change.what == "vacated":
+                self.excused.add((change.listener, (*change.seat, change.epoch)))
+        self.look_at_coverage()
 
-    def whole(self) -> bool:
-        """Every seat is live where the leader says, or there are too few listeners."""
-        free = [one for one in self.listeners.values() if not one.draining]
-        replicas = min(2, len(free))
+    def look_at_coverage(self) -> None:
+        """Note who is received, and for how long somebody is not."""
+        received = {
+            shard
+            for listener in self.listeners.values()
+            for (shard, _, _), one in listener.channels.items()
+            if one.live_ms <= self.now
+        }
+        able = any(not one.draining for one in self.listeners.values())
+        for shard in [*self.unseen, *self.dark]:
+            if shard not in self.shards:
+                self.unseen.pop(shard, None)
+                self.dark.pop(shard, None)
         for shard in self.shards:
-            live = {
-                (one.name, replica)
-                for one in free
-                for (s, replica, _), channel in one.channels.items()
-                if s == shard and channel.live_ms <= self.now
-            }
-            if len(live) < replicas:
-                return False
-        return True
+            if shard in received or not able:
+                self.dark.pop(shard, None)
+            else:
+                since = max(self.dark.setdefault(shard, self.now), self.last_fault)
+                if self.now - since > DARK_MS:
+                    self.broken.append(f"nobody receives {shard} since {self.dark[shard]}")
+            if shard not in received and shard in self.gaps:  # its first gap is its snapshot
+                self.unseen.setdefault(shard, []).append(self.now)
+
+    def unfiled(self) -> list[str]:
+        """Moments at which nobody received a shard and that no gap has."""
+        return [
+            f"{shard} at {moment}"
+            for shard, moments in self.unseen.items()
+            for moment in moments
+            if not any(start <= moment <= end for start, end in self.gaps.get(shard, ()))
+        ]
+
+    def unwell(self) -> list[str]:
+        """In the end: seats that are not live where they should be, places against the rules."""
+        free = {one.name: one for one in self.listeners.values() if not one.draining}
+        replicas = min(2, len(free))
+        several_hosts = len({one.host for one in free.values()}) > 1
+        found: list[str] = []
+        places: dict[str, list[tuple[str, str]]] = {}
+        load = dict.fromkeys(free, 0)
+        for record in self.leader.seats.values():
+            current = record.current
+            if current is None or current.listener not in free:
+                continue
+            channel = free[current.listener].channels.get((*record.seat, current.epoch))
+            if channel is not None and channel.live_ms <= self.now:
+                places.setdefault(record.shard, []).append((current.listener, current.client))
+                load[current.listener] += 1
+        for shard in self.shards:
+            mine = places.get(shard, [])
+            if len(mine) < replicas:
+                found.append(f"{shard} has {len(mine)} of {replicas} channels")
+            elif replicas == 2 and several_hosts and len({free[who].host for who, _ in mine}) < 2:
+                found.append(f"{shard} is on one host")
+            elif replicas == 2 and len({client for _, client in mine}) < 2:
+                found.append(f"{shard} is on one client")
+        return found + [
+            f"{full.name} has {load[full.name]} seats, {empty.name} beside it {load[empty.name]}"
+            for full in free.values()
+            for empty in free.values()
+            if full.host == empty.host and load[full.name] - load[empty.name] > 1
+        ]

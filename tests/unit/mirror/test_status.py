@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from mirror.fleet import Beat, ChannelReport, ChannelState, Shard
+from mirror.gaps import Hole
 from mirror.status import ConversationCounts, Facts, GapCounts, assemble
 
 NOW = 1_000_000
@@ -87,6 +88,37 @@ def test_refused_topics_are_named() -> None:
     status = assemble(facts, 2, LEASE)
     assert status.shards[0].rejected == ["t2"]
     assert "t2" in status.reasons[0]
+
+
+def test_all_that_are_refused_are_named_up_to_five() -> None:
+    """With the reason; beyond that their number, and `--json` has every name."""
+    facts = _facts(_beat("x", _report("a")), _beat("y", _report("b")))
+    facts.shards = {"0": Shard("0", tuple(f"t{n}" for n in range(9)), 1)}
+    facts.rejected = {f"t{n}": "it needs routing:queue:view" for n in range(7)}
+    status = assemble(facts, 2, LEASE)
+    assert status.reasons == ["shard 0: it needs routing:queue:view: t0, t1, t2, t3, t4 and 2 more"]
+    assert len(status.shards[0].rejected) == 7
+
+
+def test_a_hole_is_an_open_gap_while_it_lasts() -> None:
+    """Nobody receives a shard: counted, and told since when."""
+    facts = _facts(_beat("x", _report("a")), _beat("y", _report("b")))
+    facts.gaps = GapCounts(open=2, filled=3)
+    facts.holes = [Hole("0", 5_000, 2)]
+    status = assemble(facts, 2, LEASE)
+    assert status.reasons == ["nobody receives shard 0 (2 topics) since 1970-01-01T00:00:05.000Z"]
+    assert (status.gaps.open, status.gaps.filled) == (3, 3)
+
+
+def test_seats_with_the_same_trouble_are_told_together() -> None:
+    """One reason names the first of them."""
+    facts = _facts(_beat("x", _report("a")), _beat("y", _report("b")))
+    facts.troubles = {f"{n}/b": "no listener can take it" for n in range(7)} | {"9/a": "stuck"}
+    status = assemble(facts, 2, LEASE)
+    assert status.reasons == [
+        "7 seats: 0/b, 1/b, 2/b, 3/b, 4/b …: no listener can take it",
+        "seat 9/a: stuck",
+    ]
 
 
 def test_no_leader_is_degraded() -> None:
