@@ -33,6 +33,7 @@ Opened = Callable[[Channel, Connection, int], None]
 class Genesys(Protocol):
     """What is asked of Genesys for one OAuth client."""
 
+    def check_uri(self, uri: str) -> None: ...
     def create(self) -> NewChannel: ...
     def subscribe(
         self, channel_id: str, topics: tuple[str, ...], *, read_expiry: bool
@@ -121,6 +122,12 @@ class Actions:
         )
 
     def _connect(self, channel: Channel, action: Connect) -> Outcome:
+        try:
+            # The channel may have been handed on through Redis, so its host is looked at again.
+            self._client(channel).check_uri(action.handle.uri)
+        except GenesysError as error:
+            self._log.error("channel_host_refused", **_fields(channel), error=error)
+            return lambda now: channel.failed(action.number, now, gone=True)
         try:
             sock = open_socket(action.handle.uri, self._context, self._user_agent)
         except GenesysError as error:

@@ -50,6 +50,10 @@ class GenesysLink:
         """Whether Genesys answers and knows us."""
         self._client.sign_in()
 
+    def check_uri(self, uri: str) -> None:
+        """Whether a channel's socket may be opened there, whoever handed the channel on."""
+        self._client.check_uri(uri)
+
     def create(self) -> NewChannel:
         """A new channel; reserve it first."""
         return self._client.create_channel()

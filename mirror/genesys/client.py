@@ -72,11 +72,15 @@ class GenesysClient:
         """Seconds until the token in use expires; None while there is none."""
         return self._http.token_expires_in()
 
+    def check_uri(self, uri: str) -> None:
+        """Raises `GenesysError` where a channel's `uri` is not on a host of Genesys."""
+        check_stream_uri(uri, self._settings)
+
     def create_channel(self) -> NewChannel:
         """A new channel, without topics. Reserve it first (I5). Not repeated after a time-out."""
         answer = self._http.call("POST", CHANNELS, body={}, repeatable=False)
         channel = self._decode(answer, ChannelBody, f"POST {CHANNELS}")
-        check_stream_uri(channel.connect_uri, self._settings)
+        self.check_uri(channel.connect_uri)
         return NewChannel(
             handle=Handle(channel.id, channel.connect_uri),
             expires_in=_seconds_until(channel.expires, answer),

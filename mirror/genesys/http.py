@@ -2,7 +2,8 @@
 
 Promises: a call asks the client's request budget first; a 429 is told to every process; what can
 heal is tried again with jitter, at most `ATTEMPTS` times within `DEADLINE_SECONDS`; an answer is
-read up to a limit; what is raised is one of `mirror.errors` in one line that names host and cure.
+read up to a limit, counted after decompression; what is raised is one of `mirror.errors` in one
+line that names host and cure.
 Neither token, secret nor channel id comes out of here: calls are named by their path's template.
 
 Sources: genesys/README sections 1.1, 1.2 (tokens), 2.4 (errors), 4 (limits, retries).
@@ -327,18 +328,27 @@ def _read(response: urllib3.BaseHTTPResponse, host: str) -> bytes:
     deadline = time.monotonic() + DEADLINE_SECONDS
     parts: list[bytes] = []
     total = 0
+    announced = response.headers.get("content-length", "")
+    if announced.isdecimal() and len(announced) < 20 and int(announced) > MAX_ANSWER_BYTES:
+        response.close()
+        raise _too_large(host, int(announced))
     try:
         for part in response.stream(_CHUNK, decode_content=True):
             parts.append(part)
             total += len(part)
             if total > MAX_ANSWER_BYTES or time.monotonic() > deadline:
                 response.close()
-                raise GenesysError(
-                    f"{host} sends an answer that does not end (over {total} bytes): not read"
-                )
+                raise _too_large(host, total)
     finally:
         response.release_conn()
     return b"".join(parts)
+
+
+def _too_large(host: str, size: int) -> GenesysError:
+    return GenesysError(
+        f"{host} sends an answer that does not end ({size} bytes or more within "
+        f"{DEADLINE_SECONDS:g} s, {MAX_ANSWER_BYTES} are read): check GENESYS_API_URL"
+    )
 
 
 def _code(answer: Answer) -> str:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
+import msgspec
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import NoPermissionError
@@ -66,7 +67,10 @@ def address(settings: Settings) -> str:
 
 @contextmanager
 def explained(where: str = "Redis") -> Iterator[None]:
-    """Turn what redis-py raises inside into `RedisUnavailable`, one line that names `where`."""
+    """Turn what redis-py raises inside into `RedisUnavailable`, one line that names `where`.
+
+    So it does with a value that cannot be decoded: whoever wrote it, the mirror goes on without.
+    """
     try:
         yield
     except redis.AuthenticationError as error:
@@ -88,6 +92,11 @@ def explained(where: str = "Redis") -> Iterator[None]:
         if "ACL failure in script" in str(error):
             raise _not_permitted(where, error) from error
         raise RedisUnavailable(f"{where} refuses a command ({_reason(error)})") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RedisUnavailable(
+            f"{where} holds something under the mirror's keys that is not the mirror's: keep other "
+            "programs off them, or choose another MIRROR_NAMESPACE"
+        ) from error
 
 
 def check(client: redis.Redis, settings: Settings) -> None:

@@ -77,7 +77,8 @@ class FleetLink:
                 *(_encode(names) for names in holders.values()),
             ],
         )
-        return BeatAnswer(now_ms, _assignment.decode(assignment) if assignment else None)
+        with explained():
+            return BeatAnswer(now_ms, _assignment.decode(assignment) if assignment else None)
 
     def news(self, listener_id: str, version: int) -> Assignment | None:
         """The assignment where it is not the `version` that is held; between two beats."""
@@ -90,7 +91,7 @@ class FleetLink:
         """The topics of a shard, None where Redis does not know it (flushed, or just retired)."""
         with explained():
             text = self._redis.get(self._keys.shard(shard_id))
-        return _shard.decode(text) if isinstance(text, str) else None
+            return _shard.decode(text) if isinstance(text, str) else None
 
     def reserve_channel(self, client: str, holder: str, limit: int) -> bool:
         """Reserve a channel of an OAuth client before creating it (I5); False where all are taken.
