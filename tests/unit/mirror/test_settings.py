@@ -182,6 +182,98 @@ def test_no_secret_is_described_or_printed() -> None:
     assert "rediss://***@redis.example:6380/0" in shown
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://cache:6379/0?ssl_cert_reqs=none",
+        "rediss://cache/0?ssl_cert_req=none",
+        "rediss://cache/0?ssl_cert_reqs=maybe",
+        "rediss://cache/0?ssl_check_hostname=yes",
+        "redis://cache/0?db=zero",
+        "redis://cache/0?password=hunter2",
+        "redis://me:hunt/er2@cache/0",
+        "redis://me:hunter2#x@cache/0",
+        "redis://me:hunter2?x@cache/0",
+        "redis://cache:port/0",
+        "redis+sentinel://a:1,b:x/mymaster/0",
+    ],
+)
+def test_a_redis_url_that_may_not_mean_what_it_reads_is_refused(url: str) -> None:
+    """Misspelt TLS parameters and passwords that are not percent-encoded: nothing is guessed."""
+    with pytest.raises(SettingsError, match="REDIS_URL holds a value of another form") as caught:
+        load({"REDIS_URL": url})
+    assert "er2" not in str(caught.value)
+
+
+def test_the_redis_urls_of_the_documentation_are_taken() -> None:
+    """TLS with its files, Sentinels with TLS, an IPv6 address, a percent-encoded password."""
+    for url in (
+        "rediss://me:s%40crt@cache:6380/0?ssl_ca_certs=/ca.pem&ssl_certfile=/c.pem&ssl_keyfile=/k",
+        "rediss+sentinel://:pw@a:26379,b/mymaster/0?sentinel_password=x&ssl_check_hostname=false",
+        "redis://[::1]:6379/0",
+        "unix:///run/redis.sock?db=2",
+    ):
+        assert load({"REDIS_URL": url}).redis_url == url
+
+
+@pytest.mark.parametrize(
+    ("environ", "takes"),
+    [
+        ({"KAFKA_SASL_PASSWORD": "hunter2"}, "sasl_ssl"),
+        ({"KAFKA_SASL_USERNAME": "me", "KAFKA_SECURITY_PROTOCOL": "ssl"}, "sasl_ssl"),
+        (
+            {
+                "KAFKA_TRUSTED_CERT": pem("CERTIFICATE", "x"),
+                "KAFKA_SECURITY_PROTOCOL": "plaintext",
+            },
+            "ssl or sasl_ssl",
+        ),
+        (
+            {"KAFKA_CONF_SSL_CA_LOCATION": "/ca", "KAFKA_SECURITY_PROTOCOL": "sasl_plaintext"},
+            "ssl or sasl_ssl",
+        ),
+    ],
+)
+def test_kafka_is_not_spoken_to_in_clear_with_secrets_set(
+    environ: dict[str, str], takes: str
+) -> None:
+    """librdkafka would leave the password or the certificates aside."""
+    with pytest.raises(SettingsError, match="KAFKA_SECURITY_PROTOCOL is") as caught:
+        load(environ)
+    assert takes in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_certificates_alone_mean_tls() -> None:
+    """And SSL_CERT_FILE is whom to trust where nothing else says so."""
+    cert = pem("CERTIFICATE", "x")
+    assert load({"KAFKA_TRUSTED_CERT": cert}).kafka.properties["security.protocol"] == "SSL"
+    secure = {"KAFKA_SECURITY_PROTOCOL": "ssl", "SSL_CERT_FILE": "/etc/ca.pem"}
+    assert load(secure).kafka.properties["ssl.ca.location"] == "/etc/ca.pem"
+    own = load(secure | {"KAFKA_TRUSTED_CERT": cert}).kafka.properties
+    assert "ssl.ca.location" not in own
+    assert "ssl.ca.location" not in load({"SSL_CERT_FILE": "/etc/ca.pem"}).kafka.properties
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"x" * 300_000, "over 256 KiB"), (b"\xff\xfe", "not UTF-8 text")]
+)
+def test_a_file_that_holds_no_setting_is_not_read_to_its_end(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    """A log or an image given by mistake; the line names the variable."""
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(SettingsError, match=reason) as caught:
+        load({"MIRROR_PII_KEY_FILE": str(tmp_path / "file")})
+    assert "MIRROR_PII_KEY_FILE" in str(caught.value)
+
+
+def test_an_endless_device_is_not_read_to_its_end() -> None:
+    """`/dev/zero` has no end."""
+    with pytest.raises(SettingsError, match="over 256 KiB"):
+        load({"MIRROR_PII_KEY_FILE": "/dev/zero"})
+
+
 def test_a_gateway_serves_login_too() -> None:
     """The login host follows from the API URL as in Genesys' own SDK."""
     assert load({"GENESYS_API_URL": "http://127.0.0.1:8090/"}).login_url == "http://127.0.0.1:8090"
