@@ -13,7 +13,7 @@ import pytest
 
 from tests.chaos.house import PLACES, House
 from tests.chaos.network import network
-from tests.chaos.trial import HEAD, Row, line, table
+from tests.chaos.trial import Row, line, table
 from tests.services.availability import unavailable
 from tests.services.kafka import KafkaUnavailable
 from tests.services.redis import RedisUnavailable
@@ -34,15 +34,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def enter(request: pytest.FixtureRequest) -> Callable[[Row], None]:
-    """Puts a row into the table, and shows it at once."""
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Shows a line at once, whatever is captured."""
+    plugins = request.config.pluginmanager
+    reporter, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
+
+    def write(text: str) -> None:
+        if reporter is not None and capture is not None:
+            with capture.global_and_fixture_disabled():
+                reporter.write_line(text)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def enter(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Callable[[Row], None]:
+    """Puts a row into the table, and shows it."""
     rows = request.config.stash[ROWS]
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
 
     def put(row: Row) -> None:
-        if reporter is not None:
-            reporter.write_line("" if rows else f"\n{HEAD}")
-            reporter.write_line(line(row))
+        say("\n" + (line(row) if rows else table([row])))
         rows.append(row)
 
     return put

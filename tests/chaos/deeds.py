@@ -31,6 +31,8 @@ ELECTION_SECONDS = 20.0
 ROLL_SECONDS = 60.0
 DRAIN_SECONDS = 40.0
 NOISE_SHARE = 0.03
+ONE_CLIENT = "chaos-1"
+MANY = 4
 # All kinds but `unknown_values`: a sound frame of a conversation that never was.
 GARBAGE = (
     *("bad_utf8", "truncated", "not_json", "not_object", "no_topic", "no_id", "empty"),
@@ -214,6 +216,16 @@ def thaw_brokers(house: House, hit: Sequence[Broker] | None) -> None:
         broker.resume()
 
 
+def leaderless(house: House, hit: Sequence[Broker]) -> bool:
+    """No partition is led by those that were hit."""
+    gone = {broker.node for broker in hit}
+    with suppress(KafkaException):
+        found = house.kafka.admin().list_topics(house.settings.topic, timeout=2.0)
+        partitions = found.topics[house.settings.topic].partitions.values()
+        return not any(partition.leader in gone for partition in partitions)
+    return False
+
+
 def start_brokers(house: House, hit: Sequence[Broker] | None) -> None:
     """Start them again on their data."""
     for broker in hit or ():
@@ -313,6 +325,27 @@ def simulate(**fields: Any) -> Deed:
     return strike
 
 
+def strike_sockets(**fields: Any) -> Deed:
+    """The same for faults of sockets; returns how many must have been opened in the end."""
+
+    def strike(house: House) -> int:
+        before = _sockets_opened(house)
+        struck = house.fault(**fields)
+        assert struck, f"{fields} strikes nothing"
+        return before + struck
+
+    return strike
+
+
+def reopened(house: House, hit: int) -> bool:
+    """As many sockets were opened anew as were struck."""
+    return _sockets_opened(house) >= hit
+
+
+def _sockets_opened(house: House) -> int:
+    return int(house.org.get("/_sim/stats")["frames"]["sockets_opened"])
+
+
 def noise(house: House) -> int:
     """Let garbage follow frames, of every kind that is none of Genesys'."""
     return sum(house.fault(fault="noise", kind=kind, share=NOISE_SHARE) for kind in GARBAGE)
@@ -329,15 +362,19 @@ def calm(house: House, _hit: Any) -> None:
 
 
 def storm(*, status: int, revoke: bool = False, **fields: Any) -> Deed:
-    """Answer REST with this status, and make the mirror need REST."""
+    """Answer REST with this status, and take channels away so that the mirror needs REST."""
 
     def strike(house: House) -> int:
         house.fault(fault="rest", status=status, path="/api/v2/*", **fields)
-        if revoke:
-            return house.fault(fault="revoke", client="chaos-1")
-        return house.fault(fault="drop", client="chaos-1")
+        return house.fault(fault="revoke" if revoke else "expire", client=ONE_CLIENT)
 
     return strike
+
+
+def rest_refused(house: House, _hit: int) -> bool:
+    """REST was refused several times."""
+    faults = house.org.get("/_sim/faults")["faults"]
+    return any(fault["fault"] == "rest" and fault["hits"] >= MANY for fault in faults)
 
 
 def rotate_all(house: House) -> dict[tuple[str, str], str | None]:

@@ -14,7 +14,6 @@ from tests.chaos.trial import UNTOLD_BY_REST, WITNESSED, Fault
 KILL, STOP, TERM = signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM
 
 OTHER_REPLICA = "the loss of both replicas at once"
-ONE_CLIENT = "chaos-1"
 
 FAULTS: tuple[Fault, ...] = (
     # --- processes ---------------------------------------------------------------------------
@@ -104,7 +103,6 @@ FAULTS: tuple[Fault, ...] = (
         leaves="a freeze so long that Sentinel fails over: the next row",
         strike=deeds.freeze_redis,
         heal=deeds.thaw_redis,
-        under_fault=40,
     ),
     Fault(
         name="Redis failed over by Sentinel",
@@ -120,6 +118,7 @@ FAULTS: tuple[Fault, ...] = (
         proves="acks=all on two of three brokers loses nothing; order holds",
         leaves="the loss of its disk together with another's",
         strike=deeds.kill_brokers(1),
+        struck=deeds.leaderless,
         heal=deeds.start_brokers,
         late=WITNESSED,
     ),
@@ -128,6 +127,7 @@ FAULTS: tuple[Fault, ...] = (
         proves="a broker that keeps its connections and answers nobody",
         leaves="freezes shorter than the broker's session",
         strike=deeds.freeze_brokers(1),
+        struck=deeds.leaderless,
         heal=deeds.thaw_brokers,
         late=WITNESSED,
     ),
@@ -136,6 +136,7 @@ FAULTS: tuple[Fault, ...] = (
         proves="leaders move away and back without loss or disorder",
         leaves="reassignment of replicas",
         strike=deeds.stop_broker,
+        struck=deeds.leaderless,
         heal=deeds.start_brokers_and_elect,
         late=WITNESSED,
     ),
@@ -147,6 +148,7 @@ FAULTS: tuple[Fault, ...] = (
         struck=deeds.spooling,
         heal=deeds.start_brokers,
         late=WITNESSED,
+        under_fault=800,
     ),
     Fault(
         name="Kafka away and listener killed with its spool",
@@ -183,33 +185,37 @@ FAULTS: tuple[Fault, ...] = (
         name="sockets of one client dropped",
         proves="the other replica covers while they reconnect",
         leaves=OTHER_REPLICA,
-        strike=deeds.simulate(fault="drop", client=ONE_CLIENT),
+        strike=deeds.strike_sockets(fault="drop", client=deeds.ONE_CLIENT),
+        struck=deeds.reopened,
     ),
     Fault(
         name="all sockets dropped",
         proves="the hole is filed and back-filled",
         leaves="rings, holds and parks inside the hole",
-        strike=deeds.simulate(fault="drop"),
+        strike=deeds.strike_sockets(fault="drop"),
+        struck=deeds.reopened,
         window=UNTOLD_BY_REST,
     ),
     Fault(
         name="sockets of one client stalled",
         proves="silence is noticed by MIRROR_SILENCE, and its cover ends at the last frame",
         leaves=OTHER_REPLICA,
-        strike=deeds.simulate(fault="stall", client=ONE_CLIENT),
+        strike=deeds.strike_sockets(fault="stall", client=deeds.ONE_CLIENT),
+        struck=deeds.reopened,
     ),
     Fault(
         name="sockets of one client kicked",
         proves="being replaced by another socket ends in one socket, not in a fight",
         leaves=OTHER_REPLICA,
-        strike=deeds.simulate(fault="kick", client=ONE_CLIENT),
+        strike=deeds.strike_sockets(fault="kick", client=deeds.ONE_CLIENT),
+        struck=deeds.reopened,
     ),
     Fault(
         name="sockets closing for maintenance",
         proves="an announced end is taken over before it comes, on both replicas",
         leaves="an announcement that is not kept",
-        strike=deeds.simulate(fault="closing", ms=8_000),
-        under_fault=100,
+        strike=deeds.strike_sockets(fault="closing", ms=8_000),
+        struck=deeds.reopened,
         window=UNTOLD_BY_REST,
     ),
     Fault(
@@ -243,10 +249,11 @@ FAULTS: tuple[Fault, ...] = (
     ),
     # --- REST --------------------------------------------------------------------------------
     Fault(
-        name="429 storm while sockets reconnect",
+        name="429 storm while channels are replaced",
         proves="Retry-After is obeyed and no event waits for REST",
         leaves="a storm that outlasts both replicas' tokens",
         strike=deeds.storm(status=429, retry_after=2),
+        struck=deeds.rest_refused,
         heal=deeds.calm,
     ),
     Fault(
@@ -254,13 +261,15 @@ FAULTS: tuple[Fault, ...] = (
         proves="new tokens and channels are made; the other client covers meanwhile",
         leaves="all clients revoked at once",
         strike=deeds.storm(status=401, share=0.5, revoke=True),
+        struck=deeds.rest_refused,
         heal=deeds.calm,
     ),
     Fault(
-        name="5xx storm while sockets reconnect",
+        name="5xx storm while channels are replaced",
         proves="failures are retried with care and change nothing",
         leaves="a storm that outlasts both replicas' tokens",
         strike=deeds.storm(status=503, share=0.7),
+        struck=deeds.rest_refused,
         heal=deeds.calm,
     ),
     # --- network -----------------------------------------------------------------------------

@@ -49,6 +49,7 @@ def test_in_the_end_every_gap_is_filled(house: House, at_random: float) -> None:
 def test_random(
     request: pytest.FixtureRequest,
     house: House,
+    say: Callable[[str], None],
     enter: Callable[[Row], None],
     at_random: float,
 ) -> None:
@@ -58,9 +59,7 @@ def test_random(
     seed = request.config.getoption("--chaos-seed")
     if seed is None:
         seed = random.SystemRandom().randrange(1 << 31)
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        reporter.write_line(f"\nrandom faults: --chaos-seed={seed}")
+    say(f"\nrandom faults: --chaos-seed={seed}")
     draw = random.Random(seed)
     possible = [fault for fault in FAULTS if not fault.needs(house)]
     deadline = time.monotonic() + at_random

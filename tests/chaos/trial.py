@@ -23,7 +23,7 @@ STRUCK_SECONDS = 40.0
 WHOLE_SECONDS = 75.0
 FRESH_SECONDS = 20.0
 FRESH = 40  # transitions after recovery that must come through
-UNDER_FAULT = 60  # transitions that happen while the fault lasts
+UNDER_FAULT = 150  # transitions that happen while the fault lasts, two or three seconds of load
 POLL = 0.25
 #: What is lost for good where nobody received: REST does not tell it, or not always.
 UNTOLD_BY_REST = frozenset({"alert", "dial", "hold", "resume", "park", "unpark", "transfer"})
@@ -78,8 +78,8 @@ class Row:
     windowed: int = 0  # lost inside the fault's named window
     late: int = 0  # behind a later one of their leg, inside the fault's named window
     restored: int = 0  # gaps that were filled in this trial
-    recovery: float = 0.0  # seconds from the heal (or the strike) until the house was whole
-    took: float = 0.0
+    lasted: float = 0.0  # seconds from the strike to the heal
+    recovery: float = 0.0  # seconds from the begin of the heal until the house was whole
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -104,17 +104,15 @@ class Trial:
         house, fault, row = self._house, self._fault, self._row
         began = time.monotonic()
         hit: Any = None
-        healed = began
         try:
             hit = fault.strike(house)
-            healed = time.monotonic()
             house.until(lambda: self._struck(hit), STRUCK_SECONDS, f"{fault.name}: struck")
         except ServiceError as error:
             row.problems.append(str(error).splitlines()[0])
         finally:
-            if fault.heal is not _nothing:
-                self._heal(hit)
-                healed = time.monotonic()
+            healed = time.monotonic()
+            row.lasted = healed - began
+            self._heal(hit)
         try:
             self._until_whole()
             row.recovery = time.monotonic() - healed
@@ -122,7 +120,6 @@ class Trial:
         except ServiceError as error:
             row.problems.append(str(error).splitlines()[0])
         self._reckon()
-        row.took = time.monotonic() - began
         return row
 
     def _heal(self, hit: Any) -> None:
@@ -259,7 +256,7 @@ def _brief(found: Truth | Event | Difference) -> str:
 
 HEAD = (
     f"{'fault':<48} {'events':>6} {'missing':>7} {'invented':>8} {'altered':>7} {'disorder':>8} "
-    f"{'late':>4} {'copies':>6} {'window':>6} {'gaps':>4} {'recovery':>8}  verdict"
+    f"{'late':>4} {'copies':>6} {'window':>6} {'gaps':>4} {'lasted':>8} {'recovery':>8}  verdict"
 )
 
 
@@ -268,7 +265,7 @@ def line(row: Row) -> str:
     text = (
         f"{row.fault:<48} {row.events:>6} {row.missing:>7} {row.invented:>8} {row.altered:>7} "
         f"{row.disordered:>8} {row.late:>4} {row.duplicates:>6} {row.windowed:>6} "
-        f"{row.restored:>4} {row.recovery:>6.1f} s  {row.verdict}"
+        f"{row.restored:>4} {row.lasted:>6.1f} s {row.recovery:>6.1f} s  {row.verdict}"
     )
     return "\n".join([text, *(f"    {problem[:400]}" for problem in row.problems)])
 
