@@ -15,7 +15,9 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import PurePath
 from queue import Empty, Full, Queue
+from traceback import extract_tb
 from typing import Final
 
 import msgspec
@@ -249,8 +251,10 @@ class Loop:
                 reading = normalise(item, received_at, now)
             except Exception as error:  # noqa: BLE001 - see below
                 # A frame that meets a bug of ours must not cost the frames behind it.
-                self._log.error("normaliser_failed", error=error, exc_info=True)
-                self._bury(channel, item, None, "conversation", type(error).__name__, "")
+                # Its text may quote the frame, so only its kind and place are told.
+                kind = type(error).__name__
+                self._log.error("normaliser_failed", error=kind, at=_place(error))
+                self._bury(channel, item, None, "conversation", kind, "")
                 continue
             if reading.events:
                 events += len(reading.events)
@@ -485,3 +489,9 @@ class Loop:
 def _fields(channel: Channel) -> dict[str, object]:
     grant = channel.grant
     return {"shard": grant.shard, "replica": grant.replica, "epoch": grant.epoch}
+
+
+def _place(error: Exception) -> str:
+    """Where an error was raised, as `file.py:line`."""
+    frames = extract_tb(error.__traceback__)
+    return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -11,6 +11,7 @@ from struct import pack
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from listeners.channel import Channel
 from listeners.connection import Connection
@@ -21,7 +22,7 @@ from listeners.session import Held, Session
 from mirror.agent_event import AgentEvent
 from mirror.event import Event
 from mirror.fleet import Grant, Handle
-from mirror.normaliser import Normaliser
+from mirror.normaliser import Normaliser, Reading
 
 HANDLE = Handle("streaming-1-aaaaaaaaaaaaaaaaaaaaaaaaaa", "wss://streaming.example/channels/a")
 
@@ -54,12 +55,16 @@ class Outlet:
     def __init__(self) -> None:
         self.taken: list[Event] = []
         self.states: list[AgentEvent] = []
+        self.letters: list[dict[str, Any]] = []
 
     def events(self, events: list[Event]) -> None:
         self.taken += events
 
     def agents(self, events: list[AgentEvent]) -> None:
         self.states += events
+
+    def dead_letter(self, value: bytes, **why: Any) -> None:
+        self.letters.append({"value": value, **why})
 
     def tick(self, _now: float) -> None:
         """Nothing waits."""
@@ -160,3 +165,24 @@ def test_states_of_agents_are_published(scene: Scene) -> None:
     (state,) = scene.outlet.states
     assert (state.user_id, state.routing_status) == ("u1", "IDLE")
     assert scene.outlet.taken == []
+
+
+def test_a_bug_in_the_normaliser_costs_one_frame_and_tells_nothing_of_it(scene: Scene) -> None:
+    """The frame is a dead letter and the next one is read; the log names kind and place alone."""
+    normalise = scene.loop._normalise
+
+    def fail(raw: bytes, received_at: str, now: float) -> Reading:
+        if b"unlucky" in raw:
+            raise ValueError(f"cannot read {raw!r}")
+        return normalise(raw, received_at, now)
+
+    scene.loop._normalise = fail  # a bug that is not there yet
+    with capture_logs() as lines:
+        scene.far.sendall(held_call("unlucky") + held_call("c"))
+        scene.until(lambda: scene.channel.frames == 2)
+    (line,) = [one for one in lines if one["event"] == "normaliser_failed"]
+    assert line["error"] == "ValueError"
+    assert line["at"].startswith("test_loop.py:")
+    assert "unlucky" not in str(lines)
+    assert [letter["error"] for letter in scene.outlet.letters] == ["ValueError"]
+    assert {event.conversation_id for event in scene.outlet.taken} == {"c"}
