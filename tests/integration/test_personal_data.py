@@ -7,8 +7,8 @@ headers), Redis, logs at level `debug`, metrics and health. Only values of dead 
 they are the original bytes by contract (CONTRACT.md, section 5).
 
 The same mirror serves for what else shows only in whole processes: produced records against the
-schema, dead letters by command, the rule of one tenth, agents' states. Does not show what the
-operating system keeps: core dumps, swap, packets.
+schema and by way of a schema registry, dead letters by command, the rule of one tenth, agents'
+states. Does not show what the operating system keeps: core dumps, swap, packets.
 """
 
 from __future__ import annotations
@@ -18,17 +18,21 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import jsonschema
 import msgspec
 import pytest
+from confluent_kafka.serialization import MessageField, SerializationContext
 
 from mirror.schema import agent_event_schema, event_schema
 from tests.integration.house_support import HOSTS, House, headers_of, house
 from tests.schemas import generate
 from tests.services.process import wait_until
+from tests.services.registry import SchemaRegistry
 
 MARK: Final = "zq7x"  # in every value that this test makes up
 KEY: Final = "a key that nobody knows"
@@ -42,6 +46,7 @@ DECODERS: dict[bytes, Callable[[bytes], Any]] = {
     b"application/json": msgspec.json.decode,
     b"application/msgpack": msgspec.msgpack.decode,
 }
+HAS_CLIENT = [int(part) for part in version("confluent-kafka").split(".")[:2]] >= [2, 16]
 only_drop = pytest.mark.parametrize("lived", ["drop"], indirect=True)
 
 
@@ -113,8 +118,8 @@ def broken(topic: str) -> list[bytes]:
 class Lived:
     """A house after all that happened in it."""
 
-    def __init__(self, mode: str, rooms: House) -> None:
-        self.mode, self.house = mode, rooms
+    def __init__(self, mode: str, rooms: House, registry: SchemaRegistry) -> None:
+        self.mode, self.house, self.registry = mode, rooms, registry
         self.user = rooms.org.get("/api/v2/users?pageSize=1")["entities"][0]["id"]
         self.topic = f"v2.users.{self.user}.conversations"
         self.sent: list[bytes] = []
@@ -187,8 +192,12 @@ def lived(
     mode = str(request.param)
     folder: Path = tmp_path_factory.mktemp(mode)
     settings = {**MODES[mode], "MIRROR_SUBSCRIBE": "queues,users,agents"}
-    with house(folder, kafka, settings, "--speed", "30") as rooms:
-        yield Lived(mode, rooms)
+    with ExitStack() as stack:
+        registry = stack.enter_context(SchemaRegistry())
+        if settings["MIRROR_ENCODING"] == "json" and HAS_CLIENT:
+            settings["SCHEMA_REGISTRY_URL"] = registry.url
+        rooms = stack.enter_context(house(folder, kafka, settings, "--speed", "30"))
+        yield Lived(mode, rooms, registry)
 
 
 def test_no_personal_value_is_left_anywhere(lived: Lived) -> None:
@@ -242,6 +251,23 @@ def test_produced_records_fit_their_schemas(lived: Lived) -> None:
             assert headers["ce_time"].decode() == document["occurred_at"]
             key = "user_id" if "user_id" in document else "conversation_id"
             assert record.key().decode() == document[key]
+
+
+@only_drop
+@pytest.mark.skipif(not HAS_CLIENT, reason="the client needs confluent-kafka 2.16")
+def test_confluents_deserialiser_reads_what_was_produced(lived: Lived) -> None:
+    """From records to dictionaries, by the GUID in each record's header, on both topics."""
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+    from confluent_kafka.schema_registry.json_schema import JSONDeserializer
+
+    client = SchemaRegistryClient({"url": lived.registry.url})
+    deserialize = JSONDeserializer(None, schema_registry_client=client)
+    for setting in ("MIRROR_TOPIC", "MIRROR_AGENTS_TOPIC"):
+        topic = lived.house.env[setting]
+        assert lived.registry.subjects[f"{topic}-value"]
+        for record in lived.house.records(setting):
+            context = SerializationContext(topic, MessageField.VALUE, record.headers())
+            assert deserialize(record.value(), context) == msgspec.json.decode(record.value())
 
 
 def test_agents_states_reach_their_own_topic(lived: Lived) -> None:

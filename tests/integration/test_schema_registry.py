@@ -1,7 +1,8 @@
-"""The mirror with a schema registry: headers that Confluent's own deserialiser understands.
+"""Schemas at a registry, and the header that names them.
 
 The registry is a small one of the tests (`tests.services.registry`): a real one cannot be had from
-package registries. Client and deserialiser are confluent-kafka's.
+package registries. The client is confluent-kafka's. How its deserialiser reads what listeners
+produced is in test_personal_data.py, where a whole mirror runs.
 """
 
 from __future__ import annotations
@@ -12,12 +13,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from confluent_kafka.serialization import MessageField, SerializationContext
 
 from janitor.outlet import Outlet
 from mirror.errors import RegistryUnavailable, SettingsError
@@ -26,9 +25,9 @@ from mirror.kafka import registry
 from mirror.kafka.record import AgentRecorder, Recorder
 from mirror.schema import event_schema
 from mirror.settings import Settings, load
-from tests.integration.house_support import headers_of, house
+from tests.integration.house_support import headers_of
 from tests.services.kafka import read_topic
-from tests.services.process import free_ports, wait_until
+from tests.services.process import free_ports
 from tests.services.registry import SchemaRegistry
 
 if [int(part) for part in version("confluent-kafka").split(".")[:2]] < [2, 16]:
@@ -144,26 +143,3 @@ def test_janitor_and_agents_carry_the_header_too(kafka: str, make_topic: Any) ->
     (record,) = read_topic(kafka, topic, count=1)
     assert headers_of(record)[header[0]] == header[1]
     assert AgentRecorder("t", "r", "json", header)._schema == header
-
-
-def test_confluents_deserialiser_reads_what_a_listener_produced(
-    kafka: str, tmp_path: Path, running: Callable[..., SchemaRegistry]
-) -> None:
-    """From the simulator's frames to dictionaries, by the GUID in each record's header."""
-    from confluent_kafka.schema_registry import SchemaRegistryClient
-    from confluent_kafka.schema_registry.json_schema import JSONDeserializer
-
-    server = running()
-    with house(tmp_path, kafka, {"SCHEMA_REGISTRY_URL": server.url}, "--speed", "30") as rooms:
-        rooms.org.post("/_sim/control", {"action": "spawn", "scenario": "chat", "count": 1})
-        wait_until(lambda: len(rooms.records("MIRROR_TOPIC")) > 5, 20.0, "events in Kafka")
-        records = rooms.records("MIRROR_TOPIC")
-    topic = rooms.env["MIRROR_TOPIC"]
-    assert f"{topic}-value" in server.subjects
-    client = SchemaRegistryClient({"url": server.url})
-    deserialize = JSONDeserializer(None, schema_registry_client=client)
-    for record in records:
-        context = SerializationContext(topic, MessageField.VALUE, record.headers())
-        document = deserialize(record.value(), context)
-        assert document == msgspec.json.decode(record.value())
-        assert document["schema_version"] == 1
