@@ -90,6 +90,7 @@ def _masked(name: str, value: str) -> str:
         return "***"
     if "PRIVATE KEY" in value:
         return "***"
+    value = scrub(value)
     return (
         value
         if len(value) <= _SHOWN_LENGTH

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -102,6 +104,28 @@ def test_a_whole_mirror_needs_no_more(
             assert "NOPERM" not in process.stderr
             assert "redis.acl" not in process.stderr
     assert guarded.refused() == []
+
+
+def test_the_command_of_the_documentation_makes_a_file_that_redis_takes(tmp_path: Path) -> None:
+    """docs/tls.md: passwords of one's own, and another namespace."""
+    text = (ACL.parents[1] / "docs" / "tls.md").read_text()
+    (block,) = (one for one in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if ".acl" in one)
+    users = tmp_path / "users.acl"
+    command = block.replace("/etc/redis/users.acl", str(users))
+    subprocess.run(["sh", "-euc", command], cwd=ACL.parents[1], check=True, timeout=20)
+    lines = {line.split()[1]: line for line in users.read_text().splitlines()}
+    (password,) = re.findall(r">([0-9a-f]{48}) ", lines["mirror"])
+    (other,) = re.findall(r">([0-9a-f]{48}) ", lines["mirror-reader"])
+    assert password != other
+    server = RedisServer(tmp_path / "redis", choice="redis", arguments=("--aclfile", users))
+    with server.process:
+        said = "Ready to accept connections"
+        server.process.wait_for(lambda: said in server.process.stdout, 10.0, said)
+        env: dict[str, str | None] = {
+            "REDIS_URL": f"redis://mirror-reader:{other}@127.0.0.1:{server.port}/0",
+            "MIRROR_NAMESPACE": "contact-centre",
+        }
+        assert run_mirror(tmp_path, env, "status")[0] == 0
 
 
 @pytest.mark.parametrize(
