@@ -8,14 +8,16 @@ simulator's ledger and judges the conversations of one trial.
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
+from mirror.errors import KafkaUnavailable
 from mirror.event import Event
 from mirror.kafka.consume import open_reader, take
 from mirror.kafka.record import EventReader, UndecodableRecord
@@ -24,6 +26,7 @@ from mirror.settings import Settings
 
 BATCH = 1_000
 PAUSE = 0.2
+OPEN_SECONDS = 20.0
 LEDGER_PAGE = 100_000
 # Conversations of an earlier trial go on: how far back the ledger is read again.
 OVERLAP = 4_000
@@ -72,7 +75,7 @@ class Account:
 
     def _run(self) -> None:
         try:
-            consumer, partitions = open_reader(self._settings, self._settings.topic, "chaos")
+            consumer, partitions = self._open()
             try:
                 consumer.assign(
                     [TopicPartition(self._settings.topic, p, OFFSET_BEGINNING) for p in partitions]
@@ -83,6 +86,17 @@ class Account:
                 consumer.close()
         except Exception as error:  # noqa: BLE001 - raised where the account is asked
             self._crash = error
+
+    def _open(self) -> tuple[Consumer, list[int]]:
+        """A reader; a topic that was just made is not known to all brokers at once."""
+        deadline = time.monotonic() + OPEN_SECONDS
+        while True:
+            try:
+                return open_reader(self._settings, self._settings.topic, "chaos")
+            except KafkaUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(PAUSE)
 
     def _take(self, messages: list[Message]) -> None:
         with self._lock:
