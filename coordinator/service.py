@@ -37,6 +37,7 @@ from mirror.fleet import seat_name
 from mirror.gaps import Gap
 from mirror.genesys.client import GenesysClient
 from mirror.kafka.admin import check_topics
+from mirror.metrics import TRACKER, Numbers
 from mirror.pulse import Pulse
 from mirror.redis.connect import connect, wait_for
 from mirror.redis.keys import Keys
@@ -286,10 +287,9 @@ class Coordinator:
     def _background(self) -> Sequence[tuple[str, Callable[[threading.Event], None]]]:
         from coordinator.tracker.service import Tracker
 
-        return (
-            ("discovery", self.discovery.run),
-            ("tracker", Tracker(self.settings).run),
-        )
+        tracker = Tracker(self.settings)
+        self.metrics.registry.register(Numbers(TRACKER, tracker))
+        return (("discovery", self.discovery.run), ("tracker", tracker.run))
 
     def _resign(self) -> None:
         self.metrics.lead(False)

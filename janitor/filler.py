@@ -71,6 +71,7 @@ class Filler:
     ) -> None:
         self.filled = 0
         self.conversations = 0  # read and produced
+        self.events = 0
         self._redis = client
         self._keys = keys
         self._leases = leases
@@ -211,6 +212,7 @@ class _Reading:
             self._log.warning("gap_body_unreadable", conversation=conversation_id)
         filler._outlet.send(reading.events)
         filler.conversations += 1
+        filler.events += len(reading.events)
         self._change(events=self._gap.events + len(reading.events))
 
     def _is_read_elsewhere(self, conversation_id: str) -> bool:

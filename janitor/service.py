@@ -64,6 +64,7 @@ class Service:
         self._stop = threading.Event()
         self._crashed = False
         self._troubles: dict[str, str] = {}  # part → why it cannot work now
+        self._outlets: tuple[Outlet, ...] = ()
         self._registry = CollectorRegistry()
         self._verified = metrics.counter(metrics.VERIFIED, self._registry)
 
@@ -84,7 +85,7 @@ class Service:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         telemetry = Telemetry(settings.metrics_port, self._registry, self.health)
         leases = Leases(client, keys, settings.topic)
-        outlets = Outlet(settings, schemas), Outlet(settings, schemas)
+        self._outlets = outlets = Outlet(settings, schemas), Outlet(settings, schemas)
         stopping = self._stop.is_set
         zombies = Zombies(
             settings, leases, genesys, outlets[0], self._normaliser, stopping=stopping
@@ -101,7 +102,15 @@ class Service:
         )
 
         for counted in (
-            metrics.Numbers({"filled": metrics.GAPS_FILLED}, filler),
+            metrics.Numbers(
+                {
+                    "filled": metrics.GAPS_FILLED,
+                    "conversations": metrics.BACKFILLED,
+                    "events": metrics.BACKFILLED_EVENTS,
+                },
+                filler,
+            ),
+            metrics.Numbers({"dead_letters": metrics.BURIED}, self),
             metrics.Numbers({"calls": metrics.CALLS}, genesys),
         ):
             self._registry.register(counted)
@@ -131,6 +140,11 @@ class Service:
         telemetry.close()
         self._log.info("stopped", produced=sum(outlet.produced for outlet in outlets))
         return EXIT_FAILED if self._crashed else EXIT_DONE
+
+    @property
+    def dead_letters(self) -> int:
+        """Records that Kafka refused for good."""
+        return sum(outlet.dead_letters for outlet in self._outlets)
 
     def health(self) -> Health:
         """`degraded` while zombies or gaps cannot be worked on."""

@@ -113,6 +113,19 @@ COORDINATOR: Final = (
     PASS_SECONDS,
 )
 
+# Attribute of a coordinator's tracker → metric; each coordinator tells of its own partitions.
+TRACKER: Final[Mapping[str, Described]] = {
+    "events": _counter("tracker_events", "Events folded, repeats included."),
+    "batches": _counter("tracker_batches", "Batches written, each of one partition."),
+    "unreadable": _counter("tracker_unreadable", "Records that hold no event, passed over."),
+    "rebuilds": _counter("tracker_rebuilds", "Partitions folded anew, as after a flush of Redis."),
+    "conflicts": _counter(
+        "tracker_conflicts", "Batches given up because somebody else had moved the offset."
+    ),
+    "lag": _gauge("tracker_lag_records", "Records of own partitions that are not folded yet."),
+    "caught_up": _gauge("tracker_caught_up", "1 while all of its own partitions are folded."),
+}
+
 VERIFIED: Final = _counter(
     "janitor_conversations_verified",
     "Overdue conversations, by what became of them.",
@@ -120,13 +133,18 @@ VERIFIED: Final = _counter(
 )
 GAPS_FILLED: Final = _counter("janitor_gaps_filled", "Gaps that this process filled.")
 CALLS: Final = _counter("janitor_genesys_calls", "REST calls made for zombies and gaps.")
-JANITOR: Final = (VERIFIED, GAPS_FILLED, CALLS)
+BACKFILLED: Final = _counter(
+    "janitor_conversations_backfilled", "Conversations read for gaps and produced."
+)
+BACKFILLED_EVENTS: Final = _counter("janitor_backfilled_events", "Events produced for gaps.")
+BURIED: Final = _counter("janitor_dead_letters", "Records that Kafka refused for good.")
+JANITOR: Final = (VERIFIED, GAPS_FILLED, CALLS, BACKFILLED, BACKFILLED_EVENTS, BURIED)
 
 # Heading of docs/metrics.md → what stands under it.
 ALL: Final[Mapping[str, tuple[Described, ...]]] = {
     "Every process": (HEALTH, BUILD),
     "Listener": (*LISTENER.values(), CHANNELS, SPOOL_LIMIT),
-    "Coordinator": COORDINATOR,
+    "Coordinator": (*COORDINATOR, *TRACKER.values()),
     "Janitor": JANITOR,
 }
 

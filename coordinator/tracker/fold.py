@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from mirror.event import identity
+from mirror.fold import ENDED_STATES
 from mirror.tracked import Tracked, TrackedLeg
 
 MAX_POSITIONS: Final = 16
@@ -108,7 +109,7 @@ def _leg(tracked: Tracked, event: Seen, participant_id: str, medium: str) -> Non
             leg = TrackedLeg(participant_id, medium, position)
             tracked.legs.append(leg)
             tracked.ended = False
-    if event_type in _OVER:
+    if event_type in _OVER or event.state in ENDED_STATES:
         _over(tracked, leg)
         return
     leg.communication_id = event.communication_id or leg.communication_id
@@ -120,7 +121,8 @@ def _leg(tracked: Tracked, event: Seen, participant_id: str, medium: str) -> Non
         return  # a late repeat
     leg.answered = leg.answered or event_type in _CONNECTED
     leg.state = event.state
-    if event_type != "answer":
+    # A first reading tells of a hold that nobody witnessed; an answer does not end one.
+    if event_type != "answer" or event.origin == "snapshot":
         leg.held = event.held
 
 

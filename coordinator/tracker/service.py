@@ -54,9 +54,11 @@ class Tracker:
 
     def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
         self.events = 0  # folded, repeats included
+        self.batches = 0  # written, each of one partition
         self.unreadable = 0
         self.rebuilds = 0  # partitions begun without a stored offset
         self.conflicts = 0  # batches given up because another offset was stored
+        self.lag = 0  # records of own partitions that are not folded, as far as the broker tells
         self.caught_up = False  # all own partitions are folded to their end
         self._settings = settings
         self._topic = settings.topic
@@ -90,6 +92,7 @@ class Tracker:
             self._place(consumer)
         if time.monotonic() >= self._beat_at:
             self._beat()
+            self.lag = self._lag(consumer)
         batches: dict[int, list[Message]] = {}
         for message in consumer.consume(BATCH, timeout=POLL_SECONDS):
             error = message.error()
@@ -137,6 +140,7 @@ class Tracker:
             self._misplaced = True
             return
         self._stored[partition] = str(following)
+        self.batches += 1
         self.events += len(messages) - unreadable
         self.unreadable += unreadable
 
@@ -152,6 +156,16 @@ class Tracker:
             if offset and partition not in stored:
                 self._log.warning("tracker_fold_lost", partition=partition)
                 self._misplaced = True
+
+    def _lag(self, consumer: Any) -> int:
+        lag = 0
+        for partition, stored in self._stored.items():
+            # As of the last answer of the broker, so nobody is asked; -1001 before the first one.
+            low, high = consumer.get_watermark_offsets(
+                TopicPartition(self._topic, partition), cached=True
+            )
+            lag += max(0, high - int(stored or low))
+        return lag
 
     # -- where to read from ----------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import redis
@@ -23,10 +25,15 @@ from mirror.kafka.record import EventReader
 from mirror.normaliser import Normaliser
 from mirror.normaliser.times import show_epoch
 from mirror.redis.keys import Keys
-from mirror.settings import Settings
-from tests.integration.simulator_support import Simulated
+from mirror.settings import Settings, load
+from tests.integration.simulator_support import Simulated, simulated
 from tests.services.kafka import read_topic
 from tests.services.process import wait_until
+
+CLIENTS = [f"c{number}" for number in range(20)]
+SLOW, FAST = 2, 50
+# What `GET /conversations/{id}` tells of every conversation.
+RESTORED = {"answer", "disconnect", "end", "wrapup"}
 
 
 def environment(
@@ -37,8 +44,7 @@ def environment(
         "KAFKA_BOOTSTRAP_SERVERS": kafka,
         "REDIS_URL": redis_url,
         "GENESYS_API_URL": sim.url,
-        "GENESYS_CLIENT_ID": sim.client,
-        "GENESYS_CLIENT_SECRET": sim.secret,
+        "GENESYS_CLIENTS": ",".join(f"{name}:sandbox" for name in CLIENTS),
         "MIRROR_TOPIC": topic,
         "MIRROR_DEAD_LETTER_TOPIC": f"{topic}.dlq",
         "MIRROR_PARTITIONS": "3",
@@ -47,6 +53,16 @@ def environment(
         "MIRROR_JANITOR_INTERVAL": "4s",
         **more,
     }
+
+
+@contextmanager
+def quiet_org(folder: Path) -> Iterator[Simulated]:
+    """A Genesys Cloud in which nothing happens unasked, with many clients' budgets."""
+    options = ["--no-autostart", "--speed", str(FAST), "--users", "30", "--queues", "3"]
+    for name in ("sandbox", *CLIENTS):
+        options += ["--client", f"{name}:sandbox"]
+    with simulated(folder, *options, "--rate-limit", "3000") as made:
+        yield made
 
 
 @contextmanager
@@ -173,3 +189,85 @@ def retained(servers: str, topic: str) -> int:
         )
     finally:
         consumer.close()
+
+
+@contextmanager
+def staged(env: dict[str, str], sim: Simulated) -> Iterator[Stage]:
+    """The stage of these settings."""
+    with redis.Redis.from_url(env["REDIS_URL"], decode_responses=True, protocol=2) as client:
+        yield Stage(load(env), sim, client)
+
+
+def spawn(sim: Simulated, scenario: str, count: int) -> set[str]:
+    """Begin conversations, slowly, and wait until each has a live leg."""
+    sim.post("/_sim/control", {"speed": SLOW})
+    body = sim.post("/_sim/control", {"action": "spawn", "scenario": scenario, "count": count})
+    ids = set(body["conversation_ids"])
+
+    def shown() -> bool:
+        return all(
+            leg.get("state") in {"connected", "alerting", "dialing", "contacting", "offering"}
+            for one in ids
+            for leg in _first_legs(sim, one)
+        )
+
+    wait_until(shown, 20, "the conversations began")
+    return ids
+
+
+def show(stage: Stage, ids: set[str]) -> None:
+    """Let a listener see them while none has ended yet, and only then let time fly."""
+    stage.witness(sorted(ids))
+    stage.sim.post("/_sim/control", {"speed": FAST})
+
+
+def _first_legs(sim: Simulated, conversation: str) -> list[dict[str, Any]]:
+    body = sim.get(f"/api/v2/conversations/{conversation}")
+    legs = [
+        leg
+        for participant in body["participants"]
+        for calls in (participant.get("calls") or [],)
+        for leg in calls
+    ]
+    return legs[:1] or [{}]
+
+
+def finish(sim: Simulated, ids: set[str]) -> None:
+    """Let these come to their end at Genesys."""
+
+    def over() -> bool:
+        return not ids & {one["id"] for one in sim.get("/_sim/conversations")["conversations"]}
+
+    wait_until(over, 40, "the conversations ended")
+
+
+def happen(sim: Simulated, count: int) -> tuple[set[str], int, int]:
+    """Calls that begin and end unseen; their ids and when that was (epoch milliseconds)."""
+    began = round(time.time() * 1000)
+    body = sim.post(
+        "/_sim/control", {"action": "spawn", "scenario": "outbound_call", "count": count}
+    )
+    sim.drain()
+    return set(body["conversation_ids"]), began, round(time.time() * 1000)
+
+
+def missing(sim: Simulated, events: list[Event]) -> list[object]:
+    """What the ledger of truth has and REST can still tell, but `events` have not."""
+    known = {
+        (e.conversation_id, e.participant_id, e.media_type, e.event_type, e.occurred_at)
+        for e in events
+        if e.origin != "snapshot"
+    }
+    return [
+        record
+        for record in sim.ledger()
+        if record["event_type"] in RESTORED
+        and (
+            record["conversation_id"],
+            record["participant_id"],
+            record["media_type"],
+            record["event_type"],
+            record["occurred_at"],
+        )
+        not in known
+    ]

@@ -11,76 +11,40 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import redis
 
 from mirror.backfill import file_backfill, follow
 from mirror.errors import GenesysUnavailable, MirrorError, SettingsError
-from mirror.event import Event
 from mirror.gaps import Gap, file_gap, list_gaps, read_gap, view
 from mirror.kafka.admin import ensure_topics
-from mirror.settings import load
-from tests.integration.janitor_support import Stage, environment
-from tests.integration.simulator_support import Simulated, simulated
-
-CLIENTS = [f"c{number}" for number in range(8)]
-RESTORED = {"answer", "disconnect", "end", "wrapup"}
+from tests.integration.janitor_support import (
+    Stage,
+    environment,
+    happen,
+    missing,
+    quiet_org,
+    staged,
+)
+from tests.integration.simulator_support import Simulated
 
 
 @pytest.fixture
 def sim(tmp_path: Path) -> Iterator[Simulated]:
-    """A Genesys Cloud in which nothing happens unasked, with many clients' budgets."""
-    options = ["--no-autostart", "--speed", "60", "--users", "30", "--queues", "3"]
-    for name in ("sandbox", *CLIENTS):
-        options += ["--client", f"{name}:sandbox"]
-    with simulated(tmp_path, *options, "--rate-limit", "3000") as made:
+    """A Genesys Cloud in which nothing happens unasked."""
+    with quiet_org(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
 def stage(kafka: str, redis_url: str, topic_name: str, sim: Simulated) -> Iterator[Stage]:
     """All of it, on topics that exist."""
-    clients = ",".join(f"{name}:sandbox" for name in CLIENTS)
-    settings = load(environment(kafka, redis_url, topic_name, sim, GENESYS_CLIENTS=clients))
-    ensure_topics(settings)
-    with redis.Redis.from_url(redis_url, decode_responses=True, protocol=2) as client:
-        yield Stage(settings, sim, client)
-
-
-def happen(sim: Simulated, count: int) -> tuple[set[str], int, int]:
-    """Calls that begin and end unseen; their ids and when that was (epoch milliseconds)."""
-    began = round(time.time() * 1000)
-    body = sim.post(
-        "/_sim/control", {"action": "spawn", "scenario": "outbound_call", "count": count}
-    )
-    sim.drain()
-    return set(body["conversation_ids"]), began, round(time.time() * 1000)
+    with staged(environment(kafka, redis_url, topic_name, sim), sim) as made:
+        ensure_topics(made.settings)
+        yield made
 
 
 def gap_of(sim: Simulated, began: int, ended: int) -> Gap:
     """A gap of all topics over that interval."""
     return Gap(id="gap-1", shard="0", topics=tuple(sim.topics()), from_ms=began, to_ms=ended)
-
-
-def missing(sim: Simulated, events: list[Event]) -> list[object]:
-    """What the ledger of truth has and REST can still tell, but `events` have not."""
-    known = {
-        (e.conversation_id, e.participant_id, e.media_type, e.event_type, e.occurred_at)
-        for e in events
-        if e.origin != "snapshot"
-    }
-    return [
-        record
-        for record in sim.ledger()
-        if record["event_type"] in RESTORED
-        and (
-            record["conversation_id"],
-            record["participant_id"],
-            record["media_type"],
-            record["event_type"],
-            record["occurred_at"],
-        )
-        not in known
-    ]
 
 
 def test_what_nobody_saw_is_restored_to_the_millisecond(stage: Stage, sim: Simulated) -> None:

@@ -10,34 +10,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 
 from mirror.gaps import Gap, file_gap, read_gap
 from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
-from tests.integration.janitor_support import Stage, environment, tracking
-from tests.integration.simulator_support import Simulated, simulated
+from tests.integration.janitor_support import Stage, environment, quiet_org, staged, tracking
+from tests.integration.simulator_support import Simulated
 from tests.services.process import ManagedProcess, free_ports, wait_until
 
-CLIENTS = [f"c{number}" for number in range(8)]
 ROOT = str(Path(__file__).parents[2])
 
 
 @pytest.fixture
 def sim(tmp_path: Path) -> Iterator[Simulated]:
-    """A Genesys Cloud in which nothing happens unasked, with many clients' budgets."""
-    options = ["--no-autostart", "--speed", "60", "--users", "30", "--queues", "3"]
-    for name in ("sandbox", *CLIENTS):
-        options += ["--client", f"{name}:sandbox"]
-    with simulated(tmp_path, *options, "--rate-limit", "3000") as made:
+    """A Genesys Cloud in which nothing happens unasked."""
+    with quiet_org(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
 def env(kafka: str, redis_url: str, topic_name: str, sim: Simulated) -> dict[str, str]:
     """The environment of a janitor whose topics exist."""
-    clients = ",".join(f"{name}:sandbox" for name in CLIENTS)
-    made = environment(kafka, redis_url, topic_name, sim, GENESYS_CLIENTS=clients)
+    made = environment(kafka, redis_url, topic_name, sim)
     made |= {"MIRROR_JANITOR_INTERVAL": "300ms", "PYTHONPATH": ROOT}
     ensure_topics(load(made))
     return made
@@ -46,8 +40,8 @@ def env(kafka: str, redis_url: str, topic_name: str, sim: Simulated) -> dict[str
 @pytest.fixture
 def stage(env: dict[str, str], sim: Simulated) -> Iterator[Stage]:
     """The test's own view of the same things."""
-    with redis.Redis.from_url(env["REDIS_URL"], decode_responses=True, protocol=2) as client:
-        yield Stage(load(env), sim, client)
+    with staged(env, sim) as made:
+        yield made
 
 
 def janitor(folder: Path, env: dict[str, str], name: str = "janitor") -> ManagedProcess:
@@ -88,7 +82,9 @@ def test_it_works_and_ends_cleanly_on_sigterm(
 
         process.wait_for(read_twice, 20, "the gap was read")
         assert b'"health":"ok"' in fetch(port, "/healthz")
-        wait_until(lambda: b"gaps_filled_total 1.0" in fetch(port, "/metrics"), 10, "one gap is told")
+        wait_until(
+            lambda: b"gaps_filled_total 1.0" in fetch(port, "/metrics"), 10, "one gap is told"
+        )
         assert re.search(rb'verified_total\{outcome="finalised"\} [1-9]', fetch(port, "/metrics"))
         started = time.monotonic()
         process.send(signal.SIGTERM)

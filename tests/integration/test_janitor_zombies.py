@@ -9,79 +9,42 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-import redis
 
 from janitor.outlet import Outlet
 from janitor.zombies import Sweep
 from mirror.errors import KafkaUnavailable
 from mirror.event import Event
 from mirror.kafka.admin import ensure_topics
-from mirror.settings import load
-from tests.integration.janitor_support import Stage, environment, tracking
-from tests.integration.simulator_support import Simulated, simulated
+from tests.integration.janitor_support import (
+    Stage,
+    environment,
+    finish,
+    quiet_org,
+    show,
+    spawn,
+    staged,
+    tracking,
+)
+from tests.integration.simulator_support import Simulated
 from tests.services.process import wait_until
-
-CLIENTS = [f"c{number}" for number in range(8)]
 
 
 @pytest.fixture
 def sim(tmp_path: Path) -> Iterator[Simulated]:
-    """A Genesys Cloud in which nothing happens unasked, with many clients' budgets."""
-    options = ["--no-autostart", "--speed", "50", "--users", "30", "--queues", "3"]
-    for name in ("sandbox", *CLIENTS):
-        options += ["--client", f"{name}:sandbox"]
-    with simulated(tmp_path, *options, "--rate-limit", "3000") as made:
+    """A Genesys Cloud in which nothing happens unasked."""
+    with quiet_org(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
 def stage(kafka: str, redis_url: str, topic_name: str, sim: Simulated) -> Iterator[Stage]:
     """All of it, on topics that exist."""
-    clients = ",".join(f"{name}:sandbox" for name in CLIENTS)
-    settings = load(environment(kafka, redis_url, topic_name, sim, GENESYS_CLIENTS=clients))
-    ensure_topics(settings)
-    with redis.Redis.from_url(redis_url, decode_responses=True, protocol=2) as client:
-        yield Stage(settings, sim, client)
-
-
-def spawn(sim: Simulated, scenario: str, count: int) -> set[str]:
-    """Begin conversations and wait until each has a live leg."""
-    body = sim.post("/_sim/control", {"action": "spawn", "scenario": scenario, "count": count})
-    ids = set(body["conversation_ids"])
-
-    def shown() -> bool:
-        return all(
-            leg.get("state") in {"connected", "alerting", "dialing", "contacting", "offering"}
-            for one in ids
-            for leg in _first_legs(sim, one)
-        )
-
-    wait_until(shown, 20, "the conversations began")
-    return ids
-
-
-def _first_legs(sim: Simulated, conversation: str) -> list[dict[str, Any]]:
-    body = sim.get(f"/api/v2/conversations/{conversation}")
-    legs = [
-        leg
-        for participant in body["participants"]
-        for calls in (participant.get("calls") or [],)
-        for leg in calls
-    ]
-    return legs[:1] or [{}]
-
-
-def finish(sim: Simulated, ids: set[str]) -> None:
-    """Let these come to their end at Genesys."""
-
-    def over() -> bool:
-        return not ids & {one["id"] for one in sim.get("/_sim/conversations")["conversations"]}
-
-    wait_until(over, 40, "the conversations ended")
+    with staged(environment(kafka, redis_url, topic_name, sim), sim) as made:
+        ensure_topics(made.settings)
+        yield made
 
 
 def finalised(events: list[Event]) -> Counter[str]:
@@ -98,7 +61,7 @@ def test_exactly_those_that_are_over_are_finalised(stage: Stage, sim: Simulated)
     """Ends that nobody saw are found, with few calls; what goes on is put back and left alone."""
     going_on = spawn(sim, "endless_call", 10)
     ending = spawn(sim, "outbound_call", 25)
-    stage.witness(sorted(going_on | ending))
+    show(stage, going_on | ending)
     with tracking(stage.settings):
         stage.wait_tracked(going_on | ending)
         finish(sim, ending)
@@ -128,7 +91,7 @@ def test_exactly_those_that_are_over_are_finalised(stage: Stage, sim: Simulated)
 def test_a_second_sweep_finds_nothing_to_do(stage: Stage, sim: Simulated) -> None:
     """What was finalised is not finalised again, what is active is not asked for at once."""
     going_on, ending = spawn(sim, "endless_call", 2), spawn(sim, "outbound_call", 2)
-    stage.witness(sorted(going_on | ending))
+    show(stage, going_on | ending)
     with tracking(stage.settings):
         stage.wait_tracked(going_on | ending)
         finish(sim, ending)
@@ -141,7 +104,7 @@ def test_a_second_sweep_finds_nothing_to_do(stage: Stage, sim: Simulated) -> Non
 def test_two_janitors_share_the_work(stage: Stage, sim: Simulated) -> None:
     """What one has claimed the other does not see, until the lease is over."""
     ids = spawn(sim, "endless_call", 4)
-    stage.witness(sorted(ids))
+    show(stage, ids)
     with tracking(stage.settings):
         stage.wait_tracked(ids)
         first = stage.leases.claim_conversations(3, 1.5)
@@ -161,7 +124,7 @@ def test_nothing_is_claimed_while_the_tracker_is_away_or_behind(
 ) -> None:
     """The end that a conversation seems to lack may be in Kafka, unread."""
     ids = spawn(sim, "endless_call", 1)
-    stage.witness(sorted(ids))
+    show(stage, ids)
     with tracking(stage.settings):
         stage.wait_tracked(ids)
     offsets = stage.keys.offsets(stage.settings.topic)
@@ -179,7 +142,7 @@ def test_a_conversation_that_genesys_lost_is_finalised_as_not_found(
 ) -> None:
     """404 on GET and unknown to analytics."""
     ids = spawn(sim, "outbound_call", 3)
-    stage.witness(sorted(ids))
+    show(stage, ids)
     with tracking(stage.settings):
         stage.wait_tracked(ids)
         finish(sim, ids)
@@ -197,7 +160,7 @@ def test_a_conversation_that_genesys_lost_is_finalised_as_not_found(
 def test_a_refusal_or_a_failure_never_finalises(stage: Stage, sim: Simulated, status: int) -> None:
     """Not even one that is over: it is tried again later, and then found."""
     ids = spawn(sim, "outbound_call", 2)
-    stage.witness(sorted(ids))
+    show(stage, ids)
     with tracking(stage.settings):
         stage.wait_tracked(ids)
         finish(sim, ids)
@@ -219,7 +182,7 @@ def test_a_refusal_or_a_failure_never_finalises(stage: Stage, sim: Simulated, st
 def test_an_end_that_came_while_it_asked_is_not_finalised(stage: Stage, sim: Simulated) -> None:
     """The tracker is asked once more right before the events are produced."""
     ids = spawn(sim, "outbound_call", 1)
-    stage.witness(sorted(ids))
+    show(stage, ids)
     with tracking(stage.settings):
         stage.wait_tracked(ids)
         finish(sim, ids)
@@ -236,7 +199,7 @@ def test_an_end_that_came_while_it_asked_is_not_finalised(stage: Stage, sim: Sim
 def test_without_kafka_nothing_is_settled(stage: Stage, sim: Simulated) -> None:
     """No acknowledgement, no account: the conversation is due again, and then finalised once."""
     ids = spawn(sim, "outbound_call", 1)
-    stage.witness(sorted(ids))
+    show(stage, ids)
     with tracking(stage.settings):
         stage.wait_tracked(ids)
         finish(sim, ids)

@@ -1,0 +1,34 @@
+"""The tracker's quick fold against the one that consumers use: the same log, the same view."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.tracker.batch import read
+from coordinator.tracker.fold import fold
+from mirror.tracked import Tracked
+from tests.unit.normaliser.test_identity import deliveries, folded, histories, received
+
+
+@given(st.data())
+def test_both_folds_come_to_the_same_view(data: st.DataObject) -> None:
+    """Whatever two replicas tell, lose and repeat: which legs are open, which of them are held, and
+    whether the conversation is active."""
+    history = data.draw(histories())
+    log = received(history, data.draw(deliveries(history, lossy=data.draw(st.booleans()))))
+    if not log:
+        return
+    view = folded(log)
+    conversations, _ = read(msgspec.json.encode(event) for event in log)
+    tracked: Tracked | None = None
+    for event in conversations[view.id]:
+        tracked = fold(tracked, event)
+    assert tracked is not None
+    ours = sorted((leg.participant_id, leg.medium, leg.held) for leg in tracked.legs)
+    theirs = sorted(
+        (leg.participant_id, leg.media_type, leg.held) for leg in view.legs if not leg.ended
+    )
+    assert ours == theirs
+    assert tracked.ended == (view.state == "ended")
