@@ -71,6 +71,7 @@ fuzz: $(VENV)/.ready-dev ## run the property tests with many more examples
 
 fuzz-native: $(VENV)/.ready-fuzz ## feed the normaliser what atheris thinks up, for ten minutes
 	@rm -rf build/fuzz && mkdir -p build && cp -r tests/recordings build/fuzz
+	@$(BIN)/python -m tests.fuzz.corpus build/fuzz
 	@$(BIN)/python -m tests.fuzz.fuzz_normaliser build/fuzz -max_total_time=600
 
 docs: $(VENV)/.ready-docs ## build the documentation site into build/site
