@@ -222,7 +222,7 @@ def _judge_cut(built: House, before: Mapping[str, int]) -> bool:
 
 def flush(folder: Path, rate: float) -> bool:
     """Redis is emptied while conversations begin and end."""
-    simulator = ["--users", "400", "--queues", "10", "--speed", "5", "--rate", str(rate)]
+    simulator = ["--users", "2000", "--queues", "20", "--speed", "5", "--rate", str(rate)]
     simulator += ["--analytics-lag", ANALYTICS_LAG]
     settings = {**SHORT, "MIRROR_ZOMBIE_AFTER": "1h"}
     with house(folder, simulator, settings) as built:
@@ -232,6 +232,7 @@ def flush(folder: Path, rate: float) -> bool:
         steady = _until_equal(built, 30)
         size = len(active(built))
         built.client.flushall()
+        left = len(active(built))
         back = _until_equal(built, 30)
         built.control(action="pause")
         wait_until(lambda: built.stats()["conversations"]["live"] <= 50, 150, "the others ended")
@@ -244,6 +245,7 @@ def flush(folder: Path, rate: float) -> bool:
             f"flush: Redis emptied with {size:,} active, {rate:g} conversations begun a second",
             {
                 "equal before, within": _seconds(steady),
+                "active right after the flush": left,
                 "equal again, within": _seconds(back),
                 "at rest: active, simulator": f"{len(mine):,}, {len(true):,}",
                 "at rest: difference": len(mine ^ true),
@@ -259,7 +261,7 @@ def _until_equal(built: House, seconds: float) -> float | None:
     """After how long the active set equals the simulator's, but for what is on its way.
 
     What is live now and was so `ON_ITS_WAY` ago must be in it, and what is in it must have been
-    live at some moment of that time.
+    live at some moment of that time. So `ON_ITS_WAY` is also the least that this can tell.
     """
     began = time.monotonic()
     seen: list[tuple[float, set[str]]] = []
@@ -358,7 +360,7 @@ def main() -> int:
     runs: dict[str, Callable[[Path], bool]] = {
         "zombies": lambda at: zombies(at, options.conversations, options.rate or 100),
         "cut": lambda at: cut(at, options.rate or 8),
-        "flush": lambda at: flush(at, options.rate or 8),
+        "flush": lambda at: flush(at, options.rate or 25),
     }
     kept = True
     for name, run in runs.items():
