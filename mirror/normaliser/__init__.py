@@ -3,6 +3,7 @@
 normaliser.py    bytes → `Reading` (events, or why not); never raises on content
 topics.py        what a topic name says
 bodies.py        the fields that are read, nested and flat shape in one
+pieces.py        which participants of a snapshot are as they were in the last one
 salvage.py       what can be read of a frame that is wrong in part
 transitions.py   snapshot against memory → what happened (the rules)
 holds.py         what a leg can go into and come out of several times

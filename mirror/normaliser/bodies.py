@@ -111,6 +111,17 @@ class Body(msgspec.Struct, rename="camel"):
     message: str | None = None  # heartbeats and pongs: what `channel.metadata` says
 
 
+class CutBody(msgspec.Struct, rename="camel"):
+    """A conversation whose participants are not read yet: `mirror.normaliser.pieces`."""
+
+    id: str | None = None
+    participants: list[msgspec.Raw] | None = None
+    start_time: str | None = None
+    end_time: str | None = None
+    other_media_uris: list[str] | None = None
+    message: str | None = None
+
+
 class Metadata(msgspec.Struct, gc=False):
     """What the service says of the frame itself."""
 
@@ -122,6 +133,14 @@ class Frame(msgspec.Struct, rename="camel"):
 
     topic_name: str | None = None
     event_body: Body | None = None
+    metadata: Metadata | None = None
+
+
+class CutFrame(msgspec.Struct, rename="camel"):
+    """The envelope around a conversation whose participants are not read yet."""
+
+    topic_name: str | None = None
+    event_body: CutBody | None = None
     metadata: Metadata | None = None
 
 

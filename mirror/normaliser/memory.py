@@ -8,13 +8,14 @@ first sight again, and its events repeat ids that consumers already dropped.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 
 import msgspec
 
 LegKey = tuple[str, str, int]  # participant id, medium, position among its legs of that medium
 
 
-class Leg(msgspec.Struct):
+class Leg(msgspec.Struct, gc=False):
     """One communication of one participant, as far as it was reported.
 
     `seen` is what its last reading showed, to skip readings that show nothing new. `reported`
@@ -23,6 +24,7 @@ class Leg(msgspec.Struct):
     parked, else the name of that hold or park: its Genesys time, or a number where it has none.
     """
 
+    key: LegKey
     seen: tuple[object, ...] = ()
     reported: set[str] = msgspec.field(default_factory=set)
     ended: bool = False
@@ -33,11 +35,24 @@ class Leg(msgspec.Struct):
     last_park: str = ""  # the latest time of a park or unpark that was ever shown
 
 
-class Conversation(msgspec.Struct):
+class Known(msgspec.Struct, gc=False):
+    """What one participant of the last snapshot showed: its legs, and whether all had ended there.
+
+    `digest` is of the participant's bytes. It is set where those bytes, when they come again, say
+    nothing new (`mirror.normaliser.pieces`).
+    """
+
+    digest: int | None = None
+    legs: Sequence[Leg] = ()
+    ended: bool = True
+
+
+class Conversation(msgspec.Struct, gc=False):
     """All that is known of one conversation. `open` counts the legs that have not ended."""
 
     id: str
     legs: dict[LegKey, Leg] = msgspec.field(default_factory=dict)
+    known: list[Known] = []  # the participants of the last snapshot, in its order
     open: int = 0
     ends: set[int] = msgspec.field(default_factory=set)  # of how many legs ends were reported
     after_call: set[str] = msgspec.field(default_factory=set)  # participants with reported acw

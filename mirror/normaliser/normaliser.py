@@ -6,6 +6,7 @@ topics is reported once. Not thread-safe: it belongs to the one thread that read
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -14,9 +15,19 @@ from mirror.agent_event import AgentEvent
 from mirror.event import Event, Origin
 from mirror.normaliser.agents import AgentFrame, agent_events
 from mirror.normaliser.analytics import AnalyticsConversation, body_of
-from mirror.normaliser.bodies import Body, Frame, PersonalBody, PersonalFrame
-from mirror.normaliser.memory import Memory
+from mirror.normaliser.bodies import (
+    Body,
+    CutBody,
+    CutFrame,
+    Frame,
+    Participant,
+    PersonalBody,
+    PersonalFrame,
+    PersonalParticipant,
+)
+from mirror.normaliser.memory import Conversation, Memory
 from mirror.normaliser.personal import Personal
+from mirror.normaliser.pieces import Piece, recognise, whole
 from mirror.normaliser.report import Source
 from mirror.normaliser.salvage import salvage
 from mirror.normaliser.topics import Kind, classify
@@ -39,6 +50,11 @@ class Problem(msgspec.Struct, frozen=True):
     stage: Stage
     error: str
     message: str
+
+
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_NO_TOPIC: Final = Problem("schema", "MissingTopicName", "the frame has no topicName")
+_NO_ID: Final = Problem("conversation", "MissingConversationId", "the conversation has no id")
 
 
 class Reading(msgspec.Struct):
@@ -70,7 +86,9 @@ class Normaliser:
         self._personal = personal
         self._frame_type: type[Frame] = Frame if personal is None else PersonalFrame
         self._body_type: type[Body] = Body if personal is None else PersonalBody
-        self._frames = msgspec.json.Decoder(self._frame_type)
+        self._frames = msgspec.json.Decoder(CutFrame)
+        participant_type = Participant if personal is None else PersonalParticipant
+        self._participant = msgspec.json.Decoder(participant_type).decode
         self._bodies = msgspec.json.Decoder(self._body_type)
         self._agent_frames = msgspec.json.Decoder(AgentFrame)
         self._analytics = msgspec.json.Decoder(AnalyticsConversation)
@@ -90,20 +108,15 @@ class Normaliser:
         `received_at` is RFC 3339 with milliseconds; `now` monotonic seconds. Never raises on
         content: what cannot be read is told by `problem`.
         """
-        problem: Problem | None = None
         try:
             if not raw.isascii():
                 raw.decode()  # the decoder does not look inside strings that it skips
             frame = self._frames.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            salvaged = _salvage(raw, self._frame_type, error)
-            if isinstance(salvaged, Problem):
-                return Reading("garbage", problem=salvaged)
-            frame, problem = salvaged
+        except _UNREADABLE as error:
+            return self._salvaged(raw, received_at, now, error)
         topic = frame.topic_name
         if not topic or len(topic) > MAX_TOPIC_LENGTH:
-            missing = Problem("schema", "MissingTopicName", "the frame has no topicName")
-            return Reading("garbage", problem=problem or missing)
+            return Reading("garbage", problem=_NO_TOPIC)
         kind, flat_medium = classify(topic)
         if kind == "agent":
             return self._agent(raw, topic, received_at)
@@ -111,13 +124,48 @@ class Normaliser:
             return _other(kind, topic, frame)
         body = frame.event_body
         if body is None or not body.id or len(body.id) > MAX_ID_LENGTH:
-            missing = Problem("conversation", "MissingConversationId", "the conversation has no id")
-            return Reading("conversation", topic, problem=problem or missing)
+            return Reading("conversation", topic, problem=_NO_ID)
+        conversation = self._recall(body.id, now)
+        # Only a nested snapshot after a nested snapshot is compared by its bytes: the flat shape
+        # does not name its medium, and what REST says of an end concerns all legs.
+        is_plain = flat_medium is None and body.end_time is None
+        last = conversation.known if is_plain and not conversation.doubtful else ()
+        conversation.known = []
+        try:
+            pieces = recognise(body.participants or (), last, self._participant)
+        except _UNREADABLE as error:
+            return self._salvaged(raw, received_at, now, error)
         metadata = frame.metadata
         source = Source(
             received_at, "live", topic, metadata.correlation_id if metadata is not None else None
         )
-        events = self._events(body, source, flat_medium, now, problem is not None)
+        events = self._compare(conversation, body, pieces, source, flat_medium, now)
+        if is_plain:
+            conversation.known = [known for _, known in pieces]
+        return Reading("conversation", topic, events)
+
+    def _salvaged(self, raw: bytes, received_at: str, now: float, error: Exception) -> Reading:
+        """What can be read of a frame that the decoder refused."""
+        salvaged = _salvage(raw, self._frame_type, error)
+        if isinstance(salvaged, Problem):
+            return Reading("garbage", problem=salvaged)
+        frame, problem = salvaged
+        topic = frame.topic_name
+        if not topic or len(topic) > MAX_TOPIC_LENGTH:
+            return Reading("garbage", problem=problem)
+        kind, flat_medium = classify(topic)
+        if kind == "agent":
+            return self._agent(raw, topic, received_at)
+        if kind != "conversation":
+            return _other(kind, topic, frame)
+        body = frame.event_body
+        if body is None or not body.id or len(body.id) > MAX_ID_LENGTH:
+            return Reading("conversation", topic, problem=problem)
+        metadata = frame.metadata
+        source = Source(
+            received_at, "live", topic, metadata.correlation_id if metadata is not None else None
+        )
+        events = self._events(body, source, flat_medium, now, partial=True)
         return Reading("conversation", topic, events, problem)
 
     def conversation(
@@ -127,15 +175,15 @@ class Normaliser:
         problem: Problem | None = None
         try:
             body = self._bodies.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except _UNREADABLE as error:
             salvaged = _salvage(raw, self._body_type, error)
             if isinstance(salvaged, Problem):
                 return Reading("garbage", problem=salvaged)
             body, problem = salvaged
         if not body.id or len(body.id) > MAX_ID_LENGTH:
-            missing = Problem("conversation", "MissingConversationId", "the conversation has no id")
-            return Reading("conversation", problem=problem or missing)
-        events = self._events(body, Source(received_at, origin), None, now, problem is not None)
+            return Reading("conversation", problem=problem or _NO_ID)
+        source = Source(received_at, origin)
+        events = self._events(body, source, None, now, partial=problem is not None)
         return Reading("conversation", None, events, problem)
 
     def analytics(self, raw: bytes, received_at: str, now: float) -> Reading:
@@ -146,31 +194,52 @@ class Normaliser:
         problem: Problem | None = None
         try:
             shown = self._analytics.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except _UNREADABLE as error:
             salvaged = _salvage(raw, AnalyticsConversation, error)
             if isinstance(salvaged, Problem):
                 return Reading("garbage", problem=salvaged)
             shown, problem = salvaged
         body, complete = body_of(shown)
         if not body.id or len(body.id) > MAX_ID_LENGTH:
-            missing = Problem("conversation", "MissingConversationId", "the conversation has no id")
-            return Reading("conversation", problem=problem or missing)
+            return Reading("conversation", problem=problem or _NO_ID)
         source = Source(received_at, "backfill")
-        events = self._events(body, source, None, now, problem is not None or not complete)
+        partial = problem is not None or not complete
+        events = self._events(body, source, None, now, partial=partial)
         if not complete:
             events = [event for event in events if event.event_type != "end"]
         return Reading("conversation", None, events, problem)
 
-    def _events(
-        self, body: Body, source: Source, flat_medium: str | None, now: float, partial: bool
-    ) -> list[Event]:
-        conversation = self.memory.recall(body.id or "", now)
+    def _recall(self, conversation_id: str, now: float) -> Conversation:
+        conversation = self.memory.recall(conversation_id, now)
         if conversation.interruptions != self._interruptions:
             conversation.interruptions = self._interruptions
             conversation.doubtful = True
+        return conversation
+
+    def _events(
+        self, body: Body, source: Source, flat_medium: str | None, now: float, *, partial: bool
+    ) -> list[Event]:
+        """The events of a body that was decoded as a whole."""
+        conversation = self._recall(body.id or "", now)
+        conversation.known = []
+        pieces = whole(body.participants)
+        return self._compare(conversation, body, pieces, source, flat_medium, now, partial=partial)
+
+    def _compare(
+        self,
+        conversation: Conversation,
+        body: Body | CutBody,
+        pieces: Sequence[Piece],
+        source: Source,
+        flat_medium: str | None,
+        now: float,
+        *,
+        partial: bool = False,
+    ) -> list[Event]:
         events = transitions(
             conversation,
             body,
+            pieces,
             source,
             flat_medium=flat_medium,
             personal=self._personal,
@@ -216,7 +285,7 @@ def _unreadable(error: Exception) -> Problem:
     return Problem(stage, type(error).__name__, str(error)[:200])
 
 
-def _other(kind: Kind, topic: str, frame: Frame) -> Reading:
+def _other(kind: Kind, topic: str, frame: Frame | CutFrame) -> Reading:
     # Of topics that are not read for conversations, the body was not expected to fit.
     body = frame.event_body
     message = body.message if body is not None else None

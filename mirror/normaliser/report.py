@@ -37,8 +37,6 @@ class View(msgspec.Struct, gc=False):
 
     participant: Participant
     communication: Communication
-    medium: str
-    position: int
     leg: Leg
     state: str
     connected: str | None = None
@@ -79,8 +77,7 @@ class Report:
         if mark in view.leg.reported:
             return False
         view.leg.reported.add(mark)
-        key = (view.participant.id or "", view.medium, view.position)
-        event_id = leg_event_id(self.conversation_id, key, event_type, which)
+        event_id = leg_event_id(self.conversation_id, view.leg.key, event_type, which)
         origin = self.source.origin
         if occurred_at is None and self.first_sight and event_type not in _WITNESSED:
             origin = "snapshot" if origin == "live" else origin
@@ -106,7 +103,7 @@ class Report:
         hold_started_at: str | None = None,
     ) -> None:
         """Report what a leg's state is now, without claiming to know when it became so."""
-        leg = name(view.participant.id or "", view.medium, view.position)
+        leg = name(*view.leg.key)
         event_id = identity(
             self.conversation_id, *leg, event_type, "snapshot", self.source.received_at
         )
@@ -150,7 +147,7 @@ class Report:
             event_type=event_type,
             conversation_id=self.conversation_id,
             participant_id=participant.id,
-            media_type=view.medium,
+            media_type=view.leg.key[1],
             communication_id=communication.id,
             purpose=participant.purpose,
             agent_id=_id(participant.user_id, participant.user),

@@ -20,15 +20,15 @@ who reads the same snapshot gives it the same id, and a conversation that went o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from operator import attrgetter
+from collections.abc import Sequence
 from typing import Final
 
 from mirror.event import Event
 from mirror.normaliser import holds
-from mirror.normaliser.bodies import Body, Communication, Participant
-from mirror.normaliser.memory import Conversation, Leg
+from mirror.normaliser.bodies import Body, Communication, CutBody, Participant
+from mirror.normaliser.memory import Conversation, Known, Leg
 from mirror.normaliser.personal import Personal
+from mirror.normaliser.pieces import Piece, Shown, communications
 from mirror.normaliser.report import Report, Source, View, names
 from mirror.normaliser.times import instant
 from mirror.normaliser.words import (
@@ -36,7 +36,6 @@ from mirror.normaliser.words import (
     CONNECTED,
     DIALING,
     ENDED,
-    MEDIA_OF_ARRAY,
     MEDIA_OF_TOPIC,
     STAFF,
     UNANSWERED,
@@ -46,17 +45,13 @@ from mirror.normaliser.words import (
 # The states of after-call work in which it takes place; `skipped`, `notApplicable` and `unknown`
 # mean that it does not (docs/protocol.md, "After-call work").
 _ACW_TAKES_PLACE: Final = frozenset({"pending", "complete"})
-_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())
-_arrays: Final = attrgetter(*MEDIA_OF_ARRAY)  # one call for all: most of them are always empty
 _NEVER: Final = "9"  # after every time
-_NO_ARRAYS: Final = (None,) * len(_MEDIA)
-
-Shown = tuple[str, int, Communication]  # medium, position, what is shown of the leg
 
 
 def transitions(
     conversation: Conversation,
-    body: Body,
+    body: Body | CutBody,
+    pieces: Sequence[Piece],
     source: Source,
     *,
     flat_medium: str | None = None,
@@ -65,6 +60,7 @@ def transitions(
 ) -> list[Event]:
     """The events between what was known of `conversation` and `body`, which it now knows.
 
+    `pieces` are its participants; nothing may be recognised while `conversation` is doubtful.
     `flat_medium` is the medium of a flat topic; `partial` says that not all of `body` could be
     read. Never raises on content: absent, empty and unknown values are read as what they are.
     """
@@ -74,22 +70,21 @@ def transitions(
     views: list[View] = []
     shown = 0
     late = partial
-    for participant in body.participants or ():
-        if not participant.id:
-            continue
-        communications = _communications(participant, flat_medium)
-        shown += len(communications)
-        for view in _views(conversation, participant, communications, over, everything=unsure):
-            views.append(view)
-            if not view.news:
-                continue
-            if _is_late(view):
-                late = True
-                _history(view, report)
-            else:
-                _advance(conversation, view, report)
-        if communications:
-            _after_call(conversation, participant, communications, report)
+    for participant, known in pieces:
+        if participant is not None and participant.id:
+            legs = communications(participant, flat_medium)
+            for view in _views(conversation, participant, legs, known, over, everything=unsure):
+                views.append(view)
+                if not view.news:
+                    continue
+                if _is_late(view):
+                    late = True
+                    _history(view, report)
+                else:
+                    _advance(conversation, view, report)
+            if legs:
+                _after_call(conversation, participant, legs, report)
+        shown += len(known.legs)
     if not late:
         conversation.doubtful = False
         for view in views:
@@ -100,75 +95,52 @@ def transitions(
         report.events.insert(0, _start(body, views, report))
     late_or_new = views or shown < len(conversation.legs)
     if late_or_new and (flat_medium or all(view.state in ENDED for view in views)):
-        _end(conversation, body, flat_medium, over, report)
+        _end(conversation, body, pieces, flat_medium, over, report)
     return report.events
 
 
 # --- reading legs ---------------------------------------------------------------------------------
 
 
-def _communications(participant: Participant, flat_medium: str | None) -> Sequence[Shown]:
-    """What a participant shows of each of its legs: medium, position, communication."""
-    if flat_medium is not None and participant.state is not None:
-        return ((flat_medium, 0, _lifted(participant)),)
-    arrays = _arrays(participant)
-    if arrays == _NO_ARRAYS:
-        return ()
-    return [
-        (medium, position, communication)
-        for medium, array in zip(_MEDIA, arrays, strict=True)
-        if array
-        for position, communication in enumerate(array)
-    ]
-
-
-def _lifted(participant: Participant) -> Communication:
-    """The communication whose fields the flat shape lifts up into its participant."""
-    return Communication(
-        state=participant.state,
-        held=participant.held,
-        start_hold_time=participant.start_hold_time,
-        direction=participant.direction,
-        disconnect_type=participant.disconnect_type,
-        connected_time=participant.connected_time,
-        disconnected_time=participant.end_time,
-        park_time=participant.park_time,
-        resume_time=participant.resume_time,
-    )
-
-
 def _views(
     conversation: Conversation,
     participant: Participant,
-    communications: Sequence[Shown],
+    shown: Sequence[Shown],
+    known: Known,
     over: str | None,
     *,
     everything: bool,
-) -> Iterator[View]:
+) -> list[View]:
     """The legs of a participant that differ from their last reading, or `everything`.
 
-    Legs that were unknown become known, and open. A leg that looks live although REST says that the
-    conversation was `over` then, lags behind: it ended at the latest then (docs/protocol.md,
-    "Ends").
+    Legs that were unknown become known, and open; `known` learns of all that are shown. A leg that
+    looks live although REST says that the conversation was `over` then, lags behind: it ended at
+    the latest then (docs/protocol.md, "Ends").
 
     A leg's own times come first. A participant's times also cover its other legs, and its
     `connectedTime` is a little earlier than the leg's in the nested shape (docs/protocol.md,
     "Times"), so they serve only where the leg has none and there is no other.
     """
-    only = len(communications) == 1
-    for medium, position, communication in communications:
+    views = []
+    legs = []
+    only = len(shown) == 1
+    for medium, position, communication in shown:
         key = (participant.id or "", medium, position)
         leg = conversation.legs.get(key)
         if leg is None:
-            leg = conversation.legs[key] = Leg()
+            leg = conversation.legs[key] = Leg(key)
             conversation.open += 1
+        legs.append(leg)
         state = communication.state or "none"
         connected, ended_at = communication.connected_time, communication.disconnected_time
         if only:
             connected = connected or participant.connected_time
             ended_at = ended_at or participant.end_time
-        if over is not None and state not in ENDED:
-            state, ended_at = "disconnected", ended_at or over
+        if state not in ENDED:
+            if over is not None:
+                state, ended_at = "disconnected", ended_at or over
+            else:
+                known.ended = False
         seen = (
             state,
             communication.held,
@@ -181,20 +153,12 @@ def _views(
             communication.segments and len(communication.segments),
         )
         news = seen != leg.seen
-        if not news and not everything:
-            continue
-        leg.seen = seen
-        yield View(
-            participant,
-            communication,
-            medium,
-            position,
-            leg,
-            state,
-            instant(connected),
-            instant(ended_at),
-            news,
-        )
+        if news or everything:
+            leg.seen = seen
+            connected, ended_at = instant(connected), instant(ended_at)
+            views.append(View(participant, communication, leg, state, connected, ended_at, news))
+    known.legs = legs
+    return views
 
 
 def _answered(leg: Leg) -> bool:
@@ -265,14 +229,14 @@ def _was_transferred(view: View) -> bool:
 def _after_call(
     conversation: Conversation,
     participant: Participant,
-    communications: Sequence[Shown],
+    shown: Sequence[Shown],
     report: Report,
 ) -> None:
     """After-call work and wrap-up: one each per participant, with the leg that was handled."""
     participant_id = participant.id or ""
-    handled = communications[0]
-    if len(communications) > 1:
-        handled = _handled(conversation, participant_id, communications)
+    handled = shown[0]
+    if len(shown) > 1:
+        handled = _handled(conversation, participant_id, shown)
     medium, position, communication = handled
     began = participant.start_acw_time
     after_call = communication.after_call_work
@@ -286,7 +250,7 @@ def _after_call(
         return
     leg = conversation.legs[(participant_id, medium, position)]
     state = communication.state or "none"
-    view = View(participant, communication, medium, position, leg, state)
+    view = View(participant, communication, leg, state)
     if has_begun:
         conversation.after_call.add(participant_id)
         report.once(view, "acw", instant(began))
@@ -295,9 +259,7 @@ def _after_call(
         report.once(view, "wrapup", instant(wrapup.end_time), wrapup_code=code)
 
 
-def _handled(
-    conversation: Conversation, participant_id: str, communications: Sequence[Shown]
-) -> Shown:
+def _handled(conversation: Conversation, participant_id: str, shown: Sequence[Shown]) -> Shown:
     """The leg that its participant's after-call work is of.
 
     Genesys says so on the leg itself (docs/protocol.md, "After-call work"). Where no leg says it,
@@ -306,11 +268,11 @@ def _handled(
     """
     legs = conversation.legs
     return min(
-        communications,
-        key=lambda shown: (
-            not _has_after_call(shown[2]),
-            not _answered(legs[(participant_id, *shown[:2])]),
-            instant(shown[2].connected_time) or _NEVER,
+        shown,
+        key=lambda one: (
+            not _has_after_call(one[2]),
+            not _answered(legs[(participant_id, *one[:2])]),
+            instant(one[2].connected_time) or _NEVER,
         ),
     )
 
@@ -324,7 +286,7 @@ def _has_after_call(communication: Communication) -> bool:
     )
 
 
-def _start(body: Body, views: list[View], report: Report) -> Event:
+def _start(body: Body | CutBody, views: list[View], report: Report) -> Event:
     """`start`, at the conversation's own time (REST) or else that of its first connected leg."""
     began = instant(body.start_time) or min(
         (view.connected for view in views if view.connected), default=None
@@ -334,7 +296,8 @@ def _start(body: Body, views: list[View], report: Report) -> Event:
 
 def _end(
     conversation: Conversation,
-    body: Body,
+    body: Body | CutBody,
+    pieces: Sequence[Piece],
     flat_medium: str | None,
     over: str | None,
     report: Report,
@@ -345,32 +308,29 @@ def _end(
     same end, also late. The flat shape lacks the legs of other media: there what is known counts,
     and says nothing as long as the frame names a medium of which no leg is known.
     """
-    if flat_medium is not None and _is_flat(body):
-        complete = not conversation.open and _other_media(body) <= _known_media(conversation)
-        legs = list(conversation.legs) if complete else []
-    else:
-        shown = [
-            ((participant.id, medium, position), over is not None or communication.state in ENDED)
-            for participant in body.participants or ()
-            if participant.id
-            for medium, position, communication in _communications(participant, None)
-        ]
-        legs = [leg for leg, _ in shown] if all(ended for _, ended in shown) else []
+    legs: list[Leg] = []
+    if flat_medium is not None and _is_flat(pieces):
+        if not conversation.open and _other_media(body) <= _known_media(conversation):
+            legs = list(conversation.legs.values())
+    elif all(known.ended for _, known in pieces):
+        legs = [leg for _, known in pieces for leg in known.legs]
     if not legs or len(legs) in conversation.ends:
         return
     conversation.ends.add(len(legs))  # legs are only ever added, so their number tells which
-    dated = [when for leg in legs if (when := conversation.legs[leg].ended_at) is not None]
+    dated = [leg.ended_at for leg in legs if leg.ended_at is not None]
     if over is None and len(dated) == len(legs):
         over = max(dated)
-    report.events.append(report.conversation("end", "ended", over, *names(legs)))
+    report.events.append(report.conversation("end", "ended", over, *names(leg.key for leg in legs)))
 
 
-def _is_flat(body: Body) -> bool:
+def _is_flat(pieces: Sequence[Piece]) -> bool:
     """Some topics that look flat bring the nested shape (docs/protocol.md, "Topics")."""
-    return any(participant.state is not None for participant in body.participants or ())
+    return any(
+        participant is not None and participant.state is not None for participant, _ in pieces
+    )
 
 
-def _other_media(body: Body) -> set[str]:
+def _other_media(body: Body | CutBody) -> set[str]:
     """The media that a flat body links to, as `/api/v2/conversations/callbacks/{id}`."""
     words = (uri.rpartition("/")[0].rpartition("/")[2] for uri in body.other_media_uris or ())
     return {MEDIA_OF_TOPIC.get(word.lower(), word) for word in words}
