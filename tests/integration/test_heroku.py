@@ -19,7 +19,7 @@ import pytest
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from tests.integration.secure_support import run_mirror, secure_kafka, secure_redis
+from tests.integration.secure_support import run_mirror, secure_redis
 from tests.integration.simulator_support import simulated
 from tests.services.certificates import Authority
 from tests.services.kafka import KafkaCluster, read_topic
@@ -39,14 +39,15 @@ class Platform(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, secure_cluster: KafkaCluster
+) -> Iterator[Platform]:
     """The add-ons, and an org behind a plain URL in the place of Genesys."""
     folder = tmp_path_factory.mktemp("heroku")
-    cluster_ca, nobody = Authority(folder / "pem", "cluster"), Authority(folder / "pem", "self")
-    client = cluster_ca.client(APP)
+    nobody, kafka = Authority(folder / "pem", "self"), secure_cluster
+    client = authority.client(APP)
+    _permit(kafka)
     with ExitStack() as stack:
-        kafka = stack.enter_context(secure_kafka(folder / "kafka", cluster_ca))
-        _permit(kafka)
         address = stack.enter_context(
             secure_redis(folder / "redis", nobody, nobody.server("ec2.example"), client_auth=False)
         )
@@ -57,7 +58,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         env: dict[str, str | None] = {
             "SSL_CERT_FILE": None,
             "KAFKA_URL": ",".join(f"kafka+ssl://{one}" for one in brokers.split(",")),
-            "KAFKA_TRUSTED_CERT": cluster_ca.pem,
+            "KAFKA_TRUSTED_CERT": authority.pem,
             "KAFKA_CLIENT_CERT": client.cert_pem,
             "KAFKA_CLIENT_CERT_KEY": client.key_pem,
             "KAFKA_PREFIX": PREFIX,

@@ -14,6 +14,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,17 +27,17 @@ from tests.integration.secure_support import (
     SCRAM_PASSWORD,
     guarded_redis,
     run_mirror,
-    secure_kafka,
 )
 from tests.integration.simulator_support import Simulated, simulated
 from tests.services.certificates import Authority
-from tests.services.kafka import read_topic
+from tests.services.kafka import KafkaCluster, read_topic
 from tests.services.process import ManagedProcess, free_ports, wait_until
 
 CLIENT, CLIENT_SECRET = "visible-client", "cl13nt+S3cret/0123="
 REDIS_PASSWORD = "r3dis-S3cret-0123"
 PII_KEY = "p11-S3cret-0123456789"
 WRONG = "wr0ng-S3cret-0123"
+PARALLEL = 4
 Change = dict[str, str | None]
 COMMON: Change = {
     "GENESYS_CLIENTS": f"{CLIENT}:{CLIENT_SECRET}",
@@ -62,8 +63,6 @@ COMMANDS = (
     ("doctor", "--settings"),
     ("status",),
     ("status", "--json"),
-    ("listeners",),
-    ("shards",),
     ("channels",),
     ("channels", "--json"),
     ("conversations",),
@@ -171,13 +170,14 @@ def org(tmp_path: Path) -> Iterator[Simulated]:
 
 
 @pytest.mark.slow
-def test_no_secret_is_told_on_any_path(org: Simulated, tmp_path: Path) -> None:
+def test_no_secret_is_told_on_any_path(
+    org: Simulated, authority: Authority, secure_cluster: KafkaCluster, tmp_path: Path
+) -> None:
     """Good work, lost sockets, revoked tokens, 5xx, Redis gone, wrong credentials: silence."""
-    authority = Authority(tmp_path / "pem")
+    kafka = secure_cluster
     client = authority.client("unused")
     ears, tokens, channels = Ears(), set[str](), set[str]()
     with ExitStack() as stack:
-        kafka = stack.enter_context(secure_kafka(tmp_path / "kafka", authority))
         guarded = stack.enter_context(guarded_redis(tmp_path / "redis", REDIS_PASSWORD))
         login_url = stack.enter_context(login_host(org, tokens))
         env = COMMON | {
@@ -194,7 +194,7 @@ def test_no_secret_is_told_on_any_path(org: Simulated, tmp_path: Path) -> None:
         def command(*arguments: str, code: int | None = 0, **more: str | None) -> None:
             ended, stdout, stderr = run_mirror(tmp_path, env | more, *arguments)
             assert code is None or ended == code, stderr
-            ears.hear(f"mirror {' '.join(arguments)} {sorted(more)}", stdout, stderr)
+            ears.hear(f"mirror {' '.join(arguments)} {sorted(more)} → {ended}", stdout, stderr)
 
         command("init")
         ports = dict(zip(("coordinator", "listeners", "janitor"), free_ports(3), strict=True))
@@ -216,8 +216,8 @@ def test_no_secret_is_told_on_any_path(org: Simulated, tmp_path: Path) -> None:
             return len(channels)
 
         wait_until(lambda: produced(20), 40.0, "events", interval=0.5)
-        for arguments in COMMANDS:
-            command(*arguments)
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            list(pool.map(lambda arguments: command(*arguments), COMMANDS))
         notice_channels()
 
         # Everything that can go wrong while they run.
@@ -236,8 +236,10 @@ def test_no_secret_is_told_on_any_path(org: Simulated, tmp_path: Path) -> None:
         for module, port in ports.items():
             ears.hear(f"pages of {module}", page(port, "/metrics"), page(port, "/healthz"))
 
-        for failing, code, change in failures(guarded.url("mirror"), client.key_pem):
-            command(*failing, code=code, MIRROR_STARTUP_TIMEOUT="1s", **change)
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            cases = failures(guarded.url("mirror"), client.key_pem)
+            quick = {"MIRROR_STARTUP_TIMEOUT": "1s"}
+            list(pool.map(lambda one: command(*one[0], code=one[1], **quick, **one[2]), cases))
         for process in processes.values():
             process.send(signal.SIGTERM)
         for process in processes.values():

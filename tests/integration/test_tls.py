@@ -26,13 +26,13 @@ from tests.integration.secure_support import (
     SCRAM_PASSWORD,
     mutual_tls,
     run_mirror,
-    secure_kafka,
     secure_redis,
 )
 from tests.integration.simulator_support import Simulated, simulated
 from tests.services.certificates import Authority, Certificate
 from tests.services.kafka import KafkaCluster, create_topic, read_topic
-from tests.services.process import ManagedProcess, wait_until
+from tests.services.process import ManagedProcess, free_ports, wait_until
+from tests.services.redis import find_server
 
 QUICK: dict[str, str | None] = {
     "MIRROR_STARTUP_TIMEOUT": "1s",
@@ -56,10 +56,12 @@ class House(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, secure_cluster: KafkaCluster
+) -> Iterator[House]:
     """The services, once for this module."""
     folder = tmp_path_factory.mktemp("tls")
-    ours, foreign = Authority(folder / "pem"), Authority(folder / "pem", "foreign")
+    ours, foreign = authority, Authority(folder / "pem", "foreign")
     own, expired = ours.server(), ours.server(expired=True)
     trust = ssl.create_default_context(cafile=ours.path)
     busy = ("--users", "10", "--queues", "2", "--rate", "8", "--speed", "20", "--heartbeat", "1")
@@ -78,7 +80,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             ours,
             foreign,
             ours.client(ROOT),
-            enter(secure_kafka(folder / "kafka", ours)),
+            secure_cluster,
             redis("redis", own, False),
             redis("redis-mutual", own, True),
             redis("redis-expired", expired, False),
@@ -120,6 +122,7 @@ def test_events_flow_when_every_connection_is_tls(house: House, tmp_path: Path) 
         "GENESYS_CLIENT_SECRET": "sandbox",
         "MIRROR_TOPIC": topic,
         "MIRROR_DEAD_LETTER_TOPIC": "tls-letters",
+        "MIRROR_NAMESPACE": "tls",
         "MIRROR_SPOOL_DIR": str(tmp_path / "spool"),
         "MIRROR_STARTUP_TIMEOUT": "10s",
         "MIRROR_HEARTBEAT": "500ms",
@@ -287,6 +290,34 @@ def test_redis_that_speaks_tls_is_not_asked_in_plain_text(house: House, tmp_path
     """`redis://` to a TLS port: exit code 3, not a password in clear and a time-out."""
     line = one_line(redis_status(house, tmp_path, f"redis://{house.redis}/0", None))
     assert "does not answer" in line
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_sentinels_and_what_they_name_are_verified(
+    house: House, tmp_path: Path, trusted: bool
+) -> None:
+    """`rediss+sentinel://`: TLS to the Sentinel and to the server that it names."""
+    (port,) = free_ports(1)
+    own = house.ours.server()
+    program = str(find_server("redis"))
+    host, server_port = house.redis.split(":")
+    configuration = tmp_path / "sentinel.conf"  # the Sentinel writes to it
+    configuration.write_text(
+        f"port 0\ntls-port {port}\ntls-replication yes\ntls-auth-clients no\n"
+        f"tls-cert-file {own.cert}\ntls-key-file {own.key}\ntls-ca-cert-file {house.ours.path}\n"
+        f"sentinel monitor orders {host} {server_port} 1\n"
+    )
+    url = f"rediss+sentinel://127.0.0.1:{port}/orders/0"
+    ca = house.ours if trusted else house.foreign
+    sentinel = ManagedProcess([program, str(configuration), "--sentinel"], tmp_path)
+    with sentinel:
+        sentinel.wait_for(lambda: "+monitor" in sentinel.stdout, 10.0, "a monitored server")
+        result = redis_status(house, tmp_path, url, ca.path)
+    if trusted:
+        assert result[0] == 0, result
+    else:
+        line = one_line(result)
+        assert "not accepted" in line or "Sentinel" in line
 
 
 @pytest.mark.parametrize("way", ["variable", "parameter", "chain"])
