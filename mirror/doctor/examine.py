@@ -9,6 +9,7 @@ from mirror.doctor.genesys import check_genesys
 from mirror.doctor.kafka import check_kafka
 from mirror.doctor.machine import check_machine
 from mirror.doctor.redis import check_redis
+from mirror.doctor.registry import check_registry
 from mirror.settings import Settings
 
 
@@ -20,4 +21,5 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     yield from check_machine(settings, environ)
     yield from check_redis(settings)
     yield from check_kafka(settings)
+    yield from check_registry(settings)
     yield from check_genesys(settings)

@@ -26,6 +26,7 @@ CHECKS: Final = {
     "kafka.min_insync": "an acknowledged record is on two brokers",
     "kafka.retention": "the topics keep records long enough, and all of them",
     "kafka.rights": "the Kafka user may read and write the topics, and join its group",
+    "registry": "the schema registry answers, where one is set",
     "genesys.client": "an OAuth client is set",
     "genesys.token": "Genesys gives each OAuth client a token",
     "genesys.channels": "channels are left for rotation, and none is somebody else's",

@@ -58,6 +58,20 @@ def register(settings: Settings, timeout: float) -> dict[str, Header]:
         client.close()
 
 
+def reach(settings: Settings) -> int:
+    """How many subjects the registry has, for who wants to know whether it answers.
+
+    Raises `RegistryUnavailable`.
+    """
+    client = _client(settings)
+    try:
+        return len(client.get_subjects())
+    except _errors() as error:
+        raise RegistryUnavailable(_told(settings, error)) from error
+    finally:
+        client.close()
+
+
 def _client(settings: Settings) -> SchemaRegistryClient:
     try:
         import httpx2  # noqa: F401  # which of the HTTP libraries it uses depends on its version

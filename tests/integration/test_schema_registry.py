@@ -19,6 +19,8 @@ import msgspec
 import pytest
 
 from janitor.outlet import Outlet
+from mirror.doctor.finding import CHECKS
+from mirror.doctor.registry import check_registry
 from mirror.errors import RegistryUnavailable, SettingsError
 from mirror.event import Event
 from mirror.kafka import registry
@@ -143,3 +145,16 @@ def test_janitor_and_agents_carry_the_header_too(kafka: str, make_topic: Any) ->
     (record,) = read_topic(kafka, topic, count=1)
     assert headers_of(record)[header[0]] == header[1]
     assert AgentRecorder("t", "r", "json", header)._schema == header
+
+
+def test_doctor_looks_at_the_registry(running: Callable[..., SchemaRegistry]) -> None:
+    """One finding where a registry is set, none without; looking registers nothing."""
+    server = running(user="me:open-sesame")
+    assert list(check_registry(load({}))) == []
+    pair = {"SCHEMA_REGISTRY_KEY": "me", "SCHEMA_REGISTRY_SECRET": "open-sesame"}
+    (well,) = check_registry(settings(server.url, **pair))
+    (ill,) = check_registry(settings(server.url))
+    assert (well.ok, ill.ok) == (True, False)
+    assert {well.check, ill.check} <= set(CHECKS)
+    assert ill.cure
+    assert server.subjects == {}

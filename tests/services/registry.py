@@ -86,6 +86,8 @@ class SchemaRegistry:
     def _route(self, parts: list[str], body: Any) -> tuple[int, Any]:
         if len(parts) == 3 and (parts[0], parts[2]) == ("subjects", "versions") and body:
             return 200, self._register(parts[1], body)
+        if parts == ["subjects"]:
+            return 200, list(self.subjects)
         if parts[:2] == ["schemas", "ids"]:
             return self._found([s for s in self.schemas if s["id"] == int(parts[2])])
         if parts[:2] == ["schemas", "guids"] and self.guids:
