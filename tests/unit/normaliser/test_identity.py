@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -297,6 +298,19 @@ def test_views_of_flat_topics_converge(data: st.DataObject) -> None:
     log = received(history, [Delivery("a", n, "flat user", False) for n in range(len(history))])
     assert invented(true_ids(told(history)), true_ids(log)) == []
     _agrees(folded(log), history[-1])
+
+
+@given(st.data())
+def test_what_is_recognised_by_its_bytes_tells_what_reading_it_would(data: st.DataObject) -> None:
+    """The same frames, spaced differently each time so that none is recognised: the same events."""
+    history = data.draw(histories())
+    recognising, reading = Replica(), Replica()
+    for number, delivery in enumerate(data.draw(deliveries(history, lossy=True))):
+        for kind, raw in rendered(history[delivery.number], delivery.shape):
+            if kind == "frame":
+                told = recognising.read(kind, raw, 20_000_000 + number)
+                spaced = msgspec.json.format(raw, indent=1 + number % 9)
+                assert told == reading.read(kind, spaced, 20_000_000 + number)
 
 
 @given(st.data())
