@@ -218,13 +218,17 @@ def _deadline(seconds: float) -> float | None:
 
 def _until(deadline: float | None, check: Callable[[], object]) -> None:
     """Call `check` until it succeeds or `deadline` has passed, then raise what it raised."""
+    told = ""
     while True:
         try:
             check()
             return
-        except DependencyError:
+        except DependencyError as error:
             if deadline is not None and time.monotonic() + _RETRY >= deadline:
                 raise
+            if str(error) != told:
+                told = str(error)
+                log.logger("listener").warning("genesys_awaited", error=error)
             time.sleep(_RETRY)
 
 

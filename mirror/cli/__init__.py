@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 import click
 
 from mirror import __version__
-from mirror.cli import dlq, doctor, inspect, operate, processes, sandbox, tail
+from mirror.cli import completion, dlq, doctor, inspect, operate, processes, sandbox, tail
 from mirror.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, MirrorError
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
@@ -44,6 +44,7 @@ for _command in (
     *tail.COMMANDS,
     *doctor.COMMANDS,
     *dlq.COMMANDS,
+    *completion.COMMANDS,
 ):
     cli.add_command(_command)
 

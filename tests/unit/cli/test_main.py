@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 
@@ -42,6 +43,18 @@ def test_help_imports_no_service_library() -> None:
         [sys.executable, "-c", probe], env=ENVIRON, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_help_is_there_at_once() -> None:
+    """Under 150 ms of CPU: the best of five, since a busy machine is no slow program."""
+
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert _mirror("--help").returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(5)) < 0.15
 
 
 @pytest.mark.parametrize(
