@@ -139,7 +139,7 @@ def _told(settings: Settings, error: Exception) -> str:
     if status == 409:
         return (
             f"{where} finds the event's schema incompatible with the one before (409): "
-            "set the compatibility of the subject to NONE or BACKWARD, or use a new topic"
+            "set the compatibility of the subject to NONE, or use a new topic"
         )
     if status:
         return f"{where} answers {status}: check SCHEMA_REGISTRY_URL"
