@@ -85,9 +85,9 @@ def dashboard(folder: Path, env: dict[str, str], name: str = "dashboard") -> Das
     return Dashboard(process, f"http://127.0.0.1:{port}", env)
 
 
-def produce(settings: Settings, events: Iterable[Event]) -> None:
-    """Write events as listeners do."""
-    producer = Producer(producer_config(settings, "test"))
+def produce(settings: Settings, events: Iterable[Event], producer: Producer | None = None) -> None:
+    """Write events as listeners do, over a connection of its own where no producer is given."""
+    producer = producer or Producer(producer_config(settings, "test"))
     recorder = Recorder(settings.topic, settings.region, settings.encoding)
     for event in events:
         record = recorder.record(event)

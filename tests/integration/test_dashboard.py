@@ -275,6 +275,24 @@ def test_it_says_since_when_kafka_and_redis_are_away(
         until_shown(browser, 20.0, waiting=2, live=2)
 
 
+def test_many_tabs_do_not_starve_each_other(browser: Browser, served: Dashboard) -> None:
+    """Browsers allow six connections to a host: pages that nobody sees give theirs up."""
+    first = browser.driver.current_window_handle
+    for _ in range(8):
+        browser.driver.switch_to.new_window("tab")
+        browser.driver.get(served.url + "/")
+        until_shown(browser, **SHOWN)
+        time.sleep(0.5)
+    for handle in browser.driver.window_handles:
+        if handle != first:
+            browser.driver.switch_to.window(handle)
+            browser.driver.close()
+    browser.driver.switch_to.window(first)
+    for _ in range(8):
+        browser.open(served.url + "/")
+        until_shown(browser, **SHOWN)
+
+
 def test_an_empty_floor_says_so(browser: Browser, tmp_path: Path, env: dict[str, str]) -> None:
     """No events, no listeners: zeros and words, no errors."""
     made = dashboard(tmp_path, env)

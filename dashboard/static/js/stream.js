@@ -1,6 +1,10 @@
 // The stream of one view: connects, notices silence, and connects again.
+//
+// Browsers allow six connections to a host. A page that nobody sees therefore gives its own up, or
+// the seventh tab would hang; it begins anew, with a full message, when it is seen again.
 
 const SILENT_MS = 6_000; // the server says something at least every second or five
+const HIDDEN_MS = 2_000;
 const RETRY_MS = [1_000, 2_000, 5_000];
 
 export class Stream {
@@ -10,6 +14,13 @@ export class Stream {
     this.changed = changed;
     this.tries = 0;
     setInterval(() => this.watch(), 1_000);
+    addEventListener("pagehide", () => this.close());
+    addEventListener("pageshow", (event) => event.persisted && this.open(this.view));
+    document.addEventListener("visibilitychange", () => {
+      clearTimeout(this.hiding);
+      if (document.hidden) this.hiding = setTimeout(() => this.close(), HIDDEN_MS);
+      else if (this.source?.readyState === EventSource.CLOSED) this.open(this.view);
+    });
   }
 
   open(view) {
