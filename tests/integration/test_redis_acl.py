@@ -17,7 +17,7 @@ from redis.retry import Retry
 from tests.integration.secure_support import ACL, Guarded, guarded_redis, run_mirror
 from tests.integration.simulator_support import Simulated, simulated
 from tests.services.kafka import read_topic
-from tests.services.process import ManagedProcess, wait_until
+from tests.services.process import ManagedProcess, free_ports, wait_until
 from tests.services.redis import RedisServer
 
 PASSWORD = "acl-S3cret-0123456789"
@@ -43,7 +43,7 @@ def org(tmp_path: Path) -> Iterator[Simulated]:
 def test_a_whole_mirror_needs_no_more(
     guarded: Guarded, org: Simulated, kafka: str, make_topic: Callable[..., str], tmp_path: Path
 ) -> None:
-    """Listener, coordinator, janitor and every command work; Redis refuses nothing.
+    """Processes, dashboard and every command work; Redis refuses nothing.
 
     Does not show each path of the janitor: what its scripts call is granted by the same list.
     """
@@ -73,9 +73,18 @@ def test_a_whole_mirror_needs_no_more(
         return stdout
 
     with ExitStack() as stack:
+        (port,) = free_ports(1)
+        page = {"REDIS_URL": guarded.url("mirror-reader"), "MIRROR_DASHBOARD_PORT": str(port)}
         processes = [
-            stack.enter_context(ManagedProcess.python_module(module, folder=tmp_path, env=env))
-            for module in ("coordinator", "listeners", "janitor")
+            stack.enter_context(
+                ManagedProcess.python_module(module, folder=tmp_path, env=env | more)
+            )
+            for module, more in (
+                ("coordinator", {}),
+                ("listeners", {}),
+                ("janitor", {}),
+                ("dashboard", page),
+            )
         ]
         wait_until(lambda: len(read_topic(kafka, topic)) > 50, 30.0, "events", interval=0.5)
         wait_until(

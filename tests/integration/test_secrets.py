@@ -36,8 +36,18 @@ from tests.services.process import ManagedProcess, free_ports, wait_until
 CLIENT, CLIENT_SECRET = "visible-client", "cl13nt+S3cret/0123="
 REDIS_PASSWORD = "r3dis-S3cret-0123"
 PII_KEY = "p11-S3cret-0123456789"
+DASHBOARD_TOKEN = "d4shboard-S3cret-0123456789"
 WRONG = "wr0ng-S3cret-0123"
+PROCESSES = ("coordinator", "listeners", "janitor", "dashboard")
+STREAM_BYTES = 20_000
 PARALLEL = 4
+TROUBLE: tuple[dict[str, object], ...] = (
+    {"fault": "garbage"},
+    {"fault": "rest", "path": "*", "status": 500, "seconds": 2},
+    {"fault": "handshake", "status": 500, "seconds": 2},
+    {"fault": "drop"},
+    {"fault": "revoke"},
+)
 Change = dict[str, str | None]
 COMMON: Change = {
     "GENESYS_CLIENTS": f"{CLIENT}:{CLIENT_SECRET}",
@@ -54,6 +64,7 @@ COMMON: Change = {
     "MIRROR_LEASE": "2s",
     "MIRROR_JANITOR_INTERVAL": "1s",
     "MIRROR_ZOMBIE_AFTER": "1s",
+    "MIRROR_DASHBOARD_TOKEN": DASHBOARD_TOKEN,
     "MIRROR_LOG_LEVEL": "debug",
 }
 COMMANDS = (
@@ -160,6 +171,23 @@ def failures(redis_url: str, key: str) -> list[tuple[tuple[str, ...], int | None
     ]
 
 
+def dashboard_pages(port: int) -> Iterator[str]:
+    """What the dashboard shows to somebody who has signed in, and to somebody who cannot."""
+    for token in (DASHBOARD_TOKEN, WRONG):
+        for path in ("/", "/login", "/api/conversations", "/stream"):
+            request = urllib.request.Request(f"http://127.0.0.1:{port}{path}")
+            request.add_header("Authorization", f"Bearer {token}")
+            try:
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    content = b""
+                    while len(content) < STREAM_BYTES and (more := answer.read1()):
+                        content += more
+            except urllib.error.HTTPError as error:
+                with error:
+                    content = error.read()
+            yield f"{path} {content.decode()}"
+
+
 @pytest.fixture
 def org(tmp_path: Path) -> Iterator[Simulated]:
     """A busy org with the client of these tests."""
@@ -197,7 +225,9 @@ def test_no_secret_is_told_on_any_path(
             ears.hear(f"mirror {' '.join(arguments)} {sorted(more)} → {ended}", stdout, stderr)
 
         command("init")
-        ports = dict(zip(("coordinator", "listeners", "janitor"), free_ports(3), strict=True))
+        ports = dict(zip(PROCESSES, free_ports(len(PROCESSES)), strict=True))
+        (web,) = free_ports(1)
+        env |= {"MIRROR_DASHBOARD_PORT": str(web)}
         processes = {
             module: stack.enter_context(
                 ManagedProcess.python_module(
@@ -221,11 +251,8 @@ def test_no_secret_is_told_on_any_path(
         notice_channels()
 
         # Everything that can go wrong while they run.
-        org.fault(fault="garbage")
-        org.fault(fault="rest", path="*", status=500, seconds=2)
-        org.fault(fault="handshake", status=500, seconds=2)
-        org.fault(fault="drop")
-        org.fault(fault="revoke")
+        for fault in TROUBLE:
+            org.fault(**fault)
         listener = processes["listeners"]
         wait_until(lambda: "channel_not_opened" in listener.stderr, 20.0, "a failed handshake")
         guarded.server.kill()
@@ -233,6 +260,7 @@ def test_no_secret_is_told_on_any_path(
         command("status", code=3)
         guarded.server.start()
         wait_until(lambda: notice_channels() > 1, 20.0, "a new channel under a new token")
+        ears.hear("the dashboard's pages", *dashboard_pages(web))
         for module, port in ports.items():
             ears.hear(f"pages of {module}", page(port, "/metrics"), page(port, "/healthz"))
 
@@ -252,12 +280,14 @@ def test_no_secret_is_told_on_any_path(
         "Redis password": REDIS_PASSWORD,
         "Kafka password": SCRAM_PASSWORD,
         "PII key": PII_KEY,
+        "dashboard's token": DASHBOARD_TOKEN,
         "wrong password": WRONG,
         "line of a private key": client.key_pem.splitlines()[1],
         **{f"token {number}": token for number, token in enumerate(tokens)},
         **{f"channel {number}": channel for number, channel in enumerate(channels)},
     }
     # The search can fail: what is public is found, and at debug level there is much to search.
+    assert "listeners" in ears.said["the dashboard's pages"]
     assert ears.find({"client's name": CLIENT}) != []
     assert "genesys_call" in ears.said["listeners"]
     assert "kafka_client_log" in ears.said["listeners"]
