@@ -154,10 +154,16 @@ def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budg
     """A seat that nobody holds is granted at once."""
     released = situation.released.get(record.seat)
     handle = released.handle if released and released.client == place.client else None
-    record.epoch += 1
+    record.epoch = _next_epoch(record, situation.now_ms)
     record.current = Holding(place.listener, place.client, record.epoch, situation.now_ms, handle)
     budget.use(place.client)
     return _change(record, record.current, "granted", "handed on" if handle else "")
+
+
+def _next_epoch(record: SeatRecord, now_ms: int) -> int:
+    """At least the Redis time in seconds: it rises on where everything was forgotten, and where a
+    new shard has the number of one that is no more."""
+    return max(record.epoch + 1, now_ms // 1000)
 
 
 def _ordered(seats: Records, situation: Situation) -> list[tuple[Seat, Wish]]:
@@ -197,7 +203,7 @@ def _succeed(
         return None
     if not budget.has_spare(place.client):
         return None
-    record.epoch += 1
+    record.epoch = _next_epoch(record, situation.now_ms)
     record.next = Holding(place.listener, place.client, record.epoch, situation.now_ms)
     record.why = wish.why
     budget.use(place.client)

@@ -28,7 +28,8 @@ one is ignored.
 The socket is open before topics are subscribed, so that nothing is sent to nobody. Topics are
 always set as one full list and compared with the answer, or read and compared after a reconnect
 (I4). A channel covers its topics from when they were known to be set on an open socket, and until
-the last frame before a loss (I10). Which replica may open what is for others to say.
+the last frame before a loss (I10). When it is renewed and when it wants a successor says
+`listeners.lifetime`; which replica may open what is for others to say.
 
 Sources: genesys/README sections 2.2 (24 h, one socket a channel), 3.2 (heartbeats), 3.4 (closing).
 """
@@ -38,6 +39,7 @@ from __future__ import annotations
 from random import Random
 from typing import Final, Literal
 
+from listeners.lifetime import Lifetime
 from listeners.orders import (
     Action,
     Close,
@@ -74,12 +76,6 @@ ACTION_TIMEOUT: Final = 90.0  # beyond the deadlines of REST calls and handshake
 # How long a retired channel goes on receiving: two sockets differ by more than 5 s in one of a
 # hundred calls (genesys/README section 3.6), and what only the old one gets must not be cut off.
 LINGER: Final = 10.0
-RENEW_AT: Final = (0.6, 0.75)  # of a channel's life (24 h), spread so that not all renew at once
-ROTATE_TOKEN_AT: Final = (0.75, 0.85)  # of the life left in the creating token
-ADOPTED_LIFE: Final = 3_600.0
-RENEW_AGAIN: Final = 1_800.0
-UNRENEWED: Final = 0.9  # of a channel's life: rotate if it could not be renewed by then
-
 
 NONE: Final[list[Action]] = []
 
@@ -107,8 +103,6 @@ class Channel:
         self.handle: Handle | None = grant.handle
         self.last_frame = now  # set by the shell at each read
         self.covered_since: float | None = None
-        self.rotate = ""
-        self.rotate_since: float | None = None
         self.rejected: tuple[str, ...] = ()
         self.connects = 0
         self.frames = 0  # these three are counted by the shell
@@ -132,11 +126,8 @@ class Channel:
         self._confirmed_epoch = 0
         self._renewing = False
         self._opened_at = now
-        self._expires_at: float | None = None
-        self._renew_at: float | None = None
-        self._unrenewed_at: float | None = None
-        # Of a channel that another listener gave back, the token's age is not known.
-        self._token_at = now + ADOPTED_LIFE if grant.handle is not None else None
+        adopted = grant.handle is not None
+        self._lifetime = Lifetime(grant.shard, grant.replica, now, adopted=adopted)
 
     # -- inputs ----------------------------------------------------------------------------------
 
@@ -163,7 +154,10 @@ class Channel:
     def reserved(self, number: int, now: float, *, granted: bool, retry_in: float) -> list[Action]:
         """Redis answered a `Reserve`, or did not: then `granted` is false."""
         if number != self._number or self.phase != "reserving":
-            return [Release(None)] if granted and self.phase == "closed" else NONE
+            if granted and self.phase == "closed":
+                return [Release(None)]
+            self._reserved = self._reserved or granted  # it came late, and is ours all the same
+            return NONE
         if not granted:
             return self._fail(now, at_least=retry_in)
         self._reserved = True
@@ -184,9 +178,8 @@ class Channel:
         self.handle = handle
         self._known = False
         self._tries = 0
-        if token_expires_in is not None:
-            self._token_at = now + token_expires_in * self._rng.uniform(*ROTATE_TOKEN_AT)
-        self._set_expiry(now, expires_in)
+        self._lifetime.made(now, token_expires_in)
+        self._lifetime.expires(now, expires_in)
         return self._connect(now)
 
     def connected(self, number: int, now: float) -> list[Action]:
@@ -224,11 +217,9 @@ class Channel:
         self.rejected = rejected
         self._known = True
         self._confirmed, self._confirmed_epoch = self._wanted, self._wanted_epoch
-        self._set_expiry(now, expires_in)
+        self._lifetime.expires(now, expires_in)
         if self.phase == "live":
-            if expires_in is None and self._renew_at is not None:
-                # Set, but for how long is not known: soon again, and a successor in the end.
-                self._renew_at = max(self._renew_at, now + RENEW_AGAIN)
+            self._lifetime.renewed(now, expires_in)
             return self._resubscribe(now) if self._wanted != self.topics else NONE
         if self._wanted != self.topics:
             return self._subscribe(now)
@@ -244,7 +235,7 @@ class Channel:
             self._renewing = False
             if gone:
                 return self._forget(now)
-            self._renew_at = now + max(retry_in, self._backoff())
+            self._lifetime.put_off(now + max(retry_in, self._backoff()))
             return NONE
         if self.phase in {"closing", "closed"}:
             return NONE
@@ -281,8 +272,8 @@ class Channel:
 
     def wish_rotation(self, reason: str, now: float) -> None:
         """A system message or a deadline asks for a successor."""
-        if not self.rotate and self.phase not in {"closing", "closed"}:
-            self.rotate, self.rotate_since = reason, now
+        if self.phase not in {"closing", "closed"}:
+            self._lifetime.wish(reason, now)
 
     def renew(self, now: float) -> list[Action]:
         """Set the full list again at once: Genesys says that subscriptions expire."""
@@ -339,6 +330,16 @@ class Channel:
         return number == self._number and self.phase not in {"closing", "closed"}
 
     @property
+    def rotate(self) -> str:
+        """Why a successor is wanted, empty where none is."""
+        return self._lifetime.rotate
+
+    @property
+    def rotate_since(self) -> float | None:
+        """Since when."""
+        return self._lifetime.rotate_since
+
+    @property
     def shard(self) -> Shard:
         """The topics that it shall receive, and their epoch."""
         return Shard(self.grant.shard, self.topics, self._epoch)
@@ -356,6 +357,7 @@ class Channel:
         """What the beat says. `kept_until`: what was read until then is durable (I9)."""
         covered = self.covered_since if self.phase in {"live", "closing"} else None
         last_frame = min(self.last_frame, kept_until) if covered is not None else self.last_frame
+        expires_at = self._lifetime.expires_at
         return ChannelReport(
             shard=self.grant.shard,
             replica=self.grant.replica,
@@ -367,7 +369,7 @@ class Channel:
             rejected=self.rejected,
             covered_ms=None if covered is None else round((now - covered) * 1000),
             last_frame_ms=round((now - last_frame) * 1000) if self._was_live else None,
-            expires_s=None if self._expires_at is None else round(self._expires_at - now),
+            expires_s=None if expires_at is None else round(expires_at - now),
             rotate=self.rotate,
             frames=self.frames,
             events=self.events,
@@ -415,15 +417,12 @@ class Channel:
         return [SendPing()]
 
     def _live_tick(self, now: float) -> list[Action]:
-        if self._token_at is not None and now >= self._token_at:
-            self.wish_rotation("token_expiring", now)
-        if self._unrenewed_at is not None and now >= self._unrenewed_at:
-            self.wish_rotation("channel_expiring", now)
+        self._lifetime.watch(now)
         if self._renewing:
             if now >= self._deadline:
                 self._renewing = False
-                self._renew_at = now + self._backoff()
-        elif self._wanted != self.topics or (self._renew_at is not None and now >= self._renew_at):
+                self._lifetime.put_off(now + self._backoff())
+        elif self._wanted != self.topics or self._lifetime.renewal_due(now):
             return self._resubscribe(now)
         return self._watch_silence(now)
 
@@ -457,8 +456,7 @@ class Channel:
         self._confirmed, self._confirmed_epoch = None, 0
         self._known = self._renewing = False
         self._tries = 0
-        self._expires_at = self._renew_at = self._unrenewed_at = self._token_at = None
-        self.rotate, self.rotate_since = "", None
+        self._lifetime.forget()
         return [Close(), *self._fail(now)]
 
     def _fail(self, now: float, at_least: float = 0.0) -> list[Action]:
@@ -479,10 +477,3 @@ class Channel:
         self.covered_since = None
         handle = self.handle if self._give_back else None
         return [Close(), Release(handle)] if self._reserved else [Close()]
-
-    def _set_expiry(self, now: float, expires_in: float | None) -> None:
-        if expires_in is None:
-            return
-        self._expires_at = now + expires_in
-        self._renew_at = now + expires_in * self._rng.uniform(*RENEW_AT)
-        self._unrenewed_at = now + expires_in * UNRENEWED

@@ -5,12 +5,14 @@ retiring. The rules, in order:
 
 - A seat under another epoch gets a successor; the current channel goes on until the successor is
   live, then it retires (I3). A successor that is itself superseded is dropped at once.
-- The same epoch with other topics changes the current channel's list.
+- The same epoch with other topics changes the current channel's list. Back at the current epoch
+  its successor was given up, and is dropped.
 - A seat no longer granted retires: the leader takes a seat only when its next holder is live.
 - A seat whose channel lost its socket is interrupted, and so is a seat that comes back here: frames
   may be missing, once when that begins and once when it ends. Make before break interrupts nothing.
 - No word from the leader changes nothing (I8). A wish for rotation that the leader has not granted
-  for `PATIENCE` is fulfilled here, with a successor under the same grant.
+  for `PATIENCE` (`EXPIRY_PATIENCE` where there is time) is fulfilled here, with a successor under
+  the same grant.
 
 `Step` pairs an action with the channel it is for. The shell carries them out and calls `settle`
 after each input.
@@ -33,6 +35,9 @@ Step = tuple[Channel, Action]
 # Genesys gives about a minute after `socket_closing`; a leader that lives grants within a beat or
 # two of ours.
 PATIENCE: Final = 15.0
+# What expires leaves hours: the leader may have to wait for the shard's other replica.
+EXPIRY_PATIENCE: Final = 600.0
+_EXPIRIES: Final = frozenset({"token_expiring", "channel_expiring"})
 LAST_LINGER: Final = 0.5
 
 
@@ -84,7 +89,7 @@ class Session:
                 channel.rotate_since is not None
                 and held.successor is None
                 and not self.draining
-                and now - channel.rotate_since >= PATIENCE
+                and now - channel.rotate_since >= _patience(channel.rotate)
             ):
                 held.successor = self._open(channel.grant, channel.shard, now)
         for channel in self.channels():
@@ -155,15 +160,20 @@ class Session:
             channel = self._open(grant, shard, now)
             self.seats[grant.seat] = Held(channel, missing=grant.seat in self._left)
             return []
+        steps: list[Step] = []
         newest = held.successor or held.current
+        if held.successor is not None and grant.epoch == held.current.grant.epoch:
+            if held.successor.grant.epoch != grant.epoch:  # the leader gave its successor up
+                steps += self._retire(held.successor, now)
+                held.successor = None
+            newest = held.current
         if grant.epoch == newest.grant.epoch:
-            return [
+            return steps + [
                 (channel, action)
                 for channel in (held.current, held.successor)
                 if channel is not None and channel.grant.epoch == grant.epoch
                 for action in channel.set_topics(grant, shard.topics, now, shard_epoch=shard.epoch)
             ]
-        steps: list[Step] = []
         if held.successor is not None:
             steps += self._retire(held.successor, now)
         if held.current.phase == "live" or held.current.covered_since is not None:
@@ -206,3 +216,7 @@ class Session:
         self.retiring.append(channel)
         actions = channel.retire(now, linger=linger, give_back=give_back)
         return [(channel, action) for action in actions]
+
+
+def _patience(reason: str) -> float:
+    return EXPIRY_PATIENCE if reason in _EXPIRIES else PATIENCE

@@ -8,8 +8,8 @@ What must hold, and when it need not:
 
 - **always** (after every step): no listener has two replicas of a shard; one replica of a shard
   moves at a time (I3); the leader's seats and the channels that are open keep every client's limit
-  (I5); a listener is never granted a lower epoch of a seat than before; every grant is of a shard
-  that is;
+  (I5); a listener is never granted a lower epoch of a seat than before, but for one that it still
+  has a channel of (its successor was given up); every grant is of a shard that is;
 - **at every close of a live channel** that its listener was told to give up: another channel of the
   seat is live (I3), unless the leader vacated this very holding because its listener was silent for
   a lease, or the channel came to live after its listener's last beat, so that nobody could know;
@@ -252,7 +252,8 @@ class World:
 
     def note_epochs(self, listener: Listener, told: Assignment) -> None:
         for grant in told.grants:
-            if grant.epoch < listener.granted.get(grant.seat, 0):
+            back = (*grant.seat, grant.epoch) in listener.channels
+            if grant.epoch < listener.granted.get(grant.seat, 0) and not back:
                 self.broken.append(f"{listener.name} was granted an older {grant.seat}")
             if grant.shard not in self.shards:
                 self.broken.append(f"{listener.name} was granted {grant.seat} of no shard")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from listeners.orders import Connect, Create, Release, Reserve, Subscribe
-from listeners.session import PATIENCE, Session, Step
+from listeners.session import EXPIRY_PATIENCE, PATIENCE, Session, Step
 from mirror.fleet import Assignment, Grant, Handle, Shard
 
 SHARDS = {"1": Shard("1", ("v2.users.u1.conversations",), 1), "2": Shard("2", ("x",), 1)}
@@ -127,21 +129,44 @@ def test_other_topics_under_the_same_grant_change_the_list() -> None:
     assert channel.report(world.now, world.now).shard_epoch == 2
 
 
-def test_without_an_answer_a_channel_rotates_by_itself() -> None:
-    """The socket closes in a minute and no leader answers: make before break all the same (I8)."""
+@pytest.mark.parametrize(
+    ("reason", "patience"),
+    [("socket_closing", PATIENCE), ("token_expiring", EXPIRY_PATIENCE)],
+)
+def test_without_an_answer_a_channel_rotates_by_itself(reason: str, patience: float) -> None:
+    """No leader answers: make before break all the same (I8), within the minute that a closing
+    socket leaves; what expires leaves the leader more time to go one replica after the other."""
     world = World()
     world.assign(grant(1))
     world.wait(0.1)
     (old,) = world.session.channels()
-    old.wish_rotation("socket_closing", world.now)
+    old.wish_rotation(reason, world.now)
     assert world.states() == [(1, "rotating")]
-    world.wait(PATIENCE - 1)
+    waited = 0.0
+    while waited < patience - 1:
+        waited += 1
+        world.wait(1)
+        old.traffic(world.now)
     assert world.session.channels() == [old]
     world.wait(1.1)
     world.wait(0.1)
     assert world.states() == [(1, "live")]
     assert old.phase == "closing"
     assert world.made == 2
+
+
+def test_a_successor_that_the_leader_gives_up_is_dropped() -> None:
+    """Back at the epoch that serves: its channel goes on, and no other is opened."""
+    world = World()
+    world.assign(grant(1))
+    world.wait(0.1)
+    (old,) = world.session.channels()
+    world.session.assign(Assignment(2, (grant(2),)), SHARDS, world.now)
+    assert len(world.session.channels()) == 2
+    world.do(world.session.assign(Assignment(3, (grant(1),)), SHARDS, world.now))
+    world.wait(0.1)
+    assert world.session.channels() == [old]
+    assert (old.phase, world.made) == ("live", 1)
 
 
 def test_closing_gives_channels_back() -> None:
