@@ -250,8 +250,8 @@ FAULTS: tuple[Fault, ...] = (
     # --- REST --------------------------------------------------------------------------------
     Fault(
         name="429 storm while channels are replaced",
-        proves="Retry-After is obeyed and no event waits for REST",
-        leaves="a storm that outlasts both replicas' tokens",
+        proves="no event waits for REST",
+        leaves="that Retry-After is obeyed: the simulator does not watch injected answers",
         strike=deeds.storm(status=429, retry_after=2),
         struck=deeds.rest_refused,
         heal=deeds.calm,
