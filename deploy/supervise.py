@@ -10,6 +10,7 @@ what is not set there:
     MIRROR_PYTHON               the interpreter of this process
     MIRROR_USER                 the user of this process
     MIRROR_HANG_AFTER           how long a process may not beat until it is killed: 20s
+    MIRROR_STARTSECS            seconds that a process must run to count as started: 5
     MIRROR_AUTOSTART            true; false leaves starting to supervisorctl
     MIRROR_SUPERVISOR_INCLUDE   further supervisord files, separated by spaces
 """
@@ -57,6 +58,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
         "MIRROR_COORDINATORS": "1",
         "MIRROR_JANITORS": "1",
         "MIRROR_DASHBOARDS": "1" if has_dashboard() else "0",
+        "MIRROR_STARTSECS": "5",
         "MIRROR_RUN_DIR": str(run_directory(environ)),
         "MIRROR_LOG_DIR": str(state / "log"),
         "MIRROR_PYTHON": sys.executable,

@@ -92,8 +92,8 @@ def env_example() -> str:
     """deploy/mirror.env.example: the table of docs/settings.md with the defaults of `load`."""
     defaults = load({"HOME": "/root"}).environment
     lines = [
-        "# Settings of interaction mirror: all of docs/settings.md, commented out, with the default",
-        "# where there is one. Copy to mirror.env, mode 0600, and fill in what you need.",
+        "# Settings of interaction mirror: all of docs/settings.md, commented out, each with its",
+        "# default where there is one. Copy to mirror.env, mode 0600, and fill in what you need.",
     ]
     for row in (DOCS / "settings.md").read_text(encoding="utf-8").splitlines():
         if not row.startswith("| `"):

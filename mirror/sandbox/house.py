@@ -53,6 +53,7 @@ class House:
                 "MIRROR_LOG_DIR": str(self.state / "log"),
                 "MIRROR_SPOOL_DIR": str(self.state / "spool"),
                 "MIRROR_AUTOSTART": "false",
+                "MIRROR_STARTSECS": "2",  # what they need is there, and each start is waited for
                 "MIRROR_SUPERVISOR_INCLUDE": str(self.state / "services.conf"),
             }
         )
