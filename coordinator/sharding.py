@@ -5,6 +5,9 @@ topic stays in its shard for as long as both live, so that a new or removed user
 a shard's epoch rises when, and only when, its topics change, and never repeats even where Redis
 forgot everything (it is at least the Redis time of the change).
 
+Shards are not merged: topics that change shards would be received by nobody for a moment. New ones
+go to the emptiest shard first, so that churn fills up what it emptied.
+
 Queues are far busier than users. Topics enter in the order of a hash of their names, so that a
 fresh cut spreads the queues over all shards.
 """
