@@ -39,6 +39,7 @@ SHORT: Final = {
     "MIRROR_ANALYTICS_LAG": "15s",
     "MIRROR_PARTITIONS": "12",
 }
+AGE: Final = float(SHORT["MIRROR_ZOMBIE_AFTER"].rstrip("s"))
 ANALYTICS_LAG: Final = "5"  # of the simulator; the janitor waits longer before it reads again
 CUT_SECONDS: Final = 60
 # What `GET /conversations/{id}` still tells of a leg's past: times of it, and what segments say.
@@ -80,7 +81,14 @@ def _judge_zombies(built: House, before: Mapping[str, int], seconds: tuple[float
     finals = {event.event_id for event in events if event.event_type == "finalize"}
     verdict = judge([Truth(**_known(one)) for one in ledger], events)
     claims, sweeps = _sweeps(built)
-    late = [_late(claims[one], since, sweeps) for one, since in _since(events, set(final)).items()]
+    # What went on at the age of verification was put back, and is no case for the first sweep.
+    late, lasted = [], 0
+    for one, since in _since(events, set(final)).items():
+        ended = datetime.fromisoformat(ends[one]["occurred_at"]).timestamp() if one in ends else 0.0
+        if ended + float(ANALYTICS_LAG) > since + AGE:
+            lasted += 1
+        else:
+            late.append(_late(claims[one], since + AGE, sweeps))
     calls = sum(requests(built).values()) - sum(before.values())
     janitors = [line for _, line in built.logged("janitor") if line["event"] == "swept"]
     count = {name: sum(line[name] for line in janitors) for name in janitors[0] if name in _COUNTS}
@@ -94,7 +102,8 @@ def _judge_zombies(built: House, before: Mapping[str, int], seconds: tuple[float
             "not finalised, though over": len(swallowed - final.keys()),
             "finalised, though its end was seen": len(final.keys() - swallowed),
             "verified, and going on": f"{count['active']:,} times",
-            "in the first sweep after due": f"{sum(turn <= 1 for turn, _ in late):,}",
+            "in the first sweep after due": f"{sum(t <= 1 for t, _ in late):,} of {len(late):,}",
+            "ended after due, found later": lasted,
             "seconds after due": _spread([wait for _, wait in late]),
             "sweeps": f"{len(janitors)}, longest {max(one['seconds'] for one in janitors):.1f} s",
             "REST calls of the janitors": f"{count['calls']:,}",
@@ -141,11 +150,10 @@ def _since(events: Iterable[Event], wanted: set[str]) -> dict[str, float]:
 
 
 def _late(
-    claim: tuple[str, float], since: float, sweeps: Mapping[str, list[float]]
+    claim: tuple[str, float], due: float, sweeps: Mapping[str, list[float]]
 ) -> tuple[int, float]:
     """In which of its janitor's sweeps after it was due it was finalised, and how late."""
     name, at = claim
-    due = since + float(SHORT["MIRROR_ZOMBIE_AFTER"].rstrip("s"))
     return sum(due + CLOCK_SLACK <= began <= at for began in sweeps[name]), at - due
 
 
