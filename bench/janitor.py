@@ -83,12 +83,14 @@ def _judge_zombies(built: House, before: Mapping[str, int], seconds: tuple[float
     claims, sweeps = _sweeps(built)
     # What went on at the age of verification was put back, and is no case for the first sweep.
     late, lasted = [], 0
-    for one, since in _since(events, set(final)).items():
-        ended = datetime.fromisoformat(ends[one]["occurred_at"]).timestamp() if one in ends else 0.0
+    for name, since in _since(events, set(final)).items():
+        ended = (
+            datetime.fromisoformat(ends[name]["occurred_at"]).timestamp() if name in ends else 0.0
+        )
         if ended + float(ANALYTICS_LAG) > since + AGE:
             lasted += 1
         else:
-            late.append(_late(claims[one], since + AGE, sweeps))
+            late.append(_late(claims[name], since + AGE, sweeps))
     calls = sum(requests(built).values()) - sum(before.values())
     janitors = [line for _, line in built.logged("janitor") if line["event"] == "swept"]
     count = {name: sum(line[name] for line in janitors) for name in janitors[0] if name in _COUNTS}
