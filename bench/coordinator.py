@@ -2,7 +2,8 @@
 
 Starts a simulator of 50,000 users and 500 queues, Redis, Kafka, two coordinators and listeners on
 two made-up hosts, lets conversations run all the while, and breaks things: a listener is killed,
-then the leader, a hundred users join, Redis is gone for a minute and comes back empty. Every row
+then the leader, a hundred users join, Redis is gone for a minute and comes back empty to
+coordinators that remember nothing either. Every row
 has its figure and its limit; the exit code is 1 where one does not hold.
 
 Does not show: loss of both replicas at once, or a network between hosts. Everything shares the
@@ -165,14 +166,20 @@ class Bench:
         self.topics += 100
 
     def redis_gone(self) -> None:
-        """Redis is away for a minute, and has forgotten everything when it is back."""
+        """Redis is away for a minute, and has forgotten everything when it is back; and so have
+        the coordinators, which are killed and started again meanwhile."""
         self._rest()
         self._phase("Redis gone")
         before, epochs = self._sockets(), self._live_epochs()
         self.redis.stop()
         time.sleep(self.options.redis_away)
         after = self._sockets()
+        coordinators = [name for name in self.house.processes if name.startswith("coordinator")]
+        for name in coordinators:
+            self.house.processes.pop(name).kill()
         self.redis.start()
+        for name in coordinators:
+            self._start("coordinator", name, "coordinators")
         began = time.monotonic()
         wanted = 2 * self.shards
         self._until(

@@ -2,7 +2,9 @@
 
 `Leader` remembers shards, seats and coverage between passes; all three are stored too, and a new
 leader begins with what the old one stored. Redis may forget everything at any time: shards and
-coverage are then written again from memory, and seats are adopted from the listeners' beats.
+coverage are then written again from memory, and seats are adopted from the listeners' beats. A
+leader that has no memory either waits for the listeners to store the shards that they hold, and
+until it knows any shard it says nothing: an empty word would close every channel.
 """
 
 from __future__ import annotations
@@ -84,12 +86,30 @@ class Leader:
         self._anew = True
 
     def step(
-        self, seen: Seen, topics: frozenset[str] | None, now_ms: int, permissions: str = ""
-    ) -> Outcome:
-        """One pass. `topics`: what discovery found, None while it has not."""
+        self,
+        seen: Seen,
+        topics: frozenset[str] | None,
+        now_ms: int,
+        permissions: str = "",
+        stored: Mapping[str, Shard] | None = None,
+    ) -> Outcome | None:
+        """One pass; None where there is nothing to say yet.
+
+        `topics`: what discovery found, None while it has not. `stored`: the shards that Redis has,
+        looked at while this leader knows none.
+        """
         rules = self._rules
         self._watch.look(now_ms, anew=self._anew)
         self._anew = False
+        if not self.shards:
+            if not self._heard_all(seen, now_ms):
+                return None
+            self.shards = dict(stored or {})
+            if not self.shards and topics is None:
+                return None
+            unwatched = self.shards.keys() - self.coverage.keys()
+        else:
+            unwatched = set()
         changed = self._cut(topics, now_ms)
         holders = {one.listener for record in self.seats.values() for one in record.holdings()}
         alive = self._watch.alive(now_ms, seen.beats, holders)
@@ -117,6 +137,12 @@ class Leader:
             )
             changes = moves.advance(self.seats, situation)
         intervals = coverage.intervals(seen.listeners, seen.beats, alive)
+        # Of these nobody knows how far they were received: where nobody does, from the horizon on.
+        dark = {
+            one: self.shards[one].topics
+            for one in unwatched & self.shards.keys() - intervals.keys()
+        }
+        coverage.note_fresh(self.coverage, dark, self.shards, now_ms)
         gaps = coverage.advance(self.coverage, self.shards, intervals)
         if self._settled(now_ms) and not unheard:
             self._holes = {
@@ -149,6 +175,13 @@ class Leader:
         self.shards = cut.shards
         coverage.note_fresh(self.coverage, cut.fresh, self.shards, now_ms)
         return cut.changed | cut.retired
+
+    def _heard_all(self, seen: Seen, now_ms: int) -> bool:
+        """Whether Redis has every shard of which a listener holds a channel, or has had a lease to
+        get it from them: to cut anew would set other topics on every channel."""
+        held = {one.shard for beat in seen.listeners.values() for one in beat.channels}
+        late = now_ms - self._watch.since_ms > self._rules.lease_ms
+        return self._settled(now_ms) and (late or held <= seen.shard_epochs.keys())
 
     def _settled(self, now_ms: int) -> bool:
         """Whether every living listener had time to be heard since the watch began."""

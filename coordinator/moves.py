@@ -117,9 +117,11 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
     current, successor = record.current, record.next
     if successor is not None and successor.listener not in situation.alive:
         changes.append(_change(record, successor, "given_up", "its listener died"))
+        record.ended = max(record.ended, successor.epoch)
         successor = None
     if current is not None and current.listener not in situation.alive:
         changes.append(_change(record, current, "vacated", "its listener died"))
+        record.ended = max(record.ended, current.epoch)
         current, successor = successor, None
     if current is not None and successor is not None:
         waited = situation.now_ms - successor.since_ms

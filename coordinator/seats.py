@@ -33,7 +33,7 @@ class Holding(msgspec.Struct, frozen=True):
 
 class SeatRecord(msgspec.Struct):
     """One seat. `why` says what `next` is for; `dark_ms` since when (Redis ms) its current channel
-    is not live, None while it is."""
+    is not live, None while it is; `ended` is the highest epoch that died with its listener."""
 
     shard: str
     replica: str
@@ -42,6 +42,7 @@ class SeatRecord(msgspec.Struct):
     next: Holding | None = None
     why: str = ""
     dark_ms: int | None = None
+    ended: int = 0
 
     @property
     def seat(self) -> Seat:
@@ -96,7 +97,12 @@ def note_reports(
         record.current = _noted(record.current, serving, living)
         record.next = _noted(record.next, serving, living)
         if record.current is None and record.next is None:
-            candidates = [(one.epoch, who, one) for who, one in said if one.state in SERVING]
+            # A listener that was taken for dead and wakes up closes what it still reports.
+            candidates = [
+                (one.epoch, who, one)
+                for who, one in said
+                if one.state in SERVING and one.epoch > record.ended
+            ]
             if candidates:
                 epoch, who, one = max(candidates, key=lambda item: item[:2])
                 record.current = Holding(who, one.client, epoch, 0, live=True)

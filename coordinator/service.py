@@ -21,10 +21,10 @@ import redis
 
 from coordinator.discovery import USER_TOPIC, Discovery
 from coordinator.filed import Filed
-from coordinator.leader import Deposed, Leadership
+from coordinator.leader import Deposed, Leadership, Write
 from coordinator.leading import Leader, Outcome, Rules
 from coordinator.metrics import Metrics
-from coordinator.store import Store
+from coordinator.store import Seen, Store
 from mirror import log
 from mirror.errors import (
     EXIT_DONE,
@@ -193,15 +193,13 @@ class Coordinator:
         started = time.monotonic()
         seen = self._store.see()
         permissions = self.discovery.permissions.get(USER_TOPIC.lower(), "")
-        outcome = self.leader.step(seen, self.discovery.topics, now_ms, permissions)
         store = self._store
-        writes = store.shard_writes(outcome.shards, seen)
-        writes += store.seat_writes(self.leader.seats, seen)
-        writes += store.assignment_writes(outcome.grants, seen, now_ms)
-        writes += store.used_writes(outcome.used_released, outcome.done_commands)
-        writes += store.rejected_writes(outcome.rejected, seen)
-        writes += store.trouble_writes(outcome.holes, outcome.troubles, seen)
-        self._unfiled += outcome.gaps
+        known = None if self.leader.shards else store.shards()
+        outcome = self.leader.step(seen, self.discovery.topics, now_ms, permissions, known)
+        writes: list[Write] = []
+        if outcome is not None:
+            writes += self._writes(outcome, seen, now_ms)
+            self._unfiled += outcome.gaps
         lost = self._filed.look(store.gaps(self._filed))
         writes += store.gap_writes([*self._unfiled, *lost], now_ms)
         writes += store.forgotten_writes(seen, now_ms)
@@ -220,7 +218,20 @@ class Coordinator:
             self._census_due = time.monotonic() + CENSUS_SECONDS
         if lost:
             self._log.warning("gaps_filed_again", count=len(lost))
-        self._tell(outcome, time.monotonic() - started)
+        if outcome is not None:
+            self._tell(outcome, time.monotonic() - started)
+
+    def _writes(self, outcome: Outcome, seen: Seen, now_ms: int) -> list[Write]:
+        """All that a pass decided, but for gaps and coverage."""
+        store = self._store
+        return [
+            *store.shard_writes(outcome.shards, seen),
+            *store.seat_writes(self.leader.seats, seen),
+            *store.assignment_writes(outcome.grants, seen, now_ms),
+            *store.used_writes(outcome.used_released, outcome.done_commands),
+            *store.rejected_writes(outcome.rejected, seen),
+            *store.trouble_writes(outcome.holes, outcome.troubles, seen),
+        ]
 
     def _tell(self, outcome: Outcome, seconds: float) -> None:
         self.metrics.note(outcome, seconds)

@@ -120,6 +120,8 @@ class Beats:
             assignment = self._fleet.beat(beat, version).assignment
             if assignment is not None:
                 self._assign(assignment)
+            if self._shards:
+                self._fleet.restore_shards(self._shards.values())
         except MirrorError as error:
             if self.failing_since is None:
                 self.failing_since = self._clock()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 import msgspec
 import redis
@@ -92,6 +93,23 @@ class FleetLink:
         with explained():
             text = self._redis.get(self._keys.shard(shard_id))
             return _shard.decode(text) if isinstance(text, str) else None
+
+    def restore_shards(self, shards: Iterable[Shard]) -> None:
+        """Store those of the shards that Redis has forgotten.
+
+        A leader that never saw them goes on with these. What it knows better it sets right.
+        """
+        keys = self._keys
+        with explained():
+            known: Any = self._redis.hkeys(keys.shards)
+            forgotten = [shard for shard in shards if shard.id not in set(known)]
+            if not forgotten:
+                return
+            pipe = self._redis.pipeline(transaction=False)
+            for shard in forgotten:
+                pipe.set(keys.shard(shard.id), _encode(shard), nx=True)
+                pipe.hset(keys.shards, shard.id, str(shard.epoch))
+            pipe.execute()
 
     def reserve_channel(self, client: str, holder: str, limit: int) -> bool:
         """Reserve a channel of an OAuth client before creating it (I5); False where all are taken.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from mirror.fleet import Beat, ChannelReport, Grant, ListenerState
+from mirror.fleet import Beat, ChannelReport, Grant, ListenerState, Shard
 from mirror.redis.connect import connect
 from mirror.redis.fleet import FleetLink
 from mirror.redis.keys import Keys
@@ -34,6 +34,7 @@ class Fleet:
         self.grants: dict[str, tuple[Grant, ...]] = {}
         self.states: dict[str, ListenerState] = {}
         self._versions: dict[str, int] = {}
+        self._shards: dict[str, dict[str, Shard]] = {}
         self._since = time.monotonic()
 
     def join(self, name: str) -> None:
@@ -66,6 +67,9 @@ class Fleet:
             told = self._link.beat(beat, self._versions[name]).assignment
             if told is not None:
                 self._versions[name], self.grants[name] = told.version, told.grants
+                shards = [self._link.shard(grant.shard) for grant in told.grants]
+                self._shards[name] = {one.id: one for one in shards if one is not None}
+            self._link.restore_shards(self._shards.get(name, {}).values())
 
     def seats(self) -> dict[tuple[str, str], str]:
         """Seat → who has it."""
@@ -176,6 +180,32 @@ def test_another_one_leads_when_the_leader_dies(
                 fleet.beat()
                 time.sleep(BEAT_SECONDS)
             assert fleet.grants == before
+
+
+def test_a_coordinator_without_memory_moves_nothing_on_an_empty_redis(
+    environment: dict[str, str], fleet: Fleet, tmp_path: Path
+) -> None:
+    """Redis and every coordinator forget everything: the shards are those that the listeners hold,
+    under the grants that they have."""
+    fleet.join("l1")
+    fleet.join("l2")
+    settings = load(environment)
+    keys = Keys(settings.namespace)
+    with connect(settings) as client:
+        with coordinator(environment, tmp_path / "one") as one:
+            fleet.until(lambda: len(fleet.seats()) == 8, "everything is granted")
+            one.kill()
+        before = {name: {(g.seat, g.epoch) for g in mine} for name, mine in fleet.grants.items()}
+        shards = client.hgetall(keys.shards)
+        client.flushall()
+        with coordinator(environment, tmp_path / "two"):
+            fleet.until(lambda: client.exists(keys.assignment("l1")) == 1, "another one leads")
+            for _ in range(20):
+                fleet.beat()
+                time.sleep(BEAT_SECONDS)
+        after = {name: {(g.seat, g.epoch) for g in mine} for name, mine in fleet.grants.items()}
+        assert after == before
+        assert client.hgetall(keys.shards) == shards
 
 
 def test_a_drain_that_nobody_can_take_over_is_told(

@@ -69,6 +69,7 @@ class Listener:
         self.name, self.host = name, host
         self.channels: dict[Key, Channel] = {}
         self.version = 0
+        self.shards: dict[str, Shard] = {}
         self.granted: dict[tuple[str, str], int] = {}
         self.told_live: dict[Key, int] = {}  # channel → when a beat first said that it is live
         self.paused_until = 0
@@ -158,7 +159,7 @@ class World:
         self.last_fault = self.now
         names = sorted(self.listeners)
         one = self.listeners[self.random.choice(names)] if names else None
-        match self.random.randrange(10):
+        match self.random.randrange(11):
             case 0 if one and len(names) > 2:
                 del self.listeners[one.name]  # kill -9: its beats and documents stay
                 self.killed.append((self.now, one))
@@ -173,6 +174,9 @@ class World:
             case 5:
                 self.flush()
                 self.begin()  # the lock is gone too: the leader is elected anew
+            case 10:
+                self.flush()
+                self.elect()  # nobody remembers anything, but for the listeners
             case 6 if one and one.channels:
                 self.random.choice(list(one.channels.values())).rotate = "token"
             case 7:
@@ -202,7 +206,10 @@ class World:
             rejected={},
             seats=None,
         )
-        self.outcome = outcome = self.leader.step(seen, self.topics, self.now)
+        outcome = self.leader.step(seen, self.topics, self.now, stored=self.shards)
+        if outcome is None:
+            return
+        self.outcome = outcome
         self.shards = dict(outcome.shards)
         self.stored = msgspec.json.encode(ledger(self.leader.seats))
         self.coverage = msgspec.json.encode(self.leader.coverage)
@@ -233,6 +240,7 @@ class World:
                 self.note_epochs(listener, told)
             self.obey(listener, told)
         self.settle(listener)
+        self.shards = listener.shards | self.shards
         if listener.draining and not listener.channels and told is not None and not told.grants:
             del self.listeners[listener.name]
             for known in (self.beats, self.documents, self.assignments):
@@ -251,6 +259,9 @@ class World:
                 listener.channels[key] = Channel(grant.client, live_ms)
 
     def note_epochs(self, listener: Listener, told: Assignment) -> None:
+        listener.shards = {
+            one.shard: self.shards[one.shard] for one in told.grants if one.shard in self.shards
+        }
         for grant in told.grants:
             back = (*grant.seat, grant.epoch) in listener.channels
             if grant.epoch < listener.granted.get(grant.seat, 0) and not back:
