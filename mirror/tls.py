@@ -39,6 +39,10 @@ def _verdict(error: ssl.SSLCertVerificationError) -> str:
 
 
 def _alert(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLEOFError):
+        # With TLS 1.3 a server tells only after the handshake that it wanted a certificate, and its
+        # alert may be overtaken by the end of the connection.
+        return "it closed the connection; it may want a client certificate"
     name = (error.reason or "").upper().replace(" ", "_")
     if any(word in name for word in _WANTS_CERTIFICATE):
         return "it wants a client certificate"
