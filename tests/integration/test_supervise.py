@@ -185,6 +185,8 @@ startretries = 1
 """
 
 
+# Waits out the pauses of the watchdog and of a listener's start: too long for each build.
+@pytest.mark.chaos
 def test_what_was_given_up_comes_back_with_its_dependency(
     tmp_path: Path, kafka: str, redis_url: str, topic_name: str
 ) -> None:
