@@ -13,10 +13,7 @@ machine's cores, so times are those of a crowded machine.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +27,7 @@ import msgspec
 
 from bench.coordinator_passes import pass_times
 from bench.house import ROOT, House
+from bench.report import where
 from coordinator.seats import Ledger, records
 from mirror.event import Event
 from mirror.fleet import Beat
@@ -431,23 +429,6 @@ def kafka(folder: Path, stack: ExitStack) -> str:
     return f"127.0.0.1:{port}"
 
 
-def machine() -> str:
-    """Where and on what this was measured."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    load_average = os.getloadavg()[0]
-    return (
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores "
-        f"(load {load_average:.1f} at the start), Python {platform.python_version()}, "
-        f"commit {commit.stdout.strip() or 'unknown'}"
-    )
-
-
 def main() -> int:
     """Run and print the table. 1 where a row does not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -460,7 +441,7 @@ def main() -> int:
     parser.add_argument("--redis-away", type=float, default=60.0, help="seconds")
     parser.add_argument("--folder", default="", help="for logs; a temporary one where not given")
     options = parser.parse_args()
-    print(machine())
+    print(where())
     print(
         f"{options.users:,} users, {options.queues} queues, {options.clients} OAuth clients, "
         f"{options.listeners} listeners on 2 hosts, 2 coordinators, lease {LEASE:g} s, "

@@ -10,7 +10,6 @@ them, read by a process of its own; and what a snapshot and a second of changes 
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import statistics
 import subprocess
@@ -26,7 +25,7 @@ from typing import Any, Final
 
 from confluent_kafka import Producer
 
-from bench.report import where
+from bench.report import cpu_seconds, where
 from mirror.event import Event
 from mirror.kafka.config import producer_config
 from mirror.kafka.record import Recorder
@@ -44,7 +43,6 @@ from tests.services.process import wait_until
 from tests.services.redis import RedisServer
 
 COURSES: Final = ("waiting", "talking", "talking", "held", "talking")
-TICK_HZ: Final = os.sysconf("SC_CLK_TCK")
 
 PAINT: Final = """
 const paint = performance.getEntriesByName('first-contentful-paint')[0];
@@ -79,12 +77,6 @@ threads = [threading.Thread(target=read, args=(n,)) for n in range(streams)]
 [t.start() for t in threads]; [t.join() for t in threads]
 print(sum(got), min(got) if got else 0)
 """
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU that a process has used, all its threads together."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK_HZ
 
 
 @contextmanager

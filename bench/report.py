@@ -41,6 +41,18 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
+def cpu_seconds(pid: int) -> float:
+    """Seconds of CPU that a process has used, all threads (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb(pid: int) -> float:
+    """Its resident memory, MB (Linux)."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") / 2**20
+
+
 def interleaved(
     subjects: Sequence[Subject], runs: int, measure: Callable[[Subject], Result]
 ) -> dict[Subject, list[Result]]:

@@ -16,7 +16,6 @@ The exit code is 1 if anything was left behind. Does not show latency; `bench.la
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -27,7 +26,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, TopicPartition
 
 from bench.house import House, house
-from bench.report import middle, table, where
+from bench.report import cpu_seconds, memory_mb, middle, table, where
 from tests.services.process import wait_until
 
 CLIENTS: Final = 6
@@ -81,7 +80,7 @@ class Scene:
         channels = self.house.command("status")
         live = [r for s in channels["shards"] for r in s["replicas"] if r["state"] == "live"]
         print(f"{len(live)} channels live; {self.options.rate:,.0f} frames/s", flush=True)
-        cpu = {name: _cpu(process.pid) for name, process in self.house.processes.items()}
+        cpu = {name: cpu_seconds(process.pid) for name, process in self.house.processes.items()}
         began = time.monotonic()
         order = {"action": "load", "load": self.options.rate, "load_lanes": LANES}
         self.house.control(**order)
@@ -94,7 +93,7 @@ class Scene:
         wait_until(lambda: self._lag() == 0, DRAIN_SECONDS, "the trackers at the end")
         seconds = stopped - began
         rows = [
-            (name, f"{(_cpu(p.pid) - cpu[name]) / seconds:.0%}", f"{_memory(p.pid):.0f}")
+            (name, f"{(cpu_seconds(p.pid) - cpu[name]) / seconds:.0%}", f"{memory_mb(p.pid):.0f}")
             for name, p in self.house.processes.items()
         ]
         print(table(("process", "CPU", "RSS MB"), rows))
@@ -154,18 +153,6 @@ class Scene:
             number: self.consumer.get_watermark_offsets(TopicPartition(topic, number), 30.0)[1]
             for number in range(self.house.settings.partitions)
         }
-
-
-def _cpu(pid: int) -> float:
-    """Seconds of CPU that a process has used (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _memory(pid: int) -> float:
-    """Its resident memory, MB (Linux)."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGESIZE") / 2**20
 
 
 if __name__ == "__main__":

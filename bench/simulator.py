@@ -8,16 +8,16 @@ frames/s, and frames per second of the simulator's own CPU, which holds on a bus
 from __future__ import annotations
 
 import json
-import os
 import selectors
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any, Final
 
 import urllib3
 import websocket
+
+from bench.report import cpu_seconds
 
 CLIENTS: Final = 5
 SOCKETS: Final = 100
@@ -62,9 +62,9 @@ def _feed(url: str, clients: list[str], pid: int) -> int:
     _control(url, {"action": "load", "load": 0})
     rates, per_core = [], []
     for _ in range(ROUNDS):
-        frames, cpu, began = _sent(url), _cpu(pid), time.monotonic()
+        frames, cpu, began = _sent(url), cpu_seconds(pid), time.monotonic()
         _drain(readers, began + SECONDS)
-        frames, cpu, seconds = _sent(url) - frames, _cpu(pid) - cpu, time.monotonic() - began
+        frames, cpu, seconds = _sent(url) - frames, cpu_seconds(pid) - cpu, time.monotonic() - began
         rates.append(frames / seconds)
         per_core.append(frames / cpu)
     print(f"{'':24}{'min':>10}{'median':>10}{'max':>10}")
@@ -115,12 +115,6 @@ def _control(url: str, order: dict[str, Any]) -> None:
 
 def _sent(url: str) -> int:
     return int(urllib3.request("GET", f"{url}/_sim/stats").json()["load"]["frames"])
-
-
-def _cpu(pid: int) -> float:
-    """Seconds of CPU that a process has used (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,12 @@ class UndecodableRecord(MirrorError):
     """A record of the interaction topic does not hold an event."""
 
 
+def _encoder(encoding: str) -> Callable[[Any], bytes]:
+    """What makes the value of a record."""
+    encoder = msgspec.json.Encoder() if encoding == "json" else msgspec.msgpack.Encoder()
+    return encoder.encode
+
+
 class Recorder:
     """Makes records of events for one topic, region and encoding."""
 
@@ -57,8 +63,7 @@ class Recorder:
         self.region = region
         self._schema = schema
         self.content_type: Header = ("content-type", CONTENT_TYPES[encoding])
-        encoder = msgspec.json.Encoder() if encoding == "json" else msgspec.msgpack.Encoder()
-        self.encode: Callable[[Any], bytes] = encoder.encode
+        self.encode = _encoder(encoding)
         self._types: dict[str, Header] = {}
         self._origins: dict[str, Header] = {}
         self._sources: dict[str, Header] = {}
@@ -116,8 +121,7 @@ class AgentRecorder:
         self.region = region
         self._schema = schema
         self._content_type: Header = ("content-type", CONTENT_TYPES[encoding])
-        encoder = msgspec.json.Encoder() if encoding == "json" else msgspec.msgpack.Encoder()
-        self._encode: Callable[[Any], bytes] = encoder.encode
+        self._encode = _encoder(encoding)
 
     def record(self, event: AgentEvent) -> Record:
         """Key (the user id), value and CloudEvents headers of one state."""

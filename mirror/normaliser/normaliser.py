@@ -135,10 +135,7 @@ class Normaliser:
             pieces = recognise(body.participants or (), last, self._participant)
         except _UNREADABLE as error:
             return self._salvaged(raw, received_at, now, error)
-        metadata = frame.metadata
-        source = Source(
-            received_at, "live", topic, metadata.correlation_id if metadata is not None else None
-        )
+        source = _source(topic, frame, received_at)
         events = self._compare(conversation, body, pieces, source, flat_medium, now)
         if is_plain:
             conversation.known = [known for _, known in pieces]
@@ -161,10 +158,7 @@ class Normaliser:
         body = frame.event_body
         if body is None or not body.id or len(body.id) > MAX_ID_LENGTH:
             return Reading("conversation", topic, problem=problem)
-        metadata = frame.metadata
-        source = Source(
-            received_at, "live", topic, metadata.correlation_id if metadata is not None else None
-        )
+        source = _source(topic, frame, received_at)
         events = self._events(body, source, flat_medium, now, partial=True)
         return Reading("conversation", topic, events, problem)
 
@@ -283,6 +277,13 @@ def _unreadable(error: Exception) -> Problem:
         return Problem("decode", "RecursionError", "nested too deeply")
     stage: Stage = "schema" if isinstance(error, msgspec.ValidationError) else "decode"
     return Problem(stage, type(error).__name__, str(error)[:200])
+
+
+def _source(topic: str, frame: Frame | CutFrame, received_at: str) -> Source:
+    """Where the events of a notification frame come from."""
+    metadata = frame.metadata
+    correlation_id = metadata.correlation_id if metadata is not None else None
+    return Source(received_at, "live", topic, correlation_id)
 
 
 def _other(kind: Kind, topic: str, frame: Frame | CutFrame) -> Reading:
