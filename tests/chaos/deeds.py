@@ -21,7 +21,6 @@ from tests.chaos import disk
 from tests.chaos.host import Host
 from tests.chaos.house import House, signal_process
 from tests.services.kafka import Broker
-from tests.services.process import ManagedProcess
 from tests.services.redis import RedisServer
 
 Deed = Callable[[House], Any]
@@ -30,14 +29,6 @@ BACKFILLED_MS = 60_000
 ELECTION_SECONDS = 20.0
 ROLL_SECONDS = 60.0
 DRAIN_SECONDS = 40.0
-NOISE_SHARE = 0.03
-ONE_CLIENT = "chaos-1"
-MANY = 4
-# All kinds but `unknown_values`: a sound frame of a conversation that never was.
-GARBAGE = (
-    *("bad_utf8", "truncated", "not_json", "not_object", "no_topic", "no_id", "empty"),
-    *("huge", "deep", "wrong_types", "unknown_topic"),
-)
 CLOCK_STEPS = ("+3600", "-3600")
 LIBFAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
@@ -309,160 +300,6 @@ def refusing(*names: str) -> Callable[[House, Any], bool]:
     def look(house: House, _hit: Any) -> bool:
         reasons = house.status().reasons
         return all(any(r.startswith(f"{n}-") and "spool" in r for r in reasons) for n in names)
-
-    return look
-
-
-# --- sockets and REST -------------------------------------------------------------------------
-
-
-def simulate(**fields: Any) -> Deed:
-    """Switch a fault of the simulator on (docs/simulator.md)."""
-
-    def strike(house: House) -> int:
-        return house.fault(**fields)
-
-    return strike
-
-
-def strike_sockets(**fields: Any) -> Deed:
-    """The same for faults of sockets; returns how many must have been opened in the end."""
-
-    def strike(house: House) -> int:
-        before = _sockets_opened(house)
-        struck = house.fault(**fields)
-        assert struck, f"{fields} strikes nothing"
-        return before + struck
-
-    return strike
-
-
-def reopened(house: House, hit: int) -> bool:
-    """As many sockets were opened anew as were struck."""
-    return _sockets_opened(house) >= hit
-
-
-def _sockets_opened(house: House) -> int:
-    return int(house.org.get("/_sim/stats")["frames"]["sockets_opened"])
-
-
-def noise(house: House) -> int:
-    """Let garbage follow frames, of every kind that is none of Genesys'."""
-    return sum(house.fault(fault="noise", kind=kind, share=NOISE_SHARE) for kind in GARBAGE)
-
-
-def buried(house: House, _hit: Any) -> bool:
-    """Dead letters came."""
-    return house.dead_letters() > 0
-
-
-def calm(house: House, _hit: Any) -> None:
-    """Switch all of them off."""
-    house.calm()
-
-
-def storm(*, status: int, revoke: bool = False, **fields: Any) -> Deed:
-    """Answer REST with this status, and take channels away so that the mirror needs REST."""
-
-    def strike(house: House) -> int:
-        house.fault(fault="rest", status=status, path="/api/v2/*", **fields)
-        return house.fault(fault="revoke" if revoke else "expire", client=ONE_CLIENT)
-
-    return strike
-
-
-def rest_refused(house: House, _hit: int) -> bool:
-    """REST was refused several times."""
-    faults = house.org.get("/_sim/faults")["faults"]
-    return any(fault["fault"] == "rest" and fault["hits"] >= MANY for fault in faults)
-
-
-def rotate_all(house: House) -> dict[tuple[str, str], str | None]:
-    """`mirror rotate` for every channel; returns what each seat had."""
-    before = _channels(house)
-    for number, channel in enumerate(before.values()):
-        assert channel
-        command = ManagedProcess.mirror(
-            "rotate", channel, folder=house.folder, env=house.environment, name=f"rotate-{number}"
-        )
-        command.start().wait(20.0)
-        assert command.returncode == 0, command.describe("mirror rotate failed")
-    return before
-
-
-def rotated(house: House, hit: dict[tuple[str, str], str | None]) -> bool:
-    """Every seat has another channel."""
-    now = _channels(house)
-    return all(now.get(seat) not in {None, channel} for seat, channel in hit.items())
-
-
-def _channels(house: House) -> dict[tuple[str, str], str | None]:
-    return {
-        (shard.id, replica.replica): replica.channel
-        for shard in house.status().shards
-        for replica in shard.replicas
-    }
-
-
-# --- network ----------------------------------------------------------------------------------
-
-
-def cables(house: House) -> str:
-    """Why nothing can be cut here."""
-    return "" if house.network.severable else "network namespaces take root on Linux"
-
-
-def unplug(name: str) -> Deed:
-    """Cut a host off from everything."""
-
-    def strike(house: House) -> str:
-        house.network.unplug(name)
-        return name
-
-    return strike
-
-
-def plug(house: House, hit: str | None) -> None:
-    """Connect it again."""
-    if hit is not None:
-        house.network.plug(hit)
-
-
-def cut(*pairs: tuple[str, str]) -> Deed:
-    """Swallow packets between these pairs."""
-
-    def strike(house: House) -> Sequence[tuple[str, str]]:
-        for one, other in pairs:
-            house.network.cut(one, other)
-        return pairs
-
-    return strike
-
-
-def mend(house: House, hit: Sequence[tuple[str, str]] | None) -> None:
-    """Let them pass again."""
-    for one, other in hit or ():
-        house.network.mend(one, other)
-
-
-def dead_host(name: str) -> Callable[[House, Any], bool]:
-    """Whether no listener of that host counts as alive."""
-
-    def look(house: House, _hit: Any) -> bool:
-        return all(one.state == "dead" for one in house.status().listeners if one.host == name)
-
-    return look
-
-
-def silent(*names: str) -> Callable[[House, Any], bool]:
-    """Whether no channel of these hosts is live."""
-
-    def look(house: House, _hit: Any) -> bool:
-        return not any(
-            one.channels
-            for one in house.status().listeners
-            if one.host in names and one.state != "dead"
-        )
 
     return look
 
