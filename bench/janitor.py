@@ -10,7 +10,8 @@
 Without a word all three, one after the other. Each runs a simulator, Apache Kafka, Redis, two
 listeners, two coordinators and two janitors, compares with the simulator's ledger, prints what it
 found, and ends with 1 where a promise was broken. Shortened for it are only the ages and pauses
-that `SHORT` names; request limits are Genesys' own, for eight OAuth clients.
+that `SHORT` names (`bench.parts.mirrored`); request limits are Genesys' own, for eight OAuth
+clients.
 """
 
 from __future__ import annotations
@@ -20,143 +21,33 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from math import ceil
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bench.house import House, house, table
-from janitor.zombies import BATCH
-from mirror.event import Event
+from bench.parts.mirrored import (
+    ANALYTICS_LAG,
+    GET,
+    QUERY,
+    SHORT,
+    active,
+    filled,
+    known,
+    live,
+    requests,
+    violations,
+)
+from bench.parts.zombies import zombies
 from mirror.gaps import list_gaps
 from mirror.sandbox.oracle import Truth, judge
 from tests.services.process import ServiceError, wait_until
 
-SHORT: Final = {
-    "MIRROR_ZOMBIE_AFTER": "60s",
-    "MIRROR_JANITOR_INTERVAL": "10s",
-    "MIRROR_ANALYTICS_LAG": "15s",
-    "MIRROR_PARTITIONS": "12",
-}
-AGE: Final = float(SHORT["MIRROR_ZOMBIE_AFTER"].rstrip("s"))
-ANALYTICS_LAG: Final = "5"  # of the simulator; the janitor waits longer before it reads again
 CUT_SECONDS: Final = 60
 # What `GET /conversations/{id}` still tells of a leg's past: times of it, and what segments say.
 TOLD_BY_REST: Final = frozenset({"start", "answer", "disconnect", "acw", "wrapup", "end"})
-# A sweep's begin is read from its log line, which is written a moment after its end.
-CLOCK_SLACK: Final = 0.05
 # From a frame to the active set: what is younger than this may be on its way.
 ON_ITS_WAY: Final = 3.0
-
-
-def zombies(folder: Path, conversations: int, rate: float) -> bool:
-    """The ends of one conversation in twenty are swallowed."""
-    simulator = ["--users", "4000", "--queues", "40", "--speed", "10", "--rate", str(rate)]
-    simulator += ["--conversations", str(conversations), "--retained", str(2 * conversations)]
-    simulator += ["--analytics-lag", ANALYTICS_LAG, "--ledger", "2000000"]
-    with house(folder, simulator, SHORT) as built:
-        built.sim.fault(fault="swallow", event="end", share=0.05)
-        before = requests(built)
-        built.control(action="start")
-        begun = time.monotonic()
-        wait_until(lambda: built.stats()["conversations"]["started"] >= conversations, 500, "begun")
-        wait_until(lambda: not built.stats()["conversations"]["active"], 400, "all are over")
-        over = time.monotonic()
-        wait_until(lambda: not active(built), 300, "nothing is active")
-        settled = time.monotonic()
-        time.sleep(2.0)  # whatever might yet be finalised wrongly
-        return _judge_zombies(built, before, (over - begun, settled - over))
-
-
-def _judge_zombies(built: House, before: Mapping[str, int], seconds: tuple[float, float]) -> bool:
-    ledger, events = built.raw_ledger(), built.events()
-    shown = {one["conversation_id"] for one in ledger if one["first_sent_ms"] is not None}
-    ends: dict[str, dict[str, Any]] = {}
-    for one in ledger:
-        if one["event_type"] == "end":
-            ends[one["conversation_id"]] = one
-    swallowed = {one for one, end in ends.items() if end["first_sent_ms"] is None} & shown
-    final = {event.conversation_id: event for event in events if event.event_type == "finalize"}
-    finals = {event.event_id for event in events if event.event_type == "finalize"}
-    verdict = judge([Truth(**_known(one)) for one in ledger], events)
-    claims, sweeps = _sweeps(built)
-    # What went on at the age of verification was put back, and is no case for the first sweep.
-    late, lasted = [], 0
-    for name, since in _since(events, set(final)).items():
-        ended = (
-            datetime.fromisoformat(ends[name]["occurred_at"]).timestamp() if name in ends else 0.0
-        )
-        if ended + float(ANALYTICS_LAG) > since + AGE:
-            lasted += 1
-        else:
-            late.append(_late(claims[name], since + AGE, sweeps))
-    calls = sum(requests(built).values()) - sum(before.values())
-    janitors = [line for _, line in built.logged("janitor") if line["event"] == "swept"]
-    count = {name: sum(line[name] for line in janitors) for name in janitors[0] if name in _COUNTS}
-    least = len(swallowed) + ceil(count["claimed"] / BATCH)
-    table(
-        f"zombies: {len(ends):,} conversations over, "
-        f"{seconds[0]:.0f} s of load, {seconds[1]:.0f} s more until nothing was active",
-        {
-            "ends that no socket saw": f"{len(swallowed):,} of {len(shown):,} shown conversations",
-            "finalised": f"{len(final):,} (ids: {len(finals):,})",
-            "not finalised, though over": len(swallowed - final.keys()),
-            "finalised, though its end was seen": len(final.keys() - swallowed),
-            "verified, and going on": f"{count['active']:,} times",
-            "in the first sweep after due": f"{sum(t <= 1 for t, _ in late):,} of {len(late):,}",
-            "ended after due, found later": lasted,
-            "seconds after due": _spread([wait for _, wait in late]),
-            "sweeps": f"{len(janitors)}, longest {max(one['seconds'] for one in janitors):.1f} s",
-            "REST calls of the janitors": f"{count['calls']:,}",
-            "fewest: one GET a zombie": f"{least:,} with one analytics call for {BATCH} suspects",
-            "fewest at this cadence": f"{count['least_calls']:,} (sweeps had smaller batches)",
-            "all REST calls, analytics and GET": f"{calls:,}",
-            "transitions sent but missing": len(verdict.missing),
-            "events invented": len(verdict.invented),
-            "rules of Genesys broken": _violations(built),
-        },
-    )
-    return (
-        swallowed == final.keys()
-        and len(finals) == len(final)
-        and all(turn <= 1 for turn, _ in late)
-        and verdict.clean
-    )
-
-
-_COUNTS: Final = frozenset({"claimed", "finalised", "active", "calls", "least_calls", "failed"})
-
-
-def _sweeps(built: House) -> tuple[dict[str, tuple[str, float]], dict[str, list[float]]]:
-    """Conversation → (janitor, when it was finalised); janitor → when its sweeps began."""
-    claims: dict[str, tuple[str, float]] = {}
-    sweeps: dict[str, list[float]] = {}
-    for name, line in built.logged("janitor"):
-        at = datetime.fromisoformat(line["time"]).timestamp()
-        if line["event"] == "conversation_finalised":
-            claims[line["conversation"]] = (name, at)
-        elif line["event"] == "swept":
-            sweeps.setdefault(name, []).append(at - line["seconds"])
-    return claims, sweeps
-
-
-def _since(events: Iterable[Event], wanted: set[str]) -> dict[str, float]:
-    """Conversation → when it began, by the tracker's rule."""
-    since: dict[str, float] = {}
-    for event in events:
-        one = event.conversation_id
-        if one in wanted and (one not in since or event.event_type == "start"):
-            since[one] = datetime.fromisoformat(event.occurred_at).timestamp()
-    return since
-
-
-def _late(
-    claim: tuple[str, float], due: float, sweeps: Mapping[str, list[float]]
-) -> tuple[int, float]:
-    """In which of its janitor's sweeps after it was due it was finalised, and how late."""
-    name, at = claim
-    return sum(due + CLOCK_SLACK <= began <= at for began in sweeps[name]), at - due
 
 
 def cut(folder: Path, rate: float) -> bool:
@@ -165,7 +56,7 @@ def cut(folder: Path, rate: float) -> bool:
     simulator += ["--analytics-lag", ANALYTICS_LAG]
     settings = {**SHORT, "MIRROR_ZOMBIE_AFTER": "1h", "MIRROR_TOPICS_PER_CHANNEL": "150"}
     with house(folder, simulator, settings) as built:
-        wait_until(lambda: _filled(built), 120, "the first snapshot is read")
+        wait_until(lambda: filled(built), 120, "the first snapshot is read")
         built.control(action="start")
         time.sleep(20)
         before = requests(built)
@@ -173,7 +64,7 @@ def cut(folder: Path, rate: float) -> bool:
         struck = built.sim.fault(fault="drop")["struck"]
         began = time.monotonic()
         shown: list[str] = []
-        while time.monotonic() - began < CUT_SECONDS + 15 or not _filled(built):
+        while time.monotonic() - began < CUT_SECONDS + 15 or not filled(built):
             _note_progress(built, shown, time.monotonic() - began)
             if time.monotonic() - began > CUT_SECONDS + 30:
                 built.control(action="stop")
@@ -192,7 +83,7 @@ def _judge_cut(built: House, before: Mapping[str, int]) -> bool:
     everything, events = built.raw_ledger(), built.events()
     # Without a queue and a user it has no topic, so no frame and no gap can tell of it.
     reachable = {one["conversation_id"] for one in everything if one["queue_id"] or one["agent_id"]}
-    ledger = [Truth(**_known(one)) for one in everything if one["conversation_id"] in reachable]
+    ledger = [Truth(**known(one)) for one in everything if one["conversation_id"] in reachable]
     # As if every frame had been sent: what was not is the hole.
     verdict = judge([_as_sent(one) for one in ledger], events)
     lost = Counter(one.event_type for one in verdict.missing)
@@ -212,15 +103,15 @@ def _judge_cut(built: House, before: Mapping[str, int]) -> bool:
             "gaps": f"{len(gaps)}, of {len({gap.shard for gap in gaps})} shards",
             "conversations that they list": f"{sum(gap.found for gap in gaps):,}, "
             f"{len(backfilled):,} different ones back-filled",
-            "GET of a conversation": f"{after[_GET] - before[_GET]:,}, least {len(backfilled):,}",
-            "analytics calls": after[_QUERY] - before[_QUERY],
+            "GET of a conversation": f"{after[GET] - before[GET]:,}, least {len(backfilled):,}",
+            "analytics calls": after[QUERY] - before[QUERY],
             "missing of what REST tells": hole,
             "missing of what it does not": sum(lost.values()) - hole,
             "left out: without queue or user": len(
                 {one["conversation_id"] for one in everything} - reachable
             ),
             "events invented": len(verdict.invented),
-            "rules of Genesys broken": _violations(built),
+            "rules of Genesys broken": violations(built),
         },
     )
     for one in [m for m in verdict.missing if m.event_type in TOLD_BY_REST][:5]:
@@ -261,7 +152,7 @@ def flush(folder: Path, rate: float) -> bool:
                 "at rest: difference": len(mine ^ true),
                 "transitions sent but missing": len(verdict.missing),
                 "events invented": len(verdict.invented),
-                "rules of Genesys broken": _violations(built),
+                "rules of Genesys broken": violations(built),
             },
         )
         return back is not None and mine == true and verdict.clean
@@ -288,40 +179,6 @@ def _until_equal(built: House, seconds: float) -> float | None:
     return None
 
 
-# -- what to look at ------------------------------------------------------------------------------
-
-_GET: Final = "GET /api/v2/conversations/{conversation_id}"
-_QUERY: Final = "POST /api/v2/analytics/conversations/details/query"
-_DETAILS: Final = "GET /api/v2/analytics/conversations/details"
-
-
-def requests(built: House) -> Counter[str]:
-    """What the simulator was asked about conversations, by route."""
-    counted = built.stats()["requests"]
-    return Counter({route: counted.get(route, 0) for route in (_GET, _QUERY, _DETAILS)})
-
-
-def active(built: House) -> set[str]:
-    """The active set in Redis."""
-    found: Any = built.client.zrange(built.keys.active, 0, -1)
-    return set(found)
-
-
-def live(built: House) -> set[str]:
-    """What has a live leg and a topic at the simulator, and so was shown to a socket."""
-    body = built.sim.get("/_sim/conversations")
-    return {
-        one["id"]
-        for one in body["conversations"]
-        if one["live"] and (one["queues"] or one["users"])
-    }
-
-
-def _filled(built: House) -> bool:
-    gaps = list_gaps(built.client, built.keys)
-    return bool(gaps) and all(gap.state == "filled" for gap in gaps)
-
-
 def _note_progress(built: House, shown: list[str], seconds: float) -> None:
     """What `mirror gaps` shows of the hole, one line a change."""
     raw = {gap.id: gap for gap in list_gaps(built.client, built.keys) if gap.kind == "gap"}
@@ -339,20 +196,6 @@ def _as_sent(one: Truth) -> Truth:
     from msgspec.structs import replace
 
     return one if one.first_sent_ms is not None else replace(one, first_sent_ms=0)
-
-
-def _known(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: record[name] for name in Truth.__struct_fields__ if name in record}
-
-
-def _violations(built: House) -> object:
-    return built.sim.get("/_sim/violations")["counts"] or "none"
-
-
-def _spread(values: list[float]) -> str:
-    ordered = sorted(values) or [0.0]
-    middle, last = ordered[len(ordered) // 2], ordered[-1]
-    return f"least {ordered[0]:.1f}, half within {middle:.1f}, all within {last:.1f}"
 
 
 def _seconds(value: float | None) -> str:

@@ -1,0 +1,60 @@
+"""The house of the janitor's benchmark: its settings, and what to look at in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bench.house import House
+from mirror.gaps import list_gaps
+from mirror.sandbox.oracle import Truth
+
+SHORT: Final = {
+    "MIRROR_ZOMBIE_AFTER": "60s",
+    "MIRROR_JANITOR_INTERVAL": "10s",
+    "MIRROR_ANALYTICS_LAG": "15s",
+    "MIRROR_PARTITIONS": "12",
+}
+ANALYTICS_LAG: Final = "5"  # of the simulator; the janitor waits longer before it reads again
+GET: Final = "GET /api/v2/conversations/{conversation_id}"
+QUERY: Final = "POST /api/v2/analytics/conversations/details/query"
+DETAILS: Final = "GET /api/v2/analytics/conversations/details"
+
+
+def requests(built: House) -> Counter[str]:
+    """What the simulator was asked about conversations, by route."""
+    counted = built.stats()["requests"]
+    return Counter({route: counted.get(route, 0) for route in (GET, QUERY, DETAILS)})
+
+
+def active(built: House) -> set[str]:
+    """The active set in Redis."""
+    found: Any = built.client.zrange(built.keys.active, 0, -1)
+    return set(found)
+
+
+def live(built: House) -> set[str]:
+    """What has a live leg and a topic at the simulator, and so was shown to a socket."""
+    body = built.sim.get("/_sim/conversations")
+    return {
+        one["id"]
+        for one in body["conversations"]
+        if one["live"] and (one["queues"] or one["users"])
+    }
+
+
+def filled(built: House) -> bool:
+    """Whether there are gaps, and all of them are filled."""
+    gaps = list_gaps(built.client, built.keys)
+    return bool(gaps) and all(gap.state == "filled" for gap in gaps)
+
+
+def known(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What `Truth` has of a record of the ledger."""
+    return {name: record[name] for name in Truth.__struct_fields__ if name in record}
+
+
+def violations(built: House) -> object:
+    """The rules of Genesys that were broken, with how often."""
+    return built.sim.get("/_sim/violations")["counts"] or "none"

@@ -1,0 +1,144 @@
+"""Whether exactly those are finalised whose ends nobody saw, how soon and with how many calls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from math import ceil
+from pathlib import Path
+from typing import Any, Final
+
+from bench.house import House, house, table
+from bench.parts.mirrored import ANALYTICS_LAG, SHORT, active, known, requests, violations
+from janitor.zombies import BATCH
+from mirror.event import Event
+from mirror.sandbox.oracle import Truth, judge
+from tests.services.process import wait_until
+
+AGE: Final = float(SHORT["MIRROR_ZOMBIE_AFTER"].rstrip("s"))
+# A sweep's begin is read from its log line, which is written a moment after its end.
+CLOCK_SLACK: Final = 0.05
+
+
+def zombies(folder: Path, conversations: int, rate: float) -> bool:
+    """The ends of one conversation in twenty are swallowed."""
+    simulator = ["--users", "4000", "--queues", "40", "--speed", "10", "--rate", str(rate)]
+    simulator += ["--conversations", str(conversations), "--retained", str(2 * conversations)]
+    simulator += ["--analytics-lag", ANALYTICS_LAG, "--ledger", "2000000"]
+    with house(folder, simulator, SHORT) as built:
+        built.sim.fault(fault="swallow", event="end", share=0.05)
+        before = requests(built)
+        built.control(action="start")
+        begun = time.monotonic()
+        wait_until(lambda: built.stats()["conversations"]["started"] >= conversations, 500, "begun")
+        wait_until(lambda: not built.stats()["conversations"]["active"], 400, "all are over")
+        over = time.monotonic()
+        wait_until(lambda: not active(built), 300, "nothing is active")
+        settled = time.monotonic()
+        time.sleep(2.0)  # whatever might yet be finalised wrongly
+        return _judge_zombies(built, before, (over - begun, settled - over))
+
+
+def _judge_zombies(built: House, before: Mapping[str, int], seconds: tuple[float, float]) -> bool:
+    ledger, events = built.raw_ledger(), built.events()
+    shown = {one["conversation_id"] for one in ledger if one["first_sent_ms"] is not None}
+    ends: dict[str, dict[str, Any]] = {}
+    for one in ledger:
+        if one["event_type"] == "end":
+            ends[one["conversation_id"]] = one
+    swallowed = {one for one, end in ends.items() if end["first_sent_ms"] is None} & shown
+    # The first gap, what was active before the mirror came, is read twice: that tells ends too.
+    backfilled = {
+        event.conversation_id
+        for event in events
+        if event.event_type == "end" and event.origin == "backfill"
+    } & swallowed
+    unseen = swallowed - backfilled
+    final = {event.conversation_id: event for event in events if event.event_type == "finalize"}
+    finals = {event.event_id for event in events if event.event_type == "finalize"}
+    verdict = judge([Truth(**known(one)) for one in ledger], events)
+    claims, sweeps = _sweeps(built)
+    # What went on at the age of verification was put back, and is no case for the first sweep.
+    late, lasted = [], 0
+    for name, since in _since(events, set(final)).items():
+        ended = (
+            datetime.fromisoformat(ends[name]["occurred_at"]).timestamp() if name in ends else 0.0
+        )
+        if ended + float(ANALYTICS_LAG) > since + AGE:
+            lasted += 1
+        else:
+            late.append(_late(claims[name], since + AGE, sweeps))
+    calls = sum(requests(built).values()) - sum(before.values())
+    janitors = [line for _, line in built.logged("janitor") if line["event"] == "swept"]
+    count = {name: sum(line[name] for line in janitors) for name in janitors[0] if name in _COUNTS}
+    least = len(unseen) + ceil(count["claimed"] / BATCH)
+    table(
+        f"zombies: {len(ends):,} conversations over, "
+        f"{seconds[0]:.0f} s of load, {seconds[1]:.0f} s more until nothing was active",
+        {
+            "ends that no socket saw": f"{len(swallowed):,} of {len(shown):,} shown conversations",
+            "their end told by a back-fill": len(backfilled),
+            "finalised": f"{len(final):,} (ids: {len(finals):,})",
+            "not finalised, though over": len(unseen - final.keys()),
+            "finalised, though its end was seen": len(final.keys() - unseen),
+            "verified, and going on": f"{count['active']:,} times",
+            "in the first sweep after due": f"{sum(t <= 1 for t, _ in late):,} of {len(late):,}",
+            "ended after due, found later": lasted,
+            "seconds after due": _spread([wait for _, wait in late]),
+            "sweeps": f"{len(janitors)}, longest {max(one['seconds'] for one in janitors):.1f} s",
+            "REST calls of the janitors": f"{count['calls']:,}",
+            "fewest: one GET a zombie": f"{least:,} with one analytics call for {BATCH} suspects",
+            "fewest at this cadence": f"{count['least_calls']:,} (sweeps had smaller batches)",
+            "all REST calls, analytics and GET": f"{calls:,}",
+            "transitions sent but missing": len(verdict.missing),
+            "events invented": len(verdict.invented),
+            "rules of Genesys broken": violations(built),
+        },
+    )
+    return (
+        unseen == final.keys()
+        and len(finals) == len(final)
+        and all(turn <= 1 for turn, _ in late)
+        and verdict.clean
+    )
+
+
+_COUNTS: Final = frozenset({"claimed", "finalised", "active", "calls", "least_calls", "failed"})
+
+
+def _sweeps(built: House) -> tuple[dict[str, tuple[str, float]], dict[str, list[float]]]:
+    """Conversation → (janitor, when it was finalised); janitor → when its sweeps began."""
+    claims: dict[str, tuple[str, float]] = {}
+    sweeps: dict[str, list[float]] = {}
+    for name, line in built.logged("janitor"):
+        at = datetime.fromisoformat(line["time"]).timestamp()
+        if line["event"] == "conversation_finalised":
+            claims[line["conversation"]] = (name, at)
+        elif line["event"] == "swept":
+            sweeps.setdefault(name, []).append(at - line["seconds"])
+    return claims, sweeps
+
+
+def _since(events: Iterable[Event], wanted: set[str]) -> dict[str, float]:
+    """Conversation → when it began, by the tracker's rule."""
+    since: dict[str, float] = {}
+    for event in events:
+        one = event.conversation_id
+        if one in wanted and (one not in since or event.event_type == "start"):
+            since[one] = datetime.fromisoformat(event.occurred_at).timestamp()
+    return since
+
+
+def _late(
+    claim: tuple[str, float], due: float, sweeps: Mapping[str, list[float]]
+) -> tuple[int, float]:
+    """In which of its janitor's sweeps after it was due it was finalised, and how late."""
+    name, at = claim
+    return sum(due + CLOCK_SLACK <= began <= at for began in sweeps[name]), at - due
+
+
+def _spread(values: list[float]) -> str:
+    ordered = sorted(values) or [0.0]
+    middle, last = ordered[len(ordered) // 2], ordered[-1]
+    return f"least {ordered[0]:.1f}, half within {middle:.1f}, all within {last:.1f}"
