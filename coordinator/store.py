@@ -6,7 +6,7 @@ without anybody noticing: there is no memory of what was written before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -20,6 +20,7 @@ from mirror.fleet import Assignment, Beat, Grant, Released, Shard
 from mirror.gaps import Gap, Hole
 from mirror.gaps import decode as decode_gap
 from mirror.redis.connect import explained
+from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
 from mirror.tracked import count_conversations
 
@@ -29,6 +30,9 @@ T = TypeVar("T")
 FORGOTTEN_MS: Final = 10 * 60 * 1000
 
 _encode = msgspec.json.encode
+_ledger = msgspec.json.Decoder(Ledger).decode
+_released = msgspec.json.Decoder(Released).decode
+_coverage = msgspec.json.Decoder(ShardCoverage).decode
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -74,10 +78,11 @@ class Store:
             beats={listener: int(score) for listener, score in beats},
             listeners=listeners,
             assignments=assignments,
-            shard_epochs={shard: int(epoch) for shard, epoch in epochs.items()},
-            released={
-                seat: msgspec.json.decode(text, type=Released) for seat, text in released.items()
+            # An unreadable epoch differs from every true one, so that it is written anew.
+            shard_epochs={
+                shard: readable(int, epoch, keys.shards) or 0 for shard, epoch in epochs.items()
             },
+            released=_readable(_released, _fields(keys.released, released)),
             commands=commands,
             rejected=rejected,
             seats=seats,
@@ -95,15 +100,13 @@ class Store:
         """The seats as the last leader stored them."""
         with explained():
             text: Any = self._redis.get(self._keys.seats)
-        return msgspec.json.decode(text, type=Ledger) if text else Ledger()
+        return readable(_ledger, text, self._keys.seats) or Ledger()
 
     def coverage(self) -> dict[str, ShardCoverage]:
         """The coverage as the last leader stored it."""
         with explained():
             texts: Any = self._redis.hgetall(self._keys.coverage)
-        return {
-            shard: msgspec.json.decode(text, type=ShardCoverage) for shard, text in texts.items()
-        }
+        return _readable(_coverage, _fields(self._keys.coverage, texts))
 
     def census(self) -> tuple[int, int, int]:
         """Open gaps, active conversations, overdue conversations; raises `RedisUnavailable`."""
@@ -122,18 +125,19 @@ class Store:
                 pipe.zmscore(keys.gaps, list(known))
             listed, *scores = pipe.execute()
             fresh = sorted(set(listed) - set(known))[: filed.room]
-            texts: Any = self._redis.mget([keys.gap(one) for one in fresh]) if fresh else []
+            names = [keys.gap(one) for one in fresh]
+            texts: Any = self._redis.mget(names) if names else []
         return LedgerView(
             scores=dict(zip(known, scores[0], strict=True)) if known else {},
-            fresh=tuple(decode_gap(text) for text in texts if text),
+            fresh=tuple(_readable(decode_gap, zip(fresh, names, texts, strict=True)).values()),
         )
 
     def _documents(self, ids: list[str], key: Any, kind: type[T]) -> dict[str, T]:
         if not ids:
             return {}
         texts: Any = self._redis.mget([key(one) for one in ids])
-        decoder = msgspec.json.Decoder(kind)
-        return {one: decoder.decode(text) for one, text in zip(ids, texts, strict=True) if text}
+        decode = msgspec.json.Decoder(kind).decode
+        return _readable(decode, zip(ids, map(key, ids), texts, strict=True))
 
     # -- writes ----------------------------------------------------------------------------------
 
@@ -220,6 +224,26 @@ class Store:
             writes.append(Write("SETNX", self._keys.gap(gap.id), (_encode(gap),)))
             writes.append(Write("ZADDNX", self._keys.gaps, (now_ms, gap.id)))
         return writes
+
+
+def _readable(
+    decode: Callable[[str], T], documents: Iterable[tuple[str, str, str | None]]
+) -> dict[str, T]:
+    """Those of `documents` (id, key, text) that are there and can be read, by id.
+
+    What cannot is as good as absent: it is written anew where it is ours to write.
+    """
+    found = {}
+    for one, key, text in documents:
+        document = readable(decode, text, key)
+        if document is not None:
+            found[one] = document
+    return found
+
+
+def _fields(key: str, texts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """The fields of a hash as documents."""
+    return ((field, key, text) for field, text in texts.items())
 
 
 def _differences(key: str, wanted: Mapping[str, str], stored: Mapping[str, str]) -> list[Write]:

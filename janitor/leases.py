@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import redis
 
 from mirror.gaps import KEPT_SECONDS, Gap, decode, encode
 from mirror.redis.connect import explained
+from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
 from mirror.tracked import Tracked
@@ -68,10 +69,9 @@ class Leases:
         if not ids:
             return {}
         with explained():
-            texts = self._redis.mget([self._keys.conversation(one) for one in ids])
-        assert isinstance(texts, list)  # the client is not an asynchronous one
+            texts: Any = self._redis.mget([self._keys.conversation(one) for one in ids])
         return {
-            one: decode_tracked(text) if text else None
+            one: readable(decode_tracked, text, self._keys.conversation(one))
             for one, text in zip(ids, texts, strict=True)
         }
 
@@ -82,16 +82,21 @@ class Leases:
             self._settle([self._keys.active], [lease, *pairs])
 
     def drop_gap(self, lease: str, gap_id: str) -> None:
-        """Let go of a gap whose document has expired."""
+        """Let go of a gap whose document has expired, or is none.
+
+        If it was not done, the leader knows it and files it again (`coordinator.filed`).
+        """
         if self._settle([self._keys.gaps], [lease, gap_id, "inf"]):
             with explained():
                 self._redis.zrem(self._keys.gaps, gap_id)
+                self._redis.delete(self._keys.gap(gap_id))
 
     def gap(self, gap_id: str) -> Gap | None:
-        """The gap as it was last written down."""
+        """The gap as it was last written down; null where that is gone, or cannot be read."""
+        key = self._keys.gap(gap_id)
         with explained():
-            text = self._redis.get(self._keys.gap(gap_id))
-        return decode(text) if isinstance(text, str) else None
+            text: Any = self._redis.get(key)
+        return readable(decode, text, key)
 
     def write_gap(self, lease: str, gap: Gap, seconds: float) -> str:
         """Write a gap down and keep it for so many more seconds (`NEVER`: it is done).

@@ -18,7 +18,7 @@ if leader and leader ~= ARGV[1] then
   return {0, now}
 end
 redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2])
-local fence = tonumber(redis.call("GET", KEYS[2]) or 0)
+local fence = tonumber(redis.call("GET", KEYS[2]) or 0) or 0
 if not leader or fence == 0 then
   fence = math.max(fence + 1, time[1] * 1000000 + time[2])
   redis.call("SET", KEYS[2], string.format("%.0f", fence))

@@ -13,7 +13,11 @@
 --
 -- Returns 1, or 0 where another offset is stored: nothing was written then. A repeated batch, a
 -- second owner of the partition and a flushed Redis all end there.
-if (redis.call("HGET", KEYS[1], ARGV[1]) or "") ~= ARGV[2] then
+local offset = redis.call("HGET", KEYS[1], ARGV[1])
+if not tonumber(offset) then
+  offset = "" -- absent, or none of ours
+end
+if offset ~= ARGV[2] then
   return 0
 end
 

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from coordinator.tracker.fold import Seen, fold
+from mirror.redis.documents import readable
 from mirror.tracked import Tracked, decode, encode, threshold_ms
 
 _json: Final = msgspec.json.Decoder(Seen)
@@ -59,12 +60,13 @@ def changes(
 ) -> list[Change]:
     """What the events make of their conversations; unchanged ones are left out.
 
-    `documents` are the conversations as stored, in the order of `conversations`; `general` and
+    `documents` are the conversations as stored, in the order of `conversations` (one that cannot be
+    read is begun anew); `general` and
     `media` are the ages of verification in seconds.
     """
     found: list[Change] = []
     for (conversation_id, events), document in zip(conversations.items(), documents, strict=True):
-        tracked = decode(document) if document else None
+        tracked = readable(decode, document or None, conversation_id)
         was_due = None if tracked is None else _due(tracked, general, media)
         for event in events:
             tracked = fold(tracked, event)

@@ -71,4 +71,6 @@ class Store:
         """Say that a tracker lives and how these partitions stand; partition → stored offset."""
         flat = self._beat([self._offsets], [int(behind), *partitions])
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        return {int(name): value for name, value in fields.items() if name.isdigit()}
+        return {
+            int(name): value for name, value in fields.items() if name.isdigit() and value.isdigit()
+        }

@@ -130,6 +130,7 @@ def wait_for(client: redis.Redis, settings: Settings, stop: threading.Event | No
 def _options(settings: Settings) -> dict[str, Any]:
     return {
         "decode_responses": True,
+        "encoding_errors": "replace",  # what is no text is no document of ours either
         "protocol": 2,
         "socket_timeout": TIMEOUT_SECONDS,
         "socket_connect_timeout": TIMEOUT_SECONDS,

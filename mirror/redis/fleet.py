@@ -17,6 +17,7 @@ import redis
 
 from mirror.fleet import Assignment, Beat, Grant, Handle, Released, Shard, seat_name
 from mirror.redis.connect import explained
+from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
 from mirror.settings import Settings
@@ -78,21 +79,28 @@ class FleetLink:
                 *(_encode(names) for names in holders.values()),
             ],
         )
-        with explained():
-            return BeatAnswer(now_ms, _assignment.decode(assignment) if assignment else None)
+        key = self._keys.assignment(beat.listener)
+        return BeatAnswer(now_ms, readable(_assignment.decode, assignment or None, key))
 
     def news(self, listener_id: str, version: int) -> Assignment | None:
         """The assignment where it is not the `version` that is held; between two beats."""
         with explained():
-            text = self._redis.get(self._keys.assignment(listener_id))
-        assignment = _assignment.decode(text) if isinstance(text, str) else None
+            text: Any = self._redis.get(self._keys.assignment(listener_id))
+        assignment = readable(_assignment.decode, text, self._keys.assignment(listener_id))
         return None if assignment is None or assignment.version == version else assignment
 
     def shard(self, shard_id: str) -> Shard | None:
-        """The topics of a shard, None where Redis does not know it (flushed, or just retired)."""
+        """The topics of a shard, None where Redis does not know it (flushed, or just retired).
+
+        What cannot be read is struck off the list of shards, so that the leader writes it anew.
+        """
+        key = self._keys.shard(shard_id)
         with explained():
-            text = self._redis.get(self._keys.shard(shard_id))
-            return _shard.decode(text) if isinstance(text, str) else None
+            text: Any = self._redis.get(key)
+            shard = readable(_shard.decode, text, key)
+            if text is not None and shard is None:
+                self._redis.hdel(self._keys.shards, shard_id)
+        return shard
 
     def restore_shards(self, shards: Iterable[Shard]) -> None:
         """Store those of the shards that Redis has forgotten.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 
@@ -12,10 +14,15 @@ from mirror.fleet import Beat
 from mirror.redis.connect import connect, explained
 from mirror.redis.fleet import FleetLink
 from mirror.redis.keys import Keys
+from mirror.sandbox.oracle import Truth, judge
 from mirror.settings import Settings, load
 from mirror.status import read
+from tests.integration.house_support import house
+from tests.services.process import wait_until
 
 GARBAGE = {"nested": "[" * 200_000, "no JSON": "\x00\x01", "another shape": '{"version": []}'}
+SPOILT = b"\xff{["  # neither text nor JSON nor a number
+KINDS_OF_KEYS = 12
 BEAT = Beat(listener="me", host="here", pid=1, version="0", state="live")
 
 
@@ -36,15 +43,16 @@ def client(settings: Settings) -> Iterator[redis.Redis]:
 def test_a_listener_s_beat_survives_its_assignment(
     settings: Settings, client: redis.Redis, text: str
 ) -> None:
-    """The error is one that the beat's thread knows: it goes on with what it holds (I8)."""
-    link = FleetLink(client, settings)
+    """What cannot be read is no news; a shard that cannot be read is asked to be written anew."""
+    link, keys = FleetLink(client, settings), Keys("default")
     link.beat(BEAT, 0)
-    client.set(Keys("default").assignment("me"), text)
-    with pytest.raises(RedisUnavailable):
-        link.beat(BEAT, 0)
-    client.set(Keys("default").shard("1"), text)
-    with pytest.raises(RedisUnavailable, match="not the mirror's"):
-        link.shard("1")
+    client.set(keys.assignment("me"), text)
+    assert link.beat(BEAT, 0).assignment is None
+    assert link.news("me", 0) is None
+    client.hset(keys.shards, "1", "7")
+    client.set(keys.shard("1"), text)
+    assert link.shard("1") is None
+    assert client.hget(keys.shards, "1") is None
 
 
 @pytest.mark.parametrize("text", GARBAGE.values(), ids=GARBAGE)
@@ -56,3 +64,63 @@ def test_a_command_says_it_in_one_line(settings: Settings, client: redis.Redis, 
         read(client, settings)
     assert caught.value.exit_code == 3
     assert "\n" not in str(caught.value)
+
+
+def spoil(client: redis.Redis, namespace: str) -> set[str]:
+    """Overwrite every value under the keys of a mirror, each type as such; the keys."""
+    spoilt = set()
+    for key in client.scan_iter(f"mirror:{{{namespace}}}:*"):
+        kind = client.type(key)
+        if kind == b"string":
+            client.set(key, SPOILT, keepttl=True)
+        elif kind == b"hash":
+            client.hset(key, mapping=dict.fromkeys(client.hkeys(key), SPOILT))
+        elif kind == b"zset":
+            client.zadd(key, {SPOILT: int(client.time()[0]) * 1000})
+        else:
+            client.sadd(key, SPOILT)
+        spoilt.add(key.decode())
+    return spoilt
+
+
+@pytest.mark.slow
+@pytest.mark.redis
+@pytest.mark.kafka
+@pytest.mark.timeout(180)
+def test_a_house_outlives_garbage_under_all_its_keys(kafka: str, tmp_path: Path) -> None:
+    """No process ends, the leader writes its own anew, and nothing that happens is missing."""
+    with house(tmp_path, kafka, {"MIRROR_ZOMBIE_AFTER": "1h"}) as built:
+        settings = load(built.env)
+        asking, keys = connect(settings), Keys(settings.namespace)
+        built.org.post("/_sim/control", {"action": "spawn", "scenario": "endless_call", "count": 3})
+        wait_until(lambda: built.redis.zcard(keys.active) == 3, 40.0, "they are tracked")
+        pids = {name: process.pid for name, process in built.processes.items()}
+        for _ in range(3):
+            spoilt = spoil(built.redis, keys.namespace)
+            wait_until(lambda: _is_ours(built.redis, keys), 20.0, "the leader's keys are its own")
+        assert len(spoilt) >= KINDS_OF_KEYS
+        built.org.post("/_sim/control", {"action": "start"})
+
+        def well() -> bool:
+            with explained():
+                status = read(asking, settings)
+            return status.health == "ok" and status.conversations.active >= 3
+
+        wait_until(well, 60.0, "the mirror is well again", interval=1.0)
+        built.org.post("/_sim/control", {"action": "stop"})
+
+        def missing() -> list[Truth]:
+            return judge(msgspec.convert(built.org.ledger(), list[Truth]), built.events()).missing
+
+        wait_until(lambda: not missing(), 60.0, "nothing is missing", interval=1.0)
+        for name, process in built.processes.items():
+            assert process.running, process.describe(name)
+            assert process.pid == pids[name]
+            assert b"thread_failed" not in process.stderr_path.read_bytes()
+        assert b"unreadable_value" in built.processes["coordinator"].stderr_path.read_bytes()
+
+
+def _is_ours(client: redis.Redis, keys: Keys) -> bool:
+    """Whether seats and shards are readable."""
+    shards = client.hvals(keys.shards)
+    return client.get(keys.seats) != SPOILT and bool(shards) and SPOILT not in shards

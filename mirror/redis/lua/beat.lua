@@ -28,7 +28,8 @@ for index = 4, #KEYS do
 end
 
 local assignment = redis.call("GET", KEYS[3])
-if not assignment or cjson.decode(assignment).version == tonumber(ARGV[4]) then
+local read, stored = pcall(cjson.decode, assignment or "{}")
+if not assignment or (read and stored.version == tonumber(ARGV[4])) then
   return {now, ""}
 end
 return {now, assignment}

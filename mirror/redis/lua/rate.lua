@@ -9,7 +9,7 @@
 local time = redis.call("TIME")
 local now = time[1] * 1000 + time[2] / 1000
 
-local whole_at = math.max(tonumber(redis.call("GET", KEYS[1]) or 0), now)
+local whole_at = math.max(tonumber(redis.call("GET", KEYS[1]) or 0) or 0, now)
 local ahead = whole_at + ARGV[1] - now - ARGV[2]
 if ahead > 0 then
   return math.ceil(ahead)

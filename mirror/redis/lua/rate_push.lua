@@ -9,6 +9,6 @@
 local time = redis.call("TIME")
 local now = time[1] * 1000 + time[2] / 1000
 
-local whole_at = math.max(tonumber(redis.call("GET", KEYS[1]) or 0), now + ARGV[1] + ARGV[2])
+local whole_at = math.max(tonumber(redis.call("GET", KEYS[1]) or 0) or 0, now + ARGV[1] + ARGV[2])
 redis.call("SET", KEYS[1], string.format("%.3f", whole_at), "PX", math.ceil(whole_at - now))
 return math.ceil(whole_at - now - ARGV[2])
