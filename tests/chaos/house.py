@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import redis
 
+from mirror.errors import RedisUnavailable
 from mirror.gaps import Gap, list_gaps
 from mirror.kafka.admin import ensure_topics
 from mirror.redis.connect import connect
@@ -40,6 +41,7 @@ CLIENTS = {f"chaos-{number}": f"secret-{number}" for number in range(1, 5)}
 BROKER_HEAP_MIB = 256
 DOWN_AFTER_MS = 5_000
 LIVE_SECONDS = 60.0
+LEDGER_SECONDS = 30.0
 
 TIMINGS = {
     "MIRROR_HEARTBEAT": "500ms",
@@ -181,7 +183,7 @@ class House:
         def look() -> bool:
             try:
                 return bool(predicate())
-            except redis.RedisError:
+            except (redis.RedisError, RedisUnavailable):
                 return False
 
         wait_until(look, timeout, what, interval=interval)
@@ -203,8 +205,15 @@ class House:
         return sum(one.spool_records for one in alive)
 
     def gaps(self) -> list[Gap]:
-        """The gap ledger."""
-        return list_gaps(self.redis, self.keys)
+        """The gap ledger; waits for Redis where that has just failed over."""
+        found: list[Gap] = []
+
+        def look() -> bool:
+            found[:] = list_gaps(self.redis, self.keys)
+            return True
+
+        self.until(look, LEDGER_SECONDS, "the gap ledger can be read")
+        return found
 
     def holders(self) -> dict[str, int]:
         """Listener id → how many seats it holds."""

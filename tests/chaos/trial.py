@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mirror.errors import MirrorError
 from mirror.event import Event
 from mirror.gaps import Gap
 from mirror.sandbox.oracle import RESTORABLE, Difference, Truth, Verdict
@@ -107,7 +108,7 @@ class Trial:
         try:
             hit = fault.strike(house)
             house.until(lambda: self._struck(hit), STRUCK_SECONDS, f"{fault.name}: struck")
-        except ServiceError as error:
+        except (ServiceError, MirrorError, AssertionError) as error:
             row.problems.append(str(error).splitlines()[0])
         finally:
             healed = time.monotonic()
