@@ -126,7 +126,7 @@ class Trial:
     def _heal(self, hit: Any) -> None:
         try:
             self._fault.heal(self._house, hit)
-        except ServiceError as error:
+        except (ServiceError, MirrorError, AssertionError) as error:
             self._row.problems.append(str(error).splitlines()[0])
 
     def _struck(self, hit: Any) -> bool:
