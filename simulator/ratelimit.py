@@ -68,3 +68,20 @@ class RateLimiter:
         """Drop windows that are over."""
         for key in [k for k, w in self._windows.items() if now - w.started >= self.window]:
             del self._windows[key]
+
+
+class Bars:
+    """OAuth clients that an injected 429 told to stay away, and until when."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, tuple[float, float]] = {}  # client → told first at, until
+
+    def tell(self, client: str, seconds: float, now: float) -> None:
+        """A 429 was answered with this `Retry-After`."""
+        told_at, until = self._bars.get(client, (now, now))
+        self._bars[client] = (told_at if now < until else now, max(until, now + seconds))
+
+    def is_early(self, client: str, now: float) -> bool:
+        """Whether a request comes before the time is over, by a client that knows it by now."""
+        told_at, until = self._bars.get(client, (now, now))
+        return told_at + GRACE_SECONDS < now < until

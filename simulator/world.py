@@ -20,7 +20,7 @@ from simulator.load import LoadGun
 from simulator.oauth import TokenBook
 from simulator.org import Org
 from simulator.quirks import changed
-from simulator.ratelimit import RateLimiter
+from simulator.ratelimit import Bars, RateLimiter
 from simulator.rules import Rules, shortened
 from simulator.scenarios import DEFAULT_WEIGHTS
 from simulator.settings import Settings
@@ -41,6 +41,7 @@ class World:
         self.ledger = Ledger(settings.ledger_capacity)
         self.rules = Rules()
         self.limiter = RateLimiter(settings.rate_limit)
+        self.bars = Bars()
         self.faults = FaultBook(random.Random(f"faults-{seed}"))
         self.hub = Hub(
             self.channels,

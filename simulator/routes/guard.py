@@ -31,6 +31,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     world.requests[name] = world.requests.get(name, 0) + 1
     try:
         request[_TOKEN] = token = _authenticate(world, request)
+        if world.bars.is_early(token.client_id, time.monotonic()):
+            world.rules.broken("early_retry", _wall_ms(), token.client_id, name)
         await misbehave(request, token.client_id)
         verdict = world.limiter.hit(token.value, time.monotonic())
         headers.update(verdict.headers())
@@ -66,8 +68,11 @@ async def misbehave(request: web.Request, client: str | None) -> None:
     if fault.status:
         seconds = 1 if fault.retry_after is None else fault.retry_after
         code = BY_STATUS.get(fault.status, "internal.server.error")
-        headers = {"Retry-After": str(seconds)} if fault.status == TOO_MANY else {}
-        raise ApiError(code, str(seconds) if fault.status == TOO_MANY else "", headers)
+        if fault.status != TOO_MANY:
+            raise ApiError(code)
+        if client is not None:
+            world.bars.tell(client, seconds, time.monotonic())
+        raise ApiError(code, str(seconds), {"Retry-After": str(seconds)})
 
 
 def refuse(code: str, parameter: str, correlation: str) -> web.Response:

@@ -250,9 +250,9 @@ FAULTS: tuple[Fault, ...] = (
     # --- REST --------------------------------------------------------------------------------
     Fault(
         name="429 storm while channels are replaced",
-        proves="no event waits for REST",
-        leaves="that Retry-After is obeyed: the simulator does not watch injected answers",
-        strike=wires.storm(status=429, retry_after=2),
+        proves="no event waits for REST, and Retry-After binds all processes within a second",
+        leaves="a second within which the others learn of it",
+        strike=wires.storm(status=429, retry_after=3),
         struck=wires.rest_refused,
         heal=wires.calm,
     ),

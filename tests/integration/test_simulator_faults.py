@@ -113,6 +113,16 @@ def test_rest_faults_answer_with_any_status_on_any_path(org: Simulated) -> None:
         assert org.call("GET", "/api/v2/routing/queues").status == 200
 
 
+def test_who_does_not_obey_an_injected_429_is_written_down(org: Simulated) -> None:
+    """A request of that client on any path, before its `Retry-After` is over."""
+    org.fault(fault="rest", status=429, path="/api/v2/users", count=1, retry_after=30)
+    assert org.call("GET", "/api/v2/users").status == 429
+    deadline = time.monotonic() + 10
+    while "early_retry" not in org.get("/_sim/violations")["counts"]:
+        assert time.monotonic() < deadline
+        org.call("GET", "/api/v2/routing/queues")
+
+
 def test_rest_faults_can_wait_and_can_cut(org: Simulated) -> None:
     """Status 0 is a slow but good answer, -1 no answer at all."""
     org.fault(fault="rest", status=0, ms=300, path="/api/v2/users", count=1)

@@ -13,7 +13,7 @@ from simulator.channels import (
     TooManyTopics,
 )
 from simulator.oauth import PERMISSIONS, OAuthClient, Token, TokenBook, basic_credentials
-from simulator.ratelimit import RateLimiter
+from simulator.ratelimit import Bars, RateLimiter
 from simulator.topics import canonical, expand, kind_of
 
 HOUR = 3_600_000
@@ -148,6 +148,18 @@ def test_bad_client_options_are_refused(text: str) -> None:
 def test_bad_basic_headers_are_no_credentials(header: str) -> None:
     """Another scheme, no base64, no colon."""
     assert basic_credentials(header) is None
+
+
+def test_an_injected_429_bars_its_client_until_the_time_is_over() -> None:
+    """A second of grace from the first word, none from its repetitions; then a new bar."""
+    bars = Bars()
+    assert not bars.is_early("c", 0.0)
+    bars.tell("c", 3, 0.0)
+    bars.tell("c", 3, 0.5)  # was under way
+    assert [bars.is_early("c", now) for now in (0.9, 1.1, 3.4, 3.6)] == [False, True, True, False]
+    assert not bars.is_early("another", 1.1)
+    bars.tell("c", 3, 3.6)
+    assert [bars.is_early("c", now) for now in (4.5, 4.7)] == [False, True]
 
 
 def test_the_limiter_tells_early_retries_from_requests_under_way() -> None:
