@@ -35,6 +35,7 @@ from tests.services.process import ManagedProcess, free_ports, wait_until
 
 CLIENT, CLIENT_SECRET = "visible-client", "cl13nt+S3cret/0123="
 REDIS_PASSWORD = "r3dis-S3cret-0123"
+REGISTRY_SECRET = "registry-S3cret-4567"
 PII_KEY = "p11-S3cret-0123456789"
 DASHBOARD_TOKEN = "d4shboard-S3cret-0123456789"
 WRONG = "wr0ng-S3cret-0123"
@@ -155,6 +156,7 @@ def page(port: int, path: str) -> str:
 def failures(redis_url: str, key: str) -> list[tuple[tuple[str, ...], int | None, Change]]:
     """Commands that cannot work, each with a secret in what is wrong, and their exit codes."""
     status, init, doctor = ("status",), ("init",), ("doctor",)
+    registry = {"SCHEMA_REGISTRY_KEY": "me", "SCHEMA_REGISTRY_SECRET": REGISTRY_SECRET}
     return [
         (status, 3, {"REDIS_URL": redis_url.replace(REDIS_PASSWORD, WRONG)}),
         (status, 3, {"REDIS_URL": f"redis://mirror:{REDIS_PASSWORD}@127.0.0.1:9/0"}),
@@ -167,6 +169,9 @@ def failures(redis_url: str, key: str) -> list[tuple[tuple[str, ...], int | None
         (doctor, None, {"GENESYS_CLIENTS": f"{CLIENT}:{WRONG}"}),
         (doctor, 2, {"GENESYS_CLIENTS": CLIENT_SECRET}),
         (doctor, 2, {"GENESYS_API_URL": f"https://u:{CLIENT_SECRET}@host"}),
+        (doctor, None, {"SCHEMA_REGISTRY_URL": "http://127.0.0.1:9", **registry}),
+        (doctor, 2, {"SCHEMA_REGISTRY_URL": f"http://me:{REGISTRY_SECRET}@127.0.0.1:9"}),
+        (("listener",), 3, {"SCHEMA_REGISTRY_URL": "http://127.0.0.1:9", **registry}),
         (("janitor",), 3, {"GENESYS_CLIENTS": f"{CLIENT}:{WRONG}"}),
     ]
 
@@ -279,6 +284,7 @@ def test_no_secret_is_told_on_any_path(
         "client secret": CLIENT_SECRET,
         "Redis password": REDIS_PASSWORD,
         "Kafka password": SCRAM_PASSWORD,
+        "registry's password": REGISTRY_SECRET,
         "PII key": PII_KEY,
         "dashboard's token": DASHBOARD_TOKEN,
         "wrong password": WRONG,
@@ -303,6 +309,7 @@ def test_no_secret_is_told_on_any_path(
         ("REDIS_URL", f"redis://mirror:{REDIS_PASSWORD}@127.0.0.1:9/0"),
         ("KAFKA_SASL_PASSWORD", SCRAM_PASSWORD),
         ("MIRROR_PII_KEY", PII_KEY),
+        ("SCHEMA_REGISTRY_SECRET", REGISTRY_SECRET),
     ],
 )
 def test_a_secret_from_a_file_is_in_force_and_masked(
@@ -313,6 +320,8 @@ def test_a_secret_from_a_file_is_in_force_and_masked(
     env: dict[str, str | None] = {
         f"{name}_FILE": str(tmp_path / "secret"),
         "GENESYS_CLIENT_ID": CLIENT if name == "GENESYS_CLIENT_SECRET" else None,
+        "SCHEMA_REGISTRY_URL": "http://127.0.0.1:9" if name == "SCHEMA_REGISTRY_SECRET" else None,
+        "SCHEMA_REGISTRY_KEY": "me" if name == "SCHEMA_REGISTRY_SECRET" else None,
         "KAFKA_SECURITY_PROTOCOL": "sasl_ssl" if name == "KAFKA_SASL_PASSWORD" else None,
     }
     code, stdout, stderr = run_mirror(tmp_path, env, "doctor", "--settings")
