@@ -13,6 +13,7 @@ well under 25 seconds; the second one at once.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -35,6 +36,7 @@ from mirror import __version__, log
 from mirror.errors import EXIT_DONE, EXIT_FAILED, MirrorError, SettingsError
 from mirror.kafka.admin import check_topics
 from mirror.metrics import Described, Numbers
+from mirror.pulse import EVERY, Pulse
 from mirror.redis.connect import connect, wait_for
 from mirror.settings import Settings
 from mirror.telemetry import Telemetry
@@ -181,7 +183,9 @@ class Service:
 
     async def _serve(self, listening: socket.socket) -> None:
         self._hub.start(asyncio.get_running_loop())
+        breath = asyncio.create_task(_breathe())
         await self._server.serve([listening])
+        breath.cancel()
 
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
         def body() -> None:
@@ -203,6 +207,14 @@ class Service:
         for number in SIGNALS:  # the second one ends the process at once
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+async def _breathe() -> None:
+    """Show that the loop which serves pages turns."""
+    pulse = Pulse.of(os.environ)
+    while True:
+        pulse.beat()
+        await asyncio.sleep(EVERY)
 
 
 def listen(settings: Settings) -> socket.socket:

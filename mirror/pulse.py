@@ -1,7 +1,7 @@
 """A process that supervisord runs shows that it works: it touches a file of its own.
 
     pulse = Pulse.of(os.environ)
-    pulse.beat()       # from the main thread, about every second, while the work goes on
+    pulse.beat()       # from the thread that matters, every second, while the work goes on
     pulse.ended(2)     # with which exit code it ends, where that matters to who starts it again
 
 `<MIRROR_RUN_DIR>/pulse/<process name>` holds the process id, and behind it the exit code once

@@ -54,9 +54,7 @@ def _run(main: Callable[[Settings], int]) -> int:
 def dashboard() -> int:
     """Show the contact centre and the mirror in a browser, live."""
     from mirror.errors import MirrorError
-    from mirror.settings import load
 
-    settings = load()
     try:
         from dashboard.service import main
     except ModuleNotFoundError as error:
@@ -64,7 +62,7 @@ def dashboard() -> int:
             f"the dashboard needs the package {error.name}: "
             "pip install 'interaction-mirror[dashboard]'"
         ) from error
-    return main(settings)
+    return _run(main)
 
 
 @click.command(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 import redis
 from selenium.webdriver.common.keys import Keys as Key
 
+from mirror.pulse import read_sign
 from mirror.settings import load
 from tests.integration.dashboard_support import (
     QUEUES,
@@ -437,3 +439,25 @@ def test_it_tells_prometheus_how_it_is(tmp_path: Path, env: dict[str, str]) -> N
         assert json.loads(told.fetch("/healthz")[2])["health"] == "ok"
         assert made.process.stop() == 0
     assert all(line.startswith("{") for line in made.process.stderr.splitlines())
+
+
+def test_the_watchdog_learns_how_it_is(tmp_path: Path, env: dict[str, str]) -> None:
+    """It beats while its pages are served; a port that is taken ends it with a last word."""
+    env = {**env, "MIRROR_RUN_DIR": str(tmp_path), "SUPERVISOR_PROCESS_NAME": "dashboard-0"}
+    with dashboard(tmp_path, env).process as process:
+        wait_until(lambda: read_sign(tmp_path, "dashboard-0"), 20.0, "a beat")
+        first = read_sign(tmp_path, "dashboard-0")
+        assert first is not None
+        assert (first.pid, first.exit_code) == (process.pid, None)
+        wait_until(lambda: read_sign(tmp_path, "dashboard-0") != first, 10.0, "another beat")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        env["MIRROR_DASHBOARD_PORT"] = str(taken.getsockname()[1])
+        with ManagedProcess.python_module(
+            "dashboard", folder=tmp_path, env=env, name="late"
+        ) as late:
+            assert late.wait(20.0) == 2
+    last = read_sign(tmp_path, "dashboard-0")
+    assert last is not None
+    assert last.exit_code == 2
