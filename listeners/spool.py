@@ -223,6 +223,14 @@ class _Damaged(Exception):
     """A record is not what was stored."""
 
 
+def _text(column: bytes) -> str:
+    """Text from the database. What is none is damage; sqlite3 takes it for a passing trouble."""
+    try:
+        return column.decode()
+    except UnicodeDecodeError as error:
+        raise _Damaged("a text is none") from error
+
+
 class _Transaction:
     """Begin and commit, or roll back: sqlite3's own context manager never begins one."""
 
@@ -257,6 +265,7 @@ def _open(path: Path) -> tuple[sqlite3.Connection, int, int]:
         # The loop's thread uses it, and when that has ended the one that stops the process.
         check_same_thread=False,
     )
+    database.text_factory = _text
     try:
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
@@ -267,7 +276,7 @@ def _open(path: Path) -> tuple[sqlite3.Connection, int, int]:
         count, size = database.execute(
             "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM records"
         ).fetchone()
-    except sqlite3.Error:
+    except (sqlite3.Error, _Damaged):
         database.close()
         raise
     return database, count, size
@@ -288,7 +297,10 @@ def _read(
     )
     try:
         for sequence, topic, key, value, headers, cost, checksum in cursor:
-            if checksum is not None and checksum != _checksum(sequence, topic, key, value, headers):
+            columns = ((value, bytes), (headers, bytes), (cost, int))
+            if not all(isinstance(column, kind) for column, kind in columns) or (
+                checksum is not None and checksum != _checksum(sequence, topic, key, value, headers)
+            ):
                 raise _Damaged(f"record {sequence} is not what was stored")
             pairs: list[Header] = list(_headers.decode(headers))
             yield (sequence, Record(topic, key, value, pairs)), cost
@@ -337,6 +349,7 @@ def salvage(folder: Path, limit: int) -> tuple[Spool | None, Path]:
 def _copy(source: Path, target: Spool, read: set[int], *, backwards: bool) -> None:
     """Copy whole records until the first damage."""
     database = sqlite3.connect(source, timeout=BUSY_TIMEOUT, isolation_level=None)
+    database.text_factory = _text
     batch: list[Numbered] = []
     size = 0
     try:

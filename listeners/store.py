@@ -39,7 +39,7 @@ class Source(Protocol):
     def head(self, most: int, most_bytes: int) -> list[Numbered]:
         """The first of them."""
 
-    def remove(self, sequences: list[int]) -> None:
+    def remove(self, sequences: list[int]) -> object:
         """Forget the first of them: Kafka has them."""
 
 
@@ -79,11 +79,43 @@ class Held:
             found.append(numbered)
         return found
 
-    def remove(self, sequences: list[int]) -> None:
-        """Forget these."""
-        gone = set(sequences)
+    def remove(self, sequences: list[int]) -> set[int]:
+        """Forget these; which of them were here."""
+        gone = {one[0] for one in self._waiting}.intersection(sequences)
         self._waiting = [one for one in self._waiting if one[0] not in gone]
         self.bytes = sum(len(one[1].value) for one in self._waiting)
+        return gone
+
+
+class Merged:
+    """A spool and what waits in memory, in sequence: what was taken back last may be the oldest."""
+
+    def __init__(self, spool: Spool, held: Held) -> None:
+        self.spool = spool
+        self._held = held
+
+    @property
+    def records(self) -> int:
+        """How many there are."""
+        return self.spool.records + self._held.records
+
+    def head(self, most: int, most_bytes: int) -> list[Numbered]:
+        """The first of them, as `Spool.head`, up to `most_bytes` from either."""
+        found: list[Numbered] = []
+        ends = []
+        for source in (self.spool, self._held):
+            part = source.head(most, most_bytes)
+            found += part
+            if len(part) < source.records:
+                ends.append(part[-1][0])  # behind it there may be older ones than the other gave
+        found.sort(key=lambda one: one[0])
+        return [one for one in found if not ends or one[0] <= min(ends)][:most]
+
+    def remove(self, sequences: list[int]) -> None:
+        """Forget these."""
+        held = self._held.remove(sequences)
+        if stored := [sequence for sequence in sequences if sequence not in held]:
+            self.spool.remove(stored)
 
 
 class Store:
@@ -150,15 +182,19 @@ class Store:
         return adopted
 
     def first(self) -> Source:
-        """Where records go from first: the oldest inherited spool that has any, our own, memory."""
+        """Where records go from first: the oldest inherited spool that has any, then our own."""
         while self._inherited and not self._inherited[0].records:
             self._close(self._inherited.pop(0))
         if self._inherited:
             return self._inherited[0]
-        return self._held if self._held.records and not self._own.records else self._own
+        if not self._held.records:
+            return self._own
+        return Merged(self._own, self._held) if self._own.records else self._held
 
     def mend(self, source: Source) -> None:
         """Set a damaged spool aside, and go on with what is whole in it."""
+        if isinstance(source, Merged):
+            source = source.spool
         if not isinstance(source, Spool):
             return
         source.abandon()

@@ -272,6 +272,20 @@ def test_flipped_bytes_are_never_sent(file: str, share: float, junk: bytes) -> N
     assert {number: records.get(number) for number in found} == found
 
 
+@pytest.mark.parametrize(
+    "column", ["topic = CAST(x'80' AS TEXT)", "value = 'text'", "headers = 'text'", "size = x'80'"]
+)
+def test_a_column_of_another_kind_is_damage(tmp_path: Path, column: str) -> None:
+    """It is no passing trouble, which would hold up all that is behind it."""
+    spool = Spool(tmp_path / "dead", LIMIT)
+    spool.put([(number, record()) for number in range(3)])
+    spool._database.execute(f"UPDATE records SET {column} WHERE sequence = 1")
+    with pytest.raises(SpoolBroken):
+        spool.head(10, LIMIT)
+    spool.abandon()
+    assert rescued(tmp_path)[0] == {0: record(), 2: record()}
+
+
 def test_a_full_disk_does_not_hold_up_what_was_delivered(tmp_path: Path, open_spool: Open) -> None:
     """The disk cannot forget: such records are passed over, and forgotten when it can."""
     spool = open_spool(tmp_path / "one")
