@@ -53,7 +53,7 @@ RANK: Final[dict[str, int]] = {
 }
 
 
-class Event(msgspec.Struct, kw_only=True):
+class Event(msgspec.Struct, kw_only=True, gc=False):
     """One transition of a conversation or of one of its legs.
 
     Every field is present in every encoded event, null where it does not apply. Times are RFC 3339

@@ -4,7 +4,9 @@ The nested shape (`…conversations`) has participants with an array per medium;
 (`…conversations.calls`) lifts the fields of one medium up into the participant. The two share no
 field with different types, so one set of structs reads both in one pass, and REST bodies too.
 Fields that are not named here are skipped by the decoder and never become Python objects, which is
-what makes reading a 4 KB frame cheap. Class names of Genesys: docs/protocol.md, "Shapes".
+what makes reading a 4 KB frame cheap. Fields stand in the order in which Genesys sends them, where
+the decoder looks first. Nothing here can be part of a cycle, so the garbage collector need not
+watch it. Class names of Genesys: docs/protocol.md, "Shapes".
 
 Personal fields are only in the `Personal…` structs, so that with `MIRROR_PII=drop` they are not
 even decoded.
@@ -44,7 +46,7 @@ class Segment(msgspec.Struct, rename="camel", gc=False):
     end_time: str | None = None
 
 
-class Communication(msgspec.Struct, rename="camel"):
+class Communication(msgspec.Struct, rename="camel", gc=False):
     """One communication of the nested shape: a leg of one participant over one medium."""
 
     id: str | None = None
@@ -57,24 +59,24 @@ class Communication(msgspec.Struct, rename="camel"):
     disconnected_time: str | None = None
     park_time: str | None = None
     resume_time: str | None = None
+    wrapup: Wrapup | None = None
     after_call_work: AfterCallWork | None = None
     after_call_work_required: bool | None = None
-    wrapup: Wrapup | None = None
     segments: list[Segment] | None = None
 
 
 Communications = list[Communication] | None
 
 
-class Participant(msgspec.Struct, rename="camel"):
+class Participant(msgspec.Struct, rename="camel", gc=False):
     """A participant of either shape. `state` is set in the flat shape only."""
 
     id: str | None = None
-    purpose: str | None = None
-    user_id: str | None = None
-    queue_id: str | None = None
     connected_time: str | None = None
     end_time: str | None = None
+    user_id: str | None = None
+    queue_id: str | None = None
+    purpose: str | None = None
     wrapup: Wrapup | None = None
     start_acw_time: str | None = None
     calls: Communications = None
@@ -100,7 +102,7 @@ class Participant(msgspec.Struct, rename="camel"):
     queue: Reference | None = None
 
 
-class Body(msgspec.Struct, rename="camel"):
+class Body(msgspec.Struct, rename="camel", gc=False):
     """A conversation. `start_time` and `end_time` come from REST only."""
 
     id: str | None = None
@@ -111,7 +113,7 @@ class Body(msgspec.Struct, rename="camel"):
     message: str | None = None  # heartbeats and pongs: what `channel.metadata` says
 
 
-class CutBody(msgspec.Struct, rename="camel"):
+class CutBody(msgspec.Struct, rename="camel", gc=False):
     """A conversation whose participants are not read yet: `mirror.normaliser.pieces`."""
 
     id: str | None = None
@@ -128,7 +130,7 @@ class Metadata(msgspec.Struct, gc=False):
     correlation_id: str | None = msgspec.field(name="CorrelationId", default=None)
 
 
-class Frame(msgspec.Struct, rename="camel"):
+class Frame(msgspec.Struct, rename="camel", gc=False):
     """The envelope of every frame. Heartbeats have no version and no metadata."""
 
     topic_name: str | None = None
@@ -136,7 +138,7 @@ class Frame(msgspec.Struct, rename="camel"):
     metadata: Metadata | None = None
 
 
-class CutFrame(msgspec.Struct, rename="camel"):
+class CutFrame(msgspec.Struct, rename="camel", gc=False):
     """The envelope around a conversation whose participants are not read yet."""
 
     topic_name: str | None = None
@@ -144,7 +146,7 @@ class CutFrame(msgspec.Struct, rename="camel"):
     metadata: Metadata | None = None
 
 
-class PersonalParticipant(Participant, rename="camel"):
+class PersonalParticipant(Participant, rename="camel", gc=False):
     """A participant with the fields that tell who somebody is."""
 
     name: str | None = None
@@ -154,13 +156,13 @@ class PersonalParticipant(Participant, rename="camel"):
     attributes: dict[str, str] | None = None
 
 
-class PersonalBody(Body, rename="camel"):
+class PersonalBody(Body, rename="camel", gc=False):
     """A conversation with personal fields."""
 
     participants: list[PersonalParticipant] | None = None  # type: ignore[assignment]  # narrowed
 
 
-class PersonalFrame(Frame, rename="camel"):
+class PersonalFrame(Frame, rename="camel", gc=False):
     """A frame with personal fields."""
 
     event_body: PersonalBody | None = None

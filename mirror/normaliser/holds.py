@@ -43,7 +43,9 @@ def holds_told(view: View, report: Report) -> None:
         if until is not None:
             if leg.held_since == since:
                 leg.held_since = None
-            report.once(view, "resume", until, state=CONNECTED, which=since, hold_started_at=since)
+            resume = report.once(view, "resume", until, state=CONNECTED, which=since)
+            if resume is not None:
+                resume.hold_started_at = since
 
 
 def hold(view: View, report: Report) -> None:
@@ -56,7 +58,9 @@ def hold(view: View, report: Report) -> None:
         if leg.held_since is None:
             # Genesys gave no time: holds are told apart by their number on this leg.
             leg.held_since = _numbered(leg, "hold")
-            report.once(view, "hold", None, which=leg.held_since, held=True)
+            numbered = report.once(view, "hold", None, which=leg.held_since)
+            if numbered is not None:
+                numbered.held = True
         return
     if leg.held_since == since:
         return
@@ -67,14 +71,22 @@ def hold(view: View, report: Report) -> None:
         _resume(view, report)  # one hold ended and the next began between two frames
     leg.held_since = leg.last_hold = since
     if not dated(view, report, since):
-        report.snapshot(view, "hold", held=True, hold_started_at=since)
+        _held_now(view, report, since)
 
 
 def dated(view: View, report: Report, since: str) -> bool:
     """Report the hold that began `since`; say whether it was new."""
-    return report.once(
-        view, "hold", since, state=CONNECTED, which=since, held=True, hold_started_at=since
-    )
+    event = report.once(view, "hold", since, state=CONNECTED, which=since)
+    if event is None:
+        return False
+    event.held, event.hold_started_at = True, since
+    return True
+
+
+def _held_now(view: View, report: Report, since: str | None) -> None:
+    """Say that a leg is held, without claiming that the hold is new."""
+    event = report.snapshot(view, "hold")
+    event.held, event.hold_started_at = True, since
 
 
 def park(view: View, report: Report) -> None:
@@ -95,9 +107,10 @@ def parks_told(view: View, report: Report) -> str | None:
 
     They are history too, and so are told of late frames.
     """
-    leg = view.leg
-    parked_at = instant(view.communication.park_time)
-    resumed_at = instant(view.communication.resume_time)
+    leg, shown = view.leg, view.communication
+    if shown.park_time is None and shown.resume_time is None:
+        return None
+    parked_at, resumed_at = instant(shown.park_time), instant(shown.resume_time)
     leg.last_park = max(leg.last_park, parked_at or "", resumed_at or "")
     again = resumed_at is not None and (parked_at or "") > resumed_at
     if resumed_at is not None and again:  # of an earlier park
@@ -126,7 +139,7 @@ def confirm(view: View, report: Report) -> None:
     if view.communication.held:
         since = instant(view.communication.start_hold_time)
         if since is not None or not report.first_sight:
-            report.snapshot(view, "hold", held=True, hold_started_at=since)
+            _held_now(view, report, since)
     elif view.state == PARKED:
         report.snapshot(view, "park")
     elif view.connected is not None or not report.first_sight:
@@ -162,5 +175,5 @@ def _resume(view: View, report: Report) -> None:
     if since is None:
         return
     started = None if since.startswith("#") else since
-    if not report.once(view, "resume", None, which=since, hold_started_at=started):
-        report.snapshot(view, "resume", hold_started_at=started)
+    event = report.once(view, "resume", None, which=since) or report.snapshot(view, "resume")
+    event.hold_started_at = started

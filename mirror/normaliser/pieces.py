@@ -12,17 +12,17 @@ overtook one another) differs from it, and is read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
+from itertools import chain, repeat
 from typing import Final
 
 import msgspec
 
-from mirror.normaliser.bodies import Communication, Participant
+from mirror.normaliser.bodies import Communication, Communications, Participant
 from mirror.normaliser.memory import Known
 from mirror.normaliser.words import MEDIA_OF_ARRAY
 
 _MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())
-_arrays: Final = attrgetter(*MEDIA_OF_ARRAY)  # one call for all: most of them are always empty
+_UNKNOWN: Final = Known()  # equals no participant: it has no digest
 
 Piece = tuple[Participant | None, Known]  # null where nothing changed; `Known` is then as it was
 Shown = tuple[str, int, Communication]  # medium, position, what is shown of the leg
@@ -39,11 +39,9 @@ def recognise(
     draws: 64 bits that nobody can aim at, of which a handful are compared.
     """
     pieces: list[Piece] = []
-    last = iter(known)
-    for raw in raws:
+    for raw, before in zip(raws, chain(known, repeat(_UNKNOWN)), strict=False):
         digest = hash(bytes(raw))
-        before = next(last, None)
-        if before is not None and before.digest == digest:
+        if before.digest == digest:
             pieces.append((None, before))
         else:
             pieces.append((decode(raw), Known(digest)))
@@ -59,12 +57,33 @@ def communications(participant: Participant, flat_medium: str | None) -> Sequenc
     """What a participant shows of each of its legs: medium, position, communication."""
     if flat_medium is not None and participant.state is not None:
         return ((flat_medium, 0, _lifted(participant)),)
+    arrays = _arrays(participant)
+    calls = arrays[0]
+    if calls and len(calls) == 1 and not any(arrays[1:]):  # nearly always
+        return ((_MEDIA[0], 0, calls[0]),)
     return [
         (medium, position, communication)
-        for medium, array in zip(_MEDIA, _arrays(participant), strict=True)
+        for medium, array in zip(_MEDIA, arrays, strict=True)
         if array
         for position, communication in enumerate(array)
     ]
+
+
+def _arrays(participant: Participant) -> tuple[Communications, ...]:
+    """The communications of each medium, in the order of `MEDIA_OF_ARRAY`."""
+    return (
+        participant.calls,
+        participant.callbacks,
+        participant.chats,
+        participant.emails,
+        participant.messages,
+        participant.internal_messages,
+        participant.videos,
+        participant.screenshares,
+        participant.cobrowse_sessions,
+        participant.social_expressions,
+        participant.screen_monitorings,
+    )
 
 
 def _lifted(participant: Participant) -> Communication:

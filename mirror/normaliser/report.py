@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from mirror.event import Event, EventType, Origin, identity
-from mirror.normaliser.bodies import Communication, Participant, PersonalParticipant
+from mirror.normaliser.bodies import Communication, Participant, PersonalParticipant, Reference
 from mirror.normaliser.memory import Conversation, Leg, LegKey
 from mirror.normaliser.personal import Personal
 from mirror.normaliser.words import disconnect_type
@@ -64,52 +64,38 @@ class Report:
         *,
         state: str = "",
         which: str = "",
-        held: bool = False,
-        hold_started_at: str | None = None,
-        wrapup_code: str | None = None,
-    ) -> bool:
-        """Report a transition of a leg unless it was reported before; say whether it was new.
+    ) -> Event | None:
+        """Report a transition of a leg, unless it was reported before: then null.
 
         `which` tells apart the transitions of which a leg can have several. Without `occurred_at`
         the time is ours. `state` is the one after the transition, that of the reading if not given.
+        What only some transitions have (a hold, a wrap-up code) the caller adds to the event.
         """
+        leg = view.leg
         mark = event_type + which
-        if mark in view.leg.reported:
-            return False
-        view.leg.reported.add(mark)
-        event_id = leg_event_id(self.conversation_id, view.leg.key, event_type, which)
-        origin = self.source.origin
-        if occurred_at is None and self.first_sight and event_type not in _WITNESSED:
-            origin = "snapshot" if origin == "live" else origin
-        self._leg_event(
-            view,
-            event_type,
-            event_id,
-            origin,
-            occurred_at,
-            state,
-            held,
-            hold_started_at,
-            wrapup_code,
-        )
-        return True
+        if mark in leg.reported:
+            return None
+        leg.reported.add(mark)
+        event_id = leg_event_id(self.conversation_id, leg.key, event_type, which)
+        event = self._leg_event(view, event_type, event_id, occurred_at, state or view.state)
+        if (
+            occurred_at is None
+            and self.first_sight
+            and event.origin == "live"
+            and event_type not in _WITNESSED
+        ):
+            event.origin = "snapshot"
+        return event
 
-    def snapshot(
-        self,
-        view: View,
-        event_type: EventType,
-        *,
-        held: bool = False,
-        hold_started_at: str | None = None,
-    ) -> None:
+    def snapshot(self, view: View, event_type: EventType) -> Event:
         """Report what a leg's state is now, without claiming to know when it became so."""
         leg = name(*view.leg.key)
         event_id = identity(
             self.conversation_id, *leg, event_type, "snapshot", self.source.received_at
         )
-        self._leg_event(
-            view, event_type, event_id, "snapshot", None, "", held, hold_started_at, None
-        )
+        event = self._leg_event(view, event_type, event_id, None, view.state)
+        event.origin = "snapshot"
+        return event
 
     def conversation(
         self, event_type: EventType, state: str, occurred_at: str | None, *which: str
@@ -130,18 +116,11 @@ class Report:
         )
 
     def _leg_event(
-        self,
-        view: View,
-        event_type: EventType,
-        event_id: str,
-        origin: Origin,
-        occurred_at: str | None,
-        state: str,
-        held: bool,
-        hold_started_at: str | None,
-        wrapup_code: str | None,
-    ) -> None:
+        self, view: View, event_type: EventType, event_id: str, occurred_at: str | None, state: str
+    ) -> Event:
         participant, communication, source = view.participant, view.communication, self.source
+        # Python passes up to 15 keyword arguments directly and more in a dict, at four times the
+        # cost. So what is mostly null is set afterwards.
         event = Event(
             event_id=event_id,
             event_type=event_type,
@@ -150,33 +129,35 @@ class Report:
             media_type=view.leg.key[1],
             communication_id=communication.id,
             purpose=participant.purpose,
-            agent_id=_id(participant.user_id, participant.user),
-            queue_id=_id(participant.queue_id, participant.queue),
+            agent_id=participant.user_id or _id(participant.user),
+            queue_id=participant.queue_id or _id(participant.queue),
             direction=communication.direction,
-            state=state or view.state,
-            held=held,
-            hold_started_at=hold_started_at,
-            disconnect_type=(
-                disconnect_type(communication.disconnect_type) if view.leg.ended else None
-            ),
-            wrapup_code=wrapup_code,
+            state=state,
             occurred_at=occurred_at or source.received_at,
-            estimated=occurred_at is None,
             received_at=source.received_at,
-            origin=origin,
             source_topic=source.topic,
             correlation_id=source.correlation_id,
         )
+        if source.origin != "live":
+            event.origin = source.origin
+        if occurred_at is None:
+            event.estimated = True
+        if view.leg.ended:
+            event.disconnect_type = disconnect_type(communication.disconnect_type)
         if self.personal is not None and isinstance(participant, PersonalParticipant):
             self.personal.put(event, participant)
         self.events.append(event)
+        return event
 
 
 def leg_event_id(conversation_id: str, leg: LegKey, event_type: str, which: str = "") -> str:
     """The id of a transition of a leg, or of its participant; `which` as in `Report.once`."""
     if event_type in _OF_PARTICIPANT:
         return identity(conversation_id, leg[0], event_type)
-    return identity(conversation_id, *name(*leg), event_type, which)
+    participant_id, medium, position = leg
+    if position:
+        return identity(conversation_id, participant_id, medium, str(position), event_type, which)
+    return identity(conversation_id, participant_id, medium, event_type, which)
 
 
 def name(participant_id: str, medium: str, position: int) -> tuple[str, ...]:
@@ -195,5 +176,5 @@ def names(legs: Iterable[LegKey]) -> list[str]:
     return sorted(f"{participant} {medium} {position}" for participant, medium, position in legs)
 
 
-def _id(plain: str | None, reference: object) -> str | None:
-    return plain or getattr(reference, "id", None) or None
+def _id(reference: Reference | None) -> str | None:
+    return (reference.id or None) if reference is not None else None

@@ -82,7 +82,7 @@ def transitions(
                     _history(view, report)
                 else:
                     _advance(conversation, view, report)
-            if legs:
+            if _tells_after_call(participant, legs):
                 _after_call(conversation, participant, legs, report)
         shown += len(known.legs)
     if not late:
@@ -155,7 +155,8 @@ def _views(
         news = seen != leg.seen
         if news or everything:
             leg.seen = seen
-            connected, ended_at = instant(connected), instant(ended_at)
+            connected = instant(connected) if connected else None
+            ended_at = instant(ended_at) if ended_at else None
             views.append(View(participant, communication, leg, state, connected, ended_at, news))
     known.legs = legs
     return views
@@ -219,11 +220,22 @@ def _advance(conversation: Conversation, view: View, report: Report) -> None:
 
 
 def _was_transferred(view: View) -> bool:
-    kind = disconnect_type(view.communication.disconnect_type) or ""
-    return kind.startswith("transfer") and _answered(view.leg) and view.participant.purpose in STAFF
+    if view.participant.purpose not in STAFF or not _answered(view.leg):
+        return False
+    kind = disconnect_type(view.communication.disconnect_type)
+    return kind is not None and kind.startswith("transfer")
 
 
 # --- participants and the conversation ------------------------------------------------------------
+
+
+def _tells_after_call(participant: Participant, shown: Sequence[Shown]) -> bool:
+    if participant.start_acw_time is not None or participant.wrapup is not None:
+        return bool(shown)
+    for _, _, communication in shown:
+        if communication.after_call_work is not None or communication.wrapup is not None:
+            return True
+    return False
 
 
 def _after_call(
@@ -256,7 +268,9 @@ def _after_call(
         report.once(view, "acw", instant(began))
     if has_code and wrapup is not None:
         conversation.wrapped_up.add(participant_id)
-        report.once(view, "wrapup", instant(wrapup.end_time), wrapup_code=code)
+        event = report.once(view, "wrapup", instant(wrapup.end_time))
+        if event is not None:
+            event.wrapup_code = code
 
 
 def _handled(conversation: Conversation, participant_id: str, shown: Sequence[Shown]) -> Shown:
