@@ -12,7 +12,7 @@ overtook one another) differs from it, and is read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, repeat
+from itertools import compress
 from typing import Final
 
 import msgspec
@@ -21,7 +21,7 @@ from mirror.normaliser.bodies import Communication, Communications, Participant
 from mirror.normaliser.memory import Known
 from mirror.normaliser.words import MEDIA_OF_ARRAY
 
-_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())
+_MEDIA: Final = tuple(enumerate(MEDIA_OF_ARRAY.values()))
 _UNKNOWN: Final = Known()  # equals no participant: it has no digest
 
 Piece = tuple[Participant | None, Known]  # null where nothing changed; `Known` is then as it was
@@ -39,7 +39,9 @@ def recognise(
     draws: 64 bits that nobody can aim at, of which a handful are compared.
     """
     pieces: list[Piece] = []
-    for raw, before in zip(raws, chain(known, repeat(_UNKNOWN)), strict=False):
+    last = iter(known)
+    for raw in raws:
+        before = next(last, _UNKNOWN)
         digest = hash(bytes(raw))
         if before.digest == digest:
             pieces.append((None, before))
@@ -58,14 +60,10 @@ def communications(participant: Participant, flat_medium: str | None) -> Sequenc
     if flat_medium is not None and participant.state is not None:
         return ((flat_medium, 0, _lifted(participant)),)
     arrays = _arrays(participant)
-    calls = arrays[0]
-    if calls and len(calls) == 1 and not any(arrays[1:]):  # nearly always
-        return ((_MEDIA[0], 0, calls[0]),)
     return [
         (medium, position, communication)
-        for medium, array in zip(_MEDIA, arrays, strict=True)
-        if array
-        for position, communication in enumerate(array)
+        for index, medium in compress(_MEDIA, arrays)  # most of them are always empty
+        for position, communication in enumerate(arrays[index] or ())
     ]
 
 

@@ -82,7 +82,7 @@ def transitions(
                     _history(view, report)
                 else:
                     _advance(conversation, view, report)
-            if _tells_after_call(participant, legs):
+            if legs:
                 _after_call(conversation, participant, legs, report)
         shown += len(known.legs)
     if not late:
@@ -231,7 +231,7 @@ def _was_transferred(view: View) -> bool:
 
 def _tells_after_call(participant: Participant, shown: Sequence[Shown]) -> bool:
     if participant.start_acw_time is not None or participant.wrapup is not None:
-        return bool(shown)
+        return True
     for _, _, communication in shown:
         if communication.after_call_work is not None or communication.wrapup is not None:
             return True
@@ -245,6 +245,8 @@ def _after_call(
     report: Report,
 ) -> None:
     """After-call work and wrap-up: one each per participant, with the leg that was handled."""
+    if not _tells_after_call(participant, shown):
+        return
     participant_id = participant.id or ""
     handled = shown[0]
     if len(shown) > 1:
