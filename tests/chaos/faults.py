@@ -185,7 +185,7 @@ FAULTS: tuple[Fault, ...] = (
         name="sockets of one client dropped",
         proves="the other replica covers while they reconnect",
         leaves=OTHER_REPLICA,
-        strike=wires.strike_sockets(fault="drop", client=wires.ONE_CLIENT),
+        strike=wires.strike_sockets(fault="drop", one_client=True),
         struck=wires.reopened,
     ),
     Fault(
@@ -200,14 +200,14 @@ FAULTS: tuple[Fault, ...] = (
         name="sockets of one client stalled",
         proves="silence is noticed by MIRROR_SILENCE, and its cover ends at the last frame",
         leaves=OTHER_REPLICA,
-        strike=wires.strike_sockets(fault="stall", client=wires.ONE_CLIENT),
+        strike=wires.strike_sockets(fault="stall", one_client=True),
         struck=wires.reopened,
     ),
     Fault(
         name="sockets of one client kicked",
         proves="being replaced by another socket ends in one socket, not in a fight",
         leaves=OTHER_REPLICA,
-        strike=wires.strike_sockets(fault="kick", client=wires.ONE_CLIENT),
+        strike=wires.strike_sockets(fault="kick", one_client=True),
         struck=wires.reopened,
     ),
     Fault(

@@ -5,6 +5,7 @@ As in `deeds.py`, makers return deeds.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,6 @@ from tests.services.process import ManagedProcess
 
 NOISE_SHARE = 0.03
 SETTLED_SECONDS = 40.0
-ONE_CLIENT = "chaos-1"
 MANY = 4
 # All kinds but `unknown_values`: a sound frame of a conversation that never was.
 GARBAGE = (
@@ -35,8 +35,8 @@ def simulate(**fields: Any) -> Deed:
     return strike
 
 
-def strike_sockets(**fields: Any) -> Deed:
-    """The same for faults of sockets; returns how many must have been opened in the end.
+def strike_sockets(*, one_client: bool = False, **fields: Any) -> Deed:
+    """The same for faults of sockets, of one client or all; returns how many must be opened anew.
 
     First every seat has one socket: one that is given up anyway (a rotation, the last moves of a
     start) would be struck and counted, and nobody would open it anew.
@@ -45,7 +45,8 @@ def strike_sockets(**fields: Any) -> Deed:
     def strike(house: House) -> int:
         house.until(lambda: _one_socket_a_seat(house), SETTLED_SECONDS, "every seat has one socket")
         before = _sockets_opened(house)
-        struck = house.fault(**fields)
+        whose = {"client": busiest(house)} if one_client else {}
+        struck = house.fault(**fields, **whose)
         assert struck, f"{fields} strikes nothing"
         return before + struck
 
@@ -55,6 +56,17 @@ def strike_sockets(**fields: Any) -> Deed:
 def reopened(house: House, hit: int) -> bool:
     """As many sockets were opened anew as were struck."""
     return _sockets_opened(house) >= hit
+
+
+def busiest(house: House) -> str:
+    """The OAuth client that holds most channels: one that holds none is not worth striking."""
+    held = Counter(
+        replica.client
+        for shard in house.status().shards
+        for replica in shard.replicas
+        if replica.client is not None
+    )
+    return held.most_common(1)[0][0]
 
 
 def _one_socket_a_seat(house: House) -> bool:
@@ -86,7 +98,7 @@ def storm(*, status: int, revoke: bool = False, **fields: Any) -> Deed:
 
     def strike(house: House) -> int:
         house.fault(fault="rest", status=status, path="/api/v2/*", **fields)
-        return house.fault(fault="revoke" if revoke else "expire", client=ONE_CLIENT)
+        return house.fault(fault="revoke" if revoke else "expire", client=busiest(house))
 
     return strike
 
