@@ -14,6 +14,7 @@ from typing import Final
 import click
 import msgspec
 
+from mirror.logged import ROOMS, log_events, purpose
 from mirror.metrics import ALL, Described
 from mirror.schema import event_schema
 from mirror.settings import load
@@ -52,6 +53,35 @@ def _row(metric: Described) -> str:
         f"`{name}`: {', '.join(value for value in values)}" for name, values in metric.labels
     )
     return f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |"
+
+
+def logs_page() -> str:
+    """docs/logs.md: every event of the logs with its fields."""
+    lines = [
+        "# Log events",
+        "",
+        "Made from the source by `python -m mirror.reference`. Every process writes JSON lines to",
+        "stderr (under `mirror up` to one file each), at `MIRROR_LOG_LEVEL` and above. Each has",
+        "`process`, `part`, `event`, `level` and `time` (RFC 3339, UTC), and the fields below; `…`",
+        "stands for what varies. Channel ids are shortened, secrets masked, and no field holds",
+        "personal data. A traceback is a field of debug lines only.",
+    ]
+    for room, heading in ROOMS.items():
+        lines += ["", f"## {heading}"]
+        events = log_events(room)
+        for module in dict.fromkeys(event.module for event in events):
+            lines += ["", f"`{module}`: {purpose(module)}", ""]
+            lines += ["| event | level | fields |", "|---|---|---|"]
+            lines += [
+                f"| `{one.name}` | {one.level} | {', '.join(map(_code, one.fields))} |"
+                for one in events
+                if one.module == module
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def _code(word: str) -> str:
+    return f"`{word}`"
 
 
 def commands_page() -> str:
@@ -109,6 +139,7 @@ def env_example() -> str:
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "commands.md": commands_page,
+    "logs.md": logs_page,
     "metrics.md": metrics_page,
     "../deploy/mirror.env.example": env_example,
     "schema.md": schema_page,
