@@ -1,0 +1,91 @@
+"""Every `mirror …` that README and docs show is run, on a mirror at work, as it stands there.
+
+Those that start processes are run by tests of their own (test_sandbox, test_supervise, test_honcho,
+test_dashboard, test_simulator_protocol).
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.integration.house_support import House, house
+from tests.services.process import ManagedProcess, wait_until
+from tests.unit.deploy.documented import commands, filled
+
+PROCESSES = {"up", "sandbox", "simulator", "dashboard", "listener", "coordinator", "janitor"}
+# Of a house on one machine something is found; garbage stays garbage. All others end with 0.
+MAY_FAIL = {"mirror doctor", "mirror dlq retry"}
+
+
+def documented() -> list[tuple[str, ...]]:
+    """Each once, whatever page it stands on; what reads before what changes."""
+    found = {tuple(c.words[1:]) for c in commands() if c.words[0] == "mirror"}
+    changing = {"drain", "rebalance", "backfill", "rotate"}
+    return sorted(
+        (words for words in found if words[0] not in PROCESSES),
+        key=lambda words: (words[0] in changing, words),
+    )
+
+
+def values(built: House) -> dict[str, str]:
+    """What stands where the pages have a placeholder."""
+    status = json.loads(built.command("status", "--json")[0])
+    letters = json.loads(built.command("dlq", "list", "--json")[0])
+    found = json.loads(built.command("conversations", "--json")[0])
+    return {
+        "LISTENER": status["listeners"][0]["id"],
+        "LETTER": letters["dead_letters"][0]["id"],
+        "ID": found["conversations"][0]["id"],
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.redis
+@pytest.mark.kafka
+@pytest.mark.timeout(240)
+def test_what_the_pages_show_works(kafka: str, tmp_path: Path) -> None:
+    """Each ends well, by itself or when it is interrupted, and says what it did."""
+    with house(tmp_path, kafka, {"MIRROR_ZOMBIE_AFTER": "1h"}, "--rate", "2") as built:
+        built.org.fault(fault="noise", kind="not_json", share=0.5)
+        built.org.post("/_sim/control", {"action": "start"})
+        wait_until(lambda: built.records("MIRROR_DEAD_LETTER_TOPIC"), 40.0, "a dead letter")
+        built.org.call("DELETE", "/_sim/faults")
+        active = lambda: json.loads(built.command("conversations", "--json")[0])["conversations"]  # noqa: E731
+        wait_until(active, 40.0, "an active conversation", interval=0.5)
+        real = values(built)
+        ran = []
+        for words in documented():
+            arguments = filled(words, real)
+            if words[0] == "tail":
+                listen(built, arguments)
+            else:
+                process = run(built, arguments)
+                codes = {0, 1} if " ".join(("mirror", *words)).startswith(tuple(MAY_FAIL)) else {0}
+                assert process.returncode in codes, process.describe(f"mirror {arguments}")
+                said = process.stdout + process.stderr
+                assert said, process.describe(f"mirror {arguments} says nothing")
+                assert "Traceback" not in said
+            ran.append(words[0])
+        assert {"status", "doctor", "dlq", "drain", "backfill", "tail"} <= set(ran)
+
+
+def run(built: House, arguments: list[str]) -> ManagedProcess:
+    """A command to its end."""
+    name = "-".join(("documented", *(one.strip("-").replace("/", "") for one in arguments)))[:80]
+    process = ManagedProcess.mirror(*arguments, folder=built.folder, env=built.env, name=name)
+    with process:
+        process.wait(60.0)
+    return process
+
+
+def listen(built: House, arguments: list[str]) -> None:
+    """`tail` shows events until it is interrupted."""
+    name = "-".join(("documented", *arguments))
+    with ManagedProcess.mirror(*arguments, folder=built.folder, env=built.env, name=name) as tail:
+        wait_until(lambda: tail.stdout.count("\n") > 1, 30.0, "events")
+        tail.send(signal.SIGINT)
+        assert tail.wait(15.0) == 130, tail.describe("tail")
