@@ -6,9 +6,11 @@ the socket out of its hands: from then on bytes are cut here (see `listeners.fra
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
-from typing import Final
+import time
+from typing import Any, Final
 
 import websocket
 
@@ -16,6 +18,9 @@ from listeners.frames import Cutter, Item, encode
 from mirror.errors import GenesysError, GenesysUnavailable
 
 CONNECT_TIMEOUT: Final = 10.0
+# All that a server may say until the channel is open, and how long it may take to say it.
+MAX_HANDSHAKE_BYTES: Final = 64 * 1024
+HANDSHAKE_SECONDS: Final = 20.0
 MAX_OUTGOING: Final = 64 * 1024
 # Handshake answers that mean the channel is no more (genesys/README section 3.1).
 GONE: Final = frozenset({401, 403, 404, 410})
@@ -40,6 +45,43 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
+class BoundedSocket:
+    """A socket during the handshake: reads so many bytes for so long, and no more.
+
+    websocket-client bounds neither the head of an answer, which it reads byte by byte, nor the body
+    of a refusal; its time-out begins anew with each byte.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.inner = sock
+        self._left = MAX_HANDSHAKE_BYTES
+        self._deadline = time.monotonic() + HANDSHAKE_SECONDS
+
+    def recv(self, size: int) -> bytes:
+        """As `socket.recv`; `OSError` where the server says too much or takes too long."""
+        if self._left <= 0:
+            raise OSError(errno.EMSGSIZE, "its answer is too large")
+        seconds = self._deadline - time.monotonic()
+        if seconds <= 0:
+            raise OSError(errno.ETIMEDOUT, "its answer takes too long")
+        self.inner.settimeout(min(CONNECT_TIMEOUT, seconds))
+        data = self.inner.recv(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class _Client(websocket.WebSocket):
+    """websocket-client's, whose handshake reads through a `BoundedSocket`."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "sock" and value is not None:
+            value = BoundedSocket(value)  # type: ignore[arg-type]  # a socket is all it sets there
+        super().__setattr__(name, value)
+
+
 def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.socket:
     """Connect and shake hands; blocks up to the time-out of each step.
 
@@ -50,6 +92,7 @@ def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.so
         client = websocket.create_connection(
             uri,
             timeout=CONNECT_TIMEOUT,
+            class_=_Client,
             sslopt={"context": context},
             header=[f"User-Agent: {user_agent}"],
             suppress_origin=True,
@@ -65,9 +108,10 @@ def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.so
     except (OSError, websocket.WebSocketException, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise GenesysUnavailable(f"the channel's socket cannot be opened: {reason}") from None
-    sock = client.sock
+    bounded = client.sock
     client.sock = None
-    assert sock is not None
+    assert isinstance(bounded, BoundedSocket)
+    sock = bounded.inner
     sock.setblocking(False)
     return sock
 

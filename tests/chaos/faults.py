@@ -319,6 +319,7 @@ FAULTS: tuple[Fault, ...] = (
         struck=wires.silent("north", "south"),
         heal=wires.mend,
         window=UNTOLD_BY_REST,
+        late=WITNESSED,
         needs=wires.cables,
         under_fault=20,
     ),
