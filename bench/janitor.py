@@ -44,6 +44,7 @@ from mirror.sandbox.oracle import Truth, judge
 from tests.services.process import ServiceError, wait_until
 
 CUT_SECONDS: Final = 60
+LASTING: Final = 2_000  # calls that do not end while Redis is emptied
 # What `GET /conversations/{id}` still tells of a leg's past: times of it, and what segments say.
 TOLD_BY_REST: Final = frozenset({"start", "answer", "disconnect", "acw", "wrapup", "end"})
 # From a frame to the active set: what is younger than this may be on its way.
@@ -127,7 +128,7 @@ def flush(folder: Path, rate: float) -> bool:
     simulator += ["--analytics-lag", ANALYTICS_LAG]
     settings = {**SHORT, "MIRROR_ZOMBIE_AFTER": "1h"}
     with house(folder, simulator, settings) as built:
-        built.control(action="spawn", scenario="endless_call", count=50)
+        built.control(action="spawn", scenario="endless_call", count=LASTING)
         built.control(action="start")
         time.sleep(30)
         steady = _until_equal(built, 30)
@@ -136,7 +137,7 @@ def flush(folder: Path, rate: float) -> bool:
         left = len(active(built))
         back = _until_equal(built, 30)
         built.control(action="pause")
-        wait_until(lambda: built.stats()["conversations"]["live"] <= 50, 150, "the others ended")
+        wait_until(lambda: built.stats()["conversations"]["live"] <= LASTING, 150, "the others ended")
         time.sleep(ON_ITS_WAY)
         mine, true = active(built), live(built)
         built.control(action="stop")
