@@ -108,10 +108,9 @@ def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.so
     except (OSError, websocket.WebSocketException, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise GenesysUnavailable(f"the channel's socket cannot be opened: {reason}") from None
-    bounded = client.sock
+    bounded: Any = client.sock
     client.sock = None
-    assert isinstance(bounded, BoundedSocket)
-    sock = bounded.inner
+    sock: socket.socket = bounded.inner
     sock.setblocking(False)
     return sock
 
