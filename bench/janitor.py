@@ -137,7 +137,9 @@ def flush(folder: Path, rate: float) -> bool:
         left = len(active(built))
         back = _until_equal(built, 30)
         built.control(action="pause")
-        wait_until(lambda: built.stats()["conversations"]["live"] <= LASTING, 150, "the others ended")
+        wait_until(
+            lambda: built.stats()["conversations"]["live"] <= LASTING, 150, "the others ended"
+        )
         time.sleep(ON_ITS_WAY)
         mine, true = active(built), live(built)
         built.control(action="stop")
