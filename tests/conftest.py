@@ -42,6 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
     what changed; `make fuzz` and laptops look for new ones.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A run in the background ignores Ctrl-C, and so would every process that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     hypothesis.settings.register_profile("laptop", deadline=None)
     hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
     hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=FUZZ_EXAMPLES)
