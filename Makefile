@@ -68,6 +68,8 @@ chaos: $(VENV)/.ready-dev ## break the real thing in every known way and count (
 fuzz: $(VENV)/.ready-dev ## run the property tests with many more examples
 	@$(BIN)/python -m pytest -m "fuzz and not chaos" --timeout=3600 \
 		--hypothesis-profile=fuzz $(ARGS)
+	@MIRROR_TEST_HOURS=10000 $(BIN)/python -m pytest --timeout=3600 \
+		tests/unit/coordinator/test_leading.py -k hours
 
 fuzz-native: $(VENV)/.ready-fuzz ## feed the normaliser what atheris thinks up, for ten minutes
 	@rm -rf build/fuzz && mkdir -p build && cp -r tests/recordings build/fuzz

@@ -68,7 +68,7 @@ def place(
             work.sit(seat, held.listener)
     work.spread()
     homeless = [seat for seat in wanted if seat not in work.listener]
-    for seat in homeless:
+    for seat in _turns(homeless, shunned):
         listener = work.best_listener(seat)
         if listener is not None:
             work.sit(seat, listener)
@@ -81,6 +81,18 @@ def place(
             break
         found = better
     return found
+
+
+def _turns(homeless: Sequence[Seat], shunned: Mapping[Seat, Place]) -> list[Seat]:
+    """The order in which seats are placed: as they come, but of a shard the shunned ones first.
+
+    A shunned seat still has its channel. If another replica took the only listener that is left,
+    it would wait for the shunned one to leave, which has nowhere to go.
+    """
+    of_shard: dict[str, list[Seat]] = {}
+    for seat in sorted(homeless, key=lambda seat: seat not in shunned):
+        of_shard.setdefault(seat[0], []).append(seat)
+    return [of_shard[shard].pop(0) for shard, _ in homeless]
 
 
 class _Work:

@@ -12,7 +12,8 @@ Each pass looks at every seat:
   of its shard is moving, or the OAuth client has no channel to spare, or `MAX_MOVES` are under way.
 
 Channels that must go soon (a draining listener, a socket that Genesys closes) go before those that
-are merely better elsewhere; the latter also wait until every other replica of the shard serves.
+are merely better elsewhere; the latter also wait until every other replica of the shard serves, but
+for one that is wanted on the very listener that they would leave.
 """
 
 from __future__ import annotations
@@ -201,8 +202,12 @@ def _succeed(
         return None
     if any(holding.listener == place.listener for one in others for holding in one.holdings()):
         return None  # the other replica must leave that listener first
-    if not wish.urgent and not all(one.current and one.current.live for one in others):
-        return None
+    wanted = situation.wanted.places
+    waiting = [one for one in others if one.current is None or not one.current.live]
+    if not wish.urgent and any(
+        one.seat not in wanted or wanted[one.seat].listener != current.listener for one in waiting
+    ):
+        return None  # those that wait for this very listener would wait for ever
     if not budget.has_spare(place.client):
         return None
     record.epoch = _next_epoch(record, situation.now_ms)

@@ -119,6 +119,15 @@ def test_a_seat_leaves_the_place_that_did_not_do() -> None:
     assert alone.places == {("1", "a"): place_}
 
 
+def test_the_last_listener_is_for_the_replica_that_still_has_a_channel_on_it() -> None:
+    """The other one would wait for it to leave, and it has nowhere to go."""
+    stuck = {("1", "b"): Place("l1", "p")}
+    wanted = [("1", "a"), ("1", "b")]
+    result = place(wanted, {"l1": "x"}, {"p": 9}, {}, shunned=stuck)
+    assert result.places == stuck
+    assert result.open == {("1", "a"): "no listener"}
+
+
 def test_spare_channels() -> None:
     """Of twenty channels eighteen are seats; of one, one."""
     assert [usable(limit) for limit in (20, 10, 9, 2, 1)] == [18, 8, 8, 1, 1]
