@@ -14,7 +14,8 @@ What must hold, and when it need not:
   seat is live (I3), unless the leader vacated this very holding because its listener was silent for
   a lease, or the channel came to live after its listener's last beat, so that nobody could know;
   or the shard is no more. Another channel counts for as long as nobody can know that its listener
-  was killed (a lease and `NOTICE_MS`) or that it was lost (`NOTICE_MS`);
+  was killed (a lease and `NOTICE_MS`) or that it was lost (`NOTICE_MS`, or since the closing
+  listener was paused);
 - **within `DARK_MS`** of the latest fault: every shard is received;
 - **in the end**, after calm: every seat is live where the leader says; replicas are on different
   hosts and clients while there are two; listeners of a host are even; and every moment in which
@@ -75,6 +76,7 @@ class Listener:
         self.paused_until = 0
         self.draining = False
         self.next_beat = 0
+        self.last_beat = NEVER_MS
 
     def report(self, now: int) -> Beat:
         return Beat(
@@ -240,6 +242,7 @@ class World:
                 self.note_epochs(listener, told)
             self.obey(listener, told)
         self.settle(listener)
+        listener.last_beat = self.now
         self.shards = listener.shards | self.shards
         if listener.draining and not listener.channels and told is not None and not told.grants:
             del self.listeners[listener.name]
@@ -292,7 +295,9 @@ class World:
         closed = listener.channels.pop(key)
         excused = (listener.name, key) in self.excused
         self.excused.discard((listener.name, key))
-        lost = any(at >= self.now - NOTICE_MS and one[:2] == key[:2] for at, one in self.lost)
+        # What was lost while this listener was paused, nobody could tell it.
+        since = min(self.now, listener.last_beat) - NOTICE_MS
+        lost = any(at >= since and one[:2] == key[:2] for at, one in self.lost)
         unknown = listener.told_live.pop(key, self.now) == self.now
         if not given_up or closed.live_ms > self.now or key[0] not in self.shards:
             return
