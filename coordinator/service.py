@@ -13,7 +13,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Final
 
@@ -26,6 +26,10 @@ from coordinator.leading import Leader, Outcome, Rules
 from coordinator.metrics import Metrics
 from coordinator.store import Seen, Store
 from mirror import log
+from mirror.doctor.checkup import Checkup
+from mirror.doctor.finding import Finding
+from mirror.doctor.kafka import check_kafka
+from mirror.doctor.redis import check_redis
 from mirror.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -118,7 +122,9 @@ class Coordinator:
             threading.Thread(target=self._guarded, args=(name, work), name=name, daemon=True)
             for name, work in self._background()
         ]
-        telemetry = Telemetry(self.settings.metrics_port, self.metrics.registry, self.health)
+        telemetry = Telemetry(
+            self.settings.metrics_port, self.metrics.registry, self.health, Checkup(self._checks)
+        )
         for thread in threads:
             thread.start()
         self._log.info("started", coordinator=self.name)
@@ -135,6 +141,11 @@ class Coordinator:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._log.info("stopped", coordinator=self.name)
         return EXIT_FAILED if self._crashed else EXIT_DONE
+
+    def _checks(self) -> Iterator[Finding]:
+        """What all processes share."""
+        yield from check_redis(self.settings)
+        yield from check_kafka(self.settings)
 
     def _guarded(self, name: str, work: Callable[[threading.Event], None]) -> None:
         """Do background work; without it this process is of no use, so it ends and is restarted."""

@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -25,6 +25,9 @@ from janitor.leases import Leases
 from janitor.outlet import Outlet
 from janitor.zombies import Sweep, Zombies
 from mirror import __version__, log, metrics
+from mirror.doctor.checkup import Checkup
+from mirror.doctor.finding import Finding
+from mirror.doctor.redis import check_redis
 from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError
 from mirror.kafka import registry
 from mirror.kafka.admin import check_topics
@@ -83,7 +86,9 @@ class Service:
 
         # Before the first thread: signals are the main thread's alone.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        telemetry = Telemetry(settings.metrics_port, self._registry, self.health)
+        telemetry = Telemetry(
+            settings.metrics_port, self._registry, self.health, Checkup(self._checks)
+        )
         leases = Leases(client, keys, settings.topic)
         self._outlets = outlets = Outlet(settings, schemas), Outlet(settings, schemas)
         stopping = self._stop.is_set
@@ -150,6 +155,10 @@ class Service:
         """`degraded` while zombies or gaps cannot be worked on."""
         reasons = tuple(f"{part}: {why}" for part, why in sorted(self._troubles.items()))
         return Health("degraded" if reasons else "ok", reasons)
+
+    def _checks(self) -> Iterator[Finding]:
+        """What it works from: the lists of overdue conversations and of gaps."""
+        yield from check_redis(self.settings)
 
     def _sweep(self, zombies: Zombies) -> float:
         sweep = zombies.sweep()

@@ -18,7 +18,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import SystemRandom
 from typing import Final
 
@@ -33,6 +33,10 @@ from listeners.session import Session
 from listeners.vitals import Vitals
 from listeners.workers import Workers
 from mirror import __version__, log
+from mirror.doctor.checkup import Checkup
+from mirror.doctor.finding import Finding
+from mirror.doctor.machine import check_spool
+from mirror.doctor.redis import check_redis
 from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError, KafkaUnavailable
 from mirror.fleet import Beat
 from mirror.kafka import registry
@@ -135,7 +139,9 @@ class Service:
         thread = threading.Thread(target=self._run_loop, args=(loop,), name="loop", daemon=True)
         vitals = Vitals(self.counters, loop, thread, lease=settings.lease)
         gauge(SPOOL_LIMIT, vitals.registry).set(settings.spool_limit)
-        telemetry = Telemetry(settings.metrics_port, vitals.registry, vitals.health)
+        telemetry = Telemetry(
+            settings.metrics_port, vitals.registry, vitals.health, Checkup(self._checks)
+        )
         thread.start()
         beats.start()
         self._log.info("started", listener=self.name)
@@ -144,6 +150,11 @@ class Service:
         self._stop(loop, beats, workers, publisher, thread)
         telemetry.close()
         return EXIT_FAILED if self._crash else EXIT_DONE
+
+    def _checks(self) -> Iterator[Finding]:
+        """What each host has of its own: its disk, its way to Redis, its clock."""
+        yield check_spool(self.settings)
+        yield from check_redis(self.settings)
 
     def _run_loop(self, loop: Loop) -> None:
         try:

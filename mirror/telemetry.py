@@ -2,8 +2,10 @@
 
 Metrics are Prometheus' own: a process registers its collectors in one `CollectorRegistry` and hands
 it here; what every process tells is added. Health is a function that the process gives; it is asked
-at each request and must answer from memory. `/healthz` answers 200 while `ok` or `degraded` (a
-degraded process does its work) and 503 when `down`.
+at each request and must answer from memory. To it come the checks of `mirror doctor` that the
+process repeats (`mirror.doctor.checkup`): what they find ill makes an `ok` process `degraded`.
+`/healthz` answers 200 while `ok` or `degraded` (a degraded process does its work) and 503 when
+`down`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ from mirror.metrics import BUILD, HEALTH, States, gauge
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from mirror.doctor.checkup import Checkup
+    from mirror.doctor.finding import Finding
+
 Status = Literal["ok", "degraded", "down"]
 
 
@@ -32,6 +37,14 @@ class Health(msgspec.Struct, frozen=True):
 
     health: Status
     reasons: tuple[str, ...] = ()
+
+
+class Page(msgspec.Struct, frozen=True):
+    """What `/healthz` answers: `Health`, and what was checked, as `mirror doctor --json` has it."""
+
+    health: Status
+    reasons: tuple[str, ...]
+    checks: tuple[Finding, ...]
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -47,10 +60,15 @@ class Telemetry:
     """The endpoint of one process; does nothing on port 0."""
 
     def __init__(
-        self, port: int, registry: CollectorRegistry, health: Callable[[], Health]
+        self,
+        port: int,
+        registry: CollectorRegistry,
+        health: Callable[[], Health],
+        checkup: Checkup | None = None,
     ) -> None:
         """Listens at once. Raises `SettingsError` where the port is taken."""
-        self._health = health
+        self._own_health = health
+        self._checkup = checkup
         registry.register(States(HEALTH, self._states))
         gauge(BUILD, registry).labels(__version__).set(1)
         ProcessCollector(registry=registry)  # CPU, memory, files and start, by their usual names
@@ -68,6 +86,16 @@ class Telemetry:
             threading.Thread(
                 target=self._server.serve_forever, name="telemetry", daemon=True
             ).start()
+            if checkup is not None:
+                checkup.start()
+
+    def _health(self) -> Health:
+        """The worse of what the process knows of itself and what was checked."""
+        own = self._own_health()
+        found = () if self._checkup is None else self._checkup.reasons()
+        if not found:
+            return own
+        return Health("degraded" if own.health == "ok" else own.health, (*own.reasons, *found))
 
     def _states(self) -> dict[str, int]:
         now = self._health().health
@@ -75,6 +103,8 @@ class Telemetry:
 
     def close(self) -> None:
         """Stop listening."""
+        if self._checkup is not None:
+            self._checkup.stop()
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -90,4 +120,5 @@ class Telemetry:
         health = self._health()
         status = "503 Service Unavailable" if health.health == "down" else "200 OK"
         start_response(status, [("Content-Type", "application/json")])
-        return [msgspec.json.encode(health)]
+        checks = () if self._checkup is None else self._checkup.findings
+        return [msgspec.json.encode(Page(health.health, health.reasons, checks))]

@@ -206,7 +206,11 @@ def test_metrics_and_health_are_told_on_a_port(scene: Scene) -> None:
     scene.until_live(1)
     scene.until_events()
     with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-        assert json.load(answer) == {"health": "ok", "reasons": []}
+        page = json.load(answer)
+    assert (page["health"], page["reasons"]) == ("ok", [])
+    checked = {one["check"]: one["ok"] for one in page["checks"]}
+    assert {"spool", "redis", "redis.memory", "redis.rights", "clock"} <= checked.keys()
+    assert all(checked.values())
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         lines = answer.read().decode().splitlines()
     told = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
