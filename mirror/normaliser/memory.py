@@ -2,15 +2,20 @@
 
 Bounded in two ways: a conversation is forgotten some time after its end, and beyond a number of
 conversations the one that has been quiet longest is. Forgetting is harmless: the next frame is a
-first sight again, and its events repeat ids that consumers already dropped.
+first sight again, and its events repeat ids that consumers already dropped. The bytes of a snapshot
+are kept for the few that came last: repeats follow closely.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
+
+MAX_BODIES: Final = 256
+MAX_BODY_BYTES: Final = 32 * 1024
 
 LegKey = tuple[str, str, int]  # participant id, medium, position among its legs of that medium
 
@@ -53,6 +58,7 @@ class Conversation(msgspec.Struct, gc=False):
     id: str
     legs: dict[LegKey, Leg] = msgspec.field(default_factory=dict)
     known: list[Known] = []  # the participants of the last snapshot, in its order
+    body: bytes | None = None  # of the last snapshot, where it is among the latest of all
     open: int = 0
     ends: set[int] = msgspec.field(default_factory=set)  # of how many legs ends were reported
     after_call: set[str] = msgspec.field(default_factory=set)  # participants with reported acw
@@ -73,13 +79,19 @@ class Memory:
         self.grace = grace
         self._conversations: OrderedDict[str, Conversation] = OrderedDict()
         self._ended: deque[tuple[float, str]] = deque()
+        self._bodies: OrderedDict[str, Conversation] = OrderedDict()  # those with a body
 
     def __len__(self) -> int:
         return len(self._conversations)
 
+    def get(self, conversation_id: str) -> Conversation | None:
+        """The conversation if it is known."""
+        return self._conversations.get(conversation_id)
+
     def recall(self, conversation_id: str, now: float) -> Conversation:
         """The conversation, new where it was unknown, and now the most recently seen one."""
-        self._forget_ended(now)
+        if self._ended and self._ended[0][0] <= now:
+            self._forget_ended(now)
         conversation = self._conversations.get(conversation_id)
         if conversation is None:
             conversation = Conversation(conversation_id)
@@ -90,6 +102,17 @@ class Memory:
             self._conversations.move_to_end(conversation_id)
         conversation.last_frame = now
         return conversation
+
+    def keep_body(self, conversation: Conversation, body: bytes) -> None:
+        """Keep the bytes of a conversation's last snapshot, until `MAX_BODIES` others came."""
+        if len(body) > MAX_BODY_BYTES:
+            return
+        conversation.body = body
+        bodies = self._bodies
+        bodies[conversation.id] = conversation
+        bodies.move_to_end(conversation.id)
+        if len(bodies) > MAX_BODIES:
+            bodies.popitem(last=False)[1].body = None
 
     def ended(self, conversation: Conversation, now: float) -> None:
         """Forget `conversation` when it has been quiet for the grace after its end."""

@@ -25,7 +25,7 @@ from mirror.normaliser.bodies import (
     PersonalFrame,
     PersonalParticipant,
 )
-from mirror.normaliser.memory import Conversation, Memory
+from mirror.normaliser.memory import Conversation, Known, Memory
 from mirror.normaliser.personal import Personal
 from mirror.normaliser.pieces import Piece, recognise, whole
 from mirror.normaliser.report import Source
@@ -42,6 +42,16 @@ DEFAULT_MAX_CONVERSATIONS: Final = 100_000
 DEFAULT_GRACE: Final = 900.0  # seconds that after-call work may go on after the end
 MAX_ID_LENGTH: Final = 128  # Genesys' ids are UUIDs of 36; anything far longer is no id
 MAX_TOPIC_LENGTH: Final = 512  # Genesys takes topics of at most 200 characters
+
+
+# Genesys' envelope: `{"topicName":…,"version":"2","eventBody":{…},"metadata":{"CorrelationId":…}}`.
+_BODY: Final = b'"eventBody":'
+_BODY_WITHIN: Final = MAX_TOPIC_LENGTH + 64
+_ID: Final = b'{"id":"'
+_ID_END: Final = len(_ID) + 36
+_AFTER_BODY: Final = b',"metadata":'
+_PLACEHOLDER: Final = "="  # no conversation's id
+_PLACEHOLDER_BODY: Final = b'{"id":"=","participants":[]}'
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -108,6 +118,10 @@ class Normaliser:
         `received_at` is RFC 3339 with milliseconds; `now` monotonic seconds. Never raises on
         content: what cannot be read is told by `problem`.
         """
+        start = raw.find(_BODY, 0, _BODY_WITHIN) + len(_BODY)
+        repeat = self._repeat(raw, start, now)
+        if repeat is not None:
+            return repeat
         try:
             if not raw.isascii():
                 raw.decode()  # the decoder does not look inside strings that it skips
@@ -131,15 +145,52 @@ class Normaliser:
         is_plain = flat_medium is None and body.end_time is None
         last = conversation.known if is_plain and not conversation.doubtful else ()
         conversation.known = []
+        conversation.body = None
         try:
-            pieces = recognise(body.participants or (), last, self._participant)
+            changed, known = recognise(body.participants or (), last, self._participant)
         except _UNREADABLE as error:
             return self._salvaged(raw, received_at, now, error)
         source = _source(topic, frame, received_at)
-        events = self._compare(conversation, body, pieces, source, flat_medium, now)
+        events = self._compare(conversation, body, changed, known, source, flat_medium, now)
         if is_plain:
-            conversation.known = [known for _, known in pieces]
+            conversation.known = known
+            end = raw.rfind(_AFTER_BODY)
+            if end > start:
+                self.memory.keep_body(conversation, raw[start:end])
         return Reading("conversation", topic, events)
+
+    def _repeat(self, raw: bytes, start: int, now: float) -> Reading | None:
+        """The reading of a frame whose body is, byte for byte, the last one of its conversation.
+
+        Genesys sends each snapshot to every topic that it concerns, and some twice, so that such
+        frames are half of all. Nothing of a body needs to be read then: not even where it ends,
+        since what stands around it must be a frame without it. Null where that does not hold.
+        """
+        conversation = self.memory.get(
+            raw[start + len(_ID) : start + _ID_END].decode("ascii", "replace")
+        )
+        if (
+            conversation is None
+            or conversation.body is None
+            or conversation.doubtful
+            or conversation.interruptions != self._interruptions
+            or not raw.startswith(conversation.body, start)
+        ):
+            return None
+        envelope = raw[:start] + _PLACEHOLDER_BODY + raw[start + len(conversation.body) :]
+        if not envelope.isascii():
+            return None
+        try:
+            frame = self._frames.decode(envelope)
+        except _UNREADABLE:
+            return None
+        topic, body = frame.topic_name, frame.event_body
+        if not topic or len(topic) > MAX_TOPIC_LENGTH or body is None or body.id != _PLACEHOLDER:
+            return None
+        if classify(topic) != ("conversation", None):
+            return None
+        self.memory.recall(conversation.id, now)
+        return Reading("conversation", topic)
 
     def _salvaged(self, raw: bytes, received_at: str, now: float, error: Exception) -> Reading:
         """What can be read of a frame that the decoder refused."""
@@ -216,14 +267,19 @@ class Normaliser:
         """The events of a body that was decoded as a whole."""
         conversation = self._recall(body.id or "", now)
         conversation.known = []
-        pieces = whole(body.participants)
-        return self._compare(conversation, body, pieces, source, flat_medium, now, partial=partial)
+        conversation.body = None
+        read = whole(body.participants)
+        known = [one for _, one in read]
+        return self._compare(
+            conversation, body, read, known, source, flat_medium, now, partial=partial
+        )
 
     def _compare(
         self,
         conversation: Conversation,
         body: Body | CutBody,
-        pieces: Sequence[Piece],
+        changed: Sequence[Piece],
+        known: Sequence[Known],
         source: Source,
         flat_medium: str | None,
         now: float,
@@ -233,7 +289,8 @@ class Normaliser:
         events = transitions(
             conversation,
             body,
-            pieces,
+            changed,
+            known,
             source,
             flat_medium=flat_medium,
             personal=self._personal,

@@ -51,7 +51,8 @@ _NEVER: Final = "9"  # after every time
 def transitions(
     conversation: Conversation,
     body: Body | CutBody,
-    pieces: Sequence[Piece],
+    changed: Sequence[Piece],
+    known: Sequence[Known],
     source: Source,
     *,
     flat_medium: str | None = None,
@@ -60,31 +61,31 @@ def transitions(
 ) -> list[Event]:
     """The events between what was known of `conversation` and `body`, which it now knows.
 
-    `pieces` are its participants; nothing may be recognised while `conversation` is doubtful.
-    `flat_medium` is the medium of a flat topic; `partial` says that not all of `body` could be
-    read. Never raises on content: absent, empty and unknown values are read as what they are.
+    `known` has all its participants, `changed` those to be read: all while `conversation` is
+    doubtful. `flat_medium` is the medium of a flat topic; `partial` says that not all of `body`
+    could be read. Never raises on content: absent, empty and unknown values are read as what they
+    are.
     """
     report = Report(conversation, source, personal)
-    over = instant(body.end_time)
+    over = instant(body.end_time) if body.end_time else None
     unsure = conversation.doubtful
     views: list[View] = []
-    shown = 0
     late = partial
-    for participant, known in pieces:
-        if participant is not None and participant.id:
-            legs = communications(participant, flat_medium)
-            for view in _views(conversation, participant, legs, known, over, everything=unsure):
-                views.append(view)
-                if not view.news:
-                    continue
-                if _is_late(view):
-                    late = True
-                    _history(view, report)
-                else:
-                    _advance(conversation, view, report)
-            if legs:
-                _after_call(conversation, participant, legs, report)
-        shown += len(known.legs)
+    for participant, piece in changed:
+        if not participant.id:
+            continue
+        shown = communications(participant, flat_medium)
+        for view in _views(conversation, participant, shown, piece, over, everything=unsure):
+            views.append(view)
+            if not view.news:
+                continue
+            if _is_late(view):
+                late = True
+                _history(view, report)
+            else:
+                _advance(conversation, view, report)
+        if shown:
+            _after_call(conversation, participant, shown, report)
     if not late:
         conversation.doubtful = False
         for view in views:
@@ -93,10 +94,23 @@ def transitions(
                 holds.confirm(view, report)
     if report.first_sight and conversation.legs:
         report.events.insert(0, _start(body, views, report))
-    late_or_new = views or shown < len(conversation.legs)
-    if late_or_new and (flat_medium or all(view.state in ENDED for view in views)):
-        _end(conversation, body, pieces, flat_medium, over, report)
+    if _may_end(conversation, views, known, flat_medium):
+        _end(conversation, body, changed, known, flat_medium, over, report)
     return report.events
+
+
+def _may_end(
+    conversation: Conversation,
+    views: Sequence[View],
+    known: Sequence[Known],
+    flat_medium: str | None,
+) -> bool:
+    """Whether a snapshot is late or new, and shows no leg that lives."""
+    if flat_medium is None:
+        for view in views:
+            if view.state not in ENDED:
+                return False
+    return bool(views) or sum(len(one.legs) for one in known) < len(conversation.legs)
 
 
 # --- reading legs ---------------------------------------------------------------------------------
@@ -123,12 +137,14 @@ def _views(
     """
     views = []
     legs = []
+    known_legs = conversation.legs
+    participant_id = participant.id or ""
     only = len(shown) == 1
     for medium, position, communication in shown:
-        key = (participant.id or "", medium, position)
-        leg = conversation.legs.get(key)
+        key = (participant_id, medium, position)
+        leg = known_legs.get(key)
         if leg is None:
-            leg = conversation.legs[key] = Leg(key)
+            leg = known_legs[key] = Leg(key)
             conversation.open += 1
         legs.append(leg)
         state = communication.state or "none"
@@ -313,7 +329,8 @@ def _start(body: Body | CutBody, views: list[View], report: Report) -> Event:
 def _end(
     conversation: Conversation,
     body: Body | CutBody,
-    pieces: Sequence[Piece],
+    changed: Sequence[Piece],
+    known: Sequence[Known],
     flat_medium: str | None,
     over: str | None,
     report: Report,
@@ -325,11 +342,11 @@ def _end(
     and says nothing as long as the frame names a medium of which no leg is known.
     """
     legs: list[Leg] = []
-    if flat_medium is not None and _is_flat(pieces):
+    if flat_medium is not None and _is_flat(changed):
         if not conversation.open and _other_media(body) <= _known_media(conversation):
             legs = list(conversation.legs.values())
-    elif all(known.ended for _, known in pieces):
-        legs = [leg for _, known in pieces for leg in known.legs]
+    elif all(one.ended for one in known):
+        legs = [leg for one in known for leg in one.legs]
     if not legs or len(legs) in conversation.ends:
         return
     conversation.ends.add(len(legs))  # legs are only ever added, so their number tells which
@@ -339,11 +356,9 @@ def _end(
     report.events.append(report.conversation("end", "ended", over, *names(leg.key for leg in legs)))
 
 
-def _is_flat(pieces: Sequence[Piece]) -> bool:
+def _is_flat(changed: Sequence[Piece]) -> bool:
     """Some topics that look flat bring the nested shape (docs/protocol.md, "Topics")."""
-    return any(
-        participant is not None and participant.state is not None for participant, _ in pieces
-    )
+    return any(participant.state is not None for participant, _ in changed)
 
 
 def _other_media(body: Body | CutBody) -> set[str]:

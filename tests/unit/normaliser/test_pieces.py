@@ -1,4 +1,4 @@
-"""Recognising unchanged participants saves work and changes no event.
+"""Recognising what is unchanged, participants and whole bodies, saves work and changes no event.
 
 The reference is a normaliser that is made to forget, before each frame, what the last one looked
 like: it reads every participant of every frame. Both are given the same frames, in every disorder
@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from mirror.event import Event
 from mirror.normaliser import Normaliser, Personal, Reading
 from mirror.normaliser import normaliser as module
+from mirror.normaliser.memory import MAX_BODIES, MAX_BODY_BYTES, Known
 from mirror.normaliser.pieces import Piece, recognise
 from simulator.scenarios import SCENARIOS
 from tests.unit.simulator.theatre import perform
@@ -25,9 +27,14 @@ AT = "2026-11-23T10:00:00.000Z"
 TOPICS = ("v2.users.u1.conversations", "v2.routing.queues.q1.conversations")
 
 
-def frame(body: Any, topic: str = TOPICS[0]) -> bytes:
-    """A notification of `body`."""
-    return msgspec.json.encode({"topicName": topic, "version": "2", "eventBody": body})
+def frame(body: Any, topic: str = TOPICS[0], **more: Any) -> bytes:
+    """A notification of `body`; `more` stands behind it."""
+    return msgspec.json.encode({"topicName": topic, "version": "2", "eventBody": body, **more})
+
+
+def traced(body: Any, topic: str = TOPICS[0]) -> bytes:
+    """A notification as Genesys sends it: a body that comes again can be recognised as a whole."""
+    return frame(body, topic, metadata={"CorrelationId": str(uuid4())})
 
 
 def told(frames: list[bytes], *, forgetful: bool, lost: frozenset[int] = frozenset()) -> list[Any]:
@@ -38,6 +45,7 @@ def told(frames: list[bytes], *, forgetful: bool, lost: frozenset[int] = frozens
         if forgetful:
             for conversation in normaliser.memory._conversations.values():
                 conversation.known = []
+                conversation.body = None
         if number in lost:
             normaliser.interrupted()
         readings.append(normaliser.frame(raw, f"{AT[:-4]}{number % 1000:03}Z", float(number)))
@@ -70,7 +78,11 @@ def test_recognising_what_is_unchanged_changes_no_event(scenario: str) -> None:
         bodies = [body for body, _ in perform(scenario, seed).frames]
         rng = random.Random(f"{scenario}-{seed}")
         mixed = list(disordered(bodies, rng))
-        frames = [frame(body, topic) for body in mixed for topic in TOPICS[: rng.randrange(1, 3)]]
+        frames = [
+            rng.choice((frame, traced))(body, topic)
+            for body in mixed
+            for topic in TOPICS[: rng.randrange(1, 3)]
+        ]
         lost = frozenset(rng.sample(range(len(frames)), len(frames) // 8))
         expected = told(frames, forgetful=True, lost=lost)
         assert told(frames, forgetful=False, lost=lost) == expected
@@ -81,10 +93,10 @@ def test_what_is_unchanged_is_not_read_again(monkeypatch: pytest.MonkeyPatch) ->
     """Of five participants of whom one changed, one is decoded; of a repeated snapshot none."""
     decoded: list[int] = []
 
-    def counting(raws: Any, known: Any, decode: Any) -> list[Piece]:
-        pieces = recognise(raws, known, decode)
-        decoded.append(sum(participant is not None for participant, _ in pieces))
-        return pieces
+    def counting(raws: Any, last: Any, decode: Any) -> tuple[list[Piece], list[Known]]:
+        changed, known = recognise(raws, last, decode)
+        decoded.append(len(changed))
+        return changed, known
 
     monkeypatch.setattr(module, "recognise", counting)
     body = next(b for b, _ in reversed(perform("inbound_call", 1).frames))
@@ -94,6 +106,105 @@ def test_what_is_unchanged_is_not_read_again(monkeypatch: pytest.MonkeyPatch) ->
     told([frame(body), frame(body, TOPICS[1]), frame(changed), frame(body)], forgetful=False)
     assert people > 2
     assert decoded == [people, 0, 1, 1]
+
+
+REPEATED = {
+    "id": "1c1a063b-45bf-4719-9127-000000000001",
+    "participants": [
+        {"id": "p1", "purpose": "agent", "calls": [{"id": "l1", "state": "alerting"}]}
+    ],
+}
+
+
+def test_a_body_that_comes_again_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another topic, under another correlation id: only what stands around it is."""
+    normaliser = Normaliser()
+    first = normaliser.frame(traced(REPEATED), AT, 0.0)
+    assert [event.event_type for event in first.events] == ["start", "alert"]
+    monkeypatch.setattr(module, "recognise", None)
+    again = normaliser.frame(traced(REPEATED, TOPICS[1]), AT, 0.0)
+    assert again == Reading("conversation", TOPICS[1])
+
+
+@pytest.mark.parametrize(
+    ("around", "problem"),
+    [
+        (lambda raw: raw[:-1], "DecodeError"),
+        (lambda raw: raw.replace(b'"metadata":{', b'"metadata":{{'), "DecodeError"),
+        (lambda raw: raw.replace(b'"version"', b'"version\xff"'), "UnicodeDecodeError"),
+        (lambda raw: raw.replace(b'"topicName":"v', b'"topic":"v'), "MissingTopicName"),
+    ],
+)
+def test_what_stands_around_a_repeated_body_is_judged_as_ever(around: Any, problem: str) -> None:
+    """A frame is no better for a body that is known."""
+    normaliser = Normaliser()
+    normaliser.frame(traced(REPEATED), AT, 0.0)
+    found = normaliser.frame(around(traced(REPEATED)), AT, 0.0).problem
+    assert found is not None
+    assert found.error == problem
+
+
+def test_the_end_of_a_remembered_body_is_not_guessed() -> None:
+    """Where `metadata` stands inside a body too, a longer body is not taken for the shorter one."""
+    inner = {**REPEATED, "metadata": {"x": 1}}
+    longer = {**inner, "participants": [*REPEATED["participants"], {"id": "p2", "chats": [{}]}]}
+    for bodies in ((REPEATED, inner), (inner, REPEATED), (inner, longer), (longer, inner)):
+        frames = [make(body) for body in bodies for make in (traced, frame)]
+        assert told(frames, forgetful=False) == told(frames, forgetful=True)
+
+
+def call(participant: str, state: str, **more: Any) -> dict[str, Any]:
+    """An agent with one call."""
+    leg = {"id": f"leg-{participant}", "state": state, **more}
+    return {"id": participant, "purpose": "agent", "calls": [leg]}
+
+
+def snapshot(*participants: dict[str, Any]) -> dict[str, Any]:
+    """A body of the conversation of `REPEATED`."""
+    return {"id": REPEATED["id"], "participants": participants}
+
+
+def test_a_hold_in_a_flat_frame_makes_a_nested_body_news_again() -> None:
+    """Only the very last body counts, whatever shape the frame between had."""
+    flat = {"id": "p1", "purpose": "agent", "state": "connected", "held": True}
+    nested = traced(snapshot(call("p1", "connected", held=False)))
+    frames = [nested, traced(snapshot(flat), f"{TOPICS[0]}.calls"), nested]
+    readings = told(frames, forgetful=False)
+    assert [event.event_type for event in readings[-1].events] == ["resume"]
+    assert readings == told(frames, forgetful=True)
+
+
+def test_a_repeat_after_a_loss_is_read_while_doubt_lasts() -> None:
+    """The frame behind the loss was late and settled nothing; the same one again does."""
+    before = snapshot(call("p1", "connected"), call("p2", "connected"))
+    late = traced(snapshot(call("p1", "connected"), call("p2", "alerting")))
+    frames = [traced(before), late, late]
+    readings = told(frames, forgetful=False, lost=frozenset({1}))
+    assert [event.origin for event in readings[-1].events] == ["snapshot"]
+    assert readings == told(frames, forgetful=True, lost=frozenset({1}))
+
+
+def test_a_known_body_in_another_place_is_no_repeat() -> None:
+    """Neither beside the body of another conversation, nor under a topic of another kind."""
+    news = snapshot(call("p1", "alerting")) | {"id": "another"}
+    beside = msgspec.json.encode(
+        {"topicName": TOPICS[0], "x": {"eventBody": REPEATED}, "eventBody": news, "metadata": {}}
+    )
+    elsewhere = traced(REPEATED, "v2.unheard.of")
+    readings = told([traced(REPEATED), beside, elsewhere], forgetful=False)
+    assert {event.conversation_id for event in readings[1].events} == {"another"}
+    assert readings[2].kind == "unknown"
+
+
+def test_bodies_are_kept_of_the_last_conversations_only() -> None:
+    """Memory is bounded: of conversations behind the newest ones, and of huge bodies, none is."""
+    normaliser = Normaliser()
+    bodies = [{**REPEATED, "id": f"{n:036}"} for n in range(MAX_BODIES + 2)]
+    bodies[-1]["participants"] = [{"id": "p1", "attributes": {"x": "y" * MAX_BODY_BYTES}}]
+    for body in bodies:
+        normaliser.frame(traced(body), AT, 0.0)
+    kept = [normaliser.memory.recall(str(body["id"]), 0.0).body is not None for body in bodies]
+    assert kept == [False, *[True] * MAX_BODIES, False]
 
 
 def test_an_older_state_that_comes_back_is_read() -> None:
