@@ -59,6 +59,7 @@ class Conversation(msgspec.Struct, gc=False):
     legs: dict[LegKey, Leg] = msgspec.field(default_factory=dict)
     known: list[Known] = []  # the participants of the last snapshot, in its order
     body: bytes | None = None  # of the last snapshot, where it is among the latest of all
+    place: int = -1  # where `Memory` keeps that body
     open: int = 0
     ends: set[int] = msgspec.field(default_factory=set)  # of how many legs ends were reported
     after_call: set[str] = msgspec.field(default_factory=set)  # participants with reported acw
@@ -79,7 +80,10 @@ class Memory:
         self.grace = grace
         self._conversations: OrderedDict[str, Conversation] = OrderedDict()
         self._ended: deque[tuple[float, str]] = deque()
-        self._bodies: OrderedDict[str, Conversation] = OrderedDict()  # those with a body
+        # Those with a body: a plain ring, since each frame that brings news passes by here. The
+        # place that a conversation had before is left as it is until its turn comes.
+        self._bodies = [Conversation("")] * MAX_BODIES
+        self._place = 0
 
     def __len__(self) -> int:
         return len(self._conversations)
@@ -104,15 +108,17 @@ class Memory:
         return conversation
 
     def keep_body(self, conversation: Conversation, body: bytes) -> None:
-        """Keep the bytes of a conversation's last snapshot, until `MAX_BODIES` others came."""
+        """Keep the bytes of a conversation's last snapshot, until `MAX_BODIES` more were kept."""
         if len(body) > MAX_BODY_BYTES:
             return
+        place = self._place
+        last = self._bodies[place]
+        if last.place == place:
+            last.body = None
+        self._bodies[place] = conversation
         conversation.body = body
-        bodies = self._bodies
-        bodies[conversation.id] = conversation
-        bodies.move_to_end(conversation.id)
-        if len(bodies) > MAX_BODIES:
-            bodies.popitem(last=False)[1].body = None
+        conversation.place = place
+        self._place = (place + 1) % MAX_BODIES
 
     def ended(self, conversation: Conversation, now: float) -> None:
         """Forget `conversation` when it has been quiet for the grace after its end."""

@@ -1,0 +1,31 @@
+"""What a frame costs a listener does not creep up: counted in machine instructions, not in time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from bench.instructions import Cost, costs, is_possible
+from bench.traffic import Kind
+from tests.services.availability import unavailable
+
+# Instructions of all between socket and librdkafka's queue, as a multiple of cutting and decoding
+# the same frames. Measured 3.50 and 1.76 (docs/performance.md): a twentieth more is an alarm. Who
+# makes it cheaper lowers the limit.
+LIMITS: Final[dict[Kind, float]] = {"changes": 3.7, "org": 1.88}
+
+
+@pytest.fixture(scope="module")
+def counted() -> dict[Kind, Cost]:
+    """The costs of each kind of traffic."""
+    if not is_possible():
+        unavailable("no valgrind: on Debian, install valgrind")
+    return {cost.traffic: cost for cost in costs(list(LIMITS))}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("traffic", LIMITS)
+def test_a_frame_costs_no_more_than_it_did(counted: dict[Kind, Cost], traffic: Kind) -> None:
+    """Where each frame changes something, and where half of them repeat the one before."""
+    assert counted[traffic].ratio <= LIMITS[traffic]
