@@ -79,7 +79,7 @@ class Leader:
         self, shards: dict[str, Shard], ledger: Ledger, cover: dict[str, ShardCoverage]
     ) -> None:
         """Take over from whoever led before. What Redis has forgotten is kept from memory."""
-        self.shards = shards or self.shards
+        self.shards = _joined(shards, self.shards)
         self.seats = seats.records(ledger) if ledger.seats else self.seats
         self.coverage = cover or self.coverage
         self._cut_for = None
@@ -272,6 +272,22 @@ class Leader:
             elif command != REBALANCE:
                 done.append(command)
         return done
+
+
+def _joined(stored: Mapping[str, Shard], known: Mapping[str, Shard]) -> dict[str, Shard]:
+    """The shards that Redis has, and the known ones whose topics are in none of those.
+
+    Redis may have come back empty, and have only the shards of the listeners that were quicker than
+    the election. To cut the rest anew would replace their channels and read their past again. What
+    another leader gave up meanwhile is given up again once discovery is asked.
+    """
+    topics = {topic for shard in stored.values() for topic in shard.topics}
+    kept = {
+        one: shard
+        for one, shard in known.items()
+        if one not in stored and topics.isdisjoint(shard.topics)
+    }
+    return {**stored, **kept}
 
 
 def _seat(name: str) -> Seat:
