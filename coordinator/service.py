@@ -92,6 +92,7 @@ class Coordinator:
             for one in settings.require_clients()
         ]
         self._turns = Turns()
+        self._pulse = Pulse.of(os.environ)
         self.discovery = Discovery(settings, self._clients, self._turns.of("discovery"))
         self.leadership = Leadership(self._redis, keys, self.name, settings.lease)
         self._store = Store(self._redis, keys)
@@ -130,12 +131,10 @@ class Coordinator:
         for thread in threads:
             thread.start()
         self._log.info("started", coordinator=self.name)
-        pulse = Pulse.of(os.environ)
         while not self.stop.is_set():
             started = time.monotonic()
             self.turn()
-            if self._turns.all_turn():
-                pulse.beat()
+            self._beat()
             self.stop.wait(max(0.0, PASS_SECONDS - (time.monotonic() - started)))
         self._resign()
         telemetry.close()
@@ -182,7 +181,12 @@ class Coordinator:
             if self._failures in {1, FAILED_PASSES}:
                 self._log.warning("pass_failed", failures=self._failures, error=error)
             if self._failures == FAILED_PASSES:
+                self._beat()  # what follows is a second wait for the same silence
                 self._resign()
+
+    def _beat(self) -> None:
+        if self._turns.all_turn():
+            self._pulse.beat()
 
     def health(self) -> Health:
         """How this process is, from memory; the whole mirror's health is `mirror status`."""

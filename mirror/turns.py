@@ -31,9 +31,10 @@ from mirror.log import logger
 #: Genesys: a wait for another thread's token, a token, then the call itself. Each of the three may
 #: take 60 s of request budget, a connection to several addresses (5 s each), 15 s for an answer to
 #: begin and 75 s for its body, and 60 s of attempts before; with a name server that does not answer
-#: some 12 minutes. Kafka's calls take up to 10 s, Redis' some 8 s, or minutes where three Sentinels
-#: have names that nobody resolves. What a hang costs meanwhile others bear: a tracker's partitions
-#: go to another coordinator, a janitor's leases lapse, a listener's seats move.
+#: some 12 minutes. Kafka's calls take up to 10 s, Redis' some 8 s, 12 s where three Sentinels are
+#: silent, minutes where nobody resolves their names. Seen were 70 s while Redis, Kafka and Genesys
+#: were silent for three minutes. What a hang costs meanwhile others bear: a tracker's partitions go
+#: to another coordinator, a janitor's leases lapse, a listener's seats move.
 PATIENCE: Final = 900.0
 
 
