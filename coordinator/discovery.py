@@ -19,6 +19,7 @@ from mirror.genesys.client import LARGE_PAGE, MAX_PAGES, SAFE_PAGE, GenesysClien
 from mirror.genesys.shapes import AvailableTopic, Entity, EntityPage
 from mirror.log import logger
 from mirror.settings import Settings
+from mirror.turns import Turned, unwatched
 
 QUEUE_TOPIC: Final = "v2.routing.queues.{id}.conversations"
 USER_TOPIC: Final = "v2.users.{id}.conversations"
@@ -81,13 +82,19 @@ def unavailable(settings: Settings, available: Iterable[AvailableTopic]) -> dict
 class Discovery:
     """Lists queues and users every `MIRROR_DISCOVERY_INTERVAL` while `wanted` is set."""
 
-    def __init__(self, settings: Settings, clients: Sequence[GenesysClient]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clients: Sequence[GenesysClient],
+        turned: Turned = unwatched,
+    ) -> None:
         self.topics: Topics | None = None
         self.error = ""
         self.permissions: dict[str, str] = {}  # topic template → what it needs, for messages
         self.wanted = threading.Event()
         self._settings = settings
-        self._turn = cycle(clients)
+        self._clients = cycle(clients)
+        self._turned = turned
         self._doubted: Topics | None = None
         self._checked = False
         self._log = logger("coordinator.discovery")
@@ -95,6 +102,7 @@ class Discovery:
     def run(self, stop: threading.Event) -> None:
         """List again and again until `stop` is set; errors are logged and kept in `error`."""
         while not stop.is_set():
+            self._turned()
             if not self.wanted.wait(0.5):
                 continue
             pause = self._settings.discovery_interval
@@ -106,7 +114,10 @@ class Discovery:
                     self.error = str(error)
                     self._log.error("discovery_failed", error=error)
                 pause = min(pause, RETRY_SECONDS)
-            stop.wait(pause if self._doubted is None else min(pause, RETRY_SECONDS))
+            if self._doubted is not None:
+                pause = min(pause, RETRY_SECONDS)
+            self._turned(rest=pause)
+            stop.wait(pause)
 
     def look(self) -> None:
         """List once. Raises `GenesysError`."""
@@ -137,7 +148,8 @@ class Discovery:
         entities: list[Entity] = []
         size, page = LARGE_PAGE, 1
         while page <= MAX_PAGES:
-            client = next(self._turn)
+            self._turned()
+            client = next(self._clients)
             try:
                 listing: EntityPage = getattr(client, family)(page, size)
             except GenesysError as error:
@@ -153,7 +165,7 @@ class Discovery:
 
     def _check_templates(self) -> None:
         """Warn of topics that this org does not have; never a reason not to try them."""
-        available = next(self._turn).available_topics()
+        available = next(self._clients).available_topics()
         for template, why in unavailable(self._settings, available).items():
             self._log.warning("topic_unavailable", topic=template, why=why)
         self.permissions = {

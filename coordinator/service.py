@@ -2,8 +2,8 @@
 
 Two threads beside the main one: discovery over REST (while this one leads), and the tracker of
 conversations, which every coordinator runs. The main thread claims the lead and makes one pass
-every `PASS_SECONDS`. Nothing on the way of an event asks the coordinator (I7): while none runs,
-every open channel goes on.
+every `PASS_SECONDS`, and beats while the other two turn. Nothing on the way of an event asks the
+coordinator (I7): while none runs, every open channel goes on.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.settings import Settings
 from mirror.telemetry import Health, Telemetry
+from mirror.turns import Turns
 
 PASS_SECONDS: Final = 0.5
 COVERAGE_SECONDS: Final = 2.0
@@ -90,7 +91,9 @@ class Coordinator:
             GenesysClient(settings, one, RateBudget(self._redis, keys, one.id), stop)
             for one in settings.require_clients()
         ]
-        self.discovery = Discovery(settings, self._clients)
+        self._turns = Turns()
+        self._pulse = Pulse.of(os.environ)
+        self.discovery = Discovery(settings, self._clients, self._turns.of("discovery"))
         self.leadership = Leadership(self._redis, keys, self.name, settings.lease)
         self._store = Store(self._redis, keys)
         self.leader = Leader(
@@ -128,11 +131,10 @@ class Coordinator:
         for thread in threads:
             thread.start()
         self._log.info("started", coordinator=self.name)
-        pulse = Pulse.of(os.environ)
         while not self.stop.is_set():
             started = time.monotonic()
             self.turn()
-            pulse.beat()
+            self._beat()
             self.stop.wait(max(0.0, PASS_SECONDS - (time.monotonic() - started)))
         self._resign()
         telemetry.close()
@@ -179,7 +181,12 @@ class Coordinator:
             if self._failures in {1, FAILED_PASSES}:
                 self._log.warning("pass_failed", failures=self._failures, error=error)
             if self._failures == FAILED_PASSES:
+                self._beat()  # what follows is a second wait for the same silence
                 self._resign()
+
+    def _beat(self) -> None:
+        if self._turns.all_turn():
+            self._pulse.beat()
 
     def health(self) -> Health:
         """How this process is, from memory; the whole mirror's health is `mirror status`."""
@@ -192,6 +199,8 @@ class Coordinator:
             if self._told_open:
                 why = ", ".join(sorted(set(self._told_open.values())))
                 reasons.append(f"{len(self._told_open)} seats cannot be placed: {why}")
+        if hung := self._turns.reasons():
+            return Health("down", (*hung, *reasons))
         return Health("degraded" if reasons else "ok", tuple(reasons))
 
     def _begin(self) -> None:
@@ -309,7 +318,7 @@ class Coordinator:
     def _background(self) -> Sequence[tuple[str, Callable[[threading.Event], None]]]:
         from coordinator.tracker.service import Tracker
 
-        tracker = Tracker(self.settings)
+        tracker = Tracker(self.settings, turned=self._turns.of("tracker"))
         self.metrics.registry.register(Numbers(TRACKER, tracker))
         return (("discovery", self.discovery.run), ("tracker", tracker.run))
 

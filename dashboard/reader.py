@@ -32,6 +32,7 @@ from mirror.log import logger
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
 from mirror.tracked import read_active
+from mirror.turns import Turned, unwatched
 
 TICK_SECONDS: Final = 0.2
 BATCH: Final = 1_000
@@ -54,7 +55,12 @@ class Reader:
     """Kafka's end of a dashboard. `run` is the body of a thread; `trouble` says why it cannot."""
 
     def __init__(
-        self, settings: Settings, client: redis.Redis, hub: Hub, names: Mapping[str, str]
+        self,
+        settings: Settings,
+        client: redis.Redis,
+        hub: Hub,
+        names: Mapping[str, str],
+        turned: Turned = unwatched,
     ) -> None:
         self.lock = threading.Lock()
         self.floor = Floor()
@@ -68,6 +74,7 @@ class Reader:
         self._settings = settings
         self._redis = client
         self._hub = hub
+        self._turned = turned
         self._presences = Presences() if settings.agents else None
         self.feed = Feed(self.floor, self.pulse, names, self._presences)
         self._events = EventReader()
@@ -81,6 +88,7 @@ class Reader:
     def run(self, stop: threading.Event) -> None:
         """Read until `stop` is set; what goes wrong with Kafka is tried again."""
         while not stop.is_set():
+            self._turned()
             try:
                 self._session(stop)
             except (KafkaUnavailable, KafkaException) as error:
@@ -105,6 +113,7 @@ class Reader:
         next_tick = heard_at = time.monotonic()
         began_ms = wall_ms()
         while not stop.is_set():
+            self._turned()
             left = max(0.0, next_tick - time.monotonic())
             messages = take(consumer, BATCH, left)
             now_ms, now = wall_ms(), time.monotonic()
@@ -175,6 +184,7 @@ class Reader:
             wanted += [(topic, one, records) for one in _partitions(consumer, topic)]
         places: list[TopicPartition] = []
         for topic, partition, most in wanted:
+            self._turned()
             place = TopicPartition(topic, partition)
             low, high = consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS)
             start = max(low, high - most)
@@ -203,7 +213,10 @@ class Reader:
         """Add what the tracker knows; without Redis, try again later."""
         keys = Keys(self._settings.namespace)
         try:
-            found = list(islice(read_active(self._redis, keys), MOST_LIVE))
+            found = []
+            for one in islice(read_active(self._redis, keys), MOST_LIVE):
+                self._turned()  # hundreds of calls, in a row
+                found.append(one)
         except RedisUnavailable as error:
             self._log.warning("tracker_unknown", error=str(error))
             self._adopt_at = time.monotonic() + ADOPT_AGAIN_SECONDS

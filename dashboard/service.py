@@ -1,7 +1,7 @@
 """A dashboard process: start-up checks, threads, signals.
 
     main thread   waits for what the page needs, then for signals
-    web           uvicorn: pages and streams
+    web           uvicorn: pages and streams; beats while the other two turn
     kafka         reads the topics, makes a message a tick (`dashboard.reader`)
     redis         reads the mirror's state once a second (`dashboard.watch`)
 
@@ -40,6 +40,7 @@ from mirror.pulse import EVERY, Pulse
 from mirror.redis.connect import connect, wait_for
 from mirror.settings import Settings
 from mirror.telemetry import Telemetry
+from mirror.turns import Turns
 
 GRACE_SECONDS: Final = 3  # for answers under way
 JOIN_SECONDS: Final = 10.0
@@ -123,8 +124,11 @@ class Service:
         self._crashed = False
         self._hub = Hub()
         self._redis: redis.Redis = connect(settings)
-        self._reader = Reader(settings, self._redis, self._hub, read_names(settings))
-        self._watch = Watch(settings, self._redis, self._hub, self._reader)
+        self._turns = turns = Turns()
+        self._reader = Reader(
+            settings, self._redis, self._hub, read_names(settings), turns.of("kafka")
+        )
+        self._watch = Watch(settings, self._redis, self._hub, self._reader, turns)
         app = make_app(settings, self._hub, self._reader, self._watch)
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -183,7 +187,7 @@ class Service:
 
     async def _serve(self, listening: socket.socket) -> None:
         self._hub.start(asyncio.get_running_loop())
-        breath = asyncio.create_task(_breathe())
+        breath = asyncio.create_task(_breathe(self._turns))
         await self._server.serve([listening])
         breath.cancel()
 
@@ -209,11 +213,12 @@ class Service:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
-async def _breathe() -> None:
-    """Show that the loop which serves pages turns."""
+async def _breathe(turns: Turns) -> None:
+    """Show that the loop which serves pages turns, and so do the threads behind it."""
     pulse = Pulse.of(os.environ)
     while True:
-        pulse.beat()
+        if turns.all_turn():
+            pulse.beat()
         await asyncio.sleep(EVERY)
 
 

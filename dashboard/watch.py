@@ -24,6 +24,7 @@ from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.log import logger
 from mirror.settings import Settings
 from mirror.telemetry import Health
+from mirror.turns import Turns
 
 LOOK_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 5.0
@@ -35,12 +36,16 @@ PROBE_EVERY: Final = 2  # looks
 class Watch:
     """Redis' end of a dashboard. `run` is the body of a thread."""
 
-    def __init__(self, settings: Settings, client: redis.Redis, hub: Hub, reader: Reader) -> None:
+    def __init__(
+        self, settings: Settings, client: redis.Redis, hub: Hub, reader: Reader, turns: Turns
+    ) -> None:
+        """`turns` knows of this thread and the reader's."""
         self.kafka = Reach()
         self.redis = Reach()
         self._settings = settings
         self._redis = client
         self._hub = hub
+        self._turns = turns
         self._reader = reader
         self._log = logger("dashboard.watch")
         self._kafka_log = ClientLog("kafka.dashboard_probe")
@@ -52,7 +57,9 @@ class Watch:
             AdminClient, admin_config(self._settings, "dashboard-probe"), self._kafka_log
         )
         looks = 0
+        turned = self._turns.of("redis")
         while not stop.is_set():
+            turned()
             if looks % PROBE_EVERY == 0:
                 self.kafka = self._look(
                     "kafka", self.kafka, lambda: admin.list_topics(timeout=PROBE_SECONDS)
@@ -63,7 +70,10 @@ class Watch:
             self._pause(stop)
 
     def health(self) -> Health:
-        """For `/healthz`: a dashboard that cannot see is degraded, and still serves."""
+        """For `/healthz`: a dashboard that cannot see is degraded, and still serves.
+
+        It is down where a thread hangs: what it serves is old.
+        """
         reasons = [
             f"{name} is away: {reach.why}"
             for name, reach in (("Kafka", self.kafka), ("Redis", self.redis))
@@ -71,6 +81,8 @@ class Watch:
         ]
         if self._reader.trouble:
             reasons.append(self._reader.trouble)
+        if hung := self._turns.reasons():
+            return Health("down", (*hung, *reasons))
         return Health("degraded" if reasons else "ok", tuple(reasons))
 
     def _pause(self, stop: threading.Event) -> None:

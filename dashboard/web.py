@@ -178,7 +178,8 @@ class _Pages:
 
     async def healthz(self, _request: Request) -> Response:
         """For load balancers, without signing in: the word alone."""
-        return _json({"health": self._watch.health().health})
+        word = self._watch.health().health
+        return _json({"health": word}, 503 if word == "down" else 200)
 
 
 async def _until_gone(receive: Receive, task: asyncio.Task[Any]) -> None:

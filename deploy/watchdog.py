@@ -3,10 +3,10 @@
 An event listener of supervisord (`[eventlistener:watchdog]`), called at each of its ticks. Two
 things supervisord does not do by itself:
 
-- A process that lives but hangs. Each touches a file every second while it works (`mirror.pulse`).
-  One that has beaten and then does not for `MIRROR_HANG_AFTER` (default `20s`) is killed;
-  supervisord starts it again. SIGKILL, because what hangs does not hear SIGTERM; nothing that was
-  acknowledged is lost by it.
+- A process that lives but hangs. Each touches a file every second while it works and none of its
+  threads hangs (`mirror.pulse`, `mirror.turns`). One that has beaten and then does not for
+  `MIRROR_HANG_AFTER` (default `20s`) is killed; supervisord starts it again. SIGKILL, because what
+  hangs does not hear SIGTERM; nothing that was acknowledged is lost by it.
 - A process that supervisord gave up (FATAL), because it ended at once several times: what it needs,
   say a topic, was missing. It is started again after `RETRY_FIRST` seconds, then after twice as
   many each time up to `RETRY_LAST`, until it stays. Not one whose last word was exit code 2: a

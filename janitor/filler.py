@@ -34,6 +34,7 @@ from mirror.normaliser import Normaliser
 from mirror.normaliser.times import show_epoch
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
+from mirror.turns import Turned, unwatched
 
 LEASE_SECONDS: Final = 240.0
 WRITE_EVERY_SECONDS: Final = 2.0
@@ -68,6 +69,7 @@ class Filler:
         lag_seconds: float,
         lease_seconds: float = LEASE_SECONDS,
         stopping: Callable[[], bool] = lambda: False,
+        turned: Turned = unwatched,
     ) -> None:
         self.filled = 0
         self.conversations = 0  # read and produced
@@ -81,6 +83,7 @@ class Filler:
         self._lag_seconds = lag_seconds
         self._lease_seconds = lease_seconds
         self._stopping = stopping
+        self._turned = turned
         self._log = logger("janitor.gaps")
 
     def fill_next(self) -> bool:
@@ -88,6 +91,7 @@ class Filler:
 
         Raises `RedisUnavailable` and `KafkaUnavailable`; the gap is then due again by itself.
         """
+        self._turned()
         claim = self._leases.claim_gaps(1, self._lease_seconds)
         if not claim.ids:
             return False
@@ -158,6 +162,7 @@ class _Reading:
     def _pages(self, question: Question) -> Iterator[list[str]]:
         """The ids that a question finds, page by page."""
         for number in range(1, MAX_PAGES + 1):
+            self._filler._turned()
             answer = self._filler._genesys.query_details(question.page(number))
             self._beat()
             if number == 1 and answer.total_hits >= MAX_HITS and (halves := question.halves()):
@@ -181,6 +186,7 @@ class _Reading:
     def _take(self, conversation_id: str) -> None:
         """Read one conversation, produce what it tells, then mark it as read."""
         filler = self._filler
+        filler._turned()
         asked_ms = self._now_ms()
         if not self._is_read_elsewhere(conversation_id):
             self._produce(conversation_id)

@@ -21,6 +21,7 @@ from mirror.kafka.limits import REFUSED, record_limit
 from mirror.kafka.record import Header, Record, Recorder, dead_letter, shorter
 from mirror.log import logger
 from mirror.settings import Settings
+from mirror.turns import Turned, unwatched
 
 ACK_SECONDS: Final = 10.0
 
@@ -28,11 +29,17 @@ ACK_SECONDS: Final = 10.0
 class Outlet:
     """The janitor's way to Kafka. Not thread-safe; the counters may be read from other threads."""
 
-    def __init__(self, settings: Settings, schemas: Mapping[str, Header] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        schemas: Mapping[str, Header] | None = None,
+        turned: Turned = unwatched,
+    ) -> None:
         """`schemas`: topic → the header that names its schema (`mirror.kafka.registry`)."""
         self.produced = 0
         self.dead_letters = 0
         self._settings = settings
+        self._turned = turned
         schema = (schemas or {}).get(settings.topic)
         self._recorder = Recorder(settings.topic, settings.region, settings.encoding, schema)
         self._producer: Producer | None = None
@@ -82,6 +89,7 @@ class Outlet:
 
         Raises `KafkaUnavailable`.
         """
+        self._turned()
         producer = self._producer or Producer(
             producer_config(self._settings, "janitor"), **ClientLog("janitor.kafka").options()
         )

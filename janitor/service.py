@@ -1,6 +1,6 @@
 """A janitor process: start-up checks, two threads, signals.
 
-    main thread   waits for signals, then for the threads
+    main thread   waits for signals, then for the threads; beats while both turn
     zombies       sweeps over overdue conversations every `MIRROR_JANITOR_INTERVAL`
     gaps          fills one gap after the other
 
@@ -37,6 +37,7 @@ from mirror.redis.connect import connect, wait_for
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
 from mirror.telemetry import Health, Telemetry
+from mirror.turns import Turns
 
 # Between two looks into the gap ledger, which costs one Redis command.
 LEDGER_SECONDS: Final = 1.0
@@ -65,6 +66,7 @@ class Service:
         self.settings = settings
         self._log = log.logger("janitor")
         self._stop = threading.Event()
+        self._turns = Turns()
         self._crashed = False
         self._troubles: dict[str, str] = {}  # part → why it cannot work now
         self._outlets: tuple[Outlet, ...] = ()
@@ -90,10 +92,20 @@ class Service:
             settings.metrics_port, self._registry, self.health, Checkup(self._checks)
         )
         leases = Leases(client, keys, settings.topic)
-        self._outlets = outlets = Outlet(settings, schemas), Outlet(settings, schemas)
+        turned = self._turns.of("zombies"), self._turns.of("gaps")
+        self._outlets = outlets = (
+            Outlet(settings, schemas, turned[0]),
+            Outlet(settings, schemas, turned[1]),
+        )
         stopping = self._stop.is_set
         zombies = Zombies(
-            settings, leases, genesys, outlets[0], self._normaliser, stopping=stopping
+            settings,
+            leases,
+            genesys,
+            outlets[0],
+            self._normaliser,
+            stopping=stopping,
+            turned=turned[0],
         )
         filler = Filler(
             client,
@@ -104,6 +116,7 @@ class Service:
             self._normaliser,
             lag_seconds=settings.analytics_lag,
             stopping=stopping,
+            turned=turned[1],
         )
 
         for counted in (
@@ -152,8 +165,10 @@ class Service:
         return sum(outlet.dead_letters for outlet in self._outlets)
 
     def health(self) -> Health:
-        """`degraded` while zombies or gaps cannot be worked on."""
+        """`degraded` while zombies or gaps cannot be worked on, `down` where their thread hangs."""
         reasons = tuple(f"{part}: {why}" for part, why in sorted(self._troubles.items()))
+        if hung := self._turns.reasons():
+            return Health("down", (*hung, *reasons))
         return Health("degraded" if reasons else "ok", reasons)
 
     def _checks(self) -> Iterator[Finding]:
@@ -173,8 +188,10 @@ class Service:
 
     def _loop(self, name: str, work: Callable[[], float]) -> None:
         """Do `work` until told to stop; it says after how many seconds to do it again."""
+        turned = self._turns.of(name)
         try:
             while not self._stop.is_set():
+                turned()
                 before = self._troubles.pop(name, "")
                 try:
                     pause = work()
@@ -183,6 +200,7 @@ class Service:
                     self._trouble(name, str(error))
                 if (now := self._troubles.get(name, "")) != before:
                     self._log.warning("waiting" if now else "working_again", part=name, why=now)
+                turned(rest=pause)
                 self._stop.wait(pause)
         except Exception as error:  # noqa: BLE001 - the process ends by it, and says so
             self._crashed = True
@@ -195,7 +213,8 @@ class Service:
     def _wait(self) -> None:
         pulse = Pulse.of(os.environ)
         while not self._stop.is_set():
-            pulse.beat()
+            if self._turns.all_turn():
+                pulse.beat()
             received = signal.sigtimedwait(SIGNALS, 1.0)
             if received is not None:
                 self._log.info("stopping", signal=signal.Signals(received.si_signo).name)

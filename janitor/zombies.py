@@ -31,6 +31,7 @@ from mirror.log import logger
 from mirror.normaliser import Normaliser
 from mirror.settings import Settings
 from mirror.tracked import Tracked, threshold_ms
+from mirror.turns import Turned, unwatched
 
 # What analytics takes in one call (genesys/README section 6.3).
 BATCH: Final = 100
@@ -79,6 +80,7 @@ class Zombies:
         *,
         lease_seconds: float = LEASE_SECONDS,
         stopping: Callable[[], bool] = lambda: False,
+        turned: Turned = unwatched,
     ) -> None:
         self._settings = settings
         self._leases = leases
@@ -87,6 +89,7 @@ class Zombies:
         self._normaliser = normaliser
         self._lease_seconds = lease_seconds
         self._stopping = stopping
+        self._turned = turned
         self._log = logger("janitor.zombies")
 
     def sweep(self) -> Sweep:
@@ -98,6 +101,7 @@ class Zombies:
         began = time.monotonic()
         due_ms: int | None = None
         while not self._stopping():
+            self._turned()
             started = time.monotonic()
             claim = self._leases.claim_conversations(BATCH, self._lease_seconds, due_ms)
             due_ms = due_ms or claim.now_ms
@@ -134,6 +138,7 @@ class Zombies:
         self._leases.put_back(lease, after)
         in_a_row = 0
         for position, one in enumerate(suspects):
+            self._turned()
             if in_a_row >= GIVE_UP_AFTER:
                 sweep.failed += len(suspects) - position
                 self._leases.put_back(lease, dict.fromkeys(suspects[position:], self._retry()))

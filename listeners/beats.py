@@ -22,6 +22,7 @@ from mirror.errors import MirrorError
 from mirror.fleet import Assignment, Beat, ChannelReport, ListenerState, Shard
 from mirror.log import logger
 from mirror.redis.fleet import FleetLink
+from mirror.turns import Turned, unwatched
 
 # A snapshot older than this many leases is no sign of life.
 STALE_LEASES: Final = 0.75
@@ -43,6 +44,7 @@ class Beats:
         heartbeat: float,
         lease: float,
         clock: Callable[[], float] = time.monotonic,
+        turned: Turned = unwatched,
     ) -> None:
         """`template` has what never changes: who and where this listener is."""
         self.state: ListenerState = "live"
@@ -54,6 +56,7 @@ class Beats:
         self._heartbeat = heartbeat
         self._stale_after = lease * STALE_LEASES
         self._clock = clock
+        self._turned = turned
         self._log = logger("listener.beats")
         self._stop = threading.Event()
         self._now = threading.Event()
@@ -80,6 +83,7 @@ class Beats:
     def _run(self) -> None:
         due = self._clock()
         while not self._stop.is_set():
+            self._turned()
             hurried = self._now.is_set()
             self._now.clear()
             if hurried or self._clock() >= due or self._has_news():
@@ -87,7 +91,9 @@ class Beats:
                 due = max(due + self._heartbeat, self._clock() + self._heartbeat / LOOKS)
             else:
                 self._look()
-            self._now.wait(max(0.0, min(due - self._clock(), self._heartbeat / LOOKS)))
+            rest = max(0.0, min(due - self._clock(), self._heartbeat / LOOKS))
+            self._turned(rest)
+            self._now.wait(rest)
         try:
             self._fleet.leave(self._template.listener)
         except MirrorError as error:
@@ -147,6 +153,7 @@ class Beats:
         shards: dict[str, Shard] = {}
         complete = True
         for grant in assignment.grants[:SHARD_FETCHES]:
+            self._turned()
             known = self._shards.get(grant.shard)
             if known is None or known.epoch < grant.shard_epoch:
                 known = self._fleet.shard(grant.shard) or known

@@ -1,6 +1,6 @@
 """A listener process: start-up checks, threads, signals, and the order in which it ends.
 
-    main thread     waits for signals, then ends the others in order
+    main thread     waits for signals, then ends the others in order; beats while they turn
     loop            reads sockets, normalises, produces (`listeners.loop`)
     beats           talks to Redis (`listeners.beats`)
     worker-0…       REST calls and handshakes (`listeners.workers`)
@@ -47,6 +47,7 @@ from mirror.pulse import Pulse
 from mirror.redis.connect import connect, wait_for
 from mirror.settings import Settings
 from mirror.telemetry import Telemetry
+from mirror.turns import Turns
 
 DRAIN: Final = 9.0
 CLOSE: Final = 1.5
@@ -123,6 +124,7 @@ class Service:
             user_agent=f"interaction-mirror/{__version__}",
             opened=loop.opened,
         )
+        turns = Turns()
         beats = Beats(
             links.fleet,
             loop,
@@ -135,9 +137,10 @@ class Service:
             ),
             heartbeat=settings.heartbeat,
             lease=settings.lease,
+            turned=turns.of("beats"),
         )
         thread = threading.Thread(target=self._run_loop, args=(loop,), name="loop", daemon=True)
-        vitals = Vitals(self.counters, loop, thread, lease=settings.lease)
+        vitals = Vitals(self.counters, loop, thread, turns, lease=settings.lease)
         gauge(SPOOL_LIMIT, vitals.registry).set(settings.spool_limit)
         telemetry = Telemetry(
             settings.metrics_port, vitals.registry, vitals.health, Checkup(self._checks)
@@ -146,7 +149,7 @@ class Service:
         beats.start()
         self._log.info("started", listener=self.name)
 
-        self._wait(thread, vitals)
+        self._wait(thread, vitals, turns)
         self._stop(loop, beats, workers, publisher, thread)
         telemetry.close()
         return EXIT_FAILED if self._crash else EXIT_DONE
@@ -163,10 +166,10 @@ class Service:
             self._crash = error
             self._log.error("loop_failed", error=error, exc_info=True)
 
-    def _wait(self, thread: threading.Thread, vitals: Vitals) -> None:
+    def _wait(self, thread: threading.Thread, vitals: Vitals, turns: Turns) -> None:
         pulse = Pulse.of(os.environ)
         while thread.is_alive():
-            if vitals.health().health != "down":
+            if turns.all_turn() and vitals.health().health != "down":
                 pulse.beat()
             received = signal.sigtimedwait(SIGNALS, 1.0)
             if received is not None:

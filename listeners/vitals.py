@@ -15,6 +15,7 @@ from listeners.loop import Loop
 from mirror.fleet import ChannelState
 from mirror.metrics import CHANNELS, LISTENER, Numbers, States
 from mirror.telemetry import Health
+from mirror.turns import Turns
 
 
 class Vitals:
@@ -25,13 +26,18 @@ class Vitals:
         counters: Counters,
         loop: Loop,
         thread: threading.Thread,
+        turns: Turns,
         *,
         lease: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`thread` runs `loop`; one that says nothing for a `lease` (seconds) hangs."""
+        """`thread` runs `loop`; one that says nothing for a `lease` (seconds) hangs.
+
+        `turns` knows of the threads beside it.
+        """
         self._loop = loop
         self._thread = thread
+        self._turns = turns
         self._lease = lease
         self._clock = clock
         self.registry = CollectorRegistry()
@@ -46,6 +52,8 @@ class Vitals:
         late = self._clock() - snapshot.at
         if late > self._lease:
             return Health("down", (f"the loop hangs for {late:.0f}s: no socket is read",))
+        if hung := self._turns.reasons():
+            return Health("down", (*hung, *snapshot.reasons))
         return Health("degraded" if snapshot.reasons else "ok", snapshot.reasons)
 
     def _channels(self) -> Mapping[str, int]:

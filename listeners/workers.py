@@ -2,6 +2,10 @@
 
 Jobs are bounded by their maker (a channel has at most one under way). The threads are daemons, so
 that one caught in a time-out never delays the end of the process.
+
+That they turn is not watched (`mirror.turns`). A job that hangs costs one channel its step, which
+has a deadline and is then tried elsewhere, while the sockets that are open go on; to end the
+process over it would close those.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@
     pulse.beat()       # from the thread that matters, every second, while the work goes on
     pulse.ended(2)     # with which exit code it ends, where that matters to who starts it again
 
-`<MIRROR_RUN_DIR>/pulse/<process name>` holds the process id, and behind it the exit code once
-there is one; each beat sets the file's time, which needs no room on a full disk. It depends on
-nothing else, so that a process which waits for Redis or Kafka is not taken for one that hangs.
-`deploy/watchdog.py` reads the files. Elsewhere than under supervisord nothing is written:
-containers ask `/healthz`.
+`<MIRROR_RUN_DIR>/pulse/<process name>` holds the process id, and behind it the exit code once there
+is one; each beat sets the file's time, which needs no room on a full disk. It depends on nothing
+else, so that a process which waits for Redis or Kafka is not taken for one that hangs. Whether the
+threads beside the one that beats do their part, `mirror.turns` says. `deploy/watchdog.py` reads the
+files. Elsewhere than under supervisord nothing is written: containers ask `/healthz`.
 """
 
 from __future__ import annotations

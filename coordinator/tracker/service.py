@@ -34,6 +34,7 @@ from mirror.log import logger
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
+from mirror.turns import Turned, unwatched
 
 BATCH: Final = 5_000
 POLL_SECONDS: Final = 0.2
@@ -52,7 +53,9 @@ class Tracker:
     The counters may be read from other threads at any time.
     """
 
-    def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
+    def __init__(
+        self, settings: Settings, client: redis.Redis | None = None, turned: Turned = unwatched
+    ) -> None:
         self.events = 0  # folded, repeats included
         self.batches = 0  # written, each of one partition
         self.unreadable = 0
@@ -61,6 +64,7 @@ class Tracker:
         self.lag = 0  # records of own partitions that are not folded, as far as the broker tells
         self.caught_up = False  # all own partitions are folded to their end
         self._settings = settings
+        self._turned = turned
         self._topic = settings.topic
         self._redis = client or connect(settings)
         self._store = Store(self._redis, Keys(settings.namespace), settings.topic)
@@ -78,6 +82,7 @@ class Tracker:
         try:
             consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_lost)
             while not stop.is_set():
+                self._turned()
                 try:
                     self._step(consumer)
                 except RedisUnavailable as error:
@@ -108,6 +113,7 @@ class Tracker:
             self._redis_away = False
             self._log.info("tracker_redis_back")
         for partition, messages in batches.items():
+            self._turned()
             if self._misplaced or partition not in self._stored:
                 continue  # read again from where Redis is
             self._take(consumer, partition, messages)

@@ -1,10 +1,11 @@
 """Connections to Redis: `redis://`, `rediss://`, `unix://`, `redis+sentinel://` and its TLS twin.
 
 Promises: every answer is text; no call takes longer than a connection and an answer may
-(`TIMEOUT_SECONDS` each, tried `TRIES` times), so that nothing hangs on a silent server; a failure
-is one `RedisUnavailable` whose line names the server and never a password. Connecting is lazy: use
-`check` or `wait_for` to learn whether somebody answers. Over TLS the certificate and the host name
-are verified unless the settings say otherwise, whatever redis-py's defaults are.
+(`TIMEOUT_SECONDS` each, tried `TRIES` times), so that nothing hangs on a silent server, and each
+Sentinel is asked once in a try, so that three silent ones take 12 s; a failure is one
+`RedisUnavailable` whose line names the server and never a password. Connecting is lazy: use `check`
+or `wait_for` to learn whether somebody answers. Over TLS the certificate and the host name are
+verified unless the settings say otherwise, whatever redis-py's defaults are.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 import msgspec
 import redis
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
@@ -193,6 +194,9 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
     if parts.scheme.startswith("rediss"):
         options = {"ssl": True, **options}
     asking = {name: value for name, value in options.items() if name != "client_name"}
+    # The next one is asked instead. With tries of its own for each, tried again over all of them,
+    # one call took so long that the watchdog killed a coordinator over it.
+    asking["retry"] = Retry(NoBackoff(), 0)
     for name in ("username", "password"):
         if given := query.get(f"sentinel_{name}"):
             asking[name] = given[0]

@@ -5,26 +5,33 @@ The same sandbox shows what its processes tell Prometheus. Times go to stdout: `
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
-import redis
 
 from deploy import supervise
 from mirror.kafka.admin import ensure_topics
-from mirror.pulse import read_sign
 from mirror.sandbox.house import House
 from mirror.sandbox.services import Scene
 from mirror.settings import load
-from mirror.status import read
-from mirror.supervisord import ProcessInfo, processes
+from mirror.supervisord import processes
 from tests.integration.janitor_support import environment
 from tests.integration.simulator_support import simulated
-from tests.services.process import ManagedProcess, accepts_connections, wait_until
+from tests.integration.supervise_support import await_another, beats, process_of, whole
+from tests.services.process import (
+    ManagedProcess,
+    accepts_connections,
+    free_ports,
+    wait_until,
+)
 from tests.services.prometheus import Prometheus
 from tests.unit.deploy.expressions import ALERTS, alerts, panels, selectors
 
@@ -49,7 +56,7 @@ def house() -> Iterator[House]:
         patch.setenv("MIRROR_NAMESPACE", "supervise-test")
         patch.setenv("MIRROR_METRICS_PORT", str(_free_base()))
         with House(Scene(rate=1.0)) as house:
-            wait_until(lambda: _whole(house), 60, "every seat is live")
+            wait_until(lambda: whole(house), 60, "every seat is live")
             yield house
 
 
@@ -59,38 +66,6 @@ def _free_base() -> int:
         if not any(accepts_connections(base + offset) for offset in OFFSETS):
             return base
     raise AssertionError("no free ports")
-
-
-def _whole(house: House, gone: tuple[int, ...] = ()) -> bool:
-    """Whether somebody leads and every seat is live, on none of the processes that are `gone`.
-
-    Until its lease lapses Redis still says of a killed process that it holds its seats and leads.
-    """
-    with redis.Redis.from_url(house.settings.redis_url, decode_responses=True) as client:
-        status = read(client, house.settings)
-    seats = [replica for shard in status.shards for replica in shard.replicas]
-    holders = [status.leader or "", *(seat.listener or "" for seat in seats)]
-    old = any(f"-{pid}-" in holder for holder in holders for pid in gone)
-    return bool(status.leader and seats) and not old and all(s.state == "live" for s in seats)
-
-
-def _process(run_dir: Path, name: str) -> ProcessInfo:
-    return next(one for one in processes(run_dir) or [] if one.name == name)
-
-
-def _await_another(run_dir: Path, name: str, pid: int, seconds: float) -> float:
-    """How long until a process of that name beats under another pid."""
-    began = time.monotonic()
-
-    def works() -> bool:
-        now = _process(run_dir, name)
-        if now.pid == pid or now.state not in {"STARTING", "RUNNING"}:
-            return False
-        sign = read_sign(run_dir, name)
-        return sign is not None and (sign.pid, sign.exit_code) == (now.pid, None)
-
-    wait_until(works, seconds, f"{name} works again")
-    return time.monotonic() - began
 
 
 def test_queries_of_alerts_and_dashboard_find_what_processes_tell(
@@ -132,15 +107,15 @@ def _scraped(prometheus: Prometheus) -> bool:
 
 def _replaced(house: House, number: signal.Signals, names: list[str], seconds: float) -> None:
     """Send a signal to all of `names` at once; each works again within so many seconds."""
-    struck = [_process(house.state, name) for name in names]
+    struck = [process_of(house.state, name) for name in names]
     began = time.monotonic()
     for one in struck:
         os.kill(one.pid, number)
     for one in struck:
-        _await_another(house.state, one.name, one.pid, seconds)
+        await_another(house.state, one.name, one.pid, seconds)
         print(f"{number.name} {one.name}: works again {time.monotonic() - began:.1f} s later")
     gone = tuple(one.pid for one in struck)
-    wait_until(lambda: _whole(house, gone), 60, "every seat is live again")
+    wait_until(lambda: whole(house, gone), 60, "every seat is live again")
     print(f"{number.name}: the mirror is whole {time.monotonic() - began:.1f} s later")
 
 
@@ -164,14 +139,103 @@ def test_killed_processes_are_replaced(house: House) -> None:
 
 def test_a_killed_watchdog_is_replaced(house: House) -> None:
     """Nobody watches over the watchdog but supervisord."""
-    killed = _process(house.state, "watchdog")
+    killed = process_of(house.state, "watchdog")
     os.kill(killed.pid, signal.SIGKILL)
 
     def works() -> bool:
-        now = _process(house.state, "watchdog")
+        now = process_of(house.state, "watchdog")
         return now.pid != killed.pid and now.state == "RUNNING"
 
     wait_until(works, KILLED_WITHIN, "another watchdog runs")
+
+
+HANGING = f"""\
+[program:hanging]
+command = %(ENV_MIRROR_PYTHON)s -m tests.integration.hanging
+environment = MIRROR_STARTUP_TIMEOUT="0",PYTHONPATH="{Path(__file__).parents[2]}"
+autorestart = unexpected
+exitcodes = 2
+startsecs = 2
+redirect_stderr = true
+stdout_logfile = %(ENV_MIRROR_LOG_DIR)s/hanging.log
+"""
+
+
+def test_a_process_with_a_hanging_thread_is_replaced(
+    tmp_path: Path, kafka: str, redis_url: str, topic_name: str
+) -> None:
+    """A coordinator whose tracker waits for ever is down, says so once, and is killed, although
+    its main loop goes on; the next one works."""
+    include, hang = tmp_path / "hanging.conf", tmp_path / "hang"
+    include.write_text(HANGING, encoding="utf-8")
+    (port,) = free_ports(1)
+    with simulated(tmp_path) as sim:
+        environ = _nothing_but(
+            include,
+            tmp_path,
+            environment(kafka, redis_url, topic_name, sim),
+            GENESYS_CLIENTS=f"{sim.client}:{sim.secret}",
+            MIRROR_HANG_AFTER="4s",
+            MIRROR_METRICS_PORT=str(port),
+            MIRROR_TEST_HANG=str(hang),
+        )
+        ensure_topics(load(environ))
+        run_dir = tmp_path / "run"
+        with ManagedProcess(
+            supervise.command(), tmp_path, name="supervisord", env={**environ}
+        ) as supervisord:
+            supervisord.wait_for(lambda: beats(run_dir, "hanging"), 30, "the coordinator beats")
+            pid = process_of(run_dir, "hanging").pid
+            assert _health(port)["health"] != "down"
+            hang.touch()
+            supervisord.wait_for(lambda: not hang.exists(), 10, "the tracker hangs")
+            supervisord.wait_for(lambda: _health(port)["health"] == "down", 10, "it is down")
+            reason, *_ = _health(port)["reasons"]
+            assert "the thread tracker hangs" in reason
+            seconds = await_another(run_dir, "hanging", pid, 30)
+            print(f"hanging thread: works again {seconds:.1f} s after its process was down")
+            supervisord.wait_for(
+                lambda: _health(port).get("health", "down") != "down", 10, "the next one works"
+            )
+        told = (tmp_path / "log" / "hanging.log").read_text(encoding="utf-8")
+        assert told.count('"thread_hangs"') == 1
+        assert (tmp_path / "log" / "watchdog.log").read_text(encoding="utf-8").count(
+            '"hung_process_killed"'
+        ) == 1
+
+
+def _health(port: int) -> dict[str, Any]:
+    """What `/healthz` says; nothing where nobody listens."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            body: dict[str, Any] = json.loads(answer.read())
+    except HTTPError as error:
+        with error:
+            body = json.loads(error.read())
+    except OSError:
+        return {}
+    return body
+
+
+def _nothing_but(
+    include: Path, folder: Path, settings: dict[str, str], **more: str
+) -> dict[str, str]:
+    """The environment of a supervisord that runs what `include` says and no process of ours."""
+    return supervise.environment(
+        {
+            **os.environ,
+            **settings,
+            "MIRROR_RUN_DIR": str(folder / "run"),
+            "MIRROR_LOG_DIR": str(folder / "log"),
+            "MIRROR_SPOOL_DIR": str(folder / "spool"),
+            "MIRROR_LISTENERS": "0",
+            "MIRROR_COORDINATORS": "0",
+            "MIRROR_JANITORS": "0",
+            "MIRROR_DASHBOARDS": "0",
+            "MIRROR_SUPERVISOR_INCLUDE": str(include),
+            **more,
+        }
+    )
 
 
 WRONG = """\
@@ -195,23 +259,14 @@ def test_what_was_given_up_comes_back_with_its_dependency(
     include = tmp_path / "wrong.conf"
     include.write_text(WRONG, encoding="utf-8")
     with simulated(tmp_path) as sim:
-        settings = environment(kafka, redis_url, topic_name, sim)
-        environ = supervise.environment(
-            {
-                **os.environ,
-                **settings,
-                "GENESYS_CLIENTS": f"{sim.client}:{sim.secret}",
-                "MIRROR_RUN_DIR": str(tmp_path / "run"),
-                "MIRROR_LOG_DIR": str(tmp_path / "log"),
-                "MIRROR_SPOOL_DIR": str(tmp_path / "spool"),
-                "MIRROR_LISTENERS": "1",
-                "MIRROR_COORDINATORS": "0",
-                "MIRROR_JANITORS": "0",
-                "MIRROR_DASHBOARDS": "0",
-                "MIRROR_METRICS_PORT": "0",  # the sandbox has the ports
-                "MIRROR_STARTSECS": "20",  # however slowly it ends on a busy machine
-                "MIRROR_SUPERVISOR_INCLUDE": str(include),
-            }
+        environ = _nothing_but(
+            include,
+            tmp_path,
+            environment(kafka, redis_url, topic_name, sim),
+            GENESYS_CLIENTS=f"{sim.client}:{sim.secret}",
+            MIRROR_LISTENERS="1",
+            MIRROR_METRICS_PORT="0",  # the sandbox has the ports
+            MIRROR_STARTSECS="20",  # however slowly it ends on a busy machine
         )
         run_dir = tmp_path / "run"
         with ManagedProcess(
@@ -222,7 +277,7 @@ def test_what_was_given_up_comes_back_with_its_dependency(
             supervisord.wait_for(lambda: is_fatal("wrong"), 60, "the wrong one is given up")
             ensure_topics(load(environ))
             # Its next try may be under way or a pause of the watchdog away.
-            seconds = _await_another(run_dir, "listener-0", 0, 45)
+            seconds = await_another(run_dir, "listener-0", 0, 45)
             print(f"given up listener: works {seconds:.1f} s after its topics came")
             assert is_fatal("wrong")
             log = (tmp_path / "log" / "watchdog.log").read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ from mirror.fleet import ChannelReport
 from mirror.metrics import LISTENER
 from mirror.normaliser import Normaliser
 from mirror.telemetry import Health
+from mirror.turns import PATIENCE, Turns
 
 LEASE = 8.0
 
@@ -34,8 +35,9 @@ class Scene:
         self._end = threading.Event()
         self.thread = threading.Thread(target=self._end.wait)
         self.thread.start()
+        self.turns = Turns(clock=lambda: self.now)
         self.vitals = Vitals(
-            self.counters, self.loop, self.thread, lease=LEASE, clock=lambda: self.now
+            self.counters, self.loop, self.thread, self.turns, lease=LEASE, clock=lambda: self.now
         )
         self.say()
 
@@ -72,6 +74,15 @@ def test_a_loop_that_hangs_is_down(scene: Scene) -> None:
     assert scene.vitals.health().health == "ok"
     scene.now += 0.2
     assert scene.vitals.health().health == "down"
+
+
+def test_a_thread_that_hangs_beside_the_loop_is_down(scene: Scene) -> None:
+    """However well the loop does; what is degraded is told after it."""
+    scene.turns.of("beats")()
+    scene.now += PATIENCE + 1
+    scene.say("events are spooled")
+    hung = "the thread beats hangs: it has not turned for 901s"
+    assert scene.vitals.health() == Health("down", (hung, "events are spooled"))
 
 
 def test_a_loop_that_ended_is_down(scene: Scene) -> None:

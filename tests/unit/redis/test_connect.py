@@ -6,7 +6,7 @@ import pytest
 import redis
 from redis.sentinel import SentinelConnectionPool
 
-from mirror.redis.connect import TIMEOUT_SECONDS, address, connect
+from mirror.redis.connect import TIMEOUT_SECONDS, TRIES, address, connect
 from mirror.settings import Settings, load
 
 
@@ -52,6 +52,14 @@ def test_sentinel() -> None:
     asked = [one.connection_pool.connection_kwargs for one in pool.sentinel_manager.sentinels]
     assert [(one["host"], one["port"]) for one in asked] == [("s1", 26379), ("s2", 26379)]
     assert all(one["password"] == "other" for one in asked)
+
+
+def test_each_sentinel_is_asked_once_in_a_try() -> None:
+    """Where one is silent the next is asked; the connection as a whole is tried again."""
+    pool = connect(settings("redis+sentinel://s1,s2,s3/orders")).connection_pool
+    assert isinstance(pool, SentinelConnectionPool)
+    assert [one.get_retry().get_retries() for one in pool.sentinel_manager.sentinels] == [0, 0, 0]
+    assert pool.connection_kwargs["retry"].get_retries() == TRIES - 1
 
 
 def test_the_address_has_no_secret() -> None:

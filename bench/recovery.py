@@ -1,0 +1,174 @@
+"""How soon a process works again under supervisord: `python -m bench.recovery`.
+
+The sandbox on one machine (`mirror sandbox`: 60 users, 2 listeners, a coordinator, a janitor), its
+conversations going on, under `deploy/supervisord.conf` and its watchdog with their defaults. One
+process at a time is
+
+- killed (SIGKILL): supervisord starts it again;
+- frozen (SIGSTOP), as any hang: the watchdog kills it after `MIRROR_HANG_AFTER`;
+- given up: a listener whose topics are missing ends at once until supervisord calls it FATAL, and
+  a while later its topics come: the watchdog starts it again, ever more seldom.
+
+Told is how long it takes from there until the process beats, and for those that others depend on
+until a coordinator leads and every seat has a live channel. A strike comes at a random moment of
+the watchdog's round.
+
+Does not show: a host that is lost, or a listener with many channels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from bench.report import interleaved, middle, table, where
+from deploy import supervise
+from deploy.watchdog import DEFAULT_HANG_AFTER
+from mirror.kafka.admin import ensure_topics
+from mirror.sandbox.house import House
+from mirror.sandbox.services import Scene
+from mirror.settings import load
+from tests.integration.supervise_support import await_another, process_of, whole
+from tests.services.process import wait_until
+
+LISTENER, COORDINATOR, JANITOR = "listener-0", "coordinator-0", "janitor-0"
+SUBJECTS: Final = (LISTENER, COORDINATOR, JANITOR)
+#: A janitor holds no seat.
+MATTERS: Final = frozenset({LISTENER, COORDINATOR})
+DEADLINE: Final = 150.0
+TICK: Final = 5.0  # of the watchdog
+GIVEN_UP: Final = """\
+[program:given-up-{number}]
+command = %(ENV_MIRROR_PYTHON)s -m listeners
+environment = MIRROR_STARTUP_TIMEOUT="0",MIRROR_METRICS_PORT="0",{own}
+autostart = false
+autorestart = unexpected
+exitcodes = 2
+startsecs = 20
+startretries = 3
+redirect_stderr = true
+stdout_logfile = %(ENV_MIRROR_LOG_DIR)s/given-up-{number}.log
+"""
+
+Seconds = tuple[float, float | None]  # until it beats, and until all is whole
+
+
+def main() -> None:
+    """Run, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=5, help="of each row")
+    parser.add_argument("--away", type=float, default=30.0, help="seconds given up before it mends")
+    options = parser.parse_args()
+    print(where(), flush=True)
+    house = House(Scene(rate=1.0))
+    house.environment["MIRROR_HANG_AFTER"] = DEFAULT_HANG_AFTER
+    _add_given_up(house, options.runs)
+    with house:
+        bench = Bench(house)
+        rows: list[tuple[str, list[Seconds]]] = []
+        for what, number in (("killed", signal.SIGKILL), ("frozen", signal.SIGSTOP)):
+            results = interleaved(SUBJECTS, options.runs, bench.strike(number))
+            rows += [(f"{name.partition('-')[0]} {what}", results[name]) for name in SUBJECTS]
+        given_up: list[Seconds] = [
+            (bench.given_up(one, options.away), None) for one in range(options.runs)
+        ]
+    rows.append((f"listener given up {options.away:.0f} s ago, topics made", given_up))
+    lease = house.settings.lease
+    print(f"MIRROR_HANG_AFTER={DEFAULT_HANG_AFTER}, MIRROR_LEASE={lease:g}s, {options.runs} runs")
+    print("seconds until it beats, and until every seat is live: median, least, most")
+    print(table(("", "beats", "min", "max", "whole", "min", "max"), map(_row, rows)))
+
+
+class Bench:
+    """Strikes at processes of one house."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._random = random.Random(7)
+
+    def strike(self, number: signal.Signals) -> Callable[[str], Seconds]:
+        """What sends a signal to a process and waits until it and all others work again."""
+
+        def one(name: str) -> Seconds:
+            house = self._house
+            wait_until(lambda: whole(house), DEADLINE, "every seat is live")
+            time.sleep(self._random.uniform(0, TICK))
+            pid = process_of(house.state, name).pid
+            began = time.monotonic()
+            os.kill(pid, number)
+            until_beat = await_another(house.state, name, pid, DEADLINE)
+            if name not in MATTERS:
+                return _told(number.name, name, until_beat, None)
+            wait_until(lambda: whole(house, (pid,)), DEADLINE, "every seat is live again")
+            return _told(number.name, name, until_beat, time.monotonic() - began)
+
+        return one
+
+    def given_up(self, number: int, away: float) -> float:
+        """Seconds from a mended dependency until the listener that lacked it beats."""
+        house, name = self._house, f"given-up-{number}"
+        subprocess.run(
+            supervise.control("start", name),
+            env=house.environment,
+            stdout=subprocess.DEVNULL,
+            check=False,  # it cannot start, which is the point
+        )
+
+        def fatal() -> bool:
+            return process_of(house.state, name).state == "FATAL"
+
+        wait_until(fatal, DEADLINE, f"{name} is given up")
+        time.sleep(away + self._random.uniform(0, TICK))
+        ensure_topics(load({**house.environment, **_own(number)}))
+        until_beat, _ = _told("given up", name, await_another(house.state, name, 0, DEADLINE), None)
+        return until_beat
+
+
+def _own(number: int) -> dict[str, str]:
+    """What a listener that is to be given up has for itself: topics that are not there."""
+    name = f"given-up-{number}"
+    return {
+        "MIRROR_TOPIC": name,
+        "MIRROR_DEAD_LETTER_TOPIC": f"{name}.dlq",
+        "MIRROR_NAMESPACE": name,
+    }
+
+
+def _add_given_up(house: House, count: int) -> None:
+    """Have supervisord know them, and start none."""
+    include = Path(house.state) / "given-up.conf"
+    text = [
+        GIVEN_UP.format(number=one, own=",".join(f'{k}="{v}"' for k, v in _own(one).items()))
+        for one in range(count)
+    ]
+    include.write_text("\n".join(text), encoding="utf-8")
+    house.environment["MIRROR_SUPERVISOR_INCLUDE"] += f" {include}"
+
+
+def _told(what: str, name: str, until_beat: float, until_whole: float | None) -> Seconds:
+    """Show that the run goes on: it takes a quarter of an hour."""
+    rest = "" if until_whole is None else f", whole after {until_whole:.1f} s"
+    print(f"{what} {name}: beats after {until_beat:.1f} s{rest}", file=sys.stderr, flush=True)
+    return until_beat, until_whole
+
+
+def _row(row: tuple[str, list[Seconds]]) -> list[str]:
+    name, runs = row
+    cells = [name]
+    for values in ([one for one, _ in runs], [two for _, two in runs if two is not None]):
+        cells += [f"{f(values):.1f}" if values else "" for f in (middle, min, max)]
+    return cells
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The dashboard's threads are not taken to hang over many slow calls; it is down where one does."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import TopicPartition
+
+from dashboard.hub import Hub
+from dashboard.reader import Reader
+from dashboard.watch import Watch
+from mirror.settings import Settings, load
+from mirror.telemetry import Health
+from mirror.tracked import Tracked, encode
+from tests.unit.mirror.waiting import Waiting
+
+PARTITIONS = 100
+PAGES = 100
+
+
+class Slow:
+    """A Redis of many active conversations and a broker of many partitions, both in no hurry."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+        self._pages = PAGES
+
+    def zrangebyscore(self, *_: object, **__: object) -> list[tuple[str, float]]:
+        self._waiting.call()
+        self._pages -= 1
+        return [(str(self._pages), 1.0)] if self._pages else []
+
+    def mget(self, _keys: list[str]) -> list[bytes]:
+        return [encode(Tracked(0))]
+
+    def list_topics(self, topic: str, **_: object) -> Any:
+        """Topics beside that of interactions are not there."""
+        return SimpleNamespace(topics={topic: SimpleNamespace(error="unknown")})
+
+    def get_watermark_offsets(self, _place: TopicPartition, **_: object) -> tuple[int, int]:
+        self._waiting.call()
+        return 0, 0
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Whatever they are."""
+    return load({})
+
+
+def test_reading_the_past_is_no_hang(settings: Settings) -> None:
+    """However slowly the offsets of many partitions come, and the conversations of the tracker."""
+    waiting = Waiting()
+    slow: Any = Slow(waiting)
+    turned = waiting.turns.of("kafka")
+    reader = Reader(settings, slow, Hub(), {}, turned)
+    assert len(reader._places(slow, list(range(PARTITIONS)))) == PARTITIONS
+    turned()
+    reader._adopt(0)
+    assert waiting.calls == PARTITIONS + PAGES
+    assert waiting.hung == set()
+    assert waiting.watched() == {"kafka"}
+
+
+def test_a_dashboard_whose_thread_hangs_is_down(settings: Settings) -> None:
+    """What it shows is old; the reason names the thread before what else is wrong."""
+    waiting = Waiting()
+    slow: Any = Slow(waiting)
+    turned = waiting.turns.of("kafka")
+    reader = Reader(settings, slow, Hub(), {}, turned)
+    watch = Watch(settings, slow, Hub(), reader, waiting.turns)
+    turned()
+    assert watch.health() == Health("ok")
+    waiting.now += 1_000
+    reader.trouble = "Kafka cannot be read"
+    hung = "the thread kafka hangs: it has not turned for 1000s"
+    assert watch.health() == Health("down", (hung, "Kafka cannot be read"))

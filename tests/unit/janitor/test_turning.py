@@ -1,0 +1,210 @@
+"""A janitor's threads go on turning while what they ask is away or slow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+from confluent_kafka import KafkaError
+
+from janitor.filler import Filler
+from janitor.leases import Claim
+from janitor.outlet import Outlet
+from janitor.service import Service
+from janitor.verdict import closing
+from janitor.zombies import BATCH, Zombies
+from mirror.errors import GenesysError, RedisUnavailable
+from mirror.gaps import Gap
+from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
+from mirror.normaliser import Normaliser
+from mirror.redis.keys import Keys
+from mirror.settings import Settings, load
+from mirror.tracked import Tracked, TrackedLeg
+from tests.unit.mirror.waiting import DAY, Waiting
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Sweeps that are hours apart."""
+    return load(
+        {
+            "GENESYS_CLIENT_ID": "a",
+            "GENESYS_CLIENT_SECRET": "b",
+            "MIRROR_JANITOR_INTERVAL": "6h",
+        }
+    )
+
+
+class Slow:
+    """A hundred overdue conversations, and a Genesys that takes its time to know none of them."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+        self._ids = tuple(str(number) for number in range(BATCH))
+
+    def claim_conversations(self, *_: object) -> Claim:
+        ids, self._ids = self._ids, ()
+        return Claim("lease", 1, ids)
+
+    def tracked(self, ids: tuple[str, ...]) -> dict[str, None]:
+        return dict.fromkeys(ids)
+
+    def put_back(self, _lease: str, _after: Mapping[str, float]) -> None:
+        """Nobody claims them again."""
+
+    def details(self, _ids: tuple[str, ...]) -> list[Any]:
+        self._waiting.call()
+        return []
+
+    def conversation(self, _id: str) -> bytes:
+        self._waiting.call()
+        raise GenesysError("gone", status=404)
+
+
+def test_a_long_sweep_is_no_hang(settings: Settings) -> None:
+    """However slowly Genesys answers for each of many conversations."""
+    waiting = Waiting()
+    slow: Any = Slow(waiting)
+    turned = waiting.turns.of("zombies")
+    sweep = Zombies(settings, slow, slow, slow, Normaliser, turned=turned).sweep()
+    assert sweep.ended_meanwhile == BATCH
+    assert waiting.calls == BATCH + 1
+    assert waiting.hung == set()
+    assert waiting.watched() == {"zombies"}
+
+
+class Ledger(Slow):
+    """A gap of a hundred conversations, none of them read, and what Redis is asked of it."""
+
+    def claim_gaps(self, *_: object) -> Claim:
+        return Claim("lease", 1, ("g",))
+
+    def gap(self, gap_id: str) -> Gap:
+        topics = ("v2.users.u-1.conversations",)
+        return Gap(id=gap_id, shard="s", topics=topics, from_ms=0, to_ms=60_000)
+
+    def write_gap(self, *_: object) -> str:
+        return "lease"
+
+    def query_details(self, query: Mapping[str, Any]) -> AnalyticsPage:
+        self._waiting.call()
+        first = query["paging"]["pageNumber"] == 1
+        found = [AnalyticsConversation(one) for one in self._ids] if first else []
+        return AnalyticsPage(found, len(found))
+
+    def smismember(self, _key: str, ids: list[str]) -> list[int]:
+        return [0] * len(ids)
+
+    def zscore(self, *_: object) -> None:
+        """Nobody has read it for another gap."""
+
+    def time(self) -> tuple[int, int]:
+        return (60, 0)
+
+    def zadd(self, *_: object, **__: object) -> None:
+        """Noted."""
+
+    sadd = expire = delete = zremrangebyscore = zadd
+
+
+def test_a_long_gap_is_no_hang() -> None:
+    """However slowly each of its conversations is read."""
+    waiting = Waiting()
+    ledger: Any = Ledger(waiting)
+    filler = Filler(
+        ledger,
+        Keys("test"),
+        ledger,
+        ledger,
+        ledger,
+        Normaliser,
+        lag_seconds=0.0,
+        turned=waiting.turns.of("gaps"),
+    )
+    assert filler.fill_next()
+    assert waiting.calls > BATCH
+    assert waiting.hung == set()
+    assert waiting.watched() == {"gaps"}
+
+
+class Refusing:
+    """A Kafka that takes its time to refuse events; dead letters it takes."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+        self._reports: list[Any] = []
+
+    def produce(self, topic: str, *_: object, on_delivery: Any, **__: object) -> None:
+        if not topic.endswith(".dlq"):
+            self._reports.append(on_delivery)
+
+    def flush(self, _seconds: float) -> int:
+        self._waiting.call()
+        for report in self._reports:
+            report(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), None)
+        self._reports.clear()
+        return 0
+
+    def purge(self) -> None:
+        """Nothing is left."""
+
+    def poll(self, _seconds: float) -> None:
+        """Nothing is left."""
+
+
+def test_many_refused_records_are_no_hang(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is sent again by itself, and its dead letter after it."""
+    waiting = Waiting()
+    monkeypatch.setattr("janitor.outlet.Producer", lambda *_, **__: Refusing(waiting))
+    settings = msgspec.structs.replace(settings, dead_letter_topic="some.dlq")
+    outlet = Outlet(settings, turned=waiting.turns.of("gaps"))
+    tracked = Tracked(0, [TrackedLeg(str(number), "call") for number in range(20)])
+    outlet.send(closing("c", tracked, "not_found", 1_000))
+    assert outlet.dead_letters > 20
+    assert waiting.hung == set()
+    assert waiting.watched() == {"gaps"}
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_the_loop_of_a_thread_is_no_hang(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, away: bool
+) -> None:
+    """Neither where Redis is away for a day, nor between two sweeps that are hours apart."""
+    waiting = Waiting()
+    service = Service(settings)
+    monkeypatch.setattr(service, "_turns", waiting.turns)
+    monkeypatch.setattr(service, "_stop", waiting)
+
+    def work() -> float:
+        waiting.call()
+        if away:
+            raise RedisUnavailable("does not answer")
+        return settings.janitor_interval
+
+    service._loop("zombies", work)
+    assert waiting.now > DAY
+    assert waiting.hung == set()
+    assert service.health().health == ("degraded" if away else "ok")
+    assert waiting.watched() == {"zombies"}
+
+
+def test_a_janitor_whose_thread_hangs_is_down(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its health names the thread, before what it waits for."""
+    waiting = Waiting()
+    service = Service(settings)
+    monkeypatch.setattr(service, "_turns", waiting.turns)
+    service._turns.of("gaps")()
+    service._trouble("zombies", "the tracker is behind")
+    waiting.now += 1_000
+    health = service.health()
+    assert health.health == "down"
+    assert health.reasons == (
+        "the thread gaps hangs: it has not turned for 1000s",
+        "zombies: the tracker is behind",
+    )
