@@ -255,16 +255,21 @@ def start_brokers_and_elect(house: House, hit: Sequence[Broker] | None) -> None:
     house.until(elected, ELECTION_SECONDS, "the preferred brokers lead", interval=1.0)
 
 
+def _spooling(house: House) -> list[str]:
+    """The living listeners that keep records on disk; of the dead the last word is told for long"""
+    return [one.id for one in house.status().listeners if one.spool_records and one.state != "dead"]
+
+
 def spooling(house: House, _hit: Any) -> bool:
     """At least two listeners keep records on disk."""
-    return sum(one.spool_records > 0 for one in house.status().listeners) >= 2
+    return len(_spooling(house)) >= 2
 
 
-def spooling_then_kill_listener(house: House, hit: Any) -> bool:
+def spooling_then_kill_listener(house: House, _hit: Any) -> bool:
     """Once listeners spool, kill one of them with its spool."""
-    if not spooling(house, hit):
+    holders = _spooling(house)
+    if len(holders) < 2:
         return False
-    holders = [one.id for one in house.status().listeners if one.spool_records]
     _signal(house, holders[0], signal.SIGKILL)
     return True
 
