@@ -23,14 +23,15 @@ LegKey = tuple[str, str, int]  # participant id, medium, position among its legs
 class Leg(msgspec.Struct, gc=False):
     """One communication of one participant, as far as it was reported.
 
-    `seen` is what its last reading showed, to skip readings that show nothing new. `reported`
+    `seen` tells what its last reading showed, to skip readings that show nothing new: a hash, since
+    the words and times themselves would be half of a conversation's memory. `reported`
     names the transitions that were reported: the event type, with the Genesys time of a hold, park
     or unpark behind it. `held_since` and `parked_since` are null while the leg is not held or
     parked, else the name of that hold or park: its Genesys time, or a number where it has none.
     """
 
     key: LegKey
-    seen: tuple[object, ...] = ()
+    seen: int | None = None
     reported: set[str] = msgspec.field(default_factory=set)
     ended: bool = False
     ended_at: str | None = None
@@ -53,7 +54,11 @@ class Known(msgspec.Struct, gc=False):
 
 
 class Conversation(msgspec.Struct, gc=False):
-    """All that is known of one conversation. `open` counts the legs that have not ended."""
+    """All that is known of one conversation. `open` counts the legs that have not ended.
+
+    `reported` names what was reported of its participants (`acw`, `wrapup`) and of itself (`end`,
+    with the number of legs that had ended).
+    """
 
     id: str
     legs: dict[LegKey, Leg] = msgspec.field(default_factory=dict)
@@ -61,9 +66,7 @@ class Conversation(msgspec.Struct, gc=False):
     body: bytes | None = None  # of the last snapshot, where it is among the latest of all
     place: int = -1  # where `Memory` keeps that body
     open: int = 0
-    ends: set[int] = msgspec.field(default_factory=set)  # of how many legs ends were reported
-    after_call: set[str] = msgspec.field(default_factory=set)  # participants with reported acw
-    wrapped_up: set[str] = msgspec.field(default_factory=set)  # participants with reported wrap-up
+    reported: set[str] = msgspec.field(default_factory=set)
     last_frame: float = 0.0
     doubtful: bool = True  # legs may have been held or resumed unseen since the last frame
     interruptions: int = 0  # how many its process had had when the last frame came

@@ -157,16 +157,18 @@ def _views(
                 state, ended_at = "disconnected", ended_at or over
             else:
                 known.ended = False
-        seen = (
-            state,
-            communication.held,
-            communication.start_hold_time,
-            connected,
-            ended_at,
-            communication.disconnect_type,
-            communication.park_time,
-            communication.resume_time,
-            communication.segments and len(communication.segments),
+        seen = hash(
+            (
+                state,
+                communication.held,
+                communication.start_hold_time,
+                connected,
+                ended_at,
+                communication.disconnect_type,
+                communication.park_time,
+                communication.resume_time,
+                len(communication.segments or ()),
+            )
         )
         news = seen != leg.seen
         if news or everything:
@@ -274,18 +276,19 @@ def _after_call(
         began = after_call.start_time
     wrapup = participant.wrapup or communication.wrapup
     code = wrapup.code if wrapup is not None else None
-    has_begun = began is not None and participant_id not in conversation.after_call
-    has_code = bool(code) and participant_id not in conversation.wrapped_up
+    reported = conversation.reported
+    has_begun = began is not None and f"acw {participant_id}" not in reported
+    has_code = bool(code) and f"wrapup {participant_id}" not in reported
     if not has_begun and not has_code:
         return
     leg = conversation.legs[(participant_id, medium, position)]
     state = communication.state or "none"
     view = View(participant, communication, leg, state)
     if has_begun:
-        conversation.after_call.add(participant_id)
+        reported.add(f"acw {participant_id}")
         report.once(view, "acw", instant(began))
     if has_code and wrapup is not None:
-        conversation.wrapped_up.add(participant_id)
+        reported.add(f"wrapup {participant_id}")
         event = report.once(view, "wrapup", instant(wrapup.end_time))
         if event is not None:
             event.wrapup_code = code
@@ -347,9 +350,10 @@ def _end(
             legs = list(conversation.legs.values())
     elif all(one.ended for one in known):
         legs = [leg for one in known for leg in one.legs]
-    if not legs or len(legs) in conversation.ends:
+    mark = f"end {len(legs)}"  # legs are only ever added, so their number tells which
+    if not legs or mark in conversation.reported:
         return
-    conversation.ends.add(len(legs))  # legs are only ever added, so their number tells which
+    conversation.reported.add(mark)
     dated = [leg.ended_at for leg in legs if leg.ended_at is not None]
     if over is None and len(dated) == len(legs):
         over = max(dated)
