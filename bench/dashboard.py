@@ -194,7 +194,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         redis = stack.enter_context(RedisServer(folder / "redis"))
-        cluster = stack.enter_context(KafkaCluster(folder / "kafka"))
+        cluster = stack.enter_context(KafkaCluster.to_measure(folder / "kafka"))
         env: dict[str, Any] = {
             "KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap_servers,
             "REDIS_URL": redis.url,

@@ -132,7 +132,7 @@ def house(
     for name in ("sandbox", *names):
         options += ["--client", f"{name}:secret" if name in names else "sandbox:sandbox"]
     with ExitStack() as stack:
-        kafka = stack.enter_context(KafkaCluster(folder / "kafka"))
+        kafka = stack.enter_context(KafkaCluster.to_measure(folder / "kafka"))
         server = stack.enter_context(RedisServer(folder / "redis"))
         sim = stack.enter_context(simulated(folder, *options))
         env = {

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
-from bench.listener import CONTENDERS, PARTITIONS, TRANSPORTS, Grounds, run
+from bench.listener import CONTENDERS, PARTITIONS, TRANSPORTS, WARM_UPS, Grounds, run
 from bench.parts.contenders import Task
 from bench.report import interleaved, middle, table, where
 from tests.services.kafka import create_topic
@@ -81,7 +81,12 @@ def main() -> None:
             f"{options.size} B, {grounds.lap(options.traffic, options.size)[0]}\n"
             f"{options.runs} runs of {options.seconds:g} s in turn; medians, max of all"
         )
-        results = interleaved(settings, options.runs, lambda one: measure(grounds, one))
+        results = interleaved(
+            settings,
+            options.runs,
+            lambda one: measure(grounds, one),
+            warm_up=settings[-1:] * WARM_UPS,
+        )
     print(table(HEAD, rows(results)))
 
 

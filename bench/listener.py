@@ -3,7 +3,7 @@
 A process of its own pushes frames over real sockets, plain and TLS; the contenders of
 `bench.parts.contenders` read them in turn, each run in a fresh process, and produce to an Apache
 Kafka that is started beside them. `--sizes`, `--transports`, `--traffic` and `--contenders` choose,
-and `--connections` shares the frames out over so many channels.
+and `--channels 1,20,100` shares the frames out over so many channels of `ours`.
 
 CPU is that of the whole contender, librdkafka's threads included. Source and broker run on the same
 machine, so frames/s are of the machine, CPU a frame of the contender. Ratios are to `raw` of the
@@ -35,6 +35,8 @@ from tests.services.process import free_ports
 
 RUN_SECONDS: Final = 120.0
 PARTITIONS: Final = 12
+# Runs before the first that counts: until then the broker's Java has compiled what matters.
+WARM_UPS: Final = 3
 TRANSPORTS: Final = ("plain", "TLS")
 # By name: the program that keeps to the protocol of `bench.parts.contenders`.
 CONTENDERS: Final[dict[str, Sequence[str]]] = {
@@ -49,6 +51,7 @@ class Setting(NamedTuple):
     transport: str
     traffic: str
     size: int
+    channels: int = 1
 
 
 class Grounds:
@@ -60,7 +63,7 @@ class Grounds:
         self.certificate = write_certificate(self.folder)
         self.kafka: str = options.kafka
         if not self.kafka:
-            cluster = stack.enter_context(KafkaCluster(self.folder / "kafka"))
+            cluster = stack.enter_context(KafkaCluster.to_measure(self.folder / "kafka"))
             self.kafka = cluster.bootstrap_servers
         self._laps: dict[tuple[str, int], tuple[Lap, Path]] = {}
 
@@ -84,13 +87,12 @@ class Grounds:
         if setting.contender != "floor":
             create_topic(self.kafka, topic, partitions=PARTITIONS)
             create_topic(self.kafka, f"{topic}.dlq")
-        connections = 1 if setting.contender in {"raw", "floor"} else self.options.connections
         is_tls = setting.transport == "TLS"
         certificate = self.certificate[:2] if is_tls else ()
-        with source(lap, frames, connections, certificate) as port:
+        with source(lap, frames, setting.channels, certificate) as port:
             task = Task(
                 uri=f"{'wss' if is_tls else 'ws'}://127.0.0.1:{port}/",
-                connections=connections,
+                connections=setting.channels,
                 frames=frames,
                 kafka=self.kafka,
                 topic=topic,
@@ -157,7 +159,7 @@ def rows(results: dict[Setting, list[Outcome]]) -> Iterator[tuple[str, ...]]:
     for setting, outcomes in results.items():
         rates = [outcome.rate for outcome in outcomes]
         costs = [outcome.cpu_us for outcome in outcomes]
-        passthrough = results.get(setting._replace(contender="raw"))
+        passthrough = results.get(setting._replace(contender="raw", channels=1))
         ratio = "-"
         if passthrough is not None:
             ratio = f"{middle(costs) / middle(o.cpu_us for o in passthrough):.2f}"
@@ -166,6 +168,7 @@ def rows(results: dict[Setting, list[Outcome]]) -> Iterator[tuple[str, ...]]:
             setting.transport,
             setting.traffic,
             f"{setting.size}",
+            f"{setting.channels}",
             f"{middle(rates):,.0f}",
             spread(rates),
             f"{middle(costs):.1f}",
@@ -178,7 +181,7 @@ def rows(results: dict[Setting, list[Outcome]]) -> Iterator[tuple[str, ...]]:
 
 
 HEAD: Final = (
-    *("contender", "socket", "traffic", "bytes"),
+    *("contender", "socket", "traffic", "bytes", "channels"),
     *("frames/s", "", "µs CPU/frame", "least", ""),
     *("to raw", "records/frame", "RSS MB"),
 )
@@ -194,16 +197,17 @@ def main() -> None:
     parser.add_argument("--transports", default=",".join(TRANSPORTS))
     parser.add_argument("--traffic", default=",".join(KINDS))
     parser.add_argument("--contenders", default=",".join(CONTENDERS))
-    parser.add_argument("--connections", type=int, default=1, help="channels of `ours`")
+    parser.add_argument("--channels", default="1", help="of `ours`; the others read one socket")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--kafka", default="", help="bootstrap servers; one broker is started else")
     options = parser.parse_args()
     settings = [
-        Setting(contender, transport, traffic, int(size))
+        Setting(contender, transport, traffic, int(size), int(channels))
         for size in options.sizes.split(",")
         for traffic in options.traffic.split(",")
         for transport in options.transports.split(",")
         for contender in options.contenders.split(",")
+        for channels in (options.channels.split(",") if contender == "ours" else ["1"])
     ]
     with ExitStack() as stack:
         grounds = Grounds(stack, options)
@@ -211,7 +215,9 @@ def main() -> None:
         print(f"{options.frames} frames a run, {options.runs} runs in turn, medians")
         for traffic, size in dict.fromkeys((s.traffic, s.size) for s in settings):
             print(f"{size} B, {grounds.lap(traffic, size)[0]}")
-        results = interleaved(settings, options.runs, grounds.measure)
+        results = interleaved(
+            settings, options.runs, grounds.measure, warm_up=settings[:1] * WARM_UPS
+        )
     print(table(HEAD, rows(results)))
 
 

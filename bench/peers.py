@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench.listener import CONTENDERS, TRANSPORTS, Grounds, Setting
+from bench.listener import CONTENDERS, TRANSPORTS, WARM_UPS, Grounds, Setting
 from bench.parts.contenders import Outcome
 from bench.report import interleaved, middle, spread, table, where
 from bench.traffic import KINDS
@@ -63,7 +63,6 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--kafka", default="", help="bootstrap servers; one broker is started else")
     options = parser.parse_args()
-    options.connections = 1
     if shutil.which("node") is None or not (PROGRAMS / "node_modules").is_dir():
         sys.exit("bench.peers: the Node programs are not installed; run `make bench-peers`")
     settings = [
@@ -83,7 +82,7 @@ def main() -> None:
         print(f"up to {options.frames} frames a run, {options.runs} runs in turn, medians")
         for traffic in dict.fromkeys(setting.traffic for setting in settings):
             print(f"{options.size} B, {grounds.lap(traffic, options.size)[0]}")
-        results = interleaved(settings, options.runs, measure)
+        results = interleaved(settings, options.runs, measure, warm_up=settings[:1] * WARM_UPS)
     print(table(HEAD, rows(results)))
 
 

@@ -54,9 +54,16 @@ def memory_mb(pid: int) -> float:
 
 
 def interleaved(
-    subjects: Sequence[Subject], runs: int, measure: Callable[[Subject], Result]
+    subjects: Sequence[Subject],
+    runs: int,
+    measure: Callable[[Subject], Result],
+    *,
+    warm_up: Sequence[Subject] = (),
 ) -> dict[Subject, list[Result]]:
-    """`runs` results of each subject, taken in turn."""
+    """`runs` results of each subject, taken in turn; `warm_up` before them does not count, and lets
+    what all share (a broker) get warm."""
+    for subject in warm_up:
+        measure(subject)
     results: dict[Subject, list[Result]] = {subject: [] for subject in subjects}
     for _ in range(runs):
         for subject in subjects:

@@ -132,7 +132,7 @@ def whole_tracker(client: redis.Redis, url: str, events: int, folder: Path) -> N
     """Let the tracker read `events` from a Kafka of one broker and 12 partitions; print rates."""
     values = interleaved(events, "json")
     client.flushall()
-    with KafkaCluster(folder) as cluster:
+    with KafkaCluster.to_measure(folder) as cluster:
         topic = create_topic(cluster.bootstrap_servers, "bench", partitions=12)
         producer = Producer(
             {"bootstrap.servers": cluster.bootstrap_servers, "linger.ms": 20, "acks": "all"}

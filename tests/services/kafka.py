@@ -39,6 +39,19 @@ STOP_SECONDS = 30.0
 START_ATTEMPTS = 3
 ADMIN_SECONDS = 10.0
 HEAP_MIB = 512
+# For tests, on two cores: compile less, start sooner.
+QUICK_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+# For measurements: as Apache's own start script has it.
+SHIPPED_JVM = (
+    "-server",
+    "-Xms1g",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-XX:MaxInlineLevel=15",
+)
+SHIPPED_HEAP_MIB = 1024
 
 _SILENT = logging.getLogger("tests.kafka.admin")
 _SILENT.addHandler(logging.NullHandler())
@@ -89,6 +102,7 @@ class Broker:
         properties: dict[str, object],
         *,
         heap_mib: int = HEAP_MIB,
+        jvm: Sequence[str] = QUICK_JVM,
         prefix: Sequence[str] = (),
     ) -> None:
         """`prefix` goes before the command, as `nsenter …` does; it must not fork."""
@@ -102,8 +116,7 @@ class Broker:
             *prefix,
             find_java(),
             f"-Xmx{heap_mib}m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",  # two cores: compile less, start sooner
+            *jvm,
             "-XX:-UsePerfData",
             "-Djava.awt.headless=true",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -158,6 +171,7 @@ class KafkaCluster:
         properties: dict[str, object] | None = None,
         address: str = "127.0.0.1",
         heap_mib: int = HEAP_MIB,
+        jvm: Sequence[str] = QUICK_JVM,
         prefix: Sequence[str] = (),
         listeners: Mapping[str, str] | None = None,
         format_arguments: Sequence[str] = (),
@@ -174,6 +188,7 @@ class KafkaCluster:
         self.servers: dict[str, str] = {}
         self._address = address
         self._heap_mib = heap_mib
+        self._jvm = jvm
         self._prefix = prefix
         self._folder = folder
         self._properties = properties or {}
@@ -181,6 +196,11 @@ class KafkaCluster:
         self.brokers: list[Broker] = []
         self.bootstrap_servers = ""
         self._lay_out()
+
+    @classmethod
+    def to_measure(cls, folder: Path) -> Self:
+        """One broker for benchmarks: its JVM is set as Apache ships it, and warms up slowly."""
+        return cls(folder, heap_mib=SHIPPED_HEAP_MIB, jvm=SHIPPED_JVM)
 
     def _lay_out(self) -> None:
         """Choose ports and write the configuration of every broker."""
@@ -232,7 +252,14 @@ class KafkaCluster:
                 **self._properties,
             }
             self.brokers.append(
-                Broker(node, folder, properties, heap_mib=self._heap_mib, prefix=self._prefix)
+                Broker(
+                    node,
+                    folder,
+                    properties,
+                    heap_mib=self._heap_mib,
+                    jvm=self._jvm,
+                    prefix=self._prefix,
+                )
             )
 
     def start(self) -> Self:
