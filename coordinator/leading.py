@@ -61,7 +61,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Leader:
-    """The leader's mind. `begin` after an election, then `step` once a pass."""
+    """The leader's mind. `begin` after an election, then `step` once a pass; else `follow`."""
 
     def __init__(self, rules: Rules) -> None:
         self.shards: dict[str, Shard] = {}
@@ -78,12 +78,22 @@ class Leader:
     def begin(
         self, shards: dict[str, Shard], ledger: Ledger, cover: dict[str, ShardCoverage]
     ) -> None:
-        """Take over from whoever led before. What Redis has forgotten is kept from memory."""
-        self.shards = _joined(shards, self.shards)
-        self.seats = seats.records(ledger) if ledger.seats else self.seats
-        self.coverage = cover or self.coverage
+        """Take over from whoever led before, whose state Redis has."""
+        self.follow(shards, ledger, cover)
         self._cut_for = None
         self._anew = True
+
+    def follow(
+        self, shards: dict[str, Shard], ledger: Ledger, cover: dict[str, ShardCoverage]
+    ) -> None:
+        """Learn the state that Redis has while another one leads.
+
+        What it has forgotten is kept from memory. A leader stores seats after their shards: where
+        there are seats, there are all shards.
+        """
+        self.shards = shards if ledger.seats else _joined(shards, self.shards)
+        self.seats = seats.records(ledger) if ledger.seats else self.seats
+        self.coverage = cover or self.coverage
 
     def step(
         self,
@@ -278,8 +288,7 @@ def _joined(stored: Mapping[str, Shard], known: Mapping[str, Shard]) -> dict[str
     """The shards that Redis has, and the known ones whose topics are in none of those.
 
     Redis may have come back empty, and have only the shards of the listeners that were quicker than
-    the election. To cut the rest anew would replace their channels and read their past again. What
-    another leader gave up meanwhile is given up again once discovery is asked.
+    the election. To cut the rest anew would replace their channels and read their past again.
     """
     topics = {topic for shard in stored.values() for topic in shard.topics}
     kept = {

@@ -19,11 +19,13 @@ from typing import Final
 
 import redis
 
+from coordinator.coverage import ShardCoverage
 from coordinator.discovery import USER_TOPIC, Discovery
 from coordinator.filed import Filed
 from coordinator.leader import Deposed, Leadership, Write
 from coordinator.leading import Leader, Outcome, Rules
 from coordinator.metrics import Metrics
+from coordinator.seats import Ledger
 from coordinator.store import Seen, Store
 from mirror import log
 from mirror.doctor.checkup import Checkup
@@ -37,7 +39,7 @@ from mirror.errors import (
     KafkaUnavailable,
     RedisUnavailable,
 )
-from mirror.fleet import seat_name
+from mirror.fleet import Shard, seat_name
 from mirror.gaps import Gap
 from mirror.genesys.client import GenesysClient
 from mirror.kafka.admin import check_topics
@@ -52,6 +54,7 @@ from mirror.turns import Turns
 
 PASS_SECONDS: Final = 0.5
 COVERAGE_SECONDS: Final = 2.0
+FOLLOW_SECONDS: Final = 2.0
 CENSUS_SECONDS: Final = 5.0
 FAILED_PASSES: Final = 3
 SLOW_PASS_SECONDS: Final = 0.2
@@ -110,6 +113,7 @@ class Coordinator:
         self._stored_coverage: dict[str, bytes] = {}
         self._coverage_due = 0.0
         self._census_due = 0.0
+        self._follow_due = 0.0
         self._unfiled: list[Gap] = []  # found, not yet known to be in Redis
         self._filed = Filed()
         self._told_open: dict[str, str] = {}
@@ -170,6 +174,7 @@ class Coordinator:
                 self.discovery.wanted.set()
             else:
                 self.discovery.wanted.clear()
+                self._follow()
             self.metrics.lead(bool(self.leadership.fence))
             if self._failures:
                 self._log.info("recovered", failures=self._failures)
@@ -205,16 +210,29 @@ class Coordinator:
 
     def _begin(self) -> None:
         self._log.info("elected", coordinator=self.name, fence=self.leadership.fence)
-        coverage = self._store.coverage()
         self._stored_coverage = {}
-        self.leader.begin(self._store.shards(), self._store.ledger(), coverage)
+        self.leader.begin(*self._stored())
+
+    def _follow(self) -> None:
+        """Keep up with whoever leads. Should Redis come back empty and this one lead, it knows how
+        things stood just before, and not how they stood when it led last."""
+        if time.monotonic() >= self._follow_due:
+            self.leader.follow(*self._stored())
+            self._filed.look(self._store.gaps(self._filed))
+            self._follow_due = time.monotonic() + FOLLOW_SECONDS
+
+    def _stored(self) -> tuple[dict[str, Shard], Ledger, dict[str, ShardCoverage]]:
+        """What the last leader stored. The coverage is read first: what it says is filed."""
+        store = self._store
+        coverage = store.coverage()
+        return store.shards(self.leader.shards), store.ledger(), coverage
 
     def _pass(self, now_ms: int) -> None:
         started = time.monotonic()
         seen = self._store.see()
         permissions = self.discovery.permissions.get(USER_TOPIC.lower(), "")
         store = self._store
-        known = None if self.leader.shards else store.shards()
+        known = None if self.leader.shards else store.shards({})
         outcome = self.leader.step(seen, self.discovery.topics, now_ms, permissions, known)
         writes: list[Write] = []
         if outcome is not None:

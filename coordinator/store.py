@@ -90,11 +90,14 @@ class Store:
             troubles=troubles,
         )
 
-    def shards(self) -> dict[str, Shard]:
-        """All shards that Redis knows."""
+    def shards(self, known: Mapping[str, Shard]) -> dict[str, Shard]:
+        """All shards that Redis has. Of the `known` ones those in another epoch are fetched."""
         with explained():
-            ids: Any = self._redis.hkeys(self._keys.shards)
-            return self._documents(sorted(ids), self._keys.shard, Shard)
+            epochs: Any = self._redis.hgetall(self._keys.shards)
+            kept = {
+                one: shard for one, shard in known.items() if epochs.get(one) == str(shard.epoch)
+            }
+            return kept | self._documents(sorted(epochs.keys() - kept), self._keys.shard, Shard)
 
     def ledger(self) -> Ledger:
         """The seats as the last leader stored them."""

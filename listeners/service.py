@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from random import SystemRandom
 from typing import Final
 
+from listeners import collector
 from listeners.actions import Actions
 from listeners.beats import Beats
 from listeners.connection import tls_context
@@ -145,6 +146,7 @@ class Service:
         telemetry = Telemetry(
             settings.metrics_port, vitals.registry, vitals.health, Checkup(self._checks)
         )
+        collector.tune()
         thread.start()
         beats.start()
         self._log.info("started", listener=self.name)

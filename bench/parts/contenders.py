@@ -30,6 +30,7 @@ from unittest.mock import Mock
 import msgspec
 from confluent_kafka import Producer
 
+from listeners import collector
 from listeners.channel import Channel
 from listeners.connection import Connection, open_socket, tls_context
 from listeners.counters import Counters
@@ -170,6 +171,7 @@ def ours(task: Task) -> Outcome:
         session.tick = done  # type: ignore[assignment,method-assign]  # called every pass
         for connection in connections:
             connection.sock.send(b"x")
+        collector.tune()
         watch = Watch()
         loop.run()
         outcome = watch.outcome(counters.frames, counters.delivered)

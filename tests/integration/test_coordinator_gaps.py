@@ -30,6 +30,21 @@ def client(settings: Settings) -> Iterator[redis.Redis]:
         yield made
 
 
+@pytest.fixture
+def coordinators(settings: Settings) -> Iterator[Iterator[Coordinator]]:
+    """As many as are asked for."""
+    made: list[Coordinator] = []
+
+    def more() -> Iterator[Coordinator]:
+        while True:
+            made.append(Coordinator(settings, threading.Event()))
+            yield made[-1]
+
+    yield more()
+    for one in made:
+        one._redis.close()
+
+
 def gap(name: str) -> Gap:
     """An open gap."""
     return Gap(id=name, shard="1", topics=("v2.users.u.conversations",), from_ms=1, to_ms=2)
@@ -46,11 +61,11 @@ def finish_next(client: redis.Redis, keys: Keys) -> str:
 
 
 def test_a_flush_loses_no_open_gap_and_opens_no_filled_one(
-    settings: Settings, client: redis.Redis
+    settings: Settings, client: redis.Redis, coordinators: Iterator[Coordinator]
 ) -> None:
     """Open and claimed gaps are claimable again after the next pass; a filled one stays gone."""
     keys = Keys(settings.namespace)
-    coordinator = Coordinator(settings, threading.Event())
+    coordinator = next(coordinators)
     for name in ("one", "two", "three"):
         file_gap(client, keys, gap(name))
     coordinator.turn()
@@ -69,11 +84,11 @@ def test_a_flush_loses_no_open_gap_and_opens_no_filled_one(
 
 
 def test_a_gap_of_its_own_survives_a_flush_right_after_its_filing(
-    settings: Settings, client: redis.Redis
+    settings: Settings, client: redis.Redis, coordinators: Iterator[Coordinator]
 ) -> None:
     """What this leader filed is remembered from the filing on; nothing is filed twice."""
     keys = Keys(settings.namespace)
-    coordinator = Coordinator(settings, threading.Event())
+    coordinator = next(coordinators)
     coordinator.turn()
     coordinator._unfiled.append(gap("mine"))  # as a pass leaves it that found a gap
     coordinator.turn()
@@ -83,10 +98,12 @@ def test_a_gap_of_its_own_survives_a_flush_right_after_its_filing(
     assert list_gaps(client, keys) == [gap("mine")]
 
 
-def test_a_new_leader_remembers_what_others_filed(settings: Settings, client: redis.Redis) -> None:
+def test_a_new_leader_remembers_what_others_filed(
+    settings: Settings, client: redis.Redis, coordinators: Iterator[Coordinator]
+) -> None:
     """Its first pass reads the ledger: of its predecessor's gaps none is lost either."""
     keys = Keys(settings.namespace)
-    old, new = (Coordinator(settings, threading.Event()) for _ in range(2))
+    old, new = next(coordinators), next(coordinators)
     old.turn()
     old._unfiled.append(gap("old"))  # as above
     old.turn()
@@ -95,3 +112,23 @@ def test_a_new_leader_remembers_what_others_filed(settings: Settings, client: re
     client.flushall()
     new.turn()
     assert list_gaps(client, keys) == [gap("old")]
+
+
+def test_one_that_led_before_does_not_file_what_was_filled_since(
+    settings: Settings, client: redis.Redis, coordinators: Iterator[Coordinator]
+) -> None:
+    """It keeps up while another one leads, so that after a flush it remembers no old ledger."""
+    keys = Keys(settings.namespace)
+    first, second = next(coordinators), next(coordinators)
+    first.turn()
+    first._unfiled.append(gap("old"))  # as above
+    first.turn()
+    first.leadership.resign()
+    second.turn()
+    assert finish_next(client, keys) == "old"
+    file_gap(client, keys, gap("new"))
+    first.turn()
+    second.leadership.resign()
+    client.flushall()
+    first.turn()
+    assert list_gaps(client, keys) == [gap("new")]

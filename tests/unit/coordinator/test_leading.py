@@ -13,7 +13,15 @@ from itertools import chain
 import pytest
 
 from coordinator.leading import PATIENCE_BEATS
-from tests.unit.coordinator.world import HEARTBEAT_MS, LEASE_MS, NEVER_MS, PASS_MS, World
+from tests.unit.coordinator.world import (
+    HEARTBEAT_MS,
+    LEASE_MS,
+    NEVER_MS,
+    PASS_MS,
+    World,
+    coverage_of,
+    ledger_of,
+)
 
 IN_CI = os.environ.get("CI") == "true"
 HOURS = float(os.environ.get("MIRROR_TEST_HOURS") or (1000 if IN_CI else 100))
@@ -127,6 +135,30 @@ def test_a_flush_moves_nothing_though_redis_has_some_shards_again(seed: int) -> 
     assert world.shards == shards
     assert {name: set(one.channels) for name, one in world.listeners.items()} == before
     assert world.unfiled() == []
+
+
+def test_who_follows_knows_what_the_leader_did() -> None:
+    """It led once, another one cut the shards anew, and it leads again on an empty Redis."""
+    world = World(8)
+    for _ in range(20):
+        world.step()
+    before = world.leader
+    world.elect()
+    world.topics = frozenset(f"t{n}" for n in range(60, 90))
+    for _ in range(40):
+        world.step()
+    before.follow(dict(world.shards), ledger_of(world.stored), coverage_of(world.coverage))
+    held = {name: set(one.channels) for name, one in world.listeners.items()}
+    shards, covered = dict(world.shards), set(world.leader.coverage)
+    world.flush()
+    world.leader = before
+    world.begin()
+    assert before.shards == shards
+    assert set(before.coverage) == covered
+    for _ in range(20):
+        world.step()
+    assert {name: set(one.channels) for name, one in world.listeners.items()} == held
+    assert world.broken + world.unfiled() == []
 
 
 def test_silence_of_all_after_an_outage_is_nobodys_death() -> None:

@@ -49,8 +49,8 @@ NOTICE_MS = 4 * HEARTBEAT_MS
 DARK_MS = LEASE_MS + PATIENCE_BEATS * HEARTBEAT_MS + 2 * NOTICE_MS + 2 * OPENING_MS
 NEVER_MS = 10**15
 
-_ledger = msgspec.json.Decoder(Ledger).decode
-_coverage = msgspec.json.Decoder(dict[str, ShardCoverage]).decode
+ledger_of = msgspec.json.Decoder(Ledger).decode
+coverage_of = msgspec.json.Decoder(dict[str, ShardCoverage]).decode
 
 Key = tuple[str, str, int]
 
@@ -151,7 +151,7 @@ class World:
         self.begin()
 
     def begin(self) -> None:
-        self.leader.begin(dict(self.shards), _ledger(self.stored), _coverage(self.coverage))
+        self.leader.begin(dict(self.shards), ledger_of(self.stored), coverage_of(self.coverage))
 
     def return_early(self) -> None:
         """Some listeners beat before anybody leads: Redis has their shards, and no others."""
