@@ -5,6 +5,7 @@ A test holds each page to what this makes, so that none can fall behind.
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -53,6 +54,35 @@ def _row(metric: Described) -> str:
         f"`{name}`: {', '.join(value for value in values)}" for name, values in metric.labels
     )
     return f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |"
+
+
+def monitoring_page() -> str:
+    """docs/monitoring.md: how to watch a mirror, and every panel of the Grafana dashboard."""
+    lines = [
+        "# Monitoring",
+        "",
+        "Made from `deploy/grafana/dashboard.json` by `python -m mirror.reference`.",
+        "",
+        "1. Set `MIRROR_METRICS_PORT`. Under `mirror up` every process has a port of its own from",
+        "   there on (docs/settings.md); [metrics.md](metrics.md) has all names.",
+        "2. Have Prometheus scrape them and read the rules of `deploy/prometheus/alerts.yaml`;",
+        "   `deploy/prometheus/prometheus.yaml` is an example. Each alert has an entry in the",
+        "   [runbook](runbook.md).",
+        "3. In Grafana import `deploy/grafana/dashboard.json` (Dashboards, New, Import) and choose",
+        "   this Prometheus; or put `deploy/grafana/provisioning` where Grafana looks for it.",
+        "   `deploy/compose.yaml` runs all of it, Grafana on http://127.0.0.1:3000.",
+        "",
+        "The expressions of rules and panels are tested against scrapes of running processes. The",
+        "panels' looks are not: the dashboard was written to Grafana 12's format and has not been",
+        "seen in a Grafana yet, which is why there is no picture here.",
+    ]
+    panels = json.loads((DOCS.parent / "deploy/grafana/dashboard.json").read_bytes())["panels"]
+    for panel in panels:
+        if panel["type"] == "row":
+            lines += ["", f"## {panel['title']}", "", "| panel | what it shows |", "|---|---|"]
+        else:
+            lines.append(f"| {panel['title']} | {panel['description']} |")
+    return "\n".join(lines) + "\n"
 
 
 def logs_page() -> str:
@@ -141,6 +171,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "commands.md": commands_page,
     "logs.md": logs_page,
     "metrics.md": metrics_page,
+    "monitoring.md": monitoring_page,
     "../deploy/mirror.env.example": env_example,
     "schema.md": schema_page,
 }

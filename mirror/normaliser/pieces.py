@@ -12,16 +12,17 @@ overtook one another) differs from it, and is read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
 from typing import Final
 
 import msgspec
 
-from mirror.normaliser.bodies import Communication, Participant
+from mirror.normaliser.bodies import Communication, Communications, Participant
 from mirror.normaliser.memory import Known
 from mirror.normaliser.words import MEDIA_OF_ARRAY
 
 _CALL: Final = "call"
-_OTHERS: Final = tuple(pair for pair in MEDIA_OF_ARRAY.items() if pair[1] != _CALL)
+_OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]
 
 Piece = tuple[Participant, Known]
 Shown = tuple[str, int, Communication]  # medium, position, what is shown of the leg
@@ -65,23 +66,28 @@ def communications(participant: Participant, flat_medium: str | None) -> list[Sh
     if participant.calls:
         for position, communication in enumerate(participant.calls):
             shown.append((_CALL, position, communication))
-    # Nearly every participant has calls alone; asked like this, the rest costs next to nothing.
-    if (
-        participant.callbacks
-        or participant.chats
-        or participant.emails
-        or participant.messages
-        or participant.internal_messages
-        or participant.videos
-        or participant.screenshares
-        or participant.cobrowse_sessions
-        or participant.social_expressions
-        or participant.screen_monitorings
-    ):
-        for array, medium in _OTHERS:
-            for position, communication in enumerate(getattr(participant, array) or ()):
+    others = _others(participant)
+    if any(others):
+        for medium, array in compress(zip(_OTHER_MEDIA, others, strict=True), others):
+            for position, communication in enumerate(array or ()):
                 shown.append((medium, position, communication))
     return shown
+
+
+def _others(participant: Participant) -> tuple[Communications, ...]:
+    """The communications of each of `_OTHER_MEDIA`."""
+    return (
+        participant.callbacks,
+        participant.chats,
+        participant.emails,
+        participant.messages,
+        participant.internal_messages,
+        participant.videos,
+        participant.screenshares,
+        participant.cobrowse_sessions,
+        participant.social_expressions,
+        participant.screen_monitorings,
+    )
 
 
 def _lifted(participant: Participant) -> Communication:
