@@ -253,15 +253,15 @@ FAULTS: tuple[Fault, ...] = (
         proves="no event waits for REST, and Retry-After binds all processes within a second",
         leaves="a second within which the others learn of it",
         strike=wires.storm(status=429, retry_after=3),
-        struck=wires.rest_refused,
+        struck=wires.refused(),
         heal=wires.calm,
     ),
     Fault(
         name="401 storm, tokens of one client revoked",
         proves="new tokens and channels are made; the other client covers meanwhile",
         leaves="all clients revoked at once",
-        strike=wires.storm(status=401, share=0.5, revoke=True),
-        struck=wires.rest_refused,
+        strike=wires.storm(status=401, share=0.7, revoke=True),
+        struck=wires.refused(2),
         heal=wires.calm,
     ),
     Fault(
@@ -269,7 +269,7 @@ FAULTS: tuple[Fault, ...] = (
         proves="failures are retried with care and change nothing",
         leaves="a storm that outlasts both replicas' tokens",
         strike=wires.storm(status=503, share=0.7),
-        struck=wires.rest_refused,
+        struck=wires.refused(),
         heal=wires.calm,
     ),
     # --- network -----------------------------------------------------------------------------

@@ -103,10 +103,14 @@ def storm(*, status: int, revoke: bool = False, **fields: Any) -> Deed:
     return strike
 
 
-def rest_refused(house: House, _hit: int) -> bool:
-    """REST was refused several times."""
-    faults = house.org.get("/_sim/faults")["faults"]
-    return any(fault["fault"] == "rest" and fault["hits"] >= MANY for fault in faults)
+def refused(times: int = MANY) -> Callable[[House, Any], bool]:
+    """REST was refused so often. Once all channels are replaced, nobody asks any more."""
+
+    def struck(house: House, _hit: Any) -> bool:
+        faults = house.org.get("/_sim/faults")["faults"]
+        return any(fault["fault"] == "rest" and fault["hits"] >= times for fault in faults)
+
+    return struck
 
 
 def rotate_all(house: House) -> dict[tuple[str, str], str | None]:
