@@ -76,11 +76,19 @@ class Leader:
         self._anew = True
 
     def begin(
-        self, shards: dict[str, Shard], ledger: Ledger, cover: dict[str, ShardCoverage]
+        self,
+        shards: dict[str, Shard],
+        ledger: Ledger,
+        cover: dict[str, ShardCoverage],
+        topics: frozenset[str] | None = None,
     ) -> None:
-        """Take over from whoever led before, whose state Redis has."""
+        """Take over from whoever led before, whose state Redis has.
+
+        `topics` is what discovery found last. That may have been long ago, when this one led
+        before: the shards are cut anew when it has found them again.
+        """
         self.follow(shards, ledger, cover)
-        self._cut_for = None
+        self._cut_for = topics
         self._anew = True
 
     def follow(
@@ -93,7 +101,8 @@ class Leader:
         """
         self.shards = shards if ledger.seats else _joined(shards, self.shards)
         self.seats = seats.records(ledger) if ledger.seats else self.seats
-        self.coverage = cover or self.coverage
+        known = {**self.coverage, **cover}
+        self.coverage = {one: entry for one, entry in known.items() if one in self.shards}
 
     def step(
         self,
@@ -109,17 +118,16 @@ class Leader:
         looked at while this leader knows none.
         """
         rules = self._rules
-        self._watch.look(now_ms, anew=self._anew)
-        self._anew = False
+        begun, self._anew = self._anew, False
+        self._watch.look(now_ms, anew=begun)
         if not self.shards:
             if not self._heard_all(seen, now_ms):
                 return None
             self.shards = dict(stored or {})
             if not self.shards and topics is None:
                 return None
-            unwatched = self.shards.keys() - self.coverage.keys()
-        else:
-            unwatched = set()
+            begun = True
+        unwatched = self.shards.keys() - self.coverage.keys() if begun else set()
         changed = self._cut(topics, now_ms)
         holders = {one.listener for record in self.seats.values() for one in record.holdings()}
         alive = self._watch.alive(now_ms, seen.beats, holders)

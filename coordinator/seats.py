@@ -81,7 +81,8 @@ def note_reports(
     """Note which holdings serve, and adopt what live listeners hold that nobody knows of.
 
     Adoption is how a leader goes on after Redis forgot everything: of several listeners that
-    report the same unknown seat the one with the highest epoch stays.
+    report the same unknown seat the one with the highest epoch stays. It also takes the place of
+    what is known of the seat where it is newer: another leader has granted it since.
     """
     living = set(alive)
     reports: dict[Seat, list[tuple[str, ChannelReport]]] = {}
@@ -92,20 +93,20 @@ def note_reports(
         record = seats.get(seat)
         if record is None:
             record = seats[seat] = SeatRecord(*seat)
-        record.epoch = max(record.epoch, *(report.epoch for _, report in said))
+        known = record.epoch
+        record.epoch = max(known, *(report.epoch for _, report in said))
         serving = {(who, one.epoch) for who, one in said if one.state in SERVING}
         record.current = _noted(record.current, serving, living)
         record.next = _noted(record.next, serving, living)
-        if record.current is None and record.next is None:
-            # A listener that was taken for dead and wakes up closes what it still reports.
-            candidates = [
-                (one.epoch, who, one)
-                for who, one in said
-                if one.state in SERVING and one.epoch > record.ended
-            ]
-            if candidates:
-                epoch, who, one = max(candidates, key=lambda item: item[:2])
-                record.current = Holding(who, one.client, epoch, 0, live=True)
+        newest = max(
+            ((one.epoch, who, one.client) for who, one in said if one.state in SERVING),
+            default=None,
+        )
+        # A listener that was taken for dead and wakes up closes what it still reports.
+        if newest is not None and newest[0] > record.ended:
+            epoch, who, client = newest
+            if epoch > known or (record.current is None and record.next is None):
+                record.current, record.next = Holding(who, client, epoch, 0, live=True), None
     for record in seats.values():
         if record.seat not in reports:
             record.current = _noted(record.current, set(), living)

@@ -211,7 +211,7 @@ class Coordinator:
     def _begin(self) -> None:
         self._log.info("elected", coordinator=self.name, fence=self.leadership.fence)
         self._stored_coverage = {}
-        self.leader.begin(*self._stored())
+        self.leader.begin(*self._stored(), self.discovery.topics)
 
     def _follow(self) -> None:
         """Keep up with whoever leads. Should Redis come back empty and this one lead, it knows how
@@ -242,7 +242,8 @@ class Coordinator:
         writes += store.gap_writes([*self._unfiled, *lost], now_ms)
         writes += store.forgotten_writes(seen, now_ms)
         stored = self._stored_coverage
-        if self._unfiled or time.monotonic() >= self._coverage_due:
+        cut = outcome is not None and outcome.changed_shards
+        if self._unfiled or cut or time.monotonic() >= self._coverage_due:
             # Behind the gaps: a frontier that is stored has its gaps filed (I9).
             more, stored = store.coverage_writes(self.leader.coverage, stored)
             writes += more

@@ -19,7 +19,6 @@ from tests.unit.coordinator.world import (
     NEVER_MS,
     PASS_MS,
     World,
-    coverage_of,
     ledger_of,
 )
 
@@ -147,7 +146,7 @@ def test_who_follows_knows_what_the_leader_did() -> None:
     world.topics = frozenset(f"t{n}" for n in range(60, 90))
     for _ in range(40):
         world.step()
-    before.follow(dict(world.shards), ledger_of(world.stored), coverage_of(world.coverage))
+    world.told(before)
     held = {name: set(one.channels) for name, one in world.listeners.items()}
     shards, covered = dict(world.shards), set(world.leader.coverage)
     world.flush()
@@ -159,6 +158,64 @@ def test_who_follows_knows_what_the_leader_did() -> None:
         world.step()
     assert {name: set(one.channels) for name, one in world.listeners.items()} == held
     assert world.broken + world.unfiled() == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_was_granted_since_is_not_taken_back(seed: int) -> None:
+    """Who followed leads on an empty Redis, and its last look was before a listener died."""
+    world = World(seed)
+    for _ in range(20):
+        world.step()
+    before = world.leader
+    world.elect()
+    world.step()
+    world.told(before)
+    died = next(one for one in world.listeners.values() if one.channels)
+    del world.listeners[died.name]
+    for _ in range(CALM_STEPS):
+        world.step()
+    held = {name: set(one.channels) for name, one in world.listeners.items()}
+    world.flush()
+    world.leader = before
+    world.begin()
+    for _ in range(20):
+        world.step()
+    for name, channels in held.items():
+        assert channels <= set(world.listeners[name].channels)
+    assert world.broken == []
+
+
+def test_a_leader_does_not_cut_by_what_it_found_when_it_led_last() -> None:
+    """Users joined while another one led: their topics stay until discovery was asked again."""
+    world = World(9)
+    found = world.topics
+    for _ in range(20):
+        world.step()
+    before = world.leader
+    world.elect()
+    world.topics = found | {f"new{n}" for n in range(12)}
+    for _ in range(20):
+        world.step()
+    shards = dict(world.shards)
+    world.leader, world.topics = before, found
+    world.begin(found)
+    world.step()
+    assert world.shards == shards
+    world.topics = frozenset(found | {"one more"})  # found since the election
+    world.step()
+    assert {topic for shard in world.shards.values() for topic in shard.topics} == world.topics
+
+
+def test_coverage_that_redis_lost_in_part_is_kept_from_memory() -> None:
+    """A shard in a hole is not covered from its next frame on as if there had been none."""
+    world = World(10)
+    for _ in range(20):
+        world.step()
+    known = dict(world.leader.coverage)
+    lost = min(known)
+    cover = {one: entry for one, entry in known.items() if one != lost}
+    world.leader.follow(dict(world.shards), ledger_of(world.stored), cover)
+    assert world.leader.coverage == known
 
 
 def test_silence_of_all_after_an_outage_is_nobodys_death() -> None:

@@ -150,8 +150,14 @@ class World:
             self.unseen.clear()
         self.begin()
 
-    def begin(self) -> None:
-        self.leader.begin(dict(self.shards), ledger_of(self.stored), coverage_of(self.coverage))
+    def begin(self, topics: frozenset[str] | None = None) -> None:
+        self.leader.begin(
+            dict(self.shards), ledger_of(self.stored), coverage_of(self.coverage), topics
+        )
+
+    def told(self, follower: Leader) -> None:
+        """`follower` reads what the leader stored."""
+        follower.follow(dict(self.shards), ledger_of(self.stored), coverage_of(self.coverage))
 
     def return_early(self) -> None:
         """Some listeners beat before anybody leads: Redis has their shards, and no others."""
