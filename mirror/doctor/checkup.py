@@ -51,6 +51,7 @@ class Checkup:
             if not self._failed:
                 self._log.error("checkup_failed", error=error, exc_info=True)
             self._failed = True
+            self.findings = ()  # what was found before may be so no more
             return EVERY
         self._failed = False
         return EVERY_ILL if self.reasons() else EVERY

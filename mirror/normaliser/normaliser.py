@@ -155,7 +155,7 @@ class Normaliser:
         if is_plain:
             conversation.known = known
             end = raw.rfind(_AFTER_BODY)
-            if end > start:
+            if end > start and raw.find(_BODY, end) < 0:  # else another one counts
                 self.memory.keep_body(conversation, raw[start:end])
         return Reading("conversation", topic, events)
 
@@ -189,7 +189,8 @@ class Normaliser:
             return None
         if classify(topic) != ("conversation", None):
             return None
-        self.memory.recall(conversation.id, now)
+        if self.memory.recall(conversation.id, now) is not conversation:
+            return None  # its grace has ended just now: all of it is news again
         return Reading("conversation", topic)
 
     def _salvaged(self, raw: bytes, received_at: str, now: float, error: Exception) -> Reading:

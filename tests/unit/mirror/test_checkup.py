@@ -32,7 +32,7 @@ def test_what_is_doubtful_is_no_reason() -> None:
 
 
 def test_a_check_that_fails_is_told_once() -> None:
-    """The last findings stay, the log has one line, and the next round is as any other."""
+    """Nothing is known then, the log has one line, and the next round is as any other."""
     broken = False
 
     def checks() -> Iterator[Finding]:
@@ -45,7 +45,7 @@ def test_a_check_that_fails_is_told_once() -> None:
         checkup.look()
         broken = True
         assert [checkup.look(), checkup.look()] == [EVERY, EVERY]
-    assert checkup.reasons() == (REASON,)
+    assert checkup.findings == ()
     assert [line["event"] for line in told] == ["checkup_failed"]
     broken = False
     assert checkup.look() == EVERY_ILL

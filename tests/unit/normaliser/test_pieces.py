@@ -196,6 +196,25 @@ def test_a_known_body_in_another_place_is_no_repeat() -> None:
     assert readings[2].kind == "unknown"
 
 
+def test_of_two_bodies_in_a_frame_the_last_one_counts() -> None:
+    """As the decoder has it; the first one is not taken for known."""
+    over = snapshot(call("p1", "disconnected"))
+    both = traced(over)[:-1] + b',"eventBody":' + msgspec.json.encode(REPEATED) + b"}"
+    frames = [both, traced(over)]
+    readings = told(frames, forgetful=False)
+    assert [event.event_type for event in readings[-1].events] == ["disconnect", "end"]
+    assert readings == told(frames, forgetful=True)
+
+
+def test_a_body_that_comes_again_after_the_grace_is_read() -> None:
+    """Its conversation is forgotten by then, and told anew under the same ids."""
+    normaliser = Normaliser(grace=900.0)
+    raw = traced(snapshot(call("p1", "disconnected")))
+    first = normaliser.frame(raw, AT, 0.0)
+    again = normaliser.frame(raw, AT, 1000.0)
+    assert [event.event_id for event in again.events] == [event.event_id for event in first.events]
+
+
 def test_bodies_are_kept_of_the_last_conversations_only() -> None:
     """Memory is bounded: of conversations behind the newest ones, and of huge bodies, none is."""
     normaliser = Normaliser()
