@@ -355,7 +355,8 @@ def create_topic(
 ) -> str:
     """Create a topic and wait until every partition has a leader; returns the name."""
     admin = admin_client(bootstrap_servers)
-    # Else the request may be under way when librdkafka, knowing the brokers, drops its first handle.
+    # Else the request may be under way when librdkafka, which then knows the brokers, drops the
+    # handle that it began with.
     admin.list_topics(timeout=ADMIN_SECONDS)
     topic = NewTopic(name, partitions, replication, config=config or {})
     admin.create_topics([topic], operation_timeout=ADMIN_SECONDS)[name].result(ADMIN_SECONDS)
