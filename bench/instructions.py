@@ -27,7 +27,7 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from bench.report import table, where
-from bench.traffic import KINDS, Kind, Lap, build
+from bench.traffic import KINDS, RECEIVED_AT, Kind, Lap, build
 
 Stage = Literal["decode", "listener"]
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
@@ -36,7 +36,6 @@ SIZE: Final = 4_200
 RUN_SECONDS: Final = 300.0
 READ_BYTES: Final = 64 * 1024  # a read of the socket
 NOWHERE: Final = "127.0.0.1:1"
-RECEIVED_AT: Final = "2026-09-21T14:13:20.000Z"
 _COLLECTED: Final = re.compile(rb"Collected : (\d+)")
 
 
@@ -96,13 +95,13 @@ def count(stage: Stage, lap: Path) -> int:
     return int(found[1])
 
 
-def work(stage: Stage, frames: list[bytes]) -> None:
-    """What is counted: the frames go through `stage`, as a stream in reads of a usual size."""
+def work(stage: Stage, lap: Path) -> None:
+    """What is counted: a lap goes through `stage`, as a stream in reads of a usual size."""
     from listeners.frames import Cutter
     from simulator.frames import ws_frame
 
-    take = _decoder() if stage == "decode" else _listener()
-    stream = b"".join(map(ws_frame, frames))
+    take = _decoder() if stage == "decode" else _listener(lap.with_suffix(".spool"))
+    stream = b"".join(map(ws_frame, Lap.read(lap).payloads))
     cutter = Cutter()
     print("ready", flush=True)
     sys.stdin.readline()
@@ -118,13 +117,13 @@ def _decoder() -> Callable[[bytes], object]:
     return msgspec.json.Decoder(Frame).decode
 
 
-def _listener() -> Callable[[bytes], None]:
+def _listener(spool: Path) -> Callable[[bytes], None]:
     from listeners.counters import Counters
     from listeners.publisher import Publisher
     from mirror.normaliser import Normaliser
     from mirror.settings import load
 
-    settings = load({"KAFKA_BOOTSTRAP_SERVERS": NOWHERE, "MIRROR_SPOOL_DIR": tempfile.mkdtemp()})
+    settings = load({"KAFKA_BOOTSTRAP_SERVERS": NOWHERE, "MIRROR_SPOOL_DIR": str(spool)})
     publish = Publisher(settings, "bench", Counters()).events
     normalise = Normaliser().frame
 
@@ -145,13 +144,13 @@ def rows(found: Sequence[Cost]) -> Iterator[tuple[str, ...]]:
 def main() -> None:
     """Count and print a table."""
     if sys.argv[1:2] == ["--work"]:
-        work(msgspec.convert(sys.argv[2], Stage), Lap.read(Path(sys.argv[3])).payloads)
+        work(msgspec.convert(sys.argv[2], Stage), Path(sys.argv[3]))
         os._exit(0)  # nothing is delivered: what waits in the queue is not waited for
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--conversations", type=int, default=CONVERSATIONS)
-    parser.add_argument("--traffic", default="changes,org")
+    parser.add_argument("--traffic", default=",".join(KINDS))
     options = parser.parse_args()
     if not is_possible():
         sys.exit("valgrind is not here: on Debian, install valgrind")
