@@ -28,7 +28,7 @@ from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 from tests.integration.simulator_support import Simulated, simulated
 from tests.services.kafka import read_topic
-from tests.services.process import wait_until
+from tests.services.process import ServiceError, wait_until
 
 CLIENTS = [f"c{number}" for number in range(20)]
 SLOW, FAST = 2, 50
@@ -150,15 +150,28 @@ class Stage:
 
     def wait_tracked(self, wanted: set[str], seconds: float = 30.0) -> None:
         """Until the active set is `wanted` and the tracker has read all there is."""
-        wait_until(
-            lambda: self.settled() and self.tracked() == wanted,
-            seconds,
-            f"{len(wanted)} conversations tracked as active",
-        )
+        try:
+            wait_until(
+                lambda: self.settled() and self.tracked() == wanted,
+                seconds,
+                f"{len(wanted)} conversations tracked as active",
+            )
+        except ServiceError as error:
+            raise ServiceError(f"{error}; {self._standing(wanted)}") from None
 
     def wait_settled(self, seconds: float = 30.0) -> None:
         """Until the tracker has read all there is."""
         wait_until(self.settled, seconds, "the tracker has read all there is")
+
+    def _standing(self, wanted: set[str]) -> str:
+        """Where tracker, topic and active set stand, for whoever reads that they do not agree."""
+        servers, topic = self.settings.kafka.properties["bootstrap.servers"], self.settings.topic
+        tracked = self.tracked()
+        return (
+            f"offsets {self.client.hgetall(self.keys.offsets(topic))}, "
+            f"records {retained(servers, topic)}, "
+            f"lacking {sorted(wanted - tracked)}, too many {sorted(tracked - wanted)}"
+        )
 
     def settled(self) -> bool:
         """Whether the stored offsets reach the end of the topic."""
