@@ -191,7 +191,6 @@ class Tracker:
                 TopicPartition(self._topic, partition, int(stored) if stored else OFFSET_BEGINNING)
             )
         consumer.assign(places)
-        consumer.resume(places)
         self._misplaced = False
         self._log.info(
             "tracker_placed", partitions=len(places), without_offset=len(self._rebuilding)
@@ -223,9 +222,7 @@ class Tracker:
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         self._stored = {partition.partition: "" for partition in partitions}
         self._misplaced = True
-        consumer.assign(partitions)
-        if partitions:
-            consumer.pause(partitions)
+        consumer.assign([])  # read nothing before `_place` has asked Redis from where
 
     def _on_lost(self, _consumer: Any, _partitions: list[TopicPartition]) -> None:
         self._stored = {}
@@ -239,8 +236,9 @@ class Tracker:
             self._log.warning("tracker_redis_away", error=str(error))
         self._misplaced = True
         self.caught_up = False
-        if self._stored:
-            consumer.pause([TopicPartition(self._topic, p) for p in self._stored])
+        # Not `pause`: a `resume` right behind an `assign` can cross the start of the partition's
+        # fetcher within librdkafka, which then drops all that it fetches as outdated.
+        consumer.assign([])
         consumer.consume(1, timeout=RETRY_SECONDS)  # what it returns is read again
 
     def _consumer(self) -> Any:
