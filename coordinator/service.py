@@ -204,9 +204,7 @@ class Coordinator:
             if self._told_open:
                 why = ", ".join(sorted(set(self._told_open.values())))
                 reasons.append(f"{len(self._told_open)} seats cannot be placed: {why}")
-        if hung := self._turns.reasons():
-            return Health("down", (*hung, *reasons))
-        return Health("degraded" if reasons else "ok", tuple(reasons))
+        return Health.of(reasons, self._turns.reasons())
 
     def _begin(self) -> None:
         self._log.info("elected", coordinator=self.name, fence=self.leadership.fence)

@@ -81,9 +81,7 @@ class Watch:
         ]
         if self._reader.trouble:
             reasons.append(self._reader.trouble)
-        if hung := self._turns.reasons():
-            return Health("down", (*hung, *reasons))
-        return Health("degraded" if reasons else "ok", tuple(reasons))
+        return Health.of(reasons, self._turns.reasons())
 
     def _pause(self, stop: threading.Event) -> None:
         """Until the next look; the first browser to come is not kept waiting."""

@@ -167,9 +167,7 @@ class Service:
     def health(self) -> Health:
         """`degraded` while zombies or gaps cannot be worked on, `down` where their thread hangs."""
         reasons = tuple(f"{part}: {why}" for part, why in sorted(self._troubles.items()))
-        if hung := self._turns.reasons():
-            return Health("down", (*hung, *reasons))
-        return Health("degraded" if reasons else "ok", reasons)
+        return Health.of(reasons, self._turns.reasons())
 
     def _checks(self) -> Iterator[Finding]:
         """What it works from: the lists of overdue conversations and of gaps."""

@@ -52,9 +52,7 @@ class Vitals:
         late = self._clock() - snapshot.at
         if late > self._lease:
             return Health("down", (f"the loop hangs for {late:.0f}s: no socket is read",))
-        if hung := self._turns.reasons():
-            return Health("down", (*hung, *snapshot.reasons))
-        return Health("degraded" if snapshot.reasons else "ok", snapshot.reasons)
+        return Health.of(snapshot.reasons, self._turns.reasons())
 
     def _channels(self) -> Mapping[str, int]:
         found = Counter(report.state for report in self._loop.snapshot.channels)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import msgspec
@@ -37,6 +37,12 @@ class Health(msgspec.Struct, frozen=True):
 
     health: Status
     reasons: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, reasons: Iterable[str], hung: Iterable[str] = ()) -> Self:
+        """`ok` without reasons, `degraded` with some, `down` where `hung` tells of threads too."""
+        hung, reasons = tuple(hung), tuple(reasons)
+        return cls("down" if hung else "degraded" if reasons else "ok", (*hung, *reasons))
 
 
 class Page(msgspec.Struct, frozen=True):
