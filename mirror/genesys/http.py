@@ -333,7 +333,8 @@ def _read(response: urllib3.BaseHTTPResponse, host: str) -> bytes:
         response.close()
         raise _too_large(host, int(announced))
     try:
-        for part in response.stream(_CHUNK, decode_content=True):
+        # Part by part as it comes, so that the deadline holds also for a host that trickles.
+        while part := response.read1(_CHUNK, decode_content=True):
             parts.append(part)
             total += len(part)
             if total > MAX_ANSWER_BYTES or time.monotonic() > deadline:

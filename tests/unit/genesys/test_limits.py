@@ -24,6 +24,7 @@ from mirror.settings import load
 
 TOKEN = msgspec.json.encode({"access_token": "t0ken-S3cret", "expires_in": 3600})
 DEEP = 200_000
+DRIPS, DRIP_SECONDS = 1_000, 0.01
 
 
 class Server(ThreadingHTTPServer):
@@ -107,6 +108,25 @@ def test_an_answer_that_goes_on_and_on_is_left(
     server.answer = answer_with(b" " * 65_536, times=1000)
     with pytest.raises(GenesysError, match="does not end"):
         transport(server).call("GET", "/api/v2/users")
+
+
+def test_an_answer_that_trickles_is_left(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then resets every time-out of the socket, but not the deadline."""
+    monkeypatch.setattr(http, "DEADLINE_SECONDS", 0.2)
+    sent: list[bytes] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        while len(sent) < DRIPS:
+            handler.wfile.write(b" ")
+            sent.append(b" ")
+            threading.Event().wait(DRIP_SECONDS)
+
+    server.answer = answer
+    with pytest.raises(GenesysError, match="does not end"):
+        transport(server).call("GET", "/api/v2/users")
+    assert len(sent) < DRIPS
 
 
 def test_a_compressed_bomb_is_not_unpacked(server: Server) -> None:
