@@ -262,7 +262,11 @@ def _after_call(
     shown: Sequence[Shown],
     report: Report,
 ) -> None:
-    """After-call work and wrap-up: one each per participant, with the leg that was handled."""
+    """After-call work and wrap-up: one each per participant, with the leg that was handled.
+
+    They follow its end. A flat frame that shows a live leg beside them lacks the leg that they are
+    of (a callback, where it shows the call that was dialled); that leg's own frame tells them.
+    """
     if not _tells_after_call(participant, shown):
         return
     participant_id = participant.id or ""
@@ -282,6 +286,8 @@ def _after_call(
     if not has_begun and not has_code:
         return
     leg = conversation.legs[(participant_id, medium, position)]
+    if not leg.ended:
+        return
     state = communication.state or "none"
     view = View(participant, communication, leg, state)
     if has_begun:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mirror.fold import ConversationView, fold
 from tests.unit.normaliser.build import (
     Reader,
     at,
@@ -80,6 +81,42 @@ def test_a_flat_frame_ends_nothing_whose_other_media_are_unknown() -> None:
     nested["callbacks"] = [leg("disconnected", disconnectedTime=at(9_500))]
     assert told.event_id == only(Reader().frame(nested), "end").event_id
     assert told.occurred_at == at(9_500)
+
+
+@pytest.mark.parametrize("state", ["contacting", "connected"])
+def test_after_call_work_is_not_of_a_live_leg_that_a_flat_frame_shows_beside_it(state: str) -> None:
+    """The call that a callback dialled lives on: its answer and its end are still to come."""
+    reader = Reader()
+    work = {"startAcwTime": at(9_000), "wrapup": {"code": "w-1", "endTime": at(9_500)}}
+    callback: dict[str, Any] = {"id": "p-1", "purpose": "agent", "endTime": at(9_000), **work}
+    callback |= {"state": "disconnected", "connectedTime": at(1_000)}
+    call: dict[str, Any] = {"id": "p-1", "purpose": "agent", "state": state, **work}
+    events = reader.read(flat_frame("calls", call, others=("callbacks",))).events
+    assert not {"acw", "wrapup"} & set(types(events))
+    events += reader.read(flat_frame("callbacks", callback, others=("calls",))).events
+    assert only(events, "acw").media_type == only(events, "wrapup").media_type == "callback"
+    call |= {"state": "connected", "connectedTime": at(9_700)}
+    events += reader.read(flat_frame("calls", call, others=("callbacks",))).events
+    view: ConversationView | None = None
+    for event in events:
+        view = fold(view, event)
+    assert view is not None
+    assert [(leg.media_type, leg.state, leg.ended) for leg in view.legs] == [
+        ("call", "connected", False),
+        ("callback", "disconnected", True),
+    ]
+
+
+def test_after_call_work_that_only_a_live_call_shows_is_told_at_the_end_of_the_call() -> None:
+    """Where no frame shows the callback, nothing is lost and a leg's order is kept."""
+    reader = Reader()
+    call: dict[str, Any] = {"id": "p-1", "purpose": "agent", "startAcwTime": at(9_000)}
+    live = {**call, "state": "connected", "connectedTime": at(1_000)}
+    assert "acw" not in types(reader.read(flat_frame("calls", live, others=("callbacks",))).events)
+    over = {**live, "state": "terminated", "endTime": at(9_900)}
+    told = reader.read(flat_frame("calls", over, others=("callbacks",))).events
+    assert types(told) == ["disconnect", "acw"]
+    assert only(told, "acw").occurred_at == at(9_000)
 
 
 @pytest.mark.parametrize("uris", [["", "/", "x", "/calls/", "nothing/calls"], ["/a/b"], []])
