@@ -61,7 +61,7 @@ def send(reader: socket.socket, lap: list[tuple[bytes, bytes]], rate: float, fra
     number = b""
     while sent < frames:
         now = time.monotonic_ns()
-        due = min(frames, int((now - begun) / 1e9 * rate))
+        due = min(frames, int((now - begun) / 1e9 * rate) + 1)  # the first at once
         blocks = []
         while sent < due:
             if sent % len(lap) == 0:
