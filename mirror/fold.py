@@ -8,7 +8,8 @@ events (CONTRACT.md, section 6). The rules
   holds by `hold_started_at` and parks by `occurred_at`. An event that lies behind is history.
 - A `snapshot` reading is how a leg was when it was read: it corrects whether the leg is held or
   parked, whatever came before, but for an end and for what was read after it. The latest hold or
-  park, repeated, is a later word and then counts again; all other repeats count for nothing.
+  park, repeated, is a later word if it was read later, and then counts again, a hold also if its
+  resume was told before that reading; all other repeats count for nothing.
 - A conversation is over when an `end` was seen and no leg of it is live, or with `finalize`. A leg
   that is seen live after that makes it active again.
 
@@ -92,7 +93,9 @@ def fold(view: ConversationView | None, event: Event) -> ConversationView:
     if event.participant_id is None or event.media_type is None:
         _conversation(view, event)
     else:
-        _leg(_find(view, event, event.participant_id, event.media_type), event)
+        leg = _find(view, event, event.participant_id, event.media_type)
+        if not repeated or event.received_at >= leg.told_at:
+            _leg(leg, event)
     live = any(not leg.ended for leg in view.legs)
     view.state = "ended" if view.ended_at is not None and not live else "active"
     return view
@@ -157,6 +160,8 @@ def _move(leg: LegView, event: Event) -> None:
     if event.origin == "snapshot":
         if event.received_at >= leg.told_at:
             _hold(leg, event)
+            # It may stand against a resume that a late frame made up. Who sees that hold, says so.
+            leg.last_hold = (leg.last_hold[0], _HELD)
             if kind == "answer":
                 leg.answered_at = leg.answered_at or event.occurred_at
     elif kind in {"hold", "resume"}:
