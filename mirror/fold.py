@@ -10,6 +10,7 @@ events (CONTRACT.md, section 6). The rules
   parked, whatever came before, but for an end and for what was read after it. The latest hold or
   park, repeated, is a later word if it was read later, and then counts again, a hold also if its
   resume was told before that reading; all other repeats count for nothing.
+- A hold is over with its resume, or with a park after its start.
 - A conversation is over when an `end` was seen and no leg of it is live, or with `finalize`. A leg
   that is seen live after that makes it active again.
 
@@ -27,6 +28,7 @@ from mirror.event import RANK, Event
 ENDED_STATES: Final = frozenset({"disconnected", "terminated"})
 _DESCRIPTIVE: Final = ("communication_id", "purpose", "agent_id", "queue_id", "direction")
 _COUNT_AGAIN: Final = frozenset({"hold", "resume", "park", "unpark"})
+_AFTER_CALL: Final = frozenset({"acw", "wrapup"})
 _RANK_OF_ANSWER: Final = RANK["answer"]
 _HELD, _RESUMED = 0, 1
 
@@ -152,7 +154,9 @@ def _leg(leg: LegView, event: Event) -> None:
         leg.answered_at = event.occurred_at
     if not leg.ended:
         _move(leg, event)
-    leg.rank = max(leg.rank, RANK[kind])
+    # After-call work is its participant's, which may have ended another leg of its before this one.
+    if not leg.rank or kind not in _AFTER_CALL:
+        leg.rank = max(leg.rank, RANK[kind])
 
 
 def _move(leg: LegView, event: Event) -> None:
@@ -171,6 +175,8 @@ def _move(leg: LegView, event: Event) -> None:
         if place >= leg.last_park:
             leg.last_park = place
             leg.state = event.state
+            if leg.hold_started_at is not None and leg.hold_started_at < event.occurred_at:
+                leg.held, leg.hold_started_at = False, None
     elif RANK[kind] >= leg.rank and RANK[kind] <= _RANK_OF_ANSWER:
         leg.state = event.state
 
@@ -179,8 +185,9 @@ def _place_hold(leg: LegView, event: Event) -> None:
     since = event.hold_started_at
     # A hold that Genesys did not date can only be taken in the order of the log.
     place = (since or leg.last_hold[0], _HELD if event.event_type == "hold" else _RESUMED)
-    if since is None or place >= leg.last_hold:
-        leg.last_hold = place
+    # The hold that is shown may be an earlier one, by a reading that was late; its resume ends it.
+    if since is None or place >= leg.last_hold or since == leg.hold_started_at:
+        leg.last_hold = max(leg.last_hold, place)
         if since is None or since >= leg.last_park[0]:
             _hold(leg, event)
 

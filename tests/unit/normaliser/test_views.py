@@ -92,3 +92,50 @@ def test_a_repeat_from_before_the_last_reading_is_no_later_word() -> None:
     for event in spooled:
         house.view = fold(house.view, event)
     assert not house.leg().held
+
+
+def test_an_earlier_hold_that_a_start_showed_is_resumed() -> None:
+    """The first frame after a start is of an earlier hold than the latest; its resume ends it."""
+    house = House()
+    for shown in (CONNECTED, held(5_000), CONNECTED, held(7_000), CONNECTED):
+        house.reads("a", shown)
+    house.starts("b", held(5_000))
+    assert house.leg().held
+    assert house.reads("b", CONNECTED) == ["resume"]
+    assert not house.leg().held
+    assert house.leg().hold_started_at is None
+
+
+def test_a_park_is_the_end_of_a_hold_before_it() -> None:
+    """Nobody saw the resume; the park says that there was one."""
+    house = House()
+    base = leg("connected", connectedTime=at(1_000))
+    parked = {**base, "state": "parked", "parkTime": at(7_000)}
+    house.reads("a", base, medium="email")
+    house.reads("b", base, medium="email")
+    house.reads("a", {**base, "held": True, "startHoldTime": at(5_000)}, medium="email")
+    assert house.leg().held
+    assert house.reads("b", parked, medium="email") == ["park"]
+    assert (house.leg().state, house.leg().held, house.leg().hold_started_at) == (
+        "parked",
+        False,
+        None,
+    )
+    house.reads("a", parked, medium="email")
+    assert (house.leg().state, house.leg().held) == ("parked", False)
+
+
+def test_after_call_work_does_not_stop_a_leg_that_lives() -> None:
+    """A flat frame of the call shows work that follows the callback: the call is yet answered."""
+    house = House()
+    call = leg("contacting")
+    reader = house.replicas["a"]
+    shown = [
+        participant(call, startAcwTime=at(3_000)),
+        participant({**call, "state": "connected", "connectedTime": at(4_000)}),
+    ]
+    told = [event for one in shown for event in reader.frame(one)]
+    for event in told:
+        house.view = fold(house.view, event)
+    assert types(told) == ["start", "dial", "acw", "answer"]
+    assert (house.leg().state, house.leg().acw_started_at) == ("connected", at(3_000))
