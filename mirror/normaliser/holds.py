@@ -74,6 +74,17 @@ def hold(view: View, report: Report) -> None:
         _held_now(view, report, since)
 
 
+def are_earlier(view: View) -> bool:
+    """Whether a reading shows a leg before its latest park, or in a hold before its latest."""
+    leg, shown = view.leg, view.communication
+    if leg.last_park and last_park(view) < leg.last_park:
+        return True
+    if not leg.last_hold or not shown.held:
+        return False
+    since = instant(shown.start_hold_time)
+    return since is not None and since < leg.last_hold
+
+
 def dated(view: View, report: Report, since: str) -> bool:
     """Report the hold that began `since`; say whether it was new."""
     event = report.once(view, "hold", since, state=CONNECTED, which=since)

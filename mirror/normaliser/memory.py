@@ -69,6 +69,7 @@ class Conversation(msgspec.Struct, gc=False):
     reported: set[str] = msgspec.field(default_factory=set)
     last_frame: float = 0.0
     doubtful: bool = True  # legs may have been held or resumed unseen since the last frame
+    late: bool = False  # the last news was, and what it did not show has not counted yet
     interruptions: int = 0  # how many its process had had when the last frame came
 
 

@@ -143,7 +143,8 @@ class Normaliser:
         # Only a nested snapshot after a nested snapshot is compared by its bytes: the flat shape
         # does not name its medium, and what REST says of an end concerns all legs.
         is_plain = flat_medium is None and body.end_time is None
-        last = conversation.known if is_plain and not conversation.doubtful else ()
+        reread = conversation.doubtful or conversation.late
+        last = conversation.known if is_plain and not reread else ()
         conversation.known = []
         conversation.body = None
         try:

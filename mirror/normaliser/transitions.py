@@ -5,7 +5,8 @@ Pure: takes a conversation's memory and one reading, changes the memory, returns
 - A leg that was never seen enters with its whole visible history. Ids make repetition harmless.
 - The end of a leg is sticky. Everything else follows the latest frame: frames carry no order.
 - A frame that shows a leg earlier than it is known to be came late. It may add dated history, but
-  what it does *not* show (a hold, a park) counts for nothing.
+  what it does *not* show (a hold, a park) counts for nothing, nor does it when that comes again
+  without anything new. With the next news all legs are compared, since it may be true by then.
 - What was read, not witnessed, and cannot be dated is a `snapshot` reading. So is whether a leg of
   staff is held, on first sight and after an interruption (it may have been held or resumed unseen),
   and a hold that is still shown although it was reported as resumed. The latter two carry ids of
@@ -62,20 +63,20 @@ def transitions(
     """The events between what was known of `conversation` and `body`, which it now knows.
 
     `known` has all its participants, `changed` those to be read: all while `conversation` is
-    doubtful. `flat_medium` is the medium of a flat topic; `partial` says that not all of `body`
-    could be read. Never raises on content: absent, empty and unknown values are read as what they
-    are.
+    doubtful or late. `flat_medium` is the medium of a flat topic; `partial` says that not all of
+    `body` could be read. Never raises on content: absent, empty and unknown values are read as what
+    they are.
     """
     report = Report(conversation, source, personal)
     over = instant(body.end_time) if body.end_time else None
-    unsure = conversation.doubtful
+    everything = conversation.doubtful or conversation.late
     views: list[View] = []
-    late = partial
+    late = False
     for participant, piece in changed:
         if not participant.id:
             continue
         shown = communications(participant, flat_medium)
-        for view in _views(conversation, participant, shown, piece, over, everything=unsure):
+        for view in _views(conversation, participant, shown, piece, over, everything=everything):
             views.append(view)
             if not view.news:
                 continue
@@ -86,17 +87,25 @@ def transitions(
                 _advance(conversation, view, report)
         if shown:
             _after_call(conversation, participant, shown, report)
-    if not late:
-        conversation.doubtful = False
-        for view in views:
-            holds.release(view, report)
-            if unsure:
-                holds.confirm(view, report)
+    if late:
+        conversation.late = True
+    elif not partial and (not conversation.late or any(view.news for view in views)):
+        _settle(conversation, views, report)
     if report.first_sight and conversation.legs:
         report.events.insert(0, _start(body, views, report))
     if _may_end(conversation, views, known, flat_medium):
         _end(conversation, body, changed, known, flat_medium, over, report)
     return report.events
+
+
+def _settle(conversation: Conversation, views: Sequence[View], report: Report) -> None:
+    """What a frame in time does not show counts; it ends all doubt."""
+    unsure = conversation.doubtful
+    conversation.doubtful = conversation.late = False
+    for view in views:
+        holds.release(view, report)
+        if unsure:
+            holds.confirm(view, report)
 
 
 def _may_end(
@@ -190,7 +199,7 @@ def _is_late(view: View) -> bool:
         return False
     if view.leg.ended or (_answered(view.leg) and view.state in UNANSWERED):
         return True
-    return bool(view.leg.last_park) and holds.last_park(view) < view.leg.last_park
+    return holds.are_earlier(view)
 
 
 def _history(view: View, report: Report) -> None:

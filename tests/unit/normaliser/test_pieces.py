@@ -174,13 +174,15 @@ def test_a_hold_in_a_flat_frame_makes_a_nested_body_news_again() -> None:
     assert readings == told(frames, forgetful=True)
 
 
-def test_a_repeat_after_a_loss_is_read_while_doubt_lasts() -> None:
-    """The frame behind the loss was late and settled nothing; the same one again does."""
-    before = snapshot(call("p1", "connected"), call("p2", "connected"))
+def test_a_doubt_lasts_until_a_frame_that_is_not_late() -> None:
+    """The frame behind the loss was late and settles nothing, nor does the same one again."""
+    before = traced(snapshot(call("p1", "connected"), call("p2", "connected")))
     late = traced(snapshot(call("p1", "connected"), call("p2", "alerting")))
-    frames = [traced(before), late, late]
+    frames = [before, late, late, before]
     readings = told(frames, forgetful=False, lost=frozenset({1}))
-    assert [event.origin for event in readings[-1].events] == ["snapshot"]
+    assert [event.event_type for event in readings[1].events] == ["alert"]
+    assert readings[2].events == []
+    assert [event.origin for event in readings[3].events] == ["snapshot", "snapshot"]
     assert readings == told(frames, forgetful=True, lost=frozenset({1}))
 
 

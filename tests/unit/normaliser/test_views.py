@@ -12,6 +12,7 @@ from tests.unit.normaliser.build import Reader, at, leg, participant, types
 
 Shown = dict[str, Any]
 
+RINGING = leg("alerting")
 CONNECTED = leg("connected", connectedTime=at(1_000), held=False)
 
 
@@ -139,3 +140,25 @@ def test_after_call_work_does_not_stop_a_leg_that_lives() -> None:
         house.view = fold(house.view, event)
     assert types(told) == ["start", "dial", "acw", "answer"]
     assert (house.leg().state, house.leg().acw_started_at) == ("connected", at(3_000))
+
+
+def test_a_resume_that_first_shows_in_a_late_frame_is_told_by_the_next() -> None:
+    """What a late frame did not show counts as soon as a frame in time does not show it either."""
+    house = House()
+    house.reads("a", held(5_000), CONNECTED)
+    assert house.reads("a", CONNECTED, RINGING) == ["alert"]  # late: p-2 was connected
+    assert house.reads("a", CONNECTED, RINGING) == []
+    assert house.reads("a", CONNECTED, CONNECTED) == ["resume"]
+    assert not house.leg().held
+
+
+def test_a_frame_of_an_earlier_hold_is_late() -> None:
+    """It says nothing against the latest one, not even while it is in doubt."""
+    house = House()
+    for shown in (CONNECTED, held(5_000), held(7_000)):
+        house.reads("a", shown)
+    house.replicas["a"].normaliser.interrupted()
+    assert house.reads("a", held(5_000)) == []
+    assert house.leg().hold_started_at == at(7_000)
+    house.reads("a", held(7_000))
+    assert house.leg().hold_started_at == at(7_000)
