@@ -7,7 +7,7 @@ after a restart; or, where a test says so, nobody.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -182,8 +182,34 @@ def deliveries(draw: st.DrawFn, history: History, *, lossy: bool = False) -> lis
             arrivals.append((index + late, len(arrivals), delivery))
     arrivals.sort()
     last = len(history) - 1
-    order = [delivery for _, _, delivery in arrivals]
+    order = list(_undeceived(history, [delivery for _, _, delivery in arrivals]))
     return [*order, Delivery("a", last, "user", False), Delivery("b", last, "queue", False)]
+
+
+def _undeceived(history: History, order: list[Delivery]) -> Iterator[Delivery]:
+    """The deliveries, and a frame in time before each late one that nothing could give away.
+
+    A process that starts, or lost frames, believes the first one it gets. If that one is from
+    before an answer, the answer is news, and a hold that others told of and that ended unseen
+    stays: whoever sees a leg answered cannot know that there is something to take back.
+    """
+    newest, doubting = 0, set[str]()
+    for delivery in order:
+        newest = max(newest, delivery.number)
+        if delivery.restart:
+            doubting.add(delivery.replica)
+        if delivery.shape == "rest":
+            doubting = {"a", "b"}
+        elif delivery.replica in doubting:
+            doubting.remove(delivery.replica)
+            if _answered(history[delivery.number]) < _answered(history[newest]):
+                yield delivery._replace(number=newest, shape="user")
+                delivery = delivery._replace(restart=False)
+        yield delivery
+
+
+def _answered(world: World) -> set[str]:
+    return {p["leg"]["id"] for p in world.participants if "connectedTime" in p["leg"]}
 
 
 class Replica:
