@@ -28,7 +28,6 @@ from mirror.event import RANK, Event
 ENDED_STATES: Final = frozenset({"disconnected", "terminated"})
 _DESCRIPTIVE: Final = ("communication_id", "purpose", "agent_id", "queue_id", "direction")
 _COUNT_AGAIN: Final = frozenset({"hold", "resume", "park", "unpark"})
-_AFTER_CALL: Final = frozenset({"acw", "wrapup"})
 _RANK_OF_ANSWER: Final = RANK["answer"]
 _HELD, _RESUMED = 0, 1
 
@@ -154,9 +153,7 @@ def _leg(leg: LegView, event: Event) -> None:
         leg.answered_at = event.occurred_at
     if not leg.ended:
         _move(leg, event)
-    # After-call work is its participant's, which may have ended another leg of its before this one.
-    if not leg.rank or kind not in _AFTER_CALL:
-        leg.rank = max(leg.rank, RANK[kind])
+    leg.rank = max(leg.rank, RANK[kind])
 
 
 def _move(leg: LegView, event: Event) -> None:

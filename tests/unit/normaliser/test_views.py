@@ -126,22 +126,6 @@ def test_a_park_is_the_end_of_a_hold_before_it() -> None:
     assert (house.leg().state, house.leg().held) == ("parked", False)
 
 
-def test_after_call_work_does_not_stop_a_leg_that_lives() -> None:
-    """A flat frame of the call shows work that follows the callback: the call is yet answered."""
-    house = House()
-    call = leg("contacting")
-    reader = house.replicas["a"]
-    shown = [
-        participant(call, startAcwTime=at(3_000)),
-        participant({**call, "state": "connected", "connectedTime": at(4_000)}),
-    ]
-    told = [event for one in shown for event in reader.frame(one)]
-    for event in told:
-        house.view = fold(house.view, event)
-    assert types(told) == ["start", "dial", "acw", "answer"]
-    assert (house.leg().state, house.leg().acw_started_at) == ("connected", at(3_000))
-
-
 def test_a_resume_that_first_shows_in_a_late_frame_is_told_by_the_next() -> None:
     """What a late frame did not show counts as soon as a frame in time does not show it either."""
     house = House()
