@@ -32,7 +32,7 @@ class View(msgspec.Struct, gc=False):
     """One leg as one reading shows it, beside what is known of it.
 
     `connected` and `ended_at` are the leg's own times, RFC 3339, null where it has none. `news`
-    says whether the reading differs from the last one.
+    says whether the reading differs from the last one, `first` whether there was none.
     """
 
     participant: Participant
@@ -42,6 +42,7 @@ class View(msgspec.Struct, gc=False):
     connected: str | None = None
     ended_at: str | None = None
     news: bool = True
+    first: bool = False
 
 
 class Report:

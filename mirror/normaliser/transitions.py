@@ -90,7 +90,7 @@ def transitions(
     if late:
         conversation.late = True
     elif not partial and (not conversation.late or any(view.news for view in views)):
-        _settle(conversation, views, report)
+        _settle(conversation, views, report, is_flat=flat_medium is not None)
     if report.first_sight and conversation.legs:
         report.events.insert(0, _start(body, views, report))
     if _may_end(conversation, views, known, flat_medium):
@@ -98,13 +98,19 @@ def transitions(
     return report.events
 
 
-def _settle(conversation: Conversation, views: Sequence[View], report: Report) -> None:
-    """What a frame in time does not show counts; it ends all doubt."""
+def _settle(
+    conversation: Conversation, views: Sequence[View], report: Report, *, is_flat: bool
+) -> None:
+    """What a frame in time does not show counts; it ends all doubt.
+
+    A flat one shows the legs of one medium. Those of another were in doubt as well, unless they
+    began since; their first reading settles it.
+    """
     unsure = conversation.doubtful
     conversation.doubtful = conversation.late = False
     for view in views:
         holds.release(view, report)
-        if unsure:
+        if unsure or (is_flat and view.first):
             holds.confirm(view, report)
 
 
@@ -152,6 +158,7 @@ def _views(
     for medium, position, communication in shown:
         key = (participant_id, medium, position)
         leg = known_legs.get(key)
+        first = leg is None
         if leg is None:
             leg = known_legs[key] = Leg(key)
             conversation.open += 1
@@ -184,7 +191,9 @@ def _views(
             leg.seen = seen
             connected = instant(connected) if connected else None
             ended_at = instant(ended_at) if ended_at else None
-            views.append(View(participant, communication, leg, state, connected, ended_at, news))
+            views.append(
+                View(participant, communication, leg, state, connected, ended_at, news, first)
+            )
     known.legs = legs
     return views
 

@@ -70,6 +70,14 @@ def conversation(*participants: dict[str, Any], **fields: Any) -> dict[str, Any]
     return {"id": "c-1", "participants": list(participants), **fields}
 
 
+def flat_frame(word: str, *participants: dict[str, object], others: tuple[str, ...] = ()) -> bytes:
+    """A frame of a flat topic."""
+    uris = [f"/api/v2/conversations/{other}/c-1" for other in others]
+    return frame(
+        conversation(*participants, otherMediaUris=uris), f"v2.users.u-1.conversations.{word}"
+    )
+
+
 class Reader:
     """A normaliser with a clock: each reading is a second after the one before."""
 

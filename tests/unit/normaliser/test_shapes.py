@@ -11,6 +11,7 @@ from tests.unit.normaliser.build import (
     Reader,
     at,
     conversation,
+    flat_frame,
     frame,
     leg,
     only,
@@ -60,14 +61,6 @@ def test_a_queue_topic_of_videos_is_nested() -> None:
     reading = Reader().read(frame(conversation(participant(CONNECTED, medium="video")), topic))
     assert only(reading.events, "answer").media_type == "video"
     assert only(reading.events, "answer").source_topic == topic
-
-
-def flat_frame(word: str, *participants: dict[str, object], others: tuple[str, ...] = ()) -> bytes:
-    """A frame of a flat topic."""
-    uris = [f"/api/v2/conversations/{other}/c-1" for other in others]
-    return frame(
-        conversation(*participants, otherMediaUris=uris), f"v2.users.u-1.conversations.{word}"
-    )
 
 
 def test_a_flat_frame_ends_nothing_whose_other_media_are_unknown() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from mirror.fold import ConversationView, LegView, fold
-from tests.unit.normaliser.build import Reader, at, leg, participant, types
+from tests.unit.normaliser.build import Reader, at, flat_frame, leg, participant, types
 
 Shown = dict[str, Any]
 
@@ -146,3 +146,18 @@ def test_a_frame_of_an_earlier_hold_is_late() -> None:
     assert house.leg().hold_started_at == at(7_000)
     house.reads("a", held(7_000))
     assert house.leg().hold_started_at == at(7_000)
+
+
+def test_a_flat_frame_settles_no_doubt_about_the_legs_of_another_medium() -> None:
+    """Who starts anew with flat frames hears of the callback's leg behind that of the call."""
+    house = House()
+    house.reads("a", CONNECTED, medium="callback")
+    house.reads("a", held(5_000), medium="callback")
+    assert house.leg().held
+    started = Reader()
+    started.seconds = house.seconds
+    agent = {**CONNECTED, "id": "p-1", "purpose": "agent"}
+    for word, other in (("calls", "callbacks"), ("callbacks", "calls")):
+        for event in started.read(flat_frame(word, agent, others=(other,))).events:
+            house.view = fold(house.view, event)
+    assert not house.leg().held
