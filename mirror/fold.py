@@ -9,8 +9,8 @@ events (CONTRACT.md, section 6). The rules
 - A `snapshot` reading is how a leg was when it was read: it corrects whether the leg is held or
   parked, whatever came before, but for an end and for what was read after it. The latest hold or
   park, repeated, is a later word if it was read later, and then counts again, a hold also if its
-  resume was told before that reading; all other repeats count for nothing.
-- A hold is over with its resume, or with a park after its start.
+  resume was told before a reading that showed it; all other repeats count for nothing.
+- A hold is over with its resume, or with a park or unpark that Genesys dated after its start.
 - A conversation is over when an `end` was seen and no leg of it is live, or with `finalize`. A leg
   that is seen live after that makes it active again.
 
@@ -161,8 +161,8 @@ def _move(leg: LegView, event: Event) -> None:
     if event.origin == "snapshot":
         if event.received_at >= leg.told_at:
             _hold(leg, event)
-            # It may stand against a resume that a late frame made up. Who sees that hold, says so.
-            leg.last_hold = (leg.last_hold[0], _HELD)
+            if event.held:  # against its resume, which a late frame then made up
+                leg.last_hold = (leg.last_hold[0], _HELD)
             if kind == "answer":
                 leg.answered_at = leg.answered_at or event.occurred_at
     elif kind in {"hold", "resume"}:
@@ -172,7 +172,8 @@ def _move(leg: LegView, event: Event) -> None:
         if place >= leg.last_park:
             leg.last_park = place
             leg.state = event.state
-            if leg.hold_started_at is not None and leg.hold_started_at < event.occurred_at:
+            since = leg.hold_started_at
+            if not event.estimated and since is not None and since < event.occurred_at:
                 leg.held, leg.hold_started_at = False, None
     elif RANK[kind] >= leg.rank and RANK[kind] <= _RANK_OF_ANSWER:
         leg.state = event.state
@@ -185,7 +186,7 @@ def _place_hold(leg: LegView, event: Event) -> None:
     # The hold that is shown may be an earlier one, by a reading that was late; its resume ends it.
     if since is None or place >= leg.last_hold or since == leg.hold_started_at:
         leg.last_hold = max(leg.last_hold, place)
-        if since is None or since >= leg.last_park[0]:
+        if since is None or since >= leg.last_park[0] or since == leg.hold_started_at:
             _hold(leg, event)
 
 

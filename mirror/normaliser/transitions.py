@@ -89,13 +89,21 @@ def transitions(
             _after_call(conversation, participant, shown, report)
     if late:
         conversation.late = True
-    elif not partial and (not conversation.late or any(view.news for view in views)):
+    elif partial:
+        _ask_again(views)
+    elif not conversation.late or any(view.news for view in views):
         _settle(conversation, views, report, is_flat=flat_medium is not None)
     if report.first_sight and conversation.legs:
         report.events.insert(0, _start(body, views, report))
     if _may_end(conversation, views, known, flat_medium):
         _end(conversation, body, changed, known, flat_medium, over, report)
     return report.events
+
+
+def _ask_again(views: Sequence[View]) -> None:
+    """What these did not show is still to be compared, even if the same comes again."""
+    for view in views:
+        view.leg.seen = None
 
 
 def _settle(

@@ -8,7 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from mirror.fold import ConversationView, LegView, fold
-from tests.unit.normaliser.build import Reader, at, flat_frame, leg, participant, types
+from tests.unit.normaliser.build import (
+    Reader,
+    at,
+    conversation,
+    flat_frame,
+    frame,
+    leg,
+    participant,
+    types,
+)
 
 Shown = dict[str, Any]
 
@@ -161,3 +170,53 @@ def test_a_flat_frame_settles_no_doubt_about_the_legs_of_another_medium() -> Non
         for event in started.read(flat_frame(word, agent, others=(other,))).events:
             house.view = fold(house.view, event)
     assert not house.leg().held
+
+
+def test_a_first_sight_revives_no_hold_that_is_over() -> None:
+    """A process that first sees the call connected says so; a swapped frame of the hold lags."""
+    house = House()
+    house.reads("a", CONNECTED)
+    house.reads("b", CONNECTED)
+    house.reads("a", held(5_000))
+    house.reads("a", CONNECTED)
+    house.replicas["c"] = Reader()
+    house.reads("c", CONNECTED)
+    house.reads("b", CONNECTED)
+    assert house.reads("b", held(5_000)) == ["hold"]
+    assert not house.leg().held
+
+
+def test_an_undated_unpark_that_lags_ends_no_newer_hold() -> None:
+    """Its time is that of the reading, and says nothing of before and after."""
+    house = House()
+    parked = {**CONNECTED, "state": "parked"}
+    for replica in "ab":
+        house.reads(replica, CONNECTED, medium="email")
+        house.reads(replica, parked, medium="email")
+    house.reads("a", CONNECTED, medium="email")
+    house.reads("a", held((house.seconds + 1) * 1_000 + 500), medium="email")
+    assert house.reads("b", CONNECTED, medium="email") == ["unpark"]
+    assert house.leg().held
+
+
+def test_a_resume_of_the_hold_that_is_shown_counts_also_behind_a_park() -> None:
+    """A reading that was late showed a hold from before the park; its resume ends it."""
+    house = House()
+    parked = {**CONNECTED, "parkTime": at(7_000)}
+    for shown in (CONNECTED, held(5_000), {**parked, "state": "parked"}, parked):
+        house.reads("a", shown, medium="email")
+    house.reads("b", held(5_000), medium="email")
+    assert house.leg().held
+    house.reads("b", parked, medium="email")
+    assert not house.leg().held
+
+
+def test_a_resume_that_first_shows_in_a_broken_frame_is_told_by_the_next() -> None:
+    """What a frame that is wrong in part did not show, counts when a whole one does not either."""
+    reader = Reader()
+    reader.frame(participant(CONNECTED))
+    assert types(reader.frame(participant(held(5_000)))) == ["hold"]
+    broken = reader.read(frame(conversation(participant(CONNECTED), {"id": 5})))
+    assert broken.problem is not None
+    assert broken.events == []
+    assert types(reader.frame(participant(CONNECTED))) == ["resume"]
