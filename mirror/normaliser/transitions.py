@@ -111,12 +111,15 @@ def _settle(
 ) -> None:
     """What a frame in time does not show counts; it ends all doubt.
 
-    A flat one shows the legs of one medium. Those of another were in doubt as well, unless they
-    began since; their first reading settles it.
+    Not of a leg that stands as a late frame showed it: that one is yet to be seen in time. A flat
+    frame shows the legs of one medium. Those of another were in doubt as well, unless they began
+    since; their first reading settles it.
     """
     unsure = conversation.doubtful
     conversation.doubtful = conversation.late = False
     for view in views:
+        if not view.news and _is_late(view):
+            continue
         holds.release(view, report)
         if unsure or (is_flat and view.first):
             holds.confirm(view, report)

@@ -145,6 +145,16 @@ def test_a_resume_that_first_shows_in_a_late_frame_is_told_by_the_next() -> None
     assert not house.leg().held
 
 
+def test_a_leg_that_stays_as_a_late_frame_showed_it_is_not_resumed() -> None:
+    """Of two late frames the second shows another leg anew, which by itself may be in time."""
+    house = House()
+    house.reads("a", held(5_000), CONNECTED)
+    house.reads("a", RINGING, RINGING)
+    assert house.reads("a", RINGING, CONNECTED) == []
+    assert house.leg().held
+    assert house.reads("a", CONNECTED, CONNECTED) == ["resume"]
+
+
 def test_a_frame_of_an_earlier_hold_is_late() -> None:
     """It says nothing against the latest one, not even while it is in doubt."""
     house = House()
