@@ -9,7 +9,7 @@ events (CONTRACT.md, section 6). The rules
 - A `snapshot` reading is how a leg was when it was read: it corrects whether the leg is held or
   parked, whatever came before, but for an end and for what was read after it. The latest hold or
   park, repeated, is a later word if it was read later, and then counts again, a hold also if its
-  resume was told before a reading that showed it; all other repeats count for nothing.
+  resume was told before that reading; all other repeats count for nothing.
 - A hold is over with its resume, or with a park or unpark that Genesys dated after its start.
 - A conversation is over when an `end` was seen and no leg of it is live, or with `finalize`. A leg
   that is seen live after that makes it active again.
@@ -161,8 +161,10 @@ def _move(leg: LegView, event: Event) -> None:
     if event.origin == "snapshot":
         if event.received_at >= leg.told_at:
             _hold(leg, event)
-            if event.held:  # against its resume, which a late frame then made up
-                leg.last_hold = (leg.last_hold[0], _HELD)
+            # It may stand against a resume that a late frame made up. Who sees that hold, says so.
+            # Where the hold only lags, its replica's next frame takes it back; a hold left out here
+            # nobody would tell again.
+            leg.last_hold = (leg.last_hold[0], _HELD)
             if kind == "answer":
                 leg.answered_at = leg.answered_at or event.occurred_at
     elif kind in {"hold", "resume"}:
