@@ -186,9 +186,10 @@ def _place_hold(leg: LegView, event: Event) -> None:
     # A hold that Genesys did not date can only be taken in the order of the log.
     place = (since or leg.last_hold[0], _HELD if event.event_type == "hold" else _RESUMED)
     # The hold that is shown may be an earlier one, by a reading that was late; its resume ends it.
-    if since is None or place >= leg.last_hold or since == leg.hold_started_at:
+    always = since is None or since == leg.hold_started_at
+    if always or place >= leg.last_hold:
         leg.last_hold = max(leg.last_hold, place)
-        if since is None or since >= leg.last_park[0] or since == leg.hold_started_at:
+        if always or (since or "") >= leg.last_park[0]:
             _hold(leg, event)
 
 
