@@ -165,21 +165,25 @@ class Stage:
 
     def _standing(self, wanted: set[str]) -> str:
         """Where tracker, topic and active set stand, for whoever reads that they do not agree."""
-        servers, topic = self.settings.kafka.properties["bootstrap.servers"], self.settings.topic
         tracked = self.tracked()
         return (
-            f"offsets {self.client.hgetall(self.keys.offsets(topic))}, "
-            f"records {retained(servers, topic)}, "
+            f"offsets {self._offsets()}, records {self._retained()}, "
             f"lacking {sorted(wanted - tracked)}, too many {sorted(tracked - wanted)}"
         )
 
     def settled(self) -> bool:
         """Whether the stored offsets reach the end of the topic."""
-        servers = self.settings.kafka.properties["bootstrap.servers"]
-        fields = self.client.hgetall(self.keys.offsets(self.settings.topic))
+        fields = self._offsets()
         folded = sum(int(value) for name, value in fields.items() if name.isdigit())
         behind = any("behind" in name for name in fields)
-        return not behind and folded == retained(servers, self.settings.topic)
+        return not behind and folded == self._retained()
+
+    def _offsets(self) -> dict[str, str]:
+        return self.client.hgetall(self.keys.offsets(self.settings.topic))  # type: ignore[return-value]
+
+    def _retained(self) -> int:
+        servers = self.settings.kafka.properties["bootstrap.servers"]
+        return retained(servers, self.settings.topic)
 
 
 def now() -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from mirror.event import Event
+from mirror.fold import ConversationView, fold
 from mirror.normaliser import Normaliser, Reading
 from mirror.normaliser.times import show_epoch
 from mirror.normaliser.words import MEDIA_OF_ARRAY
@@ -108,6 +109,14 @@ class Reader:
 def types(events: list[Event], *, snapshots: bool = False) -> list[str]:
     """What happened, without snapshot readings unless asked for."""
     return [e.event_type for e in events if snapshots or e.origin != "snapshot"]
+
+
+def folded(log: list[Event], view: ConversationView | None = None) -> ConversationView:
+    """A consumer's view of the conversation after all of a log, which may follow on a `view`."""
+    for event in log:
+        view = fold(view, event)
+    assert view is not None
+    return view
 
 
 def only(events: list[Event], event_type: str) -> Event:

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirror.event import Event, identity
-from mirror.fold import ConversationView, fold
+from mirror.fold import ConversationView
 from mirror.normaliser import Normaliser
-from tests.unit.normaliser.build import World, at
+from tests.unit.normaliser.build import World, at, folded
 
 STAFF = ("agent", "user")
 MEDIA = ("call", "chat", "email", "message", "callback")
@@ -256,15 +256,6 @@ def received(history: History, order: list[Delivery]) -> list[Event]:
 def true_ids(events: list[Event]) -> dict[str, Event]:
     """Transitions by id; snapshot readings are none."""
     return {event.event_id: event for event in events if event.origin != "snapshot"}
-
-
-def folded(log: list[Event]) -> ConversationView:
-    """A consumer's view of the conversation after all of its log."""
-    view: ConversationView | None = None
-    for event in log:
-        view = fold(view, event)
-    assert view is not None
-    return view
 
 
 def invented(truth: dict[str, Event], seen: dict[str, Event]) -> list[Event]:

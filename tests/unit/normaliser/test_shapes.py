@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from mirror.fold import ConversationView, fold
 from tests.unit.normaliser.build import (
     Reader,
     at,
     conversation,
     flat_frame,
+    folded,
     frame,
     leg,
     only,
@@ -90,11 +90,7 @@ def test_after_call_work_is_not_of_a_live_leg_that_a_flat_frame_shows_beside_it(
     assert only(events, "acw").media_type == only(events, "wrapup").media_type == "callback"
     call |= {"state": "connected", "connectedTime": at(9_700)}
     events += reader.read(flat_frame("calls", call, others=("callbacks",))).events
-    view: ConversationView | None = None
-    for event in events:
-        view = fold(view, event)
-    assert view is not None
-    assert [(leg.media_type, leg.state, leg.ended) for leg in view.legs] == [
+    assert [(leg.media_type, leg.state, leg.ended) for leg in folded(events).legs] == [
         ("call", "connected", False),
         ("callback", "disconnected", True),
     ]

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from mirror.fold import ConversationView, LegView, fold
+from mirror.event import Event
+from mirror.fold import ConversationView, LegView
 from tests.unit.normaliser.build import (
     Reader,
     at,
     conversation,
     flat_frame,
+    folded,
     frame,
     leg,
     participant,
@@ -52,15 +54,28 @@ class House:
             participant(shown, medium=medium, participant_id=f"p-{number}")
             for number, shown in enumerate(legs, 1)
         ]
-        events = reader.frame(*people)
-        for event in events:
-            self.view = fold(self.view, event)
+        return self.hears(reader.frame(*people))
+
+    def hears(self, events: list[Event]) -> list[str]:
+        """The consumer gets these events."""
+        if events:
+            self.view = folded(events, self.view)
         return types(events)
 
     def leg(self) -> LegView:
         """The leg of p-1 as the consumer sees it."""
         assert self.view is not None
         return self.view.legs[0]
+
+
+def house_of_a_hold_that_b_missed() -> House:
+    """Both replicas saw the call; `a` told of a hold and of its end, which `b` has yet to read."""
+    house = House()
+    house.reads("a", CONNECTED)
+    house.reads("b", CONNECTED)
+    house.reads("a", held(5_000))
+    house.reads("a", CONNECTED)
+    return house
 
 
 def test_a_hold_that_was_resumed_by_mistake_is_seen_again() -> None:
@@ -80,11 +95,7 @@ def test_a_hold_that_was_resumed_by_mistake_is_seen_again() -> None:
 
 def test_a_hold_that_lags_behind_its_resume_stays_resumed() -> None:
     """Without a reading between there was no mistake: the replica that lags has it to tell yet."""
-    house = House()
-    house.reads("a", CONNECTED)
-    house.reads("b", CONNECTED)
-    house.reads("a", held(5_000))
-    house.reads("a", CONNECTED)
+    house = house_of_a_hold_that_b_missed()
     assert house.reads("b", held(5_000)) == ["hold"]
     assert not house.leg().held
 
@@ -99,8 +110,7 @@ def test_a_repeat_from_before_the_last_reading_is_no_later_word() -> None:
     spooled = spooling.frame(participant(held(5_000)))
     house.reads("a", CONNECTED)
     house.starts("b", CONNECTED)
-    for event in spooled:
-        house.view = fold(house.view, event)
+    house.hears(spooled)
     assert not house.leg().held
 
 
@@ -177,18 +187,13 @@ def test_a_flat_frame_settles_no_doubt_about_the_legs_of_another_medium() -> Non
     started.seconds = house.seconds
     agent = {**CONNECTED, "id": "p-1", "purpose": "agent"}
     for word, other in (("calls", "callbacks"), ("callbacks", "calls")):
-        for event in started.read(flat_frame(word, agent, others=(other,))).events:
-            house.view = fold(house.view, event)
+        house.hears(started.read(flat_frame(word, agent, others=(other,))).events)
     assert not house.leg().held
 
 
 def test_a_hold_that_lags_behind_a_first_sight_is_taken_back() -> None:
     """Seen alone it cannot be told from one that a late frame had resumed by mistake."""
-    house = House()
-    house.reads("a", CONNECTED)
-    house.reads("b", CONNECTED)
-    house.reads("a", held(5_000))
-    house.reads("a", CONNECTED)
+    house = house_of_a_hold_that_b_missed()
     house.starts("c", CONNECTED)
     assert house.reads("b", held(5_000)) == ["hold"]
     assert house.leg().held
