@@ -158,7 +158,7 @@ def confirm(view: View, report: Report) -> None:
 
 
 def _numbered(leg: Leg, event_type: str) -> str:
-    return f"#{1 + sum(name.startswith(event_type + '#') for name in leg.reported)}"
+    return f"#{1 + sum(name.startswith(event_type + '#') for name in leg.often or ())}"
 
 
 def release(view: View, report: Report) -> None:

@@ -24,15 +24,18 @@ class Leg(msgspec.Struct, gc=False):
     """One communication of one participant, as far as it was reported.
 
     `seen` tells what its last reading showed, to skip readings that show nothing new: a hash, since
-    the words and times themselves would be half of a conversation's memory. `reported`
-    names the transitions that were reported: the event type, with the Genesys time of a hold, park
-    or unpark behind it. `held_since` and `parked_since` are null while the leg is not held or
-    parked, else the name of that hold or park: its Genesys time, or a number where it has none.
+    the words and times themselves would be half of a conversation's memory. `once` has the bit
+    (`mirror.normaliser.report.BITS`) of each transition that was reported and comes once, `often`
+    names the others: the event type, with the Genesys time of a hold, park or unpark behind it; a
+    set on each leg would be a third of all memory, and few legs need one. `held_since` and
+    `parked_since` are null while the leg is not held or parked, else the name of that hold or park:
+    its Genesys time, or a number where it has none.
     """
 
     key: LegKey
     seen: int | None = None
-    reported: set[str] = msgspec.field(default_factory=set)
+    once: int = 0
+    often: set[str] | None = None
     ended: bool = False
     ended_at: str | None = None
     held_since: str | None = None
@@ -56,8 +59,8 @@ class Known(msgspec.Struct, gc=False):
 class Conversation(msgspec.Struct, gc=False):
     """All that is known of one conversation. `open` counts the legs that have not ended.
 
-    `reported` names what was reported of its participants (`acw`, `wrapup`) and of itself (`end`,
-    with the number of legs that had ended).
+    `after_call` and `wrapped_up` are the participants of which `acw` and `wrapup` were reported,
+    `ends` the numbers of legs that had ended when an `end` was.
     """
 
     id: str
@@ -66,7 +69,9 @@ class Conversation(msgspec.Struct, gc=False):
     body: bytes | None = None  # of the last snapshot, where it is among the latest of all
     place: int = -1  # where `Memory` keeps that body
     open: int = 0
-    reported: set[str] = msgspec.field(default_factory=set)
+    after_call: tuple[str, ...] = ()
+    wrapped_up: tuple[str, ...] = ()
+    ends: tuple[int, ...] = ()
     last_frame: float = 0.0
     doubtful: bool = True  # legs may have been held or resumed unseen since the last frame
     late: bool = False  # the last news was, and what it did not show has not counted yet

@@ -15,6 +15,13 @@ from mirror.normaliser.words import disconnect_type
 
 # After-call work and wrap-up belong to the participant, not to one of its legs.
 _OF_PARTICIPANT: Final = frozenset({"acw", "wrapup"})
+# One bit for each event type, those that most legs have first: small numbers are shared objects.
+BITS: Final[dict[str, int]] = {
+    name: 1 << place
+    for place, name in enumerate(
+        ("answer", "disconnect", "alert", "dial", "transfer", "acw", "wrapup")
+    )
+}
 # A leg that rings or dials is witnessed doing so, although Genesys does not say since when.
 _WITNESSED: Final = frozenset({"alert", "dial"})
 
@@ -73,10 +80,14 @@ class Report:
         What only some transitions have (a hold, a wrap-up code) the caller adds to the event.
         """
         leg = view.leg
-        mark = event_type + which
-        if mark in leg.reported:
-            return None
-        leg.reported.add(mark)
+        if which:
+            if not _is_new(leg, event_type + which):
+                return None
+        else:
+            bit = BITS[event_type]
+            if leg.once & bit:
+                return None
+            leg.once |= bit
         event_id = leg_event_id(self.conversation_id, leg.key, event_type, which)
         event = self._leg_event(view, event_type, event_id, occurred_at, state or view.state)
         if (
@@ -149,6 +160,17 @@ class Report:
             self.personal.put(event, participant)
         self.events.append(event)
         return event
+
+
+def _is_new(leg: Leg, mark: str) -> bool:
+    """Note that a transition of those that come often was reported; whether it was not yet."""
+    if leg.often is None:
+        leg.often = {mark}
+    elif mark in leg.often:
+        return False
+    else:
+        leg.often.add(mark)
+    return True
 
 
 def leg_event_id(conversation_id: str, leg: LegKey, event_type: str, which: str = "") -> str:

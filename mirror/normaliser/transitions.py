@@ -30,7 +30,7 @@ from mirror.normaliser.bodies import Body, Communication, CutBody, Participant
 from mirror.normaliser.memory import Conversation, Known, Leg
 from mirror.normaliser.personal import Personal
 from mirror.normaliser.pieces import Piece, Shown, communications
-from mirror.normaliser.report import Report, Source, View, names
+from mirror.normaliser.report import BITS, Report, Source, View, names
 from mirror.normaliser.times import instant
 from mirror.normaliser.words import (
     ALERTING,
@@ -47,6 +47,7 @@ from mirror.normaliser.words import (
 # mean that it does not (docs/protocol.md, "After-call work").
 _ACW_TAKES_PLACE: Final = frozenset({"pending", "complete"})
 _NEVER: Final = "9"  # after every time
+_ANSWER: Final = BITS["answer"]
 
 
 def transitions(
@@ -205,12 +206,12 @@ def _views(
             views.append(
                 View(participant, communication, leg, state, connected, ended_at, news, first)
             )
-    known.legs = legs
+    known.legs = tuple(legs)
     return views
 
 
 def _answered(leg: Leg) -> bool:
-    return "answer" in leg.reported
+    return bool(leg.once & _ANSWER)
 
 
 def _is_late(view: View) -> bool:
@@ -309,9 +310,8 @@ def _after_call(
         began = after_call.start_time
     wrapup = participant.wrapup or communication.wrapup
     code = wrapup.code if wrapup is not None else None
-    reported = conversation.reported
-    has_begun = began is not None and f"acw {participant_id}" not in reported
-    has_code = bool(code) and f"wrapup {participant_id}" not in reported
+    has_begun = began is not None and participant_id not in conversation.after_call
+    has_code = bool(code) and participant_id not in conversation.wrapped_up
     if not has_begun and not has_code:
         return
     leg = conversation.legs[(participant_id, medium, position)]
@@ -320,10 +320,10 @@ def _after_call(
     state = communication.state or "none"
     view = View(participant, communication, leg, state)
     if has_begun:
-        reported.add(f"acw {participant_id}")
+        conversation.after_call += leg.key[:1]
         report.once(view, "acw", instant(began))
     if has_code and wrapup is not None:
-        reported.add(f"wrapup {participant_id}")
+        conversation.wrapped_up += leg.key[:1]
         event = report.once(view, "wrapup", instant(wrapup.end_time))
         if event is not None:
             event.wrapup_code = code
@@ -385,10 +385,10 @@ def _end(
             legs = list(conversation.legs.values())
     elif all(one.ended for one in known):
         legs = [leg for one in known for leg in one.legs]
-    mark = f"end {len(legs)}"  # legs are only ever added, so their number tells which
-    if not legs or mark in conversation.reported:
+    # Legs are only ever added, so their number tells which.
+    if not legs or len(legs) in conversation.ends:
         return
-    conversation.reported.add(mark)
+    conversation.ends += (len(legs),)
     dated = [leg.ended_at for leg in legs if leg.ended_at is not None]
     if over is None and len(dated) == len(legs):
         over = max(dated)
