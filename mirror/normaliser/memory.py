@@ -4,6 +4,11 @@ Bounded in two ways: a conversation is forgotten some time after its end, and be
 conversations the one that has been quiet longest is. Forgetting is harmless: the next frame is a
 first sight again, and its events repeat ids that consumers already dropped. The bytes of a snapshot
 are kept for the few that came last: repeats follow closely.
+
+Most conversations are quiet at any time: calls that are talked, messages that wait for days, ends
+whose grace runs. After a while such a one rests as a string of bytes, a third of its size
+(docs/performance.md); its next frame wakes it. Only what tells unchanged participants is dropped,
+so that this frame is read as a whole.
 """
 
 from __future__ import annotations
@@ -16,11 +21,14 @@ import msgspec
 
 MAX_BODIES: Final = 256
 MAX_BODY_BYTES: Final = 32 * 1024
+REST_AFTER: Final = 30.0  # seconds without a frame
+REST_EVERY: Final = 1.0
+RESTS_AT_ONCE: Final = 64  # so that no frame waits long for the others to be put to rest
 
 LegKey = tuple[str, str, int]  # participant id, medium, position among its legs of that medium
 
 
-class Leg(msgspec.Struct, gc=False):
+class Leg(msgspec.Struct, array_like=True, gc=False):
     """One communication of one participant, as far as it was reported.
 
     `seen` tells what its last reading showed, to skip readings that show nothing new: a hash, since
@@ -56,7 +64,7 @@ class Known(msgspec.Struct, gc=False):
     ended: bool = True
 
 
-class Conversation(msgspec.Struct, gc=False):
+class Conversation(msgspec.Struct, array_like=True, gc=False):
     """All that is known of one conversation. `open` counts the legs that have not ended.
 
     `after_call` and `wrapped_up` are the participants of which `acw` and `wrapup` were reported,
@@ -87,7 +95,11 @@ class Memory:
     def __init__(self, max_conversations: int, grace: float) -> None:
         self.max_conversations = max_conversations
         self.grace = grace
-        self._conversations: OrderedDict[str, Conversation] = OrderedDict()
+        self.rest_after = REST_AFTER
+        # Each in the order of the last frames.
+        self._awake: OrderedDict[str, Conversation] = OrderedDict()
+        self._resting: OrderedDict[str, bytes] = OrderedDict()
+        self._rest_at = 0.0
         self._ended: deque[tuple[float, str]] = deque()
         # Those with a body: a plain ring, since each frame that brings news passes by here. The
         # place that a conversation had before is left as it is until its turn comes.
@@ -95,24 +107,27 @@ class Memory:
         self._place = 0
 
     def __len__(self) -> int:
-        return len(self._conversations)
+        return len(self._awake) + len(self._resting)
 
     def get(self, conversation_id: str) -> Conversation | None:
-        """The conversation if it is known."""
-        return self._conversations.get(conversation_id)
+        """The conversation if it is known and does not rest."""
+        return self._awake.get(conversation_id)
 
     def recall(self, conversation_id: str, now: float) -> Conversation:
         """The conversation, new where it was unknown, and now the most recently seen one."""
         if self._ended and self._ended[0][0] <= now:
             self._forget_ended(now)
-        conversation = self._conversations.get(conversation_id)
-        if conversation is None:
-            conversation = Conversation(conversation_id)
-            self._conversations[conversation_id] = conversation
-            if len(self._conversations) > self.max_conversations:
-                self._conversations.popitem(last=False)
+        if self._rest_at <= now:
+            self._put_to_rest(now)
+        conversation = self._awake.get(conversation_id)
+        if conversation is not None:
+            self._awake.move_to_end(conversation_id)
         else:
-            self._conversations.move_to_end(conversation_id)
+            resting = self._resting.pop(conversation_id, None)
+            conversation = Conversation(conversation_id) if resting is None else _unpack(resting)
+            self._awake[conversation_id] = conversation
+            if len(self) > self.max_conversations:
+                (self._resting or self._awake).popitem(last=False)
         conversation.last_frame = now
         return conversation
 
@@ -136,11 +151,43 @@ class Memory:
     def _forget_ended(self, now: float) -> None:
         while self._ended and self._ended[0][0] <= now:
             _, conversation_id = self._ended.popleft()
-            conversation = self._conversations.get(conversation_id)
+            conversation = self._awake.get(conversation_id)
+            if conversation is None and (resting := self._resting.get(conversation_id)) is not None:
+                conversation = _unpack(resting)
             if conversation is None or conversation.open:
                 continue
             if conversation.last_frame + self.grace > now:
                 # After-call work went on: the grace counts from the last frame.
                 self._ended.append((conversation.last_frame + self.grace, conversation_id))
             else:
-                del self._conversations[conversation_id]
+                self._awake.pop(conversation_id, None)
+                self._resting.pop(conversation_id, None)
+
+    def _put_to_rest(self, now: float) -> None:
+        for _ in range(RESTS_AT_ONCE):
+            oldest = next(iter(self._awake.values()), None)
+            if oldest is None or oldest.last_frame + self.rest_after > now:
+                self._rest_at = now + REST_EVERY
+                return
+            conversation_id, conversation = self._awake.popitem(last=False)
+            self._resting[conversation_id] = _pack(conversation)
+
+
+_packing: Final = msgspec.msgpack.Encoder()
+_packed: Final = msgspec.msgpack.Decoder(tuple[Conversation, list[Leg]])
+
+
+def _pack(conversation: Conversation) -> bytes:
+    """The bytes of a conversation, which is of no use afterwards."""
+    legs = list(conversation.legs.values())
+    conversation.legs = {}  # each leg has its key
+    conversation.known = []
+    conversation.body = None
+    conversation.place = -1
+    return _packing.encode((conversation, legs))
+
+
+def _unpack(raw: bytes) -> Conversation:
+    conversation, legs = _packed.decode(raw)
+    conversation.legs = {leg.key: leg for leg in legs}
+    return conversation

@@ -37,13 +37,24 @@ def traced(body: Any, topic: str = TOPICS[0]) -> bytes:
     return frame(body, topic, metadata={"CorrelationId": str(uuid4())})
 
 
-def told(frames: list[bytes], *, forgetful: bool, lost: frozenset[int] = frozenset()) -> list[Any]:
-    """What a normaliser makes of the frames; before those of `lost` a socket was lost."""
+def told(
+    frames: list[bytes],
+    *,
+    forgetful: bool,
+    resting: bool = False,
+    lost: frozenset[int] = frozenset(),
+) -> list[Any]:
+    """What a normaliser makes of the frames; before those of `lost` a socket was lost.
+
+    With `resting` its conversation has been put to rest before each frame.
+    """
     normaliser = Normaliser(personal=Personal())
+    if resting:
+        normaliser.memory.rest_after = 0.0
     readings = []
     for number, raw in enumerate(frames):
         if forgetful:
-            for conversation in normaliser.memory._conversations.values():
+            for conversation in normaliser.memory._awake.values():
                 conversation.known = []
                 conversation.body = None
         if number in lost:
@@ -72,7 +83,7 @@ def disordered(bodies: list[Any], rng: random.Random) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_recognising_what_is_unchanged_changes_no_event(scenario: str) -> None:
+def test_recognising_and_resting_change_no_event(scenario: str) -> None:
     """In order, repeated, late, shuffled, wrong in part, after losses: the same readings."""
     for seed in range(3):
         bodies = [body for body, _ in perform(scenario, seed).frames]
@@ -86,6 +97,7 @@ def test_recognising_what_is_unchanged_changes_no_event(scenario: str) -> None:
         lost = frozenset(rng.sample(range(len(frames)), len(frames) // 8))
         expected = told(frames, forgetful=True, lost=lost)
         assert told(frames, forgetful=False, lost=lost) == expected
+        assert told(frames, forgetful=False, resting=True, lost=lost) == expected
         assert sum(len(reading.events) for reading in expected) > 0
 
 
