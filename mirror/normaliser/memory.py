@@ -1,9 +1,10 @@
 """What a process remembers of each conversation, so that a full snapshot becomes transitions.
 
-Bounded in two ways: a conversation is forgotten some time after its end, and beyond a number of
-conversations the one that has been quiet longest is. Forgetting is harmless: the next frame is a
-first sight again, and its events repeat ids that consumers already dropped. The bytes of a snapshot
-are kept for the few that came last: repeats follow closely.
+Bounded in two ways: a conversation without a live leg is forgotten when it has been quiet for a
+grace, and beyond a number of conversations the quietest of those is, or else the quietest of all.
+Forgetting is harmless: the next frame is a first sight again, and its events repeat ids that
+consumers already dropped. The bytes of a snapshot are kept for the few that came last: repeats
+follow closely.
 
 Most conversations are quiet at any time: calls that are talked, messages that wait for days, ends
 whose grace runs. After a while such a one rests as a string of bytes, a third of its size
@@ -13,7 +14,7 @@ so that this frame is read as a whole.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,8 +23,8 @@ import msgspec
 MAX_BODIES: Final = 256
 MAX_BODY_BYTES: Final = 32 * 1024
 REST_AFTER: Final = 30.0  # seconds without a frame
-REST_EVERY: Final = 1.0
-RESTS_AT_ONCE: Final = 64  # so that no frame waits long for the others to be put to rest
+TIDY_EVERY: Final = 1.0
+TIDY_AT_ONCE: Final = 64  # conversations, so that no frame waits long for the others
 
 LegKey = tuple[str, str, int]  # participant id, medium, position among its legs of that medium
 
@@ -96,18 +97,25 @@ class Memory:
         self.max_conversations = max_conversations
         self.grace = grace
         self.rest_after = REST_AFTER
-        # Each in the order of the last frames.
+        # Each in the order of the last frames: those awake, and those at rest, with live legs or
+        # without.
         self._awake: OrderedDict[str, Conversation] = OrderedDict()
-        self._resting: OrderedDict[str, bytes] = OrderedDict()
-        self._rest_at = 0.0
-        self._ended: deque[tuple[float, str]] = deque()
+        self._open: OrderedDict[str, bytes] = OrderedDict()
+        self._over: OrderedDict[str, bytes] = OrderedDict()
+        self._tidy_at = 0.0
+        self._forget_at = 0.0  # none of `_over` is to be forgotten before
         # Those with a body: a plain ring, since each frame that brings news passes by here. The
         # place that a conversation had before is left as it is until its turn comes.
         self._bodies = [Conversation("")] * MAX_BODIES
         self._place = 0
 
     def __len__(self) -> int:
-        return len(self._awake) + len(self._resting)
+        return len(self._awake) + self.resting
+
+    @property
+    def resting(self) -> int:
+        """How many rest."""
+        return len(self._open) + len(self._over)
 
     def get(self, conversation_id: str) -> Conversation | None:
         """The conversation if it is known and does not rest."""
@@ -115,19 +123,16 @@ class Memory:
 
     def recall(self, conversation_id: str, now: float) -> Conversation:
         """The conversation, new where it was unknown, and now the most recently seen one."""
-        if self._ended and self._ended[0][0] <= now:
-            self._forget_ended(now)
-        if self._rest_at <= now:
-            self._put_to_rest(now)
+        if self._tidy_at <= now:
+            self._tidy(now)
         conversation = self._awake.get(conversation_id)
         if conversation is not None:
             self._awake.move_to_end(conversation_id)
         else:
-            resting = self._resting.pop(conversation_id, None)
-            conversation = Conversation(conversation_id) if resting is None else _unpack(resting)
+            conversation = self._wake(conversation_id) or Conversation(conversation_id)
             self._awake[conversation_id] = conversation
             if len(self) > self.max_conversations:
-                (self._resting or self._awake).popitem(last=False)
+                (self._over or self._open or self._awake).popitem(last=False)
         conversation.last_frame = now
         return conversation
 
@@ -144,33 +149,36 @@ class Memory:
         conversation.place = place
         self._place = (place + 1) % MAX_BODIES
 
-    def ended(self, conversation: Conversation, now: float) -> None:
-        """Forget `conversation` when it has been quiet for the grace after its end."""
-        self._ended.append((now + self.grace, conversation.id))
+    def _wake(self, conversation_id: str) -> Conversation | None:
+        raw = self._open.pop(conversation_id, None) or self._over.pop(conversation_id, None)
+        return None if raw is None else _unpack(conversation_id, raw)
 
-    def _forget_ended(self, now: float) -> None:
-        while self._ended and self._ended[0][0] <= now:
-            _, conversation_id = self._ended.popleft()
-            conversation = self._awake.get(conversation_id)
-            if conversation is None and (resting := self._resting.get(conversation_id)) is not None:
-                conversation = _unpack(resting)
-            if conversation is None or conversation.open:
-                continue
-            if conversation.last_frame + self.grace > now:
-                # After-call work went on: the grace counts from the last frame.
-                self._ended.append((conversation.last_frame + self.grace, conversation_id))
-            else:
-                self._awake.pop(conversation_id, None)
-                self._resting.pop(conversation_id, None)
-
-    def _put_to_rest(self, now: float) -> None:
-        for _ in range(RESTS_AT_ONCE):
-            oldest = next(iter(self._awake.values()), None)
-            if oldest is None or oldest.last_frame + self.rest_after > now:
-                self._rest_at = now + REST_EVERY
+    def _tidy(self, now: float) -> None:
+        """Put to rest and forget what has been quiet for long enough, so many at once."""
+        for _ in range(TIDY_AT_ONCE):
+            rested, forgot = self._rest_one(now), self._forget_one(now)
+            if not rested and not forgot:
+                self._tidy_at = now + TIDY_EVERY
                 return
-            conversation_id, conversation = self._awake.popitem(last=False)
-            self._resting[conversation_id] = _pack(conversation)
+
+    def _rest_one(self, now: float) -> bool:
+        oldest = next(iter(self._awake.values()), None)
+        if oldest is None or oldest.last_frame + min(self.rest_after, self.grace) > now:
+            return False
+        conversation_id, conversation = self._awake.popitem(last=False)
+        resting = self._open if conversation.open else self._over
+        resting[conversation_id] = _pack(conversation)
+        return True
+
+    def _forget_one(self, now: float) -> bool:
+        if not self._over or now < self._forget_at:
+            return False
+        conversation_id, raw = next(iter(self._over.items()))
+        self._forget_at = _unpack(conversation_id, raw).last_frame + self.grace
+        if now < self._forget_at:
+            return False
+        del self._over[conversation_id]
+        return True
 
 
 _packing: Final = msgspec.msgpack.Encoder()
@@ -178,8 +186,9 @@ _packed: Final = msgspec.msgpack.Decoder(tuple[Conversation, list[Leg]])
 
 
 def _pack(conversation: Conversation) -> bytes:
-    """The bytes of a conversation, which is of no use afterwards."""
+    """A conversation but for its id, which its key has. The conversation is of no use any more."""
     legs = list(conversation.legs.values())
+    conversation.id = ""
     conversation.legs = {}  # each leg has its key
     conversation.known = []
     conversation.body = None
@@ -187,7 +196,8 @@ def _pack(conversation: Conversation) -> bytes:
     return _packing.encode((conversation, legs))
 
 
-def _unpack(raw: bytes) -> Conversation:
+def _unpack(conversation_id: str, raw: bytes) -> Conversation:
     conversation, legs = _packed.decode(raw)
+    conversation.id = conversation_id
     conversation.legs = {leg.key: leg for leg in legs}
     return conversation

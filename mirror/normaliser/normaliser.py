@@ -6,7 +6,6 @@ topics is reported once. Not thread-safe: it belongs to the one thread that read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -17,7 +16,6 @@ from mirror.normaliser.agents import AgentFrame, agent_events
 from mirror.normaliser.analytics import AnalyticsConversation, body_of
 from mirror.normaliser.bodies import (
     Body,
-    CutBody,
     CutFrame,
     Frame,
     Participant,
@@ -25,9 +23,9 @@ from mirror.normaliser.bodies import (
     PersonalFrame,
     PersonalParticipant,
 )
-from mirror.normaliser.memory import Conversation, Known, Memory
+from mirror.normaliser.memory import Conversation, Memory
 from mirror.normaliser.personal import Personal
-from mirror.normaliser.pieces import Piece, recognise, whole
+from mirror.normaliser.pieces import recognise, whole
 from mirror.normaliser.report import Source
 from mirror.normaliser.salvage import salvage
 from mirror.normaliser.topics import Kind, classify
@@ -152,7 +150,15 @@ class Normaliser:
         except _UNREADABLE as error:
             return self._salvaged(raw, received_at, now, error)
         source = _source(topic, frame, received_at)
-        events = self._compare(conversation, body, changed, known, source, flat_medium, now)
+        events = transitions(
+            conversation,
+            body,
+            changed,
+            known,
+            source,
+            flat_medium=flat_medium,
+            personal=self._personal,
+        )
         if is_plain:
             conversation.known = known
             end = raw.rfind(_AFTER_BODY)
@@ -272,35 +278,16 @@ class Normaliser:
         conversation.body = None
         read = whole(body.participants)
         known = [one for _, one in read]
-        return self._compare(
-            conversation, body, read, known, source, flat_medium, now, partial=partial
-        )
-
-    def _compare(
-        self,
-        conversation: Conversation,
-        body: Body | CutBody,
-        changed: Sequence[Piece],
-        known: Sequence[Known],
-        source: Source,
-        flat_medium: str | None,
-        now: float,
-        *,
-        partial: bool = False,
-    ) -> list[Event]:
-        events = transitions(
+        return transitions(
             conversation,
             body,
-            changed,
+            read,
             known,
             source,
             flat_medium=flat_medium,
             personal=self._personal,
             partial=partial,
         )
-        if events and not conversation.open:
-            self.memory.ended(conversation, now)
-        return events
 
     def _agent(self, raw: bytes, topic: str, received_at: str) -> Reading:
         problem: Problem | None = None

@@ -18,6 +18,7 @@ from tests.unit.coordinator.world import (
     LEASE_MS,
     NEVER_MS,
     PASS_MS,
+    Listener,
     World,
     ledger_of,
 )
@@ -204,6 +205,34 @@ def test_a_leader_does_not_cut_by_what_it_found_when_it_led_last() -> None:
     world.topics = frozenset(found | {"one more"})  # found since the election
     world.step()
     assert {topic for shard in world.shards.values() for topic in shard.topics} == world.topics
+
+
+def test_a_rebalance_from_before_another_one_led_is_over() -> None:
+    """Leading again moves no seat to where it was to be then."""
+    world = World(59)
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            world.step()
+
+    steps(20)
+    for _ in range(4):
+        world.join()
+    steps(5)
+    world.commands["rebalance"] = "1"
+    steps(1)
+    before = world.leader
+    ((_, goal),) = before._goal.items()
+    world.elect()
+    gone = world.listeners.pop(goal.listener)
+    steps(60)
+    world.listeners[gone.name] = Listener(gone.name, gone.host)
+    steps(60)
+    placed = {name: set(one.channels) for name, one in world.listeners.items()}
+    world.leader = before
+    world.begin()
+    steps(60)
+    assert {name: set(one.channels) for name, one in world.listeners.items()} == placed
 
 
 def test_coverage_that_redis_lost_in_part_is_kept_from_memory() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mirror.normaliser.memory import REST_AFTER, REST_EVERY, RESTS_AT_ONCE, Leg, Memory
+from mirror.normaliser.memory import REST_AFTER, TIDY_AT_ONCE, TIDY_EVERY, Leg, Memory
 
 GRACE = 900.0
 
@@ -18,68 +18,86 @@ def remembering(count: int, most: int = 1_000) -> Memory:
     return memory
 
 
-def resting(memory: Memory) -> int:
-    """How many conversations rest."""
-    return len(memory._resting)
-
-
 def test_a_quiet_conversation_rests_and_wakes_as_it_was() -> None:
     """All is kept but what tells unchanged participants and bodies."""
     memory = remembering(1)
     before = memory.recall("c-0", 0.0)
     legs, ends = before.legs, before.ends
     memory.recall("another", REST_AFTER - 0.5)
-    assert (resting(memory), memory.get("c-0")) == (0, before)
-    memory.recall("another", REST_AFTER + REST_EVERY)
-    assert (resting(memory), memory.get("c-0"), len(memory)) == (1, None, 2)
-    after = memory.recall("c-0", REST_AFTER + REST_EVERY)
-    assert (resting(memory), len(memory)) == (0, 2)
+    assert (memory.resting, memory.get("c-0")) == (0, before)
+    memory.recall("another", REST_AFTER + TIDY_EVERY)
+    assert (memory.resting, memory.get("c-0"), len(memory)) == (1, None, 2)
+    after = memory.recall("c-0", REST_AFTER + TIDY_EVERY)
+    assert (memory.resting, len(memory)) == (0, 2)
     assert (after.id, after.legs, after.ends, after.doubtful) == ("c-0", legs, ends, True)
     assert (after.known, after.body) == ([], None)
 
 
 def test_only_so_many_are_put_to_rest_at_once() -> None:
     """A frame behind a long silence does not wait for all of them."""
-    memory = remembering(RESTS_AT_ONCE + 5)
-    now = REST_AFTER + REST_EVERY
+    memory = remembering(TIDY_AT_ONCE + 5)
+    now = REST_AFTER + TIDY_EVERY
     memory.recall("new", now)
-    assert resting(memory) == RESTS_AT_ONCE
+    assert memory.resting == TIDY_AT_ONCE
     memory.recall("new", now)
-    assert resting(memory) == RESTS_AT_ONCE + 5
+    assert memory.resting == TIDY_AT_ONCE + 5
 
 
 def test_those_that_rest_count_and_go_first() -> None:
-    """The bound is of all; the quietest is forgotten."""
+    """The bound is of all: of those without a live leg the quietest is forgotten."""
     memory = remembering(3, most=3)
-    memory.recall("c-0", REST_AFTER - 1)
-    memory.recall("c-0", REST_AFTER + REST_EVERY)
-    assert resting(memory) == 2
-    memory.recall("new", REST_AFTER + REST_EVERY)
-    assert (len(memory), resting(memory)) == (3, 1)
-    assert memory.recall("c-2", REST_AFTER + REST_EVERY).legs
-    assert not memory.recall("c-1", REST_AFTER + REST_EVERY).legs
+    memory.recall("c-0", 0.0).open = 1
+    memory.recall("c-1", 1.0)
+    memory.recall("new", REST_AFTER + TIDY_EVERY)
+    assert (len(memory), memory.resting) == (3, 2)
+    assert memory.recall("c-0", REST_AFTER + TIDY_EVERY).legs
+    assert memory.recall("c-1", REST_AFTER + TIDY_EVERY).legs
+    assert not memory.recall("c-2", REST_AFTER + TIDY_EVERY).legs
 
 
-def test_what_has_ended_is_forgotten_where_it_rests() -> None:
-    """When its grace has run since the last frame, and not where it goes on."""
-    memory = remembering(2)
-    for name in ("c-0", "c-1"):
-        memory.ended(memory.recall(name, 0.0), 0.0)
-    memory.recall("c-0", 10.0).open = 1
-    memory.recall("another", 100.0)
-    assert resting(memory) == 2
+def test_where_all_are_live_the_quietest_is_forgotten() -> None:
+    """Also where none rests yet."""
+    memory = remembering(2, most=2)
+    for number in range(2):
+        memory.recall(f"c-{number}", 0.0).open = 1
+    memory.recall("new", 1.0)
+    assert (len(memory), memory.get("c-0")) == (2, None)
+    memory.recall("newer", REST_AFTER + TIDY_EVERY)
+    assert (len(memory), memory.get("c-1")) == (2, None)
+
+
+def test_what_is_over_is_forgotten_after_its_grace_and_nothing_else_is() -> None:
+    """The grace counts from the last frame: after-call work goes on."""
+    memory = remembering(3)
+    memory.recall("c-0", 0.0).open = 1
+    memory.recall("c-1", 100.0)
+    memory.recall("another", 200.0)
+    assert memory.resting == 3
+    memory.recall("another", GRACE - 1)
+    assert len(memory) == 4
     memory.recall("another", GRACE)
-    assert (len(memory), memory.recall("c-0", GRACE).open) == (2, 1)
-
-
-def test_the_grace_of_one_that_rests_counts_from_its_last_frame() -> None:
-    """After-call work went on, and then it rested."""
-    memory = remembering(1)
-    memory.ended(memory.recall("c-0", 0.0), 0.0)
-    memory.recall("c-0", 100.0)
-    memory.recall("another", GRACE)
-    assert (len(memory), resting(memory)) == (2, 1)
+    assert len(memory) == 3
     memory.recall("another", GRACE + 99)
-    assert len(memory) == 2
+    assert len(memory) == 3
     memory.recall("another", GRACE + 100)
+    assert (len(memory), memory.recall("c-0", GRACE + 100).open) == (2, 1)
+
+
+def test_a_grace_may_be_shorter_than_the_way_to_rest() -> None:
+    """It counts all the same."""
+    memory = Memory(1_000, 1.0)
+    memory.recall("c-0", 0.0)
+    memory.recall("another", 2.0)
     assert len(memory) == 1
+
+
+def test_what_comes_back_before_its_grace_is_over_stays() -> None:
+    """Although another one was looked at to be forgotten meanwhile."""
+    memory = remembering(2)
+    memory.recall("c-1", 1.0)
+    memory.recall("another", 100.0)
+    assert memory.resting == 2
+    assert memory.recall("c-0", GRACE - 1).legs
+    memory.recall("another", GRACE + 1)
+    assert len(memory) == 2
+    assert memory.recall("c-0", GRACE + 2).legs
