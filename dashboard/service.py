@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 import threading
@@ -32,7 +31,7 @@ from dashboard.hub import Hub
 from dashboard.reader import Reader
 from dashboard.watch import Watch
 from dashboard.web import make_app
-from mirror import __version__, log
+from mirror import __version__, log, signals
 from mirror.errors import EXIT_DONE, EXIT_FAILED, MirrorError, SettingsError
 from mirror.kafka.admin import check_topics
 from mirror.metrics import Described, Numbers
@@ -48,7 +47,6 @@ BACKLOG_CONNECTIONS: Final = 512
 # A browser that takes nothing for so long is gone, whatever its machine says (Linux).
 STALLED_MS: Final = 20_000
 _LOOK_SECONDS: Final = 0.2
-SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 METRICS: Final = {
     "streams": Described("mirror_dashboard_streams", "gauge", "Browsers that are connected."),
@@ -150,7 +148,7 @@ class Service:
         registry = CollectorRegistry()
         registry.register(Numbers(METRICS, Figures(self._hub, self._reader)))
         # Before the first thread: signals are the main thread's alone.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        signals.block()
         telemetry = Telemetry(self.settings.metrics_port, registry, self._watch.health)
         threads = [
             self._thread("kafka", self._read),
@@ -204,13 +202,11 @@ class Service:
 
     def _wait(self) -> None:
         while not self._stop.is_set():
-            received = signal.sigtimedwait(SIGNALS, _LOOK_SECONDS)
-            if received is not None:
-                self._log.info("stopping", signal=signal.Signals(received.si_signo).name)
+            name = signals.wait(_LOOK_SECONDS)
+            if name is not None:
+                self._log.info("stopping", signal=name)
                 self._stop.set()
-        for number in SIGNALS:  # the second one ends the process at once
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        signals.unblock()  # the second one ends the process at once
 
 
 async def _breathe(turns: Turns) -> None:

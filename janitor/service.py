@@ -11,7 +11,6 @@ back, in well under 25 seconds; at once on a second signal, when leases lapse by
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from janitor.genesys import GenesysPool
 from janitor.leases import Leases
 from janitor.outlet import Outlet
 from janitor.zombies import Sweep, Zombies
-from mirror import __version__, log, metrics
+from mirror import __version__, log, metrics, signals
 from mirror.doctor.checkup import Checkup
 from mirror.doctor.finding import Finding
 from mirror.doctor.redis import check_redis
@@ -46,7 +45,6 @@ FORGET_EVERY_SECONDS: Final = 600.0
 RETRY_SECONDS: Final = 2.0
 # A call under way may take its time to answer; what it was for is then due again by its lease.
 JOIN_SECONDS: Final = 20.0
-SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
 def main(settings: Settings) -> int:
@@ -87,7 +85,7 @@ class Service:
         self._sign_in(genesys, started)
 
         # Before the first thread: signals are the main thread's alone.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        signals.block()
         telemetry = Telemetry(
             settings.metrics_port, self._registry, self.health, Checkup(self._checks)
         )
@@ -213,13 +211,11 @@ class Service:
         while not self._stop.is_set():
             if self._turns.all_turn():
                 pulse.beat()
-            received = signal.sigtimedwait(SIGNALS, 1.0)
-            if received is not None:
-                self._log.info("stopping", signal=signal.Signals(received.si_signo).name)
+            name = signals.wait(1.0)
+            if name is not None:
+                self._log.info("stopping", signal=name)
                 self._stop.set()
-        for number in SIGNALS:  # the second one ends the process at once
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        signals.unblock()  # the second one ends the process at once
 
     def _sign_in(self, genesys: GenesysPool, started: float) -> None:
         timeout = self.settings.startup_timeout

@@ -47,7 +47,7 @@ from mirror.log import logger
 from mirror.normaliser import Normaliser, Reading
 
 READ_BUFFER: Final = 256 * 1024
-READS_A_PASS: Final = 8  # of one socket before the others get their turn
+READ_SECONDS: Final = 0.01  # of a pass; sockets that are still unread then are the next one's
 INBOX: Final = 4_096
 POST_TIMEOUT: Final = 10.0
 SESSION_EVERY: Final = 0.05
@@ -101,7 +101,8 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._view = memoryview(bytearray(READ_BUFFER))
         self._connections: dict[Channel, Connection] = {}
-        self._unread: set[Channel] = set()  # has bytes that select cannot see
+        # To be read, the one that has waited longest first. Not all their bytes can select see.
+        self._unread: dict[Channel, None] = {}
         self._watches: dict[Channel, DeadLetterWatch] = {}
         self._bad: set[Channel] = set()
         self._unknown: set[str] = set()
@@ -179,7 +180,6 @@ class Loop:
         return PUBLISH_EVERY if self._publisher.pending else IDLE
 
     def _read_ready(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
-        unread, self._unread = self._unread, set()
         for key, mask in ready:
             channel = key.data
             if channel is None:
@@ -188,10 +188,14 @@ class Loop:
             if mask & selectors.EVENT_WRITE:
                 self._flush(channel)
             if mask & selectors.EVENT_READ:
-                unread.discard(channel)
-                self._read(channel)
-        for channel in unread:
-            self._read(channel)
+                self._unread.setdefault(channel)
+        until = self._clock() + READ_SECONDS
+        for channel in list(self._unread):
+            self._unread.pop(channel, None)
+            if self._read(channel):
+                self._unread[channel] = None
+            if self._clock() >= until:
+                return
 
     def _clear_wake(self) -> None:
         try:
@@ -211,25 +215,21 @@ class Loop:
 
     # -- frames ----------------------------------------------------------------------------------
 
-    def _read(self, channel: Channel) -> None:
-        """Read what has arrived for a channel, for a few turns."""
-        for _ in range(READS_A_PASS):
-            connection = self._connections.get(channel)
-            if connection is None:
-                return
-            try:
-                items, count, more = connection.read(self._view)
-            except (OSError, EOFError) as error:
-                self._log.warning("socket_lost", **_fields(channel), error=type(error).__name__)
-                self._lose(channel)
-                return
-            if count:
-                self.counters.bytes += count
-                self._take(channel, connection, items)
-            if not more:
-                return
-        if channel in self._connections:
-            self._unread.add(channel)
+    def _read(self, channel: Channel) -> bool:
+        """Read what has arrived for a channel, as far as the buffer holds it; whether more has."""
+        connection = self._connections.get(channel)
+        if connection is None:
+            return False
+        try:
+            items, count, more = connection.read(self._view)
+        except (OSError, EOFError) as error:
+            self._log.warning("socket_lost", **_fields(channel), error=type(error).__name__)
+            self._lose(channel)
+            return False
+        if count:
+            self.counters.bytes += count
+            self._take(channel, connection, items)
+        return more and channel in self._connections
 
     def _take(self, channel: Channel, connection: Connection, items: list[Item]) -> None:
         now = self._clock()
@@ -348,7 +348,7 @@ class Loop:
         self.counters.connects += 1
         if channel.connects:
             self.counters.reconnects += 1
-        self._unread.add(channel)  # TLS may hold bytes that came with the handshake
+        self._unread[channel] = None  # TLS may hold bytes that came with the handshake
         self._log.info(
             "socket_opened",
             **_fields(channel),
@@ -419,7 +419,7 @@ class Loop:
 
     def _drop(self, channel: Channel) -> None:
         connection = self._connections.pop(channel, None)
-        self._unread.discard(channel)
+        self._unread.pop(channel, None)
         if connection is not None:
             self._selector.unregister(connection)
             connection.close()

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +32,7 @@ from listeners.publisher import Publisher
 from listeners.session import Session
 from listeners.vitals import Vitals
 from listeners.workers import Workers
-from mirror import __version__, log
+from mirror import __version__, log, signals
 from mirror.doctor.checkup import Checkup
 from mirror.doctor.finding import Finding
 from mirror.doctor.machine import check_spool
@@ -61,7 +60,6 @@ NOBODY_MOVES: Final = 2.5  # heartbeats
 _LOOK: Final = 0.1
 _RETRY: Final = 1.0
 
-SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
 def listener_id(host: str) -> str:
@@ -107,7 +105,7 @@ class Service:
         for link in genesys.values():
             _until(deadline, link.check)
 
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        signals.block()
         publisher = Publisher(settings, self.name, self.counters, schemas=schemas)
         loop = Loop(
             Session(self.name, silence=settings.silence, rng=SystemRandom()),
@@ -173,13 +171,11 @@ class Service:
         while thread.is_alive():
             if turns.all_turn() and vitals.health().health != "down":
                 pulse.beat()
-            received = signal.sigtimedwait(SIGNALS, 1.0)
-            if received is not None:
-                self._log.info("stopping", signal=signal.Signals(received.si_signo).name)
+            name = signals.wait(1.0)
+            if name is not None:
+                self._log.info("stopping", signal=name)
                 break
-        for number in SIGNALS:  # the second one ends the process at once
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        signals.unblock()  # the second one ends the process at once
 
     def _stop(
         self,

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from listeners.channel import Channel
 from listeners.connection import Connection
 from listeners.counters import Counters
-from listeners.loop import Loop
+from listeners.loop import READ_SECONDS, Loop
 from listeners.orders import Action
 from listeners.session import Held, Session
 from mirror.agent_event import AgentEvent
@@ -90,23 +90,28 @@ class Scene:
         idle: Any = Idle()
         self.loop = Loop(self.session, Normaliser(), outlet, Counters())
         self.loop.actions = idle
-        self.grant = Grant("1", "a", 1, "client", 1)
-        self.channel = Channel(
-            self.grant, (), time.monotonic(), holder="me/1", silence=3600.0, rng=Random(1)
-        )
-        self.channel.handle = HANDLE
-        self.channel.phase = "connecting"
-        self.session.seats[self.grant.seat] = Held(self.channel)
-        self.far = self.open()
+        self.channel = self.seat("1")
+        self.far = self.open(self.channel)
 
-    def open(self) -> socket.socket:
+    def seat(self, shard: str) -> Channel:
+        """The channel of a new seat, about to be connected."""
+        grant = Grant(shard, "a", 1, "client", 1)
+        channel = Channel(
+            grant, (), time.monotonic(), holder=f"me/{shard}", silence=3600.0, rng=Random(1)
+        )
+        channel.handle = HANDLE
+        channel.phase = "connecting"
+        self.session.seats[grant.seat] = Held(channel)
+        return channel
+
+    def open(self, channel: Channel) -> socket.socket:
         """Open the channel's socket and take it through to where traffic makes it live."""
         near, far = socket.socketpair()
-        number = self.channel._number
-        self.loop.opened(self.channel, Connection(near), number)
-        self.channel.connected(number, time.monotonic())
+        number = channel._number
+        self.loop.opened(channel, Connection(near), number)
+        channel.connected(number, time.monotonic())
         now = time.monotonic()
-        self.channel.subscribed(self.channel._number, now, rejected=(), expires_in=None)
+        channel.subscribed(channel._number, now, rejected=(), expires_in=None)
         return far
 
     def until(self, done: Callable[[], bool]) -> None:
@@ -151,7 +156,7 @@ def test_a_lost_socket_makes_the_normaliser_say_again_what_is_held(scene: Scene)
     scene.until(lambda: scene.channel.state != "live")
     scene.channel.handle = HANDLE
     scene.channel.phase = "connecting"
-    scene.far = scene.open()
+    scene.far = scene.open(scene.channel)
     scene.far.sendall(held_call("c"))
     scene.until(lambda: scene.channel.frames == 3)
     assert scene.holds() > told
@@ -186,3 +191,28 @@ def test_a_bug_in_the_normaliser_costs_one_frame_and_tells_nothing_of_it(scene: 
     assert "unlucky" not in str(lines)
     assert [letter["error"] for letter in scene.outlet.letters] == ["ValueError"]
     assert {event.conversation_id for event in scene.outlet.taken} == {"c"}
+
+
+def test_a_pass_that_takes_long_ends_and_the_next_one_goes_on_behind_it(scene: Scene) -> None:
+    """However much the others bring, a socket that waits gets its turn."""
+    channels = [scene.channel, scene.seat("2"), scene.seat("3")]
+    fars = [scene.far, *(scene.open(channel) for channel in channels[1:])]
+    seconds = 0.0
+    normalise = scene.loop._normalise
+
+    def slowly(raw: bytes, received_at: str, now: float) -> Reading:
+        nonlocal seconds
+        seconds += READ_SECONDS
+        return normalise(raw, received_at, now)
+
+    scene.loop._normalise = slowly
+    scene.loop._clock = lambda: seconds
+    counts = []
+    for _ in range(6):
+        for far in fars:
+            far.sendall(held_call("c"))
+        scene.loop._read_ready(scene.loop._selector.select(0))
+        counts.append([channel.frames for channel in channels])
+    assert counts == [[1, 0, 0], [1, 2, 0], [1, 2, 3], [4, 2, 3], [4, 5, 3], [4, 5, 6]]
+    for far in fars[1:]:
+        far.close()
