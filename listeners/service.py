@@ -61,7 +61,6 @@ _LOOK: Final = 0.1
 _RETRY: Final = 1.0
 
 
-
 def listener_id(host: str) -> str:
     """`<host>-<pid>-<random>`: unique for each start of a process."""
     return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
