@@ -90,7 +90,7 @@ class Leader:
         self.follow(shards, ledger, cover)
         self._cut_for = topics
         self._anew = True
-        self._goal = {}  # of a rebalance asked for before another one led, and placed seats since
+        self._goal = {}  # of a rebalance asked for before; another one may have placed seats since
 
     def follow(
         self, shards: dict[str, Shard], ledger: Ledger, cover: dict[str, ShardCoverage]

@@ -9,6 +9,7 @@ that hangs never delays a frame (I7).
 
 from __future__ import annotations
 
+import math
 import selectors
 import socket
 import threading
@@ -112,6 +113,7 @@ class Loop:
         self._woken.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ, None)
         self._session_at = self._publish_at = 0.0
+        self._judged_at = clock()  # when the session last told of silence and of time that is over
         self._stopping = threading.Event()
         self.actions: Actions | None = None
 
@@ -160,14 +162,17 @@ class Loop:
             timeout = 0.0 if self._unread else self._timeout()
             ready = self._selector.select(timeout)
             started = clock()
-            self._read_ready(ready)
+            late = started - self._judged_at > STALL
+            self._read_ready(ready, math.inf if late else started + READ_SECONDS)
             self._read_inbox()
             now = clock()
             if now >= self._publish_at:
                 self._publish_at = now + PUBLISH_EVERY
                 self._publisher.tick(now)
-            if now >= self._session_at:
+            # Behind a stall every socket is read before any is judged silent: the silence was ours.
+            if now >= self._session_at and (late or now - self._judged_at <= STALL):
                 self._session_at = now + SESSION_EVERY
+                self._judged_at = now
                 self._do(self.session.tick(now), now)
                 self._take_snapshot(now)
             passed = clock() - started
@@ -179,7 +184,7 @@ class Loop:
     def _timeout(self) -> float:
         return PUBLISH_EVERY if self._publisher.pending else IDLE
 
-    def _read_ready(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
+    def _read_ready(self, ready: list[tuple[selectors.SelectorKey, int]], until: float) -> None:
         for key, mask in ready:
             channel = key.data
             if channel is None:
@@ -189,7 +194,6 @@ class Loop:
                 self._flush(channel)
             if mask & selectors.EVENT_READ:
                 self._unread.setdefault(channel)
-        until = self._clock() + READ_SECONDS
         for channel in list(self._unread):
             self._unread.pop(channel, None)
             if self._read(channel):

@@ -1,10 +1,10 @@
 """What a process remembers of each conversation, so that a full snapshot becomes transitions.
 
 Bounded in two ways: a conversation without a live leg is forgotten when it has been quiet for a
-grace, and beyond a number of conversations the quietest of those is, or else the quietest of all.
-Forgetting is harmless: the next frame is a first sight again, and its events repeat ids that
-consumers already dropped. The bytes of a snapshot are kept for the few that came last: repeats
-follow closely.
+grace, and beyond a number of conversations the quietest is, of those that rest (below) one without
+a live leg first. Forgetting is harmless: the next frame is a first sight again, and its events
+repeat ids that consumers already dropped. The bytes of a snapshot are kept for the few that came
+last: repeats follow closely.
 
 Most conversations are quiet at any time: calls that are talked, messages that wait for days, ends
 whose grace runs. After a while such a one rests as a string of bytes, a third of its size

@@ -197,7 +197,7 @@ class Normaliser:
         if classify(topic) != ("conversation", None):
             return None
         if self.memory.recall(conversation.id, now) is not conversation:
-            return None  # its grace has ended just now: all of it is news again
+            return None  # it was put to rest, or forgotten, just now
         return Reading("conversation", topic)
 
     def _salvaged(self, raw: bytes, received_at: str, now: float, error: Exception) -> Reading:

@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from random import Random
 from struct import pack
 from typing import Any
@@ -93,11 +94,11 @@ class Scene:
         self.channel = self.seat("1")
         self.far = self.open(self.channel)
 
-    def seat(self, shard: str) -> Channel:
+    def seat(self, shard: str, silence: float = 3600.0) -> Channel:
         """The channel of a new seat, about to be connected."""
         grant = Grant(shard, "a", 1, "client", 1)
         channel = Channel(
-            grant, (), time.monotonic(), holder=f"me/{shard}", silence=3600.0, rng=Random(1)
+            grant, (), time.monotonic(), holder=f"me/{shard}", silence=silence, rng=Random(1)
         )
         channel.handle = HANDLE
         channel.phase = "connecting"
@@ -107,6 +108,7 @@ class Scene:
     def open(self, channel: Channel) -> socket.socket:
         """Open the channel's socket and take it through to where traffic makes it live."""
         near, far = socket.socketpair()
+        near.setblocking(False)
         number = channel._number
         self.loop.opened(channel, Connection(near), number)
         channel.connected(number, time.monotonic())
@@ -193,26 +195,68 @@ def test_a_bug_in_the_normaliser_costs_one_frame_and_tells_nothing_of_it(scene: 
     assert {event.conversation_id for event in scene.outlet.taken} == {"c"}
 
 
-def test_a_pass_that_takes_long_ends_and_the_next_one_goes_on_behind_it(scene: Scene) -> None:
-    """However much the others bring, a socket that waits gets its turn."""
-    channels = [scene.channel, scene.seat("2"), scene.seat("3")]
-    fars = [scene.far, *(scene.open(channel) for channel in channels[1:])]
-    seconds = 0.0
-    normalise = scene.loop._normalise
+class SlowScene(Scene):
+    """Several channels, each frame of which takes as long as a pass may read."""
 
-    def slowly(raw: bytes, received_at: str, now: float) -> Reading:
-        nonlocal seconds
-        seconds += READ_SECONDS
-        return normalise(raw, received_at, now)
+    def __init__(self, count: int, silence: float = 3600.0) -> None:
+        super().__init__()
+        self.late = 0.0  # seconds by which the loop's clock is ahead of ours
+        self.loop._clock = lambda: time.monotonic() + self.late
+        self._normalise_frame = self.loop._normalise
+        self.loop._normalise = self._slowly
+        self.channels = [self.seat(str(number), silence) for number in range(2, 2 + count)]
+        self.fars = [self.open(channel) for channel in self.channels]
 
-    scene.loop._normalise = slowly
-    scene.loop._clock = lambda: seconds
-    counts = []
-    for _ in range(6):
-        for far in fars:
+    def _slowly(self, raw: bytes, received_at: str, now: float) -> Reading:
+        self.late += READ_SECONDS
+        return self._normalise_frame(raw, received_at, now)
+
+    def say(self) -> None:
+        """A frame comes on each of them."""
+        for far in self.fars:
             far.sendall(held_call("c"))
-        scene.loop._read_ready(scene.loop._selector.select(0))
-        counts.append([channel.frames for channel in channels])
-    assert counts == [[1, 0, 0], [1, 2, 0], [1, 2, 3], [4, 2, 3], [4, 5, 3], [4, 5, 6]]
-    for far in fars[1:]:
-        far.close()
+
+    def frames(self) -> list[int]:
+        """How many have been read of each."""
+        return [channel.frames for channel in self.channels]
+
+    def close(self) -> None:
+        """Close all sockets."""
+        self.loop.close()
+        for far in [self.far, *self.fars]:
+            far.close()
+
+
+def test_a_pass_that_takes_long_ends_and_the_next_one_goes_on_behind_it() -> None:
+    """However much the others bring, a socket that waits gets its turn."""
+    with closing(SlowScene(3)) as scene:
+        counts = []
+        for _ in range(6):
+            scene.say()
+            ready = scene.loop._selector.select(0)
+            scene.loop._read_ready(ready, scene.loop._clock() + READ_SECONDS)
+            counts.append(scene.frames())
+        assert counts == [[1, 0, 0], [1, 2, 0], [1, 2, 3], [4, 2, 3], [4, 5, 3], [4, 5, 6]]
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_behind_a_stall_all_are_read_before_any_is_judged_silent(*, within: bool) -> None:
+    """The loop stood still for longer than a silence may last, while it waited or while it read."""
+    with closing(SlowScene(5, silence=35.0)) as scene:
+        scene.say()
+        scene.until(lambda: scene.frames() == [1] * 5)
+        scene.say()
+        if within:
+            slowly = scene.loop._normalise
+
+            def stall(raw: bytes, received_at: str, now: float) -> Reading:
+                scene.loop._normalise = slowly
+                scene.late += 36.0
+                scene.say()  # meanwhile
+                return slowly(raw, received_at, now)
+
+            scene.loop._normalise = stall
+        else:
+            scene.late += 36.0
+        scene.until(lambda: scene.frames() == [3 if within else 2] * 5)
+        assert {channel.state for channel in scene.channels} == {"live"}

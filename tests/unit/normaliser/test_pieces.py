@@ -53,6 +53,9 @@ def told(
         normaliser.memory.rest_after = 0.0
     readings = []
     for number, raw in enumerate(frames):
+        if resting:
+            normaliser.memory._tidy(float(number))
+            assert normaliser.memory.resting == bool(number)
         if forgetful:
             for conversation in normaliser.memory._awake.values():
                 conversation.known = []
