@@ -112,8 +112,8 @@ class Loop:
         self._waker.setblocking(False)
         self._woken.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ, None)
-        self._session_at = self._publish_at = 0.0
-        self._judged_at = clock()  # when the session last told of silence and of time that is over
+        self._publish_at = 0.0
+        self._session_at = clock()
         self._stopping = threading.Event()
         self.actions: Actions | None = None
 
@@ -162,7 +162,7 @@ class Loop:
             timeout = 0.0 if self._unread else self._timeout()
             ready = self._selector.select(timeout)
             started = clock()
-            late = started - self._judged_at > STALL
+            late = self._is_late(started)
             self._read_ready(ready, math.inf if late else started + READ_SECONDS)
             self._read_inbox()
             now = clock()
@@ -170,9 +170,8 @@ class Loop:
                 self._publish_at = now + PUBLISH_EVERY
                 self._publisher.tick(now)
             # Behind a stall every socket is read before any is judged silent: the silence was ours.
-            if now >= self._session_at and (late or now - self._judged_at <= STALL):
+            if now >= self._session_at and (late or not self._is_late(now)):
                 self._session_at = now + SESSION_EVERY
-                self._judged_at = now
                 self._do(self.session.tick(now), now)
                 self._take_snapshot(now)
             passed = clock() - started
@@ -180,6 +179,10 @@ class Loop:
             if passed > STALL:
                 self.counters.stalls += 1
                 self._log.warning("loop_stalled", seconds=round(passed, 3))
+
+    def _is_late(self, now: float) -> bool:
+        """Whether the session last judged longer ago than a stall."""
+        return now - self._session_at > STALL - SESSION_EVERY
 
     def _timeout(self) -> float:
         return PUBLISH_EVERY if self._publisher.pending else IDLE
