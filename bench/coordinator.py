@@ -29,7 +29,7 @@ from bench.coordinator_passes import pass_times
 from bench.house import ROOT, House
 from bench.report import where
 from coordinator.seats import Ledger, records
-from mirror.event import Event
+from mirror.conversation.event import Event
 from mirror.fleet import Beat
 from mirror.kafka.admin import ensure_topics
 from mirror.kafka.consume import EventStream

@@ -26,7 +26,7 @@ from typing import Any, Final
 from confluent_kafka import Producer
 
 from bench.report import cpu_seconds, where
-from mirror.event import Event
+from mirror.conversation.event import Event
 from mirror.kafka.config import producer_config
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings

@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 import redis
 
-from mirror.event import Event
+from mirror.conversation.event import Event
 from mirror.kafka.admin import ensure_topics
 from mirror.kafka.record import EventReader
 from mirror.redis.connect import connect

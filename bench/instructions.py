@@ -112,7 +112,7 @@ def work(stage: Stage, lap: Path) -> None:
 
 
 def _decoder() -> Callable[[bytes], object]:
-    from mirror.normaliser.bodies import Frame
+    from mirror.conversation.normaliser.bodies import Frame
 
     return msgspec.json.Decoder(Frame).decode
 
@@ -120,7 +120,7 @@ def _decoder() -> Callable[[bytes], object]:
 def _listener(spool: Path) -> Callable[[bytes], None]:
     from listeners.counters import Counters
     from listeners.publisher import Publisher
-    from mirror.normaliser import Normaliser
+    from mirror.conversation.normaliser import Normaliser
     from mirror.settings import load
 
     settings = load({"KAFKA_BOOTSTRAP_SERVERS": NOWHERE, "MIRROR_SPOOL_DIR": str(spool)})

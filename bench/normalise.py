@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from mirror.normaliser import Normaliser
-from mirror.normaliser.bodies import Frame
-from mirror.normaliser.times import show_epoch
+from mirror.conversation.normaliser import Normaliser
+from mirror.conversation.normaliser.bodies import Frame
+from mirror.conversation.times import show_epoch
 
 FRAMES = 4_000
 ROUNDS = 7

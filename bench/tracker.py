@@ -30,7 +30,7 @@ from coordinator.tracker.batch import changes, read
 from coordinator.tracker.fold import Seen
 from coordinator.tracker.service import BATCH, Tracker
 from coordinator.tracker.store import Store
-from mirror.event import Event, identity
+from mirror.conversation.event import Event, identity
 from mirror.kafka.record import Recorder
 from mirror.redis.keys import Keys
 from mirror.settings import load

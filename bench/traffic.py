@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-from mirror.normaliser import Normaliser
+from mirror.conversation.normaliser import Normaliser
 from simulator.frames import encode_body, envelope, ws_frame
 from simulator.ids import uuid_from
 from simulator.model import Conversation

@@ -16,7 +16,7 @@ from dashboard.floor import Floor, Known
 from dashboard.place import STATES
 from dashboard.presence import Presences
 from dashboard.pulse import Point, Pulse
-from mirror.event import Event
+from mirror.conversation.event import Event
 
 TICKER_KEPT: Final = 60
 TICKER_A_TICK: Final = 8  # what an eye can follow; the rest is counted, not shown

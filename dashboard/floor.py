@@ -1,8 +1,9 @@
 """The contact centre's floor: events in, counts by queue and state out.
 
 `Floor.fold` takes events in the order of their partitions, repeated as they may be, and keeps for
-each conversation the view of `mirror.fold`, when its legs were first seen, and where it stands
-(`dashboard.place`). Counts move with it, so asking for them costs what changed and not what lives.
+each conversation the view of `mirror.conversation.fold`, when its legs were first seen, and where
+it stands (`dashboard.place`). Counts move with it, so asking for them costs what changed and not
+what lives.
 `Floor.adopt` adds what the tracker knows of a conversation that began before the part of the log
 that was read.
 
@@ -20,8 +21,8 @@ import msgspec
 
 from dashboard.place import STATES, AfterCall, Place, agents, busiest, epoch_ms, is_live, place
 from dashboard.timeline import MOST_MARKS, Mark
-from mirror.event import RANK, Event
-from mirror.fold import ConversationView, LegView, fold, is_repeat
+from mirror.conversation.event import RANK, Event
+from mirror.conversation.fold import ConversationView, LegView, fold, is_repeat
 from mirror.gaps import rfc3339
 from mirror.tracked import Tracked
 

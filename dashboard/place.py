@@ -20,8 +20,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from mirror.event import RANK
-from mirror.fold import ConversationView, LegView
+from mirror.conversation.event import RANK
+from mirror.conversation.fold import ConversationView, LegView
 
 STATES: Final = ("talking", "held", "parked", "waiting", "ringing", "ivr", "other")
 AGENT_STATES: Final = ("talking", "held", "ringing", "acw", "parked")

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from mirror.agent_event import AgentEvent
+from mirror.conversation.agent_event import AgentEvent
 
 MOST_AGENTS: Final = 200_000
 

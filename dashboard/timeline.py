@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from dashboard.place import leg_state
-from mirror.event import RANK
-from mirror.fold import ConversationView, LegView
+from mirror.conversation.event import RANK
+from mirror.conversation.fold import ConversationView, LegView
 
 MOST_MARKS: Final = 240  # of one conversation; the oldest of a longer one are left out
 

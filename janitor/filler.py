@@ -27,11 +27,11 @@ from janitor.genesys import Genesys
 from janitor.leases import NEVER, Leases
 from janitor.outlet import Outlet
 from janitor.plan import MAX_HITS, PAGE_SIZE, Question, predicates, questions
+from mirror.conversation.normaliser import Normaliser
+from mirror.conversation.times import show_epoch
 from mirror.errors import GenesysError, KafkaUnavailable, MirrorError
 from mirror.gaps import KEPT_SECONDS, READINGS, Gap
 from mirror.log import logger
-from mirror.normaliser import Normaliser
-from mirror.normaliser.times import show_epoch
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 from mirror.turns import Turned, unwatched

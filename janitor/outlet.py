@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from mirror.conversation.event import Event
 from mirror.errors import KafkaUnavailable
-from mirror.event import Event
 from mirror.kafka.config import ClientLog, producer_config
 from mirror.kafka.limits import REFUSED, record_limit
 from mirror.kafka.record import Header, Record, Recorder, dead_letter, shorter

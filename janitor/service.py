@@ -24,13 +24,13 @@ from janitor.leases import Leases
 from janitor.outlet import Outlet
 from janitor.zombies import Sweep, Zombies
 from mirror import __version__, log, metrics, signals
+from mirror.conversation.normaliser import Normaliser, Personal
 from mirror.doctor.checkup import Checkup
 from mirror.doctor.finding import Finding
 from mirror.doctor.redis import check_redis
 from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError
 from mirror.kafka import registry
 from mirror.kafka.admin import check_topics
-from mirror.normaliser import Normaliser, Personal
 from mirror.pulse import Pulse
 from mirror.redis.connect import connect, wait_for
 from mirror.redis.keys import Keys

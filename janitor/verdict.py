@@ -11,14 +11,14 @@ from typing import Literal
 
 import msgspec
 
-from mirror.event import Event, Reason
+from mirror.conversation.event import Event, Reason
+from mirror.conversation.normaliser import Normaliser
+from mirror.conversation.normaliser.ending import disconnect, ending, finalize
+from mirror.conversation.normaliser.memory import LegKey
+from mirror.conversation.normaliser.report import leg_event_id, names
+from mirror.conversation.times import instant
 from mirror.gaps import rfc3339
 from mirror.genesys.shapes import AnalyticsConversation
-from mirror.normaliser import Normaliser
-from mirror.normaliser.ending import disconnect, ending, finalize
-from mirror.normaliser.memory import LegKey
-from mirror.normaliser.report import leg_event_id, names
-from mirror.normaliser.times import instant
 from mirror.tracked import Tracked
 
 MAX_POSITIONS = 16

@@ -25,10 +25,10 @@ from janitor.genesys import Genesys
 from janitor.leases import Leases
 from janitor.outlet import Outlet
 from janitor.verdict import closing, read, suspicion
+from mirror.conversation.event import Event
+from mirror.conversation.normaliser import Normaliser
 from mirror.errors import GenesysError, KafkaUnavailable
-from mirror.event import Event
 from mirror.log import logger
-from mirror.normaliser import Normaliser
 from mirror.settings import Settings
 from mirror.tracked import Tracked, threshold_ms
 from mirror.turns import Turned, unwatched

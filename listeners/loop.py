@@ -43,9 +43,9 @@ from listeners.frames import (
 from listeners.orders import Close, SendPing
 from listeners.publisher import Publisher
 from listeners.session import Session, Step
+from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.fleet import Assignment, ChannelReport, Shard, shorten
 from mirror.log import logger
-from mirror.normaliser import Normaliser, Reading
 
 READ_BUFFER: Final = 256 * 1024
 READ_SECONDS: Final = 0.01  # of a pass; sockets that are still unread then are the next one's

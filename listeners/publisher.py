@@ -30,8 +30,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from listeners.counters import Counters
 from listeners.drain import STALL, Drain
 from listeners.store import Store
-from mirror.agent_event import AgentEvent
-from mirror.event import Event
+from mirror.conversation.agent_event import AgentEvent
+from mirror.conversation.event import Event
 from mirror.kafka.config import ClientLog, producer_config
 from mirror.kafka.limits import REFUSED, record_limit
 from mirror.kafka.record import (

@@ -33,6 +33,7 @@ from listeners.session import Session
 from listeners.vitals import Vitals
 from listeners.workers import Workers
 from mirror import __version__, log, signals
+from mirror.conversation.normaliser import Normaliser, Personal
 from mirror.doctor.checkup import Checkup
 from mirror.doctor.finding import Finding
 from mirror.doctor.machine import check_spool
@@ -42,7 +43,6 @@ from mirror.fleet import Beat
 from mirror.kafka import registry
 from mirror.kafka.admin import check_topics
 from mirror.metrics import SPOOL_LIMIT, gauge
-from mirror.normaliser import Normaliser, Personal
 from mirror.pulse import Pulse
 from mirror.redis.connect import connect, wait_for
 from mirror.settings import Settings

@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 import msgspec
 import redis
 
-from mirror.normaliser.times import show_epoch
+from mirror.conversation.times import show_epoch
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 

@@ -15,9 +15,9 @@ from typing import Final
 import click
 import msgspec
 
+from mirror.conversation.schema import event_schema
 from mirror.logged import ROOMS, log_events, purpose
 from mirror.metrics import ALL, Described
-from mirror.schema import event_schema
 from mirror.settings import load
 
 DOCS: Final = Path(__file__).parent.parent / "docs"

@@ -37,9 +37,9 @@ from listeners.counters import Counters
 from listeners.loop import READ_BUFFER, Loop
 from listeners.publisher import Publisher
 from listeners.session import Held, Session, Step
+from mirror.conversation.normaliser import Normaliser
 from mirror.fleet import Grant, Handle
 from mirror.kafka.config import producer_config
-from mirror.normaliser import Normaliser
 from mirror.settings import Settings, load
 
 FLUSH_SECONDS: Final = 30.0

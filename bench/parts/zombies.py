@@ -12,7 +12,7 @@ from typing import Any, Final
 from bench.house import House, house, table
 from bench.parts.mirrored import ANALYTICS_LAG, SHORT, active, known, requests, violations
 from janitor.zombies import BATCH
-from mirror.event import Event
+from mirror.conversation.event import Event
 from mirror.sandbox.oracle import Truth, judge
 from tests.services.process import wait_until
 

@@ -18,8 +18,8 @@ from typing import Final
 
 import msgspec
 
-from mirror.event import identity
-from mirror.fold import ENDED_STATES
+from mirror.conversation.event import identity
+from mirror.conversation.fold import ENDED_STATES
 from mirror.tracked import Tracked, TrackedLeg
 
 MAX_POSITIONS: Final = 16

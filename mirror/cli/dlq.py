@@ -80,11 +80,11 @@ def retry(letters: tuple[str, ...]) -> int:
     import time
 
     from janitor.outlet import Outlet
+    from mirror.conversation.normaliser import Normaliser, Personal
+    from mirror.conversation.times import show_epoch
     from mirror.errors import EXIT_DONE, EXIT_FAILED
     from mirror.kafka import registry
     from mirror.kafka.deadletters import DeadLetters
-    from mirror.normaliser import Normaliser, Personal
-    from mirror.normaliser.times import show_epoch
     from mirror.settings import load
 
     settings = load()

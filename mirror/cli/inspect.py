@@ -105,7 +105,7 @@ def schema(agents: bool) -> None:
     """Print the JSON Schema of the event."""
     import json
 
-    from mirror.schema import agent_event_schema, event_schema
+    from mirror.conversation.schema import agent_event_schema, event_schema
 
     document = agent_event_schema() if agents else event_schema()
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 if TYPE_CHECKING:
-    from mirror.event import Event
+    from mirror.conversation.event import Event
 
 _COLOURS: Final = {
     "start": "cyan",

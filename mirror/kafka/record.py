@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-from mirror.agent_event import AgentEvent
+from mirror.conversation.agent_event import AgentEvent
+from mirror.conversation.event import Event
 from mirror.errors import MirrorError
-from mirror.event import Event
 
 Header = tuple[str, str | bytes | None]
 

@@ -16,8 +16,8 @@ import urllib3
 
 from mirror.cli.render import echo, event_line
 from mirror.cli.views import status_text
+from mirror.conversation.event import Event
 from mirror.errors import DependencyError
-from mirror.event import Event
 from mirror.kafka.consume import EventStream
 from mirror.kafka.repeats import Repeats
 from mirror.redis.connect import connect

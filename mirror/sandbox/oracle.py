@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from mirror.event import Event
+from mirror.conversation.event import Event
 
 Name = tuple[str, str, str, str, str]
 _Place = tuple[int, str, bool]  # rank, start of the hold, whether it is its end

@@ -17,8 +17,8 @@ from typing import Any, Self
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
+from mirror.conversation.event import Event
 from mirror.errors import KafkaUnavailable
-from mirror.event import Event
 from mirror.kafka.consume import open_reader, take
 from mirror.kafka.record import EventReader, UndecodableRecord
 from mirror.sandbox.oracle import Name, Truth, Verdict, judge, name_of_event, name_of_truth

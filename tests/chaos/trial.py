@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mirror.conversation.event import Event
 from mirror.errors import MirrorError
-from mirror.event import Event
 from mirror.gaps import Gap
 from mirror.sandbox.oracle import RESTORABLE, Difference, Truth, Verdict
 from tests.chaos.house import House, complaints

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from mirror.normaliser.topics import classify
+from mirror.conversation.normaliser.topics import classify
 from simulator.frames import encode_body, envelope
 from simulator.scenarios import SCENARIOS
 from tests import schemas

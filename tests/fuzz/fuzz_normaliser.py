@@ -15,8 +15,8 @@ import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]  #
 import msgspec
 
 with atheris.instrument_imports(include=["mirror"]):
-    from mirror.fold import fold
-    from mirror.normaliser import Normaliser, Personal
+    from mirror.conversation.fold import fold
+    from mirror.conversation.normaliser import Normaliser, Personal
 
 NOW = "2026-11-23T10:00:00.000Z"
 _MOST_TOLD = 600  # bytes that a problem may say; a frame has thousands

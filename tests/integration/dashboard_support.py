@@ -14,12 +14,12 @@ import msgspec
 import redis
 from confluent_kafka import Producer
 
-from mirror.event import Event, identity
+from mirror.conversation.event import Event, identity
+from mirror.conversation.times import show_epoch
 from mirror.fleet import Beat, ChannelReport, Shard
 from mirror.gaps import Gap, file_gap
 from mirror.kafka.config import producer_config
 from mirror.kafka.record import Recorder
-from mirror.normaliser.times import show_epoch
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 from tests.services.browser import Browser

@@ -28,7 +28,7 @@ from janitor.genesys import GenesysPool
 from janitor.leases import Leases
 from janitor.outlet import Outlet
 from janitor.zombies import Zombies
-from mirror.normaliser import Normaliser
+from mirror.conversation.normaliser import Normaliser
 from mirror.redis.keys import Keys
 from mirror.settings import load
 

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 import redis
 
-from mirror.event import Event
+from mirror.conversation.event import Event
 from mirror.kafka.record import EventReader
 from tests.integration.simulator_support import Simulated, simulated
 from tests.services.kafka import create_topic, read_topic

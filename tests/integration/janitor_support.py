@@ -20,10 +20,10 @@ from janitor.genesys import GenesysPool
 from janitor.leases import Leases
 from janitor.outlet import Outlet
 from janitor.zombies import Zombies
-from mirror.event import Event
+from mirror.conversation.event import Event
+from mirror.conversation.normaliser import Normaliser
+from mirror.conversation.times import show_epoch
 from mirror.kafka.record import EventReader
-from mirror.normaliser import Normaliser
-from mirror.normaliser.times import show_epoch
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 from tests.integration.simulator_support import Simulated, simulated

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from janitor.outlet import Outlet
-from mirror.event import Event, identity
+from mirror.conversation.event import Event, identity
 from mirror.kafka.record import EventReader
 from mirror.settings import load
 from tests.services.kafka import read_topic

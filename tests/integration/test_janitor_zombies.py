@@ -15,8 +15,8 @@ import pytest
 
 from janitor.outlet import Outlet
 from janitor.zombies import Sweep
+from mirror.conversation.event import Event
 from mirror.errors import KafkaUnavailable
-from mirror.event import Event
 from mirror.kafka.admin import ensure_topics
 from tests.integration.janitor_support import (
     Stage,

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka import Producer
 
+from mirror.conversation.event import Event, identity
 from mirror.errors import KafkaUnavailable
-from mirror.event import Event, identity
 from mirror.kafka.admin import check, check_topics, ensure_topics
 from mirror.kafka.config import ClientLog, producer_config
 from mirror.kafka.consume import EventStream

@@ -18,7 +18,7 @@ import redis
 from coordinator.tracker.batch import changes, read
 from coordinator.tracker.store import Store
 from janitor.outlet import Outlet
-from mirror.event import Event
+from mirror.conversation.event import Event
 from mirror.gaps import Gap, file_gap, read_gap
 from mirror.settings import load
 from tests.integration import dying

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 import redis
 
-from mirror.event import Event
+from mirror.conversation.event import Event
 from mirror.fleet import Assignment, Beat, ChannelReport, Grant, Shard
 from mirror.kafka.record import EventReader
 from mirror.redis.keys import Keys

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import redis
 
-from mirror.event import Event
+from mirror.conversation.event import Event
 from mirror.fleet import Beat
 from mirror.kafka.record import EventReader
 from mirror.redis.keys import Keys

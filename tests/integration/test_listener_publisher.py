@@ -16,8 +16,8 @@ from confluent_kafka import Message
 from listeners.counters import Counters
 from listeners.publisher import Publisher
 from listeners.store import HELD_RECORDS
-from mirror.agent_event import AgentEvent
-from mirror.event import Event, identity
+from mirror.conversation.agent_event import AgentEvent
+from mirror.conversation.event import Event, identity
 from mirror.kafka.record import EventReader
 from mirror.settings import Settings, load
 from tests.services.kafka import KafkaCluster, create_topic, read_topic

@@ -28,7 +28,7 @@ import msgspec
 import pytest
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from mirror.schema import agent_event_schema, event_schema
+from mirror.conversation.schema import agent_event_schema, event_schema
 from tests.integration.house_support import HOSTS, House, headers_of, house
 from tests.schemas import generate
 from tests.services.process import wait_until

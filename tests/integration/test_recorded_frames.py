@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.event import Event
+from mirror.conversation.event import Event
 from tests.integration.test_listener_fleet import Fleet, fleet
 from tests.services.process import wait_until
 

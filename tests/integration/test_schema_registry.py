@@ -19,13 +19,13 @@ import msgspec
 import pytest
 
 from janitor.outlet import Outlet
+from mirror.conversation.event import Event
+from mirror.conversation.schema import event_schema
 from mirror.doctor.finding import CHECKS
 from mirror.doctor.registry import check_registry
 from mirror.errors import RegistryUnavailable, SettingsError
-from mirror.event import Event
 from mirror.kafka import registry
 from mirror.kafka.record import AgentRecorder, Recorder
-from mirror.schema import event_schema
 from mirror.settings import Settings, load
 from tests.integration.house_support import headers_of
 from tests.services.kafka import read_topic

@@ -20,7 +20,7 @@ import redis
 
 from coordinator.tracker import Tracker
 from janitor.outlet import Outlet
-from mirror.event import Event, identity
+from mirror.conversation.event import Event, identity
 from mirror.kafka.admin import ensure_topics
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from mirror.event import Event, identity
-from mirror.normaliser.times import show_epoch
+from mirror.conversation.event import Event, identity
+from mirror.conversation.times import show_epoch
 
 NOW_MS = 1_795_478_400_000
 _numbers = itertools.count()

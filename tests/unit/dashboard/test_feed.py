@@ -10,7 +10,7 @@ from dashboard.feed import NOTABLE, TICKER_A_TICK, Feed
 from dashboard.floor import Floor
 from dashboard.presence import Presences
 from dashboard.pulse import Pulse
-from mirror.agent_event import AgentEvent
+from mirror.conversation.agent_event import AgentEvent
 from tests.unit.dashboard.build import NOW_MS, at, event, leg
 
 

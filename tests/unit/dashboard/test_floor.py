@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboard.floor import MOST_OVER, OVER_KEPT_MS, Floor, Row
 from dashboard.place import ACW_LONGEST_MS, STATES
-from mirror.event import Event
+from mirror.conversation.event import Event
 from mirror.tracked import Tracked, TrackedLeg
 from tests.unit.dashboard.build import NOW_MS, at, event, leg
 

@@ -15,10 +15,10 @@ from janitor.outlet import Outlet
 from janitor.service import Service
 from janitor.verdict import closing
 from janitor.zombies import BATCH, Zombies
+from mirror.conversation.normaliser import Normaliser
 from mirror.errors import GenesysError, RedisUnavailable
 from mirror.gaps import Gap
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
-from mirror.normaliser import Normaliser
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 from mirror.tracked import Tracked, TrackedLeg

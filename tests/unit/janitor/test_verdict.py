@@ -8,9 +8,9 @@ import msgspec
 
 from coordinator.tracker.fold import Seen, fold
 from janitor.verdict import closing, read, suspicion
-from mirror.event import Event
+from mirror.conversation.event import Event
+from mirror.conversation.normaliser import Normaliser
 from mirror.genesys.shapes import AnalyticsConversation
-from mirror.normaliser import Normaliser
 from mirror.tracked import Tracked
 
 ID = "c0000000-0000-4000-8000-000000000002"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from mirror.event import Event
+from mirror.conversation.event import Event
 from mirror.kafka.record import (
     RECORD_OVERHEAD,
     EventReader,

@@ -20,10 +20,10 @@ from listeners.counters import Counters
 from listeners.loop import READ_SECONDS, Loop
 from listeners.orders import Action
 from listeners.session import Held, Session
-from mirror.agent_event import AgentEvent
-from mirror.event import Event
+from mirror.conversation.agent_event import AgentEvent
+from mirror.conversation.event import Event
+from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.fleet import Grant, Handle
-from mirror.normaliser import Normaliser, Reading
 
 HANDLE = Handle("streaming-1-aaaaaaaaaaaaaaaaaaaaaaaaaa", "wss://streaming.example/channels/a")
 

@@ -14,9 +14,9 @@ from listeners.counters import Counters
 from listeners.loop import Loop, Snapshot
 from listeners.session import Session
 from listeners.vitals import Vitals
+from mirror.conversation.normaliser import Normaliser
 from mirror.fleet import ChannelReport
 from mirror.metrics import LISTENER
-from mirror.normaliser import Normaliser
 from mirror.telemetry import Health
 from mirror.turns import PATIENCE, Turns
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mirror.event import Event
+from mirror.conversation.event import Event
 from mirror.sandbox.oracle import Truth, judge
 
 

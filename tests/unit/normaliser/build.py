@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from mirror.event import Event
-from mirror.fold import ConversationView, fold
-from mirror.normaliser import Normaliser, Reading
-from mirror.normaliser.times import show_epoch
-from mirror.normaliser.words import MEDIA_OF_ARRAY
+from mirror.conversation.event import Event
+from mirror.conversation.fold import ConversationView, fold
+from mirror.conversation.normaliser import Normaliser, Reading
+from mirror.conversation.normaliser.words import MEDIA_OF_ARRAY
+from mirror.conversation.times import show_epoch
 
 EPOCH = 1_795_000_000
 ARRAY = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from mirror.event import Event
+from mirror.conversation.event import Event
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "golden"

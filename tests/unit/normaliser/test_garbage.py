@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.normaliser import Normaliser, Reading
+from mirror.conversation.normaliser import Normaliser, Reading
 from tests.unit.normaliser.build import at, conversation, frame, leg, participant, types
 
 RECORDING = (

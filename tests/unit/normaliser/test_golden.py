@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from mirror.event import Event
-from mirror.normaliser import Normaliser
+from mirror.conversation.event import Event
+from mirror.conversation.normaliser import Normaliser
 from tests.unit.normaliser import golden
 
 RECORDINGS = golden.ROOT / "recordings"

@@ -15,9 +15,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.event import Event, identity
-from mirror.fold import ConversationView
-from mirror.normaliser import Normaliser
+from mirror.conversation.event import Event, identity
+from mirror.conversation.fold import ConversationView
+from mirror.conversation.normaliser import Normaliser
 from tests.unit.normaliser.build import World, at, folded
 
 STAFF = ("agent", "user")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mirror.normaliser.memory import REST_AFTER, TIDY_AT_ONCE, TIDY_EVERY, Leg, Memory
+from mirror.conversation.normaliser.memory import REST_AFTER, TIDY_AT_ONCE, TIDY_EVERY, Leg, Memory
 
 GRACE = 900.0
 

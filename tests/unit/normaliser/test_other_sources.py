@@ -8,10 +8,10 @@ import jsonschema
 import msgspec
 import pytest
 
-from mirror.agent_event import AgentEvent
-from mirror.event import Event
-from mirror.normaliser import Normaliser, Personal, ending
-from mirror.schema import agent_event_schema, event_schema
+from mirror.conversation.agent_event import AgentEvent
+from mirror.conversation.event import Event
+from mirror.conversation.normaliser import Normaliser, Personal, ending
+from mirror.conversation.schema import agent_event_schema, event_schema
 from mirror.tracked import TrackedLeg
 from tests.unit.normaliser.build import (
     ARRAY,

@@ -15,11 +15,11 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from mirror.event import Event
-from mirror.normaliser import Normaliser, Personal, Reading
-from mirror.normaliser import normaliser as module
-from mirror.normaliser.memory import MAX_BODIES, MAX_BODY_BYTES, Known
-from mirror.normaliser.pieces import Piece, recognise
+from mirror.conversation.event import Event
+from mirror.conversation.normaliser import Normaliser, Personal, Reading
+from mirror.conversation.normaliser import normaliser as module
+from mirror.conversation.normaliser.memory import MAX_BODIES, MAX_BODY_BYTES, Known
+from mirror.conversation.normaliser.pieces import Piece, recognise
 from simulator.scenarios import SCENARIOS
 from tests.unit.simulator.theatre import perform
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mirror.event import RANK
-from mirror.normaliser import Normaliser
-from mirror.normaliser.topics import classify
-from mirror.normaliser.words import MEDIA_OF_ANALYTICS, MEDIA_OF_ARRAY, disconnect_type
+from mirror.conversation.event import RANK
+from mirror.conversation.normaliser import Normaliser
+from mirror.conversation.normaliser.topics import classify
+from mirror.conversation.normaliser.words import MEDIA_OF_ANALYTICS, MEDIA_OF_ARRAY, disconnect_type
 from tests.unit.normaliser.build import (
     ARRAY,
     Reader,

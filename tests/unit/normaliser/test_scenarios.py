@@ -10,10 +10,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from mirror.event import Event
-from mirror.normaliser import Normaliser, Personal
-from mirror.normaliser.times import show_epoch
-from mirror.normaliser.words import MEDIA_OF_ARRAY
+from mirror.conversation.event import Event
+from mirror.conversation.normaliser import Normaliser, Personal
+from mirror.conversation.normaliser.words import MEDIA_OF_ARRAY
+from mirror.conversation.times import show_epoch
 from simulator.frames import encode_body, envelope
 from simulator.model import Conversation
 from simulator.org import Org

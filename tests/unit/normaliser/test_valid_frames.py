@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirror.event import RANK, Event
-from mirror.fold import ConversationView, fold
-from mirror.normaliser import Normaliser, Personal, Reading
-from mirror.normaliser.topics import classify
-from mirror.schema import agent_event_schema, event_schema
+from mirror.conversation.event import RANK, Event
+from mirror.conversation.fold import ConversationView, fold
+from mirror.conversation.normaliser import Normaliser, Personal, Reading
+from mirror.conversation.normaliser.topics import classify
+from mirror.conversation.schema import agent_event_schema, event_schema
 from tests import schemas
 from tests.schemas import generate
 from tests.unit.normaliser.build import at

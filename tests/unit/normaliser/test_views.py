@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mirror.event import Event
-from mirror.fold import ConversationView, LegView
+from mirror.conversation.event import Event
+from mirror.conversation.fold import ConversationView, LegView
 from tests.unit.normaliser.build import (
     Reader,
     at,

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from mirror.normaliser import words
-from mirror.schema import MEDIA
+from mirror.conversation.normaliser import words
+from mirror.conversation.schema import MEDIA
 from tests import schemas
 
 NOTIFICATION = "ConversationEventTopic"  # nested: all others have the same words or fewer

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from mirror.normaliser.normaliser import Normaliser
+from mirror.conversation.normaliser.normaliser import Normaliser
 from simulator.frames import encode_body, envelope
 from simulator.scenarios import SCENARIOS
 from tests.unit.simulator.theatre import perform

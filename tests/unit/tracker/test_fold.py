@@ -9,8 +9,8 @@ import msgspec
 
 from coordinator.tracker.batch import changes, read
 from coordinator.tracker.fold import Seen, fold
-from mirror.event import Event
-from mirror.normaliser import Normaliser
+from mirror.conversation.event import Event
+from mirror.conversation.normaliser import Normaliser
 from mirror.tracked import Tracked, decode, encode, threshold_ms
 
 CONVERSATION = "c0000000-0000-4000-8000-000000000001"

@@ -34,7 +34,7 @@ class Leg(msgspec.Struct, array_like=True, gc=False):
 
     `seen` tells what its last reading showed, to skip readings that show nothing new: a hash, since
     the words and times themselves would be half of a conversation's memory. `once` has the bit
-    (`mirror.normaliser.report.BITS`) of each transition that was reported and comes once, `often`
+    (`report.BITS`) of each transition that was reported and comes once, `often`
     names the others: the event type, with the Genesys time of a hold, park or unpark behind it; a
     set on each leg would be a third of all memory, and few legs need one. `held_since` and
     `parked_since` are null while the leg is not held or parked, else the name of that hold or park:
@@ -57,7 +57,7 @@ class Known(msgspec.Struct, gc=False):
     """What one participant of the last snapshot showed: its legs, and whether all had ended there.
 
     `digest` is of the participant's bytes. It is set where those bytes, when they come again, say
-    nothing new (`mirror.normaliser.pieces`).
+    nothing new (`mirror.conversation.normaliser.pieces`).
     """
 
     digest: int | None = None

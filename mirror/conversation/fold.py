@@ -23,7 +23,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from mirror.event import RANK, Event
+from mirror.conversation.event import RANK, Event
 
 ENDED_STATES: Final = frozenset({"disconnected", "terminated"})
 _DESCRIPTIVE: Final = ("communication_id", "purpose", "agent_id", "queue_id", "direction")
@@ -37,7 +37,7 @@ Place = tuple[str, int]  # a time, and whether it began or ended something then
 class LegView(msgspec.Struct, kw_only=True):
     """One leg as its events tell. Times are those of the events; null where none told.
 
-    `rank` is that of the furthest event (`mirror.event.RANK`). The fields behind it are the fold's
+    `rank` is that of the furthest event (`event.RANK`). The fields behind it are the fold's
     own.
     """
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from mirror.event import Event, Reason, identity
-from mirror.normaliser.memory import LegKey
-from mirror.normaliser.report import leg_event_id, names
+from mirror.conversation.event import Event, Reason, identity
+from mirror.conversation.normaliser.memory import LegKey
+from mirror.conversation.normaliser.report import leg_event_id, names
 
 if TYPE_CHECKING:  # the tracker lives on Redis, this does not
     from mirror.tracked import TrackedLeg

@@ -10,10 +10,10 @@ from typing import Literal
 
 import msgspec
 
-from mirror.agent_event import AgentEvent
-from mirror.event import identity
-from mirror.normaliser.bodies import Metadata
-from mirror.normaliser.times import instant
+from mirror.conversation.agent_event import AgentEvent
+from mirror.conversation.event import identity
+from mirror.conversation.normaliser.bodies import Metadata
+from mirror.conversation.times import instant
 
 
 class PresenceDefinition(msgspec.Struct, rename="camel"):

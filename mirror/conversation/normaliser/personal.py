@@ -10,8 +10,8 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING, Final
 
-from mirror.event import Event
-from mirror.normaliser.bodies import PersonalParticipant
+from mirror.conversation.event import Event
+from mirror.conversation.normaliser.bodies import PersonalParticipant
 
 if TYPE_CHECKING:
     from mirror.settings.model import Settings

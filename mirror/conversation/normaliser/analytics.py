@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from mirror.normaliser.bodies import (
+from mirror.conversation.normaliser.bodies import (
     AfterCallWork,
     Communication,
     PersonalBody,
@@ -19,7 +19,7 @@ from mirror.normaliser.bodies import (
     Segment,
     Wrapup,
 )
-from mirror.normaliser.words import (
+from mirror.conversation.normaliser.words import (
     CONNECTED,
     HOLD_SEGMENT,
     MEDIA_OF_ANALYTICS,

@@ -16,8 +16,8 @@ ending.py        ends that no frame showed, for the janitor
 times.py, personal.py
 """
 
-from mirror.normaliser.ending import ending, finalize
-from mirror.normaliser.normaliser import Normaliser, Problem, Reading
-from mirror.normaliser.personal import Personal
+from mirror.conversation.normaliser.ending import ending, finalize
+from mirror.conversation.normaliser.normaliser import Normaliser, Problem, Reading
+from mirror.conversation.normaliser.personal import Personal
 
 __all__ = ["Normaliser", "Personal", "Problem", "Reading", "ending", "finalize"]

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from mirror.agent_event import AgentEvent
-from mirror.event import Event
+from mirror.conversation.agent_event import AgentEvent
+from mirror.conversation.event import Event
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 TIME_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Final, Literal
 
-from mirror.normaliser.words import MEDIA_OF_TOPIC
+from mirror.conversation.normaliser.words import MEDIA_OF_TOPIC
 
 Kind = Literal["conversation", "channel", "system", "agent", "unknown"]
 

@@ -10,11 +10,11 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from mirror.agent_event import AgentEvent
-from mirror.event import Event, Origin
-from mirror.normaliser.agents import AgentFrame, agent_events
-from mirror.normaliser.analytics import AnalyticsConversation, body_of
-from mirror.normaliser.bodies import (
+from mirror.conversation.agent_event import AgentEvent
+from mirror.conversation.event import Event, Origin
+from mirror.conversation.normaliser.agents import AgentFrame, agent_events
+from mirror.conversation.normaliser.analytics import AnalyticsConversation, body_of
+from mirror.conversation.normaliser.bodies import (
     Body,
     CutFrame,
     Frame,
@@ -23,13 +23,13 @@ from mirror.normaliser.bodies import (
     PersonalFrame,
     PersonalParticipant,
 )
-from mirror.normaliser.memory import Conversation, Memory
-from mirror.normaliser.personal import Personal
-from mirror.normaliser.pieces import recognise, whole
-from mirror.normaliser.report import Source
-from mirror.normaliser.salvage import salvage
-from mirror.normaliser.topics import Kind, classify
-from mirror.normaliser.transitions import transitions
+from mirror.conversation.normaliser.memory import Conversation, Memory
+from mirror.conversation.normaliser.personal import Personal
+from mirror.conversation.normaliser.pieces import recognise, whole
+from mirror.conversation.normaliser.report import Source
+from mirror.conversation.normaliser.salvage import salvage
+from mirror.conversation.normaliser.topics import Kind, classify
+from mirror.conversation.normaliser.transitions import transitions
 
 T = TypeVar("T", bound=msgspec.Struct)
 

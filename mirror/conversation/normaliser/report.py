@@ -7,11 +7,16 @@ from typing import Final
 
 import msgspec
 
-from mirror.event import Event, EventType, Origin, identity
-from mirror.normaliser.bodies import Communication, Participant, PersonalParticipant, Reference
-from mirror.normaliser.memory import Conversation, Leg, LegKey
-from mirror.normaliser.personal import Personal
-from mirror.normaliser.words import disconnect_type
+from mirror.conversation.event import Event, EventType, Origin, identity
+from mirror.conversation.normaliser.bodies import (
+    Communication,
+    Participant,
+    PersonalParticipant,
+    Reference,
+)
+from mirror.conversation.normaliser.memory import Conversation, Leg, LegKey
+from mirror.conversation.normaliser.personal import Personal
+from mirror.conversation.normaliser.words import disconnect_type
 
 # After-call work and wrap-up belong to the participant, not to one of its legs.
 _OF_PARTICIPANT: Final = frozenset({"acw", "wrapup"})

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from mirror.event import SCHEMA_VERSION, Origin
+from mirror.conversation.event import SCHEMA_VERSION, Origin
 
 AgentEventType = Literal["presence", "routing_status"]
 
@@ -21,7 +21,7 @@ class AgentEvent(msgspec.Struct, kw_only=True):
     `event_id` names the state by user, kind, value and Genesys' own time of it; without such a time
     the record is a `snapshot` reading with an id of its own. `presence` is the system presence in
     capitals (`ON_QUEUE`), `presence_id` the organisation's own presence; both are null on
-    `routing_status`, whose word is in `routing_status` (`IDLE`). Times as in `mirror.event.Event`.
+    `routing_status`, whose word is in `routing_status` (`IDLE`). Times as in `Event`.
     """
 
     schema_version: int = SCHEMA_VERSION

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from mirror.normaliser.memory import Leg
-from mirror.normaliser.report import Report, View
-from mirror.normaliser.times import instant
-from mirror.normaliser.words import CONNECTED, PARKED, STAFF, UNANSWERED
+from mirror.conversation.normaliser.memory import Leg
+from mirror.conversation.normaliser.report import Report, View
+from mirror.conversation.normaliser.words import CONNECTED, PARKED, STAFF, UNANSWERED
+from mirror.conversation.times import instant
 
 _HOLD: Final = "hold"
 _ALERT: Final = "alert"

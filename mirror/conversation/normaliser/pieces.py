@@ -17,9 +17,9 @@ from typing import Final
 
 import msgspec
 
-from mirror.normaliser.bodies import Communication, Communications, Participant
-from mirror.normaliser.memory import Known
-from mirror.normaliser.words import MEDIA_OF_ARRAY
+from mirror.conversation.normaliser.bodies import Communication, Communications, Participant
+from mirror.conversation.normaliser.memory import Known
+from mirror.conversation.normaliser.words import MEDIA_OF_ARRAY
 
 _CALL: Final = "call"
 _OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]

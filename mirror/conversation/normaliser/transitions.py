@@ -24,15 +24,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from mirror.event import Event
-from mirror.normaliser import holds
-from mirror.normaliser.bodies import Body, Communication, CutBody, Participant
-from mirror.normaliser.memory import Conversation, Known, Leg
-from mirror.normaliser.personal import Personal
-from mirror.normaliser.pieces import Piece, Shown, communications
-from mirror.normaliser.report import BITS, Report, Source, View, names
-from mirror.normaliser.times import instant
-from mirror.normaliser.words import (
+from mirror.conversation.event import Event
+from mirror.conversation.normaliser import holds
+from mirror.conversation.normaliser.bodies import Body, Communication, CutBody, Participant
+from mirror.conversation.normaliser.memory import Conversation, Known, Leg
+from mirror.conversation.normaliser.personal import Personal
+from mirror.conversation.normaliser.pieces import Piece, Shown, communications
+from mirror.conversation.normaliser.report import BITS, Report, Source, View, names
+from mirror.conversation.normaliser.words import (
     ALERTING,
     CONNECTED,
     DIALING,
@@ -42,6 +41,7 @@ from mirror.normaliser.words import (
     UNANSWERED,
     disconnect_type,
 )
+from mirror.conversation.times import instant
 
 # The states of after-call work in which it takes place; `skipped`, `notApplicable` and `unknown`
 # mean that it does not (docs/protocol.md, "After-call work").

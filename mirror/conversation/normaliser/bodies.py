@@ -114,7 +114,7 @@ class Body(msgspec.Struct, rename="camel", gc=False):
 
 
 class CutBody(msgspec.Struct, rename="camel", gc=False):
-    """A conversation whose participants are not read yet: `mirror.normaliser.pieces`."""
+    """A conversation whose participants are not read yet: `pieces.py`."""
 
     id: str | None = None
     participants: list[msgspec.Raw] | None = None
