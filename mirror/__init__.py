@@ -1,8 +1,48 @@
-"""What every process of interaction mirror shares.
+"""What every process of interaction mirror shares, and what consumers of its topics import.
 
-Settings, the event and its identity, the normaliser, errors, telemetry, the Genesys Cloud REST
-client, and the Kafka and Redis ends. Imports nothing from the rooms above it (`listeners`,
-`coordinator`, `janitor`, `dashboard`, `simulator`) at import time.
+    from mirror import ConversationView, Event, fold
+
+`Event` is the record of the interaction topic, `fold` takes one into the view of its conversation
+(docs/event.md), and `event_schema` is its JSON Schema. Imports nothing from the rooms above it
+(`listeners`, `coordinator`, `janitor`, `dashboard`, `simulator`).
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mirror.conversation.agent_event import AgentEvent
+    from mirror.conversation.event import Event
+    from mirror.conversation.fold import ConversationView, LegView, fold
+    from mirror.conversation.schema import agent_event_schema, event_schema
+
+__all__ = [
+    "AgentEvent",
+    "ConversationView",
+    "Event",
+    "LegView",
+    "agent_event_schema",
+    "event_schema",
+    "fold",
+]
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "AgentEvent": "agent_event",
+    "ConversationView": "fold",
+    "Event": "event",
+    "LegView": "fold",
+    "agent_event_schema": "schema",
+    "event_schema": "schema",
+    "fold": "fold",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, imported when they are used: `mirror --help` must not wait for them."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"mirror.conversation.{_HOMES[name]}"), name)

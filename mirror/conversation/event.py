@@ -27,12 +27,14 @@ EventType = Literal[
     "transfer",
     "disconnect",
     "acw",
+    "acw_end",
     "wrapup",
     "end",
     "finalize",
 ]
 Origin = Literal["live", "snapshot", "backfill", "janitor"]
 Reason = Literal["ended", "not_found"]
+Role = Literal["monitor", "coach", "barge", "consult"]
 
 # A leg's events in the order that holds after dropping repeats; hold and resume share a rank and
 # are ordered among themselves by `hold_started_at`, parks by their own times.
@@ -48,6 +50,7 @@ RANK: Final[dict[str, int]] = {
     "transfer": 4,
     "disconnect": 4,
     "acw": 5,
+    "acw_end": 6,
     "wrapup": 6,
     "end": 7,
     "finalize": 8,
@@ -71,6 +74,9 @@ class Event(msgspec.Struct, kw_only=True, gc=False):
     purpose: str | None = None
     agent_id: str | None = None
     queue_id: str | None = None
+    role: Role | None = None
+    role_participant_id: str | None = None
+    linked_conversation_id: str | None = None
     direction: str | None = None
     state: str
     held: bool = False
@@ -94,9 +100,7 @@ class Event(msgspec.Struct, kw_only=True, gc=False):
 def identity(conversation_id: str, *parts: str) -> str:
     """The `event_id` of a transition: 32 hex digits over its conversation and `parts`.
 
-    `parts` names the transition by content that every source of it shares: participant, medium,
-    event type, and a Genesys time only where one leg can have several (holds, parks). Never a time
-    of ours, a topic, a correlation id, or a communication id, which the flat shape lacks.
+    What the parts are, `mirror/conversation/legs.py` says.
     """
     digest = _EMPTY.copy()  # half as dear as a new one
     digest.update("\x1f".join((conversation_id, *parts)).encode())

@@ -1,0 +1,65 @@
+"""What names a leg, and what names its transitions: the one owner of both.
+
+A leg is one communication of one participant. Frames, REST bodies and analytics (`sessionId`) give
+its id; one participant may have many, one after another and of any medium, and their positions in
+an array mean nothing (docs/protocol.md, "Legs").
+
+The id of a transition is a hash over what every source of it has in common: conversation,
+participant, communication, event type, and what tells apart those that a leg can have several of:
+
+    hold, resume     the start of the hold
+    park, unpark     the start of the park
+    wrapup           the code
+    end, finalize    the legs that had ended
+
+Never a time of ours, a topic, a correlation id or a position. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from mirror.conversation.event import identity
+
+
+class LegKey(NamedTuple):
+    """Names a leg within its conversation."""
+
+    participant_id: str
+    communication_id: str
+
+    @property
+    def name(self) -> str:
+        """The key as one text, for sets and for the ids of ends."""
+        return f"{self.participant_id} {self.communication_id}"
+
+
+def leg_key(participant_id: str, communication_id: str | None, medium: str) -> LegKey:
+    """The key of a leg; a communication without an id is named by its medium."""
+    return LegKey(participant_id, communication_id or medium)
+
+
+def transition_id(conversation_id: str, leg: LegKey, event_type: str, which: str = "") -> str:
+    """The `event_id` of a leg's transition. `which`: see the table above; empty for the others."""
+    return identity(conversation_id, leg.participant_id, leg.communication_id, event_type, which)
+
+
+def reading_id(conversation_id: str, leg: LegKey, event_type: str, received_at: str) -> str:
+    """The `event_id` of a `snapshot` reading, which repeats a state and is nobody else's."""
+    return identity(conversation_id, *leg, event_type, "snapshot", received_at)
+
+
+def end_id(conversation_id: str, names: Iterable[str]) -> str:
+    """The `event_id` of an `end`, named by the legs that had ended (`LegKey.name`), in any order."""
+    return identity(conversation_id, "end", *sorted(names))
+
+
+def finalize_id(conversation_id: str, names: Iterable[str]) -> str:
+    """The `event_id` of a `finalize`, named as its `end` is."""
+    return identity(conversation_id, "finalize", *sorted(names))
+
+
+def start_id(conversation_id: str) -> str:
+    """The `event_id` of a `start`."""
+    return identity(conversation_id, "start")
