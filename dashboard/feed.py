@@ -183,6 +183,6 @@ def _rank(known: Known) -> tuple[int, int, str]:
 def _row(known: Known) -> tuple[Any, ...]:
     assert known.place is not None
     state, queue, since_ms = known.place
-    media = next((leg.media_type for leg in known.view.legs if not leg.ended), None)
-    direction = next((leg.direction for leg in known.view.legs if leg.direction), None)
+    media = next((leg.media_type for leg in known.view.legs.values() if not leg.ended), None)
+    direction = next((leg.direction for leg in known.view.legs.values() if leg.direction), None)
     return (known.view.id, state, queue, since_ms, media, direction, list(known.doing)[:3])

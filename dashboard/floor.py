@@ -22,7 +22,7 @@ import msgspec
 from dashboard.place import STATES, AfterCall, Place, agents, busiest, epoch_ms, is_live, place
 from dashboard.timeline import MOST_MARKS, Mark
 from mirror.conversation.event import RANK, Event
-from mirror.conversation.fold import ConversationView, LegView, fold, is_repeat
+from mirror.conversation.fold import ConversationView, find_leg, fold, is_repeat
 from mirror.gaps import rfc3339
 from mirror.tracked import Tracked
 
@@ -111,29 +111,17 @@ class Floor:
                 return
             known = Known(ConversationView(id=conversation_id), adopted=True)
             known.view.started_at = rfc3339(tracked.since_ms)
-        told = {
-            (leg.participant_id, leg.media_type, leg.communication_id) for leg in known.view.legs
-        }
         for leg in tracked.legs:
-            names = (leg.participant_id, leg.medium)
-            if told & {(*names, leg.communication_id), (*names, None)}:
+            if leg.key.name in known.view.legs:
                 continue
             known.adopted = True
             known.first_seen.append(tracked.since_ms)
-            known.view.legs.append(
-                LegView(
-                    participant_id=leg.participant_id,
-                    media_type=leg.medium,
-                    communication_id=leg.communication_id,
-                    purpose=leg.purpose,
-                    agent_id=leg.agent_id,
-                    queue_id=leg.queue_id,
-                    direction=leg.direction,
-                    state=leg.state,
-                    held=leg.held,
-                    rank=RANK["answer"] if leg.answered else RANK["alert"],
-                )
-            )
+            added = find_leg(known.view, leg.participant_id, leg.communication_id, leg.medium)
+            added.purpose, added.direction = leg.purpose, leg.direction
+            added.agent_id, added.queue_id = leg.agent_id, leg.queue_id
+            added.role, added.role_participant_id = leg.role, leg.role_participant_id
+            added.state, added.held = leg.state, leg.held
+            added.rank = RANK["answer"] if leg.answered else RANK["alert"]
         self._settle(known, now_ms)
 
     def forget(self, now_ms: int) -> None:
@@ -186,7 +174,9 @@ class Floor:
     def _mark(self, known: Known, event: Event, at_ms: int, fresh: bool) -> None:
         number = _OF_CONVERSATION
         if event.participant_id is not None and event.media_type is not None:
-            number = _leg_number(known.view, event)
+            number = find_leg(
+                known.view, event.participant_id, event.communication_id, event.media_type
+            ).number
             known.first_seen += [at_ms] * (len(known.view.legs) - len(known.first_seen))
             # A leg's history may come late; a reading says nothing of when it began.
             if event.origin != "snapshot":
@@ -203,7 +193,7 @@ class Floor:
         known.place = place(view, known.first_seen)
         known.doing, known.after, known.lapses_ms = agents(view, now_ms)
         self._put_in(known)
-        if any(is_live(leg) for leg in view.legs):
+        if any(is_live(leg) for leg in view.legs.values()):
             self._over.pop(view.id, None)
             self._live[view.id] = known
         else:
@@ -245,14 +235,3 @@ class Floor:
     def _row(self, queue: str | None) -> Row:
         self.changed.add(queue)
         return self.queues.setdefault(queue, Row())
-
-
-def _leg_number(view: ConversationView, event: Event) -> int:
-    """Which leg of the view an event that was just folded belongs to."""
-    for number, leg in enumerate(view.legs):
-        if (leg.participant_id, leg.media_type) == (
-            event.participant_id,
-            event.media_type,
-        ) and (event.communication_id is None or leg.communication_id == event.communication_id):
-            return number
-    return len(view.legs) - 1

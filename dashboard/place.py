@@ -11,8 +11,10 @@ A conversation with a live leg stands in one place: the first of `STATES` that a
     other     anything else that lives, such as voicemail
 
 After-call work is no place: it follows the conversation or runs beside it, and is counted by agent.
-The stream tells that it began and which code was given, not that it ended without one; so it counts
-for `ACW_LONGEST_MS` at most. Pure.
+Where its end was lost, it counts for `ACW_LONGEST_MS` at most.
+
+Who monitors, coaches, barges or is consulted does not serve: such a leg is no agent's work and
+decides no place. Pure.
 """
 
 from __future__ import annotations
@@ -20,14 +22,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from mirror.conversation.event import RANK
+from mirror.conversation.event import RANK, STAFF, Role
 from mirror.conversation.fold import ConversationView, LegView
 
 STATES: Final = ("talking", "held", "parked", "waiting", "ringing", "ivr", "other")
 AGENT_STATES: Final = ("talking", "held", "ringing", "acw", "parked")
 ACW_LONGEST_MS: Final = 15 * 60_000
 
-_STAFF: Final = frozenset({"agent", "user"})
+# What those do who do not serve.
+DOING: Final[dict[Role, str]] = {
+    "monitor": "monitoring",
+    "coach": "coaching",
+    "barge": "barging",
+    "consult": "consulted",
+}
 _MENUS: Final = frozenset({"ivr", "workflow", "bot", "botflow"})
 _ANSWERED: Final = RANK["answer"]
 _OVER: Final = RANK["disconnect"]
@@ -63,8 +71,10 @@ def is_live(leg: LegView) -> bool:
 
 
 def leg_state(leg: LegView) -> str:
-    """What a live leg does, in the words of `STATES`."""
-    if leg.purpose in _STAFF:
+    """What a live leg does, in the words of `STATES` and `DOING`."""
+    if leg.role is not None:
+        return DOING[leg.role]
+    if leg.purpose in STAFF:
         if leg.held:
             return "held"
         if leg.state == _PARKED:
@@ -81,9 +91,9 @@ def place(view: ConversationView, first_seen: list[int]) -> Place | None:
     `first_seen` tells for each leg when its first event was (epoch milliseconds).
     """
     best: tuple[int, int, LegView] | None = None
-    for leg, seen_ms in zip(view.legs, first_seen, strict=True):
+    for leg, seen_ms in zip(view.legs.values(), first_seen, strict=True):
         if is_live(leg):
-            state = leg_state(leg)
+            state = "other" if leg.role is not None else leg_state(leg)
             found = (_ORDER[state], _since(leg, state, seen_ms), leg)
             if best is None or found[:2] < best[:2]:
                 best = found
@@ -100,14 +110,14 @@ def agents(
     doing: dict[str, str] = {}
     after: list[AfterCall] = []
     lapses: int | None = None
-    for leg in view.legs:
-        if leg.acw_started_at is not None and not _wrapped_up(view, leg.participant_id):
+    for leg in view.legs.values():
+        if leg.acw_started_at is not None and leg.acw == "working":
             began = epoch_ms(leg.acw_started_at)
             if now_ms - began < ACW_LONGEST_MS:
                 after.append(AfterCall(leg.agent_id, leg.queue_id, began))
                 lapses = min(lapses or began + ACW_LONGEST_MS, began + ACW_LONGEST_MS)
                 _does(doing, leg.agent_id, "acw")
-        if leg.purpose in _STAFF and is_live(leg):
+        if leg.serves and is_live(leg):
             _does(doing, leg.agent_id, leg_state(leg))
     return doing, after, lapses
 
@@ -125,18 +135,12 @@ def _does(doing: dict[str, str], agent: str | None, state: str) -> None:
 def _since(leg: LegView, state: str, seen_ms: int) -> int:
     if state == "held" and leg.hold_started_at:
         return epoch_ms(leg.hold_started_at)
-    if state == "parked" and leg.last_park[0]:
-        return epoch_ms(leg.last_park[0])
+    if state == "parked" and leg.parked_at:
+        return epoch_ms(leg.parked_at)
     if state == "talking" and leg.answered_at:
         return epoch_ms(leg.answered_at)
     return seen_ms
 
 
 def _last_queue(view: ConversationView) -> str | None:
-    return next((leg.queue_id for leg in reversed(view.legs) if leg.queue_id), None)
-
-
-def _wrapped_up(view: ConversationView, participant_id: str) -> bool:
-    return any(
-        leg.wrapup_code is not None for leg in view.legs if leg.participant_id == participant_id
-    )
+    return next((leg.queue_id for leg in reversed(view.legs.values()) if leg.queue_id), None)

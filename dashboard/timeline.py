@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from dashboard.place import leg_state
-from mirror.conversation.event import RANK
+from dashboard.place import DOING, leg_state
+from mirror.conversation.event import RANK, STAFF
 from mirror.conversation.fold import ConversationView, LegView
 
 MOST_MARKS: Final = 240  # of one conversation; the oldest of a longer one are left out
@@ -40,7 +40,7 @@ def timeline(view: ConversationView, marks: Iterable[Mark]) -> dict[str, Any]:
         "finalized": view.finalized,
         "legs": [
             _leg(leg, [mark for mark in ordered if mark.leg == number])
-            for number, leg in enumerate(view.legs)
+            for number, leg in enumerate(view.legs.values())
         ],
         "marks": [(mark.at_ms, mark.kind) for mark in ordered if mark.leg < 0],
     }
@@ -49,6 +49,7 @@ def timeline(view: ConversationView, marks: Iterable[Mark]) -> dict[str, Any]:
 def _leg(leg: LegView, marks: list[Mark]) -> dict[str, Any]:
     return {
         "purpose": leg.purpose,
+        "role": leg.role,
         "medium": leg.media_type,
         "agent": leg.agent_id,
         "queue": leg.queue_id,
@@ -87,12 +88,14 @@ def _state_after(leg: LegView, kind: str, before: str) -> str:
         return "acw"
     if kind == "disconnect":
         return before if before == "acw" else ""
-    if kind == "wrapup":
+    if kind == "acw_end":
         return ""
     return _AFTER.get(kind, before)
 
 
 def _connected(leg: LegView) -> str:
-    if leg.purpose in {"agent", "user"}:
+    if leg.role is not None:
+        return DOING[leg.role]
+    if leg.purpose in STAFF:
         return "talking"
     return {"acd": "waiting", "ivr": "ivr"}.get(leg.purpose or "", "connected")

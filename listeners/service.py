@@ -108,7 +108,7 @@ class Service:
         publisher = Publisher(settings, self.name, self.counters, schemas=schemas)
         loop = Loop(
             Session(self.name, silence=settings.silence, rng=SystemRandom()),
-            Normaliser(personal=Personal.of(settings)),
+            Normaliser(personal=Personal.of(settings.pii, settings.pii_key)),
             publisher,
             self.counters,
         )

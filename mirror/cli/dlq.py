@@ -93,7 +93,7 @@ def retry(letters: tuple[str, ...]) -> int:
     with DeadLetters(settings) as dead:
         for letter in letters:
             found = dead.one(letter)
-            normaliser = Normaliser(personal=Personal.of(settings))
+            normaliser = Normaliser(personal=Personal.of(settings.pii, settings.pii_key))
             reading = normaliser.frame(
                 found.value, show_epoch(found.at_ms / 1000), time.monotonic()
             )

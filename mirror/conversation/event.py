@@ -36,6 +36,9 @@ Origin = Literal["live", "snapshot", "backfill", "janitor"]
 Reason = Literal["ended", "not_found"]
 Role = Literal["monitor", "coach", "barge", "consult"]
 
+# The purposes of people of the organisation: agents on queued work, users on all other.
+STAFF: Final = frozenset({"agent", "user"})
+
 # A leg's events in the order that holds after dropping repeats; hold and resume share a rank and
 # are ordered among themselves by `hold_started_at`, parks by their own times.
 RANK: Final[dict[str, int]] = {

@@ -1,16 +1,23 @@
 """The consumer's side: from events, repeated and reordered as they may be, to how things stand.
 
-`fold` takes one event into a view of its conversation. Any number of repeats, of replicas that lag
-behind each other, and of back-fill give the same view, as long as each transition is among the
-events (CONTRACT.md, section 6). The rules
+    from mirror import fold
+
+    view = None
+    for event in events_of_one_conversation:
+        view = fold(view, event)
+
+Any number of repeats, of replicas that lag behind each other, and of back-fill give the same view,
+as long as each transition is among the events (docs/event.md, "Folding events into a view"):
 
 - The end of a leg is sticky. Before it, a leg only goes forward: `dial`/`alert`, `answer`, then
-  holds by `hold_started_at` and parks by `occurred_at`. An event that lies behind is history.
+  holds and parks by their start. An event that lies behind is history.
 - A `snapshot` reading is how a leg was when it was read: it corrects whether the leg is held or
-  parked, whatever came before, but for an end and for what was read after it. The latest hold or
-  park, repeated, is a later word if it was read later, and then counts again, a hold also if its
-  resume was told before that reading; all other repeats count for nothing.
-- A hold is over with its resume, or with a park or unpark that Genesys dated after its start.
+  parked, its role and its wrap-up code, whatever came before, but for an end and for what was read
+  after it. The latest hold, park or code, repeated, is a later word if it was read later, and then
+  counts again; all other repeats count for nothing.
+- A hold is over with its resume, and with a park that began after it. A park is over with the
+  unpark that it names.
+- Of wrap-up codes the latest counts.
 - A conversation is over when an `end` was seen and no leg of it is live, or with `finalize`. A leg
   that is seen live after that makes it active again.
 
@@ -23,51 +30,83 @@ from typing import Final, Literal
 
 import msgspec
 
-from mirror.conversation.event import RANK, Event
+from mirror.conversation.event import RANK, STAFF, Event, Role
+from mirror.conversation.legs import LegKey, leg_key, transition_id
 
 ENDED_STATES: Final = frozenset({"disconnected", "terminated"})
 _DESCRIPTIVE: Final = ("communication_id", "purpose", "agent_id", "queue_id", "direction")
-_COUNT_AGAIN: Final = frozenset({"hold", "resume", "park", "unpark"})
+_COUNT_AGAIN: Final = frozenset({"hold", "resume", "park", "unpark", "wrapup"})
 _RANK_OF_ANSWER: Final = RANK["answer"]
-_HELD, _RESUMED = 0, 1
+_BEGAN, _OVER = 0, 1
 
-Place = tuple[str, int]  # a time, and whether it began or ended something then
+Place = tuple[str, int]  # when a hold or park began, and whether it began or ended then
 
 
 class LegView(msgspec.Struct, kw_only=True):
     """One leg as its events tell. Times are those of the events; null where none told.
 
-    `rank` is that of the furthest event (`event.RANK`). The fields behind it are the fold's
+    `number` is its place among the legs of its conversation, in the order in which they were first
+    seen. `rank` is that of the furthest event (`event.RANK`). The fields behind it are the fold's
     own.
     """
 
     participant_id: str
     media_type: str
+    number: int = 0
     communication_id: str | None = None
     purpose: str | None = None
     agent_id: str | None = None
     queue_id: str | None = None
+    role: Role | None = None
+    role_participant_id: str | None = None
     direction: str | None = None
     state: str = "none"
     held: bool = False
     hold_started_at: str | None = None
+    parked_at: str | None = None
     answered_at: str | None = None
     ended_at: str | None = None
     ended: bool = False
     transferred: bool = False
     disconnect_type: str | None = None
     acw_started_at: str | None = None
+    acw_ended_at: str | None = None
     wrapup_code: str | None = None
     rank: int = 0
     last_hold: Place = ("", 0)
     last_park: Place = ("", 0)
-    told_at: str = ""  # when the last word on whether it is held was read
+    told_at: str = ""  # when the last word on whether it is held or parked was read
+    role_at: str = ""  # when the last word on its role was read
+    coded_at: str = ""  # when the last wrap-up code was saved, where Genesys said so
+    code_read_at: str = ""  # when the last word on its code was read
+
+    @property
+    def key(self) -> LegKey:
+        """What names the leg."""
+        return leg_key(self.participant_id, self.communication_id, self.media_type)
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is the live leg of an agent or user who serves.
+
+        Who monitors, coaches, barges or is consulted does not.
+        """
+        return not self.ended and self.role is None and self.purpose in STAFF
+
+    @property
+    def acw(self) -> Literal["none", "working", "done"]:
+        """How its after-call work stands."""
+        if self.acw_ended_at is not None:
+            return "done"
+        return "none" if self.acw_started_at is None else "working"
 
 
 class ConversationView(msgspec.Struct, kw_only=True):
-    """One conversation as its events tell. `legs` are in the order in which they were first seen.
+    """One conversation as its events tell.
 
-    `seen` has the ids of all its events but `snapshot` readings, which never repeat.
+    `legs` are by name (`LegKey.name`), in the order in which they were first seen; `open` counts
+    those that have not ended. `seen` has the ids of all its events but `snapshot` readings, which
+    never repeat.
     """
 
     id: str
@@ -75,7 +114,9 @@ class ConversationView(msgspec.Struct, kw_only=True):
     started_at: str | None = None
     ended_at: str | None = None
     finalized: str | None = None
-    legs: list[LegView] = msgspec.field(default_factory=list)
+    linked_conversation_id: str | None = None
+    legs: dict[str, LegView] = msgspec.field(default_factory=dict)
+    open: int = 0
     seen: set[str] = msgspec.field(default_factory=set)
 
 
@@ -91,20 +132,40 @@ def fold(view: ConversationView | None, event: Event) -> ConversationView:
         view.seen.add(event.event_id)
     if repeated and event.event_type not in _COUNT_AGAIN:
         return view
+    view.linked_conversation_id = event.linked_conversation_id or view.linked_conversation_id
     if event.participant_id is None or event.media_type is None:
         _conversation(view, event)
     else:
-        leg = _find(view, event, event.participant_id, event.media_type)
-        if not repeated or event.received_at >= leg.told_at:
-            _leg(leg, event)
-    live = any(not leg.ended for leg in view.legs)
-    view.state = "ended" if view.ended_at is not None and not live else "active"
+        leg = find_leg(view, event.participant_id, event.communication_id, event.media_type)
+        was_open = not leg.ended
+        told_at = leg.code_read_at if event.event_type == "wrapup" else leg.told_at
+        if not repeated or event.received_at >= told_at:
+            _leg(view.id, leg, event)
+        view.open -= was_open and leg.ended
+    view.state = "ended" if view.ended_at is not None and not view.open else "active"
     return view
 
 
 def is_repeat(view: ConversationView | None, event: Event) -> bool:
     """Whether `event` was folded into `view` before."""
     return view is not None and event.event_id in view.seen
+
+
+def find_leg(
+    view: ConversationView, participant_id: str, communication_id: str | None, medium: str
+) -> LegView:
+    """The leg of that name, added where the view does not know it."""
+    name = leg_key(participant_id, communication_id, medium).name
+    leg = view.legs.get(name)
+    if leg is None:
+        leg = view.legs[name] = LegView(
+            participant_id=participant_id,
+            media_type=medium,
+            communication_id=communication_id,
+            number=len(view.legs),
+        )
+        view.open += 1
+    return leg
 
 
 def _conversation(view: ConversationView, event: Event) -> None:
@@ -114,37 +175,27 @@ def _conversation(view: ConversationView, event: Event) -> None:
     view.ended_at = max(view.ended_at or "", event.occurred_at)
     if event.event_type == "finalize":
         view.finalized = event.reason
-        for leg in view.legs:
+        for leg in view.legs.values():
             if not leg.ended:
                 _end(leg, event)
+        view.open = 0
 
 
-def _find(view: ConversationView, event: Event, participant_id: str, medium: str) -> LegView:
-    """The leg of an event. The flat shape has no communication id, and shows the first leg."""
-    communication_id = event.communication_id
-    same = [
-        leg
-        for leg in view.legs
-        if leg.participant_id == participant_id and leg.media_type == medium
-    ]
-    for leg in same:
-        if communication_id is None or leg.communication_id in {communication_id, None}:
-            return leg
-    leg = LegView(participant_id=participant_id, media_type=medium)
-    view.legs.append(leg)
-    return leg
-
-
-def _leg(leg: LegView, event: Event) -> None:
+def _leg(conversation_id: str, leg: LegView, event: Event) -> None:
     for name in _DESCRIPTIVE:
         value = getattr(event, name)
         if value is not None:
             setattr(leg, name, value)
+    if event.received_at >= leg.role_at:
+        leg.role_at = event.received_at
+        leg.role, leg.role_participant_id = event.role, event.role_participant_id
     kind = event.event_type
     if kind == "acw":
         leg.acw_started_at = event.occurred_at
+    elif kind == "acw_end":
+        leg.acw_ended_at = event.occurred_at
     elif kind == "wrapup":
-        leg.wrapup_code = event.wrapup_code
+        _code(leg, event)
     if kind in {"disconnect", "transfer"} or event.state in ENDED_STATES:
         leg.transferred = leg.transferred or kind == "transfer"
         if not leg.ended or kind == "disconnect":
@@ -152,31 +203,35 @@ def _leg(leg: LegView, event: Event) -> None:
     if kind == "answer" and event.origin != "snapshot":
         leg.answered_at = event.occurred_at
     if not leg.ended:
-        _move(leg, event)
+        _move(conversation_id, leg, event)
     leg.rank = max(leg.rank, RANK[kind])
 
 
-def _move(leg: LegView, event: Event) -> None:
+def _code(leg: LegView, event: Event) -> None:
+    """Of dated codes the one that was saved last counts, of others the one that came last."""
+    coded_at = "" if event.estimated else event.occurred_at
+    if event.origin != "snapshot" and coded_at and coded_at < leg.coded_at:
+        return
+    leg.wrapup_code, leg.coded_at = event.wrapup_code, coded_at
+    leg.code_read_at = max(leg.code_read_at, event.received_at)
+
+
+def _move(conversation_id: str, leg: LegView, event: Event) -> None:
     kind = event.event_type
     if event.origin == "snapshot":
         if event.received_at >= leg.told_at:
-            _hold(leg, event)
+            _stand(leg, event)
             # It may stand against a resume that a late frame made up. Who sees that hold, says so.
             # Where the hold only lags, its replica's next frame takes it back; a hold left out here
             # nobody would tell again.
-            leg.last_hold = (leg.last_hold[0], _HELD)
+            leg.last_hold = (leg.last_hold[0], _BEGAN)
+            leg.last_park = (leg.last_park[0], _BEGAN)
             if kind == "answer":
                 leg.answered_at = leg.answered_at or event.occurred_at
     elif kind in {"hold", "resume"}:
         _place_hold(leg, event)
     elif kind in {"park", "unpark"}:
-        place = (event.occurred_at, int(kind == "unpark"))
-        if place >= leg.last_park:
-            leg.last_park = place
-            leg.state = event.state
-            since = leg.hold_started_at
-            if not event.estimated and since is not None and since < event.occurred_at:
-                leg.held, leg.hold_started_at = False, None
+        _place_park(conversation_id, leg, event)
     elif RANK[kind] >= leg.rank and RANK[kind] <= _RANK_OF_ANSWER:
         leg.state = event.state
 
@@ -184,19 +239,39 @@ def _move(leg: LegView, event: Event) -> None:
 def _place_hold(leg: LegView, event: Event) -> None:
     since = event.hold_started_at
     # A hold that Genesys did not date can only be taken in the order of the log.
-    place = (since or leg.last_hold[0], _HELD if event.event_type == "hold" else _RESUMED)
+    place = (since or leg.last_hold[0], _BEGAN if event.event_type == "hold" else _OVER)
     # The hold that is shown may be an earlier one, by a reading that was late; its resume ends it.
     always = since is None or since == leg.hold_started_at
     if always or place >= leg.last_hold:
         leg.last_hold = max(leg.last_hold, place)
         if always or (since or "") >= leg.last_park[0]:
-            _hold(leg, event)
+            _stand(leg, event)
 
 
-def _hold(leg: LegView, event: Event) -> None:
+def _place_park(conversation_id: str, leg: LegView, event: Event) -> None:
+    """Parks are told apart by their start; an unpark has no time of Genesys', and names its park by
+    its id.
+    """
+    since = leg.last_park[0]
+    if event.event_type == "park" and not event.estimated:
+        place, always = (event.occurred_at, _BEGAN), False
+    elif event.event_type == "park" or not since:
+        place, always = (since, _BEGAN), True  # undated: in the order of the log
+    elif event.event_id == transition_id(conversation_id, leg.key, "unpark", since):
+        place, always = (since, _OVER), False
+    else:
+        return  # the end of an earlier park
+    if always or place >= leg.last_park:
+        leg.last_park = max(leg.last_park, place)
+        _stand(leg, event)
+
+
+def _stand(leg: LegView, event: Event) -> None:
+    """The leg is held, parked or neither, as the event says."""
     leg.state = event.state
     leg.held = event.held
     leg.hold_started_at = event.hold_started_at if event.held else None
+    leg.parked_at = leg.last_park[0] or event.occurred_at if event.event_type == "park" else None
     leg.told_at = max(leg.told_at, event.received_at)
 
 
@@ -204,7 +279,7 @@ def _end(leg: LegView, event: Event) -> None:
     leg.ended = True
     leg.ended_at = event.occurred_at
     leg.held = False
-    leg.hold_started_at = None
+    leg.hold_started_at = leg.parked_at = None
     if event.state in ENDED_STATES:
         leg.state = event.state
     leg.disconnect_type = event.disconnect_type or leg.disconnect_type

@@ -51,7 +51,7 @@ def reading_id(conversation_id: str, leg: LegKey, event_type: str, received_at: 
 
 
 def end_id(conversation_id: str, names: Iterable[str]) -> str:
-    """The `event_id` of an `end`, named by the legs that had ended (`LegKey.name`), in any order."""
+    """The `event_id` of an `end`, named by the legs that had ended (`LegKey.name`)."""
     return identity(conversation_id, "end", *sorted(names))
 
 

@@ -1,8 +1,9 @@
 """The shape of analytics queries, made into the body that all other shapes share.
 
 Analytics is the fall-back of back-fill, for conversations that `GET /conversations/{id}` does not
-give. It has sessions and segments instead of states, so states are read from the last segment.
-What it calls `unknown` media cannot be named and is left out.
+give. It has sessions and segments instead of states, so states are read from the last segment. A
+session is a communication under the same id, and alone tells the queue of each. What it calls
+`unknown` media cannot be named and is left out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from mirror.conversation.normaliser.bodies import (
     Communication,
     PersonalBody,
     PersonalParticipant,
+    Reference,
     Segment,
     Wrapup,
 )
@@ -41,6 +43,12 @@ class SessionSegment(msgspec.Struct, rename="camel"):
     disconnect_type: str | None = None
     queue_id: str | None = None
     wrap_up_code: str | None = None
+    destination_conversation_id: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """Its type in lower case."""
+        return (self.segment_type or "unknown").lower()
 
 
 class Session(msgspec.Struct, rename="camel"):
@@ -51,6 +59,9 @@ class Session(msgspec.Struct, rename="camel"):
     direction: str | None = None
     ani: str | None = None
     dnis: str | None = None
+    monitored_participant_id: str | None = None
+    coached_participant_id: str | None = None
+    barged_participant_id: str | None = None
     segments: list[SessionSegment] | None = None
 
 
@@ -70,6 +81,7 @@ class AnalyticsConversation(msgspec.Struct, rename="camel"):
     conversation_id: str | None = None
     conversation_start: str | None = None
     conversation_end: str | None = None
+    associated_conversation_id: str | None = None
     participants: list[AnalyticsParticipant] | None = None
 
 
@@ -77,6 +89,7 @@ def body_of(conversation: AnalyticsConversation) -> tuple[PersonalBody, bool]:
     """The conversation as a body, and whether all of its legs are in it."""
     participants: list[PersonalParticipant] = []
     complete = True
+    over = conversation.conversation_end is not None
     for shown in conversation.participants or ():
         participant = PersonalParticipant(
             id=shown.participant_id,
@@ -91,51 +104,80 @@ def body_of(conversation: AnalyticsConversation) -> tuple[PersonalBody, bool]:
                 continue
             array = _ARRAY_OF_MEDIUM[medium]
             communications = getattr(participant, array) or []
-            setattr(participant, array, [*communications, _communication(session, participant)])
+            setattr(participant, array, [*communications, _communication(session, over)])
+            _add(participant, session)
         participants.append(participant)
     body = PersonalBody(
         id=conversation.conversation_id,
         participants=participants,
         start_time=conversation.conversation_start,
         end_time=conversation.conversation_end,
+        associated_conversation=Reference(_linked(conversation)),
     )
     return body, complete
 
 
-def _communication(session: Session, participant: PersonalParticipant) -> Communication:
-    """A session as a communication; what concerns the participant is put there."""
-    segments = session.segments or []
-    own = [segment for segment in segments if segment.segment_type != WRAPUP_SEGMENT]
-    after = [segment for segment in segments if segment.segment_type == WRAPUP_SEGMENT]
+def _linked(conversation: AnalyticsConversation) -> str | None:
+    """The conversation that it serves, or that a merge took it into."""
+    if conversation.associated_conversation_id:
+        return conversation.associated_conversation_id
+    for participant in conversation.participants or ():
+        for session in participant.sessions or ():
+            for segment in session.segments or ():
+                linked = segment.destination_conversation_id
+                if linked and linked != conversation.conversation_id:
+                    return linked
+    return None
+
+
+def _add(participant: PersonalParticipant, session: Session) -> None:
+    """What a session tells of its participant."""
     participant.ani = participant.ani or session.ani
     participant.dnis = participant.dnis or session.dnis
-    for segment in segments:
-        participant.queue_id = segment.queue_id or participant.queue_id
+    participant.monitored_participant_id = (
+        participant.monitored_participant_id or session.monitored_participant_id
+    )
+    participant.coached_participant_id = (
+        participant.coached_participant_id or session.coached_participant_id
+    )
+    participant.barged_participant_id = (
+        participant.barged_participant_id or session.barged_participant_id
+    )
+
+
+def _communication(session: Session, over: bool) -> Communication:
+    """A session as a communication, of a conversation that may be `over`."""
+    segments = session.segments or []
+    own = [segment for segment in segments if segment.kind != WRAPUP_SEGMENT]
+    after = [segment for segment in segments if segment.kind == WRAPUP_SEGMENT]
     communication = Communication(id=session.session_id, direction=session.direction)
-    talking = (one for one in own if one.segment_type not in WAITING_SEGMENTS)
-    communication.connected_time = next((one.segment_start for one in talking), None)
+    for segment in segments:
+        communication.queue_id = segment.queue_id or communication.queue_id
+    connected = (one for one in own if one.kind not in WAITING_SEGMENTS)
+    communication.connected_time = next((one.segment_start for one in connected), None)
     communication.segments = [
         Segment(segment.segment_type, segment.segment_start, segment.segment_end) for segment in own
     ]
     if own:
-        _state(communication, own)
+        _state(communication, own, over)
     if after:
-        communication.after_call_work = AfterCallWork("pending", after[0].segment_start)
-        code = after[-1].wrap_up_code
-        if code:
-            communication.wrapup = Wrapup(code, after[-1].segment_end)
+        first, last = after[0], after[-1]
+        communication.after_call_work = AfterCallWork(None, first.segment_start, last.segment_end)
+        if last.wrap_up_code:
+            communication.wrapup = Wrapup(last.wrap_up_code, last.segment_end)
     return communication
 
 
-def _state(communication: Communication, own: list[SessionSegment]) -> None:
+def _state(communication: Communication, own: list[SessionSegment], over: bool) -> None:
+    """A session without a disconnect type lives, unless the whole conversation is `over`."""
     last = own[-1]
     kind = next((s.disconnect_type for s in reversed(own) if s.disconnect_type), None)
-    if kind is not None and last.segment_end is not None:
+    if (kind is not None or over) and last.segment_end is not None:
         communication.state = "disconnected"
         communication.disconnect_type = kind
         communication.disconnected_time = last.segment_end
         return
-    communication.state = STATE_OF_SEGMENT.get(last.segment_type or "unknown", CONNECTED)
-    if last.segment_type == HOLD_SEGMENT and last.segment_end is None:
+    communication.state = STATE_OF_SEGMENT.get(last.kind, CONNECTED)
+    if last.kind == HOLD_SEGMENT and last.segment_end is None:
         communication.held = True
         communication.start_hold_time = last.segment_start

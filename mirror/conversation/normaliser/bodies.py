@@ -1,18 +1,18 @@
-"""What is read of a frame: typed structs of the needed fields, nested and flat shape in one.
+"""What is read of a conversation: typed structs of the needed fields.
 
-The nested shape (`…conversations`) has participants with an array per medium; the flat shape
-(`…conversations.calls`) lifts the fields of one medium up into the participant. The two share no
-field with different types, so one set of structs reads both in one pass, and REST bodies too.
-Fields that are not named here are skipped by the decoder and never become Python objects, which is
-what makes reading a 4 KB frame cheap. Fields stand in the order in which Genesys sends them, where
-the decoder looks first. Nothing here can be part of a cycle, so the garbage collector need not
-watch it. Class names of Genesys: docs/protocol.md, "Shapes".
+Frames and REST bodies share a shape: participants with an array of communications per medium
+(docs/protocol.md, "Shapes"). Fields that are not named here are skipped by the decoder and never
+become Python objects, which is what makes reading a 4 KB frame cheap. Fields stand in the order in
+which Genesys sends them, where the decoder looks first. Nothing here can be part of a cycle, so the
+garbage collector need not watch it.
 
 Personal fields are only in the `Personal…` structs, so that with `MIRROR_PII=drop` they are not
 even decoded.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import msgspec
 
@@ -24,14 +24,14 @@ class Reference(msgspec.Struct, gc=False):
 
 
 class Wrapup(msgspec.Struct, rename="camel", gc=False):
-    """How a handled interaction was coded."""
+    """A wrap-up code as it is saved now. One without `end_time` may be provisional."""
 
     code: str | None = None
     end_time: str | None = None
 
 
 class AfterCallWork(msgspec.Struct, rename="camel", gc=False):
-    """After-call work as a communication of the nested shape has it."""
+    """After-call work of one communication."""
 
     state: str | None = None
     start_time: str | None = None
@@ -39,7 +39,7 @@ class AfterCallWork(msgspec.Struct, rename="camel", gc=False):
 
 
 class Segment(msgspec.Struct, rename="camel", gc=False):
-    """A stretch of a communication's life; REST only."""
+    """A stretch of a communication's life; REST only. Types are capitalised there."""
 
     type: str | None = None
     start_time: str | None = None
@@ -47,7 +47,10 @@ class Segment(msgspec.Struct, rename="camel", gc=False):
 
 
 class Communication(msgspec.Struct, rename="camel", gc=False):
-    """One communication of the nested shape: a leg of one participant over one medium."""
+    """One communication of a participant. REST alone has segments and when it began to alert.
+
+    `queue_id` is set by analytics alone, where each session tells its own.
+    """
 
     id: str | None = None
     state: str | None = None
@@ -58,18 +61,24 @@ class Communication(msgspec.Struct, rename="camel", gc=False):
     connected_time: str | None = None
     disconnected_time: str | None = None
     park_time: str | None = None
-    resume_time: str | None = None
     wrapup: Wrapup | None = None
     after_call_work: AfterCallWork | None = None
-    after_call_work_required: bool | None = None
+    start_alerting_time: str | None = None
     segments: list[Segment] | None = None
+    queue_id: str | None = msgspec.field(name="ourQueueId", default=None)
 
 
 Communications = list[Communication] | None
 
 
+class ConsultMark(msgspec.Struct, rename="camel", gc=False):
+    """The one attribute that is not personal: who began a consultation."""
+
+    consult_initiator: Any = None
+
+
 class Participant(msgspec.Struct, rename="camel", gc=False):
-    """A participant of either shape. `state` is set in the flat shape only."""
+    """One party of a conversation, with all its communications."""
 
     id: str | None = None
     connected_time: str | None = None
@@ -77,8 +86,14 @@ class Participant(msgspec.Struct, rename="camel", gc=False):
     user_id: str | None = None
     queue_id: str | None = None
     purpose: str | None = None
+    consult_participant_id: str | None = None
     wrapup: Wrapup | None = None
     start_acw_time: str | None = None
+    end_acw_time: str | None = None
+    monitored_participant_id: str | None = None
+    coached_participant_id: str | None = None
+    barged_participant_id: str | None = None
+    attributes: ConsultMark | None = None
     calls: Communications = None
     callbacks: Communications = None
     chats: Communications = None
@@ -90,16 +105,6 @@ class Participant(msgspec.Struct, rename="camel", gc=False):
     cobrowse_sessions: Communications = msgspec.field(name="cobrowsesessions", default=None)
     social_expressions: Communications = None
     screen_monitorings: Communications = None
-    # Flat shape: the fields of the one medium, and references instead of plain ids.
-    state: str | None = None
-    held: bool | None = None
-    start_hold_time: str | None = None
-    direction: str | None = None
-    disconnect_type: str | None = None
-    park_time: str | None = None
-    resume_time: str | None = None
-    user: Reference | None = None
-    queue: Reference | None = None
 
 
 class Body(msgspec.Struct, rename="camel", gc=False):
@@ -109,18 +114,18 @@ class Body(msgspec.Struct, rename="camel", gc=False):
     participants: list[Participant] | None = None
     start_time: str | None = None
     end_time: str | None = None
-    other_media_uris: list[str] | None = None  # flat shape only
+    associated_conversation: Reference | None = None
     message: str | None = None  # heartbeats and pongs: what `channel.metadata` says
 
 
 class CutBody(msgspec.Struct, rename="camel", gc=False):
-    """A conversation whose participants are not read yet: `pieces.py`."""
+    """A conversation whose participants are not read yet: `snapshot.py`."""
 
     id: str | None = None
     participants: list[msgspec.Raw] | None = None
     start_time: str | None = None
     end_time: str | None = None
-    other_media_uris: list[str] | None = None
+    associated_conversation: Reference | None = None
     message: str | None = None
 
 
@@ -153,7 +158,7 @@ class PersonalParticipant(Participant, rename="camel", gc=False):
     address: str | None = None
     ani: str | None = None
     dnis: str | None = None
-    attributes: dict[str, str] | None = None
+    attributes: dict[str, Any] | None = None  # type: ignore[assignment]  # all of them
 
 
 class PersonalBody(Body, rename="camel", gc=False):

@@ -20,44 +20,70 @@ from typing import Final
 
 import msgspec
 
+from mirror.conversation.event import Role
+from mirror.conversation.legs import LegKey
+
 MAX_BODIES: Final = 256
 MAX_BODY_BYTES: Final = 32 * 1024
 REST_AFTER: Final = 30.0  # seconds without a frame
 TIDY_EVERY: Final = 1.0
 TIDY_AT_ONCE: Final = 64  # conversations, so that no frame waits long for the others
 
-LegKey = tuple[str, str, int]  # participant id, medium, position among its legs of that medium
+
+class Spell(msgspec.Struct, array_like=True, gc=False):
+    """The holds, or the parks, of one leg.
+
+    `since` names the one that lasts, null where none does: its Genesys time, or `#` and a number
+    where it has none. `last` is the latest Genesys time that was ever shown.
+    """
+
+    since: str | None = None
+    last: str = ""
+
+
+class Service(msgspec.Struct, array_like=True, gc=False):
+    """What only the leg of an agent or user has.
+
+    `since` is when it was connected, RFC 3339, empty where that is not known. `queue_id` is the
+    queue while it lived. `codes` are the wrap-up codes that were seen, the latest last; `coded_at`
+    is when that one was saved, empty where Genesys did not say.
+    """
+
+    since: str | None = None
+    queue_id: str | None = None
+    role: Role | None = None
+    on: str | None = None  # the participant that the role is about
+    codes: tuple[str, ...] = ()
+    coded_at: str = ""
 
 
 class Leg(msgspec.Struct, array_like=True, gc=False):
-    """One communication of one participant, as far as it was reported.
+    """One communication of one participant, as far as it was told.
 
     `seen` tells what its last reading showed, to skip readings that show nothing new: a hash, since
     the words and times themselves would be half of a conversation's memory. `once` has the bit
-    (`report.BITS`) of each transition that was reported and comes once, `often`
-    names the others: the event type, with the Genesys time of a hold, park or unpark behind it; a
-    set on each leg would be a third of all memory, and few legs need one. `held_since` and
-    `parked_since` are null while the leg is not held or parked, else the name of that hold or park:
-    its Genesys time, or a number where it has none.
+    (`rules.BITS`) of each transition that was told and comes once, `often` names the others: the
+    event type, with what tells them apart behind it; a set on each leg would be a third of all
+    memory, and few legs need one.
     """
 
     key: LegKey
+    medium: str
     seen: int | None = None
     once: int = 0
     often: set[str] | None = None
     ended: bool = False
     ended_at: str | None = None
-    held_since: str | None = None
-    last_hold: str = ""  # the latest start of a hold that was ever shown
-    parked_since: str | None = None
-    last_park: str = ""  # the latest time of a park or unpark that was ever shown
+    hold: Spell | None = None
+    park: Spell | None = None
+    service: Service | None = None
 
 
 class Known(msgspec.Struct, gc=False):
     """What one participant of the last snapshot showed: its legs, and whether all had ended there.
 
     `digest` is of the participant's bytes. It is set where those bytes, when they come again, say
-    nothing new (`mirror.conversation.normaliser.pieces`).
+    nothing new (`snapshot.py`).
     """
 
     digest: int | None = None
@@ -68,8 +94,7 @@ class Known(msgspec.Struct, gc=False):
 class Conversation(msgspec.Struct, array_like=True, gc=False):
     """All that is known of one conversation. `open` counts the legs that have not ended.
 
-    `after_call` and `wrapped_up` are the participants of which `acw` and `wrapup` were reported,
-    `ends` the numbers of legs that had ended when an `end` was.
+    `ends` are the numbers of legs that had ended when an `end` was told.
     """
 
     id: str
@@ -78,9 +103,8 @@ class Conversation(msgspec.Struct, array_like=True, gc=False):
     body: bytes | None = None  # of the last snapshot, where it is among the latest of all
     place: int = -1  # where `Memory` keeps that body
     open: int = 0
-    after_call: tuple[str, ...] = ()
-    wrapped_up: tuple[str, ...] = ()
     ends: tuple[int, ...] = ()
+    linked: str | None = None  # the conversation that this one serves
     last_frame: float = 0.0
     doubtful: bool = True  # legs may have been held or resumed unseen since the last frame
     late: bool = False  # the last news was, and what it did not show has not counted yet

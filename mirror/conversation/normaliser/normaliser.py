@@ -16,6 +16,7 @@ from mirror.conversation.normaliser.agents import AgentFrame, agent_events
 from mirror.conversation.normaliser.analytics import AnalyticsConversation, body_of
 from mirror.conversation.normaliser.bodies import (
     Body,
+    CutBody,
     CutFrame,
     Frame,
     Participant,
@@ -23,13 +24,13 @@ from mirror.conversation.normaliser.bodies import (
     PersonalFrame,
     PersonalParticipant,
 )
+from mirror.conversation.normaliser.events import Source, events
 from mirror.conversation.normaliser.memory import Conversation, Memory
 from mirror.conversation.normaliser.personal import Personal
-from mirror.conversation.normaliser.pieces import recognise, whole
-from mirror.conversation.normaliser.report import Source
+from mirror.conversation.normaliser.rules import transitions
 from mirror.conversation.normaliser.salvage import salvage
+from mirror.conversation.normaliser.snapshot import Snapshot, recognise, whole
 from mirror.conversation.normaliser.topics import Kind, classify
-from mirror.conversation.normaliser.transitions import transitions
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -40,6 +41,11 @@ DEFAULT_MAX_CONVERSATIONS: Final = 100_000
 DEFAULT_GRACE: Final = 900.0  # seconds that after-call work may go on after the end
 MAX_ID_LENGTH: Final = 128  # Genesys' ids are UUIDs of 36; anything far longer is no id
 MAX_TOPIC_LENGTH: Final = 512  # Genesys takes topics of at most 200 characters
+MAX_CORRELATION_LENGTH: Final = 128
+# Objects and arrays of one frame, counted where it is large: a conversation of 10,000 messages has
+# some 30,000, and the loop that reads sockets has other channels to serve.
+LARGE_FRAME: Final = 256 * 1024
+MAX_VALUES: Final = 200_000
 
 
 # Genesys' envelope: `{"topicName":…,"version":"2","eventBody":{…},"metadata":{"CorrelationId":…}}`.
@@ -63,12 +69,18 @@ class Problem(msgspec.Struct, frozen=True):
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NO_TOPIC: Final = Problem("schema", "MissingTopicName", "the frame has no topicName")
 _NO_ID: Final = Problem("conversation", "MissingConversationId", "the conversation has no id")
+_TOO_MUCH: Final = Problem(
+    "decode", "TooManyValues", "more objects and arrays than a frame may have"
+)
+_NO_TIME: Final = Problem("schema", "InvalidTime", "a time that is none")
+_LONG_TEXT: Final = Problem("schema", "TextTooLong", "an id or a word that is far too long")
 
 
 class Reading(msgspec.Struct):
     """What one frame was. `problem` may stand beside events: what could be read was.
 
     `agents` is for the topic of agent states, and empty but for frames of the kind `agent`.
+    `strange` are media that this version does not know.
     """
 
     kind: ReadingKind
@@ -77,10 +89,11 @@ class Reading(msgspec.Struct):
     problem: Problem | None = None
     message: str | None = None  # what a heartbeat, pong or system frame says
     agents: list[AgentEvent] = []
+    strange: set[str] = set()
 
 
 class Normaliser:
-    """Turns frames and REST bodies into events, remembering what it reported."""
+    """Turns frames, REST bodies and analytics into events, remembering what it told."""
 
     def __init__(
         self,
@@ -95,9 +108,9 @@ class Normaliser:
         self._frame_type: type[Frame] = Frame if personal is None else PersonalFrame
         self._body_type: type[Body] = Body if personal is None else PersonalBody
         self._frames = msgspec.json.Decoder(CutFrame)
+        self._bodies = msgspec.json.Decoder(CutBody)
         participant_type = Participant if personal is None else PersonalParticipant
         self._participant = msgspec.json.Decoder(participant_type).decode
-        self._bodies = msgspec.json.Decoder(self._body_type)
         self._agent_frames = msgspec.json.Decoder(AgentFrame)
         self._analytics = msgspec.json.Decoder(AnalyticsConversation)
         self._interruptions = 0
@@ -117,19 +130,20 @@ class Normaliser:
         content: what cannot be read is told by `problem`.
         """
         start = raw.find(_BODY, 0, _BODY_WITHIN) + len(_BODY)
-        repeat = self._repeat(raw, start, now)
-        if repeat is not None:
-            return repeat
+        repeated = self._repeat(raw, start, now)
+        if repeated is not None:
+            return Reading("conversation", repeated)
         try:
-            if not raw.isascii():
-                raw.decode()  # the decoder does not look inside strings that it skips
+            _check(raw)
             frame = self._frames.decode(raw)
         except _UNREADABLE as error:
             return self._salvaged(raw, received_at, now, error)
+        except _TooMuch:
+            return Reading("garbage", problem=_TOO_MUCH)
         topic = frame.topic_name
         if not topic or len(topic) > MAX_TOPIC_LENGTH:
             return Reading("garbage", problem=_NO_TOPIC)
-        kind, flat_medium = classify(topic)
+        kind = classify(topic)
         if kind == "agent":
             return self._agent(raw, topic, received_at)
         if kind != "conversation":
@@ -138,36 +152,23 @@ class Normaliser:
         if body is None or not body.id or len(body.id) > MAX_ID_LENGTH:
             return Reading("conversation", topic, problem=_NO_ID)
         conversation = self._recall(body.id, now)
-        # Only a nested snapshot after a nested snapshot is compared by its bytes: the flat shape
-        # does not name its medium, and what REST says of an end concerns all legs.
-        is_plain = flat_medium is None and body.end_time is None
-        reread = conversation.doubtful or conversation.late
-        last = conversation.known if is_plain and not reread else ()
-        conversation.known = []
-        conversation.body = None
+        # Only a snapshot after a snapshot is compared by its bytes.
+        reread = conversation.doubtful or conversation.late or body.end_time is not None
+        last = () if reread else conversation.known
         try:
-            changed, known = recognise(body.participants or (), last, self._participant)
+            shown = recognise(body.participants or (), last, self._participant)
         except _UNREADABLE as error:
             return self._salvaged(raw, received_at, now, error)
-        source = _source(topic, frame, received_at)
-        events = transitions(
-            conversation,
-            body,
-            changed,
-            known,
-            source,
-            flat_medium=flat_medium,
-            personal=self._personal,
-        )
-        if is_plain:
-            conversation.known = known
+        reading = self._read(conversation, body, shown, _source(topic, frame, received_at))
+        if body.end_time is None and not shown.is_cut:
+            conversation.known = shown.known
             end = raw.rfind(_AFTER_BODY)
             if end > start and raw.find(_BODY, end) < 0:  # else another one counts
                 self.memory.keep_body(conversation, raw[start:end])
-        return Reading("conversation", topic, events)
+        return reading
 
-    def _repeat(self, raw: bytes, start: int, now: float) -> Reading | None:
-        """The reading of a frame whose body is, byte for byte, the last one of its conversation.
+    def _repeat(self, raw: bytes, start: int, now: float) -> str | None:
+        """The topic of a frame whose body is, byte for byte, the last one of its conversation.
 
         Genesys sends each snapshot to every topic that it concerns, and some twice, so that such
         frames are half of all. Nothing of a body needs to be read then: not even where it ends,
@@ -194,11 +195,11 @@ class Normaliser:
         topic, body = frame.topic_name, frame.event_body
         if not topic or len(topic) > MAX_TOPIC_LENGTH or body is None or body.id != _PLACEHOLDER:
             return None
-        if classify(topic) != ("conversation", None):
+        if classify(topic) != "conversation":
             return None
         if self.memory.recall(conversation.id, now) is not conversation:
             return None  # it was put to rest, or forgotten, just now
-        return Reading("conversation", topic)
+        return topic
 
     def _salvaged(self, raw: bytes, received_at: str, now: float, error: Exception) -> Reading:
         """What can be read of a frame that the decoder refused."""
@@ -209,40 +210,37 @@ class Normaliser:
         topic = frame.topic_name
         if not topic or len(topic) > MAX_TOPIC_LENGTH:
             return Reading("garbage", problem=problem)
-        kind, flat_medium = classify(topic)
+        kind = classify(topic)
         if kind == "agent":
             return self._agent(raw, topic, received_at)
         if kind != "conversation":
             return _other(kind, topic, frame)
-        body = frame.event_body
-        if body is None or not body.id or len(body.id) > MAX_ID_LENGTH:
-            return Reading("conversation", topic, problem=problem)
-        source = _source(topic, frame, received_at)
-        events = self._events(body, source, flat_medium, now, partial=True)
-        return Reading("conversation", topic, events, problem)
+        return self._whole(frame.event_body, _source(topic, frame, received_at), now, problem)
 
     def conversation(
         self, raw: bytes, received_at: str, now: float, origin: Origin = "backfill"
     ) -> Reading:
         """Read one body of `GET /api/v2/conversations/{id}`, as `frame` reads a frame."""
-        problem: Problem | None = None
+        source = Source(received_at, origin)
         try:
+            _check(raw)
             body = self._bodies.decode(raw)
+            shown = recognise(body.participants or (), (), self._participant)
         except _UNREADABLE as error:
             salvaged = _salvage(raw, self._body_type, error)
             if isinstance(salvaged, Problem):
                 return Reading("garbage", problem=salvaged)
-            body, problem = salvaged
+            return self._whole(salvaged[0], source, now, salvaged[1])
+        except _TooMuch:
+            return Reading("garbage", problem=_TOO_MUCH)
         if not body.id or len(body.id) > MAX_ID_LENGTH:
-            return Reading("conversation", problem=problem or _NO_ID)
-        source = Source(received_at, origin)
-        events = self._events(body, source, None, now, partial=problem is not None)
-        return Reading("conversation", None, events, problem)
+            return Reading("conversation", problem=_NO_ID)
+        return self._read(self._recall(body.id, now), body, shown, source)
 
     def analytics(self, raw: bytes, received_at: str, now: float) -> Reading:
         """Read one conversation of an analytics query or multi-get, as `conversation` reads REST.
 
-        For what REST does not give (any more). An `end` is reported only where all legs are known.
+        For what REST does not give (any more). An `end` is told only where all legs are known.
         """
         problem: Problem | None = None
         try:
@@ -253,14 +251,63 @@ class Normaliser:
                 return Reading("garbage", problem=salvaged)
             shown, problem = salvaged
         body, complete = body_of(shown)
-        if not body.id or len(body.id) > MAX_ID_LENGTH:
-            return Reading("conversation", problem=problem or _NO_ID)
-        source = Source(received_at, "backfill")
-        partial = problem is not None or not complete
-        events = self._events(body, source, None, now, partial=partial)
-        if not complete:
-            events = [event for event in events if event.event_type != "end"]
-        return Reading("conversation", None, events, problem)
+        return self._whole(body, Source(received_at, "backfill"), now, problem, complete=complete)
+
+    def _whole(
+        self,
+        body: Body | None,
+        source: Source,
+        now: float,
+        problem: Problem | None,
+        *,
+        complete: bool = True,
+    ) -> Reading:
+        """The reading of a body that was decoded as a whole."""
+        if body is None or not body.id or len(body.id) > MAX_ID_LENGTH:
+            return Reading("conversation", source.topic, problem=problem or _NO_ID)
+        conversation = self._recall(body.id, now)
+        pieces = whole(body.participants)
+        shown = Snapshot(pieces, [one.known for one in pieces])
+        partial = problem is not None
+        reading = self._read(conversation, body, shown, source, partial=partial, complete=complete)
+        reading.problem = problem or reading.problem
+        return reading
+
+    def _read(
+        self,
+        conversation: Conversation,
+        body: Body | CutBody,
+        shown: Snapshot,
+        source: Source,
+        *,
+        partial: bool = False,
+        complete: bool = True,
+    ) -> Reading:
+        """Compare one body with what is known of its conversation."""
+        conversation.known = []
+        conversation.body = None
+        first_sight = not conversation.legs
+        told, flawed = transitions(
+            conversation,
+            body,
+            shown.changed,
+            shown.known,
+            partial=partial or not complete or shown.is_cut,
+            complete=complete,
+        )
+        reading = Reading("conversation", source.topic, strange=shown.strange)
+        if told:
+            reading.events = events(
+                conversation, told, source, self._personal, first_sight=first_sight
+            )
+        if shown.strange:
+            names = ", ".join(sorted(shown.strange))
+            reading.problem = Problem("conversation", "UnknownMedium", f"unknown media: {names}")
+        elif flawed:
+            reading.problem = _NO_TIME
+        elif shown.is_cut:
+            reading.problem = _LONG_TEXT
+        return reading
 
     def _recall(self, conversation_id: str, now: float) -> Conversation:
         conversation = self.memory.recall(conversation_id, now)
@@ -268,26 +315,6 @@ class Normaliser:
             conversation.interruptions = self._interruptions
             conversation.doubtful = True
         return conversation
-
-    def _events(
-        self, body: Body, source: Source, flat_medium: str | None, now: float, *, partial: bool
-    ) -> list[Event]:
-        """The events of a body that was decoded as a whole."""
-        conversation = self._recall(body.id or "", now)
-        conversation.known = []
-        conversation.body = None
-        read = whole(body.participants)
-        known = [one for _, one in read]
-        return transitions(
-            conversation,
-            body,
-            read,
-            known,
-            source,
-            flat_medium=flat_medium,
-            personal=self._personal,
-            partial=partial,
-        )
 
     def _agent(self, raw: bytes, topic: str, received_at: str) -> Reading:
         problem: Problem | None = None
@@ -301,6 +328,21 @@ class Normaliser:
         return Reading(
             "agent", topic, problem=problem, agents=agent_events(topic, frame, received_at)
         )
+
+
+class _TooMuch(Exception):
+    """A frame whose size is in bounds, and the number of whose values is not."""
+
+
+def _check(raw: bytes) -> None:
+    """Refuse what would cost too much to decode, and text that is none where it is not decoded.
+
+    Raises `_TooMuch` and `UnicodeDecodeError`.
+    """
+    if len(raw) > LARGE_FRAME and raw.count(b"{") + raw.count(b"[") > MAX_VALUES:
+        raise _TooMuch
+    if not raw.isascii():
+        raw.decode()  # the decoder does not look inside strings that it skips
 
 
 def _salvage(raw: bytes, kind: type[T], error: Exception) -> tuple[T, Problem] | Problem:
@@ -329,6 +371,8 @@ def _source(topic: str, frame: Frame | CutFrame, received_at: str) -> Source:
     """Where the events of a notification frame come from."""
     metadata = frame.metadata
     correlation_id = metadata.correlation_id if metadata is not None else None
+    if correlation_id is not None and len(correlation_id) > MAX_CORRELATION_LENGTH:
+        correlation_id = None  # it would be copied into each event
     return Source(received_at, "live", topic, correlation_id)
 
 

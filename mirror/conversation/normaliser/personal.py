@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
+
+import msgspec
 
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser.bodies import PersonalParticipant
-
-if TYPE_CHECKING:
-    from mirror.settings.model import Settings
 
 HASH_DIGITS: Final = 32
 
@@ -27,18 +26,18 @@ class Personal:
         self._key = key.encode()
 
     @classmethod
-    def of(cls, settings: Settings) -> Personal | None:
-        """What `MIRROR_PII` asks for; null for `drop`.
+    def of(cls, pii: str, key: str) -> Personal | None:
+        """What `MIRROR_PII` asks for, with the key of `hash`; null for `drop`.
 
         Raises `ValueError` for `hash` without a key, which would keep what it should hide.
         """
-        if settings.pii == "keep":
+        if pii == "keep":
             return cls()
-        if settings.pii != "hash":
+        if pii != "hash":
             return None
-        if not settings.pii_key:
+        if not key:
             raise ValueError("MIRROR_PII=hash needs MIRROR_PII_KEY")
-        return cls(settings.pii_key)
+        return cls(key)
 
     def put(self, event: Event, participant: PersonalParticipant) -> None:
         """Fill the personal fields of `event` from `participant`; absent ones stay null."""
@@ -48,10 +47,17 @@ class Personal:
         event.participant_name = self._value(participant.name)
         if participant.attributes is not None:
             event.attributes = {
-                name: self._value(value) or "" for name, value in participant.attributes.items()
+                name: self._value(_text(value)) or ""
+                for name, value in participant.attributes.items()
+                if value is not None
             }
 
     def _value(self, value: str | None) -> str | None:
         if not value or not self._key:
             return value
         return hmac.new(self._key, value.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]
+
+
+def _text(value: Any) -> str:
+    """Attributes are text; what is not (Genesys takes numbers and more) stands as its JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -16,6 +16,7 @@ import msgspec
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+MAX_DIGITS: Final = 18
 MAX_FAULTS: Final = 5  # paths that are named; more would not help a reader
 
 
@@ -27,7 +28,7 @@ def salvage(raw: bytes, kind: type[T]) -> tuple[T, list[str]]:
     object.
     """
     document = json.loads(
-        raw.decode(), parse_int=_number, parse_float=_number, parse_constant=_no_constant
+        raw.decode(), parse_int=_number, parse_float=float, parse_constant=_no_constant
     )
     if not isinstance(document, dict):
         raise msgspec.ValidationError("Expected `object`")
@@ -36,9 +37,9 @@ def salvage(raw: bytes, kind: type[T]) -> tuple[T, list[str]]:
     return value, faults[:MAX_FAULTS]
 
 
-def _number(_digits: str) -> int:
-    """No field that is read is a number, so its value does not matter."""
-    return 0
+def _number(digits: str) -> int:
+    """Only attributes can be numbers; those that no machine holds count as 0."""
+    return int(digits) if len(digits) <= MAX_DIGITS else 0
 
 
 def _no_constant(word: str) -> NoReturn:
@@ -63,12 +64,18 @@ def _value(value: Any, kind: Any, path: str, faults: list[str]) -> tuple[bool, A
     if value is None:
         return True, None
     inner = _without_none(kind)
+    if inner is Any:
+        mended = _mend(value)
+        if mended != value:
+            faults.append(path)
+        return True, mended
     if get_origin(inner) is list and isinstance(value, list):
         (element,) = get_args(inner)
         parts = (_value(v, element, f"{path}[{i}]", faults) for i, v in enumerate(value))
         return True, [part for fits, part in parts if fits and part is not None]
     if get_origin(inner) is dict and isinstance(value, dict):
-        pairs = ((k, _value(v, str, f"{path}[...]", faults)) for k, v in value.items())
+        element = get_args(inner)[1]
+        pairs = ((k, _value(v, element, f"{path}[...]", faults)) for k, v in value.items())
         return True, {_text(k): part for k, (fits, part) in pairs if fits and part is not None}
     if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(value, dict):
         return True, _struct(value, inner, path, faults)
@@ -84,6 +91,17 @@ def _value(value: Any, kind: Any, path: str, faults: list[str]) -> tuple[bool, A
 def _text(value: str) -> str:
     """`value` with half surrogate pairs replaced: they have no UTF-8."""
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _mend(value: Any) -> Any:
+    """Any JSON value, its text mended."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, list):
+        return [_mend(one) for one in value]
+    if isinstance(value, dict):
+        return {_text(name): _mend(one) for name, one in value.items()}
+    return value
 
 
 def _without_none(kind: Any) -> Any:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# The array of a participant in the nested shape → our medium. Field names as in Genesys'
+# The array of a participant → our medium. Field names as in Genesys'
 # ConversationEventTopicParticipant; `cobrowsesessions` really is all lower case there.
 MEDIA_OF_ARRAY: Final[dict[str, str]] = {
     "calls": "call",
@@ -27,21 +27,6 @@ MEDIA_OF_ARRAY: Final[dict[str, str]] = {
     "cobrowse_sessions": "cobrowse",
     "social_expressions": "social_expression",
     "screen_monitorings": "screen_monitoring",
-}
-
-# The last word of a flat topic (`v2.users.{id}.conversations.calls`), lower-cased, → our medium.
-MEDIA_OF_TOPIC: Final[dict[str, str]] = {
-    "calls": "call",
-    "callbacks": "callback",
-    "chats": "chat",
-    "emails": "email",
-    "messages": "message",
-    "internalmessages": "internal_message",
-    "videos": "video",
-    "screenshares": "screenshare",
-    "cobrowsesessions": "cobrowse",
-    "socialexpressions": "social_expression",
-    "screenmonitorings": "screen_monitoring",
 }
 
 # `mediaType` of an analytics session, in lower case → our medium; `unknown` is left out.
@@ -60,7 +45,8 @@ MEDIA_OF_ANALYTICS: Final[dict[str, str]] = {
 
 # Segments of an analytics session (`segmentType`) → the state of a leg whose last segment it is;
 # all others, such as `interact`, `hold`, `ivr` and `voicemail`, are `connected`. In the ones of
-# `WAITING_SEGMENTS` the leg was not yet talking to anybody.
+# `WAITING_SEGMENTS` the leg was not yet connected to anybody; `system` precedes the answer by 10 to
+# 250 ms (docs/protocol.md, "Segments").
 STATE_OF_SEGMENT: Final[dict[str, str]] = {
     "alert": "alerting",
     "contacting": "contacting",
@@ -71,11 +57,14 @@ STATE_OF_SEGMENT: Final[dict[str, str]] = {
     "converting": "converting",
     "delay": "none",
     "unknown": "none",
+    "system": "none",
     "parked": "parked",
 }
 WAITING_SEGMENTS: Final = frozenset(STATE_OF_SEGMENT) - {"parked"}
-WRAPUP_SEGMENT: Final = "wrapup"
+# Types of segments in lower case, as they are compared: REST capitalises them.
+ALERT_SEGMENT: Final = "alert"
 HOLD_SEGMENT: Final = "hold"
+WRAPUP_SEGMENT: Final = "wrapup"
 
 # `disconnected`: the other side is gone; `terminated`: torn down altogether, voice only. A leg
 # may stay in the first for the rest of a call, so both are its end (docs/protocol.md, "Ends").
@@ -85,10 +74,18 @@ ALERTING: Final = "alerting"
 CONNECTED: Final = "connected"
 PARKED: Final = "parked"
 # In these a leg has not been answered, whatever times it carries.
-UNANSWERED: Final = frozenset({*DIALING, ALERTING, "scheduled", "none"})
+UNANSWERED: Final = frozenset({*DIALING, ALERTING, "scheduled", "uploading", "converting", "none"})
 
-# Who can be transferred away and can hold: the legs of people.
-STAFF: Final = frozenset({"agent", "user"})
+# A voicemail box carries the user whose box it is, and is no agent.
+VOICEMAIL: Final = "voicemail"
+
+# After-call work in these states does not take place, whatever times are beside it.
+NO_AFTER_CALL_WORK: Final = frozenset({"skipped", "notApplicable"})
+AFTER_CALL_WORK_DONE: Final = "complete"
+
+# How a leg ends that goes on in another conversation, and how one of a consultation can end.
+MERGED: Final = "transfer.conference"
+CONSULTED: Final = "transfer.consult"
 
 # One spelling of disconnect types for all surfaces: that of notifications. REST says
 # `donotdisturb`, analytics and metrics use camel case in two word orders, detail events capitals.

@@ -1,4 +1,4 @@
-"""Ends that no frame showed: what the janitor reports of a conversation that is over.
+"""Ends that no frame showed: what the janitor tells of a conversation that is over.
 
 Under the ids that the frames would have had, so that a frame which comes after all repeats them.
 """
@@ -6,21 +6,34 @@ Under the ids that the frames would have had, so that a frame which comes after 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from mirror.conversation.event import Event, Reason, identity
-from mirror.conversation.normaliser.memory import LegKey
-from mirror.conversation.normaliser.report import leg_event_id, names
-
-if TYPE_CHECKING:  # the tracker lives on Redis, this does not
-    from mirror.tracked import TrackedLeg
+from mirror.conversation.event import Event, Reason, Role
+from mirror.conversation.legs import LegKey, end_id, finalize_id, transition_id
 
 _OVER: Final = "disconnected"
 
 
+class LiveLeg(Protocol):
+    """What is known of a leg of which no `disconnect` was seen; the tracker keeps it."""
+
+    medium: str
+    communication_id: str | None
+    purpose: str | None
+    agent_id: str | None
+    queue_id: str | None
+    role: Role | None
+    role_participant_id: str | None
+    direction: str | None
+
+    @property
+    def key(self) -> LegKey:
+        """What names it."""
+
+
 def ending(
     conversation_id: str,
-    live: Sequence[TrackedLeg],
+    live: Sequence[LiveLeg],
     over: Iterable[str],
     *,
     received_at: str,
@@ -30,16 +43,15 @@ def ending(
     """The missing `disconnect`s, `end` and `finalize` of a conversation that Genesys says is over.
 
     `live` are its legs that no `disconnect` was seen of, `over` the names of the others
-    (`TrackedLeg.name`). `ended_at` is the end that Genesys gives, RFC 3339 in milliseconds; without
-    one the times are `received_at` and estimated.
+    (`LegKey.name`). `ended_at` is the end that Genesys gives, RFC 3339 in milliseconds; without one
+    the times are `received_at` and estimated.
 
     For a conversation that can be read, prefer `Normaliser.conversation`, which gives all that was
     missed, and `finalize` after it.
     """
-    keys = [_key(name) for name in over]
-    keys += [(leg.participant_id, leg.medium, leg.position) for leg in live]
+    names = [*over, *(leg.key.name for leg in live)]
     end = Event(
-        event_id=identity(conversation_id, "end", *names(keys)),
+        event_id=end_id(conversation_id, names),
         event_type="end",
         conversation_id=conversation_id,
         state="ended",
@@ -54,25 +66,26 @@ def ending(
             for leg in live
         ),
         end,
-        finalize(conversation_id, keys, received_at=received_at, reason=reason, ended_at=ended_at),
+        finalize(conversation_id, names, received_at=received_at, reason=reason, ended_at=ended_at),
     ]
 
 
 def disconnect(
-    conversation_id: str, leg: TrackedLeg, *, received_at: str, ended_at: str | None = None
+    conversation_id: str, leg: LiveLeg, *, received_at: str, ended_at: str | None = None
 ) -> Event:
     """The `disconnect` of a leg of which none was seen."""
-    key = (leg.participant_id, leg.medium, leg.position)
     return Event(
-        event_id=leg_event_id(conversation_id, key, "disconnect"),
+        event_id=transition_id(conversation_id, leg.key, "disconnect"),
         event_type="disconnect",
         conversation_id=conversation_id,
-        participant_id=leg.participant_id,
+        participant_id=leg.key.participant_id,
         media_type=leg.medium,
         communication_id=leg.communication_id,
         purpose=leg.purpose,
         agent_id=leg.agent_id,
         queue_id=leg.queue_id,
+        role=leg.role,
+        role_participant_id=leg.role_participant_id,
         direction=leg.direction,
         state=_OVER,
         occurred_at=ended_at or received_at,
@@ -84,15 +97,15 @@ def disconnect(
 
 def finalize(
     conversation_id: str,
-    legs: Iterable[LegKey],
+    names: Iterable[str],
     *,
     received_at: str,
     reason: Reason,
     ended_at: str | None = None,
 ) -> Event:
-    """The `finalize` of a conversation, named by its legs as its `end` is."""
+    """The `finalize` of a conversation, named by its legs (`LegKey.name`) as its `end` is."""
     return Event(
-        event_id=identity(conversation_id, "finalize", *names(legs)),
+        event_id=finalize_id(conversation_id, names),
         event_type="finalize",
         conversation_id=conversation_id,
         state="ended",
@@ -102,8 +115,3 @@ def finalize(
         origin="janitor",
         reason=reason,
     )
-
-
-def _key(name: str) -> LegKey:
-    participant_id, medium, position = name.rsplit(" ", 2)
-    return participant_id, medium, int(position)

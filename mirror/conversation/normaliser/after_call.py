@@ -1,0 +1,134 @@
+"""After-call work and wrap-up codes: what follows a leg's end.
+
+Both belong to the communication (docs/protocol.md, "After-call work"). A participant repeats them,
+those of its latest communication, and where no communication has its own, that is all there is.
+
+A code is saved each time it is chosen, also while the agent still talks; a later one replaces it.
+All of them are told behind the leg's end, in the order in which they were seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from mirror.conversation.normaliser.bodies import Communication, Participant
+from mirror.conversation.normaliser.memory import Service
+from mirror.conversation.normaliser.snapshot import Shown
+from mirror.conversation.normaliser.transition import BITS, Transition, View, Work, tell
+from mirror.conversation.normaliser.words import AFTER_CALL_WORK_DONE, NO_AFTER_CALL_WORK
+from mirror.conversation.times import instant
+
+MAX_CODES: Final = 16  # of one leg; of more, the oldest are forgotten
+_ACW: Final = BITS["acw"]
+_AFTER_ALL: Final = "9"  # after every time
+
+
+def latest(shown: Sequence[Shown]) -> list[Communication]:
+    """Of a participant's communications those that no later one followed.
+
+    One after another means that a later one was connected behind the end of an earlier one. Their
+    places in an array say nothing.
+    """
+    last = max((instant(one.communication.connected_time) or "" for one in shown), default="")
+    return [
+        one.communication
+        for one in shown
+        if (instant(one.communication.disconnected_time) or _AFTER_ALL) >= last
+    ]
+
+
+def handled(candidates: Sequence[Communication]) -> Communication | None:
+    """The communication that its participant's after-call work is of.
+
+    Of several at once it is the one that was connected first: a callback comes before the call that
+    it dials. None where one of them tells its own.
+    """
+    if any(one.after_call_work or one.wrapup for one in candidates) or not candidates:
+        return None
+    return min(candidates, key=lambda one: instant(one.connected_time) or _AFTER_ALL)
+
+
+def work_of(
+    participant: Participant, communication: Communication, is_handled: bool
+) -> Work | None:
+    """What a reading tells of a communication's after-call work; null where it tells nothing."""
+    own, wrapup = communication.after_call_work, communication.wrapup
+    began = ended = None
+    if is_handled:
+        began, ended = participant.start_acw_time, participant.end_acw_time
+        wrapup = wrapup or participant.wrapup
+    if own is None and wrapup is None and began is None:
+        return None
+    state = None
+    if own is not None:
+        state, began, ended = own.state, own.start_time or began, own.end_time or ended
+    code = coded_at = None
+    if wrapup is not None:
+        code, coded_at = wrapup.code or None, wrapup.end_time
+    return Work(state, began, ended, code, coded_at)
+
+
+def note(view: View) -> None:
+    """Remember the code that a live leg shows, until the leg is over."""
+    work = view.work
+    if work is not None and work.code:
+        _take(view, work.code, instant(work.coded_at) or "")
+
+
+def tell_work(view: View, told: list[Transition]) -> None:
+    """Tell the after-call work and the codes of a leg that is over."""
+    work = view.work
+    if work is None:
+        return
+    began, ended = instant(work.began), instant(work.ended)
+    view.flawed = view.flawed or (began is None) != (not work.began)
+    view.flawed = view.flawed or (ended is None) != (not work.ended)
+    skipped = work.state in NO_AFTER_CALL_WORK
+    if work.state is None:  # the participant's times alone: none where it was skipped, or equal
+        skipped = began is not None and began == ended
+    if work.began and not skipped:
+        tell(told, view, "acw", began)
+    if view.leg.once & _ACW and (work.ended or skipped or work.state == AFTER_CALL_WORK_DONE):
+        tell(told, view, "acw_end", ended)
+    if work.code:
+        _codes(view, work.code, instant(work.coded_at) or "", told)
+
+
+def _codes(view: View, code: str, coded_at: str, told: list[Transition]) -> None:
+    service = view.leg.service
+    returned = _take(view, code, coded_at) and service is not None
+    service = view.leg.service or Service()
+    for one in service.codes:
+        at = coded_at if one == code else ""
+        tell(told, view, "wrapup", at or None, which=one, code=one)
+    if returned and (not told or told[-1].code != code):
+        told.append(Transition(view, "wrapup", None, view.state, code=code, snapshot=True))
+
+
+def _take(view: View, code: str, coded_at: str) -> bool:
+    """Note the code that a reading shows; whether one counts again that another had replaced.
+
+    A dated code counts before those that were saved earlier, and a reading that shows an earlier
+    one is late. Where codes have no times, the latest reading counts.
+    """
+    leg = view.leg
+    service = leg.service
+    if service is None:
+        service = leg.service = Service()
+    codes = service.codes
+    if codes and codes[-1] == code:
+        service.coded_at = max(service.coded_at, coded_at)
+        return False
+    is_earlier = bool(codes) and bool(service.coded_at) and coded_at <= service.coded_at
+    if code not in codes:
+        if is_earlier and coded_at:
+            service.codes = (*codes[:-1], code, codes[-1])
+        else:
+            service.codes, service.coded_at = (*codes, code)[-MAX_CODES:], coded_at
+        return False
+    if is_earlier:
+        return False
+    service.codes = (*(one for one in codes if one != code), code)
+    service.coded_at = coded_at
+    return True

@@ -1,0 +1,113 @@
+"""Who of the staff on a conversation does not serve: who monitors, coaches, barges, is consulted.
+
+Genesys names the participant on whom somebody monitors, coaches or barges on the supervisor alone.
+While a consultation lasts, the customer, who consults and who is consulted all carry the same
+`consultParticipantId`, that of the customer; it goes away with the consultation. Who consults has
+the attribute `consultInitiator` in the recorded frame; that he always has it, Genesys does not say
+(docs/protocol.md, "Consultations"). Without it he is who served before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final, NamedTuple
+
+from mirror.conversation.event import STAFF, Role
+from mirror.conversation.normaliser.bodies import ConsultMark, Participant
+from mirror.conversation.normaliser.memory import Conversation, Known
+from mirror.conversation.normaliser.snapshot import Piece, communications
+from mirror.conversation.normaliser.transition import ANSWER, View
+from mirror.conversation.normaliser.words import ENDED
+from mirror.conversation.times import instant
+
+_NOBODY: Final[frozenset[str]] = frozenset()
+_SCREEN: Final = "screen_monitoring"
+_AFTER_ALL: Final = "9"  # after every time
+
+
+class Assigned(NamedTuple):
+    """A role, and the participant whom it is about. Both null: this leg serves."""
+
+    role: Role | None
+    on: str | None
+
+
+_SERVES: Final = Assigned(None, None)
+
+
+def role_of(view: View, consulted: Collection[str]) -> Assigned:
+    """The role of a leg; `consulted` are the participants who are consulted."""
+    who = view.participant
+    if who.barged_participant_id:
+        return Assigned("barge", who.barged_participant_id)
+    if who.coached_participant_id:
+        return Assigned("coach", who.coached_participant_id)
+    if who.monitored_participant_id:
+        return Assigned("monitor", who.monitored_participant_id)
+    if consulted and who.id in consulted:
+        return Assigned("consult", who.consult_participant_id)
+    if view.leg.medium == _SCREEN:
+        return Assigned("monitor", None)
+    return _SERVES
+
+
+def consulted(
+    conversation: Conversation, changed: Sequence[Piece], known: Sequence[Known]
+) -> Collection[str]:
+    """The ids of those in `changed` who are consulted by somebody else."""
+    parties = [one.participant for one in changed if _is_party(one.participant)]
+    if not parties:
+        return _NOBODY
+    asking = [one for one in parties if _is_marked(one) or _served(conversation, one.id or "")]
+    if not asking and len(changed) == len(known):  # all are seen for the first time
+        first = min(parties, key=_connected)
+        asking = [first] if _connected(first) != _AFTER_ALL else []
+    read = {one.participant.id for one in changed}
+    if not any(map(_is_live, asking)) and not _is_asked_by_others(conversation, read):
+        return _NOBODY  # who consulted is gone: whom he left serves, whatever keys are left
+    return {one.id for one in parties if one.id and not any(one is other for other in asking)}
+
+
+def _is_party(participant: Participant) -> bool:
+    on = participant.consult_participant_id
+    return bool(on) and on != participant.id and participant.purpose in STAFF
+
+
+def _is_marked(participant: Participant) -> bool:
+    attributes: Any = participant.attributes
+    if isinstance(attributes, ConsultMark):
+        return attributes.consult_initiator is not None
+    return bool(attributes) and attributes.get("consultInitiator") is not None
+
+
+def _served(conversation: Conversation, participant_id: str) -> bool:
+    """Whether a participant talked before, and was not consulted."""
+    return any(
+        leg.key.participant_id == participant_id
+        and bool(leg.once & ANSWER)
+        and leg.service is not None
+        and leg.service.role is None
+        for leg in conversation.legs.values()
+    )
+
+
+def _is_live(participant: Participant) -> bool:
+    shown = communications(participant)
+    return any((one.communication.state or "none") not in ENDED for one in shown)
+
+
+def _is_asked_by_others(conversation: Conversation, read: Collection[str | None]) -> bool:
+    """Whether somebody serves of whom the reading shows nothing new."""
+    return any(
+        not leg.ended
+        and leg.service is not None
+        and leg.service.role is None
+        and leg.key.participant_id not in read
+        for leg in conversation.legs.values()
+    )
+
+
+def _connected(participant: Participant) -> str:
+    """When a participant was connected first; after every time where it was not."""
+    times = [instant(one.communication.connected_time) for one in communications(participant)]
+    return min((one for one in times if one), default=_AFTER_ALL)

@@ -1,0 +1,400 @@
+"""Compares a snapshot with what is known of its conversation: the transitions in between.
+
+Pure: takes a conversation's memory and one reading, brings the memory up to date, and returns the
+list of transitions. Rules
+
+- A leg that was never seen enters with its whole visible history. Ids make repetition harmless.
+- The end of a leg is sticky. Everything else follows the latest frame: frames carry no order.
+- A frame that shows a leg earlier than it is known to be came late. It may add dated history, but
+  what it does *not* show (a hold, a park) counts for nothing, nor does it when that comes again
+  without anything new. With the next news all legs are compared, since it may be true by then.
+- What was read, not witnessed, and cannot be dated is a `snapshot` reading. So is whether a leg of
+  staff is held or parked, on first sight and after an interruption (it may have changed unseen), a
+  hold or park that is still shown although its end was told, and a change of role. The latter ones
+  have ids of their own: they correct a consumer's view and must not be dropped as repeats.
+- What is known to be incomplete (`partial`) counts like a late frame: what it does not show may be
+  what could not be read.
+
+What names a transition: `mirror/conversation/legs.py`. `end` is named by the legs that had ended,
+so that everybody who reads the same snapshot gives it the same id, and a conversation that went on
+ends anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from mirror.conversation.event import STAFF, EventType
+from mirror.conversation.legs import end_id, leg_key, start_id
+from mirror.conversation.normaliser import after_call, roles, spells
+from mirror.conversation.normaliser.bodies import Body, CutBody, Participant
+from mirror.conversation.normaliser.memory import Conversation, Known, Leg, Service
+from mirror.conversation.normaliser.snapshot import Piece, communications
+from mirror.conversation.normaliser.transition import ANSWER, Transition, View, tell
+from mirror.conversation.normaliser.words import (
+    ALERT_SEGMENT,
+    ALERTING,
+    CONNECTED,
+    CONSULTED,
+    DIALING,
+    ENDED,
+    MERGED,
+    PARKED,
+    UNANSWERED,
+    disconnect_type,
+)
+from mirror.conversation.times import instant
+
+# A time that is there and is none: the leg was connected, nobody knows when.
+_UNREADABLE: Final = ""
+
+
+def transitions(
+    conversation: Conversation,
+    body: Body | CutBody,
+    changed: Sequence[Piece],
+    known: Sequence[Known],
+    *,
+    partial: bool = False,
+    complete: bool = True,
+) -> tuple[list[Transition], bool]:
+    """What happened between what was known of `conversation` and `body`, which it now knows.
+
+    `known` has all participants of the body, `changed` those to be read: all while the conversation
+    is doubtful or late. `partial` says that not all of the body could be read, not `complete` that
+    it lacks legs. The second result says whether a time in it was none. Never raises on content:
+    absent, empty and unknown values are read as what they are.
+    """
+    told: list[Transition] = []
+    first_sight = not conversation.legs
+    if body.associated_conversation is not None and body.associated_conversation.id:
+        conversation.linked = body.associated_conversation.id
+    over = instant(body.end_time)
+    everything = conversation.doubtful or conversation.late
+    views = _read(conversation, changed, over, everything=everything)
+    late = _tell_legs(conversation, views, roles.consulted(conversation, changed, known), told)
+    if late:
+        conversation.late = True
+    elif partial:
+        _ask_again(views)
+    elif not conversation.late or any(view.news for view in views):
+        _settle(conversation, views, told, first_sight=first_sight)
+    if first_sight and conversation.legs:
+        told.insert(0, _start(conversation.id, body, views))
+    if complete:
+        _end(conversation, known, told)
+    return told, any(view.flawed for view in views if view.news)
+
+
+def _read(
+    conversation: Conversation,
+    changed: Sequence[Piece],
+    over: str | None,
+    *,
+    everything: bool,
+) -> list[View]:
+    """The legs of all participants that are to be read, as `_views` has them."""
+    views: list[View] = []
+    for participant, piece in changed:
+        if participant.id:
+            views += _views(conversation, participant, piece, over, everything=everything)
+    return views
+
+
+def _tell_legs(
+    conversation: Conversation,
+    views: Sequence[View],
+    consulted: Collection[str],
+    told: list[Transition],
+) -> bool:
+    """Tell what legs gained by a reading; whether it came late for one of them."""
+    late = False
+    for view in views:
+        if not view.news:
+            continue
+        if _is_late(view):
+            late = True
+            _history(view, told)
+        else:
+            _advance(conversation, view, roles.role_of(view, consulted), told)
+    for view in views:
+        if view.leg.ended and view.news:
+            _transfer(conversation, view, told)
+    return late
+
+
+def _ask_again(views: Sequence[View]) -> None:
+    """What these did not show is still to be compared, even if the same comes again."""
+    for view in views:
+        view.leg.seen = None
+
+
+def _settle(
+    conversation: Conversation,
+    views: Sequence[View],
+    told: list[Transition],
+    *,
+    first_sight: bool,
+) -> None:
+    """What a frame in time does not show counts; it ends all doubt.
+
+    Not of a leg that stands as a late frame showed it: that one is yet to be seen in time.
+    """
+    unsure = conversation.doubtful
+    conversation.doubtful = conversation.late = False
+    for view in views:
+        if not view.news and _is_late(view):
+            continue
+        spells.release(view, told)
+        if unsure:
+            _confirm(view, told, first_sight=first_sight)
+
+
+def _confirm(view: View, told: list[Transition], *, first_sight: bool) -> None:
+    """Say whether a leg of staff is held or parked that was answered and lives.
+
+    Only staff hold: their customer is `confined` then. On first sight, what has no time is told as
+    a snapshot reading already.
+    """
+    if view.leg.ended or view.state in UNANSWERED or view.participant.purpose not in STAFF:
+        return
+    if view.communication.held:
+        if view.held_since is not None or not first_sight:
+            told.append(_reading(view))
+    elif view.state == PARKED or view.connected is not None or not first_sight:
+        told.append(_reading(view))
+
+
+def _reading(view: View) -> Transition:
+    """How a live leg is now, without claiming to know when it became so."""
+    if view.communication.held:
+        return Transition(view, "hold", None, view.state, "", True, view.held_since, snapshot=True)
+    kind: EventType = "park" if view.state == PARKED else "answer"
+    return Transition(view, kind, None, view.state, snapshot=True)
+
+
+# --- reading legs ---------------------------------------------------------------------------------
+
+
+def _views(
+    conversation: Conversation,
+    participant: Participant,
+    known: Known,
+    over: str | None,
+    *,
+    everything: bool,
+) -> list[View]:
+    """The legs of a participant that differ from their last reading, or `everything`.
+
+    Legs that were unknown become known, and open; `known` learns of all that are shown. A leg that
+    looks live although REST says that the conversation was `over` then, lags behind: it ended at
+    the latest then (docs/protocol.md, "Ends").
+
+    A leg's own times come first. A participant's times also cover its other legs, and its
+    `connectedTime` is a little earlier than the leg's (docs/protocol.md, "Times"), so they serve
+    only where the leg has none and there is no other.
+    """
+    views = []
+    legs = []
+    shown = communications(participant)
+    only = len(shown) == 1
+    latest = after_call.latest(shown) if not only else ()
+    handled = after_call.handled(latest) if not only else None
+    for medium, communication in shown:
+        key = leg_key(participant.id or "", communication.id, medium)
+        leg = conversation.legs.get(key)
+        first = leg is None
+        if leg is None:
+            leg = conversation.legs[key] = Leg(key, medium)
+            conversation.open += 1
+        legs.append(leg)
+        state = communication.state or "none"
+        connected, ended_at = communication.connected_time, communication.disconnected_time
+        if only:
+            connected = connected or participant.connected_time
+            ended_at = ended_at or participant.end_time
+        if state not in ENDED:
+            if over is not None:
+                state, ended_at = "disconnected", ended_at or over
+            else:
+                known.ended = False
+        work = after_call.work_of(participant, communication, only or communication is handled)
+        seen = hash(
+            (
+                state,
+                communication.held,
+                communication.start_hold_time,
+                connected,
+                ended_at,
+                communication.disconnect_type,
+                communication.park_time,
+                len(communication.segments or ()),
+                work.mark if work is not None else None,
+                participant.monitored_participant_id,
+                participant.coached_participant_id,
+                participant.barged_participant_id,
+                participant.consult_participant_id,
+            )
+        )
+        news = seen != leg.seen
+        if news or everything:
+            leg.seen = seen
+            view = View(participant, communication, leg, state, news=news, first=first, work=work)
+            view.is_latest = only or any(one is communication for one in latest)
+            view.times(connected, ended_at)
+            views.append(view)
+    known.legs = tuple(legs)
+    return views
+
+
+def _is_late(view: View) -> bool:
+    """Whether a reading shows its leg earlier than it is known to be."""
+    if view.state in ENDED:
+        return False
+    if view.leg.ended or (view.leg.once & ANSWER and view.state in UNANSWERED):
+        return True
+    return spells.are_earlier(view)
+
+
+def _history(view: View, told: list[Transition]) -> None:
+    """What only a late frame showed: nothing is lost, and ids and ranks put it in order."""
+    if view.state in DIALING:
+        tell(told, view, "dial", None)
+    elif view.state == ALERTING:
+        tell(told, view, "alert", None)
+    spells.history(view, told)
+
+
+# --- what a leg gained ----------------------------------------------------------------------------
+
+
+def _advance(
+    conversation: Conversation, view: View, role: roles.Assigned, told: list[Transition]
+) -> None:
+    """What a leg reached by this reading, in the order in which legs live."""
+    leg, state, communication = view.leg, view.state, view.communication
+    is_staff = view.participant.purpose in STAFF
+    turned = is_staff and _serve(view, role)
+    if communication.segments or communication.start_alerting_time:
+        _alerts(view, told)
+    if state in DIALING:
+        tell(told, view, "dial", None)
+    elif state == ALERTING:
+        tell(told, view, "alert", None)
+    elif state == CONNECTED or (view.connected is not None and state not in UNANSWERED):
+        tell(told, view, "answer", view.connected or None, state=CONNECTED)
+    if state not in ENDED:
+        spells.advance(view, told)
+        if turned:
+            told.append(_reading(view))
+        if view.work is not None:
+            after_call.note(view)
+        return
+    spells.ended(view, told)
+    leg.ended_at = view.ended_at
+    if not leg.ended:
+        leg.ended = True
+        conversation.open -= 1
+        tell(told, view, "disconnect", view.ended_at)
+    if view.work is not None:
+        after_call.tell_work(view, told)
+
+
+def _serve(view: View, role: roles.Assigned) -> bool:
+    """Keep what only legs of staff have; whether the role of one that talks changed."""
+    leg = view.leg
+    service = leg.service
+    if service is None:
+        service = leg.service = Service()
+    if not leg.ended and view.is_latest:
+        service.queue_id = view.participant.queue_id or service.queue_id
+    if view.communication.queue_id:
+        service.queue_id = view.communication.queue_id
+    if service.since is None:
+        service.since = view.connected
+    if view.state in ENDED and not view.first:
+        return False  # the keys of a consultation go with its end
+    turned = bool(leg.once & ANSWER) and (service.role, service.on) != (role.role, role.on)
+    service.role, service.on = role.role, role.on
+    return turned
+
+
+def _alerts(view: View, told: list[Transition]) -> None:
+    """The alert of which REST tells the time. It is dated, unlike a witnessed one."""
+    began = instant(view.communication.start_alerting_time)
+    for segment in view.communication.segments or ():
+        if began is None and (segment.type or "").lower() == ALERT_SEGMENT:
+            began = instant(segment.start_time)
+    if began is not None:
+        tell(told, view, "alert", began, state=ALERTING)
+
+
+def _transfer(conversation: Conversation, view: View, told: list[Transition]) -> None:
+    """Whether a leg was left by a transfer. Asked when all legs of the reading are known.
+
+    A merge (`transfer.conference`) leaves nothing to anybody. Of a consultation, who consulted
+    transfers and who was consulted does not; which of the two ends as `transfer.consult` Genesys
+    does not say (docs/protocol.md, "Consultations"), so it is who has a successor.
+    """
+    leg = view.leg
+    kind = disconnect_type(view.communication.disconnect_type)
+    if kind is None or not kind.startswith("transfer") or kind == MERGED:
+        return
+    if leg.service is None or not leg.once & ANSWER:
+        return
+    if kind == CONSULTED and not _has_successor(conversation, leg, leg.service):
+        return
+    tell(told, view, "transfer", view.ended_at)
+
+
+def _has_successor(conversation: Conversation, leg: Leg, service: Service) -> bool:
+    """Whether another leg of staff was connected later and goes on behind this one's end."""
+    if service.role == "consult" or not service.since:
+        return service.role is None
+    for other in conversation.legs.values():
+        if other is leg or other.service is None or not other.service.since:
+            continue
+        if other.service.since > service.since and (
+            not other.ended or (other.ended_at or "") > (leg.ended_at or "")
+        ):
+            return True
+    return False
+
+
+# --- the conversation -----------------------------------------------------------------------------
+
+
+def _start(conversation_id: str, body: Body | CutBody, views: list[View]) -> Transition:
+    """`start`, at the conversation's own time (REST), or estimated at the earliest of its legs."""
+    began = instant(body.start_time)
+    earliest = min((view.connected for view in views if view.connected), default=None)
+    return Transition(
+        None,
+        "start",
+        began or earliest,
+        "active",
+        start_id(conversation_id),
+        exact=began is not None,
+    )
+
+
+def _end(conversation: Conversation, known: Sequence[Known], told: list[Transition]) -> None:
+    """`end`, where a snapshot shows that all its legs are over, once for the same legs.
+
+    It counts what the snapshot shows, not what is known, so that everybody who reads it names the
+    same end, also late. It is the end of the last leg: REST's `endTime` waits for after-call work.
+    """
+    legs: list[Leg] = []
+    for one in known:
+        if not one.ended:
+            return
+        legs += one.legs
+    # Legs are only ever added, so their number tells which.
+    if not legs or len(legs) in conversation.ends:
+        return
+    conversation.ends += (len(legs),)
+    ends = [leg.ended_at for leg in legs if leg.ended_at is not None]
+    at = max(ends) if len(ends) == len(legs) else None
+    names = (leg.key.name for leg in legs)
+    told.append(Transition(None, "end", at, "ended", end_id(conversation.id, names)))

@@ -1,0 +1,171 @@
+"""A snapshot cut into its participants: which are as the last snapshot showed them, and which not.
+
+Whenever anything changes, Genesys sends the whole conversation again, ended legs included, and once
+for each topic that it concerns. So most participants of a frame are byte for byte as they were in
+the frame before. `recognise` tells by a digest of the bytes: what is unchanged is neither decoded
+nor compared, which is most of the work on a frame (docs/performance.md).
+
+Only the very last snapshot counts. A participant that comes back to an older state (frames that
+overtook one another) differs from it, and is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from mirror.conversation.normaliser.bodies import Communication, Communications, Participant
+from mirror.conversation.normaliser.memory import Known
+from mirror.conversation.normaliser.words import ENDED, MEDIA_OF_ARRAY
+
+# Genesys' ids are UUIDs of 36 and its words short; anything far longer is neither, and would be
+# copied into each event.
+MAX_TEXT: Final = 256
+_WORDS: Final = ("id", "user_id", "queue_id", "purpose", "consult_participant_id")
+_WORDS_OF_LEG: Final = (
+    "id",
+    "state",
+    "direction",
+    "disconnect_type",
+    "start_hold_time",
+    "park_time",
+)
+
+# Arrays of objects that this version knows: the media of a participant, and what stands in their
+# communications, segments among them. Any other may be a medium.
+_ARRAY: Final = re.compile(rb'"(\w{1,64})"\s*:\s*\[\s*\{')
+_KNOWN_ARRAYS: Final = frozenset(
+    b"calls callbacks chats emails messages internalMessages videos screenshares cobrowsesessions "
+    b"socialExpressions screenMonitorings content disconnectReasons draftAttachments events media "
+    b"phoneNumberColumns scoredAgents skills stickers segments details errors".split()
+)
+
+_CALL: Final = "call"
+_OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]
+
+
+class Piece(NamedTuple):
+    """A participant that is to be read, and what will be known of it."""
+
+    participant: Participant
+    known: Known
+
+
+class Shown(NamedTuple):
+    """One communication, and the medium of the array that it stands in."""
+
+    medium: str
+    communication: Communication
+
+
+class Snapshot(msgspec.Struct):
+    """The participants of one body.
+
+    `changed` are those to be read, `known` is what will be known of all of them. `strange` are the
+    names of media that this version does not know; `is_cut` says that text was left out for its
+    length.
+    """
+
+    changed: list[Piece] = []
+    known: list[Known] = []
+    strange: set[str] = set()
+    is_cut: bool = False
+
+
+def recognise(
+    raws: Iterable[msgspec.Raw],
+    last: Sequence[Known],
+    decode: Callable[[msgspec.Raw], Participant],
+) -> Snapshot:
+    """Which participants in `raws` differ from the `last` ones in their places.
+
+    Of the rest it is known what `last` has of them. Raises what `decode` raises. Python's hash of
+    bytes is SipHash under a key that each process draws: 64 bits that nobody can aim at, of which
+    a handful are compared.
+    """
+    found = Snapshot()
+    changed, known = found.changed, found.known
+    count = len(last)
+    for place, raw in enumerate(raws):
+        text = bytes(raw)
+        digest = hash(text)
+        if place < count and last[place].digest == digest:
+            known.append(last[place])
+            continue
+        participant = decode(raw)
+        now = Known(digest)
+        if len(text) > MAX_TEXT and _cut(participant):
+            found.is_cut = True
+        if not _KNOWN_ARRAYS.issuperset(_ARRAY.findall(text)):
+            for name, lives in _strange(text).items():
+                found.strange.add(name)
+                now.ended = now.ended and not lives
+        changed.append(Piece(participant, now))
+        known.append(now)
+    return found
+
+
+def _cut(participant: Participant) -> bool:
+    """Leave out ids and words of absurd length; whether there were any."""
+    is_cut = _cut_words(participant, _WORDS)
+    for _, communication in communications(participant):
+        is_cut = _cut_words(communication, _WORDS_OF_LEG) or is_cut
+    return is_cut
+
+
+def _cut_words(one: Participant | Communication, names: Sequence[str]) -> bool:
+    is_cut = False
+    for name in names:
+        text = getattr(one, name)
+        if text is not None and len(text) > MAX_TEXT:
+            setattr(one, name, None)
+            is_cut = True
+    return is_cut
+
+
+def _strange(raw: bytes) -> dict[str, bool]:
+    """The arrays of a participant that look like unknown media, and whether one there lives."""
+    participant: Any = msgspec.json.decode(raw)
+    found = {}
+    for name, array in participant.items():
+        if name.encode() in _KNOWN_ARRAYS or not isinstance(array, list):
+            continue
+        states = [one.get("state") for one in array if isinstance(one, dict) and one.get("state")]
+        if states:
+            found[name] = any(state not in ENDED for state in states)
+    return found
+
+
+def whole(participants: Iterable[Participant] | None) -> list[Piece]:
+    """Participants of a source of which nothing is recognised again."""
+    return [Piece(participant, Known()) for participant in participants or ()]
+
+
+def communications(participant: Participant) -> list[Shown]:
+    """The communications of a participant, of all media."""
+    shown = [Shown(_CALL, communication) for communication in participant.calls or ()]
+    others = _others(participant)
+    if any(others):
+        for medium, array in compress(zip(_OTHER_MEDIA, others, strict=True), others):
+            shown += [Shown(medium, communication) for communication in array or ()]
+    return shown
+
+
+def _others(participant: Participant) -> tuple[Communications, ...]:
+    """The communications of each of `_OTHER_MEDIA`."""
+    return (
+        participant.callbacks,
+        participant.chats,
+        participant.emails,
+        participant.messages,
+        participant.internal_messages,
+        participant.videos,
+        participant.screenshares,
+        participant.cobrowse_sessions,
+        participant.social_expressions,
+        participant.screen_monitorings,
+    )

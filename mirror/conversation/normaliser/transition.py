@@ -1,0 +1,143 @@
+"""What a reading consists of: legs as it shows them, and the transitions that it adds. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from mirror.conversation.event import EventType
+from mirror.conversation.normaliser.bodies import Communication, Participant
+from mirror.conversation.normaliser.memory import Leg
+from mirror.conversation.times import instant
+
+# One bit for each transition that a leg has once, those that most legs have first: small numbers
+# are shared objects.
+BITS: Final[dict[str, int]] = {
+    name: 1 << place
+    for place, name in enumerate(
+        ("answer", "disconnect", "alert", "dial", "transfer", "acw", "acw_end")
+    )
+}
+ANSWER: Final = BITS["answer"]
+# Beyond so many holds, parks and codes of one leg, older ones are forgotten: if they came again,
+# they would be told again under the same ids.
+MAX_OFTEN: Final = 1_000
+
+
+class Work(msgspec.Struct, gc=False):
+    """After-call work and wrap-up code of one leg. Times are as Genesys wrote them."""
+
+    state: str | None
+    began: str | None
+    ended: str | None
+    code: str | None
+    coded_at: str | None
+
+    @property
+    def mark(self) -> tuple[str | None, ...]:
+        """What tells two of them apart."""
+        return (self.state, self.began, self.ended, self.code, self.coded_at)
+
+
+class View(msgspec.Struct, gc=False):
+    """One leg as one reading shows it, beside what is known of it.
+
+    Times are RFC 3339, null where the leg has none; `connected` is empty where it is there and
+    cannot be read, and `flawed` then, or where another time cannot. `news` says whether the reading
+    differs from the last one, `first` whether there was none, `is_latest` that no later leg of the
+    participant began behind its end.
+    """
+
+    participant: Participant
+    communication: Communication
+    leg: Leg
+    state: str
+    connected: str | None = None
+    ended_at: str | None = None
+    held_since: str | None = None
+    parked_at: str | None = None
+    news: bool = True
+    first: bool = False
+    is_latest: bool = True
+    flawed: bool = False
+    work: Work | None = None
+
+    def times(self, connected: str | None, ended_at: str | None) -> None:
+        """Read the times of the leg, of which these two may be its participant's."""
+        shown = self.communication
+        if connected:
+            self.connected = instant(connected) or ""
+            self.flawed = not self.connected
+        if ended_at:
+            self.ended_at = instant(ended_at)
+            self.flawed = self.flawed or self.ended_at is None
+        if shown.start_hold_time:
+            self.held_since = instant(shown.start_hold_time)
+            self.flawed = self.flawed or self.held_since is None
+        if shown.park_time:
+            self.parked_at = instant(shown.park_time)
+            self.flawed = self.flawed or self.parked_at is None
+
+
+class Transition(msgspec.Struct, gc=False):
+    """Something that a reading shows and that was not told before.
+
+    `view` is the leg as the reading shows it, null for the conversation. `at` is Genesys' time,
+    null where it has none; not `exact` where it is a bound. `which` tells apart those that a leg
+    can have several of (`mirror/conversation/legs.py`); for the conversation it is the event's id.
+    A `snapshot` says how the leg is, not that something happened to it.
+    """
+
+    view: View | None
+    event_type: EventType
+    at: str | None
+    state: str
+    which: str = ""
+    held: bool = False
+    hold_started_at: str | None = None
+    code: str | None = None
+    snapshot: bool = False
+    exact: bool = True
+
+
+def tell(
+    told: list[Transition],
+    view: View,
+    event_type: EventType,
+    at: str | None,
+    *,
+    state: str = "",
+    which: str = "",
+    held: bool = False,
+    hold_started_at: str | None = None,
+    code: str | None = None,
+) -> bool:
+    """Add a transition of a leg unless it was told before; whether it was new.
+
+    `state` is the one after the transition, that of the reading if not given.
+    """
+    leg = view.leg
+    if which:
+        if not _is_new(leg, event_type + which):
+            return False
+    else:
+        bit = BITS[event_type]
+        if leg.once & bit:
+            return False
+        leg.once |= bit
+    told.append(
+        Transition(view, event_type, at, state or view.state, which, held, hold_started_at, code)
+    )
+    return True
+
+
+def _is_new(leg: Leg, mark: str) -> bool:
+    """Note that a transition of those that come often was told; whether it was not yet."""
+    if leg.often is None or len(leg.often) >= MAX_OFTEN:
+        leg.often = {mark}
+    elif mark in leg.often:
+        return False
+    else:
+        leg.often.add(mark)
+    return True
