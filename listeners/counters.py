@@ -13,6 +13,7 @@ class Counters(msgspec.Struct, kw_only=True):
     heartbeats: int = 0
     system_frames: int = 0
     unknown_frames: int = 0
+    unknown_media: int = 0  # frames with a medium that this version does not know
     events: int = 0
     agent_events: int = 0
     dead_letters: int = 0

@@ -56,6 +56,7 @@ PUBLISH_EVERY: Final = 0.005
 IDLE: Final = 0.05
 STALL: Final = 1.0
 MAX_LOGGED_TOPICS: Final = 1_000
+MAX_LOGGED_MEDIA: Final = 20
 GENESYS_PING: Final = b'{"message":"ping"}'
 
 # What a system topic asks for; compared without case (genesys/README sections 2.2, 3.5).
@@ -107,6 +108,7 @@ class Loop:
         self._watches: dict[Channel, DeadLetterWatch] = {}
         self._bad: set[Channel] = set()
         self._unknown: set[str] = set()
+        self._strange: set[str] = set()
         self._inbox: Queue[Callable[[float], list[Step]]] = Queue(INBOX)
         self._waker, self._woken = socket.socketpair()
         self._waker.setblocking(False)
@@ -279,6 +281,12 @@ class Loop:
         problem = reading.problem
         if problem is not None:
             self._bury(channel, raw, reading.topic, problem.stage, problem.error, problem.message)
+        if reading.strange:
+            counters.unknown_media += 1
+            for medium in sorted(reading.strange - self._strange):
+                if len(self._strange) < MAX_LOGGED_MEDIA:
+                    self._strange.add(medium)
+                    self._log.warning("unknown_medium", medium=medium)
         if reading.agents:
             self._publisher.agents(reading.agents)
         if reading.kind in {"heartbeat", "pong"}:

@@ -49,6 +49,9 @@ LISTENER: Final[Mapping[str, Described]] = {
     "heartbeats": _counter("heartbeats", "Heartbeats and pongs read."),
     "system_frames": _counter("system_frames", "System messages read."),
     "unknown_frames": _counter("unknown_frames", "Frames of topics that are not known."),
+    "unknown_media": _counter(
+        "unknown_media_frames", "Frames with a medium that this version does not know."
+    ),
     "events": _counter("events", "Events of interactions."),
     "agent_events": _counter("agent_events", "States of agents."),
     "dead_letters": _counter("dead_letters", "Dead letters."),

@@ -11,7 +11,7 @@ from mirror.cli.render import age, table
 if TYPE_CHECKING:
     from mirror.gaps import GapView
     from mirror.status import ChannelStatus, ListenerStatus, MirrorStatus, ShardStatus
-    from mirror.tracked import ConversationView
+    from mirror.tracked import ConversationView, TrackedLegView
 
 _STATE_COLOURS: Final = {
     "ok": "green",
@@ -111,11 +111,16 @@ def conversations_text(conversations: list[ConversationView]) -> str:
                 one.id,
                 _due(one),
                 str(len(one.legs) + one.legs_over),
-                ", ".join(f"{leg.purpose} {leg.media_type} {leg.state}" for leg in one.legs) or "-",
+                ", ".join(_leg_text(leg) for leg in one.legs) or "-",
             )
             for one in conversations
         ),
     )
+
+
+def _leg_text(leg: TrackedLegView) -> str:
+    """One open leg: who, on what, how it is; who does not serve is called by the role."""
+    return f"{leg.role or leg.purpose} {leg.media_type} {leg.state}"
 
 
 def gaps_text(gaps: list[GapView]) -> str:

@@ -94,6 +94,10 @@ CASES: dict[str, tuple[Series, Series]] = {
         {"mirror_unknown_frames_total": _growing(1)},
         {"mirror_unknown_frames_total": _steady(1)},
     ),
+    "MirrorUnknownMedia": (
+        {"mirror_unknown_media_frames_total": _growing(1)},
+        {"mirror_unknown_media_frames_total": _steady(1)},
+    ),
     "MirrorLoopStalls": (
         {"mirror_loop_stalls_total": _growing(1)},
         {"mirror_loop_stalls_total": _growing(0.1)},

@@ -238,7 +238,7 @@ async function timeline(id) {
   text($("dialog-note"), told.adopted ? `${over}; it began before what this page has read, so its early course is not drawn` : over);
   $("dialog-chart").replaceChildren(legs(told, now()));
   $("dialog-legs").replaceChildren(...told.legs.map((leg) => h("tr", {},
-    h("th", { scope: "row", textContent: leg.purpose ?? "leg" }), h("td", { textContent: leg.medium }),
+    h("th", { scope: "row", textContent: leg.role ? `${leg.purpose} (${leg.role})` : leg.purpose ?? "leg" }), h("td", { textContent: leg.medium }),
     h("td", { textContent: leg.queue ? told.names[leg.queue] ?? short(leg.queue) : "–" }),
     h("td", { className: "id", textContent: leg.agent ? short(leg.agent) : "–" }),
     h("td", { textContent: leg.ended ? leg.disconnect ?? "ended" : stateName(leg.now) }),
