@@ -98,7 +98,7 @@ class Conversation(msgspec.Struct, array_like=True, gc=False):
     """
 
     id: str
-    legs: dict[LegKey, Leg] = msgspec.field(default_factory=dict)
+    legs: dict[tuple[str, str], Leg] = msgspec.field(default_factory=dict)
     known: list[Known] = []  # the participants of the last snapshot, in its order
     body: bytes | None = None  # of the last snapshot, where it is among the latest of all
     place: int = -1  # where `Memory` keeps that body

@@ -55,7 +55,11 @@ def consulted(
     conversation: Conversation, changed: Sequence[Piece], known: Sequence[Known]
 ) -> Collection[str]:
     """The ids of those in `changed` who are consulted by somebody else."""
-    parties = [one.participant for one in changed if _is_party(one.participant)]
+    parties = [
+        one.participant
+        for one in changed
+        if one.participant.consult_participant_id and _is_party(one.participant)
+    ]
     if not parties:
         return _NOBODY
     asking = [one for one in parties if _is_marked(one) or _served(conversation, one.id or "")]
@@ -69,8 +73,7 @@ def consulted(
 
 
 def _is_party(participant: Participant) -> bool:
-    on = participant.consult_participant_id
-    return bool(on) and on != participant.id and participant.purpose in STAFF
+    return participant.consult_participant_id != participant.id and participant.purpose in STAFF
 
 
 def _is_marked(participant: Participant) -> bool:

@@ -28,9 +28,9 @@ from typing import Final
 from mirror.conversation.event import STAFF, EventType
 from mirror.conversation.legs import end_id, leg_key, start_id
 from mirror.conversation.normaliser import after_call, roles, spells
-from mirror.conversation.normaliser.bodies import Body, CutBody, Participant
+from mirror.conversation.normaliser.bodies import Body, CutBody
 from mirror.conversation.normaliser.memory import Conversation, Known, Leg, Service
-from mirror.conversation.normaliser.snapshot import Piece, communications
+from mirror.conversation.normaliser.snapshot import Piece
 from mirror.conversation.normaliser.transition import ANSWER, Transition, View, tell
 from mirror.conversation.normaliser.words import (
     ALERT_SEGMENT,
@@ -96,9 +96,9 @@ def _read(
 ) -> list[View]:
     """The legs of all participants that are to be read, as `_views` has them."""
     views: list[View] = []
-    for participant, piece in changed:
-        if participant.id:
-            views += _views(conversation, participant, piece, over, everything=everything)
+    for piece in changed:
+        if piece.participant.id:
+            views += _views(conversation, piece, over, everything=everything)
     return views
 
 
@@ -146,7 +146,8 @@ def _settle(
     for view in views:
         if not view.news and _is_late(view):
             continue
-        spells.release(view, told)
+        if view.leg.hold is not None or view.leg.park is not None:
+            spells.release(view, told)
         if unsure:
             _confirm(view, told, first_sight=first_sight)
 
@@ -179,17 +180,16 @@ def _reading(view: View) -> Transition:
 
 def _views(
     conversation: Conversation,
-    participant: Participant,
-    known: Known,
+    piece: Piece,
     over: str | None,
     *,
     everything: bool,
 ) -> list[View]:
     """The legs of a participant that differ from their last reading, or `everything`.
 
-    Legs that were unknown become known, and open; `known` learns of all that are shown. A leg that
-    looks live although REST says that the conversation was `over` then, lags behind: it ended at
-    the latest then (docs/protocol.md, "Ends").
+    Legs that were unknown become known, and open; what is known of the participant learns of all
+    that are shown. A leg that looks live although REST says that the conversation was `over` then,
+    lags behind: it ended at the latest then (docs/protocol.md, "Ends").
 
     A leg's own times come first. A participant's times also cover its other legs, and its
     `connectedTime` is a little earlier than the leg's (docs/protocol.md, "Times"), so they serve
@@ -197,15 +197,17 @@ def _views(
     """
     views = []
     legs = []
-    shown = communications(participant)
+    participant, shown = piece.participant, piece.shown
+    participant_id = participant.id or ""
     only = len(shown) == 1
     latest = after_call.latest(shown) if not only else ()
     handled = after_call.handled(latest) if not only else None
-    for medium, communication in shown:
-        key = leg_key(participant.id or "", communication.id, medium)
-        leg = conversation.legs.get(key)
+    for one in shown:
+        medium, communication = one.medium, one.communication
+        leg = conversation.legs.get((participant_id, communication.id or medium))
         first = leg is None
         if leg is None:
+            key = leg_key(participant_id, communication.id, medium)
             leg = conversation.legs[key] = Leg(key, medium)
             conversation.open += 1
         legs.append(leg)
@@ -218,7 +220,7 @@ def _views(
             if over is not None:
                 state, ended_at = "disconnected", ended_at or over
             else:
-                known.ended = False
+                piece.known.ended = False
         work = after_call.work_of(participant, communication, only or communication is handled)
         seen = hash(
             (
@@ -244,7 +246,7 @@ def _views(
             view.is_latest = only or any(one is communication for one in latest)
             view.times(connected, ended_at)
             views.append(view)
-    known.legs = tuple(legs)
+    piece.known.legs = tuple(legs)
     return views
 
 

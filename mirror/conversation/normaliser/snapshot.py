@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -25,6 +25,7 @@ from mirror.conversation.normaliser.words import ENDED, MEDIA_OF_ARRAY
 # Genesys' ids are UUIDs of 36 and its words short; anything far longer is neither, and would be
 # copied into each event.
 MAX_TEXT: Final = 256
+LONG_PIECE: Final = 8 * 1024  # bytes of a participant from which on that is looked at
 _WORDS: Final = ("id", "user_id", "queue_id", "purpose", "consult_participant_id")
 _WORDS_OF_LEG: Final = (
     "id",
@@ -48,14 +49,15 @@ _CALL: Final = "call"
 _OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]
 
 
-class Piece(NamedTuple):
-    """A participant that is to be read, and what will be known of it."""
+class Piece(msgspec.Struct, gc=False):
+    """A participant that is to be read, its communications, and what will be known of it."""
 
     participant: Participant
+    shown: list[Shown]
     known: Known
 
 
-class Shown(NamedTuple):
+class Shown(msgspec.Struct, gc=False):
     """One communication, and the medium of the array that it stands in."""
 
     medium: str
@@ -98,13 +100,16 @@ def recognise(
             continue
         participant = decode(raw)
         now = Known(digest)
-        if len(text) > MAX_TEXT and _cut(participant):
+        if len(text) > LONG_PIECE and _cut(participant):
             found.is_cut = True
-        if not _KNOWN_ARRAYS.issuperset(_ARRAY.findall(text)):
+        shown = communications(participant)
+        # One array of objects, and one medium that is known: there is no other. Only where it is
+        # not so plain, their names are looked at.
+        if text.count(b":[{") != 1 or not shown:
             for name, lives in _strange(text).items():
                 found.strange.add(name)
                 now.ended = now.ended and not lives
-        changed.append(Piece(participant, now))
+        changed.append(Piece(participant, shown, now))
         known.append(now)
     return found
 
@@ -112,8 +117,8 @@ def recognise(
 def _cut(participant: Participant) -> bool:
     """Leave out ids and words of absurd length; whether there were any."""
     is_cut = _cut_words(participant, _WORDS)
-    for _, communication in communications(participant):
-        is_cut = _cut_words(communication, _WORDS_OF_LEG) or is_cut
+    for one in communications(participant):
+        is_cut = _cut_words(one.communication, _WORDS_OF_LEG) or is_cut
     return is_cut
 
 
@@ -129,6 +134,8 @@ def _cut_words(one: Participant | Communication, names: Sequence[str]) -> bool:
 
 def _strange(raw: bytes) -> dict[str, bool]:
     """The arrays of a participant that look like unknown media, and whether one there lives."""
+    if _KNOWN_ARRAYS.issuperset(_ARRAY.findall(raw)):
+        return {}
     participant: Any = msgspec.json.decode(raw)
     found = {}
     for name, array in participant.items():
@@ -142,14 +149,17 @@ def _strange(raw: bytes) -> dict[str, bool]:
 
 def whole(participants: Iterable[Participant] | None) -> list[Piece]:
     """Participants of a source of which nothing is recognised again."""
-    return [Piece(participant, Known()) for participant in participants or ()]
+    return [
+        Piece(participant, communications(participant), Known())
+        for participant in participants or ()
+    ]
 
 
 def communications(participant: Participant) -> list[Shown]:
     """The communications of a participant, of all media."""
     shown = [Shown(_CALL, communication) for communication in participant.calls or ()]
     others = _others(participant)
-    if any(others):
+    if any(others):  # few have any
         for medium, array in compress(zip(_OTHER_MEDIA, others, strict=True), others):
             shown += [Shown(medium, communication) for communication in array or ()]
     return shown

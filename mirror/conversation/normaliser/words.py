@@ -11,6 +11,7 @@ Unknown words pass through unchanged: Genesys adds values without notice (docs/p
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 # The array of a participant → our medium. Field names as in Genesys'
@@ -110,6 +111,7 @@ _PLAIN_DISCONNECT_TYPES: Final = frozenset(
 )
 
 
+@lru_cache(maxsize=256)
 def disconnect_type(word: str | None) -> str | None:
     """`word` in the spelling of notifications; unknown words unchanged, empty ones null."""
     if not word:
