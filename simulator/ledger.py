@@ -43,6 +43,8 @@ class Record(msgspec.Struct, kw_only=True):
     disconnect_type: str | None = None
     wrapup_code: str | None = None
     direction: str | None = None
+    #: A code that a later one of its leg has replaced: no body shows it any more.
+    replaced: bool = False
     first_sent_ms: int | None = None
     #: A fault kept the frame that first showed it from every socket.
     swallowed: bool = False
@@ -143,8 +145,8 @@ class Witness:
         #: What a later frame may yet show: an end whose type becomes a transfer, the code of a
         #: leg that still lives.
         self._perhaps: list[Transition] = []
-        #: The record of each code of a leg: saved for good later, it gets another time.
-        self._codes: dict[tuple[str, str | None], Record] = {}
+        #: The records of a leg's codes: saved for good later, one gets another time.
+        self._codes: dict[str, dict[str | None, Record]] = {}
 
     def look(self, ledger: Ledger) -> list[Record]:
         """Enter what the present snapshot shows; gives every unsent record that it shows."""
@@ -202,17 +204,24 @@ class Witness:
         if leg is None:
             self._unsent.append((transition, ledger.append(self._conversation, transition)))
             return
-        if kind == "wrapup":
-            known = self._codes.get((leg.id, transition.code))
-            if known is not None:  # the same code again: no further transition
-                known.occurred_at = rfc3339(transition.at_ms)
-                return
+        if kind == "wrapup" and self._chosen_again(leg, transition):
+            return
         record = ledger.append(self._conversation, transition)
         self._unsent.append((transition, record))
         if kind == "wrapup":
-            self._codes[leg.id, transition.code] = record
+            self._codes.setdefault(leg.id, {})[transition.code] = record
         if kind in _BEGIN.values():
             self._begun.add((kind, leg.id, transition.key_ms))
+
+    def _chosen_again(self, leg: Leg, transition: Transition) -> bool:
+        """Whether a code of this leg is in the ledger already; the others are replaced now."""
+        codes = self._codes.get(leg.id, {})
+        for code, record in codes.items():
+            record.replaced = code != transition.code
+        known = codes.get(transition.code)
+        if known is not None:
+            known.occurred_at = rfc3339(transition.at_ms)
+        return known is not None
 
 
 #: What ends, and what began it.

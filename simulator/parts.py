@@ -195,12 +195,12 @@ class Participant(msgspec.Struct, kw_only=True):
             return Role("consult", self.consult_participant_id)
         return None
 
-    def array(self, media: str) -> list[Leg]:
-        """The legs of a medium as a frame has them, in its order."""
+    def array(self, media: str, whole: bool = False) -> list[Leg]:
+        """The legs of a medium as a frame has them, in its order; REST has the `whole`."""
         legs = [leg for leg in self.legs if leg.media == media]
         if self.order == NEWEST_FIRST:
             return legs[::-1]
-        return legs[-1:] if self.order == REPLACE else legs
+        return legs[-1:] if self.order == REPLACE and not whole else legs
 
     def media(self) -> list[str]:
         """The media of its legs, each once."""

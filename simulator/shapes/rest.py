@@ -98,7 +98,7 @@ def participant_body(participant: Participant, org: Org) -> dict[str, Any]:
         body["wrapup"] = wrapup_body(handled.wrapup)
     body |= {array: [] for array in _ALWAYS}
     for media in participant.media():
-        body[NESTED_ARRAY[media]] = [leg_body(leg) for leg in participant.array(media)]
+        body[NESTED_ARRAY[media]] = [leg_body(leg) for leg in participant.array(media, whole=True)]
     return body
 
 

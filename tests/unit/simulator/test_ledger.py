@@ -193,8 +193,12 @@ def test_each_code_is_one_wrapup_and_a_code_again_is_none() -> None:
     conversation.choose(agent, leg, "B", "b", 3000, saved=True)
     conversation.end_acw(agent, leg, 3000)
     assert send(witness, ledger) == ["wrapup", "acw_end"]
+    replaced = {r.wrapup_code: r.replaced for r in ledger.read() if r.wrapup_code}
+    assert replaced == {"A": True, "B": False}
     conversation.choose(agent, leg, "A", "a", 4000, saved=True)
     assert send(witness, ledger) == []
+    replaced = {r.wrapup_code: r.replaced for r in ledger.read() if r.wrapup_code}
+    assert replaced == {"A": False, "B": True}
 
 
 def test_a_code_that_was_replaced_before_the_end_was_none() -> None:
