@@ -40,6 +40,8 @@ DEFAULT_PROVIDER = "PureCloud"
 DIRECTED_MEDIA = frozenset({"call", "callback", "email", "message"})
 #: States of after-call work that does not take place, whatever times stand beside them.
 NO_WORK = frozenset({"skipped", "notApplicable"})
+#: The medium by which somebody watches a screen: whose, names a user and no participant.
+SCREEN = "screen_monitoring"
 #: How the legs of a participant lie in its array: oldest first, newest first, only the newest.
 APPEND, NEWEST_FIRST, REPLACE = "append", "newest_first", "replace"
 
@@ -136,10 +138,10 @@ class Leg(msgspec.Struct, kw_only=True):
 
 
 class Role(msgspec.Struct, frozen=True):
-    """What a leg is besides serving: monitor, coach, barge or consult, and on whom."""
+    """What a leg is besides serving: monitor, coach, barge or consult, and on whom if known."""
 
     name: str
-    participant_id: str
+    participant_id: str | None
 
 
 class Participant(msgspec.Struct, kw_only=True):
@@ -193,6 +195,8 @@ class Participant(msgspec.Struct, kw_only=True):
         consults = self.purpose in STAFF_PURPOSES and not self.consult_initiator
         if consults and self.consult_participant_id is not None:
             return Role("consult", self.consult_participant_id)
+        if any(leg.media == SCREEN for leg in self.legs):
+            return Role("monitor", None)
         return None
 
     def array(self, media: str, whole: bool = False) -> list[Leg]:

@@ -124,6 +124,8 @@ def role_of(body: dict[str, Any], participant: dict[str, Any]) -> str | None:
     for key, role in (("barged", "barge"), ("coached", "coach"), ("monitored", "monitor")):
         if f"{key}ParticipantId" in participant:
             return role
+    if "screenMonitorings" in participant:
+        return "monitor"
     if "consultParticipantId" not in participant or participant["purpose"] not in STAFF:
         return None
     consulting = [
