@@ -35,7 +35,7 @@ _NOT_IN_LEDGER: Final = frozenset({"finalize"})
 RESTORABLE: Final = frozenset({"start", "answer", "disconnect", "acw", "acw_end", "wrapup", "end"})
 # Fields that ledger and event share. Not the disconnect type, which Genesys changes between two
 # snapshots.
-_COMPARED: Final = ("media_type", "agent_id", "purpose", "direction", "hold_started_at")
+_COMPARED: Final = ("media_type", "agent_id", "purpose", "hold_started_at")
 # Purposes whose queue does not come later than their first frame, as a customer's does.
 _OF_A_QUEUE: Final = frozenset({"acd", "agent", "user"})
 # No body dates them, and only the frames that show them tell of them.
@@ -250,6 +250,9 @@ def _altered(
 
 
 def _misdescribed(event: Event, truth: Truth, certain: _Certainty) -> Iterator[Difference]:
+    # Analytics tells a direction of media whose communications have none.
+    if event.direction != truth.direction and (event.origin == "live" or truth.direction):
+        yield Difference(event, "direction", truth.direction)
     queues = certain.queues(truth)
     if queues is not None and event.queue_id not in queues:
         yield Difference(event, "queue_id", truth.queue_id)

@@ -20,7 +20,7 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
     timed: bool = False
     #: The probability of a code before the end.
     code: float = 1.0
-    #: The work goes on for a while after the code.
+    #: The work goes on after the code, which is saved for good when the time is over.
     lingers: bool = False
     #: A provisional code while still talking, the final one in after-call work.
     early: bool = False

@@ -254,10 +254,12 @@ class Stage:
         yield self.beat(3, 15)
         if manner.early:
             self._choose(participant, leg, saved=True, again=self.chance(0.4))
+        elif manner.lingers:
+            self._choose(participant, leg, saved=False)
+            yield self.beat(1, 3)
+            self._choose(participant, leg, saved=True, again=True)
         elif self.chance(manner.code):
             self._choose(participant, leg, saved=True)
-            if manner.lingers:
-                yield self.beat(1, 3)
         self.conversation.end_acw(participant, leg, self.now)
         yield Beat(0)
         self.free(participant)
