@@ -26,7 +26,7 @@ class Link(msgspec.Struct):
     done: bool = False
     #: Who is consulted is to take over.
     taken_over: bool = False
-    #: The answered leg of who is consulted; null while he rings.
+    #: Who is consulted has answered.
     answered: bool = False
 
 
@@ -87,9 +87,7 @@ def merge_call(stage: Stage) -> Script:
     link.done = True
     stage.begin_acw(agent)
     yield Beat(0.3)
-    leg = agent.handled
-    if leg is not None and leg.working:
-        stage.conversation.end_acw(agent, leg, stage.now)
+    stage.cut_short(agent, agent.legs[0])
     yield Beat(0)
 
 

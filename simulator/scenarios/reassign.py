@@ -47,7 +47,7 @@ def message_reassigned(stage: Stage) -> Script:
         stage.leave(acd, "transfer", "disconnected")
         yield stage.beat(1, 4)
         if late and old.working:
-            stage.conversation.end_acw(agent, old, stage.now)
+            stage.cut_short(agent, old)
             yield stage.beat(1, 4)
     yield from _serve(stage, customer, agent)
     stage.leave(agent, "client", "disconnected")

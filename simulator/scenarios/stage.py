@@ -272,6 +272,13 @@ class Stage:
                 self._choose(participant, leg, saved=True, back=True)
                 yield Beat(0)
 
+    def cut_short(self, participant: Participant, leg: Leg) -> None:
+        """After-call work ends without more ado; a provisional code is the final one then."""
+        if leg.working:
+            if leg.wrapup is not None and leg.wrapup.end_ms is None:
+                self._choose(participant, leg, saved=True, again=True)
+            self.conversation.end_acw(participant, leg, self.now)
+
     def choose_early(self, participant: Participant) -> Script:
         """A code while still talking, where the manner has it: provisional, without an end."""
         leg = participant.handled
