@@ -39,6 +39,7 @@ class Record(msgspec.Struct, kw_only=True):
     role: str | None = None
     role_participant_id: str | None = None
     linked_conversation_id: str | None = None
+    merged_into: str | None = None
     purpose: str | None = None
     disconnect_type: str | None = None
     wrapup_code: str | None = None
@@ -82,6 +83,7 @@ class Ledger:
             hold_started_at=key if kind in ("hold", "resume") else None,
             park_time=key if kind in ("park", "unpark") else None,
             linked_conversation_id=conversation.associated_id,
+            merged_into=conversation.merged_into,
             wrapup_code=transition.code,
         )
         if participant is not None and leg is not None:

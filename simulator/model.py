@@ -65,6 +65,8 @@ class Conversation(msgspec.Struct, kw_only=True):
     #: The conversation that this one serves, and those that serve this one.
     associated_id: str | None = None
     consultations: list[str] = msgspec.field(default_factory=list)
+    #: The conversation that a merge took it into; only analytics tells.
+    merged_into: str | None = None
     participants: list[Participant] = msgspec.field(default_factory=list)
     transfers: list[Transfer] = msgspec.field(default_factory=list)
     #: Queues and users in the order in which they became involved; dicts serve as ordered sets.

@@ -55,8 +55,10 @@ def _kinds() -> list[TopicKind]:
     ):
         base = f"v2.{owner}.{{id}}.conversations"
         kinds.append(TopicKind(base, f"Conversations of {owner}", needs))
-        for suffix in MEDIUM_SUFFIXES:
-            kinds.append(TopicKind(f"{base}.{suffix}", f"Conversations: {suffix}", needs))
+        kinds += [
+            TopicKind(f"{base}.{suffix}", f"Conversations: {suffix}", needs)
+            for suffix in MEDIUM_SUFFIXES
+        ]
     for suffix in _DETAIL_SUFFIXES.split("|"):
         template = f"v2.detail.events.conversation.{{id}}.{suffix}"
         kinds.append(TopicKind(template, f"Detail event {suffix}", (CONVERSATION_VIEW,)))

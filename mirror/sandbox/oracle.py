@@ -73,6 +73,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     role: str | None = None
     role_participant_id: str | None = None
     linked_conversation_id: str | None = None
+    merged_into: str | None = None
     purpose: str | None = None
     direction: str | None = None
     wrapup_code: str | None = None
@@ -186,7 +187,9 @@ class _Certainty:
         self._roles: dict[_LegName, set[str | None]] = defaultdict(set)
         self._codes: dict[_LegName, int] = defaultdict(int)
         self._ended: set[_LegName] = set()
+        self._merged: dict[str, set[str | None]] = defaultdict(lambda: {None})
         for truth in truths:
+            self._merged[truth.conversation_id].add(truth.merged_into)
             if truth.participant_id is None:
                 continue
             leg = _leg(truth)
@@ -206,6 +209,16 @@ class _Certainty:
             return None
         several = len(self._queues[truth.conversation_id, truth.participant_id]) > 1
         return frozenset({truth.queue_id, None} if several else {truth.queue_id})
+
+    def links(self, truth: Truth, origin: str) -> frozenset[str | None]:
+        """The conversations that an event may be linked with.
+
+        Frames have the one that is served. REST has none, analytics that of a merge too.
+        """
+        linked = truth.linked_conversation_id
+        if origin == "live":
+            return frozenset({linked})
+        return frozenset({linked, *self._merged[truth.conversation_id]})
 
     def role(self, truth: Truth, origin: str) -> bool:
         """Whether the role is certain: it never changed, or only who saw it can tell of it."""
@@ -235,12 +248,8 @@ def _altered(
                 yield Difference(event, field, getattr(truth, field))
         if truth.participant_id is not None:
             yield from _misdescribed(event, truth, certain)
-        linked = truth.linked_conversation_id
-        # Only frames and analytics carry the link; REST has no such field.
-        if event.linked_conversation_id != linked and (
-            event.origin == "live" or event.linked_conversation_id
-        ):
-            yield Difference(event, "linked_conversation_id", linked)
+        if event.linked_conversation_id not in certain.links(truth, event.origin):
+            yield Difference(event, "linked_conversation_id", truth.linked_conversation_id)
         # Frames do not tell when a conversation began: its start has the time of what they show.
         if event.event_type == "start" or event.estimated or not certain.dated(truth):
             continue

@@ -79,8 +79,9 @@ def merge_call(stage: Stage) -> Script:
         yield from hang_up(stage, customer, agent)
         return
     link = Link()
-    _begin(stage, "merged", lambda other: _merged(other, link, customer, agent, user))
+    into = _begin(stage, "merged", lambda other: _merged(other, link, customer, agent, user))
     yield stage.beat(6, 12)
+    stage.conversation.merged_into = into
     # Both go on in the other conversation; here nobody transferred anybody.
     stage.leave(customer, "transfer.conference", "terminated")
     stage.leave(agent, "transfer.conference", "terminated")
@@ -91,12 +92,14 @@ def merge_call(stage: Stage) -> Script:
     yield Beat(0)
 
 
-def _begin(stage: Stage, name: str, write: Callable[[Stage], Script]) -> None:
+def _begin(stage: Stage, name: str, write: Callable[[Stage], Script]) -> str:
+    """Have the other conversation played; its id."""
     other = stage.branch(name, "call", "outbound")
     if name == "consultation":
         other.conversation.associated_id = stage.conversation.id
         stage.conversation.consultations.append(other.conversation.id)
     stage.launch(name, other, write(other))
+    return other.conversation.id
 
 
 def _dial(stage: Stage, agent: Participant, user: str) -> tuple[Participant, Participant]:

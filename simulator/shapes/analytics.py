@@ -36,7 +36,7 @@ def conversation_body(conversation: Conversation, as_of_ms: int) -> dict[str, An
         "originatingDirection": conversation.direction,
         "divisionIds": [conversation.division_id],
         "participants": [
-            participant_body(participant, conversation.direction, as_of_ms)
+            participant_body(participant, conversation, as_of_ms)
             for participant in conversation.participants
             if participant.started_ms <= as_of_ms
         ],
@@ -51,13 +51,15 @@ def conversation_body(conversation: Conversation, as_of_ms: int) -> dict[str, An
     return body
 
 
-def participant_body(participant: Participant, direction: str, as_of_ms: int) -> dict[str, Any]:
+def participant_body(
+    participant: Participant, conversation: Conversation, as_of_ms: int
+) -> dict[str, Any]:
     """A participant with one session for each leg."""
     body: dict[str, Any] = {
         "participantId": participant.id,
         "purpose": participant.purpose,
         "sessions": [
-            session_body(participant, leg, direction, as_of_ms)
+            session_body(participant, leg, conversation, as_of_ms)
             for leg in participant.legs
             if leg.started_ms <= as_of_ms
         ],
@@ -70,15 +72,15 @@ def participant_body(participant: Participant, direction: str, as_of_ms: int) ->
 
 
 def session_body(
-    participant: Participant, leg: Leg, direction: str, as_of_ms: int
+    participant: Participant, leg: Leg, conversation: Conversation, as_of_ms: int
 ) -> dict[str, Any]:
-    """A session; its id is the communication's. `direction` is where the leg says none."""
+    """A session; its id is the communication's. Its direction may be the conversation's."""
     body: dict[str, Any] = {
         "sessionId": leg.id,
         "mediaType": MEDIA_TYPE.get(leg.media, leg.media),
         "provider": leg.provider,
-        "direction": leg.direction or direction,
-        "segments": _segments(leg, as_of_ms),
+        "direction": leg.direction or conversation.direction,
+        "segments": _segments(leg, conversation.merged_into, as_of_ms),
     }
     if participant.address is not None and participant.purpose == "customer":
         body["ani"] = participant.address
@@ -95,12 +97,14 @@ def session_body(
     return body
 
 
-def _segments(leg: Leg, as_of_ms: int) -> list[dict[str, Any]]:
+def _segments(leg: Leg, merged_into: str | None, as_of_ms: int) -> list[dict[str, Any]]:
     spans = [span for span in leg.spans if span.start_ms <= as_of_ms]
     segments = [_segment(span, as_of_ms) for span in spans]
     if segments and leg.ended_ms is not None and leg.ended_ms <= as_of_ms:
         kind = leg.disconnect_type or "other"
         segments[-1]["disconnectType"] = DISCONNECT.get(kind, kind)
+        if kind == "transfer.conference" and merged_into is not None:
+            segments[-1]["destinationConversationId"] = merged_into
     acw = leg.acw
     if (
         acw is not None

@@ -143,12 +143,14 @@ def test_the_queue_is_that_of_the_leg() -> None:
 
 
 def test_the_link_is_compared_where_it_is_told() -> None:
-    """Frames carry it; REST has no such field."""
+    """Frames carry it; REST has no such field; analytics also tells where a merge led to."""
     truths = [_truth("answer", **LEG, linked_conversation_id="served")]
     assert judge(truths, [_event("answer", **LEG)]).altered
     assert judge(truths, [_event("answer", **LEG, origin="backfill")]).clean
-    wrong = _event("answer", **LEG, origin="backfill", linked_conversation_id="other")
-    assert judge(truths, [wrong]).altered
+    other = _event("answer", **LEG, origin="backfill", linked_conversation_id="other")
+    assert judge(truths, [other]).altered
+    merged = _truth("disconnect", **LEG, linked_conversation_id="served", merged_into="other")
+    assert not judge([*truths, merged], [other]).altered
 
 
 def test_a_ringing_may_have_either_of_its_times() -> None:

@@ -390,6 +390,14 @@ def test_a_merge_goes_on_in_another_conversation() -> None:
     other = played.others[0]
     assert "customer" in {r.purpose for r in other.records}
     assert {r.linked_conversation_id for r in other.records} == {None}
+    body = analytics.conversation_body(played.conversation, FAR_MS)
+    led = [
+        segment["destinationConversationId"]
+        for _, session in sessions(body)
+        for segment in session["segments"]
+        if "destinationConversationId" in segment
+    ]
+    assert led == [other.conversation.id] * 2
 
 
 def test_a_consultation_of_its_own_is_linked_both_ways() -> None:
