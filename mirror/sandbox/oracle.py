@@ -11,6 +11,9 @@ What it looks for
 - unseen: one that never left on a socket, because none was open, and is not among the events
   either. REST can restore it where it is `restorable`;
 - invented: an event that is nobody's truth;
+- flapped: the end of a true hold or park that in truth lasted until its leg ended. Where frames
+  overtake one another, one from before the hold cannot be told from one after it
+  (docs/protocol.md), so this is wrong only where they came in order;
 - altered: a record whose content differs from its truth, where that is certain (`_altered`);
 - disordered: a live event that comes behind a later one of its leg (GUARANTEES.md, promise 4).
 """
@@ -38,6 +41,7 @@ RESTORABLE: Final = frozenset({"start", "answer", "disconnect", "acw", "acw_end"
 _COMPARED: Final = ("media_type", "agent_id", "purpose", "hold_started_at")
 # Purposes whose queue does not come later than their first frame, as a customer's does.
 _OF_A_QUEUE: Final = frozenset({"acd", "agent", "user"})
+_OVER: Final = {"hold": "resume", "park": "unpark"}
 # No body dates them, and only the frames that show them tell of them.
 _WITNESSED: Final = frozenset({"dial", "alert"})
 _RANK: Final = {
@@ -100,12 +104,16 @@ class Verdict(msgspec.Struct, kw_only=True):
     missing: list[Truth]
     unseen: list[Truth]
     invented: list[Event]
+    flapped: list[Event]
     altered: list[Difference]
     disordered: list[Event]
 
     @property
     def clean(self) -> bool:
-        """Whether all that was shown is in Kafka, once by id, as it was, and in order."""
+        """Whether all that was shown is in Kafka, once by id, as it was, and in order.
+
+        What flapped does not count.
+        """
         return not (self.missing or self.invented or self.altered or self.disordered)
 
 
@@ -129,7 +137,12 @@ def judge(ledger: Iterable[Truth], events: Iterable[Event]) -> Verdict:
     truths = {name_of_truth(truth): truth for truth in happened}
     sent = [truth for truth in happened if truth.first_sent_ms is not None]
     reachable = {t.conversation_id for t in happened if t.agent_id or t.queue_id}
-    transitions = [event for event in first.values() if _is_transition(event)]
+    pauses = {name_of_truth(_over(truth)) for truth in happened if truth.event_type in _OVER}
+    strange = [
+        event
+        for event in first.values()
+        if _is_transition(event) and name_of_event(event) not in truths
+    ]
     return Verdict(
         transitions=len(sent),
         records=len(consumed),
@@ -144,10 +157,16 @@ def judge(ledger: Iterable[Truth], events: Iterable[Event]) -> Verdict:
             and truth.conversation_id in reachable  # without queue and user it has no topic
             and name_of_truth(truth) not in told
         ],
-        invented=[event for event in transitions if name_of_event(event) not in truths],
+        invented=[event for event in strange if name_of_event(event) not in pauses],
+        flapped=[event for event in strange if name_of_event(event) in pauses],
         altered=list(_altered(consumed, truths, _Certainty(happened))),
         disordered=list(disordered(first.values())),
     )
+
+
+def _over(pause: Truth) -> Truth:
+    """What would end a hold or park."""
+    return msgspec.structs.replace(pause, event_type=_OVER[pause.event_type])
 
 
 def disordered(events: Iterable[Event]) -> Iterator[Event]:

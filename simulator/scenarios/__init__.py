@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 
 from simulator.scenarios.apart import consult_apart, merge_call
+from simulator.scenarios.automata import bot_message, campaign_call
 from simulator.scenarios.consult import consult_call, internal_call
 from simulator.scenarios.digital import callback, chat, email, message
 from simulator.scenarios.lasting import (
@@ -71,6 +72,8 @@ SCENARIOS: dict[str, tuple[str, str, float, Scenario]] = {
     "supervised_call": ("call", "inbound", 0.5, supervised_call),
     "consult_apart": ("call", "inbound", 0.4, consult_apart),
     "merge_call": ("call", "inbound", 0.3, merge_call),
+    "bot_message": ("message", "inbound", 0.3, bot_message),
+    "campaign_call": ("call", "outbound", 0.3, campaign_call),
     "voicemail": ("callback", "inbound", 0.3, voicemail),
     **{
         f"acw_{name}": ("call", "inbound", 0, functools.partial(_with_manner, name))

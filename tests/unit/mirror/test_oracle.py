@@ -102,6 +102,26 @@ def test_an_unpark_is_named_by_its_park() -> None:
     assert judge(truths, [_event("unpark", "of no park", **LEG)]).invented
 
 
+def test_the_end_of_a_hold_that_ended_with_its_leg_flapped() -> None:
+    """It is not true, but nobody invented the hold: frames may have overtaken one another."""
+    truths = [
+        _truth("hold", **LEG, hold_started_at="H1"),
+        _truth("park", **LEG, park_time="T1"),
+    ]
+    unpark = transition_id("c", leg_key("p", "l", "call"), "unpark", "T1")
+    events = [
+        _event("hold", "1", **LEG, hold_started_at="H1"),
+        _event("park", "2", **LEG),
+        _event("resume", "3", **LEG, hold_started_at="H1"),
+        _event("unpark", unpark, **LEG, estimated=True),
+        _event("resume", "4", **LEG, hold_started_at="H2"),
+    ]
+    verdict = judge(truths, events)
+    assert [event.event_id for event in verdict.flapped] == ["3", unpark]
+    assert [event.event_id for event in verdict.invented] == ["4"]
+    assert judge(truths, events[:4]).clean
+
+
 def test_a_role_is_compared_where_it_never_changed() -> None:
     """A plain agent is nobody's supervisor; who only monitored, never did anything else."""
     plain = [_truth("answer", **AGENT), _truth("disconnect", **AGENT)]
