@@ -25,22 +25,20 @@ from simulator.ids import uuid_from
 from simulator.ledger import Ledger, Record, Witness
 from simulator.model import Conversation
 from simulator.org import Org, Staff
+from simulator.quirks import Quirks
 from simulator.scenarios import DEFAULT_WEIGHTS, SCENARIOS, Playbill, Script, Stage
 from simulator.settings import Settings
-from simulator.shapes import flat, nested
+from simulator.shapes import nested
 from simulator.shapes.status import activity_body as activity
 from simulator.shapes.status import presence_body as presence
 from simulator.shapes.status import routing_status_body as routing
 from simulator.shapes.status import summary_body as summary
-from simulator.topics import FLAT_SUFFIX, canonical
 
 MIN_PAUSE_SECONDS = 0.004
 TWIN_SECONDS = (0.02, 0.15)
 #: Steps done in one go before other tasks of the loop get their turn.
 SLICE = 64
 IDLE_SECONDS = 0.25
-#: Queue topics of these media carry the nested shape, to everybody's surprise (section 5.1).
-NESTED_QUEUE_MEDIA = frozenset({"social_expression", "video"})
 
 
 class Play(msgspec.Struct, kw_only=True):
@@ -83,7 +81,8 @@ class Engine:
         self.running = settings.autostart
         self.draining = False
         self.limit = settings.conversations
-        self.queue_after_transfer = True
+        #: Answers to open questions, for the conversations that begin from now on.
+        self.quirks = Quirks()
         self.started = 0
         self.ended = 0
         self.by_media: dict[str, int] = {}
@@ -113,19 +112,24 @@ class Engine:
             division_id=self._org.division_id,
         )
         rng = random.Random(self._rng.getrandbits(64))
-        stage = Stage(conversation, self._org, self.staff, rng)
+        stage = Stage(conversation, self._org, self.staff, rng, self.quirks)
+        self._begin(name, stage, write(stage))
+        return conversation
+
+    def _begin(self, name: str, stage: Stage, script: Script) -> None:
+        conversation = stage.conversation
         play = Play(
             conversation=conversation,
             scenario=name,
             stage=stage,
-            script=write(stage),
+            script=script,
             witness=Witness(conversation),
         )
         self.plays[conversation.id] = play
         self.started += 1
+        media = conversation.media
         self.by_media[media] = self.by_media.get(media, 0) + 1
         self._step(play)
-        return conversation
 
     def resume(self) -> None:
         """Start conversations (again)."""
@@ -156,11 +160,10 @@ class Engine:
                 record.swallowed = True
             return 0
         topics = [t for t in self._topics(conversation) if self._hub.channels.listeners(t)]
-        taken = 0
-        if topics:
-            body = encode_body(nested.conversation_body(conversation))
-            taken = self._hub.publish(topics, body, lambda: mark_sent(shown))
-        taken += self._publish_flat(conversation, shown)
+        if not topics:
+            return 0
+        body = encode_body(nested.conversation_body(conversation))
+        taken = self._hub.publish(topics, body, lambda: mark_sent(shown))
         if taken:
             play.witness.taken(shown)
         return taken
@@ -168,33 +171,9 @@ class Engine:
     def _topics(self, conversation: Conversation) -> list[str]:
         topics = [f"v2.users.{user}.conversations" for user in conversation.users]
         queues = list(conversation.queues)
-        if not self.queue_after_transfer:
+        if not self.quirks.queue_after_transfer:
             queues = queues[-1:]
         return topics + [f"v2.routing.queues.{queue}.conversations" for queue in queues]
-
-    def _publish_flat(self, conversation: Conversation, shown: list[Record]) -> int:
-        """The per-medium topics: flat, but for two of the queue topics (section 5.1)."""
-        taken = 0
-        media = {leg.media for p in conversation.participants for leg in p.legs}
-        for medium in media & FLAT_SUFFIX.keys():
-            suffix = FLAT_SUFFIX[medium].lower()
-            every = [f"{topic}.{suffix}" for topic in self._topics(conversation)]
-            users = [topic for topic in every if topic.startswith("v2.users.")]
-            queues = every[len(users) :]
-            told = [r for r in shown if r.media_type in (medium, None)]
-            for topics, is_nested in ((users, False), (queues, medium in NESTED_QUEUE_MEDIA)):
-                heard = [t for t in topics if self._hub.channels.listeners(t)]
-                if heard:
-                    body = (
-                        nested.conversation_body(conversation)
-                        if is_nested
-                        else flat.conversation_body(conversation, medium)
-                    )
-                    named = [canonical(topic) for topic in heard]
-                    taken += self._hub.publish(
-                        named, encode_body(body), functools.partial(mark_sent, told)
-                    )
-        return taken
 
     def _swallowed(self, play: Play, shown: list[Record]) -> bool:
         if not play.silent:
@@ -277,6 +256,10 @@ class Engine:
         play.stage.now = self._clock.now_ms()
         play.stage.draining = self.draining
         beat = next(play.script, None)
+        offspring, play.stage.offspring = play.stage.offspring, []
+        for other in offspring:
+            other.stage.now = play.stage.now
+            self._begin(other.name, other.stage, other.script)
         if beat is None:
             if play.conversation.pending:
                 self.publish(play)

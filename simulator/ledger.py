@@ -14,7 +14,8 @@ from itertools import islice
 import msgspec
 
 from simulator.clock import rfc3339
-from simulator.model import DIAL_STATES, Conversation, Leg, Transition
+from simulator.model import Conversation, Transition
+from simulator.parts import DIAL_STATES, NO_WORK, Leg, Participant
 
 DEFAULT_CAPACITY = 500_000
 
@@ -29,15 +30,22 @@ class Record(msgspec.Struct, kw_only=True):
     communication_id: str | None
     event_type: str
     occurred_at: str
+    #: On `alert`: the start of its segment, which is a few milliseconds earlier.
+    segment_at: str | None = None
     hold_started_at: str | None = None
     park_time: str | None = None
-    resume_time: str | None = None
     agent_id: str | None = None
     queue_id: str | None = None
+    role: str | None = None
+    role_participant_id: str | None = None
+    linked_conversation_id: str | None = None
+    merged_into: str | None = None
     purpose: str | None = None
     disconnect_type: str | None = None
     wrapup_code: str | None = None
     direction: str | None = None
+    #: A code that a later one of its leg has replaced: no body shows it any more.
+    replaced: bool = False
     first_sent_ms: int | None = None
     #: A fault kept the frame that first showed it from every socket.
     swallowed: bool = False
@@ -71,16 +79,15 @@ class Ledger:
             communication_id=leg.id if leg else None,
             event_type=kind,
             occurred_at=rfc3339(transition.at_ms),
+            segment_at=rfc3339(leg.started_ms) if leg and kind == "alert" else None,
             hold_started_at=key if kind in ("hold", "resume") else None,
-            park_time=key if kind == "park" else None,
-            resume_time=key if kind == "unpark" else None,
-            agent_id=participant.user_id if participant else None,
-            queue_id=participant.queue_id if participant else None,
-            purpose=participant.purpose if participant else None,
-            disconnect_type=leg.disconnect_type if leg else None,
-            wrapup_code=participant.wrapup.code if participant and participant.wrapup else None,
-            direction=leg.direction if leg else None,
+            park_time=key if kind in ("park", "unpark") else None,
+            linked_conversation_id=conversation.associated_id,
+            merged_into=conversation.merged_into,
+            wrapup_code=transition.code,
         )
+        if participant is not None and leg is not None:
+            _describe(record, participant, leg)
         self._next += 1
         if len(self._records) == self._records.maxlen:
             self.dropped += 1
@@ -111,6 +118,19 @@ class Ledger:
         return found
 
 
+def _describe(record: Record, participant: Participant, leg: Leg) -> None:
+    """Who and what the leg is, as frames have it now."""
+    if participant.purpose != "voicemail":  # its user is whose box it is, and talks to nobody
+        record.agent_id = participant.user_id
+    role = participant.role
+    if role is not None:
+        record.role, record.role_participant_id = role.name, role.participant_id
+    record.queue_id = leg.queue_id
+    record.purpose = participant.purpose
+    record.disconnect_type = leg.disconnect_type
+    record.direction = leg.direction
+
+
 class Witness:
     """What the frames of one conversation have shown so far."""
 
@@ -120,17 +140,21 @@ class Witness:
         self._live = False
         #: In the ledger, but no frame that shows it has left on a socket yet.
         self._unsent: list[tuple[Transition, Record]] = []
-        self._holds_seen: set[tuple[str, int | None]] = set()
+        #: Holds and parks that a frame has shown: their ends can be told.
+        self._begun: set[tuple[str, str, int | None]] = set()
         #: Records that a socket took, though their frame may leave later.
         self._taken: set[int] = set()
-        #: Ends of answered staff legs, whose type may yet change to a transfer.
+        #: What a later frame may yet show: an end whose type becomes a transfer, the code of a
+        #: leg that still lives.
         self._perhaps: list[Transition] = []
+        #: The records of a leg's codes: saved for good later, one gets another time.
+        self._codes: dict[str, dict[str | None, Record]] = {}
 
     def look(self, ledger: Ledger) -> list[Record]:
         """Enter what the present snapshot shows; gives every unsent record that it shows."""
         conversation = self._conversation
         self._unsent = [pair for pair in self._unsent if pair[1].first_sent_ms is None]
-        fresh, conversation.pending = [*self._perhaps, *conversation.pending], []
+        fresh, conversation.pending = [*conversation.pending, *self._perhaps], []
         self._perhaps = []
         live = conversation.live()
         if live and not self._started:
@@ -139,9 +163,7 @@ class Witness:
         for transition in fresh:
             if shows(transition) and self._known(transition):
                 self._enter(ledger, transition)
-                if transition.event_type == "hold" and transition.leg is not None:
-                    self._holds_seen.add((transition.leg.id, transition.key_ms))
-            elif transition.event_type == "transfer":
+            elif _may_show_yet(transition):
                 self._perhaps.append(transition)
         if live:
             self._live = True
@@ -156,29 +178,58 @@ class Witness:
         self._taken.update(record.seq for record in shown if record.first_sent_ms is None)
 
     def _known(self, transition: Transition) -> bool:
-        """A resume can only be told by somebody to whom the hold was shown."""
-        if transition.event_type != "resume" or transition.leg is None:
+        """The end of a hold or park can only be told by somebody to whom it was shown."""
+        begin = _BEGIN.get(transition.event_type)
+        if begin is None or transition.leg is None:
             return True
-        return (transition.leg.id, transition.key_ms) in self._holds_seen
+        return (begin, transition.leg.id, transition.key_ms) in self._begun
 
     def _visible(self, transition: Transition, live: bool) -> bool:
         if transition.event_type == "start":
             return live
         if transition.event_type == "end":
             return not live
-        if transition.event_type == "resume" and any(
-            other.event_type == "hold"
+        begin = _BEGIN.get(transition.event_type)
+        if begin is not None and any(
+            other.event_type == begin
             and other.leg is transition.leg
             and other.key_ms == transition.key_ms
             and record.first_sent_ms is None
             and record.seq not in self._taken
             for other, record in self._unsent
         ):
-            return False  # the hold itself never reached anybody
+            return False  # the hold or park itself never reached anybody
         return shows(transition)
 
     def _enter(self, ledger: Ledger, transition: Transition) -> None:
-        self._unsent.append((transition, ledger.append(self._conversation, transition)))
+        leg, kind = transition.leg, transition.event_type
+        if leg is None:
+            self._unsent.append((transition, ledger.append(self._conversation, transition)))
+            return
+        if kind == "wrapup" and self._chosen_again(leg, transition):
+            return
+        record = ledger.append(self._conversation, transition)
+        self._unsent.append((transition, record))
+        if kind == "wrapup":
+            self._codes.setdefault(leg.id, {})[transition.code] = record
+        if kind in _BEGIN.values():
+            self._begun.add((kind, leg.id, transition.key_ms))
+
+    def _chosen_again(self, leg: Leg, transition: Transition) -> bool:
+        """Whether a code of this leg is in the ledger already; the others are replaced now."""
+        codes = self._codes.get(leg.id, {})
+        for code, record in codes.items():
+            record.replaced = code != transition.code
+        known = codes.get(transition.code)
+        if known is not None:
+            known.occurred_at = rfc3339(transition.at_ms)
+        return known is not None
+
+
+#: What ends, and what began it.
+_BEGIN = {"resume": "hold", "unpark": "park"}
+#: A transfer by which the leg's party left the conversation to others; see `_is_transfer`.
+_CONSULT, _MERGE = "transfer.consult", "transfer.conference"
 
 
 def shows(transition: Transition) -> bool:
@@ -186,24 +237,54 @@ def shows(transition: Transition) -> bool:
     participant, leg = transition.participant, transition.leg
     if participant is None or leg is None:
         return True
+    if not participant.shows(leg):
+        return False
     kind = transition.event_type
     if kind == "alert":
         return leg.state == "alerting" and leg.alerting_ms == transition.at_ms
     if kind == "dial":
         return leg.state in DIAL_STATES
     if kind == "transfer":
-        return leg.ended and (leg.disconnect_type or "").startswith("transfer")
-    return _shows_time(kind, leg, transition)
+        return leg.ended and _is_transfer(participant, leg)
+    if kind in ("hold", "resume", "park", "unpark"):
+        return _shows_pause(kind, leg, transition)
+    return _shows_work(kind, leg, transition)
 
 
-def _shows_time(kind: str, leg: Leg, transition: Transition) -> bool:
-    """The transitions that a snapshot shows by a time that it carries."""
+def _is_transfer(participant: Participant, leg: Leg) -> bool:
+    """A merge leaves nobody; in a consult only who began it does."""
+    word = leg.disconnect_type or ""
+    if word == _MERGE or (word == _CONSULT and not participant.consult_initiator):
+        return False
+    return word.startswith("transfer")
+
+
+def _shows_pause(kind: str, leg: Leg, transition: Transition) -> bool:
+    """Holds and parks; one that ends with its leg has no end of its own."""
     if kind == "hold":
         return leg.held and leg.hold_ms == transition.key_ms
     if kind == "resume":
-        return not (leg.held and leg.hold_ms == transition.key_ms)
+        return not leg.ended and not (leg.held and leg.hold_ms == transition.key_ms)
+    parked = leg.state == "parked"
     if kind == "park":
-        return leg.park_ms == transition.key_ms
-    if kind == "unpark":
-        return leg.resume_ms == transition.key_ms
-    return True  # answer, disconnect, acw and wrapup stay in every later snapshot
+        return parked and leg.parked_ms == transition.key_ms
+    return not leg.ended and not parked
+
+
+def _shows_work(kind: str, leg: Leg, transition: Transition) -> bool:
+    """After-call work and codes; answers and disconnects stay in every later snapshot."""
+    acw = leg.acw
+    if kind in ("acw", "acw_end"):
+        at = None if acw is None else (acw.start_ms if kind == "acw" else acw.end_ms)
+        return acw is not None and acw.state not in NO_WORK and at == transition.at_ms
+    if kind == "wrapup":
+        return leg.ended and leg.wrapup is not None and leg.wrapup.code == transition.code
+    return True
+
+
+def _may_show_yet(transition: Transition) -> bool:
+    """Whether a later frame can show what this one does not."""
+    leg = transition.leg
+    if leg is None or transition.event_type not in ("transfer", "wrapup"):
+        return False
+    return transition.event_type == "transfer" or not leg.ended

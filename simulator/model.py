@@ -1,4 +1,4 @@
-"""One conversation as Genesys would hold it: participants, their legs, and what happens to them.
+"""One conversation as Genesys would hold it, and what can happen to it.
 
 The model has every fact that any shape shows (notification, REST, analytics); `shapes` turns it
 into bodies. Each change that is a transition of the event contract is noted in `pending`, and the
@@ -7,114 +7,22 @@ ledger takes it over once a frame shows it. Times are Genesys milliseconds. Pure
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-ENDED_STATES = frozenset({"disconnected", "terminated"})
-DIAL_STATES = frozenset({"dialing", "contacting", "offering"})
-#: Purposes of people of the org; only their answered legs can be left by a `transfer` event.
-STAFF_PURPOSES = frozenset({"agent", "user"})
-#: The participant's array of each medium in nested shapes (section 5.2).
-NESTED_ARRAY = {
-    "call": "calls",
-    "callback": "callbacks",
-    "chat": "chats",
-    "cobrowse": "cobrowsesessions",
-    "email": "emails",
-    "message": "messages",
-    "internal_message": "internalMessages",
-    "screen_monitoring": "screenMonitorings",
-    "screenshare": "screenshares",
-    "social_expression": "socialExpressions",
-    "video": "videos",
-}
-PROVIDER = {
-    "call": "Edge",
-    "callback": "PureCloud Callback",
-    "chat": "PureCloud Webchat v2",
-    "email": "PureCloud Email",
-    "message": "PureCloud Messaging",
-}
-DEFAULT_PROVIDER = "PureCloud"
-#: Media whose communications have a `direction` in notifications; of others no frame tells it.
-DIRECTED_MEDIA = frozenset({"call", "callback", "email", "message"})
+from simulator.parts import (
+    DIAL_STATES,
+    STAFF_PURPOSES,
+    AfterCallWork,
+    Leg,
+    Participant,
+    Span,
+    Wrapup,
+)
 
-
-class Span(msgspec.Struct):
-    """A stretch of a leg's life, for REST segments and analytics: alert, interact, hold, ..."""
-
-    kind: str
-    start_ms: int
-    end_ms: int | None = None
-
-
-class Leg(msgspec.Struct, kw_only=True):
-    """One communication of a participant."""
-
-    id: str
-    media: str
-    state: str
-    initial_state: str
-    direction: str | None
-    provider: str
-    started_ms: int
-    peer_id: str | None = None
-    alerting_ms: int | None = None
-    connected_ms: int | None = None
-    ended_ms: int | None = None
-    disconnect_type: str | None = None
-    held: bool = False
-    hold_ms: int | None = None
-    confined: bool = False
-    muted: bool = False
-    park_ms: int | None = None
-    resume_ms: int | None = None
-    acw_required: bool = False
-    transfer_source: str | None = None
-    #: Further fields of the medium, in nested spelling and ready for JSON.
-    extra: dict[str, Any] = msgspec.field(default_factory=dict)
-    spans: list[Span] = msgspec.field(default_factory=list)
-
-    @property
-    def ended(self) -> bool:
-        return self.ended_ms is not None
-
-
-class Wrapup(msgspec.Struct):
-    """The wrap-up code that an agent gave."""
-
-    code: str
-    name: str
-    seconds: int
-    end_ms: int
-    notes: str | None = None
-
-
-class Participant(msgspec.Struct, kw_only=True):
-    """One party of a conversation; a re-alert or a transfer back makes a new one."""
-
-    id: str
-    purpose: str
-    started_ms: int
-    name: str | None = None
-    address: str | None = None
-    user_id: str | None = None
-    queue_id: str | None = None
-    connected_ms: int | None = None
-    ended_ms: int | None = None
-    wrapup_required: bool = False
-    wrapup_prompt: str | None = None
-    wrapup_timeout_ms: int | None = None
-    wrapup: Wrapup | None = None
-    acw_start_ms: int | None = None
-    acw_end_ms: int | None = None
-    alerting_timeout_ms: int | None = None
-    consult_participant_id: str | None = None
-    routing: dict[str, Any] | None = None
-    media_roles: list[str] | None = None
-    attributes: dict[str, str] = msgspec.field(default_factory=dict)
-    legs: list[Leg] = msgspec.field(default_factory=list)
+#: REST and analytics call a conversation over this long after the last work on it (section 0).
+CLOSING_MS = 1_500
+#: The span of a leg that waits in a state of that name.
+_WAITING_STATES = frozenset({"scheduled", "uploading", "converting"})
 
 
 class Transition(msgspec.Struct, kw_only=True):
@@ -124,8 +32,10 @@ class Transition(msgspec.Struct, kw_only=True):
     at_ms: int
     participant: Participant | None = None
     leg: Leg | None = None
-    #: Start of the hold (hold, resume), or the time of the park or unpark.
+    #: Start of the hold (hold, resume) or of the park (park, unpark).
     key_ms: int | None = None
+    #: The wrap-up code.
+    code: str | None = None
 
 
 class Transfer(msgspec.Struct, kw_only=True):
@@ -149,8 +59,14 @@ class Conversation(msgspec.Struct, kw_only=True):
     division_id: str
     address: str | None = None
     external_tag: str | None = None
+    #: The end of the last leg; after-call work may follow.
     ended_ms: int | None = None
     inactivity_ms: int | None = None
+    #: The conversation that this one serves, and those that serve this one.
+    associated_id: str | None = None
+    consultations: list[str] = msgspec.field(default_factory=list)
+    #: The conversation that a merge took it into; only analytics tells.
+    merged_into: str | None = None
     participants: list[Participant] = msgspec.field(default_factory=list)
     transfers: list[Transfer] = msgspec.field(default_factory=list)
     #: Queues and users in the order in which they became involved; dicts serve as ordered sets.
@@ -164,6 +80,19 @@ class Conversation(msgspec.Struct, kw_only=True):
         """Whether any communication of any participant is not ended."""
         return any(leg.ended_ms is None for p in self.participants for leg in p.legs)
 
+    @property
+    def over_ms(self) -> int | None:
+        """When REST and analytics give it an end: after all legs and all after-call work."""
+        if self.ended_ms is None:
+            return None
+        last = self.ended_ms
+        for leg in (leg for p in self.participants for leg in p.legs):
+            if leg.working:
+                return None
+            if leg.acw is not None and leg.acw.end_ms is not None:
+                last = max(last, leg.acw.end_ms)
+        return last + CLOSING_MS
+
     def add(self, participant: Participant) -> Participant:
         """Take a participant in, with the queues and users it brings."""
         self.participants.append(participant)
@@ -174,25 +103,32 @@ class Conversation(msgspec.Struct, kw_only=True):
         return participant
 
     def route(self, participant: Participant, queue_id: str) -> None:
-        """The participant now belongs to a queue (a customer once it was routed)."""
+        """The participant now belongs to a queue, and with it the legs that live."""
         participant.queue_id = queue_id
         self.queues.setdefault(queue_id)
+        for leg in participant.legs:
+            if not leg.ended:
+                leg.queue_id = queue_id
+                if leg.spans:
+                    leg.spans[-1].queue_id = queue_id
 
     def open_leg(self, participant: Participant, leg: Leg, now: int) -> Leg:
         """Add a leg in whatever state it has; notes alert, dial or answer."""
+        leg.queue_id = participant.queue_id
         participant.legs.append(leg)
+        participant.ended_ms = None
+        self.ended_ms = None
         if leg.state == "alerting":
             leg.alerting_ms = now
             self._note("alert", now, participant, leg)
-            _turn(leg, "alert", now)
+            leg.turn("alert", leg.started_ms)
         elif leg.state in DIAL_STATES:
             self._note("dial", now, participant, leg)
-            _turn(leg, "dialing" if leg.state == "dialing" else "contacting", now)
+            leg.turn("dialing" if leg.state == "dialing" else "contacting", now)
         elif leg.state == "connected":
             self._connected(participant, leg, now)
-        elif leg.state == "scheduled":
-            _turn(leg, "scheduled", now)
-        self.ended_ms = None
+        elif leg.state in _WAITING_STATES:
+            leg.turn(leg.state, now)
         return leg
 
     def ring(self, participant: Participant, leg: Leg, now: int) -> None:
@@ -200,7 +136,7 @@ class Conversation(msgspec.Struct, kw_only=True):
         leg.state = "alerting"
         leg.alerting_ms = now
         self._note("alert", now, participant, leg)
-        _turn(leg, "alert", now)
+        leg.turn("alert", now)
 
     def answer(self, participant: Participant, leg: Leg, now: int) -> None:
         """The leg becomes connected."""
@@ -212,29 +148,38 @@ class Conversation(msgspec.Struct, kw_only=True):
         leg.held = True
         leg.hold_ms = now
         self._note("hold", now, participant, leg, now)
-        _turn(leg, "hold", now)
+        leg.turn("hold", now)
 
     def resume(self, participant: Participant, leg: Leg, now: int) -> None:
         """The hold is over; `startHoldTime` disappears with it."""
         self._note("resume", now, participant, leg, leg.hold_ms)
         leg.held = False
         leg.hold_ms = None
-        _turn(leg, "interact", now)
+        leg.turn("interact", now)
 
-    def park(self, participant: Participant, leg: Leg, now: int) -> None:
-        """An e-mail or message is set aside."""
+    def park(
+        self, participant: Participant, leg: Leg, now: int, until_ms: int | None = None
+    ) -> None:
+        """An e-mail or message is set aside; `until_ms` is when somebody plans to go on."""
         leg.state = "parked"
-        leg.park_ms = now
-        leg.resume_ms = None
+        leg.park_ms = leg.parked_ms = now
+        if until_ms is not None:
+            leg.resume_ms = until_ms
         self._note("park", now, participant, leg, now)
-        _turn(leg, "parked", now)
+        leg.turn("parked", now)
 
-    def unpark(self, participant: Participant, leg: Leg, now: int) -> None:
-        """A parked leg is taken up again."""
+    def unpark(self, participant: Participant, leg: Leg, now: int, keys: str = "kept") -> None:
+        """A parked leg is taken up again; what becomes of its keys, nobody documents.
+
+        `gone` both disappear, `kept` both stay, `park_kept` and `resume_kept` one of them.
+        """
         leg.state = "connected"
-        leg.resume_ms = now
-        self._note("unpark", now, participant, leg, now)
-        _turn(leg, "interact", now)
+        if keys not in ("kept", "park_kept"):
+            leg.park_ms = None
+        if keys not in ("kept", "resume_kept"):
+            leg.resume_ms = None
+        self._note("unpark", now, participant, leg, leg.parked_ms)
+        leg.turn("interact", now)
 
     def end_leg(
         self,
@@ -262,28 +207,33 @@ class Conversation(msgspec.Struct, kw_only=True):
             self.ended_ms = now
 
     def begin_acw(self, participant: Participant, leg: Leg, now: int) -> None:
-        """After-call work of the participant begins (once)."""
-        if participant.acw_start_ms is None:
-            participant.acw_start_ms = now
-            leg.acw_required = True
-            self._note("acw", now, participant, leg)
+        """After-call work of the leg begins."""
+        leg.acw = AfterCallWork("pending", now)
+        leg.acw_required = True
+        self._note("acw", now, participant, leg)
 
-    def wrap_up(self, participant: Participant, leg: Leg, code: str, name: str, now: int) -> None:
-        """The agent gives a wrap-up code (once); after-call work is over."""
-        if participant.wrapup is None:
-            started = participant.acw_start_ms
-            seconds = 0 if started is None else (now - started) // 1000
-            participant.wrapup = Wrapup(code, name, seconds, now)
-            if started is not None:
-                participant.acw_end_ms = now
-            self._note("wrapup", now, participant, leg)
+    def end_acw(self, participant: Participant, leg: Leg, now: int) -> None:
+        """After-call work of the leg is over, with or without a code."""
+        if leg.acw is not None:
+            leg.acw.state = "complete"
+            leg.acw.end_ms = now
+            self._note("acw_end", now, participant, leg)
+
+    def choose(
+        self, participant: Participant, leg: Leg, code: str, name: str, now: int, saved: bool
+    ) -> None:
+        """The agent chooses a wrap-up code; saved for good, or provisional."""
+        began = now if leg.acw is None or leg.acw.start_ms is None else leg.acw.start_ms
+        seconds = (now - began) // 1000
+        leg.wrapups.append(Wrapup(code, name, now, now if saved else None, seconds))
+        self._note("wrapup", now, participant, leg, code=code)
 
     def _connected(self, participant: Participant, leg: Leg, now: int) -> None:
         leg.connected_ms = now
         if participant.connected_ms is None:
             participant.connected_ms = now
         self._note("answer", now, participant, leg)
-        _turn(leg, "ivr" if participant.purpose == "ivr" else "interact", now)
+        leg.turn("ivr" if participant.purpose == "ivr" else "interact", now)
 
     def _note(
         self,
@@ -292,16 +242,21 @@ class Conversation(msgspec.Struct, kw_only=True):
         participant: Participant,
         leg: Leg,
         key_ms: int | None = None,
+        code: str | None = None,
     ) -> None:
         self.pending.append(
             Transition(
-                event_type=event_type, at_ms=now, participant=participant, leg=leg, key_ms=key_ms
+                event_type=event_type,
+                at_ms=now,
+                participant=participant,
+                leg=leg,
+                key_ms=key_ms,
+                code=code,
             )
         )
 
 
-def _turn(leg: Leg, kind: str, now: int) -> None:
-    """Close the running span of a leg and begin another."""
-    if leg.spans and leg.spans[-1].end_ms is None:
-        leg.spans[-1].end_ms = now
-    leg.spans.append(Span(kind, now))
+def lead_in(leg: Leg, kind: str, length_ms: int) -> None:
+    """What Genesys does with a call before it connects it: a `system` or `delay` span."""
+    leg.started_ms -= length_ms
+    leg.spans.append(Span(kind, leg.started_ms))

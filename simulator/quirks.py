@@ -1,11 +1,24 @@
 """Where the notes say "unsure", the simulator can do either; these are the switches. Pure data.
 
 The default is what the stronger source says, or the less convenient answer where none is stronger.
+What differs from one conversation to the next is `mixed`: each conversation draws its answer.
 """
 
 from __future__ import annotations
 
 import msgspec
+
+MIXED = "mixed"
+#: The answers that a mixed quirk draws from.
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "early_resume": ("gone", "kept", "park_kept", "resume_kept"),
+    "reused_participant": ("append", "newest_first", "replace"),
+    "consult_transfer_type": ("transfer", "transfer.consult"),
+    "consult_cancel_type": ("transfer.consult", "peer"),
+    "consult_attribute": ("present", "absent"),
+    "supervision_keys": ("one", "all"),
+    "skipped_acw_times": ("equal", "absent"),
+}
 
 
 class Quirks(msgspec.Struct, forbid_unknown_fields=True):
@@ -28,14 +41,28 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     token_ends_channels: bool = True
     #: Whether a queue's topics go on with a conversation that moved to another queue (5.1).
     queue_after_transfer: bool = True
-    #: Whether REST sets `endTime` while after-call work is still pending (6.1).
-    end_time_before_wrapup: bool = True
+    #: Whether REST sets `endTime` at the last leg's end, after-call work pending or not (0).
+    end_time_before_wrapup: bool = False
     #: Status for a conversation that one may not see, or that is unknown (6.1).
     unknown_conversation: int = 404
     #: Whether analytics finds what started before the interval and was active in it (6.3).
     interval_by_activity: bool = True
     #: Most entities on a page of users or queues (7).
     max_page_size: int = 500
+    #: What `parkTime` and `resumeTime` do when somebody goes on before the planned time (0).
+    early_resume: str = MIXED
+    #: How a participant that is used again shows its legs (0).
+    reused_participant: str = MIXED
+    #: How the leg of who consulted ends in a completed consult transfer (5.5).
+    consult_transfer_type: str = MIXED
+    #: How the leg of who was consulted ends when the consult is cancelled (5.5).
+    consult_cancel_type: str = MIXED
+    #: Whether who consults has the attribute `consultInitiator` (5.5).
+    consult_attribute: str = MIXED
+    #: Whether a supervisor who coaches or barges in keeps the keys of what he did before (0).
+    supervision_keys: str = MIXED
+    #: Whether skipped after-call work has times, both the leg's end (0).
+    skipped_acw_times: str = MIXED
 
 
 def parse(text: str) -> tuple[str, object]:
@@ -51,6 +78,9 @@ def parse(text: str) -> tuple[str, object]:
 
 def changed(quirks: Quirks, changes: dict[str, object]) -> Quirks:
     """The quirks with some of them changed; `ValueError` when one cannot be that."""
+    for name, answers in VARIANTS.items():
+        if changes.get(name, MIXED) not in (MIXED, *answers):
+            raise ValueError(f"{name} is {MIXED}, {', '.join(answers)}; not {changes[name]!r}")
     try:
         return msgspec.convert({**msgspec.structs.asdict(quirks), **changes}, Quirks)
     except msgspec.ValidationError as error:

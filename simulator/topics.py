@@ -9,19 +9,20 @@ import msgspec
 MAX_TOPIC_LENGTH = 200
 CONVERSATION_VIEW = "conversation:communication:view"
 QUEUE_VIEW = "routing:queue:view"
-#: Topic suffix of each medium that has a flat topic, by our word for the medium (section 5.1).
-FLAT_SUFFIX = {
-    "call": "calls",
-    "callback": "callbacks",
-    "chat": "chats",
-    "cobrowse": "cobrowseSessions",
-    "email": "emails",
-    "message": "messages",
-    "screenshare": "screenshares",
-    "social_expression": "socialexpressions",
-    "video": "videos",
-}
-_MEDIA_SUFFIXES = "|".join(FLAT_SUFFIX.values())
+#: Suffixes of the topics of one medium (section 5.1). They can be subscribed to and stay silent:
+#: nested topics carry all that they do.
+MEDIUM_SUFFIXES = (
+    "calls",
+    "callbacks",
+    "chats",
+    "cobrowseSessions",
+    "emails",
+    "messages",
+    "screenshares",
+    "socialexpressions",
+    "videos",
+)
+_MEDIA_SUFFIXES = "|".join(MEDIUM_SUFFIXES)
 _DETAIL_SUFFIXES = (
     "acd.end|acd.start|acw|attributes|contact|customer.end|customer.start|flow.end|flow.outcome|"
     "flow.start|outbound|user.end|user.start|voicemail.end|voicemail.start|wrapup"
@@ -54,8 +55,10 @@ def _kinds() -> list[TopicKind]:
     ):
         base = f"v2.{owner}.{{id}}.conversations"
         kinds.append(TopicKind(base, f"Conversations of {owner}", needs))
-        for medium, suffix in FLAT_SUFFIX.items():
-            kinds.append(TopicKind(f"{base}.{suffix}", f"{medium} conversations", needs))
+        kinds += [
+            TopicKind(f"{base}.{suffix}", f"Conversations: {suffix}", needs)
+            for suffix in MEDIUM_SUFFIXES
+        ]
     for suffix in _DETAIL_SUFFIXES.split("|"):
         template = f"v2.detail.events.conversation.{{id}}.{suffix}"
         kinds.append(TopicKind(template, f"Detail event {suffix}", (CONVERSATION_VIEW,)))
@@ -90,7 +93,7 @@ def kind_of(topic: str) -> TopicKind | None:
 
 def canonical(topic: str) -> str:
     """A topic id in the case in which Genesys writes it."""
-    for suffix in (*FLAT_SUFFIX.values(), "routingStatus"):
+    for suffix in (*MEDIUM_SUFFIXES, "routingStatus"):
         if topic.endswith("." + suffix.lower()):
             return topic[: -len(suffix)] + suffix
     return topic

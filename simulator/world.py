@@ -66,7 +66,7 @@ class World:
         self.channels.renewing = frozenset(quirks.renewing)
         self.channels.token_ends_channels = quirks.token_ends_channels
         self.hub.dead_socket_code = quirks.dead_socket_code
-        self.engine.queue_after_transfer = quirks.queue_after_transfer
+        self.engine.quirks = quirks
 
     def take_recording(self, frames: list[dict[str, Any]]) -> None:
         """Recorded frames to be sent once somebody listens."""

@@ -1,38 +1,49 @@
 """Holds what came out of Kafka against the simulator's ledger of truth. Pure.
 
-A transition of the ledger is matched by what names it in both: conversation, participant, medium
-and event type, and for what a leg can have several of, its Genesys time. The oracle knows nothing
-of `event_id`, so a wrong identity shows as a duplicate or as something missing.
+A transition of the ledger is matched by what names it in both: conversation, participant,
+communication and event type, and for what a leg can have several of, what tells them apart: the
+start of the hold, the time of the park, the code. The oracle knows nothing of `event_id`, so a
+wrong identity shows as a duplicate or as something missing. The one exception is `unpark`: no field
+of the event says which park it ends, so its id does.
 
 What it looks for
 - missing: a transition that left on an open socket, and is not among the events;
 - unseen: one that never left on a socket, because none was open, and is not among the events
-  either. REST can restore it where its kind is in `RESTORABLE`;
+  either. REST can restore it where it is `restorable`;
 - invented: an event that is nobody's truth;
-- altered: a record whose content differs from its truth (the fields of `_COMPARED`);
+- flapped: the end of a true hold or park that in truth lasted until its leg ended. Where frames
+  overtake one another, one from before the hold cannot be told from one after it
+  (docs/protocol.md), so this is wrong only where they came in order;
+- altered: a record whose content differs from its truth, where that is certain (`_altered`);
 - disordered: a live event that comes behind a later one of its leg (GUARANTEES.md, promise 4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 
 from mirror.conversation.event import Event
+from mirror.conversation.legs import leg_key, transition_id
 
 Name = tuple[str, str, str, str, str]
 _Place = tuple[int, str, bool]  # rank, start of the hold, whether it is its end
+_LegName = tuple[str, str | None, str | None]
 
-# After-call work and wrap-up belong to the participant, whatever the medium.
-_OF_PARTICIPANT: Final = frozenset({"acw", "wrapup"})
 _NOT_IN_LEDGER: Final = frozenset({"finalize"})
 # What REST still tells of a conversation whose frames nobody received.
-RESTORABLE: Final = frozenset({"start", "answer", "disconnect", "acw", "wrapup", "end"})
+RESTORABLE: Final = frozenset({"start", "answer", "disconnect", "acw", "acw_end", "wrapup", "end"})
 # Fields that ledger and event share. Not the disconnect type, which Genesys changes between two
-# snapshots, nor the queue of a leg that was not yet in one when it was first shown.
-_COMPARED: Final = ("agent_id", "purpose", "direction", "hold_started_at")
+# snapshots.
+_COMPARED: Final = ("media_type", "agent_id", "purpose", "hold_started_at")
+# Purposes whose queue does not come later than their first frame, as a customer's does.
+_OF_A_QUEUE: Final = frozenset({"acd", "agent", "user"})
+_OVER: Final = {"hold": "resume", "park": "unpark"}
+# No body dates them, and only the frames that show them tell of them.
+_WITNESSED: Final = frozenset({"dial", "alert"})
 _RANK: Final = {
     "dial": 0,
     "alert": 0,
@@ -43,6 +54,7 @@ _RANK: Final = {
     "unpark": 2,
     "disconnect": 3,
     "acw": 4,
+    "acw_end": 5,
     "wrapup": 5,
 }
 
@@ -57,14 +69,19 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     participant_id: str | None = None
     media_type: str | None = None
     communication_id: str | None = None
+    segment_at: str | None = None
     hold_started_at: str | None = None
     park_time: str | None = None
-    resume_time: str | None = None
     agent_id: str | None = None
     queue_id: str | None = None
+    role: str | None = None
+    role_participant_id: str | None = None
+    linked_conversation_id: str | None = None
+    merged_into: str | None = None
     purpose: str | None = None
     direction: str | None = None
     wrapup_code: str | None = None
+    replaced: bool = False
     first_sent_ms: int | None = None
     swallowed: bool = False
 
@@ -87,13 +104,22 @@ class Verdict(msgspec.Struct, kw_only=True):
     missing: list[Truth]
     unseen: list[Truth]
     invented: list[Event]
+    flapped: list[Event]
     altered: list[Difference]
     disordered: list[Event]
 
     @property
     def clean(self) -> bool:
-        """Whether all that was shown is in Kafka, once by id, as it was, and in order."""
+        """Whether all that was shown is in Kafka, once by id, as it was, and in order.
+
+        What flapped does not count.
+        """
         return not (self.missing or self.invented or self.altered or self.disordered)
+
+
+def restorable(truth: Truth) -> bool:
+    """Whether REST still tells of it when no frame reached anybody."""
+    return truth.event_type in RESTORABLE and not truth.replaced
 
 
 def judge(ledger: Iterable[Truth], events: Iterable[Event]) -> Verdict:
@@ -111,7 +137,12 @@ def judge(ledger: Iterable[Truth], events: Iterable[Event]) -> Verdict:
     truths = {name_of_truth(truth): truth for truth in happened}
     sent = [truth for truth in happened if truth.first_sent_ms is not None]
     reachable = {t.conversation_id for t in happened if t.agent_id or t.queue_id}
-    transitions = [event for event in first.values() if _is_transition(event)]
+    pauses = {name_of_truth(_over(truth)) for truth in happened if truth.event_type in _OVER}
+    strange = [
+        event
+        for event in first.values()
+        if _is_transition(event) and name_of_event(event) not in truths
+    ]
     return Verdict(
         transitions=len(sent),
         records=len(consumed),
@@ -126,10 +157,16 @@ def judge(ledger: Iterable[Truth], events: Iterable[Event]) -> Verdict:
             and truth.conversation_id in reachable  # without queue and user it has no topic
             and name_of_truth(truth) not in told
         ],
-        invented=[event for event in transitions if name_of_event(event) not in truths],
-        altered=list(_altered(consumed, truths)),
+        invented=[event for event in strange if name_of_event(event) not in pauses],
+        flapped=[event for event in strange if name_of_event(event) in pauses],
+        altered=list(_altered(consumed, truths, _Certainty(happened))),
         disordered=list(disordered(first.values())),
     )
+
+
+def _over(pause: Truth) -> Truth:
+    """What would end a hold or park."""
+    return msgspec.structs.replace(pause, event_type=_OVER[pause.event_type])
 
 
 def disordered(events: Iterable[Event]) -> Iterator[Event]:
@@ -158,56 +195,126 @@ def _is_transition(event: Event) -> bool:
     return event.origin != "snapshot" and event.event_type not in _NOT_IN_LEDGER
 
 
-def _altered(events: Iterable[Event], truths: dict[Name, Truth]) -> Iterator[Difference]:
+class _Certainty:
+    """What the truths of a leg, taken together, leave no doubt about.
+
+    Who joins late sees the latest role and queue of a participant, and cannot know former ones.
+    """
+
+    def __init__(self, truths: Iterable[Truth]) -> None:
+        self._queues: dict[tuple[str, str | None], set[str | None]] = defaultdict(set)
+        self._roles: dict[_LegName, set[str | None]] = defaultdict(set)
+        self._codes: dict[_LegName, int] = defaultdict(int)
+        self._ended: set[_LegName] = set()
+        self._merged: dict[str, set[str | None]] = defaultdict(lambda: {None})
+        for truth in truths:
+            self._merged[truth.conversation_id].add(truth.merged_into)
+            if truth.participant_id is None:
+                continue
+            leg = _leg(truth)
+            self._queues[truth.conversation_id, truth.participant_id].add(truth.queue_id)
+            self._roles[leg].add(truth.role)
+            self._codes[leg] += truth.event_type == "wrapup"
+            if truth.event_type == "disconnect":
+                self._ended.add(leg)
+
+    def queues(self, truth: Truth) -> frozenset[str | None] | None:
+        """The queues that an event may say; None where any will do.
+
+        Of a participant that was in several, the queue of a leg that ended before anybody saw it
+        may be unknown; another one's is wrong.
+        """
+        if truth.purpose not in _OF_A_QUEUE:
+            return None
+        several = len(self._queues[truth.conversation_id, truth.participant_id]) > 1
+        return frozenset({truth.queue_id, None} if several else {truth.queue_id})
+
+    def links(self, truth: Truth, origin: str) -> frozenset[str | None]:
+        """The conversations that an event may be linked with.
+
+        Frames have the one that is served. REST has none, analytics that of a merge too.
+        """
+        linked = truth.linked_conversation_id
+        if origin == "live":
+            return frozenset({linked})
+        return frozenset({linked, *self._merged[truth.conversation_id]})
+
+    def role(self, truth: Truth, origin: str) -> bool:
+        """Whether the role is certain: it never changed, or only who saw it can tell of it."""
+        if truth.event_type in _WITNESSED and origin == "live":
+            return True
+        constant = len(self._roles[_leg(truth)]) == 1
+        return constant and (truth.role is None or _leg(truth) in self._ended)
+
+    def dated(self, truth: Truth) -> bool:
+        """Whether every source has one time: a code that came back was saved several times."""
+        return truth.event_type != "wrapup" or self._codes[_leg(truth)] == 1
+
+
+def _leg(truth: Truth) -> _LegName:
+    return truth.conversation_id, truth.participant_id, truth.communication_id
+
+
+def _altered(
+    events: Iterable[Event], truths: Mapping[Name, Truth], certain: _Certainty
+) -> Iterator[Difference]:
     for event in events:
         truth = truths.get(name_of_event(event))
         if truth is None or event.origin == "snapshot":
             continue
         for field in _COMPARED:
-            true = getattr(truth, field)
-            if getattr(event, field) != true:
-                yield Difference(event, field, true)
-        if event.event_type == "wrapup" and event.wrapup_code != truth.wrapup_code:
-            yield Difference(event, "wrapup_code", truth.wrapup_code)
-        communication = event.communication_id  # null where the source shape has none
-        if (
-            communication
-            and event.event_type not in _OF_PARTICIPANT
-            and communication != truth.communication_id
-        ):
-            yield Difference(event, "communication_id", truth.communication_id)
+            if getattr(event, field) != getattr(truth, field):
+                yield Difference(event, field, getattr(truth, field))
+        if truth.participant_id is not None:
+            yield from _misdescribed(event, truth, certain)
+        if event.linked_conversation_id not in certain.links(truth, event.origin):
+            yield Difference(event, "linked_conversation_id", truth.linked_conversation_id)
         # Frames do not tell when a conversation began: its start has the time of what they show.
-        dated = event.event_type != "start" and not event.estimated
-        if dated and event.occurred_at != truth.occurred_at:
+        if event.event_type == "start" or event.estimated or not certain.dated(truth):
+            continue
+        # A ringing has two times, that of its segment and that of its communication.
+        if event.occurred_at not in (truth.occurred_at, truth.segment_at):
             yield Difference(event, "occurred_at", truth.occurred_at)
+
+
+def _misdescribed(event: Event, truth: Truth, certain: _Certainty) -> Iterator[Difference]:
+    # Analytics tells a direction of media whose communications have none.
+    if event.direction != truth.direction and (event.origin == "live" or truth.direction):
+        yield Difference(event, "direction", truth.direction)
+    queues = certain.queues(truth)
+    if queues is not None and event.queue_id not in queues:
+        yield Difference(event, "queue_id", truth.queue_id)
+    if certain.role(truth, event.origin):
+        for field in ("role", "role_participant_id"):
+            if getattr(event, field) != getattr(truth, field):
+                yield Difference(event, field, getattr(truth, field))
 
 
 def name_of_truth(truth: Truth) -> Name:
     """What tells a transition from all others."""
-    which = truth.hold_started_at or truth.park_time or truth.resume_time or ""
+    which = truth.hold_started_at or truth.park_time or ""
     if truth.event_type == "end":
         which = truth.occurred_at
-    return _name(
-        truth.conversation_id, truth.participant_id, truth.media_type, truth.event_type, which
-    )
+    elif truth.event_type == "wrapup":
+        which = truth.wrapup_code or ""
+    elif truth.event_type == "unpark":
+        leg = leg_key(truth.participant_id or "", truth.communication_id, truth.media_type or "")
+        which = transition_id(truth.conversation_id, leg, "unpark", truth.park_time or "")
+    return _name(truth, which)
 
 
 def name_of_event(event: Event) -> Name:
     """The same of an event."""
     which = event.hold_started_at or ""
-    if event.event_type in {"park", "unpark", "end"}:
+    if event.event_type in {"park", "end"}:
         which = event.occurred_at
-    return _name(
-        event.conversation_id, event.participant_id, event.media_type, event.event_type, which
-    )
+    elif event.event_type == "wrapup":
+        which = event.wrapup_code or ""
+    elif event.event_type == "unpark":
+        which = event.event_id
+    return _name(event, which)
 
 
-def _name(
-    conversation_id: str,
-    participant_id: str | None,
-    media_type: str | None,
-    event_type: str,
-    which: str,
-) -> Name:
-    medium = "" if event_type in _OF_PARTICIPANT else media_type or ""
-    return (conversation_id, participant_id or "", medium, event_type, which)
+def _name(one: Truth | Event, which: str) -> Name:
+    participant, communication = one.participant_id or "", one.communication_id or ""
+    return (one.conversation_id, participant, communication, one.event_type, which)

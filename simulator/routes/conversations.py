@@ -9,23 +9,24 @@ from aiohttp import web
 from simulator.errors import ApiError, json_response
 from simulator.model import Conversation
 from simulator.routes.guard import client_of, need_permission
-from simulator.shapes import flat, rest
+from simulator.shapes import rest
 from simulator.world import world_of
 
 FORBIDDEN = 403
 VIEW = "conversation:communication:view"
-#: The word of each medium in REST paths.
-FLAT_PATHS = {
-    "calls": "call",
-    "callbacks": "callback",
-    "chats": "chat",
-    "cobrowses": "cobrowse",
-    "emails": "email",
-    "messages": "message",
-    "screenshares": "screenshare",
-    "social": "social_expression",
-    "videos": "video",
-}
+#: The word of each medium in REST paths; those of web chat were removed.
+MEDIA_PATHS = frozenset(
+    {
+        "calls",
+        "callbacks",
+        "cobrowses",
+        "emails",
+        "messages",
+        "screenshares",
+        "social",
+        "videos",
+    }
+)
 
 
 async def list_active(request: web.Request) -> web.Response:
@@ -48,26 +49,13 @@ async def list_active(request: web.Request) -> web.Response:
 async def get_conversation(request: web.Request) -> web.Response:
     """One conversation, live or ended, in the REST shape."""
     need_permission(request, VIEW)
-    if request.match_info["conversation_id"] in FLAT_PATHS:  # of the logged-in user: none either
+    if request.match_info["conversation_id"] in MEDIA_PATHS:  # of the logged-in user: none either
         return await list_active(request)
     world = world_of(request)
     conversation = _find(request)
-    body = rest.conversation_body(conversation, world.org)
-    if not conversation.finished and not world.quirks.end_time_before_wrapup:
-        body.pop("endTime", None)
-    return json_response(body)
-
-
-async def get_flat(request: web.Request) -> web.Response:
-    """One conversation in the flat shape of a medium (section 6.1)."""
-    need_permission(request, VIEW)
-    conversation = _find(request)
-    word = request.match_info["media"]
-    media = FLAT_PATHS.get(word)
-    if media is None or not flat.has_media(conversation, media):
-        raise ApiError("not.found")
-    body = flat.rest_body(conversation, media)
-    body["selfUri"] = f"/api/v2/conversations/{word}/{conversation.id}"
+    body = rest.conversation_body(
+        conversation, world.org, world.clock.now_ms(), world.quirks.end_time_before_wrapup
+    )
     return json_response(body)
 
 
@@ -95,5 +83,4 @@ def routes() -> list[web.RouteDef]:
         web.get(base, list_active, allow_head=False),
         web.get(base + "/{conversation_id}", get_conversation, allow_head=False),
         web.post(base + "/{conversation_id}/disconnect", disconnect),
-        web.get(base + "/{media}/{conversation_id}", get_flat, allow_head=False),
     ]

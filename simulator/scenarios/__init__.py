@@ -6,9 +6,12 @@ chooses among a medium's scripts by weight.
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
 
+from simulator.scenarios.apart import consult_apart, merge_call
+from simulator.scenarios.automata import bot_message, campaign_call
 from simulator.scenarios.consult import consult_call, internal_call
 from simulator.scenarios.digital import callback, chat, email, message
 from simulator.scenarios.lasting import (
@@ -18,6 +21,7 @@ from simulator.scenarios.lasting import (
     message_again,
     message_for_days,
 )
+from simulator.scenarios.manners import MANNERS
 from simulator.scenarios.other_media import (
     cobrowse,
     internal_message,
@@ -26,12 +30,22 @@ from simulator.scenarios.other_media import (
     social_expression,
     video,
 )
+from simulator.scenarios.reassign import message_reassigned
 from simulator.scenarios.stage import Beat, Script, Stage
+from simulator.scenarios.supervision import supervised_call
 from simulator.scenarios.voice import inbound_call, outbound_call
+from simulator.scenarios.voicemail import voicemail
 
 __all__ = ["DEFAULT_WEIGHTS", "SCENARIOS", "Beat", "Playbill", "Script", "Stage"]
 
 Scenario = Callable[[Stage], Script]
+
+
+def _with_manner(name: str, stage: Stage) -> Script:
+    """An inbound call whose after-call work goes in one manner."""
+    stage.manner = MANNERS[name]
+    return inbound_call(stage)
+
 
 #: By name: the medium, the direction, the weight within the medium, the script.
 SCENARIOS: dict[str, tuple[str, str, float, Scenario]] = {
@@ -54,12 +68,24 @@ SCENARIOS: dict[str, tuple[str, str, float, Scenario]] = {
     "email_parked_for_days": ("email", "inbound", 0, email_parked_for_days),
     "endless_call": ("call", "outbound", 0, endless_call),
     "message_again": ("message", "inbound", 0, message_again),
+    "message_reassigned": ("message", "inbound", 0.5, message_reassigned),
+    "supervised_call": ("call", "inbound", 0.5, supervised_call),
+    "consult_apart": ("call", "inbound", 0.4, consult_apart),
+    "merge_call": ("call", "inbound", 0.3, merge_call),
+    "bot_message": ("message", "inbound", 0.3, bot_message),
+    "campaign_call": ("call", "outbound", 0.3, campaign_call),
+    "voicemail": ("callback", "inbound", 0.3, voicemail),
+    **{
+        f"acw_{name}": ("call", "inbound", 0, functools.partial(_with_manner, name))
+        for name in MANNERS
+        if name != "mandatory"
+    },
 }
 DEFAULT_WEIGHTS: dict[str, float] = {
     "call": 6,
-    "chat": 3,
+    "chat": 0.2,
     "email": 3,
-    "message": 3,
+    "message": 5,
     "callback": 2,
     "video": 0.2,
     "screenshare": 0.2,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from simulator.model import Participant, Transfer
+from simulator.model import Transfer
+from simulator.parts import Participant
 from simulator.scenarios.stage import Beat, Script, Stage
 from simulator.scenarios.voice import hang_up, reach_by_phone, talk
 
@@ -22,19 +23,22 @@ def consult_call(stage: Stage) -> Script:
         yield from hang_up(stage, customer, agent)
         return
     if outcome == "cancel":
-        stage.leave(target, "peer", "terminated")
-        _reconnect(agent, customer)
+        stage.leave(target, stage.variant("consult_cancel_type"), "terminated")
+        _reconnect(agent, customer, target)
         stage.begin_acw(target)
         yield stage.beat(2, 6)
         yield from stage.wrap_up(target)
         yield from hang_up(stage, customer, agent)
     elif outcome == "attended":
-        _record_transfer(stage, agent, target)
-        stage.leave(agent, "transfer.consult", "disconnected")
+        record_transfer(stage, agent, target)
+        stage.leave(agent, stage.variant("consult_transfer_type"), "disconnected")
         stage.begin_acw(agent)
         _reconnect(agent, customer, target)
         yield Beat(0.1)
         agent.legs[0].state = "terminated"
+        if stage.chance(0.3):
+            agent.legs[0].disconnect_type = "peer"
+            yield Beat(0.1)
         yield stage.beat(2, 6)
         yield from stage.wrap_up(agent)
         yield from talk(stage, customer, target)
@@ -42,7 +46,7 @@ def consult_call(stage: Stage) -> Script:
     else:
         _reconnect(agent, customer, target)
         yield stage.beat(4, 10)
-        stage.leave(agent, "transfer.conference", "terminated")
+        stage.leave(agent, "client", "terminated")
         stage.begin_acw(agent)
         yield stage.beat(2, 5)
         yield from stage.wrap_up(agent)
@@ -83,15 +87,20 @@ def _consult(
     if user is None:
         return None
     agent.consult_participant_id = customer.consult_participant_id = customer.id
-    agent.attributes = {**agent.attributes, "consultInitiator": "true"}
+    agent.consult_initiator = True
+    if stage.variant("consult_attribute") == "present":
+        agent.attributes = {**agent.attributes, "consultInitiator": "true"}
     customer.legs[0].confined = True
-    target = stage.agent("call", user, agent.queue_id)
+    # A colleague of the queue has after-call work, any other user has none.
+    purpose = "agent" if stage.chance(0.6) else "user"
+    queue = agent.queue_id if purpose == "agent" else None
+    target = stage.agent("call", user, queue, purpose=purpose)
     target.consult_participant_id = customer.id
     yield stage.beat(2, 6)
     if not answered:
         stage.leave(target, "transfer.noanswer", "terminated")
         stage.free(target)
-        _reconnect(agent, customer)
+        _reconnect(agent, customer, target)
         yield stage.beat(1, 3)
         return None
     stage.pick_up(target)
@@ -99,18 +108,16 @@ def _consult(
     return target
 
 
-def _reconnect(
-    agent: Participant, customer: Participant, target: Participant | None = None
-) -> None:
+def _reconnect(agent: Participant, customer: Participant, target: Participant) -> None:
     """The consult is over: `consultParticipantId` disappears and the customer hears people."""
     for participant in (agent, customer, target):
-        if participant is not None:
-            participant.consult_participant_id = None
+        participant.consult_participant_id = None
     agent.attributes = {k: v for k, v in agent.attributes.items() if k != "consultInitiator"}
     customer.legs[0].confined = False
 
 
-def _record_transfer(stage: Stage, agent: Participant, target: Participant) -> None:
+def record_transfer(stage: Stage, agent: Participant, target: Participant) -> None:
+    """Enter an attended transfer into `recentTransfers`."""
     stage.conversation.transfers.append(
         Transfer(
             id=stage.uuid(),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.clock import rfc3339
-from simulator.model import Participant
+from simulator.parts import Participant
 from simulator.scenarios.routing import reach_agent
 from simulator.scenarios.stage import Beat, Script, Stage
+
+HOURS_MS = 3_600_000
 
 
 def chat(stage: Stage) -> Script:
@@ -27,8 +29,9 @@ def chat(stage: Stage) -> Script:
     if stage.chance(0.2):
         stage.conversation.hold(agent, agent.legs[-1], stage.now)
         yield stage.beat(2, 6)
-        stage.conversation.resume(agent, agent.legs[-1], stage.now)
-        yield stage.beat(2, 6)
+        if stage.chance(0.7):
+            stage.conversation.resume(agent, agent.legs[-1], stage.now)
+            yield stage.beat(2, 6)
     if stage.chance(0.5):
         stage.leave(agent, "client", "disconnected")
         stage.begin_acw(agent)
@@ -65,17 +68,31 @@ def email(stage: Stage) -> Script:
     leg = agent.legs[-1]
     leg.extra.update(facts)
     yield stage.beat(5, 15)
+    keys = stage.variant("early_resume")
     for _ in range(stage.rng.choice([0, 0, 1, 2])):
-        stage.conversation.park(agent, leg, stage.now)
+        yield from set_aside(stage, agent, keys)
+    if stage.chance(0.1):  # its writer goes away while it is parked: no unpark
+        stage.conversation.park(agent, leg, stage.now, stage.now + HOURS_MS)
         yield stage.beat(5, 20)
-        stage.conversation.unpark(agent, leg, stage.now)
-        yield stage.beat(5, 15)
     leg.extra["messagesSent"] = 1
     yield Beat(0.5)
     stage.leave(agent, "client", "disconnected")
     stage.leave(customer, "peer", "disconnected")
     stage.begin_acw(agent)
     yield from stage.wrap_up(agent)
+
+
+def set_aside(stage: Stage, agent: Participant, keys: str) -> Script:
+    """Parked until some planned time, and taken up again long before it.
+
+    Some parks have no planned time. What `parkTime` and `resumeTime` do then, `keys` says.
+    """
+    leg = agent.legs[-1]
+    until = stage.now + stage.rng.randrange(1, 48) * HOURS_MS
+    stage.conversation.park(agent, leg, stage.now, until if stage.chance(0.8) else None)
+    yield stage.beat(5, 20)
+    stage.conversation.unpark(agent, leg, stage.now, keys)
+    yield stage.beat(5, 15)
 
 
 def message(stage: Stage) -> Script:
@@ -102,10 +119,9 @@ def message(stage: Stage) -> Script:
         yield stage.beat(1, 6)
         speaker = agent if turn % 2 == 0 else customer
         say(stage, speaker, "sent" if speaker is agent else "received")
+    yield from stage.choose_early(agent)
     if stage.chance(0.25):
-        stage.conversation.park(agent, agent.legs[-1], stage.now)
-        yield stage.beat(5, 20)
-        stage.conversation.unpark(agent, agent.legs[-1], stage.now)
+        yield from set_aside(stage, agent, stage.variant("early_resume"))
     yield stage.beat(1, 4)
     stage.leave(agent, "client", "disconnected")
     stage.begin_acw(agent)
@@ -156,14 +172,14 @@ def callback(stage: Stage) -> Script:
     stage.leave(acd, "transfer", "disconnected")
     agent.legs[-1].extra.update(facts)
     yield stage.beat(3, 8)
-    yield from _dial_back(stage, customer, agent)
+    yield from dial_back(stage, customer, agent)
     stage.leave(agent, "client", "disconnected")
     stage.leave(customer, "peer", "disconnected")
     stage.begin_acw(agent)
     yield from stage.wrap_up(agent)
 
 
-def _dial_back(stage: Stage, customer: Participant, agent: Participant) -> Script:
+def dial_back(stage: Stage, customer: Participant, agent: Participant) -> Script:
     """The call of a callback: a second, voice leg on both participants."""
     stage.conversation.open_leg(agent, stage.leg("call", "contacting", "outbound"), stage.now)
     yield stage.beat(0.5, 2)

@@ -32,15 +32,16 @@ def message_for_days(stage: Stage) -> Script:
     stage.leave(acd, "transfer", "disconnected")
     leg = agent.legs[0]
     leg.extra.update({"type": "whatsapp", "messages": []})
+    keys = stage.variant("early_resume")
     for _ in range(3):
         for _ in range(2):
             say(stage, customer, "received")
             yield Beat(HOUR)
             say(stage, agent, "sent")
             yield Beat(2 * HOUR)
-        stage.conversation.park(agent, leg, stage.now)
+        stage.conversation.park(agent, leg, stage.now, stage.now + int(20 * HOUR) * 1000)
         yield Beat(18 * HOUR)
-        stage.conversation.unpark(agent, leg, stage.now)
+        stage.conversation.unpark(agent, leg, stage.now, keys)
         yield Beat(60)
     stage.leave(agent, "client", "disconnected")
     stage.begin_acw(agent)
@@ -85,9 +86,9 @@ def email_parked_for_days(stage: Stage) -> Script:
     if agent is not None:
         leg = agent.legs[0]
         yield stage.beat(5, 10)
-        stage.conversation.park(agent, leg, stage.now)
+        stage.conversation.park(agent, leg, stage.now, stage.now + int(4 * DAY) * 1000)
         yield Beat(3 * DAY)
-        stage.conversation.unpark(agent, leg, stage.now)
+        stage.conversation.unpark(agent, leg, stage.now, stage.variant("early_resume"))
         yield stage.beat(5, 10)
         stage.leave(agent, "client", "disconnected")
         stage.begin_acw(agent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from simulator.model import Participant
+from simulator.parts import Participant
 from simulator.scenarios.stage import Beat, Stage
 
 MAX_MISSED_ALERTS = 3

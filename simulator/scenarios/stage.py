@@ -14,18 +14,32 @@ from typing import Any
 import msgspec
 
 from simulator.ids import uuid_from
-from simulator.model import (
+from simulator.model import Conversation, lead_in
+from simulator.org import WRAPUP_CODE_NAMES, Org, Staff
+from simulator.parts import (
     DEFAULT_PROVIDER,
     DIRECTED_MEDIA,
     PROVIDER,
-    Conversation,
+    AfterCallWork,
     Leg,
     Participant,
 )
-from simulator.org import WRAPUP_CODE_NAMES, Org, Staff
+from simulator.quirks import MIXED, VARIANTS, Quirks
+from simulator.scenarios.manners import Manner, draw
 
 ALERT_SECONDS = 8
 WRAPUP_TIMEOUT_MS = 120_000
+#: Genesys sets a call up before it connects it (section 0): `system` for those outside, `delay`
+#: in a queue. Milliseconds.
+SETUP: dict[str, tuple[str, int, int]] = {
+    "customer": ("system", 10, 250),
+    "ivr": ("system", 10, 60),
+    "voicemail": ("system", 10, 60),
+    "external": ("system", 10, 250),
+    "acd": ("delay", 20, 80),
+}
+#: How much earlier than the ringing its segment begins, in milliseconds.
+RING_LEAD = (9, 36)
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -40,19 +54,59 @@ class Beat(msgspec.Struct, frozen=True):
 Script = Generator[Beat, None, None]
 
 
+class Offspring(msgspec.Struct):
+    """A conversation that another one gave rise to, with the script that plays it."""
+
+    name: str
+    stage: Stage
+    script: Script
+
+
 class Stage:
     """One conversation being played."""
 
     def __init__(
-        self, conversation: Conversation, org: Org, staff: Staff, rng: random.Random
+        self,
+        conversation: Conversation,
+        org: Org,
+        staff: Staff,
+        rng: random.Random,
+        quirks: Quirks | None = None,
     ) -> None:
         self.conversation = conversation
         self.org = org
         self.staff = staff
         self.rng = rng
+        self.quirks = quirks or Quirks()
         self.now = conversation.started_ms
         #: No new waits for agents, no long parks: the org is being emptied.
         self.draining = False
+        #: The manner of all after-call work of this conversation; drawn for each leg where null.
+        self.manner: Manner | None = None
+        self.manners: dict[str, Manner] = {}
+        #: Conversations that began through this one, for whoever runs the script to play.
+        self.offspring: list[Offspring] = []
+
+    def variant(self, quirk: str) -> str:
+        """The answer to an open question: the quirk's, or drawn where that is `mixed`."""
+        answer = str(getattr(self.quirks, quirk))
+        return self.rng.choice(VARIANTS[quirk]) if answer == MIXED else answer
+
+    def branch(self, name: str, media: str, direction: str) -> Stage:
+        """A stage for a further conversation; `launch` has it played."""
+        conversation = Conversation(
+            id=self.uuid(),
+            media=media,
+            direction=direction,
+            started_ms=self.now,
+            division_id=self.conversation.division_id,
+        )
+        rng = random.Random(f"{name}-{self.rng.random()}")
+        return Stage(conversation, self.org, self.staff, rng, self.quirks)
+
+    def launch(self, name: str, stage: Stage, script: Script) -> None:
+        """Have a further conversation played, from now on and by its own script."""
+        self.offspring.append(Offspring(name, stage, script))
 
     def beat(self, low: float, high: float) -> Beat:
         """A frame, then a pause between two lengths (Genesys seconds)."""
@@ -92,7 +146,16 @@ class Stage:
 
     def join(self, purpose: str, leg: Leg, **facts: Any) -> Participant:
         """A new participant with one leg."""
-        participant = Participant(id=self.uuid(), purpose=purpose, started_ms=self.now, **facts)
+        if leg.media == "call" and leg.state == "connected" and purpose in SETUP:
+            kind, least, most = SETUP[purpose]
+            lead_in(leg, kind, self.rng.randrange(least, most + 1))
+        elif leg.state == "alerting":
+            leg.started_ms -= self.rng.randrange(*RING_LEAD)
+        participant = Participant(
+            id=self.uuid(), purpose=purpose, started_ms=leg.started_ms, **facts
+        )
+        started = self.conversation.started_ms
+        self.conversation.started_ms = min(started, leg.started_ms)
         self.conversation.add(participant)
         self.conversation.open_leg(participant, leg, self.now)
         return participant
@@ -130,23 +193,34 @@ class Stage:
         leg = self.leg(media, state, direction, **extra)
         if media not in ("internal_message", "screen_monitoring", "social_expression"):
             leg.extra.setdefault("queueMediaSettings", {"alertingTimeoutSeconds": seconds})
-        return self.join(
+        participant = self.join(
             purpose,
             leg,
             user_id=user_id,
             queue_id=queue_id,
             alerting_timeout_ms=seconds * 1000,
-            wrapup_prompt="optional" if media == "call" else "timeout",
-            wrapup_timeout_ms=None if media == "call" else WRAPUP_TIMEOUT_MS,
             media_roles=["full"] if media == "call" else None,
             routing={"queue": {}, "language": {}, "priority": 0} if media != "call" else None,
         )
+        if purpose == "agent":
+            self.plan_acw(participant, leg)
+        return participant
+
+    def plan_acw(self, participant: Participant, leg: Leg) -> None:
+        """Settle how after-call work of an agent's leg will go."""
+        manner = self.manners[leg.id] = self.manner or draw(self.rng)
+        participant.wrapup_prompt = manner.prompt
+        participant.wrapup_timeout_ms = WRAPUP_TIMEOUT_MS if manner.timed else None
 
     def pick_up(self, participant: Participant) -> None:
         """The participant's newest leg is answered."""
         leg = participant.legs[-1]
         self.conversation.answer(participant, leg, self.now)
         participant.wrapup_required = participant.purpose == "agent"
+        manner = self.manners.get(leg.id)
+        if manner is not None and manner.applies and self.chance(0.5):
+            # Told before there is any: without times, and not always as pending.
+            leg.acw = AfterCallWork(self.rng.choice(["pending", "pending", "unknown"]))
 
     def leave(self, participant: Participant, disconnect_type: str, state: str) -> None:
         """End every leg of a participant that is not ended yet."""
@@ -156,19 +230,83 @@ class Stage:
 
     def begin_acw(self, participant: Participant) -> None:
         """After-call work where it is due: of agents who handled something."""
-        if participant.wrapup_required:
-            self.conversation.begin_acw(participant, participant.legs[0], self.now)
+        leg = participant.handled
+        if not participant.wrapup_required or leg is None or leg.connected_ms is None:
+            return
+        manner = self.manners.get(leg.id)
+        if manner is not None and not manner.applies:
+            leg.acw = AfterCallWork("notApplicable")
+        elif manner is not None and manner.skipped:
+            at = self.now if self.variant("skipped_acw_times") == "equal" else None
+            leg.acw = AfterCallWork("skipped", at, at)
+        else:
+            self.conversation.begin_acw(participant, leg, self.now)
 
     def wrap_up(self, participant: Participant) -> Script:
-        """After-call work for a while, then a code; frees the agent."""
-        if participant.acw_start_ms is not None:
-            yield self.beat(3, 15)
-            number = self.rng.randrange(len(self.org.wrapup_codes))
-            code, name = self.org.wrapup_codes[number], WRAPUP_CODE_NAMES[number]
-            leg = participant.legs[0]
-            self.conversation.wrap_up(participant, leg, code, name, self.now)
-            yield Beat(0)
+        """After-call work for a while, then what its manner says; frees the agent."""
+        leg = participant.handled
+        if leg is None or not leg.working:
+            if self.conversation.pending:
+                yield Beat(0)
+            self.free(participant)
+            return
+        manner = self.manners.get(leg.id) or draw(self.rng)
+        yield self.beat(3, 15)
+        if manner.early:
+            self._choose(participant, leg, saved=True, again=self.chance(0.4))
+        elif manner.lingers:
+            self._choose(participant, leg, saved=False)
+            yield self.beat(1, 3)
+            self._choose(participant, leg, saved=True, again=True)
+        elif self.chance(manner.code):
+            self._choose(participant, leg, saved=True)
+        self.conversation.end_acw(participant, leg, self.now)
+        yield Beat(0)
         self.free(participant)
+        if manner.corrected:
+            yield self.quiet(2, 6)
+            self._choose(participant, leg, saved=True)
+            yield Beat(0)
+            if self.chance(0.3):
+                yield self.quiet(1, 3)
+                self._choose(participant, leg, saved=True, back=True)
+                yield Beat(0)
+
+    def cut_short(self, participant: Participant, leg: Leg) -> None:
+        """After-call work ends without more ado; a provisional code is the final one then."""
+        if leg.working:
+            if leg.wrapup is not None and leg.wrapup.end_ms is None:
+                self._choose(participant, leg, saved=True, again=True)
+            self.conversation.end_acw(participant, leg, self.now)
+
+    def choose_early(self, participant: Participant) -> Script:
+        """A code while still talking, where the manner has it: provisional, without an end."""
+        leg = participant.handled
+        manner = None if leg is None else self.manners.get(leg.id)
+        if leg is not None and manner is not None and manner.early and not leg.wrapups:
+            self._choose(participant, leg, saved=False)
+            yield self.beat(1, 3)
+
+    def _choose(
+        self,
+        participant: Participant,
+        leg: Leg,
+        saved: bool,
+        again: bool = False,
+        back: bool = False,
+    ) -> None:
+        """Any code but the latest, the latest `again`, or `back` to the first."""
+        codes = self.org.wrapup_codes
+        latest = leg.wrapup
+        number = self.rng.randrange(len(codes))
+        if latest is not None:
+            wanted = leg.wrapups[0].code if back else latest.code
+            number = codes.index(wanted)
+            if not again and not back:
+                number = (number + 1 + self.rng.randrange(len(codes) - 1)) % len(codes)
+        self.conversation.choose(
+            participant, leg, codes[number], WRAPUP_CODE_NAMES[number], self.now, saved
+        )
 
     def free(self, participant: Participant, missed: bool = False) -> None:
         """The person of this participant can take other work, or `missed` it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from simulator.model import Leg, Participant
+from simulator.parts import Leg, Participant
 from simulator.scenarios.routing import reach_agent
 from simulator.scenarios.stage import Beat, Script, Stage
 
@@ -88,11 +88,14 @@ def outbound_call(stage: Stage) -> Script:
 def talk(stage: Stage, customer: Participant, agent: Participant) -> Script:
     """Conversation with holds; the customer is `confined` while the agent holds."""
     yield stage.beat(4, 15)
+    yield from stage.choose_early(agent)
     while stage.chance(0.4):
         leg = agent.legs[-1]
         stage.conversation.hold(agent, leg, stage.now)
         customer.legs[-1].confined = True
         yield stage.beat(2, 8)
+        if stage.chance(0.15):
+            return  # whoever hangs up now does so on hold: no resume
         stage.conversation.resume(agent, leg, stage.now)
         customer.legs[-1].confined = False
         yield stage.beat(2, 8)
@@ -111,6 +114,7 @@ def blind_transfer(
     stage.conversation.route(customer, queue)
     acd = stage.acd("call", queue)
     stage.leave(agent, "transfer", "disconnected")
+    customer.legs[-1].confined = False
     stage.begin_acw(agent)
     yield Beat(0.1)
     if stage.chance(0.5):

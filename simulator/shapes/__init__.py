@@ -1,4 +1,4 @@
-"""The bodies that Genesys gives of one conversation: nested and flat frames, REST, analytics.
+"""The bodies that Genesys gives of one conversation: nested frames, REST, analytics.
 
 All come from the same `model.Conversation`, so they cannot disagree about facts; they disagree
 about spelling and fields exactly where Genesys' own surfaces do (sections 5.2, 5.3, 6).

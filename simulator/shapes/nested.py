@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.clock import rfc3339
-from simulator.model import NESTED_ARRAY, Conversation, Leg, Participant, Transfer, Wrapup
+from simulator.model import Conversation, Transfer
+from simulator.parts import NESTED_ARRAY, AfterCallWork, Leg, Participant, Wrapup
 
 #: Media whose communications carry `held` and `startHoldTime` in the schema.
 HOLDABLE = frozenset({"call", "callback", "chat", "email", "message", "social_expression"})
@@ -42,6 +43,10 @@ def conversation_body(conversation: Conversation) -> dict[str, Any]:
         body["externalTag"] = conversation.external_tag
     if conversation.inactivity_ms is not None:
         body["inactivityTimeout"] = rfc3339(conversation.inactivity_ms)
+    if conversation.associated_id is not None:
+        body["associatedConversation"] = {"id": conversation.associated_id}
+    if conversation.consultations:
+        body["consultationConversations"] = [{"id": one} for one in conversation.consultations]
     if conversation.transfers:
         body["recentTransfers"] = [transfer_body(t) for t in conversation.transfers]
     return body
@@ -57,6 +62,9 @@ def participant_body(participant: Participant) -> dict[str, Any]:
         "name": participant.name,
         "queueId": participant.queue_id,
         "consultParticipantId": participant.consult_participant_id,
+        "monitoredParticipantId": participant.monitored_id,
+        "coachedParticipantId": participant.coached_id,
+        "bargedParticipantId": participant.barged_id,
         "address": participant.address,
         "wrapupPrompt": participant.wrapup_prompt,
         "wrapupTimeoutMs": participant.wrapup_timeout_ms,
@@ -67,17 +75,19 @@ def participant_body(participant: Participant) -> dict[str, Any]:
     body.update({key: value for key, value in facts.items() if value is not None})
     body["purpose"] = participant.purpose
     body["wrapupRequired"] = participant.wrapup_required
-    if participant.wrapup is not None:
-        body["wrapup"] = wrapup_body(participant.wrapup)
-    _put_time(body, "startAcwTime", participant.acw_start_ms)
-    _put_time(body, "endAcwTime", participant.acw_end_ms)
+    handled = participant.handled
+    if handled is not None and handled.wrapup is not None:
+        body["wrapup"] = wrapup_body(handled.wrapup)
+    if handled is not None and handled.acw is not None:
+        _put_time(body, "startAcwTime", handled.acw.start_ms)
+        _put_time(body, "endAcwTime", handled.acw.end_ms)
     body["attributes"] = participant.attributes
-    for leg in participant.legs:
-        body.setdefault(NESTED_ARRAY[leg.media], []).append(leg_body(leg, participant))
+    for media in participant.media():
+        body[NESTED_ARRAY[media]] = [leg_body(leg) for leg in participant.array(media)]
     return body
 
 
-def leg_body(leg: Leg, participant: Participant) -> dict[str, Any]:
+def leg_body(leg: Leg) -> dict[str, Any]:
     """A communication; absent keys are unset, and `startHoldTime` only lives while held."""
     body: dict[str, Any] = {
         "id": leg.id,
@@ -94,6 +104,7 @@ def leg_body(leg: Leg, participant: Participant) -> dict[str, Any]:
         body["recording"] = False
         body["recordingState"] = "none"
         body["securePause"] = False
+        _put_time(body, "bargedTime", leg.barged_ms)
         if leg.transfer_source is not None:
             body["transferSource"] = leg.transfer_source
     if leg.direction is not None:
@@ -109,28 +120,30 @@ def leg_body(leg: Leg, participant: Participant) -> dict[str, Any]:
         _put_time(body, "resumeTime", leg.resume_ms)
     if leg.media not in _BARE:
         body["afterCallWorkRequired"] = leg.acw_required
-        if leg.acw_required:
-            body["afterCallWork"] = acw_body(participant)
-            if participant.wrapup is not None:
-                body["wrapup"] = wrapup_body(participant.wrapup)
+        if leg.acw is not None:
+            body["afterCallWork"] = acw_body(leg.acw)
+        if leg.wrapup is not None:
+            body["wrapup"] = wrapup_body(leg.wrapup)
     body.update(leg.extra)
     return body
 
 
-def acw_body(participant: Participant) -> dict[str, Any]:
-    """After-call work on the communication."""
-    body: dict[str, Any] = {"state": "complete" if participant.wrapup is not None else "pending"}
-    _put_time(body, "startTime", participant.acw_start_ms)
-    _put_time(body, "endTime", participant.acw_end_ms)
+def acw_body(acw: AfterCallWork) -> dict[str, Any]:
+    """After-call work on the communication; before the leg's end it has no times."""
+    body: dict[str, Any] = {"state": acw.state}
+    _put_time(body, "startTime", acw.start_ms)
+    _put_time(body, "endTime", acw.end_ms)
     return body
 
 
 def wrapup_body(wrapup: Wrapup) -> dict[str, Any]:
-    """A wrap-up code with its notes."""
-    body: dict[str, Any] = {"code": wrapup.code, "tags": [], "durationSeconds": wrapup.seconds}
+    """A wrap-up code with its notes; a provisional one has neither end nor length."""
+    body: dict[str, Any] = {"code": wrapup.code, "tags": []}
     if wrapup.notes is not None:
         body["notes"] = wrapup.notes
-    body["endTime"] = rfc3339(wrapup.end_ms)
+    if wrapup.end_ms is not None:
+        body["durationSeconds"] = wrapup.seconds
+        body["endTime"] = rfc3339(wrapup.end_ms)
     return body
 
 

@@ -6,11 +6,13 @@ minus what it lacks, and with REST's own spelling of disconnect types and record
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from simulator.clock import rfc3339
-from simulator.model import NESTED_ARRAY, Conversation, Leg, Participant
+from simulator.model import Conversation
 from simulator.org import Org
+from simulator.parts import NESTED_ARRAY, Leg, Participant, Wrapup
 from simulator.shapes import nested
 
 REST_DISCONNECT = {
@@ -18,9 +20,14 @@ REST_DISCONNECT = {
     "transfer.dnd": "transfer.donotdisturb",
 }
 #: Keys of the notification shape that the REST classes do not have.
-_CONVERSATION_ONLY_EVENTS = ("accessAttributes", "associatedConversation")
+_CONVERSATION_ONLY_EVENTS = (
+    "accessAttributes",
+    "associatedConversation",
+    "consultationConversations",
+)
 _PARTICIPANT_ONLY_EVENTS = ("wrapupExpected", "screenMonitoredParticipantId", "workflow")
 _LEG_ONLY_EVENTS = {
+    "call": ("bargedTime",),
     "email": ("resumeTime",),
     "video": ("queueMediaSettings", "scriptId"),
     "screenshare": ("queueMediaSettings", "scriptId", "self"),
@@ -32,17 +39,36 @@ _LEG_ONLY_EVENTS = {
 #: Media whose REST class has `segments`, `startAlertingTime`, `direction`.
 _SEGMENTED = frozenset(NESTED_ARRAY) - {"video"}
 _ALERTING = frozenset(NESTED_ARRAY) - {"screen_monitoring"}
+#: The arrays that every REST participant has, empty where it has no such leg.
+_ALWAYS = tuple(
+    array
+    for media, array in NESTED_ARRAY.items()
+    if media not in ("internal_message", "screen_monitoring")
+)
+#: The state of a callback that is still being recorded; REST's class has no word for it.
+_REST_STATE = {("callback", "uploading"): "none"}
+_SEGMENT_TYPE = {"ivr": "IVR"}
 _PARTICIPANT_TYPE = {"customer": "External", "ivr": "IVR", "acd": "ACD", "voicemail": "Voicemail"}
 
 
-def conversation_body(conversation: Conversation, org: Org) -> dict[str, Any]:
-    """A Conversation; `endTime` is set once every communication is ended."""
+def conversation_body(
+    conversation: Conversation,
+    org: Org,
+    now_ms: int | None = None,
+    before_wrapup: bool = False,
+) -> dict[str, Any]:
+    """A Conversation as REST has it at `now_ms`, or when all is long over.
+
+    `endTime` is set once all is over, after-call work included; with `before_wrapup` at the end of
+    the last leg.
+    """
     body = nested.conversation_body(conversation)
     for key in _CONVERSATION_ONLY_EVENTS:
         body.pop(key, None)
     body["startTime"] = rfc3339(conversation.started_ms)
-    if conversation.ended_ms is not None:
-        body["endTime"] = rfc3339(conversation.ended_ms)
+    ended = conversation.ended_ms if before_wrapup else conversation.over_ms
+    if ended is not None and (now_ms is None or ended <= now_ms):
+        body["endTime"] = rfc3339(ended)
     body["recordingState"] = "NONE"
     body["participants"] = [participant_body(p, org) for p in conversation.participants]
     for transfer in body.get("recentTransfers", []):
@@ -67,17 +93,32 @@ def participant_body(participant: Participant, org: Org) -> dict[str, Any]:
         body["queueName"] = org.queue_name(participant.queue_id)
     if participant.address is not None:
         body["ani"] = participant.address
-    if participant.wrapup is not None:
-        body["wrapup"]["name"] = participant.wrapup.name
-    for media in {leg.media for leg in participant.legs}:
-        legs = [leg for leg in participant.legs if leg.media == media]
-        body[NESTED_ARRAY[media]] = [leg_body(leg, participant) for leg in legs]
+    handled = participant.handled
+    if handled is not None and handled.wrapup is not None:
+        body["wrapup"] = wrapup_body(handled.wrapup)
+    body |= {array: [] for array in _ALWAYS}
+    for media in participant.media():
+        body[NESTED_ARRAY[media]] = [leg_body(leg) for leg in participant.array(media, whole=True)]
     return body
 
 
-def leg_body(leg: Leg, participant: Participant) -> dict[str, Any]:
+def wrapup_body(wrapup: Wrapup) -> dict[str, Any]:
+    """A wrap-up code; REST has its name and says whether it is provisional."""
+    body = nested.wrapup_body(wrapup)
+    body["name"] = wrapup.name
+    if wrapup.end_ms is None:
+        body["provisional"] = True
+    return body
+
+
+def leg_body(leg: Leg) -> dict[str, Any]:
     """A communication with its segments."""
-    body = nested.leg_body(leg, participant)
+    body = nested.leg_body(leg)
+    if leg.wrapup is not None and "wrapup" in body:
+        body["wrapup"] = wrapup_body(leg.wrapup)
+    for key in ("state", "initialState"):
+        if key in body:
+            body[key] = _REST_STATE.get((leg.media, body[key]), body[key])
     for key in _LEG_ONLY_EVENTS.get(leg.media, ()):
         body.pop(key, None)
     if "disconnectType" in body:
@@ -91,16 +132,31 @@ def leg_body(leg: Leg, participant: Participant) -> dict[str, Any]:
 
 
 def segments(leg: Leg) -> list[dict[str, Any]]:
-    """Segments of a leg; the last one says how it ended."""
+    """Segments of a leg; each says what came after it, the last one how it ended.
+
+    A leg that still rings has none, and an open segment has no end but is said to have ended with
+    a disconnect: so they were recorded.
+    """
     result: list[dict[str, Any]] = []
-    for span in leg.spans:
-        segment: dict[str, Any] = {"startTime": rfc3339(span.start_ms), "type": span.kind}
+    shown = [span for span in leg.spans if span.kind != "alert" or span.end_ms is not None]
+    for span in shown:
+        segment: dict[str, Any] = {
+            "startTime": rfc3339(span.start_ms),
+            "type": segment_type(span.kind),
+        }
         if span.end_ms is not None:
             segment["endTime"] = rfc3339(span.end_ms)
-            segment["howEnded"] = "Interact"
         result.append(segment)
+    for segment, following in pairwise(result):
+        segment["howEnded"] = following["type"]
+    if result:
+        result[-1]["howEnded"] = "Disconnect"
     if result and leg.ended:
         kind = leg.disconnect_type or "other"
-        result[-1]["howEnded"] = "Disconnect"
         result[-1]["disconnectType"] = REST_DISCONNECT.get(kind, kind)
     return result
+
+
+def segment_type(kind: str) -> str:
+    """REST's spelling of a segment: `System`, `IVR`, `Interact`."""
+    return _SEGMENT_TYPE.get(kind, kind.capitalize())

@@ -68,7 +68,7 @@ def summary_body(user_id: str, conversations: Iterable[Conversation]) -> dict[st
             side = counts[key]["contactCenter" if participant.queue_id else "enterprise"]
             if any(not leg.ended for leg in participant.legs):
                 side["active"] += 1
-            elif participant.acw_start_ms is not None and participant.wrapup is None:
+            elif any(leg.working for leg in participant.legs):
                 side["acw"] += 1
     return counts
 

@@ -21,7 +21,14 @@ from mirror.conversation.event import Event
 from mirror.errors import KafkaUnavailable
 from mirror.kafka.consume import open_reader, take
 from mirror.kafka.record import EventReader, UndecodableRecord
-from mirror.sandbox.oracle import Name, Truth, Verdict, judge, name_of_event, name_of_truth
+from mirror.sandbox.oracle import (
+    Name,
+    Truth,
+    Verdict,
+    judge,
+    name_of_event,
+    name_of_truth,
+)
 from mirror.settings import Settings
 
 BATCH = 1_000
@@ -171,6 +178,7 @@ class Books:
             for truth in truths
             if not truth.swallowed
             and (truth.first_sent_ms is not None or truth.conversation_id in reachable)
+            and (truth.first_sent_ms is not None or not truth.replaced)
             and not told(truth)
         ]
 

@@ -190,6 +190,7 @@ class Trial:
             truth
             for truth in untold
             if truth.event_type not in window
+            and not (window and truth.replaced)  # no body has a replaced code any more
             and (truth.first_sent_ms is not None or truth.event_type in RESTORABLE)
         ]
 

@@ -164,6 +164,7 @@ def test_a_swallowed_end_makes_a_zombie(org: Simulated) -> None:
     ends = [record for record in org.ledger() if record["event_type"] == "end"]
     assert {record["conversation_id"] for record in ends} == set(ids)
     assert all(record["swallowed"] and record["first_sent_ms"] is None for record in ends)
+    org.post("/_sim/control", {"clock_shift_seconds": 60})  # all work is over by then
     assert all("endTime" in org.get(f"/api/v2/conversations/{one}") for one in ids)
 
 

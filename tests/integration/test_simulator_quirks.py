@@ -99,12 +99,32 @@ def test_channels_may_outlive_their_token(org: Simulated) -> None:
     assert next_frame(socket, "channel.metadata")
 
 
-def test_the_end_time_may_wait_for_the_wrapup(org: Simulated) -> None:
-    """Once all is done it is there either way."""
-    change(org, end_time_before_wrapup=False)
+def test_the_end_time_may_come_before_all_work_is_over(org: Simulated) -> None:
+    """By default it comes seconds after the last leg and its after-call work."""
     one = org.post("/_sim/control", {"action": "spawn", "scenario": "chat"})["conversation_ids"][0]
+    org.post("/_sim/control", {"time_scale": 0.001})  # nobody waits for the seconds after
     org.drain()
-    assert "endTime" in org.get(f"/api/v2/conversations/{one}")
+    assert "endTime" not in org.get(f"/api/v2/conversations/{one}")
+    change(org, end_time_before_wrapup=True)
+    early = org.get(f"/api/v2/conversations/{one}")["endTime"]
+    change(org, end_time_before_wrapup=False)
+    org.post("/_sim/control", {"clock_shift_seconds": 60})
+    assert org.get(f"/api/v2/conversations/{one}")["endTime"] > early
+
+
+def test_conversations_answer_open_questions_as_they_are_told(org: Simulated) -> None:
+    """A quirk of conversations holds for those that begin from now on."""
+    change(org, reused_participant="replace")
+    socket = org.listen()
+    org.post("/_sim/control", {"action": "spawn", "scenario": "message_reassigned", "count": 3})
+    org.drain()
+    most = [
+        len(participant["messages"])
+        for frame in frames(socket, 0.5)
+        if frame["topicName"] != "channel.metadata"
+        for participant in frame["eventBody"]["participants"]
+    ]
+    assert set(most) == {1}
 
 
 def test_unknown_conversations_may_be_forbidden(org: Simulated) -> None:
@@ -115,7 +135,8 @@ def test_unknown_conversations_may_be_forbidden(org: Simulated) -> None:
 
 def test_bad_answers_to_open_questions_are_refused(org: Simulated) -> None:
     """An unknown name and a wrong value change nothing."""
-    for quirks in ({"colour": 1}, {"dead_channel": "maybe"}):
+    bad = ({"colour": 1}, {"dead_channel": "maybe"}, {"early_resume": "perhaps"})
+    for quirks in bad:
         assert org.call("POST", "/_sim/control", {"quirks": quirks}).status == 400
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.integration.simulator_support import Simulated, frames, next_frame, simulated
 from tests.schemas import class_of_topic, problems
 
-LIVE = frozenset({"call", "chat", "email", "message", "callback"})
+LIVE = frozenset({"call", "email", "message", "callback"})
 RECORDING = (
     Path(__file__).parents[1]
     / "recordings"
@@ -28,7 +28,7 @@ def org(tmp_path: Path) -> Iterator[Simulated]:
         yield org
 
 
-def test_every_frame_is_allowed_and_all_five_media_live_and_end(org: Simulated) -> None:
+def test_every_frame_is_allowed_and_all_big_media_live_and_end(org: Simulated) -> None:
     """A few seconds of traffic: each body passes its class; each big medium starts and ends."""
     socket = org.listen()
     org.post("/_sim/control", {"action": "start", "conversations": 60})
@@ -43,8 +43,9 @@ def test_every_frame_is_allowed_and_all_five_media_live_and_end(org: Simulated) 
     records = org.ledger()
     assert {record["media_type"] for record in records} >= LIVE
     kinds = Counter(record["event_type"] for record in records)
-    assert kinds["start"] == 60
-    assert kinds["end"] >= 60
+    started = org.get("/_sim/stats")["conversations"]["started"]
+    assert kinds["start"] == started >= 60
+    assert kinds["end"] >= started
 
 
 def test_the_ledger_knows_when_a_transition_first_left(org: Simulated) -> None:
@@ -90,33 +91,41 @@ def test_a_queue_topic_sees_a_conversation_from_when_it_involves_the_queue(org: 
         assert {"customer", "ivr", "acd"} <= {p["purpose"] for p in body["participants"]}
 
 
-def test_flat_topics_carry_the_flat_shape(org: Simulated) -> None:
-    """`.conversations.calls` of a user has no communication ids; two queue topics are nested."""
+def test_topics_of_one_medium_are_accepted_and_silent(org: Simulated) -> None:
+    """`.conversations.calls` exists; what happens is told on the nested topics and on statuses."""
     users = [user["id"] for user in org.get("/api/v2/users?pageSize=100")["entities"]]
-    queues = [queue["id"] for queue in org.get("/api/v2/routing/queues")["entities"]]
     channel = org.channel()
     socket = org.connect(channel)
-    topics = [f"v2.users.{u}.conversations?calls&chats&routingStatus" for u in users]
-    wanted = [topic.replace("&routingStatus", "") for topic in topics]
+    wanted = [f"v2.users.{u}.conversations?calls&chats" for u in users]
     wanted += [f"v2.users.{u}?routingStatus&conversationsummary&activity" for u in users]
-    wanted += [f"v2.routing.queues.{q}.conversations.videos" for q in queues]
     assert org.subscribe(channel["id"], wanted).status == 200
-    for scenario in ("inbound_call", "chat", "video"):
-        order = {"action": "spawn", "scenario": scenario, "count": 4}
-        org.post("/_sim/control", order)
+    org.post("/_sim/control", {"action": "spawn", "scenario": "inbound_call", "count": 4})
     org.drain()
     kinds: Counter[str] = Counter()
     for frame in frames(socket, 0.5):
         kinds[frame["topicName"].rsplit(".", 1)[1]] += 1
         assert not problems(frame["eventBody"], class_of_topic(frame["topicName"]))
-    assert set(kinds) == {
-        "calls",
-        "chats",
-        "videos",
-        "routingStatus",
-        "conversationsummary",
-        "activity",
-    }
+    assert set(kinds) == {"routingStatus", "conversationsummary", "activity"}
+
+
+def test_what_a_conversation_gives_rise_to_is_played_too(org: Simulated) -> None:
+    """Consultations and merges are conversations of their own, on the topics of their users."""
+    socket = org.listen()
+    for scenario in ("consult_apart", "merge_call"):
+        org.post("/_sim/control", {"action": "spawn", "scenario": scenario, "count": 5})
+    org.drain()
+    seen = {frame["eventBody"]["id"]: frame["eventBody"] for frame in frames(socket, 0.5)}
+    linked = {body["associatedConversation"]["id"] for body in seen.values() if _serves(body)}
+    assert len(linked) >= 3
+    assert linked <= set(seen)
+    records = org.ledger()
+    links = {r["linked_conversation_id"] for r in records if r["linked_conversation_id"]}
+    assert links == linked
+    assert Counter(r["event_type"] for r in records)["end"] >= len(seen)
+
+
+def _serves(body: dict[str, Any]) -> bool:
+    return "associatedConversation" in body
 
 
 def test_presence_and_routing_status_follow_the_work(org: Simulated) -> None:
@@ -142,24 +151,21 @@ def test_presence_and_routing_status_follow_the_work(org: Simulated) -> None:
 
 
 def test_rest_and_analytics_say_what_the_ledger_says(org: Simulated) -> None:
-    """An ended conversation has `endTime`, and in analytics `conversationEnd`, like the truth."""
+    """An ended conversation has an end in both once all work is over, never before its last leg."""
     org.post("/_sim/control", {"action": "spawn", "scenario": "inbound_call", "count": 5})
     org.drain()
     ends = {
         r["conversation_id"]: r["occurred_at"] for r in org.ledger() if r["event_type"] == "end"
     }
     assert len(ends) == 5
+    org.post("/_sim/control", {"clock_shift_seconds": 60})
     ids = ",".join(ends)
     many = org.get(f"/api/v2/analytics/conversations/details?id={ids}")
     assert not problems(many, "AnalyticsConversationWithoutAttributesMultiGetResponse")
     for conversation in many["conversations"]:
-        assert conversation["conversationEnd"] == ends[conversation["conversationId"]]
-    for conversation_id, end in ends.items():
-        body = org.get(f"/api/v2/conversations/{conversation_id}")
+        body = org.get(f"/api/v2/conversations/{conversation['conversationId']}")
         assert not problems(body, "Conversation")
-        assert body["endTime"] == end
-        flat = org.get(f"/api/v2/conversations/calls/{conversation_id}")
-        assert {p["id"] for p in flat["participants"]} <= {p["id"] for p in body["participants"]}
+        assert body["endTime"] == conversation["conversationEnd"] > ends[body["id"]]
 
 
 def test_analytics_finds_the_active_ones_after_its_lag(org: Simulated) -> None:

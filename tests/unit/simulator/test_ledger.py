@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from simulator.ledger import Ledger, Record, Witness
-from simulator.model import Conversation, Leg, Participant
+from simulator.model import Conversation
+from simulator.parts import Leg, Participant
 
 QUEUE, USER = "queue", "user"
 
@@ -100,13 +101,163 @@ def test_the_end_is_in_the_frame_in_which_every_leg_is_over() -> None:
 
 
 def test_a_type_that_becomes_a_transfer_is_one_then() -> None:
-    """First `client`, in a later snapshot `transfer.consult`: the transfer is told then."""
+    """First `client`, in a later snapshot `transfer`: the transfer is told then."""
     conversation, agent, leg, witness, ledger = begun()
     conversation.answer(agent, leg, 1500)
     conversation.end_leg(agent, leg, "client", 4000)
     send(witness, ledger)
-    leg.disconnect_type = "transfer.consult"
+    leg.disconnect_type = "transfer"
     assert send(witness, ledger) == ["transfer"]
+
+
+def test_a_merge_is_no_transfer() -> None:
+    """`transfer.conference` means that the leg goes on in another conversation."""
+    conversation, agent, leg, witness, ledger = begun()
+    conversation.answer(agent, leg, 1500)
+    conversation.end_leg(agent, leg, "transfer.conference", 4000)
+    assert send(witness, ledger) == ["answer", "disconnect"]
+
+
+def test_only_who_consulted_transfers_by_a_consult() -> None:
+    """The same word ends the leg of somebody who was consulted in vain: he transferred nobody."""
+    for initiator in (True, False):
+        conversation, agent, leg, witness, ledger = begun()
+        agent.consult_initiator = initiator
+        conversation.answer(agent, leg, 1500)
+        conversation.end_leg(agent, leg, "transfer.consult", 4000)
+        assert ("transfer" in send(witness, ledger)) is initiator
+
+
+def test_a_hold_that_ends_with_its_leg_has_no_resume() -> None:
+    """Nor does a resume that no frame showed before the leg ended."""
+    conversation, agent, leg, witness, ledger = begun()
+    conversation.answer(agent, leg, 1500)
+    conversation.hold(agent, leg, 2000)
+    send(witness, ledger)
+    conversation.resume(agent, leg, 2500)
+    conversation.end_leg(agent, leg, "client", 2501)
+    assert "resume" not in send(witness, ledger)
+
+
+def test_an_unpark_is_named_by_its_park_whatever_its_keys_do() -> None:
+    """It is told when the leg is seen live again; the planned time says nothing."""
+    for keys in ("gone", "kept", "park_kept", "resume_kept"):
+        conversation, agent, leg, witness, ledger = begun()
+        conversation.answer(agent, leg, 1500)
+        conversation.park(agent, leg, 2000, until_ms=900_000)
+        assert send(witness, ledger) == ["start", "answer", "park"]
+        conversation.unpark(agent, leg, 3000, keys)
+        assert (leg.park_ms is not None) == (keys in ("kept", "park_kept"))
+        assert (leg.resume_ms is not None) == (keys in ("kept", "resume_kept"))
+        assert send(witness, ledger) == ["unpark"]
+        park, unpark = ledger.read()[-2:]
+        assert park.park_time == unpark.park_time == "1970-01-01T00:00:02.000Z"
+        conversation.park(agent, leg, 4000)
+        assert send(witness, ledger) == ["park"]
+
+
+def test_who_parks_and_never_comes_back_has_no_unpark() -> None:
+    """The leg ends while it is parked."""
+    conversation, agent, leg, witness, ledger = begun()
+    conversation.answer(agent, leg, 1500)
+    conversation.park(agent, leg, 2000)
+    send(witness, ledger)
+    conversation.end_leg(agent, leg, "client", 3000)
+    assert send(witness, ledger) == ["disconnect", "end"]
+
+
+def test_an_unpark_is_only_told_to_those_who_were_told_of_the_park() -> None:
+    """If the frame of the park reached nobody, nor does the unpark."""
+    conversation, agent, leg, witness, ledger = begun()
+    conversation.answer(agent, leg, 1500)
+    send(witness, ledger)
+    conversation.park(agent, leg, 2000)
+    assert kinds(witness.look(ledger)) == ["park"]
+    conversation.unpark(agent, leg, 3000)
+    assert send(witness, ledger) == []
+
+
+def test_each_code_is_one_wrapup_and_a_code_again_is_none() -> None:
+    """A, then B, then A again: two transitions, told once the leg has ended."""
+    conversation, agent, leg, witness, ledger = begun()
+    conversation.answer(agent, leg, 1500)
+    conversation.choose(agent, leg, "A", "a", 1600, saved=False)
+    assert "wrapup" not in send(witness, ledger)
+    conversation.end_leg(agent, leg, "client", 2000)
+    conversation.begin_acw(agent, leg, 2000)
+    assert send(witness, ledger) == ["disconnect", "acw", "wrapup", "end"]
+    conversation.choose(agent, leg, "A", "a", 2500, saved=True)
+    assert send(witness, ledger) == []
+    told = [record for record in ledger.read() if record.event_type == "wrapup"]
+    assert [(r.wrapup_code, r.occurred_at[17:23]) for r in told] == [("A", "02.500")]
+    conversation.choose(agent, leg, "B", "b", 3000, saved=True)
+    conversation.end_acw(agent, leg, 3000)
+    assert send(witness, ledger) == ["wrapup", "acw_end"]
+    replaced = {r.wrapup_code: r.replaced for r in ledger.read() if r.wrapup_code}
+    assert replaced == {"A": True, "B": False}
+    conversation.choose(agent, leg, "A", "a", 4000, saved=True)
+    assert send(witness, ledger) == []
+    replaced = {r.wrapup_code: r.replaced for r in ledger.read() if r.wrapup_code}
+    assert replaced == {"A": False, "B": True}
+
+
+def test_a_code_that_was_replaced_before_the_end_was_none() -> None:
+    """Chosen while talking, and another one by the time that a frame shows the leg ended."""
+    conversation, agent, leg, witness, ledger = begun()
+    conversation.answer(agent, leg, 1500)
+    conversation.choose(agent, leg, "A", "a", 1600, saved=False)
+    send(witness, ledger)
+    conversation.end_leg(agent, leg, "client", 2000)
+    conversation.choose(agent, leg, "B", "b", 2000, saved=True)
+    send(witness, ledger)
+    codes = [r.wrapup_code for r in ledger.read() if r.event_type == "wrapup"]
+    assert codes == ["B"]
+
+
+def test_records_say_the_role_the_queue_and_the_link() -> None:
+    """The role as first shown, the queue while the leg lived, the conversation that is served."""
+    conversation, agent, leg, witness, ledger = begun()
+    conversation.associated_id = "served"
+    agent.monitored_id = "watched"
+    send(witness, ledger)
+    agent.monitored_id, agent.barged_id = None, "watched"
+    conversation.answer(agent, leg, 1500)
+    conversation.end_leg(agent, leg, "transfer", 2000)
+    conversation.route(agent, "other queue")
+    send(witness, ledger)
+    alert, answer = ledger.read()[1:3]
+    assert (alert.role, answer.role) == ("monitor", "barge")
+    assert {r.role_participant_id for r in (alert, answer)} == {"watched"}
+    assert {r.queue_id for r in ledger.read() if r.participant_id} == {QUEUE}
+    assert {r.linked_conversation_id for r in ledger.read()} == {"served"}
+
+
+def test_a_leg_that_gave_its_place_to_another_shows_nothing_more() -> None:
+    """With `replace` the array has the newest leg alone."""
+    conversation, agent, leg, witness, ledger = begun()
+    agent.order = "replace"
+    conversation.answer(agent, leg, 1500)
+    send(witness, ledger)
+    conversation.end_leg(agent, leg, "transfer", 2000)
+    other = Leg(
+        id="m",
+        media="call",
+        state="connected",
+        initial_state="connected",
+        direction="inbound",
+        provider="Edge",
+        started_ms=2000,
+    )
+    conversation.open_leg(agent, other, 2001)
+    assert send(witness, ledger) == ["answer"]
+
+
+def test_a_voicemail_box_is_no_agent() -> None:
+    """Its `userId` says whose box it is."""
+    _, agent, _, witness, ledger = begun()
+    agent.purpose = "voicemail"
+    send(witness, ledger)
+    assert {record.agent_id for record in ledger.read()} == {None}
 
 
 def test_reading_by_seq_and_by_interval() -> None:

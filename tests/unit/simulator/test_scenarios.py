@@ -3,97 +3,107 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
-from simulator.model import STAFF_PURPOSES
+from simulator.model import Conversation
+from simulator.org import Org
+from simulator.parts import STAFF_PURPOSES
 from simulator.scenarios import SCENARIOS
-from simulator.shapes import analytics, flat, nested, rest
-from simulator.topics import FLAT_SUFFIX
+from simulator.shapes import analytics, nested, rest
 from tests.schemas import class_of_topic, problems
-from tests.unit.simulator.theatre import perform
+from tests.unit.simulator.reader import Reader, Told
+from tests.unit.simulator.theatre import Also, Performance, perform
 
 SEEDS = range(12)
+FAR_MS = 4_000_000_000_000
 every_scenario = pytest.mark.parametrize("scenario", sorted(SCENARIOS))
+
+
+def everything(scenario: str, seed: int, also: Also | None = None) -> list[Performance]:
+    """The conversation of a scenario, and those that it gave rise to."""
+    played = perform(scenario, seed, also)
+    return [played, *played.others]
 
 
 @every_scenario
 def test_every_snapshot_is_allowed_by_the_notification_classes(scenario: str) -> None:
-    """Each nested frame passes as user and as queue topic; each flat one as that of its medium."""
+    """Each frame passes as that of a user topic and as that of a queue topic."""
     for seed in SEEDS:
-        played = perform(scenario, seed)
-        assert played.frames
-        for body, _ in played.frames:
-            assert not problems(body, class_of_topic("v2.users.u.conversations"))
-            assert not problems(body, class_of_topic("v2.routing.queues.q.conversations"))
-        for medium, suffix in FLAT_SUFFIX.items():
-            if flat.has_media(played.conversation, medium):
-                body = flat.conversation_body(played.conversation, medium)
-                assert not problems(body, class_of_topic(f"v2.users.u.conversations.{suffix}"))
+        for played in everything(scenario, seed):
+            assert played.frames
+            for body, _ in played.frames:
+                assert not problems(body, class_of_topic("v2.users.u.conversations"))
+                assert not problems(body, class_of_topic("v2.routing.queues.q.conversations"))
 
 
 @every_scenario
 def test_rest_and_analytics_bodies_are_allowed_by_their_classes(scenario: str) -> None:
-    """The REST conversation and the analytics one pass, with REST's and analytics' own enums."""
-    for seed in SEEDS:
-        played = perform(scenario, seed)
-        conversation = played.conversation
-        assert not problems(rest.conversation_body(conversation, played.org), "Conversation")
-        last = 4_000_000_000_000
-        body = analytics.conversation_body(conversation, last)
-        assert not problems(body, "AnalyticsConversationWithoutAttributes")
+    """At every frame, with REST's and analytics' own enums."""
+
+    def bodies(conversation: Conversation, org: Org) -> tuple[dict[str, Any], dict[str, Any]]:
+        return (
+            rest.conversation_body(conversation, org),
+            analytics.conversation_body(conversation, FAR_MS),
+        )
+
+    for seed in range(3):
+        for played in everything(scenario, seed, bodies):
+            for of_rest, of_analytics in played.other_shapes:
+                assert not problems(of_rest, "Conversation")
+                assert not problems(of_analytics, "AnalyticsConversationWithoutAttributes")
 
 
 @every_scenario
 def test_scenarios_come_to_their_end_and_leave_nobody_busy(scenario: str) -> None:
     """At the end every leg is ended, and the ledger has one start and at least one end."""
     for seed in SEEDS:
-        played = perform(scenario, seed)
-        assert not played.conversation.live()
-        kinds = Counter(record.event_type for record in played.records)
-        assert kinds["start"] == 1
-        assert kinds["end"] >= 1
-        assert played.conversation.pending == []
+        for played in everything(scenario, seed):
+            assert not played.conversation.live()
+            kinds = Counter(record.event_type for record in played.records)
+            assert kinds["start"] == 1
+            assert kinds["end"] >= 1
+            assert played.conversation.pending == []
+            assert played.conversation.over_ms is not None
 
 
 @every_scenario
 def test_the_ledger_agrees_with_the_frames(scenario: str) -> None:
-    """Told anew from the frames alone, each leg has the answers and ends that the ledger has."""
+    """Told anew from the frames alone, each leg has the transitions that the ledger has."""
     for seed in SEEDS:
-        played = perform(scenario, seed)
-        seen: set[tuple[str, str]] = set()
-        for body, _ in played.frames:
-            for participant in body["participants"]:
-                for array in participant.values():
-                    if not isinstance(array, list) or not array or not isinstance(array[0], dict):
-                        continue
-                    for leg in array:
-                        if "connectedTime" in leg:
-                            seen.add(("answer", leg["id"]))
-                        if leg["state"] == "alerting":
-                            seen.add(("alert", leg["id"]))
-                        if leg["state"] in ("disconnected", "terminated"):
-                            seen.add(("disconnect", leg["id"]))
-        told = {
-            (record.event_type, str(record.communication_id))
-            for record in played.records
-            if record.event_type in ("answer", "alert", "disconnect")
-        }
-        assert told == seen
+        for played in everything(scenario, seed):
+            reader = Reader()
+            for body, _ in played.frames:
+                reader.read(body)
+            done = [
+                Told(
+                    record.event_type,
+                    str(record.participant_id),
+                    str(record.communication_id),
+                    record.hold_started_at or record.park_time or record.wrapup_code,
+                    record.agent_id,
+                    record.queue_id,
+                    record.role,
+                )
+                for record in played.records
+                if record.participant_id is not None
+            ]
+            assert Counter(reader.told) == Counter(done)
 
 
 @every_scenario
 def test_transitions_of_a_leg_come_in_the_contract_order(scenario: str) -> None:
-    """Alert or dial, then answer, then holds, then the end; after-call work before wrap-up."""
+    """Alert or dial, answer, holds and parks, the end, after-call work, its end and the codes."""
     rank = {"alert": 0, "dial": 0, "answer": 1, "hold": 2, "resume": 2, "park": 2, "unpark": 2}
-    rank |= {"disconnect": 3, "transfer": 3}
+    rank |= {"disconnect": 3, "transfer": 3, "acw": 4, "acw_end": 5, "wrapup": 5}
     for seed in SEEDS:
-        played = perform(scenario, seed)
-        per_leg: dict[str | None, list[int]] = {}
-        for record in played.records:
-            if record.event_type in rank:
-                per_leg.setdefault(record.communication_id, []).append(rank[record.event_type])
-        assert all(ranks == sorted(ranks) for ranks in per_leg.values())
+        for played in everything(scenario, seed):
+            per_leg: dict[str | None, list[int]] = {}
+            for record in played.records:
+                if record.event_type in rank:
+                    per_leg.setdefault(record.communication_id, []).append(rank[record.event_type])
+            assert all(ranks == sorted(ranks) for ranks in per_leg.values())
 
 
 def test_transfers_are_told_of_answered_staff_legs_only() -> None:
@@ -159,15 +169,6 @@ def test_held_legs_show_the_start_and_forget_it_with_the_hold() -> None:
                     holds += call["held"]
                     assert call["held"] == ("startHoldTime" in call)
     assert holds
-
-
-def test_flat_frames_lack_the_communication_id() -> None:
-    """The flat shape has the participant's id and never the leg's own (section 5.3)."""
-    played = perform("inbound_call", 1)
-    text = repr(flat.conversation_body(played.conversation, "call"))
-    legs = [leg.id for p in played.conversation.participants for leg in p.legs]
-    assert legs
-    assert not [leg for leg in legs if leg in text]
 
 
 def test_the_nested_body_is_a_full_snapshot() -> None:

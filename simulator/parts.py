@@ -1,0 +1,215 @@
+"""What a conversation is made of: participants, their legs, after-call work, codes. Plain data.
+
+A field is a fact that some surface shows, unless its comment says that none does. Times are Genesys
+milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+ENDED_STATES = frozenset({"disconnected", "terminated"})
+DIAL_STATES = frozenset({"dialing", "contacting", "offering"})
+#: Purposes of people of the org; only their answered legs can be left by a `transfer` event.
+STAFF_PURPOSES = frozenset({"agent", "user"})
+#: The participant's array of each medium in nested shapes (section 5.2).
+NESTED_ARRAY = {
+    "call": "calls",
+    "callback": "callbacks",
+    "chat": "chats",
+    "cobrowse": "cobrowsesessions",
+    "email": "emails",
+    "message": "messages",
+    "internal_message": "internalMessages",
+    "screen_monitoring": "screenMonitorings",
+    "screenshare": "screenshares",
+    "social_expression": "socialExpressions",
+    "video": "videos",
+}
+PROVIDER = {
+    "call": "Edge",
+    "callback": "PureCloud Callback",
+    "chat": "PureCloud Webchat v2",
+    "email": "PureCloud Email",
+    "message": "PureCloud Messaging",
+}
+DEFAULT_PROVIDER = "PureCloud"
+#: Media whose communications have a `direction` in notifications; of others no frame tells it.
+DIRECTED_MEDIA = frozenset({"call", "callback", "email", "message"})
+#: States of after-call work that does not take place, whatever times stand beside them.
+NO_WORK = frozenset({"skipped", "notApplicable"})
+#: The medium by which somebody watches a screen: whose, names a user and no participant.
+SCREEN = "screen_monitoring"
+#: How the legs of a participant lie in its array: oldest first, newest first, only the newest.
+APPEND, NEWEST_FIRST, REPLACE = "append", "newest_first", "replace"
+
+
+class Span(msgspec.Struct):
+    """A stretch of a leg's life, for REST segments and analytics; `kind` in analytics' spelling."""
+
+    kind: str
+    start_ms: int
+    end_ms: int | None = None
+    queue_id: str | None = None
+
+
+class AfterCallWork(msgspec.Struct):
+    """After-call work of one leg: pending, complete, skipped, notApplicable or unknown."""
+
+    state: str
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+
+class Wrapup(msgspec.Struct):
+    """A wrap-up code that was chosen; without `end_ms` it is provisional."""
+
+    code: str
+    name: str
+    chosen_ms: int
+    end_ms: int | None = None
+    seconds: int = 0
+    notes: str | None = None
+
+
+class Leg(msgspec.Struct, kw_only=True):
+    """One communication of a participant."""
+
+    id: str
+    media: str
+    state: str
+    initial_state: str
+    direction: str | None
+    provider: str
+    started_ms: int
+    #: The queue while the leg lives; frames show only the participant's latest.
+    queue_id: str | None = None
+    peer_id: str | None = None
+    alerting_ms: int | None = None
+    connected_ms: int | None = None
+    ended_ms: int | None = None
+    disconnect_type: str | None = None
+    held: bool = False
+    hold_ms: int | None = None
+    confined: bool = False
+    muted: bool = False
+    barged_ms: int | None = None
+    #: `parkTime` and `resumeTime` as shown; the latter is when somebody plans to go on.
+    park_ms: int | None = None
+    resume_ms: int | None = None
+    #: When the present park, or the last one, truly began; not shown.
+    parked_ms: int | None = None
+    acw_required: bool = False
+    acw: AfterCallWork | None = None
+    #: The codes that were chosen, one after another; frames show the latest.
+    wrapups: list[Wrapup] = msgspec.field(default_factory=list)
+    transfer_source: str | None = None
+    #: Further fields of the medium, in nested spelling and ready for JSON.
+    extra: dict[str, Any] = msgspec.field(default_factory=dict)
+    spans: list[Span] = msgspec.field(default_factory=list)
+
+    @property
+    def ended(self) -> bool:
+        return self.ended_ms is not None
+
+    @property
+    def wrapup(self) -> Wrapup | None:
+        """The latest code."""
+        return self.wrapups[-1] if self.wrapups else None
+
+    @property
+    def working(self) -> bool:
+        """Whether after-call work of this leg is under way."""
+        acw = self.acw
+        return (
+            acw is not None
+            and acw.state not in NO_WORK
+            and acw.start_ms is not None
+            and acw.end_ms is None
+        )
+
+    def turn(self, kind: str, now: int) -> None:
+        """Close the running span and begin another."""
+        if self.spans and self.spans[-1].end_ms is None:
+            self.spans[-1].end_ms = now
+        self.spans.append(Span(kind, now, queue_id=self.queue_id))
+
+
+class Role(msgspec.Struct, frozen=True):
+    """What a leg is besides serving: monitor, coach, barge or consult, and on whom if known."""
+
+    name: str
+    participant_id: str | None
+
+
+class Participant(msgspec.Struct, kw_only=True):
+    """One party; a re-alert or a transfer back makes a new one, but with messages not always."""
+
+    id: str
+    purpose: str
+    started_ms: int
+    name: str | None = None
+    address: str | None = None
+    user_id: str | None = None
+    queue_id: str | None = None
+    connected_ms: int | None = None
+    ended_ms: int | None = None
+    wrapup_required: bool = False
+    wrapup_prompt: str | None = None
+    wrapup_timeout_ms: int | None = None
+    alerting_timeout_ms: int | None = None
+    consult_participant_id: str | None = None
+    #: Whether this one began a consult; shown only as an attribute, and not by every org.
+    consult_initiator: bool = False
+    monitored_id: str | None = None
+    coached_id: str | None = None
+    barged_id: str | None = None
+    routing: dict[str, Any] | None = None
+    media_roles: list[str] | None = None
+    attributes: dict[str, str] = msgspec.field(default_factory=dict)
+    #: All legs, oldest first; `order` says how frames show them.
+    legs: list[Leg] = msgspec.field(default_factory=list)
+    order: str = APPEND
+
+    @property
+    def handled(self) -> Leg | None:
+        """The leg whose after-call work the participant shows: its newest of its first medium.
+
+        The call that a callback dials is of another medium and has none.
+        """
+        media = self.legs[0].media if self.legs else None
+        return next((leg for leg in reversed(self.legs) if leg.media == media), None)
+
+    @property
+    def role(self) -> Role | None:
+        """What frames say of this participant's part now."""
+        for name, other in (
+            ("barge", self.barged_id),
+            ("coach", self.coached_id),
+            ("monitor", self.monitored_id),
+        ):
+            if other is not None:
+                return Role(name, other)
+        consults = self.purpose in STAFF_PURPOSES and not self.consult_initiator
+        if consults and self.consult_participant_id is not None:
+            return Role("consult", self.consult_participant_id)
+        if any(leg.media == SCREEN for leg in self.legs):
+            return Role("monitor", None)
+        return None
+
+    def array(self, media: str, whole: bool = False) -> list[Leg]:
+        """The legs of a medium as a frame has them, in its order; REST has the `whole`."""
+        legs = [leg for leg in self.legs if leg.media == media]
+        if self.order == NEWEST_FIRST:
+            return legs[::-1]
+        return legs[-1:] if self.order == REPLACE and not whole else legs
+
+    def media(self) -> list[str]:
+        """The media of its legs, each once."""
+        return list(dict.fromkeys(leg.media for leg in self.legs))
+
+    def shows(self, leg: Leg) -> bool:
+        """Whether frames still have the leg: with `replace` a later one has taken its place."""
+        return any(shown is leg for shown in self.array(leg.media))

@@ -1,0 +1,82 @@
+"""A messaging conversation that comes back to agents again and again (section 0).
+
+Who had it before is not a new participant: his old one gets a further communication, another queue,
+another after-call work and another code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from simulator.parts import Leg, Participant
+from simulator.scenarios.digital import give_up, say
+from simulator.scenarios.routing import reach_agent
+from simulator.scenarios.stage import RING_LEAD, Beat, Script, Stage
+
+
+def message_reassigned(stage: Stage) -> Script:
+    """Three to five times from queue to queue by blind transfers, mostly to the same agent."""
+    queue = stage.queue()
+    facts: dict[str, Any] = {"type": "webmessaging", "messages": []}
+    customer = stage.customer(stage.leg("message", "connected", **facts), queue_id=queue)
+    acd = stage.acd("message", queue)
+    yield stage.beat(1, 4)
+    agent = yield from reach_agent(stage, "message", queue)
+    if agent is None:
+        yield from give_up(stage, customer, acd)
+        return
+    agent.order = stage.variant("reused_participant")
+    agent.legs[-1].extra.update(facts)
+    stage.leave(acd, "transfer", "disconnected")
+    yield stage.beat(2, 8)
+    for _ in range(stage.rng.randrange(2, 5)):
+        yield from _serve(stage, customer, agent)
+        queue = stage.queue(avoid=queue)
+        stage.conversation.route(customer, queue)
+        old = agent.legs[-1]
+        stage.leave(agent, "transfer", "disconnected")
+        stage.begin_acw(agent)
+        acd = stage.acd("message", queue)
+        yield stage.beat(0.5, 2)
+        # Where the new leg takes the old one's place, nothing can follow on the old one.
+        late = agent.order != "replace" and stage.chance(0.3)
+        if not late:
+            yield from stage.wrap_up(agent)
+        yield from _assign_again(stage, agent, queue)
+        stage.leave(acd, "transfer", "disconnected")
+        yield stage.beat(1, 4)
+        if late and old.working:
+            stage.cut_short(agent, old)
+            yield stage.beat(1, 4)
+    yield from _serve(stage, customer, agent)
+    stage.leave(agent, "client", "disconnected")
+    stage.begin_acw(agent)
+    yield Beat(0.3)
+    stage.leave(customer, "inactivity", "disconnected")
+    yield from stage.wrap_up(agent)
+
+
+def _serve(stage: Stage, customer: Participant, agent: Participant) -> Script:
+    for _ in range(stage.rng.randrange(1, 3)):
+        say(stage, customer, "received")
+        yield stage.beat(1, 5)
+        say(stage, agent, "sent")
+        yield stage.beat(1, 5)
+    yield from stage.choose_early(agent)
+
+
+def _assign_again(stage: Stage, agent: Participant, queue: str) -> Generator[Beat, None, Leg]:
+    """The same participant is given the conversation once more, with or without ringing."""
+    stage.conversation.route(agent, queue)
+    state = stage.rng.choice(["connected", "alerting"])
+    leg = stage.leg("message", state, **agent.legs[-1].extra)
+    leg.extra["messages"] = []
+    if state == "alerting":
+        leg.started_ms -= stage.rng.randrange(*RING_LEAD)
+    stage.conversation.open_leg(agent, leg, stage.now)
+    stage.plan_acw(agent, leg)
+    if state == "alerting":
+        yield stage.beat(1, 4)
+        stage.pick_up(agent)
+    return leg
