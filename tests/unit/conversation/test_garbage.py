@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirror.conversation.normaliser import Normaliser, Reading
-from tests.unit.normaliser.build import at, conversation, frame, leg, participant, types
+from tests.unit.conversation.build import at, conversation, frame, leg, participant, types
 
 RECORDING = (
     Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from mirror.conversation.event import RANK
 from mirror.conversation.normaliser import Normaliser
 from mirror.conversation.normaliser.topics import classify
 from mirror.conversation.normaliser.words import MEDIA_OF_ANALYTICS, MEDIA_OF_ARRAY, disconnect_type
-from tests.unit.normaliser.build import (
+from tests.unit.conversation.build import (
     ARRAY,
     Reader,
     at,

@@ -19,8 +19,8 @@ from simulator.model import Conversation
 from simulator.org import Org
 from simulator.scenarios import SCENARIOS
 from simulator.shapes import analytics, flat, rest
-from tests.unit.normaliser import golden
-from tests.unit.normaliser.build import FLAT_TOPIC
+from tests.unit.conversation import golden
+from tests.unit.conversation.build import FLAT_TOPIC
 from tests.unit.simulator.theatre import Performance, perform
 
 USER_TOPIC = "v2.users.9a3fd6ab-4e5d-4e4c-8d26-2b8bb0b9c1f5.conversations"

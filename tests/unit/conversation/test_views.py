@@ -9,7 +9,7 @@ from typing import Any
 
 from mirror.conversation.event import Event
 from mirror.conversation.fold import ConversationView, LegView
-from tests.unit.normaliser.build import (
+from tests.unit.conversation.build import (
     Reader,
     at,
     conversation,

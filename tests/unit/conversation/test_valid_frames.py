@@ -25,7 +25,7 @@ from mirror.conversation.normaliser.topics import classify
 from mirror.conversation.schema import agent_event_schema, event_schema
 from tests import schemas
 from tests.schemas import generate
-from tests.unit.normaliser.build import at
+from tests.unit.conversation.build import at
 
 BODIES = 4
 EXAMPLES = settings().max_examples // 6  # of each topic; `make fuzz` asks for more

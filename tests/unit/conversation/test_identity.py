@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mirror.conversation.event import Event, identity
 from mirror.conversation.fold import ConversationView
 from mirror.conversation.normaliser import Normaliser
-from tests.unit.normaliser.build import World, at, folded
+from tests.unit.conversation.build import World, at, folded
 
 STAFF = ("agent", "user")
 MEDIA = ("call", "chat", "email", "message", "callback")

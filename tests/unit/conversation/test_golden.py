@@ -14,7 +14,7 @@ import pytest
 
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
-from tests.unit.normaliser import golden
+from tests.unit.conversation import golden
 
 RECORDINGS = golden.ROOT / "recordings"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.normaliser.build import (
+from tests.unit.conversation.build import (
     Reader,
     at,
     conversation,

@@ -13,7 +13,7 @@ from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser, Personal, ending
 from mirror.conversation.schema import agent_event_schema, event_schema
 from mirror.tracked import TrackedLeg
-from tests.unit.normaliser.build import (
+from tests.unit.conversation.build import (
     ARRAY,
     Reader,
     at,
