@@ -46,8 +46,7 @@ from mirror.conversation.normaliser.words import (
 )
 from mirror.conversation.times import instant
 
-# A time that is there and is none: the leg was connected, nobody knows when.
-_UNREADABLE: Final = ""
+MAX_ENDS: Final = 64  # of one conversation; beyond, older ones would be told again
 
 
 def transitions(
@@ -390,10 +389,12 @@ def _end(conversation: Conversation, known: Sequence[Known], told: list[Transiti
         if not one.ended:
             return
         legs += one.legs
-    # Legs are only ever added, so their number tells which.
-    if not legs or len(legs) in conversation.ends:
+    if not legs:
         return
-    conversation.ends += (len(legs),)
+    which = hash(frozenset(leg.key for leg in legs))
+    if which in conversation.ends:
+        return
+    conversation.ends = (*conversation.ends, which)[-MAX_ENDS:]
     ends = [leg.ended_at for leg in legs if leg.ended_at is not None]
     at = max(ends) if len(ends) == len(legs) else None
     names = (leg.key.name for leg in legs)
