@@ -38,6 +38,25 @@ def latest(shown: Sequence[Shown]) -> list[Communication]:
     ]
 
 
+def is_followed(one: Shown, shown: Sequence[Shown]) -> bool:
+    """Whether a communication is over and its participant got another one since.
+
+    Its participant's queue is then the other one's. One that was never connected does not say when
+    it began: it follows those of its medium that ended before it.
+    """
+    over = instant(one.communication.disconnected_time)
+    if over is None:
+        return False
+    for medium, other in shown:
+        began, ended = instant(other.connected_time), instant(other.disconnected_time)
+        if began is not None:
+            if began >= over and other is not one.communication:
+                return True
+        elif medium == one.medium and (ended or _AFTER_ALL) > over:
+            return True
+    return False
+
+
 def handled(candidates: Sequence[Communication]) -> Communication | None:
     """The communication that its participant's after-call work is of.
 

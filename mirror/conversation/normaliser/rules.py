@@ -198,9 +198,9 @@ def _views(
     legs = []
     shown = communications(participant)
     only = len(shown) == 1
-    latest = after_call.latest(shown) if not only else ()
-    handled = after_call.handled(latest) if not only else None
-    for medium, communication in shown:
+    handled = None if only else after_call.handled(after_call.latest(shown))
+    for one in shown:
+        medium, communication = one
         key = leg_key(participant.id or "", communication.id, medium)
         leg = conversation.legs.get(key)
         first = leg is None
@@ -240,7 +240,7 @@ def _views(
         if news or everything:
             leg.seen = seen
             view = View(participant, communication, leg, state, news=news, first=first, work=work)
-            view.is_latest = only or any(one is communication for one in latest)
+            view.is_followed = not only and after_call.is_followed(one, shown)
             view.times(connected, ended_at)
             views.append(view)
     known.legs = tuple(legs)
@@ -306,7 +306,7 @@ def _serve(view: View, role: roles.Assigned) -> bool:
     service = leg.service
     if service is None:
         service = leg.service = Service()
-    if not leg.ended and view.is_latest:
+    if not leg.ended and not view.is_followed:
         service.queue_id = view.participant.queue_id or service.queue_id
     if view.communication.queue_id:
         service.queue_id = view.communication.queue_id
