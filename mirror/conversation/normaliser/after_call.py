@@ -60,12 +60,13 @@ def is_followed(one: Shown, shown: Sequence[Shown]) -> bool:
 def handled(candidates: Sequence[Communication]) -> Communication | None:
     """The communication that its participant's after-call work is of.
 
-    Of several at once it is the one that was connected first: a callback comes before the call that
-    it dials. None where one of them tells its own.
+    Of several at once it is the one that has a code, else the one that was connected first: a
+    callback comes before the call that it dials. None where one of them tells its own work.
     """
-    if any(one.after_call_work or one.wrapup for one in candidates) or not candidates:
+    if any(one.after_call_work for one in candidates) or not candidates:
         return None
-    return min(candidates, key=lambda one: instant(one.connected_time) or _AFTER_ALL)
+    coded = [one for one in candidates if one.wrapup is not None]
+    return min(coded or candidates, key=lambda one: instant(one.connected_time) or _AFTER_ALL)
 
 
 def work_of(

@@ -202,6 +202,10 @@ def _views(
     for one in shown:
         medium, communication = one
         key = leg_key(participant.id or "", communication.id, medium)
+        if not only and any(key == other.key for other in legs):
+            # A second one under that name is no leg of its own, but may go on.
+            known.ended = known.ended and (over is not None or communication.state in ENDED)
+            continue
         leg = conversation.legs.get(key)
         first = leg is None
         if leg is None:

@@ -1,11 +1,7 @@
-"""Builds conversations as Genesys would show them, in each of its shapes.
-
-`World` is the truth of one conversation: tests let things happen to it, and render snapshots.
-"""
+"""Builds frames and bodies as Genesys would show them, and reads them."""
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import msgspec
@@ -26,18 +22,6 @@ ARRAY = {
     }.get(array, array)
     for array, medium in MEDIA_OF_ARRAY.items()
 }
-FLAT_TOPIC = {
-    "call": "calls",
-    "callback": "callbacks",
-    "chat": "chats",
-    "email": "emails",
-    "message": "messages",
-    "video": "videos",
-    "screenshare": "screenshares",
-    "cobrowse": "cobrowseSessions",
-    "social_expression": "socialexpressions",
-}
-REST_DISCONNECT = {"endpoint.dnd": "endpoint.donotdisturb", "transfer.dnd": "transfer.donotdisturb"}
 
 
 def at(ms: int) -> str:
@@ -71,14 +55,6 @@ def conversation(*participants: dict[str, Any], **fields: Any) -> dict[str, Any]
     return {"id": "c-1", "participants": list(participants), **fields}
 
 
-def flat_frame(word: str, *participants: dict[str, object], others: tuple[str, ...] = ()) -> bytes:
-    """A frame of a flat topic."""
-    uris = [f"/api/v2/conversations/{other}/c-1" for other in others]
-    return frame(
-        conversation(*participants, otherMediaUris=uris), f"v2.users.u-1.conversations.{word}"
-    )
-
-
 class Reader:
     """A normaliser with a clock: each reading is a second after the one before."""
 
@@ -92,7 +68,7 @@ class Reader:
         return self.normaliser.frame(raw, at(self.seconds * 1000), float(self.seconds))
 
     def frame(self, *participants: dict[str, Any], **fields: Any) -> list[Event]:
-        """Events of a nested frame with these participants."""
+        """Events of a frame with these participants."""
         reading = self.read(frame(conversation(*participants, **fields)))
         assert reading.problem is None
         return reading.events
@@ -123,104 +99,3 @@ def only(events: list[Event], event_type: str) -> Event:
     """The one event of a type that is no snapshot reading."""
     (event,) = [e for e in events if e.event_type == event_type and e.origin != "snapshot"]
     return event
-
-
-class World:
-    """One conversation as it really is.
-
-    A participant with legs of two media (a callback, and the call that it dialled) stands in
-    `participants` once for each, under one id. After-call work stands with the first.
-    """
-
-    def __init__(self) -> None:
-        self.ms = 0
-        self.participants: list[dict[str, Any]] = []
-
-    def tick(self, ms: int) -> str:
-        """Let time pass; gives the new time."""
-        self.ms += ms
-        return at(self.ms)
-
-    def join(self, purpose: str, medium: str, state: str, of: str | None = None) -> None:
-        """A participant enters with a leg, or the one whose id is `of` gets one more.
-
-        `connected` ones have their time at once.
-        """
-        index = len(self.participants)
-        new = {"state": state, "held": False, "direction": "inbound", "id": f"comm-{index}"}
-        if state == "connected":
-            new["connectedTime"] = at(self.ms)
-        self.participants.append(
-            {"id": of or f"p-{index}", "purpose": purpose, "medium": medium, "leg": new}
-        )
-
-    def snapshot(self) -> World:
-        """The world as it is now, for rendering later."""
-        return copy.deepcopy(self)
-
-    @property
-    def media(self) -> set[str]:
-        """The media of all legs."""
-        return {p["medium"] for p in self.participants}
-
-    @property
-    def over(self) -> bool:
-        """Whether all legs ended."""
-        return all(p["leg"]["state"] in {"disconnected", "terminated"} for p in self.participants)
-
-    def nested(self, topic: str = "v2.users.u-1.conversations") -> bytes:
-        """A frame of the nested shape, whose participants connect a little before their legs."""
-        return frame({"id": "c-1", "participants": self._nested()}, topic)
-
-    def flat(self, medium: str, topic: str = "v2.users.u-1.conversations") -> bytes:
-        """A frame of the flat shape: the legs of one medium, without communication ids."""
-        shown = []
-        for p in self.participants:
-            if p["medium"] != medium:
-                continue
-            one = {k: v for k, v in p["leg"].items() if k not in {"id", "disconnectedTime"}}
-            if "disconnectedTime" in p["leg"]:
-                one["endTime"] = p["leg"]["disconnectedTime"]
-            one |= {"id": p["id"], "purpose": p["purpose"], "user": {"id": "u-1"}, "queue": {}}
-            one |= self._after_call(p["id"])
-            shown.append(one)
-        others = [
-            f"/api/v2/conversations/{FLAT_TOPIC[other]}/c-1"
-            for other in sorted(self.media - {medium})
-        ]
-        body = {"id": "c-1", "participants": shown, "otherMediaUris": others}
-        return frame(body, f"{topic}.{FLAT_TOPIC[medium]}")
-
-    def rest(self) -> bytes:
-        """A body of `GET /conversations/{id}`."""
-        body: dict[str, Any] = {"id": "c-1", "startTime": at(0), "participants": self._nested()}
-        for shown in body["participants"]:
-            for one in (leg for medium in self.media for leg in shown.get(ARRAY[medium], ())):
-                one["segments"] = []
-                if "disconnectType" in one:
-                    kind = one["disconnectType"]
-                    one["disconnectType"] = REST_DISCONNECT.get(kind, kind)
-        if self.over:
-            body["endTime"] = max(p["leg"]["disconnectedTime"] for p in self.participants)
-        return msgspec.json.encode(body)
-
-    def _after_call(self, participant_id: str) -> dict[str, Any]:
-        found = next(p for p in self.participants if p["id"] == participant_id)
-        return {key: found[key] for key in ("startAcwTime", "wrapup") if key in found}
-
-    def _nested(self) -> list[dict[str, Any]]:
-        people: dict[str, dict[str, Any]] = {}
-        for p in self.participants:
-            one = copy.deepcopy(p["leg"])
-            shown = people.setdefault(
-                p["id"], {"id": p["id"], "purpose": p["purpose"], "userId": "u-1"}
-            )
-            shown.setdefault(ARRAY[p["medium"]], []).append(one)
-            shown |= self._after_call(p["id"])
-            if "connectedTime" in one:
-                shown.setdefault("connectedTime", one["connectedTime"][:-4] + "000Z")
-        for shown in people.values():
-            legs = [p["leg"] for p in self.participants if p["id"] == shown["id"]]
-            if all("disconnectedTime" in one for one in legs):
-                shown["endTime"] = max(one["disconnectedTime"] for one in legs)
-        return list(people.values())

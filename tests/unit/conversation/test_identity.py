@@ -199,7 +199,6 @@ def _leg_agrees(seen: LegView, world: World, person: Person, leg: Leg, *, lossy:
         assert (seen.acw_started_at, seen.acw_ended_at) == (leg.acw_from, leg.acw_until)
 
 
-
 def test_an_id_is_a_hash_of_content() -> None:
     """The same words give the same id, in every version of this mirror."""
     assert identity("c-1", "p-1", "call", "answer", "") == "b9bbff4053385ed383ee9b5c49ca96f0"

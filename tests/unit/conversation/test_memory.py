@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mirror.conversation.legs import LegKey
 from mirror.conversation.normaliser.memory import REST_AFTER, TIDY_AT_ONCE, TIDY_EVERY, Leg, Memory
 
 GRACE = 900.0
@@ -12,8 +13,10 @@ def remembering(count: int, most: int = 1_000) -> Memory:
     memory = Memory(most, GRACE)
     for number in range(count):
         conversation = memory.recall(f"c-{number}", 0.0)
-        key = (f"p-{number}", "call", 0)
-        conversation.legs[key] = Leg(key, seen=-(2**63), once=5, often={"hold#1"}, ended=True)
+        key = LegKey(f"p-{number}", f"l-{number}")
+        conversation.legs[key] = Leg(
+            key, "call", seen=-(2**63), once=5, often={"hold#1"}, ended=True
+        )
         conversation.ends = (1,)
     return memory
 

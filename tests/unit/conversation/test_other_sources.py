@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from mirror.conversation.agent_event import AgentEvent
-from mirror.conversation.event import Event
-from mirror.conversation.normaliser import Normaliser, Personal, ending
+from mirror.conversation.ending import ending
+from mirror.conversation.event import Event, Role
+from mirror.conversation.legs import LegKey, leg_key
+from mirror.conversation.normaliser import Normaliser, Personal
 from mirror.conversation.schema import agent_event_schema, event_schema
-from mirror.tracked import TrackedLeg
 from tests.unit.conversation.build import (
     ARRAY,
     Reader,
@@ -24,6 +25,26 @@ from tests.unit.conversation.build import (
     participant,
     types,
 )
+
+
+class Live(msgspec.Struct):
+    """What somebody knows of a leg of which no end was seen."""
+
+    participant_id: str
+    medium: str
+    communication_id: str | None = None
+    purpose: str | None = None
+    agent_id: str | None = None
+    queue_id: str | None = None
+    role: Role | None = None
+    role_participant_id: str | None = None
+    direction: str | None = None
+
+    @property
+    def key(self) -> LegKey:
+        """What names it."""
+        return leg_key(self.participant_id, self.communication_id, self.medium)
+
 
 ENDED = leg(
     "disconnected", connectedTime=at(1_000), disconnectedTime=at(9_000), disconnectType="transfer"
@@ -71,7 +92,8 @@ def test_analytics_names_transitions_as_frames_do() -> None:
     seen += reader.frame(participant(held))
     seen += reader.frame(participant({**held, "held": False}))
     wrapup = {"code": "w-1", "endTime": at(12_000)}
-    seen += reader.frame(participant(ENDED, startAcwTime=at(9_000), wrapup=wrapup))
+    done = {"startAcwTime": at(9_000), "endAcwTime": at(12_000)}
+    seen += reader.frame(participant(ENDED, wrapup=wrapup, **done))
     expected = {e.event_id: e.event_type for e in seen if e.origin != "snapshot"}
     assert {e.event_id: e.event_type for e in told} == expected
     assert {e.origin for e in told} == {"backfill"}
@@ -107,8 +129,8 @@ def test_the_janitor_ends_under_the_ids_of_frames() -> None:
     second = {**live, "id": "comm-2"}
     other = participant(live, participant_id="p-2", medium="chat")
     reader.frame(participant(ENDED, second), other)
-    legs = [TrackedLeg("p-1", "call", 1), TrackedLeg("p-2", "chat", 0, purpose="agent")]
-    told = ending("c-1", legs, ["p-1 call 0"], received_at=at(99_000), reason="not_found")
+    legs = [Live("p-1", "call", "comm-2"), Live("p-2", "chat", "comm-1")]
+    told = ending("c-1", legs, ["p-1 comm-1"], received_at=at(99_000), reason="not_found")
     assert types(told) == ["disconnect", "disconnect", "end", "finalize"]
     assert {e.origin for e in told} == {"janitor"}
     assert all(e.estimated and e.occurred_at == e.received_at for e in told)
@@ -123,7 +145,7 @@ def test_the_janitor_ends_under_the_ids_of_frames() -> None:
 
 def test_the_janitor_may_know_when() -> None:
     """With Genesys' own end the times are its, and not estimated."""
-    legs = [TrackedLeg("p-1", "call")]
+    legs = [Live("p-1", "call")]
     told = ending("c-1", legs, [], received_at=at(9), reason="ended", ended_at=at(5))
     assert {(e.occurred_at, e.estimated) for e in told} == {(at(5), False)}
 
@@ -162,6 +184,7 @@ def test_odd_agent_frames_raise_nothing(body: dict[str, Any]) -> None:
     assert (reading.problem is not None) == any(isinstance(v, int | str) for v in body.values())
 
 
+AFTERWARDS = ("disconnect", "acw", "acw_end", "wrapup", "transfer", "end")
 WRAPUP = {"code": "w-1", "endTime": at(9_500)}
 PERSON: dict[str, Any] = {
     "name": "Jo Secret",
@@ -217,9 +240,9 @@ def check(event: object, schema: dict[str, Any]) -> None:
 @pytest.mark.parametrize("medium", sorted(ARRAY))
 def test_events_of_every_medium_fit_the_schema(medium: str) -> None:
     """What is produced is what `mirror schema` promises, by an independent validator."""
-    shown = participant(ENDED, medium=medium, startAcwTime=at(9_000), wrapup=WRAPUP)
-    events = Reader().frame(shown)
-    assert types(events) == ["start", "answer", "disconnect", "transfer", "acw", "wrapup", "end"]
+    work = {"startAcwTime": at(9_000), "endAcwTime": at(9_500)}
+    events = Reader().frame(participant(ENDED, medium=medium, wrapup=WRAPUP, **work))
+    assert types(events) == ["start", "answer", *AFTERWARDS]
     for event in events:
         assert event.media_type in {medium, None}
         check(event, event_schema())
@@ -227,7 +250,7 @@ def test_events_of_every_medium_fit_the_schema(medium: str) -> None:
 
 def test_janitor_and_agent_events_fit_the_schema() -> None:
     """Also those that no frame made."""
-    for event in ending("c", [TrackedLeg("p", "call")], [], received_at=at(1), reason="ended"):
+    for event in ending("c", [Live("p", "call")], [], received_at=at(1), reason="ended"):
         check(event, event_schema())
     for agent in agent_frame("presence", {"presenceDefinition": {"id": "x"}}):
         check(agent, agent_event_schema())

@@ -12,6 +12,8 @@ from tests.unit.conversation.build import (
     ARRAY,
     Reader,
     at,
+    conversation,
+    folded,
     frame,
     leg,
     only,
@@ -31,7 +33,8 @@ def test_a_leg_that_is_new_enters_with_its_whole_history() -> None:
     assert types(events) == ["start", "answer", "disconnect", "answer"]
     assert [e.occurred_at for e in events[:4]] == [at(1_000), at(1_000), at(9_000), at(1_000)]
     assert {e.origin for e in events[:4]} == {"live"}
-    assert not any(e.estimated for e in events[:4])
+    # Frames do not say when the conversation began: at the latest with its first leg.
+    assert [e.estimated for e in events[:4]] == [True, False, False, False]
 
 
 def test_an_end_is_told_once_whether_disconnected_or_terminated() -> None:
@@ -46,7 +49,7 @@ def test_a_disconnect_type_that_changes_tells_the_transfer_once() -> None:
     """transfer → peer → transfer on one leg is one disconnect and one transfer."""
     reader = Reader()
     reader.frame(participant(CONNECTED))
-    first = reader.frame(participant({**ENDED, "disconnectType": "transfer.consult"}))
+    first = reader.frame(participant({**ENDED, "disconnectType": "transfer.dnd"}))
     assert types(first) == ["disconnect", "transfer", "end"]
     assert reader.frame(participant({**ENDED, "disconnectType": "peer"})) == []
     assert reader.frame(participant({**ENDED, "disconnectType": "transfer"})) == []
@@ -173,9 +176,9 @@ def test_after_call_work_and_wrap_up_follow_the_end() -> None:
     assert reader.frame(participant(ENDED, startAcwTime=at(9_001), wrapup=wrapup)) == []
 
 
-@pytest.mark.parametrize("state", ["skipped", "notApplicable", "unknown"])
+@pytest.mark.parametrize("state", ["skipped", "notApplicable"])
 def test_after_call_work_that_does_not_take_place_is_no_event(state: str) -> None:
-    """Only `pending` and `complete` mean that somebody works."""
+    """Whatever times stand beside it."""
     shown = {**ENDED, "afterCallWork": {"state": state, "startTime": at(9_000)}}
     assert "acw" not in types(Reader().frame(participant(shown)))
 
@@ -197,19 +200,18 @@ def test_after_call_work_names_the_medium_that_was_handled() -> None:
     assert only(Reader().frame(shown), "acw").media_type == "call"
     del shown["calls"]
     shown["callbacks"] = [ENDED]
-    shown["calls"] = [leg("disconnected", disconnectedTime=at(2_000))]
+    shown["calls"] = [{**callback, "id": "comm-2"}]
     assert only(Reader().frame(shown), "acw").media_type == "callback"
 
 
 def test_after_call_work_of_a_callback_that_dialled_is_of_the_callback() -> None:
-    """Both legs were answered: the one that Genesys marks counts, else the earlier one."""
+    """Both legs were answered: the one that tells its own counts, else the earlier one."""
     call = {**ENDED, "id": "comm-2", "connectedTime": at(3_000)}
     shown = participant(call, startAcwTime=at(9_000), wrapup={"code": "w-1", "endTime": at(9_900)})
     shown["callbacks"] = [ENDED]
     for event_type in ("acw", "wrapup"):
         assert only(Reader().frame(shown), event_type).media_type == "callback"
     for mark in (
-        {"afterCallWorkRequired": True},
         {"afterCallWork": {"state": "complete", "startTime": at(9_000)}},
         {"wrapup": {"code": "w-1"}},
     ):
@@ -237,7 +239,7 @@ def test_an_end_repeats_only_for_other_legs() -> None:
 
 
 def test_several_communications_of_one_medium_have_ids_of_their_own() -> None:
-    """A participant's second call is another leg; the first keeps the id of the flat shape."""
+    """A participant's second call is another leg, wherever it stands in the array."""
     two = Reader().frame(participant(CONNECTED, {**CONNECTED, "id": "comm-2"}))
     one = Reader().frame(participant(CONNECTED))
     answers = [e for e in two if e.event_type == "answer" and e.origin == "live"]
@@ -245,30 +247,57 @@ def test_several_communications_of_one_medium_have_ids_of_their_own() -> None:
     assert answers[0].event_id == only(one, "answer").event_id != answers[1].event_id
 
 
+PARKS = {
+    "kept": (at(2_000), at(2_000), at(4_000), at(4_000)),
+    "gone": (at(2_000), None, at(4_000), None),
+    "moved on": (at(2_000), at(2_000), at(4_000), None),
+}
+
+
 @pytest.mark.parametrize("medium", ["email", "message"])
-def test_parks_lie_between_answer_and_disconnect(medium: str) -> None:
-    """Park, unpark, park again: each told once, by its own time."""
+@pytest.mark.parametrize("keys", sorted(PARKS))
+def test_parks_are_told_by_the_state_of_the_leg(medium: str, keys: str) -> None:
+    """Whatever becomes of `parkTime`: a park at its time, an unpark when the leg is seen back.
+
+    `resumeTime` is when somebody means to go on; nothing is ever dated by it.
+    """
     reader = Reader()
-    base = {"connectedTime": at(1_000)}
-    steps = [
-        leg("connected", **base),
-        leg("parked", **base, parkTime=at(2_000)),
-        leg("connected", **base, parkTime=at(2_000), resumeTime=at(3_000)),
-        leg("parked", **base, parkTime=at(4_000), resumeTime=at(3_000)),
-        leg("connected", **base, parkTime=at(4_000), resumeTime=at(5_000)),
-        leg("disconnected", **base, disconnectedTime=at(6_000), parkTime=at(4_000)),
-    ]
     told = []
-    for shown in steps:
+    states = ("parked", "connected", "parked", "connected")
+    reader.frame(participant(CONNECTED, medium=medium))
+    for state, since in zip(states, PARKS[keys], strict=True):
+        shown = {**CONNECTED, "state": state, "parkTime": since, "resumeTime": at(9_000_000)}
         told += reader.frame(participant(shown, medium=medium))
-    assert [(e.event_type, e.occurred_at, e.state) for e in told if e.origin == "live"][2:-2] == [
-        ("park", at(2_000), "parked"),
-        ("unpark", at(3_000), "connected"),
-        ("park", at(4_000), "parked"),
-        ("unpark", at(5_000), "connected"),
-    ]
-    whole = Reader().frame(participant(steps[3], medium=medium))
-    assert types(whole) == ["start", "answer", "unpark", "park"]
+        told += reader.frame(participant(shown, medium=medium))  # nothing new
+    assert [(e.event_type, e.state, e.estimated) for e in told] == [
+        ("park", "parked", False),
+        ("unpark", "connected", True),
+    ] * 2
+    assert [e.occurred_at for e in told[::2]] == [at(2_000), at(4_000)]
+    assert all(e.occurred_at == e.received_at for e in told[1::2])
+    assert len({e.event_id for e in told}) == 4
+
+
+def test_a_park_that_was_over_before_it_was_seen_is_told() -> None:
+    """Its key is still there: both are told, and the leg is not parked."""
+    shown = {**CONNECTED, "parkTime": at(2_000), "resumeTime": at(9_000_000)}
+    events = Reader().frame(participant(shown, medium="email"))
+    assert types(events) == ["start", "answer", "park"]
+    assert types(events, snapshots=True)[3:] == ["unpark", "answer"]
+    assert folded(events).legs["p-1 comm-1"].state == "connected"
+
+
+def test_a_leg_that_ends_while_parked_or_held_has_no_unpark_and_no_resume() -> None:
+    """They end with their leg."""
+    reader = Reader()
+    reader.frame(
+        participant({**CONNECTED, "state": "parked", "parkTime": at(2_000)}, medium="email")
+    )
+    events = reader.frame(participant({**ENDED, "parkTime": at(2_000)}, medium="email"))
+    assert types(events) == ["disconnect", "end"]
+    reader = Reader()
+    reader.frame(participant({**CONNECTED, "held": True, "startHoldTime": at(5_000)}))
+    assert types(reader.frame(participant({**ENDED, "held": True}))) == ["disconnect", "end"]
 
 
 def test_a_scheduled_callback_waits_without_events() -> None:
@@ -384,8 +413,11 @@ def test_times_of_other_precision_are_converted(shown: str, told: str) -> None:
     ],
 )
 def test_what_is_no_time_counts_for_none(shown: str) -> None:
-    """Then the time is ours, and says so."""
-    events = Reader().frame(participant({**CONNECTED, "connectedTime": shown}, purpose="customer"))
+    """Then the time is ours, and says so. The frame is a dead letter besides."""
+    broken = participant({**CONNECTED, "connectedTime": shown}, purpose="customer")
+    reading = Reader().read(frame(conversation(broken)))
+    events, problem = reading.events, reading.problem
+    assert (problem is not None and problem.error == "InvalidTime") == bool(shown)
     (answer,) = [e for e in events if e.event_type == "answer"]
     assert answer.estimated
     assert answer.occurred_at == answer.received_at
@@ -415,30 +447,30 @@ def test_disconnect_types_have_one_spelling(word: str | None, told: str | None) 
 
 
 @pytest.mark.parametrize(
-    ("topic", "kind", "medium"),
+    ("topic", "kind"),
     [
-        ("v2.users.u.conversations", "conversation", None),
-        ("V2.Routing.Queues.Q.Conversations", "conversation", None),
-        ("v2.users.u.conversations.cobrowseSessions", "conversation", "cobrowse"),
-        ("v2.users.u.conversationsummary", "unknown", None),
-        ("v2.users.u.conversations.summaries", "unknown", None),
-        ("v2.users.u.conversations.c.recordings", "unknown", None),
-        ("v2.users.u.routingStatus", "agent", None),
-        ("channel.metadata", "channel", None),
-        ("v2.system.socket_closing", "system", None),
-        ("streaming-subscriptions-expiring", "system", None),
+        ("v2.users.u.conversations", "conversation"),
+        ("V2.Routing.Queues.Q.Conversations", "conversation"),
+        ("v2.users.u.conversations.calls", "unknown"),
+        ("v2.routing.queues.q.conversations.videos", "unknown"),
+        ("v2.users.u.conversationsummary", "unknown"),
+        ("v2.users.u.conversations.c.recordings", "unknown"),
+        ("v2.users.u.routingStatus", "agent"),
+        ("channel.metadata", "channel"),
+        ("v2.system.socket_closing", "system"),
+        ("streaming-subscriptions-expiring", "system"),
     ],
 )
-def test_topics_say_what_their_frames_are(topic: str, kind: str, medium: str | None) -> None:
+def test_topics_say_what_their_frames_are(topic: str, kind: str) -> None:
     """Compared without regard to case; what is not known is `unknown`."""
-    assert classify(topic) == (kind, medium)
+    assert classify(topic) == kind
 
 
 def test_every_medium_has_an_array_and_a_rank_every_type() -> None:
     """The tables are whole: eleven media, of which analytics names all but social expressions."""
     assert set(ARRAY) == set(MEDIA_OF_ARRAY.values())
     assert set(MEDIA_OF_ANALYTICS.values()) == set(ARRAY) - {"social_expression"}
-    assert len(RANK) == 14
+    assert len(RANK) == 15
 
 
 def test_heartbeats_and_pongs_are_told_apart() -> None:

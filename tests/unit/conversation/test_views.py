@@ -13,7 +13,6 @@ from tests.unit.conversation.build import (
     Reader,
     at,
     conversation,
-    flat_frame,
     folded,
     frame,
     leg,
@@ -65,7 +64,7 @@ class House:
     def leg(self) -> LegView:
         """The leg of p-1 as the consumer sees it."""
         assert self.view is not None
-        return self.view.legs[0]
+        return next(iter(self.view.legs.values()))
 
 
 def house_of_a_hold_that_b_missed() -> House:
@@ -175,20 +174,6 @@ def test_a_frame_of_an_earlier_hold_is_late() -> None:
     assert house.leg().hold_started_at == at(7_000)
     house.reads("a", held(7_000))
     assert house.leg().hold_started_at == at(7_000)
-
-
-def test_a_flat_frame_settles_no_doubt_about_the_legs_of_another_medium() -> None:
-    """Who starts anew with flat frames hears of the callback's leg behind that of the call."""
-    house = House()
-    house.reads("a", CONNECTED, medium="callback")
-    house.reads("a", held(5_000), medium="callback")
-    assert house.leg().held
-    started = Reader()
-    started.seconds = house.seconds
-    agent = {**CONNECTED, "id": "p-1", "purpose": "agent"}
-    for word, other in (("calls", "callbacks"), ("callbacks", "calls")):
-        house.hears(started.read(flat_frame(word, agent, others=(other,))).events)
-    assert not house.leg().held
 
 
 def test_a_hold_that_lags_behind_a_first_sight_is_taken_back() -> None:

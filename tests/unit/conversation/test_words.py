@@ -72,17 +72,6 @@ def test_every_array_of_communications_is_a_medium() -> None:
     assert set(words.MEDIA_OF_ARRAY.values()) == set(MEDIA)
 
 
-def test_every_flat_topic_is_a_medium() -> None:
-    """The last word of each topic below `conversations`."""
-    found = {
-        match[1].lower()
-        for topic in schemas.topics()
-        if (match := re.fullmatch(r"v2\..+\.conversations\.(\w+)", topic))
-    }
-    assert found <= set(words.MEDIA_OF_TOPIC)
-    assert set(words.MEDIA_OF_TOPIC.values()) == set(MEDIA)
-
-
 def test_every_medium_of_analytics_has_a_name() -> None:
     """All but `unknown`."""
     known = enum("AnalyticsSession", "mediaType")

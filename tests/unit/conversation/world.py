@@ -174,7 +174,9 @@ class World(msgspec.Struct, kw_only=True):
 
     def frame(self, topic: str = USER) -> bytes:
         """A notification; its participants connect a little before their communications."""
-        return frame({"id": "c-1", "participants": [self._person(one) for one in self.people]}, topic)
+        return frame(
+            {"id": "c-1", "participants": [self._person(one) for one in self.people]}, topic
+        )
 
     def rest(self) -> bytes:
         """A body of `GET /conversations/{id}`."""
@@ -300,40 +302,37 @@ def _segments(leg: Leg) -> list[dict[str, Any]]:
     ]
 
 
+def _stretches(leg: Leg) -> list[tuple[str, str]]:
+    """What a communication went through, from when, in order."""
+    if leg.state not in {"connected", "parked"} and not leg.over:
+        return [
+            (leg.began, {"offering": "contacting", "alerting": "alert"}.get(leg.state, leg.state))
+        ]
+    if leg.connected is None:
+        return [(leg.began, "delay")]
+    found = [(leg.connected, "interact")]
+    for kind, spells in (("hold", leg.holds), ("parked", leg.parks)):
+        found += [(since, kind) for since, _ in spells]
+        found += [(until, "interact") for _, until in spells if until and until != leg.ended_at]
+    return sorted(found)
+
+
 def _session(person: Person, leg: Leg) -> dict[str, Any]:
     """A session of analytics: the stretches of a communication, and the code at its end."""
-    stretches: list[tuple[str, str]] = []  # from when, and what
-    if leg.state not in {"connected", "parked"} and not leg.over:
-        stretches.append((leg.began, leg.state if leg.state != "offering" else "contacting"))
-    elif leg.connected is None:
-        stretches.append((leg.began, "delay"))
-    else:
-        stretches.append((leg.connected, "interact"))
-        for kind, spells in (("hold", leg.holds), ("parked", leg.parks)):
-            for since, until in spells:
-                stretches.append((since, kind))
-                if until is not None and until != leg.ended_at:
-                    stretches.append((until, "interact"))
-    stretches.sort()
     segments: list[dict[str, Any]] = []
-    for place, (since, kind) in enumerate(stretches):
-        last = place == len(stretches) - 1
-        until = leg.ended_at if last else stretches[place + 1][0]
-        one = {"segmentType": kind.replace("alerting", "alert"), "segmentStart": since}
-        if until:
-            one["segmentEnd"] = until
-        if last and leg.kind:
-            one["disconnectType"] = leg.kind
+    for since, kind in _stretches(leg):
+        if segments:
+            segments[-1]["segmentEnd"] = since
+        segments.append({"segmentType": kind, "segmentStart": since})
         if leg.queue_id:
-            one["queueId"] = leg.queue_id
-        segments.append(one)
+            segments[-1]["queueId"] = leg.queue_id
+    if leg.ended_at:
+        segments[-1] |= {"segmentEnd": leg.ended_at, "disconnectType": leg.kind}
     if leg.acw in {"working", "done"}:
-        after: dict[str, Any] = {"segmentType": "wrapup", "segmentStart": leg.acw_from}
+        segments.append({"segmentType": "wrapup", "segmentStart": leg.acw_from})
         if leg.acw_until:
-            after["segmentEnd"] = leg.acw_until
-            if leg.codes:
-                after["wrapUpCode"] = leg.codes[-1][0]
-        segments.append(after)
+            segments[-1]["segmentEnd"] = leg.acw_until
+            segments[-1] |= {"wrapUpCode": leg.codes[-1][0]} if leg.codes else {}
     session: dict[str, Any] = {
         "sessionId": leg.id,
         "mediaType": ANALYTICS_MEDIUM[leg.medium],

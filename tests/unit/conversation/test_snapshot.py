@@ -18,8 +18,8 @@ import pytest
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser, Personal, Reading
 from mirror.conversation.normaliser import normaliser as module
-from mirror.conversation.normaliser.memory import MAX_BODIES, MAX_BODY_BYTES, Known
-from mirror.conversation.normaliser.pieces import Piece, recognise
+from mirror.conversation.normaliser.memory import MAX_BODIES, MAX_BODY_BYTES
+from mirror.conversation.normaliser.snapshot import Snapshot, recognise
 from simulator.scenarios import SCENARIOS
 from tests.unit.simulator.theatre import perform
 
@@ -108,10 +108,10 @@ def test_what_is_unchanged_is_not_read_again(monkeypatch: pytest.MonkeyPatch) ->
     """Of five participants of whom one changed, one is decoded; of a repeated snapshot none."""
     decoded: list[int] = []
 
-    def counting(raws: Any, last: Any, decode: Any) -> tuple[list[Piece], list[Known]]:
-        changed, known = recognise(raws, last, decode)
-        decoded.append(len(changed))
-        return changed, known
+    def counting(raws: Any, last: Any, decode: Any) -> Snapshot:
+        found = recognise(raws, last, decode)
+        decoded.append(len(found.changed))
+        return found
 
     monkeypatch.setattr(module, "recognise", counting)
     body = next(b for b, _ in reversed(perform("inbound_call", 1).frames))
@@ -177,16 +177,6 @@ def call(participant: str, state: str, **more: Any) -> dict[str, Any]:
 def snapshot(*participants: dict[str, Any]) -> dict[str, Any]:
     """A body of the conversation of `REPEATED`."""
     return {"id": REPEATED["id"], "participants": participants}
-
-
-def test_a_hold_in_a_flat_frame_makes_a_nested_body_news_again() -> None:
-    """Only the very last body counts, whatever shape the frame between had."""
-    flat = {"id": "p1", "purpose": "agent", "state": "connected", "held": True}
-    nested = traced(snapshot(call("p1", "connected", held=False)))
-    frames = [nested, traced(snapshot(flat), f"{TOPICS[0]}.calls"), nested]
-    readings = told(frames, forgetful=False)
-    assert [event.event_type for event in readings[-1].events] == ["resume"]
-    assert readings == told(frames, forgetful=True)
 
 
 def test_a_doubt_lasts_until_a_frame_that_is_not_late() -> None:
