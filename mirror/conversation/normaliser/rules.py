@@ -195,7 +195,7 @@ def _views(
     only where the leg has none and there is no other.
     """
     views = []
-    legs = []
+    legs: list[Leg] = []
     shown = communications(participant)
     only = len(shown) == 1
     handled = None if only else after_call.handled(after_call.latest(shown))
