@@ -1,7 +1,8 @@
 """Cases of what Genesys sends, each with the events that a person reading it would expect.
 
-Under `tests/recordings/cases` (`tests/recordings/SOURCES.md`): lists of frames in the order in which
-they came, REST bodies, analytics bodies; or `items` and `variants` of these. The events of each are under `tests/golden/cases`, and what a consumer who folds them sees under
+Under `tests/recordings/cases` (`tests/recordings/SOURCES.md`): lists of frames in the order in
+which they came, REST bodies, analytics bodies; or `items` and `variants` of these. The events of
+each are under `tests/golden/cases`, and what a consumer who folds them sees under
 `tests/golden/views`. Both were read by eye; `golden.py` says how they are written anew.
 """
 

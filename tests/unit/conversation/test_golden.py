@@ -21,8 +21,9 @@ RECORDINGS = golden.ROOT / "recordings"
 CALLS = "v2.users.id.conversations.calls__live-2026-08__8-snapshots.json"
 CHAT = "v2.users.id.conversations.chats__2022-03__agent-left-acw.json"
 CHAT_REST = "rest.GET.conversations__2022-03__chat-active.json"
-OF_PARTICIPANT = ("id", "name", "purpose", "consultParticipantId", "attributes", "wrapup")
-OF_PARTICIPANT += ("startAcwTime", "endAcwTime")
+OF_PARTICIPANT = frozenset(
+    "id name purpose consultParticipantId attributes wrapup startAcwTime endAcwTime".split()
+)
 
 
 def as_nested(recorded: dict[str, Any]) -> bytes:
@@ -34,7 +35,7 @@ def as_nested(recorded: dict[str, Any]) -> bytes:
     topic, _, array = recorded["topicName"].rpartition(".")
     participants = []
     for flat in recorded["eventBody"]["participants"]:
-        one = {name: flat[name] for name in OF_PARTICIPANT if name in flat}
+        one = {name: flat[name] for name in sorted(OF_PARTICIPANT & flat.keys())}
         one |= {
             "userId": flat.get("user", {}).get("id"),
             "queueId": flat.get("queue", {}).get("id"),
