@@ -21,9 +21,8 @@ RECORDINGS = golden.ROOT / "recordings"
 CALLS = "v2.users.id.conversations.calls__live-2026-08__8-snapshots.json"
 CHAT = "v2.users.id.conversations.chats__2022-03__agent-left-acw.json"
 CHAT_REST = "rest.GET.conversations__2022-03__chat-active.json"
-OF_PARTICIPANT = frozenset(
-    "id name purpose consultParticipantId attributes wrapup startAcwTime endAcwTime".split()
-)
+OF_PARTICIPANT = {"id", "name", "purpose", "consultParticipantId", "attributes", "wrapup"}
+OF_PARTICIPANT |= {"startAcwTime", "endAcwTime"}
 
 
 def as_nested(recorded: dict[str, Any]) -> bytes:
