@@ -82,10 +82,9 @@ def _serves(person: Person) -> bool:
 
 def _of_person(world: World, person: Person) -> list[Callable[[Person, str], None]]:
     """What can happen to a participant next."""
-    live = [leg for leg in person.legs if not leg.over]
-    if not live:
+    if person.over:
         return [*_of_who_left(world, person), *_after_call(person)]
-    leg = live[-1]
+    leg = _live(person)
     staff = person.purpose in STAFF
     end = partial(_end, world)
     if leg.state == "parked":
@@ -175,31 +174,40 @@ def _ring(world: World, medium: str, state: str, person: Person, _now: str) -> N
     world.ring(person, medium, state, queue_id)
 
 
+def _live(person: Person) -> Leg:
+    """The communication that lives: the call that a callback dialled before the callback."""
+    return next(leg for leg in reversed(person.legs) if not leg.over)
+
+
 def _answer(person: Person, now: str) -> None:
-    person.leg.state, person.leg.connected = "connected", now
+    leg = _live(person)
+    leg.state, leg.connected = "connected", now
 
 
 def _hold(person: Person, now: str) -> None:
-    person.leg.holds.append((now, None))
+    _live(person).holds.append((now, None))
 
 
 def _resume(person: Person, now: str) -> None:
-    person.leg.holds[-1] = (person.leg.holds[-1][0], now)
+    holds = _live(person).holds
+    holds[-1] = (holds[-1][0], now)
 
 
 def _park(person: Person, now: str) -> None:
-    person.leg.state = "parked"
-    person.leg.parks.append((now, None))
+    leg = _live(person)
+    leg.state = "parked"
+    leg.parks.append((now, None))
 
 
 def _unpark(person: Person, now: str) -> None:
-    person.leg.state = "connected"
-    person.leg.parks[-1] = (person.leg.parks[-1][0], now)
+    leg = _live(person)
+    leg.state = "connected"
+    leg.parks[-1] = (leg.parks[-1][0], now)
 
 
 def _end(world: World, person: Person, now: str) -> None:
     """The latest live communication ends; with it a consultation that it is a part of."""
-    leg = next(leg for leg in reversed(person.legs) if not leg.over)
+    leg = _live(person)
     leg.kind = DISCONNECTS[int(now[-4:-1]) % len(DISCONNECTS)]
     if person.role == "consult" and leg.connected:
         leg.kind = "transfer.consult" if leg.kind.startswith("transfer") else leg.kind

@@ -105,7 +105,8 @@ def test_attributes_that_are_no_text_make_no_dead_letter(personal: Personal) -> 
 
 def test_attributes_are_not_decoded_without_need() -> None:
     """With `MIRROR_PII=drop` nothing of them is read but who consults, whatever its type."""
-    for value in (None, 17, [], {"x": 1}, "true"):
+    odd: tuple[Any, ...] = (None, 17, [], {"x": 1}, "true")
+    for value in odd:
         shown = participant(CONNECTED, attributes={"consultInitiator": value, "card": 4111})
         assert read(shown).problem is None
 
