@@ -263,7 +263,9 @@ def _place_park(conversation_id: str, leg: LegView, event: Event) -> None:
         return  # the end of an earlier park
     if always or place >= leg.last_park:
         leg.last_park = max(leg.last_park, place)
-        _stand(leg, event)
+        # An unpark that lags says nothing of a hold that began behind it.
+        if event.event_type == "park" or leg.parked_at is not None:
+            _stand(leg, event)
 
 
 def _stand(leg: LegView, event: Event) -> None:

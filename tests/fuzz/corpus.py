@@ -31,7 +31,7 @@ def inputs() -> Iterator[bytes]:
         rng = random.Random(seed)
         for template, name in schemas.topics().items():
             topic = template.replace("{id}", "u")
-            if classify(topic)[0] in {"conversation", "agent"}:
+            if classify(topic) in {"conversation", "agent"}:
                 yield envelope(topic, encode_body(generate.body(name, rng)), "c")
         for name in BODIES:
             yield msgspec.json.encode(generate.body(name, rng))

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Service
 from mirror.conversation.normaliser.snapshot import Shown
@@ -38,15 +40,51 @@ def latest(shown: Sequence[Shown]) -> list[Communication]:
     ]
 
 
+class Succession(msgspec.Struct, gc=False):
+    """Which communications of a participant others followed.
+
+    `began` is when the last one was connected. One that was never connected does not say when it
+    began: `unanswered` has, for each medium, until when the last such one went on.
+    """
+
+    began: str = ""
+    unanswered: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, shown: Sequence[Shown]) -> Succession:
+        """That of all communications of a participant."""
+        made = cls()
+        for one in shown:
+            began = instant(one.communication.connected_time)
+            if began is not None:
+                made.began = max(made.began, began)
+            else:
+                until = instant(one.communication.disconnected_time) or _AFTER_ALL
+                made.unanswered[one.medium] = max(made.unanswered.get(one.medium, ""), until)
+        return made
+
+    def follows(self, one: Shown) -> bool:
+        """Whether `one` is over and its participant got another one since.
+
+        Its participant's queue is then the other one's.
+        """
+        over = instant(one.communication.disconnected_time)
+        if over is None:
+            return False
+        own = instant(one.communication.connected_time)
+        return (over <= self.began != own) or over < self.unanswered.get(one.medium, "")
+
+
 def handled(candidates: Sequence[Communication]) -> Communication | None:
     """The communication that its participant's after-call work is of.
 
-    Of several at once it is the one that was connected first: a callback comes before the call that
-    it dials. None where one of them tells its own.
+    Of several at once it is the one that has a code, else the one that was connected first: a
+    callback comes before the call that it dials. None where one of them tells its own work.
     """
-    if any(one.after_call_work or one.wrapup for one in candidates) or not candidates:
+    if any(one.after_call_work for one in candidates) or not candidates:
         return None
-    return min(candidates, key=lambda one: instant(one.connected_time) or _AFTER_ALL)
+    coded = [one for one in candidates if one.wrapup is not None]
+    return min(coded or candidates, key=lambda one: instant(one.connected_time) or _AFTER_ALL)
 
 
 def work_of(

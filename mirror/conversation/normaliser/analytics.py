@@ -26,6 +26,7 @@ from mirror.conversation.normaliser.words import (
     HOLD_SEGMENT,
     MEDIA_OF_ANALYTICS,
     MEDIA_OF_ARRAY,
+    PARKED,
     STATE_OF_SEGMENT,
     WAITING_SEGMENTS,
     WRAPUP_SEGMENT,
@@ -178,6 +179,8 @@ def _state(communication: Communication, own: list[SessionSegment], over: bool) 
         communication.disconnected_time = last.segment_end
         return
     communication.state = STATE_OF_SEGMENT.get(last.kind, CONNECTED)
+    if communication.state == PARKED:
+        communication.park_time = last.segment_start
     if last.kind == HOLD_SEGMENT and last.segment_end is None:
         communication.held = True
         communication.start_hold_time = last.segment_start

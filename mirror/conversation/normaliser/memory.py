@@ -94,7 +94,7 @@ class Known(msgspec.Struct, gc=False):
 class Conversation(msgspec.Struct, array_like=True, gc=False):
     """All that is known of one conversation. `open` counts the legs that have not ended.
 
-    `ends` are the numbers of legs that had ended when an `end` was told.
+    `ends` tells, as hashes, which legs had ended when an `end` was told.
     """
 
     id: str

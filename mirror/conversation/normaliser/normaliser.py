@@ -244,12 +244,15 @@ class Normaliser:
         """
         problem: Problem | None = None
         try:
+            _check(raw)
             shown = self._analytics.decode(raw)
         except _UNREADABLE as error:
             salvaged = _salvage(raw, AnalyticsConversation, error)
             if isinstance(salvaged, Problem):
                 return Reading("garbage", problem=salvaged)
             shown, problem = salvaged
+        except _TooMuch:
+            return Reading("garbage", problem=_TOO_MUCH)
         body, complete = body_of(shown)
         return self._whole(body, Source(received_at, "backfill"), now, problem, complete=complete)
 

@@ -63,11 +63,11 @@ def consulted(
     if not parties:
         return _NOBODY
     asking = [one for one in parties if _is_marked(one) or _served(conversation, one.id or "")]
-    if not asking and len(changed) == len(known):  # all are seen for the first time
-        first = min(parties, key=_connected)
+    served = _is_served_by_others(conversation, {one.participant.id for one in changed})
+    if not asking and not served and (len(parties) > 1 or len(changed) == len(known)):
+        first = min(parties, key=_connected)  # who consults is seen for the first time
         asking = [first] if _connected(first) != _AFTER_ALL else []
-    read = {one.participant.id for one in changed}
-    if not any(map(_is_live, asking)) and not _is_asked_by_others(conversation, read):
+    if not any(map(_is_live, asking)) and not served:
         return _NOBODY  # who consulted is gone: whom he left serves, whatever keys are left
     return {one.id for one in parties if one.id and not any(one is other for other in asking)}
 
@@ -99,10 +99,11 @@ def _is_live(participant: Participant) -> bool:
     return any((one.communication.state or "none") not in ENDED for one in shown)
 
 
-def _is_asked_by_others(conversation: Conversation, read: Collection[str | None]) -> bool:
+def _is_served_by_others(conversation: Conversation, read: Collection[str | None]) -> bool:
     """Whether somebody serves of whom the reading shows nothing new."""
     return any(
         not leg.ended
+        and bool(leg.once & ANSWER)
         and leg.service is not None
         and leg.service.role is None
         and leg.key.participant_id not in read

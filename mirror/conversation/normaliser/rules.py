@@ -46,8 +46,7 @@ from mirror.conversation.normaliser.words import (
 )
 from mirror.conversation.times import instant
 
-# A time that is there and is none: the leg was connected, nobody knows when.
-_UNREADABLE: Final = ""
+MAX_ENDS: Final = 64  # of one conversation; beyond, older ones would be told again
 
 
 def transitions(
@@ -196,21 +195,27 @@ def _views(
     only where the leg has none and there is no other.
     """
     views = []
-    legs = []
+    legs: dict[tuple[str, str], Leg] = {}
     participant, shown = piece.participant, piece.shown
     participant_id = participant.id or ""
     only = len(shown) == 1
-    latest = after_call.latest(shown) if not only else ()
-    handled = after_call.handled(latest) if not only else None
+    handled = None if only else after_call.handled(after_call.latest(shown))
+    follows = None if only else after_call.Succession.of(shown)
     for one in shown:
         medium, communication = one.medium, one.communication
-        leg = conversation.legs.get((participant_id, communication.id or medium))
+        name = (participant_id, communication.id or medium)
+        if name in legs:
+            # A second one under that name is no leg of its own, but may go on.
+            if over is None and communication.state not in ENDED:
+                piece.known.ended = False
+            continue
+        leg = conversation.legs.get(name)
         first = leg is None
         if leg is None:
             key = leg_key(participant_id, communication.id, medium)
             leg = conversation.legs[key] = Leg(key, medium)
             conversation.open += 1
-        legs.append(leg)
+        legs[name] = leg
         state = communication.state or "none"
         connected, ended_at = communication.connected_time, communication.disconnected_time
         if only:
@@ -243,10 +248,10 @@ def _views(
         if news or everything:
             leg.seen = seen
             view = View(participant, communication, leg, state, news=news, first=first, work=work)
-            view.is_latest = only or any(one is communication for one in latest)
+            view.is_followed = follows is not None and follows.follows(one)
             view.times(connected, ended_at)
             views.append(view)
-    piece.known.legs = tuple(legs)
+    piece.known.legs = tuple(legs.values())
     return views
 
 
@@ -309,7 +314,7 @@ def _serve(view: View, role: roles.Assigned) -> bool:
     service = leg.service
     if service is None:
         service = leg.service = Service()
-    if not leg.ended and view.is_latest:
+    if not leg.ended and not view.is_followed:
         service.queue_id = view.participant.queue_id or service.queue_id
     if view.communication.queue_id:
         service.queue_id = view.communication.queue_id
@@ -392,10 +397,12 @@ def _end(conversation: Conversation, known: Sequence[Known], told: list[Transiti
         if not one.ended:
             return
         legs += one.legs
-    # Legs are only ever added, so their number tells which.
-    if not legs or len(legs) in conversation.ends:
+    if not legs:
         return
-    conversation.ends += (len(legs),)
+    which = hash(frozenset(leg.key for leg in legs))
+    if which in conversation.ends:
+        return
+    conversation.ends = (*conversation.ends, which)[-MAX_ENDS:]
     ends = [leg.ended_at for leg in legs if leg.ended_at is not None]
     at = max(ends) if len(ends) == len(legs) else None
     names = (leg.key.name for leg in legs)

@@ -45,8 +45,8 @@ class View(msgspec.Struct, gc=False):
 
     Times are RFC 3339, null where the leg has none; `connected` is empty where it is there and
     cannot be read, and `flawed` then, or where another time cannot. `news` says whether the reading
-    differs from the last one, `first` whether there was none, `is_latest` that no later leg of the
-    participant began behind its end.
+    differs from the last one, `first` whether there was none, `is_followed` whether the participant
+    got another leg since this one ended.
     """
 
     participant: Participant
@@ -59,7 +59,7 @@ class View(msgspec.Struct, gc=False):
     parked_at: str | None = None
     news: bool = True
     first: bool = False
-    is_latest: bool = True
+    is_followed: bool = False
     flawed: bool = False
     work: Work | None = None
 

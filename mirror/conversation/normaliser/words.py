@@ -3,7 +3,8 @@
 Sources: names and enums of the classes in Genesys' public SDK (PureCloudPlatformClientV2 269.0.0):
 `ConversationEventTopic*` for notifications, `Conversation` and its media for REST,
 `AnalyticsSession` and `AnalyticsConversationSegment` for analytics, `*DetailEventTopic*` for detail
-events. Tests compare the tables with a copy of those classes (tests/unit/normaliser/test_words.py).
+events. Tests compare the tables with a copy of those classes
+(tests/unit/conversation/test_words.py).
 
 Unknown words pass through unchanged: Genesys adds values without notice (docs/protocol.md,
 "Words"). Purposes need no table: every surface spells them alike.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dashboard.floor import MOST_OVER, OVER_KEPT_MS, Floor, Row
 from dashboard.place import ACW_LONGEST_MS, STATES
 from mirror.conversation.event import Event
@@ -23,6 +25,13 @@ def counts(row: Row) -> dict[str, int]:
     return {name: number for name, number in found.items() if number}
 
 
+def tracked_leg(who: str, **fields: Any) -> TrackedLeg:
+    """What the tracker has of the leg that `build.leg` makes of `who`."""
+    return TrackedLeg(
+        participant_id=f"p-{who}", communication_id="call", medium="call", purpose=who, **fields
+    )
+
+
 A_CALL = [
     event("start"),
     leg("answer", "customer"),
@@ -38,7 +47,8 @@ A_CALL = [
     leg("disconnect", "customer", 60),
     event("end", 60),
     leg("acw", "agent", 60, state="disconnected"),
-    leg("wrapup", "agent", 90, state="disconnected", wrapup_code="w"),
+    leg("wrapup", "agent", 80, state="disconnected", wrapup_code="w"),
+    leg("acw_end", "agent", 90, state="disconnected"),
 ]
 
 
@@ -95,8 +105,24 @@ def test_an_agent_counts_once_in_the_state_that_counts_most() -> None:
     assert floor.agent_counts() == {"acw": 1}
 
 
-def test_after_call_work_without_a_code_lapses() -> None:
-    """The stream does not tell that it ended without a code, so it counts for a while only."""
+def test_after_call_work_ends_without_a_code() -> None:
+    """A code may come before its end, behind it, or never: its end alone counts."""
+    assert counts(floor_after(*A_CALL[:-1]).total()) == {"acw": 1}
+    assert counts(floor_after(*A_CALL[:-2], A_CALL[-1]).total()) == {}
+
+
+def test_who_does_not_serve_is_nobodys_agent() -> None:
+    """A supervisor who listens, and who is consulted, are not counted as talking."""
+    listens = leg("answer", "user", 16, agent_id="boss", role="monitor", communication_id="m")
+    floor = floor_after(*A_CALL[:8], listens)
+    assert floor.agent_counts() == {"talking": 1}
+    floor.fold(leg("disconnect", "agent", 20), NOW_MS)
+    assert floor.agent_counts() == {}
+    assert "talking" not in counts(floor.total())
+
+
+def test_after_call_work_whose_end_was_lost_lapses() -> None:
+    """It counts for a while only."""
     floor = floor_after(*A_CALL[:-1])
     floor.forget(NOW_MS + 60_000 + ACW_LONGEST_MS - 1)
     assert counts(floor.total()) == {"acw": 1}
@@ -124,10 +150,8 @@ def test_the_tracker_fills_in_what_began_before() -> None:
     tracked = Tracked(
         NOW_MS - 3_600_000,
         [
-            TrackedLeg("p-customer", "call", 0, purpose="customer", state="connected"),
-            TrackedLeg(
-                "p-agent", "call", 0, None, "agent", "u", "q1", state="connected", answered=True
-            ),
+            tracked_leg("customer", state="connected"),
+            tracked_leg("agent", agent_id="u", queue_id="q1", state="connected", answered=True),
         ],
     )
     floor.adopt("c", tracked, NOW_MS)
@@ -142,7 +166,7 @@ def test_the_tracker_fills_in_what_began_before() -> None:
 def test_the_tracker_does_not_overrule_the_log() -> None:
     """It lags: what the log has ended stays ended, what the log shows is not added twice."""
     floor = floor_after(*A_CALL[:7])
-    leg_of_log = TrackedLeg("p-agent", "call", 0, "some-communication", "agent", "u", "q1")
+    leg_of_log = tracked_leg("agent", agent_id="u", queue_id="q1")
     floor.adopt("c", Tracked(NOW_MS, [leg_of_log]), NOW_MS)
     assert counts(floor.total()) == {"talking": 1}
     over = floor_after(*A_CALL)

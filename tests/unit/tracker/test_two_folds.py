@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from coordinator.tracker.batch import read
 from coordinator.tracker.fold import fold
 from mirror.tracked import Tracked
-from tests.unit.normaliser.build import folded
-from tests.unit.normaliser.test_identity import deliveries, histories, received
+from tests.unit.conversation.build import folded
+from tests.unit.conversation.test_identity import deliveries, histories, received
 
 
 @given(st.data())

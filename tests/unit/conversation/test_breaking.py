@@ -1,0 +1,312 @@
+"""What Genesys should not send and may: the reading stays sane, bounded and quick."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from mirror.conversation.normaliser import Normaliser, Personal, Reading
+from mirror.conversation.normaliser.normaliser import LARGE_FRAME, MAX_VALUES
+from tests.unit.conversation.build import (
+    Reader,
+    at,
+    conversation,
+    folded,
+    frame,
+    leg,
+    only,
+    participant,
+    types,
+)
+
+CONNECTED = leg("connected", connectedTime=at(1_000), held=False)
+ENDED = leg(
+    "disconnected", connectedTime=at(1_000), disconnectedTime=at(9_000), disconnectType="peer"
+)
+TOPIC = b'{"topicName":"v2.users.u.conversations","eventBody":%s}'
+QUICK = 2.0  # seconds, on a machine with other work
+
+
+def read(*participants: dict[str, Any], reader: Reader | None = None, **fields: Any) -> Reading:
+    """A reading of a frame, of which nothing is asserted."""
+    return (reader or Reader()).read(frame(conversation(*participants, **fields)))
+
+
+def quickly(raw: bytes) -> Reading:
+    """A reading that takes no longer than a listener can spare."""
+    normaliser = Normaliser()
+    began = time.process_time()
+    reading = normaliser.frame(raw, at(0), 0.0)
+    assert time.process_time() - began < QUICK
+    return reading
+
+
+# --- times ----------------------------------------------------------------------------------------
+
+BROKEN = "2021-04-2T10:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("shown", "lost"),
+    [
+        ({**CONNECTED, "connectedTime": BROKEN}, "answer"),
+        ({**ENDED, "disconnectedTime": BROKEN}, "disconnect"),
+        ({**CONNECTED, "held": True, "startHoldTime": BROKEN}, "hold"),
+        ({**CONNECTED, "state": "parked", "parkTime": BROKEN}, "park"),
+        ({**ENDED, "afterCallWork": {"state": "pending", "startTime": BROKEN}}, "acw"),
+    ],
+)
+def test_a_broken_date_makes_a_dead_letter_and_an_event_at_our_time(
+    shown: dict[str, Any], lost: str
+) -> None:
+    """The transition is told all the same, once, whatever its time was meant to be."""
+    reader = Reader()
+    reader.frame(participant(leg("alerting"), medium="email"))
+    reading = read(participant(shown, medium="email"), reader=reader)
+    assert reading.problem is not None
+    assert (reading.problem.stage, reading.problem.error) == ("schema", "InvalidTime")
+    event = only(reading.events, lost)
+    assert (event.occurred_at, event.estimated) == (event.received_at, True)
+    again = read(participant(shown, medium="email"), reader=reader)
+    assert again.events == []
+
+
+def test_a_broken_date_in_analytics_is_a_dead_letter_too() -> None:
+    """Not only an answer that is missing."""
+    segments = [{"segmentType": "interact", "segmentStart": BROKEN}]
+    session = {"sessionId": "l", "mediaType": "voice", "segments": segments}
+    body = {"conversationId": "c", "participants": [{"participantId": "p", "sessions": [session]}]}
+    reading = Normaliser().analytics(msgspec.json.encode(body), at(0), 0.0)
+    assert reading.problem is not None
+    assert reading.problem.error == "InvalidTime"
+    assert "answer" in types(reading.events)
+
+
+# --- attributes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("personal", [Personal(), Personal("key")])
+def test_attributes_that_are_no_text_make_no_dead_letter(personal: Personal) -> None:
+    """Null is left out; numbers and more stand as their JSON."""
+    reader = Reader(Normaliser(personal=personal))
+    attributes = {"a": None, "b": 1, "c": True, "d": ["x"], "e": {"f": None}, "g": "", "h": "text"}
+    reading = read(participant(CONNECTED, attributes=attributes), reader=reader)
+    assert reading.problem is None
+    told = only(reading.events, "answer").attributes
+    assert told is not None
+    assert set(told) == set("bcdegh")
+    assert all(isinstance(value, str) for value in told.values())
+    for odd in (None, {}, {"": ""}):
+        assert read(participant(CONNECTED, attributes=odd), reader=reader).problem is None
+
+
+def test_attributes_are_not_decoded_without_need() -> None:
+    """With `MIRROR_PII=drop` nothing of them is read but who consults, whatever its type."""
+    odd: tuple[Any, ...] = (None, 17, [], {"x": 1}, "true")
+    for value in odd:
+        shown = participant(CONNECTED, attributes={"consultInitiator": value, "card": 4111})
+        assert read(shown).problem is None
+
+
+# --- media ----------------------------------------------------------------------------------------
+
+
+def test_an_unknown_medium_keeps_its_conversation_open_while_it_lives() -> None:
+    """It is counted by name and a dead letter; what is known beside it is told."""
+    reader = Reader()
+    shown = participant(ENDED)
+    for state, end in (("connected", False), ("disconnected", True)):
+        shown["holograms"] = [{"id": "h", "state": state}]
+        reading = read(shown, reader=reader)
+        assert reading.strange == {"holograms"}
+        assert reading.problem is not None
+        assert reading.problem.error == "UnknownMedium"
+        assert "holograms" in reading.problem.message
+        assert ("end" in types(reading.events)) == end
+
+
+def test_an_array_without_states_is_no_medium() -> None:
+    """Genesys adds arrays of other things."""
+    shown = participant(ENDED)
+    shown["badges"] = [{"id": "x", "colour": "red"}]
+    reading = read(shown)
+    assert (reading.strange, reading.problem) == (set(), None)
+    assert "end" in types(reading.events)
+
+
+def test_a_medium_that_nobody_knew_is_told_once_in_a_repeated_frame() -> None:
+    """Its bytes are recognised, and still keep the conversation open."""
+    reader = Reader()
+    shown = participant(ENDED)
+    shown["holograms"] = [{"id": "h", "state": "connected"}]
+    other = participant(CONNECTED, participant_id="p-2")
+    read(shown, other, reader=reader)
+    assert "end" not in types(
+        read(shown, participant(ENDED, participant_id="p-2"), reader=reader).events
+    )
+
+
+# --- ids ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [10_000, 1_000_000])
+@pytest.mark.parametrize("name", ["id", "userId", "queueId", "purpose"])
+def test_text_of_absurd_length_is_in_no_event(name: str, size: int) -> None:
+    """It would be copied into each; the rest is read, and the frame is a dead letter."""
+    shown = {**participant(CONNECTED), name: "x" * size}
+    reading = read(shown, participant(CONNECTED, participant_id="p-2"))
+    assert reading.problem is not None
+    assert reading.problem.error == "TextTooLong"
+    assert len(reading.problem.message) < 300
+    assert "p-2" in {event.participant_id for event in reading.events}
+    assert all(len(msgspec.json.encode(event)) < 3_000 for event in reading.events)
+
+
+@pytest.mark.parametrize(
+    "field", ["id", "state", "direction", "disconnectType", "startHoldTime", "parkTime"]
+)
+def test_words_of_a_leg_of_absurd_length_are_in_no_event(field: str) -> None:
+    """As of a participant."""
+    reading = read(participant({**CONNECTED, field: "x" * 10_000}))
+    assert reading.problem is not None
+    assert all(len(msgspec.json.encode(event)) < 3_000 for event in reading.events)
+
+
+def test_a_correlation_id_of_absurd_length_is_left_out() -> None:
+    """700 kB would stand in each event; the frame itself is sound."""
+    body = conversation(
+        participant(CONNECTED), *(participant(ENDED, participant_id=f"q{n}") for n in range(50))
+    )
+    raw = msgspec.json.encode(
+        {
+            "topicName": "v2.users.u.conversations",
+            "eventBody": body,
+            "metadata": {"CorrelationId": "x" * 700_000},
+        }
+    )
+    reading = quickly(raw)
+    assert reading.problem is None
+    assert {event.correlation_id for event in reading.events} == {None}
+
+
+def test_participants_without_an_id_are_left_out() -> None:
+    """Nothing could name their legs; a live one keeps nothing open that is known to be over."""
+    unnamed = participant(CONNECTED)
+    del unnamed["id"]
+    assert types(read(unnamed, participant(ENDED, participant_id="p-2")).events)[0] == "start"
+    assert {e.participant_id for e in read(unnamed).events} == set()
+
+
+def test_communications_without_an_id_are_named_by_their_medium() -> None:
+    """Of each medium one: a second one is no leg of its own, but keeps the conversation open."""
+    bare = {name: value for name, value in ENDED.items() if name != "id"}
+    live = {name: value for name, value in CONNECTED.items() if name != "id"}
+    reader = Reader()
+    events = read(participant(bare, live), reader=reader).events
+    assert types(events) == ["start", "answer", "disconnect"]
+    assert {e.communication_id for e in events} == {None}
+    assert list(folded(events).legs) == ["p-1 call"]
+    assert types(read(participant(bare, bare), reader=reader).events) == ["end"]
+    both = participant(bare)
+    both["callbacks"] = [live]
+    assert list(folded(read(both).events).legs) == ["p-1 call", "p-1 callback"]
+
+
+def test_two_communications_with_one_id_are_one_leg() -> None:
+    """The first one counts, so that the same frame says the same each time."""
+    reader = Reader()
+    first = read(participant(CONNECTED, ENDED), reader=reader)
+    assert types(first.events) == ["start", "answer"]
+    assert read(participant(CONNECTED, ENDED), reader=reader).events == []
+    assert types(read(participant(ENDED, CONNECTED), reader=reader).events) == ["disconnect"]
+    assert types(read(participant(ENDED, ENDED), reader=reader).events) == ["end"]
+
+
+# --- order ----------------------------------------------------------------------------------------
+
+
+def test_the_order_of_arrays_means_nothing() -> None:
+    """Legs are known by their ids, wherever they stand."""
+    reader = Reader()
+    other = {**ENDED, "id": "comm-2"}
+    people = participant(CONNECTED, other), participant(CONNECTED, participant_id="p-2")
+    read(*people, reader=reader)
+    assert read(*reversed(people), reader=reader).events == []
+    assert read(people[1], participant(other, CONNECTED), reader=reader).events == []
+
+
+def test_an_end_is_sticky_and_a_leg_that_lives_again_changes_nothing() -> None:
+    """Frames carry no order: what shows an ended leg alive is late."""
+    reader = Reader()
+    read(participant(CONNECTED), reader=reader)
+    assert types(read(participant(ENDED), reader=reader).events) == ["disconnect", "end"]
+    terminated = participant({**ENDED, "state": "terminated"})
+    assert read(terminated, reader=reader).events == []
+    assert read(participant(CONNECTED), reader=reader).events == []
+    assert read(terminated, reader=reader).events == []
+
+
+def test_legs_that_replace_each_other_end_each_conversation_anew() -> None:
+    """Where only the latest communication is shown, another `end` of as many legs is another."""
+    reader = Reader()
+    first = only(read(participant(ENDED), reader=reader).events, "end")
+    events = read(participant({**ENDED, "id": "comm-2"}), reader=reader).events
+    assert types(events) == ["answer", "disconnect", "end"]
+    assert only(events, "end").event_id != first.event_id
+
+
+# --- size -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        b'{"id":"c","participants":[{"id":"p","calls":[' + b"{}," * 1_500_000 + b"{}]}]}",
+        b'{"id":"c","x":[' + b"[]," * 5_000_000 + b"[]]}",
+        b'{"id":"c","participants":[' + b"{}," * 1_500_000 + b"{}]}",
+        b'{"id":"c","participants":[{"id":"p","attributes":{"x":[' + b"[]," * 500_000 + b"[]]}}]}",
+    ],
+)
+def test_too_many_values_are_a_dead_letter_at_once(inside: bytes) -> None:
+    """Objects are dear in memory, and other channels wait."""
+    reading = quickly(TOPIC % inside)
+    assert (reading.kind, reading.events) == ("garbage", [])
+    assert reading.problem is not None
+    assert reading.problem.error == "TooManyValues"
+
+
+def test_too_many_values_in_a_body_of_rest_are_one_too() -> None:
+    """Answers of 32 MiB are taken."""
+    raw = b'{"id":"c","participants":[{"id":"p","calls":[' + b"{}," * 1_500_000 + b"{}]}]}"
+    began = time.process_time()
+    readings = [
+        Normaliser().conversation(raw, at(0), 0.0),
+        Normaliser().analytics(
+            b'{"conversationId":"c","participants":[' + b"{}," * 1_500_000 + b"{}]}", at(0), 0.0
+        ),
+    ]
+    assert time.process_time() - began < 2 * QUICK
+    for reading in readings:
+        assert reading.problem is not None
+        assert reading.problem.error == "TooManyValues"
+
+
+def test_a_large_sound_conversation_is_read() -> None:
+    """Some hundred participants with long attributes: more bytes than any limit of values."""
+    people = [
+        participant(
+            {**ENDED, "id": f"l-{number}"},
+            participant_id=f"p-{number}",
+            attributes={f"a{n}": "x" * 200 for n in range(20)},
+        )
+        for number in range(300)
+    ]
+    raw = frame(conversation(*people))
+    assert len(raw) > LARGE_FRAME
+    assert raw.count(b"{") < MAX_VALUES
+    reading = quickly(raw)
+    assert reading.problem is None
+    assert types(reading.events).count("disconnect") == 300

@@ -1,0 +1,290 @@
+"""Analytics bodies, ends for the janitor, agent states, personal fields, and their schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from mirror.conversation.agent_event import AgentEvent
+from mirror.conversation.ending import ending
+from mirror.conversation.event import Event, Role
+from mirror.conversation.legs import LegKey, leg_key
+from mirror.conversation.normaliser import Normaliser, Personal
+from mirror.conversation.schema import agent_event_schema, event_schema
+from tests.unit.conversation.build import (
+    ARRAY,
+    Reader,
+    at,
+    conversation,
+    frame,
+    leg,
+    only,
+    participant,
+    types,
+)
+
+
+class Live(msgspec.Struct):
+    """What somebody knows of a leg of which no end was seen."""
+
+    participant_id: str
+    medium: str
+    communication_id: str | None = None
+    purpose: str | None = None
+    agent_id: str | None = None
+    queue_id: str | None = None
+    role: Role | None = None
+    role_participant_id: str | None = None
+    direction: str | None = None
+
+    @property
+    def key(self) -> LegKey:
+        """What names it."""
+        return leg_key(self.participant_id, self.communication_id, self.medium)
+
+
+ENDED = leg(
+    "disconnected", connectedTime=at(1_000), disconnectedTime=at(9_000), disconnectType="transfer"
+)
+
+
+def analytics(**fields: Any) -> dict[str, Any]:
+    """An answered, held, transferred call of one agent, as analytics tells it."""
+    segments = [
+        {"segmentType": "alert", "segmentStart": at(500), "segmentEnd": at(1_000)},
+        {"segmentType": "interact", "segmentStart": at(1_000), "segmentEnd": at(5_000)},
+        {"segmentType": "hold", "segmentStart": at(5_000), "segmentEnd": at(6_000)},
+        {
+            "segmentType": "interact",
+            "segmentStart": at(6_000),
+            "segmentEnd": at(9_000),
+            "disconnectType": "transfer",
+            "queueId": "q-1",
+        },
+        {
+            "segmentType": "wrapup",
+            "segmentStart": at(9_000),
+            "segmentEnd": at(12_000),
+            "wrapUpCode": "w-1",
+        },
+    ]
+    session = {"sessionId": "comm-1", "mediaType": "voice", "segments": segments}
+    shown = {"participantId": "p-1", "purpose": "agent", "userId": "u-1", "sessions": [session]}
+    return {
+        "conversationId": "c-1",
+        "conversationStart": at(400),
+        "conversationEnd": at(9_000),
+        "participants": [shown],
+        **fields,
+    }
+
+
+def test_analytics_names_transitions_as_frames_do() -> None:
+    """Sessions and segments give the ids and times of the frames that were missed."""
+    raw = msgspec.json.encode(analytics())
+    told = Normaliser().analytics(raw, at(99_000), 0.0).events
+    reader = Reader()
+    held = leg("connected", connectedTime=at(1_000), held=True, startHoldTime=at(5_000))
+    seen = reader.frame(participant(leg("alerting")))
+    seen += reader.frame(participant(held))
+    seen += reader.frame(participant({**held, "held": False}))
+    wrapup = {"code": "w-1", "endTime": at(12_000)}
+    done = {"startAcwTime": at(9_000), "endAcwTime": at(12_000)}
+    seen += reader.frame(participant(ENDED, wrapup=wrapup, **done))
+    expected = {e.event_id: e.event_type for e in seen if e.origin != "snapshot"}
+    assert {e.event_id: e.event_type for e in told} == expected
+    assert {e.origin for e in told} == {"backfill"}
+    assert only(told, "resume").occurred_at == at(6_000)
+
+
+def test_analytics_of_media_without_a_name_do_not_end() -> None:
+    """An `end` names all legs; where one cannot be named there is none."""
+    body = analytics()
+    body["participants"].append(
+        {"participantId": "p-2", "sessions": [{"mediaType": "unknown", "segments": []}]}
+    )
+    told = Normaliser().analytics(msgspec.json.encode(body), at(99_000), 0.0).events
+    assert "disconnect" in types(told)
+    assert "end" not in types(told)
+
+
+def test_analytics_of_a_live_call_leave_it_live() -> None:
+    """Without `conversationEnd` and with an open last segment nothing has ended."""
+    body = analytics()
+    del body["conversationEnd"]
+    body["participants"][0]["sessions"][0]["segments"][1:] = [
+        {"segmentType": "interact", "segmentStart": at(1_000)}
+    ]
+    told = Normaliser().analytics(msgspec.json.encode(body), at(99_000), 0.0).events
+    assert types(told) == ["start", "alert", "answer"]
+
+
+def test_the_janitor_ends_under_the_ids_of_frames() -> None:
+    """Missing disconnects and the end are those that a frame would have told; then `finalize`."""
+    reader = Reader()
+    live = leg("connected", connectedTime=at(1_000))
+    second = {**live, "id": "comm-2"}
+    other = participant(live, participant_id="p-2", medium="chat")
+    reader.frame(participant(ENDED, second), other)
+    legs = [Live("p-1", "call", "comm-2"), Live("p-2", "chat", "comm-1")]
+    told = ending("c-1", legs, ["p-1 comm-1"], received_at=at(99_000), reason="not_found")
+    assert types(told) == ["disconnect", "disconnect", "end", "finalize"]
+    assert {e.origin for e in told} == {"janitor"}
+    assert all(e.estimated and e.occurred_at == e.received_at for e in told)
+    assert [e.reason for e in told] == [None, None, None, "not_found"]
+    over = {"state": "disconnected", "disconnectedTime": at(20_000)}
+    seen = reader.frame(
+        participant(ENDED, {**second, **over}),
+        participant({**live, **over}, participant_id="p-2", medium="chat"),
+    )
+    assert [e.event_id for e in told[:3]] == [e.event_id for e in seen]
+
+
+def test_the_janitor_may_know_when() -> None:
+    """With Genesys' own end the times are its, and not estimated."""
+    legs = [Live("p-1", "call")]
+    told = ending("c-1", legs, [], received_at=at(9), reason="ended", ended_at=at(5))
+    assert {(e.occurred_at, e.estimated) for e in told} == {(at(5), False)}
+
+
+def agent_frame(word: str, body: dict[str, Any]) -> list[AgentEvent]:
+    """Agent events of a frame of a user topic."""
+    reading = Reader().read(frame(body, f"v2.users.u-1.{word}"))
+    assert (reading.kind, reading.events, reading.problem) == ("agent", [], None)
+    return reading.agents
+
+
+def test_agent_states_have_one_id_from_both_topics() -> None:
+    """`activity` tells what `presence` and `routingStatus` tell, under the same ids."""
+    definition = {"id": "pd-1", "systemPresence": "On Queue"}
+    presence = {"presenceDefinition": definition, "modifiedDate": at(1)}
+    routing = {"status": "IDLE", "startTime": at(2)}
+    both = agent_frame("activity", {"id": "u-1", "presence": presence, "routingStatus": routing})
+    (one,) = agent_frame("presence", presence)
+    (other,) = agent_frame("routingStatus", {"id": "u-1", "routingStatus": routing})
+    assert [e.event_id for e in both] == [one.event_id, other.event_id]
+    assert (one.user_id, one.presence, one.occurred_at) == ("u-1", "ON_QUEUE", at(1))
+    assert (other.routing_status, other.occurred_at, other.origin) == ("IDLE", at(2), "live")
+
+
+def test_an_undated_presence_is_a_snapshot_reading() -> None:
+    """As in the recorded frame: the state, at our time, with an id of its own."""
+    (event,) = agent_frame("presence", {"presenceDefinition": {"systemPresence": "AWAY"}})
+    assert (event.presence, event.origin, event.estimated) == ("AWAY", "snapshot", True)
+
+
+@pytest.mark.parametrize("body", [{}, {"routingStatus": 17}, {"presence": {}}, {"presence": "x"}])
+def test_odd_agent_frames_raise_nothing(body: dict[str, Any]) -> None:
+    """Nothing to tell, and a problem where a type is wrong."""
+    reading = Reader().read(frame(body, "v2.users.u-1.activity"))
+    assert reading.agents == []
+    assert (reading.problem is not None) == any(isinstance(v, int | str) for v in body.values())
+
+
+AFTERWARDS = ("disconnect", "acw", "acw_end", "wrapup", "transfer", "end")
+WRAPUP = {"code": "w-1", "endTime": at(9_500)}
+PERSON: dict[str, Any] = {
+    "name": "Jo Secret",
+    "address": "tel:+15550001",
+    "ani": "+15550002",
+    "dnis": "+15550003",
+    "attributes": {"card": "4111"},
+}
+
+
+def personal_event(personal: Personal | None) -> Event:
+    """An answer of a participant with personal fields."""
+    reader = Reader(Normaliser(personal=personal))
+    shown = participant(leg("connected", connectedTime=at(1)), **PERSON)
+    return only(reader.frame(shown), "answer")
+
+
+def test_personal_fields_are_dropped_by_default() -> None:
+    """No byte of them is in the event."""
+    encoded = msgspec.json.encode(personal_event(None))
+    assert not any(word in encoded for word in (b"Secret", b"1555", b"4111", b"card"))
+
+
+def test_personal_fields_can_be_kept() -> None:
+    """As they came, where the operator says so."""
+    event = personal_event(Personal())
+    assert (event.participant_name, event.ani, event.dnis) == (
+        "Jo Secret",
+        "+15550002",
+        "+15550003",
+    )
+    assert (event.address, event.attributes) == ("tel:+15550001", {"card": "4111"})
+
+
+def test_personal_fields_can_be_hashed() -> None:
+    """Equal under one key, different under another, 32 digits, and nothing of the value."""
+    one, again, other = (personal_event(Personal(key)) for key in ("k1", "k1", "k2"))
+    assert one.ani == again.ani != other.ani
+    assert one.ani is not None
+    assert len(one.ani) == 32
+    assert b"4111" not in msgspec.json.encode(one)
+
+
+def check(event: object, schema: dict[str, Any]) -> None:
+    """Validate what an event is on the wire, in JSON and in MessagePack."""
+    validator = jsonschema.Draft202012Validator(
+        schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+    )
+    validator.validate(msgspec.json.decode(msgspec.json.encode(event)))
+    validator.validate(msgspec.msgpack.decode(msgspec.msgpack.encode(event)))
+
+
+@pytest.mark.parametrize("medium", sorted(ARRAY))
+def test_events_of_every_medium_fit_the_schema(medium: str) -> None:
+    """What is produced is what `mirror schema` promises, by an independent validator."""
+    work = {"startAcwTime": at(9_000), "endAcwTime": at(9_500)}
+    events = Reader().frame(participant(ENDED, medium=medium, wrapup=WRAPUP, **work))
+    assert types(events) == ["start", "answer", *AFTERWARDS]
+    for event in events:
+        assert event.media_type in {medium, None}
+        check(event, event_schema())
+
+
+def test_janitor_and_agent_events_fit_the_schema() -> None:
+    """Also those that no frame made."""
+    for event in ending("c", [Live("p", "call")], [], received_at=at(1), reason="ended"):
+        check(event, event_schema())
+    for agent in agent_frame("presence", {"presenceDefinition": {"id": "x"}}):
+        check(agent, agent_event_schema())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"more": 1},
+        {"event_type": "mute"},
+        {"occurred_at": "2026-11-23 10:00"},
+        {"event_id": "x"},
+        {"media_type": "fax"},
+        {"schema_version": 2},
+    ],
+)
+def test_the_schema_refuses_what_is_no_event(change: dict[str, Any]) -> None:
+    """Further fields, unknown words of ours, other forms; and every field is required."""
+    event = msgspec.to_builtins(Reader().frame(participant(ENDED))[0])
+    validator = jsonschema.Draft202012Validator(event_schema())
+    assert validator.is_valid(event)
+    assert not validator.is_valid({**event, **change})
+    assert not validator.is_valid({k: v for k, v in event.items() if k != "ani"})
+
+
+def test_every_field_of_the_schema_is_described() -> None:
+    """`mirror schema` is documentation too."""
+    for schema in (event_schema(), agent_event_schema()):
+        assert all(field["description"] for field in schema["properties"].values())
+
+
+def test_a_conversation_of_all_media_at_once_ends_once() -> None:
+    """Eleven legs, one start, one end."""
+    shown = [participant(ENDED, medium=m, participant_id=f"p-{m}") for m in sorted(ARRAY)]
+    events = Reader().read(frame(conversation(*shown))).events
+    assert types(events).count("disconnect") == 11
+    assert (types(events).count("start"), types(events).count("end")) == (1, 1)

@@ -1,0 +1,222 @@
+"""What consumers see behind late frames, restarts and losses, one way to be misled a test.
+
+Two replicas read frames, and a consumer folds what they tell in the order of their readings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mirror.conversation.event import Event
+from mirror.conversation.fold import ConversationView, LegView
+from tests.unit.conversation.build import (
+    Reader,
+    at,
+    conversation,
+    folded,
+    frame,
+    leg,
+    participant,
+    types,
+)
+
+Shown = dict[str, Any]
+
+RINGING = leg("alerting")
+CONNECTED = leg("connected", connectedTime=at(1_000), held=False)
+
+
+def held(since_ms: int) -> Shown:
+    """The connected leg on hold."""
+    return {**CONNECTED, "held": True, "startHoldTime": at(since_ms)}
+
+
+class House:
+    """The replicas `a` and `b`, and the view of a consumer."""
+
+    def __init__(self) -> None:
+        self.replicas = {"a": Reader(), "b": Reader()}
+        self.seconds = 1_000
+        self.view: ConversationView | None = None
+
+    def starts(self, replica: str, *legs: Shown) -> list[str]:
+        """A replica starts, knowing nothing, and reads a frame."""
+        self.replicas[replica] = Reader()
+        return self.reads(replica, *legs)
+
+    def reads(self, replica: str, *legs: Shown, medium: str = "call") -> list[str]:
+        """A replica reads a frame, by one leg for each of the agents p-1, p-2 and so on."""
+        self.seconds += 1
+        reader = self.replicas[replica]
+        reader.seconds = self.seconds
+        people = [
+            participant(shown, medium=medium, participant_id=f"p-{number}")
+            for number, shown in enumerate(legs, 1)
+        ]
+        return self.hears(reader.frame(*people))
+
+    def hears(self, events: list[Event]) -> list[str]:
+        """The consumer gets these events."""
+        if events:
+            self.view = folded(events, self.view)
+        return types(events)
+
+    def leg(self) -> LegView:
+        """The leg of p-1 as the consumer sees it."""
+        assert self.view is not None
+        return next(iter(self.view.legs.values()))
+
+
+def house_of_a_hold_that_b_missed() -> House:
+    """Both replicas saw the call; `a` told of a hold and of its end, which `b` has yet to read."""
+    house = House()
+    house.reads("a", CONNECTED)
+    house.reads("b", CONNECTED)
+    house.reads("a", held(5_000))
+    house.reads("a", CONNECTED)
+    return house
+
+
+def test_a_hold_that_was_resumed_by_mistake_is_seen_again() -> None:
+    """One replica's late frame made up a resume. Another, started late too, then sees the hold."""
+    house = House()
+    house.reads("a", CONNECTED)
+    house.reads("a", held(5_000))
+    assert house.reads("a", CONNECTED) == ["resume"]  # from before the hold
+    house.starts("a", held(5_000))
+    assert house.leg().held
+    house.starts("b", CONNECTED)  # from before the hold
+    assert not house.leg().held
+    assert house.reads("b", held(5_000)) == ["hold"]  # told before, and resumed
+    assert house.leg().held
+    assert house.leg().hold_started_at == at(5_000)
+
+
+def test_a_hold_that_lags_behind_its_resume_stays_resumed() -> None:
+    """Without a reading between there was no mistake: the replica that lags has it to tell yet."""
+    house = house_of_a_hold_that_b_missed()
+    assert house.reads("b", held(5_000)) == ["hold"]
+    assert not house.leg().held
+
+
+def test_a_repeat_from_before_the_last_reading_is_no_later_word() -> None:
+    """A hold that comes out of a spool, read before others saw the leg connected again."""
+    house = House()
+    house.reads("a", CONNECTED)
+    house.reads("a", held(5_000))
+    spooling = Reader()
+    spooling.seconds = house.seconds
+    spooled = spooling.frame(participant(held(5_000)))
+    house.reads("a", CONNECTED)
+    house.starts("b", CONNECTED)
+    house.hears(spooled)
+    assert not house.leg().held
+
+
+def test_an_earlier_hold_that_a_start_showed_is_resumed() -> None:
+    """The first frame after a start is of an earlier hold than the latest; its resume ends it."""
+    house = House()
+    for shown in (CONNECTED, held(5_000), CONNECTED, held(7_000), CONNECTED):
+        house.reads("a", shown)
+    house.starts("b", held(5_000))
+    assert house.leg().held
+    assert house.reads("b", CONNECTED) == ["resume"]
+    assert not house.leg().held
+    assert house.leg().hold_started_at is None
+
+
+def test_a_park_is_the_end_of_a_hold_before_it() -> None:
+    """Nobody saw the resume; the park says that there was one."""
+    house = House()
+    base = leg("connected", connectedTime=at(1_000))
+    parked = {**base, "state": "parked", "parkTime": at(7_000)}
+    house.reads("a", base, medium="email")
+    house.reads("b", base, medium="email")
+    house.reads("a", {**base, "held": True, "startHoldTime": at(5_000)}, medium="email")
+    assert house.leg().held
+    assert house.reads("b", parked, medium="email") == ["park"]
+    assert (house.leg().state, house.leg().held, house.leg().hold_started_at) == (
+        "parked",
+        False,
+        None,
+    )
+    house.reads("a", parked, medium="email")
+    assert (house.leg().state, house.leg().held) == ("parked", False)
+
+
+def test_a_resume_that_first_shows_in_a_late_frame_is_told_by_the_next() -> None:
+    """What a late frame did not show counts as soon as a frame in time does not show it either."""
+    house = House()
+    house.reads("a", held(5_000), CONNECTED)
+    assert house.reads("a", CONNECTED, RINGING) == ["alert"]  # late: p-2 was connected
+    assert house.reads("a", CONNECTED, RINGING) == []
+    assert house.reads("a", CONNECTED, CONNECTED) == ["resume"]
+    assert not house.leg().held
+
+
+def test_a_leg_that_stays_as_a_late_frame_showed_it_is_not_resumed() -> None:
+    """Of two late frames the second shows another leg anew, which by itself may be in time."""
+    house = House()
+    house.reads("a", held(5_000), CONNECTED)
+    house.reads("a", RINGING, RINGING)
+    assert house.reads("a", RINGING, CONNECTED) == []
+    assert house.leg().held
+    assert house.reads("a", CONNECTED, CONNECTED) == ["resume"]
+
+
+def test_a_frame_of_an_earlier_hold_is_late() -> None:
+    """It says nothing against the latest one, not even while it is in doubt."""
+    house = House()
+    for shown in (CONNECTED, held(5_000), held(7_000)):
+        house.reads("a", shown)
+    house.replicas["a"].normaliser.interrupted()
+    assert house.reads("a", held(5_000)) == []
+    assert house.leg().hold_started_at == at(7_000)
+    house.reads("a", held(7_000))
+    assert house.leg().hold_started_at == at(7_000)
+
+
+def test_a_hold_that_lags_behind_a_first_sight_is_taken_back() -> None:
+    """Seen alone it cannot be told from one that a late frame had resumed by mistake."""
+    house = house_of_a_hold_that_b_missed()
+    house.starts("c", CONNECTED)
+    assert house.reads("b", held(5_000)) == ["hold"]
+    assert house.leg().held
+    assert house.reads("b", CONNECTED) == ["resume"]
+    assert not house.leg().held
+
+
+def test_an_undated_unpark_that_lags_ends_no_newer_hold() -> None:
+    """Its time is that of the reading, and says nothing of before and after."""
+    house = House()
+    parked = {**CONNECTED, "state": "parked"}
+    for replica in "ab":
+        house.reads(replica, CONNECTED, medium="email")
+        house.reads(replica, parked, medium="email")
+    house.reads("a", CONNECTED, medium="email")
+    house.reads("a", held((house.seconds + 1) * 1_000 + 500), medium="email")
+    assert house.reads("b", CONNECTED, medium="email") == ["unpark"]
+    assert house.leg().held
+
+
+def test_a_resume_of_the_hold_that_is_shown_counts_also_behind_a_park() -> None:
+    """A reading that was late showed a hold from before the park; its resume ends it."""
+    house = House()
+    parked = {**CONNECTED, "parkTime": at(7_000)}
+    for shown in (CONNECTED, held(5_000), {**parked, "state": "parked"}, parked):
+        house.reads("a", shown, medium="email")
+    house.reads("b", held(5_000), medium="email")
+    assert house.leg().held
+    house.reads("b", parked, medium="email")
+    assert not house.leg().held
+
+
+def test_a_resume_that_first_shows_in_a_broken_frame_is_told_by_the_next() -> None:
+    """What a frame that is wrong in part did not show, counts when a whole one does not either."""
+    reader = Reader()
+    reader.frame(participant(CONNECTED))
+    assert types(reader.frame(participant(held(5_000)))) == ["hold"]
+    broken = reader.read(frame(conversation(participant(CONNECTED), {"id": 5})))
+    assert broken.problem is not None
+    assert broken.events == []
+    assert types(reader.frame(participant(CONNECTED))) == ["resume"]
