@@ -26,7 +26,7 @@ REST_AFTER: Final = 30.0  # seconds without a frame
 TIDY_EVERY: Final = 1.0
 TIDY_AT_ONCE: Final = 64  # conversations, so that no frame waits long for the others
 
-LegKey = tuple[str, str, int]  # participant id, medium, position among its legs of that medium
+LegKey = tuple[str, str, str]  # participant id, medium, communication id
 
 
 class Leg(msgspec.Struct, array_like=True, gc=False):

@@ -7,7 +7,9 @@ from typing import Final
 
 import msgspec
 
+from mirror.conversation import legs as named
 from mirror.conversation.event import Event, EventType, Origin, identity
+from mirror.conversation.legs import transition_id
 from mirror.conversation.normaliser.bodies import (
     Communication,
     Participant,
@@ -18,8 +20,6 @@ from mirror.conversation.normaliser.memory import Conversation, Leg, LegKey
 from mirror.conversation.normaliser.personal import Personal
 from mirror.conversation.normaliser.words import disconnect_type
 
-# After-call work and wrap-up belong to the participant, not to one of its legs.
-_OF_PARTICIPANT: Final = frozenset({"acw", "wrapup"})
 # One bit for each event type, those that most legs have first: small numbers are shared objects.
 BITS: Final[dict[str, int]] = {
     name: 1 << place
@@ -106,9 +106,9 @@ class Report:
 
     def snapshot(self, view: View, event_type: EventType) -> Event:
         """Report what a leg's state is now, without claiming to know when it became so."""
-        leg = name(*view.leg.key)
-        event_id = identity(
-            self.conversation_id, *leg, event_type, "snapshot", self.source.received_at
+        key = named.LegKey(view.leg.key[0], view.leg.key[2])
+        event_id = named.reading_id(
+            self.conversation_id, key, event_type, self.source.received_at
         )
         event = self._leg_event(view, event_type, event_id, None, view.state)
         event.origin = "snapshot"
@@ -179,29 +179,13 @@ def _is_new(leg: Leg, mark: str) -> bool:
 
 
 def leg_event_id(conversation_id: str, leg: LegKey, event_type: str, which: str = "") -> str:
-    """The id of a transition of a leg, or of its participant; `which` as in `Report.once`."""
-    if event_type in _OF_PARTICIPANT:
-        return identity(conversation_id, leg[0], event_type)
-    participant_id, medium, position = leg
-    if position:
-        return identity(conversation_id, participant_id, medium, str(position), event_type, which)
-    return identity(conversation_id, participant_id, medium, event_type, which)
-
-
-def name(participant_id: str, medium: str, position: int) -> tuple[str, ...]:
-    """What names a leg in every shape: participant and medium.
-
-    The position counts only beyond the first, where one participant has several communications of
-    one medium: the flat shape shows one, and no communication id.
-    """
-    if position:
-        return (participant_id, medium, str(position))
-    return (participant_id, medium)
+    """The id of a transition of a leg; `which` as in `Report.once`."""
+    return transition_id(conversation_id, named.LegKey(leg[0], leg[2]), event_type, which)
 
 
 def names(legs: Iterable[LegKey]) -> list[str]:
     """What names an `end`: the legs that had ended, in an order that everybody has."""
-    return sorted(f"{participant} {medium} {position}" for participant, medium, position in legs)
+    return sorted(f"{participant} {communication}" for participant, _, communication in legs)
 
 
 def _id(reference: Reference | None) -> str | None:

@@ -167,8 +167,8 @@ def _views(
     known_legs = conversation.legs
     participant_id = participant.id or ""
     only = len(shown) == 1
-    for medium, position, communication in shown:
-        key = (participant_id, medium, position)
+    for medium, _, communication in shown:
+        key = (participant_id, medium, communication.id or medium)
         leg = known_legs.get(key)
         first = leg is None
         if leg is None:
@@ -303,7 +303,7 @@ def _after_call(
     handled = shown[0]
     if len(shown) > 1:
         handled = _handled(conversation, participant_id, shown)
-    medium, position, communication = handled
+    medium, _, communication = handled
     began = participant.start_acw_time
     after_call = communication.after_call_work
     if began is None and after_call is not None and after_call.state in _ACW_TAKES_PLACE:
@@ -314,7 +314,7 @@ def _after_call(
     has_code = bool(code) and participant_id not in conversation.wrapped_up
     if not has_begun and not has_code:
         return
-    leg = conversation.legs[(participant_id, medium, position)]
+    leg = conversation.legs[(participant_id, medium, communication.id or medium)]
     if not leg.ended:
         return
     state = communication.state or "none"
@@ -341,7 +341,7 @@ def _handled(conversation: Conversation, participant_id: str, shown: Sequence[Sh
         shown,
         key=lambda one: (
             not _has_after_call(one[2]),
-            not _answered(legs[(participant_id, *one[:2])]),
+            not _answered(legs[(participant_id, one[0], one[2].id or one[0])]),
             instant(one[2].connected_time) or _NEVER,
         ),
     )
