@@ -119,8 +119,8 @@ def conversations_text(conversations: list[ConversationView]) -> str:
 
 
 def gaps_text(gaps: list[GapView]) -> str:
-    """What `mirror gaps` prints."""
-    return table(
+    """What `mirror gaps` prints: below the table, why gaps are not filled that were tried."""
+    shown = table(
         ("GAP", "SHARD", "TOPICS", "FROM", "TO", "STATE", "ATTEMPTS", "EVENTS"),
         (
             (
@@ -136,6 +136,10 @@ def gaps_text(gaps: list[GapView]) -> str:
             for one in gaps
         ),
     )
+    errors = [
+        f"{click.style('!', fg='yellow')} {one.id}: {error}" for one in gaps for error in one.errors
+    ]
+    return "\n".join([shown, *errors])
 
 
 def _due(one: ConversationView) -> str:

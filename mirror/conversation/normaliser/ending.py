@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from mirror.conversation.event import Event, Reason, identity
-from mirror.conversation.normaliser.memory import LegKey
-from mirror.conversation.normaliser.report import leg_event_id, names
+from mirror.conversation.event import Event, Reason
+from mirror.conversation.legs import end_id, finalize_id, transition_id
 
 if TYPE_CHECKING:  # the tracker lives on Redis, this does not
     from mirror.tracked import TrackedLeg
@@ -36,10 +35,9 @@ def ending(
     For a conversation that can be read, prefer `Normaliser.conversation`, which gives all that was
     missed, and `finalize` after it.
     """
-    keys = [_key(name) for name in over]
-    keys += [(leg.participant_id, leg.medium, leg.position) for leg in live]
+    names = [*over, *(leg.name for leg in live)]
     end = Event(
-        event_id=identity(conversation_id, "end", *names(keys)),
+        event_id=end_id(conversation_id, names),
         event_type="end",
         conversation_id=conversation_id,
         state="ended",
@@ -54,7 +52,7 @@ def ending(
             for leg in live
         ),
         end,
-        finalize(conversation_id, keys, received_at=received_at, reason=reason, ended_at=ended_at),
+        finalize(conversation_id, names, received_at=received_at, reason=reason, ended_at=ended_at),
     ]
 
 
@@ -62,17 +60,18 @@ def disconnect(
     conversation_id: str, leg: TrackedLeg, *, received_at: str, ended_at: str | None = None
 ) -> Event:
     """The `disconnect` of a leg of which none was seen."""
-    key = (leg.participant_id, leg.medium, leg.position)
+    named_by_medium = leg.communication_id == leg.medium
     return Event(
-        event_id=leg_event_id(conversation_id, key, "disconnect"),
+        event_id=transition_id(conversation_id, leg.key, "disconnect"),
         event_type="disconnect",
         conversation_id=conversation_id,
         participant_id=leg.participant_id,
         media_type=leg.medium,
-        communication_id=leg.communication_id,
+        communication_id=None if named_by_medium else leg.communication_id,
         purpose=leg.purpose,
         agent_id=leg.agent_id,
         queue_id=leg.queue_id,
+        role=leg.role,  # type: ignore[arg-type]  # as an event told it
         direction=leg.direction,
         state=_OVER,
         occurred_at=ended_at or received_at,
@@ -84,15 +83,15 @@ def disconnect(
 
 def finalize(
     conversation_id: str,
-    legs: Iterable[LegKey],
+    names: Iterable[str],
     *,
     received_at: str,
     reason: Reason,
     ended_at: str | None = None,
 ) -> Event:
-    """The `finalize` of a conversation, named by its legs as its `end` is."""
+    """The `finalize` of a conversation, named by its legs (`LegKey.name`) as its `end` is."""
     return Event(
-        event_id=identity(conversation_id, "finalize", *names(legs)),
+        event_id=finalize_id(conversation_id, names),
         event_type="finalize",
         conversation_id=conversation_id,
         state="ended",
@@ -102,8 +101,3 @@ def finalize(
         origin="janitor",
         reason=reason,
     )
-
-
-def _key(name: str) -> LegKey:
-    participant_id, medium, position = name.rsplit(" ", 2)
-    return participant_id, medium, int(position)

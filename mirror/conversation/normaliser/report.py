@@ -107,9 +107,7 @@ class Report:
     def snapshot(self, view: View, event_type: EventType) -> Event:
         """Report what a leg's state is now, without claiming to know when it became so."""
         key = named.LegKey(view.leg.key[0], view.leg.key[2])
-        event_id = named.reading_id(
-            self.conversation_id, key, event_type, self.source.received_at
-        )
+        event_id = named.reading_id(self.conversation_id, key, event_type, self.source.received_at)
         event = self._leg_event(view, event_type, event_id, None, view.state)
         event.origin = "snapshot"
         return event
