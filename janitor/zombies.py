@@ -280,6 +280,7 @@ class Zombies:
             control = next(iter(batch.details), None)
             if control is None:
                 now_ms = round(time.time() * 1000)
+                self._turned()
                 sweep.calls += 1
                 page = self._genesys.query_details(
                     {
@@ -292,6 +293,7 @@ class Zombies:
                 control = next((one.conversation_id for one in page.conversations), None)
             if control is None:
                 return False
+            self._turned()
             sweep.calls += 1
             return ask(self._genesys, control).kind == "given"
         except GenesysError as error:

@@ -25,8 +25,8 @@ from mirror.conversation import legs
 from mirror.conversation.fold import ENDED_STATES
 from mirror.tracked import Tracked, TrackedLeg
 
-# Of so many ended legs the names are kept. What is older is let go, at the price of an `end` that
-# the janitor, not the tracker, can name, and of a late repeat that opens its leg until it ends anew.
+# Of so many ended legs the names are kept. What is older is let go: at the price of an `end` that
+# the janitor, not the tracker, can name, and of a late repeat that opens its leg until it ends.
 MAX_OVER: Final = 256
 # Of so many open legs at once the tracker knows. Beyond them only the conversation's end counts.
 MAX_OPEN: Final = 256

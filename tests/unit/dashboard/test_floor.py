@@ -124,9 +124,9 @@ def test_the_tracker_fills_in_what_began_before() -> None:
     tracked = Tracked(
         NOW_MS - 3_600_000,
         [
-            TrackedLeg("p-customer", "call", 0, purpose="customer", state="connected"),
+            TrackedLeg("p-customer", "call-c", "call", purpose="customer", state="connected"),
             TrackedLeg(
-                "p-agent", "call", 0, None, "agent", "u", "q1", state="connected", answered=True
+                "p-agent", "call", "call", "agent", "u", "q1", state="connected", answered=True
             ),
         ],
     )
@@ -142,7 +142,7 @@ def test_the_tracker_fills_in_what_began_before() -> None:
 def test_the_tracker_does_not_overrule_the_log() -> None:
     """It lags: what the log has ended stays ended, what the log shows is not added twice."""
     floor = floor_after(*A_CALL[:7])
-    leg_of_log = TrackedLeg("p-agent", "call", 0, "some-communication", "agent", "u", "q1")
+    leg_of_log = TrackedLeg("p-agent", "some-communication", "call", "agent", "u", "q1")
     floor.adopt("c", Tracked(NOW_MS, [leg_of_log]), NOW_MS)
     assert counts(floor.total()) == {"talking": 1}
     over = floor_after(*A_CALL)
