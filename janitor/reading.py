@@ -56,6 +56,7 @@ MAX_PAGES: Final = MAX_HITS // PAGE_SIZE
 GIVE_UP_AFTER: Final = 3
 MAX_ERRORS: Final = 5
 MAX_ERROR_LENGTH: Final = 300
+_TOO_MANY: Final = "too_many"
 
 
 class LeaseLost(MirrorError):
@@ -121,10 +122,8 @@ class GapReading:
     def errors(self) -> tuple[str, ...]:
         """Why not all of it was read, for people; empty where it was."""
         return tuple(
-            f"{count} conversation{'s' if count > 1 else ''}: {line}"[:MAX_ERROR_LENGTH]
-            if count
-            else line[:MAX_ERROR_LENGTH]
-            for (_, line), count in self._unread.most_common(MAX_ERRORS)
+            (line if reason == _TOO_MANY else f"{_conversations(count)}: {line}")[:MAX_ERROR_LENGTH]
+            for (reason, line), count in self._unread.most_common(MAX_ERRORS)
         )
 
     def forget(self, shared_ms: int) -> None:
@@ -167,7 +166,7 @@ class GapReading:
                 return
         name = question.predicates[0][1]
         line = f"one day of {name} has more conversations than analytics lists ({MAX_HITS:,})"
-        self._unread[("too_many", line)] += 0
+        self._unread[(_TOO_MANY, line)] += 1
 
     def _read_page(self, page: Sequence[AnalyticsConversation]) -> int:
         """Read those of a page that lived in the gap and were not read; how many lived in it."""
@@ -335,3 +334,7 @@ class GapReading:
     def _now_ms(self) -> int:
         with explained():
             return redis_now_ms(self._desk.client)
+
+
+def _conversations(count: int) -> str:
+    return "1 conversation" if count == 1 else f"{count:,} conversations"
