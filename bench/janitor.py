@@ -28,6 +28,7 @@ from typing import Final
 from bench.house import House, house, table
 from bench.parts.mirrored import (
     ANALYTICS_LAG,
+    DETAILS,
     GET,
     QUERY,
     SHORT,
@@ -105,7 +106,10 @@ def _judge_cut(built: House, before: Mapping[str, int]) -> bool:
             "conversations that they list": f"{sum(gap.found for gap in gaps):,}, "
             f"{len(backfilled):,} different ones back-filled",
             "GET of a conversation": f"{after[GET] - before[GET]:,}, least {len(backfilled):,}",
-            "analytics calls": after[QUERY] - before[QUERY],
+            "analytics calls": sum(after[one] - before[one] for one in (QUERY, DETAILS)),
+            "REST calls of the gaps": f"{sum(gap.calls for gap in gaps):,}, "
+            f"least {sum(gap.least_calls for gap in gaps):,}",
+            "could not be read at first": sum(gap.unread for gap in gaps),
             "missing of what REST tells": hole,
             "missing of what it does not": sum(lost.values()) - hole,
             "left out: without queue or user": len(

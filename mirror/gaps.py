@@ -173,8 +173,8 @@ def reasons(gaps: Sequence[Gap]) -> list[str]:
             why = (gap.state == "unfillable", "; ".join(gap.errors))
             trouble.setdefault(why, []).append(gap.id)
     return [
-        f"{'gap' if len(ids) == 1 else f'{len(ids)} gaps,'} {ids[0]}"
-        f"{' cannot be filled' if given_up else ' could not be read to the end yet'}: {why}"
+        f"{'gap' if len(ids) == 1 else f'{len(ids)} gaps, as'} {ids[0]}"
+        f"{', cannot be filled' if given_up else ', could not be read to the end yet'}: {why}"
         for (given_up, why), ids in trouble.items()
     ]
 
