@@ -74,6 +74,7 @@ def cut(folder: Path, rate: float) -> bool:
                 raise ServiceError("the gaps are not filled in time")
             time.sleep(1.0)
         _note_progress(built, shown, time.monotonic() - began)
+        built.control(action="stop")
         wait_until(lambda: not built.stats()["conversations"]["active"], 120, "all are over")
         wait_until(lambda: not active(built), 60, "nothing is active")
         print(f"\nmirror gaps, seconds after {struck} sockets were cut:")

@@ -11,10 +11,10 @@ from typing import Literal
 
 import msgspec
 
+from mirror.conversation.ending import disconnect, ending, finalize
 from mirror.conversation.event import Event, Reason
 from mirror.conversation.legs import leg_key
 from mirror.conversation.normaliser import Normaliser
-from mirror.conversation.normaliser.ending import disconnect, ending, finalize
 from mirror.conversation.times import instant
 from mirror.gaps import rfc3339
 from mirror.genesys.shapes import AnalyticsConversation

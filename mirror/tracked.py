@@ -19,7 +19,8 @@ from typing import Any, Final
 import msgspec
 import redis
 
-from mirror.conversation.legs import LegKey
+from mirror.conversation.event import Role
+from mirror.conversation.legs import LegKey, leg_key
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import FOLD_FORM, Keys
@@ -30,17 +31,18 @@ _CHUNK: Final = 500
 class TrackedLeg(msgspec.Struct, array_like=True):
     """A leg that has not ended.
 
-    `communication_id` is the one of its key: its medium where Genesys gives none. `role` says that
-    it listens, whispers, joined in or is consulted: it is not the agent who serves.
+    `role` says that it listens, whispers, joined in or is consulted, and `role_participant_id` on
+    whom: it is not the agent who serves.
     """
 
     participant_id: str
-    communication_id: str
+    communication_id: str | None
     medium: str
     purpose: str | None = None
     agent_id: str | None = None
     queue_id: str | None = None
-    role: str | None = None
+    role: Role | None = None
+    role_participant_id: str | None = None
     direction: str | None = None
     state: str = ""
     held: bool = False
@@ -49,7 +51,7 @@ class TrackedLeg(msgspec.Struct, array_like=True):
     @property
     def key(self) -> LegKey:
         """What names the leg in its events."""
-        return LegKey(self.participant_id, self.communication_id)
+        return leg_key(self.participant_id, self.communication_id, self.medium)
 
     @property
     def name(self) -> str:

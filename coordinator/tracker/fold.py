@@ -17,11 +17,12 @@ legs the latest are known, and an event of it costs what an event of a call cost
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
 from mirror.conversation import legs
+from mirror.conversation.event import Role
 from mirror.conversation.fold import ENDED_STATES
 from mirror.tracked import Tracked, TrackedLeg
 
@@ -39,6 +40,7 @@ _OF_CONVERSATION: Final = frozenset({"start", "end", "finalize"})
 _AFTER_CALL: Final = frozenset({"acw", "acw_end", "wrapup"})
 _OVER: Final = frozenset({"disconnect", "transfer"})
 _CONNECTED: Final = frozenset({"answer", "hold", "resume", "park", "unpark"})
+_ROLES: Final[dict[str, Role]] = {role: role for role in get_args(Role)}
 _UNANSWERED: Final = frozenset({"alert", "dial"})
 
 
@@ -58,6 +60,7 @@ class Seen(msgspec.Struct, gc=False):
     agent_id: str | None = None
     queue_id: str | None = None
     role: str | None = None
+    role_participant_id: str | None = None
     direction: str | None = None
     held: bool = False
     origin: str = "live"
@@ -105,13 +108,12 @@ def _end(tracked: Tracked, event: Seen) -> None:
 
 def _leg(tracked: Tracked, event: Seen, participant_id: str, medium: str) -> None:
     event_type = event.event_type
-    key = legs.leg_key(participant_id, event.communication_id, medium)
-    leg = _find(tracked, key)
+    leg = _find(tracked, participant_id, event.communication_id, medium)
     is_over = event_type in _OVER or event.state in ENDED_STATES
     if leg is None:
-        if key.name in tracked.over:
+        if legs.leg_key(participant_id, event.communication_id, medium).name in tracked.over:
             return
-        leg = TrackedLeg(*key, medium)
+        leg = TrackedLeg(participant_id, event.communication_id, medium)
         if len(tracked.legs) < MAX_OPEN:
             tracked.legs.append(leg)
         tracked.ended = False
@@ -127,7 +129,8 @@ def _leg(tracked: Tracked, event: Seen, participant_id: str, medium: str) -> Non
         tracked.heard_ms = heard_ms - heard_ms % HEARD_EVERY_MS
     if event_type in _UNANSWERED and leg.answered:
         return  # a late repeat
-    leg.role = event.role
+    leg.role = _ROLES.get(event.role or "")
+    leg.role_participant_id = event.role_participant_id
     leg.answered = leg.answered or event_type in _CONNECTED
     leg.state = event.state
     # A first reading tells of a hold that nobody witnessed; an answer does not end one.
@@ -135,9 +138,15 @@ def _leg(tracked: Tracked, event: Seen, participant_id: str, medium: str) -> Non
         leg.held = event.held
 
 
-def _find(tracked: Tracked, key: legs.LegKey) -> TrackedLeg | None:
+def _find(
+    tracked: Tracked, participant_id: str, communication_id: str | None, medium: str
+) -> TrackedLeg | None:
     for leg in tracked.legs:
-        if leg.communication_id == key.communication_id and leg.participant_id == key[0]:
+        if (
+            leg.communication_id == communication_id
+            and leg.participant_id == participant_id
+            and (communication_id is not None or leg.medium == medium)
+        ):
             return leg
     return None
 

@@ -16,7 +16,7 @@ ending.py        ends that no frame showed, for the janitor
 times.py, personal.py
 """
 
-from mirror.conversation.normaliser.ending import ending, finalize
+from mirror.conversation.ending import ending, finalize
 from mirror.conversation.normaliser.normaliser import Normaliser, Problem, Reading
 from mirror.conversation.normaliser.personal import Personal
 

@@ -245,7 +245,7 @@ def test_a_reading_stops_between_two_calls() -> None:
 class Crowded(Genesys):
     """One day of one queue has more conversations than analytics counts."""
 
-    def query_details(self, query: Any) -> Any:
+    def query_details(self, _query: Any) -> Any:
         self.queries += 1
         return AnalyticsPage([self.analytics["c"]] * 100, 100_000)
 

@@ -1,4 +1,4 @@
-"""Ends that no frame showed: what the janitor reports of a conversation that is over.
+"""Ends that no frame showed: what the janitor tells of a conversation that is over.
 
 Under the ids that the frames would have had, so that a frame which comes after all repeats them.
 """
@@ -6,20 +6,34 @@ Under the ids that the frames would have had, so that a frame which comes after 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from mirror.conversation.event import Event, Reason
-from mirror.conversation.legs import end_id, finalize_id, transition_id
-
-if TYPE_CHECKING:  # the tracker lives on Redis, this does not
-    from mirror.tracked import TrackedLeg
+from mirror.conversation.event import Event, Reason, Role
+from mirror.conversation.legs import LegKey, end_id, finalize_id, transition_id
 
 _OVER: Final = "disconnected"
 
 
+class LiveLeg(Protocol):
+    """What is known of a leg of which no `disconnect` was seen; the tracker keeps it."""
+
+    medium: str
+    communication_id: str | None
+    purpose: str | None
+    agent_id: str | None
+    queue_id: str | None
+    role: Role | None
+    role_participant_id: str | None
+    direction: str | None
+
+    @property
+    def key(self) -> LegKey:
+        """What names it."""
+
+
 def ending(
     conversation_id: str,
-    live: Sequence[TrackedLeg],
+    live: Sequence[LiveLeg],
     over: Iterable[str],
     *,
     received_at: str,
@@ -29,13 +43,13 @@ def ending(
     """The missing `disconnect`s, `end` and `finalize` of a conversation that Genesys says is over.
 
     `live` are its legs that no `disconnect` was seen of, `over` the names of the others
-    (`TrackedLeg.name`). `ended_at` is the end that Genesys gives, RFC 3339 in milliseconds; without
-    one the times are `received_at` and estimated.
+    (`LegKey.name`). `ended_at` is the end that Genesys gives, RFC 3339 in milliseconds; without one
+    the times are `received_at` and estimated.
 
     For a conversation that can be read, prefer `Normaliser.conversation`, which gives all that was
     missed, and `finalize` after it.
     """
-    names = [*over, *(leg.name for leg in live)]
+    names = [*over, *(leg.key.name for leg in live)]
     end = Event(
         event_id=end_id(conversation_id, names),
         event_type="end",
@@ -57,21 +71,21 @@ def ending(
 
 
 def disconnect(
-    conversation_id: str, leg: TrackedLeg, *, received_at: str, ended_at: str | None = None
+    conversation_id: str, leg: LiveLeg, *, received_at: str, ended_at: str | None = None
 ) -> Event:
     """The `disconnect` of a leg of which none was seen."""
-    named_by_medium = leg.communication_id == leg.medium
     return Event(
         event_id=transition_id(conversation_id, leg.key, "disconnect"),
         event_type="disconnect",
         conversation_id=conversation_id,
-        participant_id=leg.participant_id,
+        participant_id=leg.key.participant_id,
         media_type=leg.medium,
-        communication_id=None if named_by_medium else leg.communication_id,
+        communication_id=leg.communication_id,
         purpose=leg.purpose,
         agent_id=leg.agent_id,
         queue_id=leg.queue_id,
-        role=leg.role,  # type: ignore[arg-type]  # as an event told it
+        role=leg.role,
+        role_participant_id=leg.role_participant_id,
         direction=leg.direction,
         state=_OVER,
         occurred_at=ended_at or received_at,
