@@ -28,6 +28,7 @@ from typing import Final
 from bench.house import House, house, table
 from bench.parts.mirrored import (
     ANALYTICS_LAG,
+    DETAILS,
     GET,
     QUERY,
     SHORT,
@@ -73,6 +74,7 @@ def cut(folder: Path, rate: float) -> bool:
                 raise ServiceError("the gaps are not filled in time")
             time.sleep(1.0)
         _note_progress(built, shown, time.monotonic() - began)
+        built.control(action="stop")
         wait_until(lambda: not built.stats()["conversations"]["active"], 120, "all are over")
         wait_until(lambda: not active(built), 60, "nothing is active")
         print(f"\nmirror gaps, seconds after {struck} sockets were cut:")
@@ -105,7 +107,10 @@ def _judge_cut(built: House, before: Mapping[str, int]) -> bool:
             "conversations that they list": f"{sum(gap.found for gap in gaps):,}, "
             f"{len(backfilled):,} different ones back-filled",
             "GET of a conversation": f"{after[GET] - before[GET]:,}, least {len(backfilled):,}",
-            "analytics calls": after[QUERY] - before[QUERY],
+            "analytics calls": sum(after[one] - before[one] for one in (QUERY, DETAILS)),
+            "REST calls of the gaps": f"{sum(gap.calls for gap in gaps):,}, "
+            f"least {sum(gap.least_calls for gap in gaps):,}",
+            "could not be read at first": sum(gap.unread for gap in gaps),
             "missing of what REST tells": hole,
             "missing of what it does not": sum(lost.values()) - hole,
             "left out: without queue or user": len(

@@ -193,21 +193,20 @@ def weight(client: redis.Redis, conversations: int) -> None:
             legs = [
                 TrackedLeg(
                     some_id(),
-                    "call",
-                    0,
                     some_id(),
+                    "call",
                     purpose,
                     some_id() if purpose == "agent" else None,
                     queue,
-                    "inbound",
-                    "connected",
+                    direction="inbound",
+                    state="connected",
                     answered=True,
                 )
                 for purpose in ("customer", "acd", "agent")
             ]
             conversation = some_id()
             since = 1_764_000_000_000 + seed.randrange(10**7)
-            document = encode(Tracked(since, legs, [f"{some_id()} call 0"]))
+            document = encode(Tracked(since, legs, [f"{some_id()} {some_id()}"]))
             pipe.set(keys.conversation(conversation), document)
             active[conversation] = float(since)
         pipe.zadd(keys.active, active)

@@ -9,9 +9,9 @@ unless a channel that held the frontier still receives: it may only be quiet, an
 A shard that no living channel receives is a *hole* (`holes`), from its frontier on. It is shown
 while it lasts, and is filed as a gap when somebody receives again: only then is its end known.
 
-Topics that nobody had before are `pending` from the snapshot horizon until a channel that knows of
-them is live; that stretch is a gap too, of the kind `snapshot` (DESIGN: a new mirror's first gap
-is its snapshot of what is active).
+Topics that nobody had before are `pending` from the horizon (`MIRROR_HORIZON`) until a channel
+that knows of them is live; that stretch is a gap too, of the kind `snapshot`: a new mirror's first
+gap is its snapshot of what is active, however long ago it began.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import msgspec
 from mirror.fleet import Beat, Shard
 from mirror.gaps import Gap
 
-SNAPSHOT_HORIZON_MS: Final = 48 * 3600 * 1000
 # Ages are rounded to milliseconds and beats take a moment: what is closer than this is no gap.
 SLACK_MS: Final = 50
 
@@ -59,12 +58,16 @@ def note_fresh(
     fresh: Mapping[str, Sequence[str]],
     shards: Mapping[str, Shard],
     now_ms: int,
+    horizon_ms: int,
 ) -> None:
-    """Topics entered their shards: they wait for their first coverage."""
+    """Topics entered their shards: they wait for their first coverage.
+
+    What is active of them, and began since the horizon, is not known until then.
+    """
     for shard_id, topics in fresh.items():
         if topics:
             entry = coverage.setdefault(shard_id, ShardCoverage())
-            pending = Pending(tuple(topics), shards[shard_id].epoch, now_ms - SNAPSHOT_HORIZON_MS)
+            pending = Pending(tuple(topics), shards[shard_id].epoch, now_ms - horizon_ms)
             entry.pending = (*entry.pending, pending)
 
 
@@ -119,7 +122,7 @@ def holes(
     seen: Mapping[str, Sequence[Interval]],
 ) -> dict[str, int]:
     """Shard that nobody receives now → since when (Redis ms): since its last frame (I10), or from
-    the snapshot horizon where there was none yet."""
+    the horizon where there was none yet."""
     found: dict[str, int] = {}
     for shard_id in shards:
         entry = coverage.get(shard_id)

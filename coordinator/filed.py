@@ -62,7 +62,7 @@ class Filed:
         # What was read for it was lost with it: both readings are made again.
         return [
             msgspec.structs.replace(
-                self._gaps[gap_id], state="open", attempts=0, found=0, read=0, readings=0, error=""
+                self._gaps[gap_id], state="open", attempts=0, found=0, read=0, readings=0, errors=()
             )
             for gap_id, score in view.scores.items()
             if score is None and gap_id in self._gaps

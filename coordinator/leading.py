@@ -27,6 +27,7 @@ from mirror.redis.wishes import DRAIN, REBALANCE, ROTATE
 
 # A channel or successor that is not live after so many beats is tried again, elsewhere perhaps.
 PATIENCE_BEATS: Final = 30
+DEFAULT_HORIZON_MS: Final = 31 * 24 * 3_600_000
 OPEN: Final = {
     "no listener": "no listener can take it",
     "no channel": "no OAuth client has a channel left for it",
@@ -41,6 +42,7 @@ class Rules(msgspec.Struct, frozen=True):
     clients: Mapping[str, int]
     heartbeat_ms: int
     lease_ms: int
+    horizon_ms: int = DEFAULT_HORIZON_MS
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -161,7 +163,7 @@ class Leader:
             one: self.shards[one].topics
             for one in unwatched & self.shards.keys() - intervals.keys()
         }
-        coverage.note_fresh(self.coverage, dark, self.shards, now_ms)
+        coverage.note_fresh(self.coverage, dark, self.shards, now_ms, rules.horizon_ms)
         gaps = coverage.advance(self.coverage, self.shards, intervals)
         if self._settled(now_ms) and not unheard:
             self._holes = {
@@ -192,7 +194,7 @@ class Leader:
         self._cut_for = topics
         cut = sharding.cut(self.shards, topics, self._rules.topics_per_channel, now_ms)
         self.shards = cut.shards
-        coverage.note_fresh(self.coverage, cut.fresh, self.shards, now_ms)
+        coverage.note_fresh(self.coverage, cut.fresh, self.shards, now_ms, self._rules.horizon_ms)
         return cut.changed | cut.retired
 
     def _heard_all(self, seen: Seen, now_ms: int) -> bool:

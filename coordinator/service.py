@@ -106,6 +106,7 @@ class Coordinator:
                 clients={one.id: settings.channels_per_client for one in settings.clients},
                 heartbeat_ms=round(settings.heartbeat * 1000),
                 lease_ms=round(settings.lease * 1000),
+                horizon_ms=round(settings.horizon * 1000),
             )
         )
         self._failures = 0

@@ -162,5 +162,5 @@ def _gap(gap: Gap) -> dict[str, Any]:
         "state": gap.state,
         "attempts": gap.attempts,
         "events": gap.events,
-        "error": gap.error,
+        "error": "; ".join(gap.errors),
     }

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 import redis
 
-from mirror.gaps import KEPT_SECONDS, Gap, decode, encode
+from mirror.gaps import KEPT_SECONDS, Gap, decode, encode, redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
@@ -25,6 +25,10 @@ from mirror.tracked import decode as decode_tracked
 TRACKER_SILENCE_SECONDS: Final = 15.0
 
 NEVER: Final = math.inf
+# Without a word on it: as long as the longest ages of verification that anybody sets.
+FURTHEST_SECONDS: Final = 366 * 24 * 3600.0
+SLACK_SECONDS: Final = 60.0
+DOUBTS_KEPT_SECONDS: Final = 7 * 24 * 3600.0
 FORGET_MOST: Final = 1_000
 
 Obstacle = Literal["", "away", "behind"]
@@ -53,16 +57,24 @@ class Leases:
         self._settle = script(client, "settle", "janitor")
         self._gap = script(client, "gap", "janitor")
 
-    def claim_conversations(self, most: int, seconds: float, due_ms: int | None = None) -> Claim:
+    def claim_conversations(
+        self,
+        most: int,
+        seconds: float,
+        due_ms: int | None = None,
+        furthest: float = FURTHEST_SECONDS,
+    ) -> Claim:
         """Conversations that are due for verification, unless the tracker is away or behind.
 
-        With `due_ms` only those that were due at that Redis time.
+        With `due_ms` only those that were due at that Redis time. Nobody puts them back for longer
+        than `furthest` seconds: who is due later is due now.
         """
-        return self._claimed([self._keys.active, self._offsets], most, seconds, due_ms)
+        keys = [self._keys.active, self._offsets]
+        return self._claimed(keys, most, seconds, furthest, due_ms)
 
-    def claim_gaps(self, most: int, seconds: float) -> Claim:
-        """Gaps that wait to be filled."""
-        return self._claimed([self._keys.gaps], most, seconds)
+    def claim_gaps(self, most: int, seconds: float, furthest: float = FURTHEST_SECONDS) -> Claim:
+        """Gaps that wait to be filled; `furthest` as for conversations."""
+        return self._claimed([self._keys.gaps], most, seconds, furthest)
 
     def tracked(self, ids: tuple[str, ...]) -> dict[str, Tracked | None]:
         """What the tracker keeps of these conversations now."""
@@ -80,6 +92,27 @@ class Leases:
         if after:
             pairs = [word for one, s in after.items() for word in (one, round(s * 1000))]
             self._settle([self._keys.active], [lease, *pairs])
+
+    def doubted_since(self, conversation_id: str) -> float:
+        """Note that Genesys' word on a conversation is not believed; for how many seconds now.
+
+        A time that Redis' clock has not reached is of before it stepped back, and begins anew.
+        """
+        key = self._keys.doubted
+        with explained():
+            now_ms = redis_now_ms(self._redis)
+            self._redis.zadd(key, {conversation_id: now_ms}, nx=True)
+            self._redis.zremrangebyscore(key, "-inf", now_ms - round(DOUBTS_KEPT_SECONDS * 1000))
+            since: Any = self._redis.zscore(key, conversation_id)
+            if since is None or since > now_ms:
+                self._redis.zadd(key, {conversation_id: now_ms})
+                return 0.0
+        return float(now_ms - since) / 1000
+
+    def trust(self, conversation_id: str) -> None:
+        """Forget that Genesys' word on it was doubted."""
+        with explained():
+            self._redis.zrem(self._keys.doubted, conversation_id)
 
     def drop_gap(self, lease: str, gap_id: str) -> None:
         """Let go of a gap whose document has expired, or is none.
@@ -124,11 +157,23 @@ class Leases:
         return len(gone)
 
     def _claimed(
-        self, keys: list[str], most: int, seconds: float, due_ms: int | None = None
+        self,
+        keys: list[str],
+        most: int,
+        seconds: float,
+        furthest: float,
+        due_ms: int | None = None,
     ) -> Claim:
         silence_ms = round(TRACKER_SILENCE_SECONDS * 1000)
         due = "" if due_ms is None else due_ms
         obstacle, lease, now_ms, *ids = self._claim(
-            keys, [most, round(seconds * 1000), silence_ms, due]
+            keys,
+            [
+                most,
+                round(seconds * 1000),
+                silence_ms,
+                due,
+                round((furthest + SLACK_SECONDS) * 1000),
+            ],
         )
         return Claim(lease, int(now_ms), tuple(ids), obstacle)

@@ -18,10 +18,11 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from janitor.filler import Filler, LeaseLost
+from janitor.filler import Filler
 from janitor.genesys import GenesysPool
 from janitor.leases import Leases
 from janitor.outlet import Outlet
+from janitor.reading import LeaseLost
 from janitor.zombies import Sweep, Zombies
 from mirror import __version__, log, metrics, signals
 from mirror.conversation.normaliser import Normaliser, Personal
@@ -113,6 +114,7 @@ class Service:
             outlets[1],
             self._normaliser,
             lag_seconds=settings.analytics_lag,
+            horizon_seconds=settings.horizon,
             stopping=stopping,
             turned=turned[1],
         )
@@ -126,6 +128,7 @@ class Service:
                 },
                 filler,
             ),
+            metrics.Counts(metrics.UNREAD, lambda: filler.unread),
             metrics.Numbers({"dead_letters": metrics.BURIED}, self),
             metrics.Numbers({"calls": metrics.CALLS}, genesys),
         ):
@@ -173,13 +176,18 @@ class Service:
 
     def _sweep(self, zombies: Zombies) -> float:
         sweep = zombies.sweep()
-        for outcome in ("finalised", "active", "ended_meanwhile", "failed"):
+        for outcome in ("finalised", "active", "ended_meanwhile", "failed", "doubted"):
             self._verified.labels(outcome).inc(getattr(sweep, outcome))
         if sweep.claimed:
             self._log.info("swept", **_fields(sweep))
         if sweep.obstacle:
             self._trouble("zombies", f"the tracker is {sweep.obstacle}")
             return min(RETRY_SECONDS, self.settings.janitor_interval)
+        if sweep.doubted:
+            count = sweep.doubted
+            self._trouble(
+                "zombies", f"{count} are said to be over, which is doubted: {sweep.doubt}"
+            )
         return self.settings.janitor_interval
 
     def _loop(self, name: str, work: Callable[[], float]) -> None:
@@ -230,9 +238,7 @@ class Service:
 
     def _normaliser(self) -> Normaliser:
         settings = self.settings
-        if settings.pii == "drop":
-            return Normaliser()
-        return Normaliser(personal=Personal(settings.pii_key if settings.pii == "hash" else ""))
+        return Normaliser(personal=Personal.of(settings.pii, settings.pii_key))
 
 
 def _fields(sweep: Sweep) -> dict[str, float]:

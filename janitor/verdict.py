@@ -11,19 +11,18 @@ from typing import Literal
 
 import msgspec
 
+from mirror.conversation.ending import disconnect, ending, finalize
 from mirror.conversation.event import Event, Reason
+from mirror.conversation.legs import leg_key
 from mirror.conversation.normaliser import Normaliser
-from mirror.conversation.normaliser.ending import disconnect, ending, finalize
-from mirror.conversation.normaliser.memory import LegKey
-from mirror.conversation.normaliser.report import leg_event_id, names
 from mirror.conversation.times import instant
 from mirror.gaps import rfc3339
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.tracked import Tracked
 
-MAX_POSITIONS = 16
-
 Suspicion = Literal["active", "over", "unknown"]
+
+_AFTER_CALL = frozenset({"acw", "acw_end", "wrapup"})
 
 
 class _Ending(msgspec.Struct, rename="camel"):
@@ -35,11 +34,18 @@ class _Ending(msgspec.Struct, rename="camel"):
 _ending = msgspec.json.Decoder(_Ending)
 
 
-def suspicion(details: AnalyticsConversation | None) -> Suspicion:
-    """What analytics, which lags, says of a conversation."""
+def suspicion(details: AnalyticsConversation | None, normaliser: Normaliser) -> Suspicion:
+    """What analytics, which lags, says of a conversation; `normaliser` does not know it.
+
+    `conversationEnd` waits for after-call work, in which an agent may be stuck for days: over is
+    what has no leg left (docs/protocol.md, "Ends").
+    """
     if details is None:
         return "unknown"
-    return "over" if details.conversation_end else "active"
+    if details.conversation_end:
+        return "over"
+    reading = normaliser.analytics(msgspec.json.encode(details), rfc3339(0), 0.0)
+    return "over" if any(event.event_type == "end" for event in reading.events) else "active"
 
 
 def read(
@@ -51,24 +57,10 @@ def read(
     the conversation. Over means: `endTime` is set, or every leg has ended (docs/protocol.md,
     "Ends"). The last event is `finalize`.
     """
-    received_at = rfc3339(now_ms)
-    reading = normaliser.conversation(raw, received_at, 0.0, origin="janitor")
-    end = next((event for event in reading.events if event.event_type == "end"), None)
-    if end is not None:
-        legs = _ended(reading.events)
-        shown = names(legs)
-        ended_at = None if end.estimated else end.occurred_at
-        # A leg that Genesys does not show any more (a flat shape's, a merged participant's).
-        stray = [
-            disconnect(conversation_id, leg, received_at=received_at, ended_at=ended_at)
-            for leg in tracked.legs
-            if leg.name not in shown
-        ]
-        *before, last = missing(reading.events, tracked)
-        final = finalize(
-            conversation_id, legs, received_at=received_at, reason="ended", ended_at=ended_at
-        )
-        return [*before, *stray, last, final]
+    reading = normaliser.conversation(raw, rfc3339(now_ms), 0.0, origin="janitor")
+    told = _finished(reading.events, conversation_id, tracked, "ended", now_ms)
+    if told:
+        return told
     try:
         ended_at = instant(_ending.decode(raw).end_time)
     except msgspec.DecodeError:
@@ -78,23 +70,36 @@ def read(
     return closing(conversation_id, tracked, "ended", now_ms, ended_at)
 
 
+def read_analytics(
+    details: AnalyticsConversation, tracked: Tracked, normaliser: Normaliser, now_ms: int
+) -> list[Event]:
+    """The same of a conversation that analytics shows as over and REST has forgotten."""
+    name = details.conversation_id
+    reading = normaliser.analytics(msgspec.json.encode(details), rfc3339(now_ms), 0.0)
+    for event in reading.events:
+        if event.origin != "snapshot":
+            event.origin = "janitor"
+    told = _finished(reading.events, name, tracked, "not_found", now_ms)
+    if told:
+        return told
+    ended_at = instant(details.conversation_end) if details.conversation_end else None
+    return closing(name, tracked, "not_found", now_ms, ended_at)
+
+
 def missing(events: list[Event], tracked: Tracked) -> list[Event]:
     """Those of `events` that the tracker has not seen, as far as it can tell.
 
     What is repeated all the same is repeated under its own id, and does no harm.
     """
-    positions = {
-        _leg_of(event): position for event in events if (position := _position(event)) is not None
-    }
+    over = set(tracked.over)
     answered = {leg.name for leg in tracked.legs if leg.answered}
     open_legs = {leg.name for leg in tracked.legs}
     lacking = []
     for event in events:
         if event.origin == "snapshot" or event.event_type == "start":
             continue
-        name = f"{event.participant_id} {event.media_type} {positions.get(_leg_of(event), 0)}"
-        after_call = event.event_type in {"acw", "wrapup"}
-        if name in tracked.over and not after_call:
+        name = _name(event)
+        if name in over and event.event_type not in _AFTER_CALL:
             continue
         if name in answered and event.event_type == "answer":
             continue
@@ -125,25 +130,31 @@ def closing(
     )
 
 
-def _ended(events: list[Event]) -> list[LegKey]:
-    """All legs that ended in `events`."""
-    return [
-        (event.participant_id or "", event.media_type or "", position)
-        for event in events
-        if (position := _position(event)) is not None
+def _finished(
+    events: list[Event], conversation_id: str, tracked: Tracked, reason: Reason, now_ms: int
+) -> list[Event]:
+    """What the mirror lacks of a reading that has an `end`, then `finalize`; none without one."""
+    end = next((event for event in events if event.event_type == "end"), None)
+    if end is None:
+        return []
+    received_at = rfc3339(now_ms)
+    shown = dict.fromkeys(_name(event) for event in events if event.event_type == "disconnect")
+    ended_at = None if end.estimated else end.occurred_at
+    # A leg that Genesys does not show any more (a merged participant's).
+    stray = [
+        disconnect(conversation_id, leg, received_at=received_at, ended_at=ended_at)
+        for leg in tracked.legs
+        if leg.name not in shown
     ]
+    before = [event for event in missing(events, tracked) if event is not end]
+    final = finalize(
+        conversation_id, shown, received_at=received_at, reason=reason, ended_at=ended_at
+    )
+    return [*before, *stray, end, final]
 
 
-def _position(event: Event) -> int | None:
-    """Which of its participant's legs of one medium a disconnect ends; null for other events."""
-    if event.event_type != "disconnect":
-        return None
-    for position in range(MAX_POSITIONS):
-        key = (event.participant_id or "", event.media_type or "", position)
-        if leg_event_id(event.conversation_id, key, "disconnect") == event.event_id:
-            return position
-    return None
-
-
-def _leg_of(event: Event) -> tuple[str | None, ...]:
-    return (event.participant_id, event.media_type, event.communication_id)
+def _name(event: Event) -> str:
+    """The name of an event's leg; empty for an event of the conversation."""
+    if event.participant_id is None or event.media_type is None:
+        return ""
+    return leg_key(event.participant_id, event.communication_id, event.media_type).name

@@ -4,8 +4,14 @@
     active           (not asked)         put back: verified again later
     over, unknown    over                missing events and `finalize`, acknowledged, then put back
     over, unknown    active              put back
-    over, unknown    404                 `finalize` with `not_found`
+    over             404                 the same from analytics, `finalize` with `not_found`
+    unknown          404                 `finalize` with `not_found`
     any              403, 5xx, time-out  put back for a short while
+    any              something strange   the same: another's body, a page that is not Genesys'
+
+Over is what has no leg left, although `conversationEnd` waits for after-call work. What a fresh
+frame contradicts, or what is said of everything at once, is doubted and put back
+(`janitor.doubt`).
 
 What was finalised stays in the active set until the tracker reads its end from Kafka, and is only
 put back so that nobody does it twice: a janitor that dies before the acknowledgement leaves a lease
@@ -16,18 +22,23 @@ it does not know to be active.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
+from janitor import doubt
+from janitor.answers import Answer, ask
 from janitor.genesys import Genesys
 from janitor.leases import Leases
 from janitor.outlet import Outlet
-from janitor.verdict import closing, read, suspicion
+from janitor.plan import epoch_ms
+from janitor.verdict import closing, read, read_analytics, suspicion
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
 from mirror.errors import GenesysError, KafkaUnavailable
+from mirror.gaps import rfc3339
+from mirror.genesys.shapes import AnalyticsConversation
 from mirror.log import logger
 from mirror.settings import Settings
 from mirror.tracked import Tracked, threshold_ms
@@ -43,9 +54,12 @@ RETRY_SECONDS: Final = 120.0
 GIVE_UP_AFTER: Final = 3
 # How long the tracker may take to read an end that Kafka has.
 FOLD_SECONDS: Final = 120.0
+# What was doubted is asked for again in so long.
+DOUBT_SECONDS: Final = 600.0
+# Without a filter a details query takes an interval of at most a week.
+CONTROL_MS: Final = 7 * 24 * 3_600_000 - 60_000
 # Still active: next verified when it has been overdue for twice as long, at most hourly.
 AGAIN_MOST_SECONDS: Final = 3600.0
-_NOT_FOUND: Final = 404
 
 
 class Sweep(msgspec.Struct):
@@ -61,10 +75,22 @@ class Sweep(msgspec.Struct):
     active: int = 0
     ended_meanwhile: int = 0
     failed: int = 0
+    doubted: int = 0
     calls: int = 0
     least_calls: int = 0
     seconds: float = 0.0
     obstacle: str = ""
+    doubt: str = ""
+
+
+class _Batch:
+    """What is known while one batch is verified."""
+
+    def __init__(self, lease: str, details: Mapping[str, AnalyticsConversation]) -> None:
+        self.lease = lease
+        self.details = details
+        self.rest_knows = False
+        self.unknown: list[str] = []  # neither REST nor analytics knows them; not judged yet
 
 
 class Zombies:
@@ -79,6 +105,7 @@ class Zombies:
         normaliser: Callable[[], Normaliser],
         *,
         lease_seconds: float = LEASE_SECONDS,
+        fresh_seconds: float = doubt.FRESH_SECONDS,
         stopping: Callable[[], bool] = lambda: False,
         turned: Turned = unwatched,
     ) -> None:
@@ -88,6 +115,10 @@ class Zombies:
         self._outlet = outlet
         self._normaliser = normaliser
         self._lease_seconds = lease_seconds
+        self._fresh_seconds = fresh_seconds
+        self._furthest = max(
+            settings.zombie_after, AGAIN_MOST_SECONDS, *settings.zombie_after_media.values()
+        )
         self._stopping = stopping
         self._turned = turned
         self._log = logger("janitor.zombies")
@@ -103,7 +134,9 @@ class Zombies:
         while not self._stopping():
             self._turned()
             started = time.monotonic()
-            claim = self._leases.claim_conversations(BATCH, self._lease_seconds, due_ms)
+            claim = self._leases.claim_conversations(
+                BATCH, self._lease_seconds, due_ms, self._furthest
+            )
             due_ms = due_ms or claim.now_ms
             sweep.obstacle = claim.obstacle
             if not claim.ids:
@@ -120,7 +153,9 @@ class Zombies:
         sweep.calls += 1
         sweep.least_calls += 1
         try:
-            details = {one.conversation_id: one for one in self._genesys.details(ids)}
+            asked = set(ids)
+            shown = self._genesys.details(ids)
+            details = {one.conversation_id: one for one in shown if one.conversation_id in asked}
         except GenesysError as error:
             self._log.warning("analytics_failed", error=str(error), conversations=len(ids))
             sweep.failed += len(ids)
@@ -130,12 +165,13 @@ class Zombies:
         after: dict[str, float] = {}
         suspects = []
         for one in ids:
-            if suspicion(details.get(one)) == "active":
+            if suspicion(details.get(one), self._normaliser()) == "active":
                 sweep.active += 1
                 after[one] = self._again(tracked[one])
             else:
                 suspects.append(one)
         self._leases.put_back(lease, after)
+        batch = _Batch(lease, details)
         in_a_row = 0
         for position, one in enumerate(suspects):
             self._turned()
@@ -146,48 +182,129 @@ class Zombies:
             if self._stopping() or time.monotonic() > until:
                 # Due again at once, for whoever is next.
                 self._leases.put_back(lease, dict.fromkeys(suspects[position:], 0.0))
+                self._judge_unknown(batch, sweep)
                 return not self._stopping()
-            failed = sweep.failed
             try:
-                seconds = self._confirm(one, sweep)
+                answer = ask(self._genesys, one)
+                sweep.calls += 1
+                in_a_row = in_a_row + 1 if answer.kind == "failed" else 0
+                seconds = self._confirm(one, answer, batch, sweep)
+            except GenesysError as error:  # no budget, no token
+                answer = Answer("failed", why=str(error))
+                in_a_row = GIVE_UP_AFTER
+                seconds = self._confirm(one, answer, batch, sweep)
             except KafkaUnavailable:
-                self._leases.put_back(lease, dict.fromkeys(suspects[position:], self._retry()))
+                rest = [*suspects[position:], *batch.unknown]
+                self._leases.put_back(lease, dict.fromkeys(rest, self._retry()))
                 raise
-            in_a_row = in_a_row + 1 if sweep.failed > failed else 0
-            self._leases.put_back(lease, {one: seconds})
+            if seconds is not None:
+                self._leases.put_back(lease, {one: seconds})
+        self._judge_unknown(batch, sweep)
         return True
 
-    def _confirm(self, conversation_id: str, sweep: Sweep) -> float:
-        """Ask Genesys for one suspect, and finalise it where it is over; when it is next due."""
-        sweep.calls += 1
-        raw = b""
-        try:
-            raw = self._genesys.conversation(conversation_id)
-        except GenesysError as error:
-            if error.status != _NOT_FOUND:
-                sweep.failed += 1
-                self._log.warning(
-                    "conversation_not_read", conversation=conversation_id, error=str(error)
-                )
-                return self._retry()
-        # Read anew: its end may have come while we asked.
-        tracked = self._leases.tracked((conversation_id,))[conversation_id]
-        if tracked is None or tracked.ended:
+    def _confirm(
+        self, conversation_id: str, answer: Answer, batch: _Batch, sweep: Sweep
+    ) -> float | None:
+        """Act on Genesys' word on one suspect; when it is next due, null where it is not judged."""
+        details = batch.details.get(conversation_id)
+        if answer.kind not in {"given", "forgotten"}:
+            sweep.failed += 1
+            self._log.warning(
+                "conversation_not_read",
+                conversation=conversation_id,
+                answer=answer.kind,
+                error=answer.why,
+            )
+            return self._retry()
+        now_ms = round(time.time() * 1000)
+        # Read anew: its end may have come while we asked. Where nothing is kept of it, the fold
+        # was lost, and Genesys tells all there is.
+        tracked = self._leases.tracked((conversation_id,))[conversation_id] or Tracked(now_ms)
+        if tracked.ended:
             sweep.ended_meanwhile += 1
             return FOLD_SECONDS
-        now_ms = round(time.time() * 1000)
         events: list[Event]
-        if raw:
-            events = read(raw, conversation_id, tracked, self._normaliser(), now_ms)
+        if answer.kind == "given":
+            batch.rest_knows = True
+            events = read(answer.raw, conversation_id, tracked, self._normaliser(), now_ms)
+        elif details is not None:
+            events = read_analytics(details, tracked, self._normaliser(), now_ms)
         else:
-            events = closing(conversation_id, tracked, "not_found", now_ms)
+            if doubt.contradicts(tracked, now_ms, None, self._fresh_seconds):
+                return self._doubt(conversation_id, doubt.BY_FRAME, sweep)
+            batch.unknown.append(conversation_id)
+            return None
         if not events:
             sweep.active += 1
             return self._again(tracked)
+        ended_ms = None if events[-1].estimated else epoch_ms(events[-1].occurred_at)
+        if ended_ms is not None and doubt.contradicts(
+            tracked, now_ms, ended_ms, self._fresh_seconds
+        ):
+            return self._doubt(conversation_id, doubt.BY_FRAME, sweep)
+        return self._finalise(conversation_id, events, sweep)
+
+    def _judge_unknown(self, batch: _Batch, sweep: Sweep) -> None:
+        """Finalise what neither REST nor analytics knows, if both are seen to know anything."""
+        if not batch.unknown:
+            return
+        knows = self._knows_anything(batch, sweep)
+        for position, one in enumerate(batch.unknown):
+            self._turned()
+            if not knows and self._leases.doubted_since(one) < doubt.BELIEVED_AFTER_SECONDS:
+                self._leases.put_back(
+                    batch.lease, {one: self._doubt(one, doubt.NOTHING_KNOWN, sweep)}
+                )
+                continue
+            tracked = self._leases.tracked((one,))[one]
+            now_ms = round(time.time() * 1000)
+            if tracked is None or tracked.ended:
+                sweep.ended_meanwhile += 1
+                seconds = FOLD_SECONDS
+            else:
+                try:
+                    events = closing(one, tracked, "not_found", now_ms)
+                    seconds = self._finalise(one, events, sweep)
+                except KafkaUnavailable:
+                    left = dict.fromkeys(batch.unknown[position:], self._retry())
+                    self._leases.put_back(batch.lease, left)
+                    raise
+                self._leases.trust(one)
+            self._leases.put_back(batch.lease, {one: seconds})
+
+    def _knows_anything(self, batch: _Batch, sweep: Sweep) -> bool:
+        """Whether REST and analytics know some conversation: one of the batch, or any at all."""
+        if batch.details and batch.rest_knows:
+            return True
+        try:
+            control = next(iter(batch.details), None)
+            if control is None:
+                now_ms = round(time.time() * 1000)
+                self._turned()
+                sweep.calls += 1
+                page = self._genesys.query_details(
+                    {
+                        "interval": f"{rfc3339(now_ms - CONTROL_MS)}/{rfc3339(now_ms)}",
+                        "order": "desc",
+                        "orderBy": "conversationStart",
+                        "paging": {"pageSize": 1, "pageNumber": 1},
+                    }
+                )
+                control = next((one.conversation_id for one in page.conversations), None)
+            if control is None:
+                return False
+            self._turned()
+            sweep.calls += 1
+            return ask(self._genesys, control).kind == "given"
+        except GenesysError as error:
+            self._log.warning("control_failed", error=str(error))
+            return False
+
+    def _finalise(self, conversation_id: str, events: list[Event], sweep: Sweep) -> float:
         self._outlet.send(events)
         sweep.least_calls += 1
         sweep.finalised += 1
-        sweep.not_found += not raw
+        sweep.not_found += events[-1].reason == "not_found"
         self._log.info(
             "conversation_finalised",
             conversation=conversation_id,
@@ -195,6 +312,12 @@ class Zombies:
             events=len(events),
         )
         return FOLD_SECONDS
+
+    def _doubt(self, conversation_id: str, why: str, sweep: Sweep) -> float:
+        sweep.doubted += 1
+        sweep.doubt = why
+        self._log.warning("conversation_doubted", conversation=conversation_id, why=why)
+        return max(self._settings.janitor_interval, min(DOUBT_SECONDS, self._settings.zombie_after))
 
     def _again(self, tracked: Tracked | None) -> float:
         """In how many seconds one that seems to go on is verified again.

@@ -88,6 +88,30 @@ def file_backfill(
     return gaps
 
 
+def file_recall(client: redis.Redis, keys: Keys, since_ms: int, now_ms: int) -> int:
+    """File what makes janitors ask Genesys for unfinished conversations that the tracker forgot.
+
+    A gap per shard, at most one an hour; how many there are to be. Raises `RedisUnavailable`.
+    """
+    subscribed = _subscribed(client, keys)
+    for shard, topics in subscribed.items():
+        hour = now_ms // 3_600_000 * 3600
+        file_gap(
+            client,
+            keys,
+            Gap(
+                id=f"{hour:x}-r{shard}",
+                shard=shard,
+                topics=topics,
+                from_ms=since_ms,
+                to_ms=now_ms,
+                kind="recall",
+                filed_by="tracker",
+            ),
+        )
+    return len(subscribed)
+
+
 def follow(client: redis.Redis, keys: Keys, gap_ids: Sequence[str]) -> Progress:
     """How far these gaps are now. Raises `RedisUnavailable`."""
     with explained():
@@ -112,7 +136,7 @@ def progress(gaps: Sequence[Gap]) -> Progress:
         waiting=bool(gaps)
         and state == "filling"
         and all(gap.done or (gap.readings > 0 and gap.read >= gap.found) for gap in gaps),
-        errors=tuple(dict.fromkeys(gap.error for gap in gaps if gap.error)),
+        errors=tuple(dict.fromkeys(error for gap in gaps for error in gap.errors)),
     )
 
 

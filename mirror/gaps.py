@@ -11,7 +11,9 @@ While nobody receives a shard its gap has no end yet: the leader shows it as a `
 gap when somebody receives again.
 
 A gap counts as filled after its second reading: analytics lags, so the first may miss the last
-minutes (docs/protocol.md, "Analytics").
+minutes (docs/protocol.md, "Analytics"). A reading counts only where all that lived in the gap could
+be read; else the gap stays open, says why (`errors`) and is tried again. What nobody can read for a
+day makes it `unfillable`.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
 GapState = Literal["open", "filling", "filled", "unfillable"]
-GapKind = Literal["gap", "snapshot"]
+GapKind = Literal["gap", "snapshot", "recall"]
 
 KEPT_SECONDS: Final = 7 * 24 * 3600
 READINGS: Final = 2
@@ -40,10 +42,13 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """One interval without cover.
 
     `topics` are notification topics (`v2.routing.queues.{id}.conversations`, …). Times are epoch
-    milliseconds: `from_ms` that of the last frame before, `to_ms` that of the first after. A
-    `snapshot` asks only for what is still active, a `gap` for all that moved in the interval.
-    `found` and `read` count the conversations of the reading in progress; `events` all that were
-    produced for this gap, `readings` how often it was read to its end.
+    milliseconds: `from_ms` that of the last frame before, `to_ms` that of the first after. A `gap`
+    asks for all that lived in the interval; a `snapshot` for what began in it and goes on; a
+    `recall` for the same, but for what the tracker knows. `found` and `read` count the
+    conversations of the reading in progress, `unread` those of them that could not be read, for the
+    reasons in `errors`; `events` all that were produced for this gap, `readings` how often it was
+    read to its end. `failing_since_ms` (0 for never) is when it was first tried in vain, by Redis'
+    clock. `calls` are the REST calls made for it, `least_calls` the fewest that would have done.
     """
 
     id: str
@@ -59,7 +64,11 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     read: int = 0
     readings: int = 0
     filed_by: str = "leader"
-    error: str = ""
+    errors: tuple[str, ...] = ()
+    unread: int = 0
+    failing_since_ms: int = 0
+    calls: int = 0
+    least_calls: int = 0
 
     @property
     def done(self) -> bool:
@@ -86,6 +95,7 @@ class GapView(msgspec.Struct, frozen=True, rename={"from_time": "from"}):
     state: GapState
     attempts: int
     events: int
+    errors: tuple[str, ...] = ()
 
 
 encode = msgspec.json.encode
@@ -155,6 +165,20 @@ def count_gaps(gaps: Sequence[Gap]) -> tuple[int, int]:
     )
 
 
+def reasons(gaps: Sequence[Gap]) -> list[str]:
+    """Why gaps are not filled that were tried, one line for all that share a reason."""
+    trouble: dict[tuple[bool, str], list[str]] = {}
+    for gap in gaps:
+        if gap.state != "filled" and gap.errors:
+            why = (gap.state == "unfillable", "; ".join(gap.errors))
+            trouble.setdefault(why, []).append(gap.id)
+    return [
+        f"{'gap' if len(ids) == 1 else f'{len(ids)} gaps, as'} {ids[0]}"
+        f"{', cannot be filled' if given_up else ', could not be read to the end yet'}: {why}"
+        for (given_up, why), ids in trouble.items()
+    ]
+
+
 def view(gap: Gap) -> GapView:
     """The gap as people and `--json` see it."""
     return GapView(
@@ -166,6 +190,7 @@ def view(gap: Gap) -> GapView:
         state=gap.state,
         attempts=gap.attempts,
         events=gap.events,
+        errors=gap.errors,
     )
 
 

@@ -132,7 +132,7 @@ TRACKER: Final[Mapping[str, Described]] = {
 VERIFIED: Final = _counter(
     "janitor_conversations_verified",
     "Overdue conversations, by what became of them.",
-    outcome=("finalised", "active", "ended_meanwhile", "failed"),
+    outcome=("finalised", "active", "ended_meanwhile", "failed", "doubted"),
 )
 GAPS_FILLED: Final = _counter("janitor_gaps_filled", "Gaps that this process filled.")
 CALLS: Final = _counter("janitor_genesys_calls", "REST calls made for zombies and gaps.")
@@ -140,8 +140,13 @@ BACKFILLED: Final = _counter(
     "janitor_conversations_backfilled", "Conversations read for gaps and produced."
 )
 BACKFILLED_EVENTS: Final = _counter("janitor_backfilled_events", "Events produced for gaps.")
+UNREAD: Final = _counter(
+    "janitor_conversations_unread",
+    "Times that a conversation of a gap could not be read, which keeps the gap open.",
+    reason=("refused", "forgotten", "strange", "failed", "too_many"),
+)
 BURIED: Final = _counter("janitor_dead_letters", "Records that Kafka refused for good.")
-JANITOR: Final = (VERIFIED, GAPS_FILLED, CALLS, BACKFILLED, BACKFILLED_EVENTS, BURIED)
+JANITOR: Final = (VERIFIED, GAPS_FILLED, CALLS, BACKFILLED, BACKFILLED_EVENTS, UNREAD, BURIED)
 
 # Heading of docs/metrics.md → what stands under it.
 ALL: Final[Mapping[str, tuple[Described, ...]]] = {
@@ -187,6 +192,24 @@ class Numbers(Collector):
         for field, metric in self._metrics.items():
             family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
             yield family(metric.name, metric.help, value=getattr(self._source, field))
+
+
+class Counts(Collector):
+    """Exports counts that are kept elsewhere, by the values of a metric's one label."""
+
+    def __init__(self, metric: Described, count: Callable[[], Mapping[str, int]]) -> None:
+        """What `count` does not have is 0, so that no series appears out of nothing."""
+        self._metric = metric
+        self._count = count
+
+    def collect(self) -> Iterable[Metric]:
+        """One sample a value of the label."""
+        ((label, values),) = self._metric.labels
+        counts = self._count()
+        family = CounterMetricFamily(self._metric.name, self._metric.help, labels=[label])
+        for value in values:
+            family.add_metric([value], counts.get(value, 0))
+        yield family
 
 
 class States(Collector):

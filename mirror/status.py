@@ -13,6 +13,7 @@ import msgspec
 
 from mirror.fleet import Beat, ChannelReport, Shard
 from mirror.gaps import Hole, count_gaps, list_gaps, list_holes, rfc3339
+from mirror.gaps import reasons as gap_reasons
 from mirror.redis.keys import Keys
 from mirror.telemetry import Status as HealthStatus
 from mirror.tracked import count_conversations
@@ -114,6 +115,7 @@ class Facts(msgspec.Struct, kw_only=True):
     gaps: GapCounts
     conversations: ConversationCounts
     holes: list[Hole] = []
+    gap_reasons: list[str] = []
     troubles: dict[str, str] = {}
 
 
@@ -191,6 +193,7 @@ def _health(
         f"nobody receives shard {hole.shard} ({hole.topics} topics) since {rfc3339(hole.from_ms)}"
         for hole in facts.holes
     ]
+    reasons += facts.gap_reasons[:MAX_NAMED]
     reasons += _troubles(facts.troubles)
     uncovered = 0
     for shard in shards:
@@ -239,6 +242,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     beat_times = {name: int(score) for name, score in beats}
     ids = sorted(shard_ids)
+    gaps = list_gaps(client, keys)
     facts = Facts(
         now_ms=now_ms,
         leader=leader,
@@ -246,9 +250,10 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
         listeners=_documents(client, {i: keys.listener(i) for i in beat_times}, Beat),
         shards=_documents(client, {i: keys.shard(i) for i in ids}, Shard),
         rejected=rejected,
-        gaps=GapCounts(*count_gaps(list_gaps(client, keys))),
+        gaps=GapCounts(*count_gaps(gaps)),
         conversations=ConversationCounts(*count_conversations(client, keys)),
         holes=list_holes(client, keys),
+        gap_reasons=gap_reasons(gaps),
         troubles=troubles,
     )
     return assemble(facts, settings.replicas, round(settings.lease * 1000))

@@ -1,58 +1,91 @@
 """What the tracker keeps of a conversation in Redis, and how to read it.
 
 `conversation:<id>` is a string: `Tracked` as a JSON array, small because a million of them must fit
-into a gigabyte. Ended legs shrink to their names, which is all that the id of an `end` needs.
+into a gigabyte. Ended legs shrink to their names, which is all that the id of an `end` needs, and
+to the queues and users that they were at. All lists are bounded, so that an event of a conversation
+of months costs what an event of a call costs.
 `active` is a sorted set of conversation id → Redis time at which it is next due for verification.
 
-The tracker alone writes conversations; janitors only move scores of `active`.
+The tracker alone writes conversations; janitors only move scores of `active`. The array begins with
+the number of its form: one of another form is not read, but written anew by the tracker, which
+keeps its offsets under that number too and so folds the topic anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, Final
 
 import msgspec
 import redis
 
+from mirror.conversation.event import Role
+from mirror.conversation.legs import LegKey, leg_key
 from mirror.redis.connect import explained
-from mirror.redis.keys import Keys
+from mirror.redis.documents import readable
+from mirror.redis.keys import FOLD_FORM, Keys
 
 _CHUNK: Final = 500
 
 
 class TrackedLeg(msgspec.Struct, array_like=True):
-    """A leg that has not ended. `position` counts a participant's legs of one medium from 0."""
+    """A leg that has not ended.
+
+    `role` says that it listens, whispers, joined in or is consulted, and `role_participant_id` on
+    whom: it is not the agent who serves.
+    """
 
     participant_id: str
+    communication_id: str | None
     medium: str
-    position: int = 0
-    communication_id: str | None = None
     purpose: str | None = None
     agent_id: str | None = None
     queue_id: str | None = None
+    role: Role | None = None
+    role_participant_id: str | None = None
     direction: str | None = None
     state: str = ""
     held: bool = False
     answered: bool = False
 
     @property
+    def key(self) -> LegKey:
+        """What names the leg in its events."""
+        return leg_key(self.participant_id, self.communication_id, self.medium)
+
+    @property
     def name(self) -> str:
         """The leg's part in the id of its conversation's `end`."""
-        return f"{self.participant_id} {self.medium} {self.position}"
+        return self.key.name
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is of somebody who handles the conversation, or of its other side."""
+        return self.role is None
 
 
-class Tracked(msgspec.Struct, array_like=True):
+class Tracked(msgspec.Struct, array_like=True, tag=FOLD_FORM):
     """One conversation. `since_ms` is when it began, Genesys' time in epoch milliseconds.
 
-    `legs` are the open ones, `over` the names of those that ended. `ended` says that its end was
-    seen and nothing opened since.
+    `legs` are the open ones, `over` the names of those that ended, of which `forgotten` more are
+    not kept; `places` are queues and users of ended legs. `ended` says that its end was seen and
+    nothing opened since. `heard_ms` is when a process of ours last read that a leg lives, by its
+    clock and rounded down.
     """
 
     since_ms: int
     legs: list[TrackedLeg] = []
     over: list[str] = []
     ended: bool = False
+    heard_ms: int = 0
+    forgotten: int = 0
+    places: list[str] = []
+
+    def was_at(self, places: Set[str]) -> bool:
+        """Whether a leg of it belongs, or belonged, to one of these queues and users (ids)."""
+        return any(leg.queue_id in places or leg.agent_id in places for leg in self.legs) or any(
+            one in places for one in self.places
+        )
 
 
 class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +107,7 @@ class TrackedLegView(msgspec.Struct, frozen=True, kw_only=True):
     purpose: str | None
     agent_id: str | None
     queue_id: str | None
+    role: str | None
     state: str
     held: bool
 
@@ -90,9 +124,10 @@ def threshold_ms(tracked: Tracked, general: float, media: Mapping[str, float]) -
 
 def read_conversation(client: redis.Redis, keys: Keys, conversation_id: str) -> Tracked | None:
     """What is kept of one conversation, ended ones for a while. Raises `RedisUnavailable`."""
+    key = keys.conversation(conversation_id)
     with explained():
-        text = client.get(keys.conversation(conversation_id))
-    return decode(text) if isinstance(text, str) else None
+        text: Any = client.get(key)
+    return readable(decode, text, key)
 
 
 def show_conversation(
@@ -119,13 +154,16 @@ def list_conversations(
     """Active conversations, the one that is due next first. Raises `RedisUnavailable`.
 
     `overdue` keeps those that are due for verification, `queue` those with an open leg of that
-    queue id. Reads in chunks, so that a million of them neither block Redis nor fill memory.
+    queue id that serves. Reads in chunks, so that a million of them neither block Redis nor fill
+    memory.
     """
     with explained():
         now = _now_ms(client)
     shown = 0
     for conversation_id, due, tracked in read_active(client, keys, now if overdue else "+inf"):
-        if queue is not None and all(leg.queue_id != queue for leg in tracked.legs):
+        if queue is not None and not any(
+            leg.serves and leg.queue_id == queue for leg in tracked.legs
+        ):
             continue
         yield _view(conversation_id, tracked, due - now)
         shown += 1
@@ -151,8 +189,35 @@ def read_active(
             texts: Any = client.mget([keys.conversation(one) for one, _ in page])
         offset += len(page)
         for (conversation_id, due), text in zip(page, texts, strict=True):
-            if text:
-                yield conversation_id, int(due), decode(text)
+            tracked = readable(decode, text, keys.conversation(conversation_id))
+            if tracked is not None:
+                yield conversation_id, int(due), tracked
+
+
+def scan_active(client: redis.Redis, keys: Keys) -> Iterator[list[tuple[str, Tracked]]]:
+    """Every conversation that is active throughout the scan, perhaps one twice.
+
+    In batches, between which the caller may do something else. It goes by the scores, so that what
+    leaves the set meanwhile hides nothing behind it. Raises `RedisUnavailable`.
+    """
+    after, skip = "-inf", 0
+    while True:
+        with explained():
+            page: Any = client.zrangebyscore(
+                keys.active, after, "+inf", start=skip, num=_CHUNK, withscores=True
+            )
+            ids = [one for one, _ in page]
+            texts: Any = client.mget([keys.conversation(one) for one in ids]) if ids else []
+        found = (
+            (one, readable(decode, text, keys.conversation(one)))
+            for one, text in zip(ids, texts, strict=True)
+        )
+        yield [(one, tracked) for one, tracked in found if tracked is not None]
+        if len(page) < _CHUNK:
+            return
+        last = f"{page[-1][1]:.0f}"
+        skip = skip + _CHUNK if last == after else 0
+        after = last
 
 
 def count_conversations(client: redis.Redis, keys: Keys) -> tuple[int, int]:
@@ -176,12 +241,13 @@ def _view(conversation_id: str, tracked: Tracked, due_ms: int | None) -> Convers
                 purpose=leg.purpose,
                 agent_id=leg.agent_id,
                 queue_id=leg.queue_id,
+                role=leg.role,
                 state=leg.state,
                 held=leg.held,
             )
             for leg in tracked.legs
         ),
-        legs_over=len(tracked.over),
+        legs_over=len(tracked.over) + tracked.forgotten,
     )
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_DURATION_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SIZE: Final = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|TiB)?")
 _SIZE_UNITS: Final = {
     None: 1,
@@ -23,12 +23,12 @@ _SIZE_UNITS: Final = {
 
 
 def duration(text: str) -> float:
-    """Seconds from `250ms`, `35s`, `5m`, `4h`; a bare `0` is zero."""
+    """Seconds from `250ms`, `35s`, `5m`, `4h`, `31d`; a bare `0` is zero."""
     if text.strip() == "0":
         return 0.0
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError("a duration such as 250ms, 35s, 5m or 4h")
+        raise ValueError("a duration such as 250ms, 35s, 5m, 4h or 31d")
     return float(match[1]) * _DURATION_UNITS[match[2]]
 
 

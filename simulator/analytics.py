@@ -16,7 +16,10 @@ from simulator.shapes.analytics import conversation_body
 
 MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 25
-MAX_INTERVAL_MS = 31 * 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
+#: Longest interval of a query with a filter, and without.
+MAX_INTERVAL_MS = 31 * DAY_MS
+MAX_PLAIN_INTERVAL_MS = 7 * DAY_MS
 MAX_PREDICATES = 200
 MAX_HITS = 100_000
 
@@ -82,15 +85,15 @@ def parse(body: bytes) -> Query:
     return query
 
 
-def interval_of(text: str) -> tuple[int, int]:
+def interval_of(text: str, longest_ms: int = MAX_INTERVAL_MS) -> tuple[int, int]:
     """Both ends of `start/end` in epoch milliseconds; raises `BadQuery`."""
     begin, slash, end = text.partition("/")
     try:
         bounds = parse_rfc3339(begin), parse_rfc3339(end)
     except ValueError as error:
         raise BadQuery(f"interval {text!r}") from error
-    if not slash or bounds[0] >= bounds[1] or bounds[1] - bounds[0] > MAX_INTERVAL_MS:
-        raise BadQuery(f"interval {text!r} is empty or longer than 31 days")
+    if not slash or bounds[0] >= bounds[1] or bounds[1] - bounds[0] > longest_ms:
+        raise BadQuery(f"interval {text!r} is empty or longer than {longest_ms // DAY_MS} days")
     return bounds
 
 
@@ -98,28 +101,28 @@ def answer(
     query: Query,
     conversations: Iterable[Conversation],
     as_of_ms: int,
-    by_activity: bool = True,
+    max_hits: int = MAX_HITS,
 ) -> dict[str, Any]:
-    """The response; `conversations` is absent on an empty page.
+    """The response; `conversations` is absent on an empty page, and behind `max_hits`.
 
-    The interval matches conversations that were active in it, or (not `by_activity`) began in it.
+    The interval matches conversations that began on a day (UTC) that it touches, at whatever hour
+    and whatever went on later.
     """
-    begin, end = interval_of(query.interval)
+    filtered = bool(query.conversation_filters or query.segment_filters)
+    begin, end = interval_of(query.interval, MAX_INTERVAL_MS if filtered else MAX_PLAIN_INTERVAL_MS)
+    days = range(begin // DAY_MS, (end - 1) // DAY_MS + 1)
     found = [
         body
         for conversation in conversations
-        if conversation.started_ms <= min(as_of_ms, end)
-        and (
-            (by_activity and (conversation.ended_ms is None or conversation.ended_ms >= begin))
-            or conversation.started_ms >= begin
-        )
+        if conversation.started_ms <= as_of_ms and conversation.started_ms // DAY_MS in days
         for body in (conversation_body(conversation, as_of_ms),)
         if matches(query, body)
     ]
     key = "conversationEnd" if query.order_by == "conversationEnd" else "conversationStart"
     found.sort(key=lambda body: str(body.get(key, "9")), reverse=query.order == "desc")
     size, number = query.paging.page_size, query.paging.page_number
-    result: dict[str, Any] = {"totalHits": min(len(found), MAX_HITS)}
+    found = found[:max_hits]
+    result: dict[str, Any] = {"totalHits": len(found)}
     shown = found[(number - 1) * size : number * size]
     if shown:
         result["conversations"] = shown

@@ -45,8 +45,6 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     end_time_before_wrapup: bool = False
     #: Status for a conversation that one may not see, or that is unknown (6.1).
     unknown_conversation: int = 404
-    #: Whether analytics finds what started before the interval and was active in it (6.3).
-    interval_by_activity: bool = True
     #: Most entities on a page of users or queues (7).
     max_page_size: int = 500
     #: What `parkTime` and `resumeTime` do when somebody goes on before the planned time (0).

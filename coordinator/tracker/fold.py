@@ -1,37 +1,46 @@
 """What a conversation is after its next event. Pure.
 
 Events repeat (two replicas, restarts, back-fill) and repeats can come late, so the rules are those
-of the order in CONTRACT.md, section 6: the end of a leg is sticky, a leg that was never seen opens
+that docs/event.md gives to consumers: the end of a leg is sticky, a leg that was never seen opens
 its conversation (again), and an `end` counts only where no leg is open that it does not know.
 
 A janitor that dies between its `end` and its `finalize` must find the conversation again, so after
 a janitor's `end` it stays active until its `finalize`.
 
-Events carry no position of a leg among its participant's legs of one medium; their ids do. A leg
-that is new is therefore named by comparing its event's id with what each position would give.
+A leg is named by its participant and its communication, which every event of it carries. Leaves to
+others: what a consumer is shown (`mirror.conversation.fold`).
+
+What is kept of a conversation is bounded, whatever its age: of a message thread of fifty thousand
+legs the latest are known, and an event of it costs what an event of a call costs.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
-from mirror.conversation.event import identity
+from mirror.conversation import legs
+from mirror.conversation.event import Role
 from mirror.conversation.fold import ENDED_STATES
 from mirror.tracked import Tracked, TrackedLeg
 
-MAX_POSITIONS: Final = 16
-# A conversation of thousands of legs is a conference gone wrong: what is oldest is let go, at the
-# price of an `end` that the janitor, not the tracker, can name.
-MAX_OVER: Final = 1_000
+# Of so many ended legs the names are kept. What is older is let go: at the price of an `end` that
+# the janitor, not the tracker, can name, and of a late repeat that opens its leg until it ends.
+MAX_OVER: Final = 256
+# Of so many open legs at once the tracker knows. Beyond them only the conversation's end counts.
+MAX_OPEN: Final = 256
+MAX_PLACES: Final = 64
+# A repeat that is read a moment later is no news, and must cost no write.
+HEARD_EVERY_MS: Final = 30_000
 
 _OF_CONVERSATION: Final = frozenset({"start", "end", "finalize"})
-# These belong to a participant; they neither open nor end a leg.
-_AFTER_CALL: Final = frozenset({"acw", "wrapup"})
+# These follow the end of a leg; they neither open nor end one.
+_AFTER_CALL: Final = frozenset({"acw", "acw_end", "wrapup"})
 _OVER: Final = frozenset({"disconnect", "transfer"})
 _CONNECTED: Final = frozenset({"answer", "hold", "resume", "park", "unpark"})
+_ROLES: Final[dict[str, Role]] = {role: role for role in get_args(Role)}
 _UNANSWERED: Final = frozenset({"alert", "dial"})
 
 
@@ -43,15 +52,17 @@ class Seen(msgspec.Struct, gc=False):
     conversation_id: str
     occurred_at: str
     state: str
+    received_at: str = ""
     participant_id: str | None = None
     media_type: str | None = None
     communication_id: str | None = None
     purpose: str | None = None
     agent_id: str | None = None
     queue_id: str | None = None
+    role: str | None = None
+    role_participant_id: str | None = None
     direction: str | None = None
     held: bool = False
-    hold_started_at: str | None = None
     origin: str = "live"
 
 
@@ -72,8 +83,7 @@ def fold(tracked: Tracked | None, event: Seen) -> Tracked:
 
 def end_id(conversation_id: str, tracked: Tracked) -> str:
     """The id of the `end` that all legs known by now make."""
-    names = sorted([*tracked.over, *(leg.name for leg in tracked.legs)])
-    return identity(conversation_id, "end", *names)
+    return legs.end_id(conversation_id, [*tracked.over, *(leg.name for leg in tracked.legs)])
 
 
 def epoch_ms(text: str) -> int:
@@ -97,28 +107,30 @@ def _end(tracked: Tracked, event: Seen) -> None:
 
 
 def _leg(tracked: Tracked, event: Seen, participant_id: str, medium: str) -> None:
-    leg = _find(tracked, event, participant_id, medium)
     event_type = event.event_type
+    leg = _find(tracked, participant_id, event.communication_id, medium)
+    is_over = event_type in _OVER or event.state in ENDED_STATES
     if leg is None:
-        position = _position(event, participant_id, medium)
-        name = f"{participant_id} {medium} {position}"
-        if name in tracked.over:
+        if legs.leg_key(participant_id, event.communication_id, medium).name in tracked.over:
             return
-        leg = next((known for known in tracked.legs if known.name == name), None)
-        if leg is None:
-            leg = TrackedLeg(participant_id, medium, position)
+        leg = TrackedLeg(participant_id, event.communication_id, medium)
+        if len(tracked.legs) < MAX_OPEN:
             tracked.legs.append(leg)
-            tracked.ended = False
-    if event_type in _OVER or event.state in ENDED_STATES:
-        _over(tracked, leg)
-        return
-    leg.communication_id = event.communication_id or leg.communication_id
+        tracked.ended = False
     leg.purpose = event.purpose or leg.purpose
     leg.agent_id = event.agent_id or leg.agent_id
     leg.queue_id = event.queue_id or leg.queue_id
     leg.direction = event.direction or leg.direction
+    if is_over:
+        _over(tracked, leg)
+        return
+    heard_ms = epoch_ms(event.received_at)
+    if heard_ms >= tracked.heard_ms + HEARD_EVERY_MS:
+        tracked.heard_ms = heard_ms - heard_ms % HEARD_EVERY_MS
     if event_type in _UNANSWERED and leg.answered:
         return  # a late repeat
+    leg.role = _ROLES.get(event.role or "")
+    leg.role_participant_id = event.role_participant_id
     leg.answered = leg.answered or event_type in _CONNECTED
     leg.state = event.state
     # A first reading tells of a hold that nobody witnessed; an answer does not end one.
@@ -126,40 +138,27 @@ def _leg(tracked: Tracked, event: Seen, participant_id: str, medium: str) -> Non
         leg.held = event.held
 
 
-def _find(tracked: Tracked, event: Seen, participant_id: str, medium: str) -> TrackedLeg | None:
-    """The open leg that an event surely belongs to, without computing an id."""
-    communication_id = event.communication_id
+def _find(
+    tracked: Tracked, participant_id: str, communication_id: str | None, medium: str
+) -> TrackedLeg | None:
     for leg in tracked.legs:
-        if leg.participant_id != participant_id or leg.medium != medium:
-            continue
-        if communication_id is not None:
-            if leg.communication_id == communication_id:
-                return leg
-        elif leg.position == 0:
-            return leg  # the flat shape shows the first leg and no communication id
+        if (
+            leg.communication_id == communication_id
+            and leg.participant_id == participant_id
+            and (communication_id is not None or leg.medium == medium)
+        ):
+            return leg
     return None
 
 
-def _position(event: Seen, participant_id: str, medium: str) -> int:
-    which = _which(event)
-    for position in range(MAX_POSITIONS):
-        leg = (participant_id, medium, str(position)) if position else (participant_id, medium)
-        if identity(event.conversation_id, *leg, event.event_type, which) == event.event_id:
-            return position
-    return 0  # a snapshot reading, whose id is its own
-
-
-def _which(event: Seen) -> str:
-    """What tells apart the transitions of which a leg can have several."""
-    if event.event_type in {"hold", "resume"}:
-        return event.hold_started_at or "#1"
-    if event.event_type in {"park", "unpark"}:
-        return event.occurred_at
-    return ""
-
-
 def _over(tracked: Tracked, leg: TrackedLeg) -> None:
-    tracked.legs.remove(leg)
+    if leg in tracked.legs:
+        tracked.legs.remove(leg)
     tracked.over.append(leg.name)
     if len(tracked.over) > MAX_OVER:
         del tracked.over[0]
+        tracked.forgotten += 1
+    for place in (leg.queue_id, leg.agent_id):
+        if place is not None and place not in tracked.places:
+            tracked.places.append(place)
+    del tracked.places[:-MAX_PLACES]

@@ -2,9 +2,13 @@
 
 Offsets live in Redis beside what they account for, never in Kafka. A partition is therefore placed
 at the offset that Redis has; where it has none (a new mirror, a flushed Redis), at the beginning of
-what is retained, or, where that reaches far back, at the time from which conversations may still be
-active. While a partition is being caught up it is marked `behind`, and janitors wait: a
-conversation whose end is still unread is no zombie.
+what is retained, or, where that reaches far back, at a day before the longest age of verification.
+What is older and still goes on, a thread of messages of weeks, is not in what is read then: once
+the partitions are folded again, Genesys is asked for all that is unfinished and began since
+`MIRROR_HORIZON` (`mirror.backfill.file_recall`), and janitors read what the fold lacks.
+
+While a partition is being caught up it is marked `behind`, and janitors wait: a conversation whose
+end is still unread is no zombie.
 
 Several coordinators share the partitions as one classic consumer group. Two that believe to own the
 same one for a moment write nothing twice: the stored offset decides (`lua/fold.lua`).
@@ -28,6 +32,7 @@ from confluent_kafka import (
 
 from coordinator.tracker.batch import changes, read
 from coordinator.tracker.store import Store
+from mirror.backfill import file_recall
 from mirror.errors import RedisUnavailable
 from mirror.kafka.config import ClientLog, consumer_config
 from mirror.log import logger
@@ -43,7 +48,8 @@ POLL_SECONDS: Final = 0.2
 FETCH_BYTES: Final = 65_536
 BEAT_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 0.5
-# Beyond the longest age of verification, so that whatever can be overdue is found again.
+# Beyond the longest age of verification. A longer way back costs minutes in which no zombie is
+# looked for, and Kafka need not have it at all; for what is older Genesys is asked.
 HORIZON_MARGIN_SECONDS: Final = 24 * 3600.0
 # A record as young as this is as good as the end of the partition, which a broker may not announce.
 FRESH_SECONDS: Final = 10.0
@@ -70,7 +76,8 @@ class Tracker:
         self._turned = turned
         self._topic = settings.topic
         self._redis = client or connect(settings)
-        self._store = Store(self._redis, Keys(settings.namespace), settings.topic)
+        self._keys = Keys(settings.namespace)
+        self._store = Store(self._redis, self._keys, settings.topic)
         self._log = logger("coordinator.tracker")
         self._stored: dict[int, str] = {}  # own partitions → offset that Redis has ("" for none)
         self._behind: set[int] = set()  # own partitions in which newer records are known to wait
@@ -78,6 +85,7 @@ class Tracker:
         self._misplaced = True
         self._redis_away = False
         self._beat_at = 0.0
+        self._recall = False  # a fold began without the whole past: Genesys is to be asked
 
     def run(self, stop: threading.Event) -> None:
         """Track until `stop` is set; outlives any outage of Kafka and Redis."""
@@ -125,7 +133,9 @@ class Tracker:
         if partition in self._rebuilding:
             self._rebuilding.discard(partition)
             if self._skip_ahead(consumer, partition, messages[0]):
+                self._recall = True
                 return
+            self._recall = self._recall or bool(messages[0].offset())
         if time.time() - messages[-1].timestamp()[1] / 1000 < FRESH_SECONDS:
             self._behind.discard(partition)
         conversations, unreadable = read(message.value() for message in messages)
@@ -161,10 +171,21 @@ class Tracker:
         caught_up = [partition for partition in self._stored if partition not in self._behind]
         stored = self._store.beat(caught_up, behind=False)
         self.caught_up = len(caught_up) == len(self._stored)
+        if self._recall and self.caught_up and not self._store.anybody_behind():
+            self._ask_genesys()
         for partition, offset in self._stored.items():
             if offset and partition not in stored:
                 self._log.warning("tracker_fold_lost", partition=partition)
                 self._misplaced = True
+
+    def _ask_genesys(self) -> None:
+        """Have janitors look for what goes on and the fold lacks; tried until it is filed."""
+        now_ms = round(time.time() * 1000)
+        since_ms = now_ms - round(self._settings.horizon * 1000)
+        gaps = file_recall(self._redis, self._keys, since_ms, now_ms)
+        if gaps:
+            self._recall = False
+            self._log.info("tracker_recall", gaps=gaps)
 
     def _lag(self, consumer: Any) -> int:
         lag = 0

@@ -67,6 +67,12 @@ class Store:
         keys += [self._keys.conversation(change.conversation_id) for change in changes]
         return bool(self._fold(keys, arguments))
 
+    def anybody_behind(self) -> bool:
+        """Whether newer records are known to wait in some partition, also of other trackers."""
+        with explained():
+            fields: Any = self._redis.hkeys(self._offsets)
+        return any(str(field).startswith("behind:") for field in fields)
+
     def beat(self, partitions: Sequence[int], *, behind: bool) -> dict[int, str]:
         """Say that a tracker lives and how these partitions stand; partition → stored offset."""
         flat = self._beat([self._offsets], [int(behind), *partitions])

@@ -6,16 +6,20 @@
 -- ARGV[2]  milliseconds of the lease
 -- ARGV[3]  milliseconds that the tracker's last beat may be old
 -- ARGV[4]  claim only what was due at this Redis time (ms), "" for now
+-- ARGV[5]  milliseconds ahead of now beyond which nobody puts a score
 --
 -- Returns {why not, lease, now, id, …}: an empty string, the score that stands for the lease, the
--- Redis time, and the ids; or "away" where no tracker lives, "behind" where one has not yet read all there is. What it
--- has not read may be the very end that a conversation seems to lack.
+-- Redis time, and the ids; or "away" where no tracker lives, "behind" where one has not yet read all
+-- there is. What it has not read may be the very end that a conversation seems to lack.
+--
+-- Redis' clock can step back, by NTP or with a fail-over. Times that it cannot have given are not
+-- believed: a beat of later than now is none, and a score too far ahead is due.
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 if KEYS[2] then
   local beat = redis.call("HGET", KEYS[2], "beat")
-  if not beat or now - tonumber(beat) > tonumber(ARGV[3]) then
+  if not beat or math.abs(now - tonumber(beat)) > tonumber(ARGV[3]) then
     return {"away", "0", now}
   end
   for _, field in ipairs(redis.call("HKEYS", KEYS[2])) do
@@ -26,7 +30,16 @@ if KEYS[2] then
 end
 
 local due = ARGV[4] == "" and now or ARGV[4]
-local ids = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", due, "LIMIT", 0, ARGV[1])
+local most = tonumber(ARGV[1])
+local ids = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", due, "LIMIT", 0, most)
+if #ids < most then
+  local beyond = "(" .. string.format("%.0f", now + tonumber(ARGV[5]))
+  local strange = redis.call(
+    "ZRANGEBYSCORE", KEYS[1], beyond, "(+inf", "LIMIT", 0, most - #ids)
+  for _, id in ipairs(strange) do
+    ids[#ids + 1] = id
+  end
+end
 local lease = string.format("%.0f", now + tonumber(ARGV[2]))
 for _, id in ipairs(ids) do
   redis.call("ZADD", KEYS[1], lease, id)

@@ -124,8 +124,8 @@ def _leg_text(leg: TrackedLegView) -> str:
 
 
 def gaps_text(gaps: list[GapView]) -> str:
-    """What `mirror gaps` prints."""
-    return table(
+    """What `mirror gaps` prints: below the table, why gaps are not filled that were tried."""
+    shown = table(
         ("GAP", "SHARD", "TOPICS", "FROM", "TO", "STATE", "ATTEMPTS", "EVENTS"),
         (
             (
@@ -141,6 +141,10 @@ def gaps_text(gaps: list[GapView]) -> str:
             for one in gaps
         ),
     )
+    errors = [
+        f"{click.style('!', fg='yellow')} {one.id}: {error}" for one in gaps for error in one.errors
+    ]
+    return "\n".join([shown, *errors])
 
 
 def _due(one: ConversationView) -> str:

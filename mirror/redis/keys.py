@@ -27,16 +27,24 @@ so that a script may touch several of them. Times are Redis milliseconds.
     commands               hash     operator's wish → time it was made: `drain:<listener>`,
                                     `rotate:<shard>/<replica>`, `rebalance` (`mirror.redis.wishes`)
     active                 zset     conversation id → time it is next due for verification
+    doubted                zset     conversation id → since when Genesys says that it does not know
+                                    it and is not believed
     conversation:<id>      string   the fold of one conversation: `mirror.tracked.Tracked`, a JSON
                                     array
-    offsets:<topic>        hash     partition → offset of the next record to fold;
+    offsets:<form>:<topic> hash     partition → offset of the next record to fold, by trackers that
+                                    write that form of `mirror.tracked.Tracked`;
                                     `behind:<partition>` → 1 while newer records are known to wait;
                                     `beat` → time of a tracker's last beat
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+# The form of what the tracker keeps of a conversation. Another one means another fold.
+FOLD_FORM: Final = 2
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -104,6 +112,10 @@ class Keys(msgspec.Struct, frozen=True):
     def active(self) -> str:
         return self.key("active")
 
+    @property
+    def doubted(self) -> str:
+        return self.key("doubted")
+
     def listener(self, listener_id: str) -> str:
         return self.key("listener", listener_id)
 
@@ -126,4 +138,4 @@ class Keys(msgspec.Struct, frozen=True):
         return self.key("conversation", conversation_id)
 
     def offsets(self, topic: str) -> str:
-        return self.key("offsets", topic)
+        return self.key("offsets", str(FOLD_FORM), topic)

@@ -79,6 +79,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         zombie_after_media=zombie_after_media,
         janitor_interval=parse("MIRROR_JANITOR_INTERVAL", "60s", values.positive_duration),
         janitor_share=parse("MIRROR_JANITOR_SHARE", "0.6", values.share),
+        horizon=parse("MIRROR_HORIZON", "31d", values.positive_duration),
         analytics_lag=parse("MIRROR_ANALYTICS_LAG", "5m", duration),
         topic=kafka.prefix + parse("MIRROR_TOPIC", "genesys-interactions", values.topic_name),
         dead_letter_topic=kafka.prefix

@@ -70,6 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     zombie_after_media: dict[str, float]
     janitor_interval: float
     janitor_share: float
+    horizon: float
     analytics_lag: float
     topic: str
     dead_letter_topic: str

@@ -55,7 +55,7 @@ def positive_duration(text: str) -> float:
     """Seconds, more than none."""
     seconds = duration(text)
     if seconds <= 0:
-        raise ValueError("a duration above zero such as 250ms, 35s, 5m or 4h")
+        raise ValueError("a duration above zero such as 250ms, 35s, 5m, 4h or 31d")
     return seconds
 
 

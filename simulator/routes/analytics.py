@@ -19,9 +19,8 @@ async def query(request: web.Request) -> web.Response:
     need_permission(request, *VIEW)
     world = world_of(request)
     try:
-        by_activity = world.quirks.interval_by_activity
         asked = parse(await request.read())
-        found = answer(asked, world.engine.every_conversation(), as_of(world), by_activity)
+        found = answer(asked, world.engine.every_conversation(), as_of(world))
     except BadQuery as error:
         raise ApiError("bad.request", str(error)) from error
     return json_response(found)

@@ -96,6 +96,7 @@ def fill(env: Mapping[str, str], effects: int) -> None:
         life.genesys,
         Outlet(life.settings),
         Normaliser,
+        horizon_seconds=life.settings.horizon,
         lag_seconds=0.0,
         lease_seconds=LEASE_SECONDS,
     )

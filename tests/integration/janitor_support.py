@@ -101,10 +101,15 @@ class Stage:
         """The real client; the whole budget, since tests are in a hurry."""
         return GenesysPool(self.settings, self.client, threading.Event(), share)
 
-    def zombies(self, genesys: GenesysPool | None = None) -> Zombies:
-        """What sweeps."""
+    def zombies(self, genesys: GenesysPool | None = None, fresh: float = 0.0) -> Zombies:
+        """What sweeps; the frames of a test are all fresh, so they doubt nothing unless asked."""
         return Zombies(
-            self.settings, self.leases, genesys or self.genesys(), Outlet(self.settings), Normaliser
+            self.settings,
+            self.leases,
+            genesys or self.genesys(),
+            Outlet(self.settings),
+            Normaliser,
+            fresh_seconds=fresh,
         )
 
     def filler(self, genesys: GenesysPool | None = None, lag: float = 0.0) -> Filler:
@@ -117,6 +122,7 @@ class Stage:
             Outlet(self.settings),
             Normaliser,
             lag_seconds=lag,
+            horizon_seconds=self.settings.horizon,
         )
 
     def active(self) -> list[str]:
@@ -256,6 +262,17 @@ def finish(sim: Simulated, ids: set[str]) -> None:
         return not ids & {one["id"] for one in sim.get("/_sim/conversations")["conversations"]}
 
     wait_until(over, 40, "the conversations ended")
+
+
+def begin_days_ago(sim: Simulated, scenario: str, count: int, days: float) -> list[str]:
+    """Conversations that began so many days ago and go on: Genesys' clock is put back for it."""
+    seconds = days * 24 * 3600
+    sim.post("/_sim/control", {"clock_shift_seconds": -seconds, "speed": SLOW})
+    body = sim.post("/_sim/control", {"action": "spawn", "scenario": scenario, "count": count})
+    time.sleep(0.5)  # until their first legs live
+    sim.post("/_sim/control", {"clock_shift_seconds": seconds})
+    found: list[str] = body["conversation_ids"]
+    return found
 
 
 def happen(sim: Simulated, count: int) -> tuple[set[str], int, int]:

@@ -140,19 +140,69 @@ def test_nothing_is_claimed_while_the_tracker_is_away_or_behind(
 def test_a_conversation_that_genesys_lost_is_finalised_as_not_found(
     stage: Stage, sim: Simulated
 ) -> None:
-    """404 on GET and unknown to analytics."""
-    ids = spawn(sim, "outbound_call", 3)
+    """404 on GET and unknown to analytics, while both know another one: a control call tells."""
+    going_on, ids = spawn(sim, "endless_call", 1), spawn(sim, "outbound_call", 3)
+    show(stage, going_on | ids)
+    with tracking(stage.settings):
+        stage.wait_tracked(going_on | ids)
+        finish(sim, ids)
+        sim.fault(fault="forget")
+        sweep = stage.zombies().sweep()
+        assert (sweep.finalised, sweep.not_found, sweep.active) == (3, 3, 1)
+        assert sweep.calls == sweep.least_calls + 1
+        stage.wait_tracked(going_on)
+    last = [event for event in stage.events() if event.event_type == "finalize"]
+    assert {event.reason for event in last} == {"not_found"}
+    assert all(event.estimated for event in last)
+
+
+def test_where_genesys_knows_nothing_at_all_everything_goes_on(
+    stage: Stage, sim: Simulated
+) -> None:
+    """All GETs 404 and analytics empty: put back for a while, not one of them finalised."""
+    ids = spawn(sim, "outbound_call", 4)
     show(stage, ids)
     with tracking(stage.settings):
         stage.wait_tracked(ids)
         finish(sim, ids)
         sim.fault(fault="forget")
         sweep = stage.zombies().sweep()
-        assert (sweep.finalised, sweep.not_found) == (3, 3)
+        assert (sweep.finalised, sweep.doubted) == (0, 4)
+        assert stage.tracked() == ids
+        assert set(stage.client.zrange(stage.keys.doubted, 0, -1)) == ids
+        day_ago = round((time.time() - 25 * 3600) * 1000)
+        for one in ids:  # it goes on saying so
+            stage.client.zadd(stage.keys.doubted, {one: day_ago})
+            stage.client.zadd(stage.keys.active, {one: 1})
+        assert stage.zombies().sweep().finalised == 4
         stage.wait_tracked(set())
-    last = [event for event in stage.events() if event.event_type == "finalize"]
-    assert {event.reason for event in last} == {"not_found"}
-    assert all(event.estimated for event in last)
+    assert not stage.client.exists(stage.keys.doubted)
+
+
+def test_a_fresh_frame_is_believed_before_a_404(stage: Stage, sim: Simulated) -> None:
+    """What listeners read to live a moment ago is not finalised for a gateway's sake."""
+    going_on, ids = spawn(sim, "endless_call", 1), spawn(sim, "outbound_call", 2)
+    show(stage, going_on | ids)
+    with tracking(stage.settings):
+        stage.wait_tracked(going_on | ids)
+        finish(sim, ids)
+        sim.fault(fault="forget")
+        sweep = stage.zombies(fresh=600.0).sweep()
+        assert (sweep.finalised, sweep.doubted, sweep.active) == (0, 2, 1)
+
+
+def test_times_of_a_clock_that_stepped_back_are_not_believed(stage: Stage, sim: Simulated) -> None:
+    """A due time further ahead than anybody sets one is due; a beat of the future is none."""
+    ids = spawn(sim, "endless_call", 2)
+    show(stage, ids)
+    with tracking(stage.settings):
+        stage.wait_tracked(ids)
+        ahead = round((time.time() + 400 * 24 * 3600) * 1000)
+        stage.client.zadd(stage.keys.active, dict.fromkeys(ids, ahead))
+        assert stage.zombies().sweep().active == 2
+    offsets = stage.keys.offsets(stage.settings.topic)
+    stage.client.hset(offsets, "beat", round((time.time() + 3600) * 1000))
+    assert stage.zombies().sweep().obstacle == "away"
 
 
 @pytest.mark.slow  # the client tries again before it gives up

@@ -15,12 +15,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from coordinator.tracker import Tracker
 from janitor.outlet import Outlet
-from mirror.conversation.event import Event, identity
+from mirror.conversation.event import Event
+from mirror.conversation.legs import LegKey, end_id, start_id, transition_id
+from mirror.fleet import Shard
+from mirror.gaps import list_gaps
 from mirror.kafka.admin import ensure_topics
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
@@ -68,10 +74,15 @@ def client(settings: Settings) -> Iterator[redis.Redis]:
 def life(conversation: str, *, over: bool) -> list[Event]:
     """A short call, with or without its end; every event twice, as two replicas give it."""
 
-    def event(event_type: str, leg: str | None, state: str, *which: str) -> Event:
-        parts = (leg, "call", event_type, "") if leg else (event_type, *which)
+    def event(event_type: str, leg: str | None, state: str) -> Event:
+        if leg:
+            event_id = transition_id(conversation, LegKey(leg, f"{leg}-call"), event_type)
+        elif event_type == "start":
+            event_id = start_id(conversation)
+        else:
+            event_id = end_id(conversation, ["agent agent-call", "customer customer-call"])
         return Event(
-            event_id=identity(conversation, *parts),
+            event_id=event_id,
             event_type=event_type,  # type: ignore[arg-type]  # one of the literals
             conversation_id=conversation,
             participant_id=leg,
@@ -93,7 +104,7 @@ def life(conversation: str, *, over: bool) -> list[Event]:
         events += [
             event("disconnect", "agent", "disconnected"),
             event("disconnect", "customer", "disconnected"),
-            event("end", None, "ended", "agent call 0", "customer call 0"),
+            event("end", None, "ended"),
         ]
     return [one for one in events for _ in range(2)]
 
@@ -182,6 +193,33 @@ def test_a_flushed_redis_is_rebuilt_from_kafka(settings: Settings, client: redis
         wait_until(lambda: folded(client, settings) == len(events), 30, "all folded again")
         assert tracker.rebuilds >= 3
     assert active_set(client, settings) == active
+
+
+def test_a_fold_without_the_whole_past_asks_genesys(
+    settings: Settings, client: redis.Redis
+) -> None:
+    """Kafka no longer has the begin of every conversation: once all is folded, each shard has a
+    gap that janitors read for what is unfinished at Genesys and not in the fold."""
+    events, _ = lives(50, seed=7)
+    Outlet(settings).send(events)
+    keys = Keys(settings.namespace)
+    shard = Shard("7", ("v2.users.u.conversations",), 1)
+    client.set(keys.shard("7"), msgspec.json.encode(shard))
+    client.hset(keys.shards, "7", 1)
+    with tracking(settings):
+        wait_until(lambda: folded(client, settings) == len(events), 30, "all folded")
+        time.sleep(1.5)  # a beat or two
+        assert list_gaps(client, keys) == []  # the whole past was there
+    admin = AdminClient({"bootstrap.servers": settings.kafka.properties["bootstrap.servers"]})
+    cut = [TopicPartition(settings.topic, number, 5) for number in range(3)]
+    for future in admin.delete_records(cut).values():
+        future.result(10)
+    client.delete(keys.offsets(settings.topic))
+    with tracking(settings):
+        wait_until(lambda: bool(list_gaps(client, keys)), 30, "the gap is filed")
+    (gap,) = list_gaps(client, keys)
+    assert (gap.kind, gap.shard, gap.topics) == ("recall", "7", shard.topics)
+    assert gap.to_ms - gap.from_ms == 31 * 24 * 3_600_000
 
 
 def test_a_quiet_flush_is_noticed_too(settings: Settings, client: redis.Redis) -> None:

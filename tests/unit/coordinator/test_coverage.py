@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from coordinator.coverage import (
     SLACK_MS,
-    SNAPSHOT_HORIZON_MS,
     Interval,
     ShardCoverage,
     advance,
@@ -17,6 +16,7 @@ from coordinator.coverage import (
 )
 from mirror.fleet import Beat, ChannelReport, Shard
 
+HORIZON_MS = 31 * 24 * 3_600_000
 SHARDS = {"1": Shard("1", ("t1", "t2"), 5)}
 
 
@@ -76,9 +76,9 @@ def test_a_hole_is_seen_while_it_lasts() -> None:
 def test_new_topics_are_a_hole_from_the_horizon_on() -> None:
     """A shard that nobody has received yet is told of too."""
     coverage: dict[str, ShardCoverage] = {}
-    now = SNAPSHOT_HORIZON_MS * 2
-    note_fresh(coverage, {"1": ["t1"]}, SHARDS, now)
-    assert holes(coverage, SHARDS, {}) == {"1": now - SNAPSHOT_HORIZON_MS}
+    now = HORIZON_MS * 2
+    note_fresh(coverage, {"1": ["t1"]}, SHARDS, now, HORIZON_MS)
+    assert holes(coverage, SHARDS, {}) == {"1": now - HORIZON_MS}
 
 
 def test_missing_reports_are_no_gap() -> None:
@@ -90,14 +90,14 @@ def test_missing_reports_are_no_gap() -> None:
 def test_new_topics_begin_with_a_snapshot_gap() -> None:
     """From the horizon to the first frame of a channel that knows of them, and only once."""
     coverage: dict[str, ShardCoverage] = {}
-    now = SNAPSHOT_HORIZON_MS * 2
-    note_fresh(coverage, {"1": ["t2"]}, SHARDS, now)
+    now = HORIZON_MS * 2
+    note_fresh(coverage, {"1": ["t2"]}, SHARDS, now, HORIZON_MS)
     older = Interval(now - 10, now, shard_epoch=4, lasting=True)
     assert advance(coverage, SHARDS, {"1": [older]}) == []
     newer = Interval(now - 10, now + 900, shard_epoch=5, lasting=True)
     (gap,) = advance(coverage, SHARDS, {"1": [newer]})
     assert (gap.kind, gap.topics) == ("snapshot", ("t2",))
-    assert (gap.from_ms, gap.to_ms) == (now - SNAPSHOT_HORIZON_MS, now + 900)
+    assert (gap.from_ms, gap.to_ms) == (now - HORIZON_MS, now + 900)
     assert advance(coverage, SHARDS, {"1": [newer]}) == []
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from coordinator.tracker.fold import Seen, fold
-from janitor.verdict import closing, read, suspicion
+from janitor.answers import ask
+from janitor.doubt import contradicts
+from janitor.verdict import closing, read, read_analytics, suspicion
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
+from mirror.errors import GenesysError
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.tracked import Tracked
 
@@ -123,6 +127,93 @@ def test_finalising_ends_it_for_the_tracker_and_finalising_anew_has_a_new_id() -
 
 def test_analytics_alone_never_finalises() -> None:
     """It says active, over or unknown; the last two are only a suspicion."""
-    assert suspicion(None) == "unknown"
-    assert suspicion(AnalyticsConversation(ID)) == "active"
-    assert suspicion(AnalyticsConversation(ID, conversation_end=ENDED)) == "over"
+    assert suspicion(None, Normaliser()) == "unknown"
+    assert suspicion(AnalyticsConversation(ID), Normaliser()) == "active"
+    assert suspicion(AnalyticsConversation(ID, conversation_end=ENDED), Normaliser()) == "over"
+
+
+def lingering(*, talking: bool = False) -> AnalyticsConversation:
+    """As analytics shows a call of which only after-call work is left."""
+    gone = {"segmentType": "interact", "segmentStart": CONNECTED, "segmentEnd": ENDED}
+    work = {"segmentType": "wrapup", "segmentStart": ENDED}
+    last = {} if talking else {"disconnectType": "peer"}
+    if talking:
+        del gone["segmentEnd"]
+    participants = [
+        {
+            "participantId": name,
+            "purpose": name,
+            "sessions": [
+                {"sessionId": f"{name}-0", "mediaType": "voice", "segments": segments},
+            ],
+        }
+        for name, segments in (
+            ("customer", [{**gone, **last}]),
+            ("agent", [{**gone, "disconnectType": "client", "segmentEnd": ENDED}, work]),
+        )
+    ]
+    raw = msgspec.Raw(msgspec.json.encode(participants))
+    return AnalyticsConversation(ID, CONNECTED, None, raw)
+
+
+def test_after_call_work_keeps_no_conversation_active() -> None:
+    """Analytics gives no end while an agent is stuck in it; what counts is that no leg is left."""
+    assert suspicion(lingering(), Normaliser()) == "over"
+    assert suspicion(lingering(talking=True), Normaliser()) == "active"
+    over = body(person("customer", "disconnected"), person("agent", "disconnected"))
+    seen = tracked(live(body(person("customer", "connected"), person("agent", "connected"))))
+    said = read(over, ID, seen, Normaliser(), NOW_MS)  # REST has no endTime either
+    assert [event.event_type for event in said][-2:] == ["end", "finalize"]
+
+
+def test_what_rest_forgot_is_closed_with_the_times_of_analytics() -> None:
+    """The last word on it, under the true ids, and `finalize` says `not_found`."""
+    seen = live(body(person("customer", "connected"), person("agent", "connected")))
+    said = read_analytics(lingering(), tracked(seen), Normaliser(), NOW_MS)
+    kinds = [event.event_type for event in said]
+    assert kinds[-2:] == ["end", "finalize"]
+    assert kinds.count("disconnect") == 2
+    assert {event.origin for event in said} == {"janitor"}
+    assert (said[-1].reason, said[-1].occurred_at, said[-1].estimated) == (
+        "not_found",
+        ENDED,
+        False,
+    )
+
+
+def test_a_fresh_frame_contradicts_an_end() -> None:
+    """For some minutes; and not an end that came after what was heard."""
+    heard = Tracked(0, heard_ms=NOW_MS - 30_000)
+    assert contradicts(heard, NOW_MS, None)
+    assert contradicts(heard, NOW_MS, NOW_MS - 600_000)
+    assert not contradicts(heard, NOW_MS, NOW_MS - 10_000)
+    assert not contradicts(heard, NOW_MS + 700_000, None)
+    assert not contradicts(Tracked(0), NOW_MS, None)  # nothing was heard
+    assert not contradicts(Tracked(0, heard_ms=NOW_MS + 3_600_000), NOW_MS, None)  # a clock
+
+
+def test_only_genesys_own_word_on_this_conversation_is_an_answer() -> None:
+    """Not another one's body, and not a gateway's page of whatever status."""
+
+    class Says:
+        def __init__(self, raw: bytes = b"", error: GenesysError | None = None) -> None:
+            self.raw, self.error = raw, error
+
+        def conversation(self, _: str) -> bytes:
+            if self.error is not None:
+                raise self.error
+            return self.raw
+
+    def kind(raw: bytes = b"", status: int = 0, code: str = "") -> str:
+        error = GenesysError("x", status=status, code=code) if status else None
+        return ask(Says(raw, error), ID).kind
+
+    assert kind(OVER) == "given"
+    assert kind(OVER.replace(ID.encode(), b"c0000000-0000-4000-8000-00000000000f")) == "strange"
+    assert kind(b"<html>") == kind(b"[]") == kind(b"{}") == "strange"
+    assert kind(status=404, code="not.found") == "forgotten"
+    assert kind(status=404) == kind(status=403) == "strange"
+    assert kind(status=403, code="not.authorized") == "refused"
+    assert kind(status=502) == "failed"
+    with pytest.raises(GenesysError):
+        kind(status=401, code="bad.credentials")

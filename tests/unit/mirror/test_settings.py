@@ -30,6 +30,8 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert settings.discovery_interval == 300
     assert settings.zombie_after == 4 * 3600
     assert settings.zombie_after_media == dict.fromkeys(("callback", "email", "message"), 72 * 3600)
+    assert (settings.analytics_lag, settings.janitor_share) == (300, 0.6)
+    assert settings.horizon == 31 * 24 * 3600
     assert settings.topic == "genesys-interactions"
     assert settings.dead_letter_topic == "genesys-interactions.dlq"
     assert (settings.partitions, settings.replication_factor) == (12, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from mirror.fleet import Beat, ChannelReport, ChannelState, Shard
-from mirror.gaps import Hole
+from mirror.gaps import Gap, Hole, reasons
 from mirror.status import ConversationCounts, Facts, GapCounts, assemble
 
 NOW = 1_000_000
@@ -141,3 +141,20 @@ def test_the_document_has_the_fields_of_the_contract() -> None:
     )
     assert set(document["gaps"]) == {"open", "filled"}
     assert set(document["conversations"]) == {"active", "overdue"}
+
+
+def test_a_gap_that_cannot_be_read_is_a_reason() -> None:
+    """Why, once for all gaps that share it; what was given up is told apart."""
+    gap = Gap(id="g1", shard="0", topics=("t1",), from_ms=0, to_ms=1, errors=("403",), attempts=1)
+    lost = msgspec.structs.replace(gap, id="g3", state="unfillable")
+    found = reasons([gap, msgspec.structs.replace(gap, id="g2"), lost])
+    assert found == [
+        "2 gaps, as g1, could not be read to the end yet: 403",
+        "gap g3, cannot be filled: 403",
+    ]
+    done = msgspec.structs.replace(gap, state="filled", errors=())
+    assert reasons([done, msgspec.structs.replace(gap, errors=())]) == []
+    facts = _facts(_beat("x", _report("a")), _beat("y", _report("b")))
+    facts.gap_reasons = found
+    status = assemble(facts, 2, LEASE)
+    assert (status.health, status.reasons) == ("degraded", found)

@@ -11,7 +11,15 @@ from mirror.units import duration, show_duration, show_size, size
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("250ms", 0.25), ("35s", 35), ("5m", 300), ("4h", 14400), ("1.5s", 1.5), ("0", 0)],
+    [
+        ("250ms", 0.25),
+        ("35s", 35),
+        ("5m", 300),
+        ("4h", 14400),
+        ("31d", 2_678_400),
+        ("1.5s", 1.5),
+        ("0", 0),
+    ],
 )
 def test_durations(text: str, seconds: float) -> None:
     """The forms that the contract names."""

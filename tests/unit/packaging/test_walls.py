@@ -54,9 +54,7 @@ def climbs() -> dict[str, tuple[str, ...]]:
             room = room_of(name.removesuffix(".py").replace("/", "."))
             assert room is not None
             allowed = (room, *WALLS[room])
-            if room == "mirror":
-                allowed = (*allowed, "mirror.conversation")
-            elif "mirror" in allowed:
+            if room == "mirror" or "mirror" in allowed:
                 allowed = (*allowed, "mirror.conversation")
             up = sorted(
                 module

@@ -7,7 +7,6 @@ sandbox's oracle compares them.
 from __future__ import annotations
 
 from collections import Counter
-from importlib.util import find_spec
 from typing import Any
 
 import msgspec
@@ -22,11 +21,6 @@ from simulator.org import Org
 from simulator.scenarios import SCENARIOS
 from simulator.shapes import analytics, rest
 from tests.unit.simulator.theatre import Also, Performance, perform
-
-pytestmark = pytest.mark.skipif(
-    find_spec("mirror.conversation.normaliser.after_call") is None,
-    reason="this normaliser does not know after-call work of legs",
-)
 
 RECEIVED = "2030-01-01T00:00:00.000Z"
 FAR_MS = 4_000_000_000_000

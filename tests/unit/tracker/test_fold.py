@@ -8,8 +8,17 @@ from typing import Any
 import msgspec
 
 from coordinator.tracker.batch import changes, read
-from coordinator.tracker.fold import Seen, fold
+from coordinator.tracker.fold import (
+    HEARD_EVERY_MS,
+    MAX_OPEN,
+    MAX_OVER,
+    MAX_PLACES,
+    Seen,
+    epoch_ms,
+    fold,
+)
 from mirror.conversation.event import Event
+from mirror.conversation.legs import LegKey, end_id
 from mirror.conversation.normaliser import Normaliser
 from mirror.tracked import Tracked, decode, encode, threshold_ms
 
@@ -134,10 +143,10 @@ def test_two_calls_of_one_participant_are_two_legs() -> None:
     one = participant("agent1", call("connected", 1), call("disconnected", 2))
     reported = events([both], [one])
     assert [leg.communication_id for leg in folded(reported).legs] == ["call-1"]
-    # Read from the middle, as after a rebuild, the position comes from the id alone.
+    # Read from the middle, as after a rebuild, each is still named by its communication.
     later = [event for event in reported if event.communication_id == "call-2"]
     tracked = folded(later)
-    assert tracked.over == ["agent1 call 1"]
+    assert tracked.over == ["agent1 call-2"]
 
 
 def test_after_call_work_neither_opens_nor_ends_a_leg() -> None:
@@ -197,3 +206,125 @@ def test_a_conversation_stays_active_between_a_janitors_end_and_its_finalize() -
     final = msgspec.structs.replace(by_janitor, event_type="finalize", event_id="f")
     assert folded([*live, by_janitor, final]).ended
     assert folded([*live, by_janitor, end]).ended
+
+
+def told(event_type: str, leg: str, state: str = "connected", **more: Any) -> Seen:
+    """One event of a message leg."""
+    fields: dict[str, Any] = {
+        "event_id": f"{event_type} {leg}",
+        "event_type": event_type,
+        "conversation_id": CONVERSATION,
+        "occurred_at": CONNECTED,
+        "received_at": RECEIVED,
+        "state": state,
+        "participant_id": "agent",
+        "communication_id": leg,
+        "media_type": "message",
+        **more,
+    }
+    return msgspec.convert(fields, Seen)
+
+
+def after(*seen_events: Seen, tracked: Tracked | None = None) -> Tracked:
+    """The conversation after these."""
+    for event in seen_events:
+        tracked = fold(tracked, event)
+    assert tracked is not None
+    return tracked
+
+
+def test_legs_are_named_by_participant_and_communication() -> None:
+    """Two communications of one medium are two legs, in whatever order they come; their end is
+    named by both."""
+    two = after(told("answer", "m-2"), told("answer", "m-1"))
+    assert [leg.key for leg in two.legs] == [LegKey("agent", "m-2"), LegKey("agent", "m-1")]
+    end = told("end", "", "ended", participant_id=None, media_type=None)
+    other = msgspec.structs.replace(end, event_id=end_id(CONVERSATION, ["agent m-1"]))
+    assert after(other, tracked=two).legs  # of before the second leg
+    both = msgspec.structs.replace(end, event_id=end_id(CONVERSATION, ["agent m-1", "agent m-2"]))
+    assert after(both, tracked=two).ended
+
+
+def test_who_listens_is_no_agent_who_serves() -> None:
+    """A role comes and goes with the readings of a leg; the leg keeps the conversation active."""
+    leg = told("answer", "m-1", agent_id="u1", queue_id="q1", role="coach")
+    (coach,) = after(leg).legs
+    assert (coach.role, coach.serves) == ("coach", False)
+    (plain,) = after(leg, told("answer", "m-1", origin="snapshot")).legs
+    assert plain.serves
+    assert not after(leg).ended
+
+
+def test_the_end_of_after_call_work_opens_nothing() -> None:
+    """With or without a code, also for a leg that was never seen."""
+    work = told("acw_end", "m-1", "disconnected")
+    assert after(work).legs == []
+    over = after(told("answer", "m-1"), told("disconnect", "m-1", "disconnected"))
+    assert after(work, tracked=over).legs == []
+
+
+def test_a_thread_of_months_costs_what_a_call_costs() -> None:
+    """Fifty thousand legs: what is kept is bounded, the count goes on, the latest end is sticky."""
+    tracked: Tracked | None = None
+    largest = 0
+    for number in range(50_000):
+        place = {"queue_id": f"q{number % 200}", "agent_id": f"u{number % 300}"}
+        leg = f"m-{number}"
+        tracked = after(
+            told("answer", leg, **place),
+            told("disconnect", leg, "disconnected", **place),
+            tracked=tracked,
+        )
+        if number % 5_000 == 0:
+            largest = max(largest, len(encode(tracked)))
+    assert tracked is not None
+    assert len(tracked.over) == MAX_OVER
+    assert len(tracked.over) + tracked.forgotten == 50_000
+    assert len(tracked.places) == MAX_PLACES
+    assert largest < 16_384
+    once = encode(tracked)
+    assert encode(after(told("answer", "m-49999"), tracked=tracked)) == once
+
+
+def test_a_conference_gone_wrong_is_bounded_and_stays_active() -> None:
+    """Beyond so many open legs only the end of the conversation counts."""
+    tracked = after(*(told("answer", f"m-{number}") for number in range(10 * MAX_OPEN)))
+    assert len(tracked.legs) == MAX_OPEN
+    for number in range(MAX_OPEN):
+        tracked = after(told("disconnect", f"m-{number}", "disconnected"), tracked=tracked)
+    assert (tracked.legs, tracked.ended) == ([], False)
+    end = told("end", "", "ended", participant_id=None, media_type=None)
+    assert after(end, tracked=tracked).ended
+
+
+def test_where_a_leg_was_is_known_after_its_end() -> None:
+    """A gap of its queue then still finds the conversation."""
+    gone = after(
+        told("answer", "m-1", queue_id="q1", agent_id="u1"),
+        told("disconnect", "m-1", "disconnected"),
+        told("answer", "m-2", queue_id="q2"),
+    )
+    assert all(gone.was_at({place}) for place in ("q1", "u1", "q2"))
+    assert not gone.was_at({"q3"})
+
+
+def test_when_a_leg_was_last_heard_to_live_is_kept_rounded() -> None:
+    """What repeats a moment later writes nothing; what ends is no sign of life."""
+    tracked = after(told("answer", "m-1"))
+    heard = tracked.heard_ms
+    assert 0 <= epoch_ms(RECEIVED) - heard < HEARD_EVERY_MS
+    again = told("answer", "m-1", received_at="2026-11-23T10:00:45.000Z")
+    assert after(again, tracked=tracked).heard_ms == heard
+    later = "2026-11-23T10:07:00.000Z"
+    assert after(told("hold", "m-1", received_at=later), tracked=tracked).heard_ms > heard
+    ended = after(told("answer", "m-1"), told("disconnect", "m-1", "x", received_at=later))
+    assert ended.heard_ms == heard
+
+
+def test_a_document_of_another_form_is_begun_anew() -> None:
+    """As after an upgrade: the tracker folds the topic anew, and nobody fails meanwhile."""
+    old = '[1764000000000,[["p","call",0,"c"]],[],false]'
+    conversations, _ = read([msgspec.json.encode(events([CUSTOMER])[0])])
+    (new,) = changes(conversations, [old], 10.0, {})
+    assert new.was_due_ms is None
+    assert decode(new.document).since_ms > 0

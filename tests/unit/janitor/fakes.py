@@ -1,0 +1,143 @@
+"""A Redis, a Genesys and an outlet that the janitor's unit tests can put into any state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from mirror.conversation.event import Event
+from mirror.errors import GenesysError, GenesysRefused
+from mirror.gaps import rfc3339
+from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
+from mirror.tracked import Tracked, encode
+
+
+class Memory:
+    """The commands of Redis that a reading uses, at a time of the test's own."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self.sets: dict[str, set[str]] = {}
+        self.ranked: dict[str, dict[str, float]] = {}
+        self.texts: dict[str, str] = {}
+
+    def time(self) -> tuple[int, int]:
+        return self.now_ms // 1000, self.now_ms % 1000 * 1000
+
+    def smismember(self, key: str, ids: list[str]) -> list[int]:
+        return [int(one in self.sets.get(key, ())) for one in ids]
+
+    def sadd(self, key: str, one: str) -> None:
+        self.sets.setdefault(key, set()).add(one)
+
+    def expire(self, _key: str, _seconds: int) -> None:
+        """It does not."""
+
+    def delete(self, key: str) -> None:
+        self.sets.pop(key, None)
+
+    def zadd(self, key: str, scores: Mapping[str, float], **_: object) -> None:
+        self.ranked.setdefault(key, {}).update(scores)
+
+    def zscore(self, key: str, one: str) -> float | None:
+        score = self.ranked.get(key, {}).get(one)
+        return None if score is None else float(score)
+
+    def zremrangebyscore(self, *_: object) -> None:
+        """Nothing is old."""
+
+    def zrangebyscore(self, key: str, *_: object, start: int = 0, **__: object) -> list[Any]:
+        return list(self.ranked.get(key, {}).items())[start:]
+
+    def mget(self, names: list[str]) -> list[str | None]:
+        return [self.texts.get(name) for name in names]
+
+    def track(self, keys: Any, conversation_id: str, tracked: Tracked) -> None:
+        """As the tracker would write an active conversation."""
+        self.texts[keys.conversation(conversation_id)] = encode(tracked).decode()
+        self.zadd(keys.active, {conversation_id: float(tracked.since_ms)})
+
+
+class Outlet:
+    """Keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def send(self, events: Sequence[Event]) -> None:
+        self.events += events
+
+
+class Genesys:
+    """Conversations as REST and analytics know them; `errors` answer instead of REST."""
+
+    def __init__(self) -> None:
+        self.rest: dict[str, bytes] = {}
+        self.analytics: dict[str, AnalyticsConversation] = {}
+        self.listed: set[str] = set()  # what details queries list
+        self.errors: dict[str, GenesysError] = {}
+        self.asked: list[str] = []
+        self.queries = 0
+        self.multi_gets: list[list[str]] = []
+
+    def add(
+        self, name: str, began_ms: int, ended_ms: int | None = None, *, listed: bool = True
+    ) -> None:
+        """A call of a customer, as both know it."""
+        began = rfc3339(began_ms)
+        leg = {"id": f"{name}-leg", "state": "connected", "connectedTime": began}
+        segment: dict[str, Any] = {"segmentType": "interact", "segmentStart": began}
+        if ended_ms is not None:
+            ended = rfc3339(ended_ms)
+            leg |= {"state": "disconnected", "disconnectedTime": ended, "disconnectType": "peer"}
+            segment |= {"segmentEnd": ended, "disconnectType": "peer"}
+        body = {
+            "id": name,
+            "startTime": began,
+            "participants": [{"id": "p", "purpose": "customer", "calls": [leg]}],
+        }
+        session = {"sessionId": f"{name}-leg", "mediaType": "voice", "segments": [segment]}
+        participant = {"participantId": "p", "purpose": "customer", "sessions": [session]}
+        self.rest[name] = msgspec.json.encode(body)
+        self.analytics[name] = AnalyticsConversation(
+            name,
+            began,
+            None if ended_ms is None else rfc3339(ended_ms),
+            msgspec.Raw(msgspec.json.encode([participant])),
+        )
+        if listed:
+            self.listed.add(name)
+
+    def conversation(self, name: str) -> bytes:
+        self.asked.append(name)
+        if name in self.errors:
+            raise self.errors[name]
+        if name not in self.rest:
+            raise GenesysError("GET answers 404 not.found", status=404, code="not.found")
+        return self.rest[name]
+
+    def query_details(self, query: Mapping[str, Any]) -> AnalyticsPage:
+        self.queries += 1
+        filters = query.get("conversationFilters")
+        wanted = filters[0]["predicates"][0]["operator"] if filters else "any"
+        found = [
+            one
+            for name, one in self.analytics.items()
+            if name in self.listed
+            and (wanted == "any" or (wanted == "exists") == (one.conversation_end is not None))
+        ]
+        size, number = query["paging"]["pageSize"], query["paging"]["pageNumber"]
+        return AnalyticsPage(found[(number - 1) * size : number * size], len(found))
+
+    def details(self, names: Sequence[str]) -> list[AnalyticsConversation]:
+        self.multi_gets.append(list(names))
+        return [self.analytics[name] for name in names if name in self.analytics]
+
+
+def refusal() -> GenesysError:
+    """As Genesys answers where a right or a division is missing."""
+    return GenesysRefused(
+        "GET answers 403 missing.permissions", status=403, code="missing.permissions"
+    )

@@ -1,0 +1,263 @@
+"""One reading of a gap: all that lived in it is read, or it says what was not (guarantee 6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from janitor.plan import DAY_MS
+from janitor.reading import GIVE_UP_AFTER, REFUSED_MS, Desk, GapReading, Stopped
+from janitor.unfinished import Unfinished
+from mirror.conversation.normaliser import Normaliser
+from mirror.errors import GenesysError, GenesysUnavailable
+from mirror.gaps import Gap
+from mirror.genesys.shapes import AnalyticsPage
+from mirror.redis.keys import Keys
+from mirror.tracked import Tracked, TrackedLeg
+from mirror.turns import unwatched
+from tests.unit.janitor.fakes import Genesys, Memory, Outlet, refusal
+
+HOUR = 3_600_000
+NOON = 20_000 * DAY_MS + 12 * HOUR
+MINUTE = 60_000
+KEYS = Keys("test")
+
+
+class Stand:
+    """A gap from noon on, ten minutes long, and all that its reading works with."""
+
+    def __init__(self, **fields: Any) -> None:
+        made = Gap(
+            id="g",
+            shard="0",
+            topics=("v2.routing.queues.q1.conversations",),
+            from_ms=NOON,
+            to_ms=NOON + 10 * MINUTE,
+        )
+        self.gap = msgspec.structs.replace(made, **fields)
+        self.memory = Memory(NOON + 11 * MINUTE)
+        self.genesys = Genesys()
+        self.outlet = Outlet()
+        self.stopping = False
+
+    def change(self, **fields: object) -> None:
+        self.gap = msgspec.structs.replace(self.gap, **fields)
+
+    def beat(self) -> None:
+        """The lease holds."""
+
+    def track(self, name: str, since_ms: int, queue: str = "q1") -> None:
+        """The tracker knows it as unfinished."""
+        leg = TrackedLeg("p", f"{name}-leg", "call", queue_id=queue, answered=True)
+        self.memory.track(KEYS, name, Tracked(since_ms, [leg]))
+
+    def read(self) -> GapReading:
+        """A reading with a memory of its own, as another janitor's."""
+        redis: Any = self.memory
+        outlet: Any = self.outlet
+        desk = Desk(
+            client=redis,
+            keys=KEYS,
+            genesys=self.genesys,
+            outlet=outlet,
+            normaliser=Normaliser(),
+            unfinished=Unfinished(redis, KEYS),
+            horizon_ms=31 * DAY_MS,
+            lag_ms=5 * MINUTE,
+            stopping=lambda: self.stopping,
+            turned=unwatched,
+        )
+        reading = GapReading(desk, self)
+        reading.run()
+        return reading
+
+    def told(self) -> set[str]:
+        """The conversations of which something was produced."""
+        return {event.conversation_id for event in self.outlet.events}
+
+
+def test_what_lived_in_it_is_read_and_nothing_else() -> None:
+    """Over within it, begun a week before, going on; not what ended before or began after."""
+    stand = Stand()
+    for name, began, ended in (
+        ("inside", NOON + MINUTE, NOON + 2 * MINUTE),
+        ("since last week", NOON - 7 * DAY_MS, None),
+        ("until just now", NOON - 8 * HOUR, NOON + 5 * MINUTE),
+        ("over before", NOON - 2 * HOUR, NOON - HOUR),
+        ("begun after", NOON + 30 * MINUTE, None),
+    ):
+        stand.genesys.add(name, began, ended)
+    reading = stand.read()
+    assert reading.errors() == ()
+    assert stand.told() == {"inside", "since last week", "until just now"}
+    assert sorted(stand.genesys.asked) == sorted(stand.told())
+    assert (stand.gap.found, stand.gap.read, stand.gap.unread) == (3, 3, 0)
+
+
+def test_calls_are_counted_beside_the_fewest_that_would_do() -> None:
+    """Two queries and a GET for each; on the second reading two queries."""
+    stand = Stand()
+    for number in range(5):
+        stand.genesys.add(f"c{number}", NOON, NOON + MINUTE)
+    reading = stand.read()
+    assert (stand.gap.calls, stand.gap.least_calls + reading.least_queries) == (7, 7)
+    again = stand.read()
+    assert (stand.gap.calls, again.least_queries) == (9, 2)
+    assert len(stand.genesys.asked) == 5
+
+
+def test_what_only_the_tracker_knows_is_asked_for_a_hundred_at_once() -> None:
+    """Begun beyond the horizon, say: analytics tells for many whether they lived then."""
+    stand = Stand()
+    for number in range(150):
+        name = f"t{number}"
+        over = NOON - DAY_MS if number < 100 else None
+        stand.genesys.add(name, NOON - 60 * DAY_MS, over, listed=False)
+        stand.track(name, NOON - 60 * DAY_MS)
+    stand.track("elsewhere", NOON - HOUR, queue="q2")
+    stand.track("later", NOON + HOUR)
+    reading = stand.read()
+    assert [len(one) for one in stand.genesys.multi_gets] == [100, 50]
+    assert len(stand.genesys.asked) == 50  # the others were over before
+    assert reading.errors() == ()
+
+
+def test_a_refusal_of_everything_keeps_the_gap_open_though_analytics_tells_it() -> None:
+    """A right may be missing that comes back: what analytics tells is produced at once."""
+    stand = Stand()
+    for number in range(3):
+        stand.genesys.add(f"c{number}", NOON, NOON + MINUTE)
+        stand.genesys.errors[f"c{number}"] = refusal()
+    reading = stand.read()
+    (error,) = reading.errors()
+    assert error.startswith("3 conversations: GET answers 403")
+    assert reading.reasons() == {"refused": 3}
+    assert (stand.gap.unread, stand.gap.read) == (3, 0)
+    assert stand.told() == {"c0", "c1", "c2"}
+    stand.genesys.errors.clear()
+    assert stand.read().errors() == ()
+    assert stand.gap.unread == 3  # of the attempt before; whoever attempts anew sets it back
+
+
+def test_a_refusal_of_everything_is_believed_after_an_hour() -> None:
+    """They are of another division then, and analytics' word is the last one."""
+    stand = Stand()
+    stand.genesys.add("c", NOON, NOON + MINUTE)
+    stand.genesys.errors["c"] = refusal()
+    stand.change(failing_since_ms=stand.memory.now_ms)
+    assert stand.read().errors()
+    stand.memory.now_ms += REFUSED_MS
+    assert stand.read().errors() == ()
+
+
+def test_an_exception_is_read_from_analytics() -> None:
+    """Others are given: the refused one is of another division, the forgotten one was purged."""
+    stand = Stand()
+    for name in ("given", "refused", "forgotten"):
+        stand.genesys.add(name, NOON, NOON + MINUTE)
+    stand.genesys.errors["refused"] = refusal()
+    del stand.genesys.rest["forgotten"]
+    assert stand.read().errors() == ()
+    ends = {event.conversation_id for event in stand.outlet.events if event.event_type == "end"}
+    assert ends == {"given", "refused", "forgotten"}
+    assert stand.gap.read == 3
+
+
+def test_analytics_is_believed_of_what_goes_on_only_behind_its_lag() -> None:
+    """Before, the conversation may have gone on within the gap in ways that it does not show."""
+    stand = Stand()
+    stand.genesys.add("c", NOON - HOUR)
+    del stand.genesys.rest["c"]
+    assert stand.read().reasons() == {"forgotten": 1}
+    stand.memory.now_ms = stand.gap.to_ms + 5 * MINUTE
+    assert stand.read().errors() == ()
+
+
+def test_what_nobody_knows_yet_keeps_the_gap_open() -> None:
+    """The tracker knows it, REST and analytics do not: it may be too young for them."""
+    stand = Stand()
+    stand.track("young", NOON + 9 * MINUTE)
+    (error,) = stand.read().errors()
+    assert "neither REST nor analytics knows it (yet" in error
+    stand.genesys.add("young", NOON + 9 * MINUTE, listed=False)
+    assert stand.read().errors() == ()
+    assert stand.told() == {"young"}
+
+
+@pytest.mark.parametrize("raw", [b"<html>busy</html>", b'{"id":"another","participants":[]}'])
+def test_a_strange_answer_is_no_answer(raw: bytes) -> None:
+    """A gateway's page, another conversation's body: not an event of it, and said."""
+    stand = Stand()
+    stand.genesys.add("c", NOON - HOUR)
+    stand.genesys.rest["c"] = raw
+    assert stand.read().reasons() == {"strange": 1}
+    assert stand.told() <= {"c"}  # what analytics tells of it
+
+
+def test_one_failure_does_not_stop_the_others() -> None:
+    """It is tried again with the next attempt; several in a row are an outage."""
+    stand = Stand()
+    for number in range(2 * GIVE_UP_AFTER):
+        stand.genesys.add(f"c{number}", NOON, NOON + MINUTE)
+    stand.genesys.errors["c1"] = GenesysUnavailable("GET answers 502", status=502)
+    assert stand.read().reasons() == {"failed": 1}
+    assert stand.gap.read == 2 * GIVE_UP_AFTER - 1
+    for number in range(2 * GIVE_UP_AFTER):
+        stand.genesys.add(f"d{number}", NOON, NOON + MINUTE)
+        stand.genesys.errors[f"d{number}"] = GenesysUnavailable("GET answers 502", status=502)
+    with pytest.raises(GenesysError):
+        stand.read()
+
+
+def test_a_recall_reads_what_the_tracker_does_not_know() -> None:
+    """After a fold that began without the whole past."""
+    stand = Stand(kind="recall", from_ms=NOON - 31 * DAY_MS)
+    for name in ("known", "forgotten by the fold"):
+        stand.genesys.add(name, NOON - 20 * DAY_MS)
+    stand.genesys.add("over", NOON - 20 * DAY_MS, NOON - DAY_MS)
+    stand.track("known", NOON - 20 * DAY_MS)
+    assert stand.read().errors() == ()
+    assert stand.told() == {"forgotten by the fold"}
+
+
+def test_a_reading_of_a_clock_that_stepped_back_since_is_not_believed() -> None:
+    """It serves no other gap; one of the past does."""
+    stand = Stand()
+    for name in ("ahead", "just read"):
+        stand.genesys.add(name, NOON, NOON + MINUTE)
+    now_ms = stand.memory.now_ms
+    stand.memory.zadd(KEYS.readings, {"ahead": now_ms + HOUR, "just read": now_ms - 1})
+    assert stand.read().errors() == ()
+    assert stand.genesys.asked == ["ahead"]
+
+
+def test_a_reading_stops_between_two_calls() -> None:
+    """So that the process ends in time; what was read is marked."""
+    stand = Stand()
+    stand.stopping = True
+    with pytest.raises(Stopped):
+        stand.read()
+    assert stand.genesys.queries == 0
+
+
+class Crowded(Genesys):
+    """One day of one queue has more conversations than analytics counts."""
+
+    def query_details(self, _query: Any) -> Any:
+        self.queries += 1
+        return AnalyticsPage([self.analytics["c"]] * 100, 100_000)
+
+
+def test_a_day_that_cannot_be_listed_keeps_the_gap_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said which queue it is; nothing is called filled."""
+    monkeypatch.setattr("janitor.reading.MAX_PAGES", 3)
+    stand = Stand(kind="snapshot")
+    stand.genesys = Crowded()
+    stand.genesys.add("c", NOON)
+    reading = stand.read()
+    assert reading.reasons() == {"too_many": 1}
+    assert reading.errors() == (
+        "one day of q1 has more conversations than analytics lists (100,000)",
+    )
