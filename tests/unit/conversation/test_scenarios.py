@@ -22,10 +22,11 @@ FAR_MS = 10**14  # analytics knows all that happened
 SEEDS = 6
 
 # What leaves no trace in the last reading of REST or analytics: undated dials, alerts of media
-# without segments, parks, codes before the last one, ends before the last one.
-LEAVE_NO_TRACE = {"dial", "alert", "park", "unpark", "end", "wrapup"}
-# Where frames show the newest leg of a re-used participant alone (it is open whether Genesys does so),
-# their `end` is named by fewer legs than REST's.
+# without segments, parks, codes before the last one, ends before the last one, and a transfer whose
+# leg ended otherwise, as Genesys says later.
+LEAVE_NO_TRACE = {"dial", "alert", "park", "unpark", "end", "wrapup", "transfer"}
+# Where frames show the newest leg of a re-used participant alone, their `end` is named by fewer legs
+# than REST's. It is open whether Genesys does so.
 LEGS_LEFT_OUT = {"message_reassigned"}
 NAMELESS = {"social_expression"}  # analytics does not name it
 
