@@ -17,9 +17,11 @@ import msgspec
 from coordinator import assignment, coverage, moves, seats, sharding
 from coordinator.assignment import Place, Placement, Seat
 from coordinator.coverage import ShardCoverage
+from coordinator.departed import Departed
 from coordinator.liveness import Watch
 from coordinator.moves import Change, Situation, Wish
 from coordinator.seats import Ledger, Records
+from coordinator.sight import Found
 from coordinator.store import Seen
 from mirror.fleet import Beat, Grant, Shard, seat_name
 from mirror.gaps import Gap, Hole, rfc3339
@@ -72,7 +74,8 @@ class Leader:
         self._hosts: dict[str, str] = {}
         self._goal: dict[Seat, Place] = {}
         self._holes: dict[str, Hole] = {}
-        self._cut_for: frozenset[str] | None = None
+        self._cut_for: Found | None = None
+        self._left = Departed(coverage.SNAPSHOT_HORIZON_MS)
         self._anew = True
 
     def begin(
@@ -80,15 +83,10 @@ class Leader:
         shards: dict[str, Shard],
         ledger: Ledger,
         cover: dict[str, ShardCoverage],
-        topics: frozenset[str] | None = None,
     ) -> None:
-        """Take over from whoever led before, whose state Redis has.
-
-        `topics` is what discovery found last. That may have been long ago, when this one led
-        before: the shards are cut anew when it has found them again.
-        """
+        """Take over from whoever led before, whose state Redis has."""
         self.follow(shards, ledger, cover)
-        self._cut_for = topics
+        self._cut_for = None
         self._anew = True
         self._goal = {}  # of a rebalance asked for before; another one may have placed seats since
 
@@ -108,14 +106,14 @@ class Leader:
     def step(
         self,
         seen: Seen,
-        topics: frozenset[str] | None,
+        found: Found | None,
         now_ms: int,
         permissions: str = "",
         stored: Mapping[str, Shard] | None = None,
     ) -> Outcome | None:
         """One pass; None where there is nothing to say yet.
 
-        `topics`: what discovery found, None while it has not. `stored`: the shards that Redis has,
+        `found`: by discovery, None while it has not. `stored`: the shards that Redis has,
         looked at while this leader knows none.
         """
         rules = self._rules
@@ -125,11 +123,11 @@ class Leader:
             if not self._heard_all(seen, now_ms):
                 return None
             self.shards = dict(stored or {})
-            if not self.shards and topics is None:
+            if not self.shards and found is None:
                 return None
             begun = True
         unwatched = self.shards.keys() - self.coverage.keys() if begun else set()
-        changed = self._cut(topics, now_ms)
+        changed = self._cut(found, now_ms)
         holders = {one.listener for record in self.seats.values() for one in record.holdings()}
         alive = self._watch.alive(now_ms, seen.beats, holders)
         unheard = self._watch.unheard(now_ms, seen.beats, alive)
@@ -186,13 +184,24 @@ class Leader:
             changed_shards=changed,
         )
 
-    def _cut(self, topics: frozenset[str] | None, now_ms: int) -> frozenset[str]:
-        if topics is None or (topics is self._cut_for and self.shards):
+    def _cut(self, found: Found | None, now_ms: int) -> frozenset[str]:
+        if found is None or (found is self._cut_for and self.shards):
             return frozenset()
-        self._cut_for = topics
-        cut = sharding.cut(self.shards, topics, self._rules.topics_per_channel, now_ms)
+        self._cut_for = found
+        limit = self._rules.topics_per_channel
+        until = coverage.received_until(self.coverage, self.shards)
+        cut = sharding.cut(self.shards, found.topics, limit, now_ms, found.audience)
+        until |= self._left.look(until, found.topics, now_ms)
+        back: dict[str, list[str]] = {}
+        fresh: dict[str, list[str]] = {}
+        for part in (cut.fresh, cut.moved):
+            for shard, topics in part.items():
+                for topic in topics:
+                    into = back if topic in until else fresh
+                    into.setdefault(shard, []).append(topic)
         self.shards = cut.shards
-        coverage.note_fresh(self.coverage, cut.fresh, self.shards, now_ms)
+        coverage.note_fresh(self.coverage, fresh, self.shards, now_ms)
+        coverage.note_back(self.coverage, back, self.shards, until)
         return cut.changed | cut.retired
 
     def _heard_all(self, seen: Seen, now_ms: int) -> bool:
@@ -258,7 +267,8 @@ class Leader:
         preferred = {
             _seat(name): one.client for name, one in (seen.released if seen else {}).items()
         }
-        return assignment.place(wanted, hosts, room, current, preferred, shunned)
+        allowed = {one.id: frozenset(one.clients) for one in self.shards.values() if one.clients}
+        return assignment.place(wanted, hosts, room, current, preferred, shunned, allowed)
 
     def _wishes(self, seen: Seen, stuck: Mapping[Seat, Place]) -> dict[Seat, Wish]:
         """Successors that listeners and operators ask for, and those of stuck channels."""

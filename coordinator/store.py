@@ -21,7 +21,7 @@ from mirror.gaps import Gap, Hole
 from mirror.gaps import decode as decode_gap
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
-from mirror.redis.keys import Keys
+from mirror.redis.keys import NOTE, REASON, Keys
 from mirror.tracked import count_conversations
 
 T = TypeVar("T")
@@ -48,6 +48,7 @@ class Seen(msgspec.Struct, frozen=True):
     seats: str | None
     holes: dict[str, str] = {}
     troubles: dict[str, str] = {}
+    discovery: dict[str, str] = {}
 
 
 class Store:
@@ -70,7 +71,10 @@ class Store:
             pipe.get(keys.seats)
             pipe.hgetall(keys.holes)
             pipe.hgetall(keys.troubles)
-            beats, epochs, released, commands, rejected, seats, holes, troubles = pipe.execute()
+            pipe.hgetall(keys.discovery)
+            (beats, epochs, released, commands, rejected, seats, holes, troubles, discovery) = (
+                pipe.execute()
+            )
             ids = [listener for listener, _ in beats]
             listeners = self._documents(ids, keys.listener, Beat)
             assignments = self._documents(ids, keys.assignment, Assignment)
@@ -88,6 +92,7 @@ class Store:
             seats=seats,
             holes=holes,
             troubles=troubles,
+            discovery=discovery,
         )
 
     def shards(self, known: Mapping[str, Shard]) -> dict[str, Shard]:
@@ -200,6 +205,13 @@ class Store:
             *_differences(self._keys.holes, told, seen.holes),
             *_differences(self._keys.troubles, troubles, seen.troubles),
         ]
+
+    def discovery_writes(
+        self, reasons: Iterable[str], notes: Iterable[str], seen: Seen
+    ) -> list[Write]:
+        """What discovery has to say, each line once."""
+        said = dict.fromkeys(notes, NOTE) | dict.fromkeys(reasons, REASON)
+        return _differences(self._keys.discovery, said, seen.discovery)
 
     def used_writes(self, released: Iterable[str], commands: Iterable[str]) -> list[Write]:
         """Channels handed on and commands carried out are taken off their lists."""

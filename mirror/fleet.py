@@ -24,11 +24,15 @@ ChannelState = Literal["opening", "live", "rotating", "closing", "lost"]
 
 
 class Shard(msgspec.Struct, frozen=True):
-    """A set of topics that share a channel. `epoch` rises whenever `topics` changes."""
+    """A set of topics that share a channel. `epoch` rises whenever `topics` or `clients` changes.
+
+    `clients` are the OAuth clients that may see its topics, in order; empty where all may.
+    """
 
     id: str
     topics: tuple[str, ...]
     epoch: int
+    clients: tuple[str, ...] = ()
 
 
 class Handle(msgspec.Struct, frozen=True):

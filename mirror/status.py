@@ -13,7 +13,7 @@ import msgspec
 
 from mirror.fleet import Beat, ChannelReport, Shard
 from mirror.gaps import Hole, count_gaps, list_gaps, list_holes, rfc3339
-from mirror.redis.keys import Keys
+from mirror.redis.keys import NOTE, REASON, Keys
 from mirror.telemetry import Status as HealthStatus
 from mirror.tracked import count_conversations
 
@@ -91,10 +91,11 @@ class ConversationCounts(msgspec.Struct):
 
 
 class MirrorStatus(msgspec.Struct, kw_only=True):
-    """`mirror status --json`."""
+    """`mirror status --json`. `notes` are worth knowing and nothing to mend."""
 
     health: HealthStatus
     reasons: list[str]
+    notes: list[str] = []
     leader: str | None
     listeners: list[ListenerStatus]
     shards: list[ShardStatus]
@@ -115,6 +116,7 @@ class Facts(msgspec.Struct, kw_only=True):
     conversations: ConversationCounts
     holes: list[Hole] = []
     troubles: dict[str, str] = {}
+    discovery: dict[str, str] = {}
 
 
 def assemble(facts: Facts, replicas: int, lease_ms: int) -> MirrorStatus:
@@ -145,6 +147,7 @@ def assemble(facts: Facts, replicas: int, lease_ms: int) -> MirrorStatus:
     return MirrorStatus(
         health=health,
         reasons=reasons[:MAX_REASONS],
+        notes=sorted(line for line, kind in facts.discovery.items() if kind == NOTE)[:MAX_REASONS],
         leader=facts.leader,
         listeners=listeners,
         shards=shards,
@@ -191,6 +194,7 @@ def _health(
         f"nobody receives shard {hole.shard} ({hole.topics} topics) since {rfc3339(hole.from_ms)}"
         for hole in facts.holes
     ]
+    reasons += sorted(line for line, kind in facts.discovery.items() if kind == REASON)
     reasons += _troubles(facts.troubles)
     uncovered = 0
     for shard in shards:
@@ -235,7 +239,8 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     pipe.hkeys(keys.shards)
     pipe.hgetall(keys.rejected)
     pipe.hgetall(keys.troubles)
-    (seconds, micros), leader, beats, shard_ids, rejected, troubles = pipe.execute()
+    pipe.hgetall(keys.discovery)
+    (seconds, micros), leader, beats, shard_ids, rejected, troubles, discovery = pipe.execute()
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     beat_times = {name: int(score) for name, score in beats}
     ids = sorted(shard_ids)
@@ -250,6 +255,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
         conversations=ConversationCounts(*count_conversations(client, keys)),
         holes=list_holes(client, keys),
         troubles=troubles,
+        discovery=discovery,
     )
     return assemble(facts, settings.replicas, round(settings.lease * 1000))
 

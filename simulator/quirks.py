@@ -11,8 +11,8 @@ import msgspec
 class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     """Each field names an open question and the section that asks it."""
 
-    #: Status of a token request with wrong credentials: 401 or 400 (1.1).
-    login_failure: int = 401
+    #: Status of a token request with wrong credentials: 400 or 401 (0, 1.1).
+    login_failure: int = 400
     #: What the handshake on a dead channel gets: a status, or 101 to be let in and told
     #: `{"result":"404"}` (3.1, 2.2).
     dead_channel: int = 404
