@@ -151,6 +151,7 @@ class Leader:
                 limits=rules.clients,
                 released={_seat(name): one for name, one in seen.released.items()},
                 patience_ms=patience_ms,
+                allowed=self._allowed(),
             )
             changes = moves.advance(self.seats, situation)
         intervals = coverage.intervals(seen.listeners, seen.beats, alive)
@@ -267,8 +268,11 @@ class Leader:
         preferred = {
             _seat(name): one.client for name, one in (seen.released if seen else {}).items()
         }
-        allowed = {one.id: frozenset(one.clients) for one in self.shards.values() if one.clients}
-        return assignment.place(wanted, hosts, room, current, preferred, shunned, allowed)
+        return assignment.place(wanted, hosts, room, current, preferred, shunned, self._allowed())
+
+    def _allowed(self) -> dict[str, frozenset[str]]:
+        """Shard → the clients that may see it, where not all may."""
+        return {one.id: frozenset(one.clients) for one in self.shards.values() if one.clients}
 
     def _wishes(self, seen: Seen, stuck: Mapping[Seat, Place]) -> dict[Seat, Wish]:
         """Successors that listeners and operators ask for, and those of stuck channels."""

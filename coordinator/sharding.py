@@ -7,10 +7,10 @@ audience, so that a new or removed user touches one shard; a shard's epoch rises
 when, its topics or its audience change, and never repeats even where Redis forgot everything (it
 is at least the Redis time of the change).
 
-Where a part of a shard's topics gets another audience, the larger part keeps the shard.
-
-Shards are not merged: topics that change shards would be received by nobody for a moment. New ones
-go to the emptiest shard first, so that churn fills up what it emptied.
+Topics that change shards are received by nobody for a moment. So shards are not merged, and new
+topics go to the emptiest shard first: churn fills up what it emptied. But where a part of a shard's
+topics gets another audience, it has to leave (the larger part keeps the shard), and the pieces
+would use up the channels of clients that see little: only then shards are merged as well.
 
 Queues are far busier than users. Topics enter in the order of a hash of their names, so that a
 fresh cut spreads the queues over all shards.
@@ -64,6 +64,12 @@ def cut(
         mine = [topic for topic in mine if audience.get(topic, ANYBODY) == owners[shard.id]]
         kept[shard.id] = mine[:limit]
         taken.update(kept[shard.id])
+    if any(owners[one.id] != frozenset(one.clients) for one in shards.values()) or any(
+        topic in wanted and topic not in taken for one in shards.values() for topic in one.topics
+    ):
+        for merged in _needless(kept, owners, limit):
+            taken.difference_update(kept[merged])
+            kept[merged] = []
     before = {topic for shard in shards.values() for topic in shard.topics}
     homeless: dict[Audience, list[str]] = {}
     for topic in sorted(wanted - taken, key=_scatter):
@@ -105,6 +111,18 @@ def _common(topics: list[str], audience: Mapping[str, Audience], now: Audience) 
     """The audience of most of the topics; of two that have as many, the one there is now."""
     counts = Counter(audience.get(topic, ANYBODY) for topic in topics)
     return max(counts, key=lambda who: (counts[who], who == now, sorted(who)), default=now)
+
+
+def _needless(
+    kept: Mapping[str, list[str]], owners: Mapping[str, Audience], limit: int
+) -> list[str]:
+    """The smallest shards of each audience whose topics fit into its others."""
+    found: list[str] = []
+    for who in set(owners.values()):
+        mine = sorted((one for one in kept if owners[one] == who), key=lambda one: len(kept[one]))
+        needed = -(-sum(len(kept[one]) for one in mine) // limit)
+        found += mine[: max(0, len(mine) - needed)]
+    return found
 
 
 def _place(

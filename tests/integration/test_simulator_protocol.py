@@ -28,9 +28,9 @@ def org(tmp_path: Path) -> Iterator[Simulated]:
 
 
 def test_wrong_credentials_are_refused_with_the_oauth_body(org: Simulated) -> None:
-    """401 with `error` and `description`, not an ErrorBody."""
+    """400 with `error` and `description`, not an ErrorBody."""
     answer = org.login("a", "wrong")
-    assert answer.status == 401
+    assert answer.status == 400
     assert answer.body["error"] == "invalid_client"
     assert answer.body["description"]
 

@@ -17,21 +17,24 @@ What must hold, and when it need not:
   was killed (a lease and `NOTICE_MS`) or that it was lost (`NOTICE_MS`, or since the closing
   listener was paused);
 - **within `DARK_MS`** of the latest fault: every shard is received;
-- **in the end**, after calm: every seat is live where the leader says; replicas are on different
-  hosts and clients while there are two; listeners of a host are even; and every moment in which
+- **in the end**, after calm: every seat is live where the leader says, on a client that may see the
+  shard's topics; replicas are on different hosts and clients while there are two; listeners of a host are even; and every moment in which
   nobody received a shard is in a gap that was filed for it (guarantee 6), back to the last time at
   which both Redis and the leader forgot everything, which nobody can look behind.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 import msgspec
 
+from coordinator.assignment import usable
 from coordinator.coverage import ShardCoverage
 from coordinator.leading import PATIENCE_BEATS, Leader, Outcome, Rules
 from coordinator.seats import Ledger, ledger
+from coordinator.sight import Found
 from coordinator.store import Seen
 from mirror.fleet import Assignment, Beat, ChannelReport, Shard
 
@@ -108,8 +111,12 @@ class World:
         """`quick`: some listeners reach an empty Redis before the leader is elected anew."""
         self.random = Random(seed)
         self.quick = Random(seed) if quick else None
+        self.rights = Random(seed) if quick else None  # roles of clients change too
         self.now = 10_000_000_000
         self.topics = frozenset(f"t{n}" for n in range(25))
+        self.audience: dict[str, frozenset[str]] = {}
+        self.blind = False  # discovery has not found anything since the election
+        self._found = Found(self.topics, self.audience)
         self.listeners: dict[str, Listener] = {}
         self.made = 0
         self.broken: list[str] = []
@@ -150,10 +157,8 @@ class World:
             self.unseen.clear()
         self.begin()
 
-    def begin(self, topics: frozenset[str] | None = None) -> None:
-        self.leader.begin(
-            dict(self.shards), ledger_of(self.stored), coverage_of(self.coverage), topics
-        )
+    def begin(self) -> None:
+        self.leader.begin(dict(self.shards), ledger_of(self.stored), coverage_of(self.coverage))
 
     def told(self, follower: Leader) -> None:
         """`follower` reads what the leader stored."""
@@ -173,6 +178,8 @@ class World:
     def fault(self) -> None:
         """Something happens."""
         self.last_fault = self.now
+        if self.rights and self.rights.random() < 0.1:
+            self.grant()
         names = sorted(self.listeners)
         one = self.listeners[self.random.choice(names)] if names else None
         match self.random.randrange(11):
@@ -205,6 +212,26 @@ class World:
                 one.channels[key].live_ms = NEVER_MS
                 self.lost.append((self.now, key))
 
+    def grant(self) -> None:
+        """The clients' roles are granted in other divisions."""
+        assert self.rights
+        shares = self.rights.choice([{}, {"p": 0.3}, {"p": 0.5, "q": 0.2}, {"p": 1.0}])
+        self.audience = {}
+        for topic in (f"t{n}" for n in range(30)):
+            drawn = self.rights.random()
+            for client, share in shares.items():
+                if drawn < share:
+                    self.audience[topic] = frozenset({client})
+                    break
+                drawn -= share
+
+    def find(self) -> Found | None:
+        """What discovery says: the same object while nothing changes."""
+        audience = {one: who for one, who in self.audience.items() if one in self.topics}
+        if (self._found.topics, self._found.audience) != (self.topics, audience):
+            self._found = Found(self.topics, audience)
+        return None if self.blind else self._found
+
     # -- time ------------------------------------------------------------------------------------
 
     def step(self) -> None:
@@ -223,7 +250,7 @@ class World:
             rejected={},
             seats=None,
         )
-        outcome = self.leader.step(seen, self.topics, self.now, stored=self.shards)
+        outcome = self.leader.step(seen, self.find(), self.now, stored=self.shards)
         if outcome is None:
             return
         self.outcome = outcome
@@ -314,7 +341,8 @@ class World:
         since = min(self.now, listener.last_beat) - NOTICE_MS
         lost = any(at >= since and one[:2] == key[:2] for at, one in self.lost)
         unknown = listener.told_live.pop(key, self.now) == self.now
-        if not given_up or closed.live_ms > self.now or key[0] not in self.shards:
+        # Listeners store the shards that they hold, those that are no more for a moment too.
+        if not given_up or closed.live_ms > self.now or key[0] not in self.outcome.shards:
             return
         # Whom the leader cannot know to be dead yet counts: that is a second fault, not its error.
         late = self.now - LEASE_MS - NOTICE_MS
@@ -405,13 +433,21 @@ class World:
             if channel is not None and channel.live_ms <= self.now:
                 places.setdefault(record.shard, []).append((current.listener, current.client))
                 load[current.listener] += 1
-        for shard in self.shards:
+        used = Counter(client for mine in places.values() for _, client in mine)
+        for shard, document in self.shards.items():
             mine = places.get(shard, [])
+            clients = document.clients or CLIENTS
+            audiences = {self.audience.get(one, frozenset()) for one in document.topics}
+            if audiences != {frozenset(document.clients)}:
+                found.append(f"{shard} has topics of {audiences}")
+            found += [f"{shard} is on {one}" for _, one in mine if one not in clients]
             if len(mine) < replicas:
                 found.append(f"{shard} has {len(mine)} of {replicas} channels")
             elif replicas == 2 and several_hosts and len({free[who].host for who, _ in mine}) < 2:
                 found.append(f"{shard} is on one host")
-            elif replicas == 2 and len({client for _, client in mine}) < 2:
+            elif replicas == 2 and len({client for _, client in mine}) < min(
+                2, sum(used[one] < usable(CLIENT_LIMIT) for one in clients)
+            ):
                 found.append(f"{shard} is on one client")
         return found + [
             f"{full.name} has {load[full.name]} seats, {empty.name} beside it {load[empty.name]}"
