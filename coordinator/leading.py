@@ -20,6 +20,7 @@ from coordinator.coverage import ShardCoverage
 from coordinator.departed import Departed
 from coordinator.liveness import Watch
 from coordinator.moves import Change, Situation, Wish
+from coordinator.refusals import Refusals
 from coordinator.seats import Ledger, Records
 from coordinator.sight import Found
 from coordinator.store import Seen
@@ -29,6 +30,8 @@ from mirror.redis.wishes import DRAIN, REBALANCE, ROTATE
 
 # A channel or successor that is not live after so many beats is tried again, elsewhere perhaps.
 PATIENCE_BEATS: Final = 30
+# When no further topic was refused for so many beats, what was refused is placed elsewhere.
+QUIET_BEATS: Final = 3
 OPEN: Final = {
     "no listener": "no listener can take it",
     "no channel": "no OAuth client has a channel left for it",
@@ -76,6 +79,7 @@ class Leader:
         self._holes: dict[str, Hole] = {}
         self._cut_for: Found | None = None
         self._left = Departed(coverage.SNAPSHOT_HORIZON_MS)
+        self._refusals = Refusals(rules.clients, QUIET_BEATS * rules.heartbeat_ms)
         self._anew = True
 
     def begin(
@@ -87,6 +91,7 @@ class Leader:
         """Take over from whoever led before, whose state Redis has."""
         self.follow(shards, ledger, cover)
         self._cut_for = None
+        self._refusals.recall(self.shards)
         self._anew = True
         self._goal = {}  # of a rebalance asked for before; another one may have placed seats since
 
@@ -127,6 +132,12 @@ class Leader:
                 return None
             begun = True
         unwatched = self.shards.keys() - self.coverage.keys() if begun else set()
+        heard = [one for listener, one in seen.listeners.items() if listener in seen.beats]
+        if REBALANCE in seen.commands:
+            self._refusals.forget()
+            self._cut_for = None
+        elif self._refusals.learn(heard, self.shards, now_ms):
+            self._cut_for = None
         changed = self._cut(found, now_ms)
         holders = {one.listener for record in self.seats.values() for one in record.holdings()}
         alive = self._watch.alive(now_ms, seen.beats, holders)
@@ -191,7 +202,8 @@ class Leader:
         self._cut_for = found
         limit = self._rules.topics_per_channel
         until = coverage.received_until(self.coverage, self.shards)
-        cut = sharding.cut(self.shards, found.topics, limit, now_ms, found.audience)
+        audience = self._refusals.applied(found).audience
+        cut = sharding.cut(self.shards, found.topics, limit, now_ms, audience, self._refusals.of)
         until |= self._left.look(until, found.topics, now_ms)
         back: dict[str, list[str]] = {}
         fresh: dict[str, list[str]] = {}

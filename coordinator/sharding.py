@@ -19,7 +19,7 @@ fresh cut spreads the queues over all shards.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Final
 
@@ -48,10 +48,12 @@ def cut(
     limit: int,
     now_ms: int,
     audience: Mapping[str, Audience] = _ALIKE,
+    refused_by: Callable[[list[str]], tuple[str, ...]] = lambda _: (),
 ) -> Cut:
     """The shards for `topics`, with as little change to `shards` as possible.
 
-    `limit` is the most topics of a shard, `audience` has the topics that not every client may see.
+    `limit` is the most topics of a shard, `audience` has the topics that not every client may see,
+    `refused_by` tells which clients are refused any of a list of topics.
     `fresh` has, per shard, the topics in no earlier shard, `moved` those that were in another one.
     """
     wanted = set(topics)
@@ -88,7 +90,8 @@ def cut(
             result[shard_id] = old
         else:
             epoch = max(now_ms, old.epoch + 1 if old else 1)
-            result[shard_id] = Shard(shard_id, tuple(members), epoch, clients)
+            refused = refused_by(members) if clients else ()
+            result[shard_id] = Shard(shard_id, tuple(members), epoch, clients, refused)
             changed.add(shard_id)
     return Cut(
         shards=result,

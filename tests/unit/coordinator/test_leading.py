@@ -37,6 +37,8 @@ def calm(world: World) -> None:
     """No more faults: everybody wakes, and the world has time to heal."""
     for listener in world.listeners.values():
         listener.paused_until = 0
+    if world.rights:
+        world.commands["rebalance"] = "1"  # what was refused is asked for again
     for _ in range(CALM_STEPS):
         world.step()
 

@@ -81,7 +81,7 @@ class Listener:
         self.next_beat = 0
         self.last_beat = NEVER_MS
 
-    def report(self, now: int) -> Beat:
+    def report(self, now: int, world: World) -> Beat:
         return Beat(
             listener=self.name,
             host=self.host,
@@ -98,6 +98,8 @@ class Listener:
                     covered_ms=now - one.live_ms if one.live_ms <= now else None,
                     last_frame_ms=0 if one.live_ms <= now else None,
                     rotate=one.rotate if one.live_ms <= now else "",
+                    rejected=world.refused(self.shards.get(shard), one.client),
+                    shard_epoch=self.shards[shard].epoch if shard in self.shards else 0,
                 )
                 for (shard, replica, epoch), one in sorted(self.channels.items())
             ),
@@ -114,7 +116,8 @@ class World:
         self.rights = Random(seed) if quick else None  # roles of clients change too
         self.now = 10_000_000_000
         self.topics = frozenset(f"t{n}" for n in range(25))
-        self.audience: dict[str, frozenset[str]] = {}
+        self.audience: dict[str, frozenset[str]] = {}  # as listings tell it
+        self.forbidden: dict[str, frozenset[str]] = {}  # topic → clients that are refused it
         self.blind = False  # discovery has not found anything since the election
         self._found = Found(self.topics, self.audience)
         self.listeners: dict[str, Listener] = {}
@@ -213,17 +216,33 @@ class World:
                 self.lost.append((self.now, key))
 
     def grant(self) -> None:
-        """The clients' roles are granted in other divisions."""
+        """The clients' roles are granted in other divisions: their listings show it, or only the
+        refusal of a topic does."""
         assert self.rights
+        listed = self.rights.random() < 0.5
         shares = self.rights.choice([{}, {"p": 0.3}, {"p": 0.5, "q": 0.2}, {"p": 1.0}])
-        self.audience = {}
+        self.audience, self.forbidden = {}, {}
         for topic in (f"t{n}" for n in range(30)):
             drawn = self.rights.random()
             for client, share in shares.items():
                 if drawn < share:
-                    self.audience[topic] = frozenset({client})
+                    if listed:
+                        self.audience[topic] = frozenset({client})
+                    else:
+                        self.forbidden[topic] = frozenset(CLIENTS) - {client}
                     break
                 drawn -= share
+
+    def carriers(self, topic: str) -> frozenset[str]:
+        """The clients that a topic belongs on; empty where that is all."""
+        left = self.audience.get(topic, frozenset(CLIENTS))
+        left -= self.forbidden.get(topic, frozenset())
+        return frozenset() if left == frozenset(CLIENTS) else left
+
+    def refused(self, shard: Shard | None, client: str) -> tuple[str, ...]:
+        """What Genesys refuses of a shard on a client's channel."""
+        topics = shard.topics if shard is not None else ()
+        return tuple(one for one in topics if client in self.forbidden.get(one, ()))
 
     def find(self) -> Found | None:
         """What discovery says: the same object while nothing changes."""
@@ -276,7 +295,7 @@ class World:
             if one.live_ms <= self.now:
                 listener.told_live.setdefault(key, self.now)
         self.beats[listener.name] = self.now
-        self.documents[listener.name] = listener.report(self.now)
+        self.documents[listener.name] = listener.report(self.now, self)
         told = self.assignments.get(listener.name)
         if told is not None:
             if told.version != listener.version:
@@ -437,7 +456,7 @@ class World:
         for shard, document in self.shards.items():
             mine = places.get(shard, [])
             clients = document.clients or CLIENTS
-            audiences = {self.audience.get(one, frozenset()) for one in document.topics}
+            audiences = {self.carriers(one) for one in document.topics}
             if audiences != {frozenset(document.clients)}:
                 found.append(f"{shard} has topics of {audiences}")
             found += [f"{shard} is on {one}" for _, one in mine if one not in clients]
