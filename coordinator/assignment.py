@@ -203,14 +203,14 @@ class _Clients:
         """How many clients a seat may have."""
         return len(self._allowed.get(seat[0], self._room))
 
+    def may(self, seat: Seat, one: str) -> bool:
+        """Whether a seat may have this client now."""
+        allowed = self._allowed.get(seat[0], self._room)
+        return one in allowed and self._used[one] < self._room.get(one, 0)
+
     def free(self, seat: Seat) -> list[str]:
         """The clients that a seat may have now."""
-        allowed = self._allowed.get(seat[0], self._room.keys())
-        return [
-            one
-            for one in sorted(self._room)
-            if one in allowed and self._used[one] < self._room[one]
-        ]
+        return [one for one in sorted(self._room) if self.may(seat, one)]
 
     def taken(self, seat: Seat) -> Collection[str]:
         """The clients of the other replicas."""
@@ -255,7 +255,7 @@ def _with_clients(
     for seat in seated:
         held = current.get(seat)
         keep = held.client if held is not None else preferred.get(seat, "")
-        if keep in clients.free(seat) and keep not in clients.taken(seat):
+        if clients.may(seat, keep) and keep not in clients.taken(seat):
             clients.give(seat, keep)
     # Of replicas of one rank those with the smallest choice first.
     for seat in sorted(seated, key=lambda one: (one[1], clients.choice(one))):
