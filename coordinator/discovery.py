@@ -15,7 +15,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from fnmatch import fnmatchcase
 from typing import Final
 
 import msgspec
@@ -23,6 +22,7 @@ import msgspec
 from coordinator.sight import Found, Recalled, Sight
 from mirror.errors import GenesysError
 from mirror.genesys.client import GenesysClient
+from mirror.genesys.filters import matching, unmatched
 from mirror.genesys.listing import read_listing
 from mirror.genesys.shapes import AvailableTopic, Entity
 from mirror.log import logger
@@ -41,27 +41,6 @@ POLITE_BURST: Final = 10
 _PAUSE_SECONDS: Final = 0.5
 _WEBSOCKET: Final = frozenset({"all", "websocket", "websockets"})  # AvailableTopic.transports
 _ONE: Final = {"queues": "queue", "users": "user"}
-
-
-def matching(entities: Iterable[Entity], patterns: Sequence[str]) -> list[str]:
-    """Ids of the entities whose id, or name by glob (case ignored), is among `patterns`."""
-    if "*" in patterns:
-        return [entity.id for entity in entities]
-    return [one.id for one in entities if any(_matches(one, pattern) for pattern in patterns)]
-
-
-def unmatched(entities: Sequence[Entity], patterns: Sequence[str]) -> frozenset[str]:
-    """The patterns that no entity matches; `*` may match nothing."""
-    return frozenset(
-        pattern
-        for pattern in patterns
-        if pattern != "*" and not any(_matches(one, pattern) for one in entities)
-    )
-
-
-def _matches(entity: Entity, pattern: str) -> bool:
-    lower = pattern.lower()
-    return entity.id.lower() == lower or fnmatchcase(entity.name.lower(), lower)
 
 
 def topics_of(settings: Settings, family: str, entities: Iterable[Entity]) -> frozenset[str]:

@@ -147,8 +147,8 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
 def _spare_blind(
     seats: Records, record: SeatRecord, situation: Situation, changes: list[Change]
 ) -> None:
-    """Genesys refuses the topics on a client that may not see them: such a channel is worth nothing,
-    where another replica serves."""
+    """Genesys refuses the topics on a client that may not see them: such a channel is worth
+    nothing, where another replica serves."""
     current = record.current
     if current is None or record.seat not in situation.wanted.open:
         return

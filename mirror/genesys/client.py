@@ -18,7 +18,7 @@ from mirror.errors import GenesysRefused
 from mirror.fleet import Handle
 from mirror.genesys.hosts import check_stream_uri
 from mirror.genesys.http import Answer, Transport, decode
-from mirror.genesys.listing import LARGE_PAGE, read_listing
+from mirror.genesys.listing import LARGE_PAGE
 from mirror.genesys.shapes import (
     AnalyticsConversation,
     AnalyticsPage,
@@ -26,7 +26,6 @@ from mirror.genesys.shapes import (
     AvailableTopics,
     ChannelBody,
     ChannelList,
-    Entity,
     EntityPage,
     NewChannel,
     Subscriptions,
@@ -172,14 +171,6 @@ class GenesysClient:
     def users(self, page: int, size: int = LARGE_PAGE) -> EntityPage:
         """A page of active users (from 1)."""
         return self._page(USERS, page, size, {"state": "active"})
-
-    def all_queues(self) -> list[Entity]:
-        """Every queue, page by page."""
-        return read_listing(self.queues, "queues")
-
-    def all_users(self) -> list[Entity]:
-        """Every active user, page by page."""
-        return read_listing(self.users, "users")
 
     def conversation(self, conversation_id: str) -> bytes:
         """A conversation in the nested shape, as it came."""
