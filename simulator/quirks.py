@@ -34,6 +34,8 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     unknown_conversation: int = 404
     #: Whether analytics finds what started before the interval and was active in it (6.3).
     interval_by_activity: bool = True
+    #: Whether users of other divisions than the client's are left out of `GET /users` (7).
+    users_by_division: bool = True
     #: Most entities on a page of users or queues (7).
     max_page_size: int = 500
 

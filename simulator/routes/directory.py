@@ -29,7 +29,7 @@ async def list_users(request: web.Request) -> web.Response:
         raise ApiError("max.user.ids")
     client = client_of(request)
     users = [user for user in ids if org.has_user(user)] if ids else org.users
-    if client.divisions is not None:
+    if world_of(request).quirks.users_by_division:
         users = [user for user in users if client.sees({org.division_of_user(user)})]
     if request.query.get("state", "active") not in ("active", "any"):
         users = []

@@ -60,9 +60,7 @@ def test_discovery_does_not_hang(settings: Settings, away: bool) -> None:
     """Neither where Genesys fails for a day, nor in listings so slow that they are given up."""
     waiting = Waiting()
     genesys: Any = Genesys(waiting, away=away)
-    discovery = Discovery(
-        settings, [genesys], waiting.turns.of("discovery"), lambda: waiting.now
-    )
+    discovery = Discovery(settings, [genesys], waiting.turns.of("discovery"), lambda: waiting.now)
     discovery.wanted.set()
     discovery.run(waiting)
     assert waiting.now > DAY

@@ -18,9 +18,10 @@ What must hold, and when it need not:
   listener was paused);
 - **within `DARK_MS`** of the latest fault: every shard is received;
 - **in the end**, after calm: every seat is live where the leader says, on a client that may see the
-  shard's topics; replicas are on different hosts and clients while there are two; listeners of a host are even; and every moment in which
-  nobody received a shard is in a gap that was filed for it (guarantee 6), back to the last time at
-  which both Redis and the leader forgot everything, which nobody can look behind.
+  shard's topics; replicas are on different hosts and clients while there are two; listeners of a
+  host are even; and every moment in which nobody received a shard is in a gap that was filed for it
+  (guarantee 6), back to the last time at which both Redis and the leader forgot everything, which
+  nobody can look behind.
 """
 
 from __future__ import annotations
@@ -181,8 +182,7 @@ class World:
     def fault(self) -> None:
         """Something happens."""
         self.last_fault = self.now
-        if self.rights and self.rights.random() < 0.1:
-            self.grant()
+        self.grant()
         names = sorted(self.listeners)
         one = self.listeners[self.random.choice(names)] if names else None
         match self.random.randrange(11):
@@ -216,9 +216,10 @@ class World:
                 self.lost.append((self.now, key))
 
     def grant(self) -> None:
-        """The clients' roles are granted in other divisions: their listings show it, or only the
-        refusal of a topic does."""
-        assert self.rights
+        """Now and then the clients' roles are granted in other divisions: their listings show it,
+        or only the refusal of a topic does."""
+        if not self.rights or self.rights.random() >= 0.1:
+            return
         listed = self.rights.random() < 0.5
         shares = self.rights.choice([{}, {"p": 0.3}, {"p": 0.5, "q": 0.2}, {"p": 1.0}])
         self.audience, self.forbidden = {}, {}
