@@ -31,7 +31,7 @@ from mirror.turns import Turned, unwatched
 
 QUEUE_TOPIC: Final = "v2.routing.queues.{id}.conversations"
 USER_TOPIC: Final = "v2.users.{id}.conversations"
-# Two suffixes of one id in one topic count as one (docs/protocol.md, "Limits").
+# Two suffixes of one id in one topic count as one (docs/protocol.md, "Topics").
 AGENT_TOPIC: Final = "v2.users.{id}?presence&routingStatus"
 RETRY_SECONDS: Final = 10.0
 # After so long what is known by then is offered, though a list is still being read.
@@ -82,7 +82,8 @@ class _List(msgspec.Struct):
     due: float = 0.0
     failures: int = 0
     error: str = ""
-    unmatched: frozenset[str] | None = None
+    unmatched: frozenset[str] | None = None  # entries of the filter, None until it was read
+    seen: int | None = None
 
 
 class Discovery:
@@ -126,8 +127,8 @@ class Discovery:
             self._sight.recall(before)
             self.found = None
             self._began = None
-            for one in self._lists:
-                one.due = 0.0
+            self.reasons = self.notes = ()
+            self._lists = [_List(one.client, one.family) for one in self._lists]
 
     def run(self, stop: threading.Event) -> None:
         """List again and again until `stop` is set; errors are logged and kept in `reasons`."""
@@ -171,6 +172,7 @@ class Discovery:
         one.failures, one.error = 0, ""
         patterns = settings.queues if family == "queues" else settings.users
         one.unmatched = unmatched(entities, patterns)
+        one.seen = len(entities)
         with self._lock:
             self._sight.hear(client, family, topics_of(settings, family, entities), self._clock())
             doubted = any(
@@ -264,21 +266,15 @@ class Discovery:
         return lines
 
     def _nothing(self) -> list[str]:
-        """Families of which nothing at all is found, though every list was read."""
-        if self.found is None:
-            return []
-        empty = []
-        for family in dict.fromkeys(one.family for one in self._lists):
-            lists = [one for one in self._lists if one.family == family]
-            prefix = QUEUE_TOPIC if family == "queues" else USER_TOPIC
-            start = prefix.partition("{")[0]
-            if all(one.unmatched is not None and not one.error for one in lists) and not any(
-                topic.startswith(start) for topic in self.found.topics
-            ):
-                empty.append(
-                    f"no {_ONE[family]} is visible: grant the role in the divisions that have them"
-                )
-        return empty
+        """Families of which no client lists anything."""
+        seen: dict[str, list[int | None]] = {}
+        for one in self._lists:
+            seen.setdefault(one.family, []).append(one.seen)
+        return [
+            f"no {_ONE[family]} is visible: grant the role in the divisions that have them"
+            for family, counts in seen.items()
+            if not any(count is None or count for count in counts)
+        ]
 
     def _check_templates(self) -> None:
         """Learn what topics need, and which this org does not have; no reason not to try them."""
