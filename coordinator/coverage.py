@@ -18,7 +18,7 @@ others, since what began and ended meanwhile counts too.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -91,6 +91,25 @@ def note_back(
                 for from_ms, some in sorted(groups.items())
             ),
         )
+
+
+def note_entered(
+    coverage: dict[str, ShardCoverage],
+    entered: Iterable[Mapping[str, Sequence[str]]],
+    shards: Mapping[str, Shard],
+    until: Mapping[str, int],
+    now_ms: int,
+) -> None:
+    """Topics entered their shards (shard → topics): those that were received `until` some time are
+    back, the others are fresh."""
+    back: dict[str, list[str]] = {}
+    fresh: dict[str, list[str]] = {}
+    for part in entered:
+        for shard_id, topics in part.items():
+            for topic in topics:
+                (back if topic in until else fresh).setdefault(shard_id, []).append(topic)
+    note_fresh(coverage, fresh, shards, now_ms)
+    note_back(coverage, back, shards, until)
 
 
 def received_until(

@@ -78,7 +78,7 @@ class Leader:
         self._goal: dict[Seat, Place] = {}
         self._holes: dict[str, Hole] = {}
         self._cut_for: Found | None = None
-        self._left = Departed(coverage.SNAPSHOT_HORIZON_MS)
+        self.departed = Departed(coverage.SNAPSHOT_HORIZON_MS)
         self._refusals = Refusals(rules.clients, QUIET_BEATS * rules.heartbeat_ms)
         self._anew = True
 
@@ -87,9 +87,11 @@ class Leader:
         shards: dict[str, Shard],
         ledger: Ledger,
         cover: dict[str, ShardCoverage],
+        departed: Mapping[str, int] | None = None,
     ) -> None:
         """Take over from whoever led before, whose state Redis has."""
         self.follow(shards, ledger, cover)
+        self.departed.recall(departed or {})
         self._cut_for = None
         self._refusals.recall(self.shards)
         self._anew = True
@@ -204,17 +206,9 @@ class Leader:
         until = coverage.received_until(self.coverage, self.shards)
         audience = self._refusals.applied(found).audience
         cut = sharding.cut(self.shards, found.topics, limit, now_ms, audience, self._refusals.of)
-        until |= self._left.look(until, found.topics, now_ms)
-        back: dict[str, list[str]] = {}
-        fresh: dict[str, list[str]] = {}
-        for part in (cut.fresh, cut.moved):
-            for shard, topics in part.items():
-                for topic in topics:
-                    into = back if topic in until else fresh
-                    into.setdefault(shard, []).append(topic)
+        until = self.departed.look(until, found.topics, now_ms) | until
         self.shards = cut.shards
-        coverage.note_fresh(self.coverage, fresh, self.shards, now_ms)
-        coverage.note_back(self.coverage, back, self.shards, until)
+        coverage.note_entered(self.coverage, (cut.fresh, cut.moved), self.shards, until, now_ms)
         return cut.changed | cut.retired
 
     def _heard_all(self, seen: Seen, now_ms: int) -> bool:

@@ -13,7 +13,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Final
 
@@ -114,6 +114,7 @@ class Coordinator:
         self._failures = 0
         self._crashed = False
         self._stored_coverage: dict[str, bytes] = {}
+        self._stored_departed: Mapping[str, int] | None = None
         self._coverage_due = 0.0
         self._census_due = 0.0
         self._follow_due = 0.0
@@ -213,7 +214,8 @@ class Coordinator:
         self._log.info("elected", coordinator=self.name, fence=self.leadership.fence)
         self._stored_coverage = {}
         self._restored = {}
-        self.leader.begin(*self._stored())
+        self.leader.begin(*self._stored(), self._store.departed())
+        self._stored_departed = None
         self.discovery.recall(recalled(self.leader.shards, self.leader.seats))
 
     def _follow(self) -> None:
@@ -256,7 +258,10 @@ class Coordinator:
             more, stored = store.coverage_writes(self.leader.coverage, stored)
             writes += more
             self._coverage_due = time.monotonic() + COVERAGE_SECONDS
+        departed = self.leader.departed.until
+        writes += store.departed_writes(departed, self._stored_departed)
         self.leadership.write(writes)
+        self._stored_departed = departed
         self._stored_coverage = stored
         self._filed.add(self._unfiled)
         self._unfiled = []

@@ -32,6 +32,7 @@ FORGOTTEN_MS: Final = 10 * 60 * 1000
 _encode = msgspec.json.encode
 _ledger = msgspec.json.Decoder(Ledger).decode
 _released = msgspec.json.Decoder(Released).decode
+_departed = msgspec.json.Decoder(dict[str, int]).decode
 _coverage = msgspec.json.Decoder(ShardCoverage).decode
 
 
@@ -115,6 +116,12 @@ class Store:
         with explained():
             texts: Any = self._redis.hgetall(self._keys.coverage)
         return _readable(_coverage, _fields(self._keys.coverage, texts))
+
+    def departed(self) -> dict[str, int]:
+        """Topics that could not be seen any more, as the last leader stored them."""
+        with explained():
+            text: Any = self._redis.get(self._keys.departed)
+        return readable(_departed, text, self._keys.departed) or {}
 
     def census(self) -> tuple[int, int, int]:
         """Open gaps, active conversations, overdue conversations; raises `RedisUnavailable`."""
@@ -231,6 +238,14 @@ class Store:
         ]
         gone = stored.keys() - now.keys()
         return writes + [Write("HDEL", self._keys.coverage, (one,)) for one in sorted(gone)], now
+
+    def departed_writes(
+        self, departed: Mapping[str, int], stored: Mapping[str, int] | None
+    ) -> list[Write]:
+        """Topics that could not be seen any more, where that is not the `stored` object."""
+        if departed is stored:
+            return []
+        return [Write("SET", self._keys.departed, (_encode(departed),))]
 
     def gap_writes(self, gaps: Iterable[Gap], now_ms: int) -> list[Write]:
         """New gaps, each filed once (see `mirror.gaps`)."""

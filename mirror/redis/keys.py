@@ -19,6 +19,8 @@ so that a script may touch several of them. Times are Redis milliseconds.
     holes                  hash     shard id that nobody receives now → `mirror.gaps.Hole`, JSON
     troubles               hash     seat that cannot be placed, or does not serve → why
     discovery              hash     what discovery has to say, a line each → `REASON` or `NOTE`
+    departed               string   topic that could not be seen any more → until when it was
+                                    received, JSON
     coverage               hash     shard id → until when it is covered, and its topics' epochs
     gaps                   zset     gap id → when it may next be claimed, +inf when it is done
     gap:<id>               string   `mirror.gaps.Gap`, JSON; expires some days after it is done
@@ -94,6 +96,10 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def discovery(self) -> str:
         return self.key("discovery")
+
+    @property
+    def departed(self) -> str:
+        return self.key("departed")
 
     @property
     def coverage(self) -> str:

@@ -19,6 +19,19 @@ def test_what_comes_back_is_known_with_its_time() -> None:
     assert departed.look({}, {"a", "b"}, 49 * HOUR_MS) == {}
 
 
+def test_the_next_leader_knows_what_departed() -> None:
+    """From Redis; and a Redis that has forgotten it takes nothing from who remembers."""
+    first, second = Departed(HOUR_MS), Departed(HOUR_MS)
+    first.look({"a": 10}, {"b"}, 20)
+    second.recall(first.until)
+    second.recall({})
+    before = second.until
+    assert second.look({"b": 30}, {"b"}, 40) == {}
+    assert second.until is before  # nothing to store
+    assert second.look({"b": 30}, {"a", "b"}, 40) == {"a": 10}
+    assert second.until == {}
+
+
 def test_moved_topics_are_a_gap_until_their_new_channel_has_them() -> None:
     """From the last frame of the shard that they left: what began and ended meanwhile counts."""
     shards = {"1": Shard("1", ("a", "b"), 1)}

@@ -128,6 +128,7 @@ class World:
         self.lost: list[tuple[int, Key]] = []
         self.excused: set[tuple[str, Key]] = set()  # (listener, holding) that the leader vacated
         self.last_fault = self.now
+        self.retired: dict[str, int] = {}  # shard that is no more → since when
         self.dark: dict[str, int] = {}  # shard that nobody receives → since when
         self.unseen: dict[str, list[int]] = {}  # shard → moments at which nobody received it
         self.gaps: dict[str, list[tuple[int, int]]] = {}
@@ -274,6 +275,7 @@ class World:
         if outcome is None:
             return
         self.outcome = outcome
+        self.retired |= dict.fromkeys(self.shards.keys() - outcome.shards.keys(), self.now)
         self.shards = dict(outcome.shards)
         self.stored = msgspec.json.encode(ledger(self.leader.seats))
         self.coverage = msgspec.json.encode(self.leader.coverage)
@@ -364,6 +366,8 @@ class World:
         # Listeners store the shards that they hold, those that are no more for a moment too.
         if not given_up or closed.live_ms > self.now or key[0] not in self.outcome.shards:
             return
+        if key[2] <= self.retired.get(key[0], 0) // 1000:
+            return  # of a shard that is no more: its number was given anew
         # Whom the leader cannot know to be dead yet counts: that is a second fault, not its error.
         late = self.now - LEASE_MS - NOTICE_MS
         dying = [one for died, one in self.killed if died >= late]
