@@ -3,19 +3,21 @@
 Rules, the stronger first:
 
 1. No listener holds two replicas of a shard; no client has more seats than `room`.
-2. Replicas of a shard are on different hosts, and on different clients, while there are two.
+2. Replicas of a shard are on different hosts, and on different clients, while there are two. A
+   shard's clients are those that may see its topics, and no others.
 3. Listeners of one host differ by one seat at most, and so do all listeners as far as rule 2
    leaves a choice: no single move would even them out.
 4. Whoever has a seat keeps it, unless a rule above says otherwise.
 
 First replicas are placed before second ones, so that a shortage costs redundancy before coverage.
+A seat that has a choice of clients leaves one to a seat that has none.
 A seat that cannot be placed is `open`, with the reason.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -53,12 +55,14 @@ def place(
     current: Mapping[Seat, Place],
     preferred: Mapping[Seat, str] | None = None,
     shunned: Mapping[Seat, Place] | None = None,
+    allowed: Mapping[str, frozenset[str]] | None = None,
 ) -> Placement:
     """Place every seat of `wanted`.
 
     `hosts`: listener → host, of listeners that may hold seats. `room`: OAuth client → most seats.
     `current`: where seats are now. `preferred`: seat → client of a channel that waits for it.
     `shunned`: seat → where it did not do; it goes there only where there is nothing else.
+    `allowed`: shard → the clients that may see its topics; all clients where it has none.
     """
     shunned = shunned or {}
     work = _Work(hosts, room, {seat: place.listener for seat, place in shunned.items()})
@@ -73,10 +77,11 @@ def place(
         if listener is not None:
             work.sit(seat, listener)
     work.level()
-    found = _with_clients(wanted, work, room, current, preferred or {}, shunned)
+    allowed = allowed or {}
+    found = _with_clients(wanted, work, room, current, preferred or {}, shunned, allowed)
     for _ in range(CLIENT_ROUNDS):
         # A seat that changed its client may have left one that spreads another shard.
-        better = _with_clients(wanted, work, room, found.places, {}, shunned)
+        better = _with_clients(wanted, work, room, found.places, {}, shunned, allowed)
         if better.places == found.places:
             break
         found = better
@@ -184,6 +189,57 @@ class _Work:
         return None
 
 
+class _Clients:
+    """OAuth clients for seats, while they are given. `allowed` as of `place`."""
+
+    def __init__(self, room: Mapping[str, int], allowed: Mapping[str, frozenset[str]]) -> None:
+        self._room = room
+        self._allowed = allowed
+        self._used: Counter[str] = Counter()
+        self.of: dict[Seat, str] = {}
+        self._siblings: dict[str, dict[str, str]] = {}
+
+    def choice(self, seat: Seat) -> int:
+        """How many clients a seat may have."""
+        return len(self._allowed.get(seat[0], self._room))
+
+    def may(self, seat: Seat, one: str) -> bool:
+        """Whether a seat may have this client now."""
+        allowed = self._allowed.get(seat[0], self._room)
+        return one in allowed and self._used[one] < self._room.get(one, 0)
+
+    def free(self, seat: Seat) -> list[str]:
+        """The clients that a seat may have now."""
+        return [one for one in sorted(self._room) if self.may(seat, one)]
+
+    def taken(self, seat: Seat) -> Collection[str]:
+        """The clients of the other replicas."""
+        return self._siblings.get(seat[0], {}).values()
+
+    def fill(self, one: str) -> int:
+        """How full a client is: the less, the emptier."""
+        return self._used[one] - self._room[one]
+
+    def give(self, seat: Seat, one: str) -> None:
+        if seat in self.of:
+            self._used[self.of[seat]] -= 1
+        self.of[seat] = one
+        self._used[one] += 1
+        self._siblings.setdefault(seat[0], {})[seat[1]] = one
+
+    def make_room(self, seat: Seat) -> list[str]:
+        """A seat that can go elsewhere leaves its client to this one, second replicas first."""
+        wanted = self._allowed.get(seat[0], self._room.keys())
+        for other in sorted(self.of, key=lambda one: (one[1], one[0]), reverse=True):
+            old = self.of[other]
+            elsewhere = self.free(other) if old in wanted else []
+            if elsewhere:
+                others = [one for name, one in self._siblings[other[0]].items() if name != other[1]]
+                self.give(other, min(elsewhere, key=lambda one: (one in others, self.fill(one))))
+                return [old]
+        return []
+
+
 def _with_clients(
     wanted: Sequence[Seat],
     work: _Work,
@@ -191,33 +247,25 @@ def _with_clients(
     current: Mapping[Seat, Place],
     preferred: Mapping[Seat, str],
     shunned: Mapping[Seat, Place],
+    allowed: Mapping[str, frozenset[str]],
 ) -> Placement:
     """Give every placed seat a client: keep, then spread (rules 1, 2 and 4)."""
     seated = [seat for seat in wanted if seat in work.listener]
-    used: Counter[str] = Counter()
-    client: dict[Seat, str] = {}
-    siblings: dict[str, dict[str, str]] = {}
-
-    def give(seat: Seat, one: str) -> None:
-        client[seat] = one
-        used[one] += 1
-        siblings.setdefault(seat[0], {})[seat[1]] = one
-
+    clients = _Clients(room, allowed)
     for seat in seated:
         held = current.get(seat)
         keep = held.client if held is not None else preferred.get(seat, "")
-        if used[keep] < room.get(keep, 0) and keep not in siblings.get(seat[0], {}).values():
-            give(seat, keep)
-    for seat in seated:
-        if seat in client:
-            continue
-        free = [one for one in sorted(room) if used[one] < room[one]]
+        if clients.may(seat, keep) and keep not in clients.taken(seat):
+            clients.give(seat, keep)
+    # Of replicas of one rank those with the smallest choice first.
+    for seat in sorted(seated, key=lambda one: (one[1], clients.choice(one))):
+        free = [] if seat in clients.of else clients.free(seat) or clients.make_room(seat)
         if not free:
             continue
-        taken = siblings.get(seat[0], {}).values()
+        taken = clients.taken(seat)
         held = current.get(seat)
         bad = shunned[seat].client if seat in shunned else None
-        give(
+        clients.give(
             seat,
             min(
                 free,
@@ -225,11 +273,13 @@ def _with_clients(
                     one in taken,
                     one == bad,
                     held is None or one != held.client,
-                    used[one] - room[one],
+                    clients.fill(one),
                 ),
             ),
         )
-    places = {seat: Place(work.listener[seat], client[seat]) for seat in seated if seat in client}
+    places = {
+        seat: Place(work.listener[seat], clients.of[seat]) for seat in seated if seat in clients.of
+    }
     lacking: dict[Seat, Why] = {}
     for seat in wanted:
         if seat not in places:

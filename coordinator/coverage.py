@@ -11,12 +11,14 @@ while it lasts, and is filed as a gap when somebody receives again: only then is
 
 Topics that nobody had before are `pending` from the horizon (`MIRROR_HORIZON`) until a channel
 that knows of them is live; that stretch is a gap too, of the kind `snapshot`: a new mirror's first
-gap is its snapshot of what is active, however long ago it began.
+gap is its snapshot of what is active, however long ago it began. Topics that were received before
+(they come from another shard, or come back after their queue could not be seen) are pending from
+when they were received last: a gap like others, since what began and ended meanwhile counts too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -29,11 +31,13 @@ SLACK_MS: Final = 50
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """Topics that wait for their first coverage, and the shard epoch that has them."""
+    """Topics that wait for their coverage, and the shard epoch that has them. `back`: they were
+    received before, until `from_ms`."""
 
     topics: tuple[str, ...]
     shard_epoch: int
     from_ms: int
+    back: bool = False
 
 
 class ShardCoverage(msgspec.Struct):
@@ -69,6 +73,66 @@ def note_fresh(
             entry = coverage.setdefault(shard_id, ShardCoverage())
             pending = Pending(tuple(topics), shards[shard_id].epoch, now_ms - horizon_ms)
             entry.pending = (*entry.pending, pending)
+
+
+def note_back(
+    coverage: dict[str, ShardCoverage],
+    back: Mapping[str, Sequence[str]],
+    shards: Mapping[str, Shard],
+    since: Mapping[str, int],
+) -> None:
+    """Topics that were received until `since` (topic → Redis ms) entered other shards."""
+    for shard_id, topics in back.items():
+        groups: dict[int, list[str]] = {}
+        for topic in topics:
+            groups.setdefault(since[topic], []).append(topic)
+        entry = coverage.setdefault(shard_id, ShardCoverage())
+        entry.pending = (
+            *entry.pending,
+            *(
+                Pending(tuple(some), shards[shard_id].epoch, from_ms, back=True)
+                for from_ms, some in sorted(groups.items())
+            ),
+        )
+
+
+def note_entered(
+    coverage: dict[str, ShardCoverage],
+    entered: Iterable[Mapping[str, Sequence[str]]],
+    shards: Mapping[str, Shard],
+    until: Mapping[str, int],
+    now_ms: int,
+    horizon_ms: int,
+) -> None:
+    """Topics entered their shards (shard → topics): those that were received `until` some time are
+    back, the others are fresh."""
+    back: dict[str, list[str]] = {}
+    fresh: dict[str, list[str]] = {}
+    for part in entered:
+        for shard_id, topics in part.items():
+            for topic in topics:
+                (back if topic in until else fresh).setdefault(shard_id, []).append(topic)
+    note_fresh(coverage, fresh, shards, now_ms, horizon_ms)
+    note_back(coverage, back, shards, until)
+
+
+def received_until(
+    coverage: Mapping[str, ShardCoverage], shards: Mapping[str, Shard]
+) -> dict[str, int]:
+    """Topic → until when it was received (Redis ms), of those that were received at all."""
+    found: dict[str, int] = {}
+    for shard_id, shard in shards.items():
+        entry = coverage.get(shard_id)
+        if entry is None:
+            continue
+        if entry.until_ms is not None:
+            found.update(dict.fromkeys(shard.topics, entry.until_ms))
+        for pending in entry.pending:
+            for topic in pending.topics:
+                found.pop(topic, None)
+                if pending.back:
+                    found[topic] = pending.from_ms
+    return found
 
 
 def intervals(
@@ -149,22 +213,24 @@ def _first_coverage(entry: ShardCoverage, shard_id: str, interval: Interval) -> 
     entry.pending = tuple(one for one in entry.pending if one not in covered)
     return [
         _gap(
-            shard_id, one.topics, one.from_ms, max(interval.end_ms, one.from_ms + 1), snapshot=True
+            shard_id,
+            one.topics,
+            one.from_ms,
+            max(interval.end_ms, one.from_ms + 1),
+            "b" if one.back else "s",
         )
         for one in covered
     ]
 
 
-def _gap(
-    shard_id: str, topics: Sequence[str], from_ms: int, to_ms: int, *, snapshot: bool = False
-) -> Gap:
-    """The id is made of what the gap is, so that filing it twice files it once."""
-    kind = "s" if snapshot else "g"
+def _gap(shard_id: str, topics: Sequence[str], from_ms: int, to_ms: int, kind: str = "g") -> Gap:
+    """The id is made of what the gap is, so that filing it twice files it once. `kind`: `g`ap,
+    `s`napshot, or a gap of topics that came `b`ack, which may be as long as one of their shard."""
     return Gap(
         id=f"{to_ms // 1000:x}-{kind}{shard_id}-{from_ms % 0xFFFFFF:06x}",
         shard=shard_id,
         topics=tuple(topics),
         from_ms=from_ms,
         to_ms=to_ms,
-        kind="snapshot" if snapshot else "gap",
+        kind="snapshot" if kind == "s" else "gap",
     )

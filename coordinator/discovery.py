@@ -1,67 +1,62 @@
 """Finds the topics to mirror: queues and users over REST, filtered by ids and name globs.
 
-A thread of its own, so that a slow Genesys holds up nothing. It offers its latest finding in
-`topics`; a listing that fails leaves the last one in force. A finding that would drop more than
-half of the topics is believed only when the next listing says the same: losing a division or a
-permission looks just like an empty contact centre, and would close every channel.
+A thread of its own, so that a slow Genesys holds up nothing. It lists each family with each OAuth
+client, since their roles may be granted in different divisions, and offers what they see together
+in `found`. Each of these lists is for itself: one that fails leaves what is known of it in force,
+is tried again after a growing pause, and says why in `reasons`. What to believe of an answer is
+`coordinator.sight`'s to say.
+
+Listing stands back for channels: its share of the request budget begins only where most of the
+burst is left (`POLITE_BURST`).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
-from itertools import cycle
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+import msgspec
+
+from coordinator.sight import Found, Recalled, Sight
 from mirror.errors import GenesysError
-from mirror.genesys.client import LARGE_PAGE, MAX_PAGES, SAFE_PAGE, GenesysClient
-from mirror.genesys.shapes import AvailableTopic, Entity, EntityPage
+from mirror.genesys.client import GenesysClient
+from mirror.genesys.filters import matching, unmatched
+from mirror.genesys.listing import read_listing
+from mirror.genesys.shapes import AvailableTopic, Entity
 from mirror.log import logger
 from mirror.settings import Settings
 from mirror.turns import Turned, unwatched
 
 QUEUE_TOPIC: Final = "v2.routing.queues.{id}.conversations"
 USER_TOPIC: Final = "v2.users.{id}.conversations"
-# Two suffixes of one id in one topic count as one (genesys/README section 2.2).
+# Two suffixes of one id in one topic count as one (docs/protocol.md, "Topics").
 AGENT_TOPIC: Final = "v2.users.{id}?presence&routingStatus"
 RETRY_SECONDS: Final = 10.0
-_BAD_REQUEST: Final = 400
+# After so long what is known by then is offered, though a list is still being read.
+FIRST_SECONDS: Final = 60.0
+# Of the burst of a client's request budget: the rest is left to channels.
+POLITE_BURST: Final = 10
+_PAUSE_SECONDS: Final = 0.5
 _WEBSOCKET: Final = frozenset({"all", "websocket", "websockets"})  # AvailableTopic.transports
-
-Topics = frozenset[str]
-
-
-def matching(entities: Iterable[Entity], patterns: Sequence[str]) -> list[str]:
-    """Ids of the entities whose id, or name by glob (case ignored), is among `patterns`."""
-    if "*" in patterns:
-        return [entity.id for entity in entities]
-    exact = {pattern.lower() for pattern in patterns}
-    globs = sorted(exact)
-    return [
-        entity.id
-        for entity in entities
-        if entity.id.lower() in exact
-        or any(fnmatchcase(entity.name.lower(), pattern) for pattern in globs)
-    ]
+_ONE: Final = {"queues": "queue", "users": "user"}
 
 
-def topics_of(settings: Settings, queues: Iterable[Entity], users: Iterable[Entity]) -> Topics:
-    """The topics of the wanted families."""
-    topics: list[str] = []
-    if "queues" in settings.families:
-        topics += [QUEUE_TOPIC.format(id=one) for one in matching(queues, settings.queues)]
-    wanted = matching(users, settings.users)
-    if "users" in settings.families:
-        topics += [USER_TOPIC.format(id=one) for one in wanted]
-    if settings.agents:
-        topics += [AGENT_TOPIC.format(id=one) for one in wanted]
-    return frozenset(topics)
+def topics_of(settings: Settings, family: str, entities: Iterable[Entity]) -> frozenset[str]:
+    """The topics of a family's entities that are wanted."""
+    if family == "queues":
+        return frozenset(QUEUE_TOPIC.format(id=one) for one in matching(entities, settings.queues))
+    wanted = matching(entities, settings.users)
+    templates = [USER_TOPIC] if "users" in settings.families else []
+    templates += [AGENT_TOPIC] if settings.agents else []
+    return frozenset(template.format(id=one) for template in templates for one in wanted)
 
 
-def believable(last: Topics | None, found: Topics, doubted: Topics | None) -> bool:
-    """Whether to act on `found`: it keeps half of the `last`, or repeats what was `doubted`."""
-    return not last or 2 * len(last & found) >= len(last) or found == doubted
+def families_of(settings: Settings) -> tuple[str, ...]:
+    """What has to be listed."""
+    users = "users" in settings.families or settings.agents
+    return (*(["queues"] if "queues" in settings.families else []), *(["users"] if users else []))
 
 
 def unavailable(settings: Settings, available: Iterable[AvailableTopic]) -> dict[str, str]:
@@ -79,6 +74,18 @@ def unavailable(settings: Settings, available: Iterable[AvailableTopic]) -> dict
     return reasons
 
 
+class _List(msgspec.Struct):
+    """One family by one client: when to ask again, and how it went."""
+
+    client: GenesysClient
+    family: str
+    due: float = 0.0
+    failures: int = 0
+    error: str = ""
+    unmatched: frozenset[str] | None = None  # entries of the filter, None until it was read
+    seen: int | None = None
+
+
 class Discovery:
     """Lists queues and users every `MIRROR_DISCOVERY_INTERVAL` while `wanted` is set."""
 
@@ -87,88 +94,207 @@ class Discovery:
         settings: Settings,
         clients: Sequence[GenesysClient],
         turned: Turned = unwatched,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.topics: Topics | None = None
-        self.error = ""
+        self.found: Found | None = None
+        #: What is wrong, and what is only worth knowing: a line each.
+        self.reasons: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
         self.permissions: dict[str, str] = {}  # topic template → what it needs, for messages
         self.wanted = threading.Event()
         self._settings = settings
-        self._clients = cycle(clients)
-        self._turned = turned
-        self._doubted: Topics | None = None
+        self._clients = tuple(clients)
+        self._watch = turned
+        self._clock = clock
+        families = families_of(settings)
+        self._sight = Sight([one.id for one in clients], families)
+        self._lists = [_List(one, family) for family in families for one in clients]
+        self._lock = threading.Lock()
+        self._began: float | None = None  # None: nothing was asked since the last `recall`
+        self._unavailable: dict[str, str] = {}
         self._checked = False
+        self._check_due = 0.0
+        self._told: dict[str, int] = {}
         self._log = logger("coordinator.discovery")
 
-    def run(self, stop: threading.Event) -> None:
-        """List again and again until `stop` is set; errors are logged and kept in `error`."""
-        while not stop.is_set():
-            self._turned()
-            if not self.wanted.wait(0.5):
-                continue
-            pause = self._settings.discovery_interval
-            try:
-                self.look()
-                self.error = ""
-            except GenesysError as error:
-                if not stop.is_set():
-                    self.error = str(error)
-                    self._log.error("discovery_failed", error=error)
-                pause = min(pause, RETRY_SECONDS)
-            if self._doubted is not None:
-                pause = min(pause, RETRY_SECONDS)
-            self._turned(rest=pause)
-            stop.wait(pause)
+    def recall(self, before: Sequence[Recalled]) -> None:
+        """Begin anew, from what was mirrored `before`, and list everything at once.
 
-    def look(self) -> None:
-        """List once. Raises `GenesysError`."""
-        if not self._checked:
+        For a coordinator that was just elected: what it found when it led last may be long ago, and
+        what it finds first may be a Genesys in trouble.
+        """
+        with self._lock:
+            self._sight.recall(before)
+            self.found = None
+            self._began = None
+            self.reasons = self.notes = ()
+            self._lists = [_List(one.client, one.family) for one in self._lists]
+
+    def run(self, stop: threading.Event) -> None:
+        """List again and again until `stop` is set; errors are logged and kept in `reasons`."""
+        while not stop.is_set():
+            self._watch()
+            if self.wanted.is_set():
+                self.look(stop)
+            stop.wait(_PAUSE_SECONDS)
+
+    def look(self, stop: threading.Event | None = None) -> None:
+        """Read what is due. Nothing is raised: see `reasons`."""
+        if not self._checked and self._check_due <= self._clock():
             self._check_templates()
+        if self._began is None:
+            self._began = self._clock()
+        due = [one for one in self._lists if one.due <= self._clock()]
+        for one in due:
+            if stop is None or not stop.is_set():
+                self._read(one, stop)
+        if due:
+            self._offer()
+
+    def _read(self, one: _List, stop: threading.Event | None) -> None:
         settings = self._settings
-        queues = self._list("queues") if "queues" in settings.families else []
-        users = self._list("users") if "users" in settings.families or settings.agents else []
-        found = topics_of(settings, queues, users)
-        if not believable(self.topics, found, self._doubted):
-            self._doubted = found
-            self._log.warning("discovery_doubted", topics=len(found), before=len(self.topics or ()))
+        client, family = one.client.id, one.family
+        page_of = one.client.queues if family == "queues" else one.client.users
+        try:
+            entities = read_listing(page_of, family, turned=self._turned, clock=self._clock)
+        except GenesysError as error:
+            if stop is not None and stop.is_set():
+                return
+            one.failures += 1
+            pause = RETRY_SECONDS * 2.0 ** min(one.failures - 1, 16)
+            one.due = self._clock() + min(pause, max(settings.discovery_interval, RETRY_SECONDS))
+            if one.error != str(error):
+                self._log.error("discovery_failed", client=client, family=family, error=error)
+            one.error = str(error)
+            with self._lock:
+                self._sight.fail(client, family)
             return
-        self._doubted = None
-        if found != self.topics:
+        one.failures, one.error = 0, ""
+        patterns = settings.queues if family == "queues" else settings.users
+        one.unmatched = unmatched(entities, patterns)
+        one.seen = len(entities)
+        with self._lock:
+            self._sight.hear(client, family, topics_of(settings, family, entities), self._clock())
+            doubted = any(
+                (doubt.client, doubt.family) == (client, family) for doubt in self._sight.doubts()
+            )
+        pause = settings.discovery_interval
+        one.due = self._clock() + (min(pause, RETRY_SECONDS) if doubted else pause)
+
+    def _turned(self, rest: float = 0.0) -> None:
+        """A page is about to be read: no long list holds up what the others have found."""
+        self._watch(rest)
+        began = self._began
+        if self.found is None and began is not None and self._clock() - began > FIRST_SECONDS:
+            self._offer()
+
+    def _offer(self) -> None:
+        """Make known what is found, and what is wrong."""
+        with self._lock:
+            early = self._began is None or self._clock() - self._began <= FIRST_SECONDS
+            whole = len(self._sight.settled()) == len({one.family for one in self._lists})
+            found = self._sight.found() if whole or not early else None
+            if self._began is None:
+                found = None  # asked before the last `recall`
+            doubts = self._sight.doubts()
+            alone = self._sight.alone()
+            heard = any(one.unmatched is not None for one in self._lists)
+            before = self.found
+            if found is not None and found != before and (heard or found.topics):
+                self.found = found
+        if self.found is not before and self.found is not None:
+            old = before.topics if before is not None else frozenset()
             self._log.info(
                 "discovered",
-                topics=len(found),
-                queues=len(queues),
-                users=len(users),
-                added=len(found - (self.topics or frozenset())),
-                removed=len((self.topics or frozenset()) - found),
+                topics=len(self.found.topics),
+                added=len(self.found.topics - old),
+                removed=len(old - self.found.topics),
+                not_for_all=len(self.found.audience),
             )
-        self.topics = found
+        told = {f"{one.client}/{one.family}": one.missing for one in doubts}
+        for doubt in doubts:
+            if self._told.get(f"{doubt.client}/{doubt.family}") != doubt.missing:
+                self._log.warning(
+                    "discovery_doubted",
+                    client=doubt.client,
+                    family=doubt.family,
+                    missing=doubt.missing,
+                    known=doubt.known,
+                )
+        self._told = told
+        missing = [
+            f"discovery: {one.missing} of {one.known} topics of {one.family} are missing from the "
+            f"list that OAuth client {one.client} sees; they are kept until it says so again"
+            for one in doubts
+            if one.much
+        ]
+        absent = [f"Genesys does not offer {one}: {why}" for one, why in self._unavailable.items()]
+        self.reasons = (
+            *self._failing(),
+            *missing,
+            *absent,
+            *self._useless(),
+            *self._nothing(),
+        )
+        self.notes = tuple(
+            f"{count} {_counted(family, count)} seen by OAuth client {client} alone"
+            for (client, family), count in sorted(alone.items())
+        )
 
-    def _list(self, family: str) -> list[Entity]:
-        """All pages, taking turns between OAuth clients: each has a request budget of its own."""
-        entities: list[Entity] = []
-        size, page = LARGE_PAGE, 1
-        while page <= MAX_PAGES:
-            self._turned()
-            client = next(self._clients)
-            try:
-                listing: EntityPage = getattr(client, family)(page, size)
-            except GenesysError as error:
-                if error.status != _BAD_REQUEST or size == SAFE_PAGE or page > 1:
-                    raise
-                size = SAFE_PAGE
-                continue
-            entities += listing.entities
-            if not listing.entities or (page >= listing.page_count and not listing.next_uri):
-                break
-            page += 1
-        return list({entity.id: entity for entity in entities}.values())
+    def _failing(self) -> list[str]:
+        """What cannot be listed; one line for all clients that fail alike."""
+        lines: dict[tuple[str, str], list[str]] = {}
+        for one in self._lists:
+            if one.error:
+                lines.setdefault((one.family, one.error), []).append(one.client.id)
+        return [
+            f"discovery: {family} cannot be listed by OAuth client {', '.join(who)}: {error}"
+            for (family, error), who in lines.items()
+        ]
+
+    def _useless(self) -> list[str]:
+        """Entries of filters that match nothing, where every client's list was read."""
+        lines = []
+        for family, name in (("queues", "MIRROR_QUEUES"), ("users", "MIRROR_USERS")):
+            lists = [one.unmatched for one in self._lists if one.family == family]
+            known = [one for one in lists if one is not None]
+            if known and len(known) == len(lists):
+                lines += [
+                    f"{name}: {pattern!r} matches no {_ONE[family]}"
+                    for pattern in sorted(frozenset.intersection(*known))
+                ]
+        return lines
+
+    def _nothing(self) -> list[str]:
+        """Families of which no client lists anything."""
+        seen: dict[str, list[int | None]] = {}
+        for one in self._lists:
+            seen.setdefault(one.family, []).append(one.seen)
+        return [
+            f"no {_ONE[family]} is visible: grant the role in the divisions that have them"
+            for family, counts in seen.items()
+            if not any(count is None or count for count in counts)
+        ]
 
     def _check_templates(self) -> None:
-        """Warn of topics that this org does not have; never a reason not to try them."""
-        available = next(self._clients).available_topics()
-        for template, why in unavailable(self._settings, available).items():
-            self._log.warning("topic_unavailable", topic=template, why=why)
-        self.permissions = {
-            topic.id.lower(): ", ".join(topic.requires_permissions or ()) for topic in available
-        }
-        self._checked = True
+        """Learn what topics need, and which this org does not have; no reason not to try them."""
+        for client in self._clients:
+            self._watch()
+            try:
+                available = client.available_topics()
+            except GenesysError as error:
+                self._log.warning("topics_not_listed", client=client.id, error=error)
+                continue
+            self._unavailable = unavailable(self._settings, available)
+            for template, why in self._unavailable.items():
+                self._log.warning("topic_unavailable", topic=template, why=why)
+            self.permissions = {
+                topic.id.lower(): ", ".join(topic.requires_permissions or ()) for topic in available
+            }
+            self._checked = True
+            return
+        self._check_due = self._clock() + RETRY_SECONDS
+
+
+def _counted(family: str, count: int) -> str:
+    return f"{family} are" if count != 1 else f"{_ONE[family]} is"

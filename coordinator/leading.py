@@ -17,9 +17,12 @@ import msgspec
 from coordinator import assignment, coverage, moves, seats, sharding
 from coordinator.assignment import Place, Placement, Seat
 from coordinator.coverage import ShardCoverage
+from coordinator.departed import Departed
 from coordinator.liveness import Watch
 from coordinator.moves import Change, Situation, Wish
+from coordinator.refusals import Refusals
 from coordinator.seats import Ledger, Records
+from coordinator.sight import Found
 from coordinator.store import Seen
 from mirror.fleet import Beat, Grant, Shard, seat_name
 from mirror.gaps import Gap, Hole, rfc3339
@@ -28,6 +31,8 @@ from mirror.redis.wishes import DRAIN, REBALANCE, ROTATE
 # A channel or successor that is not live after so many beats is tried again, elsewhere perhaps.
 PATIENCE_BEATS: Final = 30
 DEFAULT_HORIZON_MS: Final = 31 * 24 * 3_600_000
+# When no further topic was refused for so many beats, what was refused is placed elsewhere.
+QUIET_BEATS: Final = 3
 OPEN: Final = {
     "no listener": "no listener can take it",
     "no channel": "no OAuth client has a channel left for it",
@@ -74,7 +79,9 @@ class Leader:
         self._hosts: dict[str, str] = {}
         self._goal: dict[Seat, Place] = {}
         self._holes: dict[str, Hole] = {}
-        self._cut_for: frozenset[str] | None = None
+        self._cut_for: Found | None = None
+        self.departed = Departed(rules.horizon_ms)
+        self._refusals = Refusals(rules.clients, QUIET_BEATS * rules.heartbeat_ms)
         self._anew = True
 
     def begin(
@@ -82,15 +89,13 @@ class Leader:
         shards: dict[str, Shard],
         ledger: Ledger,
         cover: dict[str, ShardCoverage],
-        topics: frozenset[str] | None = None,
+        departed: Mapping[str, int] | None = None,
     ) -> None:
-        """Take over from whoever led before, whose state Redis has.
-
-        `topics` is what discovery found last. That may have been long ago, when this one led
-        before: the shards are cut anew when it has found them again.
-        """
+        """Take over from whoever led before, whose state Redis has."""
         self.follow(shards, ledger, cover)
-        self._cut_for = topics
+        self.departed.recall(departed or {})
+        self._cut_for = None
+        self._refusals.recall(self.shards)
         self._anew = True
         self._goal = {}  # of a rebalance asked for before; another one may have placed seats since
 
@@ -110,14 +115,14 @@ class Leader:
     def step(
         self,
         seen: Seen,
-        topics: frozenset[str] | None,
+        found: Found | None,
         now_ms: int,
         permissions: str = "",
         stored: Mapping[str, Shard] | None = None,
     ) -> Outcome | None:
         """One pass; None where there is nothing to say yet.
 
-        `topics`: what discovery found, None while it has not. `stored`: the shards that Redis has,
+        `found`: by discovery, None while it has not. `stored`: the shards that Redis has,
         looked at while this leader knows none.
         """
         rules = self._rules
@@ -127,11 +132,17 @@ class Leader:
             if not self._heard_all(seen, now_ms):
                 return None
             self.shards = dict(stored or {})
-            if not self.shards and topics is None:
+            if not self.shards and found is None:
                 return None
             begun = True
         unwatched = self.shards.keys() - self.coverage.keys() if begun else set()
-        changed = self._cut(topics, now_ms)
+        heard = [one for listener, one in seen.listeners.items() if listener in seen.beats]
+        if REBALANCE in seen.commands:
+            self._refusals.forget()
+            self._cut_for = None
+        elif self._refusals.learn(heard, self.shards, now_ms):
+            self._cut_for = None
+        changed = self._cut(found, now_ms)
         holders = {one.listener for record in self.seats.values() for one in record.holdings()}
         alive = self._watch.alive(now_ms, seen.beats, holders)
         unheard = self._watch.unheard(now_ms, seen.beats, alive)
@@ -155,6 +166,7 @@ class Leader:
                 limits=rules.clients,
                 released={_seat(name): one for name, one in seen.released.items()},
                 patience_ms=patience_ms,
+                allowed=self._allowed(),
             )
             changes = moves.advance(self.seats, situation)
         intervals = coverage.intervals(seen.listeners, seen.beats, alive)
@@ -188,13 +200,24 @@ class Leader:
             changed_shards=changed,
         )
 
-    def _cut(self, topics: frozenset[str] | None, now_ms: int) -> frozenset[str]:
-        if topics is None or (topics is self._cut_for and self.shards):
+    def _cut(self, found: Found | None, now_ms: int) -> frozenset[str]:
+        if found is None or (found is self._cut_for and self.shards):
             return frozenset()
-        self._cut_for = topics
-        cut = sharding.cut(self.shards, topics, self._rules.topics_per_channel, now_ms)
+        self._cut_for = found
+        limit = self._rules.topics_per_channel
+        until = coverage.received_until(self.coverage, self.shards)
+        audience = self._refusals.applied(found).audience
+        cut = sharding.cut(self.shards, found.topics, limit, now_ms, audience, self._refusals.of)
+        until = self.departed.look(until, found.topics, now_ms) | until
         self.shards = cut.shards
-        coverage.note_fresh(self.coverage, cut.fresh, self.shards, now_ms, self._rules.horizon_ms)
+        coverage.note_entered(
+            self.coverage,
+            (cut.fresh, cut.moved),
+            self.shards,
+            until,
+            now_ms,
+            self._rules.horizon_ms,
+        )
         return cut.changed | cut.retired
 
     def _heard_all(self, seen: Seen, now_ms: int) -> bool:
@@ -260,7 +283,11 @@ class Leader:
         preferred = {
             _seat(name): one.client for name, one in (seen.released if seen else {}).items()
         }
-        return assignment.place(wanted, hosts, room, current, preferred, shunned)
+        return assignment.place(wanted, hosts, room, current, preferred, shunned, self._allowed())
+
+    def _allowed(self) -> dict[str, frozenset[str]]:
+        """Shard → the clients that may see it, where not all may."""
+        return {one.id: frozenset(one.clients) for one in self.shards.values() if one.clients}
 
     def _wishes(self, seen: Seen, stuck: Mapping[Seat, Place]) -> dict[Seat, Wish]:
         """Successors that listeners and operators ask for, and those of stuck channels."""

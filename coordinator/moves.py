@@ -6,6 +6,8 @@ Each pass looks at every seat:
   channel that its owner gave back;
 - its successor is live: the successor serves, and the old holder's grant ends;
 - its successor died, or does not come to live for `patience_ms`: it is given up;
+- no client that may see its shard has a channel left for it, and another replica serves: what it
+  holds on a client that may not see the shard is given up;
 - its channel is not live for `patience_ms` although its listener beats: it is `stuck`, and gets a
   successor elsewhere, or a fresh channel in the same place where there is no other;
 - it is wanted elsewhere, or its channel asks for a successor: it gets one, unless another replica
@@ -51,6 +53,7 @@ class Change(msgspec.Struct, frozen=True):
 
 class Situation(msgspec.Struct, frozen=True):
     """What a pass knows. `limits`: OAuth client → its channels; `leaving`: draining listeners;
+    `allowed`: shard → the clients that may see it, where not all may;
     `unheard`: counted as alive although not heard of yet (see `coordinator.liveness`): they keep
     what they have and get nothing, and nothing is evened out until they are told apart."""
 
@@ -63,6 +66,7 @@ class Situation(msgspec.Struct, frozen=True):
     limits: Mapping[str, int]
     released: Mapping[Seat, Released]
     patience_ms: int
+    allowed: Mapping[str, frozenset[str]] = {}
 
 
 def stuck(seats: Records, now_ms: int, patience_ms: int) -> dict[Seat, Place]:
@@ -92,6 +96,7 @@ def advance(seats: Records, situation: Situation) -> list[Change]:
     changes: list[Change] = []
     for seat in sorted(seats):
         _settle(seats[seat], situation, changes)
+        _spare_blind(seats, seats[seat], situation, changes)
     wanted = situation.wanted.places
     for seat in [seat for seat in seats if seat not in wanted and _gone(seats[seat], situation)]:
         del seats[seat]
@@ -137,6 +142,22 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
     if successor is None:
         record.why = ""
     record.current, record.next = current, successor
+
+
+def _spare_blind(
+    seats: Records, record: SeatRecord, situation: Situation, changes: list[Change]
+) -> None:
+    """Genesys refuses the topics on a client that may not see them: such a channel is worth
+    nothing, where another replica serves."""
+    current = record.current
+    if current is None or record.seat not in situation.wanted.open:
+        return
+    if current.client in situation.allowed.get(record.shard, (current.client,)):
+        return
+    others = [one for one in seats.values() if one.shard == record.shard and one is not record]
+    if any(one.current is not None and one.current.live for one in others):
+        changes.append(_change(record, current, "vacated", "its client may not see the topics"))
+        record.current = record.next = None
 
 
 def _gone(record: SeatRecord, situation: Situation) -> bool:

@@ -13,19 +13,20 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Final
 
 import redis
 
 from coordinator.coverage import ShardCoverage
-from coordinator.discovery import USER_TOPIC, Discovery
+from coordinator.discovery import POLITE_BURST, USER_TOPIC, Discovery
 from coordinator.filed import Filed
 from coordinator.leader import Deposed, Leadership, Write
 from coordinator.leading import Leader, Outcome, Rules
 from coordinator.metrics import Metrics
 from coordinator.seats import Ledger
+from coordinator.sight import recalled
 from coordinator.store import Seen, Store
 from mirror import log
 from mirror.doctor.checkup import Checkup
@@ -91,7 +92,9 @@ class Coordinator:
         keys = Keys(settings.namespace)
         self._redis: redis.Redis = connect(settings)
         self._clients = [
-            GenesysClient(settings, one, RateBudget(self._redis, keys, one.id), stop)
+            GenesysClient(
+                settings, one, RateBudget(self._redis, keys, one.id, burst=POLITE_BURST), stop
+            )
             for one in settings.require_clients()
         ]
         self._turns = Turns()
@@ -112,11 +115,13 @@ class Coordinator:
         self._failures = 0
         self._crashed = False
         self._stored_coverage: dict[str, bytes] = {}
+        self._stored_departed: Mapping[str, int] | None = None
         self._coverage_due = 0.0
         self._census_due = 0.0
         self._follow_due = 0.0
         self._unfiled: list[Gap] = []  # found, not yet known to be in Redis
         self._filed = Filed()
+        self._restored: dict[str, Shard] = {}
         self._told_open: dict[str, str] = {}
         self.metrics = Metrics()
 
@@ -200,8 +205,7 @@ class Coordinator:
         if self._failures:
             reasons.append(f"{self._failures} passes in a row failed: Redis does not answer")
         if self.leadership.fence:
-            if self.discovery.error:
-                reasons.append(f"discovery fails: {self.discovery.error}")
+            reasons += self.discovery.reasons
             if self._told_open:
                 why = ", ".join(sorted(set(self._told_open.values())))
                 reasons.append(f"{len(self._told_open)} seats cannot be placed: {why}")
@@ -210,7 +214,10 @@ class Coordinator:
     def _begin(self) -> None:
         self._log.info("elected", coordinator=self.name, fence=self.leadership.fence)
         self._stored_coverage = {}
-        self.leader.begin(*self._stored(), self.discovery.topics)
+        self._restored = {}
+        self.leader.begin(*self._stored(), self._store.departed())
+        self._stored_departed = None
+        self.discovery.recall(recalled(self.leader.shards, self.leader.seats))
 
     def _follow(self) -> None:
         """Keep up with whoever leads. Should Redis come back empty and this one lead, it knows how
@@ -232,12 +239,17 @@ class Coordinator:
         permissions = self.discovery.permissions.get(USER_TOPIC.lower(), "")
         store = self._store
         known = None if self.leader.shards else store.shards({})
-        outcome = self.leader.step(seen, self.discovery.topics, now_ms, permissions, known)
+        if known and known != self._restored:
+            # Stored by listeners since the election: what is missing of it is doubted too.
+            self._restored = known
+            self.discovery.recall(recalled(known, {}))
+        outcome = self.leader.step(seen, self.discovery.found, now_ms, permissions, known)
         writes: list[Write] = []
         if outcome is not None:
             writes += self._writes(outcome, seen, now_ms)
             self._unfiled += outcome.gaps
         lost = self._filed.look(store.gaps(self._filed))
+        writes += store.discovery_writes(self.discovery.reasons, self.discovery.notes, seen)
         writes += store.gap_writes([*self._unfiled, *lost], now_ms)
         writes += store.forgotten_writes(seen, now_ms)
         stored = self._stored_coverage
@@ -247,7 +259,10 @@ class Coordinator:
             more, stored = store.coverage_writes(self.leader.coverage, stored)
             writes += more
             self._coverage_due = time.monotonic() + COVERAGE_SECONDS
+        departed = self.leader.departed.until
+        writes += store.departed_writes(departed, self._stored_departed)
         self.leadership.write(writes)
+        self._stored_departed = departed
         self._stored_coverage = stored
         self._filed.add(self._unfiled)
         self._unfiled = []

@@ -21,7 +21,7 @@ from mirror.gaps import Gap, Hole
 from mirror.gaps import decode as decode_gap
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
-from mirror.redis.keys import Keys
+from mirror.redis.keys import NOTE, REASON, Keys
 from mirror.tracked import count_conversations
 
 T = TypeVar("T")
@@ -32,6 +32,7 @@ FORGOTTEN_MS: Final = 10 * 60 * 1000
 _encode = msgspec.json.encode
 _ledger = msgspec.json.Decoder(Ledger).decode
 _released = msgspec.json.Decoder(Released).decode
+_departed = msgspec.json.Decoder(dict[str, int]).decode
 _coverage = msgspec.json.Decoder(ShardCoverage).decode
 
 
@@ -48,6 +49,7 @@ class Seen(msgspec.Struct, frozen=True):
     seats: str | None
     holes: dict[str, str] = {}
     troubles: dict[str, str] = {}
+    discovery: dict[str, str] = {}
 
 
 class Store:
@@ -70,7 +72,10 @@ class Store:
             pipe.get(keys.seats)
             pipe.hgetall(keys.holes)
             pipe.hgetall(keys.troubles)
-            beats, epochs, released, commands, rejected, seats, holes, troubles = pipe.execute()
+            pipe.hgetall(keys.discovery)
+            (beats, epochs, released, commands, rejected, seats, holes, troubles, discovery) = (
+                pipe.execute()
+            )
             ids = [listener for listener, _ in beats]
             listeners = self._documents(ids, keys.listener, Beat)
             assignments = self._documents(ids, keys.assignment, Assignment)
@@ -88,6 +93,7 @@ class Store:
             seats=seats,
             holes=holes,
             troubles=troubles,
+            discovery=discovery,
         )
 
     def shards(self, known: Mapping[str, Shard]) -> dict[str, Shard]:
@@ -110,6 +116,12 @@ class Store:
         with explained():
             texts: Any = self._redis.hgetall(self._keys.coverage)
         return _readable(_coverage, _fields(self._keys.coverage, texts))
+
+    def departed(self) -> dict[str, int]:
+        """Topics that could not be seen any more, as the last leader stored them."""
+        with explained():
+            text: Any = self._redis.get(self._keys.departed)
+        return readable(_departed, text, self._keys.departed) or {}
 
     def census(self) -> tuple[int, int, int]:
         """Open gaps, active conversations, overdue conversations; raises `RedisUnavailable`."""
@@ -201,6 +213,13 @@ class Store:
             *_differences(self._keys.troubles, troubles, seen.troubles),
         ]
 
+    def discovery_writes(
+        self, reasons: Iterable[str], notes: Iterable[str], seen: Seen
+    ) -> list[Write]:
+        """What discovery has to say, each line once."""
+        said = dict.fromkeys(notes, NOTE) | dict.fromkeys(reasons, REASON)
+        return _differences(self._keys.discovery, said, seen.discovery)
+
     def used_writes(self, released: Iterable[str], commands: Iterable[str]) -> list[Write]:
         """Channels handed on and commands carried out are taken off their lists."""
         return [Write("HDEL", self._keys.released, (seat,)) for seat in released] + [
@@ -219,6 +238,14 @@ class Store:
         ]
         gone = stored.keys() - now.keys()
         return writes + [Write("HDEL", self._keys.coverage, (one,)) for one in sorted(gone)], now
+
+    def departed_writes(
+        self, departed: Mapping[str, int], stored: Mapping[str, int] | None
+    ) -> list[Write]:
+        """Topics that could not be seen any more, where that is not the `stored` object."""
+        if departed is stored:
+            return []
+        return [Write("SET", self._keys.departed, (_encode(departed),))]
 
     def gap_writes(self, gaps: Iterable[Gap], now_ms: int) -> list[Write]:
         """New gaps, each filed once (see `mirror.gaps`)."""

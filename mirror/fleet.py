@@ -24,11 +24,17 @@ ChannelState = Literal["opening", "live", "rotating", "closing", "lost"]
 
 
 class Shard(msgspec.Struct, frozen=True):
-    """A set of topics that share a channel. `epoch` rises whenever `topics` changes."""
+    """A set of topics that share a channel. `epoch` rises whenever `topics` or `clients` changes.
+
+    `clients` are the OAuth clients that may see its topics, in order; empty where all may.
+    `refused` are those that list them and that Genesys refuses some of them.
+    """
 
     id: str
     topics: tuple[str, ...]
     epoch: int
+    clients: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 class Handle(msgspec.Struct, frozen=True):

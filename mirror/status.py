@@ -14,7 +14,7 @@ import msgspec
 from mirror.fleet import Beat, ChannelReport, Shard
 from mirror.gaps import Hole, count_gaps, list_gaps, list_holes, rfc3339
 from mirror.gaps import reasons as gap_reasons
-from mirror.redis.keys import Keys
+from mirror.redis.keys import NOTE, REASON, Keys
 from mirror.telemetry import Status as HealthStatus
 from mirror.tracked import count_conversations
 
@@ -92,10 +92,11 @@ class ConversationCounts(msgspec.Struct):
 
 
 class MirrorStatus(msgspec.Struct, kw_only=True):
-    """`mirror status --json`."""
+    """`mirror status --json`. `notes` are worth knowing and nothing to mend."""
 
     health: HealthStatus
     reasons: list[str]
+    notes: list[str] = []
     leader: str | None
     listeners: list[ListenerStatus]
     shards: list[ShardStatus]
@@ -117,6 +118,7 @@ class Facts(msgspec.Struct, kw_only=True):
     holes: list[Hole] = []
     gap_reasons: list[str] = []
     troubles: dict[str, str] = {}
+    discovery: dict[str, str] = {}
 
 
 def assemble(facts: Facts, replicas: int, lease_ms: int) -> MirrorStatus:
@@ -147,6 +149,7 @@ def assemble(facts: Facts, replicas: int, lease_ms: int) -> MirrorStatus:
     return MirrorStatus(
         health=health,
         reasons=reasons[:MAX_REASONS],
+        notes=sorted(line for line, kind in facts.discovery.items() if kind == NOTE)[:MAX_REASONS],
         leader=facts.leader,
         listeners=listeners,
         shards=shards,
@@ -194,6 +197,7 @@ def _health(
         for hole in facts.holes
     ]
     reasons += facts.gap_reasons[:MAX_NAMED]
+    reasons += sorted(line for line, kind in facts.discovery.items() if kind == REASON)
     reasons += _troubles(facts.troubles)
     uncovered = 0
     for shard in shards:
@@ -238,7 +242,8 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     pipe.hkeys(keys.shards)
     pipe.hgetall(keys.rejected)
     pipe.hgetall(keys.troubles)
-    (seconds, micros), leader, beats, shard_ids, rejected, troubles = pipe.execute()
+    pipe.hgetall(keys.discovery)
+    (seconds, micros), leader, beats, shard_ids, rejected, troubles, discovery = pipe.execute()
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     beat_times = {name: int(score) for name, score in beats}
     ids = sorted(shard_ids)
@@ -255,6 +260,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
         holes=list_holes(client, keys),
         gap_reasons=gap_reasons(gaps),
         troubles=troubles,
+        discovery=discovery,
     )
     return assemble(facts, settings.replicas, round(settings.lease * 1000))
 

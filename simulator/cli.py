@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+from collections.abc import Callable
+from typing import TypeVar
 
 import click
 
 from simulator.faults import Fault, parse
-from simulator.oauth import OAuthClient
+from simulator.oauth import OAuthClient, divisions_from, role_from
 from simulator.quirks import Quirks, changed
 from simulator.quirks import parse as parse_quirk
+from simulator.ratelimit import DEFAULT_ORG_LIMIT
 from simulator.scenarios import DEFAULT_WEIGHTS, Playbill
 from simulator.settings import Settings
 
+T = TypeVar("T")
 _EXAMPLE = ",".join(f"{medium}={weight:g}" for medium, weight in DEFAULT_WEIGHTS.items())
 
 
@@ -23,6 +27,32 @@ def _clients(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
         return [OAuthClient.parse(value) for value in values]
     except ValueError as error:
         raise click.BadParameter("expected id:secret or id:secret:token_ttl_seconds") from error
+
+
+def _named(values: tuple[str, ...], read: Callable[[str], T]) -> dict[str, T]:
+    """`CLIENT=TEXT`, the text read by `read`."""
+    found = {}
+    for value in values:
+        client, equals, text = value.partition("=")
+        try:
+            if not equals:
+                raise ValueError("expected CLIENT=…")
+            found[client] = read(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+    return found
+
+
+def _roles(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> dict[str, frozenset[str]]:
+    return _named(values, role_from)
+
+
+def _grants(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> dict[str, frozenset[int] | None]:
+    return _named(values, divisions_from)
 
 
 def _faults(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[Fault]:
@@ -73,9 +103,30 @@ def _weights(_: click.Context, __: click.Parameter, value: str | None) -> dict[s
     callback=_clients,
     help="ID:SECRET[:TOKEN_TTL_SECONDS] of an OAuth client.",
 )
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    callback=_roles,
+    help="CLIENT=PERMISSION,... instead of the documented role, or CLIENT=-PERMISSION,+PERMISSION.",
+)
+@click.option(
+    "--grant",
+    "grants",
+    multiple=True,
+    callback=_grants,
+    help="CLIENT=NUMBER,... of the divisions in which its role is granted; all without.",
+)
+@click.option("--divisions", default=1, type=click.IntRange(1), help="Divisions of the org.")
 @click.option("--autostart/--no-autostart", default=True, help="Begin conversations at once.")
 @click.option("--conversations", type=click.IntRange(0), help="Stop after so many were begun.")
 @click.option("--rate-limit", default=300, type=click.IntRange(0), help="Requests/min of a token.")
+@click.option(
+    "--org-rate-limit",
+    default=DEFAULT_ORG_LIMIT,
+    type=click.IntRange(0),
+    help="Requests/min of all clients on queue, member and conversation routes, each.",
+)
 @click.option(
     "--heartbeat", default=30.0, type=click.FloatRange(0.01), help="Seconds between them."
 )
@@ -118,9 +169,13 @@ def main(
     clock_offset: float,
     media: dict[str, float] | None,
     clients: list[OAuthClient],
+    roles: dict[str, frozenset[str]],
+    grants: dict[str, frozenset[int] | None],
+    divisions: int,
     autostart: bool,
     conversations: int | None,
     rate_limit: int,
+    org_rate_limit: int,
     heartbeat: float,
     replays: tuple[str, ...],
     faults: list[Fault],
@@ -140,6 +195,7 @@ def main(
     settings = Settings(
         users=users,
         queues=queues,
+        divisions=divisions,
         rate=rate,
         seed=seed,
         speed=speed,
@@ -149,6 +205,7 @@ def main(
         autostart=autostart,
         conversations=conversations,
         rate_limit=rate_limit,
+        org_rate_limit=org_rate_limit,
         heartbeat=heartbeat,
         analytics_lag=analytics_lag,
         quirks=quirks,
@@ -159,6 +216,14 @@ def main(
     )
     if clients:
         settings.clients = clients
+    known = {client.id: client for client in settings.clients}
+    for name in [*roles, *grants]:
+        if name not in known:
+            raise click.BadParameter(f"no --client {name}", param_hint="--role, --grant")
+    for name, role in roles.items():
+        known[name].permissions = role
+    for name, granted in grants.items():
+        known[name].divisions = granted
     tls = None
     if tls_cert is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -1,7 +1,9 @@
 """OAuth clients and their tokens (section 1). Pure: takes the Genesys time, gives data.
 
 Several tokens of one client live side by side; asking for a new one ends none. Scopes do not
-apply to the client-credentials grant, permissions of the client's roles do.
+apply to the client-credentials grant. The permissions of the client's role do, in the divisions in
+which that role is granted. A client has the documented role and nothing more unless it is told
+otherwise: a test double that is more generous than the documentation hides what is missing there.
 """
 
 from __future__ import annotations
@@ -9,32 +11,44 @@ from __future__ import annotations
 import base64
 import binascii
 import random
+from collections.abc import Iterable
 
 import msgspec
 
 from simulator.ids import token_from
 
 DEFAULT_TTL_SECONDS = 86_400
-PERMISSIONS = frozenset(
+#: The role that docs/permissions.md asks for; a test compares the two.
+DOCUMENTED_ROLE = frozenset(
     {
         "conversation:communication:view",
-        "analytics:conversationDetail:view",
         "routing:queue:view",
-        "routing:queue:search",
-        "directory:user:view",
-        "presence:userPresence:view",
+        "analytics:conversationDetail:view",
     }
 )
 
 
 class OAuthClient(msgspec.Struct):
-    """One client-credentials client of the org."""
+    """One client-credentials client of the org.
+
+    `divisions` are the numbers (from 1) of the divisions in which its role is granted; None is all.
+    """
 
     id: str
     secret: str
     ttl_seconds: int = DEFAULT_TTL_SECONDS
-    permissions: frozenset[str] = PERMISSIONS
+    permissions: frozenset[str] = DOCUMENTED_ROLE
+    divisions: frozenset[int] | None = None
     disabled: bool = False
+
+    @property
+    def rights(self) -> frozenset[str]:
+        """Its permissions; none where the role is granted in no division."""
+        return frozenset() if self.divisions == frozenset() else self.permissions
+
+    def sees(self, divisions: Iterable[int]) -> bool:
+        """Whether the role is granted in one of these divisions."""
+        return self.divisions is None or not self.divisions.isdisjoint(divisions)
 
     @classmethod
     def parse(cls, text: str) -> OAuthClient:
@@ -106,3 +120,26 @@ def basic_credentials(header: str) -> tuple[str, str] | None:
         return None
     client_id, colon, secret = text.partition(":")
     return (client_id, secret) if colon else None
+
+
+def role_from(text: str) -> frozenset[str]:
+    """The permissions of `PERMISSION,…`, or of changes to the documented role: `+PERMISSION` adds
+    one, `-PERMISSION` takes one away. An empty text is a role without permissions."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    changes = [word for word in words if word[0] in "+-"]
+    if not changes:
+        return frozenset(words)
+    if len(changes) < len(words):
+        raise ValueError("either permissions, or changes that begin with + or -")
+    added = {word[1:] for word in changes if word[0] == "+"}
+    return (DOCUMENTED_ROLE | added) - {word[1:] for word in changes if word[0] == "-"}
+
+
+def divisions_from(text: str) -> frozenset[int] | None:
+    """The division numbers of `1,3`; None for `*`, none of them for an empty text."""
+    if text.strip() == "*":
+        return None
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise ValueError("divisions are numbers from 1, joined by commas, or *")
+    return frozenset(map(int, words))

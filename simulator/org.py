@@ -1,4 +1,4 @@
-"""The people and queues of the simulated org, and who of them is free.
+"""The people and queues of the simulated org, their divisions, and who of them is free.
 
 Everything follows from the seed, so two runs have the same ids. 50,000 users are two lists of
 text: the JSON of a user is made when somebody asks for it.
@@ -7,7 +7,7 @@ text: the JSON of a user is made when somebody asks for it.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -22,10 +22,15 @@ WRAPUP_CODE_NAMES = ("Resolved", "Follow-up", "Transferred", "Wrong number", "Sa
 class Org:
     """Ids of users, queues and wrap-up codes; membership is arithmetic on their positions."""
 
-    def __init__(self, users: int, queues: int, seed: int) -> None:
+    def __init__(self, users: int, queues: int, seed: int, divisions: int = 1) -> None:
         rng = random.Random(f"org-{seed}")
         self.id = uuid_from(rng)
         self.division_id = uuid_from(rng)
+        others = random.Random(f"divisions-{seed}")
+        self.division_ids = [
+            self.division_id,
+            *(uuid_from(others) for _ in range(divisions - 1)),
+        ]
         self.queues = [uuid_from(rng) for _ in range(queues)]
         self.users = [uuid_from(rng) for _ in range(users)]
         self.wrapup_codes = [uuid_from(rng) for _ in WRAPUP_CODE_NAMES]
@@ -62,6 +67,20 @@ class Org:
     def has_queue(self, queue_id: str) -> bool:
         return queue_id in self._queue_index
 
+    def division_of_user(self, user_id: str) -> int:
+        """The number (from 1) of a user's division: users take turns."""
+        return self._user_index[user_id] % len(self.division_ids) + 1
+
+    def division_of_queue(self, queue_id: str) -> int:
+        """The number (from 1) of a queue's division: queues take turns."""
+        return self._queue_index[queue_id] % len(self.division_ids) + 1
+
+    def divisions_of(self, queues: Iterable[str], users: Iterable[str]) -> frozenset[int]:
+        """The divisions of a conversation's queues and users; Home while it has none of both."""
+        found = {self.division_of_queue(one) for one in queues if self.has_queue(one)}
+        found |= {self.division_of_user(one) for one in users if self.has_user(one)}
+        return frozenset(found or {1})
+
     def user_name(self, user_id: str) -> str:
         return f"Agent {self._user_index[user_id] + 1:05d}"
 
@@ -74,7 +93,7 @@ class Org:
         return {
             "id": user_id,
             "name": f"Agent {number:05d}",
-            "division": self.division(),
+            "division": self.division(self.division_of_user(user_id)),
             "chat": {"jabberId": f"agent{number:05d}@sim.example.invalid"},
             "email": f"agent{number:05d}@example.invalid",
             "primaryContactInfo": [],
@@ -92,7 +111,7 @@ class Org:
         return {
             "id": queue_id,
             "name": self.queue_name(queue_id),
-            "division": self.division(),
+            "division": self.division(self.division_of_queue(queue_id)),
             "memberCount": members,
             "userMemberCount": members,
             "joinedMemberCount": members,
@@ -101,11 +120,13 @@ class Org:
             "selfUri": f"/api/v2/routing/queues/{queue_id}",
         }
 
-    def division(self) -> dict[str, Any]:
+    def division(self, number: int = 1) -> dict[str, Any]:
+        """A division by its number; the first is called Home, as in every org."""
+        division_id = self.division_ids[number - 1]
         return {
-            "id": self.division_id,
-            "name": "Home",
-            "selfUri": f"/api/v2/authorization/divisions/{self.division_id}",
+            "id": division_id,
+            "name": "Home" if number == 1 else f"Division {number}",
+            "selfUri": f"/api/v2/authorization/divisions/{division_id}",
         }
 
 

@@ -24,8 +24,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     """Each field names an open question and the section that asks it."""
 
-    #: Status of a token request with wrong credentials: 401 or 400 (1.1).
-    login_failure: int = 401
+    #: Status of a token request with wrong credentials: 400 or 401 (0, 1.1).
+    login_failure: int = 400
     #: What the handshake on a dead channel gets: a status, or 101 to be let in and told
     #: `{"result":"404"}` (3.1, 2.2).
     dead_channel: int = 404
@@ -45,6 +45,8 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     end_time_before_wrapup: bool = False
     #: Status for a conversation that one may not see, or that is unknown (6.1).
     unknown_conversation: int = 404
+    #: Whether users of other divisions than the client's are left out of `GET /users` (7).
+    users_by_division: bool = True
     #: Most entities on a page of users or queues (7).
     max_page_size: int = 500
     #: What `parkTime` and `resumeTime` do when somebody goes on before the planned time (0).

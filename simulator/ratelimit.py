@@ -1,4 +1,7 @@
-"""The request budget of each token (section 4): so many a minute, in fixed windows. Pure.
+"""The request budgets (sections 0 and 4): so many a minute, in fixed windows. Pure.
+
+Each token has one. The whole org has one for each family of routes that `family_of` names, beside
+those of the tokens: another client's use can cost a 429.
 
 Windows are of wall time, since a client sleeps for `Retry-After` wall seconds.
 """
@@ -11,6 +14,8 @@ import msgspec
 
 WINDOW_SECONDS = 60.0
 DEFAULT_LIMIT = 300
+#: Genesys names no figure for the routes; this is what it allows a user of an org.
+DEFAULT_ORG_LIMIT = 3000
 #: Requests already on their way when the first 429 came are no early retries.
 GRACE_SECONDS = 1.0
 
@@ -68,6 +73,51 @@ class RateLimiter:
         """Drop windows that are over."""
         for key in [k for k, w in self._windows.items() if now - w.started >= self.window]:
             del self._windows[key]
+
+
+def family_of(path: str) -> str | None:
+    """The family of routes that an org-wide limit counts a path to; None where none does."""
+    if path.startswith("/api/v2/routing/queues"):
+        return "members" if path.endswith("/members") else "queues"
+    if path.startswith("/api/v2/conversations/"):
+        return "conversations"
+    return None
+
+
+class OrgLimiter:
+    """The org-wide budgets. A retry is early only by a client that was itself refused."""
+
+    def __init__(self, limit: int = DEFAULT_ORG_LIMIT, window: float = WINDOW_SECONDS) -> None:
+        self._families = RateLimiter(limit, window)
+        self._refused: dict[tuple[str, str], tuple[float, float]] = {}
+
+    @property
+    def limit(self) -> int:
+        return self._families.limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._families.limit = limit
+
+    def hit(self, path: str, client: str, now: float) -> Verdict | None:
+        """Count a request to `path`; None where no limit concerns it, or it is within."""
+        family = family_of(path)
+        if family is None:
+            return None
+        verdict = self._families.hit(family, now)
+        if verdict.allowed:
+            return None
+        told_at, until = self._refused.get((family, client), (now, now))
+        early = told_at + GRACE_SECONDS < now < until
+        if now >= until:
+            told_at = now
+        self._refused[family, client] = (told_at, now + verdict.reset_seconds)
+        return msgspec.structs.replace(verdict, early_retry=early)
+
+    def forget_idle(self, now: float) -> None:
+        """Drop windows that are over."""
+        self._families.forget_idle(now)
+        self._refused = {one: at for one, at in self._refused.items() if now < at[1]}
 
 
 class Bars:

@@ -7,7 +7,7 @@ import msgspec
 from simulator.ledger import DEFAULT_CAPACITY
 from simulator.oauth import OAuthClient
 from simulator.quirks import Quirks
-from simulator.ratelimit import DEFAULT_LIMIT
+from simulator.ratelimit import DEFAULT_LIMIT, DEFAULT_ORG_LIMIT
 
 
 class Settings(msgspec.Struct, kw_only=True):
@@ -15,6 +15,8 @@ class Settings(msgspec.Struct, kw_only=True):
 
     users: int = 50
     queues: int = 5
+    #: Divisions of the org; queues and users are in them by turns.
+    divisions: int = 1
     seed: int = 1
     #: Conversations started in a wall second.
     rate: float = 1.0
@@ -32,6 +34,8 @@ class Settings(msgspec.Struct, kw_only=True):
     #: Stop starting conversations after so many; None never stops.
     conversations: int | None = None
     rate_limit: int = DEFAULT_LIMIT
+    #: Requests/min of the whole org on queue, member and conversation routes, each; 0 is no limit.
+    org_rate_limit: int = DEFAULT_ORG_LIMIT
     heartbeat: float = 30.0
     ledger_capacity: int = DEFAULT_CAPACITY
     #: Ended conversations that REST still answers for.

@@ -20,7 +20,7 @@ from simulator.load import LoadGun
 from simulator.oauth import TokenBook
 from simulator.org import Org
 from simulator.quirks import changed
-from simulator.ratelimit import Bars, RateLimiter
+from simulator.ratelimit import Bars, OrgLimiter, RateLimiter
 from simulator.rules import Rules, shortened
 from simulator.scenarios import DEFAULT_WEIGHTS
 from simulator.settings import Settings
@@ -35,12 +35,13 @@ class World:
         self.settings = settings
         seed = settings.seed
         self.clock = Clock(int(settings.clock_offset * 1000), settings.time_scale)
-        self.org = Org(settings.users, settings.queues, seed)
+        self.org = Org(settings.users, settings.queues, seed, settings.divisions)
         self.tokens = TokenBook(settings.clients, random.Random(f"tokens-{seed}-{time.time_ns()}"))
         self.channels = ChannelBook(random.Random(f"channels-{seed}-{time.time_ns()}"))
         self.ledger = Ledger(settings.ledger_capacity)
         self.rules = Rules()
         self.limiter = RateLimiter(settings.rate_limit)
+        self.org_limiter = OrgLimiter(settings.org_rate_limit)
         self.bars = Bars()
         self.faults = FaultBook(random.Random(f"faults-{seed}"))
         self.hub = Hub(
@@ -90,6 +91,7 @@ class World:
                 self.hub.close_channel(channel, "channel or token expired")
             self.tokens.forget_expired(now_ms)
             self.limiter.forget_idle(time.monotonic())
+            self.org_limiter.forget_idle(time.monotonic())
             await asyncio.sleep(EXPIRY_CHECK_SECONDS)
 
 

@@ -45,6 +45,7 @@ def status_text(status: MirrorStatus) -> str:
         )
     )
     reasons = [f"  {click.style('!', fg='yellow')} {reason}" for reason in status.reasons]
+    reasons += [f"  · {note}" for note in status.notes]
     parts = (listeners_text(status.listeners), shards_text(status.shards))
     return "\n".join([head, *reasons, *(line for part in parts for line in ("", part))])
 

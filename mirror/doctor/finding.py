@@ -33,6 +33,7 @@ CHECKS: Final = {
     "genesys.topics": "Genesys knows the topics, and refused none",
     "genesys.permissions": "the role may list queues and users, and read conversations",
     "genesys.visible": "there is something to mirror in the role's divisions",
+    "genesys.filter": "every entry of MIRROR_QUEUES and MIRROR_USERS matches something",
     "genesys.rate": "the request budget is not spent",
     "supervisord": "all processes of this machine's supervisord run",
     "spool": "the spool's disk can be written to and has room",

@@ -1,10 +1,13 @@
-"""Checks of Genesys Cloud: each OAuth client's credentials, channels, permissions and rate."""
+"""Checks of Genesys Cloud: each OAuth client's credentials, channels, permissions and rate; and
+what the clients see together."""
 
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import redis
@@ -18,7 +21,10 @@ from mirror.errors import (
     SettingsError,
 )
 from mirror.genesys.client import GenesysClient
-from mirror.genesys.shapes import AvailableTopic
+from mirror.genesys.filters import matching, unmatched
+from mirror.genesys.listing import read_listing
+from mirror.genesys.rights import role_text
+from mirror.genesys.shapes import AvailableTopic, Entity
 from mirror.redis.connect import connect, explained
 from mirror.redis.keys import Keys
 from mirror.redis.rate import BURST, RATE_PER_MINUTE, RateBudget
@@ -26,14 +32,17 @@ from mirror.settings import OAuthClient, Settings
 
 QUEUE_TOPIC: Final = "v2.routing.queues.{id}.conversations"
 USER_TOPIC: Final = "v2.users.{id}.conversations"
+AGENT_TOPICS: Final = ("v2.users.{id}.presence", "v2.users.{id}.routingStatus")
 # A rotation opens a channel before it closes the old one.
 SPARE_CHANNELS: Final = 1
 _ONE: Final = 1  # the smallest page: only its total is wanted
 _NOT_FOUND: Final = 404
-_ROLE: Final = (
-    "give its role Conversation > Communication > View, Routing > Queue > View and Analytics > "
-    "Conversation Detail > View, in every division to be mirrored"
-)
+_ROLE: Final = f"give its role {role_text()}, in every division to be mirrored"
+# More than so many queues or users are not listed to the end: it would take the request budget.
+MOST_LISTED: Final = 5_000
+
+# Family → OAuth client → what it lists; None where it is not known.
+Lists = dict[str, dict[str, list[Entity] | None]]
 
 
 def check_genesys(settings: Settings) -> Iterator[Finding]:
@@ -45,10 +54,13 @@ def check_genesys(settings: Settings) -> Iterator[Finding]:
         yield bad("genesys.client", "Genesys", str(error), cure, error.exit_code)
         return
     store, keys = connect(settings), Keys(settings.namespace)
+    lists: Lists = {}
     for oauth_client in clients:
         budget = RateBudget(store, keys, oauth_client.id)
         client = GenesysClient(settings, oauth_client, budget)
-        yield from _client(settings, oauth_client, client, store)
+        yield from _client(settings, oauth_client, client, store, lists)
+    yield from filters(settings, lists)
+    yield from alone(lists)
     try:
         with explained():
             refused: Any = store.hgetall(keys.rejected)
@@ -60,10 +72,16 @@ def check_genesys(settings: Settings) -> Iterator[Finding]:
 
 
 def _client(
-    settings: Settings, oauth_client: OAuthClient, client: GenesysClient, store: redis.Redis
+    settings: Settings,
+    oauth_client: OAuthClient,
+    client: GenesysClient,
+    store: redis.Redis,
+    lists: Lists,
 ) -> Iterator[Finding]:
     subject = f"Genesys client {oauth_client.id}"
     keys = Keys(settings.namespace)
+    for family in _families(settings):
+        lists.setdefault(family, {})[client.id] = None
     # Before our own calls, which would wait for the budget and find it whole again.
     ahead = _ahead(store, keys, client.id)
     budget = None if ahead is None else rate(subject, ahead)
@@ -74,7 +92,8 @@ def _client(
         client.sign_in()
     except GenesysError as error:
         cure = (
-            "correct GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, or enable the client"
+            "correct GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, enable the client, or add this "
+            "host's address to the IP allow-list of the org or the client"
             if isinstance(error, GenesysRefused)
             else "check GENESYS_REGION, the network and any proxy"
         )
@@ -87,9 +106,9 @@ def _client(
         yield channels(subject, held, _reserved(store, keys, client.id), settings)
         yield topics(subject, settings, client.available_topics())
     except GenesysError as error:
-        yield bad("genesys.permissions", subject, str(error), _ROLE, EXIT_DEPENDENCY)
+        yield bad("genesys.permissions", subject, str(error), _cure(error), EXIT_DEPENDENCY)
         return
-    yield from _permissions(subject, settings, client)
+    yield from _permissions(subject, settings, client, lists)
     if budget is not None:
         yield budget
 
@@ -140,6 +159,8 @@ def topics(subject: str, settings: Settings, available: list[AvailableTopic]) ->
         for family, template in (("queues", QUEUE_TOPIC), ("users", USER_TOPIC))
         if family in settings.families
     ]
+    if settings.agents:
+        wanted += AGENT_TOPICS
     known = {topic.id.lower(): topic for topic in available}
     missing = [
         template
@@ -177,16 +198,22 @@ def rejected(refused: dict[str, str]) -> Iterator[Finding]:
     )
 
 
-def _permissions(subject: str, settings: Settings, client: GenesysClient) -> Iterator[Finding]:
-    """Ask once for each kind of thing that processes ask for."""
+def _families(settings: Settings) -> list[str]:
+    """What is listed."""
+    users = "users" in settings.families or settings.agents
+    return [*(["queues"] if "queues" in settings.families else []), *(["users"] if users else [])]
+
+
+def _permissions(
+    subject: str, settings: Settings, client: GenesysClient, lists: Lists
+) -> Iterator[Finding]:
+    """Ask once for each kind of thing that processes ask for; fills `lists` where they matter."""
     now = datetime.now(UTC)
     interval = f"{(now - timedelta(minutes=1)).isoformat()}/{now.isoformat()}"
     query = {"interval": interval, "paging": {"pageSize": _ONE, "pageNumber": 1}}
     attempts: dict[str, Callable[[], int | None]] = {}
-    if "queues" in settings.families:
-        attempts["queues"] = lambda: client.queues(1, _ONE).total
-    if "users" in settings.families:
-        attempts["users"] = lambda: client.users(1, _ONE).total
+    for family in _families(settings):
+        attempts[family] = partial(_list, settings, client, family, lists)
     attempts["analytics"] = lambda: _nothing(client.query_details(query))
     attempts["conversations"] = lambda: _conversation(client)
     allowed = []
@@ -195,14 +222,82 @@ def _permissions(subject: str, settings: Settings, client: GenesysClient) -> Ite
             total = attempt()
         except GenesysError as error:
             yield bad(
-                "genesys.permissions", f"{subject} {what}", str(error), _ROLE, EXIT_DEPENDENCY
+                "genesys.permissions",
+                f"{subject} {what}",
+                str(error),
+                _cure(error),
+                EXIT_DEPENDENCY,
             )
             continue
         allowed.append(what)
         if total is not None:
-            yield visible(subject, what, total)
+            yield visible(subject, what, total, several=len(settings.clients) > 1)
     if len(allowed) == len(attempts):
         yield good("genesys.permissions", f"{subject} permissions", f"{', '.join(allowed)}")
+
+
+def _list(settings: Settings, client: GenesysClient, family: str, lists: Lists) -> int:
+    """How many there are; which, goes into `lists` where they are few and it matters."""
+    page_of = client.queues if family == "queues" else client.users
+    total = page_of(1, _ONE).total
+    matters = len(settings.clients) > 1 or _patterns(settings, family) != ("*",)
+    if matters and total <= MOST_LISTED:
+        lists[family][client.id] = read_listing(page_of, family)
+    return total
+
+
+def _patterns(settings: Settings, family: str) -> tuple[str, ...]:
+    return settings.queues if family == "queues" else settings.users
+
+
+def filters(settings: Settings, lists: Lists) -> Iterator[Finding]:
+    """Entries of `MIRROR_QUEUES` and `MIRROR_USERS` that no client's list has anything of."""
+    for family, by_client in lists.items():
+        patterns = _patterns(settings, family)
+        known = [found for found in by_client.values() if found is not None]
+        if patterns == ("*",) or len(known) < len(by_client):
+            continue
+        name = f"MIRROR_{family.upper()}"
+        entities = [entity for found in known for entity in found]
+        useless = sorted(unmatched(entities, patterns))
+        if useless:
+            yield bad(
+                "genesys.filter",
+                name,
+                f"{', '.join(map(repr, useless))} matches nothing among {len(entities)} {family}",
+                "correct the entry (an id, or a name with * as a glob), or grant the role in the "
+                "division of what it means",
+            )
+        else:
+            count = len(set(matching(entities, patterns)))
+            yield good("genesys.filter", name, f"matches {count} {family}")
+
+
+def alone(lists: Lists) -> Iterator[Finding]:
+    """What a single one of several OAuth clients sees: losing that client loses it."""
+    for family, by_client in lists.items():
+        known = {client: found for client, found in by_client.items() if found is not None}
+        if len(known) < 2:
+            continue
+        if len(known) == len(by_client) and not any(known.values()):
+            yield bad(
+                "genesys.visible",
+                f"Genesys {family}",
+                "no OAuth client sees any",
+                f"grant the role in the divisions that have them, or leave {family} out of "
+                "MIRROR_SUBSCRIBE",
+            )
+        seen = Counter(entity.id for found in known.values() for entity in found)
+        for client, found in known.items():
+            own = sum(seen[entity.id] == 1 for entity in found)
+            if own:
+                yield doubtful(
+                    "genesys.visible",
+                    f"Genesys client {client} {family}",
+                    f"{own} of {len(seen)} are seen by this client alone",
+                    "both replicas of these are on its channels; grant the other clients' role in "
+                    "their divisions, so that losing a client loses nothing",
+                )
 
 
 def _nothing(_answer: object) -> None:
@@ -218,8 +313,22 @@ def _conversation(client: GenesysClient) -> None:
             raise
 
 
-def visible(subject: str, what: str, total: int) -> Finding:
-    """A role without divisions lists nothing, and no call fails."""
+def _cure(error: GenesysError) -> str:
+    """A refusal is mended in the role, and nothing else is."""
+    if isinstance(error, GenesysRefused):
+        return f"{_ROLE} (docs/permissions.md)"
+    return "see whether Genesys Cloud is well, and any proxy or gateway before it; then try again"
+
+
+def visible(subject: str, what: str, total: int, *, several: bool = False) -> Finding:
+    """A role without divisions lists nothing, and no call fails. One of `several` may see less."""
+    if total == 0 and several:
+        return doubtful(
+            "genesys.visible",
+            f"{subject} {what}",
+            "none is visible",
+            "grant its role in the divisions that have them, if it is to carry them too",
+        )
     if total == 0:
         return bad(
             "genesys.visible",

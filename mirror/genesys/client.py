@@ -10,14 +10,15 @@ Sources: genesys/README sections 2 (channels), 6 (conversations, analytics), 7 (
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from mirror.errors import GenesysError
+from mirror.errors import GenesysRefused
 from mirror.fleet import Handle
 from mirror.genesys.hosts import check_stream_uri
 from mirror.genesys.http import Answer, Transport, decode
+from mirror.genesys.listing import LARGE_PAGE
 from mirror.genesys.shapes import (
     AnalyticsConversation,
     AnalyticsPage,
@@ -25,7 +26,6 @@ from mirror.genesys.shapes import (
     AvailableTopics,
     ChannelBody,
     ChannelList,
-    Entity,
     EntityPage,
     NewChannel,
     Subscriptions,
@@ -37,16 +37,14 @@ from mirror.settings import OAuthClient, Settings
 T = TypeVar("T")
 
 CHANNELS: Final = "/api/v2/notifications/channels"
-QUEUES: Final = "/api/v2/routing/queues/divisionviews/all"
+# The first needs the permission that the topics of queues need too. The second needs one of its own
+# and lists the same, for a role that has that alone (docs/permissions.md).
+QUEUES: Final = ("/api/v2/routing/queues", "/api/v2/routing/queues/divisionviews/all")
 USERS: Final = "/api/v2/users"
 DETAILS: Final = "/api/v2/analytics/conversations/details"
-# The documented largest page of queues; nobody documents that of users, whose 500 may be refused.
-LARGE_PAGE: Final = 500
-SAFE_PAGE: Final = 100
-MAX_PAGES: Final = 2_000
 MAX_ANALYTICS_IDS: Final = 100
+_FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
-_BAD_REQUEST: Final = 400
 
 
 class GenesysClient:
@@ -63,6 +61,7 @@ class GenesysClient:
         self.id = oauth_client.id
         self._settings = settings
         self._http = Transport(settings, oauth_client, budget, stop)
+        self._queues = QUEUES[0]
 
     def sign_in(self) -> None:
         """Get a token where there is none: learns whether host and credentials are right."""
@@ -151,20 +150,27 @@ class GenesysClient:
         return self._decode(answer, AvailableTopics, f"GET {path}").entities
 
     def queues(self, page: int, size: int = LARGE_PAGE) -> EntityPage:
-        """A page of queues (from 1), of the divisions that the client's role is granted in."""
-        return self._page(QUEUES, page, size, {})
+        """A page of queues (from 1), of the divisions that the client's role is granted in.
+
+        Of the two listings there are, the one that the role may read: which, the first page tells.
+        """
+        try:
+            return self._page(self._queues, page, size, {})
+        except GenesysRefused as refusal:
+            if page > 1 or refusal.status != _FORBIDDEN:
+                raise
+            tried = self._queues
+            self._queues = next(path for path in QUEUES if path != tried)
+            try:
+                return self._page(self._queues, page, size, {})
+            except GenesysRefused as second:
+                # Both are refused: the documented role is what to give, whichever came first.
+                self._queues = QUEUES[0]
+                raise (refusal if tried == QUEUES[0] else second) from None
 
     def users(self, page: int, size: int = LARGE_PAGE) -> EntityPage:
         """A page of active users (from 1)."""
         return self._page(USERS, page, size, {"state": "active"})
-
-    def all_queues(self) -> list[Entity]:
-        """Every queue, page by page."""
-        return list(self._pages(self.queues))
-
-    def all_users(self) -> list[Entity]:
-        """Every active user, page by page."""
-        return list(self._pages(self.users))
 
     def conversation(self, conversation_id: str) -> bytes:
         """A conversation in the nested shape, as it came."""
@@ -182,21 +188,6 @@ class GenesysClient:
         query = {"id": ",".join(conversation_ids)}
         answer = self._http.call("GET", DETAILS, query=query)
         return self._decode(answer, AnalyticsPage, f"GET {DETAILS}").conversations
-
-    def _pages(self, page_of: Any) -> Iterator[Entity]:
-        size, page = LARGE_PAGE, 1
-        while page <= MAX_PAGES:
-            try:
-                listing: EntityPage = page_of(page, size)
-            except GenesysError as error:
-                if error.status != _BAD_REQUEST or size == SAFE_PAGE:
-                    raise
-                size = SAFE_PAGE
-                continue
-            yield from listing.entities
-            if not listing.entities or (page >= listing.page_count and not listing.next_uri):
-                return
-            page += 1
 
     def _page(self, path: str, page: int, size: int, more: dict[str, str]) -> EntityPage:
         query: dict[str, str | int] = {"pageSize": size, "pageNumber": page, **more}

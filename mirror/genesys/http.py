@@ -50,6 +50,8 @@ _JSON: Final = {
     "Accept-Encoding": "gzip",
 }
 _CHUNK: Final = 64 * 1024
+# So much of what Genesys says in words is passed on.
+_SAID: Final = 300
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -210,10 +212,12 @@ class Transport:
 
     def _login_error(self, answer: Answer, name: str, host: str) -> GenesysError:
         if answer.status in {400, 401, 403}:
+            code = _code(answer) or answer.status
             return GenesysRefused(
-                f"{host} refuses OAuth client {self.client.id} ({_code(answer) or answer.status}): "
-                "check GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, that the client uses the "
-                "client-credentials grant, and GENESYS_REGION",
+                f"{host} refuses OAuth client {self.client.id} ({code}{_said(answer)}): "
+                "check GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, that the client is active and "
+                "uses the client-credentials grant, GENESYS_REGION, and that an IP allow-list of "
+                "the org or the client has this host's address",
                 status=answer.status,
                 code=_code(answer),
             )
@@ -298,8 +302,8 @@ class Transport:
             )
         if status == 403:
             return GenesysRefused(
-                f"{what}: give the role of OAuth client {self.client.id} the missing permission, "
-                "in every division (mirror doctor names them)",
+                f"{what}{_said(answer)}: give the role of OAuth client {self.client.id} the "
+                "missing permission, in every division to be mirrored",
                 status=status,
                 code=code,
             )
@@ -358,6 +362,20 @@ def _code(answer: Answer) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     return (body.code or body.error)[:100]
+
+
+def _said(answer: Answer) -> str:
+    """Genesys' own words of a refusal, which name the missing permission; with what comes before
+    them, and the correlation id that its support asks for."""
+    try:
+        body = msgspec.json.decode(answer.body, type=ErrorBody)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    words = " ".join((body.message or body.description or body.error_description).split())
+    shown = "".join(letter for letter in words if letter.isprintable())[:_SAID]
+    trace = answer.headers.get("inin-correlation-id", "")
+    known = f" [correlation id {trace}]" if trace.isascii() and 0 < len(trace) <= 64 else ""
+    return f": {shown.rstrip('.')}{known}" if shown else known
 
 
 def _retry_after(answer: Answer) -> float:

@@ -24,6 +24,7 @@ class ErrorBody(msgspec.Struct):
     code: str = ""
     error: str = ""
     description: str = ""
+    error_description: str = ""
 
 
 class ChannelBody(msgspec.Struct, rename="camel"):

@@ -18,6 +18,9 @@ so that a script may touch several of them. Times are Redis milliseconds.
     rejected               hash     topic → why Genesys refuses it
     holes                  hash     shard id that nobody receives now → `mirror.gaps.Hole`, JSON
     troubles               hash     seat that cannot be placed, or does not serve → why
+    discovery              hash     what discovery has to say, a line each → `REASON` or `NOTE`
+    departed               string   topic that could not be seen any more → until when it was
+                                    received, JSON
     coverage               hash     shard id → until when it is covered, and its topics' epochs
     gaps                   zset     gap id → when it may next be claimed, +inf when it is done
     gap:<id>               string   `mirror.gaps.Gap`, JSON; expires some days after it is done
@@ -45,6 +48,9 @@ import msgspec
 
 # The form of what the tracker keeps of a conversation. Another one means another fold.
 FOLD_FORM: Final = 2
+# Something must be mended, or is only worth knowing.
+REASON: Final = "reason"
+NOTE: Final = "note"
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -91,6 +97,14 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def troubles(self) -> str:
         return self.key("troubles")
+
+    @property
+    def discovery(self) -> str:
+        return self.key("discovery")
+
+    @property
+    def departed(self) -> str:
+        return self.key("departed")
 
     @property
     def coverage(self) -> str:

@@ -15,6 +15,7 @@ from simulator.errors import json_response
 from simulator.faults import GARBAGE_KINDS, STANDING, STRIKING, checked, parse
 from simulator.frames import ws_frame
 from simulator.load import DEFAULT_LANES
+from simulator.oauth import divisions_from, role_from
 from simulator.rules import RULES, shortened
 from simulator.saboteur import SABOTEUR
 from simulator.scenarios import SCENARIOS
@@ -184,6 +185,10 @@ class _Control(msgspec.Struct, forbid_unknown_fields=True):
     load_lanes: int = DEFAULT_LANES
     load_frames: int | None = None
     add_users: int = 0
+    org_rate_limit: int | None = None
+    #: OAuth client → its role, and → the divisions of its grant, as the command line takes them.
+    roles: dict[str, str] = {}
+    grants: dict[str, str] = {}
 
 
 async def control(request: web.Request) -> web.Response:
@@ -193,6 +198,7 @@ async def control(request: web.Request) -> web.Response:
     try:
         order = msgspec.json.decode(await request.read(), type=_Control)
         world.change_quirks(order.quirks)
+        _change_rights(world, order)
     except (msgspec.DecodeError, ValueError) as error:
         return _bad(str(error))
     _tune(world, order)
@@ -217,6 +223,18 @@ async def control(request: web.Request) -> web.Response:
     return json_response({**answer, "conversations": engine.stats()})
 
 
+def _change_rights(world: World, order: _Control) -> None:
+    """Change roles and where they are granted; raises `ValueError`."""
+    clients = world.tokens.clients
+    unknown = (order.roles.keys() | order.grants.keys()) - clients.keys()
+    if unknown:
+        raise ValueError(f"no client {', '.join(sorted(unknown))}")
+    for name, role in order.roles.items():
+        clients[name].permissions = role_from(role)
+    for name, granted in order.grants.items():
+        clients[name].divisions = divisions_from(granted)
+
+
 def _tune(world: World, order: _Control) -> None:
     """Set what the order names and leave the rest."""
     engine = world.engine
@@ -228,6 +246,8 @@ def _tune(world: World, order: _Control) -> None:
         engine.limit = engine.started + order.conversations
     if order.rate_limit is not None:
         world.limiter.limit = order.rate_limit
+    if order.org_rate_limit is not None:
+        world.org_limiter.limit = order.org_rate_limit
     if order.analytics_lag is not None:
         world.analytics_lag = order.analytics_lag
     world.org.hire(order.add_users)

@@ -6,7 +6,8 @@ from aiohttp import web
 
 from simulator.analytics import BadQuery, answer, parse
 from simulator.errors import ApiError, json_response
-from simulator.routes.guard import need_permission
+from simulator.model import Conversation
+from simulator.routes.guard import client_of, need_permission
 from simulator.shapes.analytics import conversation_body
 from simulator.world import World, world_of
 
@@ -20,7 +21,8 @@ async def query(request: web.Request) -> web.Response:
     world = world_of(request)
     try:
         asked = parse(await request.read())
-        found = answer(asked, world.engine.every_conversation(), as_of(world))
+        mine = (one for one in world.engine.every_conversation() if _seen(request, one))
+        found = answer(asked, mine, as_of(world))
     except BadQuery as error:
         raise ApiError("bad.request", str(error)) from error
     return json_response(found)
@@ -37,7 +39,11 @@ async def many(request: web.Request) -> web.Response:
     bodies = []
     for one in ids:
         conversation = world.engine.find(one)
-        if conversation is not None and conversation.started_ms <= horizon:
+        if (
+            conversation is not None
+            and conversation.started_ms <= horizon
+            and _seen(request, conversation)
+        ):
             bodies.append(conversation_body(conversation, horizon))
     return json_response({"conversations": bodies})
 
@@ -47,9 +53,19 @@ async def single(request: web.Request) -> web.Response:
     need_permission(request, *VIEW)
     world = world_of(request)
     conversation = world.engine.find(request.match_info["conversation_id"])
-    if conversation is None or conversation.started_ms > as_of(world):
+    if (
+        conversation is None
+        or conversation.started_ms > as_of(world)
+        or not _seen(request, conversation)
+    ):
         raise ApiError("not.found")
     return json_response(conversation_body(conversation, as_of(world)))
+
+
+def _seen(request: web.Request, conversation: Conversation) -> bool:
+    """Whether the client's role is granted in a division of the conversation."""
+    org = world_of(request).org
+    return client_of(request).sees(org.divisions_of(conversation.queues, conversation.users))
 
 
 def as_of(world: World) -> int:

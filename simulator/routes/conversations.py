@@ -69,9 +69,12 @@ async def disconnect(request: web.Request) -> web.Response:
 
 
 def _find(request: web.Request) -> Conversation:
-    conversation = world_of(request).engine.find(request.match_info["conversation_id"])
-    if conversation is None:
-        forbidden = world_of(request).quirks.unknown_conversation == FORBIDDEN
+    world = world_of(request)
+    conversation = world.engine.find(request.match_info["conversation_id"])
+    if conversation is None or not client_of(request).sees(
+        world.org.divisions_of(conversation.queues, conversation.users)
+    ):
+        forbidden = world.quirks.unknown_conversation == FORBIDDEN
         raise ApiError("not.authorized" if forbidden else "not.found")
     return conversation
 

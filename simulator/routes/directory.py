@@ -1,4 +1,7 @@
-"""Users and queues over REST (section 7), with paging as Genesys does it."""
+"""Users and queues over REST (section 7), with paging as Genesys does it.
+
+A client is shown what is in the divisions in which its role is granted.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from simulator.errors import ApiError, json_response
-from simulator.routes.guard import need_permission
+from simulator.routes.guard import client_of, need_permission
 from simulator.world import world_of
 
 MAX_MEMBER_PAGE_SIZE = 100
@@ -24,7 +27,10 @@ async def list_users(request: web.Request) -> web.Response:
     ids = _ids(request)
     if len(ids) > MAX_USER_IDS:
         raise ApiError("max.user.ids")
+    client = client_of(request)
     users = [user for user in ids if org.has_user(user)] if ids else org.users
+    if world_of(request).quirks.users_by_division:
+        users = [user for user in users if client.sees({org.division_of_user(user)})]
     if request.query.get("state", "active") not in ("active", "any"):
         users = []
     return json_response(
@@ -36,7 +42,7 @@ async def get_user(request: web.Request) -> web.Response:
     """One user."""
     org = world_of(request).org
     user = request.match_info["user_id"]
-    if not org.has_user(user):
+    if not org.has_user(user) or not client_of(request).sees({org.division_of_user(user)}):
         raise ApiError("not.found")
     return json_response(org.user_body(user))
 
@@ -54,7 +60,9 @@ async def search_users(request: web.Request) -> web.Response:
         raise ApiError("bad.request") from error
     found = [
         body
-        for body in map(org.user_body, org.users)
+        for user in org.users
+        if client_of(request).sees({org.division_of_user(user)})
+        for body in (org.user_body(user),)
         if all(
             any(str(body.get(field, "")) == value for field in fields) for fields, value in terms
         )
@@ -71,7 +79,11 @@ async def list_queues(request: web.Request) -> web.Response:
     digest = request.path.endswith("/divisionviews/all")
     need_permission(request, "routing:queue:search" if digest else "routing:queue:view")
     org = world_of(request).org
-    queues = sorted(org.queues, key=org.queue_name)
+    client = client_of(request)
+    queues = sorted(
+        (queue for queue in org.queues if client.sees({org.division_of_queue(queue)})),
+        key=org.queue_name,
+    )
     ids = _ids(request)
     if ids:
         queues = [queue for queue in queues if queue in ids]
@@ -89,25 +101,29 @@ async def get_queue(request: web.Request) -> web.Response:
     """One queue."""
     need_permission(request, "routing:queue:view")
     org = world_of(request).org
-    queue = request.match_info["queue_id"]
-    if not org.has_queue(queue):
-        raise ApiError("not.found")
-    return json_response(org.queue_body(queue))
+    return json_response(org.queue_body(_queue(request)))
 
 
 async def list_members(request: web.Request) -> web.Response:
     """Members of a queue, at most 100 a page."""
     need_permission(request, "routing:queue:view")
     org = world_of(request).org
-    queue = request.match_info["queue_id"]
-    if not org.has_queue(queue):
-        raise ApiError("not.found")
+    queue = _queue(request)
 
     def member(user: str) -> dict[str, Any]:
         return {"id": user, "user": org.user_body(user), "ringNumber": 1, "joined": True}
 
     users = [org.users[index] for index in org.members(queue)]
     return json_response(page(request, users, member, MAX_MEMBER_PAGE_SIZE))
+
+
+def _queue(request: web.Request) -> str:
+    """The queue that the path names, where the client may see it."""
+    org = world_of(request).org
+    queue = request.match_info["queue_id"]
+    if not org.has_queue(queue) or not client_of(request).sees({org.division_of_queue(queue)}):
+        raise ApiError("not.found")
+    return queue
 
 
 def page(

@@ -1,4 +1,4 @@
-"""What every REST request passes: correlation id, bearer token, rate limit, error bodies."""
+"""What every REST request passes: correlation id, bearer token, rate limits, error bodies."""
 
 from __future__ import annotations
 
@@ -40,6 +40,12 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             rule = "early_retry" if verdict.early_retry else "rate_limit_exceeded"
             world.rules.broken(rule, _wall_ms(), token.client_id, name)
             raise ApiError("too.many.requests", str(verdict.reset_seconds))
+        whole = world.org_limiter.hit(request.path, token.client_id, time.monotonic())
+        if whole is not None:
+            if whole.early_retry:
+                world.rules.broken("early_retry", _wall_ms(), token.client_id, name)
+            headers.update(whole.headers())
+            raise ApiError("too.many.requests", str(whole.reset_seconds))
         response = await handler(request)
     except ApiError as refusal:
         response = refuse(refusal.code, refusal.parameter, correlation)
@@ -93,8 +99,8 @@ def client_of(request: web.Request) -> OAuthClient:
 
 
 def need_permission(request: web.Request, *any_of: str) -> None:
-    """Refuse with 403 unless the client has one of these permissions."""
-    if not client_of(request).permissions.intersection(any_of):
+    """Refuse with 403 unless the client has one of these permissions in any division."""
+    if not client_of(request).rights.intersection(any_of):
         code = "missing.permissions" if len(any_of) == 1 else "missing.any.permissions"
         raise ApiError(code, ", ".join(any_of))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -11,12 +12,14 @@ from aiohttp import web
 from simulator.channels import Channel, InvalidTopic, MissingPermission, TooManyTopics
 from simulator.clock import rfc3339
 from simulator.errors import ApiError, json_response
+from simulator.oauth import OAuthClient
 from simulator.routes.guard import client_of, token_of
 from simulator.rules import shortened
-from simulator.topics import TOPIC_KINDS
+from simulator.topics import TOPIC_KINDS, kind_of
 from simulator.world import World, world_of
 
 CHANNELS = "/api/v2/notifications/channels"
+_OWNER = re.compile(r"v2\.(users|routing\.queues)\.([^.?&\s]+)")
 
 
 class _WantedTopic(msgspec.Struct):
@@ -95,6 +98,7 @@ async def available_topics(request: web.Request) -> web.Response:
             "visibility": "Public",
             "transports": list(kind.transports),
             "requiresPermissions": list(kind.permissions),
+            "requiresDivisionPermissions": bool(kind.permissions),
             "permissionDetails": [{"type": "Any", "permissions": list(kind.permissions)}],
             "topicParameters": list(kind.parameters),
             "schema": {},
@@ -126,8 +130,10 @@ def subscribe(
             topics,
             world.clock.now_ms(),
             via=via,
-            permissions=client.permissions,
-            forbidden=lambda topic: world.faults.forbids(topic, client.id),
+            permissions=client.rights,
+            forbidden=lambda topic: (
+                world.faults.forbids(topic, client.id) or not _granted(world, client, topic)
+            ),
             ignore_errors=ignore_errors,
             ignore_invalid=ignore_errors and not world.quirks.invalid_topic_fails,
         )
@@ -157,6 +163,23 @@ def subscribe(
                 }
             )
     return entities
+
+
+def _granted(world: World, client: OAuthClient, topic: str) -> bool:
+    """Whether the client's role is granted in the division of a plain topic's queue or user.
+
+    Topics that need no permission ask for no division either.
+    """
+    kind = kind_of(topic)
+    if client.divisions is None or kind is None or not kind.permissions:
+        return True
+    owner = _OWNER.match(topic)
+    if owner is None:
+        return True
+    org, family, entity = world.org, owner[1], owner[2]
+    if family == "users":
+        return not org.has_user(entity) or client.sees({org.division_of_user(entity)})
+    return not org.has_queue(entity) or client.sees({org.division_of_queue(entity)})
 
 
 async def _subscribe(request: web.Request, via: str) -> web.Response:

@@ -16,6 +16,7 @@ from mirror.errors import (
     GenesysUnavailable,
 )
 from mirror.genesys.client import GenesysClient
+from mirror.genesys.listing import read_listing
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
@@ -73,9 +74,9 @@ def test_a_forbidden_topic_does_not_harm_the_others(sim: Simulated, genesys: Gen
 
 def test_all_pages_are_read(genesys: GenesysClient) -> None:
     """Users and queues, each once, however many pages."""
-    users = genesys.all_users()
+    users = read_listing(genesys.users, "users")
     assert len({user.id for user in users}) == len(users) == 1203
-    assert len(genesys.all_queues()) == 7
+    assert len(read_listing(genesys.queues, "queues")) == 7
     assert any(topic.id == "v2.users.{id}.conversations" for topic in genesys.available_topics())
 
 

@@ -28,9 +28,9 @@ def org(tmp_path: Path) -> Iterator[Simulated]:
 
 
 def test_wrong_credentials_are_refused_with_the_oauth_body(org: Simulated) -> None:
-    """401 with `error` and `description`, not an ErrorBody."""
+    """400 with `error` and `description`, not an ErrorBody."""
     answer = org.login("a", "wrong")
-    assert answer.status == 401
+    assert answer.status == 400
     assert answer.body["error"] == "invalid_client"
     assert answer.body["description"]
 
@@ -205,6 +205,19 @@ def test_the_rate_limit_is_per_token_and_says_when_to_retry(org: Simulated) -> N
     assert answers[3].body["code"] == "too.many.requests"
     org.login("a", "1")
     assert org.call("GET", "/api/v2/users").status == 200
+
+
+def test_the_org_has_limits_beside_those_of_tokens(org: Simulated) -> None:
+    """Another client's use of queue routes costs a 429; other routes are not concerned."""
+    org.post("/_sim/control", {"org_rate_limit": 2})
+    assert [org.call("GET", "/api/v2/routing/queues").status for _ in range(2)] == [200, 200]
+    org.login("a", "1")
+    refused = org.call("GET", "/api/v2/routing/queues")
+    assert (refused.status, refused.body["code"]) == (429, "too.many.requests")
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert org.call("GET", "/api/v2/users").status == 200
+    org.post("/_sim/control", {"org_rate_limit": 0})
+    assert org.call("GET", "/api/v2/routing/queues").status == 200
 
 
 def test_a_day_can_pass_in_a_moment(org: Simulated) -> None:

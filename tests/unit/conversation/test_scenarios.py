@@ -25,8 +25,8 @@ SEEDS = 6
 # without segments, parks, codes before the last one, ends before the last one, and a transfer whose
 # leg ended otherwise, as Genesys says later.
 LEAVE_NO_TRACE = {"dial", "alert", "park", "unpark", "end", "wrapup", "transfer"}
-# Where frames show the newest leg of a re-used participant alone, their `end` is named by fewer legs
-# than REST's. It is open whether Genesys does so.
+# Where frames show the newest leg of a re-used participant alone, their `end` is named by fewer
+# legs than REST's. It is open whether Genesys does so.
 LEGS_LEFT_OUT = {"message_reassigned"}
 NAMELESS = {"social_expression"}  # analytics does not name it
 

@@ -131,3 +131,48 @@ def test_the_last_listener_is_for_the_replica_that_still_has_a_channel_on_it() -
 def test_spare_channels() -> None:
     """Of twenty channels eighteen are seats; of one, one."""
     assert [usable(limit) for limit in (20, 10, 9, 2, 1)] == [18, 8, 8, 1, 1]
+
+
+def test_seats_are_on_clients_that_may_see_them() -> None:
+    """Both replicas on the one that does, where only one does; on two, where two do."""
+    wanted = seats(["1", "2", "3"], 2)
+    allowed = {"1": frozenset("p"), "2": frozenset("q")}
+    places = place(wanted, {"l1": "x", "l2": "y"}, {"p": 9, "q": 9}, {}, allowed=allowed).places
+    clients = {
+        shard: {places[shard, replica].client for replica in "ab"} for shard in ("1", "2", "3")
+    }
+    assert clients == {"1": {"p"}, "2": {"q"}, "3": {"p", "q"}}
+
+
+def test_a_seat_leaves_a_client_that_may_see_it_no_more() -> None:
+    """And no other seat moves."""
+    wanted = seats([str(n) for n in range(6)], 2)
+    hosts, room = {"l1": "x", "l2": "y"}, {"p": 9, "q": 9}
+    before = place(wanted, hosts, room, {}).places
+    allowed = {"3": frozenset("p")}
+    after = place(wanted, hosts, room, before, allowed=allowed).places
+    assert {after["3", replica].client for replica in "ab"} == {"p"}
+    assert all(after[seat] == before[seat] for seat in wanted if seat[0] != "3")
+    assert place(wanted, hosts, room, after, allowed=allowed).places == after
+
+
+def test_who_has_a_choice_leaves_the_channel_to_who_has_none() -> None:
+    """One channel each: the shard that both may see takes the other client's."""
+    hosts, room = {"l1": "x"}, {"p": 1, "q": 1}
+    allowed = {"2": frozenset("p")}
+    places = place([("1", "a"), ("2", "a")], hosts, room, {}, allowed=allowed).places
+    assert places == {("1", "a"): Place("l1", "q"), ("2", "a"): Place("l1", "p")}
+    held = {("1", "a"): Place("l1", "p")}
+    again = place([("1", "a"), ("2", "a")], hosts, room, held, allowed=allowed)
+    assert again.places == places
+    assert again.open == {}
+
+
+def test_a_client_that_is_full_is_told() -> None:
+    """Channels of a client that may not see the shard do not help it."""
+    allowed = dict.fromkeys("12", frozenset("p"))
+    result = place(
+        seats(["1", "2"], 2), {"l1": "x", "l2": "y"}, {"p": 2, "q": 9}, {}, allowed=allowed
+    )
+    assert set(result.places) == {("1", "a"), ("2", "a")}
+    assert set(result.open.values()) == {"no channel"}

@@ -69,3 +69,57 @@ def test_busy_queues_are_spread() -> None:
     shards = cut({}, topics, 100, 1).shards
     most = max(sum(t.startswith("v2.routing") for t in one.topics) for one in shards.values())
     assert most <= 15
+
+
+P, Q = frozenset("p"), frozenset("q")
+
+
+def test_a_shard_is_for_one_audience() -> None:
+    """Topics that some clients may not see have shards of their own, which say whose they are."""
+    topics = [f"t{n}" for n in range(6)]
+    audience = {"t1": P, "t2": P, "t3": Q}
+    shards = cut({}, topics, 10, 1, audience).shards
+    assert {one.clients: set(one.topics) for one in shards.values()} == {
+        (): {"t0", "t4", "t5"},
+        ("p",): {"t1", "t2"},
+        ("q",): {"t3"},
+    }
+
+
+def test_the_larger_part_keeps_its_shard_when_audiences_change() -> None:
+    """The rest moves, and is told as moved; nothing happens when the same is found again."""
+    topics = [f"t{n}" for n in range(10)]
+    before = cut({}, topics, 20, 1).shards
+    few = dict.fromkeys(topics[:3], P)
+    after = cut(before, topics, 20, 2, few)
+    assert after.shards["1"].clients == ()
+    assert {topic for some in after.moved.values() for topic in some} == set(topics[:3])
+    assert after.fresh == {}
+    assert cut(after.shards, topics, 20, 3, few).shards == after.shards
+    many = dict.fromkeys(topics[:8], P)
+    most = cut(before, topics, 20, 2, many)
+    assert most.shards["1"].clients == ("p",)
+    assert {topic for some in most.moved.values() for topic in some} == set(topics[8:])
+
+
+def test_pieces_that_a_change_of_rights_leaves_are_merged() -> None:
+    """Back and forth: no more shards than the topics need."""
+    topics = [f"t{n}" for n in range(30)]
+    shards = cut({}, topics, 10, 1).shards
+    now = 1
+    for share in (10, 20, 5, 25, 0):
+        now += 1
+        shards = cut(shards, topics, 10, now, dict.fromkeys(topics[:share], P)).shards
+        assert len(shards) <= 4
+        assert all(len(one.topics) <= 10 for one in shards.values())
+    assert len(shards) == 3
+
+
+def test_everyday_churn_merges_nothing() -> None:
+    """Topics that move are received by nobody for a moment."""
+    topics = [f"t{n}" for n in range(30)]
+    shards = cut({}, topics, 10, 1).shards
+    kept = [topic for one in shards.values() for topic in one.topics[:2]]
+    after = cut(shards, kept, 10, 2)
+    assert len(after.shards) == 3
+    assert after.moved == {}

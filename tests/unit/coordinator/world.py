@@ -17,21 +17,25 @@ What must hold, and when it need not:
   was killed (a lease and `NOTICE_MS`) or that it was lost (`NOTICE_MS`, or since the closing
   listener was paused);
 - **within `DARK_MS`** of the latest fault: every shard is received;
-- **in the end**, after calm: every seat is live where the leader says; replicas are on different
-  hosts and clients while there are two; listeners of a host are even; and every moment in which
-  nobody received a shard is in a gap that was filed for it (guarantee 6), back to the last time at
-  which both Redis and the leader forgot everything, which nobody can look behind.
+- **in the end**, after calm: every seat is live where the leader says, on a client that may see the
+  shard's topics; replicas are on different hosts and clients while there are two; listeners of a
+  host are even; and every moment in which nobody received a shard is in a gap that was filed for it
+  (guarantee 6), back to the last time at which both Redis and the leader forgot everything, which
+  nobody can look behind.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 import msgspec
 
+from coordinator.assignment import usable
 from coordinator.coverage import ShardCoverage
 from coordinator.leading import PATIENCE_BEATS, Leader, Outcome, Rules
 from coordinator.seats import Ledger, ledger
+from coordinator.sight import Found
 from coordinator.store import Seen
 from mirror.fleet import Assignment, Beat, ChannelReport, Shard
 
@@ -78,7 +82,7 @@ class Listener:
         self.next_beat = 0
         self.last_beat = NEVER_MS
 
-    def report(self, now: int) -> Beat:
+    def report(self, now: int, world: World) -> Beat:
         return Beat(
             listener=self.name,
             host=self.host,
@@ -95,6 +99,8 @@ class Listener:
                     covered_ms=now - one.live_ms if one.live_ms <= now else None,
                     last_frame_ms=0 if one.live_ms <= now else None,
                     rotate=one.rotate if one.live_ms <= now else "",
+                    rejected=world.refused(self.shards.get(shard), one.client),
+                    shard_epoch=self.shards[shard].epoch if shard in self.shards else 0,
                 )
                 for (shard, replica, epoch), one in sorted(self.channels.items())
             ),
@@ -108,8 +114,13 @@ class World:
         """`quick`: some listeners reach an empty Redis before the leader is elected anew."""
         self.random = Random(seed)
         self.quick = Random(seed) if quick else None
+        self.rights = Random(seed) if quick else None  # roles of clients change too
         self.now = 10_000_000_000
         self.topics = frozenset(f"t{n}" for n in range(25))
+        self.audience: dict[str, frozenset[str]] = {}  # as listings tell it
+        self.forbidden: dict[str, frozenset[str]] = {}  # topic → clients that are refused it
+        self.blind = False  # discovery has not found anything since the election
+        self._found = Found(self.topics, self.audience)
         self.listeners: dict[str, Listener] = {}
         self.made = 0
         self.broken: list[str] = []
@@ -117,6 +128,7 @@ class World:
         self.lost: list[tuple[int, Key]] = []
         self.excused: set[tuple[str, Key]] = set()  # (listener, holding) that the leader vacated
         self.last_fault = self.now
+        self.retired: dict[str, int] = {}  # shard that is no more → since when
         self.dark: dict[str, int] = {}  # shard that nobody receives → since when
         self.unseen: dict[str, list[int]] = {}  # shard → moments at which nobody received it
         self.gaps: dict[str, list[tuple[int, int]]] = {}
@@ -150,10 +162,8 @@ class World:
             self.unseen.clear()
         self.begin()
 
-    def begin(self, topics: frozenset[str] | None = None) -> None:
-        self.leader.begin(
-            dict(self.shards), ledger_of(self.stored), coverage_of(self.coverage), topics
-        )
+    def begin(self) -> None:
+        self.leader.begin(dict(self.shards), ledger_of(self.stored), coverage_of(self.coverage))
 
     def told(self, follower: Leader) -> None:
         """`follower` reads what the leader stored."""
@@ -173,6 +183,7 @@ class World:
     def fault(self) -> None:
         """Something happens."""
         self.last_fault = self.now
+        self.grant()
         names = sorted(self.listeners)
         one = self.listeners[self.random.choice(names)] if names else None
         match self.random.randrange(11):
@@ -205,6 +216,43 @@ class World:
                 one.channels[key].live_ms = NEVER_MS
                 self.lost.append((self.now, key))
 
+    def grant(self) -> None:
+        """Now and then the clients' roles are granted in other divisions: their listings show it,
+        or only the refusal of a topic does."""
+        if not self.rights or self.rights.random() >= 0.1:
+            return
+        listed = self.rights.random() < 0.5
+        shares = self.rights.choice([{}, {"p": 0.3}, {"p": 0.5, "q": 0.2}, {"p": 1.0}])
+        self.audience, self.forbidden = {}, {}
+        for topic in (f"t{n}" for n in range(30)):
+            drawn = self.rights.random()
+            for client, share in shares.items():
+                if drawn < share:
+                    if listed:
+                        self.audience[topic] = frozenset({client})
+                    else:
+                        self.forbidden[topic] = frozenset(CLIENTS) - {client}
+                    break
+                drawn -= share
+
+    def carriers(self, topic: str) -> frozenset[str]:
+        """The clients that a topic belongs on; empty where that is all."""
+        left = self.audience.get(topic, frozenset(CLIENTS))
+        left -= self.forbidden.get(topic, frozenset())
+        return frozenset() if left == frozenset(CLIENTS) else left
+
+    def refused(self, shard: Shard | None, client: str) -> tuple[str, ...]:
+        """What Genesys refuses of a shard on a client's channel."""
+        topics = shard.topics if shard is not None else ()
+        return tuple(one for one in topics if client in self.forbidden.get(one, ()))
+
+    def find(self) -> Found | None:
+        """What discovery says: the same object while nothing changes."""
+        audience = {one: who for one, who in self.audience.items() if one in self.topics}
+        if (self._found.topics, self._found.audience) != (self.topics, audience):
+            self._found = Found(self.topics, audience)
+        return None if self.blind else self._found
+
     # -- time ------------------------------------------------------------------------------------
 
     def step(self) -> None:
@@ -223,10 +271,11 @@ class World:
             rejected={},
             seats=None,
         )
-        outcome = self.leader.step(seen, self.topics, self.now, stored=self.shards)
+        outcome = self.leader.step(seen, self.find(), self.now, stored=self.shards)
         if outcome is None:
             return
         self.outcome = outcome
+        self.retired |= dict.fromkeys(self.shards.keys() - outcome.shards.keys(), self.now)
         self.shards = dict(outcome.shards)
         self.stored = msgspec.json.encode(ledger(self.leader.seats))
         self.coverage = msgspec.json.encode(self.leader.coverage)
@@ -249,7 +298,7 @@ class World:
             if one.live_ms <= self.now:
                 listener.told_live.setdefault(key, self.now)
         self.beats[listener.name] = self.now
-        self.documents[listener.name] = listener.report(self.now)
+        self.documents[listener.name] = listener.report(self.now, self)
         told = self.assignments.get(listener.name)
         if told is not None:
             if told.version != listener.version:
@@ -314,8 +363,11 @@ class World:
         since = min(self.now, listener.last_beat) - NOTICE_MS
         lost = any(at >= since and one[:2] == key[:2] for at, one in self.lost)
         unknown = listener.told_live.pop(key, self.now) == self.now
-        if not given_up or closed.live_ms > self.now or key[0] not in self.shards:
+        # Listeners store the shards that they hold, those that are no more for a moment too.
+        if not given_up or closed.live_ms > self.now or key[0] not in self.outcome.shards:
             return
+        if key[2] <= self.retired.get(key[0], 0) // 1000:
+            return  # of a shard that is no more: its number was given anew
         # Whom the leader cannot know to be dead yet counts: that is a second fault, not its error.
         late = self.now - LEASE_MS - NOTICE_MS
         dying = [one for died, one in self.killed if died >= late]
@@ -405,13 +457,21 @@ class World:
             if channel is not None and channel.live_ms <= self.now:
                 places.setdefault(record.shard, []).append((current.listener, current.client))
                 load[current.listener] += 1
-        for shard in self.shards:
+        used = Counter(client for mine in places.values() for _, client in mine)
+        for shard, document in self.shards.items():
             mine = places.get(shard, [])
+            clients = document.clients or CLIENTS
+            audiences = {self.carriers(one) for one in document.topics}
+            if audiences != {frozenset(document.clients)}:
+                found.append(f"{shard} has topics of {audiences}")
+            found += [f"{shard} is on {one}" for _, one in mine if one not in clients]
             if len(mine) < replicas:
                 found.append(f"{shard} has {len(mine)} of {replicas} channels")
             elif replicas == 2 and several_hosts and len({free[who].host for who, _ in mine}) < 2:
                 found.append(f"{shard} is on one host")
-            elif replicas == 2 and len({client for _, client in mine}) < 2:
+            elif replicas == 2 and len({client for _, client in mine}) < min(
+                2, sum(used[one] < usable(CLIENT_LIMIT) for one in clients)
+            ):
                 found.append(f"{shard} is on one client")
         return found + [
             f"{full.name} has {load[full.name]} seats, {empty.name} beside it {load[empty.name]}"

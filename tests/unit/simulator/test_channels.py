@@ -12,7 +12,7 @@ from simulator.channels import (
     MissingPermission,
     TooManyTopics,
 )
-from simulator.oauth import PERMISSIONS, OAuthClient, Token, TokenBook, basic_credentials
+from simulator.oauth import DOCUMENTED_ROLE, OAuthClient, Token, TokenBook, basic_credentials
 from simulator.ratelimit import Bars, RateLimiter
 from simulator.topics import canonical, expand, kind_of
 
@@ -30,7 +30,7 @@ def subscribe(book: ChannelBook, channel_id: str, topics: list[str], now: int = 
     """PUT topics with every permission."""
     channel = book.get(channel_id)
     assert channel is not None
-    book.subscribe(channel, topics, now, via="PUT", permissions=PERMISSIONS)
+    book.subscribe(channel, topics, now, via="PUT", permissions=DOCUMENTED_ROLE)
 
 
 def test_eviction_prefers_the_unconnected_and_then_the_longest_unused(book: ChannelBook) -> None:

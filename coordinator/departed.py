@@ -1,0 +1,46 @@
+"""Topics that were mirrored and could not be seen any more, in case they come back. Pure.
+
+A queue that is gone for an hour (its division was taken from the role, Genesys listed nothing)
+comes back as a topic that nobody has. What began and ended meanwhile would never be told if it were
+taken for new: it is a gap, from when the topic was received last.
+
+The memory is stored, for the next leader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+MOST: Final = 20_000
+
+
+class Departed:
+    """Topics without a shard → until when they were received, for `horizon_ms`."""
+
+    def __init__(self, horizon_ms: int) -> None:
+        self._horizon_ms = horizon_ms
+        self._until: dict[str, int] = {}
+
+    @property
+    def until(self) -> Mapping[str, int]:
+        """What is remembered, to be stored. Another object where it differs from before."""
+        return self._until
+
+    def recall(self, stored: Mapping[str, int]) -> None:
+        """What the last leader stored; nothing where Redis has forgotten it."""
+        if stored:
+            self._until = dict(stored)
+
+    def look(
+        self, received: Mapping[str, int], wanted: Collection[str], now_ms: int
+    ) -> dict[str, int]:
+        """Remember which of the `received` topics (→ until when) are not `wanted`, and return
+        those that are wanted again. Times are Redis milliseconds."""
+        since = now_ms - self._horizon_ms
+        known = {topic: until for topic, until in self._until.items() if until > since}
+        gone = {topic: until for topic, until in received.items() if topic not in wanted}
+        kept = {topic: until for topic, until in known.items() if topic not in wanted} | gone
+        if kept != self._until:
+            self._until = dict(list(kept.items())[-MOST:])
+        return {topic: until for topic, until in known.items() if topic in wanted}

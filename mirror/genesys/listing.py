@@ -1,0 +1,75 @@
+"""Reads a listing of Genesys to its end, and makes sure that there is an end.
+
+A listing is believed whole or not at all. It fails where a page brings nothing that an earlier one
+had not brought, where it has far more than its first page announced, or more than `MAX_ENTITIES`,
+and where it takes longer than `LISTING_SECONDS`: a gateway that answers each page with the first,
+or names a next page for ever, would otherwise use up the request budget that channels need.
+
+A page may hold up to `LARGE_PAGE` entities. Nobody documents the largest page of users, so that a
+400 to the first page is answered by asking for `SAFE_PAGE`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from mirror.errors import GenesysError
+from mirror.genesys.shapes import Entity, EntityPage
+from mirror.turns import Turned, unwatched
+
+LARGE_PAGE: Final = 500
+SAFE_PAGE: Final = 100
+# What the channels of twenty OAuth clients carry, one replica each.
+MAX_ENTITIES: Final = 400_000
+LISTING_SECONDS: Final = 300.0
+# Entities may be made while they are listed.
+SLACK: Final = 1_000
+_BAD_REQUEST: Final = 400
+
+PageOf = Callable[[int, int], EntityPage]
+
+
+def read_listing(
+    page_of: PageOf,
+    what: str,
+    *,
+    turned: Turned = unwatched,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[Entity]:
+    """Every entity, each once. `page_of(number, size)` reads a page; `what` names it in errors.
+
+    Raises `GenesysError` where a page does, or the listing does not end.
+    """
+    found: dict[str, Entity] = {}
+    deadline = clock() + LISTING_SECONDS
+    most = MAX_ENTITIES
+    size, page = LARGE_PAGE, 1
+    while True:
+        turned()
+        try:
+            listing = page_of(page, size)
+        except GenesysError as error:
+            if error.status != _BAD_REQUEST or size == SAFE_PAGE or page > 1:
+                raise
+            size = SAFE_PAGE
+            continue
+        if page == 1 and listing.total:
+            most = min(most, listing.total + SLACK)
+        before = len(found)
+        for entity in listing.entities:
+            found.setdefault(entity.id, entity)
+        if not listing.entities or (page >= listing.page_count and not listing.next_uri):
+            return list(found.values())
+        if len(found) == before:
+            raise GenesysError(
+                f"the listing of {what} repeats: page {page} has nothing that an earlier page had "
+                "not; it is not believed, check GENESYS_API_URL and any gateway"
+            )
+        if len(found) > most or clock() > deadline:
+            raise GenesysError(
+                f"the listing of {what} does not end: {len(found)} on {page} pages, and Genesys "
+                "names a next one; it is not believed, check GENESYS_API_URL and any gateway"
+            )
+        page += 1

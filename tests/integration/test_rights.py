@@ -1,0 +1,335 @@
+"""The documented role and nothing more: enough for a whole mirror, and what is missing is named.
+
+The simulator gives a client the documented role only, and enforces it for each endpoint, topic and
+division.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirror.doctor.finding import Finding
+from mirror.doctor.genesys import check_genesys
+from mirror.errors import GenesysRefused
+from mirror.genesys.client import GenesysClient
+from mirror.redis.keys import Keys
+from mirror.redis.rate import RateBudget
+from mirror.settings import OAuthClient, load
+from tests.integration.house_support import CLIENT, SECRET, House, house
+from tests.integration.simulator_support import Simulated, simulated
+from tests.services.process import ManagedProcess, wait_until
+
+SECONDS = 40.0
+TWO = {"GENESYS_CLIENTS": f"{CLIENT}:{SECRET},q:q", "MIRROR_DISCOVERY_INTERVAL": "1s"}
+BUSY = ("--rate", "4", "--speed", "20", "--autostart")
+#: Role of a client → what is missing, the family of doctor's lines, and what Genesys says.
+LACKING = {
+    "no-queues": ("-routing:queue:view", "queues", "routing:queue:view"),
+    "no-talk": (
+        "-conversation:communication:view",
+        "conversations",
+        "conversation:communication:view",
+    ),
+    "no-numbers": (
+        "-analytics:conversationDetail:view",
+        "analytics",
+        "analytics:conversationDetail:view, analytics:agentConversationDetail:view",
+    ),
+}
+
+
+def status(made: House) -> dict[str, Any]:
+    """What `mirror status --json` says."""
+    out, _ = made.command("status", "--json")
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def settled(made: House, channels: int) -> dict[str, Any]:
+    """The status once all is well on so many channels."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        told = status(made)
+        live = [one for one in made.org.get("/_sim/channels")["channels"] if one["connected"]]
+        if told["health"] == "ok" and len(live) == channels:
+            return told
+        assert time.monotonic() < deadline, (len(live), json.dumps(told, indent=1)[:4000])
+        time.sleep(0.3)
+
+
+def clients_of(made: House) -> dict[tuple[str, ...], set[str]]:
+    """The clients that a shard is for → those that hold its channels."""
+    shards = {shard["id"]: shard for shard in status(made)["shards"]}
+    found = {}
+    for shard_id, shard in shards.items():
+        stored = json.loads(
+            made.redis.get(Keys(made.env["MIRROR_NAMESPACE"]).shard(shard_id))  # type: ignore[arg-type]
+        )
+        found[tuple(stored["clients"])] = {one["client"] for one in shard["replicas"]}
+    return found
+
+
+def told_all(made: House) -> None:
+    """Every conversation whose end Genesys sent to a socket is in Kafka, ended."""
+    made.org.drain()
+    ended = {
+        record["conversation_id"]
+        for record in made.org.ledger()
+        if record["event_type"] == "end" and record["first_sent_ms"]
+    }
+    assert len(ended) > 5
+
+    def told() -> bool:
+        return ended <= {
+            event.conversation_id for event in made.events() if event.event_type == "end"
+        }
+
+    wait_until(told, SECONDS, "the end of every conversation is in Kafka")
+
+
+def test_the_documented_role_is_enough(tmp_path: Path, kafka: str) -> None:
+    """`mirror doctor` finds nothing, exit code 0; every ended conversation is in Kafka; and no
+    call of any process was refused."""
+    with house(tmp_path, kafka, {"MIRROR_PARTITIONS": "3"}, *BUSY) as made:
+        out, _ = made.command("doctor")
+        text = out.decode()
+        assert "✗" not in text, text
+        assert "queues, users, analytics, conversations" in text
+        settled(made, 2)
+        told_all(made)
+        for name, process in made.processes.items():
+            calls = [
+                json.loads(line) for line in process.stderr.splitlines() if "genesys_call" in line
+            ]
+            refused = [one for one in calls if one.get("status") in {401, 403}]
+            assert refused == [], name
+
+
+@pytest.fixture(scope="module")
+def org(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
+    """An org with a client for each right that is missing, and some with other grants."""
+    options = ["--no-autostart", "--queues", "6", "--users", "6", "--divisions", "3"]
+    for name, (role, _, _) in LACKING.items():
+        options += ["--client", f"{name}:s", "--role", f"{name}={role}"]
+    for name, grant in (("one", "1"), ("two", "1,2"), ("nowhere", "")):
+        options += ["--client", f"{name}:s", "--grant", f"{name}={grant}"]
+    options += ["--client", "searching:s"]
+    options += ["--role", "searching=-routing:queue:view,+routing:queue:search"]
+    with simulated(tmp_path_factory.mktemp("org"), *options, login=False) as org:
+        yield org
+
+
+def findings(org: Simulated, redis_url: str, clients: str, **more: str) -> list[Finding]:
+    """What doctor finds of Genesys."""
+    env = {"GENESYS_API_URL": org.url, "GENESYS_CLIENTS": clients, "REDIS_URL": redis_url}
+    return list(check_genesys(load({**env, "MIRROR_NAMESPACE": str(time.time_ns()), **more})))
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_each_missing_right_is_named_in_genesys_words(
+    org: Simulated, redis_url: str, name: str
+) -> None:
+    """One ✗, with the permission and the correlation id, and the role as its cure."""
+    _, what, permission = LACKING[name]
+    (found,) = [one for one in findings(org, redis_url, f"{name}:s") if not one.ok]
+    assert found.check == "genesys.permissions"
+    assert found.subject == f"Genesys client {name} {what}"
+    assert "Unable to perform the requested action" in found.detail
+    assert permission in found.detail
+    assert "correlation id" in found.detail
+    assert "docs/permissions.md" in found.cure
+
+
+def test_a_role_that_may_only_search_queues_lists_them_too(org: Simulated) -> None:
+    """The other listing is read where the first is refused, from then on."""
+    settings = load({"GENESYS_API_URL": org.url})
+    client = GenesysClient(
+        settings, OAuthClient("searching", "s"), RateBudget(None, Keys("test"), "searching")
+    )
+    for _ in range(2):
+        assert client.queues(1).total == 6
+    requests = org.get("/_sim/stats")["requests"]
+    assert requests["GET /api/v2/routing/queues/divisionviews/all"] >= 2
+    nobody = GenesysClient(
+        settings, OAuthClient("no-queues", "s"), RateBudget(None, Keys("test"), "no-queues")
+    )
+    for _ in range(2):
+        with pytest.raises(GenesysRefused, match=r"permission\(s\): routing:queue:view"):
+            nobody.queues(1)
+
+
+@pytest.mark.parametrize("answer", [400, 401])
+def test_wrong_credentials_are_named_with_their_cure(
+    org: Simulated, redis_url: str, answer: int
+) -> None:
+    """Whichever status Genesys gives them; an IP allow-list can be the cause."""
+    org.post("/_sim/control", {"quirks": {"login_failure": answer}})
+    (found,) = [one for one in findings(org, redis_url, "one:wr0ng") if not one.ok]
+    assert found.check == "genesys.token"
+    assert "invalid_client" in found.detail
+    assert "The client credentials are invalid" in found.detail
+    assert "IP allow-list" in found.cure
+    assert "wr0ng" not in found.detail
+
+
+def test_what_clients_see_alone_and_filters_that_match_nothing(
+    org: Simulated, redis_url: str
+) -> None:
+    """Doctor lists with each client; only what must be mended is an ✗."""
+    found = findings(org, redis_url, "one:s,two:s", MIRROR_QUEUES="Queue*,Support")
+    assert [one.detail for one in found if not one.ok] == [
+        "'Support' matches nothing among 6 queues"
+    ]
+    lonely = [one for one in found if one.level == "doubtful"]
+    assert [one.subject for one in lonely] == [
+        "Genesys client two queues",
+        "Genesys client two users",
+    ]
+    assert "2 of 4 are seen by this client alone" in lonely[0].detail
+
+
+def test_a_role_that_is_granted_nowhere(org: Simulated, redis_url: str) -> None:
+    """It is refused what needs a right, and lists no user."""
+    ill = [one for one in findings(org, redis_url, "nowhere:s") if not one.ok]
+    assert {one.check for one in ill} == {"genesys.permissions", "genesys.visible"}
+
+
+def test_what_is_of_other_divisions_is_kept_from_a_client(org: Simulated) -> None:
+    """Not listed; topics Rejected with the permissions that are missing; conversations unknown."""
+    org.login("two", "s")
+    everything = {one["id"] for one in org.get("/api/v2/routing/queues?pageSize=100")["entities"]}
+    order = {"action": "spawn", "scenario": "inbound_call", "count": 6}
+    ids = org.post("/_sim/control", order)["conversation_ids"]
+    seen = [org.call("GET", f"/api/v2/conversations/{one}").status for one in ids]
+    org.login("one", "s")
+    assert len(everything) == 4
+    mine = {one["id"] for one in org.get("/api/v2/routing/queues?pageSize=100")["entities"]}
+    assert len(mine) == 2
+    assert mine < everything
+    other = min(everything - mine)
+    assert org.call("GET", f"/api/v2/routing/queues/{other}").status == 404
+    topics = [f"v2.routing.queues.{one}.conversations" for one in (min(mine), other)]
+    answer = org.subscribe(org.channel()["id"], topics, "?ignoreErrors=true").body["entities"]
+    assert {one["id"]: one["state"] for one in answer} == {
+        topics[0]: "Permitted",
+        topics[1]: "Rejected",
+    }
+    rejected = next(one for one in answer if one["state"] == "Rejected")
+    assert "routing:queue:view" in rejected["missingPermissions"]
+    assert {*seen, *(org.call("GET", f"/api/v2/conversations/{one}").status for one in ids)} <= {
+        200,
+        404,
+    }
+    query = {"interval": "2026-01-01T00:00:00Z/2026-01-02T00:00:00Z"}
+    assert org.call("POST", "/api/v2/analytics/conversations/details/query", query).status == 200
+
+
+@pytest.mark.parametrize(
+    ("grants", "audiences"),
+    [
+        pytest.param(("1", "2"), {(CLIENT,): {CLIENT}, ("q",): {"q"}}, id="disjoint divisions"),
+        pytest.param(
+            ("1,2", "2,3"),
+            {(CLIENT,): {CLIENT}, ("q",): {"q"}, (): {CLIENT, "q"}},
+            id="overlapping divisions",
+        ),
+    ],
+)
+def test_clients_of_different_divisions_mirror_the_union(
+    tmp_path: Path,
+    kafka: str,
+    grants: tuple[str, str],
+    audiences: dict[tuple[str, ...], set[str]],
+) -> None:
+    """Every topic on clients that may see it, on two where two may; nothing moves from discovery
+    to discovery; what one sees alone is a note; and no conversation is missed."""
+    rights = ["--divisions", "2" if len(audiences) == 2 else "3", "--client", "q:q"]
+    rights += ["--grant", f"{CLIENT}={grants[0]}", "--grant", f"q={grants[1]}"]
+    with house(tmp_path, kafka, TWO, *rights, *BUSY, "--queues", "6") as made:
+        told = settled(made, 2 * len(audiences))
+        assert sum(shard["topics"] for shard in told["shards"]) == 18
+        assert not any(shard["rejected"] for shard in told["shards"])
+        assert clients_of(made) == audiences
+        assert len([note for note in told["notes"] if "alone" in note]) == 4
+        before = {one["id"] for one in made.org.get("/_sim/channels")["channels"]}
+        asked = made.org.get("/_sim/stats")["requests"]["GET /api/v2/routing/queues"]
+
+        def listed() -> int:
+            requests: dict[str, int] = made.org.get("/_sim/stats")["requests"]
+            return requests["GET /api/v2/routing/queues"]
+
+        wait_until(lambda: listed() >= asked + 8, SECONDS, "several discoveries")
+        after = {one["id"] for one in made.org.get("/_sim/channels")["channels"]}
+        assert after == before
+        told_all(made)
+        assert made.org.get("/_sim/violations")["counts"].get("channel_evicted", 0) == 0
+
+
+def test_users_that_a_client_lists_and_is_refused_go_to_the_other(
+    tmp_path: Path, kafka: str
+) -> None:
+    """Genesys lists users whatever their division, and refuses the topics: they find their client,
+    and nothing is refused any more."""
+    rights = ["--divisions", "2", "--client", "q:q", "--quirk", "users_by_division=false"]
+    rights += ["--grant", f"{CLIENT}=1", "--grant", "q=2"]
+    settings = TWO | {"MIRROR_SUBSCRIBE": "users"}
+    with house(tmp_path, kafka, settings, *rights, *BUSY) as made:
+        told = settled(made, 4)
+        assert sum(shard["topics"] for shard in told["shards"]) == 12
+        assert clients_of(made) == {(CLIENT,): {CLIENT}, ("q",): {"q"}}
+        told_all(made)
+
+
+def test_a_right_that_is_missing_is_a_reason_and_takes_nothing_else_down(
+    tmp_path: Path, kafka: str
+) -> None:
+    """Users are mirrored while queues cannot be listed; status says which permission is missing,
+    and the log too; once it is given, queues come by themselves."""
+    lacking = ("--role", f"{CLIENT}=-routing:queue:view")
+    settings = {"MIRROR_DISCOVERY_INTERVAL": "2s"}
+    with house(tmp_path, kafka, settings, *lacking, *BUSY) as made:
+        wait_until(lambda: bool(status(made)["shards"]), SECONDS, "users are mirrored")
+        told = status(made)
+        assert told["health"] == "degraded"
+        (reason,) = [one for one in told["reasons"] if one.startswith("discovery:")]
+        assert "queues cannot be listed" in reason
+        assert "permission(s): routing:queue:view" in reason
+        assert any("routing:queue:view" in one for one in made.health("coordinator")["reasons"])
+        assert "permission(s): routing:queue:view" in made.processes["coordinator"].stderr
+        assert [shard["topics"] for shard in told["shards"]] == [12]
+        made.org.post("/_sim/control", {"roles": {CLIENT: "+routing:queue:view"}})
+        assert sum(shard["topics"] for shard in settled(made, 2)["shards"]) == 14
+        told_all(made)
+
+
+def test_a_listing_that_is_empty_in_the_second_of_an_election(tmp_path: Path, kafka: str) -> None:
+    """Nobody leads, Genesys lists nothing, another coordinator is elected: no channel is closed,
+    the doubt is told, and all is well once Genesys is."""
+    settings = {"MIRROR_DISCOVERY_INTERVAL": "2s"}
+    with house(tmp_path, kafka, settings, *BUSY) as made:
+        settled(made, 2)
+        before = {one["id"]: one["topics"] for one in made.org.get("/_sim/channels")["channels"]}
+        made.processes["coordinator"].kill()
+        made.org.post("/_sim/control", {"grants": {CLIENT: "9"}})
+        with ManagedProcess.python_module(
+            "coordinator", folder=tmp_path, name="second", env=made.env
+        ) as second:
+            second.wait_for(lambda: "discovery_doubted" in second.stderr, SECONDS, "it doubts")
+            wait_until(
+                lambda: any("are missing" in one for one in status(made)["reasons"]),
+                SECONDS,
+                "the doubt is told",
+            )
+            channels = made.org.get("/_sim/channels")["channels"]
+            assert {one["id"]: one["topics"] for one in channels} == before
+            made.org.post("/_sim/control", {"grants": {CLIENT: "*"}})
+            settled(made, 2)
+            channels = made.org.get("/_sim/channels")["channels"]
+            assert {one["id"]: one["topics"] for one in channels} == before
+            told_all(made)

@@ -1,0 +1,171 @@
+"""Discovery of queues and users with several OAuth clients, by listings of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from coordinator.discovery import FIRST_SECONDS, Discovery
+from coordinator.sight import Recalled
+from mirror.errors import GenesysError, GenesysRefused
+from mirror.genesys.shapes import AvailableTopic, Entity, EntityPage
+from mirror.settings import load
+
+TOPICS = [
+    AvailableTopic("v2.routing.queues.{id}.conversations", ["routing:queue:view"], ["All"]),
+    AvailableTopic("v2.users.{id}.conversations", [], ["All"]),
+]
+
+
+class Client:
+    """A client of Genesys that lists what it is told to, or raises it."""
+
+    def __init__(self, name: str, queues: str = "", users: str = "") -> None:
+        self.id = name
+        self.lists: dict[str, Any] = {"queues": queues, "users": users}
+        self.calls = {"queues": 0, "users": 0}
+        self.on_page: Callable[[], None] = lambda: None
+
+    def available_topics(self) -> list[AvailableTopic]:
+        return TOPICS
+
+    def queues(self, page: int, size: int) -> EntityPage:
+        return self._page("queues", page, size)
+
+    def users(self, page: int, size: int) -> EntityPage:
+        return self._page("users", page, size)
+
+    def _page(self, family: str, page: int, _size: int) -> EntityPage:
+        self.calls[family] += 1
+        self.on_page()
+        found = self.lists[family]
+        if isinstance(found, GenesysError):
+            raise found
+        if found == "endless":
+            return EntityPage(entities=[Entity(id=f"u{page}")], next_uri="next")
+        return EntityPage(entities=[Entity(id=one, name=one * 2) for one in found])
+
+
+class World:
+    """A discovery with a clock of its own."""
+
+    def __init__(self, *clients: Client, **settings: str) -> None:
+        env = {"GENESYS_CLIENTS": ",".join(f"{one.id}:s" for one in clients), **settings}
+        self.now = 0.0
+        listed: Any = clients
+        self.discovery = Discovery(load(env), listed, clock=lambda: self.now)
+
+    def look(self, seconds: float = 0.0) -> set[str]:
+        """Some time later; the ids that are found."""
+        self.now += seconds
+        self.discovery.look()
+        found = self.discovery.found
+        return set() if found is None else {topic.split(".")[-2] for topic in found.topics}
+
+
+def refused(permission: str) -> GenesysRefused:
+    """As Genesys refuses."""
+    return GenesysRefused(f"missing the following permission(s): {permission}", status=403)
+
+
+def test_a_family_that_cannot_be_listed_leaves_the_other_alone() -> None:
+    """Users are found without queues; the reason has Genesys' text; queues come when they can."""
+    client = Client("p", users="xy")
+    client.lists["queues"] = refused("routing:queue:view")
+    world = World(client)
+    assert world.look() == {"x", "y"}
+    (reason,) = world.discovery.reasons
+    assert "queues cannot be listed by OAuth client p" in reason
+    assert "routing:queue:view" in reason
+    client.lists["queues"] = "a"
+    assert world.look(10.0) == {"a", "x", "y"}
+    assert world.discovery.reasons == ()
+
+
+def test_what_fails_is_tried_less_and_less() -> None:
+    """And nothing else is asked for it: the request budget is for channels."""
+    client = Client("p", users="xy")
+    client.lists["queues"] = refused("routing:queue:view")
+    world = World(client)
+    for _ in range(600):
+        world.look(0.5)
+    assert client.calls["queues"] <= 6
+    assert client.calls["users"] <= 2
+
+
+def test_clients_that_fail_alike_are_told_in_one_line() -> None:
+    """Genesys is away: one reason for each family."""
+    clients = [Client("p"), Client("q")]
+    for client in clients:
+        client.lists = dict.fromkeys(client.lists, GenesysError("does not answer"))
+    world = World(*clients)
+    assert world.look() == set()
+    assert world.discovery.found is None
+    assert len(world.discovery.reasons) == 2
+    assert all("p, q" in reason for reason in world.discovery.reasons)
+
+
+def test_a_listing_that_never_ends_holds_up_nobody_for_long() -> None:
+    """Queues are found while users are still being listed, and the reason is told."""
+    client = Client("p", queues="ab", users="endless")
+    world = World(client)
+    found_at: list[float] = []
+
+    def tick() -> None:
+        world.now += 1.0
+        if world.discovery.found is not None and not found_at:
+            found_at.append(world.now)
+
+    client.on_page = tick
+    assert world.look() == {"a", "b"}
+    assert found_at[0] <= FIRST_SECONDS + 3
+    assert "the listing of users does not end" in world.discovery.reasons[0]
+
+
+def test_an_entry_of_a_filter_that_matches_nothing_is_told() -> None:
+    """By any client's list; names are compared without case."""
+    world = World(Client("p", queues="a"), Client("q", queues="b"), MIRROR_QUEUES="AA,b,Suport*")
+    assert world.look() == {"a", "b"}
+    assert "MIRROR_QUEUES: 'Suport*' matches no queue" in world.discovery.reasons
+
+
+def test_nothing_visible_is_told() -> None:
+    """A role that is granted nowhere lists nothing, and no call fails."""
+    world = World(Client("p", users="x"))
+    assert world.look() == {"x"}
+    assert world.discovery.reasons == (
+        "no queue is visible: grant the role in the divisions that have them",
+    )
+
+
+def test_the_union_is_found_and_what_one_sees_alone_is_a_note() -> None:
+    """Nothing flaps from one discovery to the next."""
+    world = World(Client("p", "abc", "x"), Client("q", "bcd", "x"))
+    assert world.look() == set("abcdx")
+    first = world.discovery.found
+    for _ in range(5):
+        world.look(300.0)
+    assert world.discovery.found is first
+    assert world.discovery.reasons == ()
+    assert world.discovery.notes == (
+        "1 queue is seen by OAuth client p alone",
+        "1 queue is seen by OAuth client q alone",
+    )
+
+
+@pytest.mark.parametrize("listed", ["", "a"])
+def test_a_just_elected_leader_does_not_believe_one_short_answer(listed: str) -> None:
+    """Redis says what was mirrored: it stays, and the doubt is told, until Genesys is well."""
+    client = Client("p", queues=listed)
+    world = World(client, MIRROR_SUBSCRIBE="queues")
+    topics = tuple(f"v2.routing.queues.{one}.conversations" for one in "abcdef")
+    world.discovery.recall([Recalled(topics, frozenset("p"), open=True)])
+    assert world.look() == set("abcdef")
+    reason = world.discovery.reasons[0]
+    assert f"{6 - len(listed)} of 6 topics of queues are missing" in reason
+    assert world.look(10.0) == set("abcdef")
+    client.lists["queues"] = "abcdefg"
+    assert world.look(10.0) == set("abcdefg")
+    assert world.discovery.reasons == ()

@@ -1,0 +1,90 @@
+"""A listing ends, or fails; it is never read for ever, and never believed in part."""
+
+from __future__ import annotations
+
+import pytest
+
+from mirror.errors import GenesysError
+from mirror.genesys.filters import matching, unmatched
+from mirror.genesys.listing import LARGE_PAGE, LISTING_SECONDS, SAFE_PAGE, SLACK, read_listing
+from mirror.genesys.shapes import Entity, EntityPage
+
+
+class Pages:
+    """A listing of `count` entities, from which odd ones are made."""
+
+    def __init__(self, count: int, largest: int = LARGE_PAGE) -> None:
+        self.count, self.largest = count, largest
+        self.calls = 0
+
+    def __call__(self, page: int, size: int) -> EntityPage:
+        self.calls += 1
+        if size > self.largest:
+            raise GenesysError("too large", status=400)
+        ids = range(self.count)[(page - 1) * size : page * size]
+        pages = -(-self.count // size)
+        return EntityPage(
+            entities=[Entity(id=str(one)) for one in ids],
+            page_count=pages,
+            total=self.count,
+            next_uri="next" if page < pages else "",
+        )
+
+
+@pytest.mark.parametrize("largest", [LARGE_PAGE, SAFE_PAGE])
+@pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 1203])
+def test_every_entity_is_read_once(count: int, largest: int) -> None:
+    """Whatever the largest page that Genesys allows."""
+    found = read_listing(Pages(count, largest), "queues")
+    assert [one.id for one in found] == [str(one) for one in range(count)]
+
+
+def test_a_listing_that_repeats_fails() -> None:
+    """Each page is the first one, and names a next one."""
+    calls = []
+
+    def page_of(page: int, _size: int) -> EntityPage:
+        calls.append(page)
+        return EntityPage(entities=[Entity(id="a")], page_count=1, total=1, next_uri="next")
+
+    with pytest.raises(GenesysError, match="listing of queues repeats: page 2"):
+        read_listing(page_of, "queues")
+    assert len(calls) == 2
+
+
+def test_a_listing_that_goes_on_beyond_what_it_announced_fails() -> None:
+    """Always new ids, always a next page: a few pages after the announced total."""
+    calls = []
+
+    def page_of(page: int, size: int) -> EntityPage:
+        calls.append(page)
+        ids = range((page - 1) * size, page * size)
+        return EntityPage(
+            entities=[Entity(id=str(one)) for one in ids], page_count=1, total=500, next_uri="next"
+        )
+
+    with pytest.raises(GenesysError, match="listing of users does not end"):
+        read_listing(page_of, "users")
+    assert len(calls) * LARGE_PAGE <= 500 + SLACK + LARGE_PAGE
+
+
+def test_a_listing_that_takes_for_ever_fails() -> None:
+    """Slow pages that announce nothing."""
+    now = [0.0]
+
+    def page_of(page: int, _size: int) -> EntityPage:
+        now[0] += 60.0
+        return EntityPage(entities=[Entity(id=str(page))], page_count=1, next_uri="next")
+
+    with pytest.raises(GenesysError, match="does not end"):
+        read_listing(page_of, "users", clock=lambda: now[0])
+    assert now[0] <= LISTING_SECONDS + 60.0
+
+
+def test_filters_take_ids_and_name_globs() -> None:
+    """Case does not matter; an entry that matches nothing is known."""
+    entities = [Entity(id="A-1", name="Support North"), Entity(id="A-2", name="Sales")]
+    assert matching(entities, ("*",)) == ["A-1", "A-2"]
+    assert matching(entities, ("support*", "a-2")) == ["A-1", "A-2"]
+    assert matching(entities, ("Sales", "nothing*")) == ["A-2"]
+    assert unmatched(entities, ("Sales", "nothing*", "*")) == {"nothing*"}
