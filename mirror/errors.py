@@ -4,6 +4,7 @@
     ├── SettingsError                2  wrong usage or settings
     └── DependencyError              3  a dependency is unreachable or refuses us
         ├── RedisUnavailable
+        │   └── RedisUnsupported     2  a kind of Redis that the mirror does not work with
         ├── KafkaUnavailable
         ├── RegistryUnavailable
         └── GenesysError
@@ -42,7 +43,17 @@ class DependencyError(MirrorError):
 
 
 class RedisUnavailable(DependencyError):
-    """Redis does not answer, or not in time, or refuses our credentials."""
+    """Redis does not answer, or not in time, or refuses us. `cure` is what to do, in short."""
+
+    def __init__(self, message: str, *, cure: str = "") -> None:
+        super().__init__(message)
+        self.cure = cure
+
+
+class RedisUnsupported(RedisUnavailable):
+    """The server is of a kind that the mirror does not work with: waiting does not help."""
+
+    exit_code = EXIT_USAGE
 
 
 class KafkaUnavailable(DependencyError):

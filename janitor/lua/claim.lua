@@ -15,7 +15,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 if KEYS[2] then
   local beat = redis.call("HGET", KEYS[2], "beat")
-  if not beat or now - tonumber(beat) > tonumber(ARGV[3]) then
+  -- A beat far in the future was heard before Redis' clock was set back; the living beat anew.
+  if not beat or math.abs(now - tonumber(beat)) > tonumber(ARGV[3]) then
     return {"away", "0", now}
   end
   for _, field in ipairs(redis.call("HKEYS", KEYS[2])) do
