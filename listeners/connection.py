@@ -1,7 +1,8 @@
 """One open WebSocket: a non-blocking socket with its frame cutter. Belongs to the loop's thread.
 
-`open_socket` does the blocking handshake through websocket-client, in a worker thread, and takes
-the socket out of its hands: from then on bytes are cut here (see `listeners.frames`).
+`open_socket` connects as REST does (`mirror.genesys.wire`: the same proxy and words), does the
+blocking handshake through websocket-client, in a worker thread, and takes the socket out of its
+hands: from then on bytes are cut here (see `listeners.frames`).
 """
 
 from __future__ import annotations
@@ -11,16 +12,26 @@ import socket
 import ssl
 import time
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import websocket
 
 from listeners.frames import Cutter, Item, encode
+from mirror import tls
 from mirror.errors import GenesysError, GenesysUnavailable
+from mirror.genesys.wire import dial
 
 CONNECT_TIMEOUT: Final = 10.0
 # All that a server may say until the channel is open, and how long it may take to say it.
 MAX_HANDSHAKE_BYTES: Final = 64 * 1024
 HANDSHAKE_SECONDS: Final = 20.0
+_PORTS: Final = {"ws": 80, "wss": 443}
+# What lies between may forget a connection that is silent between two heartbeats.
+_KEPT_ALIVE: Final = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
+    (socket.IPPROTO_TCP, getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+]
 MAX_OUTGOING: Final = 64 * 1024
 # Handshake answers that mean the channel is no more (genesys/README section 3.1).
 GONE: Final = frozenset({401, 403, 404, 410})
@@ -89,11 +100,12 @@ def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.so
     text never holds the URI, which is the channel's secret.
     """
     try:
+        sock = _connected(uri, context)
         client = websocket.create_connection(
             uri,
+            socket=sock,
             timeout=CONNECT_TIMEOUT,
             class_=_Client,
-            sslopt={"context": context},
             header=[f"User-Agent: {user_agent}"],
             suppress_origin=True,
             redirect_limit=0,  # a redirect would carry the secret to another host
@@ -106,12 +118,34 @@ def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.so
     except ssl.SSLCertVerificationError as error:
         raise GenesysUnavailable(f"the channel's certificate: {error.verify_message}") from None
     except (OSError, websocket.WebSocketException, ValueError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
+        reason = tls.reason(error) or getattr(error, "strerror", None) or type(error).__name__
         raise GenesysUnavailable(f"the channel's socket cannot be opened: {reason}") from None
     bounded: Any = client.sock
     client.sock = None
-    sock: socket.socket = bounded.inner
-    sock.setblocking(False)
+    opened: socket.socket = bounded.inner
+    opened.setblocking(False)
+    return opened
+
+
+def _connected(uri: str, context: ssl.SSLContext) -> socket.socket:
+    """A connection to the host of `uri`, over TLS where it says so, by the proxy where one is set.
+
+    Raises `OSError`, or `ValueError` where it is no URI of a socket.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError("not the URI of a WebSocket")
+    secure = parts.scheme == "wss"
+    port = parts.port or _PORTS[parts.scheme]
+    sock = dial(parts.hostname, port, secure=secure, seconds=CONNECT_TIMEOUT)
+    try:
+        for level, option, value in _KEPT_ALIVE:
+            sock.setsockopt(level, option, value)
+        if secure:
+            return context.wrap_socket(sock, server_hostname=parts.hostname)
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 
