@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from listeners.connection import open_socket, tls_context
 from mirror.errors import GenesysUnavailable, SettingsError
 from mirror.genesys import http
 from mirror.genesys.client import GenesysClient
+from mirror.genesys.sockets import open_socket, tls_context
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.settings import Settings, load

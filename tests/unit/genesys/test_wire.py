@@ -42,6 +42,7 @@ class Server:
         self.done = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
+        self._socks: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
@@ -60,6 +61,9 @@ class Server:
         self.done.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for sock in self._socks:
+            with suppress(OSError):  # it may have ended by itself
+                sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(TOO_LONG)
 
@@ -70,6 +74,7 @@ class Server:
             except OSError:
                 return  # closed
             thread = threading.Thread(target=self._serve, args=(sock,), daemon=True)
+            self._socks.append(sock)
             self._threads.append(thread)
             thread.start()
 
