@@ -28,6 +28,7 @@ DEFAULT_RETRY_AFTER_SECONDS: Final = 10.0
 LEAST_PAUSE_SECONDS: Final = 1.0
 MOST_SAID: Final = 300
 MOST_CODE: Final = 100
+MOST_READ: Final = 4_000
 LEAST_SECRET: Final = 8
 _CORRELATION: Final = "inin-correlation-id"
 _DAY_SECONDS: Final = 86_400.0
@@ -75,25 +76,28 @@ class Refusal(msgspec.Struct, frozen=True):
 
     @property
     def told(self) -> str:
-        """Its status, code and words, for a line."""
-        text = f"{self.status}{f' {self.code}' if self.code else ''}"
-        if self.said:
-            text += f" (Genesys says: {self.said})"
-        return text
+        """Its status and what Genesys says of it, for a line."""
+        return f"{self.status}{f' {self.code}' if self.code else ''}{self.words}"
+
+    @property
+    def words(self) -> str:
+        """Genesys' own words and the correlation id, for a line; empty where there are none."""
+        text = f": {self.said.rstrip('.')}" if self.said else ""
+        return text + (f" [correlation id {self.correlation_id}]" if self.correlation_id else "")
 
 
 def refusal(answer: Answer, secrets: tuple[str, ...] = ()) -> Refusal:
     """Read an error answer; `secrets` are taken out of its words (ids that the call had in it)."""
     body = _error_body(answer)
     code = printable(body.code or body.error, MOST_CODE)
-    said = body.message or body.description
+    said = " ".join((body.message or body.description)[:MOST_READ].split())
     for secret in secrets:
         if len(secret) >= LEAST_SECRET:
             said = said.replace(secret, "…")
     return Refusal(
         status=answer.status,
         code=code,
-        said=printable(scrub(said[: 2 * MOST_SAID]), MOST_SAID),
+        said=printable(scrub(said), MOST_SAID),
         correlation_id=answer.correlation_id,
         is_genesys=bool(code or answer.correlation_id),
     )
@@ -119,7 +123,7 @@ def call_error(
     if status == 403:
         return _refused(
             f"{what}: give the role of OAuth client {client} the missing permission, in every "
-            "division (mirror doctor names them)",
+            "division to be mirrored",
             found,
         )
     if status >= 500 or status == 408:
@@ -134,9 +138,10 @@ def login_error(
     found = refusal(answer, secrets)
     if found.is_genesys and found.status in {400, 401, 403}:
         return _refused(
-            f"{host} refuses OAuth client {client} ({found.code or found.status}): "
-            "check GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, that the client uses the "
-            "client-credentials grant, and GENESYS_REGION",
+            f"{host} refuses OAuth client {client} ({found.code or found.status}{found.words}): "
+            "check GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, that the client is active and uses "
+            "the client-credentials grant, GENESYS_REGION, and that an IP allow-list of the org or "
+            "the client has this host's address",
             found,
         )
     return call_error(answer, name, host, client, secrets)
@@ -189,8 +194,6 @@ def _limited(what: str, answer: Answer, found: Refusal, client: str) -> GenesysR
 
 
 def _refused(text: str, found: Refusal) -> GenesysError:
-    if found.correlation_id:
-        text += f" (correlation id {found.correlation_id})"
     return _as(GenesysRefused, text, found)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.printable import printable
+from mirror.printable import harmless, printable, printable_json
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,19 @@ def test_nothing_of_any_text_acts(text: str, most: int) -> None:
     shown = printable(text, most)
     assert not {unicodedata.category(one) for one in shown} & {"Cc", "Cs", "Zl", "Zp"}
     assert printable(shown) == shown
+
+
+def test_output_of_ours_keeps_its_lines_and_colours() -> None:
+    """And nothing else: no cursor, no title, no return to the line's beginning."""
+    text = "\x1b[1mbold\x1b[0m\tx\n\x1b[2J\r\x1b]0;x\x07\x9b31m"
+    assert harmless(text) == "\x1b[1mbold\x1b[0m\tx\n\\x1b[2J\\x0d\\x1b]0;x\\x07\\x9b31m"
+
+
+@given(st.text())
+def test_json_is_the_same_json(text: str) -> None:
+    """What acts is escaped in JSON's own way, so that it reads as the same document."""
+    shown = printable_json(json.dumps({"x": text}, ensure_ascii=False))
+    assert json.loads(shown) == {"x": text}
+    acting = {one for one in shown if unicodedata.category(one) in {"Cc", "Zl", "Zp"}}
+    assert not acting
+    assert "\u202e" not in shown
