@@ -1,29 +1,21 @@
 """One open WebSocket: a non-blocking socket with its frame cutter. Belongs to the loop's thread.
 
-`open_socket` does the blocking handshake through websocket-client, in a worker thread, and takes
-the socket out of its hands: from then on bytes are cut here (see `listeners.frames`).
+`open_socket` (`mirror.genesys.sockets`) does the blocking handshake in a worker, and takes the
+socket out of websocket-client's hands: from then on bytes are cut here (see `listeners.frames`).
 """
 
 from __future__ import annotations
 
-import errno
 import socket
 import ssl
-import time
-from typing import Any, Final
-
-import websocket
+from typing import Final
 
 from listeners.frames import Cutter, Item, encode
-from mirror.errors import GenesysError, GenesysUnavailable
+from mirror.genesys.sockets import GONE, open_socket, tls_context
 
-CONNECT_TIMEOUT: Final = 10.0
-# All that a server may say until the channel is open, and how long it may take to say it.
-MAX_HANDSHAKE_BYTES: Final = 64 * 1024
-HANDSHAKE_SECONDS: Final = 20.0
+__all__ = ["GONE", "WOULD_BLOCK", "Connection", "open_socket", "tls_context"]
+
 MAX_OUTGOING: Final = 64 * 1024
-# Handshake answers that mean the channel is no more (genesys/README section 3.1).
-GONE: Final = frozenset({401, 403, 404, 410})
 # A TLS record holds 16 KiB: reading goes on while the shared buffer has room for one more.
 _TLS_RECORD: Final = 16 * 1024 + 64
 
@@ -33,86 +25,6 @@ WOULD_BLOCK: Final = (
     ssl.SSLWantReadError,
     ssl.SSLWantWriteError,
 )
-
-
-def tls_context() -> ssl.SSLContext:
-    """The one context that all sockets share: certificates and host names are verified.
-
-    `SSL_CERT_FILE` and `SSL_CERT_DIR` add a private CA, as OpenSSL reads them.
-    """
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-class BoundedSocket:
-    """A socket during the handshake: reads so many bytes for so long, and no more.
-
-    websocket-client bounds neither the head of an answer, which it reads byte by byte, nor the body
-    of a refusal; its time-out begins anew with each byte.
-    """
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.inner = sock
-        self._left = MAX_HANDSHAKE_BYTES
-        self._deadline = time.monotonic() + HANDSHAKE_SECONDS
-
-    def recv(self, size: int) -> bytes:
-        """As `socket.recv`; `OSError` where the server says too much or takes too long."""
-        if self._left <= 0:
-            raise OSError(errno.EMSGSIZE, "its answer is too large")
-        seconds = self._deadline - time.monotonic()
-        if seconds <= 0:
-            raise OSError(errno.ETIMEDOUT, "its answer takes too long")
-        self.inner.settimeout(min(CONNECT_TIMEOUT, seconds))
-        data = self.inner.recv(min(size, self._left))
-        self._left -= len(data)
-        return data
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-
-class _Client(websocket.WebSocket):
-    """websocket-client's, whose handshake reads through a `BoundedSocket`."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name == "sock" and value is not None:
-            value = BoundedSocket(value)  # type: ignore[arg-type]  # a socket is all it sets there
-        super().__setattr__(name, value)
-
-
-def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.socket:
-    """Connect and shake hands; blocks up to the time-out of each step.
-
-    Raises `GenesysError` whose `status` is the answer of the handshake, 0 where there was none. Its
-    text never holds the URI, which is the channel's secret.
-    """
-    try:
-        client = websocket.create_connection(
-            uri,
-            timeout=CONNECT_TIMEOUT,
-            class_=_Client,
-            sslopt={"context": context},
-            header=[f"User-Agent: {user_agent}"],
-            suppress_origin=True,
-            redirect_limit=0,  # a redirect would carry the secret to another host
-            enable_multithread=False,
-            skip_utf8_validation=True,
-        )
-    except websocket.WebSocketBadStatusException as error:
-        status = error.status_code
-        raise GenesysError(f"the channel's socket answered {status}", status=status) from None
-    except ssl.SSLCertVerificationError as error:
-        raise GenesysUnavailable(f"the channel's certificate: {error.verify_message}") from None
-    except (OSError, websocket.WebSocketException, ValueError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise GenesysUnavailable(f"the channel's socket cannot be opened: {reason}") from None
-    bounded: Any = client.sock
-    client.sock = None
-    sock: socket.socket = bounded.inner
-    sock.setblocking(False)
-    return sock
 
 
 class Connection:

@@ -4,6 +4,7 @@
     ├── SettingsError                2  wrong usage or settings
     └── DependencyError              3  a dependency is unreachable or refuses us
         ├── RedisUnavailable
+        │   └── RedisUnsupported     2  a kind of Redis that the mirror does not work with
         ├── KafkaUnavailable
         ├── RegistryUnavailable
         └── GenesysError
@@ -42,7 +43,17 @@ class DependencyError(MirrorError):
 
 
 class RedisUnavailable(DependencyError):
-    """Redis does not answer, or not in time, or refuses our credentials."""
+    """Redis does not answer, or not in time, or refuses us. `cure` is what to do, in short."""
+
+    def __init__(self, message: str, *, cure: str = "") -> None:
+        super().__init__(message)
+        self.cure = cure
+
+
+class RedisUnsupported(RedisUnavailable):
+    """The server is of a kind that the mirror does not work with: waiting does not help."""
+
+    exit_code = EXIT_USAGE
 
 
 class KafkaUnavailable(DependencyError):
@@ -56,18 +67,33 @@ class RegistryUnavailable(DependencyError):
 class GenesysError(DependencyError):
     """Genesys Cloud answered with an error, or not at all.
 
-    `status` is the HTTP status (0 where there was no answer) and `code` Genesys' own error code
-    (`not.found`, `too.many.requests`, ...), empty where the body had none.
+    `status` is the HTTP status (0 where Genesys did not answer), `code` Genesys' own error code
+    (`not.found`, `too.many.requests`, ...) and `said` its own words, empty where the body had none.
+    `correlation_id` is what Genesys' support asks for. `is_genesys` is false where no one answered,
+    or something else did in Genesys' place (a proxy's or gateway's page): then nothing is known of
+    what was asked for, whatever the status.
     """
 
-    def __init__(self, message: str, *, status: int = 0, code: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        code: str = "",
+        said: str = "",
+        correlation_id: str = "",
+        is_genesys: bool | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.said = said
+        self.correlation_id = correlation_id
+        self.is_genesys = status > 0 if is_genesys is None else is_genesys
 
 
 class GenesysUnavailable(GenesysError):
-    """No answer in time, a broken connection, or a 5xx."""
+    """No answer in time, a broken connection, a 5xx, or an answer that is not Genesys' own."""
 
 
 class GenesysRefused(GenesysError):
@@ -77,6 +103,22 @@ class GenesysRefused(GenesysError):
 class GenesysRateLimited(GenesysError):
     """429. `retry_after` is how long Genesys asks us to stay away, in seconds."""
 
-    def __init__(self, message: str, *, retry_after: float, code: str = "") -> None:
-        super().__init__(message, status=429, code=code)
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float,
+        code: str = "",
+        said: str = "",
+        correlation_id: str = "",
+        is_genesys: bool | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            status=429,
+            code=code,
+            said=said,
+            correlation_id=correlation_id,
+            is_genesys=is_genesys,
+        )
         self.retry_after = retry_after

@@ -15,6 +15,9 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local leader = redis.call("GET", KEYS[1])
 if leader and leader ~= ARGV[1] then
+  -- A lock never lapses later than a lease from now, unless Redis' clock was set back: then a dead
+  -- leader's would hold for as long. Redis before 7 does not know LT, and refuses.
+  redis.pcall("PEXPIRE", KEYS[1], ARGV[2], "LT")
   return {0, now}
 end
 redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2])

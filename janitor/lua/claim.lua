@@ -19,6 +19,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 if KEYS[2] then
   local beat = redis.call("HGET", KEYS[2], "beat")
+  -- A beat far in the future was heard before Redis' clock was set back; the living beat anew.
   if not beat or math.abs(now - tonumber(beat)) > tonumber(ARGV[3]) then
     return {"away", "0", now}
   end

@@ -90,9 +90,10 @@ def _is_debugging() -> bool:
 
 
 def _fail(message: str, code: int) -> int:
+    from mirror.printable import printable
     from mirror.redact import scrub
 
-    click.echo(f"mirror: {scrub(' '.join(message.split()))}", err=True)
+    click.echo(f"mirror: {printable(scrub(' '.join(message.split())))}", err=True)
     return code
 
 

@@ -20,9 +20,11 @@ def completion(context: click.Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
+    from mirror.cli.render import echo
+
     kind = get_completion_class(shell)
     assert kind is not None, shell  # click has all three
-    click.echo(kind(context.find_root().command, {}, "mirror", VARIABLE).source())
+    echo(kind(context.find_root().command, {}, "mirror", VARIABLE).source())
 
 
 COMMANDS = (completion,)

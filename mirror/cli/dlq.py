@@ -17,9 +17,7 @@ def list_(limit: int, as_json: bool) -> None:
     """List dead letters: where from, at which stage, and why. Contents are not shown."""
     from itertools import islice
 
-    import msgspec
-
-    from mirror.cli.render import echo, table
+    from mirror.cli.render import echo, echo_json, table
     from mirror.gaps import rfc3339
     from mirror.kafka.deadletters import DeadLetters
     from mirror.settings import load
@@ -32,7 +30,7 @@ def list_(limit: int, as_json: bool) -> None:
             | {"errors": one.why}
             for one in found
         ]
-        click.echo(msgspec.json.encode({"dead_letters": listed}))
+        echo_json({"dead_letters": listed})
         return
     echo(
         table(
@@ -58,16 +56,18 @@ def list_(limit: int, as_json: bool) -> None:
 def show(letter: str) -> None:
     """Write the original bytes of LETTER to stdout, and why it died to stderr.
 
-    The bytes are as they came and may hold personal data.
+    The bytes are as they came and may hold personal data. A terminal gets them as text in which
+    nothing acts upon it.
     """
+    from mirror.cli.render import echo_bytes, joined, say
     from mirror.kafka.deadletters import DeadLetters
     from mirror.settings import load
 
     with DeadLetters(load()) as letters:
         found = letters.one(letter)
     for name, value in {"topic": found.topic, **found.why}.items():
-        click.echo(f"{name}: {value}", err=True)
-    click.echo(found.value)
+        say(joined(": ", (name, value)))
+    echo_bytes(found.value)
 
 
 @dlq.command()
@@ -80,6 +80,7 @@ def retry(letters: tuple[str, ...]) -> int:
     import time
 
     from janitor.outlet import Outlet
+    from mirror.cli.render import echo, joined
     from mirror.conversation.normaliser import Normaliser, Personal
     from mirror.conversation.times import show_epoch
     from mirror.errors import EXIT_DONE, EXIT_FAILED
@@ -102,7 +103,7 @@ def retry(letters: tuple[str, ...]) -> int:
             said = f"{len(reading.events)} events"
             if reading.problem is not None:
                 said += f", still wrong: {reading.problem.message}"
-            click.echo(f"{letter}: {said}")
+            echo(joined(": ", (letter, said)))
     outlet.close()
     return EXIT_FAILED if failed else EXIT_DONE
 

@@ -16,9 +16,7 @@ def doctor(only_settings: bool, as_json: bool) -> int:
     """
     import os
 
-    import msgspec
-
-    from mirror.cli.render import colourful
+    from mirror.cli.render import echo, echo_json, joined, styled
     from mirror.doctor import examine
     from mirror.settings import describe, load
 
@@ -26,26 +24,26 @@ def doctor(only_settings: bool, as_json: bool) -> int:
     if only_settings:
         in_force = describe(settings.environment)
         if as_json:
-            click.echo(msgspec.json.encode(in_force))
+            echo_json(in_force)
         else:
             for name, value in in_force.items():
-                click.echo(f"{name}={value}")
+                echo(joined("=", (name, value)))
         return 0
     findings = []
     marks = {
-        "good": click.style("✓", fg="green"),
-        "doubtful": click.style("!", fg="yellow"),
-        "bad": click.style("✗", fg="red"),
+        "good": styled("✓", fg="green"),
+        "doubtful": styled("!", fg="yellow"),
+        "bad": styled("✗", fg="red"),
     }
     for finding in examine(settings, os.environ):
         findings.append(finding)
         if not as_json:
             mark = marks[finding.level]
-            cure = f"\n  → {finding.cure}" if finding.cure else ""
-            line = f"{mark} {finding.subject}: {finding.detail}{cure}"
-            click.echo(line, color=colourful())
+            echo(joined(" ", (mark, f"{finding.subject}: {finding.detail}")))
+            if finding.cure:
+                echo(joined(" ", ("  →", finding.cure)))
     if as_json:
-        click.echo(msgspec.json.encode({"findings": findings}))
+        echo_json({"findings": findings})
     return max(finding.exit_code for finding in findings)
 
 

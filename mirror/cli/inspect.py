@@ -105,19 +105,18 @@ def schema(agents: bool) -> None:
     """Print the JSON Schema of the event."""
     import json
 
+    from mirror.cli.render import echo
     from mirror.conversation.schema import agent_event_schema, event_schema
 
     document = agent_event_schema() if agents else event_schema()
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def _show(document: object, as_json: bool, text: str) -> None:
-    import msgspec
-
-    from mirror.cli.render import echo
+    from mirror.cli.render import echo, echo_json
 
     if as_json:
-        click.echo(msgspec.json.encode(document))
+        echo_json(document)
     else:
         echo(text)
 

@@ -20,6 +20,7 @@ _STEPS: Final = 1000
 @click.command()
 def init() -> None:
     """Make the Kafka topics. Safe to repeat."""
+    from mirror.cli.render import echo
     from mirror.kafka.admin import ensure_topics
     from mirror.settings import load
 
@@ -27,7 +28,7 @@ def init() -> None:
     for topic in ensure_topics(settings, settings.startup_timeout):
         size = f"{topic.partitions} partitions, replication {topic.replication_factor}"
         did = "created" if topic.outcome == "created" else "is there"
-        click.echo(f"{topic.name} {did}: {size}{f'. {topic.note}' if topic.note else ''}")
+        echo(f"{topic.name} {did}: {size}{f'. {topic.note}' if topic.note else ''}")
 
 
 @click.command()
@@ -39,6 +40,7 @@ def drain(listener: str, wait: float) -> None:
     The listener gets none again until it is restarted.
     """
     from mirror.cli.context import redis_of_settings
+    from mirror.cli.render import say
     from mirror.errors import MirrorError
     from mirror.redis.wishes import wish_drain
     from mirror.status import read
@@ -53,7 +55,7 @@ def drain(listener: str, wait: float) -> None:
                 one.channels for one in read(client, settings).listeners if one.id == listener
             )
             if not left:
-                click.echo(f"{listener} is drained", err=True)
+                say(f"{listener} is drained")
                 return
             if time.monotonic() > deadline:
                 raise MirrorError(
@@ -61,18 +63,19 @@ def drain(listener: str, wait: float) -> None:
                     "`mirror status` says what the others lack"
                 )
             time.sleep(_LOOK)
-    click.echo(f"{listener} will be drained; `mirror listeners` shows how far it is", err=True)
+    say(f"{listener} will be drained; `mirror listeners` shows how far it is")
 
 
 @click.command()
 def rebalance() -> None:
     """Spread the channels anew over the listeners that live."""
     from mirror.cli.context import redis_of_settings
+    from mirror.cli.render import say
     from mirror.redis.wishes import wish_rebalance
 
     with redis_of_settings() as (client, keys, _):
         wish_rebalance(client, keys)
-    click.echo("asked the leader; `mirror shards` shows what moves", err=True)
+    say("asked the leader; `mirror shards` shows what moves")
 
 
 @click.command()
@@ -80,6 +83,7 @@ def rebalance() -> None:
 def rotate(channel: str) -> None:
     """Replace CHANNEL (as `mirror status` shortens it) by a fresh one, without a gap."""
     from mirror.cli.context import redis_of_settings
+    from mirror.cli.render import say
     from mirror.errors import MirrorError
     from mirror.redis.wishes import wish_rotation
     from mirror.status import read_channels
@@ -96,9 +100,7 @@ def rotate(channel: str) -> None:
             many = "more than one channel is" if seats else "there is no channel"
             raise MirrorError(f"{many} {channel}: `mirror channels` shows them")
         wish_rotation(client, keys, *next(iter(seats)))
-    click.echo(
-        f"asked the leader to rotate {found[0].channel}; `mirror channels` shows it", err=True
-    )
+    say(f"asked the leader to rotate {found[0].channel}; `mirror channels` shows it")
 
 
 @click.command()
@@ -117,6 +119,7 @@ def backfill(
     from mirror.backfill import file_backfill
     from mirror.cli.context import redis_of_settings
     from mirror.cli.moments import epoch_ms
+    from mirror.cli.render import say
 
     now_ms = round(time.time() * 1000)
     since_ms = epoch_ms("--since", since, now_ms)
@@ -125,7 +128,7 @@ def backfill(
         filed = file_backfill(client, keys, since_ms, until_ms, queues=queues, users=users)
         ids = [gap.id for gap in filed]
         topics = sum(len(gap.topics) for gap in filed)
-        click.echo(f"filed {', '.join(ids)}: {topics} topics", err=True)
+        say(f"filed {', '.join(ids)}: {topics} topics")
         if not no_wait:
             _follow(client, keys, ids)
 
@@ -136,6 +139,7 @@ def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
     Analytics lags, so each is read a second time some minutes after the first.
     """
     from mirror.backfill import follow
+    from mirror.cli.render import say
     from mirror.errors import MirrorError
 
     with click.progressbar(length=_STEPS, label="reading", file=sys.stderr) as bar:
@@ -147,7 +151,7 @@ def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
     if progress.state != "filled":
         why = "; ".join(progress.errors) or "Genesys tells no more"
         raise MirrorError(f"not filled: {why}; `mirror gaps` shows which")
-    click.echo(f"filled: {progress.events} events", err=True)
+    say(f"filled: {progress.events} events")
 
 
 COMMANDS = (init, drain, rebalance, rotate, backfill)

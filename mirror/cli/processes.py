@@ -92,11 +92,12 @@ def up() -> None:
     (2, 1 and 1). `supervisorctl -c` with the file that is printed controls them.
     """
     from deploy.supervise import command, environment
+    from mirror.cli.render import say
     from mirror.settings import load
 
     load()  # a bad setting is told here, once, and not by each process in turn
     arguments = command()
-    click.echo(f"supervisord runs {arguments[-1]}", err=True)
+    say(f"supervisord runs {arguments[-1]}")
     sys.stderr.flush()
     os.execvpe(arguments[0], arguments, environment(os.environ))  # noqa: S606  # our own path
 

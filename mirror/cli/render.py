@@ -1,4 +1,9 @@
-"""How things look in a terminal: tables, one event on a line, ages."""
+"""How things look in a terminal: tables, one event on a line, ages; and the way out to it.
+
+Every command writes by `echo`, `say`, `echo_json` or `echo_bytes`, and by nothing else: what comes
+from outside (names, ids, messages) may hold control characters, and none of them reaches a terminal
+(`mirror.printable`). Only `styled` adds colours, so that a table knows ours from those of a text.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import click
+
+from mirror.printable import harmless, printable, printable_json
 
 if TYPE_CHECKING:
     from mirror.conversation.event import Event
@@ -24,14 +31,15 @@ _COLOURS: Final = {
     "finalize": "red",
 }
 _SHORT_ID: Final = 8
+_WIDEST: Final = 100
 
 
 def event_line(event: Event) -> str:
     """One event as a person reads it: when, what, who, in which conversation."""
-    kind = click.style(f"{event.event_type:<10}", fg=_COLOURS.get(event.event_type))
-    who = event.purpose or "conversation"
+    kind = styled(f"{event.event_type:<10}", fg=_COLOURS.get(event.event_type))
+    who = printable(event.purpose or "conversation", _WIDEST)
     detail = ", ".join(
-        part
+        printable(part, _WIDEST)
         for part in (
             event.state,
             event.disconnect_type,
@@ -40,16 +48,37 @@ def event_line(event: Event) -> str:
         )
         if part
     )
-    clock = event.occurred_at[11:23]
+    clock = printable(event.occurred_at[11:23])
+    medium = printable(event.media_type or "", _WIDEST)
     return (
-        f"{clock}{'~' if event.estimated else ' '} {kind} {event.media_type or '':<9} {who:<12} "
-        f"{event.conversation_id[:_SHORT_ID]}  {detail}"
+        f"{clock}{'~' if event.estimated else ' '} {kind} {medium:<9} {who:<12} "
+        f"{printable(event.conversation_id[:_SHORT_ID])}  {detail}"
     )
+
+
+class Styled(str):
+    """Text with colours of ours; anything in it that came from outside is printable."""
+
+    __slots__ = ()
+
+
+def styled(text: str, *, fg: str | None = None, bold: bool | None = None) -> Styled:
+    """`text`, made printable, in a colour."""
+    return Styled(click.style(printable(text), fg=fg, bold=bold))
+
+
+def joined(separator: str, parts: Iterable[str]) -> Styled:
+    """Parts on a line; those that are not `styled` are made printable."""
+    return Styled(separator.join(map(_cell, parts)))
+
+
+def _cell(text: str) -> str:
+    return text if isinstance(text, Styled) else printable(text)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Aligned columns under headings; at least the headings, where there are no rows."""
-    cells = [tuple(headings), *(tuple(row) for row in rows)]
+    cells = [tuple(map(_cell, row)) for row in (headings, *rows)]
     widths = [max(len(click.unstyle(row[i])) for row in cells) for i in range(len(headings))]
     lines = []
     for number, row in enumerate(cells):
@@ -76,7 +105,27 @@ def age(milliseconds: int | None) -> str:
 
 def echo(text: str) -> None:
     """Write to stdout with colour only for a terminal, and never under `NO_COLOR`."""
-    click.echo(text, color=colourful())
+    click.echo(harmless(text), color=colourful())
+
+
+def say(text: str = "") -> None:
+    """Write a message to stderr."""
+    click.echo(harmless(text), err=True)
+
+
+def echo_json(document: object) -> None:
+    """Write one JSON document on a line of stdout."""
+    import msgspec
+
+    click.echo(printable_json(msgspec.json.encode(document).decode()))
+
+
+def echo_bytes(content: bytes) -> None:
+    """Write bytes to stdout as they are; to a terminal as text that it can show."""
+    if sys.stdout.isatty():
+        click.echo(harmless(content.decode(errors="backslashreplace")))
+    else:
+        click.echo(content)
 
 
 def colourful() -> bool:

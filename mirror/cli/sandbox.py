@@ -24,22 +24,23 @@ def sandbox(demo: bool, seconds: float | None, listeners: int, rate: float, spee
 
     All of it on loopback, under one supervisord; Ctrl-C stops it all.
     """
+    from mirror.cli.render import say
     from mirror.errors import EXIT_DONE, EXIT_FAILED
     from mirror.sandbox.house import House
     from mirror.sandbox.services import Scene
 
     if seconds is not None and not demo:
         raise click.UsageError("--seconds needs --demo.")
-    click.echo("Starting Redis, a broker, the simulator and the mirror …", err=True)
+    say("Starting Redis, a broker, the simulator and the mirror …")
     with House(Scene(rate=rate, speed=speed, autostart=not demo), listeners) as house:
-        click.echo(house.directions(), err=True)
+        say(house.directions())
         if not demo:
             house.wait()
             return EXIT_DONE
         from mirror.sandbox.demo import Demo
 
         clean = Demo(house).run(seconds)
-        click.echo("\nStopping …", err=True)
+        say("\nStopping …")
     return EXIT_DONE if clean else EXIT_FAILED
 
 

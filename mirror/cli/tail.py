@@ -22,9 +22,7 @@ def tail(dedupe: bool, as_json: bool, start: str, limit: int | None) -> None:
 
     A time followed by ~ is ours, where Genesys gave none.
     """
-    import msgspec
-
-    from mirror.cli.render import echo, event_line
+    from mirror.cli.render import echo, echo_json, event_line
     from mirror.kafka.consume import EventStream
     from mirror.kafka.repeats import Repeats
     from mirror.settings import load
@@ -36,7 +34,10 @@ def tail(dedupe: bool, as_json: bool, start: str, limit: int | None) -> None:
             for event in stream.read(timeout=0.5):
                 if dedupe and repeats.is_repeat(event.event_id):
                     continue
-                echo(msgspec.json.encode(event).decode() if as_json else event_line(event))
+                if as_json:
+                    echo_json(event)
+                else:
+                    echo(event_line(event))
                 shown += 1
                 if limit is not None and shown >= limit:
                     return

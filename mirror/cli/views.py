@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import click
-
-from mirror.cli.render import age, table
+from mirror.cli.render import age, joined, styled, table
 
 if TYPE_CHECKING:
     from mirror.gaps import GapView
@@ -29,23 +27,25 @@ _STATE_COLOURS: Final = {
 
 def state(word: str) -> str:
     """A state in its colour."""
-    return click.style(word, fg=_STATE_COLOURS.get(word))
+    return styled(word, fg=_STATE_COLOURS.get(word))
 
 
 def status_text(status: MirrorStatus) -> str:
     """What `mirror status` prints."""
-    head = " · ".join(
+    head = joined(
+        " · ",
         (
-            f"{click.style('Mirror', bold=True)} {state(status.health)}",
+            joined(" ", (styled("Mirror", bold=True), state(status.health))),
             f"leader {status.leader or 'none'}",
             f"{status.conversations.active} conversations active",
             f"{status.conversations.overdue} overdue",
             f"{status.gaps.open} gaps open",
             f"{status.gaps.filled} filled",
-        )
+        ),
     )
-    reasons = [f"  {click.style('!', fg='yellow')} {reason}" for reason in status.reasons]
-    reasons += [f"  · {note}" for note in status.notes]
+    mark = styled("!", fg="yellow")
+    reasons = [joined(" ", (" ", mark, reason)) for reason in status.reasons]
+    reasons += [joined(" ", (" ", "·", note)) for note in status.notes]
     parts = (listeners_text(status.listeners), shards_text(status.shards))
     return "\n".join([head, *reasons, *(line for part in parts for line in ("", part))])
 
@@ -142,15 +142,14 @@ def gaps_text(gaps: list[GapView]) -> str:
             for one in gaps
         ),
     )
-    errors = [
-        f"{click.style('!', fg='yellow')} {one.id}: {error}" for one in gaps for error in one.errors
-    ]
-    return "\n".join([shown, *errors])
+    mark = styled("!", fg="yellow")
+    errors = [joined(" ", (mark, f"{one.id}: {error}")) for one in gaps for error in one.errors]
+    return joined("\n", [shown, *errors])
 
 
 def _due(one: ConversationView) -> str:
     if one.due_ms is None:
         return "ended"
     if one.due_ms < 0:
-        return click.style(f"{age(-one.due_ms)} ago", fg="yellow")
+        return styled(f"{age(-one.due_ms)} ago", fg="yellow")
     return f"in {age(one.due_ms)}"

@@ -10,6 +10,7 @@ from mirror.doctor.kafka import check_kafka
 from mirror.doctor.machine import check_machine
 from mirror.doctor.redis import check_redis
 from mirror.doctor.registry import check_registry
+from mirror.doctor.socket import check_socket
 from mirror.settings import Settings
 
 
@@ -23,3 +24,4 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     yield from check_kafka(settings)
     yield from check_registry(settings)
     yield from check_genesys(settings)
+    yield from check_socket(settings)

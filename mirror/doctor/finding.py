@@ -29,6 +29,7 @@ CHECKS: Final = {
     "registry": "the schema registry answers, where one is set",
     "genesys.client": "an OAuth client is set",
     "genesys.token": "Genesys gives each OAuth client a token",
+    "genesys.socket": "WebSockets reach the streaming host",
     "genesys.channels": "channels are left for rotation, and none is somebody else's",
     "genesys.topics": "Genesys knows the topics, and refused none",
     "genesys.permissions": "the role may list queues and users, and read conversations",

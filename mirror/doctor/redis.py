@@ -12,7 +12,8 @@ from redis.exceptions import NoPermissionError
 
 from mirror.doctor.finding import Finding, bad, doubtful, good
 from mirror.errors import EXIT_DEPENDENCY, RedisUnavailable
-from mirror.redis.connect import address, check, connect, explained
+from mirror.redis.answers import MEANINGS, code_of
+from mirror.redis.connect import START_CURE, address, check, connect, explained
 from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
 from mirror.settings import Settings
@@ -21,7 +22,7 @@ OLDEST: Final = (6, 2)
 SLOW_MS: Final = 20.0
 CLOCK_APART_S: Final = 60.0
 FULL_SHARE: Final = 0.8
-_PINGS: Final = 5
+_ASKED: Final = 5
 _LIFE_S: Final = 5
 _RIGHTS_CURE: Final = "give the user of REDIS_URL the rights of deploy/redis.acl"
 
@@ -32,14 +33,15 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
     try:
         check(client, settings)
     except RedisUnavailable as error:
-        cure = "start Redis, or correct REDIS_URL"
-        yield bad("redis", "Redis", str(error), cure, EXIT_DEPENDENCY)
+        yield bad("redis", "Redis", str(error), error.cure or START_CURE, error.exit_code)
+        client.close()
         return
     try:
         with explained(f"Redis at {address(settings)}"):
             yield from _answers(settings, client)
     except RedisUnavailable as error:
-        yield bad("redis", "Redis", str(error), "see why it stopped answering", EXIT_DEPENDENCY)
+        cure = error.cure or "see why it stopped answering"
+        yield bad("redis", "Redis", str(error), cure, error.exit_code)
     finally:
         client.close()
 
@@ -99,16 +101,16 @@ def memory(info: dict[str, Any]) -> Finding:
 
 def _latency(client: redis.Redis) -> Finding:
     times = []
-    for _ in range(_PINGS):
+    for _ in range(_ASKED):
         began = time.monotonic()
-        client.ping()
+        client.time()  # no PING: Redis refuses that where it cannot save
         times.append(time.monotonic() - began)
-    return latency(1000 * sorted(times)[_PINGS // 2])
+    return latency(1000 * sorted(times)[_ASKED // 2])
 
 
 def latency(median_ms: float) -> Finding:
     """A beat every two seconds bears much; the tracker writes once a batch."""
-    detail = f"{median_ms:.1f} ms, the median of {_PINGS} pings"
+    detail = f"{median_ms:.1f} ms, the median of {_ASKED} calls"
     if median_ms > SLOW_MS:
         return doubtful(
             "redis.latency",
@@ -134,23 +136,30 @@ def _rights(client: redis.Redis, keys: Keys) -> Finding:
         "del": lambda: client.delete(ranked, fields),
         "scripts": lambda: rate([keys.key("doctor", "rate")], [1, 1000]),
     }
-    refused = []
+    refused: dict[str, str] = {}
     for name, attempt in attempts.items():
         try:
             attempt()
-        except NoPermissionError:
-            refused.append(name)
-        except (redis.ResponseError, RedisUnavailable) as error:
-            refused.append(f"{name} ({error})")
-    if refused:
-        return bad(
-            "redis.rights",
-            "Redis rights",
-            f"refused: {', '.join(refused)}",
-            _RIGHTS_CURE,
-            EXIT_DEPENDENCY,
-        )
-    return good("redis.rights", "Redis rights", "reads, writes and scripts are allowed")
+        except (redis.RedisError, RedisUnavailable) as error:
+            answer = error.__cause__ if isinstance(error, RedisUnavailable) else error
+            refused[name] = code_of(answer) if answer else ""
+            if not refused[name]:
+                refused[name] = str(answer or error)
+    return rights(refused)
+
+
+def rights(refused: dict[str, str]) -> Finding:
+    """`refused` is command → the word of Redis' answer, its whole text where we do not know it."""
+    if not refused:
+        return good("redis.rights", "Redis rights", "reads, writes and scripts are allowed")
+    told = ", ".join(
+        name if word == "NOPERM" else f"{name} ({word})" for name, word in refused.items()
+    )
+    cures = {MEANINGS[word].cure: None for word in refused.values() if word in MEANINGS}
+    says = {MEANINGS[word].says: None for word in refused.values() if word in MEANINGS}
+    why = f": Redis {' and '.join(says)}" if says else ""
+    cure = "; ".join(cures) or "see what the log of Redis says of it"
+    return bad("redis.rights", "Redis rights", f"refused: {told}{why}", cure, EXIT_DEPENDENCY)
 
 
 def _clock(client: redis.Redis) -> Finding:

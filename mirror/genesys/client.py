@@ -17,8 +17,9 @@ from typing import Any, Final, TypeVar
 from mirror.errors import GenesysRefused
 from mirror.fleet import Handle
 from mirror.genesys.hosts import check_stream_uri
-from mirror.genesys.http import Answer, Transport, decode
+from mirror.genesys.http import Transport, decode
 from mirror.genesys.listing import LARGE_PAGE
+from mirror.genesys.refusals import Answer, channel_life
 from mirror.genesys.shapes import (
     AnalyticsConversation,
     AnalyticsPage,
@@ -83,7 +84,7 @@ class GenesysClient:
         return NewChannel(
             handle=Handle(channel.id, channel.connect_uri),
             expires_in=_seconds_until(channel.expires, answer),
-            token_expires_in=self._http.token_expires_in(),
+            token_expires_in=channel_life(self._http.token_expires_in()),
         )
 
     def put_subscriptions(self, channel_id: str, topics: Iterable[str]) -> Subscriptions:
@@ -198,8 +199,11 @@ class GenesysClient:
 
 
 def _seconds_until(expires: str, answer: Answer) -> float | None:
-    """Seconds from Genesys' own time of the answer until `expires`: our clock is not asked."""
+    """Seconds from Genesys' own time of the answer until `expires`: our clock is not asked.
+
+    Within bounds, whatever it says.
+    """
     try:
-        return datetime.fromisoformat(expires).timestamp() - answer.date()
-    except ValueError:
+        return channel_life(datetime.fromisoformat(expires).timestamp() - answer.date())
+    except (ValueError, OverflowError):
         return None

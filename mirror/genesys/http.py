@@ -2,8 +2,9 @@
 
 Promises: a call asks the client's request budget first; a 429 is told to every process; what can
 heal is tried again with jitter, at most `ATTEMPTS` times within `DEADLINE_SECONDS`; an answer is
-read up to a limit, counted after decompression; what is raised is one of `mirror.errors` in one
-line that names host and cure.
+read up to a limit, counted after decompression, and within a time (`mirror.genesys.wire`, which
+knows the proxy too); what is no answer of Genesys is never taken for one, and what is raised is one
+of `mirror.errors` in one line that names host and cure (`mirror.genesys.refusals`).
 Neither token, secret nor channel id comes out of here: calls are named by their path's template.
 
 Sources: genesys/README sections 1.1, 1.2 (tokens), 2.4 (errors), 4 (limits, retries).
@@ -11,7 +12,6 @@ Sources: genesys/README sections 1.1, 1.2 (tokens), 2.4 (errors), 4 (limits, ret
 
 from __future__ import annotations
 
-import email.utils
 import random
 import threading
 import time
@@ -23,8 +23,18 @@ import msgspec
 import urllib3
 
 from mirror import tls
-from mirror.errors import GenesysError, GenesysRateLimited, GenesysRefused, GenesysUnavailable
-from mirror.genesys.shapes import ErrorBody, Token
+from mirror.errors import GenesysError, GenesysRateLimited, GenesysUnavailable
+from mirror.genesys.refusals import (
+    LEAST_CHANNEL_SECONDS,
+    Answer,
+    call_error,
+    login_error,
+    not_json,
+    refusal,
+    token_life,
+)
+from mirror.genesys.shapes import Token
+from mirror.genesys.wire import ANSWER_SECONDS, ProxyFailed, pool_manager
 from mirror.log import logger
 from mirror.redis.rate import RateBudget
 from mirror.settings import OAuthClient, Settings
@@ -37,7 +47,6 @@ DEADLINE_SECONDS: Final = 60.0
 ATTEMPTS: Final = 5
 BACKOFF_SECONDS: Final = 0.5
 MAX_BACKOFF_SECONDS: Final = 8.0
-DEFAULT_RETRY_AFTER_SECONDS: Final = 10.0
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 POOL_SIZE: Final = 16
 # A token is renewed when so little of its life is left, so that a channel made by then outlives
@@ -50,23 +59,7 @@ _JSON: Final = {
     "Accept-Encoding": "gzip",
 }
 _CHUNK: Final = 64 * 1024
-# So much of what Genesys says in words is passed on.
-_SAID: Final = 300
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What came back: status, headers in lower case, body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def date(self) -> float:
-        """Genesys' time of the answer, Unix seconds; ours where it did not say."""
-        try:
-            return email.utils.parsedate_to_datetime(self.headers.get("date", "")).timestamp()
-        except (ValueError, TypeError):
-            return time.time()
+_NO_CONTENT: Final = 204
 
 
 class Transport:
@@ -86,12 +79,11 @@ class Transport:
         self._login_url = settings.login_url
         self._budget = budget
         self._stop = stop or threading.Event()
-        self._pool = urllib3.PoolManager(
-            num_pools=4, maxsize=POOL_SIZE, retries=False, timeout=_timeout(READ_SECONDS)
-        )
+        self._pool = pool_manager(POOL_SIZE)
         self._token = ""
         self._token_ends = 0.0
         self._token_life = 0.0
+        self._short_lived = False
         self._token_lock = threading.Lock()
         self._random = random.SystemRandom()
         self._log = logger("genesys")
@@ -134,18 +126,21 @@ class Transport:
             pause: float | None
             try:
                 answer = self._send(method, url, name, self.api_host, headers, content, query)
+                self._check(answer, method, name)
             except GenesysUnavailable as failure:
                 if not repeatable:
                     raise
                 error, pause = failure, self._backoff(attempt)
             else:
-                if answer.status < 300 or answer.status in accept:
+                if answer.status < 300:
+                    return answer
+                if answer.status in accept and refusal(answer).is_genesys:
                     return answer
                 if answer.status == 401 and not renewed:
                     renewed = True
                     self._forget(token)
                     continue
-                error = self._error(answer, name, self.api_host)
+                error = call_error(answer, name, self.api_host, self.client.id, (*path, token))
                 pause = self._pause(error, answer.status, attempt, repeatable)
             if attempt >= ATTEMPTS or pause is None or time.monotonic() + pause > deadline:
                 raise error
@@ -197,12 +192,9 @@ class Transport:
                     b"grant_type=client_credentials",
                 )
                 if answer.status < 300:
-                    token = decode(answer.body, Token, name, host)
-                    self._token = token.access_token
-                    self._token_life = token.expires_in
-                    self._token_ends = time.monotonic() + token.expires_in
+                    self._keep_token(decode(answer.body, Token, name, host, strict=False))
                     return
-                error = self._login_error(answer, name, host)
+                error = login_error(answer, name, host, self.client.id, (self.client.secret,))
                 pause = self._pause(error, answer.status, attempt, repeatable=True)
             except GenesysUnavailable as failure:
                 error, pause = failure, self._backoff(attempt)
@@ -210,18 +202,21 @@ class Transport:
                 raise error
             self._wait(pause)
 
-    def _login_error(self, answer: Answer, name: str, host: str) -> GenesysError:
-        if answer.status in {400, 401, 403}:
-            code = _code(answer) or answer.status
-            return GenesysRefused(
-                f"{host} refuses OAuth client {self.client.id} ({code}{_said(answer)}): "
-                "check GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, that the client is active and "
-                "uses the client-credentials grant, GENESYS_REGION, and that an IP allow-list of "
-                "the org or the client has this host's address",
-                status=answer.status,
-                code=_code(answer),
-            )
-        return self._error(answer, name, host)
+    def _keep_token(self, token: Token) -> None:
+        life = token_life(token.expires_in)
+        if life < LEAST_CHANNEL_SECONDS and not self._short_lived:
+            self._log.warning("token_short_lived", client=self.client.id, seconds=round(life))
+        self._short_lived = life < LEAST_CHANNEL_SECONDS
+        self._token = token.access_token
+        self._token_life = life
+        self._token_ends = time.monotonic() + life
+
+    def _check(self, answer: Answer, method: str, name: str) -> None:
+        """Whether an answer that is taken for Genesys' word is that. Raises where it is not."""
+        if answer.status >= 300:
+            return
+        if method != "HEAD" and answer.status != _NO_CONTENT and not answer.is_json:
+            raise not_json(answer, name, self.api_host)
 
     def _forget(self, token: str) -> None:
         with self._token_lock:
@@ -250,9 +245,14 @@ class Transport:
                 body=content,
                 preload_content=False,
                 redirect=False,
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
             )
             body = _read(response, host)
         except urllib3.exceptions.HTTPError as error:
+            if (failed := _proxy_failed(error)) is not None:
+                raise GenesysUnavailable(
+                    f"{host} cannot be asked for {name}: {failed.strerror}"
+                ) from error
             raise GenesysUnavailable(
                 f"{host} does not answer {name} ({_reason(error)}): "
                 "check the network, GENESYS_REGION and GENESYS_API_URL"
@@ -263,7 +263,7 @@ class Transport:
             call=name,
             status=answer.status,
             bytes=len(body),
-            correlation_id=answer.headers.get("inin-correlation-id", ""),
+            correlation_id=answer.correlation_id,
         )
         return answer
 
@@ -283,53 +283,25 @@ class Transport:
         if self._stop.wait(seconds):
             raise GenesysUnavailable("stopped while waiting for Genesys")
 
-    def _error(self, answer: Answer, name: str, host: str) -> GenesysError:
-        status, code = answer.status, _code(answer)
-        what = f"{host} answers {name} with {status}" + (f" {code}" if code else "")
-        if status == 429:
-            seconds = _retry_after(answer)
-            return GenesysRateLimited(
-                f"{what}: OAuth client {self.client.id} stays away for {seconds:g} s",
-                retry_after=seconds,
-                code=code,
-            )
-        if status == 401:
-            return GenesysRefused(
-                f"{what}: a fresh token of OAuth client {self.client.id} is refused; check that "
-                "the client is active and GENESYS_API_URL belongs to GENESYS_LOGIN_URL",
-                status=status,
-                code=code,
-            )
-        if status == 403:
-            return GenesysRefused(
-                f"{what}{_said(answer)}: give the role of OAuth client {self.client.id} the "
-                "missing permission, in every division to be mirrored",
-                status=status,
-                code=code,
-            )
-        if status >= 500 or status == 408:
-            return GenesysUnavailable(f"{what}: Genesys is unwell", status=status, code=code)
-        return GenesysError(what, status=status, code=code)
 
+def decode(body: bytes, kind: type[T], name: str, host: str, *, strict: bool = True) -> T:
+    """`body` as `kind`; raises `GenesysUnavailable` where it is not.
 
-def decode(body: bytes, kind: type[T], name: str, host: str) -> T:
-    """`body` as `kind`; raises `GenesysUnavailable` where it is not (a proxy's error page, say)."""
+    Where not `strict`, a number may come as text.
+    """
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.json.decode(body, type=kind, strict=strict)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise GenesysUnavailable(
             f"{host} answers {name} with something else than the documented JSON: "
-            "check that GENESYS_API_URL is a Genesys API host"
+            "check that GENESYS_API_URL is a Genesys API host",
+            is_genesys=False,
         ) from error
-
-
-def _timeout(read: float) -> urllib3.Timeout:
-    return urllib3.Timeout(connect=CONNECT_SECONDS, read=read)
 
 
 def _read(response: urllib3.BaseHTTPResponse, host: str) -> bytes:
     """The body, at most `MAX_ANSWER_BYTES` of it, within the deadline."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + ANSWER_SECONDS
     parts: list[bytes] = []
     total = 0
     announced = response.headers.get("content-length", "")
@@ -352,38 +324,16 @@ def _read(response: urllib3.BaseHTTPResponse, host: str) -> bytes:
 def _too_large(host: str, size: int) -> GenesysError:
     return GenesysError(
         f"{host} sends an answer that does not end ({size} bytes or more within "
-        f"{DEADLINE_SECONDS:g} s, {MAX_ANSWER_BYTES} are read): check GENESYS_API_URL"
+        f"{ANSWER_SECONDS:g} s, {MAX_ANSWER_BYTES} are read): check GENESYS_API_URL"
     )
 
 
-def _code(answer: Answer) -> str:
-    try:
-        body = msgspec.json.decode(answer.body, type=ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    return (body.code or body.error)[:100]
-
-
-def _said(answer: Answer) -> str:
-    """Genesys' own words of a refusal, which name the missing permission; with what comes before
-    them, and the correlation id that its support asks for."""
-    try:
-        body = msgspec.json.decode(answer.body, type=ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    words = " ".join((body.message or body.description or body.error_description).split())
-    shown = "".join(letter for letter in words if letter.isprintable())[:_SAID]
-    trace = answer.headers.get("inin-correlation-id", "")
-    known = f" [correlation id {trace}]" if trace.isascii() and 0 < len(trace) <= 64 else ""
-    return f": {shown.rstrip('.')}{known}" if shown else known
-
-
-def _retry_after(answer: Answer) -> float:
-    text = answer.headers.get("retry-after", "")
-    try:
-        return max(1.0, float(text))
-    except ValueError:
-        return DEFAULT_RETRY_AFTER_SECONDS
+def _proxy_failed(error: BaseException | None) -> ProxyFailed | None:
+    """The proxy's failure among what caused `error`."""
+    while error is not None and not isinstance(error, ProxyFailed):
+        inner = next((one for one in error.args if isinstance(one, BaseException)), None)
+        error = inner or error.__cause__ or error.__context__
+    return error
 
 
 def _reason(error: Exception) -> str:

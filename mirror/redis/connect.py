@@ -3,39 +3,47 @@
 Promises: every answer is text; no call takes longer than a connection and an answer may
 (`TIMEOUT_SECONDS` each, tried `TRIES` times), so that nothing hangs on a silent server, and each
 Sentinel is asked once in a try, so that three silent ones take 12 s; a failure is one
-`RedisUnavailable` whose line names the server and never a password. Connecting is lazy: use `check`
+`RedisUnavailable` whose line names the server and never a password. What an error answer means,
+and which connections it ends, stands in `mirror.redis.answers`. Connecting is lazy: use `check`
 or `wait_for` to learn whether somebody answers. Over TLS the certificate and the host name are
-verified unless the settings say otherwise, whatever redis-py's defaults are.
+verified unless the settings say otherwise, whatever redis-py's defaults are. Where `REDIS_URL` came
+from a file, each new connection takes user and password from what the file holds by then.
 """
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 import msgspec
 import redis
 from redis.backoff import ExponentialBackoff, NoBackoff
-from redis.exceptions import NoPermissionError
+from redis.credentials import CredentialProvider
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
 from mirror import tls
-from mirror.errors import RedisUnavailable, SettingsError
+from mirror.errors import RedisUnavailable, RedisUnsupported, SettingsError
 from mirror.log import logger
 from mirror.redact import scrub
+from mirror.redis.answers import Meaning, meaning
+from mirror.redis.connections import Standing, connection_class
+from mirror.redis.keys import Keys
 from mirror.settings import Settings
 
 TIMEOUT_SECONDS: Final = 2.0
 TRIES: Final = 2
-HEALTH_CHECK_SECONDS: Final = 15
 MAX_CONNECTIONS: Final = 64
 SENTINEL_PORT: Final = 26379
+MAX_URL_BYTES: Final = 64 * 1024
+START_CURE: Final = "start Redis, or correct REDIS_URL"
 _CERTIFICATES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 _RETRY_PAUSE_SECONDS: Final = 0.05
 _WAIT_PAUSE_SECONDS: Final = 0.5
@@ -48,16 +56,23 @@ def connect(settings: Settings) -> redis.Redis:
 
     Raises `SettingsError` where a certificate that it names cannot be used.
     """
-    options = _options(settings)
     parts = urlsplit(settings.redis_url)
+    options = _options(settings) | {
+        "connection_class": connection_class(parts.scheme),
+        "standing": Standing(),
+    }
     if parts.scheme.startswith("rediss"):
         options |= _tls_options(settings)
     if parts.scheme.endswith("+sentinel"):
-        return _through_sentinel(settings.redis_url, options)
+        return _through_sentinel(settings, options)
     if "db" in (query := dict(parse_qsl(parts.query))):
         options["db"] = int(query["db"])
     # What the parameters ask for is among the options now, in our reading of them.
-    return redis.Redis.from_url(settings.redis_url.partition("?")[0], **options)
+    url = settings.redis_url.partition("?")[0]
+    if (path := _rotated(settings)) is not None:
+        options["credential_provider"] = _FromFile(path, *_credentials(parts.netloc))
+        url = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+    return redis.Redis.from_url(url, **options)
 
 
 def address(settings: Settings) -> str:
@@ -74,42 +89,30 @@ def explained(where: str = "Redis") -> Iterator[None]:
     """
     try:
         yield
-    except redis.AuthenticationError as error:
-        raise RedisUnavailable(
-            f"{where} refuses the user name or password: check REDIS_URL"
-        ) from error
-    except NoPermissionError as error:
-        raise _not_permitted(where, error) from error
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        if why := tls.reason(error):
-            raise RedisUnavailable(
-                f"{where} cannot be reached over TLS: {why} (see REDIS_URL and REDIS_TLS_VERIFY)"
-            ) from error
-        runs = "it runs and speaks TLS there" if "rediss" in where else "it runs"
-        raise RedisUnavailable(
-            f"{where} does not answer ({_reason(error)}): check REDIS_URL and that {runs}"
-        ) from error
     except redis.RedisError as error:
-        if "ACL failure in script" in str(error):
-            raise _not_permitted(where, error) from error
-        raise RedisUnavailable(f"{where} refuses a command ({_reason(error)})") from error
+        raise _told(where, error) from error
     except (msgspec.DecodeError, RecursionError) as error:
         raise RedisUnavailable(
             f"{where} holds something under the mirror's keys that is not the mirror's: keep other "
-            "programs off them, or choose another MIRROR_NAMESPACE"
+            "programs off them, or choose another MIRROR_NAMESPACE",
+            cure="keep other programs off the mirror's keys, or choose another MIRROR_NAMESPACE",
         ) from error
 
 
 def check(client: redis.Redis, settings: Settings) -> None:
-    """Ask once whether Redis answers; raises `RedisUnavailable`."""
+    """Read once, as every process and command does; raises `RedisUnavailable`.
+
+    It is no `PING`, which Redis refuses where it cannot save, and answers where it cannot be read.
+    """
     with explained(f"Redis at {address(settings)}"):
-        client.ping()
+        client.get(Keys(settings.namespace).leader)
 
 
 def wait_for(client: redis.Redis, settings: Settings, stop: threading.Event | None = None) -> None:
     """Wait until Redis answers, at most `settings.startup_timeout` seconds (0: for ever).
 
-    Returns early when `stop` is set. Raises the last `RedisUnavailable`.
+    Returns early when `stop` is set. Raises the last `RedisUnavailable`, and at once where waiting
+    would not help: `RedisUnsupported`.
     """
     stop = stop or threading.Event()
     started = time.monotonic()
@@ -117,6 +120,8 @@ def wait_for(client: redis.Redis, settings: Settings, stop: threading.Event | No
     while not stop.is_set():
         try:
             return check(client, settings)
+        except RedisUnsupported:
+            raise
         except RedisUnavailable as error:
             waited = time.monotonic() - started
             if settings.startup_timeout and waited >= settings.startup_timeout:
@@ -135,7 +140,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "protocol": 2,
         "socket_timeout": TIMEOUT_SECONDS,
         "socket_connect_timeout": TIMEOUT_SECONDS,
-        "health_check_interval": HEALTH_CHECK_SECONDS,
+        "health_check_interval": 0,  # by PING; `mirror.redis.connections` looks by itself
         "max_connections": MAX_CONNECTIONS,
         "retry": Retry(ExponentialBackoff(_RETRY_PAUSE_SECONDS, _RETRY_PAUSE_SECONDS), TRIES - 1),
         "client_name": f"interaction-mirror:{settings.namespace}",
@@ -173,27 +178,94 @@ def _try_certificates(files: dict[str, str]) -> None:
         ) from error
 
 
-def _not_permitted(where: str, error: redis.RedisError) -> RedisUnavailable:
+def _told(where: str, error: redis.RedisError) -> RedisUnavailable:
+    """The one line on what redis-py raised, by what it means."""
+    found = meaning(error)
+    if found is not None:
+        kind = RedisUnsupported if found.kind == "unsupported" else RedisUnavailable
+        return kind(f"{where} {found.says}{_said(found, error)}: {found.cure}", cure=found.cure)
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        if why := tls.reason(error):
+            return RedisUnavailable(
+                f"{where} cannot be reached over TLS: {why} (see REDIS_URL and REDIS_TLS_VERIFY)",
+                cure="correct the certificate, or REDIS_URL and REDIS_TLS_VERIFY",
+            )
+        runs = "it runs and speaks TLS there" if "rediss" in where else "it runs"
+        return RedisUnavailable(
+            f"{where} does not answer ({_reason(error)}): check REDIS_URL and that {runs}",
+            cure=START_CURE,
+        )
     return RedisUnavailable(
-        f"{where} does not permit something to the user of REDIS_URL ({_reason(error)}): "
-        "give it the rights of deploy/redis.acl for this MIRROR_NAMESPACE"
+        f"{where} refuses a command ({_reason(error)})", cure="see what the log of Redis says of it"
     )
 
 
-def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
+def _said(found: Meaning, error: redis.RedisError) -> str:
+    """Redis' own words, where they tell more than ours."""
+    return f" ({_reason(error)})" if found.kind in {"rights", "full"} else ""
+
+
+def _rotated(settings: Settings) -> Path | None:
+    """The file that `settings.redis_url` was read from; None where it came otherwise."""
+    path = os.environ.get("REDIS_URL_FILE", "")
+    if not path or os.environ.get("REDIS_URL") or _url_in(Path(path)) != settings.redis_url:
+        return None
+    return Path(path)
+
+
+def _url_in(path: Path) -> str:
+    """What the file holds; empty where it cannot be read (it is being replaced, say)."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_URL_BYTES).decode().strip()
+    except (OSError, ValueError) as error:
+        _log.debug("redis_url_file_unreadable", error=type(error).__name__)
+        return ""
+
+
+def _credentials(netloc: str) -> tuple[str, str]:
+    """User and password, empty where there are none."""
+    user, _, password = netloc.rpartition("@")[0].partition(":")
+    return unquote(user), unquote(password)
+
+
+class _FromFile(CredentialProvider):
+    """User and password as the file has them when a connection is made: they may be rotated."""
+
+    def __init__(self, path: Path, user: str, password: str) -> None:
+        self._path = path
+        self._last = (user, password)
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        """What redis-py sends with `AUTH`."""
+        try:
+            found = _credentials(urlsplit(_url_in(self._path)).netloc)
+        except ValueError:
+            found = ("", "")
+        if any(found):
+            self._last = found
+        user, password = self._last
+        return (user, password) if user else (password,)
+
+
+def _through_sentinel(settings: Settings, options: dict[str, Any]) -> redis.Redis:
     """`redis+sentinel://user:password@host:port,host:port/service/db`.
 
     User and password are those of the data servers. Sentinels that want their own take them as
     `?sentinel_username=…&sentinel_password=…`.
     """
-    parts = urlsplit(url)
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    user, _, password = credentials.partition(":")
+    parts = urlsplit(settings.redis_url)
+    user, password = _credentials(parts.netloc)
+    login: dict[str, Any] = {"username": user or None, "password": password or None}
+    if (path := _rotated(settings)) is not None:
+        login = {"credential_provider": _FromFile(path, user, password)}
+    hosts = parts.netloc.rpartition("@")[2]
     service, _, db = parts.path.strip("/").partition("/")
     query = parse_qs(parts.query)
+    ours = {"client_name", "connection_class", "standing"}
+    asking = {name: value for name, value in options.items() if name not in ours}
     if parts.scheme.startswith("rediss"):
-        options = {"ssl": True, **options}
-    asking = {name: value for name, value in options.items() if name != "client_name"}
+        asking["ssl"] = True
     # The next one is asked instead. With tries of its own for each, tried again over all of them,
     # one call took so long that the watchdog killed a coordinator over it.
     asking["retry"] = Retry(NoBackoff(), 0)
@@ -203,9 +275,8 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
     sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         [_host_and_port(host) for host in hosts.split(",")],
         sentinel_kwargs=asking,
-        username=unquote(user) or None,
-        password=unquote(password) or None,
         db=int(db or 0),
+        **login,
         **options,
     )
     client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]  # as above

@@ -3,7 +3,10 @@
 Genesys allows 300 requests a minute and token (protocol notes, section 4) and says nothing of how
 its minute runs. The budget is the generic cell rate algorithm: `RATE_PER_MINUTE` in the long run
 and `BURST` ahead of it, so any minute sees at most their sum, which is below the limit. A 429
-pushes it forward for everyone by `Retry-After`.
+pushes it forward for everyone by `Retry-After`, at most by `LONGEST_PAUSE_SECONDS`.
+
+A stored time that is further ahead than that and the burst cannot be: Redis' clock was set back
+since. It is not believed, or no call would go for as long as the clock was set back.
 
 Where Redis cannot be asked, a process goes on by itself with the same rule at a part of the rate
 (I7): a wrong budget may earn a 429 and never loses an event.
@@ -11,6 +14,7 @@ Where Redis cannot be asked, a process goes on by itself with the same rule at a
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -25,10 +29,13 @@ from mirror.redis.scripts import script
 GENESYS_PER_MINUTE: Final = 300
 RATE_PER_MINUTE: Final = 230
 BURST: Final = 50
+# Genesys' minute is over by then; whoever asks too early is told so by the next 429.
+LONGEST_PAUSE_SECONDS: Final = 300.0
 # Without Redis each process takes so large a part, as if a handful shared the client.
 ALONE_SHARE: Final = 0.2
 # How long a process keeps to its own budget before it asks Redis again.
 ALONE_SECONDS: Final = 5.0
+_LONGEST_MS: Final = round(LONGEST_PAUSE_SECONDS * 1000)
 
 
 class Meter:
@@ -50,7 +57,15 @@ class Meter:
 
     def push(self, now: float, seconds: float) -> None:
         """Let nothing pass for so many seconds from `now`."""
+        seconds = bounded_pause(seconds)
         self._whole_at = max(self._whole_at, now + seconds + self._tolerance)
+
+
+def bounded_pause(seconds: float) -> float:
+    """A pause that somebody else asked for; what is no number is the longest."""
+    if math.isnan(seconds):
+        return LONGEST_PAUSE_SECONDS
+    return min(max(seconds, 0.0), LONGEST_PAUSE_SECONDS)
 
 
 class RateBudget:
@@ -85,18 +100,20 @@ class RateBudget:
         now = self._clock()
         if self._ask and now >= self._alone_until:
             try:
-                return int(self._ask([self._key], [self._cost_ms, self._burst_ms])) / 1000
+                asked = [self._cost_ms, self._burst_ms, self._full_burst_ms, _LONGEST_MS]
+                return int(self._ask([self._key], asked)) / 1000
             except RedisUnavailable:
                 self._alone_until = self._clock() + ALONE_SECONDS
         with self._lock:
             return self._alone.ask(now)
 
     def push(self, seconds: float) -> None:
-        """Keep every process away from this OAuth client for so many seconds."""
+        """Keep every process away from this OAuth client for so many seconds, within bounds."""
+        seconds = bounded_pause(seconds)
         with self._lock:
             self._alone.push(self._clock(), seconds)
         if self._push:
             try:
-                self._push([self._key], [round(seconds * 1000), self._full_burst_ms])
+                self._push([self._key], [round(seconds * 1000), self._full_burst_ms, _LONGEST_MS])
             except RedisUnavailable:
                 self._alone_until = self._clock() + ALONE_SECONDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ from mirror.fleet import Assignment, Beat, Grant, Handle, Released, Shard
 from mirror.redis.connect import check, connect, wait_for
 from mirror.redis.fleet import FleetLink
 from mirror.redis.keys import Keys
-from mirror.redis.rate import BURST, RATE_PER_MINUTE, RateBudget
+from mirror.redis.rate import BURST, LONGEST_PAUSE_SECONDS, RATE_PER_MINUTE, RateBudget
 from mirror.settings import Settings, load
 
 KEYS = Keys("test")
@@ -151,6 +152,14 @@ def test_one_leader_at_a_time(client: redis.Redis) -> None:
     assert one.fence > second
 
 
+def test_a_lock_of_before_the_clock_was_set_back_lapses(client: redis.Redis) -> None:
+    """A dead leader's lock holds for a lease, not for the hour that Redis' clock lost."""
+    client.set(KEYS.leader, "dead", px=3_600_000)
+    heir = Leadership(client, KEYS, "heir", 0.3)
+    assert not heir.claim()[1]
+    until(2, lambda: heir.claim()[1])
+
+
 def test_a_fence_is_never_given_twice(client: redis.Redis) -> None:
     """Redis came back empty and others led meanwhile: the old leader learns of its new election."""
     one, two = (Leadership(client, KEYS, name, 60) for name in ("one", "two"))
@@ -237,6 +246,53 @@ def test_retry_after_binds_everybody(client: redis.Redis) -> None:
     assert 29 < two.ask() <= 31
     one.push(3)
     assert two.ask() > 28, "a shorter pause does not shorten a longer one"
+
+
+@pytest.mark.parametrize("ahead_s", [3600, 1e12, float("nan"), float("inf")])
+def test_a_budget_of_before_the_clock_was_set_back_is_not_believed(
+    client: redis.Redis, ahead_s: float
+) -> None:
+    """Redis' clock steps back by an hour: calls go on, one at a time, and a 429 still binds."""
+    budget = RateBudget(client, KEYS, "c")
+    seconds, _ = client.time()
+    client.set(KEYS.rate("c"), f"{(seconds + ahead_s) * 1000:.3f}")
+    assert budget.ask() == 0.0
+    assert 0 < budget.ask() <= 60 / RATE_PER_MINUTE
+    client.set(KEYS.rate("c"), f"{(seconds + ahead_s) * 1000:.3f}")
+    budget.push(30)
+    assert 29 < budget.ask() <= 31
+
+
+def test_a_pause_is_believed_up_to_the_longest(client: redis.Redis) -> None:
+    """What a server asks for beyond it, or what is no number, is the longest pause."""
+    for number, seconds in enumerate((LONGEST_PAUSE_SECONDS, 1e15, math.inf, math.nan)):
+        budget = RateBudget(client, KEYS, str(number))
+        budget.push(seconds)
+        assert LONGEST_PAUSE_SECONDS - 1 < budget.ask() <= LONGEST_PAUSE_SECONDS + 1
+    budget = RateBudget(client, KEYS, "c")
+    budget.push(-5)
+    assert budget.ask() < 1
+
+
+def test_reservations_of_before_the_clock_was_set_back_lapse(
+    link: FleetLink, client: redis.Redis, settings: Settings
+) -> None:
+    """A dead holder's blocks a channel for a lease, not for the hour that the clock lost."""
+    seconds, _ = client.time()
+    client.zadd(KEYS.channels("c"), {"dead": (seconds + 3600) * 1000})
+    assert not link.reserve_channel("c", "l1/1", 1)
+    until(4 * settings.lease, lambda: link.reserve_channel("c", "l1/1", 1))
+
+
+def test_a_beat_of_before_the_clock_was_set_back_ages(link: FleetLink, client: redis.Redis) -> None:
+    """Who died since is missed after a lease: the beats of the living bring it to now."""
+    seconds, _ = client.time()
+    client.zadd(KEYS.beats, {"dead": (seconds + 3600) * 1000, "alive": (seconds - 1) * 1000})
+    answer = link.beat(BEAT, 0)
+    assert client.zscore(KEYS.beats, "dead") == answer.now_ms
+    assert client.zscore(KEYS.beats, "alive") == (seconds - 1) * 1000
+    link.beat(BEAT, 0)
+    assert client.zscore(KEYS.beats, "dead") == answer.now_ms
 
 
 def test_without_redis_a_process_keeps_to_a_part_of_the_rate() -> None:

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
-from listeners.connection import open_socket, tls_context
 from mirror.errors import GenesysUnavailable
+from mirror.genesys.sockets import open_socket, tls_context
 from mirror.kafka.record import EventReader
 from tests.integration.secure_support import (
     PLAIN_PASSWORD,

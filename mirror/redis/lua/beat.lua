@@ -14,9 +14,14 @@
 -- Returns {now in ms, assignment JSON, or "" where the listener has it already or there is none}.
 --
 -- Renewing adds what is missing and never refuses: the channels exist, whatever Redis forgot.
+-- A beat of the future was heard before Redis' clock was set back. It counts as heard now, so that
+-- who died since is missed after a lease and not after as long as the clock was set back.
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+for _, id in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], string.format("(%.0f", now), "+inf")) do
+  redis.call("ZADD", KEYS[1], now, id)
+end
 redis.call("ZADD", KEYS[1], now, ARGV[1])
 redis.call("SET", KEYS[2], ARGV[2], "PX", ARGV[3])
 

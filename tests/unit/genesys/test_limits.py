@@ -112,7 +112,7 @@ def test_an_answer_that_goes_on_and_on_is_left(
 
 def test_an_answer_that_trickles_is_left(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then resets every time-out of the socket, but not the deadline."""
-    monkeypatch.setattr(http, "DEADLINE_SECONDS", 0.2)
+    monkeypatch.setattr(http, "ANSWER_SECONDS", 0.2)
     sent: list[bytes] = []
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -149,8 +149,8 @@ def test_nesting_without_end_is_an_answer_that_cannot_be_read(body: bytes) -> No
         decode(body, EntityPage, "GET users", "host")
 
 
-def test_a_nested_error_body_has_no_code(server: Server) -> None:
-    """An error status with such a body is that error."""
+def test_a_nested_error_body_is_not_genesys_own(server: Server) -> None:
+    """An error status with such a body says nothing of what was asked for."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(400)
@@ -158,9 +158,10 @@ def test_a_nested_error_body_has_no_code(server: Server) -> None:
         handler.wfile.write(b"[" * DEEP)
 
     server.answer = answer
-    with pytest.raises(GenesysError) as caught:
+    with pytest.raises(GenesysError, match="with 400 and other JSON") as caught:
         transport(server).call("GET", "/api/v2/users")
-    assert (caught.value.status, caught.value.code) == (400, "")
+    assert (caught.value.status, caught.value.code) == (0, "")
+    assert not caught.value.is_genesys
 
 
 def test_a_redirect_is_not_followed(server: Server) -> None:
@@ -174,7 +175,7 @@ def test_a_redirect_is_not_followed(server: Server) -> None:
         handler.end_headers()
 
     server.answer = answer
-    with pytest.raises(GenesysError) as caught:
+    with pytest.raises(GenesysError, match="with 302") as caught:
         transport(server).call("GET", "/api/v2/users")
-    assert caught.value.status == 302
+    assert not caught.value.is_genesys
     assert asked == ["/api/v2/users"]

@@ -30,7 +30,7 @@ def test_tcp() -> None:
 def test_tls_and_unix() -> None:
     """`rediss` is TLS, `unix` a path."""
     pool = connect(settings("rediss://cache:6380/0")).connection_pool
-    assert pool.connection_class is redis.SSLConnection
+    assert issubclass(pool.connection_class, redis.SSLConnection)
     assert options("unix:///run/redis.sock?db=2")["path"] == "/run/redis.sock"
 
 

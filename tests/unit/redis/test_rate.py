@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.redis.rate import Meter
+from mirror.redis.rate import LONGEST_PAUSE_SECONDS, Meter
 
 
 @given(st.lists(st.floats(0, 5), max_size=200))
@@ -37,3 +40,12 @@ def test_a_push_holds_everything_back() -> None:
     meter.push(10.0, 1.0)
     assert 29.0 < meter.ask(10.0) <= 31.0
     assert meter.ask(42.0) == 0.0
+
+
+@pytest.mark.parametrize("seconds", [math.inf, math.nan, 1e15])
+def test_a_push_has_an_end(seconds: float) -> None:
+    """Whatever somebody asks for, calls go on after the longest pause."""
+    meter = Meter(per_minute=60, burst=5)
+    meter.push(10.0, seconds)
+    assert meter.ask(10.0) <= LONGEST_PAUSE_SECONDS + 1
+    assert meter.ask(10.0 + LONGEST_PAUSE_SECONDS + 1) == 0.0

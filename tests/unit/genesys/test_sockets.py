@@ -9,14 +9,14 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from listeners import connection
-from listeners.connection import (
+from mirror.errors import GenesysError, GenesysUnavailable
+from mirror.genesys import sockets
+from mirror.genesys.sockets import (
     MAX_HANDSHAKE_BYTES,
     BoundedSocket,
     open_socket,
     tls_context,
 )
-from mirror.errors import GenesysError, GenesysUnavailable
 
 FAR_MORE = 200 * MAX_HANDSHAKE_BYTES
 WAIT_SECONDS = 20.0
@@ -81,13 +81,13 @@ def test_a_refusal_keeps_its_status() -> None:
 def test_bytes_that_drip_do_not_prolong_the_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadline is that of all bytes together."""
     now = 100.0
-    monkeypatch.setattr("listeners.connection.time.monotonic", lambda: now)
+    monkeypatch.setattr("mirror.genesys.sockets.time.monotonic", lambda: now)
     ours, theirs = socket.socketpair()
     with closing(ours), closing(theirs):
         theirs.sendall(b"abc")
         bounded = BoundedSocket(ours)
         assert bounded.recv(1) == b"a"
-        now += connection.HANDSHAKE_SECONDS - 1
+        now += sockets.HANDSHAKE_SECONDS - 1
         assert bounded.recv(1) == b"b"
         assert bounded.gettimeout() == 1.0
         now += 1

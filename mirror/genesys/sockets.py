@@ -1,0 +1,138 @@
+"""Opens a channel's socket: connects as REST does, over verified TLS, and shakes hands.
+
+Promises: the same proxy and the same words for what fails as REST (`mirror.genesys.wire`); what a
+server may say until the channel is open is bounded in time and size; neither a redirect is followed
+nor the URI told, which is the channel's secret.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import time
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import websocket
+
+from mirror import tls
+from mirror.errors import GenesysError, GenesysUnavailable
+from mirror.genesys.wire import dial
+
+CONNECT_TIMEOUT: Final = 10.0
+# All that a server may say until the channel is open, and how long it may take to say it.
+MAX_HANDSHAKE_BYTES: Final = 64 * 1024
+HANDSHAKE_SECONDS: Final = 20.0
+# Handshake answers that mean the channel is no more.
+GONE: Final = frozenset({401, 403, 404, 410})
+_PORTS: Final = {"ws": 80, "wss": 443}
+# What lies between may forget a connection that is silent between two heartbeats.
+_KEPT_ALIVE: Final = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
+    (socket.IPPROTO_TCP, getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+]
+
+
+def tls_context() -> ssl.SSLContext:
+    """The one context that all sockets share: certificates and host names are verified.
+
+    `SSL_CERT_FILE` and `SSL_CERT_DIR` add a private CA, as OpenSSL reads them.
+    """
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+class BoundedSocket:
+    """A socket during the handshake: reads so many bytes for so long, and no more.
+
+    websocket-client bounds neither the head of an answer, which it reads byte by byte, nor the body
+    of a refusal; its time-out begins anew with each byte.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.inner = sock
+        self._left = MAX_HANDSHAKE_BYTES
+        self._deadline = time.monotonic() + HANDSHAKE_SECONDS
+
+    def recv(self, size: int) -> bytes:
+        """As `socket.recv`; `OSError` where the server says too much or takes too long."""
+        if self._left <= 0:
+            raise OSError(errno.EMSGSIZE, "its answer is too large")
+        seconds = self._deadline - time.monotonic()
+        if seconds <= 0:
+            raise OSError(errno.ETIMEDOUT, "its answer takes too long")
+        self.inner.settimeout(min(CONNECT_TIMEOUT, seconds))
+        data = self.inner.recv(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class _Client(websocket.WebSocket):
+    """websocket-client's, whose handshake reads through a `BoundedSocket`."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "sock" and value is not None:
+            value = BoundedSocket(value)  # type: ignore[arg-type]  # a socket is all it sets there
+        super().__setattr__(name, value)
+
+
+def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.socket:
+    """Connect and shake hands; blocks up to the time-out of each step.
+
+    Raises `GenesysError` whose `status` is the answer of the handshake, 0 where there was none. Its
+    text never holds the URI, which is the channel's secret.
+    """
+    try:
+        sock = _connected(uri, context)
+        client = websocket.create_connection(
+            uri,
+            socket=sock,
+            timeout=CONNECT_TIMEOUT,
+            class_=_Client,
+            header=[f"User-Agent: {user_agent}"],
+            suppress_origin=True,
+            redirect_limit=0,  # a redirect would carry the secret to another host
+            enable_multithread=False,
+            skip_utf8_validation=True,
+        )
+    except websocket.WebSocketBadStatusException as error:
+        status = error.status_code
+        raise GenesysError(f"the channel's socket answered {status}", status=status) from None
+    except ssl.SSLCertVerificationError as error:
+        raise GenesysUnavailable(f"the channel's certificate: {error.verify_message}") from None
+    except (OSError, websocket.WebSocketException, ValueError) as error:
+        reason = tls.reason(error) or getattr(error, "strerror", None) or type(error).__name__
+        raise GenesysUnavailable(f"the channel's socket cannot be opened: {reason}") from None
+    bounded: Any = client.sock
+    client.sock = None
+    opened: socket.socket = bounded.inner
+    opened.setblocking(False)
+    return opened
+
+
+def _connected(uri: str, context: ssl.SSLContext) -> socket.socket:
+    """A connection to the host of `uri`, over TLS where it says so, by the proxy where one is set.
+
+    Raises `OSError`, or `ValueError` where it is no URI of a socket.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError("not the URI of a WebSocket")
+    secure = parts.scheme == "wss"
+    port = parts.port or _PORTS[parts.scheme]
+    sock = dial(parts.hostname, port, secure=secure, seconds=CONNECT_TIMEOUT)
+    try:
+        for level, option, value in _KEPT_ALIVE:
+            sock.setsockopt(level, option, value)
+        if secure:
+            return context.wrap_socket(sock, server_hostname=parts.hostname)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,253 @@
+"""Heads of answers that do not end, and tokens of odd lives, by a real server on loopback.
+
+The server speaks HTTP byte by byte, as badly as a test wants.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+
+import pytest
+
+from mirror.errors import GenesysError, GenesysUnavailable
+from mirror.genesys import http, wire
+from mirror.genesys.client import GenesysClient
+from mirror.genesys.http import Transport
+from mirror.redis.keys import Keys
+from mirror.redis.rate import RateBudget
+from mirror.settings import Settings, load
+
+FAR_MORE = 200 * wire.MAX_HEAD_BYTES
+PATIENCE = 0.3
+TOO_LONG = 5.0
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+
+
+def whole(body: bytes) -> bytes:
+    """A decent answer."""
+    return OK % (len(body), body)
+
+
+class Server:
+    """Answers logins with `login` and everything else by `answer(socket)`."""
+
+    def __init__(self) -> None:
+        self.login = b'{"access_token":"t0ken-S3cret","expires_in":3600}'
+        self.answer: Callable[[socket.socket], None] = lambda sock: sock.sendall(whole(b"{}"))
+        self.asked: list[str] = []
+        self.done = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._socks: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def settings(self) -> Settings:
+        """Of a mirror that asks it."""
+        return load(
+            {
+                "GENESYS_API_URL": f"http://127.0.0.1:{self.port}",
+                "GENESYS_CLIENT_ID": "a",
+                "GENESYS_CLIENT_SECRET": "b",
+            }
+        )
+
+    def close(self) -> None:
+        """End it with all its connections."""
+        self.done.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for sock in self._socks:
+            with suppress(OSError):  # it may have ended by itself
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(TOO_LONG)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            thread = threading.Thread(target=self._serve, args=(sock,), daemon=True)
+            self._socks.append(sock)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        sock.settimeout(TOO_LONG)
+        with closing(sock), suppress(OSError):  # the client has hung up, as is wanted of it
+            while not self.done.is_set():
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    if not (data := sock.recv(65_536)):
+                        return
+                    head += data
+                path = head.split(b" ", 2)[1].decode()
+                self.asked.append(path)
+                if path == "/oauth/token":
+                    sock.sendall(whole(self.login))
+                else:
+                    self.answer(sock)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server."""
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short deadlines, one attempt."""
+    monkeypatch.setattr(http, "READ_SECONDS", PATIENCE)
+    monkeypatch.setattr(http, "ATTEMPTS", 1)
+
+
+def transport(server: Server) -> Transport:
+    """A client of that server."""
+    settings = server.settings()
+    return Transport(settings, settings.clients[0], RateBudget(None, Keys("default"), "a"))
+
+
+def dripping(server: Server, first: bytes, again: bytes) -> Callable[[socket.socket], None]:
+    """Sends `first`, and then `again` for ever, faster than any time-out of a single read."""
+
+    def answer(sock: socket.socket) -> None:
+        sock.sendall(first)
+        while not server.done.wait(PATIENCE / 10):
+            sock.sendall(again)
+
+    return answer
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (b"HTTP/1.1 2", b"0"),
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
+        (b"HTTP/1.1 200 OK\r\n", b"X-Slow: x\r\n"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"),
+    ],
+    ids=["status line", "a header", "headers", "100 for ever", "103 for ever"],
+)
+def test_a_head_that_trickles_is_left(server: Server, first: bytes, again: bytes) -> None:
+    """Status line, headers and `1xx` answers have one deadline, however their bytes come."""
+    server.answer = dripping(server, first, again)
+    began = time.monotonic()
+    with pytest.raises(GenesysUnavailable):
+        transport(server).call("GET", "/api/v2/users")
+    assert time.monotonic() - began < TOO_LONG
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "endless",
+    [b"HTTP/1.1 100 Continue\r\n\r\n" * 500, b"x" * 10_000],
+    ids=["100 for ever", "a status line without end"],
+)
+def test_a_head_without_end_is_left(server: Server, endless: bytes) -> None:
+    """At a limit of bytes, long before any deadline."""
+    sent = [0]
+
+    def answer(sock: socket.socket) -> None:
+        while sent[0] < FAR_MORE:
+            sent[0] += sock.send(endless)
+
+    server.answer = answer
+    with pytest.raises(GenesysError):
+        transport(server).call("GET", "/api/v2/users")
+    assert sent[0] < FAR_MORE
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_body_that_trickles_is_left(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also within a chunk's own frame, where no byte of the body comes."""
+    monkeypatch.setattr(wire, "ANSWER_SECONDS", PATIENCE)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    server.answer = dripping(server, head + b"1;", b"x")
+    began = time.monotonic()
+    with pytest.raises(GenesysError):
+        transport(server).call("GET", "/api/v2/users")
+    assert time.monotonic() - began < TOO_LONG
+
+
+def test_one_1xx_before_an_answer_is_no_harm(server: Server) -> None:
+    """And a connection that is kept is used again."""
+    server.answer = lambda sock: sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" + whole(b'{"x":1}'))
+    asking = transport(server)
+    for _ in range(3):
+        assert asking.call("GET", "/api/v2/users").body == b'{"x":1}'
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"<html><body>sign in</body></html>", "an HTML page"),
+        (b"", "no body"),
+        (b"OK", "something"),
+    ],
+)
+def test_a_success_that_is_no_json_is_no_answer_of_genesys(
+    server: Server, body: bytes, kind: str
+) -> None:
+    """A sign-in page with status 200 is not a conversation."""
+    server.answer = lambda sock: sock.sendall(whole(body))
+    with pytest.raises(GenesysUnavailable, match=f"with {kind}") as caught:
+        transport(server).call("GET", "/api/v2/conversations/{}", "c")
+    assert not caught.value.is_genesys
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_channel_is_gone_only_by_genesys_own_word(server: Server) -> None:
+    """A gateway's 404 to HEAD leaves it open what became of the channel."""
+    settings = server.settings()
+    budget = RateBudget(None, Keys("default"), "a")
+    client = GenesysClient(settings, settings.clients[0], budget)
+    bare = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n%b\r\n"
+    server.answer = lambda sock: sock.sendall(bare % b"")
+    with pytest.raises(GenesysUnavailable):
+        client.channel_alive("streaming-1-x")
+    server.answer = lambda sock: sock.sendall(bare % b"ININ-Correlation-Id: c\r\n")
+    assert not client.channel_alive("streaming-1-x")
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "least", "most"),
+    [
+        (b"3600", 3590, 3600),
+        (b'"3600"', 3590, 3600),
+        (b"1e15", 86_400, 31 * 86_400),
+        (b"-5", -1, 1),
+    ],
+)
+def test_a_token_s_life_is_bounded(
+    server: Server, expires_in: bytes, least: float, most: float
+) -> None:
+    """Whatever the login host says, as number or as text."""
+    server.login = b'{"access_token":"t","expires_in":%b}' % expires_in
+    asking = transport(server)
+    asking.sign_in()
+    assert least <= (asking.token_expires_in() or 0) <= most
+
+
+def test_a_token_of_a_second_makes_no_channel_a_second(server: Server) -> None:
+    """A channel made with it is planned to live ten minutes at least."""
+    server.login = b'{"access_token":"t","expires_in":1}'
+    uri = f"ws://127.0.0.1:{server.port}/channels/x"
+    body = b'{"id":"x","connectUri":"%b","expires":"2020-01-01T00:00:00Z"}' % uri.encode()
+    server.answer = lambda sock: sock.sendall(whole(body))
+    settings = server.settings()
+    budget = RateBudget(None, Keys("default"), "a")
+    made = GenesysClient(settings, settings.clients[0], budget).create_channel()
+    assert (made.token_expires_in or 0) >= 600
+    assert (made.expires_in or 0) >= 600
