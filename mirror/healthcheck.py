@@ -12,7 +12,8 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
-from mirror.errors import EXIT_DONE, EXIT_FAILED
+from mirror.errors import EXIT_DONE, EXIT_FAILED, SettingsError
+from mirror.settings.load import metrics_address
 
 TIMEOUT: Final = 4.0
 
@@ -20,13 +21,12 @@ TIMEOUT: Final = 4.0
 def check(environ: Mapping[str, str]) -> tuple[int, str]:
     """The exit code, and what `/healthz` said."""
     try:
-        port = int(environ.get("MIRROR_METRICS_PORT") or 0)
-        port += int(environ.get("MIRROR_METRICS_OFFSET") or 0) if port else 0
-    except ValueError:
-        port = 0
+        host, port = metrics_address(environ)
+    except SettingsError as error:
+        return EXIT_FAILED, str(error)
     if not port:
         return EXIT_FAILED, "MIRROR_METRICS_PORT is not set: health is served on it"
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
     try:
         connection.request("GET", "/healthz")
         answer = connection.getresponse()

@@ -86,7 +86,16 @@ def run(arguments: list[str]) -> int:
 
 
 def _is_debugging() -> bool:
-    return os.environ.get("MIRROR_LOG_LEVEL", "").lower() == "debug"
+    level = os.environ.get("MIRROR_LOG_LEVEL", "").strip()
+    if not level and os.environ.get("MIRROR_LOG_LEVEL_FILE"):
+        from mirror.errors import SettingsError
+        from mirror.settings import value
+
+        try:
+            level = value(os.environ, "MIRROR_LOG_LEVEL")
+        except SettingsError:
+            return False  # the command's own `load` says it
+    return level.lower() == "debug"
 
 
 def _fail(message: str, code: int) -> int:
