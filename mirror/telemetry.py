@@ -19,9 +19,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 
-from mirror import __version__
+from mirror import __version__, log
 from mirror.errors import SettingsError
-from mirror.metrics import BUILD, HEALTH, States, gauge
+from mirror.metrics import BUILD, HEALTH, LOG_DROPPED, Numbers, States, gauge
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -53,6 +53,14 @@ class Page(msgspec.Struct, frozen=True):
     checks: tuple[Finding, ...]
 
 
+class _LogFigures:
+    """What Prometheus is told of the log."""
+
+    @property
+    def dropped(self) -> int:
+        return log.dropped()
+
+
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
@@ -77,6 +85,7 @@ class Telemetry:
         self._checkup = checkup
         registry.register(States(HEALTH, self._states))
         gauge(BUILD, registry).labels(__version__).set(1)
+        registry.register(Numbers({"dropped": LOG_DROPPED}, _LogFigures()))
         ProcessCollector(registry=registry)  # CPU, memory, files and start, by their usual names
         self._metrics = make_wsgi_app(registry)
         self._server: WSGIServer | None = None

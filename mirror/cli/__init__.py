@@ -101,7 +101,17 @@ def _is_debugging() -> bool:
 def _fail(message: str, code: int) -> int:
     from mirror.redact import scrub
 
-    click.echo(f"mirror: {scrub(' '.join(message.split()))}", err=True)
+    line = f"mirror: {scrub(' '.join(message.split()))}"
+    log = sys.modules.get("mirror.log")  # a command that writes no log does not import it
+    if log is not None and log.is_configured():
+        log.say(line)  # behind the log's lines; a stderr that nobody reads must not hold us up
+        return code
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        # Nobody reads, or the disk is full; the exit code still says it. Without this, Python
+        # fails once more when it flushes, and ends with 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     return code
 
 
