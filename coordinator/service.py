@@ -130,7 +130,11 @@ class Coordinator:
             for name, work in self._background()
         ]
         telemetry = Telemetry(
-            self.settings.metrics_port, self.metrics.registry, self.health, Checkup(self._checks)
+            self.settings.metrics_port,
+            self.metrics.registry,
+            self.health,
+            Checkup(self._checks),
+            self.settings.metrics_hosts,
         )
         for thread in threads:
             thread.start()

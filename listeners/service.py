@@ -141,7 +141,11 @@ class Service:
         vitals = Vitals(self.counters, loop, thread, turns, lease=settings.lease)
         gauge(SPOOL_LIMIT, vitals.registry).set(settings.spool_limit)
         telemetry = Telemetry(
-            settings.metrics_port, vitals.registry, vitals.health, Checkup(self._checks)
+            settings.metrics_port,
+            vitals.registry,
+            vitals.health,
+            Checkup(self._checks),
+            settings.metrics_hosts,
         )
         collector.tune()
         thread.start()

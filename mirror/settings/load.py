@@ -18,8 +18,9 @@ from mirror.units import duration, show_duration, size
 
 MAX_TOPICS_PER_CHANNEL: Final = 1000  # Genesys' limit: the 1,001st topic is answered with 400
 MAX_METRICS_OFFSET: Final = 999
-EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - where a platform routes to; takes a token
 ALL_ADDRESSES: Final = "::,0.0.0.0"
+# Where a process that listens on all addresses is asked from its own machine.
+LOOPBACK: Final = {"::": "::1", "0.0.0.0": "127.0.0.1"}  # noqa: S104 - a key, not listened on
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 MAX_CHANNELS_PER_CLIENT: Final = 20  # Genesys' limit: the 21st creation evicts another channel
 
@@ -98,7 +99,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         metrics_port=_metrics_port(reader),
         # A platform that sets PORT routes to it from outside.
         dashboard_host=parse(
-            "MIRROR_DASHBOARD_HOST", EVERYWHERE if text("PORT") else "127.0.0.1", values.listen_host
+            "MIRROR_DASHBOARD_HOST", "::" if text("PORT") else "127.0.0.1", values.listen_host
         ),
         dashboard_port=parse(
             "MIRROR_DASHBOARD_PORT", text("PORT") or "8080", values.between(0, 65_535)
@@ -113,14 +114,14 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
-def metrics_address(environ: Mapping[str, str]) -> tuple[str, int]:
-    """Where the process of this environment can be asked from the same machine; port 0 if nowhere.
+def metrics_addresses(environ: Mapping[str, str]) -> tuple[tuple[str, ...], int]:
+    """Hosts and port of the process of this environment, seen from its machine; port 0 if nowhere.
 
     Raises `SettingsError` where the settings of the address do not parse.
     """
     reader = Reader(environ)
-    host = _metrics_hosts(reader)[-1]
-    return {"::": "::1", EVERYWHERE: "127.0.0.1"}.get(host, host), _metrics_port(reader)
+    hosts = _metrics_hosts(reader)
+    return tuple(LOOPBACK.get(host, host) for host in hosts), _metrics_port(reader)
 
 
 def _metrics_hosts(reader: Reader) -> tuple[str, ...]:
