@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
 from typing import Final
 
 import redis
@@ -27,7 +25,7 @@ from coordinator.leading import Leader, Outcome, Rules
 from coordinator.metrics import Metrics
 from coordinator.seats import Ledger
 from coordinator.store import Seen, Store
-from mirror import log
+from mirror import log, signals
 from mirror.doctor.checkup import Checkup
 from mirror.doctor.finding import Finding
 from mirror.doctor.kafka import check_kafka
@@ -71,7 +69,13 @@ def main(settings: Settings) -> int:
     log.configure("coordinator", settings.log_level)
     settings.require_clients()
     stop = threading.Event()
-    _stop_on_signals(stop)
+    _log = log.logger("coordinator")
+
+    def end(name: str) -> None:
+        _log.info("stopping", signal=name)
+        stop.set()
+
+    signals.watch(end)
     return Coordinator(settings, stop).run()
 
 
@@ -350,15 +354,3 @@ class Coordinator:
             self.leadership.resign()
         except RedisUnavailable as error:
             self._log.warning("resignation_not_heard", error=error)
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    """The first SIGTERM or SIGINT sets `stop`; the second ends the process at once."""
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
