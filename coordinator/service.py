@@ -41,6 +41,7 @@ from mirror.fleet import Shard, seat_name
 from mirror.gaps import Gap
 from mirror.genesys.client import GenesysClient
 from mirror.kafka.admin import check_topics
+from mirror.kafka.growth import Growth
 from mirror.metrics import TRACKER, Numbers
 from mirror.pulse import Pulse
 from mirror.redis.connect import connect, wait_for
@@ -92,6 +93,7 @@ class Coordinator:
         self.name = coordinator_id(settings)
         self.stop = stop
         self._log = log.logger("coordinator")
+        self._growth = Growth(settings)
         keys = Keys(settings.namespace)
         self._redis: redis.Redis = connect(settings)
         self._clients = [
@@ -160,6 +162,7 @@ class Coordinator:
         """What all processes share."""
         yield from check_redis(self.settings)
         yield from check_kafka(self.settings)
+        yield from self._growth.findings()
 
     def _guarded(self, name: str, work: Callable[[threading.Event], None]) -> None:
         """Do background work; without it this process is of no use, so it ends and is restarted."""
