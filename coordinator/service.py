@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import FrameType
 from typing import Final
 
 import redis
@@ -28,7 +26,7 @@ from coordinator.metrics import Metrics
 from coordinator.seats import Ledger
 from coordinator.sight import recalled
 from coordinator.store import Seen, Store
-from mirror import log
+from mirror import log, signals
 from mirror.doctor.checkup import Checkup
 from mirror.doctor.finding import Finding
 from mirror.doctor.kafka import check_kafka
@@ -44,6 +42,7 @@ from mirror.fleet import Shard, seat_name
 from mirror.gaps import Gap
 from mirror.genesys.client import GenesysClient
 from mirror.kafka.admin import check_topics
+from mirror.kafka.growth import Growth
 from mirror.metrics import TRACKER, Numbers
 from mirror.pulse import Pulse
 from mirror.redis.connect import connect, wait_for
@@ -72,7 +71,13 @@ def main(settings: Settings) -> int:
     log.configure("coordinator", settings.log_level)
     settings.require_clients()
     stop = threading.Event()
-    _stop_on_signals(stop)
+    _log = log.logger("coordinator")
+
+    def end(name: str) -> None:
+        _log.info("stopping", signal=name)
+        stop.set()
+
+    signals.watch(end)
     return Coordinator(settings, stop).run()
 
 
@@ -89,6 +94,7 @@ class Coordinator:
         self.name = coordinator_id(settings)
         self.stop = stop
         self._log = log.logger("coordinator")
+        self._growth = Growth(settings)
         keys = Keys(settings.namespace)
         self._redis: redis.Redis = connect(settings)
         self._clients = [
@@ -136,7 +142,11 @@ class Coordinator:
             for name, work in self._background()
         ]
         telemetry = Telemetry(
-            self.settings.metrics_port, self.metrics.registry, self.health, Checkup(self._checks)
+            self.settings.metrics_port,
+            self.metrics.registry,
+            self.health,
+            Checkup(self._checks),
+            self.settings.metrics_hosts,
         )
         for thread in threads:
             thread.start()
@@ -158,6 +168,7 @@ class Coordinator:
         """What all processes share."""
         yield from check_redis(self.settings)
         yield from check_kafka(self.settings)
+        yield from self._growth.findings()
 
     def _guarded(self, name: str, work: Callable[[threading.Event], None]) -> None:
         """Do background work; without it this process is of no use, so it ends and is restarted."""
@@ -362,15 +373,3 @@ class Coordinator:
             self.leadership.resign()
         except RedisUnavailable as error:
             self._log.warning("resignation_not_heard", error=error)
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    """The first SIGTERM or SIGINT sets `stop`; the second ends the process at once."""
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)

@@ -28,17 +28,18 @@ from prometheus_client import CollectorRegistry
 
 from dashboard.guard import check
 from dashboard.hub import Hub
+from dashboard.punctual import Punctual
 from dashboard.reader import Reader
 from dashboard.watch import Watch
 from dashboard.web import make_app
-from mirror import __version__, log, signals
+from mirror import __version__, log, serving, signals
 from mirror.errors import EXIT_DONE, EXIT_FAILED, MirrorError, SettingsError
 from mirror.kafka.admin import check_topics
 from mirror.metrics import Described, Numbers
 from mirror.pulse import EVERY, Pulse
 from mirror.redis.connect import connect, wait_for
 from mirror.settings import Settings
-from mirror.telemetry import Telemetry
+from mirror.telemetry import ALL_ADDRESSES, Telemetry
 from mirror.turns import Turns
 
 GRACE_SECONDS: Final = 3  # for answers under way
@@ -131,6 +132,7 @@ class Service:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
+                http=Punctual,
                 lifespan="off",
                 log_config=None,
                 log_level="critical",  # its errors are ours to tell: a cut stream is none
@@ -149,7 +151,12 @@ class Service:
         registry.register(Numbers(METRICS, Figures(self._hub, self._reader)))
         # Before the first thread: signals are the main thread's alone.
         signals.block()
-        telemetry = Telemetry(self.settings.metrics_port, registry, self._watch.health)
+        telemetry = Telemetry(
+            self.settings.metrics_port,
+            registry,
+            self._watch.health,
+            hosts=self.settings.metrics_hosts,
+        )
         threads = [
             self._thread("kafka", self._read),
             self._thread("redis", lambda: self._watch.run(self._stop)),
@@ -157,7 +164,7 @@ class Service:
         ]
         for thread in threads:
             thread.start()
-        host, port = listening.getsockname()[:2]
+        host, port = listening[0].getsockname()[:2]
         self._log.info("listening", host=host, port=port)
         self._wait()
         self._hub.stop()
@@ -183,10 +190,10 @@ class Service:
         self._log.info("started")
         self._reader.run(self._stop)
 
-    async def _serve(self, listening: socket.socket) -> None:
+    async def _serve(self, listening: list[socket.socket]) -> None:
         self._hub.start(asyncio.get_running_loop())
         breath = asyncio.create_task(_breathe(self._turns))
-        await self._server.serve([listening])
+        await self._server.serve(listening)
         breath.cancel()
 
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
@@ -218,22 +225,20 @@ async def _breathe(turns: Turns) -> None:
         await asyncio.sleep(EVERY)
 
 
-def listen(settings: Settings) -> socket.socket:
-    """A listening socket. Raises `SettingsError` where the address cannot be had."""
+def listen(settings: Settings) -> list[socket.socket]:
+    """Sockets that listen. Raises `SettingsError` where the address cannot be had."""
     host, port = settings.dashboard_host, settings.dashboard_port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # "All addresses" of IPv6 means those of IPv4 too, as for metrics.
+    hosts = ALL_ADDRESSES if host == ALL_ADDRESSES[0] else (host,)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if sys.platform == "linux":
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
-        listening.bind((host, port))
-        listening.listen(BACKLOG_CONNECTIONS)
+        listening = serving.listen(hosts, port, BACKLOG_CONNECTIONS)
     except OSError as error:
-        listening.close()
         raise SettingsError(
             f"MIRROR_DASHBOARD_PORT is '{port}', which cannot be listened on at {host} "
             f"({error.strerror}): it takes a free port, and MIRROR_DASHBOARD_HOST an address of "
             "this machine"
         ) from error
+    if sys.platform == "linux":
+        for one in listening:
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
     return listening

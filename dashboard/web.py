@@ -33,6 +33,7 @@ VIEWS: Final = {
 SIGNED_IN: Final = "signed_in"
 RETRY_MS: Final = 1_000  # after which a browser whose stream broke connects again
 LONGEST_FORM: Final = 4_096
+FORM_SECONDS: Final = 10.0
 KEEP_ALIVE_SECONDS: Final = 15.0
 
 _log = logger("dashboard.web")
@@ -126,7 +127,12 @@ class _Pages:
         now = time.time()
         if not self._sessions.may_try(now):
             return _login_page("Too many wrong tokens: try again in a minute.", 429)
-        if not self._sessions.is_token(await _form_token(request)):
+        try:
+            async with asyncio.timeout(FORM_SECONDS):
+                token = await _form_token(request)
+        except TimeoutError:
+            return _login_page("The form did not arrive.", 408)
+        if not self._sessions.is_token(token):
             self._sessions.note_wrong()
             _log.warning("login_refused", client=request.client.host if request.client else "")
             return _login_page("That is not the token.", 401)

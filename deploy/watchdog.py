@@ -34,6 +34,7 @@ from supervisor.states import ProcessStates
 from mirror import log
 from mirror.errors import EXIT_USAGE, SettingsError
 from mirror.pulse import Sign, read_sign
+from mirror.settings import value
 from mirror.units import duration
 
 DEFAULT_HANG_AFTER: Final = "20s"
@@ -194,7 +195,7 @@ def serve(watchdog: Watchdog, stdin: TextIO, stdout: TextIO) -> None:
 
 def hang_after(environ: Mapping[str, str]) -> float:
     """Seconds of `MIRROR_HANG_AFTER`. Raises `SettingsError`."""
-    text = environ.get("MIRROR_HANG_AFTER") or DEFAULT_HANG_AFTER
+    text = value(environ, "MIRROR_HANG_AFTER", DEFAULT_HANG_AFTER)
     try:
         seconds = duration(text)
     except ValueError as error:

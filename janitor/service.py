@@ -88,7 +88,11 @@ class Service:
         # Before the first thread: signals are the main thread's alone.
         signals.block()
         telemetry = Telemetry(
-            settings.metrics_port, self._registry, self.health, Checkup(self._checks)
+            settings.metrics_port,
+            self._registry,
+            self.health,
+            Checkup(self._checks),
+            settings.metrics_hosts,
         )
         leases = Leases(client, keys, settings.topic)
         turned = self._turns.of("zombies"), self._turns.of("gaps")

@@ -38,10 +38,11 @@ from mirror.doctor.checkup import Checkup
 from mirror.doctor.finding import Finding
 from mirror.doctor.machine import check_spool
 from mirror.doctor.redis import check_redis
-from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError, KafkaUnavailable
+from mirror.errors import EXIT_DONE, EXIT_FAILED, DependencyError
 from mirror.fleet import Beat
 from mirror.kafka import registry
 from mirror.kafka.admin import check_topics
+from mirror.kafka.growth import Growth
 from mirror.metrics import SPOOL_LIMIT, gauge
 from mirror.pulse import Pulse
 from mirror.redis.connect import connect, wait_for
@@ -83,6 +84,7 @@ class Service:
         self.settings = settings
         self.name = name
         self.counters = Counters()
+        self._growth = Growth(settings)
         self._log = log.logger("listener")
         self._crash: Exception | None = None
 
@@ -94,11 +96,7 @@ class Service:
         links = RedisLink(client, settings)
         genesys = genesys_links(settings, client)
         deadline = _deadline(settings.startup_timeout)
-        cluster = check_topics(settings, settings.startup_timeout)
-        if settings.agents and settings.agents_topic not in cluster.topics:
-            raise KafkaUnavailable(
-                f"Kafka has no topic {settings.agents_topic}: `mirror init` makes what is missing"
-            )
+        check_topics(settings, settings.startup_timeout, agents=settings.agents)
         schemas = registry.register(settings, settings.startup_timeout)
         wait_for(client, settings)
         for link in genesys.values():
@@ -141,7 +139,11 @@ class Service:
         vitals = Vitals(self.counters, loop, thread, turns, lease=settings.lease)
         gauge(SPOOL_LIMIT, vitals.registry).set(settings.spool_limit)
         telemetry = Telemetry(
-            settings.metrics_port, vitals.registry, vitals.health, Checkup(self._checks)
+            settings.metrics_port,
+            vitals.registry,
+            vitals.health,
+            Checkup(self._checks),
+            settings.metrics_hosts,
         )
         collector.tune()
         thread.start()
@@ -157,6 +159,7 @@ class Service:
         """What each host has of its own: its disk, its way to Redis, its clock."""
         yield check_spool(self.settings)
         yield from check_redis(self.settings)
+        yield from self._growth.findings()
 
     def _run_loop(self, loop: Loop) -> None:
         try:

@@ -12,7 +12,8 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
-from mirror.errors import EXIT_DONE, EXIT_FAILED
+from mirror.errors import EXIT_DONE, EXIT_FAILED, SettingsError
+from mirror.settings.load import metrics_addresses
 
 TIMEOUT: Final = 4.0
 
@@ -20,22 +21,31 @@ TIMEOUT: Final = 4.0
 def check(environ: Mapping[str, str]) -> tuple[int, str]:
     """The exit code, and what `/healthz` said."""
     try:
-        port = int(environ.get("MIRROR_METRICS_PORT") or 0)
-        port += int(environ.get("MIRROR_METRICS_OFFSET") or 0) if port else 0
-    except ValueError:
-        port = 0
+        hosts, port = metrics_addresses(environ)
+    except SettingsError as error:
+        return EXIT_FAILED, str(error)
     if not port:
         return EXIT_FAILED, "MIRROR_METRICS_PORT is not set: health is served on it"
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+    code, text = EXIT_FAILED, ""
+    for host in hosts:  # one of two families may be missing here
+        code, text, answered = _ask(host, port)
+        if answered:
+            break
+    return code, text
+
+
+def _ask(host: str, port: int) -> tuple[int, str, bool]:
+    """The exit code, what was said, and whether anybody was there."""
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
     try:
         connection.request("GET", "/healthz")
         answer = connection.getresponse()
         text = answer.read().decode(errors="replace").strip()
     except (OSError, http.client.HTTPException) as error:
-        return EXIT_FAILED, f"no answer on port {port}: {error}"
+        return EXIT_FAILED, f"no answer at {host} on port {port}: {error}", False
     finally:
         connection.close()
-    return (EXIT_DONE if answer.status == http.client.OK else EXIT_FAILED), text
+    return (EXIT_DONE if answer.status == http.client.OK else EXIT_FAILED), text, True
 
 
 def main() -> int:

@@ -39,6 +39,7 @@ def _gauge(name: str, text: str, **labels: tuple[str, ...]) -> Described:
 HEALTH: Final = _gauge(
     "health", "1 for the state that this process is in.", state=("ok", "degraded", "down")
 )
+LOG_DROPPED: Final = _counter("log_lines_dropped", "Log lines that stderr did not take.")
 BUILD: Final = _gauge("build_info", "1; its label says which version runs.", version=("…",))
 
 
@@ -150,7 +151,7 @@ JANITOR: Final = (VERIFIED, GAPS_FILLED, CALLS, BACKFILLED, BACKFILLED_EVENTS, U
 
 # Heading of docs/metrics.md → what stands under it.
 ALL: Final[Mapping[str, tuple[Described, ...]]] = {
-    "Every process": (HEALTH, BUILD),
+    "Every process": (HEALTH, BUILD, LOG_DROPPED),
     "Listener": (*LISTENER.values(), CHANNELS, SPOOL_LIMIT),
     "Coordinator": (*COORDINATOR, *TRACKER.values()),
     "Janitor": JANITOR,

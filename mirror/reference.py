@@ -95,6 +95,12 @@ def logs_page() -> str:
         "`process`, `part`, `event`, `level` and `time` (RFC 3339, UTC), and the fields below; `…`",
         "stands for what varies. Channel ids are shortened, secrets masked, and no field holds",
         "personal data. A traceback is a field of debug lines only.",
+        "",
+        "A line never holds up or ends a process. What stderr does not take (nobody reads the",
+        "pipe, its reader is gone, the disk is full) waits in memory, at most 10,000 lines and",
+        "4 MiB, and is dropped beyond that. `mirror_log_lines_dropped_total` counts it, and once",
+        "lines are taken again `log_lines_dropped` says how many are missing (`count`). A process",
+        "that ends waits up to two seconds for its last lines.",
     ]
     for room, heading in ROOMS.items():
         lines += ["", f"## {heading}"]

@@ -1,24 +1,49 @@
-"""The signals that end a process, waited for by its first thread.
+"""The signals that end a process in order, waited for by its first thread.
 
     signals.block()                   # before other threads start, which inherit it
     while (name := signals.wait(1.0)) is None:
         ...
-    signals.unblock()                 # a second one then ends the process at once
+    signals.unblock()                 # a second SIGTERM, SIGINT or SIGQUIT then ends it at once
 
-No handler runs between two lines of code, and every wait on a lock may be as long as it likes.
+No handler runs between two lines of code, and every wait on a lock may be as long as it likes. A
+process whose first thread has other work has a thread wait instead: `watch`.
+
+Which they are: all that a supervisor, a terminal, a container runtime or a limit may send and that
+would else end the process without draining. One that is ignored when the process starts (`nohup`)
+stays ignored. Only those by which people and supervisors insist end it at once the second time:
+some supervisors send SIGTERM and SIGHUP together.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
+from collections.abc import Callable
 from typing import Final
 
-SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+SIGNALS: Final = frozenset(
+    getattr(signal, name)
+    for name in (
+        "SIGTERM",
+        "SIGINT",
+        "SIGQUIT",
+        "SIGHUP",
+        "SIGALRM",
+        "SIGUSR1",
+        "SIGUSR2",
+        "SIGXCPU",
+        "SIGPWR",
+    )
+    if hasattr(signal, name)
+)
+INSISTING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
+_WATCH_SECONDS: Final = 3600.0
 
 
 def block() -> None:
     """From now on they wait to be asked for."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _awaited())
 
 
 def wait(seconds: float) -> str | None:
@@ -27,14 +52,41 @@ def wait(seconds: float) -> str | None:
     CPython answers with a `siginfo` that nobody filled in where its wait is interrupted behind its
     deadline, as by SIGCONT after a stop, by a debugger or a profiler. That is none of these.
     """
-    received = signal.sigtimedwait(SIGNALS, seconds)
-    if received is None or received.si_signo not in SIGNALS:
+    return _wait(_awaited(), seconds)
+
+
+def unblock() -> None:
+    """From now on those that insist end the process at once; the others change nothing more."""
+    for number in INSISTING:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INSISTING)
+
+
+def watch(stop: Callable[[str], None]) -> None:
+    """Block them, and have a thread wait for them: it calls `stop` with the name of the first.
+
+    The second that insists ends the process at once.
+    """
+    block()
+    threading.Thread(target=_watch, args=(stop,), name="signals", daemon=True).start()
+
+
+def _watch(stop: Callable[[str], None]) -> None:
+    while (name := wait(_WATCH_SECONDS)) is None:
+        pass
+    stop(name)
+    while (name := _wait(INSISTING, _WATCH_SECONDS)) is None:
+        pass
+    os._exit(128 + signal.Signals[name])
+
+
+def _wait(numbers: frozenset[signal.Signals], seconds: float) -> str | None:
+    received = signal.sigtimedwait(numbers, seconds)
+    if received is None or received.si_signo not in numbers:
         return None
     return signal.Signals(received.si_signo).name
 
 
-def unblock() -> None:
-    """From now on they end the process at once."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+def _awaited() -> frozenset[signal.Signals]:
+    """A blocked signal is kept although it is ignored, so what is ignored is not blocked."""
+    return frozenset(one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN)

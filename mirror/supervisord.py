@@ -13,6 +13,7 @@ from xmlrpc.client import Error, ServerProxy, Transport
 import msgspec
 
 from mirror.errors import MirrorError
+from mirror.settings import value
 
 TIMEOUT: Final = 5.0
 SOCKET: Final = "supervisor.sock"
@@ -64,7 +65,7 @@ class _Transport(Transport):
 
 def run_directory(environ: Mapping[str, str]) -> Path:
     """Where the supervisord of `mirror up` has its socket: `MIRROR_RUN_DIR`, or the default."""
-    if given := environ.get("MIRROR_RUN_DIR"):
+    if given := value(environ, "MIRROR_RUN_DIR"):
         return Path(given)
     return state_directory(environ) / "run"
 

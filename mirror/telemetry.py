@@ -5,30 +5,29 @@ it here; what every process tells is added. Health is a function that the proces
 at each request and must answer from memory. To it come the checks of `mirror doctor` that the
 process repeats (`mirror.doctor.checkup`): what they find ill makes an `ok` process `degraded`.
 `/healthz` answers 200 while `ok` or `degraded` (a degraded process does its work) and 503 when
-`down`.
+`down`. The server (`mirror.serving`) takes one thread and few descriptors, whoever connects.
 """
 
 from __future__ import annotations
 
-import threading
+import socket
 from collections.abc import Callable, Iterable
-from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 
-from mirror import __version__
+from mirror import __version__, log
 from mirror.errors import SettingsError
-from mirror.metrics import BUILD, HEALTH, States, gauge
+from mirror.metrics import BUILD, HEALTH, LOG_DROPPED, Numbers, States, gauge
+from mirror.serving import Answer, Request, Server, listen
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
-
     from mirror.doctor.checkup import Checkup
     from mirror.doctor.finding import Finding
 
+ALL_ADDRESSES: Final = ("::", "0.0.0.0")  # noqa: S104 - what a platform probes
 Status = Literal["ok", "degraded", "down"]
 
 
@@ -53,13 +52,12 @@ class Page(msgspec.Struct, frozen=True):
     checks: tuple[Finding, ...]
 
 
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
+class _LogFigures:
+    """What Prometheus is told of the log."""
 
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # its parent's name
-        """Scrapes are no events."""
+    @property
+    def dropped(self) -> int:
+        return log.dropped()
 
 
 class Telemetry:
@@ -71,27 +69,20 @@ class Telemetry:
         registry: CollectorRegistry,
         health: Callable[[], Health],
         checkup: Checkup | None = None,
+        hosts: Iterable[str] = ALL_ADDRESSES,
     ) -> None:
-        """Listens at once. Raises `SettingsError` where the port is taken."""
+        """Listens at once. Raises `SettingsError` where an address or the port cannot be had."""
         self._own_health = health
         self._checkup = checkup
         registry.register(States(HEALTH, self._states))
         gauge(BUILD, registry).labels(__version__).set(1)
+        registry.register(Numbers({"dropped": LOG_DROPPED}, _LogFigures()))
         ProcessCollector(registry=registry)  # CPU, memory, files and start, by their usual names
         self._metrics = make_wsgi_app(registry)
-        self._server: WSGIServer | None = None
+        self._server: Server | None = None
         if port:
-            try:
-                self._server = make_server("", port, self._app, _Server, _Quiet)
-            except OSError as error:
-                raise SettingsError(
-                    f"MIRROR_METRICS_PORT is '{port}', which cannot be listened on "
-                    f"({error.strerror}): it takes a free port, another one for each process of "
-                    "a host, or 0"
-                ) from error
-            threading.Thread(
-                target=self._server.serve_forever, name="telemetry", daemon=True
-            ).start()
+            self._server = Server(_listen(tuple(hosts), port), self._answer)
+            self._server.start()
             if checkup is not None:
                 checkup.start()
 
@@ -112,19 +103,43 @@ class Telemetry:
         if self._checkup is not None:
             self._checkup.stop()
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.close()
 
-    def _app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if path == "/metrics":
-            pages: Iterable[bytes] = self._metrics(environ, start_response)
-            return pages
-        if path != "/healthz":
-            start_response("404 Not Found", [("Content-Type", "text/plain")])
-            return [b"/metrics or /healthz\n"]
+    def _answer(self, request: Request) -> Answer:
+        if request.path == "/metrics":
+            return self._metrics_answer(request)
+        if request.path != "/healthz":
+            return Answer(HTTPStatus.NOT_FOUND, b"/metrics or /healthz\n")
         health = self._health()
-        status = "503 Service Unavailable" if health.health == "down" else "200 OK"
-        start_response(status, [("Content-Type", "application/json")])
+        is_down = health.health == "down"
         checks = () if self._checkup is None else self._checkup.findings
-        return [msgspec.json.encode(Page(health.health, health.reasons, checks))]
+        return Answer(
+            HTTPStatus.SERVICE_UNAVAILABLE if is_down else HTTPStatus.OK,
+            msgspec.json.encode(Page(health.health, health.reasons, checks)),
+            (("Content-Type", "application/json"),),
+        )
+
+    def _metrics_answer(self, request: Request) -> Answer:
+        """As Prometheus' own WSGI application answers: its formats, `name[]`, gzip."""
+        started: list[Any] = []
+        environ = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": request.path,
+            "QUERY_STRING": request.query,
+            "HTTP_ACCEPT": request.headers.get("accept", ""),
+            "HTTP_ACCEPT_ENCODING": request.headers.get("accept-encoding", ""),
+        }
+        body = b"".join(self._metrics(environ, lambda *given: started.extend(given)))
+        return Answer(int(started[0].split()[0]), body, tuple(started[1]))
+
+
+def _listen(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
+    """Sockets that listen. Raises `SettingsError` where one cannot be had."""
+    try:
+        return listen(hosts, port)
+    except OSError as error:
+        raise SettingsError(
+            f"MIRROR_METRICS_PORT is '{port}', which cannot be listened on at {', '.join(hosts)} "
+            f"({error.strerror}): it takes a free port, another one for each process of a host, "
+            "or 0, and MIRROR_METRICS_HOST addresses of this machine"
+        ) from error

@@ -86,14 +86,33 @@ def run(arguments: list[str]) -> int:
 
 
 def _is_debugging() -> bool:
-    return os.environ.get("MIRROR_LOG_LEVEL", "").lower() == "debug"
+    level = os.environ.get("MIRROR_LOG_LEVEL", "").strip()
+    if not level and os.environ.get("MIRROR_LOG_LEVEL_FILE"):
+        from mirror.errors import SettingsError
+        from mirror.settings import value
+
+        try:
+            level = value(os.environ, "MIRROR_LOG_LEVEL")
+        except SettingsError:
+            return False  # the command's own `load` says it
+    return level.lower() == "debug"
 
 
 def _fail(message: str, code: int) -> int:
     from mirror.printable import printable
     from mirror.redact import scrub
 
-    click.echo(f"mirror: {printable(scrub(' '.join(message.split())))}", err=True)
+    line = f"mirror: {printable(scrub(' '.join(message.split())))}"
+    log = sys.modules.get("mirror.log")  # a command that writes no log does not import it
+    if log is not None and log.is_configured():
+        log.say(line)  # behind the log's lines; a stderr that nobody reads must not hold us up
+        return code
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        # Nobody reads, or the disk is full; the exit code still says it. Without this, Python
+        # fails once more when it flushes, and ends with 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     return code
 
 

@@ -6,12 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     import redis
 
     from mirror.redis.keys import Keys
     from mirror.settings import Settings
     from mirror.status import MirrorStatus
+
+
+def warn_of_unread(settings: Settings) -> None:
+    """Say on stderr which variables look like settings and change nothing."""
+    for one in settings.unread:
+        click.echo(f"mirror: warning: {one}", err=True)
 
 
 @contextmanager

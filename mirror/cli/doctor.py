@@ -16,12 +16,14 @@ def doctor(only_settings: bool, as_json: bool) -> int:
     """
     import os
 
+    from mirror.cli.context import warn_of_unread
     from mirror.cli.render import echo, echo_json, joined, styled
     from mirror.doctor import examine
     from mirror.settings import describe, load
 
     settings = load()
     if only_settings:
+        warn_of_unread(settings)
         in_force = describe(settings.environment)
         if as_json:
             echo_json(in_force)

@@ -20,11 +20,13 @@ _STEPS: Final = 1000
 @click.command()
 def init() -> None:
     """Make the Kafka topics. Safe to repeat."""
+    from mirror.cli.context import warn_of_unread
     from mirror.cli.render import echo
     from mirror.kafka.admin import ensure_topics
     from mirror.settings import load
 
     settings = load()
+    warn_of_unread(settings)
     for topic in ensure_topics(settings, settings.startup_timeout):
         size = f"{topic.partitions} partitions, replication {topic.replication_factor}"
         did = "created" if topic.outcome == "created" else "is there"

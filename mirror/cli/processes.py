@@ -18,7 +18,7 @@ def listener() -> int:
     """Hold channels and produce their events to Kafka."""
     from listeners.service import main
 
-    return _run(main)
+    return _run("listener", main)
 
 
 @click.command()
@@ -26,7 +26,7 @@ def coordinator() -> int:
     """Share out channels, watch listeners, track conversations."""
     from coordinator.service import main
 
-    return _run(main)
+    return _run("coordinator", main)
 
 
 @click.command()
@@ -34,17 +34,23 @@ def janitor() -> int:
     """Verify conversations that stay active too long; fill gaps."""
     from janitor.service import main
 
-    return _run(main)
+    return _run("janitor", main)
 
 
-def _run(main: Callable[[Settings], int]) -> int:
+def _run(process: str, main: Callable[[Settings], int]) -> int:
     """Run a process; who watches over it learns with which exit code it could not start."""
+    from mirror import log
     from mirror.errors import MirrorError
     from mirror.pulse import Pulse
     from mirror.settings import load
 
     try:
-        return main(load())
+        settings = load()
+        log.configure(process, settings.log_level)
+        _log = log.logger("settings")
+        for one in settings.unread:
+            _log.warning("setting_unread", name=one.name, hint=one.hint)
+        return main(settings)
     except MirrorError as error:
         Pulse.of(os.environ).ended(error.exit_code)
         raise
@@ -62,7 +68,7 @@ def dashboard() -> int:
             f"the dashboard needs the package {error.name}: "
             "pip install 'interaction-mirror[dashboard]'"
         ) from error
-    return _run(main)
+    return _run("dashboard", main)
 
 
 @click.command(
@@ -92,10 +98,12 @@ def up() -> None:
     (2, 1 and 1). `supervisorctl -c` with the file that is printed controls them.
     """
     from deploy.supervise import command, environment
+    from mirror.cli.context import warn_of_unread
     from mirror.cli.render import say
     from mirror.settings import load
 
-    load()  # a bad setting is told here, once, and not by each process in turn
+    # A bad setting is told here, once, and not by each process in turn.
+    warn_of_unread(load())
     arguments = command()
     say(f"supervisord runs {arguments[-1]}")
     sys.stderr.flush()

@@ -144,7 +144,7 @@ def gaps_text(gaps: list[GapView]) -> str:
     )
     mark = styled("!", fg="yellow")
     errors = [joined(" ", (mark, f"{one.id}: {error}")) for one in gaps for error in one.errors]
-    return joined("\n", [shown, *errors])
+    return "\n".join([shown, *errors])
 
 
 def _due(one: ConversationView) -> str:

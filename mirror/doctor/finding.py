@@ -21,7 +21,7 @@ CHECKS: Final = {
     "clock": "this machine's clock and that of Redis agree",
     "kafka": "a broker answers",
     "kafka.topic": "the topics exist",
-    "kafka.partitions": "the topics have the partitions that are asked for",
+    "kafka.partitions": "the topics have the partitions that are asked for, and keep them",
     "kafka.replication": "the topics survive the loss of a broker",
     "kafka.min_insync": "an acknowledged record is on two brokers",
     "kafka.retention": "the topics keep records long enough, and all of them",

@@ -70,6 +70,15 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
             "where consumers cannot keep up, stop them, add partitions with kafka-topics --alter, "
             "and let them start anew: conversations move to other partitions",
         )
+    elif partitions > wanted:
+        yield doubtful(
+            "kafka.partitions",
+            subject,
+            f"{partitions} partitions, more than {wanted}",
+            "were they made so, set MIRROR_PARTITIONS to their number; were they added while the "
+            "mirror ran, stop all processes and consumers, and start them together: conversations "
+            "that were live have events in two partitions",
+        )
     least = min(factor, cluster.brokers)
     if replication < least:
         yield bad(

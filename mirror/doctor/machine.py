@@ -5,59 +5,33 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from mirror.doctor.finding import Finding, bad, doubtful, good
 from mirror.errors import EXIT_USAGE
-from mirror.settings import Settings
+from mirror.settings import Settings, Unread
 from mirror.supervisord import ProcessInfo, SupervisordSilent, processes, run_directory
 from mirror.units import show_size
 
-_PREFIXES: Final = ("MIRROR_", "GENESYS_")
-# Read by what starts processes or by tests, not by the settings of a process.
-_OTHERS: Final = (
-    "MIRROR_LISTENERS",
-    "MIRROR_COORDINATORS",
-    "MIRROR_JANITORS",
-    "MIRROR_DASHBOARDS",
-    "MIRROR_DASHBOARD_",
-    "MIRROR_RUN_DIR",
-    "MIRROR_LOG_DIR",
-    "MIRROR_PYTHON",
-    "MIRROR_USER",
-    "MIRROR_AUTOSTART",
-    "MIRROR_STARTSECS",
-    "MIRROR_SUPERVISOR_INCLUDE",
-    "MIRROR_HANG_AFTER",
-    "MIRROR_TEST_",
-)
 _ROOM_CURE: Final = "free disk, set MIRROR_SPOOL_DIR to a larger one, or lower MIRROR_SPOOL_LIMIT"
 
 
 def check_machine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """What needs no other service. `environ` is the environment that `settings` came from."""
-    yield unknown_settings(settings.environment, environ)
+    yield unread_settings(settings.unread)
     yield check_spool(settings)
     yield _supervisord(run_directory(environ))
 
 
-def unknown_settings(read: Iterable[str], environ: Mapping[str, str]) -> Finding:
+def unread_settings(unread: Sequence[Unread]) -> Finding:
     """A misspelt variable is silently its default, unless somebody looks."""
-    known = set(read)
-    unknown = sorted(
-        name
-        for name in environ
-        if name.startswith(_PREFIXES)
-        and name.removesuffix("_FILE") not in known
-        and not name.startswith(_OTHERS)
-    )
-    if unknown:
+    if unread:
         return doubtful(
             "settings",
             "settings",
-            f"nothing reads {', '.join(unknown)}",
+            "; ".join(map(str, unread)),
             "correct the name (docs/settings.md), or unset it",
         )
     return good("settings", "settings", "all parse; mirror doctor --settings shows them")

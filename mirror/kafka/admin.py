@@ -16,14 +16,19 @@ from confluent_kafka.cimpl import NewTopic
 
 from mirror.errors import KafkaUnavailable
 from mirror.kafka.config import ClientLog, admin_config, open_client
+from mirror.kafka.spread import await_spread
+from mirror.log import logger
 from mirror.settings import Settings
 
 # A day's interactions can be read again for a week; a dead letter waits a month for its reader.
 RETENTION_MS: Final = 7 * 24 * 3_600_000
 DEAD_LETTER_RETENTION_MS: Final = 30 * 24 * 3_600_000
 DEAD_LETTER_PARTITIONS: Final = 3
+SPREAD: Final = 30.0
 _ATTEMPT: Final = 5.0
 _PAUSE: Final = 0.5
+
+_log = logger("kafka.check")
 
 Outcome = Literal["created", "exists", "fewer_partitions", "more_partitions"]
 
@@ -46,10 +51,14 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reachable cluster says of itself: brokers, and topic → (partitions, replication)."""
+    """What a reachable cluster says of itself: brokers, and topic → (partitions, replication).
+
+    `addresses` are the brokers' own, `host:port`.
+    """
 
     brokers: int
     topics: dict[str, tuple[int, int]]
+    addresses: tuple[str, ...] = ()
 
 
 def _reason(error: Any, log: ClientLog) -> str:
@@ -87,6 +96,7 @@ def _cluster(client: AdminClient, settings: Settings, timeout: float, log: Clien
             continue
         return Cluster(
             brokers=len(answer.brokers),
+            addresses=tuple(_address(one) for one in answer.brokers.values()),
             topics={
                 name: (
                     len(topic.partitions),
@@ -98,6 +108,11 @@ def _cluster(client: AdminClient, settings: Settings, timeout: float, log: Clien
         )
 
 
+def _address(broker: Any) -> str:
+    host = f"[{broker.host}]" if ":" in broker.host else broker.host
+    return f"{host}:{broker.port}"
+
+
 def check(settings: Settings, timeout: float) -> Cluster:
     """What the cluster is, within `timeout` seconds (0: wait for ever).
 
@@ -107,40 +122,64 @@ def check(settings: Settings, timeout: float) -> Cluster:
     return _cluster(_client(settings, log), settings, timeout, log)
 
 
-def check_topics(settings: Settings, timeout: float) -> Cluster:
-    """As `check`, and the mirror's topics must exist.
+def check_topics(settings: Settings, timeout: float, *, agents: bool = False) -> Cluster:
+    """As `check`, and the mirror's topics must exist, with `agents` theirs too; waits for them.
 
     Raises `KafkaUnavailable` that names the missing topic and its cure.
     """
-    cluster = check(settings, timeout)
-    missing = [t for t in (settings.topic, settings.dead_letter_topic) if t not in cluster.topics]
-    if missing:
-        raise KafkaUnavailable(
-            f"Kafka has no topic {' and no '.join(missing)}: `mirror init` makes what is missing"
-        )
-    return cluster
-
-
-def ensure_topics(settings: Settings, timeout: float = 30.0) -> list[TopicState]:
-    """Make the mirror's topics where they are missing. Safe to repeat; never changes a topic.
-
-    Raises `KafkaUnavailable` where the cluster cannot be reached or refuses to create one.
-    """
-    log = ClientLog("kafka.init")
+    log = ClientLog("kafka.check")
     client = _client(settings, log)
-    cluster = _cluster(client, settings, timeout, log)
+    wanted = [settings.topic, settings.dead_letter_topic]
+    if agents:
+        wanted.append(settings.agents_topic)
+    deadline = time.monotonic() + timeout if timeout else None
+    told: list[str] = []
+    while True:
+        left = 0.0 if deadline is None else max(_PAUSE, deadline - time.monotonic())
+        cluster = _cluster(client, settings, left, log)
+        missing = [name for name in wanted if name not in cluster.topics]
+        if not missing:
+            return cluster
+        if deadline is not None and time.monotonic() + _PAUSE >= deadline:
+            raise KafkaUnavailable(
+                f"Kafka has no topic {' and no '.join(missing)}: `mirror init` makes what is "
+                "missing"
+            )
+        if missing != told:
+            told = missing
+            _log.warning("topics_awaited", topics=missing, cure="mirror init")
+        time.sleep(_PAUSE)
+
+
+def _wanted(settings: Settings) -> list[tuple[str, int, int]]:
+    """The mirror's topics, with their partitions and retention in milliseconds."""
     wanted = [
         (settings.topic, settings.partitions, RETENTION_MS),
         (settings.dead_letter_topic, DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION_MS),
     ]
     if settings.agents:
         wanted.append((settings.agents_topic, settings.partitions, RETENTION_MS))
-    return [
+    return wanted
+
+
+def ensure_topics(settings: Settings, timeout: float = 30.0) -> list[TopicState]:
+    """Make the mirror's topics where they are missing. Safe to repeat; never changes a topic.
+
+    Returns once every broker that answers knows them, so that whoever starts now finds them.
+    Raises `KafkaUnavailable` where the cluster cannot be reached or refuses to create one.
+    """
+    log = ClientLog("kafka.init")
+    client = _client(settings, log)
+    cluster = _cluster(client, settings, timeout, log)
+    wanted = _wanted(settings)
+    states = [
         _found(name, partitions, cluster.topics[name])
         if name in cluster.topics
         else _create(client, settings, name, partitions, retention, cluster.brokers, log)
         for name, partitions, retention in wanted
     ]
+    await_spread(settings, cluster.addresses, [one.name for one in states], timeout or SPREAD)
+    return states
 
 
 def _found(name: str, wanted: int, found: tuple[int, int]) -> TopicState:
@@ -155,6 +194,7 @@ def _found(name: str, wanted: int, found: tuple[int, int]) -> TopicState:
         )
     elif partitions > wanted:
         outcome = "more_partitions"
+        note = f"{name} has more than MIRROR_PARTITIONS={wanted}, which is kept as it is"
     return TopicState(
         name=name,
         outcome=outcome,

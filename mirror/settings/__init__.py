@@ -7,7 +7,7 @@ keeps secrets out of the environment. `describe` lists what is in force with sec
 """
 
 from mirror.settings.load import load
-from mirror.settings.model import KafkaSettings, OAuthClient, Settings
-from mirror.settings.reader import describe
+from mirror.settings.model import KafkaSettings, OAuthClient, Settings, Unread
+from mirror.settings.reader import describe, value
 
-__all__ = ["KafkaSettings", "OAuthClient", "Settings", "describe", "load"]
+__all__ = ["KafkaSettings", "OAuthClient", "Settings", "Unread", "describe", "load", "value"]

@@ -6,10 +6,25 @@ librdkafka would leave them aside and speak plain text.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Final
+
 from mirror.errors import SettingsError
 from mirror.settings.model import KafkaSettings
 from mirror.settings.reader import Reader
-from mirror.settings.values import choice, kafka_url, pem, servers
+from mirror.settings.values import choice, kafka_url, line, pem, servers, topic_prefix
+
+_CONF: Final = "KAFKA_CONF_"
+_FILE: Final = "_FILE"
+# The properties of librdkafka whose own names end in ".file": a variable so named sets the
+# property, and `<variable>_FILE` names a file that holds its value.
+_FILE_PROPERTIES: Final = frozenset(
+    {
+        "sasl.oauthbearer.assertion.file",
+        "sasl.oauthbearer.assertion.private.key.file",
+        "sasl.oauthbearer.assertion.jwt.template.file",
+    }
+)
 
 
 def read_kafka(reader: Reader) -> KafkaSettings:
@@ -32,10 +47,10 @@ def read_kafka(reader: Reader) -> KafkaSettings:
         (
             "KAFKA_SASL_MECHANISM",
             "sasl.mechanism",
-            choice("plain", "scram-sha-256", "scram-sha-512"),
+            choice("plain", "scram-sha-256", "scram-sha-512", "oauthbearer", "gssapi"),
         ),
-        ("KAFKA_SASL_USERNAME", "sasl.username", str),
-        ("KAFKA_SASL_PASSWORD", "sasl.password", str),
+        ("KAFKA_SASL_USERNAME", "sasl.username", line),
+        ("KAFKA_SASL_PASSWORD", "sasl.password", line),
         ("KAFKA_TRUSTED_CERT", "ssl.ca.pem", pem("CERTIFICATE")),
         ("KAFKA_CLIENT_CERT", "ssl.certificate.pem", pem("CERTIFICATE")),
         ("KAFKA_CLIENT_CERT_KEY", "ssl.key.pem", pem("PRIVATE KEY")),
@@ -49,12 +64,27 @@ def read_kafka(reader: Reader) -> KafkaSettings:
         # Heroku's brokers present certificates of a CA made for the one cluster, without their
         # host names; trust rests on that CA alone.
         properties["ssl.endpoint.identification.algorithm"] = "none"
-    for name in sorted(reader.environ):
-        if name.startswith("KAFKA_CONF_") and not name.endswith("_FILE"):
-            key = name.removeprefix("KAFKA_CONF_").lower().replace("_", ".")
-            properties[key] = reader.text(name)
+    for name in sorted(set(_conf_names(reader.environ))):
+        if value := reader.text(name):
+            properties[_property(name)] = value
     _protect(reader, properties)
-    return KafkaSettings(properties=properties, prefix=reader.text("KAFKA_PREFIX"))
+    return KafkaSettings(
+        properties=properties, prefix=reader.parse("KAFKA_PREFIX", "", topic_prefix)
+    )
+
+
+def _property(name: str) -> str:
+    """`KAFKA_CONF_LINGER_MS` sets `linger.ms`."""
+    return name.removeprefix(_CONF).lower().replace("_", ".")
+
+
+def _conf_names(environ: Mapping[str, str]) -> Iterator[str]:
+    """The variables `KAFKA_CONF_<PROPERTY>` that are set, be it by a file."""
+    for name in environ:
+        if not name.startswith(_CONF):
+            continue
+        by_file = name.endswith(_FILE) and _property(name) not in _FILE_PROPERTIES
+        yield name.removesuffix(_FILE) if by_file else name
 
 
 def _protect(reader: Reader, properties: dict[str, str]) -> None:

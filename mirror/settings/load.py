@@ -13,11 +13,14 @@ from mirror.settings import values
 from mirror.settings.kafka import read_kafka
 from mirror.settings.model import OAuthClient, RegistrySettings, Settings
 from mirror.settings.reader import Reader
+from mirror.settings.unread import unread
 from mirror.units import duration, show_duration, size
 
 MAX_TOPICS_PER_CHANNEL: Final = 1000  # Genesys' limit: the 1,001st topic is answered with 400
 MAX_METRICS_OFFSET: Final = 999
-EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - where a platform routes to; takes a token
+ALL_ADDRESSES: Final = "::,0.0.0.0"
+# Where a process that listens on all addresses is asked from its own machine.
+LOOPBACK: Final = {"::": "::1", "0.0.0.0": "127.0.0.1"}  # noqa: S104 - a key, not listened on
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 MAX_CHANNELS_PER_CLIENT: Final = 20  # Genesys' limit: the 21st creation evicts another channel
 
@@ -93,21 +96,37 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         spool_limit=parse("MIRROR_SPOOL_LIMIT", "1GiB", size),
         pii=pii,
         pii_key=pii_key,
+        metrics_hosts=_metrics_hosts(reader),
         metrics_port=_metrics_port(reader),
         # A platform that sets PORT routes to it from outside.
         dashboard_host=parse(
-            "MIRROR_DASHBOARD_HOST", EVERYWHERE if text("PORT") else "127.0.0.1", values.listen_host
+            "MIRROR_DASHBOARD_HOST", "::" if text("PORT") else "127.0.0.1", values.listen_host
         ),
         dashboard_port=parse(
             "MIRROR_DASHBOARD_PORT", text("PORT") or "8080", values.between(0, 65_535)
         ),
-        dashboard_token=text("MIRROR_DASHBOARD_TOKEN"),
+        dashboard_token=parse("MIRROR_DASHBOARD_TOKEN", "", values.word),
         dashboard_auth_header=parse("MIRROR_DASHBOARD_AUTH_HEADER", "", values.header_name),
         dashboard_names=parse("MIRROR_DASHBOARD_NAMES", "", values.optional_path),
         log_level=parse("MIRROR_LOG_LEVEL", "info", values.choice(*LOG_LEVELS)),
         startup_timeout=parse("MIRROR_STARTUP_TIMEOUT", "30s", duration),
         environment=reader.read,
+        unread=unread(reader.environ, reader.used, reader.read),
     )
+
+
+def metrics_addresses(environ: Mapping[str, str]) -> tuple[tuple[str, ...], int]:
+    """Hosts and port of the process of this environment, seen from its machine; port 0 if nowhere.
+
+    Raises `SettingsError` where the settings of the address do not parse.
+    """
+    reader = Reader(environ)
+    hosts = _metrics_hosts(reader)
+    return tuple(LOOPBACK.get(host, host) for host in hosts), _metrics_port(reader)
+
+
+def _metrics_hosts(reader: Reader) -> tuple[str, ...]:
+    return reader.parse("MIRROR_METRICS_HOST", ALL_ADDRESSES, values.listen_hosts)
 
 
 def _metrics_port(reader: Reader) -> int:
@@ -136,7 +155,8 @@ def _login_url(api_url: str, region: str) -> str:
 
 def _oauth_clients(reader: Reader) -> tuple[OAuthClient, ...]:
     several = reader.parse("GENESYS_CLIENTS", "", values.clients)
-    client_id, secret = reader.text("GENESYS_CLIENT_ID"), reader.text("GENESYS_CLIENT_SECRET")
+    client_id = reader.parse("GENESYS_CLIENT_ID", "", values.word)
+    secret = reader.parse("GENESYS_CLIENT_SECRET", "", values.word)
     if several:
         return several
     if bool(client_id) != bool(secret):
@@ -147,7 +167,8 @@ def _oauth_clients(reader: Reader) -> tuple[OAuthClient, ...]:
 
 def _registry(reader: Reader) -> RegistrySettings | None:
     url = reader.parse("SCHEMA_REGISTRY_URL", "", values.base_url)
-    key, secret = reader.text("SCHEMA_REGISTRY_KEY"), reader.text("SCHEMA_REGISTRY_SECRET")
+    key = reader.parse("SCHEMA_REGISTRY_KEY", "", values.line)
+    secret = reader.parse("SCHEMA_REGISTRY_SECRET", "", values.line)
     certificates = reader.text("SCHEMA_REGISTRY_CA")
     if not url:
         return None

@@ -41,6 +41,19 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"RegistrySettings(url={self.url!r})"
 
 
+class Unread(msgspec.Struct, frozen=True):
+    """A variable that is set, looks like a setting, and changes nothing.
+
+    `hint` says what may be meant.
+    """
+
+    name: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"nothing reads {self.name}: {self.hint}"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What is in force. Durations are seconds, sizes bytes, times none."""
 
@@ -82,6 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     spool_limit: int
     pii: str
     pii_key: str
+    metrics_hosts: tuple[str, ...]
     metrics_port: int
     dashboard_host: str
     dashboard_port: int
@@ -91,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     startup_timeout: float
     environment: dict[str, str]
+    unread: tuple[Unread, ...] = ()
 
     def __repr__(self) -> str:
         return f"Settings(namespace={self.namespace!r}, region={self.region!r})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
@@ -25,22 +26,37 @@ _SECRET_NAMES: Final = frozenset(
 )
 _SECRET_WORDS: Final = ("SECRET", "PASSWORD", "KEY", "TOKEN", "CREDENTIAL", "OAUTHBEARER_CONFIG")
 _SHOWN_LENGTH: Final = 200
+_SERVICE: Final = re.compile(r".*_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
+_SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.*")
 # Far above any certificate chain; a device or a log given by mistake is not read to its end.
 MAX_FILE_BYTES: Final = 256 * 1024
 
 
 class Reader:
-    """Reads variables from one environment and remembers what was in force."""
+    """Reads variables from one environment and remembers what was in force.
+
+    `read` holds name → value of all that was asked for; `used` the variables that gave a value,
+    under the names by which they are set (`X` or `X_FILE`).
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
         self.read: dict[str, str] = {}
+        self.used: set[str] = set()
 
     def text(self, name: str, default: str = "") -> str:
-        value = self.environ.get(name, "")
-        path = self.environ.get(f"{name}_FILE", "")
+        """The value of `name` without the white space around it, or what its file holds.
+
+        The variable wins over the file: `X_FILE` beside `X` is not read, and not in `used`.
+        """
+        value = self.environ.get(name, "").strip()
+        path = self.environ.get(f"{name}_FILE", "").strip()
+        self.used.add(name)
+        if is_service_link(name, value):
+            value = ""
         if not value and path:
             value = _contents(name, path)
+            self.used.add(f"{name}_FILE")
         value = value or default
         self.read[name] = value
         return value
@@ -50,9 +66,21 @@ class Reader:
         try:
             return parser(value)
         except ValueError as error:
-            is_secret = name in _SECRET_NAMES or "@" in value or "-----" in value
+            is_secret = (
+                name in _SECRET_NAMES or _looks_secret(name) or "@" in value or "-----" in value
+            )
             held = "holds a value of another form" if is_secret else f"is {value!r}"
             raise SettingsError(f"{name} {held}: it takes {error}") from None
+
+
+def is_service_link(name: str, value: str) -> bool:
+    """Whether Kubernetes set this variable: it tells each pod of each Service in its namespace.
+
+    A Service `mirror-dashboard` means `MIRROR_DASHBOARD_PORT=tcp://10.0.0.7:8080` in every pod,
+    which is no setting of ours.
+    """
+    is_port = name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(value) is not None
+    return is_port or _SERVICE.fullmatch(name) is not None
 
 
 def _contents(name: str, path: str) -> str:
@@ -72,6 +100,14 @@ def _contents(name: str, path: str) -> str:
         f"{name}_FILE is {path!r}, which cannot be read ({reason}): "
         f"it takes the path of a file that holds {name}"
     )
+
+
+def value(environ: Mapping[str, str], name: str, default: str = "") -> str:
+    """One variable of `environ`, for code that needs no further setting. May be `<name>_FILE`.
+
+    Raises `SettingsError` where the file cannot be read.
+    """
+    return Reader(environ).text(name, default)
 
 
 def describe(environment: Mapping[str, str]) -> dict[str, str]:

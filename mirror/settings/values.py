@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+from mirror.conversation.schema import MEDIA
 from mirror.settings.model import OAuthClient
 from mirror.units import duration, whole
 
@@ -32,6 +33,7 @@ REDIS_PARAMETERS_OF: Final = {
 
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
 _REDIS_ADDRESS: Final = re.compile(r"\s*(\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+)(:\d{1,5})?\s*")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -71,6 +73,20 @@ def share(text: str) -> float:
     return value
 
 
+def line(text: str) -> str:
+    """Text on one line; may be empty."""
+    if _CONTROL.search(text):
+        raise ValueError("text on one line, without control characters")
+    return text
+
+
+def word(text: str) -> str:
+    """Text without white space, as ids and secrets are; may be empty."""
+    if _CONTROL.search(text) or re.search(r"\s", text):
+        raise ValueError("text without white space or control characters")
+    return text
+
+
 def region(text: str) -> str:
     """A region domain; hosts are named after it."""
     if not _HOST.fullmatch(text) or "." not in text:
@@ -83,6 +99,7 @@ def base_url(text: str) -> str:
     if not text:
         return ""
     expected = "a base URL such as https://api.mypurecloud.com"
+    word(text)  # urlsplit leaves out line feeds and tabs; what connects later does not
     try:
         parts = urlsplit(text)
         port_is_valid = parts.port is None or parts.port > 0
@@ -106,6 +123,13 @@ def topic_name(text: str) -> str:
     """A Kafka topic name."""
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", text) or text in {".", ".."}:
         raise ValueError("a Kafka topic name: letters, digits, dots, dashes, underscores")
+    return text
+
+
+def topic_prefix(text: str) -> str:
+    """What goes before the names of topics and groups; may be empty."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,200}", text):
+        raise ValueError("the beginning of a Kafka topic name: letters, digits, ., - and _")
     return text
 
 
@@ -210,9 +234,10 @@ def clients(text: str) -> tuple[OAuthClient, ...]:
         if not part:
             continue
         client_id, colon, secret = part.partition(":")
+        client_id, secret = client_id.strip(), secret.strip()
         if not (client_id and colon and secret):
             raise ValueError("id:secret, or several separated by commas")
-        found.append(OAuthClient(client_id, secret))
+        found.append(OAuthClient(word(client_id), word(secret)))
     if len({client.id for client in found}) != len(found):
         raise ValueError("id:secret pairs, each id once")
     return tuple(found)
@@ -246,8 +271,13 @@ def zombie_after(text: str) -> tuple[float, dict[str, float]]:
             seconds = positive_duration(value)
         except ValueError:
             raise ValueError(f"durations such as {DEFAULT_ZOMBIE_AFTER}") from None
+        medium = medium.strip().lower()
+        if equals and medium not in MEDIA:
+            raise ValueError(
+                f"durations such as {DEFAULT_ZOMBIE_AFTER}, for media among {', '.join(MEDIA)}"
+            )
         if equals:
-            media[medium.strip().lower()] = seconds
+            media[medium] = seconds
         else:
             general = seconds
     if general is None:
@@ -263,6 +293,14 @@ def listen_host(text: str) -> str:
     if not re.fullmatch(r"[0-9A-Za-z.:-]+", host):
         raise ValueError("an address or name of this machine, such as 127.0.0.1 or 0.0.0.0")
     return host
+
+
+def listen_hosts(text: str) -> tuple[str, ...]:
+    """Addresses to listen on."""
+    found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not found:
+        raise ValueError("addresses of this machine, such as 127.0.0.1 or ::,0.0.0.0")
+    return tuple(map(listen_host, found))
 
 
 def header_name(text: str) -> str:

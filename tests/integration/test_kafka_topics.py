@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 
 from mirror.conversation.event import Event, identity
 from mirror.errors import KafkaUnavailable
 from mirror.kafka.admin import check, check_topics, ensure_topics
 from mirror.kafka.config import ClientLog, producer_config
 from mirror.kafka.consume import EventStream
+from mirror.kafka.growth import Growth
 from mirror.kafka.record import Recorder
+from mirror.log import capture_logs
 from mirror.settings import Settings, load
+from tests.services.kafka import KafkaCluster
+from tests.services.process import wait_until
 
 
 def configure(servers: str, topic: str, **more: str) -> Settings:
@@ -82,7 +89,49 @@ def test_fewer_partitions_are_said_and_left_alone(kafka: str, topic_name: str) -
 def test_a_missing_topic_names_its_cure(kafka: str, topic_name: str) -> None:
     """A listener that starts before `mirror init` says so."""
     with pytest.raises(KafkaUnavailable, match=f"{topic_name}.*mirror init"):
-        check_topics(configure(kafka, topic_name), 5.0)
+        check_topics(configure(kafka, topic_name), 1.0)
+
+
+def test_a_start_waits_for_the_topics(kafka: str, topic_name: str) -> None:
+    """A process that starts while `mirror init` runs finds them as soon as they are there."""
+    settings = configure(kafka, topic_name)
+    found: list[object] = []
+    with capture_logs() as told:
+        waiting = threading.Thread(target=lambda: found.append(check_topics(settings, 30.0)))
+        waiting.start()
+        wait_until(lambda: bool(told), 10.0, "the wait is told")
+        ensure_topics(settings)
+        waiting.join(10.0)
+    assert len(found) == 1
+    assert {one["event"] for one in told} == {"topics_awaited"}
+
+
+def test_a_start_right_behind_init_finds_the_topics_at_every_broker(
+    kafka_cluster_factory: Callable[[int], KafkaCluster], topic_name: str
+) -> None:
+    """`mirror init` returns when each broker knows them, whichever one a process asks."""
+    cluster = kafka_cluster_factory(3)
+    for round_ in range(5):
+        settings = configure(cluster.bootstrap_servers, f"{topic_name}-{round_}")
+        ensure_topics(settings)
+        for broker in cluster.bootstrap_servers.split(","):
+            one = configure(broker, settings.topic)
+            assert settings.topic in check(one, 5.0).topics
+
+
+def test_partitions_that_are_added_are_told(kafka: str, topic_name: str) -> None:
+    """Health has a reason from the next look on; what was there at the start is no growth."""
+    settings = configure(kafka, topic_name, MIRROR_PARTITIONS="2")
+    ensure_topics(settings)
+    growth = Growth(settings)
+    assert list(growth.findings()) == []
+    client = AdminClient({"bootstrap.servers": kafka})
+    client.create_partitions([NewPartitions(topic_name, 3)])[topic_name].result(10)
+    wait_until(lambda: check(settings, 5.0).topics[topic_name][0] == 3, 10.0, "three")
+    (found,) = growth.findings()
+    assert (found.check, found.ok) == ("kafka.partitions", False)
+    assert "2 before and 3 now" in found.detail
+    assert list(Growth(settings).findings()) == []
 
 
 def test_no_broker_is_one_clear_line(topic_name: str) -> None:

@@ -8,6 +8,10 @@ import subprocess
 import sys
 import time
 
+import pytest
+
+from mirror import signals
+
 WAITS = 0.2
 PROGRAM = f"""
 from mirror import signals
@@ -17,6 +21,73 @@ while (name := signals.wait({WAITS})) is None:
     pass
 print(name, flush=True)
 """
+
+
+WATCHES = """
+import threading
+from mirror import signals
+stop = threading.Event()
+names = []
+signals.watch(lambda name: (names.append(name), stop.set()))
+print("waits", flush=True)
+stop.wait()
+print(names[0], flush=True)
+input()
+"""
+ENDING = sorted(one.name for one in signals.SIGNALS)
+
+
+@pytest.mark.parametrize("program", [PROGRAM, WATCHES], ids=["wait", "watch"])
+@pytest.mark.parametrize("name", ENDING)
+def test_each_signal_that_would_end_it_is_heard(program: str, name: str) -> None:
+    """Whatever a supervisor, a terminal or a limit sends: the process ends in order."""
+    argv = [sys.executable, "-c", program]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waits\n"
+        process.send_signal(signal.Signals[name])
+        assert process.stdout.readline() == f"{name}\n"
+        process.communicate("\n")
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "program",
+    [PROGRAM + "signals.unblock(); print('second', flush=True); input()", WATCHES],
+    ids=["wait", "watch"],
+)
+@pytest.mark.parametrize("second", ["SIGTERM", "SIGQUIT"])
+def test_the_second_that_insists_ends_it_at_once(program: str, second: str) -> None:
+    """And a SIGHUP behind the first one, as some supervisors send it, changes nothing."""
+    argv = [sys.executable, "-c", program]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waits\n"
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout.readline() in {"SIGTERM\n", "SIGHUP\n"}
+        if program is not WATCHES:
+            assert process.stdout.readline() == "second\n"
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.Signals[second])
+        process.wait(10)
+        assert process.returncode in {-signal.Signals[second], 128 + signal.Signals[second]}
+
+
+def test_what_is_ignored_from_the_start_stays_so() -> None:
+    """`nohup mirror listener` goes on when its terminal is closed."""
+    argv = ["/bin/sh", "-c", 'trap "" HUP; exec "$0" -c "$1"', sys.executable, PROGRAM]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waits\n"
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == "SIGTERM\n"
+    assert process.returncode == 0
 
 
 def test_a_stop_and_a_continue_end_nothing() -> None:

@@ -10,11 +10,11 @@ from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined] # i
 from mirror.doctor.finding import CHECKS, Finding
 from mirror.doctor.genesys import channels, rate, rejected, topics, visible
 from mirror.doctor.kafka import durability, rights, shape
-from mirror.doctor.machine import room, supervised, unknown_settings
+from mirror.doctor.machine import room, supervised, unread_settings
 from mirror.doctor.redis import clock, latency, memory, version
 from mirror.genesys.shapes import AvailableTopic
 from mirror.kafka.admin import Cluster
-from mirror.settings import load
+from mirror.settings import Unread, load
 from mirror.supervisord import ProcessInfo
 
 SETTINGS = load({"HOME": "/home/mirror"})
@@ -95,10 +95,12 @@ def _offered(**fields: list[str]) -> list[AvailableTopic]:
         (supervised([_process("RUNNING"), _process("STARTING")]), "supervisord", "good"),
         (supervised([_process("RUNNING"), _process("FATAL")]), "supervisord", "bad"),
         (supervised([_process("BACKOFF")]), "supervisord", "bad"),
-        (unknown_settings(["MIRROR_TOPIC"], {"MIRROR_TOPIC": "t"}), "settings", "good"),
-        (unknown_settings(["MIRROR_TOPIC"], {"MIRROR_TOPIC_FILE": "t"}), "settings", "good"),
-        (unknown_settings(["MIRROR_TOPIC"], {"MIRROR_RUN_DIR": "/r"}), "settings", "good"),
-        (unknown_settings(["MIRROR_TOPIC"], {"MIRROR_TOPICS": "t"}), "settings", "doubtful"),
+        (unread_settings(()), "settings", "good"),
+        (
+            unread_settings((Unread("MIRROR_TOPICS", "the nearest name is MIRROR_TOPIC"),)),
+            "settings",
+            "doubtful",
+        ),
     ],
 )
 def test_each_rule_tells_ill_from_well(finding: Finding, check: str, level: str) -> None:

@@ -12,7 +12,6 @@ from struct import pack
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from listeners.channel import Channel
 from listeners.connection import Connection
@@ -24,6 +23,7 @@ from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.fleet import Grant, Handle
+from mirror.log import capture_logs
 
 HANDLE = Handle("streaming-1-aaaaaaaaaaaaaaaaaaaaaaaaaa", "wss://streaming.example/channels/a")
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 from prometheus_client import CollectorRegistry
-from structlog.testing import capture_logs
 
 from mirror.doctor.checkup import EVERY, EVERY_ILL, Checkup
 from mirror.doctor.finding import Finding, bad, doubtful, good
+from mirror.log import capture_logs
 from mirror.telemetry import Health, Status, Telemetry
 from tests.services.process import free_ports
 

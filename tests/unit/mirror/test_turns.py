@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from structlog.testing import capture_logs
-
+from mirror.log import capture_logs
 from mirror.turns import PATIENCE, Turns
 
 

@@ -1,0 +1,74 @@
+"""Waits until every broker that a client may ask knows some topics.
+
+A topic is made at the controller; the other brokers learn of it a moment later, and one that does
+not know it yet answers a client that it does not exist.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from mirror.errors import KafkaUnavailable
+from mirror.kafka.config import ClientLog, admin_config, open_client
+from mirror.settings import Settings
+
+_PAUSE: Final = 0.1
+# A broker that answers nothing for so long is one that a client cannot ask either.
+_ATTEMPT: Final = 3.0
+
+
+def unknown(topics: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """Which of `names` a broker's answer lacks, or has without a leader for each partition."""
+    return [
+        name
+        for name in names
+        if name not in topics
+        or topics[name].error is not None
+        or not topics[name].partitions
+        or any(one.leader < 0 for one in topics[name].partitions.values())
+    ]
+
+
+def await_spread(
+    settings: Settings, brokers: Iterable[str], names: list[str], seconds: float
+) -> None:
+    """Ask each of `brokers` (`host:port`) until it knows all of `names`.
+
+    Raises `KafkaUnavailable` where one that answers does not know them within `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    for broker in brokers:
+        # A client of its own knows no other broker yet, so it asks this one.
+        config = {**admin_config(settings), "bootstrap.servers": broker}
+        client = open_client(AdminClient, config, ClientLog("kafka.init"))
+        await_one(broker, client.list_topics, names, deadline)
+
+
+def await_one(
+    broker: str,
+    list_topics: Callable[..., Any],
+    names: list[str],
+    deadline: float,
+    pause: Callable[[float], object] = time.sleep,
+) -> None:
+    """Ask one broker by `list_topics` until it knows all, does not answer, or `deadline` passes.
+
+    `deadline` is monotonic seconds. Raises `KafkaUnavailable` at its end.
+    """
+    while True:
+        try:
+            missing = unknown(list_topics(timeout=_ATTEMPT).topics, names)
+        except KafkaException:
+            return
+        if not missing:
+            return
+        if time.monotonic() >= deadline:
+            raise KafkaUnavailable(
+                f"the broker {broker} does not know {', '.join(missing)} yet: repeat `mirror init`"
+            )
+        pause(_PAUSE)

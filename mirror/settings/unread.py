@@ -1,0 +1,63 @@
+"""Variables that look like settings and change nothing: each is told, with the nearest name.
+
+A misspelt variable leaves its setting at the default, which nobody would see. `unread` is pure; a
+process logs what it finds at each start, and `mirror doctor` shows it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from mirror.settings.model import Unread
+from mirror.settings.reader import is_service_link
+
+_PREFIXES: Final = ("MIRROR_", "GENESYS_", "KAFKA_")
+_FILE: Final = "_FILE"
+# Read by what starts processes, by the watchdog, or by tests, and not by `mirror.settings.load`.
+ELSEWHERE: Final = frozenset(
+    {
+        "MIRROR_LISTENERS",
+        "MIRROR_COORDINATORS",
+        "MIRROR_JANITORS",
+        "MIRROR_DASHBOARDS",
+        "MIRROR_RUN_DIR",
+        "MIRROR_LOG_DIR",
+        "MIRROR_PYTHON",
+        "MIRROR_USER",
+        "MIRROR_AUTOSTART",
+        "MIRROR_STARTSECS",
+        "MIRROR_SUPERVISOR_INCLUDE",
+        "MIRROR_HANG_AFTER",
+    }
+)
+_TESTS: Final = ("MIRROR_TEST_", "MIRROR_WRITE_GOLDEN")
+
+
+def unread(
+    environ: Mapping[str, str], used: Iterable[str], known: Iterable[str]
+) -> tuple[Unread, ...]:
+    """What of `environ` looks like a setting and was not used.
+
+    `used` are the variables that gave a value, `known` the names of all settings.
+    """
+    used = {*used, *ELSEWHERE, *(name + _FILE for name in ELSEWHERE)}
+    names = sorted({*known, *ELSEWHERE})
+    empty = {name + _FILE for name in names if not environ.get(name + _FILE, "").strip()}
+    return tuple(
+        Unread(name, _hint(name, environ, names))
+        for name in sorted(environ)
+        if name.startswith(_PREFIXES)
+        and name not in used | empty
+        and not name.startswith(_TESTS)
+        and not is_service_link(name, environ[name])
+    )
+
+
+def _hint(name: str, environ: Mapping[str, str], names: list[str]) -> str:
+    plain = name.removesuffix(_FILE)
+    if name != plain and environ.get(plain, "").strip():
+        return f"{plain} is set, and is what counts"
+    near = difflib.get_close_matches(plain, names, n=1, cutoff=0.0)[0]
+    return f"the nearest name is {near}{_FILE if name != plain else ''}"
