@@ -147,6 +147,8 @@ def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
     with click.progressbar(length=_STEPS, label="reading", file=sys.stderr) as bar:
         while not (progress := follow(client, keys, gap_ids)).done:
             bar.label = "waiting for analytics" if progress.waiting else "reading"
+            if progress.errors:
+                bar.label = f"trying again ({progress.errors[0]})"
             bar.update(round(_STEPS * progress.share) - bar.pos)
             time.sleep(_LOOK)
         bar.update(_STEPS - bar.pos)
