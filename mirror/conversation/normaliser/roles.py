@@ -63,7 +63,7 @@ def consulted(
     if not asking and not served and (len(parties) > 1 or len(changed) == len(known)):
         first = min(parties, key=_connected)  # who consults is seen for the first time
         asking = [first] if _connected(first) != _AFTER_ALL else []
-    if not any(map(_is_live, asking)) and not served:
+    if not any(map(is_live, asking)) and not served:
         return _NOBODY  # who consulted is gone: whom he left serves, whatever keys are left
     return {one.id for one in parties if one.id and not any(one is other for other in asking)}
 
@@ -91,7 +91,8 @@ def _served(conversation: Conversation, participant_id: str) -> bool:
     )
 
 
-def _is_live(participant: Participant) -> bool:
+def is_live(participant: Participant) -> bool:
+    """Whether one of its communications has not ended."""
     shown = communications(participant)
     return any((one.communication.state or "none") not in ENDED for one in shown)
 

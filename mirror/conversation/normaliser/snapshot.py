@@ -44,6 +44,11 @@ _KNOWN_ARRAYS: Final = frozenset(
     b"phoneNumberColumns scoredAgents skills stickers segments details errors".split()
 )
 
+# Names of unknown media are logged and counted, so they are few and short.
+MAX_NAME: Final = 64
+MAX_STRANGE: Final = 8  # of one participant
+_OTHERS: Final = "others"
+
 _CALL: Final = "call"
 _OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]
 
@@ -130,13 +135,14 @@ def _cut_words(one: Participant | Communication, names: Sequence[str]) -> bool:
 def _strange(raw: bytes) -> dict[str, bool]:
     """The arrays of a participant that look like unknown media, and whether one there lives."""
     participant: Any = msgspec.json.decode(raw)
-    found = {}
+    found: dict[str, bool] = {}
     for name, array in participant.items():
         if name.encode() in _KNOWN_ARRAYS or not isinstance(array, list):
             continue
         states = [one.get("state") for one in array if isinstance(one, dict) and one.get("state")]
         if states:
-            found[name] = any(state not in ENDED for state in states)
+            short = name[:MAX_NAME] if len(found) < MAX_STRANGE else _OTHERS
+            found[short] = found.get(short, False) or any(state not in ENDED for state in states)
     return found
 
 

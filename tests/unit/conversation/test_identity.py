@@ -207,7 +207,7 @@ def test_an_id_can_be_made_by_anybody() -> None:
     expected = blake2b(text.encode(), digest_size=16).hexdigest()
     made = transition_id("c-1", LegKey("p-1", "l-1"), "unpark", "2026-11-23T10:00:00.123Z")
     assert made == expected
-    over = blake2b("c-1\x1fend\x1fp-1 l-1\x1fp-2 l-2".encode(), digest_size=16).hexdigest()
+    over = blake2b(b"c-1\x1fend\x1fp-1 l-1\x1fp-2 l-2", digest_size=16).hexdigest()
     assert end_id("c-1", ["p-2 l-2", "p-1 l-1"]) == over
 
 
