@@ -28,9 +28,9 @@ from typing import Final
 from mirror.conversation.event import STAFF, EventType
 from mirror.conversation.legs import end_id, leg_key, start_id
 from mirror.conversation.normaliser import after_call, roles, spells
-from mirror.conversation.normaliser.bodies import Body, CutBody, Participant
+from mirror.conversation.normaliser.bodies import Body, CutBody
 from mirror.conversation.normaliser.memory import Conversation, Known, Leg, Service
-from mirror.conversation.normaliser.snapshot import Piece, communications
+from mirror.conversation.normaliser.snapshot import Piece
 from mirror.conversation.normaliser.transition import ANSWER, Transition, View, tell
 from mirror.conversation.normaliser.words import (
     ALERT_SEGMENT,
@@ -95,11 +95,11 @@ def _read(
 ) -> list[View]:
     """The legs of all participants that are to be read, as `_views` has them."""
     views: list[View] = []
-    for participant, piece in changed:
-        if participant.id:
-            views += _views(conversation, participant, piece, over, everything=everything)
-        elif roles.is_live(participant):
-            piece.ended = False  # nobody can be named, and the conversation goes on
+    for piece in changed:
+        if piece.participant.id:
+            views += _views(conversation, piece, over, everything=everything)
+        elif roles.is_live(piece.shown):
+            piece.known.ended = False  # nobody can be named, and the conversation goes on
     return views
 
 
@@ -180,8 +180,7 @@ def _reading(view: View) -> Transition:
 
 def _views(
     conversation: Conversation,
-    participant: Participant,
-    known: Known,
+    piece: Piece,
     over: str | None,
     *,
     everything: bool,
@@ -196,9 +195,9 @@ def _views(
     `connectedTime` is a little earlier than the leg's (docs/protocol.md, "Times"), so they serve
     only where the leg has none and there is no other.
     """
+    participant, shown, known = piece
     views = []
     legs: list[Leg] = []
-    shown = communications(participant)
     only = len(shown) == 1
     handled = None if only else after_call.handled(after_call.latest(shown))
     for one in shown:

@@ -24,7 +24,8 @@ from mirror.conversation.normaliser.words import ENDED, MEDIA_OF_ARRAY
 
 # Genesys' ids are UUIDs of 36 and its words short; anything far longer is neither, and would be
 # copied into each event.
-MAX_TEXT: Final = 256
+MAX_WORD: Final = 128
+MAX_TEXT: Final = 256  # all of those of a participant, or of a leg
 _WORDS: Final = ("id", "user_id", "queue_id", "purpose", "consult_participant_id")
 _WORDS_OF_LEG: Final = (
     "id",
@@ -37,13 +38,14 @@ _WORDS_OF_LEG: Final = (
 
 # Arrays of objects that this version knows: the media of a participant, and what stands in their
 # communications, segments among them. Any other may be a medium.
-_ARRAY: Final = re.compile(rb'"(\w{1,64})"\s*:\s*\[\s*\{')
+_ARRAY: Final = re.compile(rb"\[\s*\{")
 _KNOWN_ARRAYS: Final = frozenset(
     b"calls callbacks chats emails messages internalMessages videos screenshares cobrowsesessions "
     b"socialExpressions screenMonitorings content disconnectReasons draftAttachments events media "
     b"phoneNumberColumns scoredAgents skills stickers segments details errors".split()
 )
 
+NAME_WITHIN: Final = 256  # bytes before an array, where its name stands
 # Names of unknown media are logged and counted, so they are few and short.
 MAX_NAME: Final = 64
 MAX_STRANGE: Final = 8  # of one participant
@@ -53,18 +55,19 @@ _CALL: Final = "call"
 _OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]
 
 
-class Piece(NamedTuple):
-    """A participant that is to be read, and what will be known of it."""
-
-    participant: Participant
-    known: Known
-
-
 class Shown(NamedTuple):
     """One communication, and the medium of the array that it stands in."""
 
     medium: str
     communication: Communication
+
+
+class Piece(NamedTuple):
+    """A participant that is to be read, its communications, and what will be known of it."""
+
+    participant: Participant
+    shown: list[Shown]
+    known: Known
 
 
 class Snapshot(msgspec.Struct):
@@ -102,22 +105,38 @@ def recognise(
             known.append(last[place])
             continue
         participant = decode(raw)
+        shown = communications(participant)
         now = Known(digest)
-        if len(text) > MAX_TEXT and _cut(participant):
+        if len(text) > MAX_TEXT and _is_long(participant, shown) and _cut(participant, shown):
             found.is_cut = True
-        if not _KNOWN_ARRAYS.issuperset(_ARRAY.findall(text)):
+        if not all(_is_known(text, match.start()) for match in _ARRAY.finditer(text)):
             for name, lives in _strange(text).items():
                 found.strange.add(name)
                 now.ended = now.ended and not lives
-        changed.append(Piece(participant, now))
+        changed.append(Piece(participant, shown, now))
         known.append(now)
     return found
 
 
-def _cut(participant: Participant) -> bool:
+def _is_long(who: Participant, shown: Sequence[Shown]) -> bool:
+    """Whether ids and words are longer than all of a sound participant's, or leg's, together."""
+    size = len(who.id or "") + len(who.user_id or "") + len(who.queue_id or "")
+    size += len(who.purpose or "") + len(who.consult_participant_id or "")
+    for _, leg in shown:
+        size = max(size, _size_of_leg(leg))
+    return size > MAX_TEXT
+
+
+def _size_of_leg(leg: Communication) -> int:
+    size = len(leg.id or "") + len(leg.state or "") + len(leg.direction or "")
+    size += len(leg.start_hold_time or "") + len(leg.park_time or "")
+    return size + len(leg.disconnect_type or "")
+
+
+def _cut(participant: Participant, shown: Sequence[Shown]) -> bool:
     """Leave out ids and words of absurd length; whether there were any."""
     is_cut = _cut_words(participant, _WORDS)
-    for _, communication in communications(participant):
+    for _, communication in shown:
         is_cut = _cut_words(communication, _WORDS_OF_LEG) or is_cut
     return is_cut
 
@@ -126,10 +145,23 @@ def _cut_words(one: Participant | Communication, names: Sequence[str]) -> bool:
     is_cut = False
     for name in names:
         text = getattr(one, name)
-        if text is not None and len(text) > MAX_TEXT:
+        if text is not None and len(text) > MAX_WORD:
             setattr(one, name, None)
             is_cut = True
     return is_cut
+
+
+def _is_known(text: bytes, start: int) -> bool:
+    """Whether the array of objects that begins there is known, or has no name of its own."""
+    end = start - 2
+    if text[end:start] != b'":':  # not as Genesys writes it
+        before = text[max(0, start - NAME_WITHIN) : start].rstrip()
+        if not before.endswith(b":"):
+            return True
+        end = start - NAME_WITHIN if start > NAME_WITHIN else 0
+        end += len(before[:-1].rstrip()) - 1
+    begin = text.rfind(b'"', max(0, end - NAME_WITHIN), end)
+    return begin >= 0 and text[begin + 1 : end] in _KNOWN_ARRAYS
 
 
 def _strange(raw: bytes) -> dict[str, bool]:
@@ -148,7 +180,7 @@ def _strange(raw: bytes) -> dict[str, bool]:
 
 def whole(participants: Iterable[Participant] | None) -> list[Piece]:
     """Participants of a source of which nothing is recognised again."""
-    return [Piece(participant, Known()) for participant in participants or ()]
+    return [Piece(one, communications(one), Known()) for one in participants or ()]
 
 
 def communications(participant: Participant) -> list[Shown]:
