@@ -329,3 +329,27 @@ def test_who_is_consulted_serves_when_who_consulted_left() -> None:
             (None, True),
             (None, False),
         ]
+
+
+def test_an_unpark_that_is_read_again_leaves_the_hold_that_began_since() -> None:
+    """A late frame showed the park again; the next one shows the leg connected and held."""
+    house = House()
+    parked = {**CONNECTED, "state": "parked", "parkTime": at(3_000)}
+    for shown in (CONNECTED, parked, CONNECTED):
+        house.reads("a", shown, medium="email")
+        house.reads("b", shown, medium="email")
+    house.reads("b", held(5_000), medium="email")
+    house.reads("a", parked, medium="email")
+    assert house.leg().state == "parked"
+    house.reads("a", held(5_000), medium="email")
+    assert (house.leg().held, house.leg().hold_started_at) == (True, at(5_000))
+
+
+def test_a_resume_that_is_read_again_leaves_the_park() -> None:
+    """A late frame showed the hold again; the next one shows the leg parked."""
+    house = House()
+    parked = {**CONNECTED, "state": "parked", "parkTime": at(7_000)}
+    for shown in (CONNECTED, held(5_000), CONNECTED, held(5_000), parked):
+        house.reads("a", shown, medium="email")
+    leg = house.leg()
+    assert (leg.state, leg.held, leg.parked_at) == ("parked", False, at(7_000))
