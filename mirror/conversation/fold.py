@@ -38,6 +38,7 @@ _DESCRIPTIVE: Final = ("communication_id", "purpose", "agent_id", "queue_id", "d
 _COUNT_AGAIN: Final = frozenset({"hold", "resume", "park", "unpark", "wrapup"})
 _RANK_OF_ANSWER: Final = RANK["answer"]
 _BEGAN, _OVER = 0, 1
+_PARKED: Final = "parked"
 
 Place = tuple[str, int]  # when a hold or park began, and whether it began or ended then
 
@@ -273,7 +274,8 @@ def _stand(leg: LegView, event: Event) -> None:
     leg.state = event.state
     leg.held = event.held
     leg.hold_started_at = event.hold_started_at if event.held else None
-    leg.parked_at = leg.last_park[0] or event.occurred_at if event.event_type == "park" else None
+    parked = event.state == _PARKED
+    leg.parked_at = leg.last_park[0] or event.occurred_at if parked else None
     leg.told_at = max(leg.told_at, event.received_at)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from mirror.conversation.event import STAFF, Role
 from mirror.conversation.normaliser.bodies import ConsultMark, Participant
 from mirror.conversation.normaliser.memory import Conversation, Known
-from mirror.conversation.normaliser.snapshot import Piece, communications
+from mirror.conversation.normaliser.snapshot import Piece, Shown
 from mirror.conversation.normaliser.transition import ANSWER, View
 from mirror.conversation.normaliser.words import ENDED
 from mirror.conversation.times import instant
@@ -56,20 +56,25 @@ def consulted(
 ) -> Collection[str]:
     """The ids of those in `changed` who are consulted by somebody else."""
     parties = [
-        one.participant
+        one
         for one in changed
         if one.participant.consult_participant_id and _is_party(one.participant)
     ]
     if not parties:
         return _NOBODY
-    asking = [one for one in parties if _is_marked(one) or _served(conversation, one.id or "")]
+    asking = [
+        one
+        for one in parties
+        if _is_marked(one.participant) or _served(conversation, one.participant.id or "")
+    ]
     served = _is_served_by_others(conversation, {one.participant.id for one in changed})
     if not asking and not served and (len(parties) > 1 or len(changed) == len(known)):
         first = min(parties, key=_connected)  # who consults is seen for the first time
         asking = [first] if _connected(first) != _AFTER_ALL else []
-    if not any(map(_is_live, asking)) and not served:
+    if not any(is_live(one.shown) for one in asking) and not served:
         return _NOBODY  # who consulted is gone: whom he left serves, whatever keys are left
-    return {one.id for one in parties if one.id and not any(one is other for other in asking)}
+    ids = {one.participant.id for one in parties} - {one.participant.id for one in asking}
+    return {one for one in ids if one}
 
 
 def _is_party(participant: Participant) -> bool:
@@ -94,8 +99,8 @@ def _served(conversation: Conversation, participant_id: str) -> bool:
     )
 
 
-def _is_live(participant: Participant) -> bool:
-    shown = communications(participant)
+def is_live(shown: Sequence[Shown]) -> bool:
+    """Whether one of these communications has not ended."""
     return any((one.communication.state or "none") not in ENDED for one in shown)
 
 
@@ -111,7 +116,7 @@ def _is_served_by_others(conversation: Conversation, read: Collection[str | None
     )
 
 
-def _connected(participant: Participant) -> str:
+def _connected(piece: Piece) -> str:
     """When a participant was connected first; after every time where it was not."""
-    times = [instant(one.communication.connected_time) for one in communications(participant)]
+    times = [instant(one.communication.connected_time) for one in piece.shown]
     return min((one for one in times if one), default=_AFTER_ALL)

@@ -82,7 +82,7 @@ def transitions(
     if first_sight and conversation.legs:
         told.insert(0, _start(conversation.id, body, views))
     if complete:
-        _end(conversation, known, told)
+        _end(conversation, known, over, told)
     return told, any(view.flawed for view in views if view.news)
 
 
@@ -98,6 +98,8 @@ def _read(
     for piece in changed:
         if piece.participant.id:
             views += _views(conversation, piece, over, everything=everything)
+        elif roles.is_live(piece.shown):
+            piece.known.ended = False  # nobody can be named, and the conversation goes on
     return views
 
 
@@ -348,7 +350,7 @@ def _transfer(conversation: Conversation, view: View, told: list[Transition]) ->
     kind = disconnect_type(view.communication.disconnect_type)
     if kind is None or not kind.startswith("transfer") or kind == MERGED:
         return
-    if leg.service is None or not leg.once & ANSWER:
+    if leg.service is None or not leg.once & ANSWER or view.participant.purpose not in STAFF:
         return
     if kind == CONSULTED and not _has_successor(conversation, leg, leg.service):
         return
@@ -356,15 +358,15 @@ def _transfer(conversation: Conversation, view: View, told: list[Transition]) ->
 
 
 def _has_successor(conversation: Conversation, leg: Leg, service: Service) -> bool:
-    """Whether another leg of staff was connected later and goes on behind this one's end."""
+    """Whether another leg of staff was connected while this one lived, and outlives it."""
     if service.role == "consult" or not service.since:
         return service.role is None
+    over = leg.ended_at or ""
     for other in conversation.legs.values():
-        if other is leg or other.service is None or not other.service.since:
+        if other is leg or other.service is None or other.service.role not in {None, "consult"}:
             continue
-        if other.service.since > service.since and (
-            not other.ended or (other.ended_at or "") > (leg.ended_at or "")
-        ):
+        was_there = service.since < (other.service.since or "") <= over
+        if was_there and (not other.ended or (other.ended_at or "") > over):
             return True
     return False
 
@@ -386,7 +388,9 @@ def _start(conversation_id: str, body: Body | CutBody, views: list[View]) -> Tra
     )
 
 
-def _end(conversation: Conversation, known: Sequence[Known], told: list[Transition]) -> None:
+def _end(
+    conversation: Conversation, known: Sequence[Known], over: str | None, told: list[Transition]
+) -> None:
     """`end`, where a snapshot shows that all its legs are over, once for the same legs.
 
     It counts what the snapshot shows, not what is known, so that everybody who reads it names the
@@ -394,7 +398,7 @@ def _end(conversation: Conversation, known: Sequence[Known], told: list[Transiti
     """
     legs: list[Leg] = []
     for one in known:
-        if not one.ended:
+        if not one.ended and over is None:
             return
         legs += one.legs
     if not legs:

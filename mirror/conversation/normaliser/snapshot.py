@@ -25,6 +25,8 @@ from mirror.conversation.normaliser.words import ENDED, MEDIA_OF_ARRAY
 # Genesys' ids are UUIDs of 36 and its words short; anything far longer is neither, and would be
 # copied into each event.
 MAX_TEXT: Final = 256
+MAX_STRANGE: Final = 8  # unknown media that are named, each by so many letters
+MAX_NAME: Final = 64
 LONG_PIECE: Final = 8 * 1024  # bytes of a participant from which on that is looked at
 _WORDS: Final = ("id", "user_id", "queue_id", "purpose", "consult_participant_id")
 _WORDS_OF_LEG: Final = (
@@ -38,7 +40,7 @@ _WORDS_OF_LEG: Final = (
 
 # Arrays of objects that this version knows: the media of a participant, and what stands in their
 # communications, segments among them. Any other may be a medium.
-_ARRAY: Final = re.compile(rb'"(\w{1,64})"\s*:\s*\[\s*\{')
+_ARRAY: Final = re.compile(rb'"([^"]*)"\s*:\s*\[\s*\{')
 _KNOWN_ARRAYS: Final = frozenset(
     b"calls callbacks chats emails messages internalMessages videos screenshares cobrowsesessions "
     b"socialExpressions screenMonitorings content disconnectReasons draftAttachments events media "
@@ -107,7 +109,8 @@ def recognise(
         # not so plain, their names are looked at.
         if text.count(b":[{") != 1 or not shown:
             for name, lives in _strange(text).items():
-                found.strange.add(name)
+                if len(found.strange) < MAX_STRANGE:
+                    found.strange.add(name[:MAX_NAME])
                 now.ended = now.ended and not lives
         changed.append(Piece(participant, shown, now))
         known.append(now)

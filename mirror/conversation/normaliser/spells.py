@@ -122,11 +122,12 @@ def _over(view: View, kind: _Kind, told: list[Transition]) -> None:
     since, spell.since = spell.since, None
     if since is None:
         return
-    hold = since if kind is _HOLD and not since.startswith("#") else None
-    if not tell(told, view, kind.over, None, which=since, hold_started_at=hold):
-        told.append(
-            Transition(view, kind.over, None, view.state, "", hold_started_at=hold, snapshot=True)
-        )
+    if kind is _HOLD:
+        held, hold = False, None if since.startswith("#") else since
+    else:  # a leg that was taken up again may be held by now
+        held, hold = bool(view.communication.held), view.held_since
+    if not tell(told, view, kind.over, None, which=since, held=held, hold_started_at=hold):
+        told.append(Transition(view, kind.over, None, view.state, "", held, hold, snapshot=True))
 
 
 def _segments(view: View, told: list[Transition]) -> None:

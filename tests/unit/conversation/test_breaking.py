@@ -128,6 +128,29 @@ def test_an_unknown_medium_keeps_its_conversation_open_while_it_lives() -> None:
         assert ("end" in types(reading.events)) == end
 
 
+def test_rest_says_that_an_unknown_medium_is_over() -> None:
+    """Whatever state it lags behind in."""
+    shown = participant(ENDED)
+    shown["holograms"] = [{"id": "h", "state": "connected"}]
+    raw = msgspec.json.encode(conversation(shown, endTime=at(9_500)))
+    reading = Normaliser().conversation(raw, at(10_000), 0.0)
+    assert reading.strange == {"holograms"}
+    assert only(reading.events, "end").occurred_at == at(9_000)
+
+
+def test_names_of_unknown_media_are_few_and_short() -> None:
+    """They are counted and logged."""
+    shown = participant(ENDED)
+    shown["holograms"] = [{"id": "h", "state": "disconnected"}]
+    for number in range(100):
+        shown[f"{number}" + "x" * 10_000] = [{"id": "h", "state": "connected"}]
+    reading = read(shown)
+    assert len(reading.strange) < 10
+    assert reading.problem is not None
+    assert len(reading.problem.message) < 1_000
+    assert "end" not in types(reading.events)
+
+
 def test_an_array_without_states_is_no_medium() -> None:
     """Genesys adds arrays of other things."""
     shown = participant(ENDED)
@@ -193,11 +216,14 @@ def test_a_correlation_id_of_absurd_length_is_left_out() -> None:
 
 
 def test_participants_without_an_id_are_left_out() -> None:
-    """Nothing could name their legs; a live one keeps nothing open that is known to be over."""
-    unnamed = participant(CONNECTED)
-    del unnamed["id"]
-    assert types(read(unnamed, participant(ENDED, participant_id="p-2")).events)[0] == "start"
-    assert {e.participant_id for e in read(unnamed).events} == set()
+    """Nothing could name their legs; the conversation goes on while they do."""
+    unnamed, ended = participant(CONNECTED), participant(ENDED)
+    del unnamed["id"], ended["id"]
+    assert read(unnamed).events == []
+    reader = Reader()
+    other = participant(ENDED, participant_id="p-2")
+    assert types(read(unnamed, other, reader=reader).events)[-1] == "disconnect"
+    assert types(read(ended, other, reader=reader).events) == ["end"]
 
 
 def test_communications_without_an_id_are_named_by_their_medium() -> None:

@@ -99,6 +99,7 @@ def test_cases_give_the_reviewed_events_and_views(name: str) -> None:
     assert [reading.problem for reading in readings(name) if reading.problem] == []
     golden.check(f"cases/{name}", events(name))
     golden.check_view(f"views/{name}", folded(events(name)))
+    golden.check_view(f"views/{name}", folded([*events(name), *events(name)]))  # read twice
 
 
 def test_what_is_not_read_tells_nothing() -> None:

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mirror.conversation.event import Event, identity
 from mirror.conversation.fold import ConversationView, LegView
-from mirror.conversation.legs import LegKey, transition_id
+from mirror.conversation.legs import LegKey, end_id, transition_id
 from tests.unit.conversation.build import at, folded
 from tests.unit.conversation.histories import (
     Delivery,
@@ -197,6 +199,16 @@ def _leg_agrees(seen: LegView, world: World, person: Person, leg: Leg, *, lossy:
         assert seen.wrapup_code == (leg.codes[-1][0] if leg.codes else None)
     if leg.acw != "skipped":
         assert (seen.acw_started_at, seen.acw_ended_at) == (leg.acw_from, leg.acw_until)
+
+
+def test_an_id_can_be_made_by_anybody() -> None:
+    """As docs/decisions/0002-identity.md says."""
+    text = "c-1\x1fp-1\x1fl-1\x1funpark\x1f2026-11-23T10:00:00.123Z"
+    expected = blake2b(text.encode(), digest_size=16).hexdigest()
+    made = transition_id("c-1", LegKey("p-1", "l-1"), "unpark", "2026-11-23T10:00:00.123Z")
+    assert made == expected
+    over = blake2b(b"c-1\x1fend\x1fp-1 l-1\x1fp-2 l-2", digest_size=16).hexdigest()
+    assert end_id("c-1", ["p-2 l-2", "p-1 l-1"]) == over
 
 
 def test_an_id_is_a_hash_of_content() -> None:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from mirror.conversation.legs import LegKey
-from mirror.conversation.normaliser.memory import REST_AFTER, TIDY_AT_ONCE, TIDY_EVERY, Leg, Memory
+from mirror.conversation.normaliser.memory import (
+    REST_AFTER,
+    TIDY_AT_ONCE,
+    TIDY_EVERY,
+    Leg,
+    Memory,
+    Service,
+    Spell,
+)
 
 GRACE = 900.0
 
@@ -34,6 +42,22 @@ def test_a_quiet_conversation_rests_and_wakes_as_it_was() -> None:
     assert (memory.resting, len(memory)) == (0, 2)
     assert (after.id, after.legs, after.ends, after.doubtful) == ("c-0", legs, ends, True)
     assert (after.known, after.body) == ([], None)
+
+
+def test_all_that_was_told_of_a_leg_outlives_its_rest() -> None:
+    """Holds, parks, queue, role and codes, as they were."""
+    memory = Memory(1_000, GRACE)
+    conversation = memory.recall("c-0", 0.0)
+    conversation.linked, conversation.late = "c-9", True
+    leg = Leg(LegKey("p-1", "l-1"), "email", once=5, ended_at="2026-11-23T10:00:00.000Z")
+    leg.hold, leg.park = Spell("#1", ""), Spell(None, "2026-11-23T10:00:00.000Z")
+    leg.service = Service("", "q-1", "coach", "p-2", ("A", "B"), "2026-11-23T10:00:00.000Z")
+    conversation.legs[leg.key] = leg
+    memory.recall("another", REST_AFTER + TIDY_EVERY)
+    assert memory.resting == 1
+    after = memory.recall("c-0", REST_AFTER + TIDY_EVERY)
+    assert after.legs == {LegKey("p-1", "l-1"): leg}
+    assert (after.linked, after.late) == ("c-9", True)
 
 
 def test_only_so_many_are_put_to_rest_at_once() -> None:

@@ -63,6 +63,31 @@ def test_a_transfer_that_shows_later_is_told_then() -> None:
     assert types(reader.frame(participant({**ENDED, "disconnectType": "transfer"}))) == ["transfer"]
 
 
+def test_who_was_consulted_transfers_nobody_whoever_comes_later() -> None:
+    """Also for a process that starts when it is over, and cannot know what it was."""
+    asks = {**CONNECTED, "connectedTime": at(1_000)}
+    asked = {**ENDED, "connectedTime": at(3_000), "disconnectedTime": at(4_000)}
+    asked |= {"disconnectType": "transfer.consult", "id": "comm-2"}
+    later = {**CONNECTED, "connectedTime": at(6_000), "id": "comm-3"}
+    shown = [
+        participant(asks),
+        participant(asked, participant_id="p-2"),
+        participant(later, participant_id="p-3"),
+    ]
+    assert "transfer" not in types(Reader().frame(*shown))
+    left = {**asks, "state": "disconnected", "disconnectedTime": at(7_000)}
+    shown[0] = participant({**left, "disconnectType": "transfer.consult"})
+    assert only(Reader().frame(*shown), "transfer").participant_id == "p-1"
+
+
+def test_a_code_on_the_leg_of_a_machine_makes_no_transfer() -> None:
+    """A dialler's participant has a system's code; it is transferred to an agent all the same."""
+    code = {"code": "ININ-OUTBOUND", "endTime": at(9_000)}
+    shown = {**ENDED, "disconnectType": "transfer", "wrapup": code}
+    events = Reader().frame(participant(shown, purpose="outbound"))
+    assert types(events) == ["start", "answer", "disconnect", "wrapup", "end"]
+
+
 @pytest.mark.parametrize("purpose", ["acd", "ivr", "customer"])
 def test_only_people_are_transferred(purpose: str) -> None:
     """The legs of machines and customers end by transfer without a `transfer`."""

@@ -220,3 +220,136 @@ def test_a_resume_that_first_shows_in_a_broken_frame_is_told_by_the_next() -> No
     assert broken.problem is not None
     assert broken.events == []
     assert types(reader.frame(participant(CONNECTED))) == ["resume"]
+
+
+def test_an_unpark_that_lags_ends_no_newer_hold() -> None:
+    """It names its park, which was over before that hold began."""
+    house = House()
+    parked = {**CONNECTED, "state": "parked", "parkTime": at(3_000)}
+    house.reads("b", CONNECTED, medium="email")
+    for shown in (CONNECTED, parked, CONNECTED, held(5_000)):
+        house.reads("a", shown, medium="email")
+    house.reads("b", parked, medium="email")
+    assert house.leg().held
+    assert house.reads("b", CONNECTED, medium="email") == ["unpark"]
+    assert (house.leg().held, house.leg().parked_at) == (True, None)
+
+
+def test_an_unpark_of_an_earlier_park_leaves_the_later_one() -> None:
+    """A replica that lags tells it when the leg is parked again."""
+    house = House()
+    parks = [{**CONNECTED, "state": "parked", "parkTime": at(ms)} for ms in (3_000, 7_000)]
+    house.reads("b", CONNECTED, medium="email")
+    for shown in (CONNECTED, parks[0], CONNECTED, parks[1]):
+        house.reads("a", shown, medium="email")
+    house.reads("b", parks[0], medium="email")
+    assert house.reads("b", CONNECTED, medium="email") == ["unpark"]
+    assert (house.leg().state, house.leg().parked_at) == ("parked", at(7_000))
+
+
+def with_code(code: str, saved_ms: int | None = None) -> Shown:
+    """The ended leg with a wrap-up code."""
+    over = {**CONNECTED, "state": "disconnected", "disconnectedTime": at(9_000)}
+    wrapup = {"code": code} if saved_ms is None else {"code": code, "endTime": at(saved_ms)}
+    return {**over, "wrapup": wrapup}
+
+
+def test_a_code_that_was_saved_earlier_does_not_win_by_coming_later() -> None:
+    """A replica that lags tells it again."""
+    house = House()
+    for shown in (CONNECTED, with_code("A", 9_100), with_code("B", 9_200)):
+        house.reads("a", shown)
+    house.reads("b", with_code("A", 9_100))
+    assert house.leg().wrapup_code == "B"
+    house.reads("b", with_code("B", 9_200))
+    assert house.leg().wrapup_code == "B"
+
+
+def test_a_code_that_comes_back_counts_again() -> None:
+    """A, B, A: the second A has the id of the first, so a reading says that it counts."""
+    for times in ((9_100, 9_200, 9_300), (None, None, None)):
+        house = House()
+        house.reads("a", CONNECTED)
+        told = []
+        for code, saved in zip("ABA", times, strict=True):
+            told += house.reads("a", with_code(code, saved))
+        assert told.count("wrapup") == 2
+        assert house.leg().wrapup_code == "A"
+        assert house.reads("b", with_code("A", times[2])) is not None
+        assert house.leg().wrapup_code == "A"
+
+
+def test_a_late_frame_takes_no_dated_code_back() -> None:
+    """It shows a code that was saved before the one that counts."""
+    house = House()
+    for shown in (CONNECTED, with_code("A", 9_100), with_code("B", 9_200)):
+        house.reads("a", shown)
+    assert house.reads("a", with_code("A", 9_100)) == []
+    assert house.leg().wrapup_code == "B"
+
+
+def test_the_role_that_was_read_last_counts() -> None:
+    """A late frame shows an earlier one, which the next frame in time takes back."""
+    house = House()
+    monitors = participant(CONNECTED, purpose="user", monitoredParticipantId="p-9")
+    coaches = participant(CONNECTED, purpose="user", coachedParticipantId="p-9")
+    serves = participant(CONNECTED, purpose="user")
+    reader = house.replicas["a"]
+    for shown, role in (
+        (monitors, "monitor"),
+        (coaches, "coach"),
+        (monitors, "monitor"),
+        (coaches, "coach"),
+        (serves, None),
+    ):
+        house.hears(reader.frame(shown))
+        assert (house.leg().role, house.leg().serves) == (role, role is None)
+        assert house.leg().role_participant_id == ("p-9" if role else None)
+
+
+def test_who_is_consulted_serves_when_who_consulted_left() -> None:
+    """Whether the consultation was seen to begin or not, and with or without the attribute."""
+    party = {"consultParticipantId": "p-c"}
+    answered = {**CONNECTED, "id": "comm-2", "connectedTime": at(3_000)}
+    asked = participant(answered, participant_id="p-2", **party)
+    serves = participant(answered, participant_id="p-2")
+    asks = participant(CONNECTED, **party)
+    over = {**CONNECTED, "state": "disconnected", "disconnectedTime": at(9_000)}
+    left = participant({**over, "disconnectType": "transfer.consult"})
+    for marks in ({}, {"attributes": {"consultInitiator": "true"}}):
+        reader = Reader()
+        reader.frame(participant(CONNECTED))
+        view = folded(reader.frame({**asks, **marks}, asked))
+        assert [leg.role for leg in view.legs.values()] == ["consult"]
+        reader = Reader()
+        view = folded(reader.frame({**asks, **marks}, asked))
+        assert [leg.role for leg in view.legs.values()] == [None, "consult"]
+        view = folded(reader.frame({**left, **marks}, serves), view)
+        assert [(leg.role, leg.transferred) for leg in view.legs.values()] == [
+            (None, True),
+            (None, False),
+        ]
+
+
+def test_an_unpark_that_is_read_again_leaves_the_hold_that_began_since() -> None:
+    """A late frame showed the park again; the next one shows the leg connected and held."""
+    house = House()
+    parked = {**CONNECTED, "state": "parked", "parkTime": at(3_000)}
+    for shown in (CONNECTED, parked, CONNECTED):
+        house.reads("a", shown, medium="email")
+        house.reads("b", shown, medium="email")
+    house.reads("b", held(5_000), medium="email")
+    house.reads("a", parked, medium="email")
+    assert house.leg().state == "parked"
+    house.reads("a", held(5_000), medium="email")
+    assert (house.leg().held, house.leg().hold_started_at) == (True, at(5_000))
+
+
+def test_a_resume_that_is_read_again_leaves_the_park() -> None:
+    """A late frame showed the hold again; the next one shows the leg parked."""
+    house = House()
+    parked = {**CONNECTED, "state": "parked", "parkTime": at(7_000)}
+    for shown in (CONNECTED, held(5_000), CONNECTED, held(5_000), parked):
+        house.reads("a", shown, medium="email")
+    leg = house.leg()
+    assert (leg.state, leg.held, leg.parked_at) == ("parked", False, at(7_000))
