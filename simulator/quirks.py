@@ -47,6 +47,8 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     unknown_conversation: int = 404
     #: Whether users of other divisions than the client's are left out of `GET /users` (7).
     users_by_division: bool = True
+    #: Path (a glob) of listings that name a next page for ever, and begin anew behind the last.
+    endless: str = ""
     #: Most entities on a page of users or queues (7).
     max_page_size: int = 500
     #: What `parkTime` and `resumeTime` do when somebody goes on before the planned time (0).

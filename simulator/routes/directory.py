@@ -135,6 +135,12 @@ def page(
     if size > largest:
         raise ApiError("invalid.value", str(size))
     pages = max(1, -(-len(ids) // size))
+    endless = world_of(request).quirks.endless
+    if endless and fnmatch(request.path, endless):
+        first = (number - 1) % pages * size
+        entities = [body(entity) for entity in ids[first : first + size]]
+        following = f"{request.path}?pageSize={size}&pageNumber={number + 1}"
+        return {"entities": entities, "pageNumber": number, "nextUri": following}
     shown = [body(entity) for entity in ids[(number - 1) * size : number * size]]
 
     def uri(which: int) -> str:

@@ -333,3 +333,18 @@ def test_a_listing_that_is_empty_in_the_second_of_an_election(tmp_path: Path, ka
             channels = made.org.get("/_sim/channels")["channels"]
             assert {one["id"]: one["topics"] for one in channels} == before
             told_all(made)
+
+
+def test_a_listing_that_never_ends_takes_nothing_else_down(tmp_path: Path, kafka: str) -> None:
+    """Users have a next page for ever: queues are mirrored, status says why users are not, few
+    requests are spent; once the listing ends, users come by themselves."""
+    endless = ("--quirk", "endless=/api/v2/users")
+    settings = {"MIRROR_DISCOVERY_INTERVAL": "2s"}
+    with house(tmp_path, kafka, settings, *endless, *BUSY) as made:
+        told = status(made)
+        assert [shard["topics"] for shard in told["shards"]] == [2]
+        assert any("the listing of users repeats" in one for one in told["reasons"]), told
+        assert made.org.get("/_sim/stats")["requests"]["GET /api/v2/users"] < 20
+        made.org.post("/_sim/control", {"quirks": {"endless": ""}})
+        assert sum(shard["topics"] for shard in settled(made, 2)["shards"]) == 14
+        told_all(made)
