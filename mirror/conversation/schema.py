@@ -1,7 +1,7 @@
 """The JSON Schema of the event, made from the struct that makes the events.
 
 All fields are required and no others allowed, because every event has exactly these
-(CONTRACT.md, section 7). Fields whose words are Genesys' stay open strings: it adds words.
+(docs/event.md). Fields whose words are Genesys' stay open strings: it adds words.
 """
 
 from __future__ import annotations

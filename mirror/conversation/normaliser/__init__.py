@@ -7,6 +7,7 @@ snapshot.py      which participants of a snapshot are as they were in the last o
 salvage.py       what can be read of a frame that is wrong in part
 analytics.py     the shape of analytics queries, made into a body
 rules.py         snapshot against memory → the list of transitions
+views.py         the legs of a snapshot, as far as they differ from their last reading
 transition.py    what that list is made of
 spells.py        holds and parks: what a leg can go into and come out of several times
 after_call.py    after-call work and wrap-up codes

@@ -26,12 +26,13 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from mirror.conversation.event import STAFF, EventType
-from mirror.conversation.legs import end_id, leg_key, start_id
+from mirror.conversation.legs import end_id, start_id
 from mirror.conversation.normaliser import after_call, roles, spells
 from mirror.conversation.normaliser.bodies import Body, CutBody
 from mirror.conversation.normaliser.memory import Conversation, Known, Leg, Service
 from mirror.conversation.normaliser.snapshot import Piece
 from mirror.conversation.normaliser.transition import ANSWER, Transition, View, tell
+from mirror.conversation.normaliser.views import read
 from mirror.conversation.normaliser.words import (
     ALERT_SEGMENT,
     ALERTING,
@@ -71,7 +72,7 @@ def transitions(
         conversation.linked = body.associated_conversation.id
     over = instant(body.end_time)
     everything = conversation.doubtful or conversation.late
-    views = _read(conversation, changed, over, everything=everything)
+    views = read(conversation, changed, over, everything=everything)
     late = _tell_legs(conversation, views, roles.consulted(conversation, changed, known), told)
     if late:
         conversation.late = True
@@ -84,23 +85,6 @@ def transitions(
     if complete:
         _end(conversation, known, over, told)
     return told, any(view.flawed for view in views if view.news)
-
-
-def _read(
-    conversation: Conversation,
-    changed: Sequence[Piece],
-    over: str | None,
-    *,
-    everything: bool,
-) -> list[View]:
-    """The legs of all participants that are to be read, as `_views` has them."""
-    views: list[View] = []
-    for piece in changed:
-        if piece.participant.id:
-            views += _views(conversation, piece, over, everything=everything)
-        elif roles.is_live(piece.shown):
-            piece.known.ended = False  # nobody can be named, and the conversation goes on
-    return views
 
 
 def _tell_legs(
@@ -174,87 +158,6 @@ def _reading(view: View) -> Transition:
         return Transition(view, "hold", None, view.state, "", True, view.held_since, snapshot=True)
     kind: EventType = "park" if view.state == PARKED else "answer"
     return Transition(view, kind, None, view.state, snapshot=True)
-
-
-# --- reading legs ---------------------------------------------------------------------------------
-
-
-def _views(
-    conversation: Conversation,
-    piece: Piece,
-    over: str | None,
-    *,
-    everything: bool,
-) -> list[View]:
-    """The legs of a participant that differ from their last reading, or `everything`.
-
-    Legs that were unknown become known, and open; what is known of the participant learns of all
-    that are shown. A leg that looks live although REST says that the conversation was `over` then,
-    lags behind: it ended at the latest then (docs/protocol.md, "Ends").
-
-    A leg's own times come first. A participant's times also cover its other legs, and its
-    `connectedTime` is a little earlier than the leg's (docs/protocol.md, "Times"), so they serve
-    only where the leg has none and there is no other.
-    """
-    views = []
-    legs: dict[tuple[str, str], Leg] = {}
-    participant, shown = piece.participant, piece.shown
-    participant_id = participant.id or ""
-    only = len(shown) == 1
-    handled = None if only else after_call.handled(after_call.latest(shown))
-    follows = None if only else after_call.Succession.of(shown)
-    for one in shown:
-        medium, communication = one.medium, one.communication
-        name = (participant_id, communication.id or medium)
-        if name in legs:
-            # A second one under that name is no leg of its own, but may go on.
-            if over is None and communication.state not in ENDED:
-                piece.known.ended = False
-            continue
-        leg = conversation.legs.get(name)
-        first = leg is None
-        if leg is None:
-            key = leg_key(participant_id, communication.id, medium)
-            leg = conversation.legs[key] = Leg(key, medium)
-            conversation.open += 1
-        legs[name] = leg
-        state = communication.state or "none"
-        connected, ended_at = communication.connected_time, communication.disconnected_time
-        if only:
-            connected = connected or participant.connected_time
-            ended_at = ended_at or participant.end_time
-        if state not in ENDED:
-            if over is not None:
-                state, ended_at = "disconnected", ended_at or over
-            else:
-                piece.known.ended = False
-        work = after_call.work_of(participant, communication, only or communication is handled)
-        seen = hash(
-            (
-                state,
-                communication.held,
-                communication.start_hold_time,
-                connected,
-                ended_at,
-                communication.disconnect_type,
-                communication.park_time,
-                len(communication.segments or ()),
-                work.mark if work is not None else None,
-                participant.monitored_participant_id,
-                participant.coached_participant_id,
-                participant.barged_participant_id,
-                participant.consult_participant_id,
-            )
-        )
-        news = seen != leg.seen
-        if news or everything:
-            leg.seen = seen
-            view = View(participant, communication, leg, state, news=news, first=first, work=work)
-            view.is_followed = follows is not None and follows.follows(one)
-            view.times(connected, ended_at)
-            views.append(view)
-    piece.known.legs = tuple(legs.values())
-    return views
 
 
 def _is_late(view: View) -> bool:

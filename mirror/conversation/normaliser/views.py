@@ -1,0 +1,106 @@
+"""Reads the legs of a snapshot: which differ from their last reading, and as what. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mirror.conversation.legs import leg_key
+from mirror.conversation.normaliser import after_call, roles
+from mirror.conversation.normaliser.memory import Conversation, Leg
+from mirror.conversation.normaliser.snapshot import Piece
+from mirror.conversation.normaliser.transition import View
+from mirror.conversation.normaliser.words import ENDED
+
+
+def read(
+    conversation: Conversation,
+    changed: Sequence[Piece],
+    over: str | None,
+    *,
+    everything: bool,
+) -> list[View]:
+    """The legs of all participants that are to be read, as `_views` has them."""
+    views: list[View] = []
+    for piece in changed:
+        if piece.participant.id:
+            views += _views(conversation, piece, over, everything=everything)
+        elif roles.is_live(piece.shown):
+            piece.known.ended = False  # nobody can be named, and the conversation goes on
+    return views
+
+
+def _views(
+    conversation: Conversation,
+    piece: Piece,
+    over: str | None,
+    *,
+    everything: bool,
+) -> list[View]:
+    """The legs of a participant that differ from their last reading, or `everything`.
+
+    Legs that were unknown become known, and open; `known` learns of all that are shown. A leg that
+    looks live although REST says that the conversation was `over` then, lags behind: it ended at
+    the latest then (docs/protocol.md, "Ends").
+
+    A leg's own times come first. A participant's times also cover its other legs, and its
+    `connectedTime` is a little earlier than the leg's (docs/protocol.md, "Times"), so they serve
+    only where the leg has none and there is no other.
+    """
+    participant, shown, known = piece.participant, piece.shown, piece.known
+    participant_id = participant.id or ""
+    views = []
+    legs: dict[tuple[str, str], Leg] = {}
+    only = len(shown) == 1
+    handled = None if only else after_call.handled(after_call.latest(shown))
+    follows = None if only else after_call.Succession.of(shown)
+    for one in shown:
+        medium, communication = one.medium, one.communication
+        name = (participant_id, communication.id or medium)
+        if name in legs:
+            # A second one under that name is no leg of its own, but may go on.
+            known.ended = known.ended and (over is not None or communication.state in ENDED)
+            continue
+        leg = conversation.legs.get(name)
+        first = leg is None
+        if leg is None:
+            key = leg_key(participant_id, communication.id, medium)
+            leg = conversation.legs[key] = Leg(key, medium)
+            conversation.open += 1
+        legs[name] = leg
+        state = communication.state or "none"
+        connected, ended_at = communication.connected_time, communication.disconnected_time
+        if only:
+            connected = connected or participant.connected_time
+            ended_at = ended_at or participant.end_time
+        if state not in ENDED:
+            if over is not None:
+                state, ended_at = "disconnected", ended_at or over
+            else:
+                known.ended = False
+        work = after_call.work_of(participant, communication, only or communication is handled)
+        seen = hash(
+            (
+                state,
+                communication.held,
+                communication.start_hold_time,
+                connected,
+                ended_at,
+                communication.disconnect_type,
+                communication.park_time,
+                len(communication.segments or ()),
+                work.mark if work is not None else None,
+                participant.monitored_participant_id,
+                participant.coached_participant_id,
+                participant.barged_participant_id,
+                participant.consult_participant_id,
+            )
+        )
+        news = seen != leg.seen
+        if news or everything:
+            leg.seen = seen
+            view = View(participant, communication, leg, state, news=news, first=first, work=work)
+            view.is_followed = follows is not None and follows.follows(one)
+            view.times(connected, ended_at)
+            views.append(view)
+    known.legs = tuple(legs.values())
+    return views
