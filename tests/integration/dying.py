@@ -82,6 +82,7 @@ def sweep(env: Mapping[str, str], effects: int) -> None:
         Outlet(life.settings),
         Normaliser,
         lease_seconds=LEASE_SECONDS,
+        fresh_seconds=0.0,  # the frames of a test are all fresh
     )
     zombies.sweep()
 
