@@ -69,6 +69,10 @@ Phase = Literal[
 PING_AT: Final = 0.9  # of the permitted silence: after a heartbeat is late, before we give up
 # A socket lost sooner than this was no socket: somebody else may hold the channel.
 STABLE_AFTER: Final = 5.0
+# A channel that ends sooner than this after it was made has not served. Where that happens again
+# and again (a token that lives a second ends its channels with it), the pause before the next one
+# doubles, or a seat would make channels by the hundred.
+SHORT_LIFE: Final = 10.0
 CONNECT_TRIES: Final = 3
 BACKOFF_FIRST: Final = 0.5
 BACKOFF_MOST: Final = 30.0
@@ -114,6 +118,8 @@ class Channel:
         self._number = 0
         self._deadline = now  # of the pending action, the pause, or the draining
         self._failures = 0
+        self._made_at: float | None = None
+        self._short_lives = 0  # channels in a row that have not served
         self._was_live = False
         self._reserved = False
         self._known = False  # the topics were set on this channel before
@@ -176,6 +182,7 @@ class Channel:
         if number != self._number or self.phase != "creating":
             return NONE
         self.handle = handle
+        self._made_at = now
         self._known = False
         self._tries = 0
         self._lifetime.made(now, token_expires_in)
@@ -457,7 +464,17 @@ class Channel:
         self._known = self._renewing = False
         self._tries = 0
         self._lifetime.forget()
-        return [Close(), *self._fail(now)]
+        return [Close(), *self._fail(now, at_least=self._pause_of_short_lives(now))]
+
+    def _pause_of_short_lives(self, now: float) -> float:
+        """Before the next channel is made: none where this one has served, or is the first."""
+        if self._made_at is None:
+            return 0.0
+        self._short_lives = self._short_lives + 1 if now - self._made_at < SHORT_LIFE else 0
+        self._made_at = None
+        if self._short_lives < 2:
+            return 0.0
+        return min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** min(self._short_lives, 16))
 
     def _fail(self, now: float, at_least: float = 0.0) -> list[Action]:
         self._number += 1

@@ -18,11 +18,14 @@ from janitor.leases import Leases
 from mirror.doctor.redis import check_redis
 from mirror.errors import RedisUnavailable, RedisUnsupported
 from mirror.fleet import Beat
+from mirror.gaps import redis_now_ms
 from mirror.redis import connections
 from mirror.redis.connect import check, connect, explained, wait_for
 from mirror.redis.fleet import FleetLink
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
+from mirror.status import read
+from tests.integration.house_support import HOSTS, house
 from tests.integration.secure_support import run_mirror
 from tests.services.process import ManagedProcess, free_ports, wait_until
 from tests.services.redis import RedisServer, find_server
@@ -364,3 +367,45 @@ def test_explained_keeps_what_it_was(tmp_path: Path) -> None:
             with pytest.raises(RedisUnavailable, match="refuses a command"), explained():
                 client.execute_command("NONSENSE")  # type: ignore[no-untyped-call]  # redis-py
             assert client.client_id() == before
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+@pytest.mark.timeout(120)
+def test_a_whole_mirror_is_well_again_within_seconds(
+    pair: tuple[RedisServer, RedisServer], kafka: str, tmp_path: Path
+) -> None:
+    """No process is restarted: leader, beats and tracker are at the new master, health is ok."""
+    master, replica = pair
+    with (
+        Switch(master.port) as switch,
+        house(tmp_path, kafka, {"REDIS_URL": f"redis://127.0.0.1:{switch.port}/0"}) as built,
+    ):
+        settings = load(built.env)
+        pids = {name: process.pid for name, process in built.processes.items()}
+
+        def well_at(server: RedisServer) -> Callable[[], bool]:
+            asked = load(built.env | {"REDIS_URL": server.url})
+
+            def well() -> bool:
+                with closing(connect(asked)) as client:
+                    status = read(client, asked)
+                return status.health == "ok" and len(status.listeners) == len(HOSTS)
+
+            return well
+
+        wait_until(well_at(master), 60.0, "all is well", interval=0.5)
+        swap(master, replica)
+        switch.target = replica.port
+        with replica.client() as new:
+            keys = Keys(settings.namespace)
+            then_ms = redis_now_ms(new)
+            wait_until(
+                lambda: all(beat > then_ms for _, beat in new.zscan_iter(keys.beats)),
+                BACK_SECONDS,
+                "listeners beat at the new master",
+            )
+        wait_until(well_at(replica), 4 * BACK_SECONDS, "all is well again", interval=0.5)
+        assert {name: process.pid for name, process in built.processes.items()} == pids
+        logs = [process.stderr for process in built.processes.values()]
+        assert sum("redis_server_left" in log for log in logs) >= len(HOSTS)

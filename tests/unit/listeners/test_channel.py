@@ -8,7 +8,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from listeners.channel import ACTION_TIMEOUT, CONNECT_TRIES, STABLE_AFTER, Channel
+from listeners.channel import (
+    ACTION_TIMEOUT,
+    CONNECT_TRIES,
+    SHORT_LIFE,
+    STABLE_AFTER,
+    Channel,
+)
 from listeners.orders import (
     Action,
     Close,
@@ -483,3 +489,38 @@ class Fuzz(RuleBasedStateMachine):
 
 Fuzz.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestAnyHistory = Fuzz.TestCase
+
+
+def ending(seconds: float, until: float) -> int:
+    """How many channels are made until then, where each ends so long after it was made."""
+    channel, now, made = make(), 0.0, 0
+    while now < until:
+        action = next(iter(channel.tick(now)), None)
+        if isinstance(action, Reserve):
+            action = one(channel.reserved(action.number, now, granted=True, retry_in=0))
+        if not isinstance(action, Create):
+            now += 0.25
+            continue
+        made += 1
+        connect = one(
+            channel.created(action.number, now, HANDLE, expires_in=DAY, token_expires_in=DAY)
+        )
+        assert isinstance(connect, Connect)
+        subscribe = one(channel.connected(connect.number, now))
+        assert isinstance(subscribe, Subscribe)
+        channel.subscribed(subscribe.number, now, rejected=(), expires_in=None)
+        channel.traffic(now)
+        now += seconds
+        assert Close() in channel.failed(channel._number, now, gone=True)
+    return made
+
+
+def test_channels_that_end_at_once_are_made_ever_more_rarely() -> None:
+    """A token that lives a second ends each channel with it: a few a minute, not a hundred."""
+    assert ending(1.0, until=60.0) <= 8
+    assert ending(1.0, until=600.0) <= 30
+
+
+def test_a_channel_that_has_served_is_replaced_at_once() -> None:
+    """However often: each loss costs only the usual pause."""
+    assert ending(SHORT_LIFE, until=600.0) >= 54
