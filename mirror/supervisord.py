@@ -72,8 +72,8 @@ def run_directory(environ: Mapping[str, str]) -> Path:
 
 def state_directory(environ: Mapping[str, str]) -> Path:
     """Where the mirror keeps its state for this user, where nothing else is set."""
-    home = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(home) / "interaction-mirror"
+    state = environ.get("XDG_STATE_HOME") or f"{environ.get('HOME', '/var/lib')}/.local/state"
+    return Path(state) / "interaction-mirror"
 
 
 def processes(run_dir: Path) -> list[ProcessInfo] | None:

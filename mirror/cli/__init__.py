@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 import click
 
 from mirror import __version__
-from mirror.cli import completion, dlq, doctor, inspect, operate, processes, sandbox, tail
+from mirror.cli import completion, dlq, doctor, inspect, operate, plain, processes, sandbox, tail
 from mirror.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, MirrorError
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
@@ -57,6 +57,7 @@ def main() -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Run one command; what it ends with is its exit code, and a failure one line on stderr."""
     signal.signal(signal.SIGTERM, _terminate)
+    plain.fall_back(sys.stdout, sys.stderr)
     try:
         code = cli.main(args=arguments, prog_name="mirror", standalone_mode=False)
     except click.UsageError as error:

@@ -97,17 +97,17 @@ def up() -> None:
     MIRROR_LISTENERS, MIRROR_COORDINATORS and MIRROR_JANITORS say how many of each
     (2, 1 and 1). `supervisorctl -c` with the file that is printed controls them.
     """
-    from deploy.supervise import command, environment
+    from deploy.supervise import CONF, command, environment
     from mirror.cli.context import warn_of_unread
     from mirror.cli.render import say
     from mirror.settings import load
 
     # A bad setting is told here, once, and not by each process in turn.
     warn_of_unread(load())
-    arguments = command()
-    say(f"supervisord runs {arguments[-1]}")
+    arguments, complete = command(), environment(os.environ)
+    say(f"supervisord runs {CONF}")
     sys.stderr.flush()
-    os.execvpe(arguments[0], arguments, environment(os.environ))  # noqa: S606  # our own path
+    os.execvpe(arguments[0], arguments, complete)  # noqa: S606  # our own path
 
 
 COMMANDS = (listener, coordinator, janitor, dashboard, simulator, up)
