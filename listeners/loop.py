@@ -185,7 +185,7 @@ class Loop:
         return now - self._session_at > STALL - SESSION_EVERY
 
     def _timeout(self) -> float:
-        return PUBLISH_EVERY if self._publisher.pending else IDLE
+        return PUBLISH_EVERY if self._publisher.is_busy else IDLE
 
     def _read_ready(self, ready: list[tuple[selectors.SelectorKey, int]], until: float) -> None:
         for key, mask in ready:
@@ -475,8 +475,7 @@ class Loop:
             for channel in self._bad
         ]
         publisher = self._publisher
-        if publisher.mode != "direct":
-            reasons.append(f"Kafka does not take events ({publisher.reason}): they are spooled")
+        reasons += publisher.reasons
         if held := self.counters.held:
             reasons.append(f"the spool's disk refuses: {held} records wait in memory")
         if publisher.refusing_since is not None:
