@@ -355,6 +355,8 @@ class Drain:
             return 0
         try:
             batch = source.head(lane, line.cursor, free, WINDOW_BYTES)
+            if not batch and line.is_idle and lane in source.lanes:
+                raise SpoolBroken(f"the spool's index lacks records of {lane.topic}")
         except SpoolError as error:
             self._log.error("spool_not_read", error=error)
             self._start_over(source, error)

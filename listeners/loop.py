@@ -28,6 +28,7 @@ from listeners.channel import Channel
 from listeners.connection import Connection
 from listeners.counters import Counters
 from listeners.deadletters import DeadLetterWatch
+from listeners.extent import Lost
 from listeners.frames import (
     GOING_AWAY,
     NORMAL,
@@ -76,6 +77,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
     spool_records: int = 0
     spool_bytes: int = 0
+    losses: tuple[Lost, ...] = ()  # of damaged spools, to be filed as gaps
 
 
 class Loop:
@@ -130,6 +132,15 @@ class Loop:
     def call(self, function: Callable[[float], list[Step]]) -> None:
         """Have `function` called with `now`; the steps it returns are carried out."""
         self._put(function)
+
+    def settle(self, lost: Lost) -> None:
+        """Tell the publisher that a gap is filed for what a spool lost."""
+
+        def settle(_now: float) -> list[Step]:
+            self._publisher.settle(lost)
+            return []
+
+        self._put(settle)
 
     def stop(self) -> None:
         """End `run` after its present pass."""
@@ -451,6 +462,7 @@ class Loop:
             reasons=self._reasons(),
             spool_records=self.counters.spool_records,
             spool_bytes=self.counters.spool_bytes,
+            losses=self._publisher.losses,
         )
 
     def _watch_dead_letters(self, channels: list[Channel], now: float) -> None:

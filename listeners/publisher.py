@@ -12,9 +12,9 @@ Every record has a sequence number. When a lane fails, the direct producer is re
 is given to it, the lanes that are well empty themselves, and what is left is taken back and stored
 under its numbers, so that no record overtakes an older one of its conversation. The drain sends it
 on with a producer of its own; as soon as Kafka takes any of it there is a direct producer again,
-for all lanes that have nothing in the store. What may have reached Kafka unacknowledged is sent again;
-consumers drop repeated ids. A producer that was purged is never used again: its successor begins
-with sequence numbers of its own at the broker.
+for all lanes that have nothing in the store. What may have reached Kafka unacknowledged is sent
+again; consumers drop repeated ids. A producer that was purged is never used again: its successor
+begins with sequence numbers of its own at the broker.
 
 Success is not reported record by record on the direct way: librdkafka's statistics tell how far
 each lane is. A record that Kafka refuses for good becomes a dead letter.

@@ -91,6 +91,8 @@ def _copy(source: Path, target: Spool, read: set[int], order: str) -> None:
     batch: list[Numbered] = []
     size = 0
     try:
+        # So SQLite reads what is left of a file that is shorter than its header says.
+        database.execute("PRAGMA writable_schema=ON")
         columns = [row[1] for row in database.execute("PRAGMA table_info(records)")]
         if columns and "place" not in columns:
             database.execute("ALTER TABLE records ADD COLUMN place INTEGER NOT NULL DEFAULT 0")
