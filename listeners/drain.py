@@ -12,8 +12,9 @@ the lane goes on where it stood. What failed is sent again from the first failur
 that grows. Brokers refuse a batch as a whole, so what they refuse for good is sent again one by
 one, and the record that is refused alone is replaced by its dead letter.
 
-One producer serves all lanes. It is replaced where it is no longer of use: by its own fault, or
-when none of its lanes has moved for `RENEW_AFTER`.
+One producer serves all lanes. It is made before it is needed: a producer gets its number from the
+brokers, which may not be able to give any when one of them is away. It is replaced where it is no
+longer of use: by its own fault, or when none of its lanes has moved for `RENEW_AFTER`.
 """
 
 from __future__ import annotations
@@ -153,13 +154,14 @@ class Drain:
         for line in list(self._lines.values()):
             if line.reports:
                 self._settle(line, now)
+        while self._store.broken:
+            self._start_over(self._store.broken.pop(), SpoolBroken("a file was cut"))
         self._remove(now)
         self._look(now)
-        if may_send and self._store.waiting and self._old is None:
-            if self._producer is None:
-                self._producer = self._make(now, lambda text: self._watch.statistics(text, now))
-            if self._producer is not None:
-                self._send(self._producer, now)
+        if self._producer is None and self._old is None:
+            self._producer = self._make(now, self._watch.statistics)
+        if may_send and self._producer is not None and self._store.waiting:
+            self._send(self._producer, now)
 
     def restart(self) -> None:
         """Give up what is in flight, and begin anew: lanes are about to change."""
@@ -292,7 +294,10 @@ class Drain:
         self._renew()
         self._lines.clear()
         if isinstance(error, SpoolBroken):
-            self._store.mend(source)
+            try:
+                self._store.mend(source)
+            except SpoolError as failed:  # the next look tries again
+                self._log.error("spool_not_mended", error=failed)
 
     def _renew(self) -> None:
         """Another producer next; what this one has in flight is reported as purged."""

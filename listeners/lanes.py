@@ -6,9 +6,10 @@ for a topic that grows puts its keys elsewhere.
 
 `LaneWatch` reads librdkafka's statistics of a producer whose acknowledgements are not told one by
 one, and knows from them up to which moment every lane is acknowledged (I9), and which lanes stand
-still. A sample of a lane says how many records entered it and how many are still in it; a lane is
-first in, first out. librdkafka reads these numbers while it works, so that a record may be missing
-from both for a moment: what counts as acknowledged is what two samples in a row say.
+still. A sample says of a lane how many records entered it and the number of the last one that was
+acknowledged, in the order in which they entered: the idempotent producer counts them so. (What it
+tells of its queues is no use: records on their way to a broker are in none of them.) A record that
+failed is never acknowledged; the producer is retired for it.
 """
 
 from __future__ import annotations
@@ -62,9 +63,8 @@ class Partition(msgspec.Struct):
     leader: int = -1
     unknown: bool = False
     msgq_cnt: int = 0
-    xmit_msgq_cnt: int = 0
-    msgs_inflight: int = 0
     msgs: int = 0
+    acked_msgid: int = 0
 
 
 class Topic(msgspec.Struct):
@@ -81,12 +81,19 @@ class Broker(msgspec.Struct):
     state: str
 
 
+class Idempotence(msgspec.Struct):
+    """What they say of the producer's number at the brokers."""
+
+    idemp_state: str = ""
+
+
 class Statistics(msgspec.Struct):
     """librdkafka's statistics (its STATISTICS.md), as far as they are read. `ts` is in µs."""
 
     ts: int
     topics: dict[str, Topic]
     brokers: dict[str, Broker]
+    eos: Idempotence | None = None
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -102,7 +109,6 @@ class _Seen(msgspec.Struct):
 
     entered: int = 0
     done: int = 0
-    sure: int = 0  # acknowledged by two samples in a row
     stands_since: float | None = None
     leader: str = ""
 
@@ -114,49 +120,61 @@ _clock: Callable[[], float] = time.time if sys.platform == "darwin" else time.mo
 class LaneWatch:
     """The lanes of one producer."""
 
-    def __init__(self, now: float, partitions: dict[str, int]) -> None:
+    def __init__(
+        self,
+        now: float,
+        partitions: dict[str, int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`partitions`: topic → how many it has; kept up to date here."""
+        self._now = clock
         self.partitions = partitions
+        self.is_ready = False  # has its number at the brokers: it can produce
         self._durable_at = now
+        self._awaiting = 0  # that entered before their topic was known, ever
         self._lanes: dict[tuple[str, int], _Seen] = {}
         self._samples: deque[tuple[float, dict[tuple[str, int], int]]] = deque()
 
-    def statistics(self, text: str, now: float) -> None:
+    def statistics(self, text: str) -> None:
         """Take librdkafka's statistics, as they come."""
         found = _decode(text)
         age = _clock() - found.ts / 1e6  # of librdkafka's clock, which is not ours on macOS
-        self.sample(found, now - max(0.0, age))
+        self.sample(found, self._now() - max(0.0, age))
 
     def sample(self, found: Statistics, at: float) -> None:
         """Take what was true at `at`, in monotonic seconds."""
+        self.is_ready = found.eos is not None and found.eos.idemp_state == "Assigned"
         brokers = {broker.nodeid: broker for broker in found.brokers.values()}
-        placed = True
+        awaiting, unplaced = 0, False
         gone = set(self._lanes)
         for name, topic in found.topics.items():
             known = 0
             for one in topic.partitions.values():
-                left = one.msgq_cnt + one.xmit_msgq_cnt + one.msgs_inflight
-                known += one.partition >= 0 and not one.unknown
-                placed = placed and (one.partition >= 0 or not left)
+                if one.partition < 0:
+                    awaiting += one.msgs
+                    unplaced = unplaced or one.msgq_cnt > 0
+                    continue
+                known += not one.unknown
                 gone.discard((name, one.partition))
                 seen = self._lanes.get((name, one.partition))
                 if seen is None:
                     if not one.msgs:
                         continue
                     seen = self._lanes[(name, one.partition)] = _Seen()
-                done = one.msgs - left
-                if not left:
+                if one.acked_msgid >= one.msgs:
                     seen.stands_since = None
-                elif done > seen.done or seen.stands_since is None:
+                elif one.acked_msgid > seen.done or seen.stands_since is None:
                     seen.stands_since = at
-                seen.sure, seen.done, seen.entered = min(seen.done, done), done, one.msgs
+                seen.done, seen.entered = one.acked_msgid, one.msgs
                 broker = brokers.get(one.leader)
                 seen.leader = f"{broker.nodename}, {broker.state}" if broker else ""
             if known:
                 self.partitions[name] = known
+        placed = not unplaced and awaiting == self._awaiting
+        self._awaiting = awaiting
         for lane in gone:  # of a topic that is no more: nothing is left in it
             seen = self._lanes[lane]
-            seen.sure = seen.done = seen.entered
+            seen.done = seen.entered
             seen.stands_since = None
         self._advance(at, placed)
 
@@ -164,11 +182,11 @@ class LaneWatch:
         samples = self._samples
         while samples:
             then, entered = samples[0]
-            if any(self._lanes[lane].sure < count for lane, count in entered.items()):
+            if any(self._lanes[lane].done < count for lane, count in entered.items()):
                 break
             self._durable_at = then
             samples.popleft()
-        # What awaits metadata is counted once more where it goes then: such a sample says nothing.
+        # What awaited metadata a moment ago may be on its way to its lane, and is in none.
         if placed and len(samples) < MOST_SAMPLES:
             samples.append((at, {lane: seen.entered for lane, seen in self._lanes.items()}))
 

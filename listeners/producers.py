@@ -50,6 +50,9 @@ class Producers:
             "stats_cb": statistics,
             "delivery.report.only.error": not all_reports,
         }
+        if all_reports:  # what it has is on disk too: librdkafka need never give it up
+            config["delivery.timeout.ms"] = 0
+            config.pop("message.timeout.ms", None)
         try:
             producer = open_client(Producer, config, self.client_log)
         except (MirrorError, KafkaException, OSError, ValueError) as error:

@@ -30,6 +30,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, Literal
 
+import msgspec
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from listeners.counters import Counters
@@ -63,6 +64,7 @@ GRACE: Final = 1.0
 QUIET: Final = 0.1
 SLICE: Final = 1_000  # failed reports taken in one go
 PAUSE: Final = 0.5
+CANDIDATE: Final = 30.0  # how long a producer may wait for its number at the brokers
 LAST_LOOK: Final = 1.0  # while stopping: without any progress for so long there will be none
 # As librdkafka has them: the key chooses the partition, and the record's time is that of now.
 ANY_PARTITION: Final = -1
@@ -76,6 +78,13 @@ Mode = Literal["direct", "partly", "spooling"]
 
 class _Enough(Exception):
     """A slice of reports is taken: librdkafka keeps the rest for the next poll."""
+
+
+class _Direct(msgspec.Struct, frozen=True):
+    """A producer for the direct way, and what watches its lanes."""
+
+    producer: Producer
+    watch: LaneWatch
 
 
 class Publisher:
@@ -125,6 +134,8 @@ class Publisher:
         self._direct: Producer | None = None
         self._produce: Callable[..., None]
         self._watch = LaneWatch(now, self._partitions)
+        self._candidate: _Direct | None = None
+        self._candidate_at = now
         self._is_open = False  # whether the events' topic has nothing in the store
         self._acked = 0
         self._acked_at = now
@@ -139,7 +150,9 @@ class Publisher:
         self._trouble: tuple[str, int, KafkaError] | None = None  # of the reports of this poll
         self._slice = SLICE
         self._durable_at = now
-        self._open_direct(now)
+        first = self._new_direct(now)
+        if first is not None:
+            self._open_direct(first, now)
         self._note_open()
 
     # -- the hot path ----------------------------------------------------------------------------
@@ -272,8 +285,8 @@ class Publisher:
         self._store.tick(now)
         may_send = self._retiring is None and self._place(now)
         self._drain.step(now, may_send=may_send)
-        if self._direct is None and self._retiring is None and self._may_open(now):
-            self._open_direct(now)
+        if self._direct is None and self._retiring is None:
+            self._reopen(now)
         self._note_open()
         self._account(now)
 
@@ -355,19 +368,35 @@ class Publisher:
             return True
         return not self._store.waiting and now >= self._retired_at + PAUSE
 
-    def _open_direct(self, now: float) -> None:
-        watch = LaneWatch(now, self._partitions)
-
-        def statistics(text: str) -> None:
-            watch.statistics(text, self._clock())
-
-        producer = self._producers.make(now, statistics, SAMPLE_EVERY_MS, all_reports=False)
-        if producer is None:
+    def _reopen(self, now: float) -> None:
+        """Make a producer, and take it into use when it has its number at the brokers."""
+        if self._candidate is None:
+            if self._may_open(now):
+                self._candidate = self._new_direct(now)
+                self._candidate_at = now
             return
-        self._direct, self._produce, self._watch = producer, producer.produce, watch
-        self._acked, self._acked_at = -1, now
-        if now > self._retired_at:
+        producer, watch = self._candidate.producer, self._candidate.watch
+        producer.poll(0)
+        if watch.is_ready:
+            self._open_direct(self._candidate, now)
+            self._candidate = None
             self._log.info("producer_direct", waiting=sum(self._store.waiting.values()))
+        elif now - self._candidate_at > CANDIDATE:
+            self._candidate = None
+            last = [producer]
+            del producer
+            let_go(last)
+
+    def _new_direct(self, now: float) -> _Direct | None:
+        watch = LaneWatch(now, self._partitions, self._clock)
+        producer = self._producers.make(now, watch.statistics, SAMPLE_EVERY_MS, all_reports=False)
+        return None if producer is None else _Direct(producer, watch)
+
+    def _open_direct(self, direct: _Direct, now: float) -> None:
+        self._direct, self._watch = direct.producer, direct.watch
+        self._produce = direct.producer.produce
+        self._watch.is_empty(now)
+        self._acked, self._acked_at = -1, now
 
     def _note_open(self) -> None:
         """Whether events may go straight to Kafka without a look at their lane."""

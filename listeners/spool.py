@@ -117,6 +117,7 @@ class Spool:
             os.close(lock)
             raise SpoolError(f"spool folder {folder}: {error.strerror}") from error
         self._lock: int | None = lock
+        self._sizes = (0, 0)
         self._gone: set[int] = set()  # delivered, though the disk could not forget them
         self.records = sum(self.lanes.values())
         if self.records and not self._extent.since_ms:  # of an earlier version
@@ -207,6 +208,18 @@ class Spool:
         self.records -= count
         for lane, sequences in delivered.items():
             _take(self.lanes, lane, len(sequences))
+
+    def check(self) -> None:
+        """Raises `SpoolBroken` where somebody cut or took away a file: SQLite never makes one
+        shorter, and may not look for hours."""
+        path = self.folder / DATABASE
+        try:
+            sizes = (path.stat().st_size, path.with_name(f"{DATABASE}-wal").stat().st_size)
+        except OSError as error:
+            raise SpoolBroken(f"spool folder {self.folder}: {error.strerror}") from error
+        if any(now < before for now, before in zip(sizes, self._sizes, strict=True)):
+            raise SpoolBroken(f"spool folder {self.folder}: a file was cut")
+        self._sizes = sizes
 
     def replace(self, topic: str, partitions: int, most: int) -> bool:
         """Put up to `most` records of a topic in the lanes of so many partitions; whether all are.

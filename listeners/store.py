@@ -35,6 +35,7 @@ from mirror.settings import Settings
 COMMIT_EVERY: Final = 0.05
 COMMIT_RECORDS: Final = 1_000
 ADOPT_EVERY: Final = 60.0
+CHECK_EVERY: Final = 1.0
 # While the disk refuses: how often to ask it again, and what may wait in memory.
 ASK_EVERY: Final = 1.0
 HELD_RECORDS: Final = 20_000
@@ -170,6 +171,7 @@ class Store:
         self.refusing_since: float | None = None
         self.waiting: dict[Lane, int] = {}
         self.losses: list[Lost] = []
+        self.broken: list[Spool] = []  # to be mended by who drains them
         self._directory = settings.spool_dir
         self._limit = settings.spool_limit
         self._counters = counters
@@ -183,6 +185,7 @@ class Store:
         self._committed_at = now
         self._ask_at = now
         self._adopt_at = now
+        self._check_at = now
 
     @property
     def unsaved(self) -> int:
@@ -224,6 +227,9 @@ class Store:
         """Write what waits long enough, look for orphans; whether one was adopted."""
         if now - self._committed_at >= COMMIT_EVERY:
             self.commit(now)
+        if now >= self._check_at:
+            self._check_at = now + CHECK_EVERY
+            self._check()
         adopted = False
         if now >= self._adopt_at:
             self._adopt_at = now + ADOPT_EVERY
@@ -275,7 +281,7 @@ class Store:
         """Set a damaged spool aside, and go on with what is whole in it."""
         if isinstance(source, Merged):
             source = source.spool
-        if not isinstance(source, Spool):
+        if not isinstance(source, Spool) or source not in (self._own, *self._inherited):
             return
         source.abandon()
         is_own = source is self._own
@@ -336,6 +342,17 @@ class Store:
         elif not lost and self.refusing_since is not None:
             self.refusing_since = None
             self._log.warning("spool_takes_again", lost=self._counters.lost)
+
+    def _check(self) -> None:
+        """Notice a spool whose files were cut while nobody read it."""
+        for spool in (self._own, *self._inherited):
+            if not spool.records:
+                continue
+            try:
+                spool.check()
+            except SpoolBroken as error:
+                self._log.error("spool_damaged_outside", reason=str(error))
+                self.broken.append(spool)
 
     def _adopt(self) -> bool:
         found = adopt(self._directory, self._limit, self._own.folder, self._told_damaged)
