@@ -390,8 +390,8 @@ class Drain:
     def _is_placed(self, lane: Lane) -> bool:
         """Whether the lane is one of its topic as that is now."""
         partitions = self._partitions.get(lane.topic, 0)
-        if not partitions:
-            return not lane.place
+        if not partitions:  # not known yet: the lane was right when it was stored
+            return True
         first, end = places(partitions)
         return first <= lane.place < end
 

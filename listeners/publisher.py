@@ -37,7 +37,7 @@ from listeners.counters import Counters
 from listeners.drain import STATISTICS_MS as DRAIN_STATISTICS_MS
 from listeners.drain import Drain
 from listeners.extent import Lost
-from listeners.lanes import SAMPLE_EVERY_MS, STALL, Lane, LaneWatch, lane_of
+from listeners.lanes import SAMPLE_EVERY_MS, STALL, Lane, LaneWatch, lane_of, places
 from listeners.producers import Producers, let_go, purge
 from listeners.spool import SpoolError
 from listeners.store import Store
@@ -270,8 +270,10 @@ class Publisher:
         waiting = self._store.waiting
         if not waiting:
             return False
-        # Of a topic whose partitions were not known, or that cannot be written, all waits.
-        return lane in waiting or Lane(lane.topic) in waiting or lane.topic in self._shut
+        # Of a topic whose partitions are or were not known, or that cannot be written, all waits.
+        if lane.topic in self._shut or Lane(lane.topic) in waiting:
+            return True
+        return lane in waiting if lane.place else any(one.topic == lane.topic for one in waiting)
 
     # -- the clockwork ---------------------------------------------------------------------------
 
@@ -479,7 +481,11 @@ class Publisher:
         for topic, count in self._partitions.items():
             if self._placed.get(topic, 0) == count:
                 continue
-            if any(lane.topic == topic for lane in self._store.waiting):
+            first, end = places(count)
+            if any(
+                lane.topic == topic and not first <= lane.place < end
+                for lane in self._store.waiting
+            ):
                 if self._moving != topic:
                     self._moving = topic
                     self._drain.restart()

@@ -148,6 +148,7 @@ class Spool:
             lanes[numbered.lane] = lanes.get(numbered.lane, 0) + 1
         if not rows:
             return 0
+        self.check()
         with self._explained(), self._transaction() as database:
             forgotten = _delete(database, self._gone)
             database.executemany(
@@ -160,6 +161,7 @@ class Spool:
         self.records += len(rows)
         self.bytes += size - forgotten
         self._extent.put(self.records)
+        self.check()
         return len(rows)
 
     def head(self, lane: Lane, after: int, most: int, most_bytes: int) -> list[Numbered]:
@@ -188,6 +190,7 @@ class Spool:
         It does not wait for the disk: after a power cut some may be sent once more. Where the disk
         refuses, they are passed over until it does not; `SpoolBroken` is raised.
         """
+        self.check()
         count = sum(map(len, delivered.values()))
         gone = self._gone.union(*delivered.values())
         self._extent.removed(self.records - count)  # before: should we die here, it says too few
