@@ -3,7 +3,8 @@
 The janitor has no spool: what is not acknowledged was not done, and the work that it came from is
 still claimed or due in Redis and will be done again, under the same ids. Only a record that Kafka
 refuses for good (too large, a broker's policy) would be refused for ever and hold up its
-conversation or gap: it becomes a dead letter, and the rest goes on.
+conversation or gap: it becomes a dead letter, and the rest goes on. Whose fault a refusal is says
+`mirror.kafka.faults`. A dead letter that cannot be written now holds up nothing: it is logged.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from mirror.conversation.event import Event
-from mirror.errors import KafkaUnavailable
-from mirror.kafka.config import ClientLog, producer_config
-from mirror.kafka.limits import REFUSED, record_limit
+from mirror.errors import KafkaUnavailable, SettingsError
+from mirror.kafka import faults
+from mirror.kafka.config import ClientLog, open_client, producer_config
+from mirror.kafka.limits import record_limit
 from mirror.kafka.record import Header, Record, Recorder, dead_letter, shorter
 from mirror.log import logger
 from mirror.settings import Settings
@@ -78,8 +80,12 @@ class Outlet:
             listener="janitor",
             limit=record_limit(self._settings),
         )
-        while letter is not None and self._deliver([letter], deadline) is not None:
-            letter = shorter(letter)
+        try:
+            while letter is not None and self._deliver([letter], deadline) is not None:
+                letter = shorter(letter)
+        except KafkaUnavailable as error:
+            self._log.error("dead_letter_not_written", error=error, bytes=len(record.value))
+            return
         if letter is None:
             self._log.error("dead_letter_lost", bytes=len(record.value))
         self.dead_letters += 1
@@ -90,10 +96,7 @@ class Outlet:
         Raises `KafkaUnavailable`.
         """
         self._turned()
-        producer = self._producer or Producer(
-            producer_config(self._settings, "janitor"), **ClientLog("janitor.kafka").options()
-        )
-        self._producer = producer
+        producer = self._producer = self._producer or self._make()
         self._failed = None
         try:
             for record in records:
@@ -105,23 +108,31 @@ class Outlet:
                     headers=record.headers,
                 )
         except (BufferError, KafkaException) as error:
-            self._failed = _cause(error)
+            self._failed = faults.cause(error)
             if self._failed is None:
                 self._give_up(producer, str(error))
         waiting = producer.flush(max(0.0, deadline - time.monotonic()))
-        if self._failed is not None and self._failed.code() in REFUSED:
+        if self._failed is not None and faults.is_refused(self._failed):
             self._renew(producer)
             return self._failed
         if waiting or self._failed is not None:
-            self._give_up(
-                producer,
-                "no acknowledgement in time" if self._failed is None else self._failed.str(),
-            )
+            self._give_up(producer, _why(self._failed, records[0].topic))
         return None
+
+    def _make(self) -> Producer:
+        """A producer. One that cannot be made now (its CA's file is away) is work to do again."""
+        try:
+            return open_client(
+                Producer,
+                producer_config(self._settings, "janitor"),
+                ClientLog("janitor.kafka"),
+            )
+        except SettingsError as error:
+            raise KafkaUnavailable(f"no Kafka producer can be made now: {error}") from error
 
     def _report(self, error: KafkaError | None, _message: Any) -> None:
         # A refusal is one record's fault and decides; what else failed may be by its company.
-        if error is not None and (self._failed is None or self._failed.code() not in REFUSED):
+        if error is not None and (self._failed is None or not faults.is_refused(self._failed)):
             self._failed = error
 
     def _renew(self, producer: Producer) -> None:
@@ -136,6 +147,7 @@ class Outlet:
         raise KafkaUnavailable(f"Kafka at {servers} does not take events: {reason}")
 
 
-def _cause(error: Exception) -> KafkaError | None:
-    cause = error.args[0] if isinstance(error, KafkaException) and error.args else None
-    return cause if isinstance(cause, KafkaError) else None
+def _why(error: KafkaError | None, topic: str) -> str:
+    if error is None:
+        return "no acknowledgement in time"
+    return f"topic {topic}: {error.name()}: {error.str()}; {faults.step(error)}"

@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from listeners.extent import Lost
 from listeners.loop import Loop, Snapshot
 from mirror.errors import MirrorError
 from mirror.fleet import Assignment, Beat, ChannelReport, ListenerState, Shard
@@ -128,6 +129,8 @@ class Beats:
                 self._assign(assignment)
             if self._shards:
                 self._fleet.restore_shards(self._shards.values())
+            for lost in snapshot.losses:
+                self._file(lost)
         except MirrorError as error:
             if self.failing_since is None:
                 self.failing_since = self._clock()
@@ -137,6 +140,13 @@ class Beats:
         if self.failing_since is not None:
             self._log.info("redis_back", seconds=round(self._clock() - self.failing_since, 1))
             self.failing_since = None
+
+    def _file(self, lost: Lost) -> None:
+        """File gaps for what a damaged spool lost: the leader counted it as kept."""
+        filed = self._fleet.file_loss(lost.name, lost.from_ms, lost.to_ms, self._template.listener)
+        if filed:
+            self._log.warning("spool_loss_filed", folder=lost.name, gaps=filed)
+            self._loop.settle(lost)
 
     def _beat(self, snapshot: Snapshot, late: float) -> Beat:
         return msgspec.structs.replace(

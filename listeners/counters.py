@@ -29,6 +29,8 @@ class Counters(msgspec.Struct, kw_only=True):
     spool_bytes: int = 0
     held: int = 0  # records in memory because the spool's disk refuses
     spools_damaged: int = 0  # spools set aside; what was whole in them was saved
+    spool_lost: int = 0  # records that damaged spools no longer had
+    lanes_waiting: int = 0  # partitions of which something waits in the spool
     outages: int = 0  # times that the producer was set aside for the spool
 
     connects: int = 0

@@ -28,6 +28,7 @@ from listeners.channel import Channel
 from listeners.connection import Connection
 from listeners.counters import Counters
 from listeners.deadletters import DeadLetterWatch
+from listeners.extent import Lost
 from listeners.frames import (
     GOING_AWAY,
     NORMAL,
@@ -77,6 +78,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
     spool_records: int = 0
     spool_bytes: int = 0
+    losses: tuple[Lost, ...] = ()  # of damaged spools, to be filed as gaps
 
 
 class Loop:
@@ -133,6 +135,15 @@ class Loop:
         """Have `function` called with `now`; the steps it returns are carried out."""
         self._put(function)
 
+    def settle(self, lost: Lost) -> None:
+        """Tell the publisher that a gap is filed for what a spool lost."""
+
+        def settle(_now: float) -> list[Step]:
+            self._publisher.settle(lost)
+            return []
+
+        self._put(settle)
+
     def stop(self) -> None:
         """End `run` after its present pass."""
         self._stopping.set()
@@ -187,7 +198,7 @@ class Loop:
         return now - self._session_at > STALL - SESSION_EVERY
 
     def _timeout(self) -> float:
-        return PUBLISH_EVERY if self._publisher.pending else IDLE
+        return PUBLISH_EVERY if self._publisher.is_busy else IDLE
 
     def _read_ready(self, ready: list[tuple[selectors.SelectorKey, int]], until: float) -> None:
         for key, mask in ready:
@@ -459,6 +470,7 @@ class Loop:
             reasons=self._reasons(),
             spool_records=self.counters.spool_records,
             spool_bytes=self.counters.spool_bytes,
+            losses=self._publisher.losses,
         )
 
     def _watch_dead_letters(self, channels: list[Channel], now: float) -> None:
@@ -483,8 +495,7 @@ class Loop:
             for channel in self._bad
         ]
         publisher = self._publisher
-        if publisher.mode != "direct":
-            reasons.append(f"Kafka does not take events ({publisher.reason}): they are spooled")
+        reasons += publisher.reasons
         if held := self.counters.held:
             reasons.append(f"the spool's disk refuses: {held} records wait in memory")
         if publisher.refusing_since is not None:

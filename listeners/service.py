@@ -103,7 +103,10 @@ class Service:
             _until(deadline, link.check)
 
         signals.block()
-        publisher = Publisher(settings, self.name, self.counters, schemas=schemas)
+        partitions = {name: count for name, (count, _) in cluster.topics.items()}
+        publisher = Publisher(
+            settings, self.name, self.counters, schemas=schemas, partitions=partitions
+        )
         loop = Loop(
             Session(self.name, silence=settings.silence, rng=SystemRandom()),
             Normaliser(personal=Personal.of(settings.pii, settings.pii_key)),

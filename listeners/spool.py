@@ -1,14 +1,14 @@
 """Where records wait on disk while Kafka cannot take them: a bounded, ordered queue over SQLite.
 
 A process owns one subfolder of `MIRROR_SPOOL_DIR`, held by an advisory lock for as long as the
-process lives. `adopt` finds subfolders whose owner is gone, so that what a killed process left is
-delivered by the next one on the host.
+process lives. `listeners.salvage` finds subfolders whose owner is gone.
 
 Promises
 - `put` returns when its records are on disk: one transaction with `synchronous=FULL`, so that
   neither a kill nor a power cut takes back what was stored. The publisher puts in batches, at most
   some twenty a second, which is what makes an fsync for each affordable.
 - Order is by sequence number, whatever the order in which records were put.
+- Lanes (`listeners.lanes`) are read each by itself, in order, so that none waits for another.
 - The limit counts keys, values and headers. A full spool keeps the oldest and refuses the newest:
   what is stored stays a whole past, what is missing is one interval that ends when Kafka is back,
   and the listener reports no coverage for it, so that it becomes a gap in the ledger and is
@@ -16,8 +16,7 @@ Promises
 - A full disk never holds up what was delivered: `remove` then only remembers, and such records are
   sent once more after a crash.
 - What cannot be trusted is not sent: each record carries a checksum. A damaged database is
-  `SpoolBroken`; `salvage` copies what is whole into a fresh folder, and keeps the damaged one
-  beside it, as `<name>.broken-<n>`, for a person to look at.
+  `SpoolBroken`; `listeners.salvage` saves what is whole.
 """
 
 from __future__ import annotations
@@ -26,13 +25,15 @@ import fcntl
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from listeners.extent import EXTENT, Lost, open_extent
+from listeners.lanes import Lane, lane_of, places
 from mirror.errors import MirrorError
 from mirror.kafka.record import Header, Record
 
@@ -41,8 +42,6 @@ LOCK: Final = "lock"
 BUSY_TIMEOUT: Final = 5.0
 # SQLite's own row and the index of its key.
 ROW_OVERHEAD: Final = 32
-_LEAST: Final = -(1 << 63)
-
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS records (
     sequence INTEGER PRIMARY KEY,
@@ -51,16 +50,27 @@ CREATE TABLE IF NOT EXISTS records (
     value BLOB NOT NULL,
     headers BLOB NOT NULL,
     size INTEGER NOT NULL,
-    checksum INTEGER
+    checksum INTEGER,
+    place INTEGER NOT NULL DEFAULT 0
 )
 """
-BROKEN: Final = ".broken-"
-SALVAGED: Final = ".salvaged-"
-SALVAGE_RECORDS: Final = 1_000
-SALVAGE_BYTES: Final = 4 * 1024 * 1024
-_COLUMNS: Final = "sequence, topic, key, value, headers, size, checksum"
+_INDEX: Final = (
+    "CREATE INDEX IF NOT EXISTS records_by_lane ON records (topic, place, sequence, size)"
+)
+_COLUMNS: Final = "sequence, topic, key, value, headers, size, checksum, place"
 
-Numbered = tuple[int, Record]
+
+class Numbered(msgspec.Struct, frozen=True, gc=False):
+    """A record, its sequence number and the place of its lane."""
+
+    sequence: int
+    record: Record
+    place: int = 0
+
+    @property
+    def lane(self) -> Lane:
+        """Where it waits."""
+        return Lane(self.record.topic, self.place)
 
 
 class SpoolError(MirrorError):
@@ -83,23 +93,40 @@ class Spool:
         self._limit = limit
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise SpoolError(f"spool folder {folder}: {error.strerror}") from error
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            os.close(self._lock)
+            os.close(lock)
             raise SpoolError(f"spool folder {folder} belongs to a running process") from error
         try:
             with self._explained():
-                self._database, count, size = _open(folder / DATABASE)
+                self._database = _open(folder / DATABASE)
+                try:
+                    self.lanes, self.bytes = _count(self._database)
+                    self._extent = open_extent(folder)
+                except BaseException:
+                    self._database.close()
+                    raise
         except SpoolError:
-            os.close(self._lock)
+            os.close(lock)
             raise
-        self.records: int = count
-        self.bytes: int = size
-        self._gone: int | None = None  # up to here delivered, though the disk could not forget it
+        except OSError as error:
+            os.close(lock)
+            raise SpoolError(f"spool folder {folder}: {error.strerror}") from error
+        self._lock: int | None = lock
+        self._sizes = (0, 0)
+        self._gone: set[int] = set()  # delivered, though the disk could not forget them
+        self.records = sum(self.lanes.values())
+        if self.records and not self._extent.since_ms:  # of an earlier version
+            self._extent.begin(round((folder / LOCK).stat().st_mtime * 1000), self.records)
+        if self._extent.records > self.records:
+            self.abandon()
+            raise SpoolBroken(
+                f"spool folder {folder}: {self._extent.records - self.records} records are missing"
+            )
 
     def put(self, records: Sequence[Numbered]) -> int:
         """Store as many as fit, in sequence; returns how many were stored.
@@ -107,36 +134,48 @@ class Spool:
         Raises `SpoolError` where the disk refuses; then none of them was stored.
         """
         rows = []
+        lanes: dict[Lane, int] = {}
         size = 0
-        for sequence, record in sorted(records, key=_sequence):
+        for numbered in sorted(records, key=by_sequence):
+            sequence, record, place = numbered.sequence, numbered.record, numbered.place
             headers = msgspec.msgpack.encode(record.headers)
             cost = len(record.value) + len(record.key or "") + len(headers) + ROW_OVERHEAD
             if self.bytes + size + cost > self._limit:
                 break
             size += cost
             content = (record.topic, record.key, record.value, headers)
-            rows.append((sequence, *content, cost, _checksum(sequence, *content)))
+            rows.append((sequence, *content, cost, _checksum(sequence, *content), place))
+            lanes[numbered.lane] = lanes.get(numbered.lane, 0) + 1
         if not rows:
             return 0
+        self.check()
         with self._explained(), self._transaction() as database:
-            self._forget_gone(database)
+            forgotten = _delete(database, self._gone)
             database.executemany(
-                f"INSERT OR REPLACE INTO records ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)",  # noqa: S608  # a constant
+                f"INSERT OR REPLACE INTO records ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",  # noqa: S608  # a constant
                 rows,
             )
+        self._gone.clear()
+        for lane, count in lanes.items():
+            self.lanes[lane] = self.lanes.get(lane, 0) + count
         self.records += len(rows)
-        self.bytes += size
+        self.bytes += size - forgotten
+        self._extent.put(self.records)
+        self.check()
         return len(rows)
 
-    def head(self, most: int, most_bytes: int) -> list[Numbered]:
-        """The first `most` records, or fewer of them: up to `most_bytes`, but at least one.
+    def head(self, lane: Lane, after: int, most: int, most_bytes: int) -> list[Numbered]:
+        """A lane's first `most` records behind `after`, or fewer: up to `most_bytes`, at least one.
 
         Raises `SpoolBroken` where one of them is damaged.
         """
         found: list[Numbered] = []
         size = 0
         with self._explained():
-            for numbered, cost in _read(self._database, self._gone):
+            where = (lane.topic, lane.place, after)
+            for numbered, cost in read_records(self._database, _OF_LANE, where):
+                if numbered.sequence in self._gone:
+                    continue
                 size += cost
                 if found and size > most_bytes:
                     break
@@ -145,65 +184,102 @@ class Spool:
                     break
         return found
 
-    def remove(self, sequences: Sequence[int]) -> None:
-        """Forget records that Kafka has: the first ones, as `head` gave them.
+    def remove(self, delivered: Mapping[Lane, Sequence[int]]) -> None:
+        """Forget records that Kafka has, by lane.
 
-        Where the disk refuses, they are passed over until it does not; `SpoolBroken` is raised.
+        It does not wait for the disk: after a power cut some may be sent once more. Where the disk
+        refuses, they are passed over until it does not; `SpoolBroken` is raised.
         """
-        count = size = 0
+        self.check()
+        count = sum(map(len, delivered.values()))
+        gone = self._gone.union(*delivered.values())
+        self._extent.removed(self.records - count)  # before: should we die here, it says too few
         try:
-            with self._explained(), self._transaction() as database:
-                self._forget_gone(database)
-                for sequence in sequences:
-                    row = database.execute(
-                        "DELETE FROM records WHERE sequence = ? RETURNING size", (sequence,)
-                    ).fetchone()
-                    if row is not None:
-                        count += 1
-                        size += row[0]
-            self._gone = None
+            with self._explained():
+                self._database.execute("PRAGMA synchronous=NORMAL")
+                try:
+                    with self._transaction() as database:
+                        size = _delete(database, gone)
+                finally:
+                    self._database.execute("PRAGMA synchronous=FULL")
+            self.bytes -= size
+            self._gone.clear()
         except SpoolBroken:
             raise
         except SpoolError:
-            count, size = self._pass_over(sequences)
+            self._gone = gone
         self.records -= count
-        self.bytes -= size
+        for lane, sequences in delivered.items():
+            _take(self.lanes, lane, len(sequences))
 
-    def _pass_over(self, sequences: Sequence[int]) -> tuple[int, int]:
-        """Count as removed what the disk cannot forget now."""
-        past, last = self._gone, max(sequences)
-        with self._explained():
-            count, size = self._database.execute(
-                "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM records "
-                "WHERE sequence <= ? AND sequence > ?",
-                (last, _LEAST if past is None else past),
-            ).fetchone()
-        self._gone = last
-        return count, size
+    def check(self) -> None:
+        """Raises `SpoolBroken` where somebody cut or took away a file: SQLite never makes one
+        shorter, and may not look for hours."""
+        path = self.folder / DATABASE
+        try:
+            sizes = (path.stat().st_size, path.with_name(f"{DATABASE}-wal").stat().st_size)
+        except OSError as error:
+            raise SpoolBroken(f"spool folder {self.folder}: {error.strerror}") from error
+        if any(now < before for now, before in zip(sizes, self._sizes, strict=True)):
+            raise SpoolBroken(f"spool folder {self.folder}: a file was cut")
+        self._sizes = sizes
 
-    def _forget_gone(self, database: sqlite3.Connection) -> None:
-        if self._gone is not None:
-            database.execute("DELETE FROM records WHERE sequence <= ?", (self._gone,))
+    def replace(self, topic: str, partitions: int, most: int) -> bool:
+        """Put up to `most` records of a topic in the lanes of so many partitions; whether all are.
+
+        Raises `SpoolError`.
+        """
+        first, end = places(partitions)
+        with self._explained(), self._transaction() as database:
+            rows = database.execute(
+                "SELECT sequence, key, place FROM records "
+                "WHERE topic = ? AND (place < ? OR place >= ?) LIMIT ?",
+                (topic, first, end, most),
+            ).fetchall()
+            moved = [
+                (lane_of(topic, key, sequence, partitions), sequence) for sequence, key, _ in rows
+            ]
+            database.executemany(
+                "UPDATE records SET place = ? WHERE sequence = ?",
+                [(lane.place, sequence) for lane, sequence in moved],
+            )
+        for (lane, sequence), (_, _, place) in zip(moved, rows, strict=True):
+            if sequence not in self._gone:
+                _take(self.lanes, Lane(topic, place), 1)
+                self.lanes[lane] = self.lanes.get(lane, 0) + 1
+        return len(rows) < most
 
     def close(self) -> None:
         """Let go of the folder; an empty one is removed."""
+        lock, self._lock = self._lock, None
+        if lock is None:
+            return
+        self._extent.close()
         try:
             self._database.close()
             if self.records == 0:
-                for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", LOCK):
+                for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", EXTENT, LOCK):
                     (self.folder / name).unlink(missing_ok=True)
                 self.folder.rmdir()
         except (OSError, sqlite3.Error) as error:
             raise SpoolError(f"spool folder {self.folder}: {error}") from error
         finally:
-            os.close(self._lock)
+            os.close(lock)
 
     def abandon(self) -> None:
-        """Let go of the folder, whatever state it is in."""
+        """Let go of the folder, whatever state it is in. Safe to repeat."""
+        lock, self._lock = self._lock, None
+        if lock is None:
+            return
+        self._extent.close()
         try:
             self._database.close()
         finally:
-            os.close(self._lock)
+            os.close(lock)
+
+    def inherit(self, lost: Lost) -> None:
+        """What is in here was saved from a spool that lost some: it is as old as that was."""
+        self._extent.inherit(lost, self.records)
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._database)
@@ -215,20 +291,20 @@ class Spool:
             yield
         except sqlite3.OperationalError as error:
             raise SpoolError(f"spool folder {self.folder}: {error}") from error
-        except (sqlite3.Error, msgspec.MsgspecError, _Damaged) as error:
+        except (sqlite3.Error, msgspec.MsgspecError, Damaged) as error:
             raise SpoolBroken(f"spool folder {self.folder}: {error}") from error
 
 
-class _Damaged(Exception):
+class Damaged(Exception):
     """A record is not what was stored."""
 
 
-def _text(column: bytes) -> str:
+def as_text(column: bytes) -> str:
     """Text from the database. What is none is damage; sqlite3 takes it for a passing trouble."""
     try:
         return column.decode()
     except UnicodeDecodeError as error:
-        raise _Damaged("a text is none") from error
+        raise Damaged("a text is none") from error
 
 
 class _Transaction:
@@ -256,8 +332,8 @@ class _Transaction:
             self._database.execute("ROLLBACK")
 
 
-def _open(path: Path) -> tuple[sqlite3.Connection, int, int]:
-    """The database, how many records it holds and their bytes."""
+def _open(path: Path) -> sqlite3.Connection:
+    """The database, brought to this version's form."""
     database = sqlite3.connect(
         path,
         timeout=BUSY_TIMEOUT,
@@ -265,7 +341,7 @@ def _open(path: Path) -> tuple[sqlite3.Connection, int, int]:
         # The loop's thread uses it, and when that has ended the one that stops the process.
         check_same_thread=False,
     )
-    database.text_factory = _text
+    database.text_factory = as_text
     try:
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
@@ -273,37 +349,73 @@ def _open(path: Path) -> tuple[sqlite3.Connection, int, int]:
         columns = [row[1] for row in database.execute("PRAGMA table_info(records)")]
         if "checksum" not in columns:  # of an earlier version
             database.execute("ALTER TABLE records ADD COLUMN checksum INTEGER")
-        count, size = database.execute(
-            "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM records"
-        ).fetchone()
-    except (sqlite3.Error, _Damaged):
+        if "place" not in columns:
+            database.execute("ALTER TABLE records ADD COLUMN place INTEGER NOT NULL DEFAULT 0")
+        database.execute(_INDEX)
+    except (sqlite3.Error, Damaged):
         database.close()
         raise
-    return database, count, size
+    return database
 
 
-def _sequence(numbered: Numbered) -> int:
-    return numbered[0]
+def _count(database: sqlite3.Connection) -> tuple[dict[Lane, int], int]:
+    """How many records wait in each lane, and the bytes of all. It reads the index alone."""
+    lanes: dict[Lane, int] = {}
+    size = 0
+    for topic, place, count, cost in database.execute(
+        "SELECT topic, place, COUNT(*), SUM(size) FROM records GROUP BY topic, place"
+    ):
+        if not isinstance(topic, str) or not isinstance(place, int) or not isinstance(cost, int):
+            raise Damaged("the index is not what was stored")
+        lanes[Lane(topic, place)] = count
+        size += cost
+    return lanes, size
 
 
-def _read(
-    database: sqlite3.Connection, after: int | None, *, backwards: bool = False
+def _delete(database: sqlite3.Connection, sequences: Iterable[int]) -> int:
+    """Delete records; how many bytes they had."""
+    rows = (
+        row
+        for sequence in sequences
+        for row in database.execute(
+            "DELETE FROM records WHERE sequence = ? RETURNING size", (sequence,)
+        ).fetchall()
+    )
+    return sum(row[0] for row in rows)
+
+
+def _take(lanes: dict[Lane, int], lane: Lane, count: int) -> None:
+    left = lanes.get(lane, 0) - count
+    if left > 0:
+        lanes[lane] = left
+    else:
+        lanes.pop(lane, None)
+
+
+def by_sequence(numbered: Numbered) -> int:
+    """A key to sort by."""
+    return numbered.sequence
+
+
+_OF_LANE: Final = "WHERE topic = ? AND place = ? AND sequence > ? ORDER BY sequence"
+FORWARDS: Final = "NOT INDEXED ORDER BY sequence"
+BACKWARDS: Final = "NOT INDEXED ORDER BY sequence DESC"
+
+
+def read_records(
+    database: sqlite3.Connection, which: str, arguments: Sequence[str | int] = ()
 ) -> Iterator[tuple[Numbered, int]]:
     """Records with their size, in order. Raises what `Spool._explained` explains."""
-    order = "DESC" if backwards else "ASC"
-    cursor = database.execute(
-        f"SELECT {_COLUMNS} FROM records WHERE sequence > ? ORDER BY sequence {order}",  # noqa: S608  # constants
-        (_LEAST if after is None else after,),
-    )
+    cursor = database.execute(f"SELECT {_COLUMNS} FROM records {which}", arguments)  # noqa: S608  # constants
     try:
-        for sequence, topic, key, value, headers, cost, checksum in cursor:
-            columns = ((value, bytes), (headers, bytes), (cost, int))
+        for sequence, topic, key, value, headers, cost, checksum, place in cursor:
+            columns = ((value, bytes), (headers, bytes), (cost, int), (place, int))
             if not all(isinstance(column, kind) for column, kind in columns) or (
                 checksum is not None and checksum != _checksum(sequence, topic, key, value, headers)
             ):
-                raise _Damaged(f"record {sequence} is not what was stored")
+                raise Damaged(f"record {sequence} is not what was stored")
             pairs: list[Header] = list(_headers.decode(headers))
-            yield (sequence, Record(topic, key, value, pairs)), cost
+            yield Numbered(sequence, Record(topic, key, value, pairs), place), cost
     finally:
         cursor.close()
 
@@ -314,107 +426,3 @@ _headers = msgspec.msgpack.Decoder(list[tuple[str, str | None]])
 def _checksum(sequence: int, topic: str, key: str | None, value: bytes, headers: bytes) -> int:
     checksum = zlib.crc32(f"{sequence}\x1f{topic}\x1f{key}".encode())
     return zlib.crc32(headers, zlib.crc32(value, checksum))
-
-
-def salvage(folder: Path, limit: int) -> tuple[Spool | None, Path]:
-    """Copy what is whole of a damaged spool to a fresh one, and set the damaged folder aside.
-
-    Returns the fresh spool, None where nothing was whole, and where the damaged folder is now.
-    Nobody may have it open. Damage in the middle does not hide what lies behind it: records are
-    read from both ends. Raises `SpoolError` where the disk refuses; then nothing has changed.
-    """
-    fresh = Spool(_unused(folder, SALVAGED), limit)
-    try:
-        read: set[int] = set()
-        for backwards in (False, True):
-            _copy(folder / DATABASE, fresh, read, backwards=backwards)
-    except SpoolError:
-        fresh.abandon()
-        for path in fresh.folder.iterdir():
-            path.unlink()
-        fresh.folder.rmdir()
-        raise
-    aside = _unused(folder, BROKEN)
-    try:
-        folder.rename(aside)
-    except OSError as error:
-        fresh.abandon()
-        raise SpoolError(f"spool folder {folder}: {error.strerror}") from error
-    if fresh.records:
-        return fresh, aside
-    fresh.close()
-    return None, aside
-
-
-def _copy(source: Path, target: Spool, read: set[int], *, backwards: bool) -> None:
-    """Copy whole records until the first damage."""
-    database = sqlite3.connect(source, timeout=BUSY_TIMEOUT, isolation_level=None)
-    database.text_factory = _text
-    batch: list[Numbered] = []
-    size = 0
-    try:
-        for numbered, cost in _read(database, None, backwards=backwards):
-            if numbered[0] in read:
-                break  # the other end was here
-            read.add(numbered[0])
-            batch.append(numbered)
-            size += cost
-            if len(batch) >= SALVAGE_RECORDS or size >= SALVAGE_BYTES:
-                target.put(batch)
-                batch, size = [], 0
-    except (sqlite3.Error, msgspec.MsgspecError, _Damaged):
-        pass  # what lies before it is copied; the caller tells how much that is
-    finally:
-        database.close()
-    target.put(batch)
-
-
-def _unused(folder: Path, suffix: str) -> Path:
-    stem = folder.name.partition(SALVAGED)[0]
-    taken = {path.name for path in folder.parent.glob(f"{stem}{suffix}*")}
-    number = next(n for n in range(1, len(taken) + 2) if f"{stem}{suffix}{n}" not in taken)
-    return folder.with_name(f"{stem}{suffix}{number}")
-
-
-def adopt(
-    directory: Path,
-    limit: int,
-    own: Path,
-    damaged: Callable[[Path, int], None] = lambda _aside, _saved: None,
-) -> list[Spool]:
-    """Spools in `directory` whose process is gone, locked for this one, oldest first.
-
-    Empty ones are removed on the way. Of a damaged one what is whole is adopted; `damaged` is told
-    where the rest was set aside, and how many records were saved. A folder that is another
-    process', or that cannot be read now, is left alone.
-    """
-    adopted = []
-    try:
-        folders = [
-            path
-            for path in directory.iterdir()
-            if BROKEN not in path.name and (path / DATABASE).exists()
-        ]
-        folders.sort(key=lambda path: (path / DATABASE).stat().st_mtime)
-    except OSError:  # none there yet, or one vanished: the next look finds the rest
-        return []
-    for folder in folders:
-        if folder == own:
-            continue
-        try:
-            spool: Spool | None = Spool(folder, limit)
-        except SpoolBroken:
-            try:
-                spool, aside = salvage(folder, limit)
-            except SpoolError:
-                continue  # the next look tries again
-            damaged(aside, spool.records if spool else 0)
-        except SpoolError:  # its owner lives, or it is not ours to read
-            continue
-        if spool is None:
-            continue
-        if spool.records:
-            adopted.append(spool)
-        else:
-            spool.close()
-    return adopted

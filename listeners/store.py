@@ -6,16 +6,28 @@ go to Kafka from there if it comes back first: a full disk alone costs nothing. 
 spool nor memory has room for is counted as lost, the newest first, and `refusing_since` is set
 until records are taken again.
 
-A damaged spool is set aside, loudly, and what is whole in it goes on (`listeners.spool.salvage`).
+Each lane is read by itself, from the oldest inherited spool that has any of it, then from our own.
+`waiting` says which lanes have any: what is newer of them goes behind.
+
+A damaged spool is set aside, loudly, and what is whole in it goes on (`listeners.salvage`). What it
+lost is told by `losses` until a gap is filed for it.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
+import msgspec
+
+from listeners import extent
 from listeners.counters import Counters
-from listeners.spool import Numbered, Spool, SpoolBroken, SpoolError, adopt, salvage
+from listeners.extent import Lost
+from listeners.lanes import Lane, lane_of
+from listeners.salvage import Salvage, adopt, losses, salvage
+from listeners.spool import Numbered, Spool, SpoolBroken, SpoolError, by_sequence
+from mirror.conversation.times import show_epoch
 from mirror.kafka.record import Record
 from mirror.log import logger
 from mirror.settings import Settings
@@ -23,24 +35,27 @@ from mirror.settings import Settings
 COMMIT_EVERY: Final = 0.05
 COMMIT_RECORDS: Final = 1_000
 ADOPT_EVERY: Final = 60.0
+CHECK_EVERY: Final = 1.0
 # While the disk refuses: how often to ask it again, and what may wait in memory.
 ASK_EVERY: Final = 1.0
 HELD_RECORDS: Final = 20_000
 HELD_BYTES: Final = 32 * 1024 * 1024
+# A topic has other partitions than when its records were stored: so many are moved in one go.
+MOVE_RECORDS: Final = 1_000
 
 
 class Source(Protocol):
-    """Where records wait in order: a spool, or memory."""
+    """Where a lane's records wait in order: a spool, or memory."""
 
     @property
-    def records(self) -> int:
-        """How many there are."""
+    def lanes(self) -> Mapping[Lane, int]:
+        """How many records each lane has; lanes without any are absent."""
 
-    def head(self, most: int, most_bytes: int) -> list[Numbered]:
-        """The first of them."""
+    def head(self, lane: Lane, after: int, most: int, most_bytes: int) -> list[Numbered]:
+        """A lane's first records behind the number `after`."""
 
-    def remove(self, sequences: list[int]) -> object:
-        """Forget the first of them: Kafka has them."""
+    def remove(self, delivered: Mapping[Lane, Sequence[int]]) -> None:
+        """Forget records, by lane: Kafka has them."""
 
 
 class Held:
@@ -48,6 +63,7 @@ class Held:
 
     def __init__(self) -> None:
         self.bytes = 0
+        self.lanes: dict[Lane, int] = {}
         self._waiting: list[Numbered] = []
 
     @property
@@ -58,33 +74,59 @@ class Held:
     def take(self, records: list[Numbered]) -> int:
         """Hold as many as there is room for, in sequence; how many that were."""
         taken = 0
-        for numbered in sorted(records, key=lambda one: one[0]):
-            size = len(numbered[1].value)
+        for numbered in sorted(records, key=by_sequence):
+            size = len(numbered.record.value)
             if len(self._waiting) >= HELD_RECORDS or self.bytes + size > HELD_BYTES:
                 break
             self._waiting.append(numbered)
             self.bytes += size
             taken += 1
-        self._waiting.sort(key=lambda one: one[0])
+        self._settle(self._waiting)
         return taken
 
-    def head(self, most: int, most_bytes: int) -> list[Numbered]:
-        """The first of them, as `Spool.head`."""
+    def first(self, most: int) -> list[Numbered]:
+        """The first of them."""
+        return self._waiting[:most]
+
+    def head(self, lane: Lane, after: int, most: int, most_bytes: int) -> list[Numbered]:
+        """A lane's first records, as `Spool.head`."""
         found: list[Numbered] = []
         size = 0
-        for numbered in self._waiting[:most]:
-            size += len(numbered[1].value)
-            if found and size > most_bytes:
+        for numbered in self._waiting:
+            if numbered.sequence <= after or numbered.lane != lane:
+                continue
+            size += len(numbered.record.value)
+            if len(found) >= most or (found and size > most_bytes):
                 break
             found.append(numbered)
         return found
 
-    def remove(self, sequences: list[int]) -> set[int]:
+    def remove(self, delivered: Mapping[Lane, Sequence[int]]) -> None:
+        """Forget records, by lane."""
+        for sequences in delivered.values():
+            self.forget(sequences)
+
+    def forget(self, sequences: Sequence[int]) -> set[int]:
         """Forget these; which of them were here."""
-        gone = {one[0] for one in self._waiting}.intersection(sequences)
-        self._waiting = [one for one in self._waiting if one[0] not in gone]
-        self.bytes = sum(len(one[1].value) for one in self._waiting)
+        asked = set(sequences)
+        gone = {one.sequence for one in self._waiting if one.sequence in asked}
+        if gone:
+            self._settle([one for one in self._waiting if one.sequence not in gone])
         return gone
+
+    def replace(self, topic: str, partitions: int) -> None:
+        """Put a topic's records in the lanes of so many partitions."""
+        self._settle(
+            [
+                _placed(one, partitions) if one.record.topic == topic else one
+                for one in self._waiting
+            ]
+        )
+
+    def _settle(self, waiting: list[Numbered]) -> None:
+        self._waiting = sorted(waiting, key=by_sequence)
+        self.bytes = sum(len(one.record.value) for one in waiting)
+        self.lanes = dict(Counter(one.lane for one in waiting))
 
 
 class Merged:
@@ -95,26 +137,29 @@ class Merged:
         self._held = held
 
     @property
-    def records(self) -> int:
-        """How many there are."""
-        return self.spool.records + self._held.records
+    def lanes(self) -> Mapping[Lane, int]:
+        """How many records each lane has."""
+        return Counter(self.spool.lanes) + Counter(self._held.lanes)
 
-    def head(self, most: int, most_bytes: int) -> list[Numbered]:
-        """The first of them, as `Spool.head`, up to `most_bytes` from either."""
+    def head(self, lane: Lane, after: int, most: int, most_bytes: int) -> list[Numbered]:
+        """A lane's first records, as `Spool.head`, up to `most_bytes` from either."""
         found: list[Numbered] = []
         ends = []
         for source in (self.spool, self._held):
-            part = source.head(most, most_bytes)
+            part = source.head(lane, after, most, most_bytes)
             found += part
-            if len(part) < source.records:
-                ends.append(part[-1][0])  # behind it there may be older ones than the other gave
-        found.sort(key=lambda one: one[0])
-        return [one for one in found if not ends or one[0] <= min(ends)][:most]
+            if part and len(part) < source.lanes.get(lane, 0):
+                ends.append(part[-1].sequence)  # behind it may be older ones than the other gave
+        found.sort(key=by_sequence)
+        return [one for one in found if not ends or one.sequence <= min(ends)][:most]
 
-    def remove(self, sequences: list[int]) -> None:
+    def remove(self, delivered: Mapping[Lane, Sequence[int]]) -> None:
         """Forget these."""
-        held = self._held.remove(sequences)
-        if stored := [sequence for sequence in sequences if sequence not in held]:
+        stored = {}
+        for lane, sequences in delivered.items():
+            held = self._held.forget(sequences)
+            stored[lane] = [sequence for sequence in sequences if sequence not in held]
+        if any(stored.values()):
             self.spool.remove(stored)
 
 
@@ -124,10 +169,14 @@ class Store:
     def __init__(self, settings: Settings, listener: str, counters: Counters, now: float) -> None:
         """Raises `SpoolError` where the spool folder cannot be used."""
         self.refusing_since: float | None = None
+        self.waiting: dict[Lane, int] = {}
+        self.losses: list[Lost] = []
+        self.broken: list[Spool] = []  # to be mended by who drains them
         self._directory = settings.spool_dir
         self._limit = settings.spool_limit
         self._counters = counters
         self._log = logger("listener.spool")
+        self._listener = listener
         self._own = Spool(self._directory / listener, self._limit)
         self._inherited: list[Spool] = []
         self._unsaved: list[Numbered] = []
@@ -136,15 +185,17 @@ class Store:
         self._committed_at = now
         self._ask_at = now
         self._adopt_at = now
+        self._check_at = now
 
     @property
     def unsaved(self) -> int:
         """Records that are not on disk yet."""
         return len(self._unsaved) + self._held.records
 
-    def keep(self, sequence: int, record: Record, now: float) -> None:
-        """Take a record under its sequence number."""
-        self._unsaved.append((sequence, record))
+    def keep(self, sequence: int, record: Record, lane: Lane, now: float) -> None:
+        """Take a record under its sequence number, in its lane."""
+        self._unsaved.append(Numbered(sequence, record, lane.place))
+        self.waiting[lane] = self.waiting.get(lane, 0) + 1
         if len(self._unsaved) >= COMMIT_RECORDS:
             self.commit(now)
 
@@ -168,12 +219,17 @@ class Store:
                 self._ask_at = now + ASK_EVERY
                 self._log.error("spool_held_in_memory", reason=reason)
                 stored = self._held.take(records)
+        if stored < len(records):
+            self._count_waiting()
         self._count_lost(len(records) - stored, reason, now)
 
     def tick(self, now: float) -> bool:
         """Write what waits long enough, look for orphans; whether one was adopted."""
         if now - self._committed_at >= COMMIT_EVERY:
             self.commit(now)
+        if now >= self._check_at:
+            self._check_at = now + CHECK_EVERY
+            self._check()
         adopted = False
         if now >= self._adopt_at:
             self._adopt_at = now + ADOPT_EVERY
@@ -181,21 +237,51 @@ class Store:
         self._count()
         return adopted
 
-    def first(self) -> Source:
-        """Where records go from first: the oldest inherited spool that has any, then our own."""
-        while self._inherited and not self._inherited[0].records:
-            self._close(self._inherited.pop(0))
-        if self._inherited:
-            return self._inherited[0]
-        if not self._held.records:
-            return self._own
-        return Merged(self._own, self._held) if self._own.records else self._held
+    def source(self, lane: Lane) -> Source | None:
+        """Where a lane goes on: the oldest inherited spool that has any of it, then our own."""
+        for spool in self._inherited:
+            if lane in spool.lanes:
+                return spool
+        if lane in self._held.lanes:
+            return Merged(self._own, self._held) if lane in self._own.lanes else self._held
+        return self._own if lane in self._own.lanes else None
+
+    def remove(self, source: Source, delivered: Mapping[Lane, Sequence[int]]) -> None:
+        """Kafka has these records, by lane. Raises `SpoolBroken`: then `mend` the source."""
+        source.remove(delivered)
+        for lane, sequences in delivered.items():
+            left = self.waiting.get(lane, 0) - len(sequences)
+            if left > 0:
+                self.waiting[lane] = left
+            else:
+                self.waiting.pop(lane, None)
+        for spool in [one for one in self._inherited if not one.records]:
+            self._inherited.remove(spool)
+            self._close(spool)
+
+    def replace(self, topic: str, partitions: int, now: float) -> bool:
+        """Put a topic's records in the lanes of so many partitions; whether all are there now.
+
+        It moves some at a time. Nobody may drain them meanwhile. Raises `SpoolError`.
+        """
+        self.commit(now)
+        self._held.replace(topic, partitions)
+        for spool in (*self._inherited, self._own):
+            if not spool.replace(topic, partitions, MOVE_RECORDS):
+                return False
+        self._count_waiting()
+        return True
+
+    def settle(self, lost: Lost) -> None:
+        """A gap is filed for this loss."""
+        extent.settle(self._directory / lost.name)
+        self.losses = [one for one in self.losses if one.name != lost.name]
 
     def mend(self, source: Source) -> None:
         """Set a damaged spool aside, and go on with what is whole in it."""
         if isinstance(source, Merged):
             source = source.spool
-        if not isinstance(source, Spool):
+        if not isinstance(source, Spool) or source not in (self._own, *self._inherited):
             return
         source.abandon()
         is_own = source is self._own
@@ -204,16 +290,17 @@ class Store:
             del self._inherited[place]
         name = source.folder.name
         try:
-            saved, aside = salvage(source.folder, self._limit)
+            found = salvage(source.folder, self._limit)
         except SpoolError as error:  # whoever adopts it tries again
             self._log.error("spool_damaged", folder=name, reason=str(error))
             name += "+"
         else:
-            self._told_damaged(aside, saved.records if saved else 0)
-            if saved is not None:
-                self._inherited.insert(place, saved)
+            self._told_damaged(found)
+            if found.spool is not None:
+                self._inherited.insert(place, found.spool)
         if is_own:
             self._own = Spool(self._directory / name, self._limit)
+        self._count_waiting()
 
     def close(self) -> None:
         """Write what waits and let go of the folders; what they hold stays."""
@@ -235,17 +322,17 @@ class Store:
     def _write_held(self, now: float) -> None:
         """Ask the disk again."""
         self._ask_at = now + ASK_EVERY
-        waiting = self._held.head(COMMIT_RECORDS, HELD_BYTES)
+        waiting = self._held.first(COMMIT_RECORDS)
         while waiting:
             try:
                 stored = self._put(waiting)
             except SpoolError:
                 return
             self._counters.spooled += stored
-            self._held.remove([sequence for sequence, _ in waiting[:stored]])
+            self._held.forget([one.sequence for one in waiting[:stored]])
             if stored < len(waiting):
                 return  # full by its own limit
-            waiting = self._held.head(COMMIT_RECORDS, HELD_BYTES)
+            waiting = self._held.first(COMMIT_RECORDS)
 
     def _count_lost(self, lost: int, reason: str, now: float) -> None:
         self._counters.lost += lost
@@ -256,16 +343,49 @@ class Store:
             self.refusing_since = None
             self._log.warning("spool_takes_again", lost=self._counters.lost)
 
+    def _check(self) -> None:
+        """Notice a spool whose files were cut while nobody read it."""
+        for spool in (self._own, *self._inherited):
+            if not spool.records:
+                continue
+            try:
+                spool.check()
+            except SpoolBroken as error:
+                self._log.error("spool_damaged_outside", reason=str(error))
+                self.broken.append(spool)
+
     def _adopt(self) -> bool:
         found = adopt(self._directory, self._limit, self._own.folder, self._told_damaged)
         for spool in found:
             self._log.info("spool_adopted", folder=spool.folder.name, records=spool.records)
         self._inherited += found
+        self._count_waiting()
+        known = {one.name for one in self.losses}
+        self.losses += [one for one in losses(self._directory) if one.name not in known]
         return bool(found)
 
-    def _told_damaged(self, aside: Path, saved: int) -> None:
+    def _told_damaged(self, found: Salvage) -> None:
         self._counters.spools_damaged += 1
-        self._log.error("spool_damaged", set_aside=aside.name, saved=saved)
+        saved = found.spool.records if found.spool else 0
+        self._log.error("spool_damaged", set_aside=found.aside.name, saved=saved)
+        lost = found.lost
+        if lost is not None:
+            self._counters.spool_lost += lost.records or 0
+            self.losses.append(lost)
+            self._log.error(
+                "spool_lost_records",
+                records=lost.records,
+                since=show_epoch(lost.from_ms / 1000),
+                until=show_epoch(lost.to_ms / 1000),
+            )
+
+    def _count_waiting(self) -> None:
+        """Lanes and what waits in them, counted anew."""
+        waiting: Counter[Lane] = Counter(one.lane for one in self._unsaved)
+        for spool in (*self._inherited, self._own):
+            waiting.update(spool.lanes)
+        waiting.update(self._held.lanes)
+        self.waiting = dict(waiting)
 
     def _close(self, spool: Spool) -> None:
         if spool.records:
@@ -282,3 +402,10 @@ class Store:
         self._counters.spool_records = sum(spool.records for spool in spools)
         self._counters.spool_bytes = sum(spool.bytes for spool in spools)
         self._counters.held = self._held.records
+        self._counters.lanes_waiting = len(self.waiting)
+
+
+def _placed(numbered: Numbered, partitions: int) -> Numbered:
+    record = numbered.record
+    lane = lane_of(record.topic, record.key, numbered.sequence, partitions)
+    return msgspec.structs.replace(numbered, place=lane.place)

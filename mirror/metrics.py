@@ -66,6 +66,10 @@ LISTENER: Final[Mapping[str, Described]] = {
     "spool_bytes": _gauge("spool_bytes", "Size of what is in the spool."),
     "held": _gauge("records_held", "Records in memory because the spool's disk refuses."),
     "spools_damaged": _counter("spools_damaged", "Damaged spools that were set aside."),
+    "spool_lost": _counter("spool_records_missing", "Records that damaged spools no longer had."),
+    "lanes_waiting": _gauge(
+        "spool_partitions", "Partitions of topics of which records wait in the spool."
+    ),
     "outages": _counter("kafka_outages", "Times that records went to the spool for Kafka's sake."),
     "connects": _counter("connects", "Sockets opened."),
     "reconnects": _counter("reconnects", "Sockets opened again on a channel that had one."),

@@ -32,6 +32,9 @@ QUEUE_MESSAGES: Final = 200_000
 # stalled cluster by itself and takes everything back in order; this only catches what it missed.
 DELIVERY_TIMEOUT_MS: Final = 300_000
 LINGER_MS: Final = 5
+# How long a new client takes an unknown topic for one that is just being made. What waits for it
+# is then given back, to wait in the spool.
+UNKNOWN_TOPIC_MS: Final = 5_000
 RECONNECT_BACKOFF_MAX_MS: Final = 2_000
 SOCKET_TIMEOUT_MS: Final = 15_000
 
@@ -157,6 +160,7 @@ def producer_config(settings: Settings, role: str) -> dict[str, Any]:
         "queue.buffering.max.kbytes": QUEUE_KBYTES,
         "queue.buffering.max.messages": QUEUE_MESSAGES,
         "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
+        "topic.metadata.propagation.max.ms": UNKNOWN_TOPIC_MS,
         **_common(settings, role),
         **_FIXED_PRODUCER,
         "delivery.report.only.error": True,

@@ -7,7 +7,9 @@ made through it, so that every beat renews them. Safe to share between threads. 
 
 from __future__ import annotations
 
+import hashlib
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
@@ -16,6 +18,7 @@ import msgspec
 import redis
 
 from mirror.fleet import Assignment, Beat, Grant, Handle, Released, Shard, seat_name
+from mirror.gaps import Gap, file_gap, redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
@@ -149,6 +152,34 @@ class FleetLink:
             [self._keys.released, self._keys.channels(grant.client)],
             [seat_name(*grant.seat), _encode(released), holder],
         )
+
+    def file_loss(self, name: str, from_ms: int, to_ms: int, listener_id: str) -> int:
+        """File a gap in each shard for what a spool lost; how many shards there are.
+
+        The times are of this host's clock and are told in Redis' (I6). `name` tells one loss from
+        another: filing it again changes nothing.
+        """
+        with explained():
+            ids: Any = self._redis.hkeys(self._keys.shards)
+            now_ms = redis_now_ms(self._redis)
+        ahead = now_ms - round(time.time() * 1000)
+        filed = 0
+        mark = hashlib.sha256(f"{name}/{from_ms}/{to_ms}".encode()).hexdigest()[:8]
+        for shard_id in ids:
+            shard = self.shard(shard_id)
+            if shard is None or not shard.topics:
+                continue
+            gap = Gap(
+                id=f"{to_ms // 1000:x}-l{shard.id}-{mark}",
+                shard=shard.id,
+                topics=shard.topics,
+                from_ms=from_ms + ahead,
+                to_ms=min(to_ms + ahead, now_ms),
+                filed_by=listener_id,
+            )
+            file_gap(self._redis, self._keys, gap)
+            filed += 1
+        return filed
 
     def leave(self, listener_id: str) -> None:
         """Leave in good order, after the last channel was closed. Safe to repeat."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from janitor.outlet import Outlet
 from mirror.conversation.event import Event, identity
+from mirror.errors import KafkaUnavailable
 from mirror.kafka.record import EventReader
 from mirror.settings import load
 from tests.services.kafka import read_topic
@@ -68,3 +71,40 @@ def test_a_record_that_kafka_never_takes_becomes_a_dead_letter(
     assert int(why["mirror.errors.truncated-bytes"]) > size
     assert 0 < len(letter.value() or b"") < topic_limit
     assert outlet.dead_letters == 1
+
+
+def test_a_dead_letter_that_cannot_be_written_holds_up_nothing(
+    kafka: str, make_topic: Callable[..., str]
+) -> None:
+    """The dead-letter topic is gone: the refused record is logged, the others arrive."""
+    topic = make_topic(config={"max.message.bytes": str(BROKER_LIMIT)})
+    settings = load(
+        {
+            "KAFKA_BOOTSTRAP_SERVERS": kafka,
+            "MIRROR_TOPIC": topic,
+            "MIRROR_DEAD_LETTER_TOPIC": f"{topic}-gone",
+        }
+    )
+    outlet = Outlet(settings)
+    with capture_logs() as lines:
+        outlet.send([event(1), event(2, 3 * BROKER_LIMIT), event(3)])
+    outlet.send([event(4)])
+    outlet.close()
+    reader = EventReader()
+    got = [reader.decode(one.value(), one.headers()) for one in read_topic(kafka, topic)]
+    ids = list(dict.fromkeys(one.event_id for one in got))
+    assert ids == [event(number).event_id for number in (1, 3, 4)]
+    assert any(line["event"] == "dead_letter_not_written" for line in lines)
+    assert outlet.dead_letters == 0
+
+
+def test_a_producer_that_cannot_be_made_is_work_to_do_again(tmp_path: Path) -> None:
+    """The CA's file is away: the error is one that the janitor outlives."""
+    settings = load(
+        {
+            "KAFKA_SECURITY_PROTOCOL": "SSL",
+            "KAFKA_CONF_SSL_CA_LOCATION": str(tmp_path / "away.pem"),
+        }
+    )
+    with pytest.raises(KafkaUnavailable, match="no Kafka producer can be made now"):
+        Outlet(settings).send([event(1)])

@@ -1,4 +1,4 @@
-"""The order in which spools are emptied. Kafka is a list; test_listener_publisher has brokers."""
+"""How the store is emptied, lane by lane. Kafka is a list; the integration tests have brokers."""
 
 from __future__ import annotations
 
@@ -8,71 +8,160 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from listeners.counters import Counters
-from listeners.drain import Drain
-from listeners.spool import Spool, SpoolError
+from listeners.drain import PAUSE_FIRST, PAUSE_MOST, RENEW_AFTER, TRIAL_RECORDS, Drain
+from listeners.lanes import STALL, Lane, lane_of
+from listeners.spool import Numbered, Spool, SpoolError
 from listeners.store import ASK_EVERY, Store
 from mirror.kafka.record import Record
 from mirror.settings import load
 
+PARTITIONS = 4
+TOPIC = "topic"
+
+
+def error(name: str) -> KafkaError:
+    """As librdkafka reports it."""
+    return KafkaError(getattr(KafkaError, name), name, False, False, False)
+
 
 class Brokers:
-    """Takes what a producer is given, and acknowledges it at the next poll."""
+    """Takes what a producer is given, and answers at the next poll.
+
+    `frozen`: (topic, partition) that never answers; `refusing`: topic → why it takes nothing;
+    `bad`: values that no broker takes, and with them their batch.
+    """
 
     def __init__(self) -> None:
-        self.log: list[int] = []
-        self._reports: list[Callable[[None, None], None]] = []
+        self.log: list[tuple[str, int]] = []
+        self.tries: list[int] = []
+        self.frozen: set[tuple[str, int]] = set()
+        self.refusing: dict[str, KafkaError] = {}
+        self.bad: set[int] = set()
+        self.purged = 0
+        self._given: list[tuple[str, int, int, Callable[..., None]]] = []
 
     def produce(
-        self, topic: str, value: bytes, key: str, *, on_delivery: Callable[..., Any], headers: Any
+        self,
+        topic: str,
+        value: bytes,
+        key: str,
+        partition: int = -1,
+        *,
+        on_delivery: Callable[..., Any],
+        headers: Any,
     ) -> None:
         """As confluent-kafka's."""
-        assert (topic, key, headers) == ("topic", "k", [])
-        self.log.append(int(value))
-        self._reports.append(on_delivery)
+        assert (key, headers) == (str(int(value) % 10), [])
+        self.tries.append(int(value))
+        self._given.append((topic, partition, int(value), on_delivery))
 
     def poll(self, _seconds: float) -> None:
-        """Serve the delivery reports."""
-        reports, self._reports = self._reports, []
-        for report in reports:
-            report(None, None)
+        """Serve the delivery reports; what comes together for a partition is a batch."""
+        given, self._given = self._given, []
+        for topic, partition, number, report in given:
+            batch = {n for t, p, n, _ in given if (t, p) == (topic, partition)}
+            if (topic, partition) in self.frozen:
+                self._given.append((topic, partition, number, report))
+            elif topic in self.refusing:
+                report(self.refusing[topic], None)
+            elif batch & self.bad:
+                alone = "MSG_SIZE_TOO_LARGE" if number in self.bad else "_INVALID_DIFFERENT_RECORD"
+                report(error(alone), None)
+            else:
+                self.log.append((topic, number))
+                report(None, None)
+
+    def purge(self, **_how: bool) -> None:
+        """As confluent-kafka's."""
+        self.purged += 1
+        given, self._given = self._given, []
+        for *_, report in given:
+            report(error("_PURGE_INFLIGHT"), None)
 
     def __len__(self) -> int:
-        return len(self._reports)
+        return len(self._given)
+
+    @property
+    def numbers(self) -> list[int]:
+        """What came, in order."""
+        return [number for _, number in self.log]
+
+
+class Scene:
+    """A store, a drain and brokers, with a clock turned by the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.counters = Counters()
+        self.store = Store(
+            load({"MIRROR_SPOOL_DIR": str(folder)}), "listener-1", self.counters, 0.0
+        )
+        self.brokers = Brokers()
+        self.buried: list[tuple[int, str]] = []
+        self.now = 0.0
+        self.made = 0
+        self.can_make = True
+        self.partitions = {TOPIC: PARTITIONS, "letters": 1}
+        self.drain = Drain(self.store, self._make, self._bury, self.partitions)
+
+    def _make(self, _now: float, _statistics: object) -> Producer | None:
+        self.made += 1
+        return cast("Producer", self.brokers) if self.can_make else None
+
+    def _bury(self, record: Record, why: KafkaError) -> None:
+        self.buried.append((int(record.value), why.name()))
+        self.keep(1000 + int(record.value), topic="letters")
+        self.store.commit(self.now)
+
+    def lane(self, sequence: int, topic: str = TOPIC) -> Lane:
+        """Where a record goes: keys are `0` … `9`."""
+        return lane_of(topic, str(sequence % 10), sequence, self.partitions.get(topic, 0))
+
+    def keep(self, *sequences: int, topic: str = TOPIC) -> None:
+        """Hand in records whose values are their numbers."""
+        for sequence in sequences:
+            record = Record(topic, str(sequence % 10), str(sequence).encode(), [])
+            self.store.keep(sequence, record, self.lane(sequence, topic), self.now)
+
+    def turn(self, seconds: float = 0.1) -> None:
+        """Let time pass."""
+        self.now += seconds
+        self.store.tick(self.now)
+        self.drain.step(self.now, may_send=True)
+
+    def turns(self, seconds: float, step: float = 0.1) -> None:
+        """Let much time pass."""
+        for _ in range(round(seconds / step)):
+            self.turn(step)
+
+    def until_empty(self) -> None:
+        """Drain all."""
+        for _ in range(2_000):
+            if not self.store.waiting:
+                return
+            self.turn()
+        raise AssertionError(f"still there: {self.store.waiting}, {self.drain.troubles()}")
+
+    def by_lane(self, numbers: list[int]) -> dict[Lane, list[int]]:
+        """The numbers of each lane, in their order."""
+        found: dict[Lane, list[int]] = {}
+        for number in numbers:
+            found.setdefault(self.lane(number), []).append(number)
+        return found
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """A store of one listener with nothing in it."""
-    store = Store(load({"MIRROR_SPOOL_DIR": str(tmp_path)}), "listener-1", Counters(), 0.0)
-    yield store
-    store.close()
-
-
-def keep(store: Store, *sequences: int) -> None:
-    """Hand in records whose values are their numbers."""
-    for sequence in sequences:
-        store.keep(sequence, Record("topic", "k", str(sequence).encode(), []), 0.0)
-
-
-def drained(store: Store, now: float) -> list[int]:
-    """What came to Kafka, in its order, when the store is empty."""
-    brokers = Brokers()
-    drain = Drain(store, lambda: cast("Producer", brokers), _never, now)
-    while not drain.step(now):
-        assert not drain.failure
-    assert drain.delivered == len(brokers.log)
-    return brokers.log
-
-
-def _never(record: Record, error: object) -> None:
-    raise AssertionError(f"{record} was rejected: {error}")
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """A scene with an empty store."""
+    found = Scene(tmp_path)
+    yield found
+    found.store.close()
 
 
 @contextmanager
-def refusing(store: Store) -> Iterator[None]:
+def refusing(_store: Store) -> Iterator[None]:
     """The disk is full meanwhile."""
 
     def put(_self: Spool, _records: object) -> int:
@@ -83,47 +172,198 @@ def refusing(store: Store) -> Iterator[None]:
         yield
 
 
-def test_what_was_taken_back_last_goes_first(store: Store) -> None:
-    """Reports of failure come in any order: the oldest may be in memory while newer are on disk."""
-    keep(store, 5, 7)
-    store.commit(0.0)
-    keep(store, 3, 6)
-    assert drained(store, 0.0) == [3, 5, 6, 7]
+def test_each_lane_is_emptied_in_order_and_once(scene: Scene) -> None:
+    """Thousands of records over several lanes, some coming while it drains."""
+    scene.keep(*range(1, 3_001))
+    scene.turns(0.3)
+    scene.keep(*range(3_001, 4_001))
+    scene.until_empty()
+    numbers = scene.brokers.numbers
+    assert sorted(numbers) == list(range(1, 4_001))
+    assert all(found == sorted(found) for found in scene.by_lane(numbers).values())
+    assert scene.brokers.tries == numbers, "nothing was sent twice"
+    assert scene.drain.delivered == 4_000
 
 
-def test_what_comes_while_it_drains_goes_behind(store: Store) -> None:
-    """Records that are not on disk yet when a drain begins, or come later, are part of it."""
-    keep(store, 1, 2)
-    brokers = Brokers()
-    drain = Drain(store, lambda: cast("Producer", brokers), _never, 0.0)
-    assert not drain.step(0.0)
-    keep(store, 3, 4)
-    while not drain.step(0.0):
-        assert not drain.failure
-    assert brokers.log == [1, 2, 3, 4]
-    assert store.unsaved == 0
+def test_what_was_taken_back_last_goes_first(scene: Scene) -> None:
+    """Reports of failure come in any order: the oldest may be stored behind newer ones."""
+    scene.keep(15, 35)
+    scene.store.commit(0.0)
+    scene.keep(5, 25)
+    scene.store.commit(0.0)
+    scene.until_empty()
+    assert scene.brokers.numbers == [5, 15, 25, 35]
 
 
-def test_what_waited_in_memory_goes_behind_the_disk(store: Store) -> None:
-    """A disk that refused: first what it holds, then what memory held, also once it takes again."""
-    keep(store, 1, 2)
-    store.commit(0.0)
-    with refusing(store):
-        keep(store, 3, 4)
-        store.commit(0.0)
-        keep(store, 5)
-    assert drained(store, ASK_EVERY) == [1, 2, 3, 4, 5]
+@pytest.mark.parametrize("name", ["TOPIC_AUTHORIZATION_FAILED", "_UNKNOWN_TOPIC", "UNKNOWN"])
+def test_a_topic_that_cannot_be_written_waits_by_itself(scene: Scene, name: str) -> None:
+    """Dead letters may not be written: events go on, are sent once, and letters are tried again
+    with growing pauses until they can."""
+    scene.brokers.refusing["letters"] = error(name)
+    scene.keep(*range(501, 504), topic="letters")
+    scene.keep(*range(1, 201))
+    scene.turns(60.0)
+    assert {lane.topic for lane in scene.store.waiting} == {"letters"}
+    assert sorted(scene.brokers.numbers) == list(range(1, 201))
+    tries = [number for number in scene.brokers.tries if number > 500]
+    assert 60.0 / PAUSE_MOST <= len(tries) / 3 <= 60.0 / PAUSE_MOST + 6
+    (trouble,) = scene.drain.troubles()
+    assert trouble.topic == "letters"
+    assert name in trouble.text
+    del scene.brokers.refusing["letters"]
+    scene.turns(PAUSE_MOST + 0.5)
+    assert scene.store.waiting == {}
+    assert scene.brokers.numbers[-3:] == [501, 502, 503]
+    assert scene.drain.troubles() == []
+
+
+def test_a_frozen_partition_waits_by_itself(scene: Scene) -> None:
+    """The others go on; it has few records in flight, is named, and goes on where it stood."""
+    frozen = scene.lane(1)
+    scene.brokers.frozen.add((TOPIC, frozen.partition))
+    scene.keep(*range(1, 1_001))
+    scene.turns(STALL + 1.0)
+    mine = scene.by_lane(list(range(1, 1_001)))[frozen]
+    assert scene.store.waiting == {frozen: len(mine)}
+    assert len(scene.brokers) == TRIAL_RECORDS
+    (trouble,) = scene.drain.troubles()
+    assert (trouble.topic, trouble.partition) == (TOPIC, frozen.partition)
+    scene.brokers.frozen.clear()
+    scene.until_empty()
+    assert scene.brokers.numbers[-len(mine) :] == mine
+    assert scene.brokers.tries.count(mine[0]) == 1
+    assert scene.brokers.purged == 0
+
+
+def test_a_producer_that_moves_nothing_is_replaced(scene: Scene) -> None:
+    """After `RENEW_AFTER`, should it be librdkafka's fault; order stays."""
+    scene.brokers.frozen |= {(TOPIC, number) for number in range(PARTITIONS)}
+    scene.keep(*range(1, 101))
+    scene.turns(RENEW_AFTER + 1.0)
+    assert (scene.brokers.purged, scene.made) == (1, 2)
+    scene.brokers.frozen.clear()
+    scene.until_empty()
+    assert all(found == sorted(found) for found in scene.by_lane(scene.brokers.numbers).values())
+    assert sorted(scene.brokers.numbers) == list(range(1, 101))
+
+
+def test_a_record_that_is_refused_costs_itself_alone(scene: Scene) -> None:
+    """Its batch is sent again one by one; a dead letter takes its place; each other one came once
+    and in order."""
+    scene.brokers.bad.add(31)
+    scene.keep(*range(1, 61))
+    scene.until_empty()
+    assert scene.buried == [(31, "MSG_SIZE_TOO_LARGE")]
+    events = [number for topic, number in scene.brokers.log if topic == TOPIC]
+    assert sorted(events) == [number for number in range(1, 61) if number != 31]
+    assert all(found == sorted(found) for found in scene.by_lane(events).values())
+    assert [number for topic, number in scene.brokers.log if topic == "letters"] == [1031]
+
+
+def test_the_dead_letter_is_stored_before_its_record_goes(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill between the two leaves one of them at least (I9)."""
+    scene.brokers.bad.add(1)
+    scene.keep(1)
+    seen: list[dict[Lane, int]] = []
+    remove = scene.store.remove
+
+    def watched(*arguments: Any) -> None:
+        seen.append(dict(scene.store._own.lanes))
+        remove(*arguments)
+
+    monkeypatch.setattr(scene.store, "remove", watched)
+    scene.until_empty()
+    assert seen[0] == {scene.lane(1): 1, scene.lane(1001, "letters"): 1}
+
+
+def test_a_producer_that_lost_its_place_is_replaced(scene: Scene) -> None:
+    """By a fault of its own nothing is lost."""
+    scene.brokers.refusing[TOPIC] = error("OUT_OF_ORDER_SEQUENCE_NUMBER")
+    scene.keep(*range(1, 11))
+    scene.turns(0.2)
+    scene.brokers.refusing.clear()
+    scene.turns(PAUSE_FIRST + 0.5)
+    assert scene.made == 2
+    assert sorted(scene.brokers.numbers) == list(range(1, 11))
+
+
+def test_without_a_producer_records_wait(scene: Scene) -> None:
+    """One that cannot be made now is asked for again."""
+    scene.can_make = False
+    scene.keep(1, 2)
+    scene.turns(1.0)
+    assert scene.brokers.tries == []
+    scene.can_make = True
+    scene.until_empty()
+    assert sorted(scene.brokers.numbers) == [1, 2]
 
 
 @pytest.mark.parametrize("most", [1, 2, 99])
-def test_what_was_taken_back_goes_first_from_a_full_disk_too(
-    store: Store, monkeypatch: pytest.MonkeyPatch, most: int
+def test_what_waits_in_memory_is_merged_with_the_disk(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     """The oldest wait in memory, for the disk refuses, while newer are on it."""
-    keep(store, 5, 7)
-    store.commit(0.0)
-    with refusing(store):
-        keep(store, 3, 6, 8)
-        store.commit(0.0)
-        monkeypatch.setattr("listeners.drain.BATCH_RECORDS", most)
-        assert drained(store, 0.0) == [3, 5, 6, 7, 8]
+    scene.keep(15, 35)
+    scene.store.commit(0.0)
+    with refusing(scene.store):
+        scene.keep(5, 25, 45)
+        scene.store.commit(0.0)
+        monkeypatch.setattr("listeners.drain.TRIAL_RECORDS", most)
+        monkeypatch.setattr("listeners.drain.WINDOW_RECORDS", most)
+        scene.until_empty()
+    assert scene.brokers.numbers == [5, 15, 25, 35, 45]
+
+
+def test_what_waited_in_memory_goes_behind_the_disk(scene: Scene) -> None:
+    """A disk that refused: first what it holds, then what memory held, also once it takes again."""
+    scene.keep(5, 15)
+    scene.store.commit(0.0)
+    with refusing(scene.store):
+        scene.keep(25, 35)
+        scene.store.commit(0.0)
+        scene.keep(45)
+    scene.now = ASK_EVERY
+    scene.until_empty()
+    assert scene.brokers.numbers == [5, 15, 25, 35, 45]
+
+
+def test_what_was_left_by_others_goes_first(scene: Scene, tmp_path: Path) -> None:
+    """Two processes numbered their records alike; lane by lane the older spool is emptied first."""
+    left = Spool(tmp_path / "dead", 1 << 20)
+    for number in (5, 15, 7):
+        record = Record(TOPIC, str(number % 10), str(100 + number).encode(), [])
+        left.put([Numbered(number, record, scene.lane(number).place)])
+    left.abandon()
+    scene.keep(5, 15, 25)
+    scene.until_empty()
+    assert sorted(scene.brokers.numbers) == [5, 15, 25, 105, 107, 115]
+    mine = [number for number in scene.brokers.numbers if number % 10 == 5]
+    assert mine == [105, 115, 5, 15, 25]
+
+
+def test_a_spool_found_damaged_is_replaced_by_what_is_whole(scene: Scene) -> None:
+    """The rest arrives, later ones too."""
+    scene.keep(*range(1, 101))
+    scene.store.commit(0.0)
+    scene.store._own._database.execute("UPDATE records SET value = x'00' WHERE sequence = 50")
+    scene.until_empty()
+    scene.keep(101)
+    scene.until_empty()
+    assert set(scene.brokers.numbers) == set(range(1, 102)) - {50}
+    (lost,) = scene.store.losses
+    assert lost.records == 1
+    scene.store.settle(lost)
+    assert scene.store.losses == []
+
+
+def test_an_index_that_lost_records_is_damage(scene: Scene) -> None:
+    """A lane that is counted and not found would wait for ever."""
+    scene.keep(*range(1, 21))
+    scene.store.commit(0.0)
+    for counts in (scene.store._own.lanes, scene.store.waiting):
+        counts[scene.lane(1)] += 3
+    scene.until_empty()
+    assert sorted(scene.brokers.numbers) == list(range(1, 21))
+    assert scene.counters.spools_damaged == 1

@@ -51,7 +51,7 @@ def notification(topic: str, body: object) -> bytes:
 class Outlet:
     """Takes what the loop publishes."""
 
-    mode, reason, refusing_since, pending = "direct", "", None, 0
+    reasons, losses, refusing_since, is_busy = (), (), None, False
 
     def __init__(self) -> None:
         self.taken: list[Event] = []

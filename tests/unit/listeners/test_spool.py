@@ -15,7 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listeners.spool import DATABASE, Spool, SpoolBroken, SpoolError, adopt, salvage
+from listeners.extent import EXTENT, Lost, wall_ms
+from listeners.lanes import Lane, lane_of
+from listeners.salvage import Salvage, adopt, losses, salvage
+from listeners.spool import DATABASE, Numbered, Spool, SpoolBroken, SpoolError
 from mirror.kafka.record import Record
 
 LIMIT = 1 << 20
@@ -24,6 +27,25 @@ LIMIT = 1 << 20
 def record(value: bytes = b"v", key: str | None = "k") -> Record:
     """A record as small as need be."""
     return Record("topic", key, value, [("a", "b"), ("c", None)])
+
+
+LANE = Lane("topic")
+
+
+def put(spool: Spool, *numbered: tuple[int, Record]) -> int:
+    """Store records under their numbers, in the lane without a partition."""
+    return spool.put([Numbered(number, one) for number, one in numbered])
+
+
+def head(spool: Spool, most: int = 1_000_000, size: int = LIMIT * 100) -> list[tuple[int, Record]]:
+    """The first records of that lane."""
+    found = spool.head(LANE, -1, most, size)
+    return [(one.sequence, one.record) for one in found]
+
+
+def remove(spool: Spool, *numbers: int) -> None:
+    """Forget records of that lane."""
+    spool.remove({LANE: numbers})
 
 
 Open = Callable[..., Spool]
@@ -46,34 +68,34 @@ def open_spool() -> Iterator[Open]:
 def test_gives_back_what_was_put(tmp_path: Path, open_spool: Open) -> None:
     """Topic, key, value and headers survive, and so does a missing key."""
     spool = open_spool(tmp_path / "one")
-    put = [(1, record(b"\x00\xff")), (2, record(b"", None))]
-    assert spool.put(put) == 2
-    assert spool.head(10, LIMIT) == put
+    records = [(1, record(b"\x00\xff")), (2, record(b"", None))]
+    assert put(spool, *records) == 2
+    assert head(spool) == records
 
 
 def test_order_is_that_of_the_numbers(tmp_path: Path, open_spool: Open) -> None:
     """What was taken back from Kafka late still comes before what is newer."""
     spool = open_spool(tmp_path / "one")
-    spool.put([(5, record()), (7, record())])
-    spool.put([(6, record()), (2, record())])
-    assert [number for number, _ in spool.head(10, LIMIT)] == [2, 5, 6, 7]
+    put(spool, (5, record()), (7, record()))
+    put(spool, (6, record()), (2, record()))
+    assert [number for number, _ in head(spool, 10, LIMIT)] == [2, 5, 6, 7]
 
 
 def test_head_is_bounded_by_count_and_bytes(tmp_path: Path, open_spool: Open) -> None:
     """A batch is small enough to send, and never empty while there is a record."""
     spool = open_spool(tmp_path / "one")
-    spool.put([(number, record(bytes(1000))) for number in range(10)])
-    assert len(spool.head(3, LIMIT)) == 3
-    assert len(spool.head(10, 2500)) == 2
-    assert len(spool.head(10, 1)) == 1
+    put(spool, *[(number, record(bytes(1000))) for number in range(10)])
+    assert len(head(spool, 3, LIMIT)) == 3
+    assert len(head(spool, 10, 2500)) == 2
+    assert len(head(spool, 10, 1)) == 1
 
 
 def test_counts_survive_removal_and_reopening(tmp_path: Path, open_spool: Open) -> None:
     """Records and bytes are those on disk, whoever counts."""
     spool = open_spool(tmp_path / "one")
-    spool.put([(number, record(bytes(100))) for number in range(10)])
+    put(spool, *[(number, record(bytes(100))) for number in range(10)])
     whole = spool.bytes
-    spool.remove([0, 1, 2, 99])
+    remove(spool, 0, 1, 2)
     assert spool.records == 7
     assert spool.bytes == whole * 7 // 10
     spool.close()
@@ -84,19 +106,19 @@ def test_counts_survive_removal_and_reopening(tmp_path: Path, open_spool: Open) 
 def test_a_full_spool_keeps_the_oldest(tmp_path: Path, open_spool: Open) -> None:
     """The newest are refused and counted by the caller; after draining it takes again."""
     spool = open_spool(tmp_path / "one", 1000)
-    stored = spool.put([(number, record(bytes(200))) for number in range(10)])
+    stored = put(spool, *[(number, record(bytes(200))) for number in range(10)])
     assert 0 < stored < 10
-    assert [number for number, _ in spool.head(99, LIMIT)] == list(range(stored))
-    assert spool.put([(50, record(bytes(200)))]) == 0
-    spool.remove([0])
-    assert spool.put([(51, record(bytes(200)))]) == 1
+    assert [number for number, _ in head(spool, 99, LIMIT)] == list(range(stored))
+    assert put(spool, (50, record(bytes(200)))) == 0
+    remove(spool, 0)
+    assert put(spool, (51, record(bytes(200)))) == 1
 
 
 def test_an_empty_spool_leaves_no_folder(tmp_path: Path, open_spool: Open) -> None:
     """A listener that ended well leaves nothing behind."""
     spool = open_spool(tmp_path / "one")
-    spool.put([(1, record())])
-    spool.remove([1])
+    put(spool, (1, record()))
+    remove(spool, 1)
     spool.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -104,7 +126,7 @@ def test_an_empty_spool_leaves_no_folder(tmp_path: Path, open_spool: Open) -> No
 def test_a_folder_has_one_owner(tmp_path: Path, open_spool: Open) -> None:
     """Two processes never share a subfolder, and a living owner's is not adopted."""
     spool = open_spool(tmp_path / "one")
-    spool.put([(1, record())])
+    put(spool, (1, record()))
     with pytest.raises(SpoolError, match="belongs to a running process"):
         Spool(tmp_path / "one", LIMIT)
     assert adopt(tmp_path, LIMIT, tmp_path / "two") == []
@@ -114,11 +136,11 @@ _VICTIM = """
 import os, sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from listeners.spool import Spool
+from listeners.spool import Numbered, Spool
 from mirror.kafka.record import Record
 spool = Spool(Path(sys.argv[1]), 1 << 20)
 for number in range(100000):
-    spool.put([(number, Record("topic", "k", b"%d" % number, []))])
+    spool.put([Numbered(number, Record("topic", "k", b"%d" % number, []))])
     os.write(1, b"%d\\n" % number)
 """
 
@@ -133,7 +155,7 @@ def test_a_kill_loses_nothing_that_was_stored(tmp_path: Path) -> None:
         victim.kill()
         stored = 19 + len(victim.stdout.read().splitlines())
     (spool,) = adopt(tmp_path, LIMIT, tmp_path / "own")
-    numbers = [number for number, _ in spool.head(100_000, LIMIT)]
+    numbers = [number for number, _ in head(spool, 100_000, LIMIT)]
     assert numbers[: stored + 1] == list(range(stored + 1))
     spool.close()
     assert len(numbers) - (stored + 1) in {0, 1}, "at most the one that was being told of"
@@ -142,6 +164,7 @@ def test_a_kill_loses_nothing_that_was_stored(tmp_path: Path) -> None:
 def test_adoption_removes_empty_orphans(tmp_path: Path, open_spool: Open) -> None:
     """An orphan without records is just litter."""
     spool = open_spool(tmp_path / "dead")
+    assert spool._lock is not None
     os.close(spool._lock)  # as the kernel does when a process dies
     assert adopt(tmp_path, LIMIT, tmp_path / "own") == []
     assert list(tmp_path.iterdir()) == []
@@ -159,12 +182,12 @@ def test_a_broken_database_is_an_error_of_one_line(tmp_path: Path) -> None:
 def test_a_refused_write_stores_nothing(tmp_path: Path, open_spool: Open) -> None:
     """All of a batch or none of it: the disk says no in the middle."""
     spool = open_spool(tmp_path / "one")
-    spool.put([(1, record())])
+    put(spool, (1, record()))
     pages = spool._database.execute("PRAGMA page_count").fetchone()[0]
     spool._database.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(SpoolError, match="full"):
-        spool.put([(number, record(bytes(5000))) for number in range(2, 50)])
-    assert [number for number, _ in spool.head(99, LIMIT)] == [1]
+        put(spool, *[(number, record(bytes(5000))) for number in range(2, 50)])
+    assert [number for number, _ in head(spool, 99, LIMIT)] == [1]
     assert spool.records == 1
 
 
@@ -176,14 +199,14 @@ def test_a_torn_log_is_a_prefix(share: float) -> None:
         folder, torn = Path(name) / "whole", Path(name) / "torn"
         spool = Spool(folder, LIMIT)
         for number in range(8):
-            spool.put([(2 * number, record(bytes(50))), (2 * number + 1, record(bytes(50)))])
+            put(spool, (2 * number, record(bytes(50))), (2 * number + 1, record(bytes(50))))
         log = (folder / f"{DATABASE}-wal").read_bytes()
         torn.mkdir()
         (torn / DATABASE).write_bytes((folder / DATABASE).read_bytes())
         (torn / f"{DATABASE}-wal").write_bytes(log[: round(share * len(log))])
         spool.close()
         again = Spool(torn, LIMIT)
-        numbers = [number for number, _ in again.head(99, LIMIT)]
+        numbers = [number for number, _ in head(again, 99, LIMIT)]
         again.close()
     assert numbers == list(range(len(numbers)))
     assert len(numbers) % 2 == 0
@@ -198,7 +221,7 @@ def stored(folder: Path, count: int) -> dict[int, Record]:
     """A closed spool of `count` records in that folder, and what is in it."""
     records = {number: record(bytes([number % 256]) * 200) for number in range(count)}
     spool = Spool(folder, LIMIT)
-    spool.put(list(records.items()))
+    put(spool, *records.items())
     spool.close()
     return records
 
@@ -208,18 +231,18 @@ def rescued(directory: Path) -> tuple[dict[int, Record], list[str]]:
     aside: list[str] = []
     found: dict[int, Record] = {}
     for spool in adopt(
-        directory, LIMIT, directory / "own", lambda path, _: aside.append(path.name)
+        directory, LIMIT, directory / "own", lambda result: aside.append(result.aside.name)
     ):
         try:
-            found.update(spool.head(100_000, LIMIT))
+            found.update(head(spool))
             spool.close()
         except SpoolBroken:
             spool.abandon()
-            fresh, path = salvage(spool.folder, LIMIT)
-            aside.append(path.name)
-            if fresh is not None:
-                found.update(fresh.head(100_000, LIMIT))
-                fresh.close()
+            result = salvage(spool.folder, LIMIT)
+            aside.append(result.aside.name)
+            if result.spool is not None:
+                found.update(head(result.spool))
+                result.spool.close()
     return found, aside
 
 
@@ -257,7 +280,7 @@ def test_flipped_bytes_are_never_sent(file: str, share: float, junk: bytes) -> N
         spool = Spool(Path(name) / "whole", LIMIT)
         records = {number: record(bytes([number]) * 300) for number in range(30)}
         for numbered in records.items():
-            spool.put([numbered])
+            put(spool, numbered)
         if not file:
             spool._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (dead := Path(name) / "spools" / "dead").mkdir(parents=True)
@@ -273,33 +296,43 @@ def test_flipped_bytes_are_never_sent(file: str, share: float, junk: bytes) -> N
 
 
 @pytest.mark.parametrize(
-    "column", ["topic = CAST(x'80' AS TEXT)", "value = 'text'", "headers = 'text'", "size = x'80'"]
+    "column", ["key = CAST(x'80' AS TEXT)", "value = 'text'", "headers = 'text'", "size = x'80'"]
 )
 def test_a_column_of_another_kind_is_damage(tmp_path: Path, column: str) -> None:
     """It is no passing trouble, which would hold up all that is behind it."""
     spool = Spool(tmp_path / "dead", LIMIT)
-    spool.put([(number, record()) for number in range(3)])
+    put(spool, *[(number, record()) for number in range(3)])
     spool._database.execute(f"UPDATE records SET {column} WHERE sequence = 1")
     with pytest.raises(SpoolBroken):
-        spool.head(10, LIMIT)
+        head(spool, 10, LIMIT)
     spool.abandon()
     assert rescued(tmp_path)[0] == {0: record(), 2: record()}
+
+
+def test_a_topic_of_another_kind_is_damage(tmp_path: Path) -> None:
+    """The record is in no lane then; whoever opens the spool next finds it."""
+    spool = Spool(tmp_path / "dead", LIMIT)
+    put(spool, *[(number, record()) for number in range(3)])
+    spool._database.execute("UPDATE records SET topic = CAST(x'80' AS TEXT) WHERE sequence = 1")
+    assert [number for number, _ in head(spool)] == [0, 2]
+    spool.abandon()
+    assert rescued(tmp_path) == ({0: record(), 2: record()}, ["dead.broken-1"])
 
 
 def test_a_full_disk_does_not_hold_up_what_was_delivered(tmp_path: Path, open_spool: Open) -> None:
     """The disk cannot forget: such records are passed over, and forgotten when it can."""
     spool = open_spool(tmp_path / "one")
-    spool.put([(number, record()) for number in range(6)])
+    put(spool, *[(number, record()) for number in range(6)])
     spool._database.execute("PRAGMA query_only = ON")  # as a full disk: reading goes on
-    spool.remove([0, 1, 2])
-    assert [number for number, _ in spool.head(99, LIMIT)] == [3, 4, 5]
-    spool.remove([3])
-    assert (spool.records, [number for number, _ in spool.head(99, LIMIT)]) == (2, [4, 5])
+    remove(spool, 0, 1, 2)
+    assert [number for number, _ in head(spool, 99, LIMIT)] == [3, 4, 5]
+    remove(spool, 3)
+    assert (spool.records, [number for number, _ in head(spool, 99, LIMIT)]) == (2, [4, 5])
     spool._database.execute("PRAGMA query_only = OFF")
-    spool.put([(7, record())])
+    put(spool, (7, record()))
     spool.close()
     again = open_spool(tmp_path / "one")
-    assert [number for number, _ in again.head(99, LIMIT)] == [4, 5, 7]
+    assert [number for number, _ in head(again, 99, LIMIT)] == [4, 5, 7]
 
 
 def test_a_spool_of_an_earlier_version_is_read(tmp_path: Path, open_spool: Open) -> None:
@@ -313,23 +346,26 @@ def test_a_spool_of_an_earlier_version_is_read(tmp_path: Path, open_spool: Open)
         database.execute("INSERT INTO records VALUES (1, 't', 'k', x'61', x'90', 40)")
         database.commit()
     spool = open_spool(tmp_path / "old")
-    spool.put([(2, record())])
-    assert spool.head(9, LIMIT) == [(1, Record("t", "k", b"a", [])), (2, record())]
+    put(spool, (2, record()))
+    assert head(spool) == [(2, record())]
+    (old,) = spool.head(Lane("t"), -1, 9, LIMIT)
+    assert old == Numbered(1, Record("t", "k", b"a", []))
 
 
 _WORKER = """
 import sys
 from pathlib import Path
-from listeners.spool import Spool
+from listeners.lanes import Lane
+from listeners.spool import Numbered, Spool
 from mirror.kafka.record import Record
 spool = Spool(Path(sys.argv[1]), 1 << 30)
 for number in range(0, 100000, 5):
-    spool.put([(n, Record("topic", "k", b"%d" % n, [])) for n in range(number, number + 5)])
+    spool.put([Numbered(n, Record("topic", "k", b"%d" % n, [])) for n in range(number, number + 5)])
     print("put", number + 4, flush=True)
     if number % 15 == 10:
-        gone = [n for n, _ in spool.head(4, 1 << 20)]
+        gone = [one.sequence for one in spool.head(Lane("topic"), -1, 4, 1 << 20)]
         print("removing", gone[-1], flush=True)
-        spool.remove(gone)
+        spool.remove({Lane("topic"): gone})
         print("removed", gone[-1], flush=True)
 """
 
@@ -349,8 +385,115 @@ def test_a_kill_at_any_point_keeps_what_was_stored(tmp_path: Path, lines: int) -
             word, number = line.split()
             last[word] = int(number)
     (spool,) = adopt(tmp_path, LIMIT, tmp_path / "own")
-    numbers = [number for number, _ in spool.head(1_000_000, LIMIT * 100)]
+    numbers = [number for number, _ in head(spool, 1_000_000, LIMIT * 100)]
     spool.close()
     assert numbers == list(range(numbers[0], numbers[-1] + 1)), "no hole, in order"
     assert numbers[0] in {last["removed"] + 1, last["removing"] + 1, last["removed"] + 5}
     assert numbers[-1] - last["put"] in {0, 5}, "at most the batch that was being told of"
+
+
+def test_lanes_are_read_each_by_itself(tmp_path: Path, open_spool: Open) -> None:
+    """What waits for one partition is not in the way of the others, and is counted apart."""
+    spool = open_spool(tmp_path / "one")
+    lanes = {number: lane_of("topic", f"k{number % 7}", number, 4) for number in range(40)}
+    spool.put([Numbered(n, record(key=f"k{n % 7}"), lane.place) for n, lane in lanes.items()])
+    for lane in set(lanes.values()):
+        numbers = [number for number, one in lanes.items() if one == lane]
+        assert spool.lanes[lane] == len(numbers)
+        assert [one.sequence for one in spool.head(lane, -1, 99, LIMIT)] == numbers
+        assert [one.sequence for one in spool.head(lane, numbers[1], 2, LIMIT)] == numbers[2:4]
+        spool.remove({lane: numbers})
+        assert lane not in spool.lanes
+    assert (spool.records, spool.bytes) == (0, 0)
+
+
+def test_a_topic_that_grows_gets_other_lanes(tmp_path: Path, open_spool: Open) -> None:
+    """Some records at a time; a spool of which the partitions were not known likewise."""
+    spool = open_spool(tmp_path / "one")
+    put(spool, *[(number, record(key=f"k{number % 7}")) for number in range(25)])
+    assert [spool.replace("topic", 4, 10) for _ in range(3)] == [False, False, True]
+    assert spool.replace("topic", 6, 100)
+    wanted = {number: lane_of("topic", f"k{number % 7}", number, 6) for number in range(25)}
+    found = {
+        one.sequence: one.lane for lane in spool.lanes for one in spool.head(lane, -1, 99, LIMIT)
+    }
+    assert found == wanted
+    assert sum(spool.lanes.values()) == 25
+
+
+def damaged(directory: Path) -> tuple[list[Spool], list[Salvage]]:
+    """What the next process adopts, and what it is told of damage."""
+    told: list[Salvage] = []
+    return adopt(directory, LIMIT, directory / "own", told.append), told
+
+
+@pytest.mark.parametrize("left", [0.0, 0.3, 0.7])
+@pytest.mark.parametrize("name", [DATABASE, f"{DATABASE}-wal"])
+def test_what_a_truncated_spool_lost_is_an_interval(tmp_path: Path, name: str, left: float) -> None:
+    """Database or log cut, the database whole thereafter or not: how many and from when is known,
+    until a gap is filed for it."""
+    before = wall_ms()
+    spool = Spool(tmp_path / "dead", LIMIT)
+    if name == DATABASE:
+        put(spool, *[(number, record(bytes(500))) for number in range(100)])
+        spool._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    else:
+        for number in range(100):
+            put(spool, (number, record(bytes(500))))
+    copy = tmp_path / "spools" / "dead"
+    copy.mkdir(parents=True)
+    for file in (DATABASE, f"{DATABASE}-wal", EXTENT):
+        (copy / file).write_bytes((tmp_path / "dead" / file).read_bytes())
+    spool.close()
+    size = (copy / name).stat().st_size
+    os.truncate(copy / name, int(size * left))
+    adopted, told = damaged(copy.parent)
+    saved = sum(one.records for one in adopted)
+    (result,) = told
+    assert result.lost is not None
+    assert result.lost.records == 100 - saved > 0
+    assert (saved > 0) == (left > 0), "what is whole is saved"
+    assert result.lost.from_ms < before <= wall_ms() < result.lost.to_ms + 1_000
+    assert losses(copy.parent) == [result.lost]
+    for one in adopted:
+        one.close()
+
+
+def test_a_spool_without_its_extent_lost_an_unknown_number(tmp_path: Path) -> None:
+    """The interval is then that of the files."""
+    stored(tmp_path / "dead", 50)
+    (tmp_path / "dead" / EXTENT).unlink()
+    (tmp_path / "dead" / DATABASE).write_bytes(b"junk" * 100)
+    _, told = damaged(tmp_path)
+    lost = told[0].lost
+    assert lost is not None
+    assert lost.records is None
+    assert lost.from_ms < wall_ms() < lost.to_ms
+
+
+def test_a_killed_process_gives_no_false_alarm(tmp_path: Path) -> None:
+    """Put, removed, put again: the extent never claims more than there is."""
+    spool = Spool(tmp_path / "dead", LIMIT)
+    put(spool, *[(number, record()) for number in range(10)])
+    remove(spool, *range(10))
+    put(spool, *[(number, record()) for number in range(10, 15)])
+    spool.abandon()
+    adopted, told = damaged(tmp_path)
+    assert ([one.records for one in adopted], told) == ([5], [])
+    adopted[0].close()
+
+
+def test_a_loss_after_a_loss_reaches_as_far_back(tmp_path: Path) -> None:
+    """What was saved once and is damaged again is as old as it was."""
+    stored(tmp_path / "dead", 400)
+    os.truncate(tmp_path / "dead" / DATABASE, 80_000)
+    (first,), (told,) = damaged(tmp_path)
+    assert told.lost is not None
+    first.abandon()
+    os.truncate(first.folder / DATABASE, 0)
+    for end in ("-wal", "-shm"):
+        (first.folder / f"{DATABASE}{end}").unlink(missing_ok=True)
+    _, (again,) = damaged(tmp_path)
+    assert isinstance(again.lost, Lost)
+    assert again.lost.from_ms <= told.lost.from_ms
+    assert len(losses(tmp_path)) == 2

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from listeners.beats import Beats
+from listeners.extent import Lost
 from listeners.loop import Snapshot
 from mirror.errors import RedisUnavailable
 from mirror.fleet import Assignment, Beat, Grant, Shard
@@ -76,3 +77,43 @@ def test_beats_do_not_hang(monkeypatch: pytest.MonkeyPatch, away: bool) -> None:
     assert waiting.now > DAY
     assert waiting.hung == set()
     assert waiting.watched() == {"beats"}
+
+
+class Ledger:
+    """A Redis whose shards are not known at first, and a loop with a loss to tell of."""
+
+    def __init__(self, lost: Lost) -> None:
+        self.snapshot = Snapshot(0.0, 1, losses=(lost,))
+        self.shards = 0
+        self.filed: list[tuple[object, ...]] = []
+        self.settled: list[Lost] = []
+
+    def beat(self, *_: object) -> BeatAnswer:
+        return BeatAnswer(1, None)
+
+    def file_loss(self, *loss: object) -> int:
+        self.filed.append(loss)
+        return self.shards
+
+    def settle(self, lost: Lost) -> None:
+        self.settled.append(lost)
+
+
+def test_what_a_spool_lost_is_filed_as_a_gap() -> None:
+    """With each beat until there is a shard to file it for; only then is it settled."""
+    lost = Lost("me.broken-1", 1_000, 2_000, 7)
+    ledger: Any = Ledger(lost)
+    beats = Beats(
+        ledger,
+        ledger,
+        Beat(listener="me", host="h", pid=1, version="0", state="live"),
+        heartbeat=1.0,
+        lease=4.0,
+        clock=lambda: 0.0,
+    )
+    beats._once()
+    assert ledger.filed == [("me.broken-1", 1_000, 2_000, "me")]
+    assert ledger.settled == []
+    ledger.shards = 2
+    beats._once()
+    assert ledger.settled == [lost]
