@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 import redis
 
-from janitor.genesys import Genesys
+from janitor.genesys import Pool
 from janitor.leases import NEVER, Leases
 from janitor.outlet import Outlet
 from janitor.plan import predicates
@@ -54,7 +54,7 @@ class Filler:
         client: redis.Redis,
         keys: Keys,
         leases: Leases,
-        genesys: Genesys,
+        genesys: Pool,
         outlet: Outlet,
         normaliser: Callable[[], Normaliser],
         *,
@@ -122,7 +122,7 @@ class _Attempt:
         desk = Desk(
             client=filler._redis,
             keys=filler._keys,
-            genesys=filler._genesys,
+            genesys=filler._genesys.seeing(gap.shard),
             outlet=filler._outlet,
             normaliser=filler._normaliser(),
             unfinished=filler._unfinished,

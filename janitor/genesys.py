@@ -7,20 +7,27 @@ the burst of the common budget is spent.
 
 from __future__ import annotations
 
-import itertools
 import threading
-from collections.abc import Sequence
-from typing import Any, Protocol
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Protocol
 
+import msgspec
 import redis
 
-from mirror.errors import RedisUnavailable
+from mirror.errors import GenesysError, RedisUnavailable
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
+from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 from mirror.redis.rate import BURST, RATE_PER_MINUTE, RateBudget
 from mirror.redis.scripts import script
 from mirror.settings import Settings
+
+LOOK_SECONDS: Final = 60.0
+_FORBIDDEN: Final = 403
+# Of a conversation of another division, one client says that it is refused or not there.
+_MAY_BE_ELSEWHERE: Final = frozenset({_FORBIDDEN, 404})
 
 
 class Genesys(Protocol):
@@ -31,6 +38,12 @@ class Genesys(Protocol):
     def query_details(self, query: dict[str, Any]) -> AnalyticsPage: ...
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]: ...
+
+
+class Pool(Genesys, Protocol):
+    """The same, of several OAuth clients."""
+
+    def seeing(self, shard: str) -> Genesys: ...
 
 
 class SharedBudget(RateBudget):
@@ -65,8 +78,54 @@ class SharedBudget(RateBudget):
             return common
 
 
+class Audience:
+    """Which OAuth clients see which topics, as the leader cut the shards for them."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._redis = client
+        self._keys = keys
+        self._divided = False
+        self._looked_at = -LOOK_SECONDS
+
+    def of(self, shard: str) -> tuple[str, ...]:
+        """The clients that see the topics of a shard; empty where all do, or it is gone."""
+        with explained():
+            text: Any = self._redis.get(self._keys.shard(shard))
+        return _seers(text)
+
+    def is_divided(self) -> bool:
+        """Whether some topics are not seen by all clients. Looks at most every `LOOK_SECONDS`."""
+        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            with explained():
+                ids: Any = self._redis.hkeys(self._keys.shards)
+                texts: Any = self._redis.mget([self._keys.shard(one) for one in ids]) if ids else ()
+            self._divided = any(_seers(text) for text in texts)
+            self._looked_at = time.monotonic()
+        return self._divided
+
+
+class _Seers(msgspec.Struct):
+    """Of a shard's document what is needed here."""
+
+    clients: tuple[str, ...] = ()
+
+
+_decode: Final = msgspec.json.Decoder(_Seers).decode
+
+
+def _seers(text: str | None) -> tuple[str, ...]:
+    try:
+        return _decode(text).clients if text else ()
+    except msgspec.DecodeError:
+        return ()  # the leader writes it anew
+
+
 class GenesysPool:
-    """All OAuth clients, asked in turn so that each one's budget carries its part."""
+    """All OAuth clients, asked in turn so that each one's budget carries its part.
+
+    Where clients see different divisions, the word of one is not enough that something is not
+    there: what it refuses or does not know, the others are asked for.
+    """
 
     def __init__(
         self, settings: Settings, client: redis.Redis, stop: threading.Event, share: float
@@ -76,26 +135,75 @@ class GenesysPool:
             GenesysClient(settings, one, SharedBudget(client, keys, one.id, share), stop)
             for one in settings.require_clients()
         ]
+        self.audience = Audience(client, keys)
         self.calls = 0
-        self._turns = itertools.cycle(self.clients)
+        self._turn = 0
 
     def sign_in(self) -> None:
         """Learn whether host and credentials are right. Raises `GenesysError`."""
         for client in self.clients:
             client.sign_in()
 
+    def seeing(self, shard: str) -> Genesys:
+        """The clients that see the topics of a shard, all where it is not known which do."""
+        names = self.audience.of(shard) if len(self.clients) > 1 else ()
+        chosen = [one for one in self.clients if one.id in names]
+        return _Some(self, chosen or self.clients)
+
     def conversation(self, conversation_id: str) -> bytes:
         """`GET /api/v2/conversations/{id}`."""
-        return self._next().conversation(conversation_id)
+        return self.seeing("").conversation(conversation_id)
 
     def query_details(self, query: dict[str, Any]) -> AnalyticsPage:
         """One page of an analytics details query."""
-        return self._next().query_details(query)
+        return self.seeing("").query_details(query)
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
         """Analytics of up to 100 conversations; unknown ones are left out."""
-        return self._next().details(conversation_ids)
+        return self.seeing("").details(conversation_ids)
 
-    def _next(self) -> GenesysClient:
+    def in_turn(self, clients: Sequence[GenesysClient]) -> Iterator[GenesysClient]:
+        """The client whose turn it is, and where clients see different things all others."""
+        self._turn += 1
+        first = self._turn % len(clients)
         self.calls += 1
-        return next(self._turns)
+        yield clients[first]
+        if len(self.clients) > 1 and self.audience.is_divided():
+            for other in (*clients[first + 1 :], *clients[:first]):
+                self.calls += 1
+                yield other
+
+
+class _Some:
+    """Some clients of a pool."""
+
+    def __init__(self, pool: GenesysPool, clients: Sequence[GenesysClient]) -> None:
+        self._pool = pool
+        self._clients = clients
+
+    def conversation(self, conversation_id: str) -> bytes:
+        refused: GenesysError | None = None
+        for client in self._pool.in_turn(self._clients):
+            try:
+                return client.conversation(conversation_id)
+            except GenesysError as error:
+                if error.status not in _MAY_BE_ELSEWHERE:
+                    raise
+                # That it exists and is refused says more than that one client does not know it.
+                if refused is None or error.status == _FORBIDDEN:
+                    refused = error
+        assert refused is not None
+        raise refused
+
+    def query_details(self, query: dict[str, Any]) -> AnalyticsPage:
+        return next(self._pool.in_turn(self._clients)).query_details(query)
+
+    def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
+        found: dict[str, AnalyticsConversation] = {}
+        missing = list(conversation_ids)
+        for client in self._pool.in_turn(self._clients):
+            found.update((one.conversation_id, one) for one in client.details(missing))
+            missing = [one for one in missing if one not in found]
+            if not missing:
+                break
+        return list(found.values())

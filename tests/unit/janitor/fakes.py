@@ -82,6 +82,10 @@ class Genesys:
         self.queries = 0
         self.multi_gets: list[list[str]] = []
 
+    def seeing(self, _shard: str) -> Genesys:
+        """One client sees all."""
+        return self
+
     def add(
         self, name: str, began_ms: int, ended_ms: int | None = None, *, listed: bool = True
     ) -> None:
