@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
+from mirror.cli.render import say
 
 if TYPE_CHECKING:
     import redis
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def warn_of_unread(settings: Settings) -> None:
     """Say on stderr which variables look like settings and change nothing."""
     for one in settings.unread:
-        click.echo(f"mirror: warning: {one}", err=True)
+        say(f"mirror: warning: {one}")
 
 
 @contextmanager
