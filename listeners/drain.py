@@ -45,7 +45,8 @@ REMOVE_EVERY: Final = 0.05
 REMOVE_RECORDS: Final = 500
 PAUSE_FIRST: Final = 0.5
 PAUSE_MOST: Final = 5.0
-RENEW_AFTER: Final = 30.0
+# librdkafka goes on trying by itself; this is for the case that it does not.
+RENEW_AFTER: Final = 300.0
 STATISTICS_MS: Final = 1_000
 _BEFORE_ALL: Final = -(1 << 62)
 
@@ -382,7 +383,8 @@ class Drain:
             except BufferError:  # the rest waits for its next turn
                 return count
             except KafkaException as error:
-                line.reports.append((sequence, faults.cause(error)))
+                cause = faults.cause(error) or KafkaError(KafkaError._FAIL, str(error))
+                line.reports.append((sequence, cause))
             sent.add(sequence)
             line.cursor = sequence
         return len(batch)

@@ -62,7 +62,7 @@ from mirror.settings import Settings
 # A retired producer: how long the lanes that are well may empty themselves, and when they have.
 GRACE: Final = 1.0
 QUIET: Final = 0.1
-SLICE: Final = 1_000  # failed reports taken in one go
+SLICE: Final = 400  # failed reports taken in one go
 PAUSE: Final = 0.5
 CANDIDATE: Final = 30.0  # how long a producer may wait for its number at the brokers
 LAST_LOOK: Final = 1.0  # while stopping: without any progress for so long there will be none
@@ -341,15 +341,16 @@ class Publisher:
     def stop(self, seconds: float) -> None:
         """Deliver what there is within `seconds`; the rest goes to disk. The last call."""
         started = self._clock()
-        moved_at, delivered = started, -1
+        moved_at, progress = started, (-1, -1)
         while (now := self._clock()) < started + seconds:
             self.tick(now)
             if not self.pending and not self._store.waiting:
                 break
-            if delivered != self._counters.delivered:
-                moved_at, delivered = now, self._counters.delivered
-            elif self._direct is None and not self.pending and now - moved_at > LAST_LOOK:
-                break  # Kafka is away, and all that there was is in the store
+            moved = (self._counters.delivered, self._drain.delivered)
+            if moved != progress:
+                moved_at, progress = now, moved
+            elif not self.pending and now - moved_at > LAST_LOOK:
+                break  # what is left waits for a Kafka that is away, and is in the store
             time.sleep(WAIT)
         if self._direct is not None:
             self._set_aside("stopping", self._clock())
