@@ -164,6 +164,18 @@ class Drain:
         if may_send and self._producer is not None and self._store.waiting:
             self._send(self._producer, now)
 
+    def is_quiet(self, topic: str) -> bool:
+        """Whether nothing of a topic is under way."""
+        return all(line.is_idle for lane, line in self._lines.items() if lane.topic == topic)
+
+    def is_stuck(self, topic: str) -> bool:
+        """Whether something of a topic is under way that does not move."""
+        return any(
+            line.sent and line.trouble is not None
+            for lane, line in self._lines.items()
+            if lane.topic == topic
+        )
+
     def restart(self) -> None:
         """Give up what is in flight, and begin anew: lanes are about to change."""
         if self._forget([line for line in self._lines.values() if line.acked]):

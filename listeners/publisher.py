@@ -144,7 +144,6 @@ class Publisher:
         self._retired_at = now
         self._left = 0  # in the retiring producer, when that last became less
         self._less_at = now
-        self._moving = ""  # the topic whose lanes change
         self._suspects: list[tuple[str, int, str]] = []  # topic, partition and why
         self._shut: frozenset[str] = frozenset()  # topics that cannot be written
         self._trouble: tuple[str, int, KafkaError] | None = None  # of the reports of this poll
@@ -487,9 +486,10 @@ class Publisher:
                 lane.topic == topic and not first <= lane.place < end
                 for lane in self._store.waiting
             ):
-                if self._moving != topic:
-                    self._moving = topic
-                    self._drain.restart()
+                if not self._drain.is_quiet(topic):  # it gets no more: its lanes are not right
+                    if self._drain.is_stuck(topic):
+                        self._drain.restart()
+                    continue
                 try:
                     if not self._store.replace(topic, count, now):
                         return False
@@ -497,7 +497,6 @@ class Publisher:
                     self._log.error("spool_not_moved", topic=topic, error=error)
                     return True  # its lanes wait, the others do not
             self._placed[topic] = count
-            self._moving = ""
         return True
 
     # -- what Kafka does not take ----------------------------------------------------------------
