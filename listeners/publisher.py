@@ -137,6 +137,7 @@ class Publisher:
         self._candidate: _Direct | None = None
         self._candidate_at = now
         self._is_open = False  # whether the events' topic has nothing in the store
+        self._kept = 0  # records given to the store, ever
         self._acked = 0
         self._acked_at = now
         self._retiring: Producer | None = None
@@ -431,7 +432,7 @@ class Publisher:
             self._set_aside(f"{topic}/{number}: {error.name()}: {error.str()}", now)
             return
         waiting = len(producer)
-        acked = self._sequence - waiting
+        acked = self._sequence - self._kept - waiting
         if acked != self._acked or not waiting:
             self._acked, self._acked_at = acked, now
         stuck = self._watch.stuck(now)
@@ -502,6 +503,7 @@ class Publisher:
     # -- what Kafka does not take ----------------------------------------------------------------
 
     def _keep(self, sequence: int, record: Record, lane: Lane) -> None:
+        self._kept += 1
         self._store.keep(sequence, record, lane, self._clock())
         if record.topic == self._settings.topic:
             self._is_open = False
