@@ -1,7 +1,7 @@
 """Watches how many of a channel's frames become dead letters. Pure.
 
-CONTRACT.md section 5: if more than a tenth of a channel's frames over a minute end there, the
-listener says so in its health and its log.
+If more than a tenth of a channel's frames over a minute end there, the listener says so in its
+health and its log.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ REMOVE_EVERY: Final = 0.05
 REMOVE_RECORDS: Final = 500
 PAUSE_FIRST: Final = 0.5
 PAUSE_MOST: Final = 5.0
-RENEW_AFTER: Final = 30.0
+# librdkafka goes on trying by itself; this is for the case that it does not.
+RENEW_AFTER: Final = 300.0
 STATISTICS_MS: Final = 1_000
 _BEFORE_ALL: Final = -(1 << 62)
 
@@ -162,6 +163,18 @@ class Drain:
             self._producer = self._make(now, self._watch.statistics)
         if may_send and self._producer is not None and self._store.waiting:
             self._send(self._producer, now)
+
+    def is_quiet(self, topic: str) -> bool:
+        """Whether nothing of a topic is under way."""
+        return all(line.is_idle for lane, line in self._lines.items() if lane.topic == topic)
+
+    def is_stuck(self, topic: str) -> bool:
+        """Whether something of a topic is under way that does not move."""
+        return any(
+            line.sent and line.trouble is not None
+            for lane, line in self._lines.items()
+            if lane.topic == topic
+        )
 
     def restart(self) -> None:
         """Give up what is in flight, and begin anew: lanes are about to change."""
@@ -382,7 +395,8 @@ class Drain:
             except BufferError:  # the rest waits for its next turn
                 return count
             except KafkaException as error:
-                line.reports.append((sequence, faults.cause(error)))
+                cause = faults.cause(error) or KafkaError(KafkaError._FAIL, str(error))
+                line.reports.append((sequence, cause))
             sent.add(sequence)
             line.cursor = sequence
         return len(batch)

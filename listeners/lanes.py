@@ -137,7 +137,10 @@ class LaneWatch:
 
     def statistics(self, text: str) -> None:
         """Take librdkafka's statistics, as they come."""
-        found = _decode(text)
+        try:
+            found = _decode(text)
+        except msgspec.DecodeError:  # without a sample nothing more is told to be durable
+            return
         age = _clock() - found.ts / 1e6  # of librdkafka's clock, which is not ours on macOS
         self.sample(found, self._now() - max(0.0, age))
 

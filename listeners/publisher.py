@@ -62,7 +62,7 @@ from mirror.settings import Settings
 # A retired producer: how long the lanes that are well may empty themselves, and when they have.
 GRACE: Final = 1.0
 QUIET: Final = 0.1
-SLICE: Final = 1_000  # failed reports taken in one go
+SLICE: Final = 400  # failed reports taken in one go
 PAUSE: Final = 0.5
 CANDIDATE: Final = 30.0  # how long a producer may wait for its number at the brokers
 LAST_LOOK: Final = 1.0  # while stopping: without any progress for so long there will be none
@@ -137,6 +137,7 @@ class Publisher:
         self._candidate: _Direct | None = None
         self._candidate_at = now
         self._is_open = False  # whether the events' topic has nothing in the store
+        self._kept = 0  # records given to the store, ever
         self._acked = 0
         self._acked_at = now
         self._retiring: Producer | None = None
@@ -144,7 +145,6 @@ class Publisher:
         self._retired_at = now
         self._left = 0  # in the retiring producer, when that last became less
         self._less_at = now
-        self._moving = ""  # the topic whose lanes change
         self._suspects: list[tuple[str, int, str]] = []  # topic, partition and why
         self._shut: frozenset[str] = frozenset()  # topics that cannot be written
         self._trouble: tuple[str, int, KafkaError] | None = None  # of the reports of this poll
@@ -341,15 +341,16 @@ class Publisher:
     def stop(self, seconds: float) -> None:
         """Deliver what there is within `seconds`; the rest goes to disk. The last call."""
         started = self._clock()
-        moved_at, delivered = started, -1
+        moved_at, progress = started, (-1, -1)
         while (now := self._clock()) < started + seconds:
             self.tick(now)
             if not self.pending and not self._store.waiting:
                 break
-            if delivered != self._counters.delivered:
-                moved_at, delivered = now, self._counters.delivered
-            elif self._direct is None and not self.pending and now - moved_at > LAST_LOOK:
-                break  # Kafka is away, and all that there was is in the store
+            moved = (self._counters.delivered, self._drain.delivered)
+            if moved != progress:
+                moved_at, progress = now, moved
+            elif not self.pending and now - moved_at > LAST_LOOK:
+                break  # what is left waits for a Kafka that is away, and is in the store
             time.sleep(WAIT)
         if self._direct is not None:
             self._set_aside("stopping", self._clock())
@@ -431,7 +432,7 @@ class Publisher:
             self._set_aside(f"{topic}/{number}: {error.name()}: {error.str()}", now)
             return
         waiting = len(producer)
-        acked = self._sequence - waiting
+        acked = self._sequence - self._kept - waiting
         if acked != self._acked or not waiting:
             self._acked, self._acked_at = acked, now
         stuck = self._watch.stuck(now)
@@ -486,9 +487,10 @@ class Publisher:
                 lane.topic == topic and not first <= lane.place < end
                 for lane in self._store.waiting
             ):
-                if self._moving != topic:
-                    self._moving = topic
-                    self._drain.restart()
+                if not self._drain.is_quiet(topic):  # it gets no more: its lanes are not right
+                    if self._drain.is_stuck(topic):
+                        self._drain.restart()
+                    continue
                 try:
                     if not self._store.replace(topic, count, now):
                         return False
@@ -496,12 +498,12 @@ class Publisher:
                     self._log.error("spool_not_moved", topic=topic, error=error)
                     return True  # its lanes wait, the others do not
             self._placed[topic] = count
-            self._moving = ""
         return True
 
     # -- what Kafka does not take ----------------------------------------------------------------
 
     def _keep(self, sequence: int, record: Record, lane: Lane) -> None:
+        self._kept += 1
         self._store.keep(sequence, record, lane, self._clock())
         if record.topic == self._settings.topic:
             self._is_open = False

@@ -420,7 +420,7 @@ def read_records(
         cursor.close()
 
 
-_headers = msgspec.msgpack.Decoder(list[tuple[str, str | None]])
+_headers = msgspec.msgpack.Decoder(list[Header])
 
 
 def _checksum(sequence: int, topic: str, key: str | None, value: bytes, headers: bytes) -> int:

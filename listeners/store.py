@@ -33,7 +33,7 @@ from mirror.log import logger
 from mirror.settings import Settings
 
 COMMIT_EVERY: Final = 0.05
-COMMIT_RECORDS: Final = 1_000
+COMMIT_RECORDS: Final = 400
 ADOPT_EVERY: Final = 60.0
 CHECK_EVERY: Final = 1.0
 # While the disk refuses: how often to ask it again, and what may wait in memory.

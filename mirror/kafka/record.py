@@ -1,6 +1,6 @@
 """The Kafka records of events, agents' states and dead letters.
 
-CONTRACT.md sections 5 and 7 define them; agents' states are told as events are.
+docs/event.md describes them; agents' states are told as events are.
 
 `Recorder` is on the hot path: what is the same for many records (header pairs of a type, a source,
 an origin) is built once and shared. Everything else is a function of its arguments.

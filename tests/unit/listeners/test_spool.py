@@ -19,7 +19,7 @@ from listeners.extent import EXTENT, Lost, wall_ms
 from listeners.lanes import Lane, lane_of
 from listeners.salvage import Salvage, adopt, losses, salvage
 from listeners.spool import DATABASE, Numbered, Spool, SpoolBroken, SpoolError
-from mirror.kafka.record import Record
+from mirror.kafka.record import Header, Record
 
 LIMIT = 1 << 20
 
@@ -71,6 +71,14 @@ def test_gives_back_what_was_put(tmp_path: Path, open_spool: Open) -> None:
     records = [(1, record(b"\x00\xff")), (2, record(b"", None))]
     assert put(spool, *records) == 2
     assert head(spool) == records
+
+
+def test_a_header_of_bytes_is_given_back(tmp_path: Path, open_spool: Open) -> None:
+    """The id of a schema is no text; the kinds of headers do not mix."""
+    spool = open_spool(tmp_path / "one")
+    headers: list[Header] = [("__value_schema_id", b"\x01\xff\x00"), ("text", "x"), ("none", None)]
+    put(spool, (1, Record("topic", "k", b"v", headers)))
+    assert head(spool)[0][1].headers == headers
 
 
 def test_order_is_that_of_the_numbers(tmp_path: Path, open_spool: Open) -> None:
@@ -137,7 +145,7 @@ import os, sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from listeners.spool import Numbered, Spool
-from mirror.kafka.record import Record
+from mirror.kafka.record import Header, Record
 spool = Spool(Path(sys.argv[1]), 1 << 20)
 for number in range(100000):
     spool.put([Numbered(number, Record("topic", "k", b"%d" % number, []))])
@@ -357,7 +365,7 @@ import sys
 from pathlib import Path
 from listeners.lanes import Lane
 from listeners.spool import Numbered, Spool
-from mirror.kafka.record import Record
+from mirror.kafka.record import Header, Record
 spool = Spool(Path(sys.argv[1]), 1 << 30)
 for number in range(0, 100000, 5):
     spool.put([Numbered(n, Record("topic", "k", b"%d" % n, [])) for n in range(number, number + 5)])
