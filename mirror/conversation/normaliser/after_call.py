@@ -47,12 +47,13 @@ def is_followed(one: Shown, shown: Sequence[Shown]) -> bool:
     over = instant(one.communication.disconnected_time)
     if over is None:
         return False
-    for medium, other in shown:
+    for another in shown:
+        other = another.communication
         began, ended = instant(other.connected_time), instant(other.disconnected_time)
         if began is not None:
             if began >= over and other is not one.communication:
                 return True
-        elif medium == one.medium and (ended or _AFTER_ALL) > over:
+        elif another.medium == one.medium and (ended or _AFTER_ALL) > over:
             return True
     return False
 

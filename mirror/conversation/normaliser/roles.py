@@ -55,7 +55,9 @@ def consulted(
     conversation: Conversation, changed: Sequence[Piece], known: Sequence[Known]
 ) -> Collection[str]:
     """The ids of those in `changed` who are consulted by somebody else."""
-    parties = [one for one in changed if _is_party(one.participant)]
+    parties = [one for one in changed if one.participant.consult_participant_id]
+    if parties:
+        parties = [one for one in parties if _is_party(one.participant)]
     if not parties:
         return _NOBODY
     asking = [

@@ -11,10 +11,9 @@ overtook one another) differs from it, and is read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -23,9 +22,9 @@ from mirror.conversation.normaliser.memory import Known
 from mirror.conversation.normaliser.words import ENDED, MEDIA_OF_ARRAY
 
 # Genesys' ids are UUIDs of 36 and its words short; anything far longer is neither, and would be
-# copied into each event.
+# copied into each event. It is looked for where a participant is long: that is what costs.
 MAX_WORD: Final = 128
-MAX_TEXT: Final = 256  # all of those of a participant, or of a leg
+LONG_TEXT: Final = 4_096
 _WORDS: Final = ("id", "user_id", "queue_id", "purpose", "consult_participant_id")
 _WORDS_OF_LEG: Final = (
     "id",
@@ -38,7 +37,8 @@ _WORDS_OF_LEG: Final = (
 
 # Arrays of objects that this version knows: the media of a participant, and what stands in their
 # communications, segments among them. Any other may be a medium.
-_ARRAY: Final = re.compile(rb"\[\s*\{")
+_OBJECT: Final = ord("{")
+_SPACE: Final = b" \n\r\t"
 _KNOWN_ARRAYS: Final = frozenset(
     b"calls callbacks chats emails messages internalMessages videos screenshares cobrowsesessions "
     b"socialExpressions screenMonitorings content disconnectReasons draftAttachments events media "
@@ -55,14 +55,14 @@ _CALL: Final = "call"
 _OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]
 
 
-class Shown(NamedTuple):
+class Shown(msgspec.Struct, gc=False):
     """One communication, and the medium of the array that it stands in."""
 
     medium: str
     communication: Communication
 
 
-class Piece(NamedTuple):
+class Piece(msgspec.Struct, gc=False):
     """A participant that is to be read, its communications, and what will be known of it."""
 
     participant: Participant
@@ -107,9 +107,9 @@ def recognise(
         participant = decode(raw)
         shown = communications(participant)
         now = Known(digest)
-        if len(text) > MAX_TEXT and _is_long(participant, shown) and _cut(participant, shown):
+        if len(text) > LONG_TEXT and _cut(participant, shown):
             found.is_cut = True
-        if not all(_is_known(text, match.start()) for match in _ARRAY.finditer(text)):
+        if not _are_known(text):
             for name, lives in _strange(text).items():
                 found.strange.add(name)
                 now.ended = now.ended and not lives
@@ -118,26 +118,11 @@ def recognise(
     return found
 
 
-def _is_long(who: Participant, shown: Sequence[Shown]) -> bool:
-    """Whether ids and words are longer than all of a sound participant's, or leg's, together."""
-    size = len(who.id or "") + len(who.user_id or "") + len(who.queue_id or "")
-    size += len(who.purpose or "") + len(who.consult_participant_id or "")
-    for _, leg in shown:
-        size = max(size, _size_of_leg(leg))
-    return size > MAX_TEXT
-
-
-def _size_of_leg(leg: Communication) -> int:
-    size = len(leg.id or "") + len(leg.state or "") + len(leg.direction or "")
-    size += len(leg.start_hold_time or "") + len(leg.park_time or "")
-    return size + len(leg.disconnect_type or "")
-
-
 def _cut(participant: Participant, shown: Sequence[Shown]) -> bool:
     """Leave out ids and words of absurd length; whether there were any."""
     is_cut = _cut_words(participant, _WORDS)
-    for _, communication in shown:
-        is_cut = _cut_words(communication, _WORDS_OF_LEG) or is_cut
+    for one in shown:
+        is_cut = _cut_words(one.communication, _WORDS_OF_LEG) or is_cut
     return is_cut
 
 
@@ -149,6 +134,17 @@ def _cut_words(one: Participant | Communication, names: Sequence[str]) -> bool:
             setattr(one, name, None)
             is_cut = True
     return is_cut
+
+
+def _are_known(text: bytes) -> bool:
+    """Whether all arrays of objects in a participant are known."""
+    start = text.find(b"[")
+    while start >= 0:
+        after = text[start + 1]
+        if (after == _OBJECT or after in _SPACE) and not _is_known(text, start):
+            return False
+        start = text.find(b"[", start + 1)
+    return True
 
 
 def _is_known(text: bytes, start: int) -> bool:

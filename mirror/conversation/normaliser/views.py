@@ -46,13 +46,13 @@ def _views(
     `connectedTime` is a little earlier than the leg's (docs/protocol.md, "Times"), so they serve
     only where the leg has none and there is no other.
     """
-    participant, shown, known = piece
+    participant, shown, known = piece.participant, piece.shown, piece.known
     views = []
     legs: list[Leg] = []
     only = len(shown) == 1
     handled = None if only else after_call.handled(after_call.latest(shown))
     for one in shown:
-        medium, communication = one
+        medium, communication = one.medium, one.communication
         key = leg_key(participant.id or "", communication.id, medium)
         if not only and any(key == other.key for other in legs):
             # A second one under that name is no leg of its own, but may go on.

@@ -32,6 +32,8 @@ def test_both_folds_find_the_same_active(data: st.DataObject) -> None:
         tracked = fold(tracked, event)
     assert tracked is not None
     ours = sorted((leg.participant_id, leg.medium) for leg in tracked.legs)
-    theirs = sorted((leg.participant_id, leg.media_type) for leg in view.legs.values() if not leg.ended)
+    theirs = sorted(
+        (leg.participant_id, leg.media_type) for leg in view.legs.values() if not leg.ended
+    )
     assert ours == theirs
     assert tracked.ended == (view.state == "ended")
