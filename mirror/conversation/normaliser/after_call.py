@@ -134,14 +134,17 @@ def tell_work(view: View, told: list[Transition]) -> None:
 
 
 def _codes(view: View, code: str, coded_at: str, told: list[Transition]) -> None:
+    returned = _take(view, code, coded_at)
     service = view.leg.service
-    returned = _take(view, code, coded_at) and service is not None
-    service = view.leg.service or Service()
-    for one in service.codes:
+    codes = service.codes if service is not None else ()
+    last = None
+    for one in codes:
         at = coded_at if one == code else ""
-        tell(told, view, "wrapup", at or None, which=one, code=one)
-    if returned and (not told or told[-1].code != code):
-        told.append(Transition(view, "wrapup", None, view.state, code=code, snapshot=True))
+        if tell(told, view, "wrapup", at or None, which=one, code=one):
+            last = one
+    # One that came back, or that is later than what was told only now, has been told before.
+    if (returned or last is not None) and last != codes[-1]:
+        told.append(Transition(view, "wrapup", None, view.state, code=codes[-1], snapshot=True))
 
 
 def _take(view: View, code: str, coded_at: str) -> bool:

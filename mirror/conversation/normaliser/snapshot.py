@@ -11,7 +11,6 @@ overtook one another) differs from it, and is read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 from typing import Any, Final
@@ -23,11 +22,9 @@ from mirror.conversation.normaliser.memory import Known
 from mirror.conversation.normaliser.words import ENDED, MEDIA_OF_ARRAY
 
 # Genesys' ids are UUIDs of 36 and its words short; anything far longer is neither, and would be
-# copied into each event.
-MAX_TEXT: Final = 256
-MAX_STRANGE: Final = 8  # unknown media that are named, each by so many letters
-MAX_NAME: Final = 64
-LONG_PIECE: Final = 8 * 1024  # bytes of a participant from which on that is looked at
+# copied into each event. It is looked for where a participant is long: that is what costs.
+MAX_WORD: Final = 128
+LONG_TEXT: Final = 4_096
 _WORDS: Final = ("id", "user_id", "queue_id", "purpose", "consult_participant_id")
 _WORDS_OF_LEG: Final = (
     "id",
@@ -40,15 +37,29 @@ _WORDS_OF_LEG: Final = (
 
 # Arrays of objects that this version knows: the media of a participant, and what stands in their
 # communications, segments among them. Any other may be a medium.
-_ARRAY: Final = re.compile(rb'"([^"]*)"\s*:\s*\[\s*\{')
+_OBJECT: Final = ord("{")
+_SPACE: Final = b" \n\r\t"
 _KNOWN_ARRAYS: Final = frozenset(
     b"calls callbacks chats emails messages internalMessages videos screenshares cobrowsesessions "
     b"socialExpressions screenMonitorings content disconnectReasons draftAttachments events media "
     b"phoneNumberColumns scoredAgents skills stickers segments details errors".split()
 )
 
+NAME_WITHIN: Final = 256  # bytes before an array, where its name stands
+# Names of unknown media are logged and counted, so they are few and short.
+MAX_NAME: Final = 64
+MAX_STRANGE: Final = 8  # of one participant
+_OTHERS: Final = "others"
+
 _CALL: Final = "call"
 _OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]
+
+
+class Shown(msgspec.Struct, gc=False):
+    """One communication, and the medium of the array that it stands in."""
+
+    medium: str
+    communication: Communication
 
 
 class Piece(msgspec.Struct, gc=False):
@@ -57,13 +68,6 @@ class Piece(msgspec.Struct, gc=False):
     participant: Participant
     shown: list[Shown]
     known: Known
-
-
-class Shown(msgspec.Struct, gc=False):
-    """One communication, and the medium of the array that it stands in."""
-
-    medium: str
-    communication: Communication
 
 
 class Snapshot(msgspec.Struct):
@@ -101,26 +105,23 @@ def recognise(
             known.append(last[place])
             continue
         participant = decode(raw)
-        now = Known(digest)
-        if len(text) > LONG_PIECE and _cut(participant):
-            found.is_cut = True
         shown = communications(participant)
-        # One array of objects, and one medium that is known: there is no other. Only where it is
-        # not so plain, their names are looked at.
-        if text.count(b":[{") != 1 or not shown:
+        now = Known(digest)
+        if len(text) > LONG_TEXT and _cut(participant, shown):
+            found.is_cut = True
+        if not _are_known(text):
             for name, lives in _strange(text).items():
-                if len(found.strange) < MAX_STRANGE:
-                    found.strange.add(name[:MAX_NAME])
+                found.strange.add(name)
                 now.ended = now.ended and not lives
         changed.append(Piece(participant, shown, now))
         known.append(now)
     return found
 
 
-def _cut(participant: Participant) -> bool:
+def _cut(participant: Participant, shown: Sequence[Shown]) -> bool:
     """Leave out ids and words of absurd length; whether there were any."""
     is_cut = _cut_words(participant, _WORDS)
-    for one in communications(participant):
+    for one in shown:
         is_cut = _cut_words(one.communication, _WORDS_OF_LEG) or is_cut
     return is_cut
 
@@ -129,40 +130,60 @@ def _cut_words(one: Participant | Communication, names: Sequence[str]) -> bool:
     is_cut = False
     for name in names:
         text = getattr(one, name)
-        if text is not None and len(text) > MAX_TEXT:
+        if text is not None and len(text) > MAX_WORD:
             setattr(one, name, None)
             is_cut = True
     return is_cut
 
 
+def _are_known(text: bytes) -> bool:
+    """Whether all arrays of objects in a participant are known."""
+    start = text.find(b"[")
+    while start >= 0:
+        after = text[start + 1]
+        if (after == _OBJECT or after in _SPACE) and not _is_known(text, start):
+            return False
+        start = text.find(b"[", start + 1)
+    return True
+
+
+def _is_known(text: bytes, start: int) -> bool:
+    """Whether the array of objects that begins there is known, or has no name of its own."""
+    end = start - 2
+    if text[end:start] != b'":':  # not as Genesys writes it
+        before = text[max(0, start - NAME_WITHIN) : start].rstrip()
+        if not before.endswith(b":"):
+            return True
+        end = start - NAME_WITHIN if start > NAME_WITHIN else 0
+        end += len(before[:-1].rstrip()) - 1
+    begin = text.rfind(b'"', max(0, end - NAME_WITHIN), end)
+    return begin >= 0 and text[begin + 1 : end] in _KNOWN_ARRAYS
+
+
 def _strange(raw: bytes) -> dict[str, bool]:
     """The arrays of a participant that look like unknown media, and whether one there lives."""
-    if _KNOWN_ARRAYS.issuperset(_ARRAY.findall(raw)):
-        return {}
     participant: Any = msgspec.json.decode(raw)
-    found = {}
+    found: dict[str, bool] = {}
     for name, array in participant.items():
         if name.encode() in _KNOWN_ARRAYS or not isinstance(array, list):
             continue
         states = [one.get("state") for one in array if isinstance(one, dict) and one.get("state")]
         if states:
-            found[name] = any(state not in ENDED for state in states)
+            short = name[:MAX_NAME] if len(found) < MAX_STRANGE else _OTHERS
+            found[short] = found.get(short, False) or any(state not in ENDED for state in states)
     return found
 
 
 def whole(participants: Iterable[Participant] | None) -> list[Piece]:
     """Participants of a source of which nothing is recognised again."""
-    return [
-        Piece(participant, communications(participant), Known())
-        for participant in participants or ()
-    ]
+    return [Piece(one, communications(one), Known()) for one in participants or ()]
 
 
 def communications(participant: Participant) -> list[Shown]:
     """The communications of a participant, of all media."""
     shown = [Shown(_CALL, communication) for communication in participant.calls or ()]
     others = _others(participant)
-    if any(others):  # few have any
+    if any(others):
         for medium, array in compress(zip(_OTHER_MEDIA, others, strict=True), others):
             shown += [Shown(medium, communication) for communication in array or ()]
     return shown

@@ -44,7 +44,8 @@ def _views(
 
     A leg's own times come first. A participant's times also cover its other legs, and its
     `connectedTime` is a little earlier than the leg's (docs/protocol.md, "Times"), so they serve
-    only where the leg has none and there is no other.
+    only where the leg has none and there is no other. A leg that ended without one of its own was
+    never connected: its participant may have been, by an earlier leg that is shown no more.
     """
     participant, shown, known = piece.participant, piece.shown, piece.known
     participant_id = participant.id or ""
@@ -70,7 +71,8 @@ def _views(
         state = communication.state or "none"
         connected, ended_at = communication.connected_time, communication.disconnected_time
         if only:
-            connected = connected or participant.connected_time
+            if state not in ENDED or not communication.id:
+                connected = connected or participant.connected_time
             ended_at = ended_at or participant.end_time
         if state not in ENDED:
             if over is not None:

@@ -529,3 +529,10 @@ def test_an_ended_conversation_is_forgotten_after_its_grace() -> None:
     reader.seconds += 3
     reader.read(frame({"id": "c-2", "participants": []}))
     assert len(reader.normaliser.memory) == 1
+
+
+def test_a_leg_that_replaced_another_is_not_answered_by_its_participants_time() -> None:
+    """The participant was connected by an earlier leg, which is shown no more."""
+    missed = leg("disconnected", disconnectedTime=at(9_000), disconnectType="system")
+    events = Reader().frame(participant(missed, connectedTime=at(1_000), endTime=at(9_000)))
+    assert types(events) == ["start", "disconnect", "end"]

@@ -353,3 +353,12 @@ def test_a_resume_that_is_read_again_leaves_the_park() -> None:
         house.reads("a", shown, medium="email")
     leg = house.leg()
     assert (leg.state, leg.held, leg.parked_at) == ("parked", False, at(7_000))
+
+
+def test_a_code_that_a_late_frame_tells_does_not_outlive_the_one_that_came_back() -> None:
+    """B, A, B: whoever missed A tells it late, and that B counts."""
+    house = House()
+    for shown in (CONNECTED, with_code("B", 9_100), with_code("B", 9_300)):
+        house.reads("a", shown)
+    assert house.reads("a", with_code("A", 9_200)) == ["wrapup"]
+    assert house.leg().wrapup_code == "B"
