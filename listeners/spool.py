@@ -28,7 +28,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -414,13 +414,24 @@ def read_records(
                 checksum is not None and checksum != _checksum(sequence, topic, key, value, headers)
             ):
                 raise Damaged(f"record {sequence} is not what was stored")
-            pairs: list[Header] = list(_headers.decode(headers))
-            yield Numbered(sequence, Record(topic, key, value, pairs), place), cost
+            record = Record(topic, key, value, _pairs(headers))
+            yield Numbered(sequence, record, place), cost
     finally:
         cursor.close()
 
 
-_headers = msgspec.msgpack.Decoder(list[Header])
+_headers = msgspec.msgpack.Decoder(list[tuple[str, Any]])
+
+
+def _pairs(content: bytes) -> list[Header]:
+    """The headers of a record: their values are text, bytes or nothing."""
+    try:
+        pairs: list[Header] = list(_headers.decode(content))
+    except UnicodeDecodeError as error:
+        raise Damaged("a header is no text") from error
+    if not all(value is None or isinstance(value, str | bytes) for _, value in pairs):
+        raise Damaged("a header is not what was stored")
+    return pairs
 
 
 def _checksum(sequence: int, topic: str, key: str | None, value: bytes, headers: bytes) -> int:
