@@ -286,12 +286,13 @@ class Spool:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """sqlite's errors as ours. What is no `OperationalError` is damage."""
+        """sqlite's errors as ours. What is no `OperationalError` is damage; so is a message that is
+        no text, for it quotes the file."""
         try:
             yield
         except sqlite3.OperationalError as error:
             raise SpoolError(f"spool folder {self.folder}: {error}") from error
-        except (sqlite3.Error, msgspec.MsgspecError, Damaged) as error:
+        except (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, Damaged) as error:
             raise SpoolBroken(f"spool folder {self.folder}: {error}") from error
 
 
@@ -352,7 +353,7 @@ def _open(path: Path) -> sqlite3.Connection:
         if "place" not in columns:
             database.execute("ALTER TABLE records ADD COLUMN place INTEGER NOT NULL DEFAULT 0")
         database.execute(_INDEX)
-    except (sqlite3.Error, Damaged):
+    except (sqlite3.Error, UnicodeDecodeError, Damaged):
         database.close()
         raise
     return database
