@@ -105,7 +105,7 @@ def _copy(source: Path, target: Spool, read: set[int], order: str) -> None:
             if len(batch) >= SALVAGE_RECORDS or size >= SALVAGE_BYTES:
                 target.put(batch)
                 batch, size = [], 0
-    except (sqlite3.Error, msgspec.MsgspecError, Damaged):
+    except (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, Damaged):
         pass  # what lies before it is copied; the caller tells how much that is
     finally:
         database.close()

@@ -28,7 +28,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -286,12 +286,13 @@ class Spool:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """sqlite's errors as ours. What is no `OperationalError` is damage."""
+        """sqlite's errors as ours. What is no `OperationalError` is damage; so is a message that is
+        no text, for it quotes the file."""
         try:
             yield
         except sqlite3.OperationalError as error:
             raise SpoolError(f"spool folder {self.folder}: {error}") from error
-        except (sqlite3.Error, msgspec.MsgspecError, Damaged) as error:
+        except (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, Damaged) as error:
             raise SpoolBroken(f"spool folder {self.folder}: {error}") from error
 
 
@@ -352,7 +353,7 @@ def _open(path: Path) -> sqlite3.Connection:
         if "place" not in columns:
             database.execute("ALTER TABLE records ADD COLUMN place INTEGER NOT NULL DEFAULT 0")
         database.execute(_INDEX)
-    except (sqlite3.Error, Damaged):
+    except (sqlite3.Error, UnicodeDecodeError, Damaged):
         database.close()
         raise
     return database
@@ -414,13 +415,24 @@ def read_records(
                 checksum is not None and checksum != _checksum(sequence, topic, key, value, headers)
             ):
                 raise Damaged(f"record {sequence} is not what was stored")
-            pairs: list[Header] = list(_headers.decode(headers))
-            yield Numbered(sequence, Record(topic, key, value, pairs), place), cost
+            record = Record(topic, key, value, _pairs(headers))
+            yield Numbered(sequence, record, place), cost
     finally:
         cursor.close()
 
 
-_headers = msgspec.msgpack.Decoder(list[Header])
+_headers = msgspec.msgpack.Decoder(list[tuple[str, Any]])
+
+
+def _pairs(content: bytes) -> list[Header]:
+    """The headers of a record: their values are text, bytes or nothing."""
+    try:
+        pairs: list[Header] = list(_headers.decode(content))
+    except UnicodeDecodeError as error:
+        raise Damaged("a header is no text") from error
+    if not all(value is None or isinstance(value, str | bytes) for _, value in pairs):
+        raise Damaged("a header is not what was stored")
+    return pairs
 
 
 def _checksum(sequence: int, topic: str, key: str | None, value: bytes, headers: bytes) -> int:
