@@ -3,15 +3,15 @@
     signals.block()                   # before other threads start, which inherit it
     while (name := signals.wait(1.0)) is None:
         ...
-    signals.unblock()                 # a second SIGTERM, SIGINT or SIGQUIT then ends it at once
+    signals.unblock()                 # the second SIGTERM, SIGINT or SIGQUIT then ends it at once
 
 No handler runs between two lines of code, and every wait on a lock may be as long as it likes. A
 process whose first thread has other work has a thread wait instead: `watch`.
 
 Which they are: all that a supervisor, a terminal, a container runtime or a limit may send and that
 would else end the process without draining. One that is ignored when the process starts (`nohup`)
-stays ignored. Only those by which people and supervisors insist end it at once the second time:
-some supervisors send SIGTERM and SIGHUP together.
+stays ignored. Only those by which people and supervisors insist (`INSISTING`) end it at once the
+second time: some supervisors send SIGTERM and SIGHUP together.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ SIGNALS: Final = frozenset(
 )
 INSISTING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 _WATCH_SECONDS: Final = 3600.0
+_heard: Final[set[str]] = set()
 
 
 def block() -> None:
@@ -52,22 +53,28 @@ def wait(seconds: float) -> str | None:
     CPython answers with a `siginfo` that nobody filled in where its wait is interrupted behind its
     deadline, as by SIGCONT after a stop, by a debugger or a profiler. That is none of these.
     """
-    return _wait(_awaited(), seconds)
+    name = _wait(_awaited(), seconds)
+    if name is not None:
+        _heard.add(name)
+    return name
 
 
 def unblock() -> None:
-    """From now on those that insist end the process at once; the others change nothing more."""
-    for number in INSISTING:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, INSISTING)
+    """From now on the second that insists ends the process at once; the others change nothing.
+
+    To be called by the first thread. What is pending beside the first one is no second one yet.
+    """
+    _by_default()
+    threading.Thread(target=_insist, name="signals", daemon=True).start()
 
 
 def watch(stop: Callable[[str], None]) -> None:
     """Block them, and have a thread wait for them: it calls `stop` with the name of the first.
 
-    The second that insists ends the process at once.
+    The second that insists ends the process at once. To be called by the first thread.
     """
     block()
+    _by_default()
     threading.Thread(target=_watch, args=(stop,), name="signals", daemon=True).start()
 
 
@@ -75,9 +82,23 @@ def _watch(stop: Callable[[str], None]) -> None:
     while (name := wait(_WATCH_SECONDS)) is None:
         pass
     stop(name)
-    while (name := _wait(INSISTING, _WATCH_SECONDS)) is None:
-        pass
-    os._exit(128 + signal.Signals[name])
+    _insist()
+
+
+def _insist() -> None:
+    left = 1 if _heard & {one.name for one in INSISTING} else 2
+    name = None
+    while left:
+        name = _wait(INSISTING, _WATCH_SECONDS)
+        left -= name is not None
+    assert name is not None
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INSISTING)  # in this thread, which then takes it
+    os.kill(os.getpid(), signal.Signals[name])
+
+
+def _by_default() -> None:
+    for number in INSISTING:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _wait(numbers: frozenset[signal.Signals], seconds: float) -> str | None:

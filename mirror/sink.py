@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -61,8 +62,7 @@ class Sink:
             self._lines.append(data)
             self._bytes += len(data)
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-                self._thread.start()
+                self._thread = _started(self._run)
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
@@ -117,6 +117,21 @@ class Sink:
         poll = select.poll()
         poll.register(descriptor, select.POLLOUT)
         poll.poll(_LOOK_MS)
+
+
+def _started(work: Callable[[], None]) -> threading.Thread:
+    """A thread that takes no signal: the first line may come before a process blocks its own.
+
+    The kernel gives a signal to any thread that does not block it, and it would then end the
+    process instead of being waited for (`mirror.signals`).
+    """
+    thread = threading.Thread(target=work, name="log", daemon=True)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        thread.start()  # inherits what is blocked
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return thread
 
 
 def _descriptor(stream: TextIO | None) -> int | None:

@@ -53,29 +53,82 @@ def test_each_signal_that_would_end_it_is_heard(program: str, name: str) -> None
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize(
-    "program",
-    [PROGRAM + "signals.unblock(); print('second', flush=True); input()", WATCHES],
-    ids=["wait", "watch"],
-)
+UNBLOCKS = PROGRAM + "signals.unblock(); print('drains', flush=True); input()"
+
+
+@pytest.mark.parametrize("program", [UNBLOCKS, WATCHES], ids=["wait", "watch"])
+@pytest.mark.parametrize("first", ["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("second", ["SIGTERM", "SIGQUIT"])
-def test_the_second_that_insists_ends_it_at_once(program: str, second: str) -> None:
-    """And a SIGHUP behind the first one, as some supervisors send it, changes nothing."""
-    argv = [sys.executable, "-c", program]
-    with subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "waits\n"
-        process.send_signal(signal.SIGTERM)
-        process.send_signal(signal.SIGHUP)
-        assert process.stdout.readline() in {"SIGTERM\n", "SIGHUP\n"}
-        if program is not WATCHES:
-            assert process.stdout.readline() == "second\n"
-        process.send_signal(signal.SIGHUP)
+def test_the_second_that_insists_ends_it_at_once(program: str, first: str, second: str) -> None:
+    """Whichever of them it is."""
+    with started(program) as process:
+        process.send_signal(signal.Signals[first])
+        drains(process, program)
         process.send_signal(signal.Signals[second])
         process.wait(10)
-        assert process.returncode in {-signal.Signals[second], 128 + signal.Signals[second]}
+    assert process.returncode == -signal.Signals[second]
+
+
+@pytest.mark.parametrize("program", [UNBLOCKS, WATCHES], ids=["wait", "watch"])
+def test_a_hangup_beside_the_first_is_no_second(program: str) -> None:
+    """Some supervisors send SIGTERM and SIGHUP together; in which order they are heard is open."""
+    with started(program) as process:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGCONT)
+        drains(process, program)
+        process.send_signal(signal.SIGHUP)
+        process.communicate("\n", 10)
+    assert process.returncode == 0
+
+
+def started(program: str) -> subprocess.Popen[str]:
+    """The program, once it waits for signals."""
+    argv = [sys.executable, "-c", program]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waits\n"
+    return process
+
+
+def drains(process: subprocess.Popen[str], program: str) -> None:
+    """Wait until the first signal was heard."""
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("SIG")
+    if program is UNBLOCKS:
+        assert process.stdout.readline() == "drains\n"
+
+
+LOGS_FIRST = """
+import sys
+from mirror import log, signals
+log.configure("test")
+log.logger("test").info("starting")
+assert log.flush(10)
+signals.block()
+print("works", flush=True)
+sys.stdin.readline()
+print(signals.wait(5.0), flush=True)
+"""
+
+
+def test_a_line_that_is_logged_first_takes_no_signal() -> None:
+    """The thread that writes the log was there before the signals were blocked."""
+    argv = [sys.executable, "-c", LOGS_FIRST]
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "works\n"
+        process.terminate()
+        assert process.communicate("\n")[0] == "SIGTERM\n"
+    assert process.returncode == 0
 
 
 def test_what_is_ignored_from_the_start_stays_so() -> None:
