@@ -148,8 +148,11 @@ def test_a_stream_in_memory_is_written_to() -> None:
     assert sink.dropped == 1
 
 
-def test_a_configured_process_writes_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_configured_process_writes_json_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With process, part, level and time; secrets masked; nothing below the level."""
+    monkeypatch.setattr(log, "_output", log._Output())  # this one process runs other tests, too
     known = log.logger("part")
     log.configure("test", "info")
     known.info("opened", shard="3", token="hunter2", url="redis://me:hunter2@host")
