@@ -96,7 +96,7 @@ class Service:
         links = RedisLink(client, settings)
         genesys = genesys_links(settings, client)
         deadline = _deadline(settings.startup_timeout)
-        check_topics(settings, settings.startup_timeout, agents=settings.agents)
+        cluster = check_topics(settings, settings.startup_timeout, agents=settings.agents)
         schemas = registry.register(settings, settings.startup_timeout)
         wait_for(client, settings)
         for link in genesys.values():

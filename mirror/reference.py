@@ -164,7 +164,10 @@ def env_example() -> str:
     for row in (DOCS / "settings.md").read_text(encoding="utf-8").splitlines():
         if not row.startswith("| `"):
             continue
-        names, _, meaning = (cell.strip() for cell in row.strip("| ").split(" | ", 2))
+        cells = [cell.strip() for cell in row.strip("| ").split(" | ", 2)]
+        if len(cells) < 3:
+            continue  # another table of the page
+        names, _, meaning = cells
         plain = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", meaning.replace("`", ""))
         lines += ["", *textwrap.wrap(plain, 96, initial_indent="# ", subsequent_indent="# ")]
         for name in re.findall(r"`([A-Z_]+)`", names):
