@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
 if TYPE_CHECKING:
     import redis
 
@@ -18,8 +16,10 @@ if TYPE_CHECKING:
 
 def warn_of_unread(settings: Settings) -> None:
     """Say on stderr which variables look like settings and change nothing."""
+    from mirror.cli.render import say
+
     for one in settings.unread:
-        click.echo(f"mirror: warning: {one}", err=True)
+        say(f"mirror: warning: {one}")
 
 
 @contextmanager
