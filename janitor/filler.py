@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 import redis
 
+from janitor.agreement import Agreement
 from janitor.genesys import Pool
 from janitor.leases import NEVER, Leases
 from janitor.outlet import Outlet
@@ -75,6 +76,7 @@ class Filler:
         self._outlet = outlet
         self._normaliser = normaliser
         self._lag_seconds = lag_seconds
+        self._agreement = Agreement()
         self._horizon_ms = round(horizon_seconds * 1000)
         self._lease_seconds = lease_seconds
         self._stopping = stopping
@@ -126,6 +128,7 @@ class _Attempt:
             outlet=filler._outlet,
             normaliser=filler._normaliser(),
             unfinished=filler._unfinished,
+            agreement=filler._agreement,
             horizon_ms=filler._horizon_ms,
             lag_ms=round(filler._lag_seconds * 1000),
             stopping=filler._stopping,

@@ -31,6 +31,7 @@ from typing import Final, Protocol
 import msgspec
 import redis
 
+from janitor.agreement import Agreement
 from janitor.answers import Answer, ask
 from janitor.genesys import Genesys
 from janitor.marks import Marks
@@ -76,6 +77,7 @@ class Desk(msgspec.Struct, kw_only=True):
     outlet: Outlet
     normaliser: Normaliser
     unfinished: Unfinished
+    agreement: Agreement = msgspec.field(default_factory=Agreement)
     horizon_ms: int
     lag_ms: int
     stopping: Callable[[], bool]
@@ -230,6 +232,8 @@ class GapReading:
         self._count_failures(answer)
         if answer.kind == "given":
             self._given += 1
+            if shown is not None:
+                desk.agreement.look(answer.raw, shown)
             reading = desk.normaliser.conversation(
                 answer.raw, show_epoch(asked_at), asked_at, origin="backfill"
             )
@@ -261,6 +265,9 @@ class GapReading:
             if answer.kind == "forgotten":
                 why = "neither REST nor analytics knows it" + self._perhaps_young(asked_ms)
             self._note(answer.kind, why)
+            return False
+        if not desk.agreement.holds:
+            self._note(answer.kind, f"{answer.why}; analytics names legs otherwise than REST")
             return False
         raw = msgspec.json.encode(shown)
         reading = desk.normaliser.analytics(raw, show_epoch(asked_at), asked_at)

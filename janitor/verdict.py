@@ -71,17 +71,26 @@ def read(
 
 
 def read_analytics(
-    details: AnalyticsConversation, tracked: Tracked, normaliser: Normaliser, now_ms: int
+    details: AnalyticsConversation,
+    tracked: Tracked,
+    normaliser: Normaliser,
+    now_ms: int,
+    *,
+    by_legs: bool = True,
 ) -> list[Event]:
-    """The same of a conversation that analytics shows as over and REST has forgotten."""
+    """The same of a conversation that analytics shows as over and REST has forgotten.
+
+    Not `by_legs` where analytics names legs otherwise than REST: then only its end counts.
+    """
     name = details.conversation_id
-    reading = normaliser.analytics(msgspec.json.encode(details), rfc3339(now_ms), 0.0)
-    for event in reading.events:
-        if event.origin != "snapshot":
-            event.origin = "janitor"
-    told = _finished(reading.events, name, tracked, "not_found", now_ms)
-    if told:
-        return told
+    if by_legs:
+        reading = normaliser.analytics(msgspec.json.encode(details), rfc3339(now_ms), 0.0)
+        for event in reading.events:
+            if event.origin != "snapshot":
+                event.origin = "janitor"
+        told = _finished(reading.events, name, tracked, "not_found", now_ms)
+        if told:
+            return told
     ended_at = instant(details.conversation_end) if details.conversation_end else None
     return closing(name, tracked, "not_found", now_ms, ended_at)
 

@@ -28,6 +28,7 @@ from typing import Final
 import msgspec
 
 from janitor import doubt
+from janitor.agreement import Agreement
 from janitor.answers import Answer, ask
 from janitor.genesys import Genesys
 from janitor.leases import Leases
@@ -114,6 +115,7 @@ class Zombies:
         self._genesys = genesys
         self._outlet = outlet
         self._normaliser = normaliser
+        self._agreement = Agreement()
         self._lease_seconds = lease_seconds
         self._fresh_seconds = fresh_seconds
         self._furthest = max(
@@ -226,9 +228,13 @@ class Zombies:
         events: list[Event]
         if answer.kind == "given":
             batch.rest_knows = True
+            if details is not None:
+                self._agreement.look(answer.raw, details)
             events = read(answer.raw, conversation_id, tracked, self._normaliser(), now_ms)
         elif details is not None:
-            events = read_analytics(details, tracked, self._normaliser(), now_ms)
+            events = read_analytics(
+                details, tracked, self._normaliser(), now_ms, by_legs=self._agreement.holds
+            )
         else:
             if doubt.contradicts(tracked, now_ms, None, self._fresh_seconds):
                 return self._doubt(conversation_id, doubt.BY_FRAME, sweep)

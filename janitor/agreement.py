@@ -1,0 +1,71 @@
+"""Whether analytics names legs as REST does. Pure.
+
+Events of analytics have the ids of frames only where a session's id is that of its communication
+(docs/protocol.md, "Legs"). No public recording shows the same conversation from both, so the
+janitor looks where it has both, and takes no events from analytics once they were seen to differ.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from mirror.conversation.normaliser.bodies import Body
+from mirror.conversation.normaliser.snapshot import communications
+from mirror.genesys.shapes import AnalyticsConversation
+
+ENOUGH: Final = 100  # conversations that were compared; more would tell nothing new
+
+
+class _Session(msgspec.Struct, rename="camel"):
+    session_id: str | None = None
+
+
+class _Shown(msgspec.Struct, rename="camel"):
+    participant_id: str | None = None
+    sessions: list[_Session] | None = None
+
+
+_body: Final = msgspec.json.Decoder(Body)
+_participants: Final = msgspec.json.Decoder(list[_Shown] | None)
+
+
+class Agreement:
+    """What was seen of conversations that both gave."""
+
+    def __init__(self) -> None:
+        self._same = 0
+        self._other = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing speaks against it, or more speaks for it."""
+        return self._other <= self._same
+
+    def look(self, rest: bytes, analytics: AnalyticsConversation) -> None:
+        """Compare what both say of one conversation.
+
+        Analytics lags and REST may show fewer legs, so one common leg of a participant is enough.
+        """
+        if self._same + self._other >= ENOUGH:
+            return
+        try:
+            body = _body.decode(rest)
+            shown = _participants.decode(analytics.participants)
+        except msgspec.DecodeError:
+            return  # who reads it says so
+        sessions = {
+            one.participant_id: {session.session_id for session in one.sessions or ()}
+            for one in shown or ()
+        }
+        both = [
+            (ids, sessions[one.id])
+            for one in body.participants or ()
+            if (ids := {leg.communication.id for leg in communications(one)})
+            and sessions.get(one.id)
+        ]
+        if any(ids & others for ids, others in both):
+            self._same += 1
+        elif both:
+            self._other += 1
