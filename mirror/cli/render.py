@@ -42,6 +42,7 @@ def event_line(event: Event) -> str:
         printable(part, _WIDEST)
         for part in (
             event.state,
+            event.role,  # who does not serve is not to be taken for an agent who does
             event.disconnect_type,
             event.wrapup_code,
             event.origin if event.origin != "live" else None,
