@@ -145,22 +145,22 @@ class GenesysPool:
             client.sign_in()
 
     def seeing(self, shard: str) -> Genesys:
-        """The clients that see the topics of a shard, all where it is not known which do."""
+        """The clients that see the topics of a shard; all where it is not known which do."""
         names = self.audience.of(shard) if len(self.clients) > 1 else ()
         chosen = [one for one in self.clients if one.id in names]
-        return _Some(self, chosen or self.clients)
+        return _Some(self, chosen) if chosen else self
 
     def conversation(self, conversation_id: str) -> bytes:
         """`GET /api/v2/conversations/{id}`."""
-        return self.seeing("").conversation(conversation_id)
+        return _Some(self, self.clients).conversation(conversation_id)
 
     def query_details(self, query: dict[str, Any]) -> AnalyticsPage:
         """One page of an analytics details query."""
-        return self.seeing("").query_details(query)
+        return _Some(self, self.clients).query_details(query)
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
         """Analytics of up to 100 conversations; unknown ones are left out."""
-        return self.seeing("").details(conversation_ids)
+        return _Some(self, self.clients).details(conversation_ids)
 
     def in_turn(self, clients: Sequence[GenesysClient]) -> Iterator[GenesysClient]:
         """The client whose turn it is, and where clients see different things all others."""

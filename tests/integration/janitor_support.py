@@ -33,7 +33,7 @@ from tests.services.process import ServiceError, wait_until
 CLIENTS = [f"c{number}" for number in range(20)]
 SLOW, FAST = 2, 50
 # What `GET /conversations/{id}` tells of every conversation.
-RESTORED = {"answer", "disconnect", "end", "wrapup"}
+RESTORED = {"answer", "disconnect", "acw", "acw_end", "end", "wrapup"}
 
 
 def environment(
@@ -282,13 +282,20 @@ def happen(sim: Simulated, count: int) -> tuple[set[str], int, int]:
         "/_sim/control", {"action": "spawn", "scenario": "outbound_call", "count": count}
     )
     sim.drain()
-    return set(body["conversation_ids"]), began, round(time.time() * 1000)
+    ids = set(body["conversation_ids"])
+    wait_until(
+        # REST and analytics call a conversation over when its after-call work is.
+        lambda: all("endTime" in sim.get(f"/api/v2/conversations/{one}") for one in ids),
+        20.0,
+        "the end of all that happened",
+    )
+    return ids, began, round(time.time() * 1000)
 
 
 def missing(sim: Simulated, events: list[Event]) -> list[object]:
     """What the ledger of truth has and REST can still tell, but `events` have not."""
     known = {
-        (e.conversation_id, e.participant_id, e.media_type, e.event_type, e.occurred_at)
+        (e.conversation_id, e.communication_id, e.event_type, e.wrapup_code, e.occurred_at)
         for e in events
         if e.origin != "snapshot"
     }
@@ -296,11 +303,12 @@ def missing(sim: Simulated, events: list[Event]) -> list[object]:
         record
         for record in sim.ledger()
         if record["event_type"] in RESTORED
+        and not record["replaced"]
         and (
             record["conversation_id"],
-            record["participant_id"],
-            record["media_type"],
+            record["communication_id"],
             record["event_type"],
+            record["wrapup_code"],
             record["occurred_at"],
         )
         not in known

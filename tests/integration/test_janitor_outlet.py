@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from janitor.outlet import Outlet
 from mirror.conversation.event import Event, identity
 from mirror.errors import KafkaUnavailable
 from mirror.kafka.record import EventReader
+from mirror.log import capture_logs
 from mirror.settings import load
 from tests.services.kafka import read_topic
 
