@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from confluent_kafka import Producer
@@ -16,11 +17,12 @@ from confluent_kafka import Producer
 from tests.services.availability import unavailable
 from tests.services.postgres import PostgresServer, PostgresUnavailable
 from tests.services.process import ManagedProcess, wait_until
+from tests.unit.conversation.test_scenarios import told
+from tests.unit.simulator.theatre import perform
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
-SCENARIOS = ROOT / "tests" / "golden" / "scenarios"
-NAMES = ("inbound_call", "inbound_call-held-twice", "inbound_call-transferred", "chat", "email")
+NAMES = ("inbound_call", "consult_call", "message_reassigned", "chat", "email")
 COPIES = 2  # replicas
 SECONDS = 40.0
 
@@ -29,11 +31,11 @@ Start = Callable[[ManagedProcess], ManagedProcess]
 
 @pytest.fixture
 def events() -> list[dict[str, Any]]:
-    """Reviewed events of a few conversations."""
+    """What the mirror tells of a few conversations."""
     return [
-        json.loads(line)
-        for name in NAMES
-        for line in (SCENARIOS / f"{name}.jsonl").read_text().splitlines()
+        msgspec.to_builtins(event)
+        for seed, name in enumerate(NAMES)
+        for event in told(perform(name, seed))
     ]
 
 

@@ -16,6 +16,7 @@ import msgspec
 from mirror.conversation.event import Event
 from tests.integration.test_listener_fleet import Fleet, fleet
 from tests.services.process import wait_until
+from tests.unit.conversation.test_golden import as_nested
 
 __all__ = ["fleet"]
 
@@ -38,7 +39,8 @@ def _recorded() -> list[dict[str, Any]]:
             frame = snapshots[name]["event"]
             frame["eventBody"]["id"] = golden
             frames.append(frame)
-    return [*frames, json.loads(CHAT.read_text(encoding="utf-8"))]
+    frames.append(json.loads(CHAT.read_text(encoding="utf-8")))
+    return [json.loads(as_nested(frame)) for frame in frames]
 
 
 def _expected() -> list[dict[str, Any]]:
