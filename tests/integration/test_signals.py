@@ -13,7 +13,14 @@ import pytest
 from mirror import signals
 
 WAITS = 0.2
-PROGRAM = f"""
+# A test run in the background may have been told to ignore some, and its children inherit that.
+HEARS = """
+import signal
+from mirror import signals
+for one in signals.SIGNALS:
+    signal.signal(one, signal.SIG_DFL)
+"""
+WAITING = f"""
 from mirror import signals
 signals.block()
 print("waits", flush=True)
@@ -21,11 +28,11 @@ while (name := signals.wait({WAITS})) is None:
     pass
 print(name, flush=True)
 """
+PROGRAM = HEARS + WAITING
 
 
-WATCHES = """
+WATCHES = f"""{HEARS}
 import threading
-from mirror import signals
 stop = threading.Event()
 names = []
 signals.watch(lambda name: (names.append(name), stop.set()))
@@ -133,7 +140,7 @@ def test_a_line_that_is_logged_first_takes_no_signal() -> None:
 
 def test_what_is_ignored_from_the_start_stays_so() -> None:
     """`nohup mirror listener` goes on when its terminal is closed."""
-    argv = ["/bin/sh", "-c", 'trap "" HUP; exec "$0" -c "$1"', sys.executable, PROGRAM]
+    argv = ["/bin/sh", "-c", 'trap "" HUP; exec "$0" -c "$1"', sys.executable, WAITING]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "waits\n"
