@@ -63,9 +63,9 @@ def consulted(
     if not parties:
         return _NOBODY
     serving = _serving(conversation)
-    asking = [
-        one for one in parties if _is_marked(one.participant) or one.participant.id in serving
-    ]
+    # Who served by an earlier leg may be consulted by whom he left: who serves now comes first.
+    asks = {one for one, lives in serving.items() if lives} or set(serving)
+    asking = [one for one in parties if _is_marked(one.participant) or one.participant.id in asks]
     read = {one.participant.id for one in changed}
     served = any(lives and one not in read for one, lives in serving.items())
     if not asking and not served and (len(parties) > 1 or len(changed) == len(known)):
@@ -88,9 +88,9 @@ def _is_marked(participant: Participant) -> bool:
     return bool(attributes) and attributes.get("consultInitiator") is not None
 
 
-def _serving(conversation: Conversation) -> dict[str, bool]:
+def _serving(conversation: Conversation) -> dict[str | None, bool]:
     """Who talked before and was not consulted, and whether such a leg of his lives."""
-    found: dict[str, bool] = {}
+    found: dict[str | None, bool] = {}
     for leg in conversation.legs.values():
         if leg.once & ANSWER and leg.service is not None and leg.service.role is None:
             who = leg.key.participant_id

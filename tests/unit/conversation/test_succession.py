@@ -52,3 +52,18 @@ def test_after_call_work_that_lingers_on_the_participant_is_not_the_next_legs(
     assert types(events) == ["acw", "acw_end", "wrapup"]
     assert only(events, "acw").occurred_at == at(30_000)
     assert only(events, "wrapup").wrapup_code == "B"
+
+
+@pytest.mark.parametrize("marks", [{}, {"attributes": {"consultInitiator": "true"}}])
+def test_who_served_before_can_be_consulted_by_whom_he_left(marks: dict[str, Any]) -> None:
+    """Not his participant serves, but the leg of him that lives."""
+    party: dict[str, Any] = {"consultParticipantId": "p-c"}
+    left = first(disconnectType="transfer")
+    serves = leg("connected", id="l-9", connectedTime=at(3_000))
+    reader = Reader()
+    reader.frame(participant(leg("connected", id="l-1", connectedTime=at(1_000))))
+    reader.frame(participant(left), participant(serves, participant_id="p-2"))
+    asks = participant(serves, participant_id="p-2", **party, **marks)
+    for shown, kind in ((second("alerting"), "alert"), (second(), "answer")):
+        event = only(reader.frame(participant(left, shown, **party), asks), kind)
+        assert (event.role, event.role_participant_id) == ("consult", "p-c")
