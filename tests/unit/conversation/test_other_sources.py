@@ -288,3 +288,18 @@ def test_a_conversation_of_all_media_at_once_ends_once() -> None:
     events = Reader().read(frame(conversation(*shown))).events
     assert types(events).count("disconnect") == 11
     assert (types(events).count("start"), types(events).count("end")) == (1, 1)
+
+
+def test_only_what_a_leg_is_after_its_end_says_how_it_was_disconnected() -> None:
+    """A body of an ended leg tells its history as frames would have told it."""
+    shown = leg(
+        "disconnected",
+        connectedTime=at(1_000),
+        disconnectedTime=at(9_000),
+        disconnectType="peer",
+        startAlertingTime=at(500),
+        segments=[{"type": "Hold", "startTime": at(2_000), "endTime": at(3_000)}],
+    )
+    events = Reader().rest(participant(shown), startTime=at(0))
+    assert types(events)[1:-1] == ["alert", "answer", "hold", "resume", "disconnect"]
+    assert [event.disconnect_type for event in events[1:-1]] == [None] * 4 + ["peer"]
