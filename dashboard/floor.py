@@ -19,10 +19,20 @@ from typing import Final
 
 import msgspec
 
-from dashboard.place import STATES, AfterCall, Place, agents, busiest, epoch_ms, is_live, place
+from dashboard.place import (
+    STATES,
+    AfterCall,
+    Place,
+    agents,
+    busiest,
+    counts,
+    epoch_ms,
+    is_live,
+    place,
+)
 from dashboard.timeline import MOST_MARKS, Mark
 from mirror.conversation.event import RANK, Event
-from mirror.conversation.fold import ConversationView, find_leg, fold, is_repeat
+from mirror.conversation.fold import ConversationView, LegView, find_leg, fold, is_repeat
 from mirror.gaps import rfc3339
 from mirror.tracked import Tracked
 
@@ -34,11 +44,18 @@ _OF_CONVERSATION: Final = -1
 
 
 class Known(msgspec.Struct):
-    """One conversation as the floor knows it; `first_seen` has an entry for each leg."""
+    """One conversation as the floor knows it; `first_seen` has an entry for each leg.
+
+    `moving` are the legs that count, by number: a handful, also in a thread of thousands.
+    `last_queue` is that of the leg `queued`, the latest one that has a queue.
+    """
 
     view: ConversationView
     first_seen: list[int] = msgspec.field(default_factory=list)
     marks: list[Mark] = msgspec.field(default_factory=list)
+    moving: dict[int, LegView] = msgspec.field(default_factory=dict)
+    queued: int = -1
+    last_queue: str | None = None
     place: Place | None = None
     after: list[AfterCall] = msgspec.field(default_factory=list)
     doing: dict[str, str] = msgspec.field(default_factory=dict)
@@ -122,6 +139,7 @@ class Floor:
             added.role, added.role_participant_id = leg.role, leg.role_participant_id
             added.state, added.held = leg.state, leg.held
             added.rank = RANK["answer"] if leg.answered else RANK["alert"]
+            _touch(known, added)
         self._settle(known, now_ms)
 
     def forget(self, now_ms: int) -> None:
@@ -174,9 +192,11 @@ class Floor:
     def _mark(self, known: Known, event: Event, at_ms: int, fresh: bool) -> None:
         number = _OF_CONVERSATION
         if event.participant_id is not None and event.media_type is not None:
-            number = find_leg(
+            leg = find_leg(
                 known.view, event.participant_id, event.communication_id, event.media_type
-            ).number
+            )
+            number = leg.number
+            _touch(known, leg)
             known.first_seen += [at_ms] * (len(known.view.legs) - len(known.first_seen))
             # A leg's history may come late; a reading says nothing of when it began.
             if event.origin != "snapshot":
@@ -190,10 +210,13 @@ class Floor:
         """Count a conversation where it stands now and no longer where it stood."""
         self._take_out(known)
         view = known.view
-        known.place = place(view, known.first_seen)
-        known.doing, known.after, known.lapses_ms = agents(view, now_ms)
+        moving = sorted(known.moving.items())
+        known.moving = {number: leg for number, leg in moving if counts(leg, now_ms)}
+        legs = known.moving.values()
+        known.place = place(legs, known.first_seen, known.last_queue)
+        known.doing, known.after, known.lapses_ms = agents(legs, now_ms)
         self._put_in(known)
-        if any(is_live(leg) for leg in view.legs.values()):
+        if any(is_live(leg) for leg in legs):
             self._over.pop(view.id, None)
             self._live[view.id] = known
         else:
@@ -235,3 +258,10 @@ class Floor:
     def _row(self, queue: str | None) -> Row:
         self.changed.add(queue)
         return self.queues.setdefault(queue, Row())
+
+
+def _touch(known: Known, leg: LegView) -> None:
+    """A leg changed: it may count, and has the latest queue if no later leg has one."""
+    known.moving[leg.number] = leg
+    if leg.queue_id is not None and leg.number >= known.queued:
+        known.queued, known.last_queue = leg.number, leg.queue_id

@@ -19,11 +19,12 @@ decides no place. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from mirror.conversation.event import RANK, STAFF, Role
-from mirror.conversation.fold import ConversationView, LegView
+from mirror.conversation.fold import LegView
 
 STATES: Final = ("talking", "held", "parked", "waiting", "ringing", "ivr", "other")
 AGENT_STATES: Final = ("talking", "held", "ringing", "acw", "parked")
@@ -85,32 +86,44 @@ def leg_state(leg: LegView) -> str:
     return "ivr" if leg.purpose in _MENUS else "other"
 
 
-def place(view: ConversationView, first_seen: list[int]) -> Place | None:
+def counts(leg: LegView, now_ms: int) -> bool:
+    """Whether a leg decides a place or what an agent does: it lives, or is in after-call work."""
+    if is_live(leg):
+        return True
+    began = leg.acw_started_at
+    return began is not None and leg.acw == "working" and now_ms - epoch_ms(began) < ACW_LONGEST_MS
+
+
+def place(legs: Iterable[LegView], first_seen: list[int], last_queue: str | None) -> Place | None:
     """Where the conversation stands; None without a live leg.
 
-    `first_seen` tells for each leg when its first event was (epoch milliseconds).
+    `legs` are those that count, in their order. `first_seen` tells for each leg by its number when
+    its first event was (epoch milliseconds).
     """
     best: tuple[int, int, LegView] | None = None
-    for leg, seen_ms in zip(view.legs.values(), first_seen, strict=True):
+    for leg in legs:
         if is_live(leg):
             state = "other" if leg.role is not None else leg_state(leg)
-            found = (_ORDER[state], _since(leg, state, seen_ms), leg)
+            found = (_ORDER[state], _since(leg, state, first_seen[leg.number]), leg)
             if best is None or found[:2] < best[:2]:
                 best = found
     if best is None:
         return None
     order, since_ms, leg = best
-    return Place(STATES[order], leg.queue_id or _last_queue(view), since_ms)
+    return Place(STATES[order], leg.queue_id or last_queue, since_ms)
 
 
 def agents(
-    view: ConversationView, now_ms: int
+    legs: Iterable[LegView], now_ms: int
 ) -> tuple[dict[str, str], list[AfterCall], int | None]:
-    """What each agent of a conversation does, who is in after-call work, and when that lapses."""
+    """What each agent of a conversation does, who is in after-call work, and when that lapses.
+
+    `legs` are those that count.
+    """
     doing: dict[str, str] = {}
     after: list[AfterCall] = []
     lapses: int | None = None
-    for leg in view.legs.values():
+    for leg in legs:
         if leg.acw_started_at is not None and leg.acw == "working":
             began = epoch_ms(leg.acw_started_at)
             if now_ms - began < ACW_LONGEST_MS:
@@ -140,7 +153,3 @@ def _since(leg: LegView, state: str, seen_ms: int) -> int:
     if state == "talking" and leg.answered_at:
         return epoch_ms(leg.answered_at)
     return seen_ms
-
-
-def _last_queue(view: ConversationView) -> str | None:
-    return next((leg.queue_id for leg in reversed(view.legs.values()) if leg.queue_id), None)

@@ -68,9 +68,11 @@ class Seen(msgspec.Struct, gc=False):
 
 def fold(tracked: Tracked | None, event: Seen) -> Tracked:
     """`tracked` after `event`; changed in place where it was given."""
-    if tracked is None:
-        tracked = Tracked(epoch_ms(event.occurred_at))
     event_type = event.event_type
+    if tracked is None:
+        # A code may be saved long after the end, when nothing is kept of the conversation any more.
+        is_over = event_type in _AFTER_CALL
+        tracked = Tracked(epoch_ms(event.occurred_at), ended=is_over)
     if event_type in _OF_CONVERSATION:
         if event_type == "start":
             tracked.since_ms = min(tracked.since_ms, epoch_ms(event.occurred_at))

@@ -19,7 +19,8 @@ as long as each transition is among the events (docs/event.md, "Folding events i
   unpark that it names.
 - Of wrap-up codes the latest counts.
 - A conversation is over when an `end` was seen and no leg of it is live, or with `finalize`. A leg
-  that is seen live after that makes it active again.
+  that is seen live after that makes it active again. Whoever sees after-call work first came after
+  the `end`, and takes it for over.
 
 Pure: no clock, no I/O. A view is changed in place and given back.
 """
@@ -36,6 +37,7 @@ from mirror.conversation.legs import LegKey, leg_key, transition_id
 ENDED_STATES: Final = frozenset({"disconnected", "terminated"})
 _DESCRIPTIVE: Final = ("communication_id", "purpose", "agent_id", "queue_id", "direction")
 _COUNT_AGAIN: Final = frozenset({"hold", "resume", "park", "unpark", "wrapup"})
+_FOLLOWS: Final = frozenset({"acw", "acw_end", "wrapup"})
 _RANK_OF_ANSWER: Final = RANK["answer"]
 _BEGAN, _OVER = 0, 1
 _PARKED: Final = "parked"
@@ -107,7 +109,7 @@ class ConversationView(msgspec.Struct, kw_only=True):
 
     `legs` are by name (`LegKey.name`), in the order in which they were first seen; `open` counts
     those that have not ended. `seen` has the ids of all its events but `snapshot` readings, which
-    never repeat.
+    never repeat. `joined_late` says that the first event was of after-call work: its `end` went by.
     """
 
     id: str
@@ -118,6 +120,7 @@ class ConversationView(msgspec.Struct, kw_only=True):
     linked_conversation_id: str | None = None
     legs: dict[str, LegView] = msgspec.field(default_factory=dict)
     open: int = 0
+    joined_late: bool = False
     seen: set[str] = msgspec.field(default_factory=set)
 
 
@@ -127,7 +130,7 @@ def fold(view: ConversationView | None, event: Event) -> ConversationView:
     All events of one conversation, in the order of their partition.
     """
     if view is None:
-        view = ConversationView(id=event.conversation_id)
+        view = ConversationView(id=event.conversation_id, joined_late=event.event_type in _FOLLOWS)
     repeated = is_repeat(view, event)
     if event.origin != "snapshot":
         view.seen.add(event.event_id)
@@ -143,7 +146,8 @@ def fold(view: ConversationView | None, event: Event) -> ConversationView:
         if not repeated or event.received_at >= told_at:
             _leg(view.id, leg, event)
         view.open -= was_open and leg.ended
-    view.state = "ended" if view.ended_at is not None and not view.open else "active"
+    is_over = view.ended_at is not None or view.joined_late
+    view.state = "ended" if is_over and not view.open else "active"
     return view
 
 

@@ -1,7 +1,9 @@
 """After-call work and wrap-up codes: what follows a leg's end.
 
 Both belong to the communication (docs/protocol.md, "After-call work"). A participant repeats them,
-those of its latest communication, and where no communication has its own, that is all there is.
+those of its latest communication, and where no communication has its own, that is all there is. It
+may still show those of an earlier communication when the next one lives: what is older than a leg
+is not of that leg.
 
 A code is saved each time it is chosen, also while the agent still talks; a later one replaces it.
 All of them are told behind the leg's end, in the order in which they were seen.
@@ -18,7 +20,11 @@ from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Service
 from mirror.conversation.normaliser.snapshot import Shown
 from mirror.conversation.normaliser.transition import BITS, Transition, View, Work, tell
-from mirror.conversation.normaliser.words import AFTER_CALL_WORK_DONE, NO_AFTER_CALL_WORK
+from mirror.conversation.normaliser.words import (
+    AFTER_CALL_WORK_DONE,
+    NO_AFTER_CALL_WORK,
+    UNANSWERED,
+)
 from mirror.conversation.times import instant
 
 MAX_CODES: Final = 16  # of one leg; of more, the oldest are forgotten
@@ -75,13 +81,15 @@ class Succession(msgspec.Struct, gc=False):
         return (over <= self.began != own) or over < self.unanswered.get(one.medium, "")
 
 
-def handled(candidates: Sequence[Communication]) -> Communication | None:
+def handled(shown: Sequence[Shown]) -> Communication | None:
     """The communication that its participant's after-call work is of.
 
     Of several at once it is the one that has a code, else the one that was connected first: a
-    callback comes before the call that it dials. None where one of them tells its own work.
+    callback comes before the call that it dials. None where one of them, or of those before them,
+    tells its own work.
     """
-    if any(one.after_call_work for one in candidates) or not candidates:
+    candidates = latest(shown)
+    if any(one.communication.after_call_work for one in shown) or not candidates:
         return None
     coded = [one for one in candidates if one.wrapup is not None]
     return min(coded or candidates, key=lambda one: instant(one.connected_time) or _AFTER_ALL)
@@ -93,9 +101,13 @@ def work_of(
     """What a reading tells of a communication's after-call work; null where it tells nothing."""
     own, wrapup = communication.after_call_work, communication.wrapup
     began = ended = None
-    if is_handled:
-        began, ended = participant.start_acw_time, participant.end_acw_time
-        wrapup = wrapup or participant.wrapup
+    if is_handled and (participant.start_acw_time or participant.end_acw_time):
+        began = _unless_earlier(participant.start_acw_time, communication)
+        ended = _unless_earlier(participant.end_acw_time, communication)
+    if is_handled and wrapup is None and participant.wrapup is not None:
+        saved = participant.wrapup.end_time or participant.start_acw_time
+        if saved is None or _unless_earlier(saved, communication):
+            wrapup = participant.wrapup
     if own is None and wrapup is None and began is None:
         return None
     state = None
@@ -105,6 +117,17 @@ def work_of(
     if wrapup is not None:
         code, coded_at = wrapup.code or None, wrapup.end_time
     return Work(state, began, ended, code, coded_at)
+
+
+def _unless_earlier(time: str | None, communication: Communication) -> str | None:
+    """A time of a participant; null where it is of an earlier communication than this one.
+
+    That is what lies before this one was connected, and all while it is unanswered.
+    """
+    connected = instant(communication.connected_time) or ""
+    if communication.state in UNANSWERED or (instant(time) or _AFTER_ALL) < connected:
+        return None
+    return time
 
 
 def note(view: View) -> None:

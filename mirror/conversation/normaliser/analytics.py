@@ -160,7 +160,7 @@ def _communication(session: Session, over: bool) -> Communication:
         Segment(segment.segment_type, segment.segment_start, segment.segment_end) for segment in own
     ]
     if own:
-        _state(communication, own, over)
+        _state(communication, own, over or bool(after))
     if after:
         first, last = after[0], after[-1]
         communication.after_call_work = AfterCallWork(None, first.segment_start, last.segment_end)
@@ -170,7 +170,9 @@ def _communication(session: Session, over: bool) -> Communication:
 
 
 def _state(communication: Communication, own: list[SessionSegment], over: bool) -> None:
-    """A session without a disconnect type lives, unless the whole conversation is `over`."""
+    """A session without a disconnect type lives, unless the whole conversation is `over` or its
+    after-call work began.
+    """
     last = own[-1]
     kind = next((s.disconnect_type for s in reversed(own) if s.disconnect_type), None)
     if (kind is not None or over) and last.segment_end is not None:

@@ -13,7 +13,7 @@ from mirror.conversation.normaliser.bodies import PersonalParticipant
 from mirror.conversation.normaliser.memory import Conversation
 from mirror.conversation.normaliser.personal import Personal
 from mirror.conversation.normaliser.transition import Transition, View
-from mirror.conversation.normaliser.words import VOICEMAIL, disconnect_type
+from mirror.conversation.normaliser.words import ENDED, VOICEMAIL, disconnect_type
 
 # A leg that rings or dials is witnessed doing so, although Genesys does not say since when.
 _WITNESSED: Final = frozenset({"alert", "dial"})
@@ -116,6 +116,6 @@ def _of_leg(conversation: Conversation, one: Transition, view: View, source: Sou
         event.origin = source.origin
     if one.at is None:
         event.estimated = True
-    if leg.ended:
+    if one.state in ENDED:  # not of what came before the end, where a body tells it all
         event.disconnect_type = disconnect_type(communication.disconnect_type)
     return event

@@ -240,7 +240,8 @@ class Normaliser:
     def analytics(self, raw: bytes, received_at: str, now: float) -> Reading:
         """Read one conversation of an analytics query or multi-get, as `conversation` reads REST.
 
-        For what REST does not give (any more). An `end` is told only where all legs are known.
+        For what REST does not give (any more). An `end` is told only where all legs are known. It
+        lags by minutes, so how a leg is now it cannot say: it gives no `snapshot` readings.
         """
         problem: Problem | None = None
         try:
@@ -254,7 +255,10 @@ class Normaliser:
         except _TooMuch:
             return Reading("garbage", problem=_TOO_MUCH)
         body, complete = body_of(shown)
-        return self._whole(body, Source(received_at, "backfill"), now, problem, complete=complete)
+        source = Source(received_at, "backfill")
+        reading = self._whole(body, source, now, problem, complete=complete)
+        reading.events = [event for event in reading.events if event.origin != "snapshot"]
+        return reading
 
     def _whole(
         self,

@@ -62,12 +62,12 @@ def consulted(
     ]
     if not parties:
         return _NOBODY
-    asking = [
-        one
-        for one in parties
-        if _is_marked(one.participant) or _served(conversation, one.participant.id or "")
-    ]
-    served = _is_served_by_others(conversation, {one.participant.id for one in changed})
+    serving = _serving(conversation)
+    # Who served by an earlier leg may be consulted by whom he left: who serves now comes first.
+    asks = {one for one, lives in serving.items() if lives} or set(serving)
+    asking = [one for one in parties if _is_marked(one.participant) or one.participant.id in asks]
+    read = {one.participant.id for one in changed}
+    served = any(lives and one not in read for one, lives in serving.items())
     if not asking and not served and (len(parties) > 1 or len(changed) == len(known)):
         first = min(parties, key=_connected)  # who consults is seen for the first time
         asking = [first] if _connected(first) != _AFTER_ALL else []
@@ -88,32 +88,19 @@ def _is_marked(participant: Participant) -> bool:
     return bool(attributes) and attributes.get("consultInitiator") is not None
 
 
-def _served(conversation: Conversation, participant_id: str) -> bool:
-    """Whether a participant talked before, and was not consulted."""
-    return any(
-        leg.key.participant_id == participant_id
-        and bool(leg.once & ANSWER)
-        and leg.service is not None
-        and leg.service.role is None
-        for leg in conversation.legs.values()
-    )
+def _serving(conversation: Conversation) -> dict[str | None, bool]:
+    """Who talked before and was not consulted, and whether such a leg of his lives."""
+    found: dict[str | None, bool] = {}
+    for leg in conversation.legs.values():
+        if leg.once & ANSWER and leg.service is not None and leg.service.role is None:
+            who = leg.key.participant_id
+            found[who] = found.get(who, False) or not leg.ended
+    return found
 
 
 def is_live(shown: Sequence[Shown]) -> bool:
     """Whether one of these communications has not ended."""
     return any((one.communication.state or "none") not in ENDED for one in shown)
-
-
-def _is_served_by_others(conversation: Conversation, read: Collection[str | None]) -> bool:
-    """Whether somebody serves of whom the reading shows nothing new."""
-    return any(
-        not leg.ended
-        and bool(leg.once & ANSWER)
-        and leg.service is not None
-        and leg.service.role is None
-        and leg.key.participant_id not in read
-        for leg in conversation.legs.values()
-    )
 
 
 def _connected(piece: Piece) -> str:

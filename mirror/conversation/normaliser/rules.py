@@ -22,6 +22,7 @@ ends anew.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -103,9 +104,14 @@ def _tell_legs(
             _history(view, told)
         else:
             _advance(conversation, view, roles.role_of(view, consulted), told)
+    staff: list[Leg] | None = None
     for view in views:
-        if view.leg.ended and view.news:
-            _transfer(conversation, view, told)
+        if view.leg.ended and view.news and _is_transferred(view):
+            if disconnect_type(view.communication.disconnect_type) == CONSULTED:
+                staff = staff or _by_start(conversation)
+                if not _has_successor(view.leg, staff):
+                    continue
+            tell(told, view, "transfer", view.ended_at)
     return late
 
 
@@ -242,34 +248,46 @@ def _alerts(view: View, told: list[Transition]) -> None:
         tell(told, view, "alert", began, state=ALERTING)
 
 
-def _transfer(conversation: Conversation, view: View, told: list[Transition]) -> None:
-    """Whether a leg was left by a transfer. Asked when all legs of the reading are known.
+def _is_transferred(view: View) -> bool:
+    """Whether a leg was left by a transfer, but for who was consulted.
 
-    A merge (`transfer.conference`) leaves nothing to anybody. Of a consultation, who consulted
-    transfers and who was consulted does not; which of the two ends as `transfer.consult` Genesys
-    does not say (docs/protocol.md, "Consultations"), so it is who has a successor.
+    Asked when all legs of the reading are known. A merge (`transfer.conference`) leaves nothing to
+    anybody. Of a consultation, who consulted transfers and who was consulted does not; which of the
+    two ends as `transfer.consult` Genesys does not say (docs/protocol.md, "Consultations"), so it
+    is who has a successor.
     """
     leg = view.leg
     kind = disconnect_type(view.communication.disconnect_type)
     if kind is None or not kind.startswith("transfer") or kind == MERGED:
-        return
-    if leg.service is None or not leg.once & ANSWER or view.participant.purpose not in STAFF:
-        return
-    if kind == CONSULTED and not _has_successor(conversation, leg, leg.service):
-        return
-    tell(told, view, "transfer", view.ended_at)
+        return False
+    return leg.service is not None and bool(leg.once & ANSWER) and view.participant.purpose in STAFF
 
 
-def _has_successor(conversation: Conversation, leg: Leg, service: Service) -> bool:
-    """Whether another leg of staff was connected while this one lived, and outlives it."""
-    if service.role == "consult" or not service.since:
-        return service.role is None
-    over = leg.ended_at or ""
-    for other in conversation.legs.values():
-        if other is leg or other.service is None or other.service.role not in {None, "consult"}:
-            continue
-        was_there = service.since < (other.service.since or "") <= over
-        if was_there and (not other.ended or (other.ended_at or "") > over):
+def _by_start(conversation: Conversation) -> list[Leg]:
+    """The legs of staff who can serve, by when they were connected."""
+    found = [
+        leg
+        for leg in conversation.legs.values()
+        if leg.service is not None and leg.service.role in {None, "consult"}
+    ]
+    return sorted(found, key=_since)
+
+
+def _since(leg: Leg) -> str:
+    return (leg.service.since if leg.service is not None else None) or ""
+
+
+def _has_successor(leg: Leg, staff: Sequence[Leg]) -> bool:
+    """Whether another leg of staff was connected while this one lived, and outlives it.
+
+    `staff` has them by when they were connected: of a long thread only few are looked at.
+    """
+    since, over = _since(leg), leg.ended_at or ""
+    if (leg.service is not None and leg.service.role == "consult") or not since:
+        return leg.service is None or leg.service.role is None
+    first = bisect_right(staff, since, key=_since)
+    for other in staff[first : bisect_right(staff, over, lo=first, key=_since)]:
+        if not other.ended or (other.ended_at or "") > over:
             return True
     return False
 

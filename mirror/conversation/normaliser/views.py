@@ -52,7 +52,7 @@ def _views(
     views = []
     legs: dict[tuple[str, str], Leg] = {}
     only = len(shown) == 1
-    handled = None if only else after_call.handled(after_call.latest(shown))
+    handled = None if only else after_call.handled(shown)
     follows = None if only else after_call.Succession.of(shown)
     for one in shown:
         medium, communication = one.medium, one.communication

@@ -37,6 +37,7 @@ def histories(draw: st.DrawFn) -> History:
         order=draw(st.sampled_from(("append", "newest first", "replace"))),
         keys=draw(st.sampled_from(("kept", "gone"))),
         work=draw(st.sampled_from(("communication", "participant", "both"))),
+        lingers=draw(st.booleans()),
         marked=draw(st.booleans()),
     )
     world.join("customer", draw(st.sampled_from(("connected", "offering", "alerting"))))

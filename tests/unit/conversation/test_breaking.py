@@ -336,3 +336,25 @@ def test_a_large_sound_conversation_is_read() -> None:
     reading = quickly(raw)
     assert reading.problem is None
     assert types(reading.events).count("disconnect") == 300
+
+
+@pytest.mark.parametrize(
+    ("shown", "fields"),
+    [
+        ({**ENDED, "disconnectType": "transfer.consult"}, {}),
+        (ENDED, {"consultParticipantId": "p-c"}),
+    ],
+)
+def test_a_long_thread_costs_what_it_is_long(shown: dict[str, Any], fields: dict[str, Any]) -> None:
+    """No leg of thousands is compared with all others to see who consulted whom."""
+    times = [(at(n * 1_000), at(n * 1_000 + 900)) for n in range(6_000)]
+    people = [
+        participant(
+            {**shown, "connectedTime": began, "disconnectedTime": over},
+            medium="message",
+            participant_id=f"p-{number}",
+            **fields,
+        )
+        for number, (began, over) in enumerate(times)
+    ]
+    assert len(quickly(frame(conversation(*people))).events) >= 2 * len(people)

@@ -19,6 +19,7 @@ from tests.unit.conversation.build import (
     Reader,
     at,
     conversation,
+    folded,
     frame,
     leg,
     only,
@@ -288,3 +289,49 @@ def test_a_conversation_of_all_media_at_once_ends_once() -> None:
     events = Reader().read(frame(conversation(*shown))).events
     assert types(events).count("disconnect") == 11
     assert (types(events).count("start"), types(events).count("end")) == (1, 1)
+
+
+def test_only_what_a_leg_is_after_its_end_says_how_it_was_disconnected() -> None:
+    """A body of an ended leg tells its history as frames would have told it."""
+    shown = leg(
+        "disconnected",
+        connectedTime=at(1_000),
+        disconnectedTime=at(9_000),
+        disconnectType="peer",
+        startAlertingTime=at(500),
+        segments=[{"type": "Hold", "startTime": at(2_000), "endTime": at(3_000)}],
+    )
+    events = Reader().rest(participant(shown), startTime=at(0))
+    assert types(events)[1:-1] == ["alert", "answer", "hold", "resume", "disconnect"]
+    assert [event.disconnect_type for event in events[1:-1]] == [None] * 4 + ["peer"]
+
+
+def test_analytics_lags_and_takes_no_hold_back() -> None:
+    """A hold that frames told since its data were made is not ended by what it shows."""
+    talked = {"segmentType": "interact", "segmentStart": at(1_000)}
+    session = {"sessionId": "comm-1", "mediaType": "voice", "segments": [talked]}
+    someone = {"participantId": "p-1", "purpose": "agent", "userId": "u-1", "sessions": [session]}
+    body = {"conversationId": "c-1", "conversationStart": at(0), "participants": [someone]}
+    reader = Reader()
+    connected = leg("connected", connectedTime=at(1_000))
+    events = reader.frame(participant(connected))
+    events += reader.frame(participant({**connected, "held": True, "startHoldTime": at(5_000)}))
+    asked_at = at((reader.seconds + 60) * 1_000)
+    told = Normaliser().analytics(msgspec.json.encode(body), asked_at, 0.0).events
+    assert types(told, snapshots=True) == ["start", "answer"]
+    (seen,) = folded([*events, *told]).legs.values()
+    assert (seen.held, seen.hold_started_at) == (True, at(5_000))
+
+
+def test_after_call_work_in_analytics_says_that_the_leg_is_over() -> None:
+    """Also where the conversation goes on and the last segment has no disconnect type."""
+    segments = [
+        {"segmentType": "interact", "segmentStart": at(1_000), "segmentEnd": at(2_000)},
+        {"segmentType": "wrapup", "segmentStart": at(2_000)},
+    ]
+    session = {"sessionId": "comm-1", "mediaType": "voice", "segments": segments}
+    someone = {"participantId": "p-1", "purpose": "agent", "sessions": [session]}
+    body = {"conversationId": "c-1", "conversationStart": at(0), "participants": [someone]}
+    told = Normaliser().analytics(msgspec.json.encode(body), at(9_000), 0.0).events
+    assert types(told) == ["start", "answer", "disconnect", "acw", "end"]
+    assert only(told, "end").occurred_at == at(2_000)

@@ -362,3 +362,15 @@ def test_a_code_that_a_late_frame_tells_does_not_outlive_the_one_that_came_back(
         house.reads("a", shown)
     assert house.reads("a", with_code("A", 9_200)) == ["wrapup"]
     assert house.leg().wrapup_code == "B"
+
+
+def test_who_sees_after_call_work_first_takes_the_conversation_for_over() -> None:
+    """As a consumer that starts in the middle of the log; a leg that lives says otherwise."""
+    reader = Reader()
+    over = {**CONNECTED, "state": "disconnected", "disconnectedTime": at(9_000)}
+    reader.frame(participant(over))
+    told = reader.frame(participant(over, startAcwTime=at(9_000)))
+    assert types(told) == ["acw"]
+    assert folded(told).state == "ended"
+    told += reader.frame(participant(over), participant(CONNECTED, participant_id="p-2"))
+    assert folded(told).state == "active"

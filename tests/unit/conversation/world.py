@@ -110,13 +110,16 @@ class World(msgspec.Struct, kw_only=True):
 
     `order` is that of a participant's communications in their array; with `replace` only the latest
     of a medium stands there. `keys` says what parks do with `parkTime` when they are over, `work`
-    where after-call work stands, `marked` whether who consults has the attribute that says so.
+    where after-call work stands, `lingers` whether a participant shows that of an earlier
+    communication until the next one has its own, `marked` whether who consults has the attribute
+    that says so.
     """
 
     medium: str
     order: Order = "append"
     keys: Keys = "kept"
     work: Work = "both"
+    lingers: bool = False
     marked: bool = True
     ms: int = 0
     people: list[Person] = []
@@ -224,7 +227,7 @@ class World(msgspec.Struct, kw_only=True):
         if person.over:
             shown["endTime"] = max(leg.ended_at or "" for leg in person.legs)
         if self.work != "communication":
-            shown |= _work_of_participant(person)
+            shown |= _work_of_participant(person, lingers=self.lingers)
         return shown
 
     def _communication(self, leg: Leg, *, rest: bool) -> dict[str, Any]:
@@ -263,9 +266,12 @@ def _short(one: Leg | Person, *names: str) -> str:
     return f"<{' '.join(names)} {said}>"
 
 
-def _work_of_participant(person: Person) -> dict[str, Any]:
+def _work_of_participant(person: Person, *, lingers: bool) -> dict[str, Any]:
     """What a participant repeats: of its latest communication, or of the callback that dialled."""
-    leg = person.legs[0] if person.legs[0].medium == "callback" else person.leg
+    worked = [leg for leg in person.legs if leg.acw != "none" or leg.codes]
+    leg = worked[-1] if lingers and worked else person.leg
+    if person.legs[0].medium == "callback":
+        leg = person.legs[0]
     shown: dict[str, Any] = {}
     if leg.acw_from:
         shown["startAcwTime"] = leg.acw_from

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from dashboard.floor import MOST_OVER, OVER_KEPT_MS, Floor, Row
@@ -9,6 +10,8 @@ from dashboard.place import ACW_LONGEST_MS, STATES
 from mirror.conversation.event import Event
 from mirror.tracked import Tracked, TrackedLeg
 from tests.unit.dashboard.build import NOW_MS, at, event, leg
+
+QUICK = 2.0  # seconds, on a machine with other work
 
 
 def floor_after(*events: Event) -> Floor:
@@ -198,3 +201,21 @@ def leg_of(one: Event, conversation: str, queue: str) -> Event:
     changed.event_id = f"{conversation}-{one.event_id}"
     changed.queue_id = queue if one.queue_id else None
     return changed
+
+
+def test_a_long_thread_costs_what_lives_of_it() -> None:
+    """Its thousands of ended legs are not looked at again with each event."""
+    floor = Floor()
+    floor.fold(leg("answer", "customer"), NOW_MS)
+    began = time.process_time()
+    for number in range(4_000):
+        name = f"l-{number}"
+        for kind in ("alert", "answer", "disconnect"):
+            one = leg(kind, "agent", number, communication_id=name, media_type="message")
+            floor.fold(one, NOW_MS)
+        if number == 0:
+            assert counts(floor.queues["q1"]) == {"other": 1}
+    assert time.process_time() - began < QUICK
+    floor.fold(leg("answer", "agent", 5_000, communication_id="l-x", queue_id="q2"), NOW_MS)
+    assert counts(floor.queues["q2"]) == {"talking": 1}
+    assert counts(floor.queues["q1"]) == {}

@@ -160,6 +160,14 @@ def test_after_call_work_neither_opens_nor_ends_a_leg() -> None:
     assert folded(only).legs == []
 
 
+def test_a_code_that_is_saved_long_after_the_end_makes_nothing_active() -> None:
+    """What ended is kept for minutes; a later code is no conversation to be verified for hours."""
+    work = [told(kind, "m-1", "disconnected") for kind in ("acw", "acw_end", "wrapup")]
+    for event in work:
+        assert after(event).ended
+    assert not after(*work, told("answer", "m-2")).ended
+
+
 def test_the_age_of_verification_follows_the_open_media() -> None:
     """A callback waits for days; when only its call is left, calls' age counts."""
     callback = {"id": "cb", "state": "scheduled"}
