@@ -191,7 +191,9 @@ def _leg(conversation_id: str, leg: LegView, event: Event) -> None:
         value = getattr(event, name)
         if value is not None:
             setattr(leg, name, value)
-    if event.received_at >= leg.role_at:
+    # A role goes with its leg: whoever sees it over for the first time cannot know that it had one.
+    knows = event.role is not None or event.state not in ENDED_STATES
+    if knows and event.received_at >= leg.role_at:
         leg.role_at = event.received_at
         leg.role, leg.role_participant_id = event.role, event.role_participant_id
     kind = event.event_type

@@ -72,6 +72,7 @@ _NO_ID: Final = Problem("conversation", "MissingConversationId", "the conversati
 _TOO_MUCH: Final = Problem(
     "decode", "TooManyValues", "more objects and arrays than a frame may have"
 )
+_NOBODY: Final = Problem("schema", "MissingParticipantId", "a participant without an id")
 _NO_TIME: Final = Problem("schema", "InvalidTime", "a time that is none")
 _LONG_TEXT: Final = Problem("schema", "TextTooLong", "an id or a word that is far too long")
 
@@ -314,6 +315,8 @@ class Normaliser:
             reading.problem = _NO_TIME
         elif shown.is_cut:
             reading.problem = _LONG_TEXT
+        elif any(one.shown and not one.participant.id for one in shown.changed):
+            reading.problem = _NOBODY  # a leg that nobody can name
         return reading
 
     def _recall(self, conversation_id: str, now: float) -> Conversation:

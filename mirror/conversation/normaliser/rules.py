@@ -225,7 +225,9 @@ def _serve(view: View, role: roles.Assigned) -> bool:
     service = leg.service
     if service is None:
         service = leg.service = Service()
-    if not leg.ended and not view.is_followed:
+    # At its end the participant may show the queue that it goes on in.
+    lives = view.state not in ENDED or service.queue_id is None
+    if lives and not leg.ended and not view.is_followed:
         service.queue_id = view.participant.queue_id or service.queue_id
     if view.communication.queue_id:
         service.queue_id = view.communication.queue_id

@@ -111,6 +111,16 @@ def test_attributes_are_not_decoded_without_need() -> None:
         assert read(shown).problem is None
 
 
+def test_a_leg_that_nobody_can_name_makes_a_dead_letter() -> None:
+    """Its participant has no id; what else the frame shows is told."""
+    nameless = {**participant(CONNECTED), "id": None}
+    reading = read(nameless, participant(CONNECTED, participant_id="p-2"))
+    assert reading.problem is not None
+    assert reading.problem.error == "MissingParticipantId"
+    assert types(reading.events) == ["start", "answer"]
+    assert read({"purpose": "acd"}, participant(CONNECTED)).problem is None
+
+
 # --- media ----------------------------------------------------------------------------------------
 
 

@@ -67,3 +67,15 @@ def test_who_served_before_can_be_consulted_by_whom_he_left(marks: dict[str, Any
     for shown, kind in ((second("alerting"), "alert"), (second(), "answer")):
         event = only(reader.frame(participant(left, shown, **party), asks), kind)
         assert (event.role, event.role_participant_id) == ("consult", "p-c")
+
+
+def test_a_leg_keeps_its_queue_when_its_end_shows_the_next_one() -> None:
+    """A transfer to another queue of which the next leg is yet to come."""
+    reader = Reader()
+    connected = leg("connected", id="l-1", connectedTime=at(1_000))
+    reader.frame(participant(connected, medium="message", queueId="q-1"))
+    left = first(disconnectType="transfer")
+    events = reader.frame(participant(left, medium="message", queueId="q-2"))
+    assert [event.queue_id for event in events if event.participant_id] == ["q-1", "q-1"]
+    events = reader.frame(participant(left, second("alerting"), medium="message", queueId="q-2"))
+    assert only(events, "alert").queue_id == "q-2"

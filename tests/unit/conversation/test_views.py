@@ -374,3 +374,19 @@ def test_who_sees_after_call_work_first_takes_the_conversation_for_over() -> Non
     assert folded(told).state == "ended"
     told += reader.frame(participant(over), participant(CONNECTED, participant_id="p-2"))
     assert folded(told).state == "active"
+
+
+def test_who_comes_after_a_consultation_takes_no_role_back() -> None:
+    """A back-fill sees the leg over, without the keys that went with the consultation."""
+    party = {"consultParticipantId": "p-c"}
+    answered = {**CONNECTED, "id": "comm-2", "connectedTime": at(3_000)}
+    asked = participant(answered, participant_id="p-2", **party)
+    reader = Reader()
+    told = reader.frame(participant(CONNECTED, **party), asked)
+    over = {**answered, "state": "disconnected", "disconnectedTime": at(9_000)}
+    work = {"afterCallWork": {"state": "pending", "startTime": at(9_000)}}
+    late = Reader()
+    late.seconds = reader.seconds
+    told += late.rest(participant(CONNECTED), participant({**over, **work}, participant_id="p-2"))
+    seen = folded(told).legs["p-2 comm-2"]
+    assert (seen.ended, seen.acw, seen.role) == (True, "working", "consult")
