@@ -16,7 +16,6 @@ import msgspec
 
 from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Service
-from mirror.conversation.normaliser.snapshot import Shown
 from mirror.conversation.normaliser.transition import BITS, Transition, View, Work, tell
 from mirror.conversation.normaliser.words import AFTER_CALL_WORK_DONE, NO_AFTER_CALL_WORK
 from mirror.conversation.times import instant
@@ -26,18 +25,14 @@ _ACW: Final = BITS["acw"]
 _AFTER_ALL: Final = "9"  # after every time
 
 
-def latest(shown: Sequence[Shown]) -> list[Communication]:
+def latest(shown: Sequence[Communication]) -> list[Communication]:
     """Of a participant's communications those that no later one followed.
 
     One after another means that a later one was connected behind the end of an earlier one. Their
     places in an array say nothing.
     """
-    last = max((instant(one.communication.connected_time) or "" for one in shown), default="")
-    return [
-        one.communication
-        for one in shown
-        if (instant(one.communication.disconnected_time) or _AFTER_ALL) >= last
-    ]
+    last = max((instant(one.connected_time) or "" for one in shown), default="")
+    return [one for one in shown if (instant(one.disconnected_time) or _AFTER_ALL) >= last]
 
 
 class Succession(msgspec.Struct, gc=False):
@@ -51,27 +46,27 @@ class Succession(msgspec.Struct, gc=False):
     unanswered: dict[str, str] = {}
 
     @classmethod
-    def of(cls, shown: Sequence[Shown]) -> Succession:
+    def of(cls, shown: Sequence[Communication]) -> Succession:
         """That of all communications of a participant."""
         made = cls()
         for one in shown:
-            began = instant(one.communication.connected_time)
+            began = instant(one.connected_time)
             if began is not None:
                 made.began = max(made.began, began)
             else:
-                until = instant(one.communication.disconnected_time) or _AFTER_ALL
+                until = instant(one.disconnected_time) or _AFTER_ALL
                 made.unanswered[one.medium] = max(made.unanswered.get(one.medium, ""), until)
         return made
 
-    def follows(self, one: Shown) -> bool:
+    def follows(self, one: Communication) -> bool:
         """Whether `one` is over and its participant got another one since.
 
         Its participant's queue is then the other one's.
         """
-        over = instant(one.communication.disconnected_time)
+        over = instant(one.disconnected_time)
         if over is None:
             return False
-        own = instant(one.communication.connected_time)
+        own = instant(one.connected_time)
         return (over <= self.began != own) or over < self.unanswered.get(one.medium, "")
 
 

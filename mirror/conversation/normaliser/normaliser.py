@@ -89,7 +89,7 @@ class Reading(msgspec.Struct):
     problem: Problem | None = None
     message: str | None = None  # what a heartbeat, pong or system frame says
     agents: list[AgentEvent] = []
-    strange: set[str] = set()
+    strange: frozenset[str] = frozenset()
 
 
 class Normaliser:

@@ -72,8 +72,9 @@ def transitions(
         conversation.linked = body.associated_conversation.id
     over = instant(body.end_time)
     everything = conversation.doubtful or conversation.late
-    views = read(conversation, changed, over, everything=everything)
-    late = _tell_legs(conversation, views, roles.consulted(conversation, changed, known), told)
+    views = read(conversation, changed, over, everything)
+    consulted = roles.consulted(conversation, changed, known)
+    late, flawed = _tell_legs(conversation, views, consulted, told)
     if late:
         conversation.late = True
     elif partial:
@@ -84,7 +85,7 @@ def transitions(
         told.insert(0, _start(conversation.id, body, views))
     if complete:
         _end(conversation, known, over, told)
-    return told, any(view.flawed for view in views if view.news)
+    return told, flawed
 
 
 def _tell_legs(
@@ -92,9 +93,10 @@ def _tell_legs(
     views: Sequence[View],
     consulted: Collection[str],
     told: list[Transition],
-) -> bool:
-    """Tell what legs gained by a reading; whether it came late for one of them."""
-    late = False
+) -> tuple[bool, bool]:
+    """Tell what legs gained by a reading; whether it came late for one of them, or is flawed."""
+    late = flawed = False
+    left: list[View] = []
     for view in views:
         if not view.news:
             continue
@@ -102,11 +104,13 @@ def _tell_legs(
             late = True
             _history(view, told)
         else:
-            _advance(conversation, view, roles.role_of(view, consulted), told)
-    for view in views:
-        if view.leg.ended and view.news:
-            _transfer(conversation, view, told)
-    return late
+            _advance(conversation, view, consulted, told)
+        flawed = flawed or view.flawed
+        if view.leg.ended and view.communication.disconnect_type:
+            left.append(view)
+    for view in left:
+        _transfer(conversation, view, told)
+    return late, flawed
 
 
 def _ask_again(views: Sequence[View]) -> None:
@@ -127,7 +131,8 @@ def _settle(
     Not of a leg that stands as a late frame showed it: that one is yet to be seen in time.
     """
     unsure = conversation.doubtful
-    conversation.doubtful = conversation.late = False
+    if unsure or conversation.late:
+        conversation.doubtful = conversation.late = False
     for view in views:
         if not view.news and _is_late(view):
             continue
@@ -182,12 +187,11 @@ def _history(view: View, told: list[Transition]) -> None:
 
 
 def _advance(
-    conversation: Conversation, view: View, role: roles.Assigned, told: list[Transition]
+    conversation: Conversation, view: View, consulted: Collection[str], told: list[Transition]
 ) -> None:
     """What a leg reached by this reading, in the order in which legs live."""
     leg, state, communication = view.leg, view.state, view.communication
-    is_staff = view.participant.purpose in STAFF
-    turned = is_staff and _serve(view, role)
+    turned = view.participant.purpose in STAFF and _serve(view, consulted)
     if communication.segments or communication.start_alerting_time:
         _alerts(view, told)
     if state in DIALING:
@@ -195,7 +199,7 @@ def _advance(
     elif state == ALERTING:
         tell(told, view, "alert", None)
     elif state == CONNECTED or (view.connected is not None and state not in UNANSWERED):
-        tell(told, view, "answer", view.connected or None, state=CONNECTED)
+        tell(told, view, "answer", view.connected or None, CONNECTED)
     if state not in ENDED:
         spells.advance(view, told)
         if turned:
@@ -213,7 +217,7 @@ def _advance(
         after_call.tell_work(view, told)
 
 
-def _serve(view: View, role: roles.Assigned) -> bool:
+def _serve(view: View, consulted: Collection[str]) -> bool:
     """Keep what only legs of staff have; whether the role of one that talks changed."""
     leg = view.leg
     service = leg.service
@@ -227,9 +231,11 @@ def _serve(view: View, role: roles.Assigned) -> bool:
         service.since = view.connected
     if view.state in ENDED and not view.first:
         return False  # the keys of a consultation go with its end
-    turned = bool(leg.once & ANSWER) and (service.role, service.on) != (role.role, role.on)
-    service.role, service.on = role.role, role.on
-    return turned
+    role = roles.role_of(view, consulted)
+    if role == (service.role, service.on):
+        return False
+    service.role, service.on = role
+    return bool(leg.once & ANSWER)
 
 
 def _alerts(view: View, told: list[Transition]) -> None:
@@ -239,7 +245,7 @@ def _alerts(view: View, told: list[Transition]) -> None:
         if began is None and (segment.type or "").lower() == ALERT_SEGMENT:
             began = instant(segment.start_time)
     if began is not None:
-        tell(told, view, "alert", began, state=ALERTING)
+        tell(told, view, "alert", began, ALERTING)
 
 
 def _transfer(conversation: Conversation, view: View, told: list[Transition]) -> None:

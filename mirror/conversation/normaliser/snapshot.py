@@ -39,11 +39,12 @@ _WORDS_OF_LEG: Final = (
 # communications, segments among them. Any other may be a medium.
 _OBJECT: Final = ord("{")
 _SPACE: Final = b" \n\r\t"
-_KNOWN_ARRAYS: Final = frozenset(
+_KNOWN_ARRAYS: Final = (
     b"calls callbacks chats emails messages internalMessages videos screenshares cobrowsesessions "
     b"socialExpressions screenMonitorings content disconnectReasons draftAttachments events media "
     b"phoneNumberColumns scoredAgents skills stickers segments details errors".split()
 )
+_AS_GENESYS_WRITES: Final = tuple(b'"%b":' % name for name in _KNOWN_ARRAYS)
 
 NAME_WITHIN: Final = 256  # bytes before an array, where its name stands
 # Names of unknown media are logged and counted, so they are few and short.
@@ -51,26 +52,18 @@ MAX_NAME: Final = 64
 MAX_STRANGE: Final = 8  # of one participant
 _OTHERS: Final = "others"
 
-_CALL: Final = "call"
 _OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]
-
-
-class Shown(msgspec.Struct, gc=False):
-    """One communication, and the medium of the array that it stands in."""
-
-    medium: str
-    communication: Communication
 
 
 class Piece(msgspec.Struct, gc=False):
     """A participant that is to be read, its communications, and what will be known of it."""
 
     participant: Participant
-    shown: list[Shown]
+    shown: list[Communication]
     known: Known
 
 
-class Snapshot(msgspec.Struct):
+class Snapshot(msgspec.Struct, gc=False):
     """The participants of one body.
 
     `changed` are those to be read, `known` is what will be known of all of them. `strange` are the
@@ -80,7 +73,7 @@ class Snapshot(msgspec.Struct):
 
     changed: list[Piece] = []
     known: list[Known] = []
-    strange: set[str] = set()
+    strange: frozenset[str] = frozenset()
     is_cut: bool = False
 
 
@@ -110,19 +103,19 @@ def recognise(
         if len(text) > LONG_TEXT and _cut(participant, shown):
             found.is_cut = True
         if not _are_known(text):
-            for name, lives in _strange(text).items():
-                found.strange.add(name)
-                now.ended = now.ended and not lives
+            strange = _strange(text)
+            found.strange |= strange.keys()
+            now.ended = not any(strange.values())
         changed.append(Piece(participant, shown, now))
         known.append(now)
     return found
 
 
-def _cut(participant: Participant, shown: Sequence[Shown]) -> bool:
+def _cut(participant: Participant, shown: Sequence[Communication]) -> bool:
     """Leave out ids and words of absurd length; whether there were any."""
     is_cut = _cut_words(participant, _WORDS)
     for one in shown:
-        is_cut = _cut_words(one.communication, _WORDS_OF_LEG) or is_cut
+        is_cut = _cut_words(one, _WORDS_OF_LEG) or is_cut
     return is_cut
 
 
@@ -141,7 +134,11 @@ def _are_known(text: bytes) -> bool:
     start = text.find(b"[")
     while start >= 0:
         after = text[start + 1]
-        if (after == _OBJECT or after in _SPACE) and not _is_known(text, start):
+        if (
+            (after == _OBJECT or after in _SPACE)
+            and not text.endswith(_AS_GENESYS_WRITES, 0, start)
+            and not _is_known(text, start)
+        ):
             return False
         start = text.find(b"[", start + 1)
     return True
@@ -149,15 +146,11 @@ def _are_known(text: bytes) -> bool:
 
 def _is_known(text: bytes, start: int) -> bool:
     """Whether the array of objects that begins there is known, or has no name of its own."""
-    end = start - 2
-    if text[end:start] != b'":':  # not as Genesys writes it
-        before = text[max(0, start - NAME_WITHIN) : start].rstrip()
-        if not before.endswith(b":"):
-            return True
-        end = start - NAME_WITHIN if start > NAME_WITHIN else 0
-        end += len(before[:-1].rstrip()) - 1
-    begin = text.rfind(b'"', max(0, end - NAME_WITHIN), end)
-    return begin >= 0 and text[begin + 1 : end] in _KNOWN_ARRAYS
+    before = text[max(0, start - NAME_WITHIN) : start].rstrip()
+    if not before.endswith(b":"):
+        return True
+    name = before[:-1].rstrip()[:-1].rpartition(b'"')
+    return bool(name[1]) and name[2] in _KNOWN_ARRAYS
 
 
 def _strange(raw: bytes) -> dict[str, bool]:
@@ -179,13 +172,16 @@ def whole(participants: Iterable[Participant] | None) -> list[Piece]:
     return [Piece(one, communications(one), Known()) for one in participants or ()]
 
 
-def communications(participant: Participant) -> list[Shown]:
+def communications(participant: Participant) -> list[Communication]:
     """The communications of a participant, of all media."""
-    shown = [Shown(_CALL, communication) for communication in participant.calls or ()]
+    shown = participant.calls or []
     others = _others(participant)
     if any(others):
+        shown = shown.copy()
         for medium, array in compress(zip(_OTHER_MEDIA, others, strict=True), others):
-            shown += [Shown(medium, communication) for communication in array or ()]
+            for communication in array or ():
+                communication.medium = medium
+                shown.append(communication)
     return shown
 
 

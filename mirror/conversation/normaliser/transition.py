@@ -9,7 +9,6 @@ import msgspec
 from mirror.conversation.event import EventType
 from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Leg
-from mirror.conversation.times import instant
 
 # One bit for each transition that a leg has once, those that most legs have first: small numbers
 # are shared objects.
@@ -25,7 +24,7 @@ ANSWER: Final = BITS["answer"]
 MAX_OFTEN: Final = 1_000
 
 
-class Work(msgspec.Struct, gc=False):
+class Work(msgspec.Struct, frozen=True, gc=False):
     """After-call work and wrap-up code of one leg. Times are as Genesys wrote them."""
 
     state: str | None
@@ -33,11 +32,6 @@ class Work(msgspec.Struct, gc=False):
     ended: str | None
     code: str | None
     coded_at: str | None
-
-    @property
-    def mark(self) -> tuple[str | None, ...]:
-        """What tells two of them apart."""
-        return (self.state, self.began, self.ended, self.code, self.coded_at)
 
 
 class View(msgspec.Struct, gc=False):
@@ -53,31 +47,15 @@ class View(msgspec.Struct, gc=False):
     communication: Communication
     leg: Leg
     state: str
-    connected: str | None = None
-    ended_at: str | None = None
-    held_since: str | None = None
-    parked_at: str | None = None
-    news: bool = True
-    first: bool = False
-    is_followed: bool = False
-    flawed: bool = False
-    work: Work | None = None
-
-    def times(self, connected: str | None, ended_at: str | None) -> None:
-        """Read the times of the leg, of which these two may be its participant's."""
-        shown = self.communication
-        if connected:
-            self.connected = instant(connected) or ""
-            self.flawed = not self.connected
-        if ended_at:
-            self.ended_at = instant(ended_at)
-            self.flawed = self.flawed or self.ended_at is None
-        if shown.start_hold_time:
-            self.held_since = instant(shown.start_hold_time)
-            self.flawed = self.flawed or self.held_since is None
-        if shown.park_time:
-            self.parked_at = instant(shown.park_time)
-            self.flawed = self.flawed or self.parked_at is None
+    connected: str | None
+    ended_at: str | None
+    held_since: str | None
+    parked_at: str | None
+    work: Work | None
+    news: bool
+    first: bool
+    is_followed: bool
+    flawed: bool
 
 
 class Transition(msgspec.Struct, gc=False):
@@ -106,8 +84,8 @@ def tell(
     view: View,
     event_type: EventType,
     at: str | None,
-    *,
     state: str = "",
+    *,
     which: str = "",
     held: bool = False,
     hold_started_at: str | None = None,

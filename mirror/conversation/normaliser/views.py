@@ -6,37 +6,35 @@ from collections.abc import Sequence
 
 from mirror.conversation.legs import leg_key
 from mirror.conversation.normaliser import after_call, roles
+from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Conversation, Leg
 from mirror.conversation.normaliser.snapshot import Piece
-from mirror.conversation.normaliser.transition import View
+from mirror.conversation.normaliser.transition import View, Work
 from mirror.conversation.normaliser.words import ENDED
+from mirror.conversation.times import instant
 
 
 def read(
-    conversation: Conversation,
-    changed: Sequence[Piece],
-    over: str | None,
-    *,
-    everything: bool,
+    conversation: Conversation, changed: Sequence[Piece], over: str | None, everything: bool
 ) -> list[View]:
-    """The legs of all participants that are to be read, as `_views` has them."""
+    """The legs of all participants that are to be read, as `_read_legs` has them."""
     views: list[View] = []
     for piece in changed:
         if piece.participant.id:
-            views += _views(conversation, piece, over, everything=everything)
+            _read_legs(conversation, piece, over, everything, views)
         elif roles.is_live(piece.shown):
             piece.known.ended = False  # nobody can be named, and the conversation goes on
     return views
 
 
-def _views(
+def _read_legs(
     conversation: Conversation,
     piece: Piece,
     over: str | None,
-    *,
     everything: bool,
-) -> list[View]:
-    """The legs of a participant that differ from their last reading, or `everything`.
+    views: list[View],
+) -> None:
+    """Add the legs of a participant that differ from their last reading, or `everything`.
 
     Legs that were unknown become known, and open; `known` learns of all that are shown. A leg that
     looks live although REST says that the conversation was `over` then, lags behind: it ended at
@@ -49,25 +47,25 @@ def _views(
     """
     participant, shown, known = piece.participant, piece.shown, piece.known
     participant_id = participant.id or ""
-    views = []
-    legs: dict[tuple[str, str], Leg] = {}
+    legs: list[Leg] = []
     only = len(shown) == 1
-    handled = None if only else after_call.handled(after_call.latest(shown))
-    follows = None if only else after_call.Succession.of(shown)
-    for one in shown:
-        medium, communication = one.medium, one.communication
-        name = (participant_id, communication.id or medium)
-        if name in legs:
-            # A second one under that name is no leg of its own, but may go on.
-            known.ended = known.ended and (over is not None or communication.state in ENDED)
-            continue
-        leg = conversation.legs.get(name)
+    handled = follows = None
+    if not only:
+        handled = after_call.handled(after_call.latest(shown))
+        follows = after_call.Succession.of(shown)
+    for communication in shown:
+        medium = communication.medium
+        leg = conversation.legs.get((participant_id, communication.id or medium))
         first = leg is None
         if leg is None:
             key = leg_key(participant_id, communication.id, medium)
             leg = conversation.legs[key] = Leg(key, medium)
             conversation.open += 1
-        legs[name] = leg
+        elif not only and any(leg is other for other in legs):
+            # A second one under that name is no leg of its own, but may go on.
+            known.ended = known.ended and (over is not None or communication.state in ENDED)
+            continue
+        legs.append(leg)
         state = communication.state or "none"
         connected, ended_at = communication.connected_time, communication.disconnected_time
         if only:
@@ -90,7 +88,7 @@ def _views(
                 communication.disconnect_type,
                 communication.park_time,
                 len(communication.segments or ()),
-                work.mark if work is not None else None,
+                work,
                 participant.monitored_participant_id,
                 participant.coached_participant_id,
                 participant.barged_participant_id,
@@ -100,9 +98,61 @@ def _views(
         news = seen != leg.seen
         if news or everything:
             leg.seen = seen
-            view = View(participant, communication, leg, state, news=news, first=first, work=work)
-            view.is_followed = follows is not None and follows.follows(one)
-            view.times(connected, ended_at)
-            views.append(view)
-    known.legs = tuple(legs.values())
-    return views
+            views.append(
+                _view(
+                    participant,
+                    communication,
+                    leg,
+                    state,
+                    connected,
+                    ended_at,
+                    work,
+                    news,
+                    first,
+                    follows is not None and follows.follows(communication),
+                )
+            )
+    known.legs = tuple(legs)
+
+
+def _view(
+    participant: Participant,
+    communication: Communication,
+    leg: Leg,
+    state: str,
+    connected: str | None,
+    ended_at: str | None,
+    work: Work | None,
+    news: bool,
+    first: bool,
+    is_followed: bool,
+) -> View:
+    """A leg as a reading shows it, whose times are read here."""
+    hold, park = communication.start_hold_time, communication.park_time
+    connected_at = instant(connected) if connected else None
+    over_at = instant(ended_at) if ended_at else None
+    held_since = instant(hold) if hold else None
+    parked_at = instant(park) if park else None
+    flawed = bool(
+        (connected and connected_at is None)
+        or (ended_at and over_at is None)
+        or (hold and held_since is None)
+        or (park and parked_at is None)
+    )
+    if connected and connected_at is None:
+        connected_at = ""
+    return View(
+        participant,
+        communication,
+        leg,
+        state,
+        connected_at,
+        over_at,
+        held_since,
+        parked_at,
+        work,
+        news,
+        first,
+        is_followed,
+        flawed,
+    )
