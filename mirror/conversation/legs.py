@@ -32,7 +32,7 @@ class LegKey(NamedTuple):
     @property
     def name(self) -> str:
         """The key as one text, for sets and for the ids of ends."""
-        return f"{self.participant_id} {self.communication_id}"
+        return " ".join(self)
 
 
 def leg_key(participant_id: str, communication_id: str | None, medium: str) -> LegKey:

@@ -33,7 +33,6 @@ def events(
     told: Iterable[Transition],
     source: Source,
     personal: Personal | None,
-    *,
     first_sight: bool,
 ) -> list[Event]:
     """The events of one reading. On `first_sight` nothing was known of the conversation before."""
@@ -81,6 +80,11 @@ def _of_leg(conversation: Conversation, one: Transition, view: View, source: Sou
         event_id = reading_id(conversation.id, key, one.event_type, source.received_at)
     else:
         event_id = transition_id(conversation.id, key, one.event_type, one.which)
+    agent_id, queue_id = participant.user_id, communication.queue_id or participant.queue_id
+    if participant.purpose in STAFF and service is not None:
+        queue_id = service.queue_id
+    elif participant.purpose == VOICEMAIL:
+        agent_id = None
     # Python passes up to 15 keyword arguments directly and more in a dict, at four times the cost.
     # So what is mostly null is set afterwards.
     event = Event(
@@ -91,8 +95,8 @@ def _of_leg(conversation: Conversation, one: Transition, view: View, source: Sou
         media_type=leg.medium,
         communication_id=communication.id,
         purpose=participant.purpose,
-        agent_id=participant.user_id,
-        queue_id=communication.queue_id or participant.queue_id,
+        agent_id=agent_id,
+        queue_id=queue_id,
         direction=communication.direction,
         state=one.state,
         occurred_at=one.at or source.received_at,
@@ -100,12 +104,8 @@ def _of_leg(conversation: Conversation, one: Transition, view: View, source: Sou
         source_topic=source.topic,
         correlation_id=source.correlation_id,
     )
-    if service is not None and participant.purpose in STAFF:
-        event.queue_id = service.queue_id
-        if service.role is not None:
-            event.role, event.role_participant_id = service.role, service.on
-    if participant.purpose == VOICEMAIL:
-        event.agent_id = None
+    if service is not None and service.role is not None and participant.purpose in STAFF:
+        event.role, event.role_participant_id = service.role, service.on
     if conversation.linked is not None:
         event.linked_conversation_id = conversation.linked
     if one.held or one.hold_started_at is not None:

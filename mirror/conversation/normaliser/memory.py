@@ -99,7 +99,7 @@ class Conversation(msgspec.Struct, array_like=True, gc=False):
 
     id: str
     legs: dict[tuple[str, str], Leg] = msgspec.field(default_factory=dict)
-    known: list[Known] = []  # the participants of the last snapshot, in its order
+    known: Sequence[Known] = ()  # the participants of the last snapshot, in its order
     body: bytes | None = None  # of the last snapshot, where it is among the latest of all
     place: int = -1  # where `Memory` keeps that body
     open: int = 0
@@ -214,7 +214,7 @@ def _pack(conversation: Conversation) -> bytes:
     legs = list(conversation.legs.values())
     conversation.id = ""
     conversation.legs = {}  # each leg has its key
-    conversation.known = []
+    conversation.known = ()
     conversation.body = None
     conversation.place = -1
     return _packing.encode((conversation, legs))

@@ -287,7 +287,7 @@ class Normaliser:
         complete: bool = True,
     ) -> Reading:
         """Compare one body with what is known of its conversation."""
-        conversation.known = []
+        conversation.known = ()
         conversation.body = None
         first_sight = not conversation.legs
         told, flawed = transitions(
@@ -300,9 +300,7 @@ class Normaliser:
         )
         reading = Reading("conversation", source.topic, strange=shown.strange)
         if told:
-            reading.events = events(
-                conversation, told, source, self._personal, first_sight=first_sight
-            )
+            reading.events = events(conversation, told, source, self._personal, first_sight)
         if shown.strange:
             names = ", ".join(sorted(shown.strange))
             reading.problem = Problem("conversation", "UnknownMedium", f"unknown media: {names}")

@@ -80,7 +80,7 @@ def transitions(
     elif partial:
         _ask_again(views)
     elif not conversation.late or any(view.news for view in views):
-        _settle(conversation, views, told, first_sight=first_sight)
+        _settle(conversation, views, told, first_sight)
     if first_sight and conversation.legs:
         told.insert(0, _start(conversation.id, body, views))
     if complete:
@@ -123,7 +123,6 @@ def _settle(
     conversation: Conversation,
     views: Sequence[View],
     told: list[Transition],
-    *,
     first_sight: bool,
 ) -> None:
     """What a frame in time does not show counts; it ends all doubt.
@@ -139,10 +138,10 @@ def _settle(
         if view.leg.hold is not None or view.leg.park is not None:
             spells.release(view, told)
         if unsure:
-            _confirm(view, told, first_sight=first_sight)
+            _confirm(view, told, first_sight)
 
 
-def _confirm(view: View, told: list[Transition], *, first_sight: bool) -> None:
+def _confirm(view: View, told: list[Transition], first_sight: bool) -> None:
     """Say whether a leg of staff is held or parked that was answered and lives.
 
     Only staff hold: their customer is `confined` then. On first sight, what has no time is told as

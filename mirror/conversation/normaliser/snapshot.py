@@ -37,8 +37,7 @@ _WORDS_OF_LEG: Final = (
 
 # Arrays of objects that this version knows: the media of a participant, and what stands in their
 # communications, segments among them. Any other may be a medium.
-_OBJECT: Final = ord("{")
-_SPACE: Final = b" \n\r\t"
+_BEFORE_OBJECTS: Final = frozenset(b"{ \n\r\t")
 _KNOWN_ARRAYS: Final = (
     b"calls callbacks chats emails messages internalMessages videos screenshares cobrowsesessions "
     b"socialExpressions screenMonitorings content disconnectReasons draftAttachments events media "
@@ -133,9 +132,8 @@ def _are_known(text: bytes) -> bool:
     """Whether all arrays of objects in a participant are known."""
     start = text.find(b"[")
     while start >= 0:
-        after = text[start + 1]
         if (
-            (after == _OBJECT or after in _SPACE)
+            text[start + 1] in _BEFORE_OBJECTS
             and not text.endswith(_AS_GENESYS_WRITES, 0, start)
             and not _is_known(text, start)
         ):

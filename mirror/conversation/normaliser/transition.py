@@ -85,7 +85,6 @@ def tell(
     event_type: EventType,
     at: str | None,
     state: str = "",
-    *,
     which: str = "",
     held: bool = False,
     hold_started_at: str | None = None,

@@ -61,18 +61,19 @@ def _read_legs(
             key = leg_key(participant_id, communication.id, medium)
             leg = conversation.legs[key] = Leg(key, medium)
             conversation.open += 1
-        elif not only and any(leg is other for other in legs):
+        elif not only and leg in legs:
             # A second one under that name is no leg of its own, but may go on.
             known.ended = known.ended and (over is not None or communication.state in ENDED)
             continue
         legs.append(leg)
         state = communication.state or "none"
+        lives = state not in ENDED
         connected, ended_at = communication.connected_time, communication.disconnected_time
         if only:
-            if state not in ENDED or not communication.id:
+            if lives or not communication.id:
                 connected = connected or participant.connected_time
             ended_at = ended_at or participant.end_time
-        if state not in ENDED:
+        if lives:
             if over is not None:
                 state, ended_at = "disconnected", ended_at or over
             else:
