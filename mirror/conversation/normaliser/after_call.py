@@ -87,13 +87,13 @@ def work_of(
 ) -> Work | None:
     """What a reading tells of a communication's after-call work; null where it tells nothing."""
     own, wrapup = communication.after_call_work, communication.wrapup
-    began = ended = None
+    state = began = ended = None
     if is_handled:
-        began, ended = participant.start_acw_time, participant.end_acw_time
-        wrapup = wrapup or participant.wrapup
+        began, wrapup = participant.start_acw_time, wrapup or participant.wrapup
     if own is None and wrapup is None and began is None:
         return None
-    state = None
+    if is_handled:
+        ended = participant.end_acw_time
     if own is not None:
         state, began, ended = own.state, own.start_time or began, own.end_time or ended
     code = coded_at = None

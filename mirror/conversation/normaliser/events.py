@@ -75,16 +75,12 @@ def _of_conversation(conversation: Conversation, one: Transition, source: Source
 
 def _of_leg(conversation: Conversation, one: Transition, view: View, source: Source) -> Event:
     participant, communication, leg = view.participant, view.communication, view.leg
-    key, service = leg.key, leg.service
+    key, purpose = leg.key, participant.purpose
+    service = leg.service if purpose in STAFF else None
     if one.snapshot:
         event_id = reading_id(conversation.id, key, one.event_type, source.received_at)
     else:
         event_id = transition_id(conversation.id, key, one.event_type, one.which)
-    agent_id, queue_id = participant.user_id, communication.queue_id or participant.queue_id
-    if participant.purpose in STAFF and service is not None:
-        queue_id = service.queue_id
-    elif participant.purpose == VOICEMAIL:
-        agent_id = None
     # Python passes up to 15 keyword arguments directly and more in a dict, at four times the cost.
     # So what is mostly null is set afterwards.
     event = Event(
@@ -94,9 +90,11 @@ def _of_leg(conversation: Conversation, one: Transition, view: View, source: Sou
         participant_id=key.participant_id,
         media_type=leg.medium,
         communication_id=communication.id,
-        purpose=participant.purpose,
-        agent_id=agent_id,
-        queue_id=queue_id,
+        purpose=purpose,
+        agent_id=participant.user_id if purpose != VOICEMAIL else None,
+        queue_id=(
+            communication.queue_id or participant.queue_id if service is None else service.queue_id
+        ),
         direction=communication.direction,
         state=one.state,
         occurred_at=one.at or source.received_at,
@@ -104,7 +102,7 @@ def _of_leg(conversation: Conversation, one: Transition, view: View, source: Sou
         source_topic=source.topic,
         correlation_id=source.correlation_id,
     )
-    if service is not None and service.role is not None and participant.purpose in STAFF:
+    if service is not None and service.role is not None:
         event.role, event.role_participant_id = service.role, service.on
     if conversation.linked is not None:
         event.linked_conversation_id = conversation.linked

@@ -70,7 +70,7 @@ def transitions(
     first_sight = not conversation.legs
     if body.associated_conversation is not None and body.associated_conversation.id:
         conversation.linked = body.associated_conversation.id
-    over = instant(body.end_time)
+    over = instant(body.end_time) if body.end_time else None
     everything = conversation.doubtful or conversation.late
     views = read(conversation, changed, over, everything)
     consulted = roles.consulted(conversation, changed, known)
@@ -193,12 +193,12 @@ def _advance(
     turned = view.participant.purpose in STAFF and _serve(view, consulted)
     if communication.segments or communication.start_alerting_time:
         _alerts(view, told)
-    if state in DIALING:
+    if state == CONNECTED or (view.connected is not None and state not in UNANSWERED):
+        tell(told, view, "answer", view.connected or None, CONNECTED)
+    elif state in DIALING:
         tell(told, view, "dial", None)
     elif state == ALERTING:
         tell(told, view, "alert", None)
-    elif state == CONNECTED or (view.connected is not None and state not in UNANSWERED):
-        tell(told, view, "answer", view.connected or None, CONNECTED)
     if state not in ENDED:
         spells.advance(view, told)
         if turned:
@@ -255,10 +255,10 @@ def _transfer(conversation: Conversation, view: View, told: list[Transition]) ->
     does not say (docs/protocol.md, "Consultations"), so it is who has a successor.
     """
     leg = view.leg
+    if leg.service is None or not leg.once & ANSWER or view.participant.purpose not in STAFF:
+        return
     kind = disconnect_type(view.communication.disconnect_type)
     if kind is None or not kind.startswith("transfer") or kind == MERGED:
-        return
-    if leg.service is None or not leg.once & ANSWER or view.participant.purpose not in STAFF:
         return
     if kind == CONSULTED and not _has_successor(conversation, leg, leg.service):
         return

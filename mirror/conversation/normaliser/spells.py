@@ -64,9 +64,11 @@ def ended(view: View, told: list[Transition]) -> None:
         _segments(view, told)
     if view.parked_at is not None:
         _dated(view, _PARK, view.parked_at, told)
-    for spell in (view.leg.hold, view.leg.park):
-        if spell is not None:
-            spell.since = None
+    leg = view.leg
+    if leg.hold is not None:
+        leg.hold.since = None
+    if leg.park is not None:
+        leg.park.since = None
 
 
 def release(view: View, told: list[Transition]) -> None:
