@@ -25,7 +25,7 @@ _ACW: Final = BITS["acw"]
 _AFTER_ALL: Final = "9"  # after every time
 
 
-def latest(shown: Sequence[Communication]) -> list[Communication]:
+def _latest(shown: Sequence[Communication]) -> list[Communication]:
     """Of a participant's communications those that no later one followed.
 
     One after another means that a later one was connected behind the end of an earlier one. Their
@@ -70,12 +70,16 @@ class Succession(msgspec.Struct, gc=False):
         return (over <= self.began != own) or over < self.unanswered.get(one.medium, "")
 
 
-def handled(candidates: Sequence[Communication]) -> Communication | None:
-    """The communication that its participant's after-call work is of.
+def handled(participant: Participant, shown: Sequence[Communication]) -> Communication | None:
+    """The communication in `shown` that its participant's after-call work is of.
 
     Of several at once it is the one that has a code, else the one that was connected first: a
     callback comes before the call that it dials. None where one of them tells its own work.
     """
+    told = (participant.wrapup, participant.start_acw_time, participant.end_acw_time)
+    if told == (None, None, None):
+        return None
+    candidates = _latest(shown)
     if any(one.after_call_work for one in candidates) or not candidates:
         return None
     coded = [one for one in candidates if one.wrapup is not None]
@@ -89,11 +93,10 @@ def work_of(
     own, wrapup = communication.after_call_work, communication.wrapup
     state = began = ended = None
     if is_handled:
-        began, wrapup = participant.start_acw_time, wrapup or participant.wrapup
+        began, ended = participant.start_acw_time, participant.end_acw_time
+        wrapup = wrapup or participant.wrapup
     if own is None and wrapup is None and began is None:
         return None
-    if is_handled:
-        ended = participant.end_acw_time
     if own is not None:
         state, began, ended = own.state, own.start_time or began, own.end_time or ended
     code = coded_at = None

@@ -55,6 +55,11 @@ def consulted(
     conversation: Conversation, changed: Sequence[Piece], known: Sequence[Known]
 ) -> Collection[str]:
     """The ids of those in `changed` who are consulted by somebody else."""
+    for one in changed:
+        if one.participant.consult_participant_id:
+            break
+    else:
+        return _NOBODY
     parties = [
         one
         for one in changed

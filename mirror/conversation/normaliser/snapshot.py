@@ -12,7 +12,6 @@ overtook one another) differs from it, and is read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import compress
 from typing import Any, Final
 
 import msgspec
@@ -176,9 +175,9 @@ def communications(participant: Participant) -> list[Communication]:
     others = _others(participant)
     if any(others):
         shown = shown.copy()
-        for medium, array in compress(zip(_OTHER_MEDIA, others, strict=True), others):
+        for place, array in enumerate(others):
             for communication in array or ():
-                communication.medium = medium
+                communication.medium = _OTHER_MEDIA[place]
                 shown.append(communication)
     return shown
 

@@ -51,7 +51,7 @@ def _read_legs(
     only = len(shown) == 1
     handled = follows = None
     if not only:
-        handled = after_call.handled(after_call.latest(shown))
+        handled = after_call.handled(participant, shown)
         follows = after_call.Succession.of(shown)
     for communication in shown:
         medium = communication.medium
