@@ -298,10 +298,10 @@ class Normaliser:
             partial=partial or not complete or shown.is_cut,
             complete=complete,
         )
-        reading = Reading("conversation", source.topic, strange=shown.strange)
-        if told:
-            reading.events = events(conversation, told, source, self._personal, first_sight)
+        made = events(conversation, told, source, self._personal, first_sight) if told else []
+        reading = Reading("conversation", source.topic, made)
         if shown.strange:
+            reading.strange = shown.strange
             names = ", ".join(sorted(shown.strange))
             reading.problem = Problem("conversation", "UnknownMedium", f"unknown media: {names}")
         elif flawed:

@@ -106,7 +106,7 @@ def _tell_legs(
         else:
             _advance(conversation, view, consulted, told)
         flawed = flawed or view.flawed
-        if view.leg.ended and view.communication.disconnect_type:
+        if view.leg.ended and view.leg.service is not None:
             left.append(view)
     for view in left:
         _transfer(conversation, view, told)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from mirror.conversation.normaliser.bodies import Communication, Communications, Participant
+from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Known
 from mirror.conversation.normaliser.words import ENDED, MEDIA_OF_ARRAY
 
@@ -50,7 +50,7 @@ MAX_NAME: Final = 64
 MAX_STRANGE: Final = 8  # of one participant
 _OTHERS: Final = "others"
 
-_OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]
+_OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]  # but calls
 
 
 class Piece(msgspec.Struct, gc=False):
@@ -172,19 +172,7 @@ def whole(participants: Iterable[Participant] | None) -> list[Piece]:
 def communications(participant: Participant) -> list[Communication]:
     """The communications of a participant, of all media."""
     shown = participant.calls or []
-    others = _others(participant)
-    if any(others):
-        shown = shown.copy()
-        for place, array in enumerate(others):
-            for communication in array or ():
-                communication.medium = _OTHER_MEDIA[place]
-                shown.append(communication)
-    return shown
-
-
-def _others(participant: Participant) -> tuple[Communications, ...]:
-    """The communications of each of `_OTHER_MEDIA`."""
-    return (
+    others = (
         participant.callbacks,
         participant.chats,
         participant.emails,
@@ -196,3 +184,11 @@ def _others(participant: Participant) -> tuple[Communications, ...]:
         participant.social_expressions,
         participant.screen_monitorings,
     )
+    if any(others):
+        shown = shown.copy()
+        for place, array in enumerate(others):
+            if array:
+                shown += array
+                for communication in array:
+                    communication.medium = _OTHER_MEDIA[place]
+    return shown
