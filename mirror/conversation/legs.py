@@ -32,7 +32,7 @@ class LegKey(NamedTuple):
     @property
     def name(self) -> str:
         """The key as one text, for sets and for the ids of ends."""
-        return " ".join(self)
+        return f"{self.participant_id} {self.communication_id}"
 
 
 def leg_key(participant_id: str, communication_id: str | None, medium: str) -> LegKey:

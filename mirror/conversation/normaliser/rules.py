@@ -311,7 +311,7 @@ def _end(
         legs += one.legs
     if not legs:
         return
-    which = hash(frozenset(leg.key for leg in legs))
+    which = hash(frozenset([leg.key for leg in legs]))
     if which in conversation.ends:
         return
     conversation.ends = (*conversation.ends, which)[-MAX_ENDS:]
