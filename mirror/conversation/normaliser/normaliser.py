@@ -272,7 +272,7 @@ class Normaliser:
         pieces = whole(body.participants)
         shown = Snapshot(pieces, [one.known for one in pieces])
         partial = problem is not None
-        reading = self._read(conversation, body, shown, source, partial=partial, complete=complete)
+        reading = self._read(conversation, body, shown, source, partial, complete)
         reading.problem = problem or reading.problem
         return reading
 
@@ -282,7 +282,6 @@ class Normaliser:
         body: Body | CutBody,
         shown: Snapshot,
         source: Source,
-        *,
         partial: bool = False,
         complete: bool = True,
     ) -> Reading:
@@ -290,13 +289,9 @@ class Normaliser:
         conversation.known = ()
         conversation.body = None
         first_sight = not conversation.legs
+        partial = partial or not complete or shown.is_cut
         told, flawed = transitions(
-            conversation,
-            body,
-            shown.changed,
-            shown.known,
-            partial=partial or not complete or shown.is_cut,
-            complete=complete,
+            conversation, body, shown.changed, shown.known, partial, complete
         )
         made = events(conversation, told, source, self._personal, first_sight) if told else []
         reading = Reading("conversation", source.topic, made)

@@ -55,7 +55,6 @@ def transitions(
     body: Body | CutBody,
     changed: Sequence[Piece],
     known: Sequence[Known],
-    *,
     partial: bool = False,
     complete: bool = True,
 ) -> tuple[list[Transition], bool]:

@@ -9,6 +9,7 @@ import msgspec
 from mirror.conversation.event import EventType
 from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Leg
+from mirror.conversation.times import instant
 
 # One bit for each transition that a leg has once, those that most legs have first: small numbers
 # are shared objects.
@@ -47,15 +48,36 @@ class View(msgspec.Struct, gc=False):
     communication: Communication
     leg: Leg
     state: str
-    connected: str | None
-    ended_at: str | None
-    held_since: str | None
-    parked_at: str | None
     work: Work | None
     news: bool
     first: bool
-    is_followed: bool
-    flawed: bool
+    connected: str | None = None
+    ended_at: str | None = None
+    held_since: str | None = None
+    parked_at: str | None = None
+    is_followed: bool = False
+    flawed: bool = False
+
+    def times(self, connected: str | None, ended_at: str | None) -> None:
+        """Read the times of the leg, of which these two may be its participant's."""
+        hold, park = self.communication.start_hold_time, self.communication.park_time
+        read: str | None
+        if connected:
+            self.connected = read = instant(connected) or ""
+            if not read:
+                self.flawed = True
+        if ended_at:
+            self.ended_at = read = instant(ended_at)
+            if read is None:
+                self.flawed = True
+        if hold:
+            self.held_since = read = instant(hold)
+            if read is None:
+                self.flawed = True
+        if park:
+            self.parked_at = read = instant(park)
+            if read is None:
+                self.flawed = True
 
 
 class Transition(msgspec.Struct, gc=False):

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 from mirror.conversation.legs import leg_key
 from mirror.conversation.normaliser import after_call, roles
-from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Conversation, Leg
 from mirror.conversation.normaliser.snapshot import Piece
-from mirror.conversation.normaliser.transition import View, Work
+from mirror.conversation.normaliser.transition import View
 from mirror.conversation.normaliser.words import ENDED
-from mirror.conversation.times import instant
 
 
 def read(
@@ -99,61 +97,9 @@ def _read_legs(
         news = seen != leg.seen
         if news or everything:
             leg.seen = seen
-            views.append(
-                _view(
-                    participant,
-                    communication,
-                    leg,
-                    state,
-                    connected,
-                    ended_at,
-                    work,
-                    news,
-                    first,
-                    follows is not None and follows.follows(communication),
-                )
-            )
+            view = View(participant, communication, leg, state, work, news, first)
+            view.times(connected, ended_at)
+            if follows is not None:
+                view.is_followed = follows.follows(communication)
+            views.append(view)
     known.legs = tuple(legs)
-
-
-def _view(
-    participant: Participant,
-    communication: Communication,
-    leg: Leg,
-    state: str,
-    connected: str | None,
-    ended_at: str | None,
-    work: Work | None,
-    news: bool,
-    first: bool,
-    is_followed: bool,
-) -> View:
-    """A leg as a reading shows it, whose times are read here."""
-    hold, park = communication.start_hold_time, communication.park_time
-    connected_at = instant(connected) if connected else None
-    over_at = instant(ended_at) if ended_at else None
-    held_since = instant(hold) if hold else None
-    parked_at = instant(park) if park else None
-    flawed = bool(
-        (connected and connected_at is None)
-        or (ended_at and over_at is None)
-        or (hold and held_since is None)
-        or (park and parked_at is None)
-    )
-    if connected and connected_at is None:
-        connected_at = ""
-    return View(
-        participant,
-        communication,
-        leg,
-        state,
-        connected_at,
-        over_at,
-        held_since,
-        parked_at,
-        work,
-        news,
-        first,
-        is_followed,
-        flawed,
-    )
