@@ -16,7 +16,7 @@ import msgspec
 
 from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Service
-from mirror.conversation.normaliser.transition import BITS, Transition, View, Work, tell
+from mirror.conversation.normaliser.transition import BITS, Transition, View, Work, tell, tell_often
 from mirror.conversation.normaliser.words import AFTER_CALL_WORK_DONE, NO_AFTER_CALL_WORK
 from mirror.conversation.times import instant
 
@@ -138,7 +138,7 @@ def _codes(view: View, code: str, coded_at: str, told: list[Transition]) -> None
     last = None
     for one in codes:
         at = coded_at if one == code else ""
-        if tell(told, view, "wrapup", at or None, which=one, code=one):
+        if tell_often(told, view, "wrapup", at or None, one, code=one):
             last = one
     # One that came back, or that is later than what was told only now, has been told before.
     if (returned or last is not None) and last != codes[-1]:

@@ -290,9 +290,7 @@ class Normaliser:
         conversation.body = None
         first_sight = not conversation.legs
         partial = partial or not complete or shown.is_cut
-        told, flawed = transitions(
-            conversation, body, shown.changed, shown.known, partial, complete
-        )
+        told, flawed = transitions(conversation, body, shown, partial, complete)
         made = events(conversation, told, source, self._personal, first_sight) if told else []
         reading = Reading("conversation", source.topic, made)
         if shown.strange:

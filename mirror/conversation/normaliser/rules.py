@@ -30,7 +30,7 @@ from mirror.conversation.legs import end_id, start_id
 from mirror.conversation.normaliser import after_call, roles, spells
 from mirror.conversation.normaliser.bodies import Body, CutBody
 from mirror.conversation.normaliser.memory import Conversation, Known, Leg, Service
-from mirror.conversation.normaliser.snapshot import Piece
+from mirror.conversation.normaliser.snapshot import Snapshot
 from mirror.conversation.normaliser.transition import ANSWER, Transition, View, tell
 from mirror.conversation.normaliser.views import read
 from mirror.conversation.normaliser.words import (
@@ -53,17 +53,16 @@ MAX_ENDS: Final = 64  # of one conversation; beyond, older ones would be told ag
 def transitions(
     conversation: Conversation,
     body: Body | CutBody,
-    changed: Sequence[Piece],
-    known: Sequence[Known],
+    shown: Snapshot,
     partial: bool = False,
     complete: bool = True,
 ) -> tuple[list[Transition], bool]:
     """What happened between what was known of `conversation` and `body`, which it now knows.
 
-    `known` has all participants of the body, `changed` those to be read: all while the conversation
-    is doubtful or late. `partial` says that not all of the body could be read, not `complete` that
-    it lacks legs. The second result says whether a time in it was none. Never raises on content:
-    absent, empty and unknown values are read as what they are.
+    `shown` are the participants of the body; all are to be read while the conversation is doubtful
+    or late. `partial` says that not all of the body could be read, not `complete` that it lacks
+    legs. The second result says whether a time in it was none. Never raises on content: absent,
+    empty and unknown values are read as what they are.
     """
     told: list[Transition] = []
     first_sight = not conversation.legs
@@ -71,8 +70,8 @@ def transitions(
         conversation.linked = body.associated_conversation.id
     over = instant(body.end_time) if body.end_time else None
     everything = conversation.doubtful or conversation.late
-    views = read(conversation, changed, over, everything)
-    consulted = roles.consulted(conversation, changed, known)
+    views = read(conversation, shown.changed, over, everything)
+    consulted = roles.consulted(conversation, shown.changed, shown.known)
     late, flawed = _tell_legs(conversation, views, consulted, told)
     if late:
         conversation.late = True
@@ -83,7 +82,7 @@ def transitions(
     if first_sight and conversation.legs:
         told.insert(0, _start(conversation.id, body, views))
     if complete:
-        _end(conversation, known, over, told)
+        _end(conversation, shown.known, over, told)
     return told, flawed
 
 

@@ -102,29 +102,33 @@ class Transition(msgspec.Struct, gc=False):
 
 
 def tell(
-    told: list[Transition],
-    view: View,
-    event_type: EventType,
-    at: str | None,
-    state: str = "",
-    which: str = "",
-    held: bool = False,
-    hold_started_at: str | None = None,
-    code: str | None = None,
-) -> bool:
-    """Add a transition of a leg unless it was told before; whether it was new.
+    told: list[Transition], view: View, event_type: EventType, at: str | None, state: str = ""
+) -> None:
+    """Add a transition that a leg has once, unless it was told before.
 
     `state` is the one after the transition, that of the reading if not given.
     """
     leg = view.leg
-    if which:
-        if not _is_new(leg, event_type + which):
-            return False
-    else:
-        bit = BITS[event_type]
-        if leg.once & bit:
-            return False
+    bit = BITS[event_type]
+    if not leg.once & bit:
         leg.once |= bit
+        told.append(Transition(view, event_type, at, state or view.state))
+
+
+def tell_often(
+    told: list[Transition],
+    view: View,
+    event_type: EventType,
+    at: str | None,
+    which: str,
+    state: str = "",
+    held: bool = False,
+    hold_started_at: str | None = None,
+    code: str | None = None,
+) -> bool:
+    """Add a transition that a leg can have several of, as `tell` does; whether it was new."""
+    if not _is_new(view.leg, event_type + which):
+        return False
     told.append(
         Transition(view, event_type, at, state or view.state, which, held, hold_started_at, code)
     )
