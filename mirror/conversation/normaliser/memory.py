@@ -62,8 +62,8 @@ class Leg(msgspec.Struct, array_like=True, gc=False):
 
     `seen` tells what its last reading showed, to skip readings that show nothing new: a hash, since
     the words and times themselves would be half of a conversation's memory. `once` has the bit
-    (`rules.BITS`) of each transition that was told and comes once, `often` names the others: the
-    event type, with what tells them apart behind it; a set on each leg would be a third of all
+    (`transition.BITS`) of each transition that was told and comes once, `often` names the others:
+    the event type, with what tells them apart behind it; a set on each leg would be a third of all
     memory, and few legs need one.
     """
 
