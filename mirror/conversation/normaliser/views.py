@@ -45,7 +45,7 @@ def _read_legs(
     """
     participant, shown, known = piece.participant, piece.shown, piece.known
     participant_id = participant.id or ""
-    legs: list[Leg] = []
+    legs: dict[tuple[str, str], Leg] = {}
     only = len(shown) == 1
     handled = follows = None
     if not only:
@@ -53,17 +53,18 @@ def _read_legs(
         follows = after_call.Succession.of(shown)
     for communication in shown:
         medium = communication.medium
-        leg = conversation.legs.get((participant_id, communication.id or medium))
+        name = (participant_id, communication.id or medium)
+        leg = conversation.legs.get(name)
         first = leg is None
         if leg is None:
             key = leg_key(participant_id, communication.id, medium)
             leg = conversation.legs[key] = Leg(key, medium)
             conversation.open += 1
-        elif not only and leg in legs:
+        elif name in legs:
             # A second one under that name is no leg of its own, but may go on.
             known.ended = known.ended and (over is not None or communication.state in ENDED)
             continue
-        legs.append(leg)
+        legs[name] = leg
         state = communication.state or "none"
         lives = state not in ENDED
         connected, ended_at = communication.connected_time, communication.disconnected_time
@@ -102,4 +103,4 @@ def _read_legs(
             if follows is not None:
                 view.is_followed = follows.follows(communication)
             views.append(view)
-    known.legs = tuple(legs)
+    known.legs = tuple(legs.values())
