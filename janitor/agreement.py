@@ -62,8 +62,7 @@ class Agreement:
         both = [
             (ids, sessions[one.id])
             for one in body.participants or ()
-            if (ids := {leg.communication.id for leg in communications(one)})
-            and sessions.get(one.id)
+            if (ids := {leg.id for leg in communications(one)}) and sessions.get(one.id)
         ]
         if any(ids & others for ids, others in both):
             self._same += 1

@@ -100,11 +100,11 @@ class Event(msgspec.Struct, kw_only=True, gc=False):
     attributes: dict[str, str] | None = None
 
 
-def identity(conversation_id: str, *parts: str) -> str:
-    """The `event_id` of a transition: 32 hex digits over its conversation and `parts`.
+def identity(*parts: str) -> str:
+    """The `event_id` of a transition: 32 hex digits over what names it, its conversation first.
 
     What the parts are, `mirror/conversation/legs.py` says.
     """
     digest = _EMPTY.copy()  # half as dear as a new one
-    digest.update("\x1f".join((conversation_id, *parts)).encode())
+    digest.update("\x1f".join(parts).encode())
     return digest.hexdigest()

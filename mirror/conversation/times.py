@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final
 
 # What nearly all of Genesys' times look like; days that no month has are left to the parser.
@@ -12,13 +11,10 @@ _USUAL: Final = re.compile(
     r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
 )
-_USUAL_LENGTH: Final = len("2026-11-23T10:00:00.123Z")
-_REMEMBERED: Final = 4_096  # times that come again within the frames of some seconds
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _is_usual(text: str) -> bool:
-    return _USUAL.fullmatch(text) is not None
+# Times come again within the frames of some seconds: those that were looked at, until there are too
+# many of them.
+_MOST_REMEMBERED: Final = 4_096
+_remembered: Final[set[str]] = set()
 
 
 def instant(text: str | None) -> str | None:
@@ -27,7 +23,12 @@ def instant(text: str | None) -> str | None:
     Nearly all of Genesys' times have that form already and are returned as they are; other
     precisions and offsets are converted (finer digits are cut, not rounded).
     """
-    if text is None or (len(text) == _USUAL_LENGTH and _is_usual(text)):
+    if text is None or text in _remembered:
+        return text
+    if _USUAL.fullmatch(text) is not None:
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        _remembered.add(text)
         return text
     try:
         moment = datetime.fromisoformat(text)

@@ -18,8 +18,7 @@ import msgspec
 
 from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Service
-from mirror.conversation.normaliser.snapshot import Shown
-from mirror.conversation.normaliser.transition import BITS, Transition, View, Work, tell
+from mirror.conversation.normaliser.transition import BITS, Transition, View, Work, tell, tell_often
 from mirror.conversation.normaliser.words import (
     AFTER_CALL_WORK_DONE,
     NO_AFTER_CALL_WORK,
@@ -32,18 +31,14 @@ _ACW: Final = BITS["acw"]
 _AFTER_ALL: Final = "9"  # after every time
 
 
-def latest(shown: Sequence[Shown]) -> list[Communication]:
+def _latest(shown: Sequence[Communication]) -> list[Communication]:
     """Of a participant's communications those that no later one followed.
 
     One after another means that a later one was connected behind the end of an earlier one. Their
     places in an array say nothing.
     """
-    last = max((instant(one.communication.connected_time) or "" for one in shown), default="")
-    return [
-        one.communication
-        for one in shown
-        if (instant(one.communication.disconnected_time) or _AFTER_ALL) >= last
-    ]
+    last = max((instant(one.connected_time) or "" for one in shown), default="")
+    return [one for one in shown if (instant(one.disconnected_time) or _AFTER_ALL) >= last]
 
 
 class Succession(msgspec.Struct, gc=False):
@@ -57,39 +52,42 @@ class Succession(msgspec.Struct, gc=False):
     unanswered: dict[str, str] = {}
 
     @classmethod
-    def of(cls, shown: Sequence[Shown]) -> Succession:
+    def of(cls, shown: Sequence[Communication]) -> Succession:
         """That of all communications of a participant."""
         made = cls()
         for one in shown:
-            began = instant(one.communication.connected_time)
+            began = instant(one.connected_time)
             if began is not None:
                 made.began = max(made.began, began)
             else:
-                until = instant(one.communication.disconnected_time) or _AFTER_ALL
+                until = instant(one.disconnected_time) or _AFTER_ALL
                 made.unanswered[one.medium] = max(made.unanswered.get(one.medium, ""), until)
         return made
 
-    def follows(self, one: Shown) -> bool:
+    def follows(self, one: Communication) -> bool:
         """Whether `one` is over and its participant got another one since.
 
         Its participant's queue is then the other one's.
         """
-        over = instant(one.communication.disconnected_time)
+        over = instant(one.disconnected_time)
         if over is None:
             return False
-        own = instant(one.communication.connected_time)
+        own = instant(one.connected_time)
         return (over <= self.began != own) or over < self.unanswered.get(one.medium, "")
 
 
-def handled(shown: Sequence[Shown]) -> Communication | None:
-    """The communication that its participant's after-call work is of.
+def handled(participant: Participant, shown: Sequence[Communication]) -> Communication | None:
+    """The communication in `shown` that its participant's after-call work is of.
 
     Of several at once it is the one that has a code, else the one that was connected first: a
     callback comes before the call that it dials. None where one of them, or of those before them,
     tells its own work.
     """
-    candidates = latest(shown)
-    if any(one.communication.after_call_work for one in shown) or not candidates:
+    told = (participant.wrapup, participant.start_acw_time, participant.end_acw_time)
+    if told == (None, None, None):
+        return None
+    candidates = _latest(shown)
+    if any(one.after_call_work for one in shown) or not candidates:
         return None
     coded = [one for one in candidates if one.wrapup is not None]
     return min(coded or candidates, key=lambda one: instant(one.connected_time) or _AFTER_ALL)
@@ -100,7 +98,7 @@ def work_of(
 ) -> Work | None:
     """What a reading tells of a communication's after-call work; null where it tells nothing."""
     own, wrapup = communication.after_call_work, communication.wrapup
-    began = ended = None
+    state = began = ended = None
     if is_handled and (participant.start_acw_time or participant.end_acw_time):
         began = _unless_earlier(participant.start_acw_time, communication)
         ended = _unless_earlier(participant.end_acw_time, communication)
@@ -110,7 +108,6 @@ def work_of(
             wrapup = participant.wrapup
     if own is None and wrapup is None and began is None:
         return None
-    state = None
     if own is not None:
         state, began, ended = own.state, own.start_time or began, own.end_time or ended
     code = coded_at = None
@@ -163,7 +160,7 @@ def _codes(view: View, code: str, coded_at: str, told: list[Transition]) -> None
     last = None
     for one in codes:
         at = coded_at if one == code else ""
-        if tell(told, view, "wrapup", at or None, which=one, code=one):
+        if tell_often(told, view, "wrapup", at or None, one, code=one):
             last = one
     # One that came back, or that is later than what was told only now, has been told before.
     if (returned or last is not None) and last != codes[-1]:

@@ -49,7 +49,8 @@ class Segment(msgspec.Struct, rename="camel", gc=False):
 class Communication(msgspec.Struct, rename="camel", gc=False):
     """One communication of a participant. REST alone has segments and when it began to alert.
 
-    `queue_id` is set by analytics alone, where each session tells its own.
+    `queue_id` is set by analytics alone, where each session tells its own. `medium` is that of the
+    array that it stands in (`snapshot.communications`).
     """
 
     id: str | None = None
@@ -66,6 +67,7 @@ class Communication(msgspec.Struct, rename="camel", gc=False):
     start_alerting_time: str | None = None
     segments: list[Segment] | None = None
     queue_id: str | None = msgspec.field(name="ourQueueId", default=None)
+    medium: str = msgspec.field(name="ourMedium", default="call")
 
 
 Communications = list[Communication] | None

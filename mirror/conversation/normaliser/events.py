@@ -33,7 +33,6 @@ def events(
     told: Iterable[Transition],
     source: Source,
     personal: Personal | None,
-    *,
     first_sight: bool,
 ) -> list[Event]:
     """The events of one reading. On `first_sight` nothing was known of the conversation before."""
@@ -76,7 +75,8 @@ def _of_conversation(conversation: Conversation, one: Transition, source: Source
 
 def _of_leg(conversation: Conversation, one: Transition, view: View, source: Source) -> Event:
     participant, communication, leg = view.participant, view.communication, view.leg
-    key, service = leg.key, leg.service
+    key, purpose = leg.key, participant.purpose
+    service = leg.service if purpose in STAFF else None
     if one.snapshot:
         event_id = reading_id(conversation.id, key, one.event_type, source.received_at)
     else:
@@ -90,9 +90,11 @@ def _of_leg(conversation: Conversation, one: Transition, view: View, source: Sou
         participant_id=key.participant_id,
         media_type=leg.medium,
         communication_id=communication.id,
-        purpose=participant.purpose,
-        agent_id=participant.user_id,
-        queue_id=communication.queue_id or participant.queue_id,
+        purpose=purpose,
+        agent_id=participant.user_id if purpose != VOICEMAIL else None,
+        queue_id=(
+            communication.queue_id or participant.queue_id if service is None else service.queue_id
+        ),
         direction=communication.direction,
         state=one.state,
         occurred_at=one.at or source.received_at,
@@ -100,12 +102,8 @@ def _of_leg(conversation: Conversation, one: Transition, view: View, source: Sou
         source_topic=source.topic,
         correlation_id=source.correlation_id,
     )
-    if service is not None and participant.purpose in STAFF:
-        event.queue_id = service.queue_id
-        if service.role is not None:
-            event.role, event.role_participant_id = service.role, service.on
-    if participant.purpose == VOICEMAIL:
-        event.agent_id = None
+    if service is not None and service.role is not None:
+        event.role, event.role_participant_id = service.role, service.on
     if conversation.linked is not None:
         event.linked_conversation_id = conversation.linked
     if one.held or one.hold_started_at is not None:

@@ -62,8 +62,8 @@ class Leg(msgspec.Struct, array_like=True, gc=False):
 
     `seen` tells what its last reading showed, to skip readings that show nothing new: a hash, since
     the words and times themselves would be half of a conversation's memory. `once` has the bit
-    (`rules.BITS`) of each transition that was told and comes once, `often` names the others: the
-    event type, with what tells them apart behind it; a set on each leg would be a third of all
+    (`transition.BITS`) of each transition that was told and comes once, `often` names the others:
+    the event type, with what tells them apart behind it; a set on each leg would be a third of all
     memory, and few legs need one.
     """
 
@@ -99,7 +99,7 @@ class Conversation(msgspec.Struct, array_like=True, gc=False):
 
     id: str
     legs: dict[tuple[str, str], Leg] = msgspec.field(default_factory=dict)
-    known: list[Known] = []  # the participants of the last snapshot, in its order
+    known: Sequence[Known] = ()  # the participants of the last snapshot, in its order
     body: bytes | None = None  # of the last snapshot, where it is among the latest of all
     place: int = -1  # where `Memory` keeps that body
     open: int = 0
@@ -214,7 +214,7 @@ def _pack(conversation: Conversation) -> bytes:
     legs = list(conversation.legs.values())
     conversation.id = ""
     conversation.legs = {}  # each leg has its key
-    conversation.known = []
+    conversation.known = ()
     conversation.body = None
     conversation.place = -1
     return _packing.encode((conversation, legs))

@@ -90,7 +90,7 @@ class Reading(msgspec.Struct):
     problem: Problem | None = None
     message: str | None = None  # what a heartbeat, pong or system frame says
     agents: list[AgentEvent] = []
-    strange: set[str] = set()
+    strange: frozenset[str] = frozenset()
 
 
 class Normaliser:
@@ -277,7 +277,7 @@ class Normaliser:
         pieces = whole(body.participants)
         shown = Snapshot(pieces, [one.known for one in pieces])
         partial = problem is not None
-        reading = self._read(conversation, body, shown, source, partial=partial, complete=complete)
+        reading = self._read(conversation, body, shown, source, partial, complete)
         reading.problem = problem or reading.problem
         return reading
 
@@ -287,28 +287,19 @@ class Normaliser:
         body: Body | CutBody,
         shown: Snapshot,
         source: Source,
-        *,
         partial: bool = False,
         complete: bool = True,
     ) -> Reading:
         """Compare one body with what is known of its conversation."""
-        conversation.known = []
+        conversation.known = ()
         conversation.body = None
         first_sight = not conversation.legs
-        told, flawed = transitions(
-            conversation,
-            body,
-            shown.changed,
-            shown.known,
-            partial=partial or not complete or shown.is_cut,
-            complete=complete,
-        )
-        reading = Reading("conversation", source.topic, strange=shown.strange)
-        if told:
-            reading.events = events(
-                conversation, told, source, self._personal, first_sight=first_sight
-            )
+        partial = partial or not complete or shown.is_cut
+        told, flawed = transitions(conversation, body, shown, partial, complete)
+        made = events(conversation, told, source, self._personal, first_sight) if told else []
+        reading = Reading("conversation", source.topic, made)
         if shown.strange:
+            reading.strange = shown.strange
             names = ", ".join(sorted(shown.strange))
             reading.problem = Problem("conversation", "UnknownMedium", f"unknown media: {names}")
         elif flawed:

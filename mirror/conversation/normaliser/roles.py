@@ -13,9 +13,9 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from mirror.conversation.event import STAFF, Role
-from mirror.conversation.normaliser.bodies import ConsultMark, Participant
+from mirror.conversation.normaliser.bodies import Communication, ConsultMark, Participant
 from mirror.conversation.normaliser.memory import Conversation, Known
-from mirror.conversation.normaliser.snapshot import Piece, Shown
+from mirror.conversation.normaliser.snapshot import Piece
 from mirror.conversation.normaliser.transition import ANSWER, View
 from mirror.conversation.normaliser.words import ENDED
 from mirror.conversation.times import instant
@@ -55,6 +55,11 @@ def consulted(
     conversation: Conversation, changed: Sequence[Piece], known: Sequence[Known]
 ) -> Collection[str]:
     """The ids of those in `changed` who are consulted by somebody else."""
+    for one in changed:
+        if one.participant.consult_participant_id:
+            break
+    else:
+        return _NOBODY
     parties = [
         one
         for one in changed
@@ -98,12 +103,12 @@ def _serving(conversation: Conversation) -> dict[str | None, bool]:
     return found
 
 
-def is_live(shown: Sequence[Shown]) -> bool:
+def is_live(shown: Sequence[Communication]) -> bool:
     """Whether one of these communications has not ended."""
-    return any((one.communication.state or "none") not in ENDED for one in shown)
+    return any((one.state or "none") not in ENDED for one in shown)
 
 
 def _connected(piece: Piece) -> str:
     """When a participant was connected first; after every time where it was not."""
-    times = [instant(one.communication.connected_time) for one in piece.shown]
+    times = [instant(one.connected_time) for one in piece.shown]
     return min((one for one in times if one), default=_AFTER_ALL)

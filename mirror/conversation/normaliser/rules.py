@@ -31,7 +31,7 @@ from mirror.conversation.legs import end_id, start_id
 from mirror.conversation.normaliser import after_call, roles, spells
 from mirror.conversation.normaliser.bodies import Body, CutBody
 from mirror.conversation.normaliser.memory import Conversation, Known, Leg, Service
-from mirror.conversation.normaliser.snapshot import Piece
+from mirror.conversation.normaliser.snapshot import Snapshot
 from mirror.conversation.normaliser.transition import ANSWER, Transition, View, tell
 from mirror.conversation.normaliser.views import read
 from mirror.conversation.normaliser.words import (
@@ -54,38 +54,37 @@ MAX_ENDS: Final = 64  # of one conversation; beyond, older ones would be told ag
 def transitions(
     conversation: Conversation,
     body: Body | CutBody,
-    changed: Sequence[Piece],
-    known: Sequence[Known],
-    *,
+    shown: Snapshot,
     partial: bool = False,
     complete: bool = True,
 ) -> tuple[list[Transition], bool]:
     """What happened between what was known of `conversation` and `body`, which it now knows.
 
-    `known` has all participants of the body, `changed` those to be read: all while the conversation
-    is doubtful or late. `partial` says that not all of the body could be read, not `complete` that
-    it lacks legs. The second result says whether a time in it was none. Never raises on content:
-    absent, empty and unknown values are read as what they are.
+    `shown` are the participants of the body; all are to be read while the conversation is doubtful
+    or late. `partial` says that not all of the body could be read, not `complete` that it lacks
+    legs. The second result says whether a time in it was none. Never raises on content: absent,
+    empty and unknown values are read as what they are.
     """
     told: list[Transition] = []
     first_sight = not conversation.legs
     if body.associated_conversation is not None and body.associated_conversation.id:
         conversation.linked = body.associated_conversation.id
-    over = instant(body.end_time)
+    over = instant(body.end_time) if body.end_time else None
     everything = conversation.doubtful or conversation.late
-    views = read(conversation, changed, over, everything=everything)
-    late = _tell_legs(conversation, views, roles.consulted(conversation, changed, known), told)
+    views = read(conversation, shown.changed, over, everything)
+    consulted = roles.consulted(conversation, shown.changed, shown.known)
+    late, flawed = _tell_legs(conversation, views, consulted, told)
     if late:
         conversation.late = True
     elif partial:
         _ask_again(views)
     elif not conversation.late or any(view.news for view in views):
-        _settle(conversation, views, told, first_sight=first_sight)
+        _settle(conversation, views, told, first_sight)
     if first_sight and conversation.legs:
         told.insert(0, _start(conversation.id, body, views))
     if complete:
-        _end(conversation, known, over, told)
-    return told, any(view.flawed for view in views if view.news)
+        _end(conversation, shown.known, over, told)
+    return told, flawed
 
 
 def _tell_legs(
@@ -93,9 +92,10 @@ def _tell_legs(
     views: Sequence[View],
     consulted: Collection[str],
     told: list[Transition],
-) -> bool:
-    """Tell what legs gained by a reading; whether it came late for one of them."""
-    late = False
+) -> tuple[bool, bool]:
+    """Tell what legs gained by a reading; whether it came late for one of them, or is flawed."""
+    late = flawed = False
+    left: list[View] = []
     for view in views:
         if not view.news:
             continue
@@ -103,16 +103,19 @@ def _tell_legs(
             late = True
             _history(view, told)
         else:
-            _advance(conversation, view, roles.role_of(view, consulted), told)
+            _advance(conversation, view, consulted, told)
+        flawed = flawed or view.flawed
+        if view.leg.ended and view.leg.service is not None:
+            left.append(view)
     staff: list[Leg] | None = None
-    for view in views:
-        if view.leg.ended and view.news and _is_transferred(view):
+    for view in left:
+        if _is_transferred(view):
             if disconnect_type(view.communication.disconnect_type) == CONSULTED:
                 staff = staff or _by_start(conversation)
                 if not _has_successor(view.leg, staff):
                     continue
             tell(told, view, "transfer", view.ended_at)
-    return late
+    return late, flawed
 
 
 def _ask_again(views: Sequence[View]) -> None:
@@ -125,7 +128,6 @@ def _settle(
     conversation: Conversation,
     views: Sequence[View],
     told: list[Transition],
-    *,
     first_sight: bool,
 ) -> None:
     """What a frame in time does not show counts; it ends all doubt.
@@ -133,17 +135,18 @@ def _settle(
     Not of a leg that stands as a late frame showed it: that one is yet to be seen in time.
     """
     unsure = conversation.doubtful
-    conversation.doubtful = conversation.late = False
+    if unsure or conversation.late:
+        conversation.doubtful = conversation.late = False
     for view in views:
         if not view.news and _is_late(view):
             continue
         if view.leg.hold is not None or view.leg.park is not None:
             spells.release(view, told)
         if unsure:
-            _confirm(view, told, first_sight=first_sight)
+            _confirm(view, told, first_sight)
 
 
-def _confirm(view: View, told: list[Transition], *, first_sight: bool) -> None:
+def _confirm(view: View, told: list[Transition], first_sight: bool) -> None:
     """Say whether a leg of staff is held or parked that was answered and lives.
 
     Only staff hold: their customer is `confined` then. On first sight, what has no time is told as
@@ -188,20 +191,19 @@ def _history(view: View, told: list[Transition]) -> None:
 
 
 def _advance(
-    conversation: Conversation, view: View, role: roles.Assigned, told: list[Transition]
+    conversation: Conversation, view: View, consulted: Collection[str], told: list[Transition]
 ) -> None:
     """What a leg reached by this reading, in the order in which legs live."""
     leg, state, communication = view.leg, view.state, view.communication
-    is_staff = view.participant.purpose in STAFF
-    turned = is_staff and _serve(view, role)
+    turned = view.participant.purpose in STAFF and _serve(view, consulted)
     if communication.segments or communication.start_alerting_time:
         _alerts(view, told)
-    if state in DIALING:
+    if state == CONNECTED or (view.connected is not None and state not in UNANSWERED):
+        tell(told, view, "answer", view.connected or None, CONNECTED)
+    elif state in DIALING:
         tell(told, view, "dial", None)
     elif state == ALERTING:
         tell(told, view, "alert", None)
-    elif state == CONNECTED or (view.connected is not None and state not in UNANSWERED):
-        tell(told, view, "answer", view.connected or None, state=CONNECTED)
     if state not in ENDED:
         spells.advance(view, told)
         if turned:
@@ -219,7 +221,7 @@ def _advance(
         after_call.tell_work(view, told)
 
 
-def _serve(view: View, role: roles.Assigned) -> bool:
+def _serve(view: View, consulted: Collection[str]) -> bool:
     """Keep what only legs of staff have; whether the role of one that talks changed."""
     leg = view.leg
     service = leg.service
@@ -235,9 +237,11 @@ def _serve(view: View, role: roles.Assigned) -> bool:
         service.since = view.connected
     if view.state in ENDED and not view.first:
         return False  # the keys of a consultation go with its end
-    turned = bool(leg.once & ANSWER) and (service.role, service.on) != (role.role, role.on)
-    service.role, service.on = role.role, role.on
-    return turned
+    role = roles.role_of(view, consulted)
+    if role == (service.role, service.on):
+        return False
+    service.role, service.on = role
+    return bool(leg.once & ANSWER)
 
 
 def _alerts(view: View, told: list[Transition]) -> None:
@@ -247,7 +251,7 @@ def _alerts(view: View, told: list[Transition]) -> None:
         if began is None and (segment.type or "").lower() == ALERT_SEGMENT:
             began = instant(segment.start_time)
     if began is not None:
-        tell(told, view, "alert", began, state=ALERTING)
+        tell(told, view, "alert", began, ALERTING)
 
 
 def _is_transferred(view: View) -> bool:
@@ -259,10 +263,10 @@ def _is_transferred(view: View) -> bool:
     is who has a successor.
     """
     leg = view.leg
-    kind = disconnect_type(view.communication.disconnect_type)
-    if kind is None or not kind.startswith("transfer") or kind == MERGED:
+    if leg.service is None or not leg.once & ANSWER or view.participant.purpose not in STAFF:
         return False
-    return leg.service is not None and bool(leg.once & ANSWER) and view.participant.purpose in STAFF
+    kind = disconnect_type(view.communication.disconnect_type)
+    return kind is not None and kind.startswith("transfer") and kind != MERGED
 
 
 def _by_start(conversation: Conversation) -> list[Leg]:
@@ -326,7 +330,7 @@ def _end(
         legs += one.legs
     if not legs:
         return
-    which = hash(frozenset(leg.key for leg in legs))
+    which = hash(frozenset([leg.key for leg in legs]))
     if which in conversation.ends:
         return
     conversation.ends = (*conversation.ends, which)[-MAX_ENDS:]

@@ -12,12 +12,11 @@ overtook one another) differs from it, and is read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import compress
 from typing import Any, Final
 
 import msgspec
 
-from mirror.conversation.normaliser.bodies import Communication, Communications, Participant
+from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Known
 from mirror.conversation.normaliser.words import ENDED, MEDIA_OF_ARRAY
 
@@ -37,13 +36,13 @@ _WORDS_OF_LEG: Final = (
 
 # Arrays of objects that this version knows: the media of a participant, and what stands in their
 # communications, segments among them. Any other may be a medium.
-_OBJECT: Final = ord("{")
-_SPACE: Final = b" \n\r\t"
-_KNOWN_ARRAYS: Final = frozenset(
+_BEFORE_OBJECTS: Final = frozenset(b"{ \n\r\t")
+_KNOWN_ARRAYS: Final = (
     b"calls callbacks chats emails messages internalMessages videos screenshares cobrowsesessions "
     b"socialExpressions screenMonitorings content disconnectReasons draftAttachments events media "
     b"phoneNumberColumns scoredAgents skills stickers segments details errors".split()
 )
+_AS_GENESYS_WRITES: Final = tuple(b'"%b":' % name for name in _KNOWN_ARRAYS)
 
 NAME_WITHIN: Final = 256  # bytes before an array, where its name stands
 # Names of unknown media are logged and counted, so they are few and short.
@@ -51,26 +50,18 @@ MAX_NAME: Final = 64
 MAX_STRANGE: Final = 8  # of one participant
 _OTHERS: Final = "others"
 
-_CALL: Final = "call"
-_OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]
-
-
-class Shown(msgspec.Struct, gc=False):
-    """One communication, and the medium of the array that it stands in."""
-
-    medium: str
-    communication: Communication
+_OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]  # but calls
 
 
 class Piece(msgspec.Struct, gc=False):
     """A participant that is to be read, its communications, and what will be known of it."""
 
     participant: Participant
-    shown: list[Shown]
+    shown: list[Communication]
     known: Known
 
 
-class Snapshot(msgspec.Struct):
+class Snapshot(msgspec.Struct, gc=False):
     """The participants of one body.
 
     `changed` are those to be read, `known` is what will be known of all of them. `strange` are the
@@ -80,7 +71,7 @@ class Snapshot(msgspec.Struct):
 
     changed: list[Piece] = []
     known: list[Known] = []
-    strange: set[str] = set()
+    strange: frozenset[str] = frozenset()
     is_cut: bool = False
 
 
@@ -110,19 +101,19 @@ def recognise(
         if len(text) > LONG_TEXT and _cut(participant, shown):
             found.is_cut = True
         if not _are_known(text):
-            for name, lives in _strange(text).items():
-                found.strange.add(name)
-                now.ended = now.ended and not lives
+            strange = _strange(text)
+            found.strange |= strange.keys()
+            now.ended = not any(strange.values())
         changed.append(Piece(participant, shown, now))
         known.append(now)
     return found
 
 
-def _cut(participant: Participant, shown: Sequence[Shown]) -> bool:
+def _cut(participant: Participant, shown: Sequence[Communication]) -> bool:
     """Leave out ids and words of absurd length; whether there were any."""
     is_cut = _cut_words(participant, _WORDS)
     for one in shown:
-        is_cut = _cut_words(one.communication, _WORDS_OF_LEG) or is_cut
+        is_cut = _cut_words(one, _WORDS_OF_LEG) or is_cut
     return is_cut
 
 
@@ -140,8 +131,11 @@ def _are_known(text: bytes) -> bool:
     """Whether all arrays of objects in a participant are known."""
     start = text.find(b"[")
     while start >= 0:
-        after = text[start + 1]
-        if (after == _OBJECT or after in _SPACE) and not _is_known(text, start):
+        if (
+            text[start + 1] in _BEFORE_OBJECTS
+            and not text.endswith(_AS_GENESYS_WRITES, 0, start)
+            and not _is_known(text, start)
+        ):
             return False
         start = text.find(b"[", start + 1)
     return True
@@ -149,15 +143,11 @@ def _are_known(text: bytes) -> bool:
 
 def _is_known(text: bytes, start: int) -> bool:
     """Whether the array of objects that begins there is known, or has no name of its own."""
-    end = start - 2
-    if text[end:start] != b'":':  # not as Genesys writes it
-        before = text[max(0, start - NAME_WITHIN) : start].rstrip()
-        if not before.endswith(b":"):
-            return True
-        end = start - NAME_WITHIN if start > NAME_WITHIN else 0
-        end += len(before[:-1].rstrip()) - 1
-    begin = text.rfind(b'"', max(0, end - NAME_WITHIN), end)
-    return begin >= 0 and text[begin + 1 : end] in _KNOWN_ARRAYS
+    before = text[max(0, start - NAME_WITHIN) : start].rstrip()
+    if not before.endswith(b":"):
+        return True
+    name = before[:-1].rstrip()[:-1].rpartition(b'"')
+    return bool(name[1]) and name[2] in _KNOWN_ARRAYS
 
 
 def _strange(raw: bytes) -> dict[str, bool]:
@@ -179,19 +169,10 @@ def whole(participants: Iterable[Participant] | None) -> list[Piece]:
     return [Piece(one, communications(one), Known()) for one in participants or ()]
 
 
-def communications(participant: Participant) -> list[Shown]:
+def communications(participant: Participant) -> list[Communication]:
     """The communications of a participant, of all media."""
-    shown = [Shown(_CALL, communication) for communication in participant.calls or ()]
-    others = _others(participant)
-    if any(others):
-        for medium, array in compress(zip(_OTHER_MEDIA, others, strict=True), others):
-            shown += [Shown(medium, communication) for communication in array or ()]
-    return shown
-
-
-def _others(participant: Participant) -> tuple[Communications, ...]:
-    """The communications of each of `_OTHER_MEDIA`."""
-    return (
+    shown = participant.calls or []
+    others = (
         participant.callbacks,
         participant.chats,
         participant.emails,
@@ -203,3 +184,11 @@ def _others(participant: Participant) -> tuple[Communications, ...]:
         participant.social_expressions,
         participant.screen_monitorings,
     )
+    if any(others):
+        shown = shown.copy()
+        for place, array in enumerate(others):
+            if array:
+                shown += array
+                for communication in array:
+                    communication.medium = _OTHER_MEDIA[place]
+    return shown

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from mirror.conversation.event import EventType
 from mirror.conversation.normaliser.memory import Leg, Spell
-from mirror.conversation.normaliser.transition import Transition, View, tell
+from mirror.conversation.normaliser.transition import Transition, View, tell_often
 from mirror.conversation.normaliser.words import CONNECTED, ENDED, HOLD_SEGMENT, PARKED
 from mirror.conversation.times import instant
 
@@ -64,9 +64,11 @@ def ended(view: View, told: list[Transition]) -> None:
         _segments(view, told)
     if view.parked_at is not None:
         _dated(view, _PARK, view.parked_at, told)
-    for spell in (view.leg.hold, view.leg.park):
-        if spell is not None:
-            spell.since = None
+    leg = view.leg
+    if leg.hold is not None:
+        leg.hold.since = None
+    if leg.park is not None:
+        leg.park.since = None
 
 
 def release(view: View, told: list[Transition]) -> None:
@@ -89,7 +91,7 @@ def _begin(view: View, kind: _Kind, since: str | None, told: list[Transition]) -
     if since is None:
         if spell.since is None:
             spell.since = _numbered(view.leg, kind)
-            tell(told, view, kind.began, None, which=spell.since, held=kind is _HOLD)
+            tell_often(told, view, kind.began, None, spell.since, held=kind is _HOLD)
         return
     if spell.since == since:
         return
@@ -110,10 +112,8 @@ def _begin(view: View, kind: _Kind, since: str | None, told: list[Transition]) -
 def _dated(view: View, kind: _Kind, since: str, told: list[Transition]) -> bool:
     """Tell what began `since`; whether it was new."""
     if kind is _PARK:
-        return tell(told, view, "park", since, state=PARKED, which=since)
-    return tell(
-        told, view, "hold", since, state=CONNECTED, which=since, held=True, hold_started_at=since
-    )
+        return tell_often(told, view, "park", since, since, PARKED)
+    return tell_often(told, view, "hold", since, since, CONNECTED, held=True, hold_started_at=since)
 
 
 def _over(view: View, kind: _Kind, told: list[Transition]) -> None:
@@ -126,7 +126,7 @@ def _over(view: View, kind: _Kind, told: list[Transition]) -> None:
         held, hold = False, None if since.startswith("#") else since
     else:  # a leg that was taken up again may be held by now
         held, hold = bool(view.communication.held), view.held_since
-    if not tell(told, view, kind.over, None, which=since, held=held, hold_started_at=hold):
+    if not tell_often(told, view, kind.over, None, since, held=held, hold_started_at=hold):
         told.append(Transition(view, kind.over, None, view.state, "", held, hold, snapshot=True))
 
 
@@ -150,15 +150,7 @@ def _segments(view: View, told: list[Transition]) -> None:
         if spell.since == since:
             spell.since = None
         if until is not None and not (over and until >= (view.ended_at or until)):
-            tell(
-                told,
-                view,
-                "resume",
-                until,
-                state=CONNECTED,
-                which=since,
-                hold_started_at=since,
-            )
+            tell_often(told, view, "resume", until, since, CONNECTED, hold_started_at=since)
 
 
 def _spell(leg: Leg, kind: _Kind) -> Spell:

@@ -25,7 +25,7 @@ ANSWER: Final = BITS["answer"]
 MAX_OFTEN: Final = 1_000
 
 
-class Work(msgspec.Struct, gc=False):
+class Work(msgspec.Struct, frozen=True, gc=False):
     """After-call work and wrap-up code of one leg. Times are as Genesys wrote them."""
 
     state: str | None
@@ -33,11 +33,6 @@ class Work(msgspec.Struct, gc=False):
     ended: str | None
     code: str | None
     coded_at: str | None
-
-    @property
-    def mark(self) -> tuple[str | None, ...]:
-        """What tells two of them apart."""
-        return (self.state, self.began, self.ended, self.code, self.coded_at)
 
 
 class View(msgspec.Struct, gc=False):
@@ -53,31 +48,36 @@ class View(msgspec.Struct, gc=False):
     communication: Communication
     leg: Leg
     state: str
+    work: Work | None
+    news: bool
+    first: bool
     connected: str | None = None
     ended_at: str | None = None
     held_since: str | None = None
     parked_at: str | None = None
-    news: bool = True
-    first: bool = False
     is_followed: bool = False
     flawed: bool = False
-    work: Work | None = None
 
     def times(self, connected: str | None, ended_at: str | None) -> None:
         """Read the times of the leg, of which these two may be its participant's."""
-        shown = self.communication
+        hold, park = self.communication.start_hold_time, self.communication.park_time
+        read: str | None
         if connected:
-            self.connected = instant(connected) or ""
-            self.flawed = not self.connected
+            self.connected = read = instant(connected) or ""
+            if not read:
+                self.flawed = True
         if ended_at:
-            self.ended_at = instant(ended_at)
-            self.flawed = self.flawed or self.ended_at is None
-        if shown.start_hold_time:
-            self.held_since = instant(shown.start_hold_time)
-            self.flawed = self.flawed or self.held_since is None
-        if shown.park_time:
-            self.parked_at = instant(shown.park_time)
-            self.flawed = self.flawed or self.parked_at is None
+            self.ended_at = read = instant(ended_at)
+            if read is None:
+                self.flawed = True
+        if hold:
+            self.held_since = read = instant(hold)
+            if read is None:
+                self.flawed = True
+        if park:
+            self.parked_at = read = instant(park)
+            if read is None:
+                self.flawed = True
 
 
 class Transition(msgspec.Struct, gc=False):
@@ -102,30 +102,33 @@ class Transition(msgspec.Struct, gc=False):
 
 
 def tell(
-    told: list[Transition],
-    view: View,
-    event_type: EventType,
-    at: str | None,
-    *,
-    state: str = "",
-    which: str = "",
-    held: bool = False,
-    hold_started_at: str | None = None,
-    code: str | None = None,
-) -> bool:
-    """Add a transition of a leg unless it was told before; whether it was new.
+    told: list[Transition], view: View, event_type: EventType, at: str | None, state: str = ""
+) -> None:
+    """Add a transition that a leg has once, unless it was told before.
 
     `state` is the one after the transition, that of the reading if not given.
     """
     leg = view.leg
-    if which:
-        if not _is_new(leg, event_type + which):
-            return False
-    else:
-        bit = BITS[event_type]
-        if leg.once & bit:
-            return False
+    bit = BITS[event_type]
+    if not leg.once & bit:
         leg.once |= bit
+        told.append(Transition(view, event_type, at, state or view.state))
+
+
+def tell_often(
+    told: list[Transition],
+    view: View,
+    event_type: EventType,
+    at: str | None,
+    which: str,
+    state: str = "",
+    held: bool = False,
+    hold_started_at: str | None = None,
+    code: str | None = None,
+) -> bool:
+    """Add a transition that a leg can have several of, as `tell` does; whether it was new."""
+    if not _is_new(view.leg, event_type + which):
+        return False
     told.append(
         Transition(view, event_type, at, state or view.state, which, held, hold_started_at, code)
     )

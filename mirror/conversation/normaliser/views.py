@@ -13,30 +13,26 @@ from mirror.conversation.normaliser.words import ENDED
 
 
 def read(
-    conversation: Conversation,
-    changed: Sequence[Piece],
-    over: str | None,
-    *,
-    everything: bool,
+    conversation: Conversation, changed: Sequence[Piece], over: str | None, everything: bool
 ) -> list[View]:
-    """The legs of all participants that are to be read, as `_views` has them."""
+    """The legs of all participants that are to be read, as `_read_legs` has them."""
     views: list[View] = []
     for piece in changed:
         if piece.participant.id:
-            views += _views(conversation, piece, over, everything=everything)
+            _read_legs(conversation, piece, over, everything, views)
         elif roles.is_live(piece.shown):
             piece.known.ended = False  # nobody can be named, and the conversation goes on
     return views
 
 
-def _views(
+def _read_legs(
     conversation: Conversation,
     piece: Piece,
     over: str | None,
-    *,
     everything: bool,
-) -> list[View]:
-    """The legs of a participant that differ from their last reading, or `everything`.
+    views: list[View],
+) -> None:
+    """Add the legs of a participant that differ from their last reading, or `everything`.
 
     Legs that were unknown become known, and open; `known` learns of all that are shown. A leg that
     looks live although REST says that the conversation was `over` then, lags behind: it ended at
@@ -49,32 +45,34 @@ def _views(
     """
     participant, shown, known = piece.participant, piece.shown, piece.known
     participant_id = participant.id or ""
-    views = []
     legs: dict[tuple[str, str], Leg] = {}
     only = len(shown) == 1
-    handled = None if only else after_call.handled(shown)
-    follows = None if only else after_call.Succession.of(shown)
-    for one in shown:
-        medium, communication = one.medium, one.communication
+    handled = follows = None
+    if not only:
+        handled = after_call.handled(participant, shown)
+        follows = after_call.Succession.of(shown)
+    for communication in shown:
+        medium = communication.medium
         name = (participant_id, communication.id or medium)
-        if name in legs:
-            # A second one under that name is no leg of its own, but may go on.
-            known.ended = known.ended and (over is not None or communication.state in ENDED)
-            continue
         leg = conversation.legs.get(name)
         first = leg is None
         if leg is None:
             key = leg_key(participant_id, communication.id, medium)
             leg = conversation.legs[key] = Leg(key, medium)
             conversation.open += 1
+        elif name in legs:
+            # A second one under that name is no leg of its own, but may go on.
+            known.ended = known.ended and (over is not None or communication.state in ENDED)
+            continue
         legs[name] = leg
         state = communication.state or "none"
+        lives = state not in ENDED
         connected, ended_at = communication.connected_time, communication.disconnected_time
         if only:
-            if state not in ENDED or not communication.id:
+            if lives or not communication.id:
                 connected = connected or participant.connected_time
             ended_at = ended_at or participant.end_time
-        if state not in ENDED:
+        if lives:
             if over is not None:
                 state, ended_at = "disconnected", ended_at or over
             else:
@@ -90,7 +88,7 @@ def _views(
                 communication.disconnect_type,
                 communication.park_time,
                 len(communication.segments or ()),
-                work.mark if work is not None else None,
+                work,
                 participant.monitored_participant_id,
                 participant.coached_participant_id,
                 participant.barged_participant_id,
@@ -100,9 +98,9 @@ def _views(
         news = seen != leg.seen
         if news or everything:
             leg.seen = seen
-            view = View(participant, communication, leg, state, news=news, first=first, work=work)
-            view.is_followed = follows is not None and follows.follows(one)
+            view = View(participant, communication, leg, state, work, news, first)
             view.times(connected, ended_at)
+            if follows is not None:
+                view.is_followed = follows.follows(communication)
             views.append(view)
     known.legs = tuple(legs.values())
-    return views

@@ -12,7 +12,6 @@ Unknown words pass through unchanged: Genesys adds values without notice (docs/p
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 # The array of a participant → our medium. Field names as in Genesys'
@@ -112,11 +111,12 @@ _PLAIN_DISCONNECT_TYPES: Final = frozenset(
 )
 
 
-@lru_cache(maxsize=256)
 def disconnect_type(word: str | None) -> str | None:
     """`word` in the spelling of notifications; unknown words unchanged, empty ones null."""
     if not word:
         return None
+    if word in _PLAIN_DISCONNECT_TYPES:
+        return word
     folded = word.lower()
     if folded in _PLAIN_DISCONNECT_TYPES:
         return folded

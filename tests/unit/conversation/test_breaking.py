@@ -166,7 +166,7 @@ def test_an_array_without_states_is_no_medium() -> None:
     shown = participant(ENDED)
     shown["badges"] = [{"id": "x", "colour": "red"}]
     reading = read(shown)
-    assert (reading.strange, reading.problem) == (set(), None)
+    assert (reading.strange, reading.problem) == (frozenset(), None)
     assert "end" in types(reading.events)
 
 
