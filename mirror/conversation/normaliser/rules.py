@@ -22,9 +22,10 @@ ends anew.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
-from typing import Final
+from itertools import accumulate
+from typing import Final, NamedTuple
 
 from mirror.conversation.event import STAFF, EventType
 from mirror.conversation.legs import end_id, start_id
@@ -48,6 +49,7 @@ from mirror.conversation.normaliser.words import (
 )
 from mirror.conversation.times import instant
 
+_GOES_ON: Final = "9"  # after every time
 MAX_ENDS: Final = 64  # of one conversation; beyond, older ones would be told again
 
 
@@ -107,7 +109,7 @@ def _tell_legs(
         flawed = flawed or view.flawed
         if view.leg.ended and view.leg.service is not None:
             left.append(view)
-    staff: list[Leg] | None = None
+    staff: _Staff | None = None
     for view in left:
         if _is_transferred(view):
             if disconnect_type(view.communication.disconnect_type) == CONSULTED:
@@ -269,30 +271,45 @@ def _is_transferred(view: View) -> bool:
     return kind is not None and kind.startswith("transfer") and kind != MERGED
 
 
-def _by_start(conversation: Conversation) -> list[Leg]:
-    """The legs of staff who can serve, by when they were connected."""
+class _Staff(NamedTuple):
+    """The legs of staff who can serve, by when they were connected.
+
+    `until` has for each until when it or one before it went on, at the latest.
+    """
+
+    legs: list[Leg]
+    until: list[str]
+
+
+def _by_start(conversation: Conversation) -> _Staff:
     found = [
         leg
         for leg in conversation.legs.values()
         if leg.service is not None and leg.service.role in {None, "consult"}
     ]
-    return sorted(found, key=_since)
+    found.sort(key=_since)
+    ends = ((leg.ended_at or "") if leg.ended else _GOES_ON for leg in found)
+    return _Staff(found, list(accumulate(ends, max)))
 
 
 def _since(leg: Leg) -> str:
     return (leg.service.since if leg.service is not None else None) or ""
 
 
-def _has_successor(leg: Leg, staff: Sequence[Leg]) -> bool:
+def _has_successor(leg: Leg, staff: _Staff) -> bool:
     """Whether another leg of staff was connected while this one lived, and outlives it.
 
-    `staff` has them by when they were connected: of a long thread only few are looked at.
+    Where somebody goes on who was there before, it was not who consulted, who left. It goes by
+    times alone, which every reader of the conversation has; of a long thread few are looked at.
     """
     since, over = _since(leg), leg.ended_at or ""
     if (leg.service is not None and leg.service.role == "consult") or not since:
         return leg.service is None or leg.service.role is None
-    first = bisect_right(staff, since, key=_since)
-    for other in staff[first : bisect_right(staff, over, lo=first, key=_since)]:
+    before = bisect_left(staff.legs, since, key=_since)
+    if before and staff.until[before - 1] > over:
+        return False
+    first = bisect_right(staff.legs, since, lo=before, key=_since)
+    for other in staff.legs[first : bisect_right(staff.legs, over, lo=first, key=_since)]:
         if not other.ended or (other.ended_at or "") > over:
             return True
     return False

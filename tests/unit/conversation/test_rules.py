@@ -80,6 +80,26 @@ def test_who_was_consulted_transfers_nobody_whoever_comes_later() -> None:
     assert only(Reader().frame(*shown), "transfer").participant_id == "p-1"
 
 
+def test_who_was_consulted_while_a_third_joined_transfers_nobody() -> None:
+    """Who consulted is still there: so says a process that saw the consultation, and one that did
+    not, though somebody was connected meanwhile and goes on."""
+    asks = {**CONNECTED, "connectedTime": at(1_000)}
+    asked = {**CONNECTED, "connectedTime": at(3_000), "id": "comm-2"}
+    joined = {**CONNECTED, "connectedTime": at(3_500), "id": "comm-3"}
+    marks = {"consultParticipantId": "p-9"}
+    reader = Reader()
+    reader.frame(participant(asks, **marks))
+    reader.frame(participant(asks, **marks), participant(asked, participant_id="p-2", **marks))
+    over = {**asked, "state": "terminated", "disconnectedTime": at(4_000)}
+    shown = (
+        participant(asks),
+        participant({**over, "disconnectType": "transfer.consult"}, participant_id="p-2"),
+        participant(joined, participant_id="p-3"),
+    )
+    assert "transfer" not in types(reader.frame(*shown))
+    assert "transfer" not in types(Reader().frame(*shown))
+
+
 def test_a_code_on_the_leg_of_a_machine_makes_no_transfer() -> None:
     """A dialler's participant has a system's code; it is transferred to an agent all the same."""
     code = {"code": "ININ-OUTBOUND", "endTime": at(9_000)}
