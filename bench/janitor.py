@@ -41,13 +41,11 @@ from bench.parts.mirrored import (
 )
 from bench.parts.zombies import zombies
 from mirror.gaps import list_gaps
-from mirror.sandbox.oracle import Truth, judge
+from mirror.sandbox.oracle import RESTORABLE, Truth, judge, restorable
 from tests.services.process import ServiceError, wait_until
 
 CUT_SECONDS: Final = 60
 LASTING: Final = 2_000  # calls that do not end while Redis is emptied
-# What `GET /conversations/{id}` still tells of a leg's past: times of it, and what segments say.
-TOLD_BY_REST: Final = frozenset({"start", "answer", "disconnect", "acw", "wrapup", "end"})
 # From a frame to the active set: what is younger than this may be on its way.
 ON_ITS_WAY: Final = 3.0
 
@@ -94,9 +92,10 @@ def _judge_cut(built: House, before: Mapping[str, int]) -> bool:
     happened = Counter(one.event_type for one in ledger)
     print(f"\n  {'transition':<12} {'happened':>9} {'not sent':>9} {'missing':>8}  told by REST")
     for kind in sorted(happened):
-        told = "yes" if kind in TOLD_BY_REST else "where segments do"
+        told = "yes, the last code" if kind == "wrapup" else "yes"
+        told = told if kind in RESTORABLE else "where segments do"
         print(f"  {kind:<12} {happened[kind]:>9,} {unsent[kind]:>9,} {lost[kind]:>8,}  {told}")
-    hole = sum(lost[kind] for kind in TOLD_BY_REST)
+    hole = sum(map(restorable, verdict.missing))
     gaps = [gap for gap in list_gaps(built.client, built.keys) if gap.kind == "gap"]
     after = requests(built)
     backfilled = {event.conversation_id for event in events if event.origin == "backfill"}
@@ -120,7 +119,7 @@ def _judge_cut(built: House, before: Mapping[str, int]) -> bool:
             "rules of Genesys broken": violations(built),
         },
     )
-    for one in [m for m in verdict.missing if m.event_type in TOLD_BY_REST][:5]:
+    for one in [missing for missing in verdict.missing if restorable(missing)][:5]:
         print("  missing:", one)
     for event in verdict.invented[:5]:
         print("  invented:", event)
