@@ -21,6 +21,8 @@ from mirror.conversation.normaliser.words import ENDED
 from mirror.conversation.times import instant
 
 _NOBODY: Final[frozenset[str]] = frozenset()
+# Who consulted is gone: whom he left serves, whatever keys are left.
+LEFT: Final = frozenset({""})
 _SCREEN: Final = "screen_monitoring"
 _AFTER_ALL: Final = "9"  # after every time
 
@@ -54,7 +56,7 @@ def role_of(view: View, consulted: Collection[str]) -> Assigned:
 def consulted(
     conversation: Conversation, changed: Sequence[Piece], known: Sequence[Known]
 ) -> Collection[str]:
-    """The ids of those in `changed` who are consulted by somebody else."""
+    """The ids of those in `changed` who are consulted by somebody else; `LEFT` where he is gone."""
     for one in changed:
         if one.participant.consult_participant_id:
             break
@@ -77,9 +79,17 @@ def consulted(
         first = min(parties, key=_connected)  # who consults is seen for the first time
         asking = [first] if _connected(first) != _AFTER_ALL else []
     if not any(is_live(one.shown) for one in asking) and not served:
-        return _NOBODY  # who consulted is gone: whom he left serves, whatever keys are left
+        return LEFT
     ids = {one.participant.id for one in parties} - {one.participant.id for one in asking}
     return {one for one in ids if one}
+
+
+def are_left(conversation: Conversation) -> bool:
+    """Whether somebody is taken for consulted still. Asked where who consulted is gone."""
+    return any(
+        not leg.ended and leg.service is not None and leg.service.role == "consult"
+        for leg in conversation.legs.values()
+    )
 
 
 def _is_party(participant: Participant) -> bool:

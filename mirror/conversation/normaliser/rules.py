@@ -73,8 +73,8 @@ def transitions(
         conversation.linked = body.associated_conversation.id
     over = instant(body.end_time) if body.end_time else None
     everything = conversation.doubtful or conversation.late
-    views = read(conversation, shown.changed, over, everything)
     consulted = roles.consulted(conversation, shown.changed, shown.known)
+    views = read(conversation, shown.changed, consulted, over, everything)
     late, flawed = _tell_legs(conversation, views, consulted, told)
     if late:
         conversation.late = True
@@ -82,6 +82,8 @@ def transitions(
         _ask_again(views)
     elif not conversation.late or any(view.news for view in views):
         _settle(conversation, views, told, first_sight)
+    if consulted is roles.LEFT and roles.are_left(conversation):
+        conversation.doubtful = True  # of whom nothing new was shown: all are read with the next
     if first_sight and conversation.legs:
         told.insert(0, _start(conversation.id, body, views))
     if complete:

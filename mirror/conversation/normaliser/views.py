@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mirror.conversation.legs import leg_key
 from mirror.conversation.normaliser import after_call, roles
@@ -13,13 +13,17 @@ from mirror.conversation.normaliser.words import ENDED
 
 
 def read(
-    conversation: Conversation, changed: Sequence[Piece], over: str | None, everything: bool
+    conversation: Conversation,
+    changed: Sequence[Piece],
+    consulted: Collection[str],
+    over: str | None,
+    everything: bool,
 ) -> list[View]:
     """The legs of all participants that are to be read, as `_read_legs` has them."""
     views: list[View] = []
     for piece in changed:
         if piece.participant.id:
-            _read_legs(conversation, piece, over, everything, views)
+            _read_legs(conversation, piece, consulted, over, everything, views)
         elif roles.is_live(piece.shown):
             piece.known.ended = False  # nobody can be named, and the conversation goes on
     return views
@@ -28,6 +32,7 @@ def read(
 def _read_legs(
     conversation: Conversation,
     piece: Piece,
+    consulted: Collection[str],
     over: str | None,
     everything: bool,
     views: list[View],
@@ -92,7 +97,7 @@ def _read_legs(
                 participant.monitored_participant_id,
                 participant.coached_participant_id,
                 participant.barged_participant_id,
-                participant.consult_participant_id,
+                participant.consult_participant_id if participant_id in consulted else None,
             )
         )
         news = seen != leg.seen
