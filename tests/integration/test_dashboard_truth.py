@@ -55,6 +55,7 @@ class Leg:
 
     purpose: str
     queue: str | None
+    role: str | None = None
     answered: bool = False
     held: bool = False
     parked: bool = False
@@ -73,17 +74,18 @@ class World:
         if record["participant_id"] is None:
             return
         kind = record["event_type"]
-        participant = (record["conversation_id"], record["participant_id"])
+        leg_of_all = (record["conversation_id"], record["communication_id"])
         if kind == "acw":
-            self.after[participant] = record["queue_id"]
-        elif kind == "wrapup":
-            self.after.pop(participant, None)
-        else:
+            self.after[leg_of_all] = record["queue_id"]
+        elif kind == "acw_end":
+            self.after.pop(leg_of_all, None)
+        elif kind != "wrapup":
             name = (record["participant_id"], record["communication_id"] or record["media_type"])
             leg = self.legs[record["conversation_id"]].setdefault(
                 name, Leg(record["purpose"], record["queue_id"])
             )
             leg.queue = record["queue_id"] or leg.queue
+            leg.role = record["role"]
             leg.answered = leg.answered or kind == "answer"
             leg.held = kind == "hold" or (leg.held and kind != "resume")
             leg.parked = kind == "park" or (leg.parked and kind != "unpark")
@@ -113,6 +115,10 @@ class World:
             if not alive:
                 continue
             staff = [leg for leg in alive if leg.purpose in STAFF and leg.answered]
+            # Whom a consultation left serves; no transition tells of it.
+            staff = [leg for leg in staff if leg.role is None] or [
+                leg for leg in staff if leg.role == "consult"
+            ]
             choices = (
                 ("talking", [leg for leg in staff if not (leg.held or leg.parked)]),
                 ("held", [leg for leg in staff if leg.held]),
