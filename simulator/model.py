@@ -19,7 +19,8 @@ from simulator.parts import (
     Wrapup,
 )
 
-#: REST and analytics call a conversation over this long after the last work on it (section 0).
+#: REST and analytics call a conversation over this long after the last work on it
+#: (docs/protocol.md, "Ends").
 CLOSING_MS = 1_500
 #: The span of a leg that waits in a state of that name.
 _WAITING_STATES = frozenset({"scheduled", "uploading", "converting"})

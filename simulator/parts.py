@@ -14,7 +14,8 @@ ENDED_STATES = frozenset({"disconnected", "terminated"})
 DIAL_STATES = frozenset({"dialing", "contacting", "offering"})
 #: Purposes of people of the org; only their answered legs can be left by a `transfer` event.
 STAFF_PURPOSES = frozenset({"agent", "user"})
-#: The participant's array of each medium in nested shapes (section 5.2).
+#: The participant's array of each medium in nested shapes
+#: (docs/protocol.md, "Shapes").
 NESTED_ARRAY = {
     "call": "calls",
     "callback": "callbacks",

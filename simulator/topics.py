@@ -9,8 +9,8 @@ import msgspec
 MAX_TOPIC_LENGTH = 200
 CONVERSATION_VIEW = "conversation:communication:view"
 QUEUE_VIEW = "routing:queue:view"
-#: Suffixes of the topics of one medium (section 5.1). They can be subscribed to and stay silent:
-#: nested topics carry all that they do.
+#: Suffixes of the topics of one medium. They can be subscribed to and stay silent: nested topics
+#: carry all that they do (docs/protocol.md, "Shapes").
 MEDIUM_SUFFIXES = (
     "calls",
     "callbacks",

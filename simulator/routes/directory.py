@@ -1,4 +1,4 @@
-"""Users and queues over REST (section 7), with paging as Genesys does it.
+"""Users and queues over REST (docs/permissions.md, "The calls"), with paging as Genesys does it.
 
 A client is shown what is in the divisions in which its role is granted.
 """

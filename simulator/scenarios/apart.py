@@ -1,7 +1,7 @@
-"""Two conversations that belong together: consultations of their own, and merges (section 0).
+"""Two conversations that belong together: consultations of their own, and merges.
 
 Each is played by a script of its own. They share a `Link`, and never wait for each other for long,
-so that one of them can also be played alone.
+so that one of them can also be played alone (docs/protocol.md, "Consultations").
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from simulator.parts import Participant
 from simulator.scenarios.consult import record_transfer
 from simulator.scenarios.stage import Beat, Script, Stage
-from simulator.scenarios.voice import hang_up, reach_by_phone, talk
+from simulator.scenarios.voice import hang_up, reach_beside_somebody, talk
 
 #: How often a script looks whether the other has gone on; then it ends by itself.
 MAX_LOOKS = 600
@@ -32,15 +32,10 @@ class Link(msgspec.Struct):
 
 def consult_apart(stage: Stage) -> Script:
     """The agent holds the customer and consults in a conversation of its own, which is linked."""
-    reached = yield from reach_by_phone(stage)
-    if reached is None:
+    party = yield from reach_beside_somebody(stage)
+    if party is None:
         return
-    customer, agent = reached
-    yield stage.beat(3, 8)
-    user = stage.staff.anyone(avoid=agent.user_id)
-    if user is None:
-        yield from hang_up(stage, customer, agent)
-        return
+    customer, agent, user = party
     link = Link()
     _begin(stage, "consultation", lambda other: _consultation(other, link, agent, user))
     leg = agent.legs[-1]
@@ -69,15 +64,10 @@ def consult_apart(stage: Stage) -> Script:
 
 def merge_call(stage: Stage) -> Script:
     """The agent calls a colleague in a second conversation, and takes the customer along to it."""
-    reached = yield from reach_by_phone(stage)
-    if reached is None:
+    party = yield from reach_beside_somebody(stage)
+    if party is None:
         return
-    customer, agent = reached
-    yield stage.beat(3, 8)
-    user = stage.staff.anyone(avoid=agent.user_id)
-    if user is None:
-        yield from hang_up(stage, customer, agent)
-        return
+    customer, agent, user = party
     link = Link()
     into = _begin(stage, "merged", lambda other: _merged(other, link, customer, agent, user))
     yield stage.beat(6, 12)

@@ -1,4 +1,4 @@
-"""Conversations that begin with a machine: a bot in front of the queue, a dialler (section 5.4)."""
+"""Conversations that begin with a machine: a bot in front of the queue, a dialler."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ from simulator.scenarios.manners import Manner, draw
 
 ALERT_SECONDS = 8
 WRAPUP_TIMEOUT_MS = 120_000
-#: Genesys sets a call up before it connects it (section 0): `system` for those outside, `delay`
-#: in a queue. Milliseconds.
+#: Genesys sets a call up before it connects it: `system` for those outside, `delay` in a queue
+#: (docs/protocol.md, "Segments"). Milliseconds.
 SETUP: dict[str, tuple[str, int, int]] = {
     "customer": ("system", 10, 250),
     "ivr": ("system", 10, 60),

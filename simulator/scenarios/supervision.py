@@ -1,29 +1,25 @@
-"""A supervisor on an agent's call: he listens, whispers, joins in (section 0).
+"""A supervisor on an agent's call: he listens, whispers, joins in.
 
 He is a participant of purpose `user` with an outbound call of his own, and looks like somebody who
-talks but for the keys that name whom he supervises, and `mediaRoles`.
+talks but for the keys that name whom he supervises, and `mediaRoles`
+(docs/protocol.md, "Roles").
 """
 
 from __future__ import annotations
 
 from simulator.parts import Participant
 from simulator.scenarios.stage import Beat, Script, Stage
-from simulator.scenarios.voice import hang_up, reach_by_phone
+from simulator.scenarios.voice import hang_up, reach_beside_somebody
 
 ROLES = ("monitor", "coach", "full")
 
 
 def supervised_call(stage: Stage) -> Script:
     """Monitored; then perhaps coached, then perhaps barged in on; the supervisor leaves first."""
-    reached = yield from reach_by_phone(stage)
-    if reached is None:
+    party = yield from reach_beside_somebody(stage)
+    if party is None:
         return
-    customer, agent = reached
-    yield stage.beat(3, 8)
-    user = stage.staff.anyone(avoid=agent.user_id)
-    if user is None:
-        yield from hang_up(stage, customer, agent)
-        return
+    customer, agent, user = party
     supervisor = stage.agent(
         "call", user, None, state="contacting", direction="outbound", purpose="user"
     )

@@ -62,6 +62,25 @@ def reach_by_phone(
     return customer, agent
 
 
+def reach_beside_somebody(
+    stage: Stage,
+) -> Generator[Beat, None, tuple[Participant, Participant, str] | None]:
+    """Customer and agent, who talk for a while, and a user who is free to come in.
+
+    None when the customer gave up before, or nobody is free and the call is over.
+    """
+    reached = yield from reach_by_phone(stage)
+    if reached is None:
+        return None
+    customer, agent = reached
+    yield stage.beat(3, 8)
+    user = stage.staff.anyone(avoid=agent.user_id)
+    if user is None:
+        yield from hang_up(stage, customer, agent)
+        return None
+    return customer, agent, user
+
+
 def outbound_call(stage: Stage) -> Script:
     """An agent dials a customer on behalf of a queue; sometimes nobody answers."""
     queue = stage.queue()

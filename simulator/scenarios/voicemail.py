@@ -1,4 +1,7 @@
-"""A caller who leaves a message in the queue, and the agent who calls back (section 0)."""
+"""A caller who leaves a message in the queue, and the agent who calls back.
+
+Source: docs/protocol.md, "Voicemail".
+"""
 
 from __future__ import annotations
 
