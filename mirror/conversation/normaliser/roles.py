@@ -20,9 +20,6 @@ from mirror.conversation.normaliser.transition import ANSWER, View
 from mirror.conversation.normaliser.words import ENDED
 from mirror.conversation.times import instant
 
-_NOBODY: Final[frozenset[str]] = frozenset()
-# Who consulted is gone: whom he left serves, whatever keys are left.
-LEFT: Final = frozenset({""})
 _SCREEN: Final = "screen_monitoring"
 _AFTER_ALL: Final = "9"  # after every time
 
@@ -53,22 +50,36 @@ def role_of(view: View, consulted: Collection[str]) -> Assigned:
     return _SERVES
 
 
-def consulted(
+class Consultation(NamedTuple):
+    """The ids of participants who are consulted.
+
+    `is_left` says that the participant who consulted is gone. Whom he left serves, whatever keys
+    are left.
+    """
+
+    consulted: Collection[str] = ()
+    is_left: bool = False
+
+
+_NONE: Final = Consultation()
+
+
+def consultation(
     conversation: Conversation, changed: Sequence[Piece], known: Sequence[Known]
-) -> Collection[str]:
-    """The ids of those in `changed` who are consulted by somebody else; `LEFT` where he is gone."""
+) -> Consultation:
+    """Who in `changed` is consulted by somebody else."""
     for one in changed:
         if one.participant.consult_participant_id:
             break
     else:
-        return _NOBODY
+        return _NONE
     parties = [
         one
         for one in changed
         if one.participant.consult_participant_id and _is_party(one.participant)
     ]
     if not parties:
-        return _NOBODY
+        return _NONE
     serving = _serving(conversation)
     # Who served by an earlier leg may be consulted by whom he left: who serves now comes first.
     asks = {one for one, lives in serving.items() if lives} or set(serving)
@@ -79,13 +90,13 @@ def consulted(
         first = min(parties, key=_connected)  # who consults is seen for the first time
         asking = [first] if _connected(first) != _AFTER_ALL else []
     if not any(is_live(one.shown) for one in asking) and not served:
-        return LEFT
+        return Consultation(is_left=True)
     ids = {one.participant.id for one in parties} - {one.participant.id for one in asking}
-    return {one for one in ids if one}
+    return Consultation({one for one in ids if one})
 
 
 def are_left(conversation: Conversation) -> bool:
-    """Whether somebody is taken for consulted still. Asked where who consulted is gone."""
+    """Whether a live leg still has the role `consult`. Asked when the consultation was left."""
     return any(
         not leg.ended and leg.service is not None and leg.service.role == "consult"
         for leg in conversation.legs.values()

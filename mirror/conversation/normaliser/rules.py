@@ -73,7 +73,7 @@ def transitions(
         conversation.linked = body.associated_conversation.id
     over = instant(body.end_time) if body.end_time else None
     everything = conversation.doubtful or conversation.late
-    consulted = roles.consulted(conversation, shown.changed, shown.known)
+    consulted, is_left = roles.consultation(conversation, shown.changed, shown.known)
     views = read(conversation, shown.changed, consulted, over, everything)
     late, flawed = _tell_legs(conversation, views, consulted, told)
     if late:
@@ -82,8 +82,9 @@ def transitions(
         _ask_again(views)
     elif not conversation.late or any(view.news for view in views):
         _settle(conversation, views, told, first_sight)
-    if consulted is roles.LEFT and roles.are_left(conversation):
-        conversation.doubtful = True  # of whom nothing new was shown: all are read with the next
+    if is_left and roles.are_left(conversation):
+        # The frame showed nothing new of the consulted leg. The next frame is read as a whole.
+        conversation.doubtful = True
     if first_sight and conversation.legs:
         told.insert(0, _start(conversation.id, body, views))
     if complete:
