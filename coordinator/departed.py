@@ -1,8 +1,8 @@
 """Topics that were mirrored and could not be seen any more, in case they come back. Pure.
 
 A queue that is gone for an hour (its division was taken from the role, Genesys listed nothing)
-comes back as a topic that nobody has. What began and ended meanwhile would never be told if it were
-taken for new: it is a gap, from when the topic was received last.
+comes back as a topic without a shard. A snapshot of its active conversations would miss those that
+began and ended meanwhile. So the leader files a gap, from the topic's last frame on.
 
 The memory is stored, for the next leader.
 """

@@ -1,4 +1,4 @@
-"""What each OAuth client may see: topics of each family, as far as it is to be believed. Pure.
+"""Which topics each OAuth client may see, and which listings to believe. Pure.
 
 Clients whose roles are granted in different divisions list different queues and users. What counts
 is what all of them see together, and a topic has an *audience*: the clients that may have it.

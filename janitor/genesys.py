@@ -145,7 +145,7 @@ class GenesysPool:
             client.sign_in()
 
     def seeing(self, shard: str) -> Genesys:
-        """The clients that see the topics of a shard; all where it is not known which do."""
+        """The clients that see the topics of a shard; all clients if the shard is unknown."""
         names = self.audience.of(shard) if len(self.clients) > 1 else ()
         chosen = [one for one in self.clients if one.id in names]
         return _Some(self, chosen) if chosen else self
