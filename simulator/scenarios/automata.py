@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.scenarios.digital import give_up, say
+from simulator.scenarios.digital import queue_for_agent, say
 from simulator.scenarios.routing import reach_agent
 from simulator.scenarios.stage import Beat, Script, Stage
 from simulator.scenarios.voice import hang_up, talk
@@ -32,13 +32,9 @@ def bot_message(stage: Stage) -> Script:
     queue = stage.queue()
     stage.leave(flow, "transfer", "disconnected")
     stage.conversation.route(customer, queue)
-    acd = stage.acd("message", queue)
-    yield stage.beat(1, 4)
-    agent = yield from reach_agent(stage, "message", queue)
+    agent = yield from queue_for_agent(stage, customer, "message", queue, most=4)
     if agent is None:
-        yield from give_up(stage, customer, acd)
         return
-    stage.leave(acd, "transfer", "disconnected")
     yield stage.beat(4, 15)
     yield from stage.choose_early(agent)
     stage.leave(agent, "client", "disconnected")

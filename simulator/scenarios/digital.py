@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 from simulator.clock import rfc3339
@@ -17,13 +18,9 @@ def chat(stage: Stage) -> Script:
     queue = stage.queue()
     room = f"{stage.uuid()}@conference.example.invalid"
     customer = stage.customer(stage.leg("chat", "connected", roomId=room), queue_id=queue)
-    acd = stage.acd("chat", queue)
-    yield stage.beat(1, 5)
-    agent = yield from reach_agent(stage, "chat", queue)
+    agent = yield from queue_for_agent(stage, customer, "chat", queue, most=5)
     if agent is None:
-        yield from give_up(stage, customer, acd)
         return
-    stage.leave(acd, "transfer", "disconnected")
     agent.legs[-1].extra["roomId"] = room
     yield stage.beat(8, 25)
     if stage.chance(0.2):
@@ -58,13 +55,9 @@ def email(stage: Stage) -> Script:
         queue_id=queue,
         address=f"customer{stage.rng.randrange(10**5)}@example.invalid",
     )
-    acd = stage.acd("email", queue)
-    yield stage.beat(1, 5)
-    agent = yield from reach_agent(stage, "email", queue)
+    agent = yield from queue_for_agent(stage, customer, "email", queue, most=5)
     if agent is None:
-        yield from give_up(stage, customer, acd)
         return
-    stage.leave(acd, "transfer", "disconnected")
     leg = agent.legs[-1]
     leg.extra.update(facts)
     yield stage.beat(5, 15)
@@ -107,13 +100,9 @@ def message(stage: Stage) -> Script:
         stage.leg("message", "connected", type=kind, messages=[], **addresses), queue_id=queue
     )
     say(stage, customer, "received")
-    acd = stage.acd("message", queue)
-    yield stage.beat(1, 4)
-    agent = yield from reach_agent(stage, "message", queue)
+    agent = yield from queue_for_agent(stage, customer, "message", queue, most=4)
     if agent is None:
-        yield from give_up(stage, customer, acd)
         return
-    stage.leave(acd, "transfer", "disconnected")
     agent.legs[-1].extra.update({"type": kind, "messages": []})
     for turn in range(stage.rng.randrange(2, 8)):
         yield stage.beat(1, 6)
@@ -163,13 +152,11 @@ def callback(stage: Stage) -> Script:
     yield stage.beat(15, 20) if scheduled else stage.beat(0.5, 2)
     if scheduled:
         stage.conversation.answer(customer, customer.legs[-1], stage.now)
-    acd = stage.acd("callback", queue, "outbound")
-    yield stage.beat(1, 4)
-    agent = yield from reach_agent(stage, "callback", queue)
+    agent = yield from queue_for_agent(
+        stage, customer, "callback", queue, most=4, direction="outbound"
+    )
     if agent is None:
-        yield from give_up(stage, customer, acd)
         return
-    stage.leave(acd, "transfer", "disconnected")
     agent.legs[-1].extra.update(facts)
     yield stage.beat(3, 8)
     yield from dial_back(stage, customer, agent)
@@ -196,6 +183,29 @@ def dial_back(stage: Stage, customer: Participant, agent: Participant) -> Script
     stage.conversation.end_leg(agent, call, "peer", stage.now, "terminated")
     outside.state = "terminated"
     yield stage.beat(1, 3)
+
+
+def queue_for_agent(
+    stage: Stage,
+    customer: Participant,
+    media: str,
+    queue_id: str,
+    *,
+    most: float,
+    direction: str = "inbound",
+) -> Generator[Beat, None, Participant | None]:
+    """The customer waits in a queue, at least for a second and at most for `most` until it rings.
+
+    The agent who answers, as of `reach_agent`; None when the customer gave up.
+    """
+    acd = stage.acd(media, queue_id, direction)
+    yield stage.beat(1, most)
+    agent = yield from reach_agent(stage, media, queue_id)
+    if agent is None:
+        yield from give_up(stage, customer, acd)
+        return None
+    stage.leave(acd, "transfer", "disconnected")
+    return agent
 
 
 def give_up(stage: Stage, customer: Participant, acd: Participant) -> Script:

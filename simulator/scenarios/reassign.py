@@ -10,8 +10,7 @@ from collections.abc import Generator
 from typing import Any
 
 from simulator.parts import Leg, Participant
-from simulator.scenarios.digital import give_up, say
-from simulator.scenarios.routing import reach_agent
+from simulator.scenarios.digital import queue_for_agent, say
 from simulator.scenarios.stage import RING_LEAD, Beat, Script, Stage
 
 
@@ -20,15 +19,11 @@ def message_reassigned(stage: Stage) -> Script:
     queue = stage.queue()
     facts: dict[str, Any] = {"type": "webmessaging", "messages": []}
     customer = stage.customer(stage.leg("message", "connected", **facts), queue_id=queue)
-    acd = stage.acd("message", queue)
-    yield stage.beat(1, 4)
-    agent = yield from reach_agent(stage, "message", queue)
+    agent = yield from queue_for_agent(stage, customer, "message", queue, most=4)
     if agent is None:
-        yield from give_up(stage, customer, acd)
         return
     agent.order = stage.variant("reused_participant")
     agent.legs[-1].extra.update(facts)
-    stage.leave(acd, "transfer", "disconnected")
     yield stage.beat(2, 8)
     for _ in range(stage.rng.randrange(2, 5)):
         yield from _serve(stage, customer, agent)
