@@ -4,7 +4,7 @@ Promises: a call asks the client's request budget first; a 429 is told to every 
 heal is tried again with jitter, at most `ATTEMPTS` times within `DEADLINE_SECONDS`; an answer is
 read up to a limit, counted after decompression, and within a time (`mirror.genesys.wire`, which
 knows the proxy too); what is no answer of Genesys is never taken for one, and what is raised is one
-of `mirror.errors` in one line that names host and cure (`mirror.genesys.refusals`).
+of `mirror.base.errors` in one line that names host and cure (`mirror.genesys.refusals`).
 Neither token, secret nor channel id comes out of here: calls are named by their path's template.
 
 Sources: genesys/README sections 1.1, 1.2 (tokens), 2.4 (errors), 4 (limits, retries).
@@ -22,8 +22,9 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 import urllib3
 
-from mirror import tls
-from mirror.errors import GenesysError, GenesysRateLimited, GenesysUnavailable
+from mirror.base import tls
+from mirror.base.errors import GenesysError, GenesysRateLimited, GenesysUnavailable
+from mirror.base.log import logger
 from mirror.genesys.refusals import (
     LEAST_CHANNEL_SECONDS,
     Answer,
@@ -35,7 +36,6 @@ from mirror.genesys.refusals import (
 )
 from mirror.genesys.shapes import Token
 from mirror.genesys.wire import ANSWER_SECONDS, ProxyFailed, pool_manager
-from mirror.log import logger
 from mirror.redis.rate import RateBudget
 from mirror.settings import OAuthClient, Settings
 

@@ -22,7 +22,7 @@ from typing import Final
 
 import redis
 
-from mirror.errors import RedisUnavailable
+from mirror.base.errors import RedisUnavailable
 from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
 

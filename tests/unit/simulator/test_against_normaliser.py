@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.oracle import Truth, Verdict, judge, restorable
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser.normaliser import Normaliser
-from mirror.sandbox.oracle import Truth, Verdict, judge, restorable
 from simulator.frames import encode_body, envelope
 from simulator.model import Conversation
 from simulator.org import Org
