@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,29 +107,27 @@ def check(client: redis.Redis, settings: Settings) -> None:
         client.get(Keys(settings.namespace).leader)
 
 
-def wait_for(client: redis.Redis, settings: Settings, stop: threading.Event | None = None) -> None:
-    """Wait until Redis answers, at most `settings.startup_timeout` seconds (0: for ever).
+def wait_for(client: redis.Redis, settings: Settings, timeout: float | None = None) -> None:
+    """Wait until Redis answers, at most `timeout` seconds (0: for ever).
 
-    Returns early when `stop` is set. Raises the last `RedisUnavailable`, and at once where waiting
-    would not help: `RedisUnsupported`.
+    Without `timeout` that is `settings.startup_timeout`. Raises the last `RedisUnavailable`, and at
+    once where waiting would not help: `RedisUnsupported`.
     """
-    stop = stop or threading.Event()
+    timeout = settings.startup_timeout if timeout is None else timeout
     started = time.monotonic()
-    told = False
-    while not stop.is_set():
+    logged = False
+    while True:
         try:
             return check(client, settings)
         except RedisUnsupported:
             raise
         except RedisUnavailable as error:
-            waited = time.monotonic() - started
-            if settings.startup_timeout and waited >= settings.startup_timeout:
+            if timeout and time.monotonic() - started >= timeout:
                 raise
-            if not told:
+            if not logged:
                 _log.warning("redis_awaited", error=str(error))
-                told = True
-        stop.wait(_WAIT_PAUSE_SECONDS)
-    return None
+                logged = True
+        time.sleep(_WAIT_PAUSE_SECONDS)
 
 
 def _options(settings: Settings) -> dict[str, Any]:
