@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 EXIT_TERMINATED: Final = 128 + signal.SIGTERM
-HELP_OPTIONS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+HELP_NAMES: Final = ["-h", "--help"]
+HELP_OPTIONS: Final = {"help_option_names": HELP_NAMES, "max_content_width": 100}
 
 
 def program(name: str) -> Callable[[Callable[[Settings], int]], click.Command]:
