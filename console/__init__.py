@@ -17,7 +17,7 @@ from mirror import __version__
 from mirror.runtime import command
 
 
-@click.group(context_settings=command.HELP_OPTIONS)
+@click.group()
 @click.version_option(__version__, prog_name="mirror")
 def cli() -> None:
     """Mirror a Genesys Cloud contact centre into Apache Kafka, live.

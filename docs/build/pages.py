@@ -17,7 +17,6 @@ import msgspec
 
 from docs.build.log_events import ROOMS, log_events, purpose
 from mirror.conversation.schema import event_schema
-from mirror.runtime.command import HELP_NAMES
 from mirror.runtime.metrics import ALL, Described
 from mirror.settings import load
 
@@ -139,12 +138,7 @@ def commands_page() -> str:
 
 
 def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
-    context = click.Context(
-        command,
-        info_name=name,
-        terminal_width=HELP_WIDTH,
-        help_option_names=HELP_NAMES,  # as each takes from `mirror`
-    )
+    context = click.Context(command, info_name=name, terminal_width=HELP_WIDTH)
     yield name, command.get_help(context).rstrip()
     if isinstance(command, click.Group):
         for child in sorted(command.commands):

@@ -22,7 +22,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 EXIT_TERMINATED: Final = 128 + signal.SIGTERM
-HELP_NAMES: Final = ["-h", "--help"]
-HELP_OPTIONS: Final = {"help_option_names": HELP_NAMES, "max_content_width": 100}
+_OPTIONS: Final[dict[str, Any]] = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+}
 
 
 def program(name: str) -> Callable[[Callable[[Settings], int]], click.Command]:
@@ -43,10 +45,7 @@ def program(name: str) -> Callable[[Callable[[Settings], int]], click.Command]:
 
     def decorate(main: Callable[[Settings], int]) -> click.Command:
         return click.Command(
-            name,
-            callback=lambda: _run_program(name, main),
-            help=inspect.getdoc(main),
-            context_settings=HELP_OPTIONS,
+            name, callback=lambda: _run_program(name, main), help=inspect.getdoc(main)
         )
 
     return decorate
@@ -57,7 +56,7 @@ def run(command: click.Command, arguments: Sequence[str], name: str) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     plain.fall_back(sys.stdout, sys.stderr)
     try:
-        code = command.main(args=list(arguments), prog_name=name, standalone_mode=False)
+        code = command.main(list(arguments), name, standalone_mode=False, **_OPTIONS)
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx is not None else name
         return fail(f"{error.format_message()} See '{path} --help'.", EXIT_USAGE)
