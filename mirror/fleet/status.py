@@ -16,6 +16,7 @@ from mirror.fleet.gaps import Hole, count_gaps, list_gaps, list_holes, rfc3339
 from mirror.fleet.gaps import reasons as gap_reasons
 from mirror.fleet.tracked import count_conversations
 from mirror.fleet.words import Beat, ChannelReport, Shard
+from mirror.redis.connect import explained
 from mirror.redis.keys import NOTE, REASON, Keys
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ def _troubles(troubles: Mapping[str, str]) -> list[str]:
 
 
 def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
-    """Ask Redis, by a client that decodes. Raises `redis.RedisError` where it does not answer."""
+    """Ask Redis, by a client that decodes. Raises `RedisUnavailable`."""
     keys = Keys(settings.namespace)
     pipe = client.pipeline(transaction=False)
     pipe.time()
@@ -243,7 +244,8 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     pipe.hgetall(keys.rejected)
     pipe.hgetall(keys.troubles)
     pipe.hgetall(keys.discovery)
-    (seconds, micros), leader, beats, shard_ids, rejected, troubles, discovery = pipe.execute()
+    with explained():
+        (seconds, micros), leader, beats, shard_ids, rejected, troubles, discovery = pipe.execute()
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     beat_times = {name: int(score) for name, score in beats}
     ids = sorted(shard_ids)
@@ -266,9 +268,10 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
 
 
 def read_channels(client: redis.Redis, settings: Settings) -> list[ChannelStatus]:
-    """Every channel of every listener that beats. Raises `redis.RedisError`."""
+    """Every channel of every listener that beats. Raises `RedisUnavailable`."""
     keys = Keys(settings.namespace)
-    beating: Any = client.zrange(keys.beats, 0, -1)
+    with explained():
+        beating: Any = client.zrange(keys.beats, 0, -1)
     beats = _documents(client, {name: keys.listener(name) for name in beating}, Beat)
     reports = [(name, report) for name, beat in sorted(beats.items()) for report in beat.channels]
     return [
@@ -292,10 +295,11 @@ def read_channels(client: redis.Redis, settings: Settings) -> list[ChannelStatus
 def _documents(client: redis.Redis, keys: Mapping[str, str], kind: type[T]) -> dict[str, T]:
     if not keys:
         return {}
-    values = client.mget(list(keys.values()))
     decoder = msgspec.json.Decoder(kind)
-    return {
-        name: decoder.decode(value)
-        for name, value in zip(keys, values, strict=True)
-        if value is not None
-    }
+    with explained():
+        values = client.mget(list(keys.values()))
+        return {
+            name: decoder.decode(value)
+            for name, value in zip(keys, values, strict=True)
+            if value is not None
+        }

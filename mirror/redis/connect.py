@@ -44,6 +44,9 @@ SENTINEL_PORT: Final = 26379
 MAX_URL_BYTES: Final = 64 * 1024
 START_CURE: Final = "start Redis, or correct REDIS_URL"
 _CERTIFICATES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
+#: How a line calls Redis where nobody says which one it is.
+SOMEWHERE: Final = "Redis"
+_EXPLAINED: Final = (redis.RedisError, msgspec.DecodeError, RecursionError)
 _RETRY_PAUSE_SECONDS: Final = 0.05
 _WAIT_PAUSE_SECONDS: Final = 0.5
 
@@ -81,21 +84,21 @@ def address(settings: Settings) -> str:
 
 
 @contextmanager
-def explained(where: str = "Redis") -> Iterator[None]:
+def explained(where: str = SOMEWHERE) -> Iterator[None]:
     """Turn what redis-py raises inside into `RedisUnavailable`, one line that names `where`.
 
     So it does with a value that cannot be decoded: whoever wrote it, the mirror goes on without.
+    It may be nested: the line then has the name that the outermost gives.
     """
     try:
         yield
-    except redis.RedisError as error:
-        raise _told(where, error) from error
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise RedisUnavailable(
-            f"{where} holds something under the mirror's keys that is not the mirror's: keep other "
-            "programs off them, or choose another MIRROR_NAMESPACE",
-            cure="keep other programs off the mirror's keys, or choose another MIRROR_NAMESPACE",
-        ) from error
+    except _EXPLAINED as error:
+        raise _explanation(where, error) from error
+    except RedisUnavailable as error:
+        cause = error.__cause__
+        if where == SOMEWHERE or not isinstance(cause, _EXPLAINED):
+            raise
+        raise _explanation(where, cause) from cause
 
 
 def check(client: redis.Redis, settings: Settings) -> None:
@@ -173,6 +176,16 @@ def _try_certificates(files: dict[str, str]) -> None:
             f"REDIS_URL names a certificate that cannot be used ({why or 'not PEM'}): "
             "ssl_ca_certs, ssl_certfile and ssl_keyfile take paths of PEM files that fit each other"
         ) from error
+
+
+def _explanation(where: str, error: BaseException) -> RedisUnavailable:
+    if isinstance(error, redis.RedisError):
+        return _told(where, error)
+    return RedisUnavailable(
+        f"{where} holds something under the mirror's keys that is not the mirror's: keep other "
+        "programs off them, or choose another MIRROR_NAMESPACE",
+        cure="keep other programs off the mirror's keys, or choose another MIRROR_NAMESPACE",
+    )
 
 
 def _told(where: str, error: redis.RedisError) -> RedisUnavailable:

@@ -183,13 +183,13 @@ class House:
         def look() -> bool:
             try:
                 return bool(predicate())
-            except (redis.RedisError, RedisUnavailable):
+            except RedisUnavailable:
                 return False
 
         wait_until(look, timeout, what, interval=interval)
 
     def status(self) -> MirrorStatus:
-        """What `mirror status` says. Raises `redis.RedisError`."""
+        """What `mirror status` says. Raises `RedisUnavailable`."""
         return read(self.redis, self.settings)
 
     def live(self) -> bool:
