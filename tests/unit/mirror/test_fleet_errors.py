@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from mirror.base.errors import RedisUnavailable
 from mirror.fleet import backfill, gaps, requests, status, tracked
@@ -49,7 +51,8 @@ def nobody() -> Iterator[redis.Redis]:
     """A client of a port at which nobody listens."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
-        with redis.Redis(port=held.getsockname()[1]) as client:
+        port, once = held.getsockname()[1], Retry(NoBackoff(), 0)
+        with redis.Redis("127.0.0.1", port, retry=once) as client:
             yield client
 
 
