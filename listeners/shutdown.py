@@ -42,18 +42,23 @@ def shut_down(
     *,
     heartbeat: float,
 ) -> None:
-    """All steps, in order. A loop that has crashed is not drained: what it held is flushed."""
-    if loop_thread.is_alive():
-        _drain(loop, beats, heartbeat)
-        loop.call(loop.session.close)
-        _wait(CLOSE_SECONDS, lambda: not loop.snapshot.open_channels)
-        loop.stop()
-        loop_thread.join(JOIN_SECONDS)
-    loop.close()
-    publisher.stop(FLUSH_SECONDS)
-    workers.stop(RELEASE_SECONDS)
-    beats.stop()
-    beats_thread.join(FAREWELL_SECONDS)
+    """All steps, in order; what a failed step left undone, the flush does not wait for.
+
+    A loop that has crashed is not drained: what it held is flushed.
+    """
+    try:
+        if loop_thread.is_alive():
+            _drain(loop, beats, heartbeat)
+            loop.call(loop.session.close)
+            _wait(CLOSE_SECONDS, lambda: not loop.snapshot.open_channels)
+            loop.stop()
+            loop_thread.join(JOIN_SECONDS)
+        loop.close()
+    finally:
+        publisher.stop(FLUSH_SECONDS)
+        workers.stop(RELEASE_SECONDS)
+        beats.stop()
+        beats_thread.join(FAREWELL_SECONDS)
 
 
 def _drain(loop: Loop, beats: Beats, heartbeat: float) -> None:

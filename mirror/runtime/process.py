@@ -95,6 +95,10 @@ class Program:
         Threads that watch `Process.stopping` need nothing more.
         """
 
+    def details(self) -> dict[str, Any]:
+        """Fields of the log event `started`."""
+        return {}
+
     def summary(self) -> dict[str, Any]:
         """Fields of the log event `stopped`."""
         return {}
@@ -134,7 +138,7 @@ class Process:
         while starter.is_alive() and not self.stopping.wait(_LOOK_SECONDS):
             pass
         if self._started and not self.stopping.is_set():
-            log.info("started", **self._fields)
+            log.info("started", **self._fields, **program.details())
         if self._started:
             self._guarded("main", self._work)
         self.stopping.set()
