@@ -9,20 +9,18 @@ back; what a second signal interrupts is due again when its lease lapses.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from functools import partial
-from typing import Final
 
 from janitor.claims import Leases
+from janitor.duties import Filling, Sweeping, late_after
 from janitor.gaps.filler import Filler
 from janitor.genesys import GenesysPool
 from janitor.metrics import Metrics
 from janitor.producer import Outlet
-from janitor.rounds import Round, Rounds
-from janitor.zombies.sweep import Sweep, Zombies
+from janitor.rounds import Rounds
+from janitor.zombies.sweep import Zombies
 from mirror.base.health import Health
-from mirror.base.log import logger
 from mirror.checks.finding import Finding
 from mirror.checks.kafka import check_kafka
 from mirror.checks.redis import check_redis
@@ -30,15 +28,7 @@ from mirror.conversation.normaliser import Normaliser, Personal
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.runtime.process import Process, Program
-from mirror.runtime.startup import RETRY_SECONDS
 from mirror.settings import Settings
-
-# Between two looks into the gap ledger, which costs one Redis command.
-LEDGER_SECONDS: Final = 1.0
-FORGET_EVERY_SECONDS: Final = 600.0
-# A sweep is late when none has ended for so many intervals, and for so many seconds at the least.
-LATE_INTERVALS: Final = 3
-LATE_SECONDS: Final = 900.0
 
 
 def main(settings: Settings) -> int:
@@ -57,8 +47,6 @@ class Janitor(Program):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._log = logger("janitor")
-        self._forget_at = 0.0
 
     def start(self, process: Process) -> None:
         """Wait for all services, then begin both threads."""
@@ -71,9 +59,9 @@ class Janitor(Program):
         process.startup.genesys(genesys.sign_in)
 
         sweeping, filling = process.turns.of("zombies"), process.turns.of("gaps")
-        self._leases = leases = Leases(client, keys, settings.topic)
+        leases = Leases(client, keys, settings.topic)
         self._outlets = Outlet(settings, schemas, sweeping), Outlet(settings, schemas, filling)
-        self._zombies = Zombies(
+        zombies = Zombies(
             settings,
             leases,
             genesys,
@@ -82,7 +70,7 @@ class Janitor(Program):
             stopping=stopping.is_set,
             turned=sweeping,
         )
-        self._filler = Filler(
+        filler = Filler(
             client,
             keys,
             leases,
@@ -94,11 +82,12 @@ class Janitor(Program):
             stopping=stopping.is_set,
             turned=filling,
         )
-        self._metrics = Metrics(process.registry, self._filler, genesys, self._outlets)
-        late = max(LATE_SECONDS, LATE_INTERVALS * settings.janitor_interval)
+        metrics = Metrics(process.registry, filler, genesys, self._outlets)
+        interval = settings.janitor_interval
+        sweeps, fills = Sweeping(zombies, interval, metrics.note), Filling(filler, leases)
         self._rounds = (
-            Rounds("zombies", self._sweep, sweeping, late_after=late),
-            Rounds("gaps", self._fill, filling),
+            Rounds("zombies", sweeps.round, sweeping, late_after=late_after(interval)),
+            Rounds("gaps", fills.round, filling),
         )
         process.serve()
         for rounds in self._rounds:
@@ -120,32 +109,5 @@ class Janitor(Program):
         """What it has done."""
         return {"produced": sum(outlet.produced for outlet in self._outlets)}
 
-    def _sweep(self) -> Round:
-        sweep = self._zombies.sweep()
-        self._metrics.note(sweep)
-        interval = self._settings.janitor_interval
-        if sweep.claimed:
-            self._log.info("swept", **_fields(sweep))
-        if sweep.obstacle:
-            return Round(min(RETRY_SECONDS, interval), f"the tracker is {sweep.obstacle}")
-        if sweep.doubted:
-            doubt = f"{sweep.doubted} are said to be over, which is doubted: {sweep.doubt}"
-            return Round(interval, doubt)
-        return Round(interval)
-
-    def _fill(self) -> Round:
-        if time.monotonic() >= self._forget_at:
-            self._leases.forget_expired_gaps()
-            self._forget_at = time.monotonic() + FORGET_EVERY_SECONDS
-        return Round(0.0 if self._filler.fill_next() else LEDGER_SECONDS)
-
     def _normaliser(self) -> Normaliser:
         return Normaliser(personal=Personal.of(self._settings.pii, self._settings.pii_key))
-
-
-def _fields(sweep: Sweep) -> dict[str, float]:
-    return {
-        name: value
-        for name in sweep.__struct_fields__
-        if isinstance(value := getattr(sweep, name), int | float)
-    }

@@ -11,8 +11,8 @@
 A program's threads are made by `Process.thread`. When one of them, or `turn`, raises, that is
 logged once as `thread_failed`, the process stops in order and exits with `EXIT_FAILED`. An error of
 `start` is raised by `run`: the entry (`mirror.runtime.command`) says it in one line and picks the
-exit code. A signal during the start ends the process without a wait for it: `start` runs in a
-thread that is not joined, and holds nothing yet that others need back.
+exit code. A signal during the start ends the process within `START_GRACE_SECONDS`, whatever it
+waits for: a program takes nothing that others need back before its last wait is over.
 
 The stop: `Program.stop` with the deadlines of the program, then up to `JOIN_SECONDS` for threads,
 then telemetry. All of that takes less than `STOP_SECONDS`, which supervisors must grant.
@@ -51,6 +51,8 @@ STOP_SECONDS: Final = 25.0
 PROGRAM_STOP_SECONDS: Final = 22.5
 #: From the first signal on, for threads that end by `Process.stopping` alone.
 JOIN_SECONDS: Final = 20.0
+#: For a start that is behind its last wait: what it has begun is then stopped in order.
+START_GRACE_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.1
 
 
@@ -137,6 +139,7 @@ class Process:
         starter.start()
         while starter.is_alive() and not self.stopping.wait(_LOOK_SECONDS):
             pass
+        starter.join(START_GRACE_SECONDS)
         if self._started and not self.stopping.is_set():
             log.info("started", **self._fields, **program.details())
         if self._started:

@@ -90,7 +90,8 @@ def test_a_crash_ends_it_in_order_with_exit_code_1(start: Start) -> None:
     process = start(
         "class Made(Work):\n"
         "  def start(self, process):\n"
-        "    process.thread('loop', lambda: 1 / 0)\n"
+        "    process.thread('loop', lambda: 1 / 0).join()\n"
+        "    time.sleep(0.3)\n"  # the crash is known before the start is done
     )
     out, err = process.communicate(timeout=10)
     assert process.returncode == 1
