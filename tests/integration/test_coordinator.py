@@ -170,7 +170,7 @@ def test_another_one_leads_when_the_leader_dies(
         fleet.until(lambda: len(fleet.seats()) == 8, "everything is granted")
         first = client.get(key)
         with coordinator(environment, tmp_path / "two") as two:
-            two.wait_for(lambda: '"started"' in two.stderr, SECONDS, "has started")
+            fleet.until(lambda: '"started"' in two.stderr, "has started")
             before = dict(fleet.grants)
             one.kill()
             killed = time.monotonic()
