@@ -13,6 +13,8 @@ so that a script may touch several of them. Times are Redis milliseconds.
     seats                  string   the leader's own record of who holds which seat, JSON
     released               hash     `<shard>/<replica>` → `mirror.fleet.words.Released`, JSON
     channels:<client>      zset     channel reservations of an OAuth client → when each lapses
+    probe:<client>         string   the channel that `mirror doctor` opens, a
+                                    `mirror.genesys.handles.Handle`, JSON; expires with it
     rate:<client>          string   GCRA: theoretical arrival time of the next request
     rate:<client>:janitor  string   the same for the part of it that all janitors share
     rejected               hash     topic → why Genesys refuses it
@@ -145,6 +147,9 @@ class Keys(msgspec.Struct, frozen=True):
 
     def channels(self, client_id: str) -> str:
         return self.key("channels", client_id)
+
+    def probe(self, client_id: str) -> str:
+        return self.key("probe", client_id)
 
     def rate(self, client_id: str) -> str:
         return self.key("rate", client_id)
