@@ -13,7 +13,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import redis
 
@@ -53,6 +53,9 @@ from mirror.runtime.metrics import TRACKER, Numbers
 from mirror.runtime.telemetry import Telemetry
 from mirror.settings import Settings
 from mirror.supervision.pulse import Pulse
+
+if TYPE_CHECKING:
+    from coordinator.tracker.service import Tracker
 
 PASS_SECONDS: Final = 0.5
 COVERAGE_SECONDS: Final = 2.0
@@ -131,6 +134,7 @@ class Coordinator:
         self._filed = Filed()
         self._restored: dict[str, Shard] = {}
         self._told_open: dict[str, str] = {}
+        self._tracker: Tracker | None = None
         self.metrics = Metrics()
 
     def run(self) -> int:
@@ -221,7 +225,10 @@ class Coordinator:
             reasons += self.discovery.reasons
             if self._told_open:
                 why = ", ".join(sorted(set(self._told_open.values())))
-                reasons.append(f"{len(self._told_open)} seats cannot be placed: {why}")
+                count = len(self._told_open)
+                reasons.append(f"{count} seat{'s' * (count != 1)} cannot be placed: {why}")
+        if self._tracker is not None:
+            reasons += self._tracker.reasons
         return Health.of(reasons, self._turns.reasons())
 
     def _begin(self) -> None:
@@ -270,7 +277,7 @@ class Coordinator:
         if self._unfiled or cut or time.monotonic() >= self._coverage_due:
             # Behind the gaps: a frontier that is stored has its gaps filed (I9).
             more, stored = store.coverage_writes(self.leader.coverage, stored)
-            writes += more
+            writes += [*more, *store.passed_writes(now_ms)]
             self._coverage_due = time.monotonic() + COVERAGE_SECONDS
         departed = self.leader.departed.until
         writes += store.departed_writes(departed, self._stored_departed)
@@ -364,7 +371,8 @@ class Coordinator:
     def _background(self) -> Sequence[tuple[str, Callable[[threading.Event], None]]]:
         from coordinator.tracker.service import Tracker
 
-        tracker = Tracker(self.settings, turned=self._turns.of("tracker"))
+        tracker = Tracker(self.settings, turned=self._turns.of("tracker"), name=self.name)
+        self._tracker = tracker
         self.metrics.registry.register(Numbers(TRACKER, tracker))
         return (("discovery", self.discovery.run), ("tracker", tracker.run))
 

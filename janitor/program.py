@@ -10,6 +10,7 @@ back, in well under 25 seconds; at once on a second signal, when leases lapse by
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -26,13 +27,14 @@ from janitor.producer import Outlet
 from janitor.zombies.sweep import Sweep, Zombies
 from mirror import __version__
 from mirror.base import log
-from mirror.base.errors import EXIT_DONE, EXIT_FAILED, DependencyError
+from mirror.base.errors import EXIT_DONE, EXIT_FAILED, DependencyError, RedisUnavailable
 from mirror.base.health import Health
-from mirror.base.turns import Turns
+from mirror.base.turns import Turned, Turns
 from mirror.checks.checkup import Checkup
 from mirror.checks.finding import Finding
 from mirror.checks.redis import check_redis
 from mirror.conversation.normaliser import Normaliser, Personal
+from mirror.fleet.workers import Reporter
 from mirror.kafka import registry
 from mirror.kafka.admin import check_topics
 from mirror.redis.connect import connect, wait_for
@@ -71,6 +73,8 @@ class Service:
         self._turns = Turns()
         self._crashed = False
         self._troubles: dict[str, str] = {}  # part → why it cannot work now
+        self._hindered: tuple[str, ...] = ()  # the same, as of the last turn of each
+        self._reporter: Reporter | None = None
         self._outlets: tuple[Outlet, ...] = ()
         self._registry = CollectorRegistry()
         self._verified = metrics.counter(metrics.VERIFIED, self._registry)
@@ -98,7 +102,8 @@ class Service:
             settings.metrics_hosts,
         )
         leases = Leases(client, keys, settings.topic)
-        turned = self._turns.of("zombies"), self._turns.of("gaps")
+        self._reporter = Reporter(client, keys, "janitor", f"{settings.host}-{os.getpid()}")
+        turned = self._at_work(self._turns.of("zombies")), self._at_work(self._turns.of("gaps"))
         self._outlets = outlets = (
             Outlet(settings, schemas, turned[0]),
             Outlet(settings, schemas, turned[1]),
@@ -164,6 +169,7 @@ class Service:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         telemetry.close()
+        self._leave()
         self._log.info("stopped", produced=sum(outlet.produced for outlet in outlets))
         return EXIT_FAILED if self._crashed else EXIT_DONE
 
@@ -174,8 +180,10 @@ class Service:
 
     def health(self) -> Health:
         """`degraded` while zombies or gaps cannot be worked on, `down` where their thread hangs."""
-        reasons = tuple(f"{part}: {why}" for part, why in sorted(self._troubles.items()))
-        return Health.of(reasons, self._turns.reasons())
+        return Health.of(self._reasons(), self._turns.reasons())
+
+    def _reasons(self) -> tuple[str, ...]:
+        return tuple(f"{part}: {why}" for part, why in sorted(self._troubles.items()))
 
     def _checks(self) -> Iterator[Finding]:
         """What it works from: the lists of overdue conversations and of gaps."""
@@ -197,9 +205,27 @@ class Service:
             )
         return self.settings.janitor_interval
 
+    def _at_work(self, turned: Turned) -> Turned:
+        """`turned`, which also says in Redis that this janitor works, and what holds it up."""
+
+        def both(rest: float = 0.0) -> None:
+            turned(rest)
+            if self._reporter is not None:
+                with contextlib.suppress(RedisUnavailable):  # the work itself says so
+                    self._reporter.note(self._hindered)
+
+        return both
+
+    def _leave(self) -> None:
+        try:
+            if self._reporter is not None:
+                self._reporter.leave()
+        except RedisUnavailable as error:
+            self._log.info("farewell_not_heard", error=str(error))
+
     def _loop(self, name: str, work: Callable[[], float]) -> None:
         """Do `work` until told to stop; it says after how many seconds to do it again."""
-        turned = self._turns.of(name)
+        turned = self._at_work(self._turns.of(name))
         try:
             while not self._stop.is_set():
                 turned()
@@ -211,6 +237,7 @@ class Service:
                     self._trouble(name, str(error))
                 if (now := self._troubles.get(name, "")) != before:
                     self._log.warning("waiting" if now else "working_again", part=name, why=now)
+                self._hindered = self._reasons()
                 turned(rest=pause)
                 self._stop.wait(pause)
         except Exception as error:  # noqa: BLE001 - the process ends by it, and says so

@@ -31,6 +31,7 @@ from mirror.redis.connect import connect, explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
+from mirror.redis.scripts import script
 from mirror.settings import Settings
 
 # Genesys answers at once, and sends a heartbeat every 30 s (docs/protocol.md).
@@ -41,7 +42,6 @@ SPARE_CHANNELS: Final = 2
 #: Beyond this a channel may have ended meanwhile.
 MOST_LIFE_SECONDS: Final = 23 * 3600.0
 _LOOK_SECONDS: Final = 1.0
-_TRIES: Final = 5
 _PING: Final = '{"message":"ping"}'
 _METADATA: Final = "channel.metadata"
 _USER_AGENT: Final = "interaction-mirror doctor"
@@ -206,43 +206,18 @@ def _reserved(
     """
     limit = settings.channels_per_client - SPARE_CHANNELS
     exist = len(client.channels(all_tokens=True))
-    if exist >= limit and not store.exists(keys.probe(client.id)):
+    if exist >= limit and not store.get(keys.probe(client.id)):
         raise _NoRoomError(f"{exist} of {settings.channels_per_client} channels exist")
     key, holder = keys.channels(client.id), f"doctor-{settings.host}-{os.getpid()}"
-    lapse_ms = round(settings.lease * 1000)
-
-    def due() -> int:
-        seconds, micros = store.time()
-        return int(seconds) * 1000 + int(micros) // 1000 + lapse_ms
+    reserve = script(store, "reserve_channel")
 
     def renew() -> None:
-        with explained():
-            store.zadd(key, {holder: due()})
+        if not reserve([key], [holder, limit, round(settings.lease * 1000)]):
+            raise _NoRoomError("all that rotation does not need are reserved")
 
-    _reserve(store, key, holder, limit, due(), lapse_ms)
+    renew()
     try:
         yield renew
     finally:
         with explained():
             store.zrem(key, holder)
-
-
-def _reserve(
-    store: redis.Redis, key: str, holder: str, limit: int, due_ms: int, lapse_ms: int
-) -> None:
-    """As listeners do: count and add are one step, whoever reserves meanwhile."""
-    for _ in range(_TRIES):
-        with store.pipeline() as pipe:
-            pipe.watch(key)  # type: ignore[no-untyped-call]  # of redis-py
-            held: Any = pipe.zcount(key, due_ms - lapse_ms, "+inf")
-            if held >= limit:
-                raise _NoRoomError(f"{held} channels are reserved, the rest is for rotation")
-            pipe.multi()
-            pipe.zadd(key, {holder: due_ms})
-            pipe.pexpire(key, 2 * lapse_ms)
-            try:
-                pipe.execute()
-            except redis.WatchError:
-                continue
-            return
-    raise _NoRoomError("others reserve channels all the time")

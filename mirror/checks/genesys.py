@@ -117,10 +117,10 @@ def _reserved(store: redis.Redis, keys: Keys, client_id: str) -> int | None:
     try:
         with explained():
             count: Any = store.zcard(keys.channels(client_id))
-            own: Any = store.exists(keys.probe(client_id))  # that of `mirror doctor`
+            own: Any = store.get(keys.probe(client_id))  # that of `mirror doctor`
     except RedisUnavailable:
         return None
-    return int(count) + int(own)
+    return int(count) + bool(own)
 
 
 def channels(subject: str, held: int, reserved: int | None, settings: Settings) -> Finding:

@@ -31,6 +31,9 @@ so that a script may touch several of them. Times are Redis milliseconds.
     gap:<id>:read          set      ids of the conversations read for a gap under way
     readings               zset     conversation id → time before which its history has been read
                                     for any gap; those of the last hour
+    workers                hash     `tracker/<coordinator>`, `janitor/<process>` →
+                                    `mirror.fleet.workers.Worker`, JSON
+    passed                 string   time of the leader's last pass
     commands               hash     operator's wish → time it was made: `drain:<listener>`,
                                     `rotate:<shard>/<replica>`, `rebalance`
                                     (`mirror.fleet.requests`)
@@ -123,6 +126,14 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def readings(self) -> str:
         return self.key("readings")
+
+    @property
+    def workers(self) -> str:
+        return self.key("workers")
+
+    @property
+    def passed(self) -> str:
+        return self.key("passed")
 
     @property
     def commands(self) -> str:
