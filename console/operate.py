@@ -19,8 +19,17 @@ _STEPS: Final = 1000
 
 
 @click.command()
-def init() -> None:
-    """Make the Kafka topics. Safe to repeat."""
+@click.option(
+    "--adopt-partitions",
+    "adopts",
+    is_flag=True,
+    help="Use partitions that were added to the topics. Only while no process runs.",
+)
+def init(adopts: bool) -> None:
+    """Make the Kafka topics. Safe to repeat.
+
+    Conversations keep to the partitions that the mirror began with, whatever is added to a topic.
+    """
     from console.context import warn_of_unread
     from console.render import echo
     from mirror.kafka.admin import ensure_topics
@@ -28,8 +37,33 @@ def init() -> None:
 
     settings = load()
     warn_of_unread(settings)
-    for topic in ensure_topics(settings, settings.startup_timeout, waiting=_awaited):
+    states = ensure_topics(settings, settings.startup_timeout, waiting=_awaited)
+    for topic in states:
         echo(str(topic))
+    if adopts:
+        _adopt({one.name: one.partitions for one in states})
+
+
+def _adopt(found: dict[str, int]) -> None:
+    """Spread conversations over all partitions that there are; none may be written meanwhile."""
+    from console.context import redis_of_settings
+    from console.render import echo
+    from mirror.base.errors import MirrorError
+    from mirror.fleet.pinned import adopt
+    from mirror.fleet.status import read
+
+    with redis_of_settings() as (client, keys, settings):
+        alive = [one.id for one in read(client, settings).listeners if one.state != "dead"]
+        if alive:
+            raise MirrorError(
+                f"{', '.join(alive)} still runs: stop all processes first, or conversations that "
+                "live would have events in two partitions"
+            )
+        changed = adopt(client, keys, found, found)
+    for topic, (before, now) in changed.items():
+        echo(f"{topic}: conversations go to {now} partitions from the next start on, not {before}")
+    if not changed:
+        echo("no topic has partitions that are not used")
 
 
 def _awaited(servers: str, reason: str, left: float | None) -> None:

@@ -38,7 +38,7 @@ from mirror.base.health import Health
 from mirror.base.turns import Turns
 from mirror.checks.checkup import Checkup
 from mirror.checks.finding import Finding
-from mirror.checks.growth import Growth
+from mirror.checks.growth import growth_of
 from mirror.checks.kafka import check_kafka
 from mirror.checks.redis import check_redis
 from mirror.fleet.gaps import Gap
@@ -99,7 +99,7 @@ class Coordinator:
         self.name = coordinator_id(settings)
         self.stop = stop
         self._log = log.logger("coordinator")
-        self._growth = Growth(settings)
+        self._growth = growth_of(settings)
         keys = Keys(settings.namespace)
         self._redis: redis.Redis = connect(settings)
         self._clients = [
@@ -269,7 +269,8 @@ class Coordinator:
             writes += self._writes(outcome, seen, now_ms)
             self._unfiled += outcome.gaps
         lost = self._filed.look(store.gaps(self._filed))
-        writes += store.discovery_writes(self.discovery.reasons, self.discovery.notes, seen)
+        reasons = (*self.discovery.reasons, *self._growth.reasons)
+        writes += store.discovery_writes(reasons, self.discovery.notes, seen)
         writes += store.gap_writes([*self._unfiled, *lost], now_ms)
         writes += store.forgotten_writes(seen, now_ms)
         stored = self._stored_coverage

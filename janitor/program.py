@@ -34,6 +34,7 @@ from mirror.checks.checkup import Checkup
 from mirror.checks.finding import Finding
 from mirror.checks.redis import check_redis
 from mirror.conversation.normaliser import Normaliser, Personal
+from mirror.fleet.pinned import pin
 from mirror.fleet.workers import Reporter
 from mirror.kafka import registry
 from mirror.kafka.admin import check_topics
@@ -87,10 +88,11 @@ class Service:
         client = connect(settings)
         keys = Keys(settings.namespace)
         genesys = GenesysPool(settings, client, self._stop, settings.janitor_share)
-        check_topics(settings, settings.startup_timeout)
+        cluster = check_topics(settings, settings.startup_timeout)
         schemas = registry.register(settings, settings.startup_timeout)
         wait_for(client, settings)
         self._sign_in(genesys, started)
+        partitions = pin(client, keys, cluster.partitions(settings))
 
         # Before the first thread: signals are the main thread's alone.
         signals.block()
@@ -105,8 +107,8 @@ class Service:
         self._reporter = Reporter(client, keys, "janitor", f"{settings.host}-{os.getpid()}")
         turned = self._at_work(self._turns.of("zombies")), self._at_work(self._turns.of("gaps"))
         self._outlets = outlets = (
-            Outlet(settings, schemas, turned[0]),
-            Outlet(settings, schemas, turned[1]),
+            Outlet(settings, schemas, turned[0], partitions),
+            Outlet(settings, schemas, turned[1], partitions),
         )
         stopping = self._stop.is_set
         zombies = Zombies(

@@ -38,14 +38,16 @@ from mirror.base.errors import EXIT_DONE, EXIT_FAILED, DependencyError
 from mirror.base.turns import Turns
 from mirror.checks.checkup import Checkup
 from mirror.checks.finding import Finding
-from mirror.checks.growth import Growth
+from mirror.checks.growth import growth_of
 from mirror.checks.machine import check_spool
 from mirror.checks.redis import check_redis
 from mirror.conversation.normaliser import Normaliser, Personal
+from mirror.fleet.pinned import pin
 from mirror.fleet.words import Beat
 from mirror.kafka import registry
 from mirror.kafka.admin import check_topics
 from mirror.redis.connect import connect, wait_for
+from mirror.redis.keys import Keys
 from mirror.runtime import signals
 from mirror.runtime.metrics import SPOOL_LIMIT, gauge
 from mirror.runtime.telemetry import Telemetry
@@ -86,7 +88,7 @@ class Service:
         self.settings = settings
         self.name = name
         self.counters = Counters()
-        self._growth = Growth(settings)
+        self._growth = growth_of(settings)
         self._log = log.logger("listener")
         self._crash: Exception | None = None
 
@@ -105,7 +107,7 @@ class Service:
             _until(deadline, link.check)
 
         signals.block()
-        partitions = {name: count for name, (count, _) in cluster.topics.items()}
+        partitions = pin(client, Keys(settings.namespace), cluster.partitions(settings))
         publisher = Publisher(
             settings, self.name, self.counters, schemas=schemas, partitions=partitions
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from mirror.checks.channel import check_channel
 from mirror.checks.finding import Finding
 from mirror.checks.genesys import check_genesys
+from mirror.checks.growth import growth_of
 from mirror.checks.kafka import check_kafka
 from mirror.checks.kafka_rights import check_idempotence
 from mirror.checks.machine import check_machine
@@ -35,6 +36,7 @@ def examine(
         reachable = reachable or (finding.check == "kafka" and finding.ok)
         yield finding
     if reachable:
+        yield from growth_of(settings).findings()
         yield check_idempotence(settings)
     yield from check_registry(settings)
     yield from check_genesys(settings)

@@ -74,9 +74,8 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
             "kafka.partitions",
             subject,
             f"{partitions} partitions, more than {wanted}",
-            "were they made so, set MIRROR_PARTITIONS to their number; were they added while the "
-            "mirror ran, stop all processes and consumers, and start them together: conversations "
-            "that were live have events in two partitions",
+            "were they made so, set MIRROR_PARTITIONS to their number; those that were added while "
+            "the mirror ran are told apart, and stay empty until they are adopted",
         )
     least = min(factor, cluster.brokers)
     if replication < least:

@@ -7,5 +7,6 @@ workers      what trackers and janitors say of themselves
 reasons      why a mirror is not well, and the next step
 status       what Redis holds → how the mirror is, for commands and pages
 requests     what operators ask of the leader
+pinned       over how many partitions keys are spread
 backfill     gaps filed by hand
 """

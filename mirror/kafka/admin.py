@@ -62,6 +62,11 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     topics: dict[str, tuple[int, int]]
     addresses: tuple[str, ...] = ()
 
+    def partitions(self, settings: Settings) -> dict[str, int]:
+        """Those of the mirror's topics that exist → how many partitions they have."""
+        topics = (settings.topic, settings.dead_letter_topic, settings.agents_topic)
+        return {one: self.topics[one][0] for one in topics if one in self.topics}
+
 
 def _counted(count: int, one: str) -> str:
     return f"{count} {one}{'' if count == 1 else 's'}"

@@ -33,6 +33,8 @@ so that a script may touch several of them. Times are Redis milliseconds.
                                     for any gap; those of the last hour
     workers                hash     `tracker/<coordinator>`, `janitor/<process>` →
                                     `mirror.fleet.workers.Worker`, JSON
+    partitions             hash     Kafka topic → over how many partitions its keys are spread
+                                    (`mirror.fleet.pinned`)
     passed                 string   time of the leader's last pass
     commands               hash     operator's wish → time it was made: `drain:<listener>`,
                                     `rotate:<shard>/<replica>`, `rebalance`
@@ -130,6 +132,10 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def workers(self) -> str:
         return self.key("workers")
+
+    @property
+    def partitions(self) -> str:
+        return self.key("partitions")
 
     @property
     def passed(self) -> str:
