@@ -289,6 +289,7 @@ class Coordinator:
         self._unfiled = []
         if time.monotonic() >= self._census_due:
             self.metrics.census(*store.census())
+            self.metrics.gone(self.discovery.gone)
             self._census_due = time.monotonic() + CENSUS_SECONDS
         if lost:
             self._log.warning("gaps_filed_again", count=len(lost))

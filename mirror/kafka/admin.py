@@ -28,6 +28,7 @@ DEAD_LETTER_RETENTION_MS: Final = 30 * 24 * 3_600_000
 DEAD_LETTER_PARTITIONS: Final = 3
 SPREAD: Final = 30.0
 _ATTEMPT: Final = 5.0
+_ATTEMPT_WATCHED: Final = 2.0  # somebody at a terminal wants to hear something
 _PAUSE: Final = 0.5
 
 _log = logger("kafka.check")
@@ -101,10 +102,11 @@ def _cluster(
 ) -> Cluster:
     """Asks until an answer or `timeout` seconds (0: for ever) have passed."""
     deadline = time.monotonic() + timeout if timeout else None
+    attempt = _ATTEMPT if waiting is None else _ATTEMPT_WATCHED
     while True:
-        left = _ATTEMPT if deadline is None else deadline - time.monotonic()
+        left = attempt if deadline is None else deadline - time.monotonic()
         try:
-            answer = client.list_topics(timeout=max(0.1, min(_ATTEMPT, left)))
+            answer = client.list_topics(timeout=max(0.1, min(attempt, left)))
         except KafkaException as error:
             client.poll(0)
             if deadline is not None and time.monotonic() + _PAUSE >= deadline:
