@@ -9,6 +9,8 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka import Producer
 
+from harness.kafka import KafkaCluster
+from harness.process import wait_until
 from mirror.base.errors import KafkaUnavailable
 from mirror.base.log import capture_logs
 from mirror.conversation.event import Event, identity
@@ -17,8 +19,6 @@ from mirror.kafka.config import ClientLog, producer_config
 from mirror.kafka.consume import EventStream
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings, load
-from tests.services.kafka import KafkaCluster
-from tests.services.process import wait_until
 
 
 def configure(servers: str, topic: str, **more: str) -> Settings:
