@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.redis import RedisServer
+from harness.simulated import Simulated, simulated
 from mirror.checks.channel import check_channel
 from mirror.checks.finding import Finding
 from mirror.checks.genesys import check_genesys
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from tests.integration.simulator_support import Simulated, simulated
-from tests.services.redis import RedisServer
 
 CLIENT = "sandbox"
 

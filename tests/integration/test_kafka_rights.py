@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
+import msgspec
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `__all__`
     AclBinding,
@@ -13,14 +16,22 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
     ResourceType,
 )
 
+from coordinator.tracker import Tracker
+from harness.kafka import KafkaCluster, create_topic
+from harness.process import wait_until
 from mirror.checks.finding import Finding
 from mirror.checks.kafka import check_kafka
 from mirror.checks.kafka_rights import check_idempotence, check_transactions, tracker_group
+from mirror.fleet import status
+from mirror.fleet.gaps import redis_now_ms
+from mirror.fleet.words import Beat
+from mirror.fleet.workers import list_workers
+from mirror.redis.connect import connect
+from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from tests.services.kafka import KafkaCluster, create_topic
 
 PASSWORD = "pl41n-S3cret-0123"
-USERS = ("grouped", "writer", "projector")
+USERS = ("grouped", "writer", "projector", "tracker")
 SHORT = 3.0
 
 
@@ -109,6 +120,40 @@ def test_a_group_that_may_not_be_joined_is_named_with_the_command(cluster: Kafka
     assert "lacks READ" in found(settings, "kafka.group").detail
     allow(cluster, "grouped", ResourceType.GROUP, tracker_group(settings), AclOperation.READ)
     assert found(settings, "kafka.group").level == "good"
+
+
+def test_a_tracker_that_its_group_refuses_is_unwell(
+    cluster: KafkaCluster, redis_url: str, tmp_path: Path
+) -> None:
+    """It says so of itself and in the mirror's status, with the step; and is well once it may."""
+    for name in ("t", "t.dlq"):
+        allow(
+            cluster, "tracker", ResourceType.TOPIC, name, AclOperation.READ, AclOperation.DESCRIBE
+        )
+    namespace = {"MIRROR_NAMESPACE": tmp_path.name, "REDIS_URL": redis_url}
+    settings = settings_of(cluster, "tracker", **namespace)
+    tracker, stop = Tracker(settings, name="c1"), threading.Event()
+    thread = threading.Thread(target=tracker.run, args=(stop,), daemon=True)
+    thread.start()
+    client, keys = connect(settings), Keys(settings.namespace)
+    try:
+        wait_until(lambda: bool(tracker.reasons), 30, "the refusal is told")
+        assert "GROUP_AUTHORIZATION_FAILED" in tracker.reasons[0]
+        assert "heroku kafka:consumer-groups:create" in tracker.reasons[0]
+        wait_until(lambda: bool(list_workers(client, keys)), 10, "it reports")
+        beat = Beat(listener="l", host="h", pid=1, version="0", state="live")
+        client.zadd(keys.beats, {"l": redis_now_ms(client)})
+        client.set(keys.listener("l"), msgspec.json.encode(beat))
+        found = status.read(client, settings)
+        assert any("GROUP_AUTHORIZATION_FAILED" in one for one in found.reasons), found.reasons
+        rights = (AclOperation.READ, AclOperation.DESCRIBE)
+        allow(cluster, "tracker", ResourceType.GROUP, tracker_group(settings), *rights)
+        wait_until(lambda: tracker.reasons == () and tracker.caught_up, 90, "it tracks")
+    finally:
+        stop.set()
+        thread.join(20)
+        client.close()
+    assert not thread.is_alive()
 
 
 def test_on_a_shared_platform_the_group_is_made_by_its_command(cluster: KafkaCluster) -> None:

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from console import main
+from harness.redis import RedisServer
 from mirror.fleet.requests import DRAIN
 from mirror.fleet.words import Beat, ChannelReport, Shard
 from mirror.fleet.workers import Reporter
 from mirror.redis.keys import Keys
-from tests.services.redis import RedisServer
 
 NOBODY = "127.0.0.1:1"
 Run = Callable[..., tuple[int, str, str]]

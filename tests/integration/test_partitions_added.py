@@ -13,6 +13,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from console import main
+from harness.kafka import read_topic
+from harness.process import wait_until
 from janitor.producer import Outlet
 from listeners.counters import Counters
 from listeners.publish.publisher import Publisher
@@ -23,8 +25,6 @@ from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 from tests.integration.test_listener_publisher import Driver, event, first_seen
-from tests.services.kafka import read_topic
-from tests.services.process import wait_until
 
 BEFORE, AFTER = 3, 7
 CONVERSATIONS = 60
