@@ -100,6 +100,8 @@ class Coordinator:
         self.stop = stop
         self._log = log.logger("coordinator")
         self._growth = growth_of(settings)
+        # Apart from what health asks for: status tells it too, also without a metrics port.
+        self._grown = Checkup(self._growth.findings)
         keys = Keys(settings.namespace)
         self._redis: redis.Redis = connect(settings)
         self._clients = [
@@ -156,12 +158,14 @@ class Coordinator:
         )
         for thread in threads:
             thread.start()
+        self._grown.start()
         self._log.info("started", coordinator=self.name)
         while not self.stop.is_set():
             started = time.monotonic()
             self.turn()
             self._beat()
             self.stop.wait(max(0.0, PASS_SECONDS - (time.monotonic() - started)))
+        self._grown.stop()
         self._resign()
         telemetry.close()
         deadline = time.monotonic() + JOIN_SECONDS
@@ -174,7 +178,7 @@ class Coordinator:
         """What all processes share."""
         yield from check_redis(self.settings)
         yield from check_kafka(self.settings)
-        yield from self._growth.findings()
+        yield from self._grown.findings
 
     def _guarded(self, name: str, work: Callable[[threading.Event], None]) -> None:
         """Do background work; without it this process is of no use, so it ends and is restarted."""

@@ -91,9 +91,11 @@ def _client(
     try:
         client.sign_in()
     except GenesysError as error:
+        several = bool(settings.environment.get("GENESYS_CLIENTS"))
+        variable = "GENESYS_CLIENTS" if several else "GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET"
         cure = (
-            "correct GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, enable the client, or add this "
-            "host's address to the IP allow-list of the org or the client"
+            f"correct {variable}, enable the client, or add this host's address to the IP "
+            "allow-list of the org or the client"
             if isinstance(error, GenesysRefused)
             else "check GENESYS_REGION, the network and any proxy"
         )
