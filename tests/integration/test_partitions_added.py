@@ -4,7 +4,7 @@ said until an operator adopts them."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from console import main
+from harness.deployment import Deployment
 from harness.kafka import read_topic
 from harness.process import wait_until
 from janitor.producer import Outlet
@@ -24,6 +25,7 @@ from mirror.kafka.admin import check
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
+from tests.integration.small_mirror import small_mirror
 from tests.integration.test_listener_publisher import Driver, event, first_seen
 
 BEFORE, AFTER = 3, 7
@@ -147,3 +149,46 @@ def test_a_topic_made_again_with_fewer_is_followed(env: dict[str, str]) -> None:
         assert read_pinned(client, keys) == {"a": 3, "b": 2}
     finally:
         client.close()
+
+
+def test_a_whole_mirror_keeps_its_partitions(tmp_path: Path, kafka: str) -> None:
+    """Processes under load, one of each kind started again after the topic grew: no conversation is
+    in two partitions, and status, health and doctor say what to do."""
+    more = {
+        "MIRROR_PARTITIONS": str(BEFORE),
+        "KAFKA_CONF_TOPIC_METADATA_REFRESH_INTERVAL_MS": "500",
+    }
+    load_options = ("--rate", "5", "--speed", "20", "--autostart")
+    with small_mirror(tmp_path, kafka, more, *load_options) as mirror:
+        topic = mirror.settings.topic
+        wait_until(lambda: len(mirror.records(topic)) > 100, 60, "events")
+        grow(mirror.settings)
+        for name in ("coordinator", "north", "janitor"):
+            mirror.processes[name].kill()
+            mirror.processes[name].start()
+        grown = f"{AFTER} partitions, and conversations go to {BEFORE} of them"
+
+        def told(reasons: Iterable[str]) -> bool:
+            return any(grown in one and "--adopt-partitions" in one for one in reasons)
+
+        wait_until(lambda: told(mirror.status().reasons), 60, "status says so")
+        wait_until(lambda: told_of_health(mirror, grown), 30, "health says so")
+        out, _ = mirror.command("doctor", expect=1)
+        assert grown in out.decode()
+        count = len(mirror.records(topic))
+        wait_until(lambda: len(mirror.records(topic)) > count + 200, 60, "more events")
+        _, err = mirror.command("init", "--adopt-partitions", expect=1)
+        assert "stop all processes first" in err
+        mirror.org.drain()
+        records = mirror.records(topic)
+        assert {record.partition() for record in records} == set(range(BEFORE))
+        places: dict[bytes, set[int]] = defaultdict(set)
+        for record in records:
+            places[record.key()].add(record.partition())
+        assert sum(len(found) > 1 for found in places.values()) == 0
+        assert mirror.health("coordinator")["health"] == "degraded"
+
+
+def told_of_health(mirror: Deployment, grown: str) -> bool:
+    """Whether the coordinator's health has it."""
+    return any(grown in one for one in mirror.health("coordinator")["reasons"])

@@ -254,6 +254,19 @@ def test_two_trackers_share_the_partitions(settings: Settings, client: redis.Red
     assert active_set(client, settings) == active
 
 
+def test_one_of_more_trackers_than_partitions_is_well_without(
+    kafka: str, redis_url: str, topic_name: str
+) -> None:
+    """It is in the group, and another one has the partition."""
+    made = load(environment(kafka, redis_url, topic_name, MIRROR_PARTITIONS="1"))
+    ensure_topics(made)
+    with tracking(made) as first, tracking(made) as second:
+        both = (first, second)
+        wait_until(lambda: all(one._vitals._joined for one in both), 60, "both are in the group")
+        assert [one.reasons for one in both] == [(), ()]
+        assert sorted(len(one._stored) for one in both) == [0, 1]
+
+
 PROGRAM = """
 import sys, threading
 from mirror.settings import load
