@@ -28,7 +28,6 @@ CHECKS: Final = {
     "kafka.rights": "the Kafka user may read and write the topics",
     "kafka.group": "the Kafka user may join the tracker's group",
     "kafka.idempotence": "the brokers take an idempotent producer",
-    "kafka.transactions": "the brokers take a transactional producer, where one is used",
     "registry": "the schema registry answers, where one is set",
     "genesys.client": "an OAuth client is set",
     "genesys.token": "Genesys gives each OAuth client a token",

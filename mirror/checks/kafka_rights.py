@@ -1,9 +1,8 @@
-"""Checks of what our Kafka user may do: topics, the tracker's group, idempotent and transactional
-producers.
+"""Checks of what our Kafka user may do: topics, the tracker's group, an idempotent producer.
 
 Rights on topics and groups are what the broker says of them; nothing is written and no group is
-joined. Whether a producer may be idempotent or transactional no broker says: one is made, gets its
-number at the brokers, and is let go of without a record.
+joined. Whether a producer may be idempotent no broker says: one is made, gets its number at the
+brokers, and is let go of without a record.
 """
 
 from __future__ import annotations
@@ -71,12 +70,14 @@ def tracker_group(settings: Settings) -> str:
 
 def check_rights(settings: Settings, client: AdminClient, topics: list[str]) -> Iterator[Finding]:
     """What the broker says of our rights on `topics`, which exist, and on the tracker's group."""
-    if topics:
-        yield _topics(client, topics)
+    yield from topic_rights(client, topics)
     yield _group(settings, client)
 
 
-def _topics(client: AdminClient, topics: list[str]) -> Finding:
+def topic_rights(client: AdminClient, topics: list[str]) -> Iterator[Finding]:
+    """What the broker says of our rights on `topics`, which exist."""
+    if not topics:
+        return
     try:
         described = client.describe_topics(
             TopicCollection(topics), include_authorized_operations=True, request_timeout=TIMEOUT
@@ -85,13 +86,14 @@ def _topics(client: AdminClient, topics: list[str]) -> Finding:
             name: answer.result(TIMEOUT).authorized_operations for name, answer in described.items()
         }
     except (KafkaException, TimeoutError) as error:
-        return doubtful(
+        yield doubtful(
             "kafka.rights",
             "Kafka rights",
             f"this broker does not tell them ({reason(error)})",
             "none, where the mirror works",
         )
-    return rights(allowed)
+        return
+    yield rights(allowed)
 
 
 def rights(allowed: dict[str, list[AclOperation] | None]) -> Finding:
@@ -218,34 +220,6 @@ def idempotence(state: str, said: str) -> Finding:
         "the topics",
         EXIT_DEPENDENCY,
     )
-
-
-def check_transactions(settings: Settings, transactional_id: str) -> Finding:
-    """Whether a producer may have that transactional id; whoever uses it is fenced.
-
-    So it must be an id that no process has, and one that the rule for the processes' ids covers.
-    """
-    config = {
-        **producer_config(settings, "doctor"),
-        "transactional.id": transactional_id,
-        "delivery.timeout.ms": round(NUMBER_SECONDS * 1000),  # at most a transaction's own
-    }
-    subject = f"transactional id {transactional_id}"
-    try:
-        producer = open_client(Producer, config, ClientLog("kafka.doctor"))
-        producer.init_transactions(NUMBER_SECONDS)
-    except MirrorError as error:
-        return _unusable("kafka.transactions", subject, error)
-    except KafkaException as error:
-        return bad(
-            "kafka.transactions",
-            subject,
-            f"refused ({reason(error)})",
-            "kafka-acls --add --operation Write --operation Describe --transactional-id for it, "
-            "by prefix",
-            EXIT_DEPENDENCY,
-        )
-    return good("kafka.transactions", subject, "may be used")
 
 
 def _unusable(check: str, subject: str, error: MirrorError) -> Finding:

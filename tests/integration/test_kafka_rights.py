@@ -21,7 +21,7 @@ from harness.kafka import KafkaCluster, create_topic
 from harness.process import wait_until
 from mirror.checks.finding import Finding
 from mirror.checks.kafka import check_kafka
-from mirror.checks.kafka_rights import check_idempotence, check_transactions, tracker_group
+from mirror.checks.kafka_rights import check_idempotence, tracker_group
 from mirror.fleet import status
 from mirror.fleet.gaps import redis_now_ms
 from mirror.fleet.words import Beat
@@ -31,7 +31,7 @@ from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 
 PASSWORD = "pl41n-S3cret-0123"
-USERS = ("grouped", "writer", "projector", "tracker")
+USERS = ("grouped", "writer", "tracker")
 SHORT = 3.0
 
 
@@ -172,22 +172,3 @@ def test_an_idempotent_producer_is_tried(cluster: KafkaCluster) -> None:
     allow(cluster, "writer", ResourceType.TOPIC, "t", AclOperation.WRITE, AclOperation.DESCRIBE)
     taken = check_idempotence(settings)
     assert (taken.check, taken.level) == ("kafka.idempotence", "good")
-
-
-def test_a_transactional_id_is_tried(cluster: KafkaCluster) -> None:
-    """Refused, and taken once a rule covers it."""
-    settings = settings_of(cluster, "projector")
-    allow(cluster, "projector", ResourceType.TOPIC, "t", AclOperation.WRITE, AclOperation.DESCRIBE)
-    refused = check_transactions(settings, "mirror-doctor")
-    assert refused.level == "bad"
-    assert "AUTHORIZATION_FAILED" in refused.detail
-    assert "--transactional-id" in refused.cure
-    allow(
-        cluster,
-        "projector",
-        ResourceType.TRANSACTIONAL_ID,
-        "mirror-doctor",
-        *(AclOperation.WRITE, AclOperation.DESCRIBE),
-    )
-    taken = check_transactions(settings, "mirror-doctor")
-    assert taken.level == "good", taken
