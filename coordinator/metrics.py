@@ -9,11 +9,9 @@ from mirror.runtime import metrics as names
 
 
 class Metrics:
-    """The registry of a coordinator. All but who leads is the leader's to tell."""
+    """A coordinator's metrics. All but who leads is the leader's to tell."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        made = self.registry
+    def __init__(self, made: CollectorRegistry) -> None:
         self._leader = names.gauge(names.LEADER, made)
         self._shards = names.gauge(names.SHARDS, made)
         self._topics = names.gauge(names.TOPICS, made)

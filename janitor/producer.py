@@ -47,6 +47,7 @@ class Outlet:
         """
         self.produced = 0
         self.dead_letters = 0
+        self.trouble = ""  # why Kafka took nothing at the last attempt
         self._settings = settings
         self._turned = turned
         self._partitions = dict(partitions or {})
@@ -126,6 +127,7 @@ class Outlet:
             return self._failed
         if waiting or self._failed is not None:
             self._give_up(producer, _why(self._failed, records[0].topic))
+        self.trouble = ""
         return None
 
     def _partition(self, record: Record) -> int:
@@ -157,7 +159,8 @@ class Outlet:
     def _give_up(self, producer: Producer, reason: str) -> None:
         self._renew(producer)
         servers = self._settings.kafka.properties["bootstrap.servers"]
-        raise KafkaUnavailable(f"Kafka at {servers} does not take events: {reason}")
+        self.trouble = f"Kafka at {servers} does not take events: {reason}"
+        raise KafkaUnavailable(self.trouble)
 
 
 def _why(error: KafkaError | None, topic: str) -> str:

@@ -1,4 +1,4 @@
-"""Tells Redis how this listener is, and brings back the leader's word. A thread of its own.
+"""Tells Redis how this listener is, and brings back the leader's word. The body of a thread.
 
 A beat is made from the loop's latest snapshot. A loop that hangs stops the beats with it, so that
 the leader sees what is true. While Redis does not answer nothing changes: channels go on (I8).
@@ -34,7 +34,7 @@ States = frozenset[tuple[str, str, int, str]]
 
 
 class Beats:
-    """The thread that beats."""
+    """What beats: `run` belongs to its thread, the rest may be used by others."""
 
     def __init__(
         self,
@@ -65,23 +65,18 @@ class Beats:
         self._incomplete = False
         self._version = 0
         self._told: States = frozenset()  # by the last beat that was heard
-        self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
-
-    def start(self) -> None:
-        """Begin to beat."""
-        self._thread.start()
 
     def hurry(self) -> None:
         """Beat at once: there is something to tell."""
         self._now.set()
 
-    def stop(self, seconds: float) -> None:
-        """Stop beating and say farewell, within `seconds`."""
+    def stop(self) -> None:
+        """Have `run` say farewell and return."""
         self._stop.set()
         self._now.set()
-        self._thread.join(seconds)
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Beat until `stop`."""
         due = self._clock()
         while not self._stop.is_set():
             self._turned()

@@ -115,9 +115,10 @@ class Session:
             self.retiring = [channel for channel in self.retiring if channel.phase != "closed"]
         return steps
 
-    def drain(self) -> None:
+    def drain(self, _now: float) -> list[Step]:
         """The listener stops: the leader moves its seats away, it opens none for itself."""
         self.draining = True
+        return []
 
     def close(self, now: float, linger: float = LAST_LINGER) -> list[Step]:
         """Everything ends, `linger` seconds from now."""

@@ -71,10 +71,15 @@ _RENEW: Final = "streaming-subscriptions-expiring"
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What the loop says of itself for the next beat; `at` is monotonic seconds."""
+    """What the loop says of itself to other threads; `at` is monotonic seconds.
+
+    `seats` and `open_channels` count what the session holds.
+    """
 
     at: float
     version: int
+    seats: int = 0
+    open_channels: int = 0
     channels: tuple[ChannelReport, ...] = ()
     reasons: tuple[str, ...] = ()
     spool_records: int = 0
@@ -83,7 +88,11 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class Loop:
-    """Owns the sockets. All methods but `post`, `assign` and `stop` belong to its thread."""
+    """Owns the sockets and the session.
+
+    Other threads call `post`, `assign`, `call`, `settle` and `stop`, and read `snapshot`. All else,
+    the session's data too, belongs to the thread that runs it.
+    """
 
     def __init__(
         self,
@@ -467,6 +476,8 @@ class Loop:
         self.snapshot = Snapshot(
             at=now,
             version=self.session.version,
+            seats=len(self.session.seats),
+            open_channels=len(channels),
             channels=self.session.reports(now, kept_until),
             reasons=self._reasons(),
             spool_records=self.counters.spool_records,

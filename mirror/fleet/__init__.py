@@ -1,5 +1,8 @@
 """Who holds what, and what is missing: what leader, listeners and janitors share through Redis.
 
+All that asks Redis here raises `RedisUnavailable` where it does not answer, refuses, or holds what
+is not ours.
+
 words        shard, seat, grant, beat: the words that leader and listeners exchange
 gaps         the ledger of intervals that no socket covered
 tracked      what the tracker keeps of conversations

@@ -126,7 +126,8 @@ def follow(client: redis.Redis, keys: Keys, gap_ids: Sequence[str]) -> Progress:
     """How far these gaps are now. Raises `RedisUnavailable`."""
     with explained():
         texts: Any = client.mget([keys.gap(gap_id) for gap_id in gap_ids])
-    return progress([decode(text) for text in texts if text])
+        gaps = [decode(text) for text in texts if text]
+    return progress(gaps)
 
 
 def progress(gaps: Sequence[Gap]) -> Progress:
@@ -162,5 +163,5 @@ def _subscribed(client: redis.Redis, keys: Keys) -> dict[str, tuple[str, ...]]:
     with explained():
         ids: Any = client.hkeys(keys.shards)
         texts: Any = client.mget([keys.shard(one) for one in ids]) if ids else []
-    shards = [_shard.decode(text) for text in texts if text]
+        shards = [_shard.decode(text) for text in texts if text]
     return {shard.id: shard.topics for shard in shards if shard.topics}

@@ -12,6 +12,7 @@ from typing import Final
 import redis
 
 from mirror.fleet.words import seat_name
+from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
 DRAIN: Final = "drain:"
@@ -20,7 +21,7 @@ REBALANCE: Final = "rebalance"
 
 
 def wish_drain(client: redis.Redis, keys: Keys, listener: str) -> None:
-    """Ask for all seats of a listener to be moved to others."""
+    """Ask for all seats of a listener to be moved to others. Raises `RedisUnavailable`."""
     _wish(client, keys, DRAIN + listener)
 
 
@@ -30,15 +31,16 @@ def take_back_drain(client: redis.Redis, keys: Keys, listener: str) -> bool:
 
 
 def wish_rebalance(client: redis.Redis, keys: Keys) -> None:
-    """Ask for seats to be spread anew over the listeners that live."""
+    """Ask for seats to be spread again over all listeners. Raises `RedisUnavailable`."""
     _wish(client, keys, REBALANCE)
 
 
 def wish_rotation(client: redis.Redis, keys: Keys, shard: str, replica: str) -> None:
-    """Ask for a fresh channel for a seat."""
+    """Ask for a fresh channel for a seat. Raises `RedisUnavailable`."""
     _wish(client, keys, ROTATE + seat_name(shard, replica))
 
 
 def _wish(client: redis.Redis, keys: Keys, wish: str) -> None:
-    seconds, _ = client.time()
-    client.hset(keys.commands, wish, str(seconds))
+    with explained():
+        seconds, _ = client.time()
+        client.hset(keys.commands, wish, str(seconds))

@@ -20,6 +20,7 @@ from mirror.fleet.tracked import count_conversations
 from mirror.fleet.words import Beat, ChannelReport, Shard
 from mirror.fleet.workers import Worker, janitor_silent_ms
 from mirror.fleet.workers import read as read_workers
+from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import NOTE, REASON, Keys
 
@@ -270,7 +271,7 @@ def _health(
 
 
 def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
-    """Ask Redis, by a client that decodes. Raises `redis.RedisError` where it does not answer."""
+    """Ask Redis, by a client that decodes. Raises `RedisUnavailable`."""
     keys = Keys(settings.namespace)
     pipe = client.pipeline(transaction=False)
     pipe.time()
@@ -285,19 +286,20 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     pipe.get(keys.passed)
     pipe.zrange(keys.gaps, 0, 0, withscores=True)
     pipe.zrange(keys.active, 0, 0, withscores=True)
-    (
-        (seconds, micros),
-        leader,
-        beats,
-        shard_ids,
-        rejected,
-        troubles,
-        discovery,
-        workers,
-        commands,
-        passed,
-        *oldest,
-    ) = pipe.execute()
+    with explained():
+        (
+            (seconds, micros),
+            leader,
+            beats,
+            shard_ids,
+            rejected,
+            troubles,
+            discovery,
+            workers,
+            commands,
+            passed,
+            *oldest,
+        ) = pipe.execute()
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     beat_times = {name: int(score) for name, score in beats}
     ids = sorted(shard_ids)
@@ -333,9 +335,10 @@ def _waited(first: list[tuple[str, float]], now_ms: int) -> int:
 
 
 def read_channels(client: redis.Redis, settings: Settings) -> list[ChannelStatus]:
-    """Every channel of every listener that beats. Raises `redis.RedisError`."""
+    """Every channel of every listener that beats. Raises `RedisUnavailable`."""
     keys = Keys(settings.namespace)
-    beating: Any = client.zrange(keys.beats, 0, -1)
+    with explained():
+        beating: Any = client.zrange(keys.beats, 0, -1)
     beats = _documents(client, {name: keys.listener(name) for name in beating}, Beat)
     reports = [(name, report) for name, beat in sorted(beats.items()) for report in beat.channels]
     return [
@@ -359,10 +362,11 @@ def read_channels(client: redis.Redis, settings: Settings) -> list[ChannelStatus
 def _documents(client: redis.Redis, keys: Mapping[str, str], kind: type[T]) -> dict[str, T]:
     if not keys:
         return {}
-    values = client.mget(list(keys.values()))
     decoder = msgspec.json.Decoder(kind)
-    return {
-        name: decoder.decode(value)
-        for name, value in zip(keys, values, strict=True)
-        if value is not None
-    }
+    with explained():
+        values = client.mget(list(keys.values()))
+        return {
+            name: decoder.decode(value)
+            for name, value in zip(keys, values, strict=True)
+            if value is not None
+        }

@@ -157,12 +157,24 @@ UNREAD: Final = _counter(
 BURIED: Final = _counter("janitor_dead_letters", "Records that Kafka refused for good.")
 JANITOR: Final = (VERIFIED, GAPS_FILLED, CALLS, BACKFILLED, BACKFILLED_EVENTS, UNREAD, BURIED)
 
+# Attribute of a dashboard's metrics → metric.
+DASHBOARD: Final[Mapping[str, Described]] = {
+    "streams": _gauge("dashboard_streams", "Browsers that are connected."),
+    "cut": _counter("dashboard_streams_cut", "Streams that did not keep up."),
+    "sent": _counter("dashboard_messages", "Messages sent to streams."),
+    "events": _counter("dashboard_events", "Events, repeats dropped."),
+    "repeats": _counter("dashboard_repeats", "Events seen before."),
+    "conversations": _gauge("dashboard_conversations", "Conversations with a live leg."),
+    "unreadable": _counter("dashboard_unreadable", "Records that hold no event."),
+}
+
 # Heading of docs/metrics.md → what stands under it.
 ALL: Final[Mapping[str, tuple[Described, ...]]] = {
     "Every process": (HEALTH, BUILD, LOG_DROPPED),
     "Listener": (*LISTENER.values(), CHANNELS, SPOOL_LIMIT),
     "Coordinator": (*COORDINATOR, *TRACKER.values()),
     "Janitor": JANITOR,
+    "Dashboard": tuple(DASHBOARD.values()),
 }
 
 

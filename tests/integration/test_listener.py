@@ -372,3 +372,21 @@ def test_a_second_signal_ends_it_at_once(scene: Scene) -> None:
     scene.process.wait(3.0)
     assert time.monotonic() - started < 1.0
     assert scene.process.returncode == -signal.SIGTERM
+
+
+def test_no_other_thread_touches_the_session(scene: Scene, tmp_path: Path) -> None:
+    """What belongs to the loop's thread is asked of its snapshots: beats, health, metrics, end."""
+    scene.process = ManagedProcess.python_module(
+        "tests.integration.guarded", folder=tmp_path, name="guarded", env=scene.env
+    )
+    scene.start()
+    scene.assign(1)
+    scene.until_live(1)
+    scene.until_events()
+    for page in ("healthz", "metrics"):
+        with urlopen(f"http://127.0.0.1:{scene.metrics_port}/{page}") as answer:
+            assert answer.status == 200
+    scene.process.stop()
+    assert "foreign access" not in scene.process.stderr
+    assert scene.process.returncode == 0
+    assert scene.redis.zcard(scene.keys.channels(CLIENT)) == 0

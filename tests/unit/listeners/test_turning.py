@@ -72,7 +72,7 @@ def test_beats_do_not_hang(monkeypatch: pytest.MonkeyPatch, away: bool) -> None:
     )
     monkeypatch.setattr(beats, "_stop", waiting)
     monkeypatch.setattr(beats._now, "wait", waiting.wait)
-    beats._run()
+    beats.run()
     assert fleet.left
     assert waiting.now > DAY
     assert waiting.hung == set()
