@@ -79,25 +79,29 @@ def retry(letters: tuple[str, ...]) -> int:
     """
     import time
 
+    from console.context import redis_of_settings
     from console.render import echo, joined
     from janitor.producer import Outlet
     from mirror.base.errors import EXIT_DONE, EXIT_FAILED
     from mirror.conversation.normaliser import Normaliser, Personal
     from mirror.conversation.times import show_epoch
+    from mirror.fleet.pinned import pin
     from mirror.kafka import registry
+    from mirror.kafka.admin import check
     from mirror.kafka.deadletters import DeadLetters
     from mirror.settings import load
 
     settings = load()
-    outlet = Outlet(settings, registry.register(settings, settings.startup_timeout))
+    schemas = registry.register(settings, settings.startup_timeout)
+    found = check(settings, settings.startup_timeout).partitions(settings)
+    with redis_of_settings() as (client, keys, _):
+        outlet = Outlet(settings, schemas, partitions=pin(client, keys, found))
     failed = 0
     with DeadLetters(settings) as dead:
         for letter in letters:
-            found = dead.one(letter)
+            one = dead.one(letter)
             normaliser = Normaliser(personal=Personal.of(settings.pii, settings.pii_key))
-            reading = normaliser.frame(
-                found.value, show_epoch(found.at_ms / 1000), time.monotonic()
-            )
+            reading = normaliser.frame(one.value, show_epoch(one.at_ms / 1000), time.monotonic())
             outlet.send(reading.events)
             failed += not reading.events
             said = f"{len(reading.events)} events"

@@ -8,14 +8,17 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 
 
 @click.command()
+@click.option("--check", is_flag=True, help="End with 1 where health is down.")
 @as_json
-def status(as_json: bool) -> None:
+def status(check: bool, as_json: bool) -> int:
     """Health, listeners, shards, gaps and conversations."""
     from console.context import read_status
     from console.views import status_text
+    from mirror.base.errors import EXIT_DONE, EXIT_FAILED
 
     found = read_status()
     _show(found, as_json, status_text(found))
+    return EXIT_FAILED if check and found.health == "down" else EXIT_DONE
 
 
 @click.command()

@@ -12,14 +12,24 @@ if TYPE_CHECKING:
     import redis
 
     from mirror.redis.keys import Keys
+    from mirror.settings import Settings
 
 _LOOK: Final = 0.5  # seconds between two looks at what is under way
 _STEPS: Final = 1000
 
 
 @click.command()
-def init() -> None:
-    """Make the Kafka topics. Safe to repeat."""
+@click.option(
+    "--adopt-partitions",
+    "adopts",
+    is_flag=True,
+    help="Use partitions that were added to the topics. Only while no process runs.",
+)
+def init(adopts: bool) -> None:
+    """Make the Kafka topics. Safe to repeat.
+
+    Conversations keep to the partitions that the mirror began with, whatever is added to a topic.
+    """
     from console.context import warn_of_unread
     from console.render import echo
     from mirror.kafka.admin import ensure_topics
@@ -27,10 +37,42 @@ def init() -> None:
 
     settings = load()
     warn_of_unread(settings)
-    for topic in ensure_topics(settings, settings.startup_timeout):
-        size = f"{topic.partitions} partitions, replication {topic.replication_factor}"
-        did = "created" if topic.outcome == "created" else "is there"
-        echo(f"{topic.name} {did}: {size}{f'. {topic.note}' if topic.note else ''}")
+    states = ensure_topics(settings, settings.startup_timeout, waiting=_awaited)
+    for topic in states:
+        echo(str(topic))
+    if adopts:
+        _adopt({one.name: one.partitions for one in states})
+
+
+def _adopt(found: dict[str, int]) -> None:
+    """Spread conversations over all partitions that there are; none may be written meanwhile."""
+    from console.context import redis_of_settings
+    from console.render import echo
+    from mirror.base.errors import MirrorError
+    from mirror.fleet.pinned import adopt
+    from mirror.fleet.status import read
+
+    with redis_of_settings() as (client, keys, settings):
+        alive = [one.id for one in read(client, settings).listeners if one.state != "dead"]
+        if alive:
+            raise MirrorError(
+                f"{', '.join(alive)} still runs: stop all processes first, or conversations that "
+                "live would have events in two partitions"
+            )
+        changed = adopt(client, keys, found, found)
+    for topic, (before, now) in changed.items():
+        echo(f"{topic}: conversations go to {now} partitions from the next start on, not {before}")
+    if not changed:
+        echo("no topic has partitions that are not used")
+
+
+def _awaited(servers: str, reason: str, left: float | None) -> None:
+    """Kafka does not answer yet: a terminal hears so, at each attempt."""
+    from console.render import say
+
+    if sys.stderr.isatty():
+        patience = "until it answers" if left is None else f"{left:.0f} s left"
+        say(f"waiting for Kafka at {servers} ({patience}): {reason}")
 
 
 @click.command()
@@ -39,18 +81,25 @@ def init() -> None:
 def drain(listener: str, wait: float) -> None:
     """Move all channels of LISTENER to others, each opened there before it is closed here.
 
-    The listener gets none again until it is restarted.
+    The listener gets none again until it is restarted, or `mirror undrain LISTENER`.
     """
     from console.context import redis_of_settings
     from console.render import say
     from mirror.base.errors import MirrorError
+    from mirror.fleet.reasons import counted
     from mirror.fleet.requests import wish_drain
     from mirror.fleet.status import read
 
     with redis_of_settings() as (client, keys, settings):
-        if listener not in {one.id for one in read(client, settings).listeners}:
+        found = read(client, settings).listeners
+        if listener not in {one.id for one in found}:
             raise MirrorError(f"there is no listener {listener}: `mirror listeners` shows them")
         wish_drain(client, keys, listener)
+        if not any(one.state == "live" and one.id != listener for one in found):
+            say(
+                f"{listener} has nowhere to go: no other listener takes channels. It keeps its own "
+                f"until one does; `mirror undrain {listener}` ends this"
+            )
         deadline = time.monotonic() + wait
         while wait:
             left = sum(
@@ -61,11 +110,29 @@ def drain(listener: str, wait: float) -> None:
                 return
             if time.monotonic() > deadline:
                 raise MirrorError(
-                    f"{listener} still has {left} channels after {wait:g} s: "
+                    f"{listener} still has {counted(left, 'channel')} after {wait:g} s: "
                     "`mirror status` says what the others lack"
                 )
             time.sleep(_LOOK)
     say(f"{listener} will be drained; `mirror listeners` shows how far it is")
+
+
+@click.command()
+@click.argument("listener")
+def undrain(listener: str) -> None:
+    """Let LISTENER have channels again after `mirror drain`.
+
+    It gets them as others end, or at once by `mirror rebalance`.
+    """
+    from console.context import redis_of_settings
+    from console.render import say
+    from mirror.base.errors import MirrorError
+    from mirror.fleet.requests import take_back_drain
+
+    with redis_of_settings() as (client, keys, _):
+        if not take_back_drain(client, keys, listener):
+            raise MirrorError(f"{listener} is not drained: `mirror listeners` shows who is")
+    say(f"{listener} may have channels again; `mirror rebalance` gives it some now")
 
 
 @click.command()
@@ -121,18 +188,34 @@ def backfill(
     from console.context import redis_of_settings
     from console.moments import epoch_ms
     from console.render import say
-    from mirror.fleet.backfill import file_backfill
+    from mirror.fleet.backfill import file_backfill, unmirrored
+    from mirror.fleet.reasons import counted
 
     now_ms = round(time.time() * 1000)
     since_ms = epoch_ms("--since", since, now_ms)
     until_ms = epoch_ms("--until", until, now_ms) if until else now_ms
-    with redis_of_settings() as (client, keys, _):
+    with redis_of_settings() as (client, keys, settings):
+        for one in unmirrored(client, keys, queues=queues, users=users):
+            say(f"{one} is not among what is mirrored: is the id right? It is filed all the same")
         filed = file_backfill(client, keys, since_ms, until_ms, queues=queues, users=users)
         ids = [gap.id for gap in filed]
-        topics = sum(len(gap.topics) for gap in filed)
-        say(f"filed {', '.join(ids)}: {topics} topics")
+        say(f"filed {', '.join(ids)}: {counted(sum(len(gap.topics) for gap in filed), 'topic')}")
+        if not _janitor_works(client, keys, settings):
+            say(
+                "no janitor works, so nobody fills it yet: start `mirror janitor`, or see its log. "
+                + ("It stays in the ledger" if no_wait else "Ctrl-C leaves it in the ledger")
+            )
         if not no_wait:
             _follow(client, keys, ids)
+
+
+def _janitor_works(client: redis.Redis, keys: Keys, settings: Settings) -> bool:
+    """Whether any was heard lately."""
+    from mirror.fleet.gaps import redis_now_ms
+    from mirror.fleet.workers import janitor_silent_ms, list_workers, working
+
+    silent_ms = janitor_silent_ms(settings.janitor_interval)
+    return bool(working(list_workers(client, keys), "janitor", redis_now_ms(client), silent_ms))
 
 
 def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
@@ -143,6 +226,7 @@ def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
     from console.render import say
     from mirror.base.errors import MirrorError
     from mirror.fleet.backfill import follow
+    from mirror.fleet.reasons import counted
 
     with click.progressbar(length=_STEPS, label="reading", file=sys.stderr) as bar:
         while not (progress := follow(client, keys, gap_ids)).done:
@@ -155,7 +239,7 @@ def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
     if progress.state != "filled":
         why = "; ".join(progress.errors) or "Genesys tells no more"
         raise MirrorError(f"not filled: {why}; `mirror gaps` shows which")
-    say(f"filled: {progress.events} events")
+    say(f"filled: {counted(progress.events, 'event')} read, those that were there already included")
 
 
-COMMANDS = (init, drain, rebalance, rotate, backfill)
+COMMANDS = (init, drain, undrain, rebalance, rotate, backfill)

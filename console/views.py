@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from console.render import age, joined, styled, table
+from mirror.fleet.reasons import counted
 
 if TYPE_CHECKING:
     from mirror.fleet.gaps import GapView
@@ -37,9 +38,9 @@ def status_text(status: MirrorStatus) -> str:
         (
             joined(" ", (styled("Mirror", bold=True), state(status.health))),
             f"leader {status.leader or 'none'}",
-            f"{status.conversations.active} conversations active",
+            f"{counted(status.conversations.active, 'conversation')} active",
             f"{status.conversations.overdue} overdue",
-            f"{status.gaps.open} gaps open",
+            f"{counted(status.gaps.open, 'gap')} open",
             f"{status.gaps.filled} filled",
         ),
     )

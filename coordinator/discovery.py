@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from coordinator.plan.sight import Found, Recalled, Sight
+from coordinator.plan.sight import Found, Recalled, Sight, family_of
 from mirror.base.errors import GenesysError
 from mirror.base.log import logger
 from mirror.base.turns import Turned, unwatched
@@ -38,6 +38,9 @@ RETRY_SECONDS: Final = 10.0
 FIRST_SECONDS: Final = 60.0
 # Of the burst of a client's request budget: the rest is left to channels.
 POLITE_BURST: Final = 10
+# For so long it is told that something that was mirrored is no more.
+GONE_SECONDS: Final = 3600.0
+MOST_NAMED: Final = 3
 _PAUSE_SECONDS: Final = 0.5
 _WEBSOCKET: Final = frozenset({"all", "websocket", "websockets"})  # AvailableTopic.transports
 _ONE: Final = {"queues": "queue", "users": "user"}
@@ -115,6 +118,7 @@ class Discovery:
         self._checked = False
         self._check_due = 0.0
         self._told: dict[str, int] = {}
+        self._gone: dict[str, float] = {}  # topic that was found before → when it went
         self._log = logger("coordinator.discovery")
 
     def recall(self, before: Sequence[Recalled]) -> None:
@@ -211,6 +215,7 @@ class Discovery:
                 removed=len(old - self.found.topics),
                 not_for_all=len(self.found.audience),
             )
+            self._note_gone(old, self.found.topics)
         told = {f"{one.client}/{one.family}": one.missing for one in doubts}
         for doubt in doubts:
             if self._told.get(f"{doubt.client}/{doubt.family}") != doubt.missing:
@@ -235,11 +240,42 @@ class Discovery:
             *absent,
             *self._useless(),
             *self._nothing(),
+            *self._left(),
         )
         self.notes = tuple(
             f"{count} {_counted(family, count)} seen by OAuth client {client} alone"
             for (client, family), count in sorted(alone.items())
         )
+
+    @property
+    def gone(self) -> int:
+        """How many topics were mirrored, and went within the last hour."""
+        return len(self._gone)
+
+    def _note_gone(self, before: frozenset[str], now: frozenset[str]) -> None:
+        for topic in self._gone.keys() & now:
+            del self._gone[topic]
+        gone = sorted(before - now)
+        self._gone |= dict.fromkeys(gone, self._clock())
+        if gone:
+            self._log.warning("topics_gone", count=len(gone), topics=gone[:MOST_NAMED])
+
+    def _left(self) -> list[str]:
+        """What was mirrored and is no more, a line for each family."""
+        earliest = self._clock() - GONE_SECONDS
+        self._gone = {topic: at for topic, at in self._gone.items() if at > earliest}
+        families: dict[str, list[str]] = {}
+        for topic in self._gone:
+            families.setdefault(family_of(topic), []).append(topic)
+        lines = []
+        for family, topics in sorted(families.items()):
+            named = ", ".join(sorted(topics)[:MOST_NAMED]) + (" …" * (len(topics) > MOST_NAMED))
+            filtered = f", or renamed so that MIRROR_{family.upper()} selects them no more"
+            lines.append(
+                f"{len(topics)} of {family} that were mirrored went in the last hour "
+                f"({named}): deleted, out of the role's divisions{filtered}"
+            )
+        return lines
 
     def _failing(self) -> list[str]:
         """What cannot be listed; one line for all clients that fail alike."""

@@ -179,7 +179,12 @@ class Leader:
         gaps = coverage.advance(self.coverage, self.shards, intervals)
         if self._settled(now_ms) and not unheard:
             self._holes = {
-                shard: Hole(shard, since, len(self.shards[shard].topics))
+                shard: Hole(
+                    shard,
+                    since,
+                    len(self.shards[shard].topics),
+                    coverage.is_fresh(self.coverage[shard]),
+                )
                 for shard, since in coverage.holes(self.coverage, self.shards, intervals).items()
             }
         held = {
@@ -235,7 +240,7 @@ class Leader:
         """Seats without a place, and those that have not served since `before_ms` → why."""
         troubles = {
             seat_name(*seat): f"not live on {record.current.listener} "
-            f"since {rfc3339(record.dark_ms)}, and tried again"
+            f"since {rfc3339(record.dark_ms)}, retrying"
             for seat, record in self.seats.items()
             if record.current is not None
             and record.dark_ms is not None

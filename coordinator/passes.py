@@ -8,7 +8,7 @@ another coordinator leads it only keeps up with what that one stored.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import redis
@@ -49,13 +49,18 @@ class Passes:
         discovery: Discovery,
         metrics: Metrics,
         beat: Callable[[], None] = lambda: None,
+        also: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """`name` is this coordinator's; `beat` is called between two waits for a silent Redis."""
+        """`name` is this coordinator's; `beat` is called between two waits for a silent Redis.
+
+        `also` gives reasons that status is to tell beside those of discovery.
+        """
         keys = Keys(settings.namespace)
         self.name = name
         self.discovery = discovery
         self.metrics = metrics
         self._beat = beat
+        self._also = also
         self._log = logger("coordinator")
         self.leadership = Leadership(client, keys, name, settings.lease)
         self._store = Store(client, keys)
@@ -116,7 +121,8 @@ class Passes:
             reasons += self.discovery.reasons
             if self._told_open:
                 why = ", ".join(sorted(set(self._told_open.values())))
-                reasons.append(f"{len(self._told_open)} seats cannot be placed: {why}")
+                count = len(self._told_open)
+                reasons.append(f"{count} seat{'s' * (count != 1)} cannot be placed: {why}")
         return Health.of(reasons)
 
     def _begin(self) -> None:
@@ -157,7 +163,8 @@ class Passes:
             writes += self._writes(outcome, seen, now_ms)
             self._unfiled += outcome.gaps
         lost = self._filed.look(store.gaps(self._filed))
-        writes += store.discovery_writes(self.discovery.reasons, self.discovery.notes, seen)
+        reasons = (*self.discovery.reasons, *self._also())
+        writes += store.discovery_writes(reasons, self.discovery.notes, seen)
         writes += store.gap_writes([*self._unfiled, *lost], now_ms)
         writes += store.forgotten_writes(seen, now_ms)
         stored = self._stored_coverage
@@ -165,7 +172,7 @@ class Passes:
         if self._unfiled or cut or time.monotonic() >= self._coverage_due:
             # Behind the gaps: a frontier that is stored has its gaps filed (I9).
             more, stored = store.coverage_writes(self.leader.coverage, stored)
-            writes += more
+            writes += [*more, *store.passed_writes(now_ms)]
             self._coverage_due = time.monotonic() + COVERAGE_SECONDS
         departed = self.leader.departed.until
         writes += store.departed_writes(departed, self._stored_departed)
@@ -176,6 +183,7 @@ class Passes:
         self._unfiled = []
         if time.monotonic() >= self._census_due:
             self.metrics.census(*store.census())
+            self.metrics.gone(self.discovery.gone)
             self._census_due = time.monotonic() + CENSUS_SECONDS
         if lost:
             self._log.warning("gaps_filed_again", count=len(lost))

@@ -19,8 +19,9 @@ from coordinator.metrics import Metrics
 from coordinator.passes import PASS_SECONDS, Passes
 from coordinator.tracker.service import Tracker
 from mirror.base.health import Health
+from mirror.checks.checkup import Checkup
 from mirror.checks.finding import Finding
-from mirror.checks.growth import Growth
+from mirror.checks.growth import growth_of
 from mirror.checks.kafka import check_kafka
 from mirror.checks.redis import check_redis
 from mirror.genesys.client import GenesysClient
@@ -50,7 +51,9 @@ class Coordinator(Program):
     def __init__(self, settings: Settings, coordinator: str) -> None:
         self._settings = settings
         self._coordinator = coordinator
-        self._growth = Growth(settings)
+        self._growth = growth_of(settings)
+        # Apart from what health asks for: status tells it too, also without a metrics port.
+        self._grown = Checkup(self._growth.findings)
 
     def start(self, process: Process) -> None:
         """Wait for Redis, Genesys and Kafka, then discover and track.
@@ -71,10 +74,21 @@ class Coordinator(Program):
         if settings.startup_timeout:
             process.startup.kafka()
         discovery = Discovery(settings, genesys, turns.of("discovery"))
-        tracker = Tracker(settings, turned=turns.of("tracker"))
+        self._tracker = tracker = Tracker(
+            settings, turned=turns.of("tracker"), name=self._coordinator
+        )
         metrics = Metrics(process.registry)
         process.registry.register(Numbers(TRACKER, tracker))
-        self._passes = Passes(settings, client, self._coordinator, discovery, metrics, process.beat)
+        self._passes = Passes(
+            settings,
+            client,
+            self._coordinator,
+            discovery,
+            metrics,
+            process.beat,
+            also=lambda: self._growth.reasons,
+        )
+        self._grown.start()
         process.serve()
         process.thread("discovery", lambda: discovery.run(stopping))
         process.thread("tracker", lambda: tracker.run(stopping))
@@ -86,14 +100,16 @@ class Coordinator(Program):
 
     def health(self) -> Health:
         """How this process is; the whole mirror's health is `mirror status`."""
-        return self._passes.health()
+        found = self._passes.health()
+        return Health.of((*found.reasons, *self._tracker.reasons))
 
     def checks(self) -> Iterator[Finding]:
         """What all processes share."""
         yield from check_redis(self._settings)
         yield from check_kafka(self._settings)
-        yield from self._growth.findings()
+        yield from self._grown.findings
 
     def stop(self) -> None:
         """Let another coordinator lead at once."""
+        self._grown.stop()
         self._passes.resign()

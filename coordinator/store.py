@@ -239,6 +239,10 @@ class Store:
         gone = stored.keys() - now.keys()
         return writes + [Write("HDEL", self._keys.coverage, (one,)) for one in sorted(gone)], now
 
+    def passed_writes(self, now_ms: int) -> list[Write]:
+        """That a pass was made: whoever reads the state sees how old it is."""
+        return [Write("SET", self._keys.passed, (now_ms,))]
+
     def departed_writes(
         self, departed: Mapping[str, int], stored: Mapping[str, int] | None
     ) -> list[Write]:

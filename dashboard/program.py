@@ -23,7 +23,7 @@ from dashboard.reader.watch import Watch
 from mirror.base.health import Health
 from mirror.base.log import logger
 from mirror.checks.finding import Finding
-from mirror.checks.growth import Growth
+from mirror.checks.growth import growth_of
 from mirror.checks.redis import check_redis
 from mirror.redis.connect import connect
 from mirror.runtime.process import Process, Program
@@ -47,7 +47,7 @@ class Dashboard(Program):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._growth = Growth(settings)
+        self._growth = growth_of(settings)
         self._hub = Hub()
 
     def start(self, process: Process) -> None:

@@ -9,6 +9,8 @@ back; what a second signal interrupts is due again when its lease lapses.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from functools import partial
 
@@ -20,11 +22,16 @@ from janitor.metrics import Metrics
 from janitor.producer import Outlet
 from janitor.rounds import Rounds
 from janitor.zombies.sweep import Zombies
+from mirror.base.errors import RedisUnavailable
 from mirror.base.health import Health
+from mirror.base.log import logger
+from mirror.base.turns import Turned
 from mirror.checks.finding import Finding
 from mirror.checks.kafka import check_kafka
 from mirror.checks.redis import check_redis
 from mirror.conversation.normaliser import Normaliser, Personal
+from mirror.fleet.pinned import pin
+from mirror.fleet.workers import Reporter
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.runtime.process import Process, Program
@@ -47,20 +54,29 @@ class Janitor(Program):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._log = logger("janitor")
+        self._rounds: tuple[Rounds, ...] = ()
 
     def start(self, process: Process) -> None:
         """Wait for all services, then begin both threads."""
         settings, stopping = self._settings, process.stopping
         client, keys = connect(settings), Keys(settings.namespace)
         genesys = GenesysPool(settings, client, stopping, settings.janitor_share)
-        process.startup.kafka()
+        cluster = process.startup.kafka()
         schemas = process.startup.registry()
         process.startup.redis(client)
         process.startup.genesys(genesys.sign_in)
 
-        sweeping, filling = process.turns.of("zombies"), process.turns.of("gaps")
+        partitions = pin(client, keys, cluster.partitions(settings))
+        self._reporter = Reporter(client, keys, "janitor", f"{settings.host}-{os.getpid()}")
+
+        sweeping = self._at_work(process.turns.of("zombies"))
+        filling = self._at_work(process.turns.of("gaps"))
         leases = Leases(client, keys, settings.topic)
-        self._outlets = Outlet(settings, schemas, sweeping), Outlet(settings, schemas, filling)
+        self._outlets = (
+            Outlet(settings, schemas, sweeping, partitions),
+            Outlet(settings, schemas, filling, partitions),
+        )
         zombies = Zombies(
             settings,
             leases,
@@ -108,6 +124,24 @@ class Janitor(Program):
     def summary(self) -> dict[str, int]:
         """What it has done."""
         return {"produced": sum(outlet.produced for outlet in self._outlets)}
+
+    def stop(self) -> None:
+        """Say in Redis that this janitor works no more."""
+        try:
+            self._reporter.leave()
+        except RedisUnavailable as error:
+            self._log.info("farewell_not_heard", error=str(error))
+
+    def _at_work(self, turned: Turned) -> Turned:
+        """`turned`, which also says in Redis that this janitor works, and what holds it up."""
+
+        def both(rest: float = 0.0) -> None:
+            turned(rest)
+            reasons = tuple(why for rounds in self._rounds for why in rounds.reasons())
+            with contextlib.suppress(RedisUnavailable):  # the work itself says so
+                self._reporter.note(reasons)
+
+        return both
 
     def _normaliser(self) -> Normaliser:
         return Normaliser(personal=Personal.of(self._settings.pii, self._settings.pii_key))

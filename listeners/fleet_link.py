@@ -53,7 +53,7 @@ class FleetLink:
         self._lock = threading.Lock()
         self._beat = script(client, "beat", PACKAGE)
         self._leave = script(client, "leave", PACKAGE)
-        self._reserve = script(client, "reserve_channel", PACKAGE)
+        self._reserve = script(client, "reserve_channel")  # doctor reserves too
         self._release = script(client, "release_channel", PACKAGE)
         self._give_back = script(client, "give_back", PACKAGE)
 

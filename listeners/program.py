@@ -29,12 +29,14 @@ from listeners.shutdown import shut_down
 from mirror import __version__
 from mirror.base.health import Health
 from mirror.checks.finding import Finding
-from mirror.checks.growth import Growth
+from mirror.checks.growth import growth_of
 from mirror.checks.machine import check_spool
 from mirror.checks.redis import check_redis
 from mirror.conversation.normaliser import Normaliser, Personal
+from mirror.fleet.pinned import pin
 from mirror.fleet.words import Beat
 from mirror.redis.connect import connect
+from mirror.redis.keys import Keys
 from mirror.runtime.metrics import SPOOL_LIMIT, gauge
 from mirror.runtime.process import Process, Program
 from mirror.settings import Settings
@@ -59,7 +61,7 @@ class Listener(Program):
         self._settings = settings
         self._listener = listener
         self._counters = Counters()
-        self._growth = Growth(settings)
+        self._growth = growth_of(settings)
 
     def start(self, process: Process) -> None:
         """Wait for all services, then read sockets."""
@@ -76,7 +78,7 @@ class Listener(Program):
             self._listener,
             counters,
             schemas=schemas,
-            partitions={topic: count for topic, (count, _) in cluster.topics.items()},
+            partitions=pin(client, Keys(settings.namespace), cluster.partitions(settings)),
         )
         session = Session(self._listener, silence=settings.silence, rng=SystemRandom())
         normaliser = Normaliser(personal=Personal.of(settings.pii, settings.pii_key))

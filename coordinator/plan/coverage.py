@@ -200,6 +200,11 @@ def holes(
     return found
 
 
+def is_fresh(entry: ShardCoverage) -> bool:
+    """Whether nobody ever received any topic of it."""
+    return entry.until_ms is None and not any(one.back for one in entry.pending)
+
+
 def _first_coverage(entry: ShardCoverage, shard_id: str, interval: Interval) -> list[Gap]:
     """The gaps of pending topics that this interval's channel has. Their channel had them at its
     latest frame; whether it had them before is not known, so the gap reaches until then."""

@@ -77,6 +77,7 @@ SHORT_LIFE: Final = 10.0
 CONNECT_TRIES: Final = 3
 BACKOFF_FIRST: Final = 0.5
 BACKOFF_MOST: Final = 30.0
+MOST_ERROR: Final = 200  # letters of an error in a beat
 ACTION_TIMEOUT: Final = 90.0  # beyond the deadlines of REST calls and handshakes
 # How long a retired channel goes on receiving: two sockets differ by more than 5 s in one of a
 # hundred calls (docs/protocol.md, "Sockets"), and what only the old one gets must not be cut off.
@@ -109,6 +110,7 @@ class Channel:
         self.last_frame = now  # set by the shell at each read
         self.covered_since: float | None = None
         self.rejected: tuple[str, ...] = ()
+        self.error = ""  # of the last step, until the channel is live
         self.connects = 0
         self.frames = 0  # these three are counted by the shell
         self.events = 0
@@ -234,11 +236,12 @@ class Channel:
         return self._prove(now, now)
 
     def failed(
-        self, number: int, now: float, *, gone: bool = False, retry_in: float = 0.0
+        self, number: int, now: float, *, gone: bool = False, retry_in: float = 0.0, why: str = ""
     ) -> list[Action]:
         """A pending action failed; `gone`: Genesys says that the channel is no more."""
         if number != self._number:
             return NONE
+        self.error = why[:MOST_ERROR]
         if self.phase == "live":  # a renewal: the socket goes on, and so does the coverage
             self._renewing = False
             if gone:
@@ -263,6 +266,7 @@ class Channel:
         self._pinged = False
         if self.phase == "proving":
             self.phase = "live"
+            self.error = ""
             self._was_live = True
             self._failures = 0
             self._tries = 0
@@ -383,6 +387,7 @@ class Channel:
             events=self.events,
             dead_letters=self.dead_letters,
             shard_epoch=self._confirmed_epoch,
+            error="" if self.phase == "live" else self.error,
         )
 
     # -- steps -----------------------------------------------------------------------------------

@@ -88,6 +88,16 @@ def file_backfill(
     return gaps
 
 
+def unmirrored(
+    client: redis.Redis, keys: Keys, *, queues: Sequence[str] = (), users: Sequence[str] = ()
+) -> list[str]:
+    """Those of these queues and users that no shard has. Raises `RedisUnavailable`."""
+    mirrored = {topic for topics in _subscribed(client, keys).values() for topic in topics}
+    wanted = {f"queue {one}": QUEUE_TOPIC.format(one) for one in queues}
+    wanted |= {f"user {one}": USER_TOPIC.format(one) for one in users}
+    return [name for name, topic in wanted.items() if topic not in mirrored]
+
+
 def file_recall(client: redis.Redis, keys: Keys, since_ms: int, now_ms: int) -> int:
     """File what makes janitors ask Genesys for unfinished conversations that the tracker forgot.
 

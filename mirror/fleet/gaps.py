@@ -77,11 +77,15 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hole(msgspec.Struct, frozen=True):
-    """A shard of `topics` topics that nobody receives now, since `from_ms` (epoch ms)."""
+    """A shard of `topics` topics that nobody receives now, since `from_ms` (epoch ms).
+
+    `fresh`: nobody ever did, and `from_ms` is how far back its snapshot looks.
+    """
 
     shard: str
     from_ms: int
     topics: int
+    fresh: bool = False
 
 
 class GapView(msgspec.Struct, frozen=True, rename={"from_time": "from"}):

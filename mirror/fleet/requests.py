@@ -1,7 +1,8 @@
 """What operators ask of the leader: drain a listener, rebalance, rotate a channel.
 
 A wish is a field of the hash `commands`; the leader carries it out in one of its next passes and
-takes it off. `drain:<listener>` stays as long as that listener lives: it gets no seat again.
+takes it off. `drain:<listener>` stays as long as that listener lives, or until it is taken back: it
+gets no seat meanwhile.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ REBALANCE: Final = "rebalance"
 def wish_drain(client: redis.Redis, keys: Keys, listener: str) -> None:
     """Ask for all seats of a listener to be moved to others. Raises `RedisUnavailable`."""
     _wish(client, keys, DRAIN + listener)
+
+
+def take_back_drain(client: redis.Redis, keys: Keys, listener: str) -> bool:
+    """Let a listener have seats again; False where it was not to be drained."""
+    return bool(client.hdel(keys.commands, DRAIN + listener))
 
 
 def wish_rebalance(client: redis.Redis, keys: Keys) -> None:

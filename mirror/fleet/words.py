@@ -75,7 +75,8 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
     `channel` is shortened. `covered_ms` is for how long this channel has received without a break
     (null while it does not); `last_frame_ms` the age of the last frame, heartbeats included.
     `rotate` says why the channel needs a successor soon, empty where it does not. `shard_epoch` is
-    that of the topic list which Genesys confirmed last, 0 where that is unknown.
+    that of the topic list which Genesys confirmed last, 0 where that is unknown. `error` is why the
+    last step of a channel that is not live failed.
     """
 
     shard: str
@@ -94,6 +95,7 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
     events: int = 0
     dead_letters: int = 0
     shard_epoch: int = 0
+    error: str = ""
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,8 @@ so that a script may touch several of them. Times are Redis milliseconds.
     seats                  string   the leader's own record of who holds which seat, JSON
     released               hash     `<shard>/<replica>` → `mirror.fleet.words.Released`, JSON
     channels:<client>      zset     channel reservations of an OAuth client → when each lapses
+    probe:<client>         string   the channel that `mirror doctor` opens, a
+                                    `mirror.genesys.handles.Handle`, JSON; expires with it
     rate:<client>          string   GCRA: theoretical arrival time of the next request
     rate:<client>:janitor  string   the same for the part of it that all janitors share
     rejected               hash     topic → why Genesys refuses it
@@ -29,6 +31,11 @@ so that a script may touch several of them. Times are Redis milliseconds.
     gap:<id>:read          set      ids of the conversations read for a gap under way
     readings               zset     conversation id → time before which its history has been read
                                     for any gap; those of the last hour
+    workers                hash     `tracker/<coordinator>`, `janitor/<process>` →
+                                    `mirror.fleet.workers.Worker`, JSON
+    partitions             hash     Kafka topic → over how many partitions its keys are spread
+                                    (`mirror.fleet.pinned`)
+    passed                 string   time of the leader's last pass
     commands               hash     operator's wish → time it was made: `drain:<listener>`,
                                     `rotate:<shard>/<replica>`, `rebalance`
                                     (`mirror.fleet.requests`)
@@ -123,6 +130,18 @@ class Keys(msgspec.Struct, frozen=True):
         return self.key("readings")
 
     @property
+    def workers(self) -> str:
+        return self.key("workers")
+
+    @property
+    def partitions(self) -> str:
+        return self.key("partitions")
+
+    @property
+    def passed(self) -> str:
+        return self.key("passed")
+
+    @property
     def commands(self) -> str:
         return self.key("commands")
 
@@ -145,6 +164,9 @@ class Keys(msgspec.Struct, frozen=True):
 
     def channels(self, client_id: str) -> str:
         return self.key("channels", client_id)
+
+    def probe(self, client_id: str) -> str:
+        return self.key("probe", client_id)
 
     def rate(self, client_id: str) -> str:
         return self.key("rate", client_id)

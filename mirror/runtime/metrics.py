@@ -92,6 +92,9 @@ TOPICS: Final = _gauge("topics", "Topics in all shards.")
 LISTENERS_ALIVE: Final = _gauge("listeners_alive", "Listeners whose beats arrive.")
 SEATS_OPEN: Final = _gauge("seats_open", "Seats without a place: a replica that nobody holds.")
 TOPICS_REJECTED: Final = _gauge("topics_rejected", "Topics that Genesys refuses.")
+TOPICS_GONE: Final = _gauge(
+    "topics_gone", "Topics that were mirrored and are not listed any more, for an hour."
+)
 GAPS_OPEN: Final = _gauge("gaps_open", "Gaps of the ledger that are still to be filled.")
 CONVERSATIONS: Final = _gauge(
     "conversations", "Conversations that are active or overdue.", state=("active", "overdue")
@@ -114,6 +117,7 @@ COORDINATOR: Final = (
     LISTENERS_ALIVE,
     SEATS_OPEN,
     TOPICS_REJECTED,
+    TOPICS_GONE,
     GAPS_OPEN,
     CONVERSATIONS,
     GAPS_FILED,

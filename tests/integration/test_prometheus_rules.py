@@ -54,6 +54,10 @@ CASES: dict[str, tuple[Series, Series]] = {
         {"mirror_topics_rejected": _steady(1)},
         {"mirror_topics_rejected": _steady(0)},
     ),
+    "MirrorTopicsGone": (
+        {"mirror_topics_gone": _steady(2)},
+        {"mirror_topics_gone": _steady(0)},
+    ),
     "MirrorSocketsSilent": (
         {
             **LIVE,

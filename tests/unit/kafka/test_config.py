@@ -6,7 +6,14 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from mirror.base import log
-from mirror.kafka.config import REPEAT_AFTER, ClientLog, consumer_config, producer_config
+from mirror.base.errors import SettingsError
+from mirror.kafka.config import (
+    REPEAT_AFTER,
+    ClientLog,
+    consumer_config,
+    open_client,
+    producer_config,
+)
 from mirror.settings import load
 
 
@@ -33,6 +40,26 @@ def test_librdkafka_accepts_what_it_is_told() -> None:
     Producer(config, **ClientLog("test").options())
     with pytest.raises(KafkaException, match="Invalid value"):
         Producer({**config, "linger.ms": "soon"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        # librdkafka itself calls this one queue.buffering.max.ms.
+        ("KAFKA_CONF_LINGER_MS", "abc", "KAFKA_CONF_LINGER_MS is 'abc', which is not taken: "),
+        ("KAFKA_CONF_COMPRESSION_CODEC", "zip", "KAFKA_CONF_COMPRESSION_CODEC is 'zip', which"),
+        ("KAFKA_CONF_NO_SUCH_THING", "1", "KAFKA_CONF_NO_SUCH_THING is '1', which is not taken: "),
+    ],
+)
+def test_a_property_that_is_not_taken_names_its_variable(
+    variable: str, value: str, said: str
+) -> None:
+    """And what it holds, unless that may be a secret; whoever sets several finds the one."""
+    settings = load({"KAFKA_CONF_BATCH_SIZE": "1000", "KAFKA_CONF_ACKS": "1", variable: value})
+    config = producer_config(settings, "listener")
+    with pytest.raises(SettingsError) as raised:
+        open_client(Producer, config, ClientLog("test"))
+    assert str(raised.value).startswith(said)
 
 
 def test_groups_carry_the_prefix_and_offsets_stay_ours() -> None:

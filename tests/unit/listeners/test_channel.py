@@ -22,6 +22,7 @@ from listeners.channels.actions import (
 from listeners.channels.channel import (
     ACTION_TIMEOUT,
     CONNECT_TRIES,
+    MOST_ERROR,
     SHORT_LIFE,
     STABLE_AFTER,
     Channel,
@@ -222,6 +223,20 @@ def test_a_network_outage_keeps_the_channel_for_some_tries() -> None:
     assert isinstance(action, Connect)
     channel.failed(action.number, now)
     assert isinstance(one(channel.tick(now + 60)), Create)
+
+
+def test_the_last_error_is_told_until_the_channel_is_live() -> None:
+    """What others read in a beat: the latest one, at most so long; of a live channel none."""
+    channel = make()
+    reserve = one(channel.tick(0.0))
+    assert isinstance(reserve, Reserve)
+    channel.failed(reserve.number, 1.0, why="403: " + "x" * 500)
+    told = channel.report(2.0, 2.0).error
+    assert told.startswith("403: x")
+    assert len(told) == MOST_ERROR
+    served = live()
+    served.error = "of a renewal"
+    assert served.report(2.0, 2.0).error == ""
 
 
 def test_outcomes_of_earlier_actions_are_ignored() -> None:
