@@ -38,10 +38,9 @@ def find_server(choice: str | None = None) -> Path:
     if choice not in {None, "", "redis", "valkey"}:
         raise ValueError(f"{CHOICE_VARIABLE} is {choice!r}; it takes redis or valkey")
     if choice != "valkey":
-        for directory in (None, "/usr/bin:/usr/sbin:/usr/local/bin"):
-            found = shutil.which("redis-server", path=directory)
-            if found:
-                return Path(found)
+        found = shutil.which("redis-server")
+        if found:
+            return Path(found)
     if choice != "redis":
         bundled = _bundled_valkey()
         if bundled:
