@@ -22,7 +22,7 @@ KAFKA     = -m tests.services.kafka_install
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-valkey test-oldest lint audit types format kafka bench bench-peers docs chaos fuzz fuzz-native clean
+.PHONY: help demo test test-valkey test-oldest lint audit types format kafka helm bench bench-peers docs chaos fuzz fuzz-native clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ format: $(VENV)/.ready-dev ## put style and format right where a tool can
 
 kafka: $(VENV)/.ready-dev ## fetch Apache Kafka for the tests, once, into the user's cache
 	@$(BIN)/python $(KAFKA)
+
+helm: $(VENV)/.ready-dev ## build Helm for the tests of the chart, once, into the user's cache
+	@$(BIN)/python -m tests.services.helm
 
 bench: $(VENV)/.ready-dev ## run the benchmarks, modules of bench/ (BENCH=name ARGS="...": one of them)
 	@$(BIN)/python $(KAFKA) >/dev/null

@@ -7,10 +7,12 @@ should, not that an engine takes them.
 from __future__ import annotations
 
 import configparser
+import importlib.util
 import json
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +23,14 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from deploy import supervise
-from mirror.cli import cli
 from mirror.healthcheck import check
 from mirror.settings import load
 from mirror.telemetry import Health, Telemetry
+from tests.services.availability import unavailable
 from tests.services.process import free_ports
-from tests.unit.deploy.expressions import DEPLOY
+from tests.unit.deploy.expressions import DEPLOY, alerts
 
+CURE = "pip install -c constraints.txt -e '.[platforms]'"
 DRAIN_SECONDS = 25  # what the contract allows a process for its end
 ENV_LINE = re.compile(r"^#?([A-Z_]+)=(.*)$", re.MULTILINE)
 KNOWN = {name for name, _ in ENV_LINE.findall((DEPLOY / "mirror.env.example").read_text())}
@@ -57,10 +60,10 @@ OURS = {
 
 
 def test_compose_runs_the_processes_of_supervisord() -> None:
-    """The same ones, listeners twice, and `init` before them; the web page is left to choice."""
-    commands = sorted(service["command"][0] for service in OURS.values())
-    assert commands == ["coordinator", "init", "janitor", "listener", "listener"]
-    assert set(commands) - {"init"} == set(supervise.PROGRAMS) - {"dashboard"}
+    """The same ones, listeners twice, and `init` before them."""
+    commands = [service["command"][0] for service in OURS.values()]
+    assert sorted({*commands}) == sorted({"init", *supervise.PROGRAMS})
+    assert [one for one in commands if commands.count(one) > 1] == ["listener", "listener"]
     assert set(COMPOSE["services"]) - set(OURS) == {"redis", "kafka", "prometheus", "grafana"}
 
 
@@ -69,7 +72,11 @@ def test_compose_sets_known_settings_and_lets_processes_drain() -> None:
     for name, service in OURS.items():
         assert set(service["environment"]) <= KNOWN, name
         assert int(service["stop_grace_period"].removesuffix("s")) > DRAIN_SECONDS
-        load({"HOME": "/root", **service["environment"]})
+        given = {
+            key: re.sub(r"\$\{.*\}", "0123456789abcdef", value)
+            for key, value in service["environment"].items()
+        }
+        load({"HOME": "/root", **given})
 
 
 def test_compose_mounts_files_and_volumes_that_there_are() -> None:
@@ -97,7 +104,7 @@ def test_prometheus_of_compose_scrapes_every_process() -> None:
     job = _yaml("prometheus/prometheus.compose.yaml")[0]["scrape_configs"][0]
     scraped = {name for found in job["dns_sd_configs"] for name in found["names"]}
     assert (job["job_name"], scraped) == ("mirror", set(OURS) - {"init"})
-    assert {found["port"] for found in job["dns_sd_configs"]} == {9100}
+    assert {found["port"] for found in job["dns_sd_configs"]} == {19100}
 
 
 def test_grafana_of_compose_is_pointed_at_the_dashboard() -> None:
@@ -109,56 +116,61 @@ def test_grafana_of_compose_is_pointed_at_the_dashboard() -> None:
     assert source["url"] == "http://prometheus:9090"
 
 
-# -- Kubernetes ------------------------------------------------------------------------------------
-
-OBJECTS = _yaml("kubernetes/mirror.yaml")
-WORKLOADS = [one for one in OBJECTS if one["kind"] in {"Deployment", "StatefulSet"}]
-
-
-def test_kubernetes_runs_the_processes() -> None:
-    """Each by its command; listeners with a disk."""
-    kinds = {one["spec"]["template"]["metadata"]["labels"]["process"]: one for one in WORKLOADS}
-    assert set(kinds) == set(supervise.PROGRAMS) - {"dashboard"}
-    for process, one in kinds.items():
-        (container,) = one["spec"]["template"]["spec"]["containers"]
-        assert container["args"] == [process]
-        assert container["args"][0] in cli.commands
-    claims = kinds["listener"]["spec"]["volumeClaimTemplates"]
-    (container,) = kinds["listener"]["spec"]["template"]["spec"]["containers"]
-    (config,) = (one["data"] for one in OBJECTS if one["kind"] == "ConfigMap")
-    (mount,) = container["volumeMounts"]
-    assert mount == {"name": claims[0]["metadata"]["name"], "mountPath": config["MIRROR_SPOOL_DIR"]}
+def test_the_page_of_compose_asks_for_a_token() -> None:
+    """It is refused where mirror.env has none: the page listens beyond loopback there."""
+    environment = OURS["dashboard"]["environment"]
+    assert environment["MIRROR_DASHBOARD_TOKEN"].startswith("${MIRROR_DASHBOARD_TOKEN:?")
+    assert OURS["dashboard"]["ports"] == ["127.0.0.1:8080:8080"]
 
 
-@pytest.mark.parametrize("one", WORKLOADS, ids=lambda one: str(one["metadata"]["name"]))
-def test_kubernetes_probes_health_and_waits_for_the_end(one: dict[str, Any]) -> None:
-    """Probes ask /healthz by a port that is there; a pod may drain; a budget covers it."""
-    spec = one["spec"]["template"]["spec"]
-    labels = one["spec"]["template"]["metadata"]["labels"]
-    assert one["spec"]["selector"]["matchLabels"] == labels
-    assert spec["terminationGracePeriodSeconds"] > DRAIN_SECONDS
-    assert spec["securityContext"]["runAsNonRoot"]
-    (container,) = spec["containers"]
-    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    assert ports == {"metrics": 9100}
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert container[probe]["httpGet"] == {"path": "/healthz", "port": "metrics"}
-    budgets = [b for b in OBJECTS if b["kind"] == "PodDisruptionBudget"]
-    assert [b["spec"]["maxUnavailable"] for b in budgets if _selects(b, labels)] == [1]
+def test_others_take_the_compose_file() -> None:
+    """The Compose specification's own schema, as check-jsonschema carries it."""
+    if importlib.util.find_spec("check_jsonschema") is None:
+        unavailable(f"no check-jsonschema: {CURE}")
+    words = ["--builtin-schema", "vendor.compose-spec", str(DEPLOY / "compose.yaml")]
+    result = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stdout
 
 
-def _selects(budget: dict[str, Any], labels: dict[str, str]) -> bool:
-    return bool(budget["spec"]["selector"]["matchLabels"] == labels)
+@pytest.mark.parametrize("path", sorted((DEPLOY / "prometheus").glob("prometheus*.yaml")), ids=str)
+def test_every_scrape_is_the_job_that_alerts_ask_for(path: Path) -> None:
+    """A job of another name would never fire MirrorProcessUnreachable, and all would seem well."""
+    (job,) = yaml.safe_load(path.read_text(encoding="utf-8"))["scrape_configs"]
+    asked = {word for rule in alerts().values() for word in re.findall('job="(.+?)"', rule["expr"])}
+    assert asked == {job["job_name"]}
 
 
-def test_kubernetes_sets_known_settings() -> None:
-    """Config map and containers name settings that there are, with values that parse."""
-    (config,) = (one["data"] for one in OBJECTS if one["kind"] == "ConfigMap")
-    assert set(config) <= KNOWN
-    assert load({"HOME": "/root", **config}).metrics_port == 9100
-    for one in (*WORKLOADS, *(o for o in OBJECTS if o["kind"] == "Job")):
-        (container,) = one["spec"]["template"]["spec"]["containers"]
-        assert {entry["name"] for entry in container.get("env", ())} <= KNOWN
+def test_example_ports_are_nobody_elses() -> None:
+    """9100 is the node exporter's, 9200 and 9300 are Elasticsearch's, 9400 is a GPU exporter's."""
+    for path in (path for path in DEPLOY.rglob("*") if path.suffix in {".yaml", ".service", ""}):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            assert not re.findall(r"(?<![\d.])9[1-4]00(?!\d)", text), path
+
+
+def test_prometheus_of_a_host_scrapes_what_supervisord_starts() -> None:
+    """One port for each process of `mirror up`, by the offsets of supervisord.conf."""
+    (job,) = _yaml("prometheus/prometheus.yaml")[0]["scrape_configs"]
+    first = int(job["static_configs"][0]["targets"][0].rpartition(":")[2])
+    scraped = {
+        group["labels"]["process"]: [int(t.rpartition(":")[2]) - first for t in group["targets"]]
+        for group in job["static_configs"]
+    }
+    conf = configparser.RawConfigParser()
+    conf.read(supervise.CONF)
+    wanted = {}
+    for name in supervise.PROGRAMS:
+        found = re.search(r'OFFSET="(\d)%', conf[f"program:{name}"]["environment"])
+        assert found
+        count = 2 if name == "listener" else 1
+        wanted[name] = [100 * int(found[1]) + number for number in range(count)]
+    assert scraped == wanted
 
 
 # -- systemd and the image -------------------------------------------------------------------------
