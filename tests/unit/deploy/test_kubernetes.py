@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy import supervise
-from mirror.cli import cli
+from console import cli
 from mirror.settings import load
+from mirror.supervision import supervise
 from tests.services.availability import unavailable
 from tests.unit.deploy.expressions import DEPLOY
 from tests.unit.deploy.test_files import CURE, DRAIN_SECONDS, KNOWN
