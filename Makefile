@@ -8,9 +8,11 @@ SOURCES   = $(wildcard mirror listeners coordinator janitor dashboard console ha
 PIP       = $(BIN)/python -m pip --disable-pip-version-check --quiet --retries 8 --timeout 60
 INSTALL   = $(PIP) install --constraint constraints.txt
 MANIFESTS = setup.cfg pyproject.toml constraints.txt
-# The first interpreter that is new enough; PYTHON=... on the command line overrules it.
+# The first interpreter that is new enough; PYTHON=... on the command line overrules it. Asked from /,
+# since pyenv would insist on the one release of .python-version, which is for platforms.
 PYTHON   ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+	(cd / && $$p -c 'import sys; sys.version_info < (3, 11) and sys.exit(1); print(sys.executable)') \
+	2>/dev/null && break; done)
 # For how long `make demo` runs; empty: until Ctrl-C.
 SECONDS  ?=
 # Modules of bench/ that can be run by themselves.
