@@ -10,7 +10,7 @@ INSTALL   = $(PIP) install --constraint constraints.txt
 MANIFESTS = setup.cfg pyproject.toml constraints.txt
 # The first interpreter that is new enough; PYTHON=... on the command line overrules it. Asked from /,
 # since pyenv would insist on the one release of .python-version, which is for platforms.
-PYTHON   ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+PYTHON   ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	(cd / && $$p -c 'import sys; sys.version_info < (3, 11) and sys.exit(1); print(sys.executable)') \
 	2>/dev/null && break; done)
 # For how long `make demo` runs; empty: until Ctrl-C.
@@ -24,13 +24,16 @@ KAFKA     = -m tests.services.kafka_install
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-valkey test-oldest lint audit types format kafka helm bench bench-peers docs chaos fuzz fuzz-native clean
+.PHONY: help demo check test test-valkey test-oldest lint audit types format kafka helm bench bench-peers docs chaos fuzz fuzz-native clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.ready-demo ## run the whole mirror against a simulated Genesys Cloud (SECONDS=20 ends it)
 	@$(BIN)/mirror sandbox --demo $(if $(SECONDS),--seconds $(SECONDS))
+
+check: lint ## lint, types and unit tests, in about a minute (ARGS="-k name")
+	@$(BIN)/python -m pytest tests/unit -n auto -m "not slow" --no-header -q $(ARGS)
 
 test: $(VENV)/.ready-dev ## set up what tests need and run all but chaos (ARGS="-k name")
 	@$(BIN)/python $(KAFKA) --or-skip
