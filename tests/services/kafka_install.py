@@ -21,6 +21,7 @@ import hashlib
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -252,6 +253,8 @@ def _fetch_by_wheel(folder: Path, jars: list[Jar], say: Say) -> None:
         from jgo.maven import MavenContext
     finally:
         sys.path.remove(str(tool))
+    if trusted := _trusted(os.environ):
+        os.environ["REQUESTS_CA_BUNDLE"] = trusted
     say(f"fetching Apache Kafka {kafka_version()}: {len(jars)} jars from Maven Central, 43 MB")
     context = MavenContext(repo_cache=folder / "repository", timeout=ANSWER_SECONDS)
     for number, jar in enumerate(jars, 1):
@@ -268,6 +271,20 @@ def _fetch_by_wheel(folder: Path, jars: list[Jar], say: Say) -> None:
                 time.sleep(attempt)
         _show_progress(number, len(jars), say)
     shutil.rmtree(folder / "repository")
+
+
+def _trusted(environ: Mapping[str, str]) -> str | None:
+    """The CAs that this machine trusts, as pip does: those of a company that looks into TLS too.
+
+    The library that `jgo` fetches with would trust the list alone that it brings itself.
+    """
+    for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT"):
+        if environ.get(name):
+            return environ[name]
+    system = ssl.get_default_verify_paths()
+    if system.cafile:
+        return system.cafile
+    return system.capath if system.capath and any(Path(system.capath).iterdir()) else None
 
 
 def _show_progress(number: int, total: int, say: Say) -> None:

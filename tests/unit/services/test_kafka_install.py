@@ -192,6 +192,15 @@ def test_a_cache_that_cannot_be_written_is_one_line(
     assert "XDG_CACHE_HOME" in line
 
 
+def test_the_machines_own_authorities_are_trusted() -> None:
+    """A variable wins; else what this machine trusts, which is somewhere."""
+    both = {"PIP_CERT": "/pip.pem", "SSL_CERT_FILE": "/ssl.pem"}
+    assert kafka_install._trusted(both) == "/ssl.pem"
+    assert kafka_install._trusted({"PIP_CERT": "/pip.pem"}) == "/pip.pem"
+    found = kafka_install._trusted({})
+    assert found is None or Path(found).exists()
+
+
 def test_sums_are_compared(tmp_path: Path) -> None:
     """The complaint names the jar and both sums."""
     (tmp_path / "one-1.0.jar").write_text("one")
