@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from mirror.base import log
-from mirror.kafka.config import REPEAT_AFTER, ClientLog, consumer_config, producer_config
+from mirror.kafka.config import REPEAT_AFTER, ClientLog, consumer_config, explain, producer_config
 from mirror.settings import load
 
 
@@ -33,6 +33,19 @@ def test_librdkafka_accepts_what_it_is_told() -> None:
     Producer(config, **ClientLog("test").options())
     with pytest.raises(KafkaException, match="Invalid value"):
         Producer({**config, "linger.ms": "soon"})
+
+
+@pytest.mark.parametrize(
+    "alert",
+    [
+        "error:0A000412:SSL routines::ssl/tls alert bad certificate: SSL alert number 42",
+        "error:0A00045C:SSL routines::tlsv13 alert certificate required: SSL alert number 116",
+    ],
+)
+def test_a_broker_that_wants_a_client_certificate_is_told_so(alert: str) -> None:
+    """Java 17 and Java 25 say it in different words of TLS."""
+    error = KafkaError(KafkaError._TRANSPORT, f"ssl://b:9093/1: Receive failed: {alert}")
+    assert "KAFKA_CLIENT_CERT_KEY" in explain(error)
 
 
 def test_groups_carry_the_prefix_and_offsets_stay_ours() -> None:
