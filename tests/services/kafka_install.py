@@ -312,8 +312,8 @@ def _install_wheel(name: str, target: Path) -> None:
             timeout=PIP_SECONDS,
         )
         if answer.returncode != 0:
-            told = [line for line in answer.stderr.splitlines() if line.startswith("ERROR")]
-            reason = told[-1] if told else f"pip ended with {answer.returncode}"
+            told = re.findall(r"^ERROR: (.+)$", answer.stderr, re.MULTILINE)
+            reason = told[0] if told else f"pip ended with {answer.returncode}"
             raise KafkaUnavailable(f"the wheel {name} cannot be had here: {reason}")
         _settle(folder, target)
 

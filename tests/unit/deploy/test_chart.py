@@ -141,3 +141,14 @@ def test_the_operator_gets_the_job_and_the_alerts(render: Render) -> None:
     assert endpoint["port"] == "metrics"
     assert ours["PrometheusRule"]["spec"] == yaml.safe_load(ALERTS.read_text(encoding="utf-8"))
     assert not [one for one in render() if one["apiVersion"] == OPERATOR]
+
+
+def test_alerts_lead_to_the_runbook_that_somebody_serves(render: Render) -> None:
+    """`runbook_url` is what Alertmanager and Grafana make a link of."""
+    address = "https://docs.example/runbook/"
+    objects = render(alerts={"enabled": True, "runbookUrl": address})
+    (rules,) = (one for one in objects if one["kind"] == "PrometheusRule")
+    annotations = [rule["annotations"] for rule in rules["spec"]["groups"][0]["rules"]]
+    assert annotations
+    assert all(one["runbook_url"].startswith(f"{address}#mirror") for one in annotations)
+    assert not any("runbook" in one for one in annotations)
