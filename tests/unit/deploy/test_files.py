@@ -177,9 +177,23 @@ def test_prometheus_of_a_host_scrapes_what_supervisord_starts() -> None:
 # -- systemd and the image -------------------------------------------------------------------------
 
 UNIT = DEPLOY / "systemd" / "interaction-mirror.service"
+TEMPLATE = DEPLOY / "systemd" / "interaction-mirror@.service"
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+def read_unit(path: Path) -> configparser.RawConfigParser:
+    """A unit's sections; of a key that is there several times, the last."""
+    unit = configparser.RawConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign] # as its documentation has it
+    unit.read(path)
+    return unit
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [(UNIT, UNIT.name), (TEMPLATE, "interaction-mirror@listener.service")],
+    ids=("supervisord", "one process"),
+)
+def test_systemd_takes_the_unit(tmp_path: Path, source: Path, name: str) -> None:
     """`systemd-analyze verify` finds nothing, once the program is where the unit says."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
@@ -187,8 +201,8 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     program = tmp_path / "mirror"
     program.write_text("#!/bin/sh\n", encoding="utf-8")
     program.chmod(0o755)
-    unit = tmp_path / UNIT.name
-    text = UNIT.read_text(encoding="utf-8").replace("/opt/mirror/bin/mirror", str(program))
+    unit = tmp_path / name
+    text = source.read_text(encoding="utf-8").replace("/opt/mirror/bin/mirror", str(program))
     unit.write_text(text, encoding="utf-8")
     result = subprocess.run(
         [analyze, "verify", str(unit)], capture_output=True, text=True, check=False, timeout=60
@@ -196,15 +210,30 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_a_unit_of_one_process_lets_it_drain_and_leaves_a_bad_setting() -> None:
+    """As the other unit; the instance is the name of the command."""
+    service = read_unit(TEMPLATE)["Service"]
+    assert int(service["TimeoutStopSec"]) > DRAIN_SECONDS
+    assert service["RestartPreventExitStatus"] == "2"
+    assert service["ExecStart"].split()[1:] == ["%i"]
+    text = TEMPLATE.read_text(encoding="utf-8")
+    assert set(re.findall(r"^Environment=(\w+)=", text, re.MULTILINE)) <= KNOWN
+    assert hardening(TEMPLATE) == hardening(UNIT)
+
+
+def hardening(path: Path) -> dict[str, str]:
+    """What a unit takes away from its processes."""
+    kinds = ("Protect", "RestrictA", "RestrictN", "Private", "NoNew", "Capability", "Lock", "UMask")
+    held = read_unit(path)["Service"].items()
+    return {key: value for key, value in held if key.startswith(kinds)}
+
+
 def test_the_unit_waits_for_supervisord_and_leaves_a_bad_setting() -> None:
     """Stopping takes as long as supervisord's programs one after the other; 2 is no reason."""
     conf = configparser.RawConfigParser()
     conf.read(supervise.CONF)
     waits = [int(conf[s]["stopwaitsecs"]) for s in conf.sections() if s.startswith("program:")]
-    unit = configparser.RawConfigParser(strict=False)
-    unit.optionxform = str  # type: ignore[assignment,method-assign] # as its documentation has it
-    unit.read(UNIT)
-    service = unit["Service"]
+    service = read_unit(UNIT)["Service"]
     assert int(service["TimeoutStopSec"]) >= sum(waits)
     assert service["RestartPreventExitStatus"] == "2"
     assert service["ExecStart"].split()[1:] == ["up"]
