@@ -19,7 +19,7 @@ SECONDS  ?=
 BENCH    ?= $(filter-out peers,$(basename $(notdir $(shell \
 	grep -l '^if __name__' bench/*.py 2>/dev/null))))
 # Brings Apache Kafka, and Java where there is none, into the user's cache; a moment once it is there.
-KAFKA     = -m tests.services.kafka_install
+KAFKA     = -m harness.kafka_install
 # More words for pytest, as in `make test ARGS="-k spool -x"`.
 ARGS     ?=
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.services.kafka_install import cache
+from harness.kafka_install import cache
 
 VERSION = "3.22.0"
 MODULE = f"helm.sh/helm/v3/cmd/helm@v{VERSION}"

@@ -23,12 +23,12 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from console.healthcheck import check
+from harness.process import free_ports
 from mirror.base.health import Health
 from mirror.runtime.telemetry import Telemetry
 from mirror.settings import load
 from mirror.supervision import supervise
 from tests.services.availability import unavailable
-from tests.services.process import free_ports
 from tests.unit.deploy.expressions import DEPLOY, alerts
 
 CURE = "pip install -c constraints.txt -e '.[platforms]'"

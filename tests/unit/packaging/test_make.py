@@ -87,5 +87,5 @@ def test_tests_and_chaos_fetch_kafka_first() -> None:
     """On a fresh machine the tests that need Kafka run, and one without network still tests."""
     for target in ("test", "chaos"):
         fetch, run = make("-n", target).stdout.splitlines()[-2:]
-        assert fetch.endswith("-m tests.services.kafka_install --or-skip")
+        assert fetch.endswith("-m harness.kafka_install --or-skip")
         assert " -m pytest" in run

@@ -24,8 +24,8 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.services import kafka_install
-from tests.services.process import ManagedProcess, ServiceError, free_ports, wait_until
+from harness import kafka_install
+from harness.process import ManagedProcess, ServiceError, free_ports, wait_until
 
 KafkaUnavailable = kafka_install.KafkaUnavailable
 FORMAT_SECONDS = 60.0

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.services import kafka_install
-from tests.services.kafka_install import Jar, KafkaUnavailable, WrongJars, main, sha256_of
+from harness import kafka_install
+from harness.kafka_install import Jar, KafkaUnavailable, WrongJars, main, sha256_of
 
 MAVEN = """#!/bin/sh
 for word in "$@"; do
@@ -210,7 +210,7 @@ def test_sums_are_compared(tmp_path: Path) -> None:
 
 def test_it_needs_no_package_of_ours() -> None:
     """It runs before anything is known to work: the standard library is enough."""
-    code = "import sys, tests.services.kafka_install; print([n for n in sys.modules if n in "
+    code = "import sys, harness.kafka_install; print([n for n in sys.modules if n in "
     code += "('mirror', 'confluent_kafka', 'msgspec', 'redis')])"
     answer = subprocess.run(
         [sys.executable, "-c", code],

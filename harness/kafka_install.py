@@ -10,7 +10,7 @@ Whichever way the jars came, they are those of `deploy/kafka/jars.lock` to the b
 fewer, none with another checksum. A folder in the cache is complete: it is filled under another
 name and renamed, so an interrupted or a second run at the same time does no harm.
 
-`python -m tests.services.kafka_install --or-skip` ends with 0 where Kafka cannot be had, so that
+`python -m harness.kafka_install --or-skip` ends with 0 where Kafka cannot be had, so that
 tests that need it are skipped; not where `CI` is `true`. `--lock` writes the lock file again from
 what Maven resolves, for a new version in `deploy/kafka/pom.xml`.
 """
@@ -31,7 +31,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 POM = ROOT / "deploy" / "kafka" / "pom.xml"
 LOCK = ROOT / "deploy" / "kafka" / "jars.lock"
 CONSTRAINTS = ROOT / "constraints.txt"
@@ -354,7 +354,7 @@ def write_lock(say: Say) -> None:
             *group, artifact, version, _ = path.relative_to(folder).parts
             lines.append(f"{sha256_of(path)}  {'.'.join(group)}:{artifact}:{version}\n")
     head = "# What deploy/kafka/pom.xml resolves to, with SHA-256 sums. Made from it by\n"
-    head += "#     python -m tests.services.kafka_install --lock\n"
+    head += "#     python -m harness.kafka_install --lock\n"
     LOCK.write_text(head + "".join(sorted(lines, key=lambda line: line.split()[1])))
     say(f"{LOCK.relative_to(ROOT)}: {len(lines)} jars")
 
