@@ -20,16 +20,13 @@ from listeners.__main__ import listener
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def simulator(arguments: tuple[str, ...]) -> None:
     """A Genesys Cloud to develop and test against."""
-    from mirror.base.errors import MirrorError
+    from mirror.base.extras import needed_for
 
-    try:
+    with needed_for("the simulator", "sandbox"):
         from simulator.cli import main
-    except ModuleNotFoundError as error:
-        raise MirrorError(
-            f"the simulator needs the package {error.name}: "
-            "pip install 'interaction-mirror[sandbox]'"
-        ) from error
-    main.main(args=list(arguments), prog_name="mirror simulator", standalone_mode=False)
+
+        # It imports its server when it is about to serve, so that `--help` is fast.
+        main.main(args=list(arguments), prog_name="mirror simulator", standalone_mode=False)
 
 
 @click.command()

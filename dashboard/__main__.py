@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from mirror.base.errors import MirrorError
+from mirror.base.extras import needed_for
 from mirror.runtime.command import program, run
 
 if TYPE_CHECKING:
@@ -15,13 +15,8 @@ if TYPE_CHECKING:
 @program("dashboard")
 def dashboard(settings: Settings) -> int:
     """Show the contact centre and the mirror in a browser, live."""
-    try:
+    with needed_for("the dashboard", "dashboard"):
         from dashboard.program import main
-    except ModuleNotFoundError as error:
-        raise MirrorError(
-            f"the dashboard needs the package {error.name}: "
-            "pip install 'interaction-mirror[dashboard]'"
-        ) from error
     return main(settings)
 
 

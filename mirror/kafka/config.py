@@ -41,6 +41,10 @@ SOCKET_TIMEOUT_MS: Final = 15_000
 REPEAT_AFTER: Final = 30.0
 _MOST_KINDS: Final = 200
 
+_CLIENT_CERTIFICATE: Final = (
+    "TLS failed, the broker wants a client certificate or refuses ours: see KAFKA_CLIENT_CERT "
+    "and KAFKA_CLIENT_CERT_KEY"
+)
 # librdkafka's words → ours. It does not tell a foreign CA, a foreign host name and an expired
 # certificate apart, nor a client certificate that is missing from one that is refused.
 _TRUST: Final = {
@@ -48,10 +52,8 @@ _TRUST: Final = {
         "TLS failed, the broker's certificate is not accepted: it is expired, for another host "
         "name, or of a CA that neither KAFKA_TRUSTED_CERT nor SSL_CERT_FILE names"
     ),
-    "tls alert": (
-        "TLS failed, the broker wants a client certificate or refuses ours: see KAFKA_CLIENT_CERT "
-        "and KAFKA_CLIENT_CERT_KEY"
-    ),
+    "tls alert": _CLIENT_CERTIFICATE,
+    "alert certificate required": _CLIENT_CERTIFICATE,  # TLS 1.3 of a newer Java
     "SSL connection closed by peer": (
         "TLS failed, the broker closed the connection, perhaps it speaks none there: see its "
         "listeners and KAFKA_SECURITY_PROTOCOL"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from mirror.base.errors import RegistryUnavailable, SettingsError
+from mirror.base.extras import how_to_install
 from mirror.base.log import logger
 from mirror.conversation.schema import agent_event_schema, event_schema
 from mirror.settings import Settings
@@ -78,8 +79,8 @@ def _client(settings: Settings) -> SchemaRegistryClient:
         from confluent_kafka.schema_registry import SchemaRegistryClient
     except ImportError as error:
         raise SettingsError(
-            f"SCHEMA_REGISTRY_URL is set, and {error.name} is not installed: it takes "
-            "`pip install 'interaction-mirror[registry]'`"
+            f"SCHEMA_REGISTRY_URL is set, and the package {error.name} is not installed: "
+            f"{how_to_install('registry')}"
         ) from error
     registry = settings.registry
     assert registry is not None  # who calls has looked

@@ -11,6 +11,7 @@ from mirror.kafka.config import (
     REPEAT_AFTER,
     ClientLog,
     consumer_config,
+    explain,
     open_client,
     producer_config,
 )
@@ -60,6 +61,19 @@ def test_a_property_that_is_not_taken_names_its_variable(
     with pytest.raises(SettingsError) as raised:
         open_client(Producer, config, ClientLog("test"))
     assert str(raised.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    "alert",
+    [
+        "error:0A000412:SSL routines::ssl/tls alert bad certificate: SSL alert number 42",
+        "error:0A00045C:SSL routines::tlsv13 alert certificate required: SSL alert number 116",
+    ],
+)
+def test_a_broker_that_wants_a_client_certificate_is_told_so(alert: str) -> None:
+    """Java 17 and Java 25 say it in different words of TLS."""
+    error = KafkaError(KafkaError._TRANSPORT, f"ssl://b:9093/1: Receive failed: {alert}")
+    assert "KAFKA_CLIENT_CERT_KEY" in explain(error)
 
 
 def test_groups_carry_the_prefix_and_offsets_stay_ours() -> None:
