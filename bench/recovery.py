@@ -34,8 +34,8 @@ from harness.deployment import House
 from harness.services import Scene
 from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
+from mirror.settings.supervised import HANG_AFTER
 from mirror.supervision import supervise
-from mirror.supervision.watchdog import DEFAULT_HANG_AFTER
 from tests.integration.supervise_support import await_another, process_of, whole
 from tests.services.process import wait_until
 
@@ -71,7 +71,7 @@ def main() -> None:
     options = parser.parse_args()
     print(where(), flush=True)
     house = House(Scene(rate=1.0))
-    house.environment["MIRROR_HANG_AFTER"] = DEFAULT_HANG_AFTER
+    house.environment["MIRROR_HANG_AFTER"] = HANG_AFTER
     _add_given_up(house, options.runs)
     with house:
         bench = Bench(house)
@@ -84,7 +84,7 @@ def main() -> None:
         ]
     rows.append((f"listener given up {options.away:.0f} s ago, topics made", given_up))
     lease = house.settings.lease
-    print(f"MIRROR_HANG_AFTER={DEFAULT_HANG_AFTER}, MIRROR_LEASE={lease:g}s, {options.runs} runs")
+    print(f"MIRROR_HANG_AFTER={HANG_AFTER}, MIRROR_LEASE={lease:g}s, {options.runs} runs")
     print("seconds until it beats, and until every seat is live: median, least, most")
     print(table(("", "beats", "min", "max", "whole", "min", "max"), map(_row, rows)))
 

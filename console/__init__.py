@@ -16,7 +16,22 @@ from typing import Final, NoReturn
 
 import click
 
-from console import completion, dlq, doctor, inspect, operate, plain, processes, sandbox, tail
+from console import (
+    backfill,
+    completion,
+    conversations,
+    dlq,
+    doctor,
+    inspect,
+    operate,
+    plain,
+    processes,
+    sandbox,
+    tail,
+    topics,
+    up,
+)
+from console.render import ReaderGone
 from mirror import __version__
 from mirror.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, MirrorError
 
@@ -40,8 +55,12 @@ def cli() -> None:
 for _command in (
     *processes.COMMANDS,
     *sandbox.COMMANDS,
+    *up.COMMANDS,
     *inspect.COMMANDS,
+    *topics.COMMANDS,
+    *conversations.COMMANDS,
     *operate.COMMANDS,
+    *backfill.COMMANDS,
     *tail.COMMANDS,
     *doctor.COMMANDS,
     *dlq.COMMANDS,
@@ -70,7 +89,7 @@ def run(arguments: list[str]) -> int:
         return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGone):
         # The reader of a pipe has seen enough. Without this, Python complains when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE

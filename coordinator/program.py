@@ -263,6 +263,7 @@ class Coordinator:
             self._unfiled += outcome.gaps
         lost = self._filed.look(store.gaps(self._filed))
         writes += store.discovery_writes(self.discovery.reasons, self.discovery.notes, seen)
+        writes += store.name_writes(self.discovery.called, seen)
         writes += store.gap_writes([*self._unfiled, *lost], now_ms)
         writes += store.forgotten_writes(seen, now_ms)
         stored = self._stored_coverage

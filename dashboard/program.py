@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
 import redis
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -78,21 +77,6 @@ def main(settings: Settings) -> int:
     return Service(settings).run()
 
 
-def read_names(settings: Settings) -> dict[str, str]:
-    """What the page calls queues. Raises `SettingsError` where the file does not say."""
-    path = settings.dashboard_names
-    if path is None:
-        return {}
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.DecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SettingsError(
-            f"MIRROR_DASHBOARD_NAMES is {str(path)!r}, which cannot be read ({reason}): it takes "
-            'the path of a JSON file {"<queue id>": "name"}'
-        ) from error
-
-
 class Figures:
     """What Prometheus is told of a dashboard; the keys of `METRICS`."""
 
@@ -126,9 +110,7 @@ class Service:
         self._hub = Hub()
         self._redis: redis.Redis = connect(settings)
         self._turns = turns = Turns()
-        self._reader = Reader(
-            settings, self._redis, self._hub, read_names(settings), turns.of("kafka")
-        )
+        self._reader = Reader(settings, self._redis, self._hub, turns.of("kafka"))
         self._watch = Watch(settings, self._redis, self._hub, self._reader, turns)
         app = make_app(settings, self._hub, self._reader, self._watch)
         self._server = uvicorn.Server(

@@ -23,7 +23,14 @@ from mirror.settings import load
 DOCS: Final = Path(__file__).parents[1]
 HELP_WIDTH: Final = 90
 # Their defaults differ between machines.
-OF_THE_MACHINE: Final = ("MIRROR_HOST", "MIRROR_SPOOL_DIR")
+OF_THE_MACHINE: Final = (
+    "MIRROR_HOST",
+    "MIRROR_SPOOL_DIR",
+    "MIRROR_RUN_DIR",
+    "MIRROR_LOG_DIR",
+    "MIRROR_PYTHON",
+    "MIRROR_DASHBOARDS",
+)
 
 
 def metrics_page() -> str:

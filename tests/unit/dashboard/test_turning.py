@@ -55,7 +55,7 @@ def test_reading_the_past_is_no_hang(settings: Settings) -> None:
     waiting = Waiting()
     slow: Any = Slow(waiting)
     turned = waiting.turns.of("kafka")
-    reader = Reader(settings, slow, Hub(), {}, turned)
+    reader = Reader(settings, slow, Hub(), turned)
     assert len(reader._places(slow, list(range(PARTITIONS)))) == PARTITIONS
     turned()
     reader._adopt(0)
@@ -69,7 +69,7 @@ def test_a_dashboard_whose_thread_hangs_is_down(settings: Settings) -> None:
     waiting = Waiting()
     slow: Any = Slow(waiting)
     turned = waiting.turns.of("kafka")
-    reader = Reader(settings, slow, Hub(), {}, turned)
+    reader = Reader(settings, slow, Hub(), turned)
     watch = Watch(settings, slow, Hub(), reader, waiting.turns)
     turned()
     assert watch.health() == Health("ok")
