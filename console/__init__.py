@@ -31,7 +31,7 @@ from console import (
     topics,
     up,
 )
-from console.render import ReaderGone
+from console.render import ReaderGone, say
 from mirror import __version__
 from mirror.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, MirrorError
 
@@ -78,6 +78,9 @@ def run(arguments: list[str]) -> int:
     """Run one command; what it ends with is its exit code, and a failure one line on stderr."""
     signal.signal(signal.SIGTERM, _terminate)
     plain.fall_back(sys.stdout, sys.stderr)
+    if not arguments:
+        say(cli.get_help(cli.make_context("mirror", [], resilient_parsing=True)))
+        return EXIT_USAGE
     try:
         code = cli.main(args=arguments, prog_name="mirror", standalone_mode=False)
     except click.UsageError as error:

@@ -125,7 +125,7 @@ def _show_one(
     if found is None and view is None:
         raise MirrorError(
             f"conversation {conversation_id} is not active, and Kafka has no event of it since "
-            f"{show_epoch(since_ms / 1000)}: --since 7d looks further back"
+            f"{show_epoch(since_ms / 1000)}: a longer --since looks further back"
         )
     if found is None:
         assert view is not None
@@ -180,7 +180,7 @@ def course_text(found: Course, due_ms: int | None, now: str) -> str:
     `now` is the time of an event's form; ages and today's dates go by it.
     """
     from console.events import SHORT_ID
-    from console.render import NARROW, Column, counted, joined, styled, table, wrapped
+    from console.render import NARROW, Column, counted, facts, joined, styled, table, wrapped
     from mirror.conversation.course import held_seconds
 
     def where(name: str | None, entity_id: str | None) -> str:
@@ -196,18 +196,18 @@ def course_text(found: Course, due_ms: int | None, now: str) -> str:
     def wrapup(leg: LegCourse) -> str:
         return leg.wrapup_code or ("working" if leg.acw == "working" else "-")
 
-    facts = [styled(found.state, bold=True)]
+    known = [styled(found.state, bold=True)]
     if found.started_at:
-        facts.append(styled(f"since {_when(found.started_at, now)}"))
+        known.append(styled(f"since {_when(found.started_at, now, 'seconds')}"))
     if found.ended_at:
-        facts.append(styled(f"ended {_when(found.ended_at, now)}"))
+        known.append(styled(f"ended {_when(found.ended_at, now, 'seconds')}"))
     if found.finalized:
-        facts.append(styled(f"finalised by a janitor ({found.finalized})"))
+        known.append(styled(f"finalised by a janitor ({found.finalized})"))
     if due_ms is not None:
-        facts.append(joined(" ", ("verification due", _due(due_ms))))
+        known.append(joined(" ", ("verification due", _due(due_ms))))
     if found.linked_conversation_id:
-        facts.append(styled(f"linked to {found.linked_conversation_id}"))
-    facts.append(styled(counted(found.events, "event")))
+        known.append(styled(f"linked to {found.linked_conversation_id}"))
+    known.append(styled(counted(found.events, "event")))
     legs = table(
         (
             "LEG",
@@ -217,8 +217,8 @@ def course_text(found: Course, due_ms: int | None, now: str) -> str:
             Column("AGENT", NARROW),
             Column("STATE", 10),
             "SINCE",
-            Column("HOLDS", drop=2),
-            Column("WRAP-UP", NARROW),
+            Column("HOLDS", drop=3),
+            Column("WRAP-UP", NARROW, drop=2),
         ),
         (
             (
@@ -248,7 +248,7 @@ def course_text(found: Course, due_ms: int | None, now: str) -> str:
         for number, leg in enumerate(found.legs, 1)
         if leg.steps
     ]
-    parts = [joined(" ", ("Conversation", found.id)), joined(" · ", facts), "", legs]
+    parts = [joined(" ", ("Conversation", found.id)), facts(known), "", legs]
     return "\n".join([*parts, *([""] if steps else []), *steps])
 
 
@@ -264,20 +264,27 @@ def conversations_text(
     """What `mirror conversations` prints: a line for each, its open legs behind it."""
     from console.events import SHORT_ID
     from console.render import NARROW, Column, table
+    from mirror.conversation.event import STAFF
 
     def queue(one: ConversationView) -> str:
-        ids = dict.fromkeys(leg.queue_id for leg in one.legs if leg.queue_id and not leg.role)
-        return ", ".join(called.name("queues", each) or each[:SHORT_ID] for each in ids) or "-"
+        ids = [leg.queue_id for leg in one.legs if leg.queue_id and not leg.role]
+        return called.name("queues", ids[-1]) or ids[-1][:SHORT_ID] if ids else "-"
 
     def agent(one: ConversationView) -> str:
         ids = dict.fromkeys(leg.agent_id for leg in one.legs if leg.agent_id and not leg.role)
         return ", ".join(called.name("users", each) or each[:SHORT_ID] for each in ids) or "-"
+
+    def legs(one: ConversationView) -> str:
+        # Who serves first: that is what a narrow terminal has room for.
+        ordered = sorted(one.legs, key=lambda leg: (leg.purpose not in STAFF, bool(leg.role)))
+        return ", ".join(map(_leg_text, ordered)) or "-"
 
     return table(
         (
             Column("CONVERSATION", NARROW),
             "DUE",
             "LEGS",
+            Column("MEDIUM", NARROW, drop=1),
             Column("QUEUE", NARROW),
             Column("AGENT", NARROW),
             Column("OPEN LEGS", 2 * NARROW),
@@ -287,9 +294,10 @@ def conversations_text(
                 one.id,
                 _due(one.due_ms),
                 str(len(one.legs) + one.legs_over),
+                ", ".join(dict.fromkeys(leg.media_type for leg in one.legs)) or "-",
                 queue(one),
                 agent(one),
-                ", ".join(_leg_text(leg) for leg in one.legs) or "-",
+                legs(one),
             )
             for one in found
         ),
@@ -298,8 +306,8 @@ def conversations_text(
 
 
 def _leg_text(leg: TrackedLegView) -> str:
-    """One open leg: who, on what, how it is; who does not serve is called by the role."""
-    return f"{leg.role or leg.purpose} {leg.media_type} {'held' if leg.held else leg.state}"
+    """One open leg: who, and how it is; who does not serve is called by the role."""
+    return f"{leg.role or leg.purpose} {'held' if leg.held else leg.state}"
 
 
 def _due(due_ms: int | None) -> str:

@@ -47,7 +47,7 @@ class _Layout(NamedTuple):
     state: bool
 
 
-_NARROW: Final = _Layout(8, 8, 10, 8, milliseconds=False, state=False)
+_NARROW: Final = _Layout(8, 8, 10, 10, milliseconds=False, state=False)
 _MIDDLE: Final = _Layout(10, 10, 14, 12, milliseconds=True, state=False)
 _WIDE: Final = _Layout(10, 12, 20, 16, milliseconds=True, state=True)
 _MIDDLE_FROM: Final = 100

@@ -20,6 +20,7 @@ from mirror.base.printable import harmless, printable, printable_json
 # What a column is shortened to where the terminal is too narrow, and what marks it.
 NARROW: Final = 8
 ELLIPSIS: Final = "…"
+NOTHING: Final = "-"
 _GAP: Final = 2
 
 
@@ -47,7 +48,8 @@ class Column(NamedTuple):
     """A column of a table: its heading, and what may be done to it in a narrow terminal.
 
     `least`: to how many characters it may be shortened, 0 for not at all. `drop`: in which order
-    it is left out, the highest first; 0 for never.
+    it is left out, the highest first; 0 for never. One that may be left out and says nothing (`-`
+    in every row) goes before anything is shortened.
     """
 
     heading: str
@@ -72,7 +74,12 @@ def table(
         return empty
     cells.insert(0, tuple(kind.heading for kind in kinds))
     wide = [max(len(click.unstyle(row[i])) for row in cells) for i in range(len(kinds))]
-    shown = _fitting(kinds, wide, terminal_width() if width is None else width)
+    width = terminal_width() if width is None else width
+    if width is not None and sum(wide) + _GAP * (len(wide) - 1) > width:
+        for i, kind in enumerate(kinds):
+            if kind.drop and all(row[i] == NOTHING for row in cells[1:]):
+                wide[i] = 0
+    shown = _fitting(kinds, wide, width)
     lines = []
     for number, row in enumerate(cells):
         line = (" " * _GAP).join(_padded(row[index], size) for index, size in shown).rstrip()
@@ -120,6 +127,19 @@ def wrapped(head: str, parts: Iterable[str], width: int | None = None) -> str:
             line = " " * len(head)
         line += part + " " * _GAP
     return "\n".join([*lines, line.rstrip()])
+
+
+def facts(parts: Iterable[str]) -> Styled:
+    """Parts with dots between them, on as many lines as the terminal needs."""
+    limit = terminal_width()
+    lines: list[str] = []
+    for part in map(_cell, parts):
+        longer = f"{lines[-1]} · {part}" if lines else part
+        if not lines or (limit is not None and len(click.unstyle(longer)) > limit):
+            lines.append(f"  {part}" if lines else part)
+        else:
+            lines[-1] = longer
+    return Styled("\n".join(lines))
 
 
 def terminal_width() -> int | None:

@@ -64,6 +64,7 @@ def tail(
     from mirror.kafka.repeats import Repeats
     from mirror.settings import load
 
+    _check_types(kinds)
     if since is not None and start == "beginning":
         raise click.UsageError("--since and --from beginning say two things: give one.")
     since_ms = epoch_ms("--since", since, round(time.time() * 1000)) if since else None
@@ -89,6 +90,18 @@ def tail(
                     return
 
 
+def _check_types(kinds: tuple[str, ...]) -> None:
+    """Raise `click.UsageError` for a type that no event has."""
+    from typing import get_args
+
+    from mirror.conversation.event import EventType
+
+    known = get_args(EventType)
+    for kind in kinds:
+        if kind not in known:
+            raise click.UsageError(f"--type is {kind!r}: it takes {', '.join(known)}.")
+
+
 def _filter(
     called: Called,
     conversation: str | None,
@@ -96,15 +109,7 @@ def _filter(
     agent: str | None,
     kinds: tuple[str, ...],
 ) -> Callable[[Event], bool]:
-    """Whether an event fits all that is given. Raises `click.UsageError` for an unknown type."""
-    from typing import get_args
-
-    from mirror.conversation.event import EventType
-
-    for kind in kinds:
-        if kind not in get_args(EventType):
-            words = ", ".join(get_args(EventType))
-            raise click.UsageError(f"--type is {kind!r}: it takes {words}.")
+    """Whether an event fits all that is given."""
     beginning = (conversation or "").lower()
 
     def fits(event: Event) -> bool:

@@ -316,9 +316,10 @@ def _until(supervisord: Supervisord, name: str, done: Callable[[ProcessInfo], bo
 
 def _since(run_dir: Path) -> str:
     from mirror.conversation.times import show_epoch
+    from mirror.supervision.supervisord import SOCKET
 
     with suppress(OSError):
-        started = (run_dir / "supervisor.pid").stat().st_mtime
+        started = (run_dir / SOCKET).stat().st_mtime
         return f", since {show_epoch(started)[:19]}Z"
     return ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from console.render import NARROW, Column, age, counted, joined, styled, table
+from console.render import NARROW, Column, age, counted, facts, joined, styled, table
 
 if TYPE_CHECKING:
     from mirror.fleet.gaps import GapView
@@ -31,8 +31,7 @@ def state(word: str) -> str:
 
 def status_text(status: MirrorStatus) -> str:
     """What `mirror status` prints."""
-    head = joined(
-        " · ",
+    head = facts(
         (
             joined(" ", (styled("Mirror", bold=True), state(status.health))),
             f"leader {status.leader or 'none'}",
@@ -72,7 +71,7 @@ def shards_text(shards: list[ShardStatus]) -> str:
     return table(
         (
             Column("SHARD", NARROW),
-            "TOPICS",
+            Column("TOPICS", drop=2),
             "REPLICA",
             "STATE",
             Column("LISTENER", 2 * NARROW),
@@ -106,7 +105,7 @@ def channels_text(channels: list[ChannelStatus]) -> str:
             "STATE",
             Column("SHARD", NARROW),
             Column("CLIENT", NARROW, drop=1),
-            "TOPICS",
+            Column("TOPICS", drop=2),
             "FRAMES",
             "EVENTS",
             "EXPIRES",

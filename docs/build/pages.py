@@ -145,7 +145,14 @@ def commands_page() -> str:
 
 
 def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
-    context = click.Context(command, info_name=name, terminal_width=HELP_WIDTH)
+    if name == "mirror simulator":
+        from simulator.cli import main as command  # which reads its options itself
+    context = click.Context(
+        command,
+        info_name=name,
+        terminal_width=HELP_WIDTH,
+        help_option_names=["-h", "--help"],
+    )
     yield name, command.get_help(context).rstrip()
     if isinstance(command, click.Group):
         for child in sorted(command.commands):
