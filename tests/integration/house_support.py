@@ -109,7 +109,7 @@ class House:
                 if topic != letters:
                     yield f"value in {topic}", record.value() or b""
         for key in self.redis.scan_iter():
-            yield f"Redis {key!r}", bytes(key) + b"=" + _value(self.redis, bytes(key))
+            yield f"Redis {key!r}", bytes(key) + b"=" + held(self.redis, bytes(key))
         for name, process in self.processes.items():
             yield f"log of {name}", process.stderr_path.read_bytes()
             yield f"output of {name}", process.stdout_path.read_bytes()
@@ -122,25 +122,25 @@ def headers_of(record: Any) -> dict[str, bytes]:
     return dict(record.headers() or ())
 
 
-def _value(client: redis.Redis, key: bytes) -> bytes:
+def held(client: redis.Redis, key: bytes) -> bytes:
     """All that a key of any type holds."""
     kind = client.type(key)
-    held: Any = None
+    found: Any = None
     if kind == b"string":
-        held = client.get(key)
+        found = client.get(key)
     elif kind == b"hash":
-        held = client.hgetall(key)
+        found = client.hgetall(key)
     elif kind == b"set":
-        held = client.smembers(key)
+        found = client.smembers(key)
     elif kind == b"zset":
-        held = client.zrange(key, 0, -1, withscores=True)
+        found = client.zrange(key, 0, -1, withscores=True)
     elif kind == b"list":
-        held = client.lrange(key, 0, -1)
+        found = client.lrange(key, 0, -1)
     elif kind == b"stream":
-        held = client.xrange(key)
+        found = client.xrange(key)
     elif kind != b"none":  # gone meanwhile
         raise AssertionError(f"{key!r} is a {kind!r}, which nobody looks into")
-    return repr(held).encode()
+    return repr(found).encode()
 
 
 @contextmanager

@@ -29,7 +29,11 @@ import pytest
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from mirror.conversation.schema import agent_event_schema, event_schema
-from tests.integration.house_support import HOSTS, House, headers_of, house
+from mirror.fleet.names import read_names
+from mirror.redis.connect import connect
+from mirror.redis.keys import Keys
+from mirror.settings import load
+from tests.integration.house_support import HOSTS, House, headers_of, held, house
 from tests.schemas import generate
 from tests.services.process import wait_until
 from tests.services.registry import SchemaRegistry
@@ -230,6 +234,24 @@ def test_what_is_told_of_people_is_what_the_mode_allows(lived: Lived) -> None:
     names = {hmac.new(KEY.encode(), value("name").encode(), hashlib.sha256).hexdigest()[:32]}
     assert {event.participant_name for event in legs} == names
     assert all(set(event.attributes or ()) == {"crm.account", "card"} for event in legs)
+
+
+def test_agents_are_named_as_the_mode_allows(lived: Lived) -> None:
+    """Names of queues are kept; those of people are left out under `drop`, hashed under `hash`."""
+    settings = load(lived.house.env)
+    keys = Keys(settings.namespace)
+    users = lived.house.org.get("/api/v2/users?pageSize=100")["entities"]
+    queues = lived.house.org.get("/api/v2/routing/queues?pageSize=100")["entities"]
+    with connect(settings) as client:
+        assert read_names(client, keys, "queues") == {one["id"]: one["name"] for one in queues}
+        kept = read_names(client, keys, "users")
+    hashed = {
+        one["id"]: hmac.new(KEY.encode(), one["name"].encode(), hashlib.sha256).hexdigest()[:32]
+        for one in users
+    }
+    assert kept == ({} if lived.mode == "drop" else hashed)
+    for key in lived.house.redis.scan_iter():
+        assert users[0]["name"].encode() not in held(lived.house.redis, bytes(key)), key
 
 
 def test_produced_records_fit_their_schemas(lived: Lived) -> None:
