@@ -78,7 +78,7 @@ def run(arguments: list[str]) -> int:
     """Run one command; what it ends with is its exit code, and a failure one line on stderr."""
     signal.signal(signal.SIGTERM, _terminate)
     plain.fall_back(sys.stdout, sys.stderr)
-    if not arguments:
+    if not arguments and completion.VARIABLE not in os.environ:
         say(cli.get_help(cli.make_context("mirror", [], resilient_parsing=True)))
         return EXIT_USAGE
     try:

@@ -7,6 +7,8 @@ from typing import Final
 
 import click
 
+from console import completion
+
 _LOOK: Final = 0.5  # seconds between two looks at what is under way
 
 
@@ -27,7 +29,7 @@ def init() -> None:
 
 
 @click.command()
-@click.argument("listener")
+@click.argument("listener", shell_complete=completion.listeners)
 @click.option("--wait", type=click.FloatRange(0), default=0.0, help="Seconds to wait for it.")
 def drain(listener: str, wait: float) -> None:
     """Move all channels of LISTENER to others, each opened there before it is closed here.
@@ -74,7 +76,7 @@ def rebalance() -> None:
 
 
 @click.command()
-@click.argument("channel")
+@click.argument("channel", shell_complete=completion.channels)
 def rotate(channel: str) -> None:
     """Replace CHANNEL (as `mirror status` shortens it) by a fresh one, without a gap."""
     from console.context import redis_of_settings

@@ -31,7 +31,7 @@ always set as one full list and compared with the answer, or read and compared a
 the last frame before a loss (I10). When it is renewed and when it wants a successor says
 `listeners.channels.lifetime`; which replica may open what is for others to say.
 
-Sources: genesys/README sections 2.2 (24 h, one socket a channel), 3.2 (heartbeats), 3.4 (closing).
+Sources: docs/protocol.md, "Channels" and "Sockets".
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ BACKOFF_FIRST: Final = 0.5
 BACKOFF_MOST: Final = 30.0
 ACTION_TIMEOUT: Final = 90.0  # beyond the deadlines of REST calls and handshakes
 # How long a retired channel goes on receiving: two sockets differ by more than 5 s in one of a
-# hundred calls (genesys/README section 3.6), and what only the old one gets must not be cut off.
+# hundred calls (docs/protocol.md, "Sockets"), and what only the old one gets must not be cut off.
 LINGER: Final = 10.0
 
 NONE: Final[list[Action]] = []

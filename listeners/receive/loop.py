@@ -61,7 +61,7 @@ MAX_LOGGED_TOPICS: Final = 1_000
 MAX_LOGGED_MEDIA: Final = 20
 GENESYS_PING: Final = b'{"message":"ping"}'
 
-# What a system topic asks for; compared without case (genesys/README sections 2.2, 3.5).
+# What a system topic asks for; compared without case (docs/protocol.md, "Sockets").
 _ROTATE: Final = {
     "v2.system.socket_closing": "socket_closing",
     "v2.system.no_longer_subscribed": "no_longer_subscribed",

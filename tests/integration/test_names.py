@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
+from harness.deployment import Deployment
+from harness.process import ManagedProcess, wait_until
 from mirror.fleet.names import read_names
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import load
-from tests.integration.house_support import House, house
-from tests.services.process import ManagedProcess, wait_until
+from tests.integration.small_mirror import small_mirror
 
 pytestmark = [pytest.mark.redis, pytest.mark.kafka, pytest.mark.timeout(120)]
 
@@ -30,37 +31,37 @@ SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
-def built(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def built(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A mirror at work; names of queues and users are in Redis."""
     folder: Path = tmp_path_factory.mktemp("names")
     # What is active stays so: no test waits for a conversation that ends meanwhile.
     settings = {"MIRROR_PII": "keep", "MIRROR_ZOMBIE_AFTER": "1h"}
-    with house(folder, kafka, settings, "--speed", "10", "--rate", "3") as built:
+    with small_mirror(folder, kafka, settings, "--speed", "10", "--rate", "3") as built:
         built.org.post("/_sim/control", {"action": "start"})
         wait_until(lambda: len(built.events()) > 100, SECONDS, "events")
         wait_until(lambda: conversations(built), SECONDS, "an active conversation")
         yield built
 
 
-def document(built: House, *arguments: str) -> Any:
+def document(built: Deployment, *arguments: str) -> Any:
     """What a command answers as JSON."""
     return json.loads(built.command(*arguments, "--json")[0])
 
 
-def conversations(built: House) -> list[Any]:
+def conversations(built: Deployment) -> list[Any]:
     """The active ones."""
     found: list[Any] = document(built, "conversations")["conversations"]
     return found
 
 
-def named(built: House, family: str) -> dict[str, str]:
+def named(built: Deployment, family: str) -> dict[str, str]:
     """Id → name, as the org has them."""
     path = {"queues": "/api/v2/routing/queues", "users": "/api/v2/users"}[family]
     entities = built.org.get(f"{path}?pageSize=100")["entities"]
     return {one["id"]: one["name"] for one in entities}
 
 
-def run(built: House, *arguments: str) -> ManagedProcess:
+def run(built: Deployment, *arguments: str) -> ManagedProcess:
     """A command to its end, whatever that is."""
     name = f"names-{time.monotonic_ns()}"
     process = ManagedProcess.mirror(*arguments, folder=built.folder, env=built.env, name=name)
@@ -69,7 +70,7 @@ def run(built: House, *arguments: str) -> ManagedProcess:
     return process
 
 
-def test_topics_are_all_that_is_mirrored_by_name(built: House) -> None:
+def test_topics_are_all_that_is_mirrored_by_name(built: Deployment) -> None:
     """Every queue and user of the org with its name, its channels, and its last event."""
     found = document(built, "topics")["topics"]
     for kind, family in (("queue", "queues"), ("user", "users")):
@@ -79,7 +80,7 @@ def test_topics_are_all_that_is_mirrored_by_name(built: House) -> None:
     assert any(one["last_event_ms"] is not None for one in found)
 
 
-def test_topics_are_found_by_name_and_by_the_beginning_of_an_id(built: House) -> None:
+def test_topics_are_found_by_name_and_by_the_beginning_of_an_id(built: Deployment) -> None:
     """A glob in any case; what fits nothing is said in words."""
     queue_id, name = next(iter(named(built, "queues").items()))
     for text in (name.lower(), f"{name[:3]}*{name[-1]}", queue_id[:8]):
@@ -88,7 +89,7 @@ def test_topics_are_found_by_name_and_by_the_beginning_of_an_id(built: House) ->
     assert "No topic of that name" in built.command("topics", "--user", "nosuch")[0].decode()
 
 
-def test_tail_shows_names_and_filters_by_them(built: House) -> None:
+def test_tail_shows_names_and_filters_by_them(built: Deployment) -> None:
     """By the queue's name, the agent's, the type, the conversation: all that is given must fit."""
     queue_id, name = next(iter(named(built, "queues").items()))
     arguments: tuple[str, ...]
@@ -108,7 +109,7 @@ def test_tail_shows_names_and_filters_by_them(built: House) -> None:
     assert {one["conversation_id"] for one in events} == {agent.conversation_id}
 
 
-def test_tail_into_head_ends_well(built: House) -> None:
+def test_tail_into_head_ends_well(built: Deployment) -> None:
     """The reader has seen enough: that is no failure, and nothing is said."""
     command = [sys.executable, "-c", "from console import main; main()", "tail", "--since", "10m"]
     env = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", **built.env}
@@ -123,7 +124,7 @@ def test_tail_into_head_ends_well(built: House) -> None:
         assert (tail.wait(SECONDS), said) == (0, "")
 
 
-def test_a_conversation_is_shown_leg_by_leg(built: House) -> None:
+def test_a_conversation_is_shown_leg_by_leg(built: Deployment) -> None:
     """The active one that begins so: its legs with their steps as the events tell them."""
     (*_, one) = conversations(built)
     (shown,) = document(built, "conversations", one["id"][:13])["conversations"]
@@ -148,17 +149,19 @@ def test_a_conversation_is_shown_leg_by_leg(built: House) -> None:
     assert text.splitlines()[1].split()[0] in {"active", "ended"}  # it may have ended since
 
 
-def test_a_conversation_that_ended_is_read_from_kafka(built: House) -> None:
+def test_a_conversation_that_ended_is_read_from_kafka(built: Deployment) -> None:
     """By its whole id, also where Redis knows nothing of it any more."""
     ended = next(event for event in built.events() if event.event_type == "end")
-    built.redis.delete(Keys(built.env["MIRROR_NAMESPACE"]).conversation(ended.conversation_id))
+    settings = load(built.env)
+    with connect(settings) as client:
+        client.delete(Keys(settings.namespace).conversation(ended.conversation_id))
     (shown,) = document(built, "conversations", ended.conversation_id)["conversations"]
     assert (shown["state"], shown["ended_at"]) == ("ended", ended.occurred_at)
     assert shown["legs"]
     assert all(leg["ended"] for leg in shown["legs"])
 
 
-def test_what_nobody_knows_is_said_with_a_way_on(built: House) -> None:
+def test_what_nobody_knows_is_said_with_a_way_on(built: Deployment) -> None:
     """A beginning that nothing active has, and a whole id that Kafka has not: exit code 1."""
     begun = run(built, "conversations", "zzzz")
     assert begun.returncode == 1
@@ -168,7 +171,7 @@ def test_what_nobody_knows_is_said_with_a_way_on(built: House) -> None:
     assert "--since" in whole.stderr
 
 
-def test_without_kafka_the_tracker_s_part_is_shown(built: House) -> None:
+def test_without_kafka_the_tracker_s_part_is_shown(built: Deployment) -> None:
     """And the exit code says that it is not all."""
     (*_, one) = conversations(built)
     env = {**built.env, "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "MIRROR_STARTUP_TIMEOUT": "1s"}
@@ -182,7 +185,7 @@ def test_without_kafka_the_tracker_s_part_is_shown(built: House) -> None:
     assert "127.0.0.1:1" in process.stderr
 
 
-def test_a_queue_that_is_not_there_is_not_back_filled(built: House) -> None:
+def test_a_queue_that_is_not_there_is_not_back_filled(built: Deployment) -> None:
     """Exit code 2, and no gap is filed; a name that is there is as good as its id."""
     wrong = run(built, "backfill", "--since", "1m", "--queue", "nosuch", "--no-wait")
     assert (wrong.returncode, "there is no such queue" in wrong.stderr) == (2, True)
@@ -193,7 +196,7 @@ def test_a_queue_that_is_not_there_is_not_back_filled(built: House) -> None:
     assert (filed.returncode, "1 topic\n" in filed.stderr) == (0, True)
 
 
-def test_names_come_back_where_redis_forgot_them(built: House) -> None:
+def test_names_come_back_where_redis_forgot_them(built: Deployment) -> None:
     """The leader writes what is missing by itself, and nothing where nothing is."""
     settings = load(built.env)
     keys = Keys(settings.namespace)

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.process import ManagedProcess, free_ports, wait_until
 from mirror.supervision.supervisord import Supervisord, SupervisordSilent
-from tests.services.process import ManagedProcess, free_ports, wait_until
 
 pytestmark = [pytest.mark.redis, pytest.mark.timeout(120)]
 
