@@ -186,8 +186,12 @@ def open_reader(settings: Settings, topic: str, role: str) -> tuple[Consumer, li
     log = ClientLog(f"kafka.{role.replace('-', '_')}")
     consumer = open_client(Consumer, consumer_config(settings, role), log)
     try:
-        with _explained(settings):
-            found = consumer.list_topics(topic, timeout=_timeout(settings)).topics[topic]
+        with _explained(settings, log):
+            try:
+                found = consumer.list_topics(topic, timeout=_timeout(settings)).topics[topic]
+            except KafkaException:
+                consumer.poll(0)  # which is when librdkafka says what it complained of
+                raise
         if found.error is not None or not found.partitions:
             raise KafkaUnavailable(
                 f"Kafka has no topic {topic}: `mirror init` makes what is missing"
@@ -214,12 +218,14 @@ def _timeout(settings: Settings) -> float:
 
 
 @contextmanager
-def _explained(settings: Settings) -> Iterator[None]:
+def _explained(settings: Settings, log: ClientLog | None = None) -> Iterator[None]:
+    """What librdkafka raises is a time-out; what it complained of meanwhile is the reason."""
     try:
         yield
     except KafkaException as error:
         servers = settings.kafka.properties["bootstrap.servers"]
+        reason = (log.last_error if log is not None else "") or error.args[0].str()
         raise KafkaUnavailable(
-            f"Kafka at {servers} cannot be read: {error.args[0].str()} "
+            f"Kafka at {servers} cannot be read: {reason} "
             "(see KAFKA_BOOTSTRAP_SERVERS and the KAFKA_* settings beside it)"
         ) from error

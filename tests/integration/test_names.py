@@ -196,6 +196,24 @@ def test_a_queue_that_is_not_there_is_not_back_filled(built: Deployment) -> None
     assert (filed.returncode, "1 topic\n" in filed.stderr) == (0, True)
 
 
+def test_the_shell_completes_ids(built: Deployment) -> None:
+    """Listeners for `drain`, channels for `rotate`, as they are now."""
+    ids = [one["id"] for one in document(built, "listeners")["listeners"]]
+    channels = [one["channel"].rstrip("…") for one in document(built, "channels")["channels"]]
+    for command, known in (("drain", ids), ("rotate", channels)):
+        env = {
+            "_MIRROR_COMPLETE": "bash_complete",
+            "COMP_WORDS": f"mirror {command} {known[0][:3]}",
+            "COMP_CWORD": "2",
+        }
+        name = f"complete-{command}"
+        process = ManagedProcess.mirror(folder=built.folder, env={**built.env, **env}, name=name)
+        with process:
+            assert process.wait(SECONDS) == 0
+        found = {line.partition(",")[2] for line in process.stdout.splitlines()}
+        assert found == {one for one in known if one.startswith(known[0][:3])}
+
+
 def test_names_come_back_where_redis_forgot_them(built: Deployment) -> None:
     """The leader writes what is missing by itself, and nothing where nothing is."""
     settings = load(built.env)
