@@ -145,8 +145,6 @@ def commands_page() -> str:
 
 
 def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
-    if name == "mirror simulator":
-        from simulator.cli import main as command  # which reads its options itself
     context = click.Context(
         command,
         info_name=name,
