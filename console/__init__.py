@@ -7,13 +7,29 @@ stdout, messages to stderr. How a failure ends a command is `mirror.runtime.comm
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
 import click
 
-from console import completion, dlq, doctor, inspect, operate, processes, sandbox, tail
+from console import (
+    backfill,
+    completion,
+    conversations,
+    dlq,
+    doctor,
+    inspect,
+    operate,
+    processes,
+    sandbox,
+    tail,
+    topics,
+    up,
+)
+from console.render import say
 from mirror import __version__
+from mirror.base.errors import EXIT_USAGE
 from mirror.runtime import command
 
 
@@ -33,8 +49,12 @@ def cli() -> None:
 for _command in (
     *processes.COMMANDS,
     *sandbox.COMMANDS,
+    *up.COMMANDS,
     *inspect.COMMANDS,
+    *topics.COMMANDS,
+    *conversations.COMMANDS,
     *operate.COMMANDS,
+    *backfill.COMMANDS,
     *tail.COMMANDS,
     *doctor.COMMANDS,
     *dlq.COMMANDS,
@@ -50,4 +70,8 @@ def main() -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run one command line; its exit code. A failure is one line on stderr."""
+    if not arguments and completion.VARIABLE not in os.environ:
+        context = cli.make_context("mirror", [], resilient_parsing=True, **command.OPTIONS)
+        say(cli.get_help(context))
+        return EXIT_USAGE
     return command.run(cli, arguments, "mirror")

@@ -17,7 +17,7 @@ def list_(limit: int, as_json: bool) -> None:
     """List dead letters: where from, at which stage, and why. Contents are not shown."""
     from itertools import islice
 
-    from console.render import echo, echo_json, table
+    from console.render import NARROW, Column, echo, echo_json, table
     from mirror.fleet.gaps import rfc3339
     from mirror.kafka.deadletters import DeadLetters
     from mirror.settings import load
@@ -34,19 +34,28 @@ def list_(limit: int, as_json: bool) -> None:
         return
     echo(
         table(
-            ("LETTER", "AT", "BYTES", "STAGE", "ERROR", "MESSAGE", "TOPIC"),
+            (
+                "LETTER",
+                "AT",
+                Column("BYTES", drop=1),
+                Column("STAGE", drop=2),
+                Column("ERROR", NARROW, drop=3),
+                Column("MESSAGE", 2 * NARROW),
+                Column("TOPIC", 2 * NARROW, drop=4),
+            ),
             (
                 (
                     one.id,
-                    rfc3339(one.at_ms),
+                    f"{rfc3339(one.at_ms)[:19]}Z",
                     str(len(one.value)),
                     one.why.get("stage", ""),
                     one.why.get("exception.class.name", ""),
-                    one.why.get("exception.message", "")[:60],
+                    one.why.get("exception.message", ""),
                     one.topic,
                 )
                 for one in found
             ),
+            empty="No dead letters.",
         )
     )
 
@@ -83,6 +92,7 @@ def retry(letters: tuple[str, ...]) -> int:
     from console.render import echo, joined
     from janitor.producer import Outlet
     from mirror.base.errors import EXIT_DONE, EXIT_FAILED
+    from mirror.base.units import counted
     from mirror.conversation.normaliser import Normaliser, Personal
     from mirror.conversation.times import show_epoch
     from mirror.fleet.pinned import pin
@@ -104,7 +114,7 @@ def retry(letters: tuple[str, ...]) -> int:
             reading = normaliser.frame(one.value, show_epoch(one.at_ms / 1000), time.monotonic())
             outlet.send(reading.events)
             failed += not reading.events
-            said = f"{len(reading.events)} events"
+            said = counted(len(reading.events), "event")
             if reading.problem is not None:
                 said += f", still wrong: {reading.problem.message}"
             echo(joined(": ", (letter, said)))

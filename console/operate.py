@@ -1,21 +1,16 @@
-"""The commands that change something: topics, seats, channels, gaps."""
+"""The commands that change something: topics, seats, channels."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
-if TYPE_CHECKING:
-    import redis
-
-    from mirror.redis.keys import Keys
-    from mirror.settings import Settings
+from console import completion
 
 _LOOK: Final = 0.5  # seconds between two looks at what is under way
-_STEPS: Final = 1000
 
 
 @click.command()
@@ -76,7 +71,7 @@ def _awaited(servers: str, reason: str, left: float | None) -> None:
 
 
 @click.command()
-@click.argument("listener")
+@click.argument("listener", shell_complete=completion.listeners)
 @click.option("--wait", type=click.FloatRange(0), default=0.0, help="Seconds to wait for it.")
 def drain(listener: str, wait: float) -> None:
     """Move all channels of LISTENER to others, each opened there before it is closed here.
@@ -86,7 +81,7 @@ def drain(listener: str, wait: float) -> None:
     from console.context import redis_of_settings
     from console.render import say
     from mirror.base.errors import MirrorError
-    from mirror.fleet.reasons import counted
+    from mirror.base.units import counted
     from mirror.fleet.requests import wish_drain
     from mirror.fleet.status import read
 
@@ -148,7 +143,7 @@ def rebalance() -> None:
 
 
 @click.command()
-@click.argument("channel")
+@click.argument("channel", shell_complete=completion.channels)
 def rotate(channel: str) -> None:
     """Replace CHANNEL (as `mirror status` shortens it) by a fresh one, without a gap."""
     from console.context import redis_of_settings
@@ -172,74 +167,4 @@ def rotate(channel: str) -> None:
     say(f"asked the leader to rotate {found[0].channel}; `mirror channels` shows it")
 
 
-@click.command()
-@click.option("--since", required=True, help="From when: a time in RFC 3339, or an age such as 2h.")
-@click.option("--until", help="Until when; now, where not given.")
-@click.option("--queue", "queues", multiple=True, help="Only this queue id; may be repeated.")
-@click.option("--user", "users", multiple=True, help="Only this user id; may be repeated.")
-@click.option("--no-wait", is_flag=True, help="File it and end; a janitor does the work.")
-def backfill(
-    since: str, until: str | None, queues: tuple[str, ...], users: tuple[str, ...], no_wait: bool
-) -> None:
-    """Read a stretch of the past from REST and produce what it tells, with `origin=backfill`.
-
-    Ids are those of live events, so what is there already comes as repeats.
-    """
-    from console.context import redis_of_settings
-    from console.moments import epoch_ms
-    from console.render import say
-    from mirror.fleet.backfill import file_backfill, unmirrored
-    from mirror.fleet.reasons import counted
-
-    now_ms = round(time.time() * 1000)
-    since_ms = epoch_ms("--since", since, now_ms)
-    until_ms = epoch_ms("--until", until, now_ms) if until else now_ms
-    with redis_of_settings() as (client, keys, settings):
-        for one in unmirrored(client, keys, queues=queues, users=users):
-            say(f"{one} is not among what is mirrored: is the id right? It is filed all the same")
-        filed = file_backfill(client, keys, since_ms, until_ms, queues=queues, users=users)
-        ids = [gap.id for gap in filed]
-        say(f"filed {', '.join(ids)}: {counted(sum(len(gap.topics) for gap in filed), 'topic')}")
-        if not _janitor_works(client, keys, settings):
-            say(
-                "no janitor works, so nobody fills it yet: start `mirror janitor`, or see its log. "
-                + ("It stays in the ledger" if no_wait else "Ctrl-C leaves it in the ledger")
-            )
-        if not no_wait:
-            _follow(client, keys, ids)
-
-
-def _janitor_works(client: redis.Redis, keys: Keys, settings: Settings) -> bool:
-    """Whether any was heard lately."""
-    from mirror.fleet.gaps import redis_now_ms
-    from mirror.fleet.workers import janitor_silent_ms, list_workers, working
-
-    silent_ms = janitor_silent_ms(settings.janitor_interval)
-    return bool(working(list_workers(client, keys), "janitor", redis_now_ms(client), silent_ms))
-
-
-def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
-    """Show how far gaps are until they are done; Ctrl-C leaves the work to the janitors.
-
-    Analytics lags, so each is read a second time some minutes after the first.
-    """
-    from console.render import say
-    from mirror.base.errors import MirrorError
-    from mirror.fleet.backfill import follow
-    from mirror.fleet.reasons import counted
-
-    with click.progressbar(length=_STEPS, label="reading", file=sys.stderr) as bar:
-        while not (progress := follow(client, keys, gap_ids)).done:
-            bar.label = "waiting for analytics" if progress.waiting else "reading"
-            if progress.errors:
-                bar.label = f"trying again ({progress.errors[0]})"
-            bar.update(round(_STEPS * progress.share) - bar.pos)
-            time.sleep(_LOOK)
-        bar.update(_STEPS - bar.pos)
-    if progress.state != "filled":
-        why = "; ".join(progress.errors) or "Genesys tells no more"
-        raise MirrorError(f"not filled: {why}; `mirror gaps` shows which")
-    say(f"filled: {counted(progress.events, 'event')} read, those that were there already included")
-
-
-COMMANDS = (init, drain, undrain, rebalance, rotate, backfill)
+COMMANDS = (init, drain, undrain, rebalance, rotate)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 import click
 
 from coordinator.__main__ import coordinator
@@ -29,24 +26,4 @@ def simulator(arguments: tuple[str, ...]) -> None:
         main.main(args=list(arguments), prog_name="mirror simulator", standalone_mode=False)
 
 
-@click.command()
-def up() -> None:
-    """All processes on this machine, under supervisord.
-
-    MIRROR_LISTENERS, MIRROR_COORDINATORS and MIRROR_JANITORS say how many of each
-    (2, 1 and 1). `supervisorctl -c` with the file that is printed controls them.
-    """
-    from console.context import warn_of_unread
-    from console.render import say
-    from mirror.settings import load
-    from mirror.supervision.supervise import CONF, command, environment
-
-    # A bad setting is told here, once, and not by each process in turn.
-    warn_of_unread(load())
-    arguments, complete = command(), environment(os.environ)
-    say(f"supervisord runs {CONF}")
-    sys.stderr.flush()
-    os.execvpe(arguments[0], arguments, complete)  # noqa: S606  # our own path
-
-
-COMMANDS = (listener, coordinator, janitor, dashboard, simulator, up)
+COMMANDS = (listener, coordinator, janitor, dashboard, simulator)

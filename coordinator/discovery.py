@@ -2,9 +2,9 @@
 
 A thread of its own, so that a slow Genesys holds up nothing. It lists each family with each OAuth
 client, since their roles may be granted in different divisions, and offers what they see together
-in `found`. Each of these lists is for itself: one that fails leaves what is known of it in force,
-is tried again after a growing pause, and says why in `reasons`. What to believe of an answer is
-`coordinator.plan.sight`'s to say.
+in `found`, and the names of that in `called`. Each of these lists is for itself: one that fails
+leaves what is known of it in force, is tried again after a growing pause, and says why in
+`reasons`. What to believe of an answer is `coordinator.plan.sight`'s to say.
 
 Listing stands back for channels: its share of the request budget begins only where most of the
 burst is left (`POLITE_BURST`).
@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from coordinator.naming import Called, Naming
 from coordinator.plan.sight import Found, Recalled, Sight, family_of
 from mirror.base.errors import GenesysError
 from mirror.base.log import logger
@@ -100,6 +101,8 @@ class Discovery:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.found: Found | None = None
+        #: What the mirrored queues and users are called, None while nothing is found.
+        self.called: Called | None = None
         #: What is wrong, and what is only worth knowing: a line each.
         self.reasons: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
@@ -112,6 +115,7 @@ class Discovery:
         families = families_of(settings)
         self._sight = Sight([one.id for one in clients], families)
         self._lists = [_List(one, family) for family in families for one in clients]
+        self._naming = Naming(settings)
         self._lock = threading.Lock()
         self._began: float | None = None  # None: nothing was asked since the last `recall`
         self._unavailable: dict[str, str] = {}
@@ -129,7 +133,7 @@ class Discovery:
         """
         with self._lock:
             self._sight.recall(before)
-            self.found = None
+            self.found = self.called = None
             self._began = None
             self.reasons = self.notes = ()
             self._lists = [_List(one.client, one.family) for one in self._lists]
@@ -177,6 +181,7 @@ class Discovery:
         patterns = settings.queues if family == "queues" else settings.users
         one.unmatched = unmatched(entities, patterns)
         one.seen = len(entities)
+        self._naming.hear("queues" if family == "queues" else "users", entities)
         with self._lock:
             self._sight.hear(client, family, topics_of(settings, family, entities), self._clock())
             doubted = any(
@@ -206,6 +211,8 @@ class Discovery:
             before = self.found
             if found is not None and found != before and (heard or found.topics):
                 self.found = found
+        if self.found is not None:
+            self.called = self._naming.called(self.found.topics)
         if self.found is not before and self.found is not None:
             old = before.topics if before is not None else frozenset()
             self._log.info(

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dashboard.metrics import Metrics
-from dashboard.names import read_names
 from dashboard.pages.guard import check
 from dashboard.pages.hub import Hub
 from dashboard.pages.server import WebServer, listen
@@ -54,7 +53,7 @@ class Dashboard(Program):
         """Serve the page, wait for Kafka and Redis, then read."""
         settings, turns, stopping = self._settings, process.turns, process.stopping
         client = connect(settings)
-        reader = Reader(settings, client, self._hub, read_names(settings), turns.of("kafka"))
+        reader = Reader(settings, client, self._hub, turns.of("kafka"))
         self._watch = Watch(settings, client, self._hub, reader, turns.of("redis"))
         listening = listen(settings)
         app = make_app(settings, self._hub, reader, process.health)

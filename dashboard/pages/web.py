@@ -177,7 +177,8 @@ class _Pages:
             return PlainTextResponse("state is one of its words, limit a number\n", 400)
         with self._reader.lock:
             rows = self._reader.feed.rows(query.get("queue"), state, int(limit[:6]))
-        return _json({"rows": rows})
+            people = self._reader.feed.people(rows)
+        return _json({"rows": rows, "people": people})
 
     def conversation(self, request: Request) -> Response:
         with self._reader.lock:
@@ -186,8 +187,10 @@ class _Pages:
                 return _json({"error": "not known here: it never was, or was over long ago"}, 404)
             found = timeline(known.view, known.marks)
         found["adopted"] = known.adopted
-        names = {leg["queue"]: self._reader.feed.name(leg["queue"]) for leg in found["legs"]}
-        return _json(found | {"names": {queue: name for queue, name in names.items() if name}})
+        feed = self._reader.feed
+        names = {leg["queue"]: feed.name(leg["queue"]) for leg in found["legs"]}
+        names |= {leg["agent"]: feed.person(leg["agent"]) for leg in found["legs"]}
+        return _json(found | {"names": {one: name for one, name in names.items() if name}})
 
     async def healthz(self, _request: Request) -> Response:
         """For load balancers, without signing in: the word alone."""

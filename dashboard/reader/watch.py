@@ -23,7 +23,10 @@ from mirror import __version__
 from mirror.base.errors import RedisUnavailable
 from mirror.base.log import logger
 from mirror.base.turns import Turned, unwatched
+from mirror.fleet.names import FAMILIES, read_names
 from mirror.kafka.config import ClientLog, admin_config, open_client
+from mirror.redis.connect import explained
+from mirror.redis.keys import Keys
 from mirror.settings import Settings
 
 LOOK_SECONDS: Final = 1.0
@@ -33,6 +36,7 @@ PROBE_SECONDS: Final = 1.5
 PROBE_EVERY: Final = 2  # looks
 # One look takes some 10 s where both services are silent; what is older than several is old.
 STALE_SECONDS: Final = 60.0
+NAMES_SECONDS: Final = 30.0
 
 
 class Watch:
@@ -60,6 +64,9 @@ class Watch:
         self._log = logger("dashboard.watch")
         self._kafka_log = ClientLog("kafka.dashboard_probe")
         self._mirror: dict[str, Any] = {}
+        self._keys = Keys(settings.namespace)
+        self._names_digest: str | None = None
+        self._names_due = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Look until `stop` is set."""
@@ -115,6 +122,21 @@ class Watch:
 
     def _read(self) -> None:
         self._mirror = fleet.document(fleet.read(self._redis, self._settings))
+        if time.monotonic() >= self._names_due:
+            self._read_names()
+            # Until the leader has stored them, and while it stores others, ask again soon.
+            self._names_due = time.monotonic() + (NAMES_SECONDS if self._names_digest else 0.0)
+
+    def _read_names(self) -> None:
+        """Learn what queues and agents are called, where that has changed."""
+        with explained():
+            digest: Any = self._redis.get(self._keys.names)
+        if digest == self._names_digest:
+            return
+        queues, people = (read_names(self._redis, self._keys, one) for one in FAMILIES)
+        with self._reader.lock:
+            self._reader.feed.call(queues, people)
+        self._names_digest = digest
 
     def _publish(self) -> None:
         reader = self._reader

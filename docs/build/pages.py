@@ -23,7 +23,14 @@ from mirror.settings import load
 DOCS: Final = Path(__file__).parents[1]
 HELP_WIDTH: Final = 90
 # Their defaults differ between machines.
-OF_THE_MACHINE: Final = ("MIRROR_HOST", "MIRROR_SPOOL_DIR")
+OF_THE_MACHINE: Final = (
+    "MIRROR_HOST",
+    "MIRROR_SPOOL_DIR",
+    "MIRROR_RUN_DIR",
+    "MIRROR_LOG_DIR",
+    "MIRROR_PYTHON",
+    "MIRROR_DASHBOARDS",
+)
 
 
 def metrics_page() -> str:
@@ -138,7 +145,12 @@ def commands_page() -> str:
 
 
 def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
-    context = click.Context(command, info_name=name, terminal_width=HELP_WIDTH)
+    context = click.Context(
+        command,
+        info_name=name,
+        terminal_width=HELP_WIDTH,
+        help_option_names=["-h", "--help"],
+    )
     yield name, command.get_help(context).rstrip()
     if isinstance(command, click.Group):
         for child in sorted(command.commands):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from mirror.base.units import counted
 from mirror.fleet.gaps import Hole, rfc3339
 from mirror.fleet.words import Beat
 from mirror.fleet.workers import TRACKER_SILENT_MS, Worker, working
@@ -13,11 +14,6 @@ MAX_NAMED: Final = 5
 DOCTOR: Final = "`mirror doctor` names the cure"
 
 Seat = tuple[str, str]
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """`1 gap`, `2 gaps`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def errors(listeners: Mapping[str, Beat], alive: set[str]) -> dict[str, str]:

@@ -26,8 +26,12 @@ def wish_drain(client: redis.Redis, keys: Keys, listener: str) -> None:
 
 
 def take_back_drain(client: redis.Redis, keys: Keys, listener: str) -> bool:
-    """Let a listener have seats again; False where it was not to be drained."""
-    return bool(client.hdel(keys.commands, DRAIN + listener))
+    """Let a listener have seats again; False where it was not to be drained.
+
+    Raises `RedisUnavailable`.
+    """
+    with explained():
+        return bool(client.hdel(keys.commands, DRAIN + listener))
 
 
 def wish_rebalance(client: redis.Redis, keys: Keys) -> None:

@@ -27,6 +27,7 @@ from mirror.redis.documents import readable
 from mirror.redis.keys import FOLD_FORM, Keys
 
 _CHUNK: Final = 500
+_IDS: Final = 5_000
 
 
 class TrackedLeg(msgspec.Struct, array_like=True):
@@ -142,6 +143,24 @@ def show_conversation(
         due: Any = client.zscore(keys.active, conversation_id)
     now = redis_now_ms(client)
     return _view(conversation_id, tracked, None if due is None else int(due) - now)
+
+
+def find_active(client: redis.Redis, keys: Keys, beginning: str, most: int) -> list[str]:
+    """The ids of active conversations that begin so, in any case; no more than `most`.
+
+    Raises `RedisUnavailable`.
+    """
+    lower = beginning.lower()
+    found: dict[str, None] = {}
+    start = 0
+    while len(found) < most:
+        with explained():
+            page: Any = client.zrange(keys.active, start, start + _IDS - 1)
+        found.update(dict.fromkeys(one for one in page if one.lower().startswith(lower)))
+        if len(page) < _IDS:
+            break
+        start += _IDS
+    return list(found)[:most]
 
 
 def list_conversations(

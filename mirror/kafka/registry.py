@@ -49,7 +49,7 @@ def register(settings: Settings, timeout: float) -> dict[str, Header]:
     schemas = {settings.topic: event_schema()}
     if settings.agents:
         schemas[settings.agents_topic] = agent_event_schema()
-    client = _client(settings)
+    client = open_registry(settings)
     try:
         return {
             topic: _register(settings, client, topic, schema, deadline)
@@ -64,7 +64,7 @@ def reach(settings: Settings) -> int:
 
     Raises `RegistryUnavailable`.
     """
-    client = _client(settings)
+    client = open_registry(settings)
     try:
         return len(client.get_subjects())
     except _errors() as error:
@@ -73,7 +73,11 @@ def reach(settings: Settings) -> int:
         client.close()
 
 
-def _client(settings: Settings) -> SchemaRegistryClient:
+def open_registry(settings: Settings) -> SchemaRegistryClient:
+    """A client of the registry of `settings`, which asks nothing yet.
+
+    Raises `SettingsError` where the extra is missing.
+    """
     try:
         import httpx2  # noqa: F401  # which of the HTTP libraries it uses depends on its version
         from confluent_kafka.schema_registry import SchemaRegistryClient

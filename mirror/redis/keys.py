@@ -22,6 +22,10 @@ so that a script may touch several of them. Times are Redis milliseconds.
                                     JSON
     troubles               hash     seat that cannot be placed, or does not serve → why
     discovery              hash     what discovery has to say, a line each → `REASON` or `NOTE`
+    names                  string   digest of all names below, as the leader stored them last
+    names:<family>:<slice> hash     id of a mirrored queue or user → its name; `family` is `queues`
+                                    or `users`, `slice` of the id by `mirror.fleet.names`. A
+                                    person's name is hashed or left out as `MIRROR_PII` says
     departed               string   topic that could not be seen any more → until when it was
                                     received, JSON
     coverage               hash     shard id → until when it is covered, and its topics' epochs
@@ -114,6 +118,10 @@ class Keys(msgspec.Struct, frozen=True):
         return self.key("discovery")
 
     @property
+    def names(self) -> str:
+        return self.key("names")
+
+    @property
     def departed(self) -> str:
         return self.key("departed")
 
@@ -161,6 +169,9 @@ class Keys(msgspec.Struct, frozen=True):
 
     def shard(self, shard_id: str) -> str:
         return self.key("shard", shard_id)
+
+    def names_of(self, family: str, part: int) -> str:
+        return self.key("names", family, str(part))
 
     def channels(self, client_id: str) -> str:
         return self.key("channels", client_id)

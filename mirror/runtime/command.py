@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 EXIT_TERMINATED: Final = 128 + signal.SIGTERM
-_OPTIONS: Final[dict[str, Any]] = {
+OPTIONS: Final[dict[str, Any]] = {
     "help_option_names": ["-h", "--help"],
     "max_content_width": 100,
 }
@@ -56,7 +56,7 @@ def run(command: click.Command, arguments: Sequence[str], name: str) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     plain.fall_back(sys.stdout, sys.stderr)
     try:
-        code = command.main(list(arguments), name, standalone_mode=False, **_OPTIONS)
+        code = command.main(list(arguments), name, standalone_mode=False, **OPTIONS)
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx is not None else name
         return fail(f"{error.format_message()} See '{path} --help'.", EXIT_USAGE)

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 import console as cli
-from console.render import echo, echo_bytes, echo_json, event_line, joined, say, styled, table
+from console.events import event_line
+from console.render import echo, echo_bytes, echo_json, joined, say, styled, table
 from console.views import listeners_text, status_text
 from mirror.conversation.event import Event
 from mirror.fleet.status import ConversationCounts, GapCounts, ListenerStatus, MirrorStatus

@@ -54,7 +54,7 @@ def test_reading_the_past_is_no_hang(settings: Settings) -> None:
     waiting = Waiting()
     slow: Any = Slow(waiting)
     turned = waiting.turns.of("kafka")
-    reader = Reader(settings, slow, Hub(), {}, turned)
+    reader = Reader(settings, slow, Hub(), turned)
     assert len(reader._places(slow, list(range(PARTITIONS)))) == PARTITIONS
     turned()
     reader._adopt(0)
@@ -67,7 +67,7 @@ def test_a_dashboard_that_shows_an_old_state_says_so(settings: Settings) -> None
     """Behind what else is wrong: no look at Redis has ended for a minute."""
     waiting = Waiting()
     slow: Any = Slow(waiting)
-    reader = Reader(settings, slow, Hub(), {})
+    reader = Reader(settings, slow, Hub())
     watch = Watch(settings, slow, Hub(), reader, clock=lambda: waiting.now)
     waiting.now += STALE_SECONDS
     assert watch.reasons() == ()
