@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import math
 import selectors
-import socket
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import PurePath
-from queue import Empty, Full, Queue
 from traceback import extract_tb
 from typing import Final
 
@@ -27,10 +25,11 @@ from listeners.channels.actions import Close, SendPing
 from listeners.channels.channel import Channel
 from listeners.channels.executor import Actions, Outcome
 from listeners.channels.session import Session, Step
+from listeners.channels.topic_list import Missed
 from listeners.counters import Counters
-from listeners.publish.dead_letters import DeadLetterWatch
 from listeners.publish.extent import Lost
 from listeners.publish.publisher import Publisher
+from listeners.receive.complaints import Complaints
 from listeners.receive.connection import Connection
 from listeners.receive.frames import (
     GOING_AWAY,
@@ -44,6 +43,8 @@ from listeners.receive.frames import (
     Ping,
     encode_close,
 )
+from listeners.receive.inbox import Inbox, Message
+from listeners.receive.system_messages import RENEW, wish
 from mirror.base.log import logger
 from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.fleet.words import Assignment, ChannelReport, Shard
@@ -51,8 +52,6 @@ from mirror.genesys.handles import shorten
 
 READ_BUFFER: Final = 256 * 1024
 READ_SECONDS: Final = 0.01  # of a pass; sockets that are still unread then are the next one's
-INBOX: Final = 4_096
-POST_TIMEOUT: Final = 10.0
 SESSION_EVERY: Final = 0.05
 PUBLISH_EVERY: Final = 0.005
 IDLE: Final = 0.05
@@ -60,14 +59,6 @@ STALL: Final = 1.0
 MAX_LOGGED_TOPICS: Final = 1_000
 MAX_LOGGED_MEDIA: Final = 20
 GENESYS_PING: Final = b'{"message":"ping"}'
-
-# What a system topic asks for; compared without case (genesys/README sections 2.2, 3.5).
-_ROTATE: Final = {
-    "v2.system.socket_closing": "socket_closing",
-    "v2.system.no_longer_subscribed": "no_longer_subscribed",
-    "v2.system.token_revoked": "token_revoked",
-}
-_RENEW: Final = "streaming-subscriptions-expiring"
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -80,6 +71,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     spool_records: int = 0
     spool_bytes: int = 0
     losses: tuple[Lost, ...] = ()  # of damaged spools, to be filed as gaps
+    missed: tuple[Missed, ...] = ()  # topics that channels did not have, to be filed as gaps
 
 
 class Loop:
@@ -108,15 +100,11 @@ class Loop:
         self._connections: dict[Channel, Connection] = {}
         # To be read, the one that has waited longest first. Not all their bytes can select see.
         self._unread: dict[Channel, None] = {}
-        self._watches: dict[Channel, DeadLetterWatch] = {}
-        self._bad: set[Channel] = set()
+        self._complaints = Complaints()
         self._unknown: set[str] = set()
         self._strange: set[str] = set()
-        self._inbox: Queue[Callable[[float], list[Step]]] = Queue(INBOX)
-        self._waker, self._woken = socket.socketpair()
-        self._waker.setblocking(False)
-        self._woken.setblocking(False)
-        self._selector.register(self._woken, selectors.EVENT_READ, None)
+        self._inbox = Inbox()
+        self._selector.register(self._inbox.woken, selectors.EVENT_READ, None)
         self._publish_at = 0.0
         self._session_at = clock()
         self._stopping = threading.Event()
@@ -126,15 +114,15 @@ class Loop:
 
     def post(self, channel: Channel, outcome: Outcome) -> None:
         """Tell a channel the outcome of an action."""
-        self._put(lambda now: [(channel, action) for action in outcome(now)])
+        self._inbox.put(lambda now: [(channel, action) for action in outcome(now)])
 
     def assign(self, assignment: Assignment, shards: dict[str, Shard]) -> None:
         """Tell the session the leader's word."""
-        self._put(lambda now: self.session.assign(assignment, shards, now))
+        self._inbox.put(lambda now: self.session.assign(assignment, shards, now))
 
-    def call(self, function: Callable[[float], list[Step]]) -> None:
+    def call(self, function: Message) -> None:
         """Have `function` called with `now`; the steps it returns are carried out."""
-        self._put(function)
+        self._inbox.put(function)
 
     def settle(self, lost: Lost) -> None:
         """Tell the publisher that a gap is filed for what a spool lost."""
@@ -143,28 +131,21 @@ class Loop:
             self._publisher.settle(lost)
             return []
 
-        self._put(settle)
+        self._inbox.put(settle)
+
+    def filed(self, missed: Missed) -> None:
+        """Tell the session that a gap is filed for what a channel missed."""
+
+        def filed(_now: float) -> list[Step]:
+            self.session.filed(missed)
+            return []
+
+        self._inbox.put(filed)
 
     def stop(self) -> None:
         """End `run` after its present pass."""
         self._stopping.set()
-        self._wake()
-
-    def _put(self, message: Callable[[float], list[Step]]) -> None:
-        try:
-            self._inbox.put(message, timeout=POST_TIMEOUT)
-        except Full:
-            # The loop has hung for seconds; beats stop then too, and the leader acts.
-            self._log.error("inbox_full")
-        self._wake()
-
-    def _wake(self) -> None:
-        try:
-            self._waker.send(b"\0")
-        except BlockingIOError:  # it is being woken already
-            return
-        except OSError:  # closed: the process is ending
-            return
+        self._inbox.wake()
 
     # -- the loop --------------------------------------------------------------------------------
 
@@ -205,7 +186,7 @@ class Loop:
         for key, mask in ready:
             channel = key.data
             if channel is None:
-                self._clear_wake()
+                self._inbox.clear_wake()
                 continue
             if mask & selectors.EVENT_WRITE:
                 self._flush(channel)
@@ -218,19 +199,8 @@ class Loop:
             if self._clock() >= until:
                 return
 
-    def _clear_wake(self) -> None:
-        try:
-            while self._woken.recv(4096):
-                pass
-        except BlockingIOError:
-            return
-
     def _read_inbox(self) -> None:
-        for _ in range(INBOX):
-            try:
-                message = self._inbox.get_nowait()
-            except Empty:
-                return
+        for message in self._inbox.take():
             now = self._clock()
             self._do(message(now), now)
 
@@ -302,10 +272,12 @@ class Loop:
         if reading.agents:
             self._publisher.agents(reading.agents)
         if reading.kind in {"heartbeat", "pong"}:
+            channel.quiet_frames += 1
             counters.heartbeats += 1
         elif reading.kind == "system":
+            channel.quiet_frames += 1
             counters.system_frames += 1
-            self._system(channel, (reading.topic or "").lower(), now)
+            self._system(channel, reading.topic or "", now)
         elif reading.kind == "unknown":
             counters.unknown_frames += 1
             topic = reading.topic or ""
@@ -315,11 +287,11 @@ class Loop:
 
     def _system(self, channel: Channel, topic: str, now: float) -> None:
         self._log.info("system_message", **_fields(channel), topic=topic[:100])
-        if topic == _RENEW:
+        asked = wish(topic)
+        if asked == RENEW:
             self._do([(channel, action) for action in channel.renew(now)], now)
-        for prefix, reason in _ROTATE.items():
-            if topic.startswith(prefix):
-                channel.wish_rotation(reason, now)
+        elif asked:
+            channel.wish_rotation(asked, now)
 
     def _bury(
         self,
@@ -461,47 +433,20 @@ class Loop:
                 channel.uncover()
             else:
                 channel.cover(now)
-        self._watch_dead_letters(channels, now)
+        for channel in self._complaints.look(channels, now):
+            self._log.error("many_dead_letters", **_fields(channel))
         self.counters.rotations = self.session.rotations
         kept_until = self._publisher.durable_at()
         self.snapshot = Snapshot(
             at=now,
             version=self.session.version,
             channels=self.session.reports(now, kept_until),
-            reasons=self._reasons(),
+            reasons=self._complaints.sentences(self._publisher, self.counters.held),
             spool_records=self.counters.spool_records,
             spool_bytes=self.counters.spool_bytes,
             losses=self._publisher.losses,
+            missed=tuple(self.session.missed),
         )
-
-    def _watch_dead_letters(self, channels: list[Channel], now: float) -> None:
-        for channel in channels:
-            watch = self._watches.setdefault(channel, DeadLetterWatch())
-            watch.update(now, channel.frames, channel.dead_letters)
-            bad = watch.is_bad()
-            if bad and channel not in self._bad:
-                self._bad.add(channel)
-                self._log.error("many_dead_letters", **_fields(channel))
-            elif not bad:
-                self._bad.discard(channel)
-        if len(self._watches) > len(channels):
-            held = set(channels)
-            self._watches = {c: watch for c, watch in self._watches.items() if c in held}
-            self._bad &= held
-
-    def _reasons(self) -> tuple[str, ...]:
-        reasons = [
-            f"more than a tenth of the frames of shard {channel.grant.shard} "
-            f"replica {channel.grant.replica} are dead letters"
-            for channel in self._bad
-        ]
-        publisher = self._publisher
-        reasons += publisher.reasons
-        if held := self.counters.held:
-            reasons.append(f"the spool's disk refuses: {held} records wait in memory")
-        if publisher.refusing_since is not None:
-            reasons.append("the spool is full or cannot be written: events are being lost")
-        return tuple(reasons)
 
     def close(self) -> None:
         """Close all sockets. After the last `run`."""
@@ -509,8 +454,7 @@ class Loop:
             self._say_close(self._connections[channel], GOING_AWAY)
             self._drop(channel)
         self._selector.close()
-        self._waker.close()
-        self._woken.close()
+        self._inbox.close()
 
 
 def _fields(channel: Channel) -> dict[str, object]:

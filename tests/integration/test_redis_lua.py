@@ -128,9 +128,9 @@ def test_a_channel_given_back_waits_for_its_next_holder(
 def test_an_unknown_shard_is_none(link: FleetLink, client: redis.Redis) -> None:
     """A shard that Redis does not have is told as such."""
     shard = Shard("1", ("t",), 4)
-    assert link.shard("1") is None
+    assert link.shards(["1"]) == {}
     client.set(KEYS.shard("1"), msgspec.json.encode(shard))
-    assert link.shard("1") == shard
+    assert link.shards(["1"]) == {"1": shard}
 
 
 def test_one_leader_at_a_time(client: redis.Redis) -> None:

@@ -34,7 +34,7 @@ WALLS |= {
     **dict.fromkeys(PROGRAMS, LIBRARY),
     "harness": LIBRARY,
     "console": (*LIBRARY, "harness", "simulator", *PROGRAMS),
-    "docs": (*LIBRARY, "console"),
+    "docs": (*LIBRARY, "console", "listeners"),
     "bench": (*LIBRARY, "harness", "simulator", *PROGRAMS, "tests"),
 }
 # Imports that still point up. The list may only shrink.
