@@ -15,6 +15,8 @@ that turn out not to be set are `missed` since they were confirmed last.
 What a live channel does beside receiving is in `upkeep`, how silence is found in `silence`, when a
 channel is renewed and when it wants a successor in `lifetime`, how often it is tried in `attempts`.
 Which replica may open what is for others to say.
+
+Sources: docs/protocol.md, "Channels" and "Sockets".
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from mirror.genesys.handles import Handle
 
 ACTION_TIMEOUT: Final = 90.0  # beyond the deadlines of REST calls and handshakes
 # How long a retired channel goes on receiving: two sockets differ by more than 5 s in one of a
-# hundred calls, and what only the old one gets must not be cut off.
+# hundred calls (docs/protocol.md, "Sockets"), and what only the old one gets must not be cut off.
 LINGER: Final = 10.0
 
 NONE: Final[list[Action]] = []

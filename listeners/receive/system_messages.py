@@ -3,6 +3,8 @@
 A topic that begins with `v2.system.` says that a socket closes soon, that the channel is subscribed
 no more, or that its token was revoked: a successor is wanted. Another one asks to set the topics
 again, since they expire. Topics compare without case; unknown ones ask for nothing.
+
+Sources: docs/protocol.md, "Sockets".
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Account:
 
     def __init__(self, settings: Settings) -> None:
         self.records = 0
-        self.wrong: list[str] = []  # records that break section 5 of the contract
+        self.wrong: list[str] = []  # records that break docs/event.md
         self._settings = settings
         self._reader = EventReader()
         self._events: dict[str, list[Event]] = defaultdict(list)
