@@ -20,7 +20,8 @@ import msgspec
 from listeners.channels.topic_list import Missed
 from listeners.fleet_link import FleetLink
 from listeners.publish.extent import Lost
-from listeners.receive.loop import Loop, Snapshot
+from listeners.receive.loop import Loop
+from listeners.receive.snapshot import Snapshot
 from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.base.turns import Turned, unwatched

@@ -30,6 +30,10 @@ from mirror.settings import Settings
 # For how long a listener that fell silent can still be read about.
 PACKAGE: Final = "listeners"
 BEAT_KEPT_SECONDS: Final = 3600.0
+# A reservation outlives its listener's last beat by so many leases. The leader takes a listener for
+# dead after one: where it is wrong, the channels of a listener that is merely slow, or was stopped
+# for a while, still count (I5). Where it is right, a client without spare channels waits longer.
+RESERVED_LEASES: Final = 3
 
 _encode = msgspec.json.encode
 _assignment = msgspec.json.Decoder(Assignment)
@@ -49,7 +53,7 @@ class FleetLink:
     def __init__(self, client: redis.Redis, settings: Settings) -> None:
         self._redis = client
         self._keys = Keys(settings.namespace)
-        self._lapse_ms = round(settings.lease * 1000)
+        self._lapse_ms = round(settings.lease * RESERVED_LEASES * 1000)
         self._held: set[tuple[str, str]] = set()  # (OAuth client, holder)
         self._lock = threading.Lock()
         self._beat = script(client, "beat", PACKAGE)
@@ -137,7 +141,7 @@ class FleetLink:
 
         `holder` names the reservation, one per channel (e.g. `<listener>/<shard>/<replica>/
         <epoch>`); asking again for one that is held is True. Beats renew it; without them it
-        lapses after `MIRROR_LEASE`.
+        lapses after `RESERVED_LEASES` times `MIRROR_LEASE`.
         """
         granted = bool(
             self._reserve([self._keys.channels(client)], [holder, limit, self._lapse_ms])

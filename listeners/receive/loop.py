@@ -14,12 +14,8 @@ import selectors
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import PurePath
-from traceback import extract_tb
+from functools import partial
 from typing import Final
-
-import msgspec
 
 from listeners.channels.actions import Close, SendPing
 from listeners.channels.channel import Channel
@@ -39,15 +35,16 @@ from listeners.receive.frames import (
     Closed,
     Failure,
     Item,
-    Oversized,
     Ping,
     encode_close,
 )
 from listeners.receive.inbox import Inbox, Message
-from listeners.receive.system_messages import RENEW, wish
+from listeners.receive.intake import Intake, fields
+from listeners.receive.snapshot import Snapshot
+from listeners.receive.system_messages import RENEW
 from mirror.base.log import logger
-from mirror.conversation.normaliser import Normaliser, Reading
-from mirror.fleet.words import Assignment, ChannelReport, Shard
+from mirror.conversation.normaliser import Normaliser
+from mirror.fleet.words import Assignment, Shard
 from mirror.genesys.handles import shorten
 
 READ_BUFFER: Final = 256 * 1024
@@ -56,22 +53,7 @@ SESSION_EVERY: Final = 0.05
 PUBLISH_EVERY: Final = 0.005
 IDLE: Final = 0.05
 STALL: Final = 1.0
-MAX_LOGGED_TOPICS: Final = 1_000
-MAX_LOGGED_MEDIA: Final = 20
 GENESYS_PING: Final = b'{"message":"ping"}'
-
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """What the loop says of itself for the next beat; `at` is monotonic seconds."""
-
-    at: float
-    version: int
-    channels: tuple[ChannelReport, ...] = ()
-    reasons: tuple[str, ...] = ()
-    spool_records: int = 0
-    spool_bytes: int = 0
-    losses: tuple[Lost, ...] = ()  # of damaged spools, to be filed as gaps
-    missed: tuple[Missed, ...] = ()  # topics that channels did not have, to be filed as gaps
 
 
 class Loop:
@@ -91,7 +73,7 @@ class Loop:
         self.snapshot = Snapshot(at=clock(), version=0)
         self._publisher = publisher
         self._normaliser = normaliser
-        self._normalise = normaliser.frame
+        self.intake = Intake(normaliser, publisher, counters, self._asked)
         self._interruptions = 0  # of the session's, those that the normaliser knows of
         self._clock = clock
         self._log = logger("listener")
@@ -101,8 +83,6 @@ class Loop:
         # To be read, the one that has waited longest first. Not all their bytes can select see.
         self._unread: dict[Channel, None] = {}
         self._complaints = Complaints()
-        self._unknown: set[str] = set()
-        self._strange: set[str] = set()
         self._inbox = Inbox()
         self._selector.register(self._inbox.woken, selectors.EVENT_READ, None)
         self._publish_at = 0.0
@@ -214,7 +194,7 @@ class Loop:
         try:
             items, count, more = connection.read(self._view)
         except (OSError, EOFError) as error:
-            self._log.warning("socket_lost", **_fields(channel), error=type(error).__name__)
+            self._log.warning("socket_lost", **fields(channel), error=type(error).__name__)
             self._lose(channel)
             return False
         if count:
@@ -229,108 +209,26 @@ class Loop:
         else:
             self._do([(channel, action) for action in channel.traffic(now)], now)
             self._do(self.session.settle(now), now)
-        received_at = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-        publish = self._publisher.events
-        normalise = self._normalise
-        events = frames = 0
-        for item in items:
-            if type(item) is not bytes:
-                self._other(channel, connection, item)
-                continue
-            frames += 1
-            try:
-                reading = normalise(item, received_at, now)
-            except Exception as error:  # noqa: BLE001 - see below
-                # A frame that meets a bug of ours must not cost the frames behind it.
-                # Its text may quote the frame, so only its kind and place are told.
-                kind = type(error).__name__
-                self._log.error("normaliser_failed", error=kind, at=_place(error))
-                self._bury(channel, item, None, "conversation", kind, "")
-                continue
-            if reading.events:
-                events += len(reading.events)
-                publish(reading.events)
-            if reading.problem is not None or reading.kind != "conversation":
-                self._judge(channel, item, reading, now)
-        channel.frames += frames
-        channel.events += events
-        self.counters.frames += frames
-        self.counters.events += events
+        self.intake.take(channel, items, now, partial(self._control, channel, connection))
 
-    def _judge(self, channel: Channel, raw: bytes, reading: Reading, now: float) -> None:
-        """A frame that is more, or other, than a conversation."""
-        counters = self.counters
-        problem = reading.problem
-        if problem is not None:
-            self._bury(channel, raw, reading.topic, problem.stage, problem.error, problem.message)
-        if reading.strange:
-            counters.unknown_media += 1
-            for medium in sorted(reading.strange - self._strange):
-                if len(self._strange) < MAX_LOGGED_MEDIA:
-                    self._strange.add(medium)
-                    self._log.warning("unknown_medium", medium=medium)
-        if reading.agents:
-            self._publisher.agents(reading.agents)
-        if reading.kind in {"heartbeat", "pong"}:
-            channel.quiet_frames += 1
-            counters.heartbeats += 1
-        elif reading.kind == "system":
-            channel.quiet_frames += 1
-            counters.system_frames += 1
-            self._system(channel, reading.topic or "", now)
-        elif reading.kind == "unknown":
-            counters.unknown_frames += 1
-            topic = reading.topic or ""
-            if topic not in self._unknown and len(self._unknown) < MAX_LOGGED_TOPICS:
-                self._unknown.add(topic)
-                self._log.warning("unknown_topic", topic=topic[:200])
-
-    def _system(self, channel: Channel, topic: str, now: float) -> None:
-        self._log.info("system_message", **_fields(channel), topic=topic[:100])
-        asked = wish(topic)
+    def _asked(self, channel: Channel, asked: str, now: float) -> None:
+        """A system message asks for something."""
         if asked == RENEW:
             self._do([(channel, action) for action in channel.renew(now)], now)
-        elif asked:
+        else:
             channel.wish_rotation(asked, now)
 
-    def _bury(
-        self,
-        channel: Channel,
-        raw: bytes,
-        topic: str | None,
-        stage: str,
-        error: str,
-        message: str,
-        size: int | None = None,
-    ) -> None:
-        channel.dead_letters += 1
-        self._publisher.dead_letter(
-            raw, source_topic=topic, stage=stage, error=error, message=message, size=size
-        )
-
-    def _other(self, channel: Channel, connection: Connection, item: Item) -> None:
+    def _control(self, channel: Channel, connection: Connection, item: Item) -> None:
         match item:
             case Ping(payload):
                 self._send(channel, PONG, payload)
-            case Oversized(head, size):
-                channel.frames += 1
-                self.counters.frames += 1
-                self._bury(
-                    channel,
-                    head,
-                    None,
-                    "frame",
-                    "FrameTooLarge",
-                    f"a message of {size} bytes",
-                    size,
-                )
             case Closed(code, reason):
-                self._log.info("socket_closed", **_fields(channel), code=code, reason=reason[:100])
+                self._log.info("socket_closed", **fields(channel), code=code, reason=reason[:100])
                 self._say_close(connection, NORMAL if code < 1000 or code == 1005 else code)
                 self._lose(channel)
             case Failure(code, reason):
                 self.counters.protocol_errors += 1
-                self._log.warning("protocol_error", **_fields(channel), reason=reason)
+                self._log.warning("protocol_error", **fields(channel), reason=reason)
                 self._say_close(connection, code)
                 self._lose(channel)
 
@@ -350,7 +248,7 @@ class Loop:
         self._unread[channel] = None  # TLS may hold bytes that came with the handshake
         self._log.info(
             "socket_opened",
-            **_fields(channel),
+            **fields(channel),
             channel=shorten(channel.handle.id) if channel.handle else "",
         )
 
@@ -382,7 +280,7 @@ class Loop:
         try:
             connection.send(opcode, payload)
         except OSError as error:
-            self._log.warning("socket_lost", **_fields(channel), error=type(error).__name__)
+            self._log.warning("socket_lost", **fields(channel), error=type(error).__name__)
             self._lose(channel)
             return
         self._watch_writes(channel, connection)
@@ -394,7 +292,7 @@ class Loop:
         try:
             connection.flush()
         except OSError as error:
-            self._log.warning("socket_lost", **_fields(channel), error=type(error).__name__)
+            self._log.warning("socket_lost", **fields(channel), error=type(error).__name__)
             self._lose(channel)
             return
         self._watch_writes(channel, connection)
@@ -434,7 +332,7 @@ class Loop:
             else:
                 channel.cover(now)
         for channel in self._complaints.look(channels, now):
-            self._log.error("many_dead_letters", **_fields(channel))
+            self._log.error("many_dead_letters", **fields(channel))
         self.counters.rotations = self.session.rotations
         kept_until = self._publisher.durable_at()
         self.snapshot = Snapshot(
@@ -455,14 +353,3 @@ class Loop:
             self._drop(channel)
         self._selector.close()
         self._inbox.close()
-
-
-def _fields(channel: Channel) -> dict[str, object]:
-    grant = channel.grant
-    return {"shard": grant.shard, "replica": grant.replica, "epoch": grant.epoch}
-
-
-def _place(error: Exception) -> str:
-    """Where an error was raised, as `file.py:line`."""
-    frames = extract_tb(error.__traceback__)
-    return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

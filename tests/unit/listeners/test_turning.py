@@ -11,7 +11,7 @@ from listeners.beats import Beats
 from listeners.channels.topic_list import Missed
 from listeners.fleet_link import BeatAnswer
 from listeners.publish.extent import Lost
-from listeners.receive.loop import Snapshot
+from listeners.receive.snapshot import Snapshot
 from mirror.base.errors import RedisUnavailable
 from mirror.fleet.words import Assignment, Beat, ChannelReport, Grant, Shard
 from tests.unit.mirror.waiting import DAY, Waiting
