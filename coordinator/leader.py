@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from coordinator.plan import assignment, coverage, moves, seats, sharding
+from coordinator.plan import assignment, coverage, moves, seats, sharding, troubles
 from coordinator.plan.assignment import Place, Placement, Seat
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.deafness import DEAF_MS, Deafness
@@ -25,9 +25,9 @@ from coordinator.plan.refusals import Refusals
 from coordinator.plan.seats import Ledger, Records
 from coordinator.plan.sight import Found
 from coordinator.store import Seen
-from mirror.fleet.gaps import Gap, Hole, rfc3339
+from mirror.fleet.gaps import Gap, Hole
 from mirror.fleet.requests import DRAIN, REBALANCE, ROTATE
-from mirror.fleet.words import Beat, Grant, Shard, seat_name
+from mirror.fleet.words import Grant, Shard, seat_name
 
 # A channel or successor that is not live after so many beats is tried again, elsewhere perhaps.
 PATIENCE_BEATS: Final = 30
@@ -36,10 +36,6 @@ DEFAULT_HORIZON_MS: Final = 31 * 24 * 3_600_000
 QUIET_BEATS: Final = 3
 # A replica that hears nothing is not doubted before so many beats.
 DEAF_BEATS: Final = 4
-OPEN: Final = {
-    "no listener": "no listener can take it",
-    "no channel": "no OAuth client has a channel left for it",
-}
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -200,14 +196,16 @@ class Leader:
         return Outcome(
             shards=self.shards,
             grants=seats.grants(self.seats, self.shards, deafness.doubted()),
-            rejected=_rejected(seen.listeners, alive, self.shards, permissions),
+            rejected=troubles.rejected(seen.listeners, alive, self.shards, permissions),
             gaps=gaps,
             changes=changes,
             used_released=sorted(seen.released.keys() & held),
             done_commands=self._done(seen, changes),
             open=wanted.open,
             holes=self._holes,
-            troubles=self._troubles(wanted, now_ms - patience_ms),
+            troubles=troubles.troubles(
+                self.seats, wanted.open, deafness.doubted(), now_ms - patience_ms
+            ),
             alive=frozenset(alive),
             changed_shards=changed,
         )
@@ -246,23 +244,6 @@ class Leader:
     def _settled(self, now_ms: int) -> bool:
         """Whether every living listener had time to be heard since the watch began."""
         return now_ms - self._watch.since_ms >= self._rules.heartbeat_ms * 3 // 2
-
-    def _troubles(self, wanted: Placement, before_ms: int) -> dict[str, str]:
-        """Seats without a place, and those that have not served since `before_ms` → why."""
-        troubles = {
-            seat_name(*seat): f"not live on {record.current.listener} "
-            f"since {rfc3339(record.dark_ms)}, and tried again"
-            for seat, record in self.seats.items()
-            if record.current is not None
-            and record.dark_ms is not None
-            and record.dark_ms < before_ms
-        }
-        deaf = {
-            seat_name(shard, replica): f"hears nothing on {listener}, while another replica does"
-            for listener, shard, replica, _ in self._deafness.doubted()
-        }
-        lacking = {seat_name(*seat): OPEN[why] for seat, why in wanted.open.items()}
-        return troubles | deaf | lacking
 
     def _wanted(
         self, seen: Seen, alive: set[str], stuck: Mapping[Seat, Place]
@@ -365,23 +346,3 @@ def _joined(stored: Mapping[str, Shard], known: Mapping[str, Shard]) -> dict[str
 def _seat(name: str) -> Seat:
     shard, _, replica = name.rpartition("/")
     return (shard, replica)
-
-
-def _rejected(
-    listeners: Mapping[str, Beat],
-    alive: set[str],
-    shards: Mapping[str, Shard],
-    permissions: str,
-) -> dict[str, str]:
-    """Topic → why Genesys refuses it, from the reports of the living."""
-    names = {
-        topic
-        for listener in alive & listeners.keys()
-        for report in listeners[listener].channels
-        if report.shard in shards
-        for topic in report.rejected
-    }
-    why = "Genesys refuses the topic"
-    if permissions:
-        why += f": it needs {permissions}, in the division of its queue or user"
-    return dict.fromkeys(names, why)
