@@ -84,9 +84,7 @@ def note_reports(
 
     Adoption is how a leader goes on after Redis forgot everything: of several listeners that
     report the same unknown seat the one with the highest epoch stays. It also takes the place of
-    what is known of the seat where it is newer: another leader has granted it since. A listener
-    that was taken for dead and still receives has its seat back, while whoever was granted it
-    instead does not: to close its channel would break before another one is made (I3).
+    what is known of the seat where it is newer: another leader has granted it since.
     """
     living = set(alive)
     reports: dict[Seat, list[tuple[str, ChannelReport]]] = {}
@@ -106,26 +104,17 @@ def note_reports(
             ((one.epoch, who, one.client) for who, one in said if one.state in SERVING),
             default=None,
         )
-        if newest is None:
-            continue
-        epoch, who, client = newest
-        is_vacant = record.current is None and record.next is None
-        if epoch > record.ended and (epoch > known or is_vacant):
-            record.current, record.next = Holding(who, client, epoch, 0, live=True), None
-        elif epoch == record.ended and _waits_for_its_channel(record):
-            record.current = Holding(who, client, epoch, now_ms, live=True)
-        # Else a listener that was taken for dead closes what it still reports.
+        # A listener that was taken for dead and wakes up closes what it still reports.
+        if newest is not None and newest[0] > record.ended:
+            epoch, who, client = newest
+            if epoch > known or (record.current is None and record.next is None):
+                record.current, record.next = Holding(who, client, epoch, 0, live=True), None
     for record in seats.values():
         if record.seat not in reports:
             record.current = _noted(record.current, set(), living)
             record.next = _noted(record.next, set(), living)
         lit = record.current is not None and record.current.live
         record.dark_ms = None if lit else record.dark_ms or now_ms
-
-
-def _waits_for_its_channel(record: SeatRecord) -> bool:
-    """Whether the seat was granted, and nobody serves it yet."""
-    return record.current is not None and not record.current.live and record.next is None
 
 
 def _noted(

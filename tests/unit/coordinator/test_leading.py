@@ -307,33 +307,6 @@ def test_a_channel_stuck_on_a_living_listener_moves_elsewhere() -> None:
     assert world.broken == []
 
 
-def test_a_listener_that_was_taken_for_dead_keeps_what_nobody_else_serves() -> None:
-    """It was stopped for longer than a lease, and its channels live: their seats were granted to
-    others, whose channels are not live when it is heard again."""
-    world = World(11)
-    for _ in range(20):
-        world.step()
-    victim = next(one for one in world.listeners.values() if one.channels)
-    held = set(victim.channels)
-    victim.paused_until = world.now + 2 * LEASE_MS
-    for listener in world.listeners.values():
-        listener.slow = listener is not victim
-
-    def is_vacated() -> bool:
-        holders = {one.listener for seat in world.leader.seats.values() for one in seat.holdings()}
-        return victim.name not in holders
-
-    until(world, is_vacated, 2 * LEASE_MS // PASS_MS)
-    until(world, lambda: victim.next_beat > world.now, 2 * LEASE_MS // PASS_MS)
-    for _ in range(10):
-        world.step()
-    assert held <= set(victim.channels)
-    for listener in world.listeners.values():
-        listener.slow = False
-    calm(world)
-    assert world.broken + world.unfiled() == []
-
-
 def test_a_deaf_replica_is_compared_and_then_replaced() -> None:
     """Its heartbeats come and its sister hears frames: the listener is asked to compare, it covers
     nothing, status says so; deaf still, it gets a successor, and never both replicas at once."""

@@ -80,7 +80,6 @@ class Listener:
         self.told_live: dict[Key, int] = {}  # channel → when a beat first said that it is live
         self.paused_until = 0
         self.draining = False
-        self.slow = False  # the channels that it opens do not come to live
         self.next_beat = 0
         self.last_beat = NEVER_MS
 
@@ -325,8 +324,7 @@ class World:
             key = (shard, replica, grant.epoch)
             # Without a reservation it is tried again at the next beat.
             if key not in listener.channels and self.open_of(grant.client) < CLIENT_LIMIT:
-                opening_ms = self.random.randrange(OPENING_MS)
-                live_ms = NEVER_MS if listener.slow else self.now + opening_ms
+                live_ms = self.now + self.random.randrange(OPENING_MS)
                 listener.channels[key] = Channel(grant.client, live_ms)
 
     def note_epochs(self, listener: Listener, told: Assignment) -> None:
