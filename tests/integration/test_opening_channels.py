@@ -13,10 +13,10 @@ import msgspec
 import pytest
 import redis
 
+from harness.process import ManagedProcess, wait_until
+from harness.simulated import Simulated, simulated
 from mirror.fleet.words import Assignment, Beat, Grant
 from mirror.redis.keys import Keys
-from tests.integration.simulator_support import Simulated, simulated
-from tests.services.process import ManagedProcess, wait_until
 
 SHARDS = 36  # of two replicas each: twice as many as fit
 CHANNELS = 36
