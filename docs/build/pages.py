@@ -15,6 +15,7 @@ from typing import Final
 import click
 import msgspec
 
+from docs.build.channel_page import channel_page
 from docs.build.log_events import ROOMS, log_events, purpose
 from mirror.conversation.schema import event_schema
 from mirror.runtime.metrics import ALL, Described
@@ -190,6 +191,7 @@ def env_example() -> str:
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "channel.md": channel_page,
     "commands.md": commands_page,
     "logs.md": logs_page,
     "metrics.md": metrics_page,

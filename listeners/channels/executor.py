@@ -1,8 +1,9 @@
 """Carries out what a channel asks for that blocks, and posts the outcome back to the loop.
 
 Every outcome is an `Outcome`: a function of `now` that the loop calls in its own thread, which
-feeds the channel and returns its next actions. Errors become `failed`; what Genesys says is gone
-(404 for a channel, 401 and 403 at the handshake) is told apart from what may heal.
+feeds the channel and returns its next actions. Errors become `failed`; what Genesys itself says is
+gone (404 for a channel, 401 and 403 at the handshake) is told apart from what may heal, and from
+what a gateway says in its place.
 """
 
 from __future__ import annotations
@@ -134,7 +135,8 @@ class Actions:
         try:
             sock = open_socket(action.handle.uri, self._context, self._user_agent)
         except GenesysError as error:
-            gone = error.status in GONE
+            # A gateway's page says nothing of the channel, whatever its status.
+            gone = error.status in GONE and error.is_genesys
             self._log.warning("channel_not_opened", **_fields(channel), error=error, gone=gone)
             why = _said(error)
             return lambda now: channel.failed(action.number, now, gone=gone, why=why)
@@ -192,7 +194,7 @@ class Actions:
 
 
 def _failed(channel: Channel, number: int, error: MirrorError) -> Outcome:
-    gone = isinstance(error, GenesysError) and error.status == _NOT_FOUND
+    gone = isinstance(error, GenesysError) and error.status == _NOT_FOUND and error.is_genesys
     retry_in = error.retry_after if isinstance(error, GenesysRateLimited) else 0.0
     why = _said(error)
     return lambda now: channel.failed(number, now, gone=gone, retry_in=retry_in, why=why)

@@ -67,8 +67,7 @@ class Fleet:
             told = self._link.beat(beat, self._versions[name]).assignment
             if told is not None:
                 self._versions[name], self.grants[name] = told.version, told.grants
-                shards = [self._link.shard(grant.shard) for grant in told.grants]
-                self._shards[name] = {one.id: one for one in shards if one is not None}
+                self._shards[name] = self._link.shards([grant.shard for grant in told.grants])
             self._link.restore_shards(self._shards.get(name, {}).values())
 
     def seats(self) -> dict[tuple[str, str], str]:

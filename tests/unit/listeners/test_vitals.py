@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from listeners.channels.session import Session
 from listeners.counters import Counters
 from listeners.health import Vitals
-from listeners.receive.loop import Loop, Snapshot
+from listeners.receive.loop import Loop
+from listeners.receive.snapshot import Snapshot
 from mirror.base.health import Health
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.words import ChannelReport
