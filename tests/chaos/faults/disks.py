@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.kafka import Broker
+from listeners.publish.spool import DATABASE
 from tests.chaos import disk
 from tests.chaos.faults.common import Deed
 from tests.chaos.faults.kafka import freeze_brokers, spooling, thaw_brokers
@@ -62,7 +63,7 @@ def truncate_spools(site: Site) -> Sequence[Broker]:
     try:
         site.until(lambda: spooling(site, None), DRAIN_SECONDS, "listeners spool")
         for host in site.hosts.values():
-            for path in host.spool.rglob("*.db*"):
+            for path in host.spool.rglob(f"{DATABASE}*"):
                 size = path.stat().st_size
                 if size:
                     os.truncate(path, size // 2)

@@ -148,7 +148,8 @@ def take_writes(site: Site, hit: str | None) -> None:
 def _alter(site: Site, topic: str, in_sync: str) -> None:
     entry = ConfigEntry("min.insync.replicas", in_sync, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    for future in site.kafka.admin().incremental_alter_configs([resource]).values():
+    admin = site.kafka.admin()  # kept: its answers end with it
+    for future in admin.incremental_alter_configs([resource]).values():
         future.result(ELECTION_SECONDS)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import redis
+
 from harness.redis import RedisServer
 from tests.chaos.faults.common import Deed
 from tests.chaos.site import Site
@@ -11,6 +13,7 @@ from tests.chaos.trial import Fault
 
 PAUSED_MS = 5_000
 MOST_CLIENTS = 8
+DEFAULT_CLIENTS = 10_000
 
 
 def kill_redis(site: Site) -> None:
@@ -76,12 +79,22 @@ def configure(**values: object) -> Deed:
     return strike
 
 
-def turn_away(site: Site) -> dict[str, str]:
-    """Take no more clients than there are Sentinels, and close the connections that are there."""
-    before: dict[str, str] = configure(maxclients=MOST_CLIENTS)(site)
-    with site.sentinel.master().client() as client:
-        client.client_kill_filter(_type="normal", skipme=True)
-    return before
+def turn_away(site: Site) -> redis.Redis:
+    """Take no more clients than there are Sentinels, and close the connections that are there.
+
+    The client that said so stays: another one would be turned away too.
+    """
+    client = redis.Redis.from_url(site.sentinel.master().url, single_connection_client=True)
+    client.config_set("maxclients", MOST_CLIENTS)
+    client.client_kill_filter(_type="normal", skipme=True)
+    return client
+
+
+def let_in(_site: Site, hit: redis.Redis | None) -> None:
+    """Take as many clients as Redis does by default."""
+    if hit is not None:
+        hit.config_set("maxclients", DEFAULT_CLIENTS)
+        hit.close()
 
 
 def restore(site: Site, hit: dict[str, str] | None) -> None:
@@ -171,7 +184,7 @@ FAULTS: tuple[Fault, ...] = (
         proves="a connection that is refused is tried again",
         leaves="that a command can be given at that moment",
         strike=turn_away,
-        heal=restore,
+        heal=let_in,
         under_fault=300,
     ),
     Fault(
