@@ -17,6 +17,7 @@ from harness.process import ManagedProcess, wait_until
 from tests.integration.small_mirror import small_mirror
 from tests.unit.deploy.documented import commands, filled
 
+COMMAND_SECONDS = 180.0  # a backfill reads all that the mirror has seen, twice
 PROCESSES = {"up", "sandbox", "simulator", "dashboard", "listener", "coordinator", "janitor"}
 # Of a mirror on one machine something is found; garbage stays garbage; partitions are adopted only
 # while nothing runs. All others end with 0.
@@ -48,7 +49,7 @@ def values(mirror: Deployment) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.redis
 @pytest.mark.kafka
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_what_the_pages_show_works(kafka: str, tmp_path: Path) -> None:
     """Each ends well, by itself or when it is interrupted, and says what it did."""
     with small_mirror(tmp_path, kafka, {"MIRROR_ZOMBIE_AFTER": "1h"}, "--rate", "2") as mirror:
@@ -82,7 +83,7 @@ def run(mirror: Deployment, arguments: list[str]) -> ManagedProcess:
     name = "-".join(("documented", *(one.strip("-").replace("/", "") for one in arguments)))[:80]
     process = ManagedProcess.mirror(*arguments, folder=mirror.folder, env=mirror.env, name=name)
     with process:
-        process.wait(60.0)
+        process.wait(COMMAND_SECONDS)
     return process
 
 
