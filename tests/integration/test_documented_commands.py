@@ -18,6 +18,7 @@ from tests.integration.small_mirror import small_mirror
 from tests.unit.deploy.documented import commands, filled
 
 COMMAND_SECONDS = 180.0  # a backfill reads all that the mirror has seen, twice
+CHANGING = {"drain", "rebalance", "backfill", "rotate"}
 PROCESSES = {"up", "sandbox", "simulator", "dashboard", "listener", "coordinator", "janitor"}
 # Of a mirror on one machine something is found; garbage stays garbage; partitions are adopted only
 # while nothing runs. All others end with 0.
@@ -27,10 +28,9 @@ MAY_FAIL = {"mirror doctor", "mirror dlq retry", "mirror init --adopt-partitions
 def documented() -> list[tuple[str, ...]]:
     """Each once, whatever page it stands on; what reads before what changes."""
     found = {tuple(c.words[1:]) for c in commands() if c.words[0] == "mirror"}
-    changing = {"drain", "rebalance", "backfill", "rotate"}
     return sorted(
         (words for words in found if words[0] not in PROCESSES),
-        key=lambda words: (words[0] in changing, words),
+        key=lambda words: (words[0] in CHANGING, words),
     )
 
 
@@ -65,6 +65,8 @@ def test_what_the_pages_show_works(kafka: str, tmp_path: Path) -> None:
         ran = []
         for words in documented():
             arguments = filled(words, real)
+            if words[0] in CHANGING:
+                mirror.org.post("/_sim/control", {"action": "stop"})  # each backfill reads it all
             if words[0] == "tail":
                 listen(mirror, arguments)
             else:
