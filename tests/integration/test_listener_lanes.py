@@ -161,6 +161,7 @@ def test_a_forbidden_dead_letter_topic_holds_up_dead_letters_alone(tmp_path: Pat
         driver.until(driver.settled)
         bury(driver.publisher, 30)
         goes_on(driver, 12.0, letters)
+        driver.until(lambda: len(driver.publisher.reasons) == 1)  # a busy broker may be slow too
         (reason,) = driver.publisher.reasons
         assert letters in reason
         assert "TOPIC_AUTHORIZATION_FAILED" in reason
@@ -209,6 +210,12 @@ class Told(NamedTuple):
     waiting: dict[str, int]
 
 
+def _stuck(told: Told) -> set[int]:
+    """The partitions that many records wait for."""
+    return {int(number) for number, count in told.waiting.items() if count > 300}
+
+
+@pytest.mark.timeout(300)
 def test_a_frozen_partition_loses_nothing_when_the_listener_is_killed(
     kafka_cluster_factory: Callable[[int], KafkaCluster], tmp_path: Path
 ) -> None:
@@ -243,10 +250,9 @@ def test_a_frozen_partition_loses_nothing_when_the_listener_is_killed(
         until(lambda told: told.spooled > 0, 30.0)
         assert time.monotonic() - froze < STALL + 5.0, "on disk within seconds"
         before = until(lambda told: told.now - told.durable <= 400, 10.0).now
-        told = until(lambda told: told.durable > before + 2_000, 60.0)
-        stuck = {int(number) for number, count in told.waiting.items() if count > 300}
-        assert stuck == frozen, "the others do not wait"
-        durable = told.durable
+        until(lambda told: told.durable > before + 2_000, 60.0)
+        # The others do not wait, as soon as a busy machine has caught up.
+        durable = until(lambda told: _stuck(told) == frozen, 30.0).durable
         victim.send_signal(signal.SIGKILL)
 
     cluster.brokers[1].resume()

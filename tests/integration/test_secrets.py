@@ -204,6 +204,7 @@ def org(tmp_path: Path) -> Iterator[Simulated]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_no_secret_is_told_on_any_path(
     org: Simulated, authority: Authority, secure_cluster: KafkaCluster, tmp_path: Path
 ) -> None:
