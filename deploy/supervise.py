@@ -3,7 +3,8 @@
 The file takes everything that differs between machines from the environment; `environment` adds
 what is not set there:
 
-    MIRROR_LISTENERS, MIRROR_COORDINATORS, MIRROR_JANITORS   how many of each: 2, 1, 1
+    MIRROR_LISTENERS, MIRROR_COORDINATORS, MIRROR_JANITORS, MIRROR_PROJECTORS
+                                how many of each: 2, 1, 1, 1
     MIRROR_DASHBOARDS           1 where the extra `dashboard` is installed, else 0
     MIRROR_RUN_DIR              socket and pid file: <state directory>/run
     MIRROR_LOG_DIR              one rotated log a process: <state directory>/log
@@ -36,7 +37,7 @@ from mirror.supervisord import run_directory, state_directory
 CONF: Final = Path(__file__).with_name("supervisord.conf")
 LONGEST_RUN_DIR: Final = 80
 MOST_PROCESSES: Final = 100  # of a kind: each has an offset of two digits for its metrics port
-PROGRAMS: Final = ("coordinator", "listener", "janitor", "dashboard")
+PROGRAMS: Final = ("coordinator", "listener", "janitor", "dashboard", "projector")
 
 
 def command(environ: Mapping[str, str] | None = None) -> list[str]:
@@ -74,6 +75,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
         ("MIRROR_LISTENERS", "2"),
         ("MIRROR_COORDINATORS", "1"),
         ("MIRROR_JANITORS", "1"),
+        ("MIRROR_PROJECTORS", "1"),
         ("MIRROR_DASHBOARDS", "1" if has_dashboard() else "0"),
     ):
         reader.parse(name, default, between(0, MOST_PROCESSES))

@@ -19,6 +19,7 @@ ROOMS: Final[Mapping[str, str]] = {
     "listeners": "Listeners",
     "coordinator": "Coordinators",
     "janitor": "Janitors",
+    "projector": "Projectors",
     "dashboard": "The dashboard",
     "deploy": "The watchdog",
     "mirror": "All of them",

@@ -153,12 +153,38 @@ UNREAD: Final = _counter(
 BURIED: Final = _counter("janitor_dead_letters", "Records that Kafka refused for good.")
 JANITOR: Final = (VERIFIED, GAPS_FILLED, CALLS, BACKFILLED, BACKFILLED_EVENTS, UNREAD, BURIED)
 
+# Attribute of a projector's loop → metric; each tells of its own partitions.
+PROJECTOR: Final[Mapping[str, Described]] = {
+    "events": _counter("projector_events", "Events written to the once topic."),
+    "repeats": _counter("projector_repeats", "Copies of events, which are not written."),
+    "unreadable": _counter("projector_unreadable", "Records that hold no event, passed over."),
+    "views": _counter("projector_views", "Views of conversations written."),
+    "tombstones": _counter("projector_tombstones", "Conversations whose grace was over."),
+    "transactions": _counter("projector_transactions", "Transactions committed."),
+    "aborted": _counter("projector_transactions_aborted", "Transactions aborted; they are redone."),
+    "fenced": _counter(
+        "projector_transactions_fenced",
+        "Those of them that were refused because somebody else has the partitions.",
+    ),
+    "restored": _counter("projector_records_restored", "Views read back from Kafka."),
+    "missed": _counter(
+        "projector_records_missed", "Records that Kafka deleted before they were projected."
+    ),
+    "lag": _gauge(
+        "projector_lag_seconds", "How long the oldest record that is not projected has waited."
+    ),
+    "partitions": _gauge("projector_partitions", "Own partitions."),
+    "restoring": _gauge("projector_partitions_waiting", "Own partitions that are not projected."),
+    "conversations": _gauge("projector_conversations", "Conversations of own partitions."),
+}
+
 # Heading of docs/metrics.md → what stands under it.
 ALL: Final[Mapping[str, tuple[Described, ...]]] = {
     "Every process": (HEALTH, BUILD, LOG_DROPPED),
     "Listener": (*LISTENER.values(), CHANNELS, SPOOL_LIMIT),
     "Coordinator": (*COORDINATOR, *TRACKER.values()),
     "Janitor": JANITOR,
+    "Projector": tuple(PROJECTOR.values()),
 }
 
 

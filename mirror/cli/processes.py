@@ -37,6 +37,41 @@ def janitor() -> int:
     return _run("janitor", main)
 
 
+@click.group(invoke_without_command=True, no_args_is_help=False)
+@click.pass_context
+def projector(context: click.Context) -> int:
+    """Make of the stream each event once, and the state of each conversation.
+
+    Writes MIRROR_ONCE_TOPIC and MIRROR_CONVERSATIONS_TOPIC by transactions. docs/projector.md has
+    what is in them.
+    """
+    if context.invoked_subcommand is not None:
+        return 0
+    from projector.program import main
+
+    return _run("projector", main)
+
+
+@projector.command()
+@click.confirmation_option(
+    prompt="Delete both topics of the projector, and make them from what is retained?",
+    help="Do not ask.",
+)
+def rebuild() -> None:
+    """Make both topics anew, from the retained past.
+
+    Deletes MIRROR_ONCE_TOPIC and MIRROR_CONVERSATIONS_TOPIC, makes them with as many partitions as
+    MIRROR_TOPIC has, and forgets how far they had come. Projectors, which must not run meanwhile,
+    then begin with the oldest record. Consumers of both topics begin at their beginning.
+    """
+    from mirror.cli.render import echo
+    from mirror.settings import load
+    from projector.rebuild import rebuild as work
+
+    for state in work(load()):
+        echo(str(state))
+
+
 def _run(process: str, main: Callable[[Settings], int]) -> int:
     """Run a process; who watches over it learns with which exit code it could not start."""
     from mirror import log
@@ -94,8 +129,8 @@ def simulator(arguments: tuple[str, ...]) -> None:
 def up() -> None:
     """All processes on this machine, under supervisord.
 
-    MIRROR_LISTENERS, MIRROR_COORDINATORS and MIRROR_JANITORS say how many of each
-    (2, 1 and 1). `supervisorctl -c` with the file that is printed controls them.
+    MIRROR_LISTENERS, MIRROR_COORDINATORS, MIRROR_JANITORS and MIRROR_PROJECTORS say how many
+    of each (2, 1, 1 and 1). `supervisorctl -c` with the file that is printed controls them.
     """
     from deploy.supervise import CONF, command, environment
     from mirror.cli.context import warn_of_unread
@@ -110,4 +145,4 @@ def up() -> None:
     os.execvpe(arguments[0], arguments, complete)  # noqa: S606  # our own path
 
 
-COMMANDS = (listener, coordinator, janitor, dashboard, simulator, up)
+COMMANDS = (listener, coordinator, janitor, projector, dashboard, simulator, up)

@@ -7,6 +7,7 @@ import click
 
 @click.command()
 @click.option("--dedupe", is_flag=True, help="Show each event once, however many replicas sent it.")
+@click.option("--once", is_flag=True, help="Read what the projector wrote: each event once.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line.")
 @click.option(
     "--from",
@@ -17,7 +18,7 @@ import click
     help="Where to start.",
 )
 @click.option("--limit", type=click.IntRange(1), help="End after so many events.")
-def tail(dedupe: bool, as_json: bool, start: str, limit: int | None) -> None:
+def tail(dedupe: bool, once: bool, as_json: bool, start: str, limit: int | None) -> None:
     """Show events as they reach Kafka. Ends with Ctrl-C.
 
     A time followed by ~ is ours, where Genesys gave none.
@@ -29,7 +30,7 @@ def tail(dedupe: bool, as_json: bool, start: str, limit: int | None) -> None:
 
     repeats = Repeats()
     shown = 0
-    with EventStream(load(), "beginning" if start == "beginning" else "end") as stream:
+    with EventStream(load(), "beginning" if start == "beginning" else "end", once=once) as stream:
         while True:
             for event in stream.read(timeout=0.5):
                 if dedupe and repeats.is_repeat(event.event_id):

@@ -8,6 +8,7 @@ from mirror.doctor.finding import Finding
 from mirror.doctor.genesys import check_genesys
 from mirror.doctor.kafka import check_kafka
 from mirror.doctor.machine import check_machine
+from mirror.doctor.projector import check_projector
 from mirror.doctor.redis import check_redis
 from mirror.doctor.registry import check_registry
 from mirror.doctor.socket import check_socket
@@ -22,6 +23,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     yield from check_machine(settings, environ)
     yield from check_redis(settings)
     yield from check_kafka(settings)
+    yield from check_projector(settings, tries=True)
     yield from check_registry(settings)
     yield from check_genesys(settings)
     yield from check_socket(settings)

@@ -53,8 +53,8 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
             yield bad("kafka.topic", f"topic {topic}", "does not exist", "run mirror init")
             continue
         yield from shape(cluster, topic, partitions, settings.replication_factor)
-        yield from _configuration(client, cluster, topic)
-    yield from _rights(client, [topic for topic in wanted if topic in cluster.topics])
+        yield from configuration(client, cluster, topic)
+    yield from topic_rights(client, [topic for topic in wanted if topic in cluster.topics])
 
 
 def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Finding]:
@@ -96,7 +96,10 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
         )
 
 
-def _configuration(client: AdminClient, cluster: Cluster, topic: str) -> Iterator[Finding]:
+def configuration(
+    client: AdminClient, cluster: Cluster, topic: str, *, compacted: bool = False
+) -> Iterator[Finding]:
+    """The configuration of a topic that exists; whether it is to be `compacted`."""
     resource = ConfigResource(ResourceType.TOPIC, topic)
     try:
         answer = client.describe_configs([resource], request_timeout=TIMEOUT)[resource]
@@ -110,10 +113,12 @@ def _configuration(client: AdminClient, cluster: Cluster, topic: str) -> Iterato
         )
         return
     values = {name: entry.value for name, entry in entries.items()}
-    yield from durability(topic, cluster.topics[topic][1], values)
+    yield from durability(topic, cluster.topics[topic][1], values, compacted=compacted)
 
 
-def durability(topic: str, replication: int, values: dict[str, str]) -> Iterator[Finding]:
+def durability(
+    topic: str, replication: int, values: dict[str, str], *, compacted: bool = False
+) -> Iterator[Finding]:
     """What a topic's configuration makes of an acknowledged record."""
     subject = f"topic {topic}"
     insync = int(values.get("min.insync.replicas") or 1)
@@ -131,7 +136,11 @@ def durability(topic: str, replication: int, values: dict[str, str]) -> Iterator
             f"min.insync.replicas is {insync} of {replication}: one broker away stops all writing",
             f"kafka-configs --alter --add-config min.insync.replicas={max(1, replication - 1)}",
         )
-    if "compact" in (values.get("cleanup.policy") or ""):
+    policy = values.get("cleanup.policy") or ""
+    if compacted:
+        yield compaction(topic, policy)
+        return
+    if "compact" in policy:
         yield bad(
             "kafka.retention",
             subject,
@@ -153,7 +162,21 @@ def durability(topic: str, replication: int, values: dict[str, str]) -> Iterator
         yield good("kafka.retention", subject, f"records stay {kept}, min.insync {insync}")
 
 
-def _rights(client: AdminClient, topics: list[str]) -> Iterator[Finding]:
+def compaction(topic: str, policy: str) -> Finding:
+    """Whether a topic keeps the last record of each key, and for ever."""
+    if policy == "compact":
+        return good("kafka.compaction", f"topic {topic}", "compacted")
+    return bad(
+        "kafka.compaction",
+        f"topic {topic}",
+        f"cleanup.policy is {policy or 'not known'}: conversations that still go on are lost, or "
+        "all of their past is kept",
+        "kafka-configs --alter --add-config cleanup.policy=compact",
+    )
+
+
+def topic_rights(client: AdminClient, topics: list[str]) -> Iterator[Finding]:
+    """What our user may do with these topics."""
     if not topics:
         return
     try:

@@ -22,7 +22,7 @@ from confluent_kafka import (
 
 from mirror.conversation.event import Event
 from mirror.errors import KafkaUnavailable
-from mirror.kafka.config import ClientLog, consumer_config, open_client
+from mirror.kafka.config import ClientLog, committed_reader_config, consumer_config, open_client
 from mirror.kafka.record import EventReader, UndecodableRecord
 from mirror.settings import Settings
 
@@ -39,16 +39,23 @@ class EventStream:
     """
 
     def __init__(
-        self, settings: Settings, start: Start = "end", since_ms: int | None = None
+        self,
+        settings: Settings,
+        start: Start = "end",
+        since_ms: int | None = None,
+        *,
+        once: bool = False,
     ) -> None:
         """`since_ms` (epoch milliseconds of the record's timestamp) wins over `start`.
+
+        With `once` it is the once topic that is read, without what was not committed.
 
         Raises `KafkaUnavailable` where no broker answers or the topic does not exist.
         """
         self.unreadable = 0
-        self._topic = settings.topic
+        self._topic = settings.once_topic if once else settings.topic
         self._reader = EventReader()
-        self._consumer, partitions = open_reader(settings, self._topic, "reader")
+        self._consumer, partitions = open_reader(settings, self._topic, "reader", committed=once)
         try:
             self._consumer.assign(self._places(settings, partitions, start, since_ms))
         except BaseException:
@@ -97,13 +104,18 @@ class EventStream:
             return list(self._consumer.offsets_for_times(wanted, timeout=_timeout(settings)))
 
 
-def open_reader(settings: Settings, topic: str, role: str) -> tuple[Consumer, list[int]]:
+def open_reader(
+    settings: Settings, topic: str, role: str, *, committed: bool = False
+) -> tuple[Consumer, list[int]]:
     """A consumer of `role` without a group, and the partitions of `topic`; nothing is assigned.
+
+    With `committed` it reads what transactions wrote once they are committed.
 
     Raises `KafkaUnavailable` where no broker answers or the topic does not exist.
     """
     log = ClientLog(f"kafka.{role.replace('-', '_')}")
-    consumer = open_client(Consumer, consumer_config(settings, role), log)
+    configuration = committed_reader_config if committed else consumer_config
+    consumer = open_client(Consumer, configuration(settings, role), log)
     try:
         with _explained(settings):
             found = consumer.list_topics(topic, timeout=_timeout(settings)).topics[topic]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PROGRAMS = ("listeners", "coordinator", "janitor", "dashboard")
+PROGRAMS = ("listeners", "coordinator", "janitor", "projector", "dashboard")
 # Each room and the rooms of ours that it may import; itself besides.
 WALLS = {
     "mirror.conversation": (),
@@ -17,6 +17,7 @@ WALLS = {
     "listeners": ("mirror",),
     "coordinator": ("mirror",),
     "janitor": ("mirror",),
+    "projector": ("mirror",),
     "dashboard": ("mirror",),
     "deploy": ("mirror",),
     "bench": ("mirror", "simulator", *PROGRAMS, "tests"),
@@ -33,6 +34,8 @@ EXCEPTIONS: dict[str, tuple[str, ...]] = {
         "deploy.supervise.environment",
         "janitor.service.main",
         "listeners.service.main",
+        "projector.program.main",
+        "projector.rebuild.rebuild",
         "simulator.cli.main",
     ),
     "mirror/sandbox/house.py": ("deploy.supervise",),

@@ -1,0 +1,77 @@
+"""Asks Kafka for offsets: the group's, and what partitions retain.
+
+Every method raises `KafkaException` or `KafkaUnavailable` where there is no answer in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from confluent_kafka import IsolationLevel, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `__all__`
+    AdminClient,
+    OffsetSpec,
+)
+
+from mirror.errors import KafkaUnavailable
+from mirror.kafka.config import ClientLog, admin_config, open_client
+from mirror.settings import Settings
+
+ANSWER_SECONDS: Final = 5.0
+_EARLIEST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # its own fault
+_LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+
+class Offsets:
+    """Questions of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._topic = settings.topic
+        self._admin: Any = open_client(
+            AdminClient, admin_config(settings, "projector"), ClientLog("projector.kafka")
+        )
+
+    def committed(self, consumer: Any, numbers: Iterable[int]) -> dict[int, int]:
+        """The group's offsets, of partitions that have one.
+
+        Settled ones: while a transaction is about to move one, Kafka does not answer.
+        """
+        asked = [TopicPartition(self._topic, number) for number in numbers]
+        found: dict[int, int] = {}
+        for one in consumer.committed(asked, timeout=ANSWER_SECONDS):
+            if one.error is not None:
+                raise KafkaUnavailable(f"partition {one.partition}: {one.error.str()}")
+            if one.offset >= 0:
+                found[one.partition] = one.offset
+        return found
+
+    def retained(self, topic: str, numbers: Iterable[int]) -> tuple[dict[int, int], dict[int, int]]:
+        """The first offset of each partition, and the one behind its last record."""
+        wanted = list(numbers)
+        return self._ask(topic, wanted, _EARLIEST), self.ends(topic, wanted)
+
+    def ends(self, topic: str, numbers: Iterable[int]) -> dict[int, int]:
+        """The offset behind the last record of each partition, uncommitted ones included."""
+        return self._ask(topic, numbers, _LATEST)
+
+    def close(self) -> None:
+        """Let go of the client."""
+        self._admin = None
+
+    def _ask(self, topic: str, numbers: Iterable[int], what: Any) -> dict[int, int]:
+        asked = {TopicPartition(topic, number): what for number in numbers}
+        if not asked:
+            return {}
+        answers = self._admin.list_offsets(
+            asked,
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=ANSWER_SECONDS,
+        )
+        try:
+            return {
+                one.partition: answer.result(ANSWER_SECONDS + 1).offset
+                for one, answer in answers.items()
+            }
+        except TimeoutError as error:
+            raise KafkaUnavailable(f"no offsets of {topic} in time") from error
