@@ -421,12 +421,12 @@ class Loop:
     def _consumer(self) -> Any:
         settings = self._settings
         config = {
+            "session.timeout.ms": SESSION_TIMEOUT_MS,
+            "heartbeat.interval.ms": SESSION_TIMEOUT_MS // 4,
             **committed_reader_config(
                 settings, "projector", f"mirror-{settings.namespace}-projector"
             ),
             "partition.assignment.strategy": "range",
-            "session.timeout.ms": SESSION_TIMEOUT_MS,
-            "heartbeat.interval.ms": SESSION_TIMEOUT_MS // 4,
             "auto.offset.reset": "error",
             "enable.partition.eof": "true",
             "check.crcs": "false",

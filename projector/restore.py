@@ -34,6 +34,7 @@ class Restore:
         self._topic = settings.conversations_topic
         self._partitions = partitions
         self._left = {number: ends[number] for number in partitions}
+        self._empty = [number for number in partitions if not ends[number]]
         self._log = logger("projector")
         config = {
             **committed_reader_config(settings, "projector-restore"),
@@ -56,7 +57,12 @@ class Restore:
 
         Raises `UnknownFormat`, and `KafkaException` for what reconnecting does not cure.
         """
-        whole = []
+        whole = [self._partitions[number] for number in self._empty]
+        for number in self._empty:
+            del self._left[number]
+        self._empty = []
+        if not self._left:
+            return whole
         for message in self._consumer.consume(BATCH, timeout=seconds):
             number = message.partition()
             if number not in self._left:

@@ -194,8 +194,9 @@ def transactional_config(settings: Settings, role: str, transactional_id: str) -
         **producer_config(settings, role),
         "transactional.id": transactional_id,
         "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
-        # librdkafka takes no more than the transaction's.
+        # librdkafka takes neither longer than that.
         "delivery.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        "socket.timeout.ms": TRANSACTION_TIMEOUT_MS,
     }
 
 

@@ -21,6 +21,7 @@ ELSEWHERE: Final = frozenset(
         "MIRROR_LISTENERS",
         "MIRROR_COORDINATORS",
         "MIRROR_JANITORS",
+        "MIRROR_PROJECTORS",
         "MIRROR_DASHBOARDS",
         "MIRROR_RUN_DIR",
         "MIRROR_LOG_DIR",
