@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -34,6 +35,8 @@ SESSION_TIMEOUT_MS: Final = 2_000
 # Where a projector freezes: before the first effect of a kind, of records before the third.
 KINDS: Final = ("begin", "record", "offsets", "commit", "committed")
 THIRD: Final = 3
+# Awake, librdkafka learns in the background that the group went on; the projector does not yet.
+AWAKE_SECONDS: Final = 1.5
 
 
 def alone(env: Mapping[str, str], effects: int) -> None:
@@ -58,6 +61,7 @@ def frozen(env: Mapping[str, str], kind: int) -> None:
             if not left[0]:
                 last_will()
                 os.kill(os.getpid(), signal.SIGSTOP)
+                time.sleep(AWAKE_SECONDS)
 
     _live(env, burn, confluent_kafka.Consumer)
 
