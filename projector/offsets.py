@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from confluent_kafka import IsolationLevel, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `__all__`
     AdminClient,
     OffsetSpec,
@@ -27,10 +27,9 @@ class Offsets:
     """Questions of one process."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._topic = settings.topic
-        self._admin: Any = open_client(
-            AdminClient, admin_config(settings, "projector"), ClientLog("projector.kafka")
-        )
+        self._admin: Any = None
 
     def committed(self, consumer: Any, numbers: Iterable[int]) -> dict[int, int]:
         """The group's offsets, of partitions that have one.
@@ -63,15 +62,24 @@ class Offsets:
         asked = {TopicPartition(topic, number): what for number in numbers}
         if not asked:
             return {}
-        answers = self._admin.list_offsets(
-            asked,
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=ANSWER_SECONDS,
-        )
+        if self._admin is None:
+            self._admin = open_client(
+                AdminClient, admin_config(self._settings, "projector"), ClientLog("projector.kafka")
+            )
         try:
+            answers = self._admin.list_offsets(
+                asked,
+                isolation_level=IsolationLevel.READ_UNCOMMITTED,
+                request_timeout=ANSWER_SECONDS,
+            )
             return {
                 one.partition: answer.result(ANSWER_SECONDS + 1).offset
                 for one, answer in answers.items()
             }
-        except TimeoutError as error:
-            raise KafkaUnavailable(f"no offsets of {topic} in time") from error
+        except (KafkaException, TimeoutError) as error:
+            # It asks with the leader's epoch that it learned first, and keeps that one, refused
+            # (FENCED_LEADER_EPOCH), after a broker was away. Another client learns it newly.
+            self._admin = None
+            if isinstance(error, TimeoutError):
+                raise KafkaUnavailable(f"no offsets of {topic} in time") from error
+            raise

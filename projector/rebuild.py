@@ -38,6 +38,9 @@ def rebuild(settings: Settings) -> list[TopicState]:
     # A group without members alone can be deleted, so this is the check too.
     group = group_id(settings)
     try:
+        # Else the request may be under way when librdkafka, which then knows the brokers, drops the
+        # handle that it began with.
+        admin.list_topics(timeout=ANSWER_SECONDS)
         admin.delete_consumer_groups([group], request_timeout=ANSWER_SECONDS)[group].result(
             ANSWER_SECONDS + 5
         )
