@@ -20,10 +20,10 @@ from confluent_kafka import TopicPartition
 
 import mirror.kafka.config as config_module
 import projector.loop as loop_module
-import projector.writer as writer_module
 from mirror.kafka.projected import transactional_prefix
-from mirror.settings import load
+from mirror.settings import Settings, load
 from projector.loop import Loop
+from projector.writer import Writer
 from tests.integration import dying
 
 # Records are written one by one where it dies; with small batches every kind of effect comes soon.
@@ -94,8 +94,8 @@ def _live(
     settings = load(dict(env))
     identity = f"{transactional_prefix(settings)}{uuid.uuid4()}"
 
-    def make_writer(*words: Any) -> writer_module.Writer:
-        return writer_module.Writer(*words, make=Producer)
+    def make_writer(settings: Settings, identity: str) -> Writer:
+        return Writer(settings, identity, make=Producer)
 
     loop = _Ending(settings, identity, make_writer=make_writer)
     loop.run(loop.stop)

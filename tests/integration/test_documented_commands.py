@@ -1,7 +1,7 @@
 """Every `mirror …` that README and docs show is run, on a mirror at work, as it stands there.
 
 Those that start processes are run by tests of their own (test_sandbox, test_supervise, test_honcho,
-test_dashboard, test_simulator_protocol).
+test_dashboard, test_projector, test_simulator_protocol).
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from tests.integration.house_support import House, house
 from tests.services.process import ManagedProcess, wait_until
 from tests.unit.deploy.documented import commands, filled
 
-PROCESSES = {"up", "sandbox", "simulator", "dashboard", "listener", "coordinator", "janitor"}
+PROCESSES = {
+    *("up", "sandbox", "simulator", "dashboard"),
+    *("listener", "coordinator", "janitor", "projector"),
+}
 # Of a house on one machine something is found; garbage stays garbage. All others end with 0.
 MAY_FAIL = {"mirror doctor", "mirror dlq retry"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,10 @@ class Flow:
             self._stage.send(piece)
 
 
+def _has_a_partition(process: ManagedProcess) -> bool:
+    return "partition_ready" in process.stderr
+
+
 def test_projectors_come_and_go(
     cluster: KafkaCluster, start_process: Start, tmp_path: Path
 ) -> None:
@@ -63,7 +68,8 @@ def test_projectors_come_and_go(
         start_process(process)
         flow.goes_on()
         flow.goes_on()
-        process.wait_for(lambda p=process: "partition_ready" in p.stderr, 60, "has a partition")
+        has_one = partial(_has_a_partition, process)
+        process.wait_for(has_one, 60, "has a partition")
     one.stop()
     flow.goes_on()
     two.kill()
