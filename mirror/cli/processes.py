@@ -53,11 +53,8 @@ def projector(context: click.Context) -> int:
 
 
 @projector.command()
-@click.confirmation_option(
-    prompt="Delete both topics of the projector, and make them from what is retained?",
-    help="Do not ask.",
-)
-def rebuild() -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rebuild(yes: bool) -> None:
     """Make both topics anew, from the retained past.
 
     Deletes MIRROR_ONCE_TOPIC and MIRROR_CONVERSATIONS_TOPIC, makes them with as many partitions as
@@ -66,9 +63,14 @@ def rebuild() -> None:
     """
     from mirror.cli.render import echo
     from mirror.settings import load
+
+    settings = load()
+    names = f"{settings.once_topic} and {settings.conversations_topic}"
+    if not yes:
+        click.confirm(f"Delete {names}, and make them anew?", abort=True, err=True)
     from projector.rebuild import rebuild as work
 
-    for state in work(load()):
+    for state in work(settings):
         echo(str(state))
 
 

@@ -46,7 +46,6 @@ class House:
                 **os.environ,
                 **self.services.environment(),
                 "MIRROR_LISTENERS": str(listeners),
-                "MIRROR_PROJECTORS": "0",  # the embedded broker shows what was aborted
                 "MIRROR_DASHBOARD_HOST": LOOPBACK,
                 "MIRROR_DASHBOARD_PORT": str(self.services.dashboard_port),
                 "MIRROR_DASHBOARD_NAMES": str(self.state / "queues.json"),

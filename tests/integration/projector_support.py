@@ -149,7 +149,7 @@ class Stage:
 
     def read(self, topic: str) -> list[Any]:
         """All committed records of a topic; those of a partition in their order."""
-        consumer = Consumer(
+        consumer: Any = Consumer(
             {
                 "bootstrap.servers": self.cluster,
                 "group.id": f"count-{uuid.uuid4()}",
@@ -163,10 +163,8 @@ class Stage:
         ends = Offsets(self.settings).ends(topic, range(self.settings.partitions))
         consumer.assign([TopicPartition(topic, number, 0) for number in ends])
         found: list[Any] = []
-        messages: list[Any]
         while ends:
-            messages = consumer.consume(1_000, timeout=1.0)
-            for message in messages:
+            for message in consumer.consume(1_000, timeout=1.0):
                 error = message.error()
                 if error is None:
                     found.append(message)

@@ -59,7 +59,7 @@ OURS = {
 def test_compose_runs_the_processes_of_supervisord() -> None:
     """The same ones, listeners twice, and `init` before them; the web page is left to choice."""
     commands = sorted(service["command"][0] for service in OURS.values())
-    assert commands == ["coordinator", "init", "janitor", "listener", "listener"]
+    assert commands == ["coordinator", "init", "janitor", "listener", "listener", "projector"]
     assert set(commands) - {"init"} == set(supervise.PROGRAMS) - {"dashboard"}
     assert set(COMPOSE["services"]) - set(OURS) == {"redis", "kafka", "prometheus", "grafana"}
 

@@ -16,7 +16,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
-ROOMS = ("mirror", "listeners", "coordinator", "janitor", "dashboard", "simulator", "deploy")
+ROOMS = (
+    *("mirror", "listeners", "coordinator", "janitor", "projector", "dashboard"),
+    *("simulator", "deploy"),
+)
 
 
 @pytest.fixture(scope="module")
