@@ -19,11 +19,11 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from mirror.errors import KafkaUnavailable, MirrorError
+from mirror.base.errors import KafkaUnavailable, MirrorError
+from mirror.base.log import logger
+from mirror.base.turns import Turned, unwatched
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
-from mirror.log import logger
 from mirror.settings import Settings
-from mirror.turns import Turned, unwatched
 from projector.offsets import Offsets
 from projector.placing import Place, place
 from projector.projection import Draft, Partition

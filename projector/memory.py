@@ -14,11 +14,11 @@ from typing import Final
 
 import msgspec
 
+from mirror.base.errors import MirrorError
 from mirror.conversation.document import ConversationDocument, document
 from mirror.conversation.event import RANK, Event
 from mirror.conversation.fold import COUNT_AGAIN, ConversationView, LegView, begin, fold
 from mirror.conversation.legs import leg_key
-from mirror.errors import MirrorError
 
 # Rises where an older projector could not read what is kept, or would read it wrongly.
 FORMAT: Final = 1

@@ -14,7 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
     OffsetSpec,
 )
 
-from mirror.errors import KafkaUnavailable
+from mirror.base.errors import KafkaUnavailable
 from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.settings import Settings
 

@@ -19,17 +19,20 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from mirror import __version__, log, metrics, signals
-from mirror.doctor.checkup import Checkup
-from mirror.doctor.finding import Finding
-from mirror.doctor.projector import check_projector
-from mirror.errors import EXIT_DONE, EXIT_FAILED, KafkaUnavailable
+from mirror import __version__
+from mirror.base import log
+from mirror.base.errors import EXIT_DONE, EXIT_FAILED, KafkaUnavailable
+from mirror.base.health import Health
+from mirror.base.turns import Turns
+from mirror.checks.checkup import Checkup
+from mirror.checks.finding import Finding
+from mirror.checks.projector import check_projector
 from mirror.kafka import registry
 from mirror.kafka.projected import transactional_prefix
-from mirror.pulse import Pulse
+from mirror.runtime import metrics, signals
+from mirror.runtime.telemetry import Telemetry
 from mirror.settings import Settings
-from mirror.telemetry import Health, Telemetry
-from mirror.turns import Turns
+from mirror.supervision.pulse import Pulse
 from projector.loop import Loop
 from projector.topics import await_even, count_partitions, uneven
 
@@ -42,7 +45,7 @@ LATE_SECONDS: Final = 60.0
 def main(settings: Settings) -> int:
     """Run a projector until a signal ends it. Returns its exit code.
 
-    Raises `MirrorError` where start-up fails (see `mirror.errors` for the exit code).
+    Raises `MirrorError` where start-up fails (see `mirror.base.errors` for the exit code).
     """
     log.configure("projector", settings.log_level)
     return Projector(settings).run()

@@ -12,7 +12,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from mirror.errors import KafkaUnavailable, MirrorError
+from mirror.base.errors import KafkaUnavailable, MirrorError
 from mirror.kafka.admin import TopicState, check, replace_topics
 from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.kafka.faults import cause

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from mirror.base.log import logger
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
-from mirror.log import logger
 from mirror.settings import Settings
 from projector.projection import Partition
 

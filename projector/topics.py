@@ -10,9 +10,9 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from mirror.errors import KafkaUnavailable
+from mirror.base.errors import KafkaUnavailable
+from mirror.base.log import logger
 from mirror.kafka.admin import check
-from mirror.log import logger
 from mirror.settings import Settings
 
 ANSWER_SECONDS: Final = 5.0

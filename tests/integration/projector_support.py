@@ -19,15 +19,15 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from harness.kafka import _SILENT, KafkaCluster, create_topic
+from harness.process import ManagedProcess, wait_until
+from mirror.base.errors import KafkaUnavailable
 from mirror.conversation.document import ConversationDocument, document
 from mirror.conversation.event import Event
 from mirror.conversation.fold import ConversationView, fold
-from mirror.errors import KafkaUnavailable
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings, load
 from projector.offsets import Offsets
-from tests.services.kafka import _SILENT, KafkaCluster, create_topic
-from tests.services.process import ManagedProcess, wait_until
 
 CASES: Final = Path(__file__).parents[1] / "golden" / "cases"
 WITHIN: Final = 60.0

@@ -13,10 +13,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from janitor.outlet import Outlet
-from janitor.zombies import Sweep
+from harness.process import wait_until
+from harness.simulated import Simulated
+from janitor.producer import Outlet
+from janitor.zombies.sweep import Sweep
+from mirror.base.errors import KafkaUnavailable
 from mirror.conversation.event import Event
-from mirror.errors import KafkaUnavailable
 from mirror.kafka.admin import ensure_topics
 from tests.integration.janitor_support import (
     Stage,
@@ -28,8 +30,6 @@ from tests.integration.janitor_support import (
     staged,
     tracking,
 )
-from tests.integration.simulator_support import Simulated
-from tests.services.process import wait_until
 
 
 @pytest.fixture

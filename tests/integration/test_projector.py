@@ -15,12 +15,12 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.cimpl import NewPartitions
 
+from harness.kafka import KafkaUnavailable, admin_client
+from harness.process import ManagedProcess, free_ports, wait_until
 from mirror.conversation.schema import view_schema
 from mirror.kafka.admin import ensure_topics
 from tests.integration.projector_support import EXACT, Stage, quick_cluster, stream
 from tests.services.availability import unavailable
-from tests.services.kafka import KafkaUnavailable, admin_client
-from tests.services.process import ManagedProcess, free_ports, wait_until
 
 Start = Callable[[ManagedProcess], ManagedProcess]
 WITHIN = 40.0

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.kafka import KafkaUnavailable
+from harness.process import wait_until
 from tests.integration import dying, projector_lives
 from tests.integration.projector_support import EXACT, Stage, quick_cluster, stream
 from tests.services.availability import unavailable
-from tests.services.kafka import KafkaUnavailable
-from tests.services.process import wait_until
 
 MOST_EFFECTS = 120
 STOPPED = "T"

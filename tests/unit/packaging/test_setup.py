@@ -17,8 +17,16 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
 ROOMS = (
-    *("mirror", "listeners", "coordinator", "janitor", "projector", "dashboard"),
-    *("simulator", "deploy"),
+    "mirror",
+    "listeners",
+    "coordinator",
+    "janitor",
+    "projector",
+    "dashboard",
+    "console",
+    "harness",
+    "simulator",
+    "deploy",
 )
 
 
@@ -83,7 +91,8 @@ def imported_modules(room: str) -> set[str]:
 def test_every_import_is_a_requirement(setup: configparser.ConfigParser, room: str) -> None:
     """Nothing is imported that comes only because some requirement happens to bring it."""
     wanted = lines(setup["options"]["install_requires"])
-    for extra in ("sandbox", "dashboard", "registry"):
+    extras = ("sandbox", "dashboard", "registry", *(("dev",) if room == "harness" else ()))
+    for extra in extras:
         wanted += lines(setup["options.extras_require"][extra])
     declared = {canonicalize_name(Requirement(line).name) for line in wanted}
     providers = importlib.metadata.packages_distributions()
@@ -97,7 +106,7 @@ def test_console_script_is_mirror(setup: configparser.ConfigParser) -> None:
     installed = importlib.metadata.distribution("interaction-mirror")
     assert installed.version == setup["metadata"]["version"]
     scripts = installed.entry_points.select(group="console_scripts")
-    assert [(script.name, script.value) for script in scripts] == [("mirror", "mirror.cli:main")]
+    assert [(script.name, script.value) for script in scripts] == [("mirror", "console:main")]
 
 
 def test_licence_is_the_apache_licence() -> None:

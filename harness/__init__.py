@@ -1,0 +1,14 @@
+"""A whole mirror on one machine, and its judge: for the sandbox, tests, chaos and benchmarks alike.
+
+    process      processes of ours and of others: started, waited for, ended
+    redis, kafka servers for tests: Redis with Sentinels, Apache Kafka with one broker or three
+    simulated    a simulator, and a client of its admin API, REST and sockets
+    deployment   coordinator, listeners, janitor as processes, and ways to look at them
+    ledger       reads what truly happened; oracle: what is missing, twice or invented
+    sandbox      what `mirror sandbox` runs under one supervisord; embedded: the services in it
+    dashboard    a dashboard process and what tests feed it; browser: Chromium, by Selenium
+    supervised   waiting for processes under supervisord
+    traffic      frames like those of a contact centre; instructions: what a frame costs
+
+Nothing of the product imports it but `mirror sandbox`.
+"""
