@@ -218,7 +218,7 @@ class Loop:
         records: list[Out] = []
         for number, messages in batches.items():
             draft = Draft(self._known[number])
-            records += self._once(draft, messages)
+            records += self._once(draft, messages, wall_ms)
             records += self._views(draft, wall_ms if number in self._ends else None)
             drafts.append(draft)
         topic = self._settings.topic
@@ -237,14 +237,15 @@ class Loop:
                 self._read_ms[number] = messages[-1].timestamp()[1]
         return True
 
-    def _once(self, draft: Draft, messages: Iterable[Any]) -> Iterator[Out]:
+    def _once(self, draft: Draft, messages: Iterable[Any], wall_ms: int) -> Iterator[Out]:
         topic, number = self._settings.once_topic, draft.partition.number
         for message in messages:
             if message.offset() < draft.following:
                 continue  # read again behind a new assignment
             timestamp_ms = message.timestamp()[1]
             value = message.value()
-            if draft.take(message.offset(), value, timestamp_ms):
+            # A clock that is ahead somewhere must not end the grace of all others.
+            if draft.take(message.offset(), value, min(timestamp_ms, wall_ms)):
                 key, headers = message.key(), message.headers()
                 yield Out(topic, number, key, value, headers, max(0, timestamp_ms))
 

@@ -18,7 +18,7 @@ from mirror.kafka.config import ClientLog, committed_reader_config, open_client
 from mirror.settings import Settings
 from projector.projection import Partition
 
-KEPT_HEADER: Final = "mirror.kept"
+KEPT_HEADER: Final = "mirror-kept"
 BATCH: Final = 5_000
 READ_SECONDS: Final = 0.05
 

@@ -17,7 +17,7 @@ from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
 
 ROOT = Path(__file__).parents[2]
-STARTED = ("listener", "coordinator", "janitor")
+STARTED = ("listener", "coordinator", "janitor", "projector")
 
 
 @pytest.mark.slow
@@ -40,13 +40,15 @@ def test_honcho_starts_the_procfile(
             "GENESYS_CLIENTS": f"{sim.client}:{sim.secret}",
             "MIRROR_TOPIC": topic_name,
             "MIRROR_DEAD_LETTER_TOPIC": f"{topic_name}.dlq",
+            "MIRROR_ONCE_TOPIC": f"{topic_name}.once",
+            "MIRROR_CONVERSATIONS_TOPIC": f"{topic_name}.conversations",
             "MIRROR_NAMESPACE": topic_name,
             "MIRROR_DASHBOARD_HOST": "127.0.0.1",
             "MIRROR_DASHBOARD_PORT": str(page),
         }
         ensure_topics(load(environ))
         # The release line is for platforms; honcho runs what is named.
-        processes = ["listener", "coordinator", "janitor", "web"]
+        processes = ["listener", "coordinator", "janitor", "projector", "web"]
         argv = [sys.executable, "-m", "honcho", "start", "-f", str(ROOT / "Procfile"), *processes]
         with ManagedProcess(
             argv, tmp_path, name="honcho", env={**environ}, clean_env=True, cwd=ROOT
