@@ -54,10 +54,6 @@ class Offsets:
         """The offset behind the last record of each partition, uncommitted ones included."""
         return self._ask(topic, numbers, _LATEST)
 
-    def close(self) -> None:
-        """Let go of the client."""
-        self._admin = None
-
     def _ask(self, topic: str, numbers: Iterable[int], what: Any) -> dict[int, int]:
         asked = {TopicPartition(topic, number): what for number in numbers}
         if not asked:

@@ -77,6 +77,7 @@ class Projector:
             turned=self._turns.of("project"),
         )
         self._registry.register(metrics.Numbers(metrics.PROJECTOR, loop))
+        self._registry.register(metrics.Numbers(metrics.PROJECTOR_SHARE, loop.share))
         telemetry = Telemetry(
             settings.metrics_port,
             self._registry,
@@ -101,17 +102,17 @@ class Projector:
 
     def health(self) -> Health:
         """`down` where nothing may be projected, `degraded` where something is not."""
-        loop = self.loop
-        stopped = [why for why in (loop.hold, loop.refusal) if why]
-        reasons = [loop.trouble] if loop.trouble else []
-        if not loop.joined:
+        loop, share = self.loop, self.loop.share
+        stopped = [why for why in (loop.hold, share.refusal) if why]
+        reasons = [why for why in (loop.trouble, share.trouble) if why]
+        if not share.joined:
             reasons.append("the consumer group has not counted this process in")
-        if loop.restoring:
-            reasons.append(f"{loop.restoring} of {loop.partitions} partitions are not projected")
-        if loop.lag > LATE_SECONDS:
-            reasons.append(f"the oldest record has waited for {loop.lag:.0f} s")
-        if loop.missed:
-            reasons.append(f"Kafka deleted {loop.missed} records before they were projected")
+        if share.waiting:
+            reasons.append(f"{share.waiting} of {share.partitions} partitions are not projected")
+        if share.lag > LATE_SECONDS:
+            reasons.append(f"the oldest record has waited for {share.lag:.0f} s")
+        if share.missed:
+            reasons.append(f"Kafka deleted {share.missed} records before they were projected")
         return Health.of(reasons, (*stopped, *self._turns.reasons()))
 
     def _checks(self) -> Iterator[Finding]:

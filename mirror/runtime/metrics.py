@@ -166,6 +166,9 @@ PROJECTOR: Final[Mapping[str, Described]] = {
         "projector_transactions_fenced",
         "Those of them that were refused because somebody else has the partitions.",
     ),
+}
+# Attribute of what its part of the partitions is → metric.
+PROJECTOR_SHARE: Final[Mapping[str, Described]] = {
     "restored": _counter("projector_records_restored", "Views read back from Kafka."),
     "missed": _counter(
         "projector_records_missed", "Records that Kafka deleted before they were projected."
@@ -174,7 +177,7 @@ PROJECTOR: Final[Mapping[str, Described]] = {
         "projector_lag_seconds", "How long the oldest record that is not projected has waited."
     ),
     "partitions": _gauge("projector_partitions", "Own partitions."),
-    "restoring": _gauge("projector_partitions_waiting", "Own partitions that are not projected."),
+    "waiting": _gauge("projector_partitions_waiting", "Own partitions that are not projected."),
     "conversations": _gauge("projector_conversations", "Conversations of own partitions."),
 }
 
@@ -184,7 +187,7 @@ ALL: Final[Mapping[str, tuple[Described, ...]]] = {
     "Listener": (*LISTENER.values(), CHANNELS, SPOOL_LIMIT),
     "Coordinator": (*COORDINATOR, *TRACKER.values()),
     "Janitor": JANITOR,
-    "Projector": tuple(PROJECTOR.values()),
+    "Projector": (*PROJECTOR.values(), *PROJECTOR_SHARE.values()),
 }
 
 

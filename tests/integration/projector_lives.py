@@ -20,6 +20,7 @@ from confluent_kafka import TopicPartition
 
 import mirror.kafka.config as config_module
 import projector.loop as loop_module
+import projector.share as share_module
 from mirror.kafka.projected import transactional_prefix
 from mirror.settings import Settings, load
 from projector.loop import Loop
@@ -88,9 +89,8 @@ def _live(
             burn("committed", lambda: None)
 
     vars(config_module).update(TRANSACTION_TIMEOUT_MS=TRANSACTION_TIMEOUT_MS)
-    vars(loop_module).update(
-        BATCH=BATCH, SESSION_TIMEOUT_MS=SESSION_TIMEOUT_MS, Consumer=consumer, RETRY_SECONDS=0.1
-    )
+    vars(share_module).update(RETRY_SECONDS=0.1)
+    vars(loop_module).update(BATCH=BATCH, SESSION_TIMEOUT_MS=SESSION_TIMEOUT_MS, Consumer=consumer)
     settings = load(dict(env))
     identity = f"{transactional_prefix(settings)}{uuid.uuid4()}"
 
@@ -110,7 +110,8 @@ class _Ending(Loop):
 
     def step(self, consumer: Any) -> None:
         super().step(consumer)
-        if self._assigned and self._ready == self._assigned.keys() == self._ends:
+        share = self.share
+        if share.assigned and share.ready == share.assigned.keys() == share.ends:
             self.stop.set()
 
 

@@ -199,9 +199,7 @@ def test_topics_that_are_wrong(
     assert env["MIRROR_TOPIC"] in _ill(check_kafka(load(env)), check, level).subject
 
 
-def test_topics_of_the_projector_that_are_wrong(
-    cluster: KafkaCluster, env: dict[str, str]
-) -> None:
+def test_topics_of_the_projector_that_are_wrong(cluster: KafkaCluster, env: dict[str, str]) -> None:
     """Views that are not compacted, more partitions than the source has, none at all."""
     servers = cluster.bootstrap_servers
     create_topic(servers, env["MIRROR_TOPIC"], partitions=3)
@@ -228,7 +226,8 @@ def test_a_kafka_user_that_may_not_write_by_transactions(
         AclOperation.WRITE,
         AclPermissionType.ALLOW,
     )
-    for answer in cluster.admin().create_acls([rule]).values():
+    admin = cluster.admin()
+    for answer in admin.create_acls([rule]).values():
         answer.result(10)
     found = _ill(check_projector(load(env), tries=True), "kafka.transactions")
     assert "TRANSACTIONAL_ID_AUTHORIZATION_FAILED" in found.detail

@@ -53,7 +53,10 @@ def values(mirror: Deployment) -> dict[str, str]:
 @pytest.mark.timeout(240)
 def test_what_the_pages_show_works(kafka: str, tmp_path: Path) -> None:
     """Each ends well, by itself or when it is interrupted, and says what it did."""
-    with small_mirror(tmp_path, kafka, {"MIRROR_ZOMBIE_AFTER": "1h"}, "--rate", "2") as mirror:
+    with (
+        small_mirror(tmp_path, kafka, {"MIRROR_ZOMBIE_AFTER": "1h"}, "--rate", "2") as mirror,
+        ManagedProcess.mirror("projector", folder=tmp_path, env=mirror.env, name="projector"),
+    ):
         mirror.org.fault(fault="noise", kind="not_json", share=0.5)
         mirror.org.post("/_sim/control", {"action": "start"})
         wait_until(
