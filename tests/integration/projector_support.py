@@ -18,8 +18,9 @@ from typing import Any, Final
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.cimpl import NewTopic
 
-from harness.kafka import _SILENT, KafkaCluster, create_topic
+from harness.kafka import _SILENT, KafkaCluster, admin_client, create_topic
 from harness.process import ManagedProcess, wait_until
 from mirror.base.errors import KafkaUnavailable
 from mirror.conversation.document import ConversationDocument, document
@@ -75,7 +76,14 @@ def _as(event: Event, conversation_id: str) -> Event:
 class Stage:
     """Three topics of one test, and the settings of projectors there."""
 
-    def __init__(self, cluster: str, partitions: int = 4, **environment: str) -> None:
+    def __init__(
+        self,
+        cluster: str,
+        partitions: int = 4,
+        brokers: Mapping[str, list[int]] | None = None,
+        **environment: str,
+    ) -> None:
+        """`brokers` maps the end of a topic's name to the broker of each of its partitions."""
         name = f"test-{uuid.uuid4().hex[:12]}"
         self.cluster = cluster
         self.env: dict[str, str] = {
@@ -90,10 +98,26 @@ class Stage:
             **environment,
         }
         self.settings: Settings = load(self.env)
-        for topic in (name, f"{name}.once", f"{name}.conversations"):
-            config = {"cleanup.policy": "compact"} if topic.endswith("conversations") else {}
-            create_topic(cluster, topic, partitions=partitions, config=config)
+        admin = admin_client(cluster)
+        admin.list_topics(timeout=10)
+        for end in ("", ".once", ".conversations"):
+            config = {"cleanup.policy": "compact"} if end == ".conversations" else {}
+            if brokers is None:
+                create_topic(cluster, name + end, partitions=partitions, config=config)
+                continue
+            placed = [[broker] for broker in brokers[end]]
+            topic = NewTopic(name + end, partitions, replica_assignment=placed, config=config)
+            admin.create_topics([topic])[name + end].result(20)
         self.sent: list[Event] = []
+        self._offsets = Offsets(self.settings)
+        self._member = Consumer(  # asks for the group's offsets, and is none of its members
+            {
+                "bootstrap.servers": cluster,
+                "group.id": f"mirror-{name}-projector",
+                "isolation.level": "read_committed",
+                "logger": _SILENT,
+            }
+        )
         self._recorder = Recorder(name, "mypurecloud.com", "json")
         self._producer = Producer(
             {
@@ -120,32 +144,22 @@ class Stage:
         env: Mapping[str, str | None] = {**self.env, **environment}
         return ManagedProcess.mirror("projector", folder=folder, env=env, name=name)
 
+    def offsets(self, end: str) -> dict[int, int]:
+        """The offset behind the last record of each partition of the topic with that end."""
+        numbers = range(self.settings.partitions)
+        return self._offsets.ends(self.settings.topic + end, numbers)
+
+    def committed(self) -> dict[int, int]:
+        """The group's offsets, of partitions that have one; empty where Kafka does not say."""
+        try:
+            return self._offsets.committed(self._member, range(self.settings.partitions))
+        except (KafkaException, KafkaUnavailable):
+            return {}  # the group's coordinator loads, or a transaction is open
+
     def await_projected(self, within: float = WITHIN) -> None:
         """Wait until the group's offsets are at the end of the interaction topic."""
-        group = f"mirror-{self.settings.namespace}-projector"
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.cluster,
-                "group.id": group,
-                "isolation.level": "read_committed",
-                "logger": _SILENT,
-            }
-        )
-        offsets = Offsets(self.settings)
-        numbers = range(self.settings.partitions)
-        try:
-            ends = offsets.ends(self.settings.topic, numbers)
-            wanted = {number: end for number, end in ends.items() if end}
-
-            def reached() -> bool:
-                try:
-                    return offsets.committed(consumer, numbers) == wanted
-                except (KafkaException, KafkaUnavailable):
-                    return False  # the group's coordinator loads, or a transaction is open
-
-            wait_until(reached, within, "all is projected", interval=0.2)
-        finally:
-            consumer.close()
+        wanted = {number: end for number, end in self.offsets("").items() if end}
+        wait_until(lambda: self.committed() == wanted, within, "all is projected", interval=0.2)
 
     def read(self, topic: str) -> list[Any]:
         """All committed records of a topic; those of a partition in their order."""
@@ -160,7 +174,7 @@ class Stage:
                 "logger": _SILENT,
             }
         )
-        ends = Offsets(self.settings).ends(topic, range(self.settings.partitions))
+        ends = self._offsets.ends(topic, range(self.settings.partitions))
         consumer.assign([TopicPartition(topic, number, 0) for number in ends])
         found: list[Any] = []
         while ends:

@@ -124,3 +124,27 @@ def test_kafka_crashes_with_a_transaction_under_way(
     stage.await_projected(BACK_WITHIN)
     assert stage.count() == EXACT
     assert projector.stop() == 0
+
+
+def test_a_partition_that_cannot_be_written_holds_up_itself_alone(
+    kafka_cluster_factory: Callable[[int], KafkaCluster], start_process: Start, tmp_path: Path
+) -> None:
+    """Of the once topic one partition is on a broker that dies. The other partition goes on; once
+    the broker is back, nothing is missing.
+    """
+    cluster = kafka_cluster_factory(3)
+    brokers = {"": [1, 2], ".once": [3, 2], ".conversations": [1, 2]}
+    stage = Stage(cluster.bootstrap_servers, partitions=2, brokers=brokers)
+    flow = Flow(stage, 60, seed=14, pieces=4)
+    projector = start_process(stage.process(tmp_path, "one"))
+    flow.goes_on()
+    stage.await_projected()
+    cluster.brokers[2].kill()
+    flow.ends()
+    wanted = stage.offsets("")[1]
+    wait_until(lambda: stage.committed().get(1) == wanted, BACK_WITHIN, "the other one goes on")
+    assert stage.committed()[0] < stage.offsets("")[0]
+    assert "transaction_aborted" in projector.stderr
+    cluster.brokers[2].start()
+    stage.await_projected(BACK_WITHIN)
+    assert stage.count() == EXACT
