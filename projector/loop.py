@@ -131,16 +131,18 @@ class Loop:
         return {number: batch for number, batch in batches.items() if number in share.ready}
 
     def _project(self, consumer: Any, batches: dict[int, list[Message]]) -> None:
-        if not batches:
-            return
-        if not self._careful:
-            self._write(consumer, batches)
-            return
-        self._careful -= 1
-        for number, messages in batches.items():
+        share = self.share
+        alone = [number for number in batches if self._careful or share.is_suspect(number)]
+        together = {n: messages for n, messages in batches.items() if n not in alone}
+        if together:
+            self._write(consumer, together)
+        self._careful = max(0, self._careful - bool(alone))
+        for number in sorted(alone, key=share.is_suspect):  # suspects last
             self._turned()
-            if not self._write(consumer, {number: messages}):
-                self.share.rest(number)
+            if self._write(consumer, {number: batches[number]}):
+                share.clear(number)
+            else:
+                share.rest(number)
 
     def _write(self, consumer: Any, batches: dict[int, list[Message]]) -> bool:
         """Project and write some partitions in one transaction. Whether it is committed."""

@@ -26,8 +26,10 @@ from projector.projection import Draft, Partition
 from projector.restore import Restore
 
 RETRY_SECONDS: Final = 1.0
-# A partition that could not be written by itself rests so long.
+# A partition that could not be written by itself rests so long, and twice as long each time that it
+# fails again: a trial takes as long as a transaction may, and the others wait for it.
 REST_SECONDS: Final = 15.0
+MOST_DOUBLED: Final = 4
 
 
 class Share:
@@ -53,6 +55,7 @@ class Share:
         self._new: set[int] = set()
         self._refused: set[int] = set()
         self._rests: dict[int, float] = {}  # partitions that cannot be written → until when
+        self._failures: dict[int, int] = {}  # partitions that could not be written → how often
         self._doubtful: dict[int, Draft] = {}  # drafts of a transaction that may be committed
         self._restore: Restore | None = None
         self._placing: tuple[dict[int, int], ...] = ({}, {}, {})  # what Kafka said of offsets
@@ -138,7 +141,17 @@ class Share:
         """This one cannot be written by itself."""
         if number in self._new:
             self._new.discard(number)
-            self._rests[number] = time.monotonic() + REST_SECONDS
+            failures = self._failures.get(number, 0)
+            self._failures[number] = min(failures + 1, MOST_DOUBLED)
+            self._rests[number] = time.monotonic() + REST_SECONDS * 2**failures
+
+    def is_suspect(self, number: int) -> bool:
+        """Whether this one could not be written by itself, and was not written since."""
+        return number in self._failures
+
+    def clear(self, number: int) -> None:
+        """This one was written."""
+        self._failures.pop(number, None)
 
     def close(self) -> None:
         """Let go of what is open."""
@@ -268,5 +281,6 @@ class Share:
         """The group took everything back, or lost us."""
         self._stop_restore()
         self.joined = False
-        self.assigned, self._new, self.ready, self._rests = {}, set(), set(), {}
+        self.assigned, self._new, self.ready = {}, set(), set()
+        self._rests, self._failures = {}, {}
         consumer.unassign()

@@ -1,8 +1,10 @@
 """Writes by transactions: once records, views and the group's offsets together, or none of them.
 
-The producer is this process' own, under a transactional id that nobody else has. What fences a
-projector that was deposed is its group: the offsets of a transaction are refused where the group
-has gone on without the member that sends them (docs/decisions/0006-projector.md).
+The producer is this process' own, under a transactional id that nobody else has, and after an abort
+another one under another id: a broker that is yet to end the last transaction refuses the next one
+of that id, for as long as a partition in it has no leader. What fences a projector that was deposed
+is its group: the offsets of a transaction are refused where the group has gone on without the
+member that sends them (docs/decisions/0006-projector.md).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from mirror.base.log import logger
 from mirror.kafka.config import ClientLog, explain, open_client, transactional_config
 from mirror.kafka.faults import cause
 from mirror.settings import Settings
@@ -74,7 +77,9 @@ class Writer:
         transactional_id: str,
         make: Callable[..., Any] = Producer,
     ) -> None:
-        self._config = transactional_config(settings, "projector", transactional_id)
+        self._settings = settings
+        self._id = transactional_id
+        self._made = 0
         self._make = make
         self._log = ClientLog("projector.kafka")
         self._producer: Any = None
@@ -107,8 +112,10 @@ class Writer:
 
     def _ready(self) -> Any:
         if self._producer is None:
-            producer = open_client(self._make, self._config, self._log)
-            # Ends what an earlier producer of this process left open.
+            self._made += 1
+            identity = f"{self._id}-{self._made}"
+            config = transactional_config(self._settings, "projector", identity)
+            producer = open_client(self._make, config, self._log)
             _retried(producer.init_transactions)
             self._producer = producer
         return self._producer
@@ -132,19 +139,19 @@ class Writer:
                 producer.poll(POLL_SECONDS)
 
     def _abort(self, error: KafkaException, *, is_sure: bool) -> Aborted:
-        """What became of it. Afterwards the producer can begin another one, or is gone."""
+        """What became of it. Afterwards the producer is gone."""
         reason = cause(error)
         why = str(error) if reason is None else explain(reason)
         is_fenced = reason is not None and reason.code() in _DEPOSED
         # A commit that Kafka answers with a refusal is none; one without an answer may be one.
         refused = reason is not None and (reason.txn_requires_abort() or is_fenced)
-        producer = self._producer
+        producer, self._producer = self._producer, None
         if producer is not None:
             try:
                 _retried(producer.abort_transaction)
-            except KafkaException:
-                # Unfit: another one takes its id, which ends what is open.
-                self._producer = None
+            except KafkaException as failed:
+                # The broker ends it by its age; until then who reads what is committed waits.
+                logger("projector").warning("abort_failed", why=str(failed))
         return Aborted(why, is_doubtful=not (is_sure or refused), is_fenced=is_fenced)
 
 
