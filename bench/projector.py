@@ -166,10 +166,11 @@ def projecting(env: dict[str, str], folder: Path, conversations: int, rate: int)
         reader.join()
     measured = reader.lags[warm_lags:]
     lags = statistics.quantiles(measured, n=100)
+    missing = warm + count - len(reader.seen)
     twice = sum(number - 1 for number in reader.seen.values())
     print(
         f"{conversations:,} conversations, {count:,} events in {2 * count:,} records, "
-        f"{count / seconds:,.0f} events/s: missing {warm + count - len(reader.seen)}, twice {twice}\n"
+        f"{count / seconds:,.0f} events/s: missing {missing}, twice {twice}\n"
         f"lag to a consumer: p50 {lags[49]:.0f} ms, p99 {lags[98]:.0f} ms, "
         f"most {max(measured):.0f} ms\n"
         f"CPU {used / count * 1e6:.0f} µs an event (two records), "
