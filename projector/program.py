@@ -1,6 +1,6 @@
 """A projector process: `mirror projector`.
 
-    main thread   waits for signals, then for the threads; beats while they turn
+    main thread   beats while the others turn, until a signal; then waits for them
     project       the loop (loop.py): reads, projects, writes
     topics        compares the partitions of the three topics every `COMPARE_SECONDS`
 
@@ -37,6 +37,7 @@ from projector.loop import Loop
 from projector.topics import await_even, count_partitions, uneven
 
 COMPARE_SECONDS: Final = 5.0
+BEAT_SECONDS: Final = 1.0
 JOIN_SECONDS: Final = 20.0
 # Restoring and catching up take their time after a start; what takes longer is told.
 LATE_SECONDS: Final = 60.0
@@ -69,7 +70,7 @@ class Projector:
         self._log.info("starting", version=__version__)
         self._partitions = await_even(settings, settings.startup_timeout)
         schemas = registry.register_views(settings, settings.startup_timeout)
-        signals.block()  # before the first thread: signals are the main thread's alone
+        signals.watch(self._end)  # before the first thread
         loop = self.loop = Loop(
             settings,
             f"{transactional_prefix(settings)}{settings.host}-{os.getpid()}-{secrets.token_hex(4)}",
@@ -145,13 +146,13 @@ class Projector:
             self._log.error("thread_failed", thread=name, error=error, exc_info=True)
             self._stop.set()
 
+    def _end(self, name: str) -> None:
+        self._log.info("stopping", signal=name)
+        self._stop.set()
+
     def _wait(self) -> None:
         pulse = Pulse.of(os.environ)
         while not self._stop.is_set():
             if self._turns.all_turn():
                 pulse.beat()
-            name = signals.wait(1.0)
-            if name is not None:
-                self._log.info("stopping", signal=name)
-                self._stop.set()
-        signals.unblock()  # the second one ends the process at once
+            self._stop.wait(BEAT_SECONDS)

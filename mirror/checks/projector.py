@@ -10,7 +10,8 @@ from confluent_kafka.admin import AdminClient
 
 from mirror.base.errors import EXIT_DEPENDENCY, KafkaUnavailable
 from mirror.checks.finding import Finding, bad, good
-from mirror.checks.kafka import TIMEOUT, configuration, shape, topic_rights
+from mirror.checks.kafka import configuration, shape
+from mirror.checks.kafka_rights import TIMEOUT, topic_rights
 from mirror.kafka.admin import Cluster, check
 from mirror.kafka.config import ClientLog, admin_config, explain, open_client, transactional_config
 from mirror.kafka.faults import cause

@@ -22,7 +22,8 @@ def parse(command: click.Command, name: str, words: Sequence[str]) -> None:
         child = command.get_command(click.Context(command), name)
         assert child is not None, f"there is no command {name}"
         command = child
-    command.make_context(name, list(words))
+    # As under `mirror`: a command remembers the help option of its first context.
+    command.make_context(name, list(words), help_option_names=["-h", "--help"])
 
 
 @pytest.mark.parametrize("command", commands(), ids=str)
