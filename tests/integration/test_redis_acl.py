@@ -41,6 +41,7 @@ def org(tmp_path: Path) -> Iterator[Simulated]:
         yield org
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("guarded", ["redis"], indirect=True)
 def test_a_whole_mirror_needs_no_more(
     guarded: Guarded, org: Simulated, kafka: str, make_topic: Callable[..., str], tmp_path: Path
