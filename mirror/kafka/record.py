@@ -61,7 +61,8 @@ class Recorder:
         """`schema` is the header that names the schema of the values (`mirror.kafka.registry`)."""
         self.topic = topic
         self.region = region
-        self._schema = schema
+        self.encoding = encoding
+        self.schema = schema
         self.content_type: Header = ("content-type", CONTENT_TYPES[encoding])
         self.encode = _encoder(encoding)
         self._types: dict[str, Header] = {}
@@ -90,8 +91,8 @@ class Recorder:
             origin,
             self.content_type,
         ]
-        if self._schema is not None:
-            headers.append(self._schema)
+        if self.schema is not None:
+            headers.append(self.schema)
         return headers
 
     def record(self, event: Event) -> Record:
