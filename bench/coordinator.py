@@ -28,13 +28,13 @@ import msgspec
 from bench.coordinator_passes import pass_times
 from bench.house import ROOT, House
 from bench.report import where
-from coordinator.seats import Ledger, records
+from coordinator.plan.seats import Ledger, records
+from harness.oracle import judge
 from mirror.conversation.event import Event
-from mirror.fleet import Beat
+from mirror.fleet.words import Beat
 from mirror.kafka.admin import ensure_topics
 from mirror.kafka.consume import EventStream
 from mirror.redis.connect import connect
-from mirror.sandbox.oracle import judge
 from mirror.settings import load
 from tests.integration.simulator_support import simulated
 from tests.services.kafka import KafkaCluster, KafkaUnavailable

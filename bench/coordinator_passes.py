@@ -13,11 +13,11 @@ from typing import Final
 
 import msgspec
 
-from coordinator.leading import Leader, Outcome, Rules
-from coordinator.seats import Ledger, ledger
-from coordinator.sight import Found
+from coordinator.leader import Leader, Outcome, Rules
+from coordinator.plan.seats import Ledger, ledger
+from coordinator.plan.sight import Found
 from coordinator.store import Seen
-from mirror.fleet import Assignment, Beat, ChannelReport, Grant
+from mirror.fleet.words import Assignment, Beat, ChannelReport, Grant
 
 ROUNDS: Final = 5
 LISTENERS: Final = 4

@@ -19,14 +19,14 @@ from typing import Any, Final
 import msgspec
 import redis
 
+from harness.oracle import Truth
 from mirror.conversation.event import Event
+from mirror.fleet.status import read
 from mirror.kafka.admin import ensure_topics
 from mirror.kafka.record import EventReader
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
-from mirror.sandbox.oracle import Truth
 from mirror.settings import Settings, load
-from mirror.status import read
 from tests.integration.simulator_support import Simulated, simulated
 from tests.services.kafka import KafkaCluster, read_topic
 from tests.services.process import ManagedProcess, wait_until

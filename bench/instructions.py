@@ -97,7 +97,7 @@ def count(stage: Stage, lap: Path) -> int:
 
 def work(stage: Stage, lap: Path) -> None:
     """What is counted: a lap goes through `stage`, as a stream in reads of a usual size."""
-    from listeners.frames import Cutter
+    from listeners.receive.frames import Cutter
     from simulator.frames import ws_frame
 
     take = _decoder() if stage == "decode" else _listener(lap.with_suffix(".spool"))
@@ -119,7 +119,7 @@ def _decoder() -> Callable[[bytes], object]:
 
 def _listener(spool: Path) -> Callable[[bytes], None]:
     from listeners.counters import Counters
-    from listeners.publisher import Publisher
+    from listeners.publish.publisher import Publisher
     from mirror.conversation.normaliser import Normaliser
     from mirror.settings import load
 

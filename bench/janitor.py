@@ -40,8 +40,8 @@ from bench.parts.mirrored import (
     violations,
 )
 from bench.parts.zombies import zombies
-from mirror.gaps import list_gaps
-from mirror.sandbox.oracle import RESTORABLE, Truth, judge, restorable
+from harness.oracle import RESTORABLE, Truth, judge, restorable
+from mirror.fleet.gaps import list_gaps
 from tests.services.process import ServiceError, wait_until
 
 CUT_SECONDS: Final = 60

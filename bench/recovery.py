@@ -30,12 +30,12 @@ from pathlib import Path
 from typing import Final
 
 from bench.report import interleaved, middle, table, where
-from deploy import supervise
-from deploy.watchdog import DEFAULT_HANG_AFTER
+from harness.deployment import House
+from harness.services import Scene
 from mirror.kafka.admin import ensure_topics
-from mirror.sandbox.house import House
-from mirror.sandbox.services import Scene
 from mirror.settings import load
+from mirror.supervision import supervise
+from mirror.supervision.watchdog import DEFAULT_HANG_AFTER
 from tests.integration.supervise_support import await_another, process_of, whole
 from tests.services.process import wait_until
 

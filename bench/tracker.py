@@ -31,10 +31,10 @@ from coordinator.tracker.fold import Seen
 from coordinator.tracker.service import BATCH, Tracker
 from coordinator.tracker.store import Store
 from mirror.conversation.event import Event, identity
+from mirror.fleet.tracked import Tracked, TrackedLeg, encode
 from mirror.kafka.record import Recorder
 from mirror.redis.keys import Keys
 from mirror.settings import load
-from mirror.tracked import Tracked, TrackedLeg, encode
 from tests.services.kafka import KafkaCluster, create_topic
 from tests.services.redis import RedisServer
 

@@ -1,1 +1,10 @@
-"""The coordinator: shares out channels, watches listeners, tracks conversations."""
+"""Coordinators: one of them leads and shares out the channels; all of them track conversations.
+
+program.py   the process: start-up, threads, signals, end
+election.py  who leads: a Redis lock with a fence
+leader.py    one pass of the leader, from what Redis shows to what is written (pure)
+plan/        the decisions of a pass (pure)
+store.py     what the leader reads from and writes to Redis
+discovery.py lists queues and users of Genesys
+tracker/     folds the topic into Redis: which conversations are active
+"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from mirror.cli import run
+from console import run
 
 if __name__ == "__main__":
     sys.exit(run(["coordinator", *sys.argv[1:]]))

@@ -4,7 +4,7 @@ A thread of its own, so that a slow Genesys holds up nothing. It lists each fami
 client, since their roles may be granted in different divisions, and offers what they see together
 in `found`. Each of these lists is for itself: one that fails leaves what is known of it in force,
 is tried again after a growing pause, and says why in `reasons`. What to believe of an answer is
-`coordinator.sight`'s to say.
+`coordinator.plan.sight`'s to say.
 
 Listing stands back for channels: its share of the request budget begins only where most of the
 burst is left (`POLITE_BURST`).
@@ -19,15 +19,15 @@ from typing import Final
 
 import msgspec
 
-from coordinator.sight import Found, Recalled, Sight
-from mirror.errors import GenesysError
+from coordinator.plan.sight import Found, Recalled, Sight
+from mirror.base.errors import GenesysError
+from mirror.base.log import logger
+from mirror.base.turns import Turned, unwatched
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.filters import matching, unmatched
 from mirror.genesys.listing import read_listing
 from mirror.genesys.shapes import AvailableTopic, Entity
-from mirror.log import logger
 from mirror.settings import Settings
-from mirror.turns import Turned, unwatched
 
 QUEUE_TOPIC: Final = "v2.routing.queues.{id}.conversations"
 USER_TOPIC: Final = "v2.users.{id}.conversations"

@@ -1,92 +1,362 @@
-"""Who leads: a lock in Redis with the owner's token, and a fence that rises with every election.
+"""One pass of the leader, without any I/O: from what Redis shows to what it shall show.
 
-Every write of the leader goes through `Leadership.write`, which Redis refuses in the same script
-where another one leads or led since (I2). A coordinator that was paused and wakes up can thus do
-no harm, and learns from the refusal that it leads no more.
+`Leader` remembers shards, seats and coverage between passes; all three are stored too, and a new
+leader begins with what the old one stored. Redis may forget everything at any time: shards and
+coverage are then written again from memory, and seats are adopted from the listeners' beats. A
+leader that has no memory either waits for the listeners to store the shards that they hold, and
+until it knows any shard it says nothing: an empty word would close every channel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-import redis
 
-from mirror.redis.keys import Keys
-from mirror.redis.scripts import Argument, script
+from coordinator.plan import assignment, coverage, moves, seats, sharding
+from coordinator.plan.assignment import Place, Placement, Seat
+from coordinator.plan.coverage import ShardCoverage
+from coordinator.plan.departed import Departed
+from coordinator.plan.liveness import Watch
+from coordinator.plan.moves import Change, Situation, Wish
+from coordinator.plan.refusals import Refusals
+from coordinator.plan.seats import Ledger, Records
+from coordinator.plan.sight import Found
+from coordinator.store import Seen
+from mirror.fleet.gaps import Gap, Hole, rfc3339
+from mirror.fleet.requests import DRAIN, REBALANCE, ROTATE
+from mirror.fleet.words import Beat, Grant, Shard, seat_name
 
-PACKAGE: Final = "coordinator"
-# Redis' Lua takes a few thousand values at once; far below.
-MAX_WRITES: Final = 200
-MAX_WRITE_BYTES: Final = 1_000_000
+# A channel or successor that is not live after so many beats is tried again, elsewhere perhaps.
+PATIENCE_BEATS: Final = 30
+DEFAULT_HORIZON_MS: Final = 31 * 24 * 3_600_000
+# When no further topic was refused for so many beats, what was refused is placed elsewhere.
+QUIET_BEATS: Final = 3
+OPEN: Final = {
+    "no listener": "no listener can take it",
+    "no channel": "no OAuth client has a channel left for it",
+}
 
 
-class Write(msgspec.Struct, frozen=True):
-    """One write: a command of `lua/write.lua`, its key, and what follows the key."""
+class Rules(msgspec.Struct, frozen=True):
+    """The settings that a pass obeys. `clients`: OAuth client → most channels."""
 
-    command: str
-    key: str
-    arguments: tuple[Argument, ...] = ()
+    replicas: int
+    topics_per_channel: int
+    clients: Mapping[str, int]
+    heartbeat_ms: int
+    lease_ms: int
+    horizon_ms: int = DEFAULT_HORIZON_MS
 
 
-class Deposed(Exception):
-    """A write was refused: somebody else leads, or led since."""
+class Outcome(msgspec.Struct, frozen=True):
+    """What a pass decided."""
+
+    shards: Mapping[str, Shard]
+    grants: Mapping[str, tuple[Grant, ...]]
+    rejected: Mapping[str, str]
+    gaps: Sequence[Gap]
+    changes: Sequence[Change]
+    used_released: Sequence[str]
+    done_commands: Sequence[str]
+    open: Mapping[Seat, str]
+    holes: Mapping[str, Hole]
+    troubles: Mapping[str, str]
+    alive: frozenset[str]
+    changed_shards: frozenset[str]
 
 
-class Leadership:
-    """One coordinator's claim to lead."""
+class Leader:
+    """The leader's mind. `begin` after an election, then `step` once a pass; else `follow`."""
 
-    def __init__(self, client: redis.Redis, keys: Keys, token: str, lease: float) -> None:
-        """`lease`: seconds for which an election holds without renewal."""
-        self.token = token
-        self.fence = 0  # 0: does not lead
-        self._keys = keys
-        self._lease_ms = round(lease * 1000)
-        self._elect = script(client, "elect", PACKAGE)
-        self._resign = script(client, "resign", PACKAGE)
-        self._write = script(client, "write", PACKAGE)
+    def __init__(self, rules: Rules) -> None:
+        self.shards: dict[str, Shard] = {}
+        self.seats: Records = {}
+        self.coverage: dict[str, ShardCoverage] = {}
+        self._rules = rules
+        self._watch = Watch(rules.lease_ms)
+        self._hosts: dict[str, str] = {}
+        self._goal: dict[Seat, Place] = {}
+        self._holes: dict[str, Hole] = {}
+        self._cut_for: Found | None = None
+        self.departed = Departed(rules.horizon_ms)
+        self._refusals = Refusals(rules.clients, QUIET_BEATS * rules.heartbeat_ms)
+        self._anew = True
 
-    def claim(self) -> tuple[int, bool]:
-        """Become or stay leader: Redis' time in ms, and whether this was an election.
+    def begin(
+        self,
+        shards: dict[str, Shard],
+        ledger: Ledger,
+        cover: dict[str, ShardCoverage],
+        departed: Mapping[str, int] | None = None,
+    ) -> None:
+        """Take over from whoever led before, whose state Redis has."""
+        self.follow(shards, ledger, cover)
+        self.departed.recall(departed or {})
+        self._cut_for = None
+        self._refusals.recall(self.shards)
+        self._anew = True
+        self._goal = {}  # of a rebalance asked for before; another one may have placed seats since
 
-        Afterwards `fence` is 0 where another one leads. Raises `RedisUnavailable`.
+    def follow(
+        self, shards: dict[str, Shard], ledger: Ledger, cover: dict[str, ShardCoverage]
+    ) -> None:
+        """Learn the state that Redis has while another one leads.
+
+        What it has forgotten is kept from memory. A leader stores seats after their shards: where
+        there are seats, there are all shards.
         """
-        fence, now_ms = self._elect(
-            [self._keys.leader, self._keys.fence], [self.token, self._lease_ms]
+        self.shards = shards if ledger.seats else _joined(shards, self.shards)
+        self.seats = seats.records(ledger) if ledger.seats else self.seats
+        known = {**self.coverage, **cover}
+        self.coverage = {one: entry for one, entry in known.items() if one in self.shards}
+
+    def step(
+        self,
+        seen: Seen,
+        found: Found | None,
+        now_ms: int,
+        permissions: str = "",
+        stored: Mapping[str, Shard] | None = None,
+    ) -> Outcome | None:
+        """One pass; None where there is nothing to say yet.
+
+        `found`: by discovery, None while it has not. `stored`: the shards that Redis has,
+        looked at while this leader knows none.
+        """
+        rules = self._rules
+        begun, self._anew = self._anew, False
+        self._watch.look(now_ms, anew=begun)
+        if not self.shards:
+            if not self._heard_all(seen, now_ms):
+                return None
+            self.shards = dict(stored or {})
+            if not self.shards and found is None:
+                return None
+            begun = True
+        unwatched = self.shards.keys() - self.coverage.keys() if begun else set()
+        heard = [one for listener, one in seen.listeners.items() if listener in seen.beats]
+        if REBALANCE in seen.commands:
+            self._refusals.forget()
+            self._cut_for = None
+        elif self._refusals.learn(heard, self.shards, now_ms):
+            self._cut_for = None
+        changed = self._cut(found, now_ms)
+        holders = {one.listener for record in self.seats.values() for one in record.holdings()}
+        alive = self._watch.alive(now_ms, seen.beats, holders)
+        unheard = self._watch.unheard(now_ms, seen.beats, alive)
+        alive -= unheard - holders
+        unheard &= holders
+        self._hosts.update({one: beat.host for one, beat in seen.listeners.items()})
+        seats.note_reports(self.seats, seen.listeners, alive, now_ms)
+
+        patience_ms = PATIENCE_BEATS * rules.heartbeat_ms
+        stuck = moves.stuck(self.seats, now_ms, patience_ms)
+        wanted, leaving = self._wanted(seen, alive, stuck)
+        changes: list[Change] = []
+        if self._settled(now_ms):
+            situation = Situation(
+                now_ms=now_ms,
+                alive=frozenset(alive),
+                unheard=frozenset(unheard),
+                leaving=leaving,
+                wanted=wanted,
+                wishes=self._wishes(seen, stuck),
+                limits=rules.clients,
+                released={_seat(name): one for name, one in seen.released.items()},
+                patience_ms=patience_ms,
+                allowed=self._allowed(),
+            )
+            changes = moves.advance(self.seats, situation)
+        intervals = coverage.intervals(seen.listeners, seen.beats, alive)
+        # Of these nobody knows how far they were received: where nobody does, from the horizon on.
+        dark = {
+            one: self.shards[one].topics
+            for one in unwatched & self.shards.keys() - intervals.keys()
+        }
+        coverage.note_fresh(self.coverage, dark, self.shards, now_ms, rules.horizon_ms)
+        gaps = coverage.advance(self.coverage, self.shards, intervals)
+        if self._settled(now_ms) and not unheard:
+            self._holes = {
+                shard: Hole(shard, since, len(self.shards[shard].topics))
+                for shard, since in coverage.holes(self.coverage, self.shards, intervals).items()
+            }
+        held = {
+            seat_name(*record.seat) for record in self.seats.values() if record.current is not None
+        }
+        return Outcome(
+            shards=self.shards,
+            grants=seats.grants(self.seats, self.shards),
+            rejected=_rejected(seen.listeners, alive, self.shards, permissions),
+            gaps=gaps,
+            changes=changes,
+            used_released=sorted(seen.released.keys() & held),
+            done_commands=self._done(seen, changes),
+            open=wanted.open,
+            holes=self._holes,
+            troubles=self._troubles(wanted, now_ms - patience_ms),
+            alive=frozenset(alive),
+            changed_shards=changed,
         )
-        elected = fence not in {0, self.fence}
-        self.fence = fence
-        return now_ms, elected
 
-    def resign(self) -> None:
-        """Let another one lead at once. Raises `RedisUnavailable`."""
-        self.fence = 0
-        self._resign([self._keys.leader], [self.token])
+    def _cut(self, found: Found | None, now_ms: int) -> frozenset[str]:
+        if found is None or (found is self._cut_for and self.shards):
+            return frozenset()
+        self._cut_for = found
+        limit = self._rules.topics_per_channel
+        until = coverage.received_until(self.coverage, self.shards)
+        audience = self._refusals.applied(found).audience
+        cut = sharding.cut(self.shards, found.topics, limit, now_ms, audience, self._refusals.of)
+        until = self.departed.look(until, found.topics, now_ms) | until
+        self.shards = cut.shards
+        coverage.note_entered(
+            self.coverage,
+            (cut.fresh, cut.moved),
+            self.shards,
+            until,
+            now_ms,
+            self._rules.horizon_ms,
+        )
+        return cut.changed | cut.retired
 
-    def write(self, writes: Sequence[Write]) -> None:
-        """Do `writes` in order, in as few scripts as their size allows.
+    def _heard_all(self, seen: Seen, now_ms: int) -> bool:
+        """Whether Redis has every shard of which a listener holds a channel, or has had a lease to
+        get it from them: to cut anew would set other topics on every channel."""
+        held = {one.shard for beat in seen.listeners.values() for one in beat.channels}
+        late = now_ms - self._watch.since_ms > self._rules.lease_ms
+        return self._settled(now_ms) and (late or held <= seen.shard_epochs.keys())
 
-        Raises `Deposed` where the fence is stale: what came before in the list may have been
-        written, nothing after. Raises `RedisUnavailable`.
-        """
-        batch: list[Write] = []
-        size = 0
-        for write in writes:
-            length = sum(len(str(argument)) for argument in write.arguments)
-            if batch and (len(batch) >= MAX_WRITES or size + length > MAX_WRITE_BYTES):
-                self._send(batch)
-                batch, size = [], 0
-            batch.append(write)
-            size += length
-        if batch:
-            self._send(batch)
+    def _settled(self, now_ms: int) -> bool:
+        """Whether every living listener had time to be heard since the watch began."""
+        return now_ms - self._watch.since_ms >= self._rules.heartbeat_ms * 3 // 2
 
-    def _send(self, batch: Sequence[Write]) -> None:
-        arguments: list[Argument] = [self.token, self.fence]
-        for write in batch:
-            arguments += [write.command, len(write.arguments), *write.arguments]
-        keys = [self._keys.leader, self._keys.fence, *(write.key for write in batch)]
-        if not self._write(keys, arguments):
-            self.fence = 0
-            raise Deposed
+    def _troubles(self, wanted: Placement, before_ms: int) -> dict[str, str]:
+        """Seats without a place, and those that have not served since `before_ms` → why."""
+        troubles = {
+            seat_name(*seat): f"not live on {record.current.listener} "
+            f"since {rfc3339(record.dark_ms)}, and tried again"
+            for seat, record in self.seats.items()
+            if record.current is not None
+            and record.dark_ms is not None
+            and record.dark_ms < before_ms
+        }
+        return troubles | {seat_name(*seat): OPEN[why] for seat, why in wanted.open.items()}
+
+    def _wanted(
+        self, seen: Seen, alive: set[str], stuck: Mapping[Seat, Place]
+    ) -> tuple[Placement, frozenset[str]]:
+        """The wanted placement, and who is leaving. A leaving listener keeps what nobody else
+        can take."""
+        leaving = frozenset(
+            listener
+            for listener in alive
+            if (listener in seen.listeners and seen.listeners[listener].state == "draining")
+            or DRAIN + listener in seen.commands
+        )
+        staying = {one: self._hosts.get(one, one) for one in sorted(alive - leaving)}
+        current = {
+            seat: (record.next or record.current).place  # type: ignore[union-attr]  # see filter
+            for seat, record in self.seats.items()
+            if record.next is not None or record.current is not None
+        }
+        if REBALANCE in seen.commands:
+            fresh = {seat: Place(place.listener, "") for seat, place in current.items()}
+            self._goal = self._place(staying, fresh).places
+        self._goal = {
+            seat: place
+            for seat, place in self._goal.items()
+            if place.listener in staying and current.get(seat) != place and seat not in stuck
+        }
+        kept = {seat: place for seat, place in (current | self._goal).items() if seat not in stuck}
+        return self._place(staying, kept, seen, stuck), leaving
+
+    def _place(
+        self,
+        hosts: Mapping[str, str],
+        current: Mapping[Seat, Place],
+        seen: Seen | None = None,
+        shunned: Mapping[Seat, Place] | None = None,
+    ) -> Placement:
+        room = {client: assignment.usable(limit) for client, limit in self._rules.clients.items()}
+        wanted = assignment.seats(self.shards, self._rules.replicas)
+        preferred = {
+            _seat(name): one.client for name, one in (seen.released if seen else {}).items()
+        }
+        return assignment.place(wanted, hosts, room, current, preferred, shunned, self._allowed())
+
+    def _allowed(self) -> dict[str, frozenset[str]]:
+        """Shard → the clients that may see it, where not all may."""
+        return {one.id: frozenset(one.clients) for one in self.shards.values() if one.clients}
+
+    def _wishes(self, seen: Seen, stuck: Mapping[Seat, Place]) -> dict[Seat, Wish]:
+        """Successors that listeners and operators ask for, and those of stuck channels."""
+        wishes = dict.fromkeys(stuck, Wish(moves.STUCK, urgent=True)) | {
+            _seat(command.removeprefix(ROTATE)): Wish("asked for")
+            for command in seen.commands
+            if command.startswith(ROTATE)
+        }
+        for listener, beat in seen.listeners.items():
+            for report in beat.channels:
+                record = self.seats.get((report.shard, report.replica))
+                if report.rotate and record is not None and record.current is not None:
+                    current = record.current
+                    if (current.listener, current.epoch) == (listener, report.epoch):
+                        wishes[record.seat] = Wish(report.rotate, urgent=True)
+        return wishes
+
+    def _done(self, seen: Seen, changes: Sequence[Change]) -> list[str]:
+        """Commands that were carried out, or can never be."""
+        moving = {seat_name(*change.seat) for change in changes if change.what == "moving"}
+        done = [REBALANCE] if REBALANCE in seen.commands else []
+        for command in seen.commands:
+            if command.startswith(ROTATE):
+                name = command.removeprefix(ROTATE)
+                if name in moving or _seat(name) not in self.seats:
+                    done.append(command)
+            elif command.startswith(DRAIN):
+                if command.removeprefix(DRAIN) not in seen.beats:
+                    done.append(command)
+            elif command != REBALANCE:
+                done.append(command)
+        return done
+
+
+def _joined(stored: Mapping[str, Shard], known: Mapping[str, Shard]) -> dict[str, Shard]:
+    """The shards that Redis has, and the known ones whose topics are in none of those.
+
+    Redis may have come back empty, and have only the shards of the listeners that were quicker than
+    the election. To cut the rest anew would replace their channels and read their past again.
+    """
+    topics = {topic for shard in stored.values() for topic in shard.topics}
+    kept = {
+        one: shard
+        for one, shard in known.items()
+        if one not in stored and topics.isdisjoint(shard.topics)
+    }
+    return {**stored, **kept}
+
+
+def _seat(name: str) -> Seat:
+    shard, _, replica = name.rpartition("/")
+    return (shard, replica)
+
+
+def _rejected(
+    listeners: Mapping[str, Beat],
+    alive: set[str],
+    shards: Mapping[str, Shard],
+    permissions: str,
+) -> dict[str, str]:
+    """Topic → why Genesys refuses it, from the reports of the living."""
+    names = {
+        topic
+        for listener in alive & listeners.keys()
+        for report in listeners[listener].channels
+        if report.shard in shards
+        for topic in report.rejected
+    }
+    why = "Genesys refuses the topic"
+    if permissions:
+        why += f": it needs {permissions}, in the division of its queue or user"
+    return dict.fromkeys(names, why)

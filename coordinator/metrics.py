@@ -1,11 +1,11 @@
-"""What a coordinator tells Prometheus: names and meanings stand in `mirror.metrics`."""
+"""What a coordinator tells Prometheus: names and meanings stand in `mirror.runtime.metrics`."""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from coordinator.leading import Outcome
-from mirror import metrics as names
+from coordinator.leader import Outcome
+from mirror.runtime import metrics as names
 
 
 class Metrics:

@@ -12,17 +12,17 @@ from typing import Any, Final, TypeVar
 import msgspec
 import redis
 
-from coordinator.coverage import ShardCoverage
-from coordinator.filed import Filed, LedgerView
-from coordinator.leader import Write
-from coordinator.seats import Ledger, Records, ledger
-from mirror.fleet import Assignment, Beat, Grant, Released, Shard
-from mirror.gaps import Gap, Hole
-from mirror.gaps import decode as decode_gap
+from coordinator.election import Write
+from coordinator.plan.coverage import ShardCoverage
+from coordinator.plan.gap_memory import Filed, LedgerView
+from coordinator.plan.seats import Ledger, Records, ledger
+from mirror.fleet.gaps import Gap, Hole
+from mirror.fleet.gaps import decode as decode_gap
+from mirror.fleet.tracked import count_conversations
+from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import NOTE, REASON, Keys
-from mirror.tracked import count_conversations
 
 T = TypeVar("T")
 
@@ -248,7 +248,7 @@ class Store:
         return [Write("SET", self._keys.departed, (_encode(departed),))]
 
     def gap_writes(self, gaps: Iterable[Gap], now_ms: int) -> list[Write]:
-        """New gaps, each filed once (see `mirror.gaps`)."""
+        """New gaps, each filed once (see `mirror.fleet.gaps`)."""
         writes: list[Write] = []
         for gap in gaps:
             writes.append(Write("SETNX", self._keys.gap(gap.id), (_encode(gap),)))

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import msgspec
 import redis
 
-from mirror.errors import GenesysError, RedisUnavailable
+from mirror.base.errors import GenesysError, RedisUnavailable
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
 from mirror.redis.connect import explained

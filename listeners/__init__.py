@@ -1,5 +1,11 @@
 """Listeners: hold channels, turn frames into events, and produce those straight to Kafka.
 
-`channel`, `session` and `frames` are pure; `loop`, `actions`, `publisher` and `service` do the
-I/O around them. Nothing on the way from a socket to Kafka waits for Redis or for REST.
+    program.py   the process: start-up, threads, signals, end
+    receive/     sockets → events
+    channels/    the life of a channel, from its grant to its end
+    publish/     events → Kafka, and the spool
+    beats.py     tells Redis how this listener is, and fetches its grants; fleet_link.py: the Lua
+    health.py    how this listener is
+
+Nothing on the way from a socket to Kafka waits for Redis or for REST.
 """

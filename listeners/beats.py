@@ -17,13 +17,13 @@ from typing import Final
 
 import msgspec
 
-from listeners.extent import Lost
-from listeners.loop import Loop, Snapshot
-from mirror.errors import MirrorError
-from mirror.fleet import Assignment, Beat, ChannelReport, ListenerState, Shard
-from mirror.log import logger
-from mirror.redis.fleet import FleetLink
-from mirror.turns import Turned, unwatched
+from listeners.fleet_link import FleetLink
+from listeners.publish.extent import Lost
+from listeners.receive.loop import Loop, Snapshot
+from mirror.base.errors import MirrorError
+from mirror.base.log import logger
+from mirror.base.turns import Turned, unwatched
+from mirror.fleet.words import Assignment, Beat, ChannelReport, ListenerState, Shard
 
 # A snapshot older than this many leases is no sign of life.
 STALE_LEASES: Final = 0.75

@@ -30,15 +30,16 @@ from unittest.mock import Mock
 import msgspec
 from confluent_kafka import Producer
 
-from listeners import collector
-from listeners.channel import Channel
-from listeners.connection import Connection, open_socket, tls_context
+from listeners import gc_tuning as collector
+from listeners.channels.channel import Channel
+from listeners.channels.session import Held, Session, Step
 from listeners.counters import Counters
-from listeners.loop import READ_BUFFER, Loop
-from listeners.publisher import Publisher
-from listeners.session import Held, Session, Step
+from listeners.publish.publisher import Publisher
+from listeners.receive.connection import Connection, open_socket, tls_context
+from listeners.receive.loop import READ_BUFFER, Loop
 from mirror.conversation.normaliser import Normaliser
-from mirror.fleet import Grant, Handle
+from mirror.fleet.words import Grant
+from mirror.genesys.handles import Handle
 from mirror.kafka.config import producer_config
 from mirror.settings import Settings, load
 

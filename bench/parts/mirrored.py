@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bench.house import House
-from mirror.gaps import list_gaps
-from mirror.sandbox.oracle import Truth
+from harness.oracle import Truth
+from mirror.fleet.gaps import list_gaps
 
 SHORT: Final = {
     "MIRROR_ZOMBIE_AFTER": "60s",

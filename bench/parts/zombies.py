@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from bench.house import House, house, table
 from bench.parts.mirrored import ANALYTICS_LAG, SHORT, active, known, requests, violations
-from janitor.zombies import BATCH
+from harness.oracle import Truth, judge
+from janitor.zombies.sweep import BATCH
 from mirror.conversation.event import Event
-from mirror.sandbox.oracle import Truth, judge
 from tests.services.process import wait_until
 
 AGE: Final = float(SHORT["MIRROR_ZOMBIE_AFTER"].rstrip("s"))

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from coordinator.tracker.fold import Seen, fold
+from mirror.fleet.tracked import Tracked, decode, encode, threshold_ms
 from mirror.redis.documents import readable
-from mirror.tracked import Tracked, decode, encode, threshold_ms
 
 _json: Final = msgspec.json.Decoder(Seen)
 _msgpack: Final = msgspec.msgpack.Decoder(Seen)

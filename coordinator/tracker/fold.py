@@ -24,7 +24,7 @@ import msgspec
 from mirror.conversation import legs
 from mirror.conversation.event import Role
 from mirror.conversation.fold import ENDED_STATES
-from mirror.tracked import Tracked, TrackedLeg
+from mirror.fleet.tracked import Tracked, TrackedLeg
 
 # Of so many ended legs the names are kept. What is older is let go: at the price of an `end` that
 # the janitor, not the tracker, can name, and of a late repeat that opens its leg until it ends.

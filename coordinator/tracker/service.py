@@ -5,7 +5,7 @@ at the offset that Redis has; where it has none (a new mirror, a flushed Redis),
 what is retained, or, where that reaches far back, at a day before the longest age of verification.
 What is older and still goes on, a thread of messages of weeks, is not in what is read then: once
 the partitions are folded again, Genesys is asked for all that is unfinished and began since
-`MIRROR_HORIZON` (`mirror.backfill.file_recall`), and janitors read what the fold lacks.
+`MIRROR_HORIZON` (`mirror.fleet.backfill.file_recall`), and janitors read what the fold lacks.
 
 While a partition is being caught up it is marked `behind`, and janitors wait: a conversation whose
 end is still unread is no zombie.
@@ -32,14 +32,14 @@ from confluent_kafka import (
 
 from coordinator.tracker.batch import changes, read
 from coordinator.tracker.store import Store
-from mirror.backfill import file_recall
-from mirror.errors import RedisUnavailable
+from mirror.base.errors import RedisUnavailable
+from mirror.base.log import logger
+from mirror.base.turns import Turned, unwatched
+from mirror.fleet.backfill import file_recall
 from mirror.kafka.config import ClientLog, consumer_config
-from mirror.log import logger
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
-from mirror.turns import Turned, unwatched
 
 BATCH: Final = 5_000
 POLL_SECONDS: Final = 0.2

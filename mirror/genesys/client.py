@@ -1,10 +1,11 @@
 """The REST calls that the mirror makes, typed. How a call is made stands in `mirror.genesys.http`.
 
-Every method raises a `GenesysError` of `mirror.errors`: `GenesysUnavailable` after its retries,
+Every method raises a `GenesysError` of `mirror.base.errors`: `GenesysUnavailable` after its
+retries,
 `GenesysRefused` on 401 and 403, `GenesysRateLimited` where the budget does not allow the call in
 time, `GenesysError` with `status` otherwise (404 for a channel or conversation that is gone).
 
-Sources: genesys/README sections 2 (channels), 6 (conversations, analytics), 7 (discovery).
+Sources: docs/protocol.md, "Channels", "Reading conversations", "Analytics", "Lists".
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from mirror.errors import GenesysRefused
-from mirror.fleet import Handle
+from mirror.base.errors import GenesysRefused
+from mirror.genesys.handles import Handle
 from mirror.genesys.hosts import check_stream_uri
 from mirror.genesys.http import Transport, decode
 from mirror.genesys.listing import LARGE_PAGE

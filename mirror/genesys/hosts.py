@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from mirror.errors import GenesysError
+from mirror.base.errors import GenesysError
 from mirror.settings import Settings
 
 

@@ -4,10 +4,10 @@ Promises: a call asks the client's request budget first; a 429 is told to every 
 heal is tried again with jitter, at most `ATTEMPTS` times within `DEADLINE_SECONDS`; an answer is
 read up to a limit, counted after decompression, and within a time (`mirror.genesys.wire`, which
 knows the proxy too); what is no answer of Genesys is never taken for one, and what is raised is one
-of `mirror.errors` in one line that names host and cure (`mirror.genesys.refusals`).
+of `mirror.base.errors` in one line that names host and cure (`mirror.genesys.refusals`).
 Neither token, secret nor channel id comes out of here: calls are named by their path's template.
 
-Sources: genesys/README sections 1.1, 1.2 (tokens), 2.4 (errors), 4 (limits, retries).
+Sources: docs/protocol.md, "Tokens", "Limits".
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 import urllib3
 
-from mirror import tls
-from mirror.errors import GenesysError, GenesysRateLimited, GenesysUnavailable
+from mirror.base import tls
+from mirror.base.errors import GenesysError, GenesysRateLimited, GenesysUnavailable
+from mirror.base.log import logger
 from mirror.genesys.refusals import (
     LEAST_CHANNEL_SECONDS,
     Answer,
@@ -35,7 +36,6 @@ from mirror.genesys.refusals import (
 )
 from mirror.genesys.shapes import Token
 from mirror.genesys.wire import ANSWER_SECONDS, ProxyFailed, pool_manager
-from mirror.log import logger
 from mirror.redis.rate import RateBudget
 from mirror.settings import OAuthClient, Settings
 
@@ -50,7 +50,7 @@ MAX_BACKOFF_SECONDS: Final = 8.0
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 POOL_SIZE: Final = 16
 # A token is renewed when so little of its life is left, so that a channel made by then outlives
-# the old one (a channel dies with the token that made it, genesys/README section 3.4).
+# the old one (a channel dies with the token that made it: docs/protocol.md, "Sockets").
 TOKEN_MARGIN_SHARE: Final = 0.25
 _HEALS: Final = frozenset({408, 409, 500, 502, 503, 504})
 _JSON: Final = {

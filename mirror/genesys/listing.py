@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from mirror.errors import GenesysError
+from mirror.base.errors import GenesysError
+from mirror.base.turns import Turned, unwatched
 from mirror.genesys.shapes import Entity, EntityPage
-from mirror.turns import Turned, unwatched
 
 LARGE_PAGE: Final = 500
 SAFE_PAGE: Final = 100

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from mirror.errors import SettingsError
+from mirror.base.errors import SettingsError
 
 DEFAULT_PORT: Final = 80
 _MOST_PORT: Final = 65_535

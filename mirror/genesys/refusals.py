@@ -18,10 +18,10 @@ from typing import Final
 
 import msgspec
 
-from mirror.errors import GenesysError, GenesysRateLimited, GenesysRefused, GenesysUnavailable
+from mirror.base.errors import GenesysError, GenesysRateLimited, GenesysRefused, GenesysUnavailable
+from mirror.base.printable import printable
+from mirror.base.redact import scrub
 from mirror.genesys.shapes import ErrorBody
-from mirror.printable import printable
-from mirror.redact import scrub
 from mirror.redis.rate import LONGEST_PAUSE_SECONDS
 
 DEFAULT_RETRY_AFTER_SECONDS: Final = 10.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mirror.fleet import Handle, shorten
+from mirror.genesys.handles import Handle, shorten
 
 
 class Token(msgspec.Struct):

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import websocket
 
-from mirror import tls
-from mirror.errors import GenesysError, GenesysUnavailable
+from mirror.base import tls
+from mirror.base.errors import GenesysError, GenesysUnavailable
 from mirror.genesys.wire import dial
 
 CONNECT_TIMEOUT: Final = 10.0

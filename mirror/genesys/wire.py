@@ -21,8 +21,8 @@ from typing import Any, Final
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from mirror.base.printable import printable
 from mirror.genesys.proxy import Proxy, bracketed, proxy_for
-from mirror.printable import printable
 
 MAX_HEAD_BYTES: Final = 128 * 1024
 ANSWER_SECONDS: Final = 30.0

@@ -14,10 +14,10 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from mirror.errors import KafkaUnavailable
+from mirror.base.errors import KafkaUnavailable
+from mirror.base.log import logger
 from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.kafka.spread import await_spread
-from mirror.log import logger
 from mirror.settings import Settings
 
 # A day's interactions can be read again for a week; a dead letter waits a month for its reader.

@@ -19,8 +19,8 @@ from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
-from mirror.errors import SettingsError
-from mirror.log import logger
+from mirror.base.errors import SettingsError
+from mirror.base.log import logger
 from mirror.settings import Settings
 
 T = TypeVar("T")

@@ -20,8 +20,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from mirror.base.errors import KafkaUnavailable
 from mirror.conversation.event import Event
-from mirror.errors import KafkaUnavailable
 from mirror.kafka.config import ClientLog, consumer_config, open_client
 from mirror.kafka.record import EventReader, UndecodableRecord
 from mirror.settings import Settings

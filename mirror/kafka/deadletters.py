@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import TopicPartition
 
-from mirror.errors import MirrorError
+from mirror.base.errors import MirrorError
 from mirror.kafka.consume import open_reader, take
 from mirror.kafka.record import ERRORS
 from mirror.settings import Settings

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
+from mirror.base.errors import MirrorError
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
-from mirror.errors import MirrorError
 
 Header = tuple[str, str | bytes | None]
 

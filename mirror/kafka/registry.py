@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from mirror.base.errors import RegistryUnavailable, SettingsError
+from mirror.base.log import logger
 from mirror.conversation.schema import agent_event_schema, event_schema
-from mirror.errors import RegistryUnavailable, SettingsError
-from mirror.log import logger
 from mirror.settings import Settings
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from mirror.errors import KafkaUnavailable
+from mirror.base.errors import KafkaUnavailable
 from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.settings import Settings
 

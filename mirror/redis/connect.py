@@ -29,10 +29,10 @@ from redis.credentials import CredentialProvider
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
-from mirror import tls
-from mirror.errors import RedisUnavailable, RedisUnsupported, SettingsError
-from mirror.log import logger
-from mirror.redact import scrub
+from mirror.base import tls
+from mirror.base.errors import RedisUnavailable, RedisUnsupported, SettingsError
+from mirror.base.log import logger
+from mirror.base.redact import scrub
 from mirror.redis.answers import Meaning, meaning
 from mirror.redis.connections import Standing, connection_class
 from mirror.redis.keys import Keys

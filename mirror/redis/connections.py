@@ -22,7 +22,7 @@ import redis
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 
-from mirror.log import logger
+from mirror.base.log import logger
 from mirror.redis.answers import Refused, WrongServer, code_of, meaning
 
 LOOK_SECONDS: Final = 15.0

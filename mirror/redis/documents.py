@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from mirror.log import logger
+from mirror.base.log import logger
 
 T = TypeVar("T")
 

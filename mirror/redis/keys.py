@@ -6,36 +6,40 @@ so that a script may touch several of them. Times are Redis milliseconds.
     leader                 string   token of the leading coordinator, with a time to live
     leader:fence           string   counter, raised at each election, never deleted
     beats                  zset     listener id → time of its last beat
-    listener:<id>          string   `mirror.fleet.Beat`, JSON
-    assignment:<listener>  string   `mirror.fleet.Assignment`, JSON
-    shard:<id>             string   `mirror.fleet.Shard`, JSON
+    listener:<id>          string   `mirror.fleet.words.Beat`, JSON
+    assignment:<listener>  string   `mirror.fleet.words.Assignment`, JSON
+    shard:<id>             string   `mirror.fleet.words.Shard`, JSON
     shards                 hash     shard id → its epoch
     seats                  string   the leader's own record of who holds which seat, JSON
-    released               hash     `<shard>/<replica>` → `mirror.fleet.Released`, JSON
+    released               hash     `<shard>/<replica>` → `mirror.fleet.words.Released`, JSON
     channels:<client>      zset     channel reservations of an OAuth client → when each lapses
     rate:<client>          string   GCRA: theoretical arrival time of the next request
     rate:<client>:janitor  string   the same for the part of it that all janitors share
     rejected               hash     topic → why Genesys refuses it
-    holes                  hash     shard id that nobody receives now → `mirror.gaps.Hole`, JSON
+    holes                  hash     shard id that nobody receives now → `mirror.fleet.gaps.Hole`,
+                                    JSON
     troubles               hash     seat that cannot be placed, or does not serve → why
     discovery              hash     what discovery has to say, a line each → `REASON` or `NOTE`
     departed               string   topic that could not be seen any more → until when it was
                                     received, JSON
     coverage               hash     shard id → until when it is covered, and its topics' epochs
     gaps                   zset     gap id → when it may next be claimed, +inf when it is done
-    gap:<id>               string   `mirror.gaps.Gap`, JSON; expires some days after it is done
+    gap:<id>               string   `mirror.fleet.gaps.Gap`, JSON; expires some days after it is
+                                    done
     gap:<id>:read          set      ids of the conversations read for a gap under way
     readings               zset     conversation id → time before which its history has been read
                                     for any gap; those of the last hour
     commands               hash     operator's wish → time it was made: `drain:<listener>`,
-                                    `rotate:<shard>/<replica>`, `rebalance` (`mirror.redis.wishes`)
+                                    `rotate:<shard>/<replica>`, `rebalance`
+                                    (`mirror.fleet.requests`)
     active                 zset     conversation id → time it is next due for verification
     doubted                zset     conversation id → since when Genesys says that it does not know
                                     it and is not believed
-    conversation:<id>      string   the fold of one conversation: `mirror.tracked.Tracked`, a JSON
+    conversation:<id>      string   the fold of one conversation: `mirror.fleet.tracked.Tracked`, a
+                                    JSON
                                     array
     offsets:<form>:<topic> hash     partition → offset of the next record to fold, by trackers that
-                                    write that form of `mirror.tracked.Tracked`;
+                                    write that form of `mirror.fleet.tracked.Tracked`;
                                     `behind:<partition>` → 1 while newer records are known to wait;
                                     `beat` → time of a tracker's last beat
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from mirror.errors import SettingsError
+from mirror.base.errors import SettingsError
 from mirror.settings.model import KafkaSettings
 from mirror.settings.reader import Reader
 from mirror.settings.values import choice, kafka_url, line, pem, servers, topic_prefix

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from mirror.errors import SettingsError
+from mirror.base.errors import SettingsError
+from mirror.base.units import duration, show_duration, size
 from mirror.settings import values
 from mirror.settings.kafka import read_kafka
 from mirror.settings.model import OAuthClient, RegistrySettings, Settings
 from mirror.settings.reader import Reader
 from mirror.settings.unread import unread
-from mirror.units import duration, show_duration, size
 
 MAX_TOPICS_PER_CHANNEL: Final = 1000  # Genesys' limit: the 1,001st topic is answered with 400
 MAX_METRICS_OFFSET: Final = 999

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from mirror.errors import SettingsError
+from mirror.base.errors import SettingsError
 
 
 class OAuthClient(msgspec.Struct, frozen=True):

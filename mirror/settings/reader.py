@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from mirror.errors import SettingsError
-from mirror.redact import scrub
+from mirror.base.errors import SettingsError
+from mirror.base.redact import scrub
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+from mirror.base.units import duration, whole
 from mirror.conversation.schema import MEDIA
 from mirror.settings.model import OAuthClient
-from mirror.units import duration, whole
 
 # The media whose conversations live for days by nature (callbacks are scheduled, e-mails and
 # messages wait for people) are verified later than calls and chats.

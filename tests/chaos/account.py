@@ -17,18 +17,11 @@ from typing import Any, Self
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
+from harness.oracle import Name, Truth, Verdict, judge, name_of_event, name_of_truth
+from mirror.base.errors import KafkaUnavailable
 from mirror.conversation.event import Event
-from mirror.errors import KafkaUnavailable
 from mirror.kafka.consume import open_reader, take
 from mirror.kafka.record import EventReader, UndecodableRecord
-from mirror.sandbox.oracle import (
-    Name,
-    Truth,
-    Verdict,
-    judge,
-    name_of_event,
-    name_of_truth,
-)
 from mirror.settings import Settings
 
 BATCH = 1_000
@@ -44,7 +37,7 @@ class Account:
 
     def __init__(self, settings: Settings) -> None:
         self.records = 0
-        self.wrong: list[str] = []  # records that break section 5 of the contract
+        self.wrong: list[str] = []  # records that break docs/event.md
         self._settings = settings
         self._reader = EventReader()
         self._events: dict[str, list[Event]] = defaultdict(list)

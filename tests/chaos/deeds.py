@@ -16,8 +16,8 @@ from typing import Any
 
 from confluent_kafka import ElectionType, KafkaException, TopicPartition
 
-from mirror.backfill import file_backfill
-from mirror.errors import RedisUnavailable
+from mirror.base.errors import RedisUnavailable
+from mirror.fleet.backfill import file_backfill
 from tests.chaos import disk
 from tests.chaos.host import Host
 from tests.chaos.house import House, signal_process

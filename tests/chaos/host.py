@@ -13,7 +13,7 @@ from xmlrpc.client import Fault, ServerProxy
 
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from deploy import supervise
+from mirror.supervision import supervise
 from tests.services.process import ManagedProcess, ServiceError, tail, wait_until
 
 READY_SECONDS = 40.0

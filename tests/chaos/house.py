@@ -19,13 +19,13 @@ from typing import Any, Self
 
 import redis
 
-from mirror.errors import RedisUnavailable
-from mirror.gaps import Gap, list_gaps
+from mirror.base.errors import RedisUnavailable
+from mirror.fleet.gaps import Gap, list_gaps
+from mirror.fleet.status import MirrorStatus, read
 from mirror.kafka.admin import ensure_topics
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import load
-from mirror.status import MirrorStatus, read
 from tests.chaos.account import Account, Books
 from tests.chaos.disk import small_disk
 from tests.chaos.host import Host

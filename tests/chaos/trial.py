@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.oracle import RESTORABLE, Difference, Truth, Verdict
+from mirror.base.errors import MirrorError
 from mirror.conversation.event import Event
-from mirror.errors import MirrorError
-from mirror.gaps import Gap
-from mirror.sandbox.oracle import RESTORABLE, Difference, Truth, Verdict
+from mirror.fleet.gaps import Gap
 from tests.chaos.house import House, complaints
 from tests.services.process import ServiceError
 

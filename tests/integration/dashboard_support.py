@@ -16,8 +16,8 @@ from confluent_kafka import Producer
 
 from mirror.conversation.event import Event, identity
 from mirror.conversation.times import show_epoch
-from mirror.fleet import Beat, ChannelReport, Shard
-from mirror.gaps import Gap, file_gap
+from mirror.fleet.gaps import Gap, file_gap
+from mirror.fleet.words import Beat, ChannelReport, Shard
 from mirror.kafka.config import producer_config
 from mirror.kafka.record import Recorder
 from mirror.redis.keys import Keys

@@ -21,13 +21,13 @@ import confluent_kafka
 import redis
 
 import coordinator.tracker.service as tracker_service
-import janitor.outlet as outlet_module
+import janitor.producer as outlet_module
 from coordinator.tracker import Tracker
-from janitor.filler import Filler
+from janitor.claims import Leases
+from janitor.gaps.filler import Filler
 from janitor.genesys import GenesysPool
-from janitor.leases import Leases
-from janitor.outlet import Outlet
-from janitor.zombies import Zombies
+from janitor.producer import Outlet
+from janitor.zombies.sweep import Zombies
 from mirror.conversation.normaliser import Normaliser
 from mirror.redis.keys import Keys
 from mirror.settings import load

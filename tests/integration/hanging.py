@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import coordinator.service
+import coordinator.program
 import coordinator.tracker.service
+from console import run
 from coordinator.tracker import Tracker
-from mirror.cli import run
-from mirror.turns import Turns
+from mirror.base.turns import Turns
 
 PATIENCE: Final = 5.0
 
@@ -36,6 +36,6 @@ class Hanging(Tracker):
 
 
 if __name__ == "__main__":
-    vars(coordinator.service).update(Turns=partial(Turns, PATIENCE))
+    vars(coordinator.program).update(Turns=partial(Turns, PATIENCE))
     vars(coordinator.tracker.service).update(Tracker=Hanging)
     sys.exit(run(["coordinator"]))

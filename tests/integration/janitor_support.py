@@ -15,11 +15,11 @@ import redis
 from confluent_kafka import Consumer, TopicPartition
 
 from coordinator.tracker import Tracker
-from janitor.filler import Filler
+from janitor.claims import Leases
+from janitor.gaps.filler import Filler
 from janitor.genesys import GenesysPool
-from janitor.leases import Leases
-from janitor.outlet import Outlet
-from janitor.zombies import Zombies
+from janitor.producer import Outlet
+from janitor.zombies.sweep import Zombies
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
 from mirror.conversation.times import show_epoch

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import redis
 
-from mirror.pulse import read_sign
-from mirror.sandbox.house import House
-from mirror.status import read
-from mirror.supervisord import ProcessInfo, processes
+from harness.deployment import House
+from mirror.fleet.status import read
+from mirror.supervision.pulse import read_sign
+from mirror.supervision.supervisord import ProcessInfo, processes
 from tests.services.process import wait_until
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from mirror.fleet import Beat, ChannelReport, Grant, ListenerState, Shard
+from listeners.fleet_link import FleetLink
+from mirror.fleet.requests import wish_drain, wish_rotation
+from mirror.fleet.words import Beat, ChannelReport, Grant, ListenerState, Shard
 from mirror.redis.connect import connect
-from mirror.redis.fleet import FleetLink
 from mirror.redis.keys import Keys
-from mirror.redis.wishes import wish_drain, wish_rotation
 from mirror.settings import Settings, load
 from tests.integration.simulator_support import Simulated, simulated
 from tests.services.process import ManagedProcess, free_ports

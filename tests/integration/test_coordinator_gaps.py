@@ -9,9 +9,9 @@ import msgspec
 import pytest
 import redis
 
-from coordinator.service import Coordinator
-from janitor.leases import NEVER, Leases
-from mirror.gaps import Gap, file_gap, list_gaps
+from coordinator.program import Coordinator
+from janitor.claims import NEVER, Leases
+from mirror.fleet.gaps import Gap, file_gap, list_gaps
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load

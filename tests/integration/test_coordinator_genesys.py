@@ -9,12 +9,7 @@ from threading import Event
 
 import pytest
 
-from mirror.errors import (
-    GenesysError,
-    GenesysRateLimited,
-    GenesysRefused,
-    GenesysUnavailable,
-)
+from mirror.base.errors import GenesysError, GenesysRateLimited, GenesysRefused, GenesysUnavailable
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.listing import read_listing
 from mirror.redis.connect import connect

@@ -25,8 +25,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from coordinator.leader import Deposed, Leadership, Write
-from mirror.errors import RedisUnavailable
+from coordinator.election import Deposed, Leadership, Write
+from mirror.base.errors import RedisUnavailable
 from mirror.redis.keys import Keys
 
 LEASE = 60.0

@@ -18,8 +18,8 @@ import pytest
 import redis
 from selenium.webdriver.common.keys import Keys as Key
 
-from mirror.pulse import read_sign
 from mirror.settings import load
+from mirror.supervision.pulse import read_sign
 from tests.integration.dashboard_support import (
     QUEUES,
     Dashboard,

@@ -20,12 +20,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
     ResourceType,
 )
 
-from mirror.doctor.finding import CHECKS, Finding
-from mirror.doctor.genesys import check_genesys
-from mirror.doctor.kafka import check_kafka
-from mirror.doctor.machine import check_machine
-from mirror.doctor.redis import check_redis
-from mirror.errors import EXIT_DEPENDENCY, EXIT_DONE, EXIT_FAILED, EXIT_USAGE
+from mirror.base.errors import EXIT_DEPENDENCY, EXIT_DONE, EXIT_FAILED, EXIT_USAGE
+from mirror.checks.finding import CHECKS, Finding
+from mirror.checks.genesys import check_genesys
+from mirror.checks.kafka import check_kafka
+from mirror.checks.machine import check_machine
+from mirror.checks.redis import check_redis
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.settings import load
@@ -94,7 +94,7 @@ def _doctor(
     env: Mapping[str, str], *arguments: str, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from mirror.cli import main; main()", "doctor", *arguments],
+        [sys.executable, "-c", "from console import main; main()", "doctor", *arguments],
         env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **env, **(environ or {})},
         capture_output=True,
         text=True,
@@ -161,7 +161,7 @@ def test_a_redis_user_that_may_only_read(env: dict[str, str], tmp_path: Path) ->
 
 def test_kafka_away(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """No broker answers: one finding, exit code 3."""
-    monkeypatch.setattr("mirror.doctor.kafka.TIMEOUT", 1.0)
+    monkeypatch.setattr("mirror.checks.kafka.TIMEOUT", 1.0)
     found = list(check_kafka(load(env | {"KAFKA_BOOTSTRAP_SERVERS": NOBODY})))
     assert [(one.check, one.exit_code) for one in found] == [("kafka", EXIT_DEPENDENCY)]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mirror.doctor.socket import answered, check_socket, streaming_url
-from mirror.errors import GenesysError
+from mirror.base.errors import GenesysError
+from mirror.checks.socket import answered, check_socket, streaming_url
 from mirror.settings import load
 from tests.integration.simulator_support import simulated
 from tests.services.connect_proxy import ConnectProxy

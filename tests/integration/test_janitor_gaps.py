@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mirror.backfill import file_backfill, follow
-from mirror.errors import GenesysUnavailable, MirrorError, SettingsError
-from mirror.gaps import Gap, file_gap, list_gaps, read_gap, reasons, view
+from mirror.base.errors import GenesysUnavailable, MirrorError, SettingsError
+from mirror.fleet.backfill import file_backfill, follow
+from mirror.fleet.gaps import Gap, file_gap, list_gaps, read_gap, reasons, view
 from mirror.kafka.admin import ensure_topics
 from tests.integration.janitor_support import (
     FAST,

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from janitor.outlet import Outlet
+from janitor.producer import Outlet
+from mirror.base.errors import KafkaUnavailable
+from mirror.base.log import capture_logs
 from mirror.conversation.event import Event, identity
-from mirror.errors import KafkaUnavailable
 from mirror.kafka.record import EventReader
-from mirror.log import capture_logs
 from mirror.settings import load
 from tests.services.kafka import read_topic
 

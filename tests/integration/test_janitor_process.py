@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror.gaps import Gap, file_gap, read_gap
+from mirror.fleet.gaps import Gap, file_gap, read_gap
 from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
 from tests.integration.janitor_support import Stage, environment, quiet_org, staged, tracking

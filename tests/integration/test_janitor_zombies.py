@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from janitor.outlet import Outlet
-from janitor.zombies import Sweep
+from janitor.producer import Outlet
+from janitor.zombies.sweep import Sweep
+from mirror.base.errors import KafkaUnavailable
 from mirror.conversation.event import Event
-from mirror.errors import KafkaUnavailable
 from mirror.kafka.admin import ensure_topics
 from tests.integration.janitor_support import (
     Stage,

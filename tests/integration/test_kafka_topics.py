@@ -11,14 +11,14 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
+from mirror.base.errors import KafkaUnavailable
+from mirror.base.log import capture_logs
+from mirror.checks.growth import Growth
 from mirror.conversation.event import Event, identity
-from mirror.errors import KafkaUnavailable
 from mirror.kafka.admin import check, check_topics, ensure_topics
 from mirror.kafka.config import ClientLog, producer_config
 from mirror.kafka.consume import EventStream
-from mirror.kafka.growth import Growth
 from mirror.kafka.record import Recorder
-from mirror.log import capture_logs
 from mirror.settings import Settings, load
 from tests.services.kafka import KafkaCluster
 from tests.services.process import wait_until

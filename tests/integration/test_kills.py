@@ -17,9 +17,9 @@ import redis
 
 from coordinator.tracker.batch import changes, read
 from coordinator.tracker.store import Store
-from janitor.outlet import Outlet
+from janitor.producer import Outlet
 from mirror.conversation.event import Event
-from mirror.gaps import Gap, file_gap, read_gap
+from mirror.fleet.gaps import Gap, file_gap, read_gap
 from mirror.settings import load
 from tests.integration import dying
 from tests.integration.janitor_support import (

@@ -18,11 +18,11 @@ import msgspec
 import pytest
 import redis
 
+from harness.oracle import Truth, Verdict, judge
 from mirror.conversation.event import Event
-from mirror.fleet import Assignment, Beat, ChannelReport, Grant, Shard
+from mirror.fleet.words import Assignment, Beat, ChannelReport, Grant, Shard
 from mirror.kafka.record import EventReader
 from mirror.redis.keys import Keys
-from mirror.sandbox.oracle import Truth, Verdict, judge
 from tests.integration.simulator_support import Simulated, simulated
 from tests.services.kafka import read_topic
 from tests.services.process import ManagedProcess, free_ports, wait_until

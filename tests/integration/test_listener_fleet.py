@@ -12,11 +12,11 @@ import msgspec
 import pytest
 import redis
 
+from harness.oracle import Truth, judge
 from mirror.conversation.event import Event
-from mirror.fleet import Beat
+from mirror.fleet.words import Beat
 from mirror.kafka.record import EventReader
 from mirror.redis.keys import Keys
-from mirror.sandbox.oracle import Truth, judge
 from tests.integration.simulator_support import Simulated, simulated
 from tests.services.kafka import read_topic
 from tests.services.process import ManagedProcess, wait_until

@@ -25,9 +25,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from listeners.lanes import STALL, lane_of
-from listeners.publisher import Publisher
-from listeners.spool import DATABASE
+from listeners.publish.lanes import STALL, lane_of
+from listeners.publish.publisher import Publisher
+from listeners.publish.spool import DATABASE
 from mirror.kafka.record import EventReader
 from tests.integration.test_listener_publisher import Driver, configure, first_seen
 from tests.services.availability import unavailable

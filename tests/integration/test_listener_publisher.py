@@ -14,8 +14,8 @@ import pytest
 from confluent_kafka import Message
 
 from listeners.counters import Counters
-from listeners.publisher import Publisher
-from listeners.store import HELD_RECORDS
+from listeners.publish.publisher import Publisher
+from listeners.publish.store import HELD_RECORDS
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event, identity
 from mirror.kafka.record import EventReader

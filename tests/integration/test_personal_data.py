@@ -4,7 +4,7 @@ Coordinator, listeners and janitor read conversations full of generated names, n
 and attributes, in every field that Genesys' classes have, in REST answers, and in frames that are
 broken in many ways. Then every byte that they left is searched: Kafka (all topics, keys, values,
 headers), Redis, logs at level `debug`, metrics and health. Only values of dead letters are exempt:
-they are the original bytes by contract (CONTRACT.md, section 5).
+what is not JSON is kept as it came.
 
 The same mirror serves for what else shows only in whole processes: produced records against the
 schema and by way of a schema registry, dead letters by command, the rule of one tenth, agents'

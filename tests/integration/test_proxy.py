@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mirror.errors import GenesysUnavailable, SettingsError
+from mirror.base.errors import GenesysUnavailable, SettingsError
 from mirror.genesys import http
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.sockets import open_socket, tls_context

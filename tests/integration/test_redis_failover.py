@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 import redis
 
-from coordinator.leader import Leadership
-from janitor.leases import Leases
-from mirror.doctor.redis import check_redis
-from mirror.errors import RedisUnavailable, RedisUnsupported
-from mirror.fleet import Beat
-from mirror.gaps import redis_now_ms
+from coordinator.election import Leadership
+from janitor.claims import Leases
+from listeners.fleet_link import FleetLink
+from mirror.base.errors import RedisUnavailable, RedisUnsupported
+from mirror.checks.redis import check_redis
+from mirror.fleet.gaps import redis_now_ms
+from mirror.fleet.status import read
+from mirror.fleet.words import Beat
 from mirror.redis import connections
 from mirror.redis.connect import check, connect, explained, wait_for
-from mirror.redis.fleet import FleetLink
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from mirror.status import read
 from tests.integration.house_support import HOSTS, house
 from tests.integration.secure_support import run_mirror
 from tests.services.process import ManagedProcess, free_ports, wait_until

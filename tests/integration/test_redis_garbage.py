@@ -9,14 +9,14 @@ import msgspec
 import pytest
 import redis
 
-from mirror.errors import RedisUnavailable
-from mirror.fleet import Beat
+from harness.oracle import Truth, judge
+from listeners.fleet_link import FleetLink
+from mirror.base.errors import RedisUnavailable
+from mirror.fleet.status import read
+from mirror.fleet.words import Beat
 from mirror.redis.connect import connect, explained
-from mirror.redis.fleet import FleetLink
 from mirror.redis.keys import Keys
-from mirror.sandbox.oracle import Truth, judge
 from mirror.settings import Settings, load
-from mirror.status import read
 from tests.integration.house_support import house
 from tests.services.process import wait_until
 

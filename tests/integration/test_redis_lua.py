@@ -10,11 +10,12 @@ import msgspec
 import pytest
 import redis
 
-from coordinator.leader import Deposed, Leadership, Write
-from mirror.errors import RedisUnavailable
-from mirror.fleet import Assignment, Beat, Grant, Handle, Released, Shard
+from coordinator.election import Deposed, Leadership, Write
+from listeners.fleet_link import FleetLink
+from mirror.base.errors import RedisUnavailable
+from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard
+from mirror.genesys.handles import Handle
 from mirror.redis.connect import check, connect, wait_for
-from mirror.redis.fleet import FleetLink
 from mirror.redis.keys import Keys
 from mirror.redis.rate import BURST, LONGEST_PAUSE_SECONDS, RATE_PER_MINUTE, RateBudget
 from mirror.settings import Settings, load

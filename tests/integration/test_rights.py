@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from mirror.doctor.finding import Finding
-from mirror.doctor.genesys import check_genesys
-from mirror.errors import GenesysRefused
+from mirror.base.errors import GenesysRefused
+from mirror.checks.finding import Finding
+from mirror.checks.genesys import check_genesys
 from mirror.genesys.client import GenesysClient
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget

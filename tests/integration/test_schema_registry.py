@@ -18,12 +18,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from janitor.outlet import Outlet
+from janitor.producer import Outlet
+from mirror.base.errors import RegistryUnavailable, SettingsError
+from mirror.checks.finding import CHECKS
+from mirror.checks.registry import check_registry
 from mirror.conversation.event import Event
 from mirror.conversation.schema import event_schema
-from mirror.doctor.finding import CHECKS
-from mirror.doctor.registry import check_registry
-from mirror.errors import RegistryUnavailable, SettingsError
 from mirror.kafka import registry
 from mirror.kafka.record import AgentRecorder, Recorder
 from mirror.settings import Settings, load

@@ -1,4 +1,4 @@
-"""A process that waits for its end by `mirror.signals`, stopped and continued."""
+"""A process that waits for its end by `mirror.runtime.signals`, stopped and continued."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from mirror import signals
+from mirror.runtime import signals
 
 WAITS = 0.2
 # A test run in the background may have been told to ignore some, and its children inherit that.

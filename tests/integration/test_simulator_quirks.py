@@ -42,7 +42,7 @@ def change(org: Simulated, **quirks: object) -> None:
 
 
 def test_a_dead_channel_may_let_the_socket_in_and_tell_it(org: Simulated) -> None:
-    """The other reading of section 2.2: `{"result":"404"}` over the socket."""
+    """The other reading of a dead channel: `{"result":"404"}` over the socket."""
     change(org, dead_channel=101)
     channel = org.channel()
     org.fault(fault="evict")

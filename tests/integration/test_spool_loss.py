@@ -6,10 +6,10 @@ import time
 
 import msgspec
 
-from mirror.fleet import Shard
-from mirror.gaps import list_gaps, redis_now_ms
+from listeners.fleet_link import FleetLink
+from mirror.fleet.gaps import list_gaps, redis_now_ms
+from mirror.fleet.words import Shard
 from mirror.redis.connect import connect
-from mirror.redis.fleet import FleetLink
 from mirror.redis.keys import Keys
 from mirror.settings import load
 

@@ -17,12 +17,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from deploy import supervise
+from harness.deployment import House
+from harness.services import Scene
 from mirror.kafka.admin import ensure_topics
-from mirror.sandbox.house import House
-from mirror.sandbox.services import Scene
 from mirror.settings import load
-from mirror.supervisord import processes
+from mirror.supervision import supervise
+from mirror.supervision.supervisord import processes
 from tests.integration.janitor_support import environment
 from tests.integration.simulator_support import simulated
 from tests.integration.supervise_support import await_another, beats, process_of, whole

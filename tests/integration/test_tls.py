@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from mirror.errors import GenesysUnavailable
+from mirror.base.errors import GenesysUnavailable
 from mirror.genesys.sockets import open_socket, tls_context
 from mirror.kafka.record import EventReader
 from tests.integration.secure_support import (

@@ -22,20 +22,20 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from coordinator.tracker import Tracker
-from janitor.outlet import Outlet
+from janitor.producer import Outlet
 from mirror.conversation.event import Event
 from mirror.conversation.legs import LegKey, end_id, start_id, transition_id
-from mirror.fleet import Shard
-from mirror.gaps import list_gaps
-from mirror.kafka.admin import ensure_topics
-from mirror.redis.keys import Keys
-from mirror.settings import Settings, load
-from mirror.tracked import (
+from mirror.fleet.gaps import list_gaps
+from mirror.fleet.tracked import (
     count_conversations,
     list_conversations,
     read_conversation,
     show_conversation,
 )
+from mirror.fleet.words import Shard
+from mirror.kafka.admin import ensure_topics
+from mirror.redis.keys import Keys
+from mirror.settings import Settings, load
 from tests.services.process import ManagedProcess, wait_until
 
 AT = "2026-11-23T10:00:00.000Z"

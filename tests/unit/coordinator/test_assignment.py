@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.assignment import Place, Placement, Seat, place, seats, usable
+from coordinator.plan.assignment import Place, Placement, Seat, place, seats, usable
 
 STEPS = st.lists(
     st.tuples(

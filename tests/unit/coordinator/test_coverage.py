@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.coverage import (
+from coordinator.plan.coverage import (
     SLACK_MS,
     Interval,
     ShardCoverage,
@@ -14,7 +14,7 @@ from coordinator.coverage import (
     intervals,
     note_fresh,
 )
-from mirror.fleet import Beat, ChannelReport, Shard
+from mirror.fleet.words import Beat, ChannelReport, Shard
 
 HORIZON_MS = 31 * 24 * 3_600_000
 SHARDS = {"1": Shard("1", ("t1", "t2"), 5)}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from coordinator.coverage import Interval, ShardCoverage, advance, note_back, received_until
-from coordinator.departed import Departed
-from mirror.fleet import Shard
+from coordinator.plan.coverage import Interval, ShardCoverage, advance, note_back, received_until
+from coordinator.plan.departed import Departed
+from mirror.fleet.words import Shard
 
 HOUR_MS = 3_600_000
 

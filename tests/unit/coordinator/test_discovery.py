@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from coordinator.discovery import FIRST_SECONDS, Discovery
-from coordinator.sight import Recalled
-from mirror.errors import GenesysError, GenesysRefused
+from coordinator.plan.sight import Recalled
+from mirror.base.errors import GenesysError, GenesysRefused
 from mirror.genesys.shapes import AvailableTopic, Entity, EntityPage
 from mirror.settings import load
 

@@ -6,8 +6,8 @@ import math
 
 import msgspec
 
-from coordinator.filed import Filed, LedgerView
-from mirror.gaps import Gap
+from coordinator.plan.gap_memory import Filed, LedgerView
+from mirror.fleet.gaps import Gap
 
 
 def gap(name: str) -> Gap:

@@ -12,7 +12,7 @@ from itertools import chain
 
 import pytest
 
-from coordinator.leading import PATIENCE_BEATS
+from coordinator.leader import PATIENCE_BEATS
 from tests.unit.coordinator.world import (
     HEARTBEAT_MS,
     LEASE_MS,

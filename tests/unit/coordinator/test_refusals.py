@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from coordinator.refusals import Refusals
-from coordinator.sight import Found
-from mirror.fleet import Beat, ChannelReport, Shard
+from coordinator.plan.refusals import Refusals
+from coordinator.plan.sight import Found
+from mirror.fleet.words import Beat, ChannelReport, Shard
 
 SHARDS = {"1": Shard("1", ("a", "b"), 7)}
 FOUND = Found(frozenset("ab"), {})

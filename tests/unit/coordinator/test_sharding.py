@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.sharding import Cut, cut
-from mirror.fleet import Shard
+from coordinator.plan.sharding import Cut, cut
+from mirror.fleet.words import Shard
 
 TOPICS = st.frozensets(st.integers(0, 60).map(lambda n: f"v2.users.{n}.conversations"))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from coordinator.seats import Holding, SeatRecord
-from coordinator.sight import DOUBT_SECONDS, Recalled, Sight, recalled
-from mirror.fleet import Shard
+from coordinator.plan.seats import Holding, SeatRecord
+from coordinator.plan.sight import DOUBT_SECONDS, Recalled, Sight, recalled
+from mirror.fleet.words import Shard
 
 
 def queue(name: str) -> str:

@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition
 
 from coordinator.discovery import Discovery
 from coordinator.tracker.service import Tracker
-from mirror.errors import GenesysUnavailable
+from mirror.base.errors import GenesysUnavailable
 from mirror.genesys.shapes import AvailableTopic, Entity, EntityPage
 from mirror.settings import Settings, load
 from tests.unit.mirror.waiting import DAY, Waiting

@@ -1,8 +1,8 @@
 """A world of listeners around a leader's pure core, for seeded histories of faults.
 
-Time is simulated and steps from pass to pass. Listeners are as `mirror.fleet` says: they beat,
-reserve and open what is granted after a while, keep the older channel until the newer one is live,
-close what is no longer granted. Redis is a few dictionaries that can be flushed.
+Time is simulated and steps from pass to pass. Listeners are as `mirror.fleet.words` says: they
+beat, reserve and open what is granted after a while, keep the older channel until the newer one is
+live, close what is no longer granted. Redis is a few dictionaries that can be flushed.
 
 What must hold, and when it need not:
 
@@ -31,13 +31,13 @@ from random import Random
 
 import msgspec
 
-from coordinator.assignment import usable
-from coordinator.coverage import ShardCoverage
-from coordinator.leading import PATIENCE_BEATS, Leader, Outcome, Rules
-from coordinator.seats import Ledger, ledger
-from coordinator.sight import Found
+from coordinator.leader import PATIENCE_BEATS, Leader, Outcome, Rules
+from coordinator.plan.assignment import usable
+from coordinator.plan.coverage import ShardCoverage
+from coordinator.plan.seats import Ledger, ledger
+from coordinator.plan.sight import Found
 from coordinator.store import Seen
-from mirror.fleet import Assignment, Beat, ChannelReport, Shard
+from mirror.fleet.words import Assignment, Beat, ChannelReport, Shard
 
 PASS_MS = 30_000
 HEARTBEAT_MS = 60_000

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from dashboard.feed import NOTABLE, TICKER_A_TICK, Feed
-from dashboard.floor import Floor
-from dashboard.presence import Presences
-from dashboard.pulse import Pulse
+from dashboard.reader.feed import NOTABLE, TICKER_A_TICK, Feed
+from dashboard.reader.floor import Floor
+from dashboard.reader.presence import Presences
+from dashboard.reader.rates import Pulse
 from mirror.conversation.agent_event import AgentEvent
 from tests.unit.dashboard.build import NOW_MS, at, event, leg
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from dashboard.floor import MOST_OVER, OVER_KEPT_MS, Floor, Row
-from dashboard.place import ACW_LONGEST_MS, STATES
+from dashboard.reader.floor import MOST_OVER, OVER_KEPT_MS, Floor, Row
+from dashboard.reader.place import ACW_LONGEST_MS, STATES
 from mirror.conversation.event import Event
-from mirror.tracked import Tracked, TrackedLeg
+from mirror.fleet.tracked import Tracked, TrackedLeg
 from tests.unit.dashboard.build import NOW_MS, at, event, leg
 
 QUICK = 2.0  # seconds, on a machine with other work

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.guard import LEAST_TOKEN, SESSION_SECONDS, WRONG_A_MINUTE, Sessions, check
-from mirror.errors import SettingsError
+from dashboard.pages.guard import LEAST_TOKEN, SESSION_SECONDS, WRONG_A_MINUTE, Sessions, check
+from mirror.base.errors import SettingsError
 from mirror.settings import load
 
 TOKEN = "correct-horse-battery-staple"
-STATIC = Path(__file__).parents[3] / "dashboard" / "static"
+STATIC = Path(__file__).parents[3] / "dashboard" / "pages" / "static"
 
 
 def test_off_loopback_it_takes_a_token_or_a_proxy() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dashboard.floor import Floor
-from dashboard.timeline import MOST_MARKS, timeline
+from dashboard.reader.floor import Floor
+from dashboard.reader.timeline import MOST_MARKS, timeline
 from tests.unit.dashboard.build import NOW_MS, event, leg
 from tests.unit.dashboard.test_floor import A_CALL
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 
-from dashboard.hub import Hub
-from dashboard.reader import Reader
-from dashboard.watch import Watch
+from dashboard.pages.hub import Hub
+from dashboard.reader.reader import Reader
+from dashboard.reader.watch import Watch
+from mirror.base.health import Health
+from mirror.fleet.tracked import Tracked, encode
 from mirror.settings import Settings, load
-from mirror.telemetry import Health
-from mirror.tracked import Tracked, encode
 from tests.unit.mirror.waiting import Waiting
 
 PARTITIONS = 100

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 import pytest
 
-from mirror.cli import cli
+from console import cli
 from tests.unit.deploy.documented import ROOT, Command, commands, filled
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from mirror.metrics import ALL
+from mirror.runtime.metrics import ALL
 from tests.unit.deploy.expressions import DASHBOARD, alerts, panels, selectors
 
 KNOWN = {metric.name: dict(metric.labels) for metrics in ALL.values() for metric in metrics}

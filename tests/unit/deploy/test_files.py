@@ -20,11 +20,12 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from deploy import supervise
-from mirror.cli import cli
-from mirror.healthcheck import check
+from console import cli
+from console.healthcheck import check
+from mirror.base.health import Health
+from mirror.runtime.telemetry import Telemetry
 from mirror.settings import load
-from mirror.telemetry import Health, Telemetry
+from mirror.supervision import supervise
 from tests.services.process import free_ports
 from tests.unit.deploy.expressions import DEPLOY
 
@@ -206,7 +207,7 @@ def test_the_image_is_small_unprivileged_and_watched() -> None:
     assert "AS build" in build.splitlines()[0]
     assert re.search(r"^USER \d+$", image, re.MULTILINE)
     assert "HEALTHCHECK" in image
-    assert '-m", "mirror.healthcheck' in image
+    assert '-m", "console.healthcheck' in image
     lines = re.findall(r"^COPY (?!--)(.*) \S+$", build, re.MULTILINE)
     copied = [word for line in lines for word in line.split()]
     assert copied

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy import supervise
-from mirror.cli import cli
-from mirror.errors import SettingsError
+from console import cli
+from mirror.base.errors import SettingsError
+from mirror.supervision import supervise
 
 ROOT = Path(__file__).parents[3]
 
@@ -140,7 +140,7 @@ def test_supervisord_runs_under_a_number_without_a_name(tmp_path: Path) -> None:
     nobody = 1_000_770_000
     # All that is imported is imported as root, which may be alone in reading it.
     code = (
-        "import os; from deploy.supervise import command, environment; "
+        "import os; from mirror.supervision.supervise import command, environment; "
         "import supervisor.rpcinterface; from supervisor.options import ServerOptions; "
         f"os.setgroups([]); os.setgid({nobody}); os.setuid({nobody}); "
         "environ = environment(os.environ); os.environ.update(environ); "

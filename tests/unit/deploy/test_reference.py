@@ -6,15 +6,15 @@ import re
 
 import pytest
 
-from mirror.metrics import ALL, Described
-from mirror.reference import DOCS, PAGES
+from docs.build.pages import DOCS, PAGES
+from mirror.runtime.metrics import ALL, Described
 
 METRICS = [metric for metrics in ALL.values() for metric in metrics]
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_a_page_is_what_the_code_makes(name: str) -> None:
-    """A changed metric changes the page in the same commit: `python -m mirror.reference`."""
+    """A changed metric changes the page in the same commit: `python -m docs.build.pages`."""
     assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name]()
 
 

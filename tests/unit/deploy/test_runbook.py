@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from mirror.cli import cli
-from mirror.doctor.finding import CHECKS
+from console import cli
+from mirror.checks.finding import CHECKS
 from tests.unit.deploy.expressions import DEPLOY, alerts
 
 TEXT = (DEPLOY.parent / "docs" / "runbook.md").read_text(encoding="utf-8")

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from supervisor.states import ProcessStates
 
-from deploy.watchdog import (
+from mirror.base.errors import SettingsError
+from mirror.supervision.pulse import Sign
+from mirror.supervision.watchdog import (
     ASLEEP,
     RETRY_FIRST,
     RETRY_LAST,
@@ -22,8 +24,6 @@ from deploy.watchdog import (
     judge,
     serve,
 )
-from mirror.errors import SettingsError
-from mirror.pulse import Sign
 
 HANG = 20.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mirror.errors import GenesysError
+from mirror.base.errors import GenesysError
 from mirror.genesys.hosts import check_stream_uri
 from mirror.settings import Settings, load
 

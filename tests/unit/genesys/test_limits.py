@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import msgspec
 import pytest
 
-from mirror.errors import GenesysError, GenesysUnavailable
+from mirror.base.errors import GenesysError, GenesysUnavailable
 from mirror.genesys import http
 from mirror.genesys.http import MAX_ANSWER_BYTES, Transport, decode
 from mirror.genesys.shapes import EntityPage

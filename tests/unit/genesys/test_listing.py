@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mirror.errors import GenesysError
+from mirror.base.errors import GenesysError
 from mirror.genesys.filters import matching, unmatched
 from mirror.genesys.listing import LARGE_PAGE, LISTING_SECONDS, SAFE_PAGE, SLACK, read_listing
 from mirror.genesys.shapes import Entity, EntityPage

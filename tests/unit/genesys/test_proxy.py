@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from mirror.errors import SettingsError
+from mirror.base.errors import SettingsError
 from mirror.genesys.proxy import Proxy, proxy_for
 
 PROXY = {"HTTPS_PROXY": "http://proxy.corp:3128"}

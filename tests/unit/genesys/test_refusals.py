@@ -9,7 +9,7 @@ from email.utils import format_datetime
 import msgspec
 import pytest
 
-from mirror.errors import GenesysError, GenesysRateLimited, GenesysRefused, GenesysUnavailable
+from mirror.base.errors import GenesysError, GenesysRateLimited, GenesysRefused, GenesysUnavailable
 from mirror.genesys.refusals import (
     DEFAULT_RETRY_AFTER_SECONDS,
     LEAST_CHANNEL_SECONDS,

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from mirror.errors import GenesysError, GenesysUnavailable
+from mirror.base.errors import GenesysError, GenesysUnavailable
 from mirror.genesys import sockets
 from mirror.genesys.sockets import (
     MAX_HANDSHAKE_BYTES,

@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 
 import pytest
 
-from mirror.errors import GenesysError, GenesysUnavailable
+from mirror.base.errors import GenesysError, GenesysUnavailable
 from mirror.genesys import http, wire
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.http import Transport

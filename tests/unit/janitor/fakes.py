@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
+from mirror.base.errors import GenesysError, GenesysRefused
 from mirror.conversation.event import Event
-from mirror.errors import GenesysError, GenesysRefused
-from mirror.gaps import rfc3339
+from mirror.fleet.gaps import rfc3339
+from mirror.fleet.tracked import Tracked, encode
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
-from mirror.tracked import Tracked, encode
 
 
 class Memory:

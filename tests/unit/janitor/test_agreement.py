@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from janitor.agreement import Agreement
-from janitor.verdict import read_analytics
+from janitor.gaps.agreement import Agreement
+from janitor.zombies.verdict import read_analytics
 from mirror.conversation.normaliser import Normaliser
+from mirror.fleet.tracked import Tracked, TrackedLeg
 from mirror.genesys.shapes import AnalyticsConversation
-from mirror.tracked import Tracked, TrackedLeg
 
 
 def rest(*legs: str) -> bytes:

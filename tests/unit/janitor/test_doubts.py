@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from janitor.doubt import BELIEVED_AFTER_SECONDS, BY_FRAME, NOTHING_KNOWN
-from janitor.leases import Claim
-from janitor.zombies import Sweep, Zombies
+from janitor.claims import Claim
+from janitor.zombies.doubt import BELIEVED_AFTER_SECONDS, BY_FRAME, NOTHING_KNOWN
+from janitor.zombies.sweep import Sweep, Zombies
+from mirror.base.errors import GenesysError
 from mirror.conversation.normaliser import Normaliser
-from mirror.errors import GenesysError
+from mirror.fleet.tracked import Tracked, TrackedLeg
 from mirror.settings import Settings, load
-from mirror.tracked import Tracked, TrackedLeg
 from tests.unit.janitor.fakes import Genesys, Outlet
 
 HOUR = 3_600_000

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from janitor.genesys import GenesysPool
-from mirror.errors import GenesysError, GenesysRefused
+from mirror.base.errors import GenesysError, GenesysRefused
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.settings import load
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from janitor.plan import (
+from janitor.gaps.plan import (
     AFTER_CALL_MS,
     DAY_MS,
     MARGIN_MS,
@@ -19,7 +19,7 @@ from janitor.plan import (
     predicates,
     questions,
 )
-from mirror.gaps import Gap, rfc3339
+from mirror.fleet.gaps import Gap, rfc3339
 from mirror.genesys.shapes import AnalyticsConversation
 
 HOUR = 3_600_000

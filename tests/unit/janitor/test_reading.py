@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from janitor.plan import DAY_MS
-from janitor.reading import GIVE_UP_AFTER, REFUSED_MS, Desk, GapReading, Stopped
-from janitor.unfinished import Unfinished
+from janitor.gaps.plan import DAY_MS
+from janitor.gaps.reading import GIVE_UP_AFTER, REFUSED_MS, Desk, GapReading, Stopped
+from janitor.gaps.unfinished import Unfinished
+from mirror.base.errors import GenesysError, GenesysUnavailable
+from mirror.base.turns import unwatched
 from mirror.conversation.normaliser import Normaliser
-from mirror.errors import GenesysError, GenesysUnavailable
-from mirror.gaps import Gap
+from mirror.fleet.gaps import Gap
+from mirror.fleet.tracked import Tracked, TrackedLeg
 from mirror.genesys.shapes import AnalyticsPage
 from mirror.redis.keys import Keys
-from mirror.tracked import Tracked, TrackedLeg
-from mirror.turns import unwatched
 from tests.unit.janitor.fakes import Genesys, Memory, Outlet, refusal
 
 HOUR = 3_600_000
@@ -252,7 +252,7 @@ class Crowded(Genesys):
 
 def test_a_day_that_cannot_be_listed_keeps_the_gap_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said which queue it is; nothing is called filled."""
-    monkeypatch.setattr("janitor.reading.MAX_PAGES", 3)
+    monkeypatch.setattr("janitor.gaps.reading.MAX_PAGES", 3)
     stand = Stand(kind="snapshot")
     stand.genesys = Crowded()
     stand.genesys.add("c", NOON)

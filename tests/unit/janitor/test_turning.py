@@ -9,19 +9,19 @@ import msgspec
 import pytest
 from confluent_kafka import KafkaError
 
-from janitor.filler import Filler
-from janitor.leases import Claim
-from janitor.outlet import Outlet
-from janitor.service import Service
-from janitor.verdict import closing
-from janitor.zombies import BATCH, Zombies
+from janitor.claims import Claim
+from janitor.gaps.filler import Filler
+from janitor.producer import Outlet
+from janitor.program import Service
+from janitor.zombies.sweep import BATCH, Zombies
+from janitor.zombies.verdict import closing
+from mirror.base.errors import GenesysError, RedisUnavailable
 from mirror.conversation.normaliser import Normaliser
-from mirror.errors import GenesysError, RedisUnavailable
-from mirror.gaps import Gap
+from mirror.fleet.gaps import Gap
+from mirror.fleet.tracked import Tracked, TrackedLeg
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from mirror.tracked import Tracked, TrackedLeg
 from tests.unit.mirror.waiting import DAY, Waiting
 
 
@@ -177,7 +177,7 @@ def test_many_refused_records_are_no_hang(
 ) -> None:
     """Each is sent again by itself, and its dead letter after it."""
     waiting = Waiting()
-    monkeypatch.setattr("janitor.outlet.Producer", lambda *_, **__: Refusing(waiting))
+    monkeypatch.setattr("janitor.producer.Producer", lambda *_, **__: Refusing(waiting))
     settings = msgspec.structs.replace(settings, dead_letter_topic="some.dlq")
     outlet = Outlet(settings, turned=waiting.turns.of("gaps"))
     tracked = Tracked(0, [TrackedLeg(str(number), "call-1", "call") for number in range(20)])

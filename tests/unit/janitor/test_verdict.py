@@ -8,14 +8,14 @@ import msgspec
 import pytest
 
 from coordinator.tracker.fold import Seen, fold
-from janitor.answers import ask
-from janitor.doubt import contradicts
-from janitor.verdict import closing, read, read_analytics, suspicion
+from janitor.gaps.answers import ask
+from janitor.zombies.doubt import contradicts
+from janitor.zombies.verdict import closing, read, read_analytics, suspicion
+from mirror.base.errors import GenesysError
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
-from mirror.errors import GenesysError
+from mirror.fleet.tracked import Tracked
 from mirror.genesys.shapes import AnalyticsConversation
-from mirror.tracked import Tracked
 
 ID = "c0000000-0000-4000-8000-000000000002"
 CONNECTED = "2026-11-23T10:00:00.000Z"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from mirror import log
+from mirror.base import log
 from mirror.kafka.config import REPEAT_AFTER, ClientLog, consumer_config, producer_config
 from mirror.settings import load
 

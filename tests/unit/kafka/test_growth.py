@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaException
 
-from mirror.errors import KafkaUnavailable
-from mirror.kafka.growth import Growth
+from mirror.base.errors import KafkaUnavailable
+from mirror.checks.growth import Growth
 from mirror.kafka.spread import await_one, unknown
 from mirror.settings import load
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coordinator.tracker.batch import read
-from mirror.errors import MirrorError
+from mirror.base.errors import MirrorError
 from mirror.kafka.record import EventReader
 
 DEEP = 200_000

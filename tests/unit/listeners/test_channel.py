@@ -8,14 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from listeners.channel import (
-    ACTION_TIMEOUT,
-    CONNECT_TRIES,
-    SHORT_LIFE,
-    STABLE_AFTER,
-    Channel,
-)
-from listeners.orders import (
+from listeners.channels.actions import (
     Action,
     Close,
     Connect,
@@ -26,7 +19,15 @@ from listeners.orders import (
     Subscribe,
     Verify,
 )
-from mirror.fleet import Grant, Handle
+from listeners.channels.channel import (
+    ACTION_TIMEOUT,
+    CONNECT_TRIES,
+    SHORT_LIFE,
+    STABLE_AFTER,
+    Channel,
+)
+from mirror.fleet.words import Grant
+from mirror.genesys.handles import Handle
 
 TOPICS = ("v2.users.u1.conversations", "v2.users.u2.conversations")
 HANDLE = Handle("streaming-1-aaaaaaaaaaaaaaaaaaaaaaaaaa", "wss://streaming.example/channels/a")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from listeners.deadletters import DeadLetterWatch
+from listeners.publish.dead_letters import DeadLetterWatch
 
 
 def watched(steps: list[tuple[float, int, int]]) -> bool:

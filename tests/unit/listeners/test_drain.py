@@ -11,10 +11,10 @@ import pytest
 from confluent_kafka import KafkaError, Producer
 
 from listeners.counters import Counters
-from listeners.drain import PAUSE_FIRST, PAUSE_MOST, RENEW_AFTER, TRIAL_RECORDS, Drain
-from listeners.lanes import STALL, Lane, lane_of
-from listeners.spool import Numbered, Spool, SpoolError
-from listeners.store import ASK_EVERY, Store
+from listeners.publish.drain import PAUSE_FIRST, PAUSE_MOST, RENEW_AFTER, TRIAL_RECORDS, Drain
+from listeners.publish.lanes import STALL, Lane, lane_of
+from listeners.publish.spool import Numbered, Spool, SpoolError
+from listeners.publish.store import ASK_EVERY, Store
 from mirror.kafka.record import Record
 from mirror.settings import load
 
@@ -310,8 +310,8 @@ def test_what_waits_in_memory_is_merged_with_the_disk(
     with refusing(scene.store):
         scene.keep(5, 25, 45)
         scene.store.commit(0.0)
-        monkeypatch.setattr("listeners.drain.TRIAL_RECORDS", most)
-        monkeypatch.setattr("listeners.drain.WINDOW_RECORDS", most)
+        monkeypatch.setattr("listeners.publish.drain.TRIAL_RECORDS", most)
+        monkeypatch.setattr("listeners.publish.drain.WINDOW_RECORDS", most)
         scene.until_empty()
     assert scene.brokers.numbers == [5, 15, 25, 35, 45]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listeners.frames import (
+from listeners.receive.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,

@@ -6,13 +6,14 @@ import ssl
 from queue import SimpleQueue
 from random import Random
 
-from listeners.actions import Actions, Outcome
-from listeners.channel import Channel
-from listeners.links import GenesysLink, RedisLink
-from listeners.orders import Connect, Reserve
-from listeners.workers import Workers
-from mirror.fleet import Grant, Handle
+from listeners.channels.actions import Connect, Reserve
+from listeners.channels.channel import Channel
+from listeners.channels.executor import Actions, Outcome
+from listeners.channels.links import GenesysLink, RedisLink
+from listeners.channels.workers import Workers
+from mirror.fleet.words import Grant
 from mirror.genesys.client import GenesysClient
+from mirror.genesys.handles import Handle
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from listeners.lanes import (
+from listeners.publish.lanes import (
     MOST_SAMPLES,
     STALL,
     Broker,
@@ -107,7 +107,7 @@ def test_samples_are_bounded() -> None:
 
 def test_statistics_are_dated_by_when_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are served later: what was handed in meanwhile is not among them."""
-    monkeypatch.setattr("listeners.lanes._clock", lambda: 100.0)
+    monkeypatch.setattr("listeners.publish.lanes._clock", lambda: 100.0)
     now = iter((7.0, 8.0))
     watch = LaneWatch(0.0, {}, lambda: next(now))
     text = '{"ts": 99500000, "topics": {}, "brokers": {}, "eos": {"idemp_state": "Assigned"}}'

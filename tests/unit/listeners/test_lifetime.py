@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from listeners.lifetime import RENEW_AT, ROTATE_TOKEN_AT, UNRENEWED, Lifetime, moment
+from listeners.channels.lifetime import RENEW_AT, ROTATE_TOKEN_AT, UNRENEWED, Lifetime, moment
 
 DAY = 86_400.0
 FORETOLD = 0.172539

@@ -13,17 +13,18 @@ from typing import Any
 
 import pytest
 
-from listeners.channel import Channel
-from listeners.connection import Connection
+from listeners.channels.actions import Action
+from listeners.channels.channel import Channel
+from listeners.channels.session import Held, Session
 from listeners.counters import Counters
-from listeners.loop import READ_SECONDS, Loop
-from listeners.orders import Action
-from listeners.session import Held, Session
+from listeners.receive.connection import Connection
+from listeners.receive.loop import READ_SECONDS, Loop
+from mirror.base.log import capture_logs
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser, Reading
-from mirror.fleet import Grant, Handle
-from mirror.log import capture_logs
+from mirror.fleet.words import Grant
+from mirror.genesys.handles import Handle
 
 HANDLE = Handle("streaming-1-aaaaaaaaaaaaaaaaaaaaaaaaaa", "wss://streaming.example/channels/a")
 

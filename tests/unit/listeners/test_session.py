@@ -6,9 +6,10 @@ from random import Random
 
 import pytest
 
-from listeners.orders import Connect, Create, Release, Reserve, Subscribe
-from listeners.session import EXPIRY_PATIENCE, PATIENCE, Session, Step
-from mirror.fleet import Assignment, Grant, Handle, Shard
+from listeners.channels.actions import Connect, Create, Release, Reserve, Subscribe
+from listeners.channels.session import EXPIRY_PATIENCE, PATIENCE, Session, Step
+from mirror.fleet.words import Assignment, Grant, Shard
+from mirror.genesys.handles import Handle
 
 SHARDS = {"1": Shard("1", ("v2.users.u1.conversations",), 1), "2": Shard("2", ("x",), 1)}
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listeners.extent import EXTENT, Lost, wall_ms
-from listeners.lanes import Lane, lane_of
-from listeners.salvage import Salvage, adopt, losses, salvage
-from listeners.spool import DATABASE, Numbered, Spool, SpoolBroken, SpoolError
+from listeners.publish.extent import EXTENT, Lost, wall_ms
+from listeners.publish.lanes import Lane, lane_of
+from listeners.publish.salvage import Salvage, adopt, losses, salvage
+from listeners.publish.spool import DATABASE, Numbered, Spool, SpoolBroken, SpoolError
 from mirror.kafka.record import Header, Record
 
 LIMIT = 1 << 20
@@ -144,7 +144,7 @@ _VICTIM = """
 import os, sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from listeners.spool import Numbered, Spool
+from listeners.publish.spool import Numbered, Spool
 from mirror.kafka.record import Header, Record
 spool = Spool(Path(sys.argv[1]), 1 << 20)
 for number in range(100000):
@@ -363,8 +363,8 @@ def test_a_spool_of_an_earlier_version_is_read(tmp_path: Path, open_spool: Open)
 _WORKER = """
 import sys
 from pathlib import Path
-from listeners.lanes import Lane
-from listeners.spool import Numbered, Spool
+from listeners.publish.lanes import Lane
+from listeners.publish.spool import Numbered, Spool
 from mirror.kafka.record import Header, Record
 spool = Spool(Path(sys.argv[1]), 1 << 30)
 for number in range(0, 100000, 5):

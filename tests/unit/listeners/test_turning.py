@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from listeners.beats import Beats
-from listeners.extent import Lost
-from listeners.loop import Snapshot
-from mirror.errors import RedisUnavailable
-from mirror.fleet import Assignment, Beat, Grant, Shard
-from mirror.redis.fleet import BeatAnswer
+from listeners.fleet_link import BeatAnswer
+from listeners.publish.extent import Lost
+from listeners.receive.loop import Snapshot
+from mirror.base.errors import RedisUnavailable
+from mirror.fleet.words import Assignment, Beat, Grant, Shard
 from tests.unit.mirror.waiting import DAY, Waiting
 
 SHARDS = 100

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from prometheus_client import generate_latest
 
+from listeners.channels.session import Session
 from listeners.counters import Counters
-from listeners.loop import Loop, Snapshot
-from listeners.session import Session
-from listeners.vitals import Vitals
+from listeners.health import Vitals
+from listeners.receive.loop import Loop, Snapshot
+from mirror.base.health import Health
+from mirror.base.turns import PATIENCE, Turns
 from mirror.conversation.normaliser import Normaliser
-from mirror.fleet import ChannelReport
-from mirror.metrics import LISTENER
-from mirror.telemetry import Health
-from mirror.turns import PATIENCE, Turns
+from mirror.fleet.words import ChannelReport
+from mirror.runtime.metrics import LISTENER
 
 LEASE = 8.0
 

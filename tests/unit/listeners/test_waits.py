@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from listeners.drain import Trouble
-from listeners.extent import Lost
-from listeners.lanes import Lane, lane_of, places
-from listeners.waits import MOST_NAMED, reasons
+from listeners.publish.drain import Trouble
+from listeners.publish.extent import Lost
+from listeners.publish.lanes import Lane, lane_of, places
+from listeners.publish.waits import MOST_NAMED, reasons
 
 DENIED = "TOPIC_AUTHORIZATION_FAILED: Broker: Topic authorization failed"
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 
-from mirror.doctor.checkup import EVERY, EVERY_ILL, Checkup
-from mirror.doctor.finding import Finding, bad, doubtful, good
-from mirror.log import capture_logs
-from mirror.telemetry import Health, Status, Telemetry
+from mirror.base.health import Health, Status
+from mirror.base.log import capture_logs
+from mirror.checks.checkup import EVERY, EVERY_ILL, Checkup
+from mirror.checks.finding import Finding, bad, doubtful, good
+from mirror.runtime.telemetry import Telemetry
 from tests.services.process import free_ports
 
 ROOM = good("spool", "spool", "10 GiB free")

@@ -12,8 +12,8 @@ from typing import TextIO
 
 import pytest
 
-from mirror import log
-from mirror.sink import Sink
+from mirror.base import log
+from mirror.base.sink import Sink
 
 SECONDS = 10.0
 # More than the buffer of a pipe holds.
@@ -193,8 +193,8 @@ def python(
 def test_importing_us_leaves_the_logs_of_the_program_alone() -> None:
     """A consumer's own structlog goes on as it was, logging of ours included."""
     code = (
-        "import structlog, mirror.redis.connect, mirror.kafka.consume, mirror.log\n"
-        "mirror.log.logger('x').info('ours')\n"
+        "import structlog, mirror.redis.connect, mirror.kafka.consume, mirror.base.log\n"
+        "mirror.base.log.logger('x').info('ours')\n"
         "structlog.get_logger().info('hello')\n"
         "print(structlog.is_configured())"
     )
@@ -205,7 +205,7 @@ def test_importing_us_leaves_the_logs_of_the_program_alone() -> None:
     assert "False" in text
 
 
-LISTENER = "from mirror.cli import run; import sys; sys.exit(run(['listener']))"
+LISTENER = "from console import run; import sys; sys.exit(run(['listener']))"
 NOTHING_THERE = {
     "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
     "MIRROR_STARTUP_TIMEOUT": "100ms",

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.oracle import Truth, judge, restorable
 from mirror.conversation.event import Event
 from mirror.conversation.legs import leg_key, transition_id
-from mirror.sandbox.oracle import Truth, judge, restorable
 
 
 def _truth(event_type: str, *, seq: int = 1, sent: bool = True, **fields: Any) -> Truth:

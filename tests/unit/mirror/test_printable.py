@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.printable import harmless, printable, printable_json
+from mirror.base.printable import harmless, printable, printable_json
 
 
 @pytest.mark.parametrize(

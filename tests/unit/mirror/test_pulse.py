@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mirror.pulse import Pulse, read_sign
+from mirror.supervision.pulse import Pulse, read_sign
 
 
 class Clock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mirror.redact import scrub
+from mirror.base.redact import scrub
 
 
 @pytest.mark.parametrize(

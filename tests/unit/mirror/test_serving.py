@@ -13,9 +13,10 @@ from contextlib import ExitStack
 import pytest
 from prometheus_client import CollectorRegistry
 
-from mirror.errors import SettingsError
-from mirror.serving import Answer, Request, Server, listen, parse, render, respond
-from mirror.telemetry import Health, Telemetry
+from mirror.base.errors import SettingsError
+from mirror.base.health import Health
+from mirror.runtime.serving import Answer, Request, Server, listen, parse, render, respond
+from mirror.runtime.telemetry import Telemetry
 from tests.services.process import free_ports
 
 SECONDS = 10.0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror.errors import EXIT_USAGE, SettingsError
+from mirror.base.errors import EXIT_USAGE, SettingsError
 from mirror.settings import describe, load
 
 

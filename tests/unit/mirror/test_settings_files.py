@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
-from mirror.errors import EXIT_USAGE, SettingsError
-from mirror.healthcheck import check
+from console.healthcheck import check
+from mirror.base.errors import EXIT_USAGE, SettingsError
 from mirror.kafka.config import (
     ClientLog,
     admin_config,

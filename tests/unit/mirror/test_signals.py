@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from mirror import signals
+from mirror.runtime import signals
 
 
 def info(number: int) -> signal.struct_siginfo:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from mirror.fleet import Beat, ChannelReport, ChannelState, Shard
-from mirror.gaps import Gap, Hole, reasons
-from mirror.status import ConversationCounts, Facts, GapCounts, assemble
+from mirror.fleet.gaps import Gap, Hole, reasons
+from mirror.fleet.status import ConversationCounts, Facts, GapCounts, assemble
+from mirror.fleet.words import Beat, ChannelReport, ChannelState, Shard
 
 NOW = 1_000_000
 LEASE = 8_000

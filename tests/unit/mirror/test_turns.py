@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mirror.log import capture_logs
-from mirror.turns import PATIENCE, Turns
+from mirror.base.log import capture_logs
+from mirror.base.turns import PATIENCE, Turns
 
 
 class Clock:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.units import duration, show_duration, show_size, size
+from mirror.base.units import duration, show_duration, show_size, size
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from mirror.turns import Turns
+from mirror.base.turns import Turns
 
 DAY: Final = 24 * 3600.0
 #: More than any call of Genesys, Kafka or Redis takes, all its attempts and waits together.

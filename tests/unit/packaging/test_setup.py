@@ -16,7 +16,17 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
-ROOMS = ("mirror", "listeners", "coordinator", "janitor", "dashboard", "simulator", "deploy")
+ROOMS = (
+    "mirror",
+    "listeners",
+    "coordinator",
+    "janitor",
+    "dashboard",
+    "console",
+    "harness",
+    "simulator",
+    "deploy",
+)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +104,7 @@ def test_console_script_is_mirror(setup: configparser.ConfigParser) -> None:
     installed = importlib.metadata.distribution("interaction-mirror")
     assert installed.version == setup["metadata"]["version"]
     scripts = installed.entry_points.select(group="console_scripts")
-    assert [(script.name, script.value) for script in scripts] == [("mirror", "mirror.cli:main")]
+    assert [(script.name, script.value) for script in scripts] == [("mirror", "console:main")]
 
 
 def test_licence_is_the_apache_licence() -> None:

@@ -6,7 +6,7 @@ import pytest
 import redis
 from redis._parsers.base import BaseParser
 
-from mirror.errors import EXIT_DEPENDENCY, EXIT_USAGE, RedisUnavailable, RedisUnsupported
+from mirror.base.errors import EXIT_DEPENDENCY, EXIT_USAGE, RedisUnavailable, RedisUnsupported
 from mirror.redis.answers import MEANINGS, Kind, code_of, meaning
 from mirror.redis.connect import explained
 

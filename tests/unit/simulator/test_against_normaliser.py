@@ -1,6 +1,6 @@
 """The mirror's own normaliser, fed with the simulator's frames, tells what the ledger says.
 
-Two pieces of code, written apart from the same protocol notes: where they differ, one is wrong. The
+Two pieces of code, written apart from docs/protocol.md: where they differ, one is wrong. The
 sandbox's oracle compares them.
 """
 
@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.oracle import Truth, Verdict, judge, restorable
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser.normaliser import Normaliser
-from mirror.sandbox.oracle import Truth, Verdict, judge, restorable
 from simulator.frames import encode_body, envelope
 from simulator.model import Conversation
 from simulator.org import Org

@@ -20,7 +20,7 @@ from coordinator.tracker.fold import (
 from mirror.conversation.event import Event
 from mirror.conversation.legs import LegKey, end_id
 from mirror.conversation.normaliser import Normaliser
-from mirror.tracked import Tracked, decode, encode, threshold_ms
+from mirror.fleet.tracked import Tracked, decode, encode, threshold_ms
 
 CONVERSATION = "c0000000-0000-4000-8000-000000000001"
 RECEIVED = "2026-11-23T10:00:30.000Z"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from coordinator.tracker.batch import read
 from coordinator.tracker.fold import fold
-from mirror.tracked import Tracked
+from mirror.fleet.tracked import Tracked
 from tests.unit.conversation.build import folded
 from tests.unit.conversation.histories import deliveries, histories, received
 

@@ -1,0 +1,47 @@
+"""What most commands begin with: settings, and Redis with its errors explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from console.render import say
+
+if TYPE_CHECKING:
+    import redis
+
+    from mirror.fleet.status import MirrorStatus
+    from mirror.redis.keys import Keys
+    from mirror.settings import Settings
+
+
+def warn_of_unread(settings: Settings) -> None:
+    """Say on stderr which variables look like settings and change nothing."""
+    for one in settings.unread:
+        say(f"mirror: warning: {one}")
+
+
+@contextmanager
+def redis_of_settings() -> Iterator[tuple[redis.Redis, Keys, Settings]]:
+    """A client, the keyspace and the settings. Redis' failures inside become `RedisUnavailable`."""
+    from mirror.redis.connect import address, check, connect, explained
+    from mirror.redis.keys import Keys
+    from mirror.settings import load
+
+    settings = load()
+    with explained(f"Redis at {address(settings)}"):
+        client = connect(settings)
+        check(client, settings)  # whatever is asked later, the line names where Redis is
+        try:
+            yield client, Keys(settings.namespace), settings
+        finally:
+            client.close()
+
+
+def read_status() -> MirrorStatus:
+    """How the mirror is now."""
+    from mirror.fleet.status import read
+
+    with redis_of_settings() as (client, _, settings):
+        return read(client, settings)

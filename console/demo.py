@@ -1,0 +1,187 @@
+"""Shows a running sandbox to a person: the event stream, the mirror's status, and a reckoning.
+
+The reckoning holds every event that came out of Kafka against the simulator's ledger of truth, so
+the last line of a demo is a test: exit code 0 only where nothing is missing and nothing invented.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+import msgspec
+import urllib3
+
+from console.render import echo, event_line, say
+from console.views import status_text
+from harness.deployment import House
+from harness.oracle import Truth, Verdict, judge
+from mirror.base.errors import DependencyError
+from mirror.conversation.event import Event
+from mirror.fleet.status import MirrorStatus, read
+from mirror.kafka.consume import EventStream
+from mirror.kafka.repeats import Repeats
+from mirror.redis.connect import connect
+
+CHANNELS_WITHIN: Final = 40.0  # seconds until every seat has a live channel
+DRAIN_WITHIN: Final = 20.0  # seconds until the last conversation has ended
+QUIET: Final = 1.5  # seconds without an event after which nothing more is on its way
+LINES_A_SECOND: Final = 12  # what an eye can follow; the rest is counted, not shown
+_LEDGER_PAGE: Final = 10_000
+
+
+class Demo:
+    """One showing of a sandbox that is up."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._redis = connect(house.settings)
+        self._events: list[Event] = []
+        self._consumed_at: dict[str, float] = {}
+        self._repeats = Repeats()
+        self._shown_in_second = (0, 0)
+
+    def run(self, seconds: float | None) -> bool:
+        """Show events for `seconds`, or until Ctrl-C; then reckon. Whether nothing was lost."""
+        with EventStream(self._house.settings, "beginning") as stream:
+            status = self._until_live()
+            echo(status_text(status))
+            echo("")
+            self._simulator("POST", "/_sim/control", {"action": "start"})
+            try:
+                self._watch(stream, seconds)
+            except KeyboardInterrupt:
+                say("")
+            status = read(self._redis, self._house.settings)
+            say("\nLetting the last conversations end …")
+            self._simulator("POST", "/_sim/control", {"action": "stop"})
+            self._drain(stream)
+        verdict = judge(self._ledger(), self._events)
+        echo("")
+        echo(status_text(status))
+        echo("")
+        echo(self._summary(verdict))
+        return verdict.clean
+
+    def _until_live(self) -> MirrorStatus:
+        deadline = time.monotonic() + CHANNELS_WITHIN
+        while True:
+            status = read(self._redis, self._house.settings)
+            if status.health == "ok" and status.shards:
+                return status
+            if time.monotonic() > deadline:
+                why = "; ".join(status.reasons) or "no reason given"
+                raise DependencyError(
+                    f"the sandbox was not live within {CHANNELS_WITHIN:.0f} s: {why}"
+                )
+            time.sleep(0.2)
+
+    def _watch(self, stream: EventStream, seconds: float | None) -> None:
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while deadline is None or time.monotonic() < deadline:
+            for event in stream.read(0.2):
+                self._take(event, self._show)
+
+    def _drain(self, stream: EventStream) -> None:
+        deadline = time.monotonic() + DRAIN_WITHIN
+        quiet_since = time.monotonic()
+        while time.monotonic() < deadline:
+            events = stream.read(0.2)
+            for event in events:
+                self._take(event, None)
+            if events or self._active():
+                quiet_since = time.monotonic()
+            elif time.monotonic() - quiet_since > QUIET:
+                return
+
+    def _take(self, event: Event, show: Callable[[Event], None] | None) -> None:
+        self._events.append(event)
+        if self._repeats.is_repeat(event.event_id):
+            return
+        self._consumed_at[event.event_id] = time.time()
+        if show is not None:
+            show(event)
+
+    def _show(self, event: Event) -> None:
+        second, shown = self._shown_in_second
+        now = int(time.monotonic())
+        shown = shown + 1 if second == now else 1
+        self._shown_in_second = (now, shown)
+        if shown <= LINES_A_SECOND:
+            echo(event_line(event))
+
+    # --- the simulator ------------------------------------------------------------------------
+
+    def _simulator(self, method: str, path: str, body: Any = None) -> Any:
+        url = self._house.services.simulator_url + path
+        try:
+            answer = urllib3.request(
+                method,
+                url,
+                body=None if body is None else msgspec.json.encode(body),
+                headers={"Content-Type": "application/json"},
+                timeout=10.0,
+                retries=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise DependencyError(f"the simulator at {url} does not answer: {error}") from error
+        if answer.status != 200:
+            raise DependencyError(f"the simulator at {url} answered {answer.status}")
+        return msgspec.json.decode(answer.data)
+
+    def _active(self) -> int:
+        return int(self._simulator("GET", "/_sim/stats")["conversations"]["active"])
+
+    def _ledger(self) -> list[Truth]:
+        truths: list[Truth] = []
+        while True:
+            since = truths[-1].seq if truths else 0
+            page = self._simulator("GET", f"/_sim/ledger?since_seq={since}&limit={_LEDGER_PAGE}")
+            records = msgspec.convert(page["records"], list[Truth])
+            truths += records
+            if len(records) < _LEDGER_PAGE:
+                return truths
+
+    # --- the reckoning ------------------------------------------------------------------------
+
+    def _summary(self, verdict: Verdict) -> str:
+        stats = self._simulator("GET", "/_sim/stats")
+        media = sorted({e.media_type for e in self._events if e.media_type})
+        latencies = sorted(
+            1000 * (consumed - _epoch(event.received_at))
+            for event in self._events
+            if (consumed := self._consumed_at.pop(event.event_id, None)) is not None
+        )
+        clean = click.style("0", fg="green", bold=True)
+        missing, invented = len(verdict.missing), len(verdict.invented)
+        rows = {
+            "frames sent": f"{stats['frames']['frames_sent']:,}",
+            "events": f"{verdict.events:,} in {verdict.records:,} records",
+            "duplicates": f"{verdict.duplicates:,} dropped by event_id (two of everything)",
+            "media": ", ".join(media),
+            "transitions": f"{verdict.transitions:,} in the simulator's ledger",
+            "missing": str(missing) if missing else clean,
+            "invented": str(invented) if invented else clean,
+            "latency": (
+                f"p50 {_quantile(latencies, 0.5):.0f} ms, p99 {_quantile(latencies, 0.99):.0f} ms, "
+                f"max {_quantile(latencies, 1.0):.0f} ms from socket to consumer"
+            ),
+        }
+        lines = [f"  {name:<12} {value}" for name, value in rows.items()]
+        lines += [f"  missing: {truth}" for truth in verdict.missing[:5]]
+        lines += [f"  invented: {event}" for event in verdict.invented[:5]]
+        return "\n".join([click.style("Summary", bold=True), *lines])
+
+
+def _epoch(text: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    if not ordered:
+        return 0.0
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

@@ -1,0 +1,111 @@
+"""`mirror dlq`: dead letters, why they died, and another try."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group(no_args_is_help=False)
+def dlq() -> None:
+    """Frames that could not be read: list, show, retry."""
+
+
+@dlq.command("list")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def list_(limit: int, as_json: bool) -> None:
+    """List dead letters: where from, at which stage, and why. Contents are not shown."""
+    from itertools import islice
+
+    from console.render import echo, echo_json, table
+    from mirror.fleet.gaps import rfc3339
+    from mirror.kafka.deadletters import DeadLetters
+    from mirror.settings import load
+
+    with DeadLetters(load()) as letters:
+        found = list(islice(letters.every(), limit))
+    if as_json:
+        listed = [
+            {"id": one.id, "at": rfc3339(one.at_ms), "topic": one.topic, "bytes": len(one.value)}
+            | {"errors": one.why}
+            for one in found
+        ]
+        echo_json({"dead_letters": listed})
+        return
+    echo(
+        table(
+            ("LETTER", "AT", "BYTES", "STAGE", "ERROR", "MESSAGE", "TOPIC"),
+            (
+                (
+                    one.id,
+                    rfc3339(one.at_ms),
+                    str(len(one.value)),
+                    one.why.get("stage", ""),
+                    one.why.get("exception.class.name", ""),
+                    one.why.get("exception.message", "")[:60],
+                    one.topic,
+                )
+                for one in found
+            ),
+        )
+    )
+
+
+@dlq.command()
+@click.argument("letter")
+def show(letter: str) -> None:
+    """Write the original bytes of LETTER to stdout, and why it died to stderr.
+
+    The bytes are as they came and may hold personal data. A terminal gets them as text in which
+    nothing acts upon it.
+    """
+    from console.render import echo_bytes, joined, say
+    from mirror.kafka.deadletters import DeadLetters
+    from mirror.settings import load
+
+    with DeadLetters(load()) as letters:
+        found = letters.one(letter)
+    for name, value in {"topic": found.topic, **found.why}.items():
+        say(joined(": ", (name, value)))
+    echo_bytes(found.value)
+
+
+@dlq.command()
+@click.argument("letters", nargs=-1, required=True)
+def retry(letters: tuple[str, ...]) -> int:
+    """Read LETTERS again with this version and produce what comes out.
+
+    Event ids are the same as ever, so retrying twice does no harm. The letters stay where they are.
+    """
+    import time
+
+    from console.render import echo, joined
+    from janitor.producer import Outlet
+    from mirror.base.errors import EXIT_DONE, EXIT_FAILED
+    from mirror.conversation.normaliser import Normaliser, Personal
+    from mirror.conversation.times import show_epoch
+    from mirror.kafka import registry
+    from mirror.kafka.deadletters import DeadLetters
+    from mirror.settings import load
+
+    settings = load()
+    outlet = Outlet(settings, registry.register(settings, settings.startup_timeout))
+    failed = 0
+    with DeadLetters(settings) as dead:
+        for letter in letters:
+            found = dead.one(letter)
+            normaliser = Normaliser(personal=Personal.of(settings.pii, settings.pii_key))
+            reading = normaliser.frame(
+                found.value, show_epoch(found.at_ms / 1000), time.monotonic()
+            )
+            outlet.send(reading.events)
+            failed += not reading.events
+            said = f"{len(reading.events)} events"
+            if reading.problem is not None:
+                said += f", still wrong: {reading.problem.message}"
+            echo(joined(": ", (letter, said)))
+    outlet.close()
+    return EXIT_FAILED if failed else EXIT_DONE
+
+
+COMMANDS = (dlq,)

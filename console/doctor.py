@@ -1,0 +1,52 @@
+"""`mirror doctor`: what is wrong, and its cure."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--settings", "only_settings", is_flag=True, help="Print what is in force and end.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def doctor(only_settings: bool, as_json: bool) -> int:
+    """Check settings, Redis, Kafka, Genesys and this machine.
+
+    Each line is ✓, ✗ with the cure, or ! where it works and may not be meant so. The exit code is
+    that of the worst ✗. docs/runbook.md has more on each.
+    """
+    import os
+
+    from console.context import warn_of_unread
+    from console.render import echo, echo_json, joined, styled
+    from mirror.checks import examine
+    from mirror.settings import describe, load
+
+    settings = load()
+    if only_settings:
+        warn_of_unread(settings)
+        in_force = describe(settings.environment)
+        if as_json:
+            echo_json(in_force)
+        else:
+            for name, value in in_force.items():
+                echo(joined("=", (name, value)))
+        return 0
+    findings = []
+    marks = {
+        "good": styled("✓", fg="green"),
+        "doubtful": styled("!", fg="yellow"),
+        "bad": styled("✗", fg="red"),
+    }
+    for finding in examine(settings, os.environ):
+        findings.append(finding)
+        if not as_json:
+            mark = marks[finding.level]
+            echo(joined(" ", (mark, f"{finding.subject}: {finding.detail}")))
+            if finding.cure:
+                echo(joined(" ", ("  →", finding.cure)))
+    if as_json:
+        echo_json({"findings": findings})
+    return max(finding.exit_code for finding in findings)
+
+
+COMMANDS = (doctor,)

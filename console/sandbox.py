@@ -1,0 +1,47 @@
+"""`mirror sandbox`: everything on this machine, nothing else needed."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--demo", is_flag=True, help="Show the events, then count them against the truth.")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="End the demo after that.")
+@click.option(
+    "--listeners", type=click.IntRange(1, 16), default=2, show_default=True, help="How many."
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    default=1.5,
+    show_default=True,
+    help="Conversations begun a second.",
+)
+@click.option("--speed", type=click.FloatRange(0.1), default=6.0, help="Faster conversations.")
+def sandbox(demo: bool, seconds: float | None, listeners: int, rate: float, speed: float) -> int:
+    """The mirror with a Redis, a Kafka-compatible broker and a Genesys simulator.
+
+    All of it on loopback, under one supervisord; Ctrl-C stops it all.
+    """
+    from console.render import say
+    from harness.deployment import House
+    from harness.services import Scene
+    from mirror.base.errors import EXIT_DONE, EXIT_FAILED
+
+    if seconds is not None and not demo:
+        raise click.UsageError("--seconds needs --demo.")
+    say("Starting Redis, a broker, the simulator and the mirror …")
+    with House(Scene(rate=rate, speed=speed, autostart=not demo), listeners) as house:
+        say(house.directions())
+        if not demo:
+            house.wait()
+            return EXIT_DONE
+        from console.demo import Demo
+
+        clean = Demo(house).run(seconds)
+        say("\nStopping …")
+    return EXIT_DONE if clean else EXIT_FAILED
+
+
+COMMANDS = (sandbox,)

@@ -1,0 +1,92 @@
+"""Who leads: a lock in Redis with the owner's token, and a fence that rises with every election.
+
+Every write of the leader goes through `Leadership.write`, which Redis refuses in the same script
+where another one leads or led since (I2). A coordinator that was paused and wakes up can thus do
+no harm, and learns from the refusal that it leads no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import redis
+
+from mirror.redis.keys import Keys
+from mirror.redis.scripts import Argument, script
+
+PACKAGE: Final = "coordinator"
+# Redis' Lua takes a few thousand values at once; far below.
+MAX_WRITES: Final = 200
+MAX_WRITE_BYTES: Final = 1_000_000
+
+
+class Write(msgspec.Struct, frozen=True):
+    """One write: a command of `lua/write.lua`, its key, and what follows the key."""
+
+    command: str
+    key: str
+    arguments: tuple[Argument, ...] = ()
+
+
+class Deposed(Exception):
+    """A write was refused: somebody else leads, or led since."""
+
+
+class Leadership:
+    """One coordinator's claim to lead."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, token: str, lease: float) -> None:
+        """`lease`: seconds for which an election holds without renewal."""
+        self.token = token
+        self.fence = 0  # 0: does not lead
+        self._keys = keys
+        self._lease_ms = round(lease * 1000)
+        self._elect = script(client, "elect", PACKAGE)
+        self._resign = script(client, "resign", PACKAGE)
+        self._write = script(client, "write", PACKAGE)
+
+    def claim(self) -> tuple[int, bool]:
+        """Become or stay leader: Redis' time in ms, and whether this was an election.
+
+        Afterwards `fence` is 0 where another one leads. Raises `RedisUnavailable`.
+        """
+        fence, now_ms = self._elect(
+            [self._keys.leader, self._keys.fence], [self.token, self._lease_ms]
+        )
+        elected = fence not in {0, self.fence}
+        self.fence = fence
+        return now_ms, elected
+
+    def resign(self) -> None:
+        """Let another one lead at once. Raises `RedisUnavailable`."""
+        self.fence = 0
+        self._resign([self._keys.leader], [self.token])
+
+    def write(self, writes: Sequence[Write]) -> None:
+        """Do `writes` in order, in as few scripts as their size allows.
+
+        Raises `Deposed` where the fence is stale: what came before in the list may have been
+        written, nothing after. Raises `RedisUnavailable`.
+        """
+        batch: list[Write] = []
+        size = 0
+        for write in writes:
+            length = sum(len(str(argument)) for argument in write.arguments)
+            if batch and (len(batch) >= MAX_WRITES or size + length > MAX_WRITE_BYTES):
+                self._send(batch)
+                batch, size = [], 0
+            batch.append(write)
+            size += length
+        if batch:
+            self._send(batch)
+
+    def _send(self, batch: Sequence[Write]) -> None:
+        arguments: list[Argument] = [self.token, self.fence]
+        for write in batch:
+            arguments += [write.command, len(write.arguments), *write.arguments]
+        keys = [self._keys.leader, self._keys.fence, *(write.key for write in batch)]
+        if not self._write(keys, arguments):
+            self.fence = 0
+            raise Deposed

@@ -1,0 +1,236 @@
+"""Which topics were received when, and what nobody received: the gaps. Pure.
+
+A live channel's report is a fact: it received from `covered_ms` ago until its last frame, and not
+a moment longer (I10). The replicas' intervals are joined into one frontier per shard, up to which
+it is covered. Where the next interval begins behind the frontier, what lies between is a gap,
+unless a channel that held the frontier still receives: it may only be quiet, and its next frame
+(a heartbeat at the latest) will tell. The judgement waits for it.
+
+A shard that no living channel receives is a *hole* (`holes`), from its frontier on. It is shown
+while it lasts, and is filed as a gap when somebody receives again: only then is its end known.
+
+Topics that nobody had before are `pending` from the horizon (`MIRROR_HORIZON`) until a channel
+that knows of them is live; that stretch is a gap too, of the kind `snapshot`: a new mirror's first
+gap is its snapshot of what is active, however long ago it began. Topics that were received before
+(they come from another shard, or come back after their queue could not be seen) are pending from
+when they were received last: a gap like others, since what began and ended meanwhile counts too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from mirror.fleet.gaps import Gap
+from mirror.fleet.words import Beat, Shard
+
+# Ages are rounded to milliseconds and beats take a moment: what is closer than this is no gap.
+SLACK_MS: Final = 50
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """Topics that wait for their coverage, and the shard epoch that has them. `back`: they were
+    received before, until `from_ms`."""
+
+    topics: tuple[str, ...]
+    shard_epoch: int
+    from_ms: int
+    back: bool = False
+
+
+class ShardCoverage(msgspec.Struct):
+    """How far a shard is covered; None before its first frame."""
+
+    until_ms: int | None = None
+    pending: tuple[Pending, ...] = ()
+
+
+class Interval(msgspec.Struct, frozen=True, order=True):
+    """A channel received without a break from `start_ms` to `end_ms` (Redis time), the time of its
+    last frame; `lasting` where it still receives."""
+
+    start_ms: int
+    end_ms: int
+    shard_epoch: int = 0
+    lasting: bool = False
+
+
+def note_fresh(
+    coverage: dict[str, ShardCoverage],
+    fresh: Mapping[str, Sequence[str]],
+    shards: Mapping[str, Shard],
+    now_ms: int,
+    horizon_ms: int,
+) -> None:
+    """Topics entered their shards: they wait for their first coverage.
+
+    What is active of them, and began since the horizon, is not known until then.
+    """
+    for shard_id, topics in fresh.items():
+        if topics:
+            entry = coverage.setdefault(shard_id, ShardCoverage())
+            pending = Pending(tuple(topics), shards[shard_id].epoch, now_ms - horizon_ms)
+            entry.pending = (*entry.pending, pending)
+
+
+def note_back(
+    coverage: dict[str, ShardCoverage],
+    back: Mapping[str, Sequence[str]],
+    shards: Mapping[str, Shard],
+    since: Mapping[str, int],
+) -> None:
+    """Topics that were received until `since` (topic → Redis ms) entered other shards."""
+    for shard_id, topics in back.items():
+        groups: dict[int, list[str]] = {}
+        for topic in topics:
+            groups.setdefault(since[topic], []).append(topic)
+        entry = coverage.setdefault(shard_id, ShardCoverage())
+        entry.pending = (
+            *entry.pending,
+            *(
+                Pending(tuple(some), shards[shard_id].epoch, from_ms, back=True)
+                for from_ms, some in sorted(groups.items())
+            ),
+        )
+
+
+def note_entered(
+    coverage: dict[str, ShardCoverage],
+    entered: Iterable[Mapping[str, Sequence[str]]],
+    shards: Mapping[str, Shard],
+    until: Mapping[str, int],
+    now_ms: int,
+    horizon_ms: int,
+) -> None:
+    """Topics entered their shards (shard → topics): those that were received `until` some time are
+    back, the others are fresh."""
+    back: dict[str, list[str]] = {}
+    fresh: dict[str, list[str]] = {}
+    for part in entered:
+        for shard_id, topics in part.items():
+            for topic in topics:
+                (back if topic in until else fresh).setdefault(shard_id, []).append(topic)
+    note_fresh(coverage, fresh, shards, now_ms, horizon_ms)
+    note_back(coverage, back, shards, until)
+
+
+def received_until(
+    coverage: Mapping[str, ShardCoverage], shards: Mapping[str, Shard]
+) -> dict[str, int]:
+    """Topic → until when it was received (Redis ms), of those that were received at all."""
+    found: dict[str, int] = {}
+    for shard_id, shard in shards.items():
+        entry = coverage.get(shard_id)
+        if entry is None:
+            continue
+        if entry.until_ms is not None:
+            found.update(dict.fromkeys(shard.topics, entry.until_ms))
+        for pending in entry.pending:
+            for topic in pending.topics:
+                found.pop(topic, None)
+                if pending.back:
+                    found[topic] = pending.from_ms
+    return found
+
+
+def intervals(
+    listeners: Mapping[str, Beat], beats: Mapping[str, int], alive: Container[str]
+) -> dict[str, list[Interval]]:
+    """Shard → what its channels received, from each listener's last beat and its Redis time."""
+    found: dict[str, list[Interval]] = {}
+    for listener in listeners.keys() & beats.keys():
+        beat_ms, beat = beats[listener], listeners[listener]
+        for report in beat.channels:
+            if report.covered_ms is None:
+                continue
+            start = beat_ms - report.covered_ms
+            last = beat_ms - (report.last_frame_ms or 0)
+            found.setdefault(report.shard, []).append(
+                Interval(start, max(start, last), report.shard_epoch, listener in alive)
+            )
+    return found
+
+
+def advance(
+    coverage: dict[str, ShardCoverage],
+    shards: Mapping[str, Shard],
+    seen: Mapping[str, Sequence[Interval]],
+) -> list[Gap]:
+    """Move every shard's frontier by what was `seen`; returns the gaps that this closed.
+
+    `coverage` is changed in place; shards that are no more are dropped from it.
+    """
+    gaps: list[Gap] = []
+    for shard_id in [one for one in coverage if one not in shards]:
+        del coverage[shard_id]
+    for shard_id, shard in shards.items():
+        entry = coverage.setdefault(shard_id, ShardCoverage())
+        found = sorted(seen.get(shard_id, ()))
+        for interval in found:
+            gaps += _first_coverage(entry, shard_id, interval)
+        for interval in found:
+            until = interval.start_ms if entry.until_ms is None else entry.until_ms
+            if interval.start_ms > until + SLACK_MS:
+                if any(one.lasting and one.start_ms <= until + SLACK_MS for one in found):
+                    break
+                gaps.append(_gap(shard_id, shard.topics, until, interval.start_ms))
+            entry.until_ms = max(until, interval.end_ms)
+    return gaps
+
+
+def holes(
+    coverage: Mapping[str, ShardCoverage],
+    shards: Mapping[str, Shard],
+    seen: Mapping[str, Sequence[Interval]],
+) -> dict[str, int]:
+    """Shard that nobody receives now → since when (Redis ms): since its last frame (I10), or from
+    the horizon where there was none yet."""
+    found: dict[str, int] = {}
+    for shard_id in shards:
+        entry = coverage.get(shard_id)
+        if entry is None or any(one.lasting for one in seen.get(shard_id, ())):
+            continue
+        since = entry.until_ms
+        if since is None and entry.pending:
+            since = min(one.from_ms for one in entry.pending)
+        if since is not None:
+            found[shard_id] = since
+    return found
+
+
+def _first_coverage(entry: ShardCoverage, shard_id: str, interval: Interval) -> list[Gap]:
+    """The gaps of pending topics that this interval's channel has. Their channel had them at its
+    latest frame; whether it had them before is not known, so the gap reaches until then."""
+    covered = [
+        one
+        for one in entry.pending
+        if not interval.shard_epoch or interval.shard_epoch >= one.shard_epoch
+    ]
+    if not covered:
+        return []
+    entry.pending = tuple(one for one in entry.pending if one not in covered)
+    return [
+        _gap(
+            shard_id,
+            one.topics,
+            one.from_ms,
+            max(interval.end_ms, one.from_ms + 1),
+            "b" if one.back else "s",
+        )
+        for one in covered
+    ]
+
+
+def _gap(shard_id: str, topics: Sequence[str], from_ms: int, to_ms: int, kind: str = "g") -> Gap:
+    """The id is made of what the gap is, so that filing it twice files it once. `kind`: `g`ap,
+    `s`napshot, or a gap of topics that came `b`ack, which may be as long as one of their shard."""
+    return Gap(
+        id=f"{to_ms // 1000:x}-{kind}{shard_id}-{from_ms % 0xFFFFFF:06x}",
+        shard=shard_id,
+        topics=tuple(topics),
+        from_ms=from_ms,
+        to_ms=to_ms,
+        kind="snapshot" if kind == "s" else "gap",
+    )

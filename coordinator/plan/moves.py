@@ -1,0 +1,261 @@
+"""What the leader changes next, from what is wanted and what is. Pure: make before break (I3).
+
+Each pass looks at every seat:
+
+- its holder died: the seat goes to its wanted place at once, on a fresh channel (I1), or on the
+  channel that its owner gave back;
+- its successor is live: the successor serves, and the old holder's grant ends;
+- its successor died, or does not come to live for `patience_ms`: it is given up;
+- no client that may see its shard has a channel left for it, and another replica serves: what it
+  holds on a client that may not see the shard is given up;
+- its channel is not live for `patience_ms` although its listener beats: it is `stuck`, and gets a
+  successor elsewhere, or a fresh channel in the same place where there is no other;
+- it is wanted elsewhere, or its channel asks for a successor: it gets one, unless another replica
+  of its shard is moving, or the OAuth client has no channel to spare, or `MAX_MOVES` are under way.
+
+Channels that must go soon (a draining listener, a socket that Genesys closes) go before those that
+are merely better elsewhere; the latter also wait until every other replica of the shard serves, but
+for one that is wanted on the very listener that they would leave.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from coordinator.plan.assignment import Place, Placement, Seat
+from coordinator.plan.seats import Holding, Records, SeatRecord
+from mirror.fleet.words import Released
+
+MAX_MOVES: Final = 40
+STUCK: Final = "its channel does not come to live"
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """A successor that somebody asks for. `urgent` does not wait for the other replicas."""
+
+    why: str
+    urgent: bool = False
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What happened to a seat, for the log: `granted`, `moving`, `moved`, `given_up`, `vacated`."""
+
+    seat: Seat
+    what: str
+    listener: str
+    epoch: int
+    why: str = ""
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """What a pass knows. `limits`: OAuth client → its channels; `leaving`: draining listeners;
+    `allowed`: shard → the clients that may see it, where not all may;
+    `unheard`: counted as alive although not heard of yet (see `coordinator.plan.liveness`): they
+    keep
+    what they have and get nothing, and nothing is evened out until they are told apart."""
+
+    now_ms: int
+    alive: frozenset[str]
+    unheard: frozenset[str]
+    leaving: frozenset[str]
+    wanted: Placement
+    wishes: Mapping[Seat, Wish]
+    limits: Mapping[str, int]
+    released: Mapping[Seat, Released]
+    patience_ms: int
+    allowed: Mapping[str, frozenset[str]] = {}
+
+
+def stuck(seats: Records, now_ms: int, patience_ms: int) -> dict[Seat, Place]:
+    """Seats whose channel has not been live for `patience_ms`, nor has been granted since, and the
+    places that did not do.
+
+    While no more than half of the seats serve, the trouble may be Genesys' or the network's: then
+    one seat at a time is tried elsewhere, instead of all of them being moved about.
+    """
+    found = {
+        seat: record.current.place
+        for seat, record in seats.items()
+        if record.current is not None
+        and record.next is None
+        and record.dark_ms is not None
+        and now_ms - max(record.dark_ms, record.current.since_ms) > patience_ms
+    }
+    serving = sum(one.current is not None and one.current.live for one in seats.values())
+    if 2 * serving > len(seats):
+        return found
+    trying = any(record.next is not None and record.why == STUCK for record in seats.values())
+    return {} if trying else dict(list(found.items())[:1])
+
+
+def advance(seats: Records, situation: Situation) -> list[Change]:
+    """Bring `seats` one step nearer to what is wanted; says what changed."""
+    changes: list[Change] = []
+    for seat in sorted(seats):
+        _settle(seats[seat], situation, changes)
+        _spare_blind(seats, seats[seat], situation, changes)
+    wanted = situation.wanted.places
+    for seat in [seat for seat in seats if seat not in wanted and _gone(seats[seat], situation)]:
+        del seats[seat]
+    budget = _Budget(seats, situation.limits)
+    for seat in sorted(wanted, key=lambda one: (one[1], one[0])):
+        record = seats.setdefault(seat, SeatRecord(*seat))
+        if record.current is None and record.next is None:
+            place = _free_place(seats, record, wanted)
+            if place is not None and place.listener not in situation.unheard:
+                changes.append(_grant(record, place, situation, budget))
+    moving = sum(record.next is not None for record in seats.values())
+    for seat, wish in _ordered(seats, situation):
+        if moving >= MAX_MOVES:
+            break
+        change = _succeed(seats, seats[seat], wish, situation, budget)
+        if change is not None:
+            changes.append(change)
+            moving += 1
+    return changes
+
+
+def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> None:
+    """The dead leave, successors take over or are given up."""
+    current, successor = record.current, record.next
+    if successor is not None and successor.listener not in situation.alive:
+        changes.append(_change(record, successor, "given_up", "its listener died"))
+        record.ended = max(record.ended, successor.epoch)
+        successor = None
+    if current is not None and current.listener not in situation.alive:
+        changes.append(_change(record, current, "vacated", "its listener died"))
+        record.ended = max(record.ended, current.epoch)
+        current, successor = successor, None
+    if current is not None and successor is not None:
+        waited = situation.now_ms - successor.since_ms
+        if successor.live:
+            changes.append(_change(record, successor, "moved", record.why))
+            current, successor = successor, None
+        elif waited > situation.patience_ms:
+            changes.append(_change(record, successor, "given_up", "it does not come to live"))
+            successor = None
+    if record.seat not in situation.wanted.places and record.seat not in situation.wanted.open:
+        current = successor = None  # the shard is no more
+    if successor is None:
+        record.why = ""
+    record.current, record.next = current, successor
+
+
+def _spare_blind(
+    seats: Records, record: SeatRecord, situation: Situation, changes: list[Change]
+) -> None:
+    """Genesys refuses the topics on a client that may not see them: such a channel is worth
+    nothing, where another replica serves."""
+    current = record.current
+    if current is None or record.seat not in situation.wanted.open:
+        return
+    if current.client in situation.allowed.get(record.shard, (current.client,)):
+        return
+    others = [one for one in seats.values() if one.shard == record.shard and one is not record]
+    if any(one.current is not None and one.current.live for one in others):
+        changes.append(_change(record, current, "vacated", "its client may not see the topics"))
+        record.current = record.next = None
+
+
+def _gone(record: SeatRecord, situation: Situation) -> bool:
+    """Nobody wants the seat. An open one keeps its record, for its epoch."""
+    return record.current is None and record.seat not in situation.wanted.open
+
+
+def _free_place(seats: Records, record: SeatRecord, wanted: Mapping[Seat, Place]) -> Place | None:
+    """Where a vacant seat can be granted now: its place, unless another replica still has that
+    listener; then that replica's own new place, and the two have changed roles."""
+    others = [one for one in seats.values() if one.shard == record.shard and one is not record]
+    taken = {holding.listener for one in others for holding in one.holdings()}
+    candidates = [wanted[record.seat], *(wanted[one.seat] for one in others if one.seat in wanted)]
+    return next((place for place in candidates if place.listener not in taken), None)
+
+
+def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budget) -> Change:
+    """A seat that nobody holds is granted at once."""
+    released = situation.released.get(record.seat)
+    handle = released.handle if released and released.client == place.client else None
+    record.epoch = _next_epoch(record, situation.now_ms)
+    record.current = Holding(place.listener, place.client, record.epoch, situation.now_ms, handle)
+    budget.use(place.client)
+    return _change(record, record.current, "granted", "handed on" if handle else "")
+
+
+def _next_epoch(record: SeatRecord, now_ms: int) -> int:
+    """At least the Redis time in seconds: it rises on where everything was forgotten, and where a
+    new shard has the number of one that is no more."""
+    return max(record.epoch + 1, now_ms // 1000)
+
+
+def _ordered(seats: Records, situation: Situation) -> list[tuple[Seat, Wish]]:
+    """The seats for which a successor is wanted, the urgent ones first."""
+    wishes: dict[Seat, Wish] = {}
+    for seat, place in situation.wanted.places.items():
+        current = seats[seat].current
+        if current is None:
+            continue
+        if current.listener in situation.leaving and place.listener != current.listener:
+            wishes[seat] = Wish("its listener drains", urgent=True)
+        elif seat in situation.wishes:
+            wishes[seat] = situation.wishes[seat]
+        elif current.place != place and not situation.unheard:
+            wishes[seat] = Wish("it is better there")
+    return sorted(wishes.items(), key=lambda item: (not item[1].urgent, item[0]))
+
+
+def _succeed(
+    seats: Records, record: SeatRecord, wish: Wish, situation: Situation, budget: _Budget
+) -> Change | None:
+    """A successor for a seat that is held, where the rules allow one now."""
+    place = situation.wanted.places[record.seat]
+    current, successor = record.current, record.next
+    if current is None or place.listener in situation.unheard:
+        return None
+    if successor is not None and (
+        successor.listener not in situation.leaving or successor.listener == place.listener
+    ):
+        return None  # one is on its way
+    others = [one for one in seats.values() if one.shard == record.shard and one is not record]
+    if any(one.next is not None for one in others):
+        return None
+    if any(holding.listener == place.listener for one in others for holding in one.holdings()):
+        return None  # the other replica must leave that listener first
+    wanted = situation.wanted.places
+    waiting = [one for one in others if one.current is None or not one.current.live]
+    if not wish.urgent and any(
+        one.seat not in wanted or wanted[one.seat].listener != current.listener for one in waiting
+    ):
+        return None  # those that wait for this very listener would wait for ever
+    if not budget.has_spare(place.client):
+        return None
+    record.epoch = _next_epoch(record, situation.now_ms)
+    record.next = Holding(place.listener, place.client, record.epoch, situation.now_ms)
+    record.why = wish.why
+    budget.use(place.client)
+    if not current.live and current.listener == place.listener:
+        record.current, record.next = record.next, None  # nothing serves: nothing to keep
+    return _change(record, record.next or record.current or current, "moving", wish.why)
+
+
+class _Budget:
+    """How many channels of each OAuth client are in use, successors included."""
+
+    def __init__(self, seats: Records, limits: Mapping[str, int]) -> None:
+        self._limits = limits
+        self._used: Counter[str] = Counter(
+            holding.client for record in seats.values() for holding in record.holdings()
+        )
+
+    def use(self, client: str) -> None:
+        self._used[client] += 1
+
+    def has_spare(self, client: str) -> bool:
+        return self._used[client] < self._limits.get(client, 0)
+
+
+def _change(record: SeatRecord, holding: Holding, what: str, why: str) -> Change:
+    return Change(record.seat, what, holding.listener, holding.epoch, why)

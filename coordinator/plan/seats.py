@@ -1,0 +1,145 @@
+"""The leader's own record of the seats, and how it learns from beats. Pure.
+
+A seat has at most two holdings: `current`, which serves, and `next`, which is to serve once its
+listener reports it live (I3). Epochs of a seat only rise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from coordinator.plan.assignment import Place, Seat
+from mirror.fleet.words import Beat, ChannelReport, Grant, Shard
+from mirror.genesys.handles import Handle
+
+SERVING = frozenset({"live", "rotating"})
+
+
+class Holding(msgspec.Struct, frozen=True):
+    """A listener's hold on a seat under one epoch, since when (Redis ms)."""
+
+    listener: str
+    client: str
+    epoch: int
+    since_ms: int
+    handle: Handle | None = None
+    live: bool = False
+
+    @property
+    def place(self) -> Place:
+        return Place(self.listener, self.client)
+
+
+class SeatRecord(msgspec.Struct):
+    """One seat. `why` says what `next` is for; `dark_ms` since when (Redis ms) its current channel
+    is not live, None while it is; `ended` is the highest epoch that died with its listener."""
+
+    shard: str
+    replica: str
+    epoch: int = 0
+    current: Holding | None = None
+    next: Holding | None = None
+    why: str = ""
+    dark_ms: int | None = None
+    ended: int = 0
+
+    @property
+    def seat(self) -> Seat:
+        return (self.shard, self.replica)
+
+    def holdings(self) -> Iterator[Holding]:
+        """What the seat has, serving first."""
+        if self.current is not None:
+            yield self.current
+        if self.next is not None:
+            yield self.next
+
+
+class Ledger(msgspec.Struct):
+    """All seats, as stored in Redis."""
+
+    seats: list[SeatRecord] = []
+
+
+Records = dict[Seat, SeatRecord]
+
+
+def records(ledger: Ledger) -> Records:
+    """The seats of a stored ledger, by seat."""
+    return {record.seat: record for record in ledger.seats}
+
+
+def ledger(seats: Records) -> Ledger:
+    """The same, in a stable order, ready to be stored."""
+    return Ledger([seats[seat] for seat in sorted(seats)])
+
+
+def note_reports(
+    seats: Records, beats: Mapping[str, Beat], alive: Iterable[str], now_ms: int
+) -> None:
+    """Note which holdings serve, and adopt what live listeners hold that nobody knows of.
+
+    Adoption is how a leader goes on after Redis forgot everything: of several listeners that
+    report the same unknown seat the one with the highest epoch stays. It also takes the place of
+    what is known of the seat where it is newer: another leader has granted it since.
+    """
+    living = set(alive)
+    reports: dict[Seat, list[tuple[str, ChannelReport]]] = {}
+    for listener in sorted(living & beats.keys()):
+        for report in beats[listener].channels:
+            reports.setdefault((report.shard, report.replica), []).append((listener, report))
+    for seat, said in reports.items():
+        record = seats.get(seat)
+        if record is None:
+            record = seats[seat] = SeatRecord(*seat)
+        known = record.epoch
+        record.epoch = max(known, *(report.epoch for _, report in said))
+        serving = {(who, one.epoch) for who, one in said if one.state in SERVING}
+        record.current = _noted(record.current, serving, living)
+        record.next = _noted(record.next, serving, living)
+        newest = max(
+            ((one.epoch, who, one.client) for who, one in said if one.state in SERVING),
+            default=None,
+        )
+        # A listener that was taken for dead and wakes up closes what it still reports.
+        if newest is not None and newest[0] > record.ended:
+            epoch, who, client = newest
+            if epoch > known or (record.current is None and record.next is None):
+                record.current, record.next = Holding(who, client, epoch, 0, live=True), None
+    for record in seats.values():
+        if record.seat not in reports:
+            record.current = _noted(record.current, set(), living)
+            record.next = _noted(record.next, set(), living)
+        lit = record.current is not None and record.current.live
+        record.dark_ms = None if lit else record.dark_ms or now_ms
+
+
+def _noted(
+    holding: Holding | None, serving: set[tuple[str, int]], living: set[str]
+) -> Holding | None:
+    if holding is None or holding.listener not in living:
+        return holding
+    live = (holding.listener, holding.epoch) in serving
+    return holding if live == holding.live else msgspec.structs.replace(holding, live=live)
+
+
+def grants(seats: Records, shards: Mapping[str, Shard]) -> dict[str, tuple[Grant, ...]]:
+    """Listener → what it shall hold. Of two holdings of one listener only the newer is granted:
+    the listener itself keeps the older channel until the newer one is live."""
+    result: dict[str, dict[Seat, Grant]] = {}
+    for seat in sorted(seats):
+        shard = shards.get(seat[0])
+        if shard is None:
+            continue
+        for holding in seats[seat].holdings():
+            result.setdefault(holding.listener, {})[seat] = Grant(
+                shard=seat[0],
+                replica=seat[1],
+                epoch=holding.epoch,
+                client=holding.client,
+                shard_epoch=shard.epoch,
+                handle=holding.handle,
+            )
+    return {listener: tuple(mine.values()) for listener, mine in result.items()}

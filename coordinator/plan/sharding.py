@@ -1,0 +1,162 @@
+"""Cuts topics into shards. Pure.
+
+Promises: every topic is in exactly one shard; no shard has more topics than a channel takes; all
+topics of a shard have one audience (the OAuth clients that may see them), so that each of those
+clients can carry all of it; a topic stays in its shard for as long as both live and have the same
+audience, so that a new or removed user touches one shard; a shard's epoch rises when, and only
+when, its topics or its audience change, and never repeats even where Redis forgot everything (it
+is at least the Redis time of the change).
+
+Topics that change shards are received by nobody for a moment. So shards are not merged, and new
+topics go to the emptiest shard first: churn fills up what it emptied. But where a part of a shard's
+topics gets another audience, it has to leave (the larger part keeps the shard), and the pieces
+would use up the channels of clients that see little: only then shards are merged as well.
+
+Queues are far busier than users. Topics enter in the order of a hash of their names, so that a
+fresh cut spreads the queues over all shards.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from coordinator.plan.sight import ANYBODY
+from mirror.fleet.words import Shard
+
+Audience = frozenset[str]
+_ALIKE: Final[Mapping[str, Audience]] = {}
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """Shards by id; which of their topics nobody had before, and which another shard had."""
+
+    shards: dict[str, Shard]
+    changed: frozenset[str]
+    retired: frozenset[str]
+    fresh: dict[str, tuple[str, ...]]
+    moved: dict[str, tuple[str, ...]]
+
+
+def cut(
+    shards: Mapping[str, Shard],
+    topics: Iterable[str],
+    limit: int,
+    now_ms: int,
+    audience: Mapping[str, Audience] = _ALIKE,
+    refused_by: Callable[[list[str]], tuple[str, ...]] = lambda _: (),
+) -> Cut:
+    """The shards for `topics`, with as little change to `shards` as possible.
+
+    `limit` is the most topics of a shard, `audience` has the topics that not every client may see,
+    `refused_by` tells which clients are refused any of a list of topics.
+    `fresh` has, per shard, the topics in no earlier shard, `moved` those that were in another one.
+    """
+    wanted = set(topics)
+    kept: dict[str, list[str]] = {}
+    owners: dict[str, Audience] = {}
+    taken: set[str] = set()
+    for shard in shards.values():
+        mine = [topic for topic in shard.topics if topic in wanted and topic not in taken]
+        owners[shard.id] = _common(mine, audience, frozenset(shard.clients))
+        mine = [topic for topic in mine if audience.get(topic, ANYBODY) == owners[shard.id]]
+        kept[shard.id] = mine[:limit]
+        taken.update(kept[shard.id])
+    if any(owners[one.id] != frozenset(one.clients) for one in shards.values()) or any(
+        topic in wanted and topic not in taken for one in shards.values() for topic in one.topics
+    ):
+        for merged in _needless(kept, owners, limit):
+            taken.difference_update(kept[merged])
+            kept[merged] = []
+    before = {topic for shard in shards.values() for topic in shard.topics}
+    homeless: dict[Audience, list[str]] = {}
+    for topic in sorted(wanted - taken, key=_scatter):
+        homeless.setdefault(audience.get(topic, ANYBODY), []).append(topic)
+    added: dict[str, list[str]] = {}
+    for who in sorted(homeless, key=sorted):
+        added |= _place(kept, owners, homeless[who], who, limit, shards)
+    result: dict[str, Shard] = {}
+    changed: set[str] = set()
+    for shard_id, members in kept.items():
+        if not members:
+            continue
+        old = shards.get(shard_id)
+        clients = tuple(sorted(owners[shard_id]))
+        if old is not None and (tuple(members), clients) == (old.topics, old.clients):
+            result[shard_id] = old
+        else:
+            epoch = max(now_ms, old.epoch + 1 if old else 1)
+            refused = refused_by(members) if clients else ()
+            result[shard_id] = Shard(shard_id, tuple(members), epoch, clients, refused)
+            changed.add(shard_id)
+    return Cut(
+        shards=result,
+        changed=frozenset(changed),
+        retired=frozenset(shards.keys() - result.keys()),
+        fresh={
+            shard_id: news
+            for shard_id, members in added.items()
+            if (news := tuple(topic for topic in members if topic not in before))
+        },
+        moved={
+            shard_id: movers
+            for shard_id, members in added.items()
+            if (movers := tuple(topic for topic in members if topic in before))
+        },
+    )
+
+
+def _common(topics: list[str], audience: Mapping[str, Audience], now: Audience) -> Audience:
+    """The audience of most of the topics; of two that have as many, the one there is now."""
+    counts = Counter(audience.get(topic, ANYBODY) for topic in topics)
+    return max(counts, key=lambda who: (counts[who], who == now, sorted(who)), default=now)
+
+
+def _needless(
+    kept: Mapping[str, list[str]], owners: Mapping[str, Audience], limit: int
+) -> list[str]:
+    """The smallest shards of each audience whose topics fit into its others."""
+    found: list[str] = []
+    for who in set(owners.values()):
+        mine = sorted((one for one in kept if owners[one] == who), key=lambda one: len(kept[one]))
+        needed = -(-sum(len(kept[one]) for one in mine) // limit)
+        found += mine[: max(0, len(mine) - needed)]
+    return found
+
+
+def _place(
+    kept: dict[str, list[str]],
+    owners: dict[str, Audience],
+    homeless: list[str],
+    who: Audience,
+    limit: int,
+    shards: Mapping[str, Shard],
+) -> dict[str, list[str]]:
+    """Put `homeless` topics of one audience into its shards with the most room, then into new
+    ones."""
+    added: dict[str, list[str]] = {}
+    roomy = sorted(
+        (id_ for id_ in kept if kept[id_] and owners[id_] == who), key=lambda id_: len(kept[id_])
+    )
+    number = max((int(id_) for id_ in (*shards, *kept) if id_.isdigit()), default=0)
+    while homeless:
+        if roomy and limit - len(kept[roomy[0]]) > 0:
+            shard_id = roomy.pop(0)
+        else:
+            roomy = []
+            number += 1
+            shard_id = str(number)
+            kept[shard_id] = []
+            owners[shard_id] = who
+        room = limit - len(kept[shard_id])
+        added[shard_id], homeless = homeless[:room], homeless[room:]
+        kept[shard_id] += added[shard_id]
+    return added
+
+
+def _scatter(topic: str) -> bytes:
+    return blake2b(topic.encode(), digest_size=8).digest()

@@ -1,0 +1,8 @@
+"""The web server and the page.
+
+web          routes, streams, static files
+hub          one message, many browsers, each with a bounded queue
+guard        who may look: token, proxy's header, Host, and the headers of every answer
+availability what the page says of what cannot be reached
+static/      the page: plain ES modules and CSS, no build
+"""

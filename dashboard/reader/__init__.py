@@ -1,0 +1,10 @@
+"""From Kafka and Redis to what the page shows.
+
+reader       the thread that reads Kafka: events → floor → one message a tick for all browsers
+watch        the thread that reads Redis: how the mirror is, and whether Kafka answers
+floor        events → counts by queue and state (pure); place: where one conversation stands
+timeline     one conversation as legs over time (pure)
+rates        events a second and their latency (pure)
+feed         floor, rates and ticker → messages for browsers (pure)
+dead_letters dead letters that Kafka keeps (pure); fleet: what Redis holds, for the view "Mirror"
+"""

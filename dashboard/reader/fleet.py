@@ -1,0 +1,166 @@
+"""What Redis holds of the mirror → the document of the view "Mirror".
+
+`read` asks Redis; everything else is pure. The same reading as `mirror status`, plus what each
+OAuth client has spent of its budgets. Lists are bounded; channel ids come shortened, client ids
+masked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+import redis
+
+from mirror.fleet.gaps import Gap, list_gaps
+from mirror.fleet.status import ChannelStatus, MirrorStatus, read_channels
+from mirror.fleet.status import read as read_status
+from mirror.fleet.tracked import read_active
+from mirror.redis.connect import explained
+from mirror.redis.keys import Keys
+from mirror.redis.rate import BURST, RATE_PER_MINUTE
+from mirror.settings import Settings
+
+MOST_SHARDS: Final = 500
+MOST_GAPS: Final = 300
+MOST_OVERDUE: Final = 20
+_SHOWN_OF_CLIENT: Final = (4, 3)
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """What an OAuth client has spent: channels of so many, and the part of the request burst."""
+
+    client: str
+    channels: int
+    most: int
+    spent: float  # of the burst: 0 none, 1 all; more after a 429
+    waits_ms: int  # until the next request may go
+
+
+class Fleet(msgspec.Struct, frozen=True):
+    """One reading."""
+
+    now_ms: int
+    status: MirrorStatus
+    channels: list[ChannelStatus]
+    budgets: list[Budget]
+    gaps: list[Gap]
+    overdue: list[tuple[str, int, int]]  # conversation, since, and when it was due
+
+
+def read(client: redis.Redis, settings: Settings) -> Fleet:
+    """Ask Redis. Raises `RedisUnavailable`."""
+    keys = Keys(settings.namespace)
+    with explained():
+        status = read_status(client, settings)
+        channels = read_channels(client, settings)
+        seconds, micros = client.time()
+        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        clients = {one.id for one in settings.clients} | {one.client for one in channels}
+        budgets = [
+            _budget(client, keys, one, now_ms, settings.channels_per_client)
+            for one in sorted(clients - {""})
+        ]
+        gaps = list_gaps(client, keys)
+    overdue = [
+        (conversation_id, tracked.since_ms, due)
+        for conversation_id, due, tracked in islice(read_active(client, keys, now_ms), MOST_OVERDUE)
+    ]
+    return Fleet(now_ms, status, channels, budgets, gaps, overdue)
+
+
+def document(fleet: Fleet) -> dict[str, Any]:
+    """The page's part of it. Ages are milliseconds at `now`."""
+    status = fleet.status
+    return {
+        "now": fleet.now_ms,
+        "health": status.health,
+        "reasons": status.reasons,
+        "leader": status.leader,
+        "listeners": status.listeners,
+        "shards": [
+            {
+                "id": shard.id,
+                "topics": shard.topics,
+                "rejected": len(shard.rejected),
+                "replicas": [
+                    {
+                        "replica": one.replica,
+                        "state": one.state,
+                        "listener": one.listener,
+                        "channel": one.channel,
+                        "client": mask(one.client),
+                        "last_frame_ms": one.last_frame_ms,
+                    }
+                    for one in shard.replicas
+                ],
+            }
+            for shard in status.shards[:MOST_SHARDS]
+        ],
+        "shards_in_all": len(status.shards),
+        "frames": sum(one.frames for one in fleet.channels),
+        "rotating": sum(bool(one.rotate) for one in fleet.channels),
+        "budgets": [
+            {
+                "client": mask(one.client),
+                "channels": one.channels,
+                "most": one.most,
+                "spent": round(one.spent, 3),
+                "waits_ms": one.waits_ms,
+                "per_minute": RATE_PER_MINUTE,
+            }
+            for one in fleet.budgets
+        ],
+        "gaps": {
+            "open": status.gaps.open,
+            "filled": status.gaps.filled,
+            "states": Counter(gap.state for gap in fleet.gaps),
+            "latest": [_gap(gap) for gap in _latest(fleet.gaps)],
+        },
+        "conversations": status.conversations,
+        "overdue": [
+            {"id": conversation_id, "since": since_ms, "due": due_ms}
+            for conversation_id, since_ms, due_ms in fleet.overdue
+        ],
+    }
+
+
+def mask(client_id: str | None) -> str | None:
+    """An OAuth client's id as the page shows it: enough to tell two apart."""
+    head, tail = _SHOWN_OF_CLIENT
+    if client_id is None or len(client_id) <= head + tail + 1:
+        return client_id
+    return f"{client_id[:head]}…{client_id[-tail:]}"
+
+
+def _budget(client: redis.Redis, keys: Keys, name: str, now_ms: int, most: int) -> Budget:
+    taken: Any = client.zcount(keys.channels(name), now_ms, "+inf")
+    whole_at: Any = client.get(keys.rate(name))
+    cost_ms = 60_000 / RATE_PER_MINUTE
+    ahead = max(0.0, float(whole_at or 0) - now_ms)
+    waits = max(0, round(ahead + cost_ms - BURST * cost_ms))
+    return Budget(name, int(taken), most, ahead / (BURST * cost_ms), waits)
+
+
+def _latest(gaps: Iterable[Gap]) -> list[Gap]:
+    """The open ones and the latest of the others, the earliest first."""
+    ordered = sorted(gaps, key=lambda gap: (gap.done, -gap.to_ms))[:MOST_GAPS]
+    return sorted(ordered, key=lambda gap: (gap.from_ms, gap.id))
+
+
+def _gap(gap: Gap) -> dict[str, Any]:
+    return {
+        "id": gap.id,
+        "shard": gap.shard,
+        "topics": len(gap.topics),
+        "from": gap.from_ms,
+        "to": gap.to_ms,
+        "kind": gap.kind,
+        "state": gap.state,
+        "attempts": gap.attempts,
+        "events": gap.events,
+        "error": "; ".join(gap.errors),
+    }

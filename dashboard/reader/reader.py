@@ -1,0 +1,258 @@
+"""The thread that reads Kafka: one consumer without a group for all browsers of this process.
+
+It reads the end of the interaction topic first, at most `BACKLOG` records, then asks Redis what the
+tracker knows of conversations that began before, and from then on follows the topics live. At each
+tick it makes one message for everybody. What it holds may be asked for under `lock`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+import redis
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from dashboard.pages.hub import Hub, message
+from dashboard.reader.dead_letters import LETTERS_KEPT, Letters
+from dashboard.reader.feed import Feed, Finalized
+from dashboard.reader.floor import MOST_LIVE, Floor
+from dashboard.reader.place import epoch_ms
+from dashboard.reader.presence import AgentReader, Presences
+from dashboard.reader.rates import Pulse
+from mirror.base.errors import KafkaUnavailable, RedisUnavailable
+from mirror.base.log import logger
+from mirror.base.turns import Turned, unwatched
+from mirror.fleet.tracked import read_active
+from mirror.kafka.consume import open_reader, take
+from mirror.kafka.deadletters import read_letter
+from mirror.kafka.record import EventReader, UndecodableRecord
+from mirror.redis.keys import Keys
+from mirror.settings import Settings
+
+TICK_SECONDS: Final = 0.2
+BATCH: Final = 1_000
+BACKLOG: Final = 120_000  # records of the past, over all partitions; about four seconds' work
+AGENTS_BACKLOG: Final = 50_000
+QUIET_SECONDS: Final = 1.5  # nothing came for so long: the past has been read
+RETRY_SECONDS: Final = 2.0
+ADOPT_AGAIN_SECONDS: Final = 5.0
+_ANSWER_SECONDS: Final = 5.0
+
+Now = Callable[[], int]
+
+
+def wall_ms() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Reader:
+    """Kafka's end of a dashboard. `run` is the body of a thread; `trouble` says why it cannot."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: redis.Redis,
+        hub: Hub,
+        names: Mapping[str, str],
+        turned: Turned = unwatched,
+    ) -> None:
+        self.lock = threading.Lock()
+        self.floor = Floor()
+        self.pulse = Pulse()
+        self.finalized = Finalized()
+        self.letters = Letters()
+        self.unreadable = 0
+        self.backfilled = 0
+        self.trouble = ""
+        self.opening: float | None = 0.0
+        self._settings = settings
+        self._redis = client
+        self._hub = hub
+        self._turned = turned
+        self._presences = Presences() if settings.agents else None
+        self.feed = Feed(self.floor, self.pulse, names, self._presences)
+        self._events = EventReader()
+        self._agents = AgentReader()
+        self._log = logger("dashboard.reader")
+        self._next: dict[tuple[str, int], int] = {}  # where to go on after an error
+        self._targets: dict[tuple[str, int], int] = {}
+        self._adopted = False
+        self._adopt_at = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Read until `stop` is set; what goes wrong with Kafka is tried again."""
+        while not stop.is_set():
+            self._turned()
+            try:
+                self._session(stop)
+            except (KafkaUnavailable, KafkaException) as error:
+                if not self.trouble:
+                    self._log.warning("reading_interrupted", error=str(error))
+                self.trouble = str(error)
+                self._publish(wall_ms())
+                stop.wait(RETRY_SECONDS)
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def _session(self, stop: threading.Event) -> None:
+        consumer, partitions = open_reader(self._settings, self._settings.topic, "dashboard")
+        try:
+            consumer.assign(self._places(consumer, partitions))
+            self.trouble = ""
+            self._follow(consumer, stop)
+        finally:
+            consumer.close()
+
+    def _follow(self, consumer: Consumer, stop: threading.Event) -> None:
+        next_tick = heard_at = time.monotonic()
+        began_ms = wall_ms()
+        while not stop.is_set():
+            self._turned()
+            left = max(0.0, next_tick - time.monotonic())
+            messages = take(consumer, BATCH, left)
+            now_ms, now = wall_ms(), time.monotonic()
+            if messages:
+                heard_at = now
+                with self.lock:
+                    for one in messages:
+                        self._take(one, now_ms)
+            if self.opening is not None and (
+                self._is_at_end()
+                or now - heard_at > QUIET_SECONDS
+                # Not every broker tells where a topic ends; what is younger than us is the present.
+                or (messages and min(one.timestamp()[1] for one in messages) >= began_ms)
+            ):
+                self._opened(now_ms)
+            if not self._adopted and self.opening is None and now >= self._adopt_at:
+                self._adopt(now_ms)
+            if now >= next_tick:
+                next_tick = now + TICK_SECONDS
+                self._publish(now_ms)
+
+    def _take(self, one: Message, now_ms: int) -> None:
+        error = one.error()
+        if error is not None:
+            if not error.retriable():
+                self._log.warning("kafka_refuses", error=error.str())
+            return
+        topic, partition, offset = one.topic(), one.partition(), one.offset()
+        assert topic is not None
+        assert partition is not None
+        assert offset is not None
+        self._next[topic, partition] = offset + 1
+        try:
+            if topic == self._settings.topic:
+                self._event(one, now_ms)
+            elif topic == self._settings.dead_letter_topic:
+                self.letters.note(read_letter(one))
+            elif self._presences is not None:
+                self._presences.note(self._agents.decode(one.value() or b""))
+        except (UndecodableRecord, msgspec.DecodeError, ValueError):
+            self.unreadable += 1
+
+    def _event(self, one: Message, now_ms: int) -> None:
+        event = self._events.decode(one.value(), one.headers())
+        fresh = self.floor.fold(event, now_ms)
+        if fresh and event.event_type == "finalize":
+            self.finalized.note(event, epoch_ms(event.occurred_at))
+        if self.opening is not None:
+            return
+        latency = now_ms - epoch_ms(event.received_at) if event.origin == "live" else None
+        self.pulse.note(fresh, latency)
+        if fresh:
+            self.backfilled += event.origin == "backfill"
+            self.feed.ticker.note(event, epoch_ms(event.occurred_at))
+
+    # --- the past ------------------------------------------------------------------------------
+
+    def _places(self, consumer: Consumer, partitions: list[int]) -> list[TopicPartition]:
+        """Where to read each partition from: where an error broke off, or some way from its end."""
+        settings = self._settings
+        share = BACKLOG // max(1, len(partitions))
+        wanted = [(settings.topic, partition, share) for partition in partitions]
+        before = 0
+        for topic, records in (
+            (settings.dead_letter_topic, LETTERS_KEPT),
+            (settings.agents_topic if settings.agents else "", AGENTS_BACKLOG),
+        ):
+            wanted += [(topic, one, records) for one in _partitions(consumer, topic)]
+        places: list[TopicPartition] = []
+        for topic, partition, most in wanted:
+            self._turned()
+            place = TopicPartition(topic, partition)
+            low, high = consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS)
+            start = max(low, high - most)
+            if topic == settings.dead_letter_topic:
+                before += start - low
+            if topic == settings.topic and start < high:
+                self._targets.setdefault((topic, partition), high)
+            place.offset = max(low, self._next.get((topic, partition), start))
+            places.append(place)
+        if not self._next:
+            with self.lock:
+                self.letters = Letters(before)
+        return places
+
+    def _is_at_end(self) -> bool:
+        return all(self._next.get(place, 0) >= high for place, high in self._targets.items())
+
+    def _opened(self, now_ms: int) -> None:
+        self._adopt(now_ms)
+        self.opening = None
+        self._log.info(
+            "opened", conversations=self.floor.live, tracker=self._adopted, unread=self.unreadable
+        )
+
+    def _adopt(self, now_ms: int) -> None:
+        """Add what the tracker knows; without Redis, try again later."""
+        keys = Keys(self._settings.namespace)
+        try:
+            found = []
+            for one in islice(read_active(self._redis, keys), MOST_LIVE):
+                self._turned()  # hundreds of calls, in a row
+                found.append(one)
+        except RedisUnavailable as error:
+            self._log.warning("tracker_unknown", error=str(error))
+            self._adopt_at = time.monotonic() + ADOPT_AGAIN_SECONDS
+            return
+        with self.lock:
+            for conversation_id, _, tracked in found:
+                self.floor.adopt(conversation_id, tracked, now_ms)
+        self._adopted = True
+
+    # --- out -----------------------------------------------------------------------------------
+
+    def _publish(self, now_ms: int) -> None:
+        hub, feed = self._hub, self.feed
+        with self.lock:
+            if not hub.is_heard("floor"):
+                feed.rest(now_ms)
+                return
+            full, change = feed.tick(now_ms, self._share())
+            if hub.is_awaited("floor"):
+                complete: bytes | None = message("floor", feed.complete(full))
+            else:
+                complete = None
+        hub.publish("floor", complete, message("floor", change))
+
+    def _share(self) -> float | None:
+        """How much of the past has been read."""
+        if self.opening is None:
+            return None
+        total = BACKLOG
+        left = sum(max(0, high - self._next.get(at, high)) for at, high in self._targets.items())
+        return max(0.0, min(0.99, 1 - left / total))
+
+
+def _partitions(consumer: Consumer, topic: str) -> list[int]:
+    """The partitions of a topic that need not exist."""
+    if not topic:
+        return []
+    found: Any = consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic]
+    return [] if found.error is not None else sorted(found.partitions)

@@ -1,0 +1,107 @@
+"""The log events of the mirror, found in its source: for docs/logs.md (`docs.build.pages`).
+
+An event is a call of a log's method with the event's name first and its fields as keywords, as
+`mirror.base.log` asks for. Only the source is read; nothing is imported or run.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+ROOT: Final = Path(__file__).parents[2]
+# Room → who writes its log.
+ROOMS: Final[Mapping[str, str]] = {
+    "listeners": "Listeners",
+    "coordinator": "Coordinators",
+    "janitor": "Janitors",
+    "dashboard": "The dashboard",
+    "mirror": "All of them",
+    "console": "Commands",
+}
+LEVELS: Final = ("error", "warning", "info", "debug")
+_LOGS: Final = frozenset({"_log", "log"})
+# `exc_info` is no field; what a caller passes on as a whole cannot be told from here.
+_NO_FIELDS: Final = frozenset({"exc_info"})
+
+
+class LogEvent(msgspec.Struct, frozen=True, order=True):
+    """One event: its module, level, name (`seat_…` where the rest varies) and fields."""
+
+    module: str
+    level: str
+    name: str
+    fields: tuple[str, ...]
+
+
+def log_events(room: str) -> list[LogEvent]:
+    """All events of one room, by module and in the order of its text."""
+    found: list[LogEvent] = []
+    for path in sorted((ROOT / room).rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        found += _of_module(module, ast.parse(path.read_text(encoding="utf-8")))
+    return list(dict.fromkeys(found))
+
+
+def purpose(module: str) -> str:
+    """The first sentence of a module's docstring."""
+    path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return " ".join(text.split("\n\n", 1)[0].split())
+
+
+def _of_module(module: str, tree: ast.Module) -> Iterator[LogEvent]:
+    spreads = {
+        node.name: _keys(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+    }
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    for node in sorted(calls, key=lambda one: one.lineno):
+        if not isinstance(node.func, ast.Attribute) or node.func.attr not in LEVELS:
+            continue
+        if _name(node.func.value) not in _LOGS:
+            continue
+        for name in _names(node.args[0]):
+            yield LogEvent(module, node.func.attr, name, tuple(_fields(node, spreads)))
+
+
+def _name(node: ast.expr) -> str:
+    """The last word of `self._log`, `log` or `filler._log`."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _names(node: ast.expr) -> Iterator[str]:
+    """What an event may be called."""
+    if isinstance(node, ast.Constant):
+        yield str(node.value)
+    elif isinstance(node, ast.IfExp):
+        yield from _names(node.body)
+        yield from _names(node.orelse)
+    elif isinstance(node, ast.JoinedStr):
+        parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+        yield "".join(map(str, parts))
+
+
+def _fields(call: ast.Call, spreads: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    for keyword in call.keywords:
+        if keyword.arg is not None:
+            if keyword.arg not in _NO_FIELDS:
+                yield keyword.arg
+        elif isinstance(keyword.value, ast.Call):
+            yield from spreads.get(_name(keyword.value.func), ("…",)) or ("…",)
+        else:
+            yield "…"
+
+
+def _keys(function: ast.FunctionDef) -> tuple[str, ...]:
+    """The keys of the dictionary that a function returns, where they stand in its text."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Dict):
+            keys = [key.value for key in node.value.keys if isinstance(key, ast.Constant)]
+            return tuple(map(str, keys))
+    return ()

@@ -1,0 +1,197 @@
+"""Pages of the documentation that are made from code: `python -m docs.build.pages` writes them.
+
+A test holds each page to what this makes, so that none can fall behind.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+
+from docs.build.log_events import ROOMS, log_events, purpose
+from mirror.conversation.schema import event_schema
+from mirror.runtime.metrics import ALL, Described
+from mirror.settings import load
+
+DOCS: Final = Path(__file__).parents[1]
+HELP_WIDTH: Final = 90
+# Their defaults differ between machines.
+OF_THE_MACHINE: Final = ("MIRROR_HOST", "MIRROR_SPOOL_DIR")
+
+
+def metrics_page() -> str:
+    """docs/metrics.md: every metric with its labels and meaning."""
+    lines = [
+        "# Metrics",
+        "",
+        "Made from `mirror/runtime/metrics.py` by `python -m docs.build.pages`.",
+        "Each process serves",
+        "`/metrics` and `/healthz` on `MIRROR_METRICS_PORT`; under `mirror up` each adds its own",
+        "offset to it (docs/settings.md). Counters begin at zero with the process. What a",
+        "coordinator tells of the fleet is the leader's; the others tell 0: take `max` over them.",
+        "The usual `process_…` metrics (CPU, memory, open files, start) are there too.",
+    ]
+    for heading, metrics in ALL.items():
+        lines += [
+            "",
+            f"## {heading}",
+            "",
+            "| metric | kind | labels | meaning |",
+            "|---|---|---|---|",
+        ]
+        lines += [_row(metric) for metric in metrics]
+    return "\n".join(lines) + "\n"
+
+
+def _row(metric: Described) -> str:
+    labels = "; ".join(
+        f"`{name}`: {', '.join(value for value in values)}" for name, values in metric.labels
+    )
+    return f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |"
+
+
+def monitoring_page() -> str:
+    """docs/monitoring.md: how to watch a mirror, and every panel of the Grafana dashboard."""
+    lines = [
+        "# Monitoring",
+        "",
+        "Made from `deploy/grafana/dashboard.json` by `python -m docs.build.pages`.",
+        "",
+        "1. Set `MIRROR_METRICS_PORT`. Under `mirror up` every process has a port of its own from",
+        "   there on (docs/settings.md); [metrics.md](metrics.md) has all names.",
+        "2. Have Prometheus scrape them and read the rules of `deploy/prometheus/alerts.yaml`;",
+        "   `deploy/prometheus/prometheus.yaml` is an example. Each alert has an entry in the",
+        "   [runbook](runbook.md).",
+        "3. In Grafana import `deploy/grafana/dashboard.json` (Dashboards, New, Import) and choose",
+        "   this Prometheus; or put `deploy/grafana/provisioning` where Grafana looks for it.",
+        "   `deploy/compose.yaml` runs all of it, Grafana on http://127.0.0.1:3000.",
+        "",
+        "The expressions of rules and panels are tested against scrapes of running processes. The",
+        "panels' looks are not: the dashboard was written to Grafana 12's format and has not been",
+        "seen in a Grafana yet, which is why there is no picture here.",
+    ]
+    panels = json.loads((DOCS.parent / "deploy/grafana/dashboard.json").read_bytes())["panels"]
+    for panel in panels:
+        if panel["type"] == "row":
+            lines += ["", f"## {panel['title']}", "", "| panel | what it shows |", "|---|---|"]
+        else:
+            lines.append(f"| {panel['title']} | {panel['description']} |")
+    return "\n".join(lines) + "\n"
+
+
+def logs_page() -> str:
+    """docs/logs.md: every event of the logs with its fields."""
+    lines = [
+        "# Log events",
+        "",
+        "Made from the source by `python -m docs.build.pages`. Every process writes JSON lines to",
+        "stderr (under `mirror up` to one file each), at `MIRROR_LOG_LEVEL` and above. Each has",
+        "`process`, `part`, `event`, `level` and `time` (RFC 3339, UTC), and the fields below; `…`",
+        "stands for what varies. Channel ids are shortened, secrets masked, and no field holds",
+        "personal data. A traceback is a field of debug lines only.",
+        "",
+        "A line never holds up or ends a process. What stderr does not take (nobody reads the",
+        "pipe, its reader is gone, the disk is full) waits in memory, at most 10,000 lines and",
+        "4 MiB, and is dropped beyond that. `mirror_log_lines_dropped_total` counts it, and once",
+        "lines are taken again `log_lines_dropped` says how many are missing (`count`). A process",
+        "that ends waits up to two seconds for its last lines.",
+    ]
+    for room, heading in ROOMS.items():
+        lines += ["", f"## {heading}"]
+        events = log_events(room)
+        for module in dict.fromkeys(event.module for event in events):
+            lines += ["", f"`{module}`: {purpose(module)}", ""]
+            lines += ["| event | level | fields |", "|---|---|---|"]
+            lines += [
+                f"| `{one.name}` | {one.level} | {', '.join(map(_code, one.fields))} |"
+                for one in events
+                if one.module == module
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def _code(word: str) -> str:
+    return f"`{word}`"
+
+
+def commands_page() -> str:
+    """docs/commands.md: every command with its help."""
+    from console import cli
+
+    lines = [
+        "# Commands",
+        "",
+        "Made from the commands' own help by `python -m docs.build.pages`. Data goes to stdout,",
+        "messages to stderr. Exit codes: 0 done, 1 the work failed, 2 wrong usage or settings, 3 a",
+        "dependency is unreachable or refuses, 130 and 143 on signals.",
+    ]
+    for name, text in _helps(cli, "mirror"):
+        lines += ["", f"## {name}", "", "```text", text, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
+    context = click.Context(command, info_name=name, terminal_width=HELP_WIDTH)
+    yield name, command.get_help(context).rstrip()
+    if isinstance(command, click.Group):
+        for child in sorted(command.commands):
+            yield from _helps(command.commands[child], f"{name} {child}")
+
+
+def schema_page() -> str:
+    """docs/schema.md: the JSON Schema of the event."""
+    schema = msgspec.json.format(msgspec.json.encode(event_schema()), indent=2).decode()
+    return (
+        "# JSON Schema of the event\n\nWhat `mirror schema` prints; "
+        "[the event](event.md) says what it means.\n\n"
+        f"```json\n{schema}\n```\n"
+    )
+
+
+def env_example() -> str:
+    """deploy/mirror.env.example: the table of docs/settings.md with the defaults of `load`."""
+    defaults = load({"HOME": "/root"}).environment
+    lines = [
+        "# Settings of interaction mirror: all of docs/settings.md, commented out, each with its",
+        "# default where there is one. Copy to mirror.env, mode 0600, and fill in what you need.",
+    ]
+    for row in (DOCS / "settings.md").read_text(encoding="utf-8").splitlines():
+        if not row.startswith("| `"):
+            continue
+        cells = [cell.strip() for cell in row.strip("| ").split(" | ", 2)]
+        if len(cells) < 3:
+            continue  # another table of the page
+        names, _, meaning = cells
+        plain = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", meaning.replace("`", ""))
+        lines += ["", *textwrap.wrap(plain, 96, initial_indent="# ", subsequent_indent="# ")]
+        for name in re.findall(r"`([A-Z_]+)`", names):
+            value = "" if name in OF_THE_MACHINE else defaults.get(name, "")
+            lines.append(f"#{name}={value}")
+    return "\n".join(lines) + "\n"
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "commands.md": commands_page,
+    "logs.md": logs_page,
+    "metrics.md": metrics_page,
+    "monitoring.md": monitoring_page,
+    "../deploy/mirror.env.example": env_example,
+    "schema.md": schema_page,
+}
+
+
+def main() -> None:
+    """Write all pages."""
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

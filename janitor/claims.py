@@ -1,0 +1,179 @@
+"""Claims work in Redis by lease. Every method raises `RedisUnavailable`.
+
+A lease is a score in the sorted set that holds the work: the time until which nobody else claims
+it. A janitor that dies loses nothing; its work is due again when the lease is over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+import redis
+
+from mirror.fleet.gaps import KEPT_SECONDS, Gap, decode, encode, redis_now_ms
+from mirror.fleet.tracked import Tracked
+from mirror.fleet.tracked import decode as decode_tracked
+from mirror.redis.connect import explained
+from mirror.redis.documents import readable
+from mirror.redis.keys import Keys
+from mirror.redis.scripts import script
+
+# A tracker beats every second; one that is silent for so long is dead or cut off.
+TRACKER_SILENCE_SECONDS: Final = 15.0
+
+NEVER: Final = math.inf
+# Without a word on it: as long as the longest ages of verification that anybody sets.
+FURTHEST_SECONDS: Final = 366 * 24 * 3600.0
+SLACK_SECONDS: Final = 60.0
+DOUBTS_KEPT_SECONDS: Final = 7 * 24 * 3600.0
+FORGET_MOST: Final = 1_000
+
+Obstacle = Literal["", "away", "behind"]
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Work that is ours until the lease is over, claimed at `now_ms` of Redis.
+
+    `obstacle` says why there is none.
+    """
+
+    lease: str
+    now_ms: int
+    ids: tuple[str, ...] = ()
+    obstacle: Obstacle = ""
+
+
+class Leases:
+    """The janitor's end of the active set and the gap ledger."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, topic: str) -> None:
+        self._redis = client
+        self._keys = keys
+        self._offsets = keys.offsets(topic)
+        self._claim = script(client, "claim", "janitor")
+        self._settle = script(client, "settle", "janitor")
+        self._gap = script(client, "gap", "janitor")
+
+    def claim_conversations(
+        self,
+        most: int,
+        seconds: float,
+        due_ms: int | None = None,
+        furthest: float = FURTHEST_SECONDS,
+    ) -> Claim:
+        """Conversations that are due for verification, unless the tracker is away or behind.
+
+        With `due_ms` only those that were due at that Redis time. Nobody puts them back for longer
+        than `furthest` seconds: who is due later is due now.
+        """
+        keys = [self._keys.active, self._offsets]
+        return self._claimed(keys, most, seconds, furthest, due_ms)
+
+    def claim_gaps(self, most: int, seconds: float, furthest: float = FURTHEST_SECONDS) -> Claim:
+        """Gaps that wait to be filled; `furthest` as for conversations."""
+        return self._claimed([self._keys.gaps], most, seconds, furthest)
+
+    def tracked(self, ids: tuple[str, ...]) -> dict[str, Tracked | None]:
+        """What the tracker keeps of these conversations now."""
+        if not ids:
+            return {}
+        with explained():
+            texts: Any = self._redis.mget([self._keys.conversation(one) for one in ids])
+        return {
+            one: readable(decode_tracked, text, self._keys.conversation(one))
+            for one, text in zip(ids, texts, strict=True)
+        }
+
+    def put_back(self, lease: str, after: Mapping[str, float]) -> None:
+        """Say in how many seconds claimed conversations are next due."""
+        if after:
+            pairs = [word for one, s in after.items() for word in (one, round(s * 1000))]
+            self._settle([self._keys.active], [lease, *pairs])
+
+    def doubted_since(self, conversation_id: str) -> float:
+        """Note that Genesys' word on a conversation is not believed; for how many seconds now.
+
+        A time that Redis' clock has not reached is of before it stepped back, and begins anew.
+        """
+        key = self._keys.doubted
+        with explained():
+            now_ms = redis_now_ms(self._redis)
+            self._redis.zadd(key, {conversation_id: now_ms}, nx=True)
+            self._redis.zremrangebyscore(key, "-inf", now_ms - round(DOUBTS_KEPT_SECONDS * 1000))
+            since: Any = self._redis.zscore(key, conversation_id)
+            if since is None or since > now_ms:
+                self._redis.zadd(key, {conversation_id: now_ms})
+                return 0.0
+        return float(now_ms - since) / 1000
+
+    def trust(self, conversation_id: str) -> None:
+        """Forget that Genesys' word on it was doubted."""
+        with explained():
+            self._redis.zrem(self._keys.doubted, conversation_id)
+
+    def drop_gap(self, lease: str, gap_id: str) -> None:
+        """Let go of a gap whose document has expired, or is none.
+
+        If it was not done, the leader knows it and files it again (`coordinator.plan.gap_memory`).
+        """
+        if self._settle([self._keys.gaps], [lease, gap_id, "inf"]):
+            with explained():
+                self._redis.zrem(self._keys.gaps, gap_id)
+                self._redis.delete(self._keys.gap(gap_id))
+
+    def gap(self, gap_id: str) -> Gap | None:
+        """The gap as it was last written down; null where that is gone, or cannot be read."""
+        key = self._keys.gap(gap_id)
+        with explained():
+            text: Any = self._redis.get(key)
+        return readable(decode, text, key)
+
+    def write_gap(self, lease: str, gap: Gap, seconds: float) -> str:
+        """Write a gap down and keep it for so many more seconds (`NEVER`: it is done).
+
+        Returns the lease from now on, empty where it was lost.
+        """
+        after = "inf" if seconds == NEVER else str(round(seconds * 1000))
+        return str(
+            self._gap(
+                [self._keys.gaps, self._keys.gap(gap.id)],
+                [gap.id, lease, encode(gap), after, KEPT_SECONDS * 1000],
+            )
+        )
+
+    def forget_expired_gaps(self) -> int:
+        """Drop gaps that are done and whose documents have expired; how many."""
+        with explained():
+            done = self._redis.zrangebyscore(self._keys.gaps, "+inf", "+inf", 0, FORGET_MOST)
+            assert isinstance(done, list)  # the client is not an asynchronous one
+            texts = self._redis.mget([self._keys.gap(str(one)) for one in done]) if done else []
+            assert isinstance(texts, list)
+            gone = [str(one) for one, text in zip(done, texts, strict=True) if text is None]
+            if gone:
+                self._redis.zrem(self._keys.gaps, *gone)
+        return len(gone)
+
+    def _claimed(
+        self,
+        keys: list[str],
+        most: int,
+        seconds: float,
+        furthest: float,
+        due_ms: int | None = None,
+    ) -> Claim:
+        silence_ms = round(TRACKER_SILENCE_SECONDS * 1000)
+        due = "" if due_ms is None else due_ms
+        obstacle, lease, now_ms, *ids = self._claim(
+            keys,
+            [
+                most,
+                round(seconds * 1000),
+                silence_ms,
+                due,
+                round((furthest + SLACK_SECONDS) * 1000),
+            ],
+        )
+        return Claim(lease, int(now_ms), tuple(ids), obstacle)

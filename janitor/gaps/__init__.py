@@ -1,0 +1,7 @@
+"""Gaps of the ledger: found, read from Genesys, filled.
+
+filler       claims a gap, reads it, closes it
+reading      one reading of a gap; plan: the queries that find its conversations (pure)
+answers      what an answer is worth; agreement: whether REST and analytics name legs alike
+marks        which conversations of a gap have been read; unfinished: those that the tracker knows
+"""

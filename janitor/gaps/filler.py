@@ -1,0 +1,242 @@
+"""Fills gaps: takes the next one of the ledger, reads it (`janitor.gaps.reading`), says how it
+went.
+
+A gap is read twice. The first reading takes all that lived in it and can be found; the second, as
+long after as analytics may lag (`lag_seconds`), takes what was not known before. A reading counts
+only where all of it was read. What was refused, is not known yet, or cannot be read keeps the gap
+open with its reasons, and is tried again at growing distance; after a day (`PATIENCE_SECONDS`) the
+gap is `unfillable`, for those reasons.
+
+Which conversations were read stands in Redis beside the gap, so that a janitor which takes over a
+dead one's gap goes on where that one was. The mark is set after the acknowledgement (I9).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import redis
+
+from janitor.claims import NEVER, Leases
+from janitor.gaps.agreement import Agreement
+from janitor.gaps.plan import predicates
+from janitor.gaps.reading import Desk, GapReading, LeaseLost, Stopped
+from janitor.gaps.unfinished import Unfinished
+from janitor.genesys import Pool
+from janitor.producer import Outlet
+from mirror.base.errors import GenesysError, KafkaUnavailable
+from mirror.base.log import logger
+from mirror.base.turns import Turned, unwatched
+from mirror.conversation.normaliser import Normaliser
+from mirror.fleet.gaps import READINGS, Gap, redis_now_ms
+from mirror.redis.connect import explained
+from mirror.redis.keys import Keys
+
+LEASE_SECONDS: Final = 240.0
+WRITE_EVERY_SECONDS: Final = 2.0
+RETRY_SECONDS: Final = 30.0
+RETRY_MOST_SECONDS: Final = 900.0
+# For so long a gap is tried again of which not all can be read, and at least so often.
+PATIENCE_SECONDS: Final = 24 * 3600.0
+LEAST_ATTEMPTS: Final = 8
+# For so long readings of other gaps are known; gaps of one hole are filed and read together.
+SHARED_MS: Final = 3_600_000
+_BAD_REQUEST: Final = 400
+
+
+class Filler:
+    """Works on the gap ledger, one gap at a time."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        keys: Keys,
+        leases: Leases,
+        genesys: Pool,
+        outlet: Outlet,
+        normaliser: Callable[[], Normaliser],
+        *,
+        lag_seconds: float,
+        horizon_seconds: float,
+        lease_seconds: float = LEASE_SECONDS,
+        stopping: Callable[[], bool] = lambda: False,
+        turned: Turned = unwatched,
+    ) -> None:
+        self.filled = 0
+        self.conversations = 0  # read and produced
+        self.events = 0
+        self.unread: Counter[str] = Counter()  # why conversations could not be read → how often
+        self._redis = client
+        self._keys = keys
+        self._leases = leases
+        self._genesys = genesys
+        self._outlet = outlet
+        self._normaliser = normaliser
+        self._lag_seconds = lag_seconds
+        self._agreement = Agreement()
+        self._horizon_ms = round(horizon_seconds * 1000)
+        self._lease_seconds = lease_seconds
+        self._stopping = stopping
+        self._turned = turned
+        self._unfinished = Unfinished(client, keys, turned)
+        self._log = logger("janitor.gaps")
+
+    def fill_next(self) -> bool:
+        """Work on the next gap that is due, until its reading ends; False where there is none.
+
+        Raises `RedisUnavailable` and `KafkaUnavailable`; the gap is then due again by itself.
+        """
+        self._turned()
+        self._unfinished.tidy()
+        furthest = max(self._lag_seconds, self._lease_seconds, RETRY_MOST_SECONDS)
+        claim = self._leases.claim_gaps(1, self._lease_seconds, furthest)
+        if not claim.ids:
+            return False
+        gap = self._leases.gap(claim.ids[0])
+        if gap is None or gap.done:
+            self._leases.drop_gap(claim.lease, claim.ids[0])
+            return True
+        _Attempt(self, gap, claim.lease).run()
+        return True
+
+
+class _Attempt:
+    """One attempt at one gap, under one lease. It is what the reading reports to."""
+
+    def __init__(self, filler: Filler, gap: Gap, lease: str) -> None:
+        self.gap = gap
+        self._filler = filler
+        self._lease = lease
+        self._log = filler._log
+        self._written_at = time.monotonic()
+
+    def run(self) -> None:
+        """Read to the end, or write down why not."""
+        filler, gap = self._filler, self.gap
+        if not predicates(gap.topics):
+            self.change(state="unfillable", errors=("no topic of a queue or a user",))
+            self._write(NEVER)
+            return
+        self.change(state="filling", attempts=gap.attempts + 1, found=0, read=0, unread=0)
+        desk = Desk(
+            client=filler._redis,
+            keys=filler._keys,
+            genesys=filler._genesys.seeing(gap.shard),
+            outlet=filler._outlet,
+            normaliser=filler._normaliser(),
+            unfinished=filler._unfinished,
+            agreement=filler._agreement,
+            horizon_ms=filler._horizon_ms,
+            lag_ms=round(filler._lag_seconds * 1000),
+            stopping=filler._stopping,
+            turned=filler._turned,
+        )
+        reading = GapReading(desk, self)
+        try:
+            self._write(filler._lease_seconds)
+            reading.run()
+        except LeaseLost:
+            self._log.warning("gap_lease_lost", gap=gap.id)
+            return
+        except Stopped:  # whoever is next goes on at once
+            self.change(state="open")
+            self._write(0.0)
+            return
+        except GenesysError as error:
+            self._failed(error)
+            return
+        except KafkaUnavailable as error:
+            self._retry_later((str(error),))
+            raise
+        finally:
+            filler.conversations += reading.conversations
+            filler.events += reading.events
+            filler.unread.update(reading.reasons())
+        if errors := reading.errors():
+            self._retry_later(errors, final=True)
+        else:
+            self._end_reading(reading)
+
+    # --- what the reading tells -------------------------------------------------------------------
+
+    def change(self, **fields: object) -> None:
+        """Change what is known of the gap; written down with the next beat."""
+        self.gap = msgspec.structs.replace(self.gap, **fields)
+
+    def beat(self) -> None:
+        """Renew the lease and show progress, every now and then. Raises `LeaseLost`."""
+        if time.monotonic() - self._written_at >= WRITE_EVERY_SECONDS:
+            self._write(self._filler._lease_seconds)
+
+    # --- how it ends ------------------------------------------------------------------------------
+
+    def _end_reading(self, reading: GapReading) -> None:
+        readings = self.gap.readings + 1
+        done = readings >= READINGS
+        self.change(
+            readings=readings,
+            state="filled" if done else self.gap.state,
+            errors=(),
+            failing_since_ms=0,
+            least_calls=self.gap.least_calls + reading.least_queries,
+        )
+        self._write(NEVER if done else self._filler._lag_seconds)
+        if done:
+            reading.forget(SHARED_MS)
+            self._filler.filled += 1
+        gap = self.gap
+        self._log.info(
+            "gap_read",
+            gap=gap.id,
+            reading=readings,
+            state=gap.state,
+            conversations=gap.found,
+            events=gap.events,
+            calls=gap.calls,
+            least_calls=gap.least_calls,
+        )
+
+    def _failed(self, error: GenesysError) -> None:
+        if error.status == _BAD_REQUEST:
+            self._give_up((str(error),))
+            return
+        self._retry_later((str(error),))
+
+    def _retry_later(self, errors: tuple[str, ...], *, final: bool = False) -> None:
+        """The gap stays open; `final` errors, those about its conversations, do not for ever."""
+        attempts = self.gap.attempts
+        if final:
+            with explained():
+                now_ms = redis_now_ms(self._filler._redis)
+            since_ms = self.gap.failing_since_ms
+            if not 0 < since_ms <= now_ms:
+                since_ms = now_ms
+            self.change(failing_since_ms=since_ms)
+            if now_ms - since_ms >= PATIENCE_SECONDS * 1000 and attempts >= LEAST_ATTEMPTS:
+                self._give_up(errors)
+                return
+        self.change(state="open", errors=errors)
+        self._write(min(RETRY_SECONDS * 2.0 ** min(attempts - 1, 10), RETRY_MOST_SECONDS))
+        self._log.warning(
+            "gap_not_read",
+            gap=self.gap.id,
+            attempts=attempts,
+            unread=self.gap.unread,
+            error="; ".join(errors),
+        )
+
+    def _give_up(self, errors: tuple[str, ...]) -> None:
+        self._log.error("gap_unfillable", gap=self.gap.id, error="; ".join(errors))
+        self.change(state="unfillable", errors=errors)
+        self._write(NEVER)
+
+    def _write(self, seconds: float) -> None:
+        lease = self._filler._leases.write_gap(self._lease, self.gap, seconds)
+        if not lease:
+            raise LeaseLost(f"gap {self.gap.id} is another janitor's")
+        self._lease = lease
+        self._written_at = time.monotonic()

@@ -1,0 +1,246 @@
+"""A gap → the analytics queries that find its conversations. Pure.
+
+A details query goes by the begin: it lists conversations that began on a day (UTC) that its
+interval touches, whatever went on later (docs/protocol.md, "Analytics"). So a gap of ten minutes is
+not found by asking for ten minutes. What lived in it is
+
+    ended         what has an end, begun since the horizon: latest end first, until one lies before
+                  the gap. So few pages are read, however many conversations began since
+    unfinished    what has no end yet, begun since the horizon
+    of its days   for a gap of long ago, whatever began on its days instead of all that ended since
+
+`lived` tells whether one that is listed reached into the gap. Genesys limits an interval to 31
+days, a page to 100 and a query to 100,000 hits; a query of more hits is split by whole days, and
+one of a single day by its topics (`Question.parts`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from math import inf
+from typing import Any, Final, Literal
+
+import msgspec
+
+from mirror.fleet.gaps import Gap, rfc3339
+from mirror.genesys.shapes import AnalyticsConversation
+
+PAGE_SIZE: Final = 100
+MAX_PREDICATES: Final = 100
+DAY_MS: Final = 24 * 3_600_000
+MAX_INTERVAL_MS: Final = 31 * DAY_MS
+# Beyond so many hits analytics stops counting.
+MAX_HITS: Final = 100_000
+# Both ends of a gap are times of ours, read from two machines: a little more is asked for.
+MARGIN_MS: Final = 5_000
+# After-call work goes on when all legs are over, and nobody documents whether `conversationEnd`
+# waits for it: what ended so long before the gap is looked at, segment by segment.
+AFTER_CALL_MS: Final = 30 * 60_000
+
+_DIMENSIONS: Final = {"queues": "queueId", "users": "userId"}
+
+Which = Literal["all", "ended", "unfinished"]
+
+
+class Question(msgspec.Struct, frozen=True):
+    """One details query, all its pages: predicates are (dimension, id) pairs joined by `or`.
+
+    `until_ms` bounds what is of interest: conversations that began by then. `since_ms` is the
+    earliest end of interest, of `ended` ones.
+    """
+
+    from_ms: int
+    to_ms: int
+    predicates: tuple[tuple[str, str], ...]
+    which: Which
+    since_ms: int
+    until_ms: int
+
+    def page(self, number: int) -> dict[str, Any]:
+        """Page `number` (from 1) as Genesys' `ConversationQuery`."""
+        query: dict[str, Any] = {
+            "interval": f"{rfc3339(self.from_ms)}/{rfc3339(self.to_ms)}",
+            "order": "desc" if self.which == "ended" else "asc",
+            "orderBy": "conversationEnd" if self.which == "ended" else "conversationStart",
+            "paging": {"pageSize": PAGE_SIZE, "pageNumber": number},
+            "segmentFilters": [
+                {
+                    "type": "or",
+                    "predicates": [
+                        {
+                            "type": "dimension",
+                            "dimension": dimension,
+                            "operator": "matches",
+                            "value": value,
+                        }
+                        for dimension, value in self.predicates
+                    ],
+                }
+            ],
+        }
+        if self.which != "all":
+            operator = "exists" if self.which == "ended" else "notExists"
+            query["conversationFilters"] = [
+                {
+                    "type": "and",
+                    "predicates": [
+                        {
+                            "type": "dimension",
+                            "dimension": "conversationEnd",
+                            "operator": operator,
+                        }
+                    ],
+                }
+            ]
+        return query
+
+    def goes_on(self, page: list[AnalyticsConversation]) -> bool:
+        """Whether the next page can have something of interest.
+
+        The order is asked for, and believed only as far as the page shows it.
+        """
+        if len(page) < PAGE_SIZE:
+            return False
+        times = [_time(one, self.which) for one in page]
+        if any(time is None for time in times):
+            return True
+        known = [time for time in times if time is not None]
+        if self.which == "ended":
+            in_order = all(a >= b for a, b in itertools.pairwise(known))
+            return not in_order or known[-1] >= self.since_ms - AFTER_CALL_MS
+        in_order = all(a <= b for a, b in itertools.pairwise(known))
+        return not in_order or known[-1] <= self.until_ms
+
+    def parts(self) -> tuple[Question, ...]:
+        """The same question in parts that list fewer each; empty where it cannot be split.
+
+        Cut at midnight, so that no day is asked for twice; a single day by its topics.
+        """
+        middle = _midnight((self.from_ms + self.to_ms) // 2)
+        if middle <= self.from_ms:
+            middle += DAY_MS
+        if middle <= self.to_ms:
+            return (
+                msgspec.structs.replace(self, to_ms=middle - 1),
+                msgspec.structs.replace(self, from_ms=middle),
+            )
+        half = len(self.predicates) // 2
+        if not half:
+            return ()
+        return (
+            msgspec.structs.replace(self, predicates=self.predicates[:half]),
+            msgspec.structs.replace(self, predicates=self.predicates[half:]),
+        )
+
+
+def predicates(topics: Iterable[str]) -> list[tuple[str, str]]:
+    """(dimension, id) of every topic of a queue or a user; other topics are left out.
+
+    `v2.routing.queues.{id}.conversations` and `v2.users.{id}.conversations`.
+    """
+    found: dict[tuple[str, str], None] = {}
+    for topic in topics:
+        words = topic.split(".")
+        for word, following in itertools.pairwise(words):
+            if word in _DIMENSIONS and following:
+                found[(_DIMENSIONS[word], following)] = None
+                break
+    return list(found)
+
+
+def questions(gap: Gap, horizon_ms: int, now_ms: int) -> Iterator[Question]:
+    """The queries that together list every conversation that lived in a gap.
+
+    `horizon_ms` is how long before the gap a conversation may have begun.
+    """
+    wanted = predicates(gap.topics)
+    since, until = gap.from_ms - MARGIN_MS, gap.to_ms + MARGIN_MS
+    asked: list[tuple[int, int, Which]] = []
+    if gap.kind == "gap":
+        earliest = since - horizon_ms
+        first_day = _midnight(since)
+        if now_ms - since <= until - first_day + DAY_MS:
+            asked.append((earliest, until, "ended"))
+        else:  # fewer began on its days than ended since
+            asked += [(first_day, until, "all"), (earliest, first_day - 1, "ended")]
+        asked.append((earliest, until, "unfinished"))
+    else:
+        asked.append((since, until, "unfinished"))
+    for start, stop, which in asked:
+        for window in _windows(start, stop):
+            for first in range(0, len(wanted), MAX_PREDICATES):
+                group = tuple(wanted[first : first + MAX_PREDICATES])
+                yield Question(*window, group, which, since, until)
+
+
+def lived(shown: AnalyticsConversation, from_ms: int, to_ms: int) -> bool:
+    """Whether a conversation reached into an interval, as far as analytics shows.
+
+    It did where it began by then and had not ended before, its after-call work included.
+    """
+    began, ended = epoch_ms(shown.conversation_start), epoch_ms(shown.conversation_end)
+    if began is not None and began > to_ms + MARGIN_MS:
+        return False
+    since = from_ms - MARGIN_MS
+    if ended is None or ended >= since or ended < since - AFTER_CALL_MS:
+        return ended is None or ended >= since
+    return _last(shown) >= since
+
+
+def epoch_ms(text: str | None) -> int | None:
+    """Epoch milliseconds of a time of Genesys; null where it is none."""
+    try:
+        return round(datetime.fromisoformat(text or "").timestamp() * 1000)
+    except ValueError:
+        return None
+
+
+class _Segment(msgspec.Struct, rename="camel"):
+    segment_start: str | None = None
+    segment_end: str | None = None
+
+
+class _Session(msgspec.Struct):
+    segments: list[_Segment] | None = None
+
+
+class _Participant(msgspec.Struct):
+    sessions: list[_Session] | None = None
+
+
+_participants = msgspec.json.Decoder(list[_Participant])
+
+
+def _last(shown: AnalyticsConversation) -> float:
+    """When the last segment began or ended; for ever where that cannot be told."""
+    try:
+        participants = _participants.decode(shown.participants)
+    except msgspec.DecodeError:
+        return inf
+    segments = [
+        segment
+        for participant in participants
+        for session in participant.sessions or ()
+        for segment in session.segments or ()
+    ]
+    if any(segment.segment_end is None for segment in segments):
+        return inf
+    return max((epoch_ms(segment.segment_end) or inf for segment in segments), default=inf)
+
+
+def _windows(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Intervals that Genesys takes, the latest first; no day is touched by two of them."""
+    while start <= stop:
+        begin = max(start, stop - MAX_INTERVAL_MS)
+        yield begin, stop
+        stop = _midnight(begin) - 1
+
+
+def _midnight(ms: int) -> int:
+    return ms - ms % DAY_MS
+
+
+def _time(shown: AnalyticsConversation, which: Which) -> int | None:
+    return epoch_ms(shown.conversation_end if which == "ended" else shown.conversation_start)

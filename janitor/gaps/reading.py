@@ -1,0 +1,347 @@
+"""One reading of a gap: finds its conversations, reads each, and says of which it could not.
+
+    analytics' queries (`janitor.gaps.plan`)       the conversations that lived in the gap
+    the tracker's active set                  those that it knows as unfinished at these topics, as
+                                              far as the queries did not list them: analytics is
+                                              asked for a hundred at once whether they lived then
+    GET, by id                                the whole history of each
+
+What REST refuses or has forgotten is taken from analytics, whose word on it came with the list. A
+refusal is an exception only where other conversations are given: if REST refuses all that it is
+asked for, a right is missing that may come back, and what analytics tells is produced, but does not
+count as read for the first hour.
+
+A conversation touches topics of several shards, so one hole makes several gaps that all list it. A
+GET tells the whole history of a conversation up to the moment it was asked for: one that was asked
+for after a gap's end, and acknowledged, serves that gap too, whichever gap it was made for.
+
+Readings carry the time *before* the conversation was asked for: a live event that comes while the
+answer is under way is then newer than the answer, and wins.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import ceil
+from typing import Final, Protocol
+
+import msgspec
+import redis
+
+from janitor.gaps.agreement import Agreement
+from janitor.gaps.answers import Answer, ask
+from janitor.gaps.marks import Marks
+from janitor.gaps.plan import MARGIN_MS, MAX_HITS, PAGE_SIZE, Question, lived, predicates, questions
+from janitor.gaps.unfinished import Unfinished
+from janitor.genesys import Genesys
+from janitor.producer import Outlet
+from mirror.base.errors import GenesysUnavailable, MirrorError
+from mirror.base.log import logger
+from mirror.base.turns import Turned
+from mirror.conversation.normaliser import Normaliser, Reading
+from mirror.conversation.times import show_epoch
+from mirror.fleet.gaps import Gap, redis_now_ms
+from mirror.genesys.shapes import AnalyticsConversation
+from mirror.redis.connect import explained
+from mirror.redis.keys import Keys
+
+# What began so short a time before it was asked for may not be known to REST and analytics yet.
+PROPAGATION_MS: Final = 10 * 60_000
+# For so long a refusal of everything is taken for a right that comes back.
+REFUSED_MS: Final = 3_600_000
+MAX_PAGES: Final = MAX_HITS // PAGE_SIZE
+# So many calls that failed one after the other, each with its own retries: Genesys is unwell.
+GIVE_UP_AFTER: Final = 3
+MAX_ERRORS: Final = 5
+MAX_ERROR_LENGTH: Final = 300
+_TOO_MANY: Final = "too_many"
+
+
+class LeaseLost(MirrorError):
+    """Somebody else works on this gap now: we were too slow."""
+
+
+class Stopped(Exception):
+    """This process is told to stop."""
+
+
+class Desk(msgspec.Struct, kw_only=True):
+    """What a reading works with."""
+
+    client: redis.Redis
+    keys: Keys
+    genesys: Genesys
+    outlet: Outlet
+    normaliser: Normaliser
+    unfinished: Unfinished
+    agreement: Agreement = msgspec.field(default_factory=Agreement)
+    horizon_ms: int
+    lag_ms: int
+    stopping: Callable[[], bool]
+    turned: Turned
+
+
+class Holder(Protocol):
+    """Who holds the gap: keeps what is known of it, and the lease."""
+
+    gap: Gap
+
+    def change(self, **fields: object) -> None: ...
+
+    def beat(self) -> None: ...
+
+
+class GapReading:
+    """One reading of one gap."""
+
+    def __init__(self, desk: Desk, holder: Holder) -> None:
+        self.conversations = 0
+        self.events = 0
+        self.least_queries = 0  # the fewest queries that would have listed what was found
+        self._desk = desk
+        self._holder = holder
+        self._marks = Marks(desk.client, desk.keys, holder.gap)
+        self._seen: set[str] = set()
+        self._given = 0  # conversations that REST gave
+        self._refused: list[str] = []  # read from analytics because REST refuses them
+        self._refusal = ""
+        self._unread: Counter[tuple[str, str]] = Counter()  # (reason, line) → conversations
+        self._failed_in_a_row = 0
+        self._log = logger("janitor.gaps")
+
+    # --- what came of it --------------------------------------------------------------------------
+
+    def reasons(self) -> Mapping[str, int]:
+        """Why conversations were not read → how many."""
+        found: Counter[str] = Counter()
+        for (reason, _), count in self._unread.items():
+            found[reason] += count
+        return found
+
+    def errors(self) -> tuple[str, ...]:
+        """Why not all of it was read, for people; empty where it was."""
+        return tuple(
+            (line if reason == _TOO_MANY else f"{_conversations(count)}: {line}")[:MAX_ERROR_LENGTH]
+            for (reason, line), count in self._unread.most_common(MAX_ERRORS)
+        )
+
+    def forget(self, shared_ms: int) -> None:
+        """The gap is filled: its marks are of no use any more. Raises `RedisUnavailable`."""
+        self._marks.forget(shared_ms)
+
+    # --- finding ----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Read all there is.
+
+        Raises `GenesysError` where nothing can be asked, `KafkaUnavailable`, `RedisUnavailable`,
+        `LeaseLost`, `Stopped`.
+        """
+        gap = self._holder.gap
+        if gap.kind == "recall":
+            self._desk.unfinished.at(frozenset(), gap.to_ms)
+        for question in questions(gap, self._desk.horizon_ms, self._now_ms()):
+            lived_in_it = 0
+            for page in self._pages(question):
+                lived_in_it += self._read_page(page)
+            self.least_queries += max(1, ceil(lived_in_it / PAGE_SIZE))
+        if gap.kind == "gap":
+            self._read_tracked()
+        self._judge_refusals()
+
+    def _pages(self, question: Question) -> Iterator[list[AnalyticsConversation]]:
+        """What a question finds, page by page."""
+        for number in range(1, MAX_PAGES + 1):
+            self._turn()
+            self._called()
+            answer = self._desk.genesys.query_details(question.page(number))
+            if number == 1 and answer.total_hits >= MAX_HITS and (parts := question.parts()):
+                for part in parts:
+                    yield from self._pages(part)
+                return
+            if answer.conversations:
+                yield answer.conversations
+            if not question.goes_on(answer.conversations):
+                return
+        name = question.predicates[0][1]
+        line = f"one day of {name} has more conversations than analytics lists ({MAX_HITS:,})"
+        self._unread[(_TOO_MANY, line)] += 1
+
+    def _read_page(self, page: Sequence[AnalyticsConversation]) -> int:
+        """Read those of a page that lived in the gap and were not read; how many lived in it."""
+        gap, desk = self._holder.gap, self._desk
+        known = {
+            one.conversation_id: one
+            for one in page
+            if one.conversation_id not in self._seen and lived(one, gap.from_ms, gap.to_ms)
+        }
+        self._seen.update(one.conversation_id for one in page)
+        if gap.kind == "recall":
+            known = {name: one for name, one in known.items() if not desk.unfinished.knows(name)}
+        self._take(known)
+        return len(known)
+
+    def _read_tracked(self) -> None:
+        """Read what the tracker knows as unfinished at the gap's topics and no query listed."""
+        gap, desk = self._holder.gap, self._desk
+        places = {place for _, place in predicates(gap.topics)}
+        names = desk.unfinished.at(places, gap.to_ms + MARGIN_MS)
+        todo = self._marks.left_of([one for one in names if one not in self._seen])
+        for first in range(0, len(todo), PAGE_SIZE):
+            group = todo[first : first + PAGE_SIZE]
+            self._turn()
+            self._called()
+            shown = {one.conversation_id: one for one in desk.genesys.details(group)}
+            self.least_queries += 1
+            self._take(
+                {
+                    one: shown.get(one)
+                    for one in group
+                    if one not in shown or lived(shown[one], gap.from_ms, gap.to_ms)
+                }
+            )
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def _take(self, known: Mapping[str, AnalyticsConversation | None]) -> None:
+        """Read conversations, with what analytics says of each."""
+        todo = self._marks.left_of(list(known))
+        random.shuffle(todo)  # else janitors at gaps of one hole ask for the same at once
+        gap = self._holder.gap
+        self._holder.change(found=gap.found + len(known), read=gap.read + len(known) - len(todo))
+        for one in todo:
+            self._turn()
+            asked_ms = self._now_ms()
+            if self._marks.read_elsewhere(one, asked_ms):
+                self._mark(one)
+            elif self._read(one, known[one], asked_ms):
+                self._mark(one)
+                self._least(1)
+
+    def _read(
+        self, conversation_id: str, shown: AnalyticsConversation | None, asked_ms: int
+    ) -> bool:
+        """Read one conversation and produce what it tells; whether that is all of it."""
+        desk = self._desk
+        asked_at = time.time()
+        self._called()
+        answer = ask(desk.genesys, conversation_id)
+        self._count_failures(answer)
+        if answer.kind == "given":
+            self._given += 1
+            if shown is not None:
+                desk.agreement.look(answer.raw, shown)
+            reading = desk.normaliser.conversation(
+                answer.raw, show_epoch(asked_at), asked_at, origin="backfill"
+            )
+            self._produce(reading)
+            if reading.problem is None:
+                self._marks.share(conversation_id, asked_ms)
+                return True
+            answer = Answer("strange", why=f"its body cannot be read: {reading.problem.message}")
+        self._log.warning(
+            "gap_conversation_not_read",
+            conversation=conversation_id,
+            answer=answer.kind,
+            error=answer.why,
+        )
+        return self._read_analytics(conversation_id, shown, answer, asked_at, asked_ms)
+
+    def _read_analytics(
+        self,
+        conversation_id: str,
+        shown: AnalyticsConversation | None,
+        answer: Answer,
+        asked_at: float,
+        asked_ms: int,
+    ) -> bool:
+        """Take from analytics what REST does not give; whether that counts as all of it."""
+        desk = self._desk
+        if answer.kind == "failed" or shown is None:
+            why = answer.why
+            if answer.kind == "forgotten":
+                why = "neither REST nor analytics knows it" + self._perhaps_young(asked_ms)
+            self._note(answer.kind, why)
+            return False
+        if not desk.agreement.holds:
+            self._note(answer.kind, f"{answer.why}; analytics names legs otherwise than REST")
+            return False
+        raw = msgspec.json.encode(shown)
+        reading = desk.normaliser.analytics(raw, show_epoch(asked_at), asked_at)
+        self._produce(reading)
+        # It lags: what it shows as going on may have gone on further within the gap.
+        is_late = asked_ms >= self._holder.gap.to_ms + desk.lag_ms
+        if reading.problem is not None:
+            self._note("strange", f"analytics cannot be read: {reading.problem.message}")
+        elif shown.conversation_end is None and not is_late:
+            self._note(answer.kind, answer.why)
+        elif answer.kind == "refused":
+            self._refused.append(conversation_id)
+            self._refusal = answer.why
+            return False
+        else:
+            return True
+        return False
+
+    def _judge_refusals(self) -> None:
+        """Whether what was refused, and read from analytics, counts as read."""
+        if not self._refused:
+            return
+        gap = self._holder.gap
+        since = gap.failing_since_ms
+        waited = self._now_ms() - since if since else 0
+        if self._given or waited >= REFUSED_MS:
+            for one in self._refused:
+                self._mark(one)
+                self._least(1)
+            return
+        for _ in self._refused:
+            self._note("refused", self._refusal)
+
+    def _produce(self, reading: Reading) -> None:
+        self._desk.outlet.send(reading.events)
+        self.conversations += 1
+        self.events += len(reading.events)
+        self._holder.change(events=self._holder.gap.events + len(reading.events))
+
+    def _note(self, reason: str, line: str) -> None:
+        self._unread[(reason, line)] += 1
+        self._holder.change(unread=self._holder.gap.unread + 1)
+
+    def _count_failures(self, answer: Answer) -> None:
+        self._failed_in_a_row = self._failed_in_a_row + 1 if answer.kind == "failed" else 0
+        if self._failed_in_a_row >= GIVE_UP_AFTER:
+            raise GenesysUnavailable(answer.why)
+
+    def _perhaps_young(self, asked_ms: int) -> str:
+        young = asked_ms - self._holder.gap.to_ms < PROPAGATION_MS
+        return " (yet, where it began a moment ago)" if young else ""
+
+    # --- house-keeping ----------------------------------------------------------------------------
+
+    def _mark(self, conversation_id: str) -> None:
+        self._marks.mark(conversation_id)
+        self._holder.change(read=self._holder.gap.read + 1)
+
+    def _turn(self) -> None:
+        self._desk.turned()
+        if self._desk.stopping():
+            raise Stopped
+        self._holder.beat()
+
+    def _called(self) -> None:
+        self._holder.change(calls=self._holder.gap.calls + 1)
+
+    def _least(self, calls: int) -> None:
+        self._holder.change(least_calls=self._holder.gap.least_calls + calls)
+
+    def _now_ms(self) -> int:
+        with explained():
+            return redis_now_ms(self._desk.client)
+
+
+def _conversations(count: int) -> str:
+    return "1 conversation" if count == 1 else f"{count:,} conversations"

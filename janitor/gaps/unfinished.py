@@ -1,0 +1,77 @@
+"""What the tracker knows as unfinished at some queues and users: the third source of a gap.
+
+The active set may have a hundred thousand conversations, and one hole makes a gap of each shard. So
+it is read once for all gaps that had ended by then: what began later did not live in them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Set
+from typing import Final
+
+import redis
+
+from mirror.base.turns import Turned, unwatched
+from mirror.fleet.gaps import redis_now_ms
+from mirror.fleet.tracked import Tracked, scan_active
+from mirror.redis.connect import explained
+from mirror.redis.keys import Keys
+
+KEPT_SECONDS: Final = 600.0
+# Beyond so many conversations the later ones are left to the other two sources.
+MOST: Final = 300_000
+
+
+class Unfinished:
+    """An index of the active set by place, made anew when a gap needs a later one."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, turned: Turned = unwatched) -> None:
+        self._redis = client
+        self._keys = keys
+        self._turned = turned
+        self._at: dict[str, list[str]] = {}
+        self._since: dict[str, int] = {}
+        self._read_ms = 0
+        self._forget_at = 0.0
+
+    def at(self, places: Set[str], until_ms: int) -> list[str]:
+        """Ids of conversations that belong or belonged to these places and began by `until_ms`.
+
+        Raises `RedisUnavailable`.
+        """
+        if self._read_ms <= until_ms or time.monotonic() >= self._forget_at:
+            self._read()
+        found = dict.fromkeys(one for place in places for one in self._at.get(place, ()))
+        return [one for one in found if self._since[one] <= until_ms]
+
+    def knows(self, conversation_id: str) -> bool:
+        """Whether it was in the active set when that was last read."""
+        return conversation_id in self._since
+
+    def tidy(self) -> None:
+        """Let go of an index that is old."""
+        if time.monotonic() >= self._forget_at:
+            self._at, self._since, self._read_ms = {}, {}, 0
+
+    def _read(self) -> None:
+        with explained():
+            now_ms = redis_now_ms(self._redis)
+        self._at, self._since = {}, {}
+        for batch in scan_active(self._redis, self._keys):
+            self._turned()
+            if len(self._since) >= MOST:
+                break
+            for conversation_id, tracked in batch:
+                if conversation_id in self._since:
+                    continue
+                self._since[conversation_id] = tracked.since_ms
+                for place in _places(tracked):
+                    self._at.setdefault(place, []).append(conversation_id)
+        self._read_ms = now_ms
+        self._forget_at = time.monotonic() + KEPT_SECONDS
+
+
+def _places(tracked: Tracked) -> set[str]:
+    places = {place for leg in tracked.legs for place in (leg.queue_id, leg.agent_id) if place}
+    return places | set(tracked.places)

@@ -1,0 +1,153 @@
+"""Events → Kafka, by the same records as the listeners', and acknowledged before it says so.
+
+The janitor has no spool: what is not acknowledged was not done, and the work that it came from is
+still claimed or due in Redis and will be done again, under the same ids. Only a record that Kafka
+refuses for good (too large, a broker's policy) would be refused for ever and hold up its
+conversation or gap: it becomes a dead letter, and the rest goes on. Whose fault a refusal is says
+`mirror.kafka.faults`. A dead letter that cannot be written now holds up nothing: it is logged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from mirror.base.errors import KafkaUnavailable, SettingsError
+from mirror.base.log import logger
+from mirror.base.turns import Turned, unwatched
+from mirror.conversation.event import Event
+from mirror.kafka import faults
+from mirror.kafka.config import ClientLog, open_client, producer_config
+from mirror.kafka.limits import record_limit
+from mirror.kafka.record import Header, Record, Recorder, dead_letter, shorter
+from mirror.settings import Settings
+
+ACK_SECONDS: Final = 10.0
+
+
+class Outlet:
+    """The janitor's way to Kafka. Not thread-safe; the counters may be read from other threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        schemas: Mapping[str, Header] | None = None,
+        turned: Turned = unwatched,
+    ) -> None:
+        """`schemas`: topic → the header that names its schema (`mirror.kafka.registry`)."""
+        self.produced = 0
+        self.dead_letters = 0
+        self._settings = settings
+        self._turned = turned
+        schema = (schemas or {}).get(settings.topic)
+        self._recorder = Recorder(settings.topic, settings.region, settings.encoding, schema)
+        self._producer: Producer | None = None
+        self._failed: KafkaError | None = None
+        self._log = logger("janitor.kafka")
+
+    def send(self, events: Sequence[Event], seconds: float = ACK_SECONDS) -> None:
+        """Produce `events` in their order and return when Kafka has all of them.
+
+        What it refuses for good is a dead letter then. Raises `KafkaUnavailable` where it did not
+        say so within `seconds`; some may be there.
+        """
+        records = [self._recorder.record(event) for event in events]
+        deadline = time.monotonic() + seconds
+        if records and self._deliver(records, deadline) is not None:
+            for record in records:  # again, which ids make harmless
+                refusal = self._deliver([record], time.monotonic() + seconds)
+                if refusal is not None:
+                    self._bury(record, refusal, time.monotonic() + seconds)
+        self.produced += len(events)
+
+    def close(self) -> None:
+        """Let go of the producer; nothing waits in it between two calls of `send`."""
+        self._producer = None
+
+    def _bury(self, record: Record, refusal: KafkaError, deadline: float) -> None:
+        """A refused record becomes a dead letter, as long a one as Kafka takes."""
+        self._log.error("record_refused", code=refusal.name(), bytes=len(record.value))
+        letter: Record | None = dead_letter(
+            self._settings.dead_letter_topic,
+            record.value,
+            source_topic=f"conversations/{record.key}",
+            stage="produce",
+            error=refusal.name(),
+            message="Kafka refuses the record",
+            listener="janitor",
+            limit=record_limit(self._settings),
+        )
+        try:
+            while letter is not None and self._deliver([letter], deadline) is not None:
+                letter = shorter(letter)
+        except KafkaUnavailable as error:
+            self._log.error("dead_letter_not_written", error=error, bytes=len(record.value))
+            return
+        if letter is None:
+            self._log.error("dead_letter_lost", bytes=len(record.value))
+        self.dead_letters += 1
+
+    def _deliver(self, records: Sequence[Record], deadline: float) -> KafkaError | None:
+        """None where Kafka has all of them; else why it will never take one of them.
+
+        Raises `KafkaUnavailable`.
+        """
+        self._turned()
+        producer = self._producer = self._producer or self._make()
+        self._failed = None
+        try:
+            for record in records:
+                producer.produce(
+                    record.topic,
+                    record.value,
+                    record.key,
+                    on_delivery=self._report,
+                    headers=record.headers,
+                )
+        except (BufferError, KafkaException) as error:
+            self._failed = faults.cause(error)
+            if self._failed is None:
+                self._give_up(producer, str(error))
+        waiting = producer.flush(max(0.0, deadline - time.monotonic()))
+        if self._failed is not None and faults.is_refused(self._failed):
+            self._renew(producer)
+            return self._failed
+        if waiting or self._failed is not None:
+            self._give_up(producer, _why(self._failed, records[0].topic))
+        return None
+
+    def _make(self) -> Producer:
+        """A producer. One that cannot be made now (its CA's file is away) is work to do again."""
+        try:
+            return open_client(
+                Producer,
+                producer_config(self._settings, "janitor"),
+                ClientLog("janitor.kafka"),
+            )
+        except SettingsError as error:
+            raise KafkaUnavailable(f"no Kafka producer can be made now: {error}") from error
+
+    def _report(self, error: KafkaError | None, _message: Any) -> None:
+        # A refusal is one record's fault and decides; what else failed may be by its company.
+        if error is not None and (self._failed is None or not faults.is_refused(self._failed)):
+            self._failed = error
+
+    def _renew(self, producer: Producer) -> None:
+        # A purged idempotent producer has a hole in its sequence: the next call makes a new one.
+        producer.purge()
+        producer.poll(0)
+        self._producer = None
+
+    def _give_up(self, producer: Producer, reason: str) -> None:
+        self._renew(producer)
+        servers = self._settings.kafka.properties["bootstrap.servers"]
+        raise KafkaUnavailable(f"Kafka at {servers} does not take events: {reason}")
+
+
+def _why(error: KafkaError | None, topic: str) -> str:
+    if error is None:
+        return "no acknowledgement in time"
+    return f"topic {topic}: {error.name()}: {error.str()}; {faults.step(error)}"

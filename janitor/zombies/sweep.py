@@ -1,0 +1,346 @@
+"""Verifies conversations that are overdue, and finalises those that are over.
+
+    analytics says   Genesys' GET says   then
+    active           (not asked)         put back: verified again later
+    over, unknown    over                missing events and `finalize`, acknowledged, then put back
+    over, unknown    active              put back
+    over             404                 the same from analytics, `finalize` with `not_found`
+    unknown          404                 `finalize` with `not_found`
+    any              403, 5xx, time-out  put back for a short while
+    any              something strange   the same: another's body, a page that is not Genesys'
+
+Over is what has no leg left, although `conversationEnd` waits for after-call work. What a fresh
+frame contradicts, or what is said of everything at once, is doubted and put back
+(`janitor.zombies.doubt`).
+
+What was finalised stays in the active set until the tracker reads its end from Kafka, and is only
+put back so that nobody does it twice: a janitor that dies before the acknowledgement leaves a lease
+that lapses. Analytics is asked for many conversations at once; a GET is spent only on those that
+it does not know to be active.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from janitor.claims import Leases
+from janitor.gaps.agreement import Agreement
+from janitor.gaps.answers import Answer, ask
+from janitor.gaps.plan import epoch_ms
+from janitor.genesys import Genesys
+from janitor.producer import Outlet
+from janitor.zombies import doubt
+from janitor.zombies.verdict import closing, read, read_analytics, suspicion
+from mirror.base.errors import GenesysError, KafkaUnavailable
+from mirror.base.log import logger
+from mirror.base.turns import Turned, unwatched
+from mirror.conversation.event import Event
+from mirror.conversation.normaliser import Normaliser
+from mirror.fleet.gaps import rfc3339
+from mirror.fleet.tracked import Tracked, threshold_ms
+from mirror.genesys.shapes import AnalyticsConversation
+from mirror.settings import Settings
+
+# What analytics takes in one call (docs/protocol.md, "Analytics").
+BATCH: Final = 100
+LEASE_SECONDS: Final = 240.0
+# Beyond this part of the lease no new conversation is begun: a call may take a minute.
+LEASE_SHARE: Final = 0.7
+RETRY_SECONDS: Final = 120.0
+# So many calls that failed one after the other, each with its own retries: Genesys is unwell.
+GIVE_UP_AFTER: Final = 3
+# How long the tracker may take to read an end that Kafka has.
+FOLD_SECONDS: Final = 120.0
+# What was doubted is asked for again in so long.
+DOUBT_SECONDS: Final = 600.0
+# Without a filter a details query takes an interval of at most a week.
+CONTROL_MS: Final = 7 * 24 * 3_600_000 - 60_000
+# Still active: next verified when it has been overdue for twice as long, at most hourly.
+AGAIN_MOST_SECONDS: Final = 3600.0
+
+
+class Sweep(msgspec.Struct):
+    """What a sweep did, in conversations; `calls` of Genesys and the fewest it could have taken.
+
+    The fewest: one analytics call a batch and one GET a conversation that is over, since nothing
+    is finalised without a GET.
+    """
+
+    claimed: int = 0
+    finalised: int = 0
+    not_found: int = 0
+    active: int = 0
+    ended_meanwhile: int = 0
+    failed: int = 0
+    doubted: int = 0
+    calls: int = 0
+    least_calls: int = 0
+    seconds: float = 0.0
+    obstacle: str = ""
+    doubt: str = ""
+
+
+class _Batch:
+    """What is known while one batch is verified."""
+
+    def __init__(self, lease: str, details: Mapping[str, AnalyticsConversation]) -> None:
+        self.lease = lease
+        self.details = details
+        self.rest_knows = False
+        self.unknown: list[str] = []  # neither REST nor analytics knows them; not judged yet
+
+
+class Zombies:
+    """Sweeps over the conversations that are due."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        leases: Leases,
+        genesys: Genesys,
+        outlet: Outlet,
+        normaliser: Callable[[], Normaliser],
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        fresh_seconds: float = doubt.FRESH_SECONDS,
+        stopping: Callable[[], bool] = lambda: False,
+        turned: Turned = unwatched,
+    ) -> None:
+        self._settings = settings
+        self._leases = leases
+        self._genesys = genesys
+        self._outlet = outlet
+        self._normaliser = normaliser
+        self._agreement = Agreement()
+        self._lease_seconds = lease_seconds
+        self._fresh_seconds = fresh_seconds
+        self._furthest = max(
+            settings.zombie_after, AGAIN_MOST_SECONDS, *settings.zombie_after_media.values()
+        )
+        self._stopping = stopping
+        self._turned = turned
+        self._log = logger("janitor.zombies")
+
+    def sweep(self) -> Sweep:
+        """Verify all that is due now. Raises `RedisUnavailable` and `KafkaUnavailable`.
+
+        What falls due while it works waits for the next sweep, so that a sweep comes to an end.
+        """
+        sweep = Sweep()
+        began = time.monotonic()
+        due_ms: int | None = None
+        while not self._stopping():
+            self._turned()
+            started = time.monotonic()
+            claim = self._leases.claim_conversations(
+                BATCH, self._lease_seconds, due_ms, self._furthest
+            )
+            due_ms = due_ms or claim.now_ms
+            sweep.obstacle = claim.obstacle
+            if not claim.ids:
+                break
+            sweep.claimed += len(claim.ids)
+            until = started + self._lease_seconds * LEASE_SHARE
+            if not self._verify(claim.lease, claim.ids, until, sweep):
+                break
+        sweep.seconds = round(time.monotonic() - began, 3)
+        return sweep
+
+    def _verify(self, lease: str, ids: tuple[str, ...], until: float, sweep: Sweep) -> bool:
+        """Verify one batch; False where Genesys cannot be asked now."""
+        sweep.calls += 1
+        sweep.least_calls += 1
+        try:
+            asked = set(ids)
+            shown = self._genesys.details(ids)
+            details = {one.conversation_id: one for one in shown if one.conversation_id in asked}
+        except GenesysError as error:
+            self._log.warning("analytics_failed", error=str(error), conversations=len(ids))
+            sweep.failed += len(ids)
+            self._leases.put_back(lease, dict.fromkeys(ids, self._retry()))
+            return False
+        tracked = self._leases.tracked(ids)
+        after: dict[str, float] = {}
+        suspects = []
+        for one in ids:
+            if suspicion(details.get(one), self._normaliser()) == "active":
+                sweep.active += 1
+                after[one] = self._again(tracked[one])
+            else:
+                suspects.append(one)
+        self._leases.put_back(lease, after)
+        batch = _Batch(lease, details)
+        in_a_row = 0
+        for position, one in enumerate(suspects):
+            self._turned()
+            if in_a_row >= GIVE_UP_AFTER:
+                sweep.failed += len(suspects) - position
+                self._leases.put_back(lease, dict.fromkeys(suspects[position:], self._retry()))
+                return False
+            if self._stopping() or time.monotonic() > until:
+                # Due again at once, for whoever is next.
+                self._leases.put_back(lease, dict.fromkeys(suspects[position:], 0.0))
+                self._judge_unknown(batch, sweep)
+                return not self._stopping()
+            try:
+                answer = ask(self._genesys, one)
+                sweep.calls += 1
+                in_a_row = in_a_row + 1 if answer.kind == "failed" else 0
+                seconds = self._confirm(one, answer, batch, sweep)
+            except GenesysError as error:  # no budget, no token
+                answer = Answer("failed", why=str(error))
+                in_a_row = GIVE_UP_AFTER
+                seconds = self._confirm(one, answer, batch, sweep)
+            except KafkaUnavailable:
+                rest = [*suspects[position:], *batch.unknown]
+                self._leases.put_back(lease, dict.fromkeys(rest, self._retry()))
+                raise
+            if seconds is not None:
+                self._leases.put_back(lease, {one: seconds})
+        self._judge_unknown(batch, sweep)
+        return True
+
+    def _confirm(
+        self, conversation_id: str, answer: Answer, batch: _Batch, sweep: Sweep
+    ) -> float | None:
+        """Act on Genesys' word on one suspect; when it is next due, null where it is not judged."""
+        details = batch.details.get(conversation_id)
+        if answer.kind not in {"given", "forgotten"}:
+            sweep.failed += 1
+            self._log.warning(
+                "conversation_not_read",
+                conversation=conversation_id,
+                answer=answer.kind,
+                error=answer.why,
+            )
+            return self._retry()
+        now_ms = round(time.time() * 1000)
+        # Read anew: its end may have come while we asked. Where nothing is kept of it, the fold
+        # was lost, and Genesys tells all there is.
+        tracked = self._leases.tracked((conversation_id,))[conversation_id] or Tracked(now_ms)
+        if tracked.ended:
+            sweep.ended_meanwhile += 1
+            return FOLD_SECONDS
+        events: list[Event]
+        if answer.kind == "given":
+            batch.rest_knows = True
+            if details is not None:
+                self._agreement.look(answer.raw, details)
+            events = read(answer.raw, conversation_id, tracked, self._normaliser(), now_ms)
+        elif details is not None:
+            events = read_analytics(
+                details, tracked, self._normaliser(), now_ms, by_legs=self._agreement.holds
+            )
+        else:
+            if doubt.contradicts(tracked, now_ms, None, self._fresh_seconds):
+                return self._doubt(conversation_id, doubt.BY_FRAME, sweep)
+            batch.unknown.append(conversation_id)
+            return None
+        if not events:
+            sweep.active += 1
+            return self._again(tracked)
+        ended_ms = None if events[-1].estimated else epoch_ms(events[-1].occurred_at)
+        if ended_ms is not None and doubt.contradicts(
+            tracked, now_ms, ended_ms, self._fresh_seconds
+        ):
+            return self._doubt(conversation_id, doubt.BY_FRAME, sweep)
+        return self._finalise(conversation_id, events, sweep)
+
+    def _judge_unknown(self, batch: _Batch, sweep: Sweep) -> None:
+        """Finalise what neither REST nor analytics knows, if both are seen to know anything."""
+        if not batch.unknown:
+            return
+        knows = self._knows_anything(batch, sweep)
+        for position, one in enumerate(batch.unknown):
+            self._turned()
+            if not knows and self._leases.doubted_since(one) < doubt.BELIEVED_AFTER_SECONDS:
+                self._leases.put_back(
+                    batch.lease, {one: self._doubt(one, doubt.NOTHING_KNOWN, sweep)}
+                )
+                continue
+            tracked = self._leases.tracked((one,))[one]
+            now_ms = round(time.time() * 1000)
+            if tracked is None or tracked.ended:
+                sweep.ended_meanwhile += 1
+                seconds = FOLD_SECONDS
+            else:
+                try:
+                    events = closing(one, tracked, "not_found", now_ms)
+                    seconds = self._finalise(one, events, sweep)
+                except KafkaUnavailable:
+                    left = dict.fromkeys(batch.unknown[position:], self._retry())
+                    self._leases.put_back(batch.lease, left)
+                    raise
+                self._leases.trust(one)
+            self._leases.put_back(batch.lease, {one: seconds})
+
+    def _knows_anything(self, batch: _Batch, sweep: Sweep) -> bool:
+        """Whether REST and analytics know some conversation: one of the batch, or any at all."""
+        if batch.details and batch.rest_knows:
+            return True
+        try:
+            control = next(iter(batch.details), None)
+            if control is None:
+                now_ms = round(time.time() * 1000)
+                self._turned()
+                sweep.calls += 1
+                page = self._genesys.query_details(
+                    {
+                        "interval": f"{rfc3339(now_ms - CONTROL_MS)}/{rfc3339(now_ms)}",
+                        "order": "desc",
+                        "orderBy": "conversationStart",
+                        "paging": {"pageSize": 1, "pageNumber": 1},
+                    }
+                )
+                control = next((one.conversation_id for one in page.conversations), None)
+            if control is None:
+                return False
+            self._turned()
+            sweep.calls += 1
+            return ask(self._genesys, control).kind == "given"
+        except GenesysError as error:
+            self._log.warning("control_failed", error=str(error))
+            return False
+
+    def _finalise(self, conversation_id: str, events: list[Event], sweep: Sweep) -> float:
+        self._outlet.send(events)
+        sweep.least_calls += 1
+        sweep.finalised += 1
+        sweep.not_found += events[-1].reason == "not_found"
+        self._log.info(
+            "conversation_finalised",
+            conversation=conversation_id,
+            reason=events[-1].reason,
+            events=len(events),
+        )
+        return FOLD_SECONDS
+
+    def _doubt(self, conversation_id: str, why: str, sweep: Sweep) -> float:
+        sweep.doubted += 1
+        sweep.doubt = why
+        self._log.warning("conversation_doubted", conversation=conversation_id, why=why)
+        return max(self._settings.janitor_interval, min(DOUBT_SECONDS, self._settings.zombie_after))
+
+    def _again(self, tracked: Tracked | None) -> float:
+        """In how many seconds one that seems to go on is verified again.
+
+        What analytics calls active may have ended within its lag. So soon after it was due it is
+        asked for again when the lag is over, and then at growing distance: an end is found late by
+        the lag, or by as long as the conversation was overdue when it ended, or by an hour.
+        """
+        settings = self._settings
+        overdue = 0.0
+        if tracked is not None:
+            age = threshold_ms(tracked, settings.zombie_after, settings.zombie_after_media)
+            overdue = time.time() - (tracked.since_ms + age) / 1000
+        return max(
+            settings.janitor_interval,
+            min(max(overdue, settings.analytics_lag), AGAIN_MOST_SECONDS),
+        )
+
+    def _retry(self) -> float:
+        return max(self._settings.janitor_interval, min(RETRY_SECONDS, self._settings.zombie_after))

@@ -1,0 +1,169 @@
+"""What Genesys' answers about a suspect mean, and which events say so. Pure.
+
+The events of an end are read from the conversation itself by the normaliser, so that they carry
+the ids and times that the frames would have given them. Only where Genesys no longer has it are
+they made from what the tracker knew.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from mirror.conversation.ending import disconnect, ending, finalize
+from mirror.conversation.event import Event, Reason
+from mirror.conversation.legs import leg_key
+from mirror.conversation.normaliser import Normaliser
+from mirror.conversation.times import instant
+from mirror.fleet.gaps import rfc3339
+from mirror.fleet.tracked import Tracked
+from mirror.genesys.shapes import AnalyticsConversation
+
+Suspicion = Literal["active", "over", "unknown"]
+
+_AFTER_CALL = frozenset({"acw", "acw_end", "wrapup"})
+
+
+class _Ending(msgspec.Struct, rename="camel"):
+    """The field of a REST conversation that says whether it is over."""
+
+    end_time: str | None = None
+
+
+_ending = msgspec.json.Decoder(_Ending)
+
+
+def suspicion(details: AnalyticsConversation | None, normaliser: Normaliser) -> Suspicion:
+    """What analytics, which lags, says of a conversation; `normaliser` does not know it.
+
+    `conversationEnd` waits for after-call work, in which an agent may be stuck for days: over is
+    what has no leg left (docs/protocol.md, "Ends").
+    """
+    if details is None:
+        return "unknown"
+    if details.conversation_end:
+        return "over"
+    reading = normaliser.analytics(msgspec.json.encode(details), rfc3339(0), 0.0)
+    return "over" if any(event.event_type == "end" for event in reading.events) else "active"
+
+
+def read(
+    raw: bytes, conversation_id: str, tracked: Tracked, normaliser: Normaliser, now_ms: int
+) -> list[Event]:
+    """The events that the mirror lacks of a conversation that `raw` shows as over; else none.
+
+    `raw` is the body of `GET /api/v2/conversations/{id}` and `normaliser` one that does not know
+    the conversation. Over means: `endTime` is set, or every leg has ended (docs/protocol.md,
+    "Ends"). The last event is `finalize`.
+    """
+    reading = normaliser.conversation(raw, rfc3339(now_ms), 0.0, origin="janitor")
+    told = _finished(reading.events, conversation_id, tracked, "ended", now_ms)
+    if told:
+        return told
+    try:
+        ended_at = instant(_ending.decode(raw).end_time)
+    except msgspec.DecodeError:
+        return []
+    if reading.kind != "conversation" or ended_at is None:
+        return []
+    return closing(conversation_id, tracked, "ended", now_ms, ended_at)
+
+
+def read_analytics(
+    details: AnalyticsConversation,
+    tracked: Tracked,
+    normaliser: Normaliser,
+    now_ms: int,
+    *,
+    by_legs: bool = True,
+) -> list[Event]:
+    """The same of a conversation that analytics shows as over and REST has forgotten.
+
+    Not `by_legs` where analytics names legs otherwise than REST: then only its end counts.
+    """
+    name = details.conversation_id
+    if by_legs:
+        reading = normaliser.analytics(msgspec.json.encode(details), rfc3339(now_ms), 0.0)
+        for event in reading.events:
+            if event.origin != "snapshot":
+                event.origin = "janitor"
+        told = _finished(reading.events, name, tracked, "not_found", now_ms)
+        if told:
+            return told
+    ended_at = instant(details.conversation_end) if details.conversation_end else None
+    return closing(name, tracked, "not_found", now_ms, ended_at)
+
+
+def missing(events: list[Event], tracked: Tracked) -> list[Event]:
+    """Those of `events` that the tracker has not seen, as far as it can tell.
+
+    What is repeated all the same is repeated under its own id, and does no harm.
+    """
+    over = set(tracked.over)
+    answered = {leg.name for leg in tracked.legs if leg.answered}
+    open_legs = {leg.name for leg in tracked.legs}
+    lacking = []
+    for event in events:
+        if event.origin == "snapshot" or event.event_type == "start":
+            continue
+        name = _name(event)
+        if name in over and event.event_type not in _AFTER_CALL:
+            continue
+        if name in answered and event.event_type == "answer":
+            continue
+        if name in open_legs and event.event_type in {"alert", "dial"}:
+            continue
+        lacking.append(event)
+    return lacking
+
+
+def closing(
+    conversation_id: str,
+    tracked: Tracked,
+    reason: Reason,
+    now_ms: int,
+    ended_at: str | None = None,
+) -> list[Event]:
+    """The missing `disconnect`s and `end` of a conversation, and its `finalize`.
+
+    From what the tracker knows. Without `ended_at` their time is ours.
+    """
+    return ending(
+        conversation_id,
+        tracked.legs,
+        tracked.over,
+        received_at=rfc3339(now_ms),
+        reason=reason,
+        ended_at=ended_at,
+    )
+
+
+def _finished(
+    events: list[Event], conversation_id: str, tracked: Tracked, reason: Reason, now_ms: int
+) -> list[Event]:
+    """What the mirror lacks of a reading that has an `end`, then `finalize`; none without one."""
+    end = next((event for event in events if event.event_type == "end"), None)
+    if end is None:
+        return []
+    received_at = rfc3339(now_ms)
+    shown = dict.fromkeys(_name(event) for event in events if event.event_type == "disconnect")
+    ended_at = None if end.estimated else end.occurred_at
+    # A leg that Genesys does not show any more (a merged participant's).
+    stray = [
+        disconnect(conversation_id, leg, received_at=received_at, ended_at=ended_at)
+        for leg in tracked.legs
+        if leg.name not in shown
+    ]
+    before = [event for event in missing(events, tracked) if event is not end]
+    final = finalize(
+        conversation_id, shown, received_at=received_at, reason=reason, ended_at=ended_at
+    )
+    return [*before, *stray, end, final]
+
+
+def _name(event: Event) -> str:
+    """The name of an event's leg; empty for an event of the conversation."""
+    if event.participant_id is None or event.media_type is None:
+        return ""
+    return leg_key(event.participant_id, event.communication_id, event.media_type).name

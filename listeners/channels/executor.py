@@ -1,0 +1,199 @@
+"""Carries out what a channel asks for that blocks, and posts the outcome back to the loop.
+
+Every outcome is an `Outcome`: a function of `now` that the loop calls in its own thread, which
+feeds the channel and returns its next actions. Errors become `failed`; what Genesys says is gone
+(404 for a channel, 401 and 403 at the handshake) is told apart from what may heal.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from listeners.channels.actions import Action, Connect, Create, Release, Reserve, Subscribe, Verify
+from listeners.channels.channel import Channel
+from listeners.channels.workers import Workers
+from listeners.receive.connection import GONE, Connection, open_socket
+from mirror.base.errors import GenesysError, GenesysRateLimited, MirrorError
+from mirror.base.log import logger
+from mirror.fleet.words import Grant
+from mirror.genesys.handles import Handle
+from mirror.genesys.shapes import NewChannel
+
+# While every reservation is taken another listener must let go first.
+FULL_RETRY: Final = 3.0
+_NOT_FOUND: Final = 404
+
+Outcome = Callable[[float], list[Action]]
+Post = Callable[[Channel, Outcome], None]
+Opened = Callable[[Channel, Connection, int], None]
+
+
+class Genesys(Protocol):
+    """What is asked of Genesys for one OAuth client."""
+
+    def check_uri(self, uri: str) -> None: ...
+    def create(self) -> NewChannel: ...
+    def subscribe(
+        self, channel_id: str, topics: tuple[str, ...], *, read_expiry: bool
+    ) -> tuple[dict[str, str], float | None]: ...
+    def topics(self, channel_id: str) -> frozenset[str]: ...
+
+
+class Reservations(Protocol):
+    """What is asked of Redis for a channel."""
+
+    def reserve(self, client: str, holder: str) -> bool: ...
+    def release(self, client: str, holder: str) -> None: ...
+    def give_back(self, grant: Grant, holder: str, handle: Handle) -> None: ...
+
+
+class Actions:
+    """Runs blocking actions in the workers."""
+
+    def __init__(
+        self,
+        workers: Workers,
+        genesys: Mapping[str, Genesys],
+        reservations: Reservations,
+        post: Post,
+        *,
+        context: ssl.SSLContext,
+        user_agent: str,
+        opened: Opened,
+    ) -> None:
+        """`opened` takes a connection in the loop's thread, before its outcome is told."""
+        self._workers = workers
+        self._genesys = genesys
+        self._reservations = reservations
+        self._post = post
+        self._context = context
+        self._user_agent = user_agent
+        self._opened = opened
+        self._log = logger("listener.channel")
+
+    def run(self, channel: Channel, action: Action) -> None:
+        """Have a worker do `action`."""
+        match action:
+            case Reserve():
+                self._submit(channel, action.number, lambda: self._reserve(channel, action))
+            case Create():
+                self._submit(channel, action.number, lambda: self._create(channel, action))
+            case Connect():
+                self._submit(channel, action.number, lambda: self._connect(channel, action))
+            case Subscribe():
+                self._submit(channel, action.number, lambda: self._subscribe(channel, action))
+            case Verify():
+                self._submit(channel, action.number, lambda: self._verify(channel, action))
+            case Release():
+                self._workers.submit(lambda: self._release(channel, action))
+
+    def _submit(self, channel: Channel, number: int, job: Callable[[], Outcome]) -> None:
+        def work() -> None:
+            try:
+                outcome = job()
+            except GenesysError as error:
+                outcome = _failed(channel, number, error)
+                self._log.warning("channel_step_failed", **_fields(channel), error=error)
+            except MirrorError as error:
+                outcome = _failed(channel, number, None)
+                self._log.warning("channel_step_failed", **_fields(channel), error=error)
+            self._post(channel, outcome)
+
+        self._workers.submit(work)
+
+    def _reserve(self, channel: Channel, action: Reserve) -> Outcome:
+        granted = self._reservations.reserve(channel.grant.client, channel.holder)
+        if not granted:
+            self._log.warning("no_channel_left", **_fields(channel), client=channel.grant.client)
+        return lambda now: channel.reserved(
+            action.number, now, granted=granted, retry_in=FULL_RETRY
+        )
+
+    def _create(self, channel: Channel, action: Create) -> Outcome:
+        created = self._client(channel).create()
+        return lambda now: channel.created(
+            action.number,
+            now,
+            created.handle,
+            expires_in=created.expires_in,
+            token_expires_in=created.token_expires_in,
+        )
+
+    def _connect(self, channel: Channel, action: Connect) -> Outcome:
+        try:
+            # The channel may have been handed on through Redis, so its host is looked at again.
+            self._client(channel).check_uri(action.handle.uri)
+        except GenesysError as error:
+            self._log.error("channel_host_refused", **_fields(channel), error=error)
+            return lambda now: channel.failed(action.number, now, gone=True)
+        try:
+            sock = open_socket(action.handle.uri, self._context, self._user_agent)
+        except GenesysError as error:
+            gone = error.status in GONE
+            self._log.warning("channel_not_opened", **_fields(channel), error=error, gone=gone)
+            return lambda now: channel.failed(action.number, now, gone=gone)
+        connection = Connection(sock)
+
+        def outcome(now: float) -> list[Action]:
+            self._opened(channel, connection, action.number)
+            return channel.connected(action.number, now)
+
+        return outcome
+
+    def _subscribe(self, channel: Channel, action: Subscribe) -> Outcome:
+        started = time.monotonic()
+        rejected, expires_in = self._client(channel).subscribe(
+            action.handle.id, action.topics, read_expiry=action.read_expiry
+        )
+        self._log.info(
+            "channel_subscribed",
+            **_fields(channel),
+            topics=len(action.topics),
+            rejected=len(rejected),
+            seconds=round(time.monotonic() - started, 3),
+        )
+        if rejected:
+            topic, reason = next(iter(rejected.items()))
+            self._log.warning(
+                "topics_rejected", **_fields(channel), count=len(rejected), topic=topic, why=reason
+            )
+        return lambda now: channel.subscribed(
+            action.number, now, rejected=tuple(rejected), expires_in=expires_in
+        )
+
+    def _verify(self, channel: Channel, action: Verify) -> Outcome:
+        topics = self._client(channel).topics(action.handle.id)
+        return lambda now: channel.verified(action.number, now, topics)
+
+    def _release(self, channel: Channel, action: Release) -> None:
+        grant = channel.grant
+        try:
+            if action.handle is not None:
+                self._reservations.give_back(grant, channel.holder, action.handle)
+            else:
+                self._reservations.release(grant.client, channel.holder)
+        except MirrorError as error:
+            # The reservation lapses by itself; only the channel's next use is lost.
+            self._log.warning("channel_not_released", **_fields(channel), error=error)
+
+    def _client(self, channel: Channel) -> Genesys:
+        client = self._genesys.get(channel.grant.client)
+        if client is None:
+            raise GenesysError(
+                f"OAuth client {channel.grant.client} is not among this process' GENESYS_CLIENTS"
+            )
+        return client
+
+
+def _failed(channel: Channel, number: int, error: GenesysError | None) -> Outcome:
+    gone = error is not None and error.status == _NOT_FOUND
+    retry_in = error.retry_after if isinstance(error, GenesysRateLimited) else 0.0
+    return lambda now: channel.failed(number, now, gone=gone, retry_in=retry_in)
+
+
+def _fields(channel: Channel) -> dict[str, object]:
+    grant = channel.grant
+    return {"shard": grant.shard, "replica": grant.replica, "epoch": grant.epoch}

@@ -1,0 +1,91 @@
+"""The other ends that a listener talks to, in the shape that `Actions` asks for.
+
+`RedisLink` reserves channels through `listeners.fleet_link.FleetLink`; `GenesysLink` creates
+channels and sets topics through `mirror.genesys.client.GenesysClient`, one for each OAuth client.
+"""
+
+from __future__ import annotations
+
+import redis
+
+from listeners.fleet_link import FleetLink
+from mirror.base.errors import GenesysError
+from mirror.base.log import logger
+from mirror.fleet.words import Grant
+from mirror.genesys.client import GenesysClient
+from mirror.genesys.handles import Handle
+from mirror.genesys.shapes import NewChannel
+from mirror.redis.keys import Keys
+from mirror.redis.rate import RateBudget
+from mirror.settings import Settings
+
+
+class RedisLink:
+    """Reservations of channels. Every method raises `RedisUnavailable`."""
+
+    def __init__(self, client: redis.Redis, settings: Settings) -> None:
+        self.fleet = FleetLink(client, settings)
+        self._limit = settings.channels_per_client
+
+    def reserve(self, client: str, holder: str) -> bool:
+        """Whether `holder` now has one of the client's channels (I5)."""
+        return self.fleet.reserve_channel(client, holder, self._limit)
+
+    def release(self, client: str, holder: str) -> None:
+        """Give the reservation back."""
+        self.fleet.release_channel(client, holder)
+
+    def give_back(self, grant: Grant, holder: str, handle: Handle) -> None:
+        """Hand the channel on to the seat's next holder."""
+        self.fleet.give_back(grant, handle, holder)
+
+
+class GenesysLink:
+    """Channels of one OAuth client. Every method raises `GenesysError`."""
+
+    def __init__(self, client: GenesysClient) -> None:
+        self._client = client
+        self._log = logger("listener.genesys")
+
+    def check(self) -> None:
+        """Whether Genesys answers and knows us."""
+        self._client.sign_in()
+
+    def check_uri(self, uri: str) -> None:
+        """Whether a channel's socket may be opened there, whoever handed the channel on."""
+        self._client.check_uri(uri)
+
+    def create(self) -> NewChannel:
+        """A new channel; reserve it first."""
+        return self._client.create_channel()
+
+    def subscribe(
+        self, channel_id: str, topics: tuple[str, ...], *, read_expiry: bool
+    ) -> tuple[dict[str, str], float | None]:
+        """Set the full list; refused topics with their reasons, and seconds until it expires.
+
+        The PUT renews, but its answer does not say until when: that is in the listing of channels,
+        and there only with the token that made the channel. Null where it is not found.
+        """
+        subscriptions = self._client.put_subscriptions(channel_id, topics)
+        expires_in = None
+        if read_expiry:
+            try:
+                expires_in = self._client.channels().get(channel_id)
+            except GenesysError as error:
+                self._log.warning("expiry_not_read", error=error)
+        return subscriptions.rejected, expires_in
+
+    def topics(self, channel_id: str) -> frozenset[str]:
+        """The topics that are set."""
+        return self._client.get_subscriptions(channel_id)
+
+
+def genesys_links(settings: Settings, client: redis.Redis) -> dict[str, GenesysLink]:
+    """OAuth client id → its link. Raises `SettingsError` where none is configured."""
+    return {
+        oauth.id: GenesysLink(
+            GenesysClient(settings, oauth, RateBudget(client, Keys(settings.namespace), oauth.id))
+        )
+        for oauth in settings.require_clients()
+    }

@@ -1,0 +1,61 @@
+"""A few threads that do what blocks: REST calls, handshakes, Redis reservations.
+
+Jobs are bounded by their maker (a channel has at most one under way). The threads are daemons, so
+that one caught in a time-out never delays the end of the process.
+
+That they turn is not watched (`mirror.base.turns`). A job that hangs costs one channel its step,
+which has a deadline and is then tried elsewhere, while the sockets that are open go on; to end the
+process over it would close those.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from mirror.base.log import logger
+
+WORKERS: Final = 4
+_IDLE: Final = 1.0
+
+Job = Callable[[], None]
+
+
+class Workers:
+    """A pool of daemon threads."""
+
+    def __init__(self, count: int = WORKERS) -> None:
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._stopped = threading.Event()
+        self._log = logger("listener.workers")
+        self._threads = [
+            threading.Thread(target=self._run, name=f"worker-{index}", daemon=True)
+            for index in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Have `job` done by the next free thread. It reports its own failures."""
+        self._jobs.put(job)
+
+    def stop(self, seconds: float) -> None:
+        """Finish what is queued, for at most `seconds`."""
+        for _ in self._threads:
+            self._jobs.put(self._stopped.set)
+        for thread in self._threads:
+            thread.join(seconds / len(self._threads))
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                job = self._jobs.get(timeout=_IDLE)
+            except Empty:
+                continue
+            try:
+                job()
+            except Exception as error:  # noqa: BLE001 - the pool must outlive a bug in a job
+                # A job that fails in a way it did not foresee: its channel's deadline handles it.
+                self._log.error("worker_failed", error=error, exc_info=True)

@@ -1,0 +1,195 @@
+"""A listener's link to the leader, through Redis: beats go up, assignments come down.
+
+`FleetLink` is thin: each method is one Lua command. It remembers only the channel reservations
+made through it, so that every beat renews them. Safe to share between threads. Every method raises
+`RedisUnavailable` where Redis cannot be asked; a listener then goes on with what it has (I8).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+import redis
+
+from mirror.fleet.gaps import Gap, file_gap, redis_now_ms
+from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard, seat_name
+from mirror.genesys.handles import Handle
+from mirror.redis.connect import explained
+from mirror.redis.documents import readable
+from mirror.redis.keys import Keys
+from mirror.redis.scripts import script
+from mirror.settings import Settings
+
+# For how long a listener that fell silent can still be read about.
+PACKAGE: Final = "listeners"
+BEAT_KEPT_SECONDS: Final = 3600.0
+
+_encode = msgspec.json.encode
+_assignment = msgspec.json.Decoder(Assignment)
+_shard = msgspec.json.Decoder(Shard)
+
+
+class BeatAnswer(msgspec.Struct, frozen=True):
+    """What Redis says to a beat: its time, and the assignment where the listener lacks it."""
+
+    now_ms: int
+    assignment: Assignment | None
+
+
+class FleetLink:
+    """One listener's end of the fleet."""
+
+    def __init__(self, client: redis.Redis, settings: Settings) -> None:
+        self._redis = client
+        self._keys = Keys(settings.namespace)
+        self._lapse_ms = round(settings.lease * 1000)
+        self._held: set[tuple[str, str]] = set()  # (OAuth client, holder)
+        self._lock = threading.Lock()
+        self._beat = script(client, "beat", PACKAGE)
+        self._leave = script(client, "leave", PACKAGE)
+        self._reserve = script(client, "reserve_channel", PACKAGE)
+        self._release = script(client, "release_channel", PACKAGE)
+        self._give_back = script(client, "give_back", PACKAGE)
+
+    def beat(self, beat: Beat, version: int) -> BeatAnswer:
+        """Say that this listener lives, and ask for its assignment.
+
+        `version` is that of the assignment it holds (0: none). The answer carries another one only
+        where its version differs: take that one whole, whether its number is higher or lower.
+        No assignment in the answer means "go on as you are", never "drop everything".
+        """
+        holders: dict[str, list[str]] = defaultdict(list)
+        with self._lock:
+            for client, holder in sorted(self._held):
+                holders[client].append(holder)
+        now_ms, assignment = self._beat(
+            [
+                self._keys.beats,
+                self._keys.listener(beat.listener),
+                self._keys.assignment(beat.listener),
+                *(self._keys.channels(client) for client in holders),
+            ],
+            [
+                beat.listener,
+                _encode(beat),
+                round(BEAT_KEPT_SECONDS * 1000),
+                version,
+                self._lapse_ms,
+                *(_encode(names) for names in holders.values()),
+            ],
+        )
+        key = self._keys.assignment(beat.listener)
+        return BeatAnswer(now_ms, readable(_assignment.decode, assignment or None, key))
+
+    def news(self, listener_id: str, version: int) -> Assignment | None:
+        """The assignment where it is not the `version` that is held; between two beats."""
+        with explained():
+            text: Any = self._redis.get(self._keys.assignment(listener_id))
+        assignment = readable(_assignment.decode, text, self._keys.assignment(listener_id))
+        return None if assignment is None or assignment.version == version else assignment
+
+    def shard(self, shard_id: str) -> Shard | None:
+        """The topics of a shard, None where Redis does not know it (flushed, or just retired).
+
+        What cannot be read is struck off the list of shards, so that the leader writes it anew.
+        """
+        key = self._keys.shard(shard_id)
+        with explained():
+            text: Any = self._redis.get(key)
+            shard = readable(_shard.decode, text, key)
+            if text is not None and shard is None:
+                self._redis.hdel(self._keys.shards, shard_id)
+        return shard
+
+    def restore_shards(self, shards: Iterable[Shard]) -> None:
+        """Store those of the shards that Redis has forgotten.
+
+        A leader that never saw them goes on with these. What it knows better it sets right.
+        """
+        keys = self._keys
+        with explained():
+            known: Any = self._redis.hkeys(keys.shards)
+            forgotten = [shard for shard in shards if shard.id not in set(known)]
+            if not forgotten:
+                return
+            pipe = self._redis.pipeline(transaction=False)
+            for shard in forgotten:
+                pipe.set(keys.shard(shard.id), _encode(shard), nx=True)
+                pipe.hset(keys.shards, shard.id, str(shard.epoch))
+            pipe.execute()
+
+    def reserve_channel(self, client: str, holder: str, limit: int) -> bool:
+        """Reserve a channel of an OAuth client before creating it (I5); False where all are taken.
+
+        `holder` names the reservation, one per channel (e.g. `<listener>/<shard>/<replica>/
+        <epoch>`); asking again for one that is held is True. Beats renew it; without them it
+        lapses after `MIRROR_LEASE`.
+        """
+        granted = bool(
+            self._reserve([self._keys.channels(client)], [holder, limit, self._lapse_ms])
+        )
+        if granted:
+            with self._lock:
+                self._held.add((client, holder))
+        return granted
+
+    def release_channel(self, client: str, holder: str) -> None:
+        """Give a reservation back, after its channel was closed. Safe to repeat."""
+        with self._lock:
+            self._held.discard((client, holder))
+        self._release([self._keys.channels(client)], [holder])
+
+    def give_back(self, grant: Grant, handle: Handle, holder: str) -> None:
+        """Hand a channel on whose socket is closed; ends the reservation of `holder` too."""
+        with self._lock:
+            self._held.discard((grant.client, holder))
+        released = Released(client=grant.client, epoch=grant.epoch, handle=handle)
+        self._give_back(
+            [self._keys.released, self._keys.channels(grant.client)],
+            [seat_name(*grant.seat), _encode(released), holder],
+        )
+
+    def file_loss(self, name: str, from_ms: int, to_ms: int, listener_id: str) -> int:
+        """File a gap in each shard for what a spool lost; how many shards there are.
+
+        The times are of this host's clock and are told in Redis' (I6). `name` tells one loss from
+        another: filing it again changes nothing.
+        """
+        with explained():
+            ids: Any = self._redis.hkeys(self._keys.shards)
+            now_ms = redis_now_ms(self._redis)
+        ahead = now_ms - round(time.time() * 1000)
+        filed = 0
+        mark = hashlib.sha256(f"{name}/{from_ms}/{to_ms}".encode()).hexdigest()[:8]
+        for shard_id in ids:
+            shard = self.shard(shard_id)
+            if shard is None or not shard.topics:
+                continue
+            gap = Gap(
+                id=f"{to_ms // 1000:x}-l{shard.id}-{mark}",
+                shard=shard.id,
+                topics=shard.topics,
+                from_ms=from_ms + ahead,
+                to_ms=min(to_ms + ahead, now_ms),
+                filed_by=listener_id,
+            )
+            file_gap(self._redis, self._keys, gap)
+            filed += 1
+        return filed
+
+    def leave(self, listener_id: str) -> None:
+        """Leave in good order, after the last channel was closed. Safe to repeat."""
+        self._leave(
+            [
+                self._keys.beats,
+                self._keys.listener(listener_id),
+                self._keys.assignment(listener_id),
+            ],
+            [listener_id],
+        )

@@ -1,0 +1,413 @@
+"""Sends what waits in the store, each lane by itself, oldest first.
+
+    waiting ──(its turn)──▶ in flight ──(acknowledged)──▶ removed from the store
+       ▲                        │
+       └──(a pause)──(failed)───┤
+                                └──(refused, alone in its batch)──▶ a dead letter
+
+A lane has a bounded window in flight, and a small one until something of it was acknowledged. What
+is acknowledged is removed from the store (I9) and never sent again; what is in flight stays there
+until it is, so a lane that stands still costs the others nothing: librdkafka goes on trying it, and
+the lane goes on where it stood. What failed is sent again from the first failure on, after a pause
+that grows. Brokers refuse a batch as a whole, so what they refuse for good is sent again one by
+one, and the record that is refused alone is replaced by its dead letter.
+
+One producer serves all lanes. It is made before it is needed: a producer gets its number from the
+brokers, which may not be able to give any when one of them is away. It is replaced where it is no
+longer of use: by its own fault, or when none of its lanes has moved for `RENEW_AFTER`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from listeners.publish.lanes import STALL, Lane, LaneWatch, places
+from listeners.publish.producers import let_go, purge
+from listeners.publish.spool import SpoolBroken, SpoolError
+from listeners.publish.store import Source, Store
+from mirror.base.log import logger
+from mirror.kafka import faults
+from mirror.kafka.faults import Kind
+from mirror.kafka.record import Record
+
+WINDOW_RECORDS: Final = 500
+WINDOW_BYTES: Final = 1024 * 1024
+TRIAL_RECORDS: Final = 20  # in flight of a lane of which nothing was acknowledged yet
+MOST_IN_FLIGHT: Final = 4_000
+STEP_SECONDS: Final = 0.02
+REMOVE_EVERY: Final = 0.05
+REMOVE_RECORDS: Final = 500
+PAUSE_FIRST: Final = 0.5
+PAUSE_MOST: Final = 5.0
+# librdkafka goes on trying by itself; this is for the case that it does not.
+RENEW_AFTER: Final = 300.0
+STATISTICS_MS: Final = 1_000
+_BEFORE_ALL: Final = -(1 << 62)
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """Why a lane waits. `kind` says how much is concerned, `step` what to do."""
+
+    topic: str
+    partition: int
+    kind: Kind
+    text: str
+    step: str
+
+
+class Line(msgspec.Struct, kw_only=True):
+    """A lane that drains. `cursor` is the last number that was sent."""
+
+    lane: Lane
+    source: Source | None = None
+    cursor: int = _BEFORE_ALL
+    sent: set[int] = msgspec.field(default_factory=set)
+    reports: list[tuple[int, KafkaError | None]] = msgspec.field(default_factory=list)
+    acked: list[int] = msgspec.field(default_factory=list)
+    failed: dict[int, KafkaError] = msgspec.field(default_factory=dict)
+    alone: int = 0  # records still to be sent one by one
+    proven: bool = False
+    pause: float = PAUSE_FIRST
+    resume_at: float = 0.0
+    moved_at: float = 0.0
+    trouble: Trouble | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of it is under way."""
+        return not (self.sent or self.reports or self.acked or self.failed)
+
+
+class Drain:
+    """Empties the store as far as Kafka takes it. All methods belong to one thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        make: Callable[[float, Callable[[str], None]], Producer | None],
+        reject: Callable[[Record, KafkaError], None],
+        partitions: dict[str, int],
+        last_error: Callable[[], str] = str,
+    ) -> None:
+        """`make` gives a producer that reports every delivery, None where it cannot now.
+
+        `reject` puts the dead letter of a record into the store. `last_error` is what librdkafka
+        complained of last.
+        """
+        self.delivered = 0
+        self.acked_at: float | None = None  # when Kafka took anything last
+        self._store = store
+        self._make = make
+        self._reject = reject
+        self._partitions = partitions
+        self._last_error = last_error
+        self._log = logger("listener.spool")
+        self._producer: Producer | None = None
+        self._old: Producer | None = None  # purged, and not yet empty
+        self._watch = LaneWatch(0.0, partitions)
+        self._lines: dict[Lane, Line] = {}
+        self._removed_at = 0.0
+        self._turn = 0
+
+    # -- what others see -------------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """Records sent and not yet acknowledged."""
+        return sum(len(line.sent) for line in self._lines.values())
+
+    def is_moving(self, now: float) -> bool:
+        """Whether some lane is not known to stand still."""
+        return any(
+            line.trouble is None and (line.sent or line.acked or now >= line.resume_at)
+            for line in self._lines.values()
+        )
+
+    def troubles(self) -> list[Trouble]:
+        """Why lanes wait."""
+        return [line.trouble for line in self._lines.values() if line.trouble is not None]
+
+    def suspect(self, topic: str, partition: int, text: str) -> None:
+        """A lane stood still elsewhere: told until it moves here."""
+        for lane in self._store.waiting:
+            if lane.topic == topic and partition in {lane.partition, -1}:
+                line = self._line(lane)
+                self._tell(line, Trouble(topic, lane.partition, "partition", text, _SEE_LEADER))
+
+    # -- the clockwork ---------------------------------------------------------------------------
+
+    def step(self, now: float, *, may_send: bool) -> None:
+        """Serve reports, remove what is acknowledged, send what may be sent."""
+        if self._old is not None:
+            self._old.poll(0)
+            if not len(self._old):
+                last = [self._old]
+                self._old = None
+                let_go(last)
+        if self._producer is not None:
+            self._producer.poll(0)
+        for line in list(self._lines.values()):
+            if line.reports:
+                self._settle(line, now)
+        while self._store.broken:
+            self._start_over(self._store.broken.pop(), SpoolBroken("a file was cut"))
+        self._remove(now)
+        self._look(now)
+        if self._producer is None and self._old is None:
+            self._producer = self._make(now, self._watch.statistics)
+        if may_send and self._producer is not None and self._store.waiting:
+            self._send(self._producer, now)
+
+    def is_quiet(self, topic: str) -> bool:
+        """Whether nothing of a topic is under way."""
+        return all(line.is_idle for lane, line in self._lines.items() if lane.topic == topic)
+
+    def is_stuck(self, topic: str) -> bool:
+        """Whether something of a topic is under way that does not move."""
+        return any(
+            line.sent and line.trouble is not None
+            for lane, line in self._lines.items()
+            if lane.topic == topic
+        )
+
+    def restart(self) -> None:
+        """Give up what is in flight, and begin anew: lanes are about to change."""
+        if self._forget([line for line in self._lines.values() if line.acked]):
+            self._renew()
+            self._lines.clear()
+
+    def close(self) -> None:
+        """Give up what is in flight; it is still in the store. The last call."""
+        for line in self._lines.values():
+            if line.reports:
+                self._settle(line, 0.0)
+        self._remove(float("inf"))
+        if self._producer is not None:
+            purge(self._producer)
+
+    # -- reports ---------------------------------------------------------------------------------
+
+    def _report(self, line: Line, sequence: int, error: KafkaError | None, _message: Any) -> None:
+        line.reports.append((sequence, error))
+
+    def _settle(self, line: Line, now: float) -> None:
+        reports, line.reports = line.reports, []
+        taken = 0
+        for sequence, error in reports:
+            if sequence not in line.sent:
+                continue  # of before a fresh start
+            line.sent.discard(sequence)
+            if error is None:
+                line.acked.append(sequence)
+                taken += 1
+            else:
+                line.failed[sequence] = error
+        if taken:
+            self.delivered += taken
+            self.acked_at = line.moved_at = now
+            line.proven = True
+            line.pause = PAUSE_FIRST
+            line.alone = max(0, line.alone - taken)
+            if line.trouble is not None:
+                self._log.info("lane_free", topic=line.lane.topic, partition=line.lane.partition)
+                line.trouble = None
+        if line.failed and not line.sent:
+            self._judge(line, now)
+
+    def _judge(self, line: Line, now: float) -> None:
+        """All of a lane that was in flight has its report, and some of it failed."""
+        if not self._forget([line]):
+            return
+        failed, line.failed = line.failed, {}
+        first = min(failed)
+        line.cursor = first - 1
+        kinds = {sequence: faults.judge(error) for sequence, error in failed.items()}
+        waits = [sequence for sequence, kind in kinds.items() if kind not in {"record", "ours"}]
+        if waits:
+            error = failed[min(waits)]
+            line.resume_at = now + line.pause
+            line.pause = min(PAUSE_MOST, line.pause * 2)
+            line.proven = False
+            kind = faults.judge(error)
+            self._tell(
+                line,
+                Trouble(
+                    line.lane.topic,
+                    line.lane.partition,
+                    kind,
+                    f"{error.name()}: {error.str()}",
+                    faults.step(error),
+                ),
+            )
+            if kind == "client":
+                self._renew()
+        elif "record" in kinds.values():
+            if line.alone:
+                line.alone -= 1
+                self._bury(line, first, failed[first])
+            else:
+                line.alone = len(failed)
+
+    def _bury(self, line: Line, sequence: int, error: KafkaError) -> None:
+        """A record that is refused alone: its dead letter takes its place in the store."""
+        source = line.source
+        assert source is not None
+        try:
+            (numbered,) = source.head(line.lane, sequence - 1, 1, 1)
+            self._reject(numbered.record, error)
+            self._store.remove(source, {line.lane: [sequence]})
+        except SpoolError as broken:
+            self._start_over(source, broken)
+
+    def _tell(self, line: Line, trouble: Trouble) -> None:
+        if line.trouble is None or line.trouble.text != trouble.text:
+            self._log.warning(
+                "lane_waits",
+                topic=trouble.topic,
+                partition=trouble.partition,
+                reason=trouble.text,
+                step=trouble.step,
+            )
+        line.trouble = trouble
+
+    # -- the store -------------------------------------------------------------------------------
+
+    def _remove(self, now: float) -> None:
+        """Forget what is acknowledged, in one write to each spool."""
+        many = sum(len(line.acked) for line in self._lines.values())
+        if not many or (now - self._removed_at < REMOVE_EVERY and many < REMOVE_RECORDS):
+            return
+        self._removed_at = now
+        self._forget([line for line in self._lines.values() if line.acked])
+
+    def _forget(self, lines: list[Line]) -> bool:
+        """Remove what is acknowledged of these; false where a spool was found damaged."""
+        sources: dict[int, tuple[Source, dict[Lane, list[int]]]] = {}
+        for line in lines:
+            if line.acked and line.source is not None:
+                _, gone = sources.setdefault(id(line.source), (line.source, {}))
+                gone[line.lane], line.acked = line.acked, []
+        for source, gone in sources.values():
+            try:
+                self._store.remove(source, gone)
+            except SpoolError as error:
+                self._log.error("spool_not_shortened", error=error)
+                self._start_over(source, error)
+                return False
+        return True
+
+    def _start_over(self, source: Source, error: SpoolError) -> None:
+        """A spool is damaged: what is whole of it takes its place, and all begins anew."""
+        self._renew()
+        self._lines.clear()
+        if isinstance(error, SpoolBroken):
+            try:
+                self._store.mend(source)
+            except SpoolError as failed:  # the next look tries again
+                self._log.error("spool_not_mended", error=failed)
+
+    def _renew(self) -> None:
+        """Another producer next; what this one has in flight is reported as purged."""
+        if self._producer is not None and self._old is None:
+            purge(self._producer)
+            self._old, self._producer = self._producer, None
+            self._watch = LaneWatch(0.0, self._partitions)
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    def _look(self, now: float) -> None:
+        """Forget lanes that are empty; tell of those that stand still."""
+        waiting = self._store.waiting
+        for lane in [one for one, line in self._lines.items() if line.is_idle]:
+            if lane not in waiting:
+                del self._lines[lane]
+        moved_at = [line.moved_at for line in self._lines.values() if line.sent]
+        for line in self._lines.values():
+            if line.sent and now - line.moved_at > STALL and line.trouble is None:
+                lane = line.lane
+                leader = self._watch.leader(lane.topic, lane.partition)
+                said = ", ".join(one for one in (leader, self._last_error()) if one)
+                text = f"no acknowledgement for {STALL:.0f}s" + (f" ({said})" if said else "")
+                trouble = Trouble(lane.topic, lane.partition, "partition", text, _SEE_LEADER)
+                self._tell(line, trouble)
+        if moved_at and now - max(moved_at) > RENEW_AFTER:
+            self._renew()
+
+    def _send(self, producer: Producer, now: float) -> None:
+        lanes = list(self._store.waiting)
+        until = time.monotonic() + STEP_SECONDS
+        room = MOST_IN_FLIGHT - self.in_flight
+        for index in range(len(lanes)):
+            if room <= 0 or time.monotonic() > until:
+                self._turn += index
+                return
+            lane = lanes[(self._turn + index) % len(lanes)]
+            room -= self._feed(producer, self._line(lane), room, now)
+        self._turn += 1
+
+    def _line(self, lane: Lane) -> Line:
+        line = self._lines.get(lane)
+        if line is None:
+            line = self._lines[lane] = Line(lane=lane)
+        return line
+
+    def _feed(self, producer: Producer, line: Line, room: int, now: float) -> int:
+        """Send of a lane what its window has room for; how many that were."""
+        lane, sent = line.lane, line.sent
+        if now < line.resume_at or line.failed or line.reports or not self._is_placed(lane):
+            return 0
+        window = 1 if line.alone else WINDOW_RECORDS if line.proven else TRIAL_RECORDS
+        free = min(window - len(sent), room)
+        if free <= 0 or len(sent) > window // 2:
+            return 0
+        if line.is_idle:  # numbers are those of one source: it changes only while none is under way
+            line.source, line.cursor = self._store.source(lane), _BEFORE_ALL
+        source = line.source
+        if source is None:  # on its way to the disk
+            return 0
+        try:
+            batch = source.head(lane, line.cursor, free, WINDOW_BYTES)
+            if not batch and line.is_idle and lane in source.lanes:
+                raise SpoolBroken(f"the spool's index lacks records of {lane.topic}")
+        except SpoolError as error:
+            self._log.error("spool_not_read", error=error)
+            self._start_over(source, error)
+            return 0
+        if not sent:
+            line.moved_at = now
+        for count, numbered in enumerate(batch):
+            sequence, record = numbered.sequence, numbered.record
+            try:
+                producer.produce(
+                    record.topic,
+                    record.value,
+                    record.key,
+                    partition=lane.partition,
+                    on_delivery=partial(self._report, line, sequence),
+                    headers=record.headers,
+                )
+            except BufferError:  # the rest waits for its next turn
+                return count
+            except KafkaException as error:
+                cause = faults.cause(error) or KafkaError(KafkaError._FAIL, str(error))
+                line.reports.append((sequence, cause))
+            sent.add(sequence)
+            line.cursor = sequence
+        return len(batch)
+
+    def _is_placed(self, lane: Lane) -> bool:
+        """Whether the lane is one of its topic as that is now."""
+        partitions = self._partitions.get(lane.topic, 0)
+        if not partitions:  # not known yet: the lane was right when it was stored
+            return True
+        first, end = places(partitions)
+        return first <= lane.place < end
+
+
+_SEE_LEADER: Final = "see the broker that leads this partition"

@@ -1,0 +1,82 @@
+"""Producers for the publisher: made when they can be, let go of without waiting.
+
+A producer that cannot be made now (a CA's file is away while a secret manager turns it, a memory
+limit, a property that librdkafka does not take) is tried again; records wait in the spool
+meanwhile. A producer is ended in a thread of its own: its end joins librdkafka's threads, and one
+of them may be asking a name server.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from confluent_kafka import KafkaException, Producer
+
+from mirror.base.errors import MirrorError
+from mirror.base.log import logger
+from mirror.kafka.config import ClientLog, open_client, producer_config
+from mirror.settings import Settings
+
+RETRY_FIRST: Final = 0.5
+RETRY_MOST: Final = 10.0
+
+
+class Producers:
+    """Makes producers of one role."""
+
+    def __init__(self, settings: Settings, role: str) -> None:
+        self.reason = ""  # why none can be made now
+        self.client_log = ClientLog(f"{role}.kafka")
+        self._settings = settings
+        self._role = role
+        self._log = logger(f"{role}.publisher")
+        self._pause = RETRY_FIRST
+        self._try_at = float("-inf")
+
+    def make(
+        self, now: float, statistics: Callable[[str], None], every_ms: int, *, all_reports: bool
+    ) -> Producer | None:
+        """A producer, None where none can be made now.
+
+        `statistics` gets librdkafka's, every so many ms. `all_reports`: of successes too.
+        """
+        if now < self._try_at:
+            return None
+        config: dict[str, Any] = {
+            **producer_config(self._settings, self._role),
+            "statistics.interval.ms": every_ms,
+            "stats_cb": statistics,
+            "delivery.report.only.error": not all_reports,
+        }
+        if all_reports:  # what it has is on disk too: librdkafka need never give it up
+            config["delivery.timeout.ms"] = 0
+            config.pop("message.timeout.ms", None)
+        try:
+            producer = open_client(Producer, config, self.client_log)
+        except (MirrorError, KafkaException, OSError, ValueError) as error:
+            if str(error) != self.reason:
+                self.reason = str(error)
+                self._log.error("producer_not_made", error=error)
+            self._try_at = now + self._pause
+            self._pause = min(RETRY_MOST, self._pause * 2)
+            return None
+        if self.reason:
+            self._log.info("producer_made")
+        self.reason = ""
+        self._pause = RETRY_FIRST
+        return producer
+
+
+def let_go(last: list[Producer]) -> None:
+    """End the producer in `last`, which holds the only reference to it."""
+    threading.Thread(target=last.clear, name="producer-end", daemon=True).start()
+
+
+def purge(producer: Producer) -> None:
+    """Give up all that is not acknowledged; `poll` then reports each record as purged.
+
+    Without waiting: confluent-kafka 2.16 passes `blocking` on as librdkafka's `NON_BLOCKING`.
+    """
+    producer.purge(in_queue=True, in_flight=True, blocking=True)

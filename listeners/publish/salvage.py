@@ -1,0 +1,172 @@
+"""Spools whose process is gone, and what is whole of damaged ones.
+
+`adopt` finds subfolders whose owner is gone, so that what a killed process left is delivered by the
+next one on the host. `salvage` copies what is whole of a damaged spool into a fresh folder, and
+keeps the damaged one beside it, as `<name>.broken-<n>`, for a person to look at. What it lost is
+noted there (`listeners.publish.extent`) until a gap is filed for it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from listeners.publish import extent
+from listeners.publish.extent import Lost
+from listeners.publish.spool import (
+    BACKWARDS,
+    BUSY_TIMEOUT,
+    DATABASE,
+    FORWARDS,
+    Damaged,
+    Numbered,
+    Spool,
+    SpoolBroken,
+    SpoolError,
+    as_text,
+    read_records,
+)
+from mirror.base.errors import MirrorError
+
+BROKEN: Final = ".broken-"
+SALVAGED: Final = ".salvaged-"
+SALVAGE_RECORDS: Final = 1_000
+SALVAGE_BYTES: Final = 4 * 1024 * 1024
+
+
+class Salvage(msgspec.Struct, frozen=True):
+    """What became of a damaged spool.
+
+    `spool`: what was whole, null where nothing was; `aside`: where the damaged folder is now;
+    `lost`: what is missing, null where nothing is.
+    """
+
+    spool: Spool | None
+    aside: Path
+    lost: Lost | None
+
+
+def salvage(folder: Path, limit: int) -> Salvage:
+    """Copy what is whole of a damaged spool to a fresh one, and set the damaged folder aside.
+
+    Nobody may have it open. Damage in the middle does not hide what lies behind it: records are
+    read from both ends. Raises `SpoolError` where the disk refuses; then nothing has changed.
+    """
+    fresh = Spool(_unused(folder, SALVAGED), limit)
+    try:
+        read: set[int] = set()
+        for order in (FORWARDS, BACKWARDS):
+            _copy(folder / DATABASE, fresh, read, order)
+        lost = extent.judge(folder, folder / DATABASE, fresh.records)
+        if lost is not None:
+            lost = msgspec.structs.replace(lost, name=_unused(folder, BROKEN).name)
+            extent.remember(folder, lost)
+            fresh.inherit(lost)
+    except MirrorError:
+        fresh.abandon()
+        for path in fresh.folder.iterdir():
+            path.unlink()
+        fresh.folder.rmdir()
+        raise
+    aside = _unused(folder, BROKEN)
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        fresh.abandon()
+        raise SpoolError(f"spool folder {folder}: {error.strerror}") from error
+    if fresh.records:
+        return Salvage(fresh, aside, lost)
+    fresh.close()
+    return Salvage(None, aside, lost)
+
+
+def _copy(source: Path, target: Spool, read: set[int], order: str) -> None:
+    """Copy whole records until the first damage."""
+    database = sqlite3.connect(source, timeout=BUSY_TIMEOUT, isolation_level=None)
+    database.text_factory = as_text
+    batch: list[Numbered] = []
+    size = 0
+    try:
+        # So SQLite reads what is left of a file that is shorter than its header says.
+        database.execute("PRAGMA writable_schema=ON")
+        columns = [row[1] for row in database.execute("PRAGMA table_info(records)")]
+        if columns and "place" not in columns:
+            database.execute("ALTER TABLE records ADD COLUMN place INTEGER NOT NULL DEFAULT 0")
+        for numbered, cost in read_records(database, order):
+            if numbered.sequence in read:
+                break  # the other end was here
+            read.add(numbered.sequence)
+            batch.append(numbered)
+            size += cost
+            if len(batch) >= SALVAGE_RECORDS or size >= SALVAGE_BYTES:
+                target.put(batch)
+                batch, size = [], 0
+    except (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, Damaged):
+        pass  # what lies before it is copied; the caller tells how much that is
+    finally:
+        database.close()
+    target.put(batch)
+
+
+def _unused(folder: Path, suffix: str) -> Path:
+    stem = folder.name.partition(SALVAGED)[0]
+    taken = {path.name for path in folder.parent.glob(f"{stem}{suffix}*")}
+    number = next(n for n in range(1, len(taken) + 2) if f"{stem}{suffix}{n}" not in taken)
+    return folder.with_name(f"{stem}{suffix}{number}")
+
+
+def adopt(
+    directory: Path,
+    limit: int,
+    own: Path,
+    damaged: Callable[[Salvage], None] = lambda _found: None,
+) -> list[Spool]:
+    """Spools in `directory` whose process is gone, locked for this one, oldest first.
+
+    Empty ones are removed on the way. Of a damaged one what is whole is adopted; `damaged` is told
+    what became of it. A folder that is another process', or that cannot be read now, is left alone.
+    """
+    adopted = []
+    try:
+        folders = [
+            path
+            for path in directory.iterdir()
+            if BROKEN not in path.name and (path / DATABASE).exists()
+        ]
+        folders.sort(key=lambda path: (path / DATABASE).stat().st_mtime)
+    except OSError:  # none there yet, or one vanished: the next look finds the rest
+        return []
+    for folder in folders:
+        if folder == own:
+            continue
+        try:
+            spool: Spool | None = Spool(folder, limit)
+        except SpoolBroken:
+            try:
+                found = salvage(folder, limit)
+            except SpoolError:
+                continue  # the next look tries again
+            damaged(found)
+            spool = found.spool
+        except SpoolError:  # its owner lives, or it is not ours to read
+            continue
+        if spool is None:
+            continue
+        if spool.records:
+            adopted.append(spool)
+        else:
+            spool.close()
+    return adopted
+
+
+def losses(directory: Path) -> list[Lost]:
+    """What the folders that were set aside lost, as far as no gap is filed for it yet."""
+    try:
+        asides = sorted(path for path in directory.iterdir() if BROKEN in path.name)
+    except OSError:  # none there yet
+        return []
+    return [lost for lost in map(extent.recall, asides) if lost is not None]

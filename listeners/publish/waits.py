@@ -1,0 +1,61 @@
+"""What waits in the spool, and why, in words for health and status. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from listeners.publish.drain import Trouble
+from listeners.publish.extent import Lost
+from listeners.publish.lanes import Lane
+from mirror.conversation.times import show_epoch
+
+MOST_REASONS: Final = 8
+MOST_NAMED: Final = 5
+
+
+def reasons(
+    troubles: Sequence[Trouble],
+    waiting: Mapping[Lane, int],
+    losses: Sequence[Lost],
+    *,
+    kept_out: str,
+) -> tuple[str, ...]:
+    """One reason for each topic and cause; `kept_out` says why no producer can be made."""
+    found = [
+        f"the spool lost {'records' if one.records is None else f'{one.records} records'} of "
+        f"{show_epoch(one.from_ms / 1000)} to {show_epoch(one.to_ms / 1000)} (see {one.name}): "
+        "a gap is to be filed for it"
+        for one in losses[:MOST_REASONS]
+    ]
+    if kept_out:
+        found.append(f"no Kafka producer can be made, events are spooled: {kept_out}")
+    groups: dict[tuple[str, str, str], set[int]] = defaultdict(set)
+    for trouble in troubles:
+        groups[(trouble.topic, trouble.text, trouble.step)].add(trouble.partition)
+    stuck = {(one.topic, one.partition) for one in troubles}
+    if (
+        waiting
+        and all((lane.topic, lane.partition) in stuck for lane in waiting)
+        and len(stuck) > 1
+    ):
+        texts = {text for _, text, _ in groups}
+        if len(texts) == 1 and len({topic for topic, _, _ in groups}) > 1:
+            (text,) = texts
+            steps = {step for _, _, step in groups}
+            return (*found, f"Kafka takes nothing, events are spooled: {text}; {min(steps)}")
+    for (topic, text, step), partitions in sorted(groups.items())[:MOST_REASONS]:
+        found.append(
+            f"Kafka topic {topic}{_named(partitions)}: {text}; its records are spooled; {step}"
+        )
+    return tuple(found)
+
+
+def _named(partitions: set[int]) -> str:
+    known = sorted(one for one in partitions if one >= 0)
+    if not known:
+        return ""
+    names = ", ".join(map(str, known[:MOST_NAMED]))
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    return f" partition{'s' if len(known) > 1 else ''} {names}{more}"

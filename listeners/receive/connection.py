@@ -1,0 +1,101 @@
+"""One open WebSocket: a non-blocking socket with its frame cutter. Belongs to the loop's thread.
+
+`open_socket` (`mirror.genesys.sockets`) does the blocking handshake in a worker, and takes the
+socket out of websocket-client's hands: from then on bytes are cut here (see
+`listeners.receive.frames`).
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Final
+
+from listeners.receive.frames import Cutter, Item, encode
+from mirror.genesys.sockets import GONE, open_socket, tls_context
+
+__all__ = ["GONE", "WOULD_BLOCK", "Connection", "open_socket", "tls_context"]
+
+MAX_OUTGOING: Final = 64 * 1024
+# A TLS record holds 16 KiB: reading goes on while the shared buffer has room for one more.
+_TLS_RECORD: Final = 16 * 1024 + 64
+
+WOULD_BLOCK: Final = (
+    BlockingIOError,
+    InterruptedError,
+    ssl.SSLWantReadError,
+    ssl.SSLWantWriteError,
+)
+
+
+class Connection:
+    """The open socket of one channel."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.cutter = Cutter()
+        self.closing = False
+        self._tls = isinstance(sock, ssl.SSLSocket)
+        self._outgoing = bytearray()
+
+    def fileno(self) -> int:
+        """For selectors."""
+        return self.sock.fileno()
+
+    def read(self, view: memoryview) -> tuple[list[Item], int, bool]:
+        """What has arrived: items, bytes read, and whether more may wait that select cannot see.
+
+        `view` is the loop's read buffer, shared by all connections. Raises `OSError` where the
+        socket is broken and `EOFError` where the server closed it without a close frame.
+        """
+        cutter = self.cutter
+        start = end = cutter.restore(view)
+        size = len(view)
+        more = False
+        try:
+            while True:
+                count = self.sock.recv_into(view[end:])
+                if not count:
+                    if end == start:
+                        raise EOFError
+                    break
+                end += count
+                if not self._tls:
+                    break
+                if size - end < _TLS_RECORD:
+                    more = True
+                    break
+        except WOULD_BLOCK:
+            if end == start:
+                return [], 0, False
+        return cutter.cut(view, end), end - start, more
+
+    def send(self, opcode: int, payload: bytes) -> None:
+        """Send a frame, or keep it until the socket takes it; `OSError` where it is broken."""
+        self._outgoing += encode(opcode, payload)
+        if len(self._outgoing) > MAX_OUTGOING:
+            raise OSError("the server does not read what is sent")
+        self.flush()
+
+    def send_raw(self, frame: bytes) -> None:
+        """As `send`, for a frame that is encoded already."""
+        self._outgoing += frame
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits. Raises `OSError` where the socket is broken."""
+        while self._outgoing:
+            try:
+                sent = self.sock.send(self._outgoing)
+            except WOULD_BLOCK:
+                return
+            del self._outgoing[:sent]
+
+    @property
+    def wants_to_write(self) -> bool:
+        """Whether something waits to be sent."""
+        return bool(self._outgoing)
+
+    def close(self) -> None:
+        """Close the socket; what waits is dropped."""
+        self.sock.close()

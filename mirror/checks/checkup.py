@@ -1,0 +1,62 @@
+"""Repeats checks of `mirror doctor` while a process runs, so that `/healthz` tells them too.
+
+A check may wait for a service that does not answer, and health is asked for often: the checks run
+in a thread of their own, and who asks gets the last findings from memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from mirror.base import log
+from mirror.checks.finding import Finding
+
+EVERY: Final = 60.0
+#: While something is ill: what was mended should not be told for a minute more.
+EVERY_ILL: Final = 10.0
+
+
+class Checkup:
+    """The findings of some checks, at most a minute old."""
+
+    def __init__(self, checks: Callable[[], Iterable[Finding]]) -> None:
+        self.findings: tuple[Finding, ...] = ()
+        self._checks = checks
+        self._log = log.logger("checkup")
+        self._failed = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="checkup", daemon=True)
+
+    def start(self) -> None:
+        """Check at once, and then again and again."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begin no further round; one that waits for a dead service is not waited for."""
+        self._stop.set()
+
+    def reasons(self) -> tuple[str, ...]:
+        """What must be mended, in a line each."""
+        return tuple(
+            f"{one.check}: {one.subject}: {one.detail}" for one in self.findings if not one.ok
+        )
+
+    def look(self) -> float:
+        """One round. Returns for how many seconds its findings are good."""
+        try:
+            self.findings = tuple(self._checks())
+        except Exception as error:  # noqa: BLE001 - a check that fails must not end the process
+            if not self._failed:
+                self._log.error("checkup_failed", error=error, exc_info=True)
+            self._failed = True
+            self.findings = ()  # what was found before may be so no more
+            return EVERY
+        self._failed = False
+        return EVERY_ILL if self.reasons() else EVERY
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._stop.wait(pause):
+            pause = self.look()

@@ -1,0 +1,83 @@
+"""What a check found."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from mirror.base.errors import EXIT_DONE, EXIT_FAILED
+
+Level = Literal["good", "doubtful", "bad"]
+
+# Every check: what docs/runbook.md has an entry of (`doctor: <check>`), and what it looks at.
+CHECKS: Final = {
+    "settings": "variables that look like settings and are none",
+    "redis": "Redis answers",
+    "redis.version": "Redis is recent enough",
+    "redis.memory": "Redis keeps what it is given",
+    "redis.latency": "Redis is near",
+    "redis.rights": "the user of REDIS_URL may do what processes do",
+    "clock": "this machine's clock and that of Redis agree",
+    "kafka": "a broker answers",
+    "kafka.topic": "the topics exist",
+    "kafka.partitions": "the topics have the partitions that are asked for, and keep them",
+    "kafka.replication": "the topics survive the loss of a broker",
+    "kafka.min_insync": "an acknowledged record is on two brokers",
+    "kafka.retention": "the topics keep records long enough, and all of them",
+    "kafka.rights": "the Kafka user may read and write the topics, and join its group",
+    "registry": "the schema registry answers, where one is set",
+    "genesys.client": "an OAuth client is set",
+    "genesys.token": "Genesys gives each OAuth client a token",
+    "genesys.socket": "WebSockets reach the streaming host",
+    "genesys.channels": "channels are left for rotation, and none is somebody else's",
+    "genesys.topics": "Genesys knows the topics, and refused none",
+    "genesys.permissions": "the role may list queues and users, and read conversations",
+    "genesys.visible": "there is something to mirror in the role's divisions",
+    "genesys.filter": "every entry of MIRROR_QUEUES and MIRROR_USERS matches something",
+    "genesys.rate": "the request budget is not spent",
+    "supervisord": "all processes of this machine's supervisord run",
+    "spool": "the spool's disk can be written to and has room",
+}
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `mirror doctor`: what was looked at, how it is, and the cure where it is ill.
+
+    `check` is a key of `CHECKS`, `subject` what people read; `ok` is false where something must
+    be done. `exit_code` is what a command ends
+    with because of this finding (`mirror.base.errors`); a doubtful one ends nothing.
+    """
+
+    check: str
+    subject: str
+    level: Level
+    ok: bool
+    detail: str
+    cure: str = ""
+    exit_code: int = EXIT_DONE
+
+
+def good(check: str, subject: str, detail: str) -> Finding:
+    """Nothing to do."""
+    return Finding(check=check, subject=subject, level="good", ok=True, detail=detail)
+
+
+def doubtful(check: str, subject: str, detail: str, cure: str) -> Finding:
+    """Works, and may not be what is meant, or could not be looked at."""
+    return Finding(
+        check=check, subject=subject, level="doubtful", ok=True, detail=detail, cure=cure
+    )
+
+
+def bad(check: str, subject: str, detail: str, cure: str, exit_code: int = EXIT_FAILED) -> Finding:
+    """Something to do, and what."""
+    return Finding(
+        check=check,
+        subject=subject,
+        level="bad",
+        ok=False,
+        detail=detail,
+        cure=cure,
+        exit_code=exit_code,
+    )

@@ -1,0 +1,198 @@
+"""Checks of Kafka: reachable; topics there, large and safe enough; our user may use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `__all__`
+    AclOperation,
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+)
+
+from mirror.base.errors import EXIT_DEPENDENCY, KafkaUnavailable
+from mirror.checks.finding import Finding, bad, doubtful, good
+from mirror.kafka.admin import DEAD_LETTER_PARTITIONS, Cluster, check
+from mirror.kafka.config import ClientLog, admin_config, open_client
+from mirror.settings import Settings
+
+TIMEOUT: Final = 8.0
+LEAST_RETENTION_MS: Final = 24 * 3_600_000
+DAY_MS: Final = 24 * 3_600_000
+_NEEDED: Final = (AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE)
+
+
+def check_kafka(settings: Settings) -> Iterator[Finding]:
+    """Findings on the cluster; only the first where it cannot be reached."""
+    try:
+        cluster = check(settings, TIMEOUT)
+    except KafkaUnavailable as error:
+        yield bad(
+            "kafka",
+            "Kafka",
+            str(error),
+            "start Kafka, or correct the KAFKA_* settings",
+            EXIT_DEPENDENCY,
+        )
+        return
+    servers = settings.kafka.properties["bootstrap.servers"]
+    brokers = f"{cluster.brokers} broker{'' if cluster.brokers == 1 else 's'}"
+    yield good("kafka", "Kafka", f"{brokers} at {servers}")
+    client = open_client(AdminClient, admin_config(settings), ClientLog("kafka.doctor"))
+    wanted = {
+        settings.topic: settings.partitions,
+        settings.dead_letter_topic: DEAD_LETTER_PARTITIONS,
+    }
+    if settings.agents:
+        wanted[settings.agents_topic] = settings.partitions
+    for topic, partitions in wanted.items():
+        if topic not in cluster.topics:
+            yield bad("kafka.topic", f"topic {topic}", "does not exist", "run mirror init")
+            continue
+        yield from shape(cluster, topic, partitions, settings.replication_factor)
+        yield from _configuration(client, cluster, topic)
+    yield from _rights(client, [topic for topic in wanted if topic in cluster.topics])
+
+
+def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Finding]:
+    """Partitions and replicas of a topic that exists."""
+    partitions, replication = cluster.topics[topic]
+    subject = f"topic {topic}"
+    yield good("kafka.topic", subject, f"{partitions} partitions, replication {replication}")
+    if partitions < wanted:
+        yield doubtful(
+            "kafka.partitions",
+            subject,
+            f"{partitions} partitions, fewer than {wanted}",
+            "where consumers cannot keep up, stop them, add partitions with kafka-topics --alter, "
+            "and let them start anew: conversations move to other partitions",
+        )
+    elif partitions > wanted:
+        yield doubtful(
+            "kafka.partitions",
+            subject,
+            f"{partitions} partitions, more than {wanted}",
+            "were they made so, set MIRROR_PARTITIONS to their number; were they added while the "
+            "mirror ran, stop all processes and consumers, and start them together: conversations "
+            "that were live have events in two partitions",
+        )
+    least = min(factor, cluster.brokers)
+    if replication < least:
+        yield bad(
+            "kafka.replication",
+            subject,
+            f"replication {replication}, less than {least}",
+            "raise it with kafka-reassign-partitions, or a lost broker loses events",
+        )
+    elif replication == 1:
+        yield doubtful(
+            "kafka.replication",
+            subject,
+            "replication 1: the cluster has one broker, whose loss loses events",
+            "run three brokers where events matter",
+        )
+
+
+def _configuration(client: AdminClient, cluster: Cluster, topic: str) -> Iterator[Finding]:
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    try:
+        answer = client.describe_configs([resource], request_timeout=TIMEOUT)[resource]
+        entries: dict[str, Any] = answer.result(TIMEOUT)
+    except (KafkaException, TimeoutError) as error:
+        yield doubtful(
+            "kafka.retention",
+            f"topic {topic}",
+            f"its configuration cannot be read ({_reason(error)})",
+            "allow DescribeConfigs on it to have it checked",
+        )
+        return
+    values = {name: entry.value for name, entry in entries.items()}
+    yield from durability(topic, cluster.topics[topic][1], values)
+
+
+def durability(topic: str, replication: int, values: dict[str, str]) -> Iterator[Finding]:
+    """What a topic's configuration makes of an acknowledged record."""
+    subject = f"topic {topic}"
+    insync = int(values.get("min.insync.replicas") or 1)
+    if replication >= 3 and insync < 2:
+        yield bad(
+            "kafka.min_insync",
+            subject,
+            f"min.insync.replicas is {insync}: a record may be acknowledged by one broker alone",
+            "kafka-configs --alter --add-config min.insync.replicas=2",
+        )
+    elif insync > 1 and insync >= replication:
+        yield bad(
+            "kafka.min_insync",
+            subject,
+            f"min.insync.replicas is {insync} of {replication}: one broker away stops all writing",
+            f"kafka-configs --alter --add-config min.insync.replicas={max(1, replication - 1)}",
+        )
+    if "compact" in (values.get("cleanup.policy") or ""):
+        yield bad(
+            "kafka.retention",
+            subject,
+            "cleanup.policy is compact: of each conversation only the last event stays",
+            "kafka-configs --alter --add-config cleanup.policy=delete",
+        )
+        return
+    retention = int(values.get("retention.ms") or -1)
+    if 0 <= retention < LEAST_RETENTION_MS:
+        yield bad(
+            "kafka.retention",
+            subject,
+            f"records stay {retention / 3_600_000:.1f} h, less than a day",
+            "kafka-configs --alter --add-config retention.ms=604800000: a flushed Redis is rebuilt "
+            "from what is retained",
+        )
+    else:
+        kept = "for ever" if retention < 0 else f"{retention / DAY_MS:.0f} days"
+        yield good("kafka.retention", subject, f"records stay {kept}, min.insync {insync}")
+
+
+def _rights(client: AdminClient, topics: list[str]) -> Iterator[Finding]:
+    if not topics:
+        return
+    try:
+        described = client.describe_topics(
+            TopicCollection(topics), include_authorized_operations=True, request_timeout=TIMEOUT
+        )
+        allowed = {
+            name: answer.result(TIMEOUT).authorized_operations for name, answer in described.items()
+        }
+    except (KafkaException, TimeoutError) as error:
+        yield doubtful(
+            "kafka.rights",
+            "Kafka rights",
+            f"this broker does not tell them ({_reason(error)})",
+            "none, where the mirror works",
+        )
+        return
+    yield rights(allowed)
+
+
+def rights(allowed: dict[str, list[AclOperation] | None]) -> Finding:
+    """`allowed` is topic → operations that the broker allows us; None where it has no ACLs."""
+    lacking = [
+        f"{operation.name} on {topic}"
+        for topic, operations in allowed.items()
+        if operations is not None
+        for operation in _NEEDED
+        if operation not in operations and AclOperation.ALL not in operations
+    ]
+    if lacking:
+        return bad(
+            "kafka.rights",
+            "Kafka rights",
+            f"lacks {', '.join(lacking)}",
+            "kafka-acls --add for it: Read, Write, Describe on the topics, Read on its group",
+            EXIT_DEPENDENCY,
+        )
+    return good("kafka.rights", "Kafka rights", "may read and write the topics")
+
+
+def _reason(error: Exception) -> str:
+    return str(error.args[0].str() if isinstance(error, KafkaException) else "no answer in time")

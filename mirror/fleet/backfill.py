@@ -1,0 +1,156 @@
+"""Filing gaps by hand, and following how they are filled: what `mirror backfill` does.
+
+The work is the janitors'; this only writes to the gap ledger and reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import redis
+
+from mirror.base.errors import MirrorError, SettingsError
+from mirror.fleet.gaps import READINGS, Gap, GapState, decode, file_gap, new_id
+from mirror.fleet.words import Shard
+from mirror.redis.connect import explained
+from mirror.redis.keys import Keys
+
+FILED_BY: Final = "hand"
+QUEUE_TOPIC: Final = "v2.routing.queues.{}.conversations"
+USER_TOPIC: Final = "v2.users.{}.conversations"
+
+_shard = msgspec.json.Decoder(Shard)
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far some gaps are, together: conversations `found` and `read` in the reading under way.
+
+    `share` is from 0 to 1 over all readings; `waiting` says that all were read once and wait for
+    analytics before they are read again.
+    """
+
+    state: GapState
+    found: int
+    read: int
+    events: int
+    share: float
+    waiting: bool
+    errors: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether nobody will work on any of them any more."""
+        return self.state in {"filled", "unfillable"}
+
+
+def file_backfill(
+    client: redis.Redis,
+    keys: Keys,
+    since_ms: int,
+    until_ms: int,
+    *,
+    queues: Sequence[str] = (),
+    users: Sequence[str] = (),
+) -> list[Gap]:
+    """File gaps for an interval (epoch milliseconds) and return them.
+
+    For these queues and users; for all that the mirror is subscribed to, a gap per shard, where
+    none are named. Raises `SettingsError` for an empty interval, `MirrorError` where there are no
+    shards yet, `RedisUnavailable`.
+    """
+    if since_ms >= until_ms:
+        raise SettingsError("the interval is empty: --since takes a time before --until")
+    topics = tuple(
+        [QUEUE_TOPIC.format(queue) for queue in queues]
+        + [USER_TOPIC.format(user) for user in users]
+    )
+    wanted = {"-": topics} if topics else _subscribed(client, keys)
+    if not wanted:
+        raise MirrorError(
+            "there are no shards to fill: start a coordinator, or name what to fill with "
+            "--queue and --user"
+        )
+    gaps = [
+        Gap(
+            id=new_id(),
+            shard=shard,
+            topics=shard_topics,
+            from_ms=since_ms,
+            to_ms=until_ms,
+            filed_by=FILED_BY,
+        )
+        for shard, shard_topics in wanted.items()
+    ]
+    for gap in gaps:
+        file_gap(client, keys, gap)
+    return gaps
+
+
+def file_recall(client: redis.Redis, keys: Keys, since_ms: int, now_ms: int) -> int:
+    """File what makes janitors ask Genesys for unfinished conversations that the tracker forgot.
+
+    A gap per shard, at most one an hour; how many there are to be. Raises `RedisUnavailable`.
+    """
+    subscribed = _subscribed(client, keys)
+    for shard, topics in subscribed.items():
+        hour = now_ms // 3_600_000 * 3600
+        file_gap(
+            client,
+            keys,
+            Gap(
+                id=f"{hour:x}-r{shard}",
+                shard=shard,
+                topics=topics,
+                from_ms=since_ms,
+                to_ms=now_ms,
+                kind="recall",
+                filed_by="tracker",
+            ),
+        )
+    return len(subscribed)
+
+
+def follow(client: redis.Redis, keys: Keys, gap_ids: Sequence[str]) -> Progress:
+    """How far these gaps are now. Raises `RedisUnavailable`."""
+    with explained():
+        texts: Any = client.mget([keys.gap(gap_id) for gap_id in gap_ids])
+    return progress([decode(text) for text in texts if text])
+
+
+def progress(gaps: Sequence[Gap]) -> Progress:
+    """How far these gaps are, together."""
+    done = [gap for gap in gaps if gap.done]
+    if len(done) == len(gaps):
+        unfillable = any(gap.state == "unfillable" for gap in gaps)
+        state: GapState = "unfillable" if unfillable else "filled"
+    else:
+        state = "filling" if any(gap.attempts for gap in gaps) else "open"
+    return Progress(
+        state=state,
+        found=sum(gap.found for gap in gaps),
+        read=sum(gap.read for gap in gaps),
+        events=sum(gap.events for gap in gaps),
+        share=sum(map(_share, gaps)) / len(gaps) if gaps else 1.0,
+        waiting=bool(gaps)
+        and state == "filling"
+        and all(gap.done or (gap.readings > 0 and gap.read >= gap.found) for gap in gaps),
+        errors=tuple(dict.fromkeys(error for gap in gaps for error in gap.errors)),
+    )
+
+
+def _share(gap: Gap) -> float:
+    if gap.done:
+        return 1.0
+    within = gap.read / gap.found if gap.found and gap.state == "filling" else 0.0
+    # A reading that has ended and one that has just begun have the same figures.
+    return min(1.0, (gap.readings + (within if within < 1 else 0.0)) / READINGS)
+
+
+def _subscribed(client: redis.Redis, keys: Keys) -> dict[str, tuple[str, ...]]:
+    with explained():
+        ids: Any = client.hkeys(keys.shards)
+        texts: Any = client.mget([keys.shard(one) for one in ids]) if ids else []
+    shards = [_shard.decode(text) for text in texts if text]
+    return {shard.id: shard.topics for shard in shards if shard.topics}

@@ -1,0 +1,115 @@
+"""The words that listeners and coordinators exchange through Redis.
+
+A *shard* is a stable set of topics. Each shard has `MIRROR_REPLICAS` *seats*, named by shard and
+replica (`a`, `b`, …). The leader *grants* each seat to a listener; the listener opens a channel
+for the grant and tells of it in its *beat*.
+
+A grant carries an epoch. The same seat under a higher epoch means: open a fresh channel, and close
+the old one only when the new one is live. Moving a seat to another listener, rotating a channel
+and rebalancing are all that one thing; the leader takes a seat from its old holder only after the
+new holder has reported the new epoch live (make before break).
+
+Ages, not clock times, travel in beats: no process compares its wall clock with another's. A reader
+turns an age into Redis time by subtracting it from the Redis time of the beat.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from mirror.genesys.handles import Handle
+
+ListenerState = Literal["live", "draining", "dead"]
+ChannelState = Literal["opening", "live", "rotating", "closing", "lost"]
+
+
+class Shard(msgspec.Struct, frozen=True):
+    """A set of topics that share a channel. `epoch` rises whenever `topics` or `clients` changes.
+
+    `clients` are the OAuth clients that may see its topics, in order; empty where all may.
+    `refused` are those that list them and that Genesys refuses some of them.
+    """
+
+    id: str
+    topics: tuple[str, ...]
+    epoch: int
+    clients: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+class Released(msgspec.Struct, frozen=True):
+    """A channel that waits for its seat's next holder: whose OAuth client's, from which grant."""
+
+    client: str
+    epoch: int
+    handle: Handle
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """The leader's word that a listener shall hold a seat, on a channel of one OAuth client."""
+
+    shard: str
+    replica: str
+    epoch: int
+    client: str
+    shard_epoch: int
+    handle: Handle | None = None
+
+    @property
+    def seat(self) -> tuple[str, str]:
+        return (self.shard, self.replica)
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """All grants of one listener. `version` rises with every change of it."""
+
+    version: int
+    grants: tuple[Grant, ...]
+
+
+class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a listener says of one of its channels in a beat.
+
+    `channel` is shortened. `covered_ms` is for how long this channel has received without a break
+    (null while it does not); `last_frame_ms` the age of the last frame, heartbeats included.
+    `rotate` says why the channel needs a successor soon, empty where it does not. `shard_epoch` is
+    that of the topic list which Genesys confirmed last, 0 where that is unknown.
+    """
+
+    shard: str
+    replica: str
+    epoch: int
+    client: str
+    state: ChannelState
+    channel: str = ""
+    topics: int = 0
+    rejected: tuple[str, ...] = ()
+    covered_ms: int | None = None
+    last_frame_ms: int | None = None
+    expires_s: int | None = None
+    rotate: str = ""
+    frames: int = 0
+    events: int = 0
+    dead_letters: int = 0
+    shard_epoch: int = 0
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True):
+    """What a listener tells Redis every `MIRROR_HEARTBEAT`."""
+
+    listener: str
+    host: str
+    pid: int
+    version: str
+    state: ListenerState
+    channels: tuple[ChannelReport, ...] = ()
+    spool_records: int = 0
+    spool_bytes: int = 0
+    reasons: tuple[str, ...] = ()
+
+
+def seat_name(shard: str, replica: str) -> str:
+    """A seat as one word, e.g. `12/b`: a field of Redis hashes and of logs."""
+    return f"{shard}/{replica}"

@@ -1,0 +1,134 @@
+"""`/metrics` and `/healthz` of a process, on `MIRROR_METRICS_PORT`.
+
+Metrics are Prometheus' own: a process registers its collectors in one `CollectorRegistry` and hands
+it here; what every process tells is added. Health is a function that the process gives; it is asked
+at each request and must answer from memory. To it come the checks of `mirror doctor` that the
+process repeats (`mirror.checks.checkup`): what they find ill makes an `ok` process `degraded`.
+`/healthz` answers 200 while `ok` or `degraded` (a degraded process does its work) and 503 when
+`down`. The server (`mirror.runtime.serving`) takes one thread and few descriptors, whoever
+connects.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import msgspec
+from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
+
+from mirror import __version__
+from mirror.base import log
+from mirror.base.errors import SettingsError
+from mirror.base.health import Health, Status
+from mirror.runtime.metrics import BUILD, HEALTH, LOG_DROPPED, Numbers, States, gauge
+from mirror.runtime.serving import Answer, Request, Server, listen
+
+if TYPE_CHECKING:
+    from mirror.checks.checkup import Checkup
+    from mirror.checks.finding import Finding
+
+ALL_ADDRESSES: Final = ("::", "0.0.0.0")  # noqa: S104 - what a platform probes
+
+
+class Page(msgspec.Struct, frozen=True):
+    """What `/healthz` answers: `Health`, and what was checked, as `mirror doctor --json` has it."""
+
+    health: Status
+    reasons: tuple[str, ...]
+    checks: tuple[Finding, ...]
+
+
+class _LogFigures:
+    """What Prometheus is told of the log."""
+
+    @property
+    def dropped(self) -> int:
+        return log.dropped()
+
+
+class Telemetry:
+    """The endpoint of one process; does nothing on port 0."""
+
+    def __init__(
+        self,
+        port: int,
+        registry: CollectorRegistry,
+        health: Callable[[], Health],
+        checkup: Checkup | None = None,
+        hosts: Iterable[str] = ALL_ADDRESSES,
+    ) -> None:
+        """Listens at once. Raises `SettingsError` where an address or the port cannot be had."""
+        self._own_health = health
+        self._checkup = checkup
+        registry.register(States(HEALTH, self._states))
+        gauge(BUILD, registry).labels(__version__).set(1)
+        registry.register(Numbers({"dropped": LOG_DROPPED}, _LogFigures()))
+        ProcessCollector(registry=registry)  # CPU, memory, files and start, by their usual names
+        self._metrics = make_wsgi_app(registry)
+        self._server: Server | None = None
+        if port:
+            self._server = Server(_listen(tuple(hosts), port), self._answer)
+            self._server.start()
+            if checkup is not None:
+                checkup.start()
+
+    def _health(self) -> Health:
+        """The worse of what the process knows of itself and what was checked."""
+        own = self._own_health()
+        found = () if self._checkup is None else self._checkup.reasons()
+        if not found:
+            return own
+        return Health("degraded" if own.health == "ok" else own.health, (*own.reasons, *found))
+
+    def _states(self) -> dict[str, int]:
+        now = self._health().health
+        return {state: int(state == now) for state in get_args(Status)}
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._checkup is not None:
+            self._checkup.stop()
+        if self._server is not None:
+            self._server.close()
+
+    def _answer(self, request: Request) -> Answer:
+        if request.path == "/metrics":
+            return self._metrics_answer(request)
+        if request.path != "/healthz":
+            return Answer(HTTPStatus.NOT_FOUND, b"/metrics or /healthz\n")
+        health = self._health()
+        is_down = health.health == "down"
+        checks = () if self._checkup is None else self._checkup.findings
+        return Answer(
+            HTTPStatus.SERVICE_UNAVAILABLE if is_down else HTTPStatus.OK,
+            msgspec.json.encode(Page(health.health, health.reasons, checks)),
+            (("Content-Type", "application/json"),),
+        )
+
+    def _metrics_answer(self, request: Request) -> Answer:
+        """As Prometheus' own WSGI application answers: its formats, `name[]`, gzip."""
+        started: list[Any] = []
+        environ = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": request.path,
+            "QUERY_STRING": request.query,
+            "HTTP_ACCEPT": request.headers.get("accept", ""),
+            "HTTP_ACCEPT_ENCODING": request.headers.get("accept-encoding", ""),
+        }
+        body = b"".join(self._metrics(environ, lambda *given: started.extend(given)))
+        return Answer(int(started[0].split()[0]), body, tuple(started[1]))
+
+
+def _listen(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
+    """Sockets that listen. Raises `SettingsError` where one cannot be had."""
+    try:
+        return listen(hosts, port)
+    except OSError as error:
+        raise SettingsError(
+            f"MIRROR_METRICS_PORT is '{port}', which cannot be listened on at {', '.join(hosts)} "
+            f"({error.strerror}): it takes a free port, another one for each process of a host, "
+            "or 0, and MIRROR_METRICS_HOST addresses of this machine"
+        ) from error

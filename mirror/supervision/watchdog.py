@@ -1,0 +1,220 @@
+"""The watchdog of supervisord: kills what runs and no longer works, starts what was given up.
+
+An event listener of supervisord (`[eventlistener:watchdog]`), called at each of its ticks. Two
+things supervisord does not do by itself:
+
+- A process that lives but hangs. Each touches a file every second while it works and none of its
+  threads hangs (`mirror.supervision.pulse`, `mirror.base.turns`). One that has beaten and then does
+  not for
+  `MIRROR_HANG_AFTER` (default `20s`) is killed; supervisord starts it again. SIGKILL, because what
+  hangs does not hear SIGTERM; nothing that was acknowledged is lost by it.
+- A process that supervisord gave up (FATAL), because it ended at once several times: what it needs,
+  say a topic, was missing. It is started again after `RETRY_FIRST` seconds, then after twice as
+  many each time up to `RETRY_LAST`, until it stays. Not one whose last word was exit code 2: a
+  setting is wrong, which no restart mends.
+
+A process is judged from its first beat on, by this process' monotonic clock: neither a wrong wall
+clock nor a machine that slept makes it look dead. `judge` is the rule, pure; the rest is I/O.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, TextIO
+from xmlrpc.client import Error, ServerProxy
+
+import msgspec
+from supervisor import childutils
+from supervisor.states import ProcessStates
+
+from mirror.base import log
+from mirror.base.errors import EXIT_USAGE, SettingsError
+from mirror.base.units import duration
+from mirror.settings import value
+from mirror.supervision.pulse import Sign, read_sign
+
+DEFAULT_HANG_AFTER: Final = "20s"
+RETRY_FIRST: Final = 5.0
+RETRY_LAST: Final = 60.0
+# After a pause of its own so long, the watchdog cannot tell who beat meanwhile.
+ASLEEP: Final = 15.0
+
+
+class Process(msgspec.Struct, frozen=True):
+    """What supervisord says of a process, and what the process itself says."""
+
+    group: str
+    name: str
+    state: int
+    pid: int
+    sign: Sign | None = None
+
+    @property
+    def full_name(self) -> str:
+        """As supervisorctl takes it."""
+        return f"{self.group}:{self.name}"
+
+
+class Action(msgspec.Struct, frozen=True):
+    """What to do to a process, and why."""
+
+    what: Literal["kill", "start", "leave"]
+    process: Process
+    why: str
+
+
+class Memory(msgspec.Struct):
+    """What the watchdog remembers between two looks, by process name."""
+
+    looked_at: float = 0.0
+    beats: dict[str, tuple[Sign, float]] = {}
+    retries: dict[str, tuple[float, float]] = {}  # → when to try next, the pause before that
+    left: set[str] = set()
+
+
+def judge(processes: list[Process], memory: Memory, now: float, hang_after: float) -> list[Action]:
+    """What to do at `now` (monotonic seconds). Changes `memory`."""
+    slept = now - memory.looked_at > ASLEEP
+    memory.looked_at = now
+    if slept:
+        memory.beats.clear()
+    actions = []
+    for process in processes:
+        if process.state == ProcessStates.FATAL:
+            actions += _fatal(process, memory, now)
+        elif process.state == ProcessStates.RUNNING:
+            actions += _running(process, memory, now, hang_after)
+        else:
+            memory.beats.pop(process.name, None)
+    return actions
+
+
+def _running(process: Process, memory: Memory, now: float, hang_after: float) -> list[Action]:
+    memory.retries.pop(process.name, None)
+    memory.left.discard(process.name)
+    sign = process.sign
+    if sign is None or sign.pid != process.pid:
+        return []
+    seen, since = memory.beats.get(process.name, (None, now))
+    if sign != seen:
+        memory.beats[process.name] = (sign, now)
+        return []
+    silent = now - since
+    if silent < hang_after:
+        return []
+    del memory.beats[process.name]
+    return [Action("kill", process, f"no beat for {silent:.0f} s")]
+
+
+def _fatal(process: Process, memory: Memory, now: float) -> list[Action]:
+    if process.sign is not None and process.sign.exit_code == EXIT_USAGE:
+        if process.name in memory.left:
+            return []
+        memory.left.add(process.name)
+        return [Action("leave", process, "exit code 2: a setting is wrong, see its log")]
+    due, pause = memory.retries.get(process.name, (now + RETRY_FIRST, RETRY_FIRST))
+    if now < due:
+        memory.retries[process.name] = (due, pause)
+        return []
+    longer = min(2 * pause, RETRY_LAST)
+    memory.retries[process.name] = (now + longer, longer)
+    return [Action("start", process, f"supervisord gave it up; next try in {longer:.0f} s")]
+
+
+class Watchdog:
+    """Looks at supervisord's processes and does what `judge` says."""
+
+    def __init__(
+        self,
+        rpc: Any,
+        run_dir: Path,
+        hang_after: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`rpc` is supervisord's XML-RPC interface."""
+        self._rpc = rpc
+        self._run_dir = run_dir
+        self._hang_after = hang_after
+        self._clock = clock
+        self._memory = Memory(looked_at=clock())
+        self._log = log.logger("watchdog")
+
+    def look(self) -> None:
+        """One look. What supervisord refuses is logged and tried again at the next."""
+        try:
+            found = self._rpc.supervisor.getAllProcessInfo()
+        except (Error, OSError) as error:
+            self._log.warning("supervisord_silent", error=error)
+            return
+        processes = [
+            Process(
+                info["group"],
+                info["name"],
+                info["state"],
+                info["pid"],
+                read_sign(self._run_dir, info["name"]),
+            )
+            for info in found
+            if info["pid"] != os.getpid()
+        ]
+        for action in judge(processes, self._memory, self._clock(), self._hang_after):
+            self._do(action)
+
+    def _do(self, action: Action) -> None:
+        process = action.process
+        try:
+            if action.what == "kill":
+                self._log.warning("hung_process_killed", process_name=process.name, why=action.why)
+                self._rpc.supervisor.signalProcess(process.full_name, int(signal.SIGKILL))
+            elif action.what == "start":
+                self._log.info("given_up_started", process_name=process.name, why=action.why)
+                self._rpc.supervisor.startProcess(process.full_name, False)
+            else:
+                self._log.warning("given_up_left", process_name=process.name, why=action.why)
+        except (Error, OSError) as error:
+            self._log.warning("supervisord_refused", process_name=process.name, error=error)
+
+
+def serve(watchdog: Watchdog, stdin: TextIO, stdout: TextIO) -> None:
+    """Answer supervisord's events until it goes away: each is a reason to look."""
+    protocol = childutils.EventListenerProtocol()
+    while True:
+        protocol.ready(stdout)
+        line = stdin.readline()
+        if not line:
+            return
+        stdin.read(int(childutils.get_headers(line)["len"]))
+        watchdog.look()
+        protocol.ok(stdout)
+
+
+def hang_after(environ: Mapping[str, str]) -> float:
+    """Seconds of `MIRROR_HANG_AFTER`. Raises `SettingsError`."""
+    text = value(environ, "MIRROR_HANG_AFTER", DEFAULT_HANG_AFTER)
+    try:
+        seconds = duration(text)
+    except ValueError as error:
+        raise SettingsError(f"MIRROR_HANG_AFTER is {text!r}: it takes {error}") from None
+    if not seconds:
+        raise SettingsError(f"MIRROR_HANG_AFTER is {text!r}: it takes a duration above zero")
+    return seconds
+
+
+def main() -> int:
+    """Run as supervisord's event listener."""
+    environ = os.environ
+    log.configure("watchdog")
+    rpc: ServerProxy = childutils.getRPCInterface(environ)
+    watchdog = Watchdog(rpc, Path(environ["MIRROR_RUN_DIR"]), hang_after(environ))
+    serve(watchdog, sys.stdin, sys.stdout)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

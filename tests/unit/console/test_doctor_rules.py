@@ -1,0 +1,123 @@
+"""The rules of `mirror doctor`: what is ill, what is only doubtful, each with its cure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined] # its documented home
+
+from mirror.checks.finding import CHECKS, Finding
+from mirror.checks.genesys import channels, rate, rejected, topics, visible
+from mirror.checks.kafka import durability, rights, shape
+from mirror.checks.machine import room, supervised, unread_settings
+from mirror.checks.redis import clock, latency, memory, version
+from mirror.genesys.shapes import AvailableTopic
+from mirror.kafka.admin import Cluster
+from mirror.settings import Unread, load
+from mirror.supervision.supervisord import ProcessInfo
+
+SETTINGS = load({"HOME": "/home/mirror"})
+MIB = 1 << 20
+KEPT = {"retention.ms": "604800000", "cleanup.policy": "delete"}
+
+
+def _process(state: str, exit_code: int = 0) -> ProcessInfo:
+    return ProcessInfo("listener", "listener-0", state, 7, exit_code, "")
+
+
+def _shape(partitions: int, replication: int, brokers: int = 3) -> Finding:
+    cluster = Cluster(brokers=brokers, topics={"t": (partitions, replication)})
+    return list(shape(cluster, "t", 12, 3))[-1]
+
+
+def _durability(replication: int, **values: str) -> Finding:
+    named = {name.replace("_", "."): value for name, value in values.items()}
+    return next(iter(durability("t", replication, KEPT | named)))
+
+
+def _offered(**fields: list[str]) -> list[AvailableTopic]:
+    return [
+        AvailableTopic("v2.routing.queues.{id}.conversations", **fields),
+        AvailableTopic("v2.users.{id}.conversations", **fields),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("finding", "check", "level"),
+    [
+        (version({"redis_version": "7.0.15"}), "redis.version", "good"),
+        (version({"redis_version": "6.2.0"}), "redis.version", "good"),
+        (version({"redis_version": "6.0.16"}), "redis.version", "bad"),
+        (version({"valkey_version": "9.1.2", "redis_version": "7.2.4"}), "redis.version", "good"),
+        (version({}), "redis.version", "bad"),
+        (memory({"maxmemory_policy": "allkeys-lru", "maxmemory": 9 * MIB}), "redis.memory", "bad"),
+        (memory({"maxmemory_policy": "allkeys-lru", "maxmemory": 0}), "redis.memory", "good"),
+        (memory({"maxmemory": 10 * MIB, "used_memory": 9 * MIB}), "redis.memory", "bad"),
+        (memory({"maxmemory": 10 * MIB, "used_memory": 7 * MIB}), "redis.memory", "good"),
+        (latency(19.0), "redis.latency", "good"),
+        (latency(21.0), "redis.latency", "doubtful"),
+        (clock(-59.0), "clock", "good"),
+        (clock(-61.0), "clock", "bad"),
+        (_shape(12, 3), "kafka.topic", "good"),
+        (_shape(6, 3), "kafka.partitions", "doubtful"),
+        (_shape(12, 2), "kafka.replication", "bad"),
+        (_shape(12, 1, brokers=1), "kafka.replication", "doubtful"),
+        (_durability(3, min_insync_replicas="2"), "kafka.retention", "good"),
+        (_durability(3, min_insync_replicas="1"), "kafka.min_insync", "bad"),
+        (_durability(3, min_insync_replicas="3"), "kafka.min_insync", "bad"),
+        (_durability(1, min_insync_replicas="1"), "kafka.retention", "good"),
+        (_durability(1, min_insync_replicas="2"), "kafka.min_insync", "bad"),
+        (_durability(1, retention_ms="3600000"), "kafka.retention", "bad"),
+        (_durability(1, retention_ms="-1"), "kafka.retention", "good"),
+        (_durability(1, cleanup_policy="compact"), "kafka.retention", "bad"),
+        (_durability(1, cleanup_policy="compact,delete"), "kafka.retention", "bad"),
+        (rights({"t": None}), "kafka.rights", "good"),
+        (rights({"t": [AclOperation.ALL]}), "kafka.rights", "good"),
+        (rights({"t": [AclOperation.READ, AclOperation.DESCRIBE]}), "kafka.rights", "bad"),
+        (channels("c", 4, 4, SETTINGS), "genesys.channels", "good"),
+        (channels("c", 6, 4, SETTINGS), "genesys.channels", "doubtful"),
+        (channels("c", 6, None, SETTINGS), "genesys.channels", "good"),
+        (channels("c", 20, 20, SETTINGS), "genesys.channels", "bad"),
+        (channels("c", 21, 20, SETTINGS), "genesys.channels", "bad"),
+        (topics("c", SETTINGS, _offered()), "genesys.topics", "good"),
+        (topics("c", SETTINGS, _offered(transports=["All"])), "genesys.topics", "good"),
+        (topics("c", SETTINGS, _offered(transports=["EventBridge"])), "genesys.topics", "bad"),
+        (topics("c", SETTINGS, _offered()[:1]), "genesys.topics", "bad"),
+        (next(rejected({"v2.users.1.conversations": "no"})), "genesys.topics", "bad"),
+        (visible("c", "queues", 1), "genesys.visible", "good"),
+        (visible("c", "queues", 0), "genesys.visible", "bad"),
+        (rate("c", 0.0), "genesys.rate", "good"),
+        (rate("c", 60.0), "genesys.rate", "doubtful"),
+        (room(Path("/spool"), 2 << 30, 1 << 30), "spool", "good"),
+        (room(Path("/spool"), 1 << 20, 1 << 30), "spool", "bad"),
+        (supervised(None), "supervisord", "good"),
+        (supervised([_process("RUNNING"), _process("STARTING")]), "supervisord", "good"),
+        (supervised([_process("RUNNING"), _process("FATAL")]), "supervisord", "bad"),
+        (supervised([_process("BACKOFF")]), "supervisord", "bad"),
+        (unread_settings(()), "settings", "good"),
+        (
+            unread_settings((Unread("MIRROR_TOPICS", "the nearest name is MIRROR_TOPIC"),)),
+            "settings",
+            "doubtful",
+        ),
+    ],
+)
+def test_each_rule_tells_ill_from_well(finding: Finding, check: str, level: str) -> None:
+    """On both sides of each line; whatever is not good comes with its cure."""
+    assert (finding.check, finding.level) == (check, level), finding
+    assert finding.check in CHECKS
+    assert bool(finding.cure) == (level != "good")
+    assert finding.ok == (level != "bad")
+    assert bool(finding.exit_code) == (level == "bad")
+
+
+def test_no_topic_refused_is_no_finding() -> None:
+    """Silence where nobody was refused."""
+    assert list(rejected({})) == []
+
+
+def test_exit_code_two_leads_to_the_setting() -> None:
+    """A restart does not mend what the log names."""
+    assert "setting" in supervised([_process("FATAL", exit_code=2)]).cure
+    assert "supervisorctl" in supervised([_process("FATAL", exit_code=3)]).cure
