@@ -1,5 +1,5 @@
 //! A conversation as Python and this crate hand it to each other: mirror/conversation/normaliser/
-//! native.py has the same tuples.
+//! lending.py has the same tuples.
 
 use crate::frame::MAX_LEGS;
 use crate::memory::{Conversation, Known, Leg, Service, Spell};

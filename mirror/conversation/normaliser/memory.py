@@ -121,7 +121,7 @@ class Memory:
         self.max_conversations = max_conversations
         self.grace = grace
         self.rest_after = REST_AFTER
-        # Asked for a conversation that is unknown here, and gives it away (`native.py`).
+        # Asked for a conversation that is unknown here, and gives it away (`lending.py`).
         self.borrow: Callable[[str], Conversation | None] = _nobody_has
         # Each in the order of the last frames: those awake, and those at rest, with live legs or
         # without.

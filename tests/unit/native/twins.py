@@ -11,12 +11,17 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+import pytest
 
+from listeners.receive.native import Native, load
 from mirror.conversation.normaliser import Normaliser, Reading
-from mirror.conversation.normaliser.native import Native, load, state_of
+from mirror.conversation.normaliser.lending import state_of
 from mirror.kafka.record import Header, Recorder
 
 MODULE = load("auto")
+needs_native = pytest.mark.skipif(
+    MODULE is None, reason="the native reader is not built: make native"
+)
 SCHEMA: Header = ("dataschema", b"schema:1")
 
 Record = tuple[bytes, str | None, list[Header]]
