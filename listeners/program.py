@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from random import SystemRandom
-from typing import Final
+from typing import Any, Final
 
 from listeners import gc_tuning as collector
 from listeners.beats import Beats
@@ -30,8 +30,10 @@ from listeners.channels.workers import Workers
 from listeners.counters import Counters
 from listeners.health import Vitals
 from listeners.publish.publisher import Publisher
+from listeners.receive import native_reader
 from listeners.receive.connection import tls_context
 from listeners.receive.loop import Loop
+from listeners.receive.native import Native
 from mirror import __version__
 from mirror.base import log
 from mirror.base.errors import EXIT_DONE, EXIT_FAILED, DependencyError
@@ -47,7 +49,7 @@ from mirror.kafka import registry
 from mirror.kafka.admin import check_topics
 from mirror.redis.connect import connect, wait_for
 from mirror.runtime import signals
-from mirror.runtime.metrics import SPOOL_LIMIT, gauge
+from mirror.runtime.metrics import NATIVE, SPOOL_LIMIT, gauge
 from mirror.runtime.telemetry import Telemetry
 from mirror.settings import Settings
 from mirror.supervision.pulse import Pulse
@@ -94,6 +96,7 @@ class Service:
         """Start, wait for a signal, stop."""
         settings = self.settings
         self._log.info("starting", listener=self.name, version=__version__)
+        module = native_reader.load(settings.native)
         client = connect(settings)
         links = RedisLink(client, settings)
         genesys = genesys_links(settings, client)
@@ -109,11 +112,14 @@ class Service:
         publisher = Publisher(
             settings, self.name, self.counters, schemas=schemas, partitions=partitions
         )
+        normaliser = Normaliser(personal=Personal.of(settings.pii, settings.pii_key))
+        native = self._native(module, normaliser, publisher)
         loop = Loop(
             Session(self.name, silence=settings.silence, rng=SystemRandom()),
-            Normaliser(personal=Personal.of(settings.pii, settings.pii_key)),
+            normaliser,
             publisher,
             self.counters,
+            native=native,
         )
         workers = Workers()
         loop.actions = Actions(
@@ -143,6 +149,9 @@ class Service:
         thread = threading.Thread(target=self._run_loop, args=(loop,), name="loop", daemon=True)
         vitals = Vitals(self.counters, loop, thread, turns, lease=settings.lease)
         gauge(SPOOL_LIMIT, vitals.registry).set(settings.spool_limit)
+        native_info = gauge(NATIVE, vitals.registry)
+        if native is not None:
+            native_info.labels(native.version).set(1)
         telemetry = Telemetry(
             settings.metrics_port,
             vitals.registry,
@@ -153,12 +162,19 @@ class Service:
         collector.tune()
         thread.start()
         beats.start()
-        self._log.info("started", listener=self.name)
+        version = native.version if native is not None else "none"
+        self._log.info("started", listener=self.name, native=version)
 
         self._wait(thread, vitals, turns)
         self._stop(loop, beats, workers, publisher, thread)
         telemetry.close()
         return EXIT_FAILED if self._crash else EXIT_DONE
+
+    def _native(self, module: Any, normaliser: Normaliser, publisher: Publisher) -> Native | None:
+        if module is None:
+            return None
+        shadow = self.settings.native_shadow
+        return Native(module, normaliser, publisher.recorder, self.counters, shadow=shadow)
 
     def _checks(self) -> Iterator[Finding]:
         """What each host has of its own: its disk, its way to Redis, its clock."""

@@ -14,7 +14,7 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import PurePath
 from queue import Empty, Full, Queue
@@ -44,6 +44,7 @@ from listeners.receive.frames import (
     Ping,
     encode_close,
 )
+from listeners.receive.native import Native
 from mirror.base.log import logger
 from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.fleet.words import Assignment, ChannelReport, Shard
@@ -92,14 +93,17 @@ class Loop:
         publisher: Publisher,
         counters: Counters,
         *,
+        native: Native | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`native` reads before `normaliser` where it is given, and is of the same one."""
         self.session = session
         self.counters = counters
         self.snapshot = Snapshot(at=clock(), version=0)
         self._publisher = publisher
-        self._normaliser = normaliser
-        self._normalise = normaliser.frame
+        self._native = native
+        self._normaliser: Normaliser | Native = normaliser if native is None else native
+        self._normalise = self._normaliser.frame
         self._interruptions = 0  # of the session's, those that the normaliser knows of
         self._clock = clock
         self._log = logger("listener")
@@ -263,7 +267,11 @@ class Loop:
         publish = self._publisher.events
         normalise = self._normalise
         events = frames = 0
-        for item in items:
+        native = self._native
+        left: Iterable[Item] = items
+        if native is not None:
+            left = native.pass_by(items, received_at, now, self._publisher.records, channel)
+        for item in left:
             if type(item) is not bytes:
                 self._other(channel, connection, item)
                 continue

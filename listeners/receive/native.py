@@ -1,89 +1,46 @@
 """Reads common frames with the native reader, all others with the normaliser (docs/native.md).
 
-The native reader is a distribution of its own, `interaction-mirror-native`. It takes a frame only
-where it is certain of every byte of the records. `Native` joins both: each conversation is with one
-of them, and goes to Python with the first frame that Python reads. It goes back behind that frame,
-unless it has what only Python knows of: roles, a link, odd text or times.
+The native reader takes a frame only where it is certain of every byte of the records. `Native`
+joins both: each conversation is with one of them, and goes to Python with the first frame that
+Python reads. It goes back behind that frame, unless it has what only Python knows of: roles, a link
+to another conversation, odd text or times.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
-from mirror.base.errors import SettingsError
+from listeners.channels.channel import Channel
+from listeners.counters import Counters
+from listeners.receive.frames import Item
+from listeners.receive.native_reader import Reader
+from listeners.receive.shadow import Shadow
+from mirror.base.log import logger
 from mirror.conversation.normaliser import Normaliser, Reading
-from mirror.conversation.normaliser.lending import State, conversation_of, state_of
+from mirror.conversation.normaliser.lending import conversation_of, state_of
 from mirror.conversation.normaliser.memory import Conversation
-from mirror.kafka.record import Header, Recorder
+from mirror.kafka.record import NativeRecord, Recorder
 
-MODULE: Final = "interaction_mirror_native"
-API: Final = 1  # what this version of the mirror speaks
 MAX_FAILURES: Final = 3  # of the native reader; with so many it is not asked any more
-
-# Value, key and headers of a record of the events' topic.
-NativeRecord = tuple[bytes, str, list[Header]]
-
-
-class Reader(Protocol):
-    """The native reader. All its methods belong to one thread."""
-
-    failures: int
-    refused: int
-
-    def interrupted(self) -> None:
-        """As `Normaliser.interrupted`."""
-
-    def read(
-        self, messages: list[Any], start: int, received_at: str, now: float
-    ) -> tuple[list[NativeRecord], int]:
-        """The records of the messages from `start`, and the place of the first not read."""
-
-    def take(self, conversation_id: str) -> State | None:
-        """Give a conversation away."""
-
-    def put(self, conversation_id: str, state: State) -> bool:
-        """Take a conversation, unless it has what only Python knows of."""
-
-    def break_next(self) -> None:
-        """Break off amid the next frame: for tests."""
-
-    def __len__(self) -> int: ...
-
-    def __contains__(self, conversation_id: str) -> bool: ...
-
-
-def load(wish: str) -> Any:
-    """The native module, null where it is not wished for or not here.
-
-    `wish` is `MIRROR_NATIVE`. Raises `SettingsError` where it is required and cannot be had.
-    """
-    if wish == "off":
-        return None
-    try:
-        module = importlib.import_module(MODULE)
-    except ImportError as error:
-        if wish == "require":
-            raise SettingsError(
-                f"MIRROR_NATIVE is require, and {MODULE} cannot be imported ({error}): "
-                "install interaction-mirror[fast], or set MIRROR_NATIVE to auto"
-            ) from error
-        return None
-    if module.API == API:
-        return module
-    if wish == "require":
-        raise SettingsError(
-            f"MIRROR_NATIVE is require, and interaction-mirror-native {module.VERSION} belongs to "
-            "another version of the mirror: install interaction-mirror[fast] again"
-        )
-    return None
 
 
 class Native:
     """A normaliser, and the native reader before it."""
 
-    def __init__(self, module: Any, normaliser: Normaliser, recorder: Recorder) -> None:
-        """`module` is what `load` gave; `recorder` says what all records have."""
+    def __init__(
+        self,
+        module: Any,
+        normaliser: Normaliser,
+        recorder: Recorder,
+        counters: Counters,
+        *,
+        shadow: int = 0,
+    ) -> None:
+        """`module` is what `native_reader.load` gave; `recorder` says what all records have.
+
+        With `shadow` one frame in so many is read by both, and differences are counted.
+        """
         self.normaliser = normaliser
         self.version: str = module.VERSION
         memory = normaliser.memory
@@ -97,6 +54,10 @@ class Native:
             elsewhere=memory.__contains__,
         )
         self.read = self.reader.read
+        if shadow:
+            self.read = Shadow(self.reader, normaliser, recorder, counters, shadow).read
+        self._counters = counters
+        self._log = logger("listener.native")
         self._broken_at = module.broken_at
         self._lent: list[str] = []  # by the frame that Python reads now
         memory.borrow = self._borrow
@@ -106,15 +67,43 @@ class Native:
         """Whether it failed too often to be asked any more."""
         return self.reader.failures >= MAX_FAILURES
 
-    @property
-    def broken_at(self) -> str:
-        """Where it broke off last, as `file.rs:line`; empty where it never did."""
-        return str(self._broken_at())
-
     def interrupted(self) -> None:
         """As `Normaliser.interrupted`, for both."""
         self.normaliser.interrupted()
         self.reader.interrupted()
+
+    def pass_by(
+        self,
+        items: list[Item],
+        received_at: str,
+        now: float,
+        publish: Callable[[list[NativeRecord]], None],
+        channel: Channel,
+    ) -> Iterator[Item]:
+        """Read `items`, and give those that are left to Python, each when its turn has come."""
+        counters, reader = self._counters, self.reader
+        place = 0
+        while place < len(items):
+            if not self.is_broken:
+                records, reached = self.read(items, place, received_at, now)
+                if records:
+                    publish(records)
+                taken, place = reached - place, reached
+                channel.frames += taken
+                channel.events += len(records)
+                counters.frames += taken
+                counters.native_frames += taken
+                counters.events += len(records)
+                if reader.failures != counters.native_failures:
+                    self._note_failure()
+                if place == len(items):
+                    return
+            yield items[place]
+            place += 1
+
+    def _note_failure(self) -> None:
+        self._counters.native_failures = self.reader.failures
+        self._log.error("native_failed", at=str(self._broken_at()), off=self.is_broken)
 
     def frame(self, raw: bytes, received_at: str, now: float) -> Reading:
         """Read a frame with the normaliser, which borrows the frame's conversation."""

@@ -18,6 +18,8 @@ from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
 
 Header = tuple[str, str | bytes | None]
+# Value, key and headers of an event's record, as the native reader makes them (docs/native.md).
+NativeRecord = tuple[bytes, str, list[Header]]
 
 CONTENT_TYPES: Final = {"json": "application/json", "msgpack": "application/msgpack"}
 ERRORS: Final = "mirror.errors."

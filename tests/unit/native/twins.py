@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from listeners.receive.native import Native, load
+from listeners.counters import Counters
+from listeners.receive.native import Native
+from listeners.receive.native_reader import load
 from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.conversation.normaliser.lending import state_of
 from mirror.kafka.record import Header, Recorder
@@ -48,7 +50,7 @@ class Twins:
         """`share` of the messages are read by Python in both."""
         self.recorder = recorder(encoding, schema=schema)
         self.alone = Normaliser()
-        self.native = Native(MODULE, Normaliser(), self.recorder)
+        self.native = Native(MODULE, Normaliser(), self.recorder, Counters())
         self.taken = 0
         self.left = 0
         self._share = share
@@ -62,7 +64,7 @@ class Twins:
             found, place = ([], 0)
             if self._rng.random() >= self._share:
                 found, place = self.native.read([raw], 0, received_at, now)
-            assert self.native.reader.failures == 0, self.native.broken_at
+            assert self.native.reader.failures == 0, MODULE.broken_at()
             self.taken += place
             if place == 0:
                 self.left += 1
