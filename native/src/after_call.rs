@@ -60,7 +60,11 @@ impl Succession {
                 continue;
             }
             let until = until(one.disconnected_time);
-            match made.unanswered.iter_mut().find(|(medium, _)| *medium == one.medium) {
+            match made
+                .unanswered
+                .iter_mut()
+                .find(|(medium, _)| *medium == one.medium)
+            {
                 Some((_, last)) => *last = until.max(*last),
                 None => made.unanswered.push((one.medium, until)),
             }
@@ -73,7 +77,10 @@ impl Succession {
         let Some(over) = one.disconnected_time else {
             return false;
         };
-        let unanswered = self.unanswered.iter().find(|(medium, _)| *medium == one.medium);
+        let unanswered = self
+            .unanswered
+            .iter()
+            .find(|(medium, _)| *medium == one.medium);
         (Some(over) <= self.began && self.began != one.connected_time)
             || unanswered.is_some_and(|(_, last)| until(Some(over)) < *last)
     }
@@ -98,7 +105,9 @@ pub fn handled(participant: &Participant<'_>) -> Option<usize> {
         .filter(|&at| shown[at].wrapup.is_some())
         .collect();
     let among = if coded.is_empty() { candidates } else { coded };
-    among.into_iter().min_by_key(|&at| until(shown[at].connected_time))
+    among
+        .into_iter()
+        .min_by_key(|&at| until(shown[at].connected_time))
 }
 
 /// What a reading tells of a communication's after-call work; null where it tells nothing.
@@ -128,7 +137,9 @@ pub fn work_of<'a>(
         began = own.start_time.or(began);
         ended = own.end_time.or(ended);
     }
-    let code = wrapup.and_then(|one| one.code).filter(|code| !code.is_empty());
+    let code = wrapup
+        .and_then(|one| one.code)
+        .filter(|code| !code.is_empty());
     Some(Work {
         state,
         began,

@@ -154,7 +154,15 @@ pub fn events(
                     && one.at.is_none()
                     && !matches!(one.kind, Kind::Alert | Kind::Dial);
                 let is_snapshot = one.snapshot || is_read;
-                of_leg(conversation, frame, one, view, is_snapshot, received_at, encoding)
+                of_leg(
+                    conversation,
+                    frame,
+                    one,
+                    view,
+                    is_snapshot,
+                    received_at,
+                    encoding,
+                )
             }
         })
         .collect()
@@ -207,18 +215,27 @@ fn of_leg(
 ) -> Told {
     let leg = &conversation.legs[view.leg];
     let (participant, communication) = (view.participant, view.communication);
-    let (who, what, kind) = (&*leg.participant_id, &*leg.communication_id, one.kind.name());
+    let (who, what, kind) = (
+        &*leg.participant_id,
+        &*leg.communication_id,
+        one.kind.name(),
+    );
     let event_id = if one.snapshot {
         ids::of(&[frame.id, who, what, kind, "snapshot", received_at])
     } else {
         ids::of(&[frame.id, who, what, kind, &one.which])
     };
-    let service = leg.service.as_ref().filter(|_| words::is_staff(participant.purpose));
+    let service = leg
+        .service
+        .as_ref()
+        .filter(|_| words::is_staff(participant.purpose));
     let queue_id = match service {
         Some(service) => service.queue_id.as_deref(),
         None => participant.queue_id,
     };
-    let agent_id = participant.user_id.filter(|_| participant.purpose != Some("voicemail"));
+    let agent_id = participant
+        .user_id
+        .filter(|_| participant.purpose != Some("voicemail"));
     let disconnect_type = if words::is_ended(one.state) {
         words::disconnect_type(communication.disconnect_type)
     } else {
@@ -240,10 +257,21 @@ fn of_leg(
     maybe!(out, "direction", communication.direction);
     text!(out, "state", one.state);
     truth!(out, "held", one.held);
-    maybe!(out, "hold_started_at", one.hold_started_at.as_ref().map(Time::text));
+    maybe!(
+        out,
+        "hold_started_at",
+        one.hold_started_at.as_ref().map(Time::text)
+    );
     maybe!(out, "disconnect_type", disconnect_type.as_deref());
     maybe!(out, "wrapup_code", one.code.as_deref());
-    tail(&mut out, frame, one.at, one.at.is_none(), received_at, is_snapshot);
+    tail(
+        &mut out,
+        frame,
+        one.at,
+        one.at.is_none(),
+        received_at,
+        is_snapshot,
+    );
     Told {
         event_id,
         kind: one.kind,
@@ -261,7 +289,11 @@ fn tail(
     received_at: &str,
     is_snapshot: bool,
 ) {
-    text!(out, "occurred_at", at.as_ref().map_or(received_at, Time::text));
+    text!(
+        out,
+        "occurred_at",
+        at.as_ref().map_or(received_at, Time::text)
+    );
     truth!(out, "estimated", is_estimated);
     text!(out, "received_at", received_at);
     text!(out, "origin", if is_snapshot { "snapshot" } else { "live" });

@@ -172,7 +172,10 @@ fn read_body<'a>(cursor: &mut Cursor<'a>, last: &impl Last) -> Take<Body<'a>> {
     let mut id = None;
     let mut pieces = None;
     fields(cursor, |cursor, name| match name {
-        "id" => once(&mut id, word(cursor)?.filter(|id| !id.is_empty()).ok_or(Odd)?),
+        "id" => once(
+            &mut id,
+            word(cursor)?.filter(|id| !id.is_empty()).ok_or(Odd)?,
+        ),
         "participants" => {
             let known = last.known(id.ok_or(Odd)?)?;
             once(&mut pieces, participants(cursor, known, last)?)
@@ -215,11 +218,7 @@ fn participants<'a>(
 }
 
 /// A participant: recognised by its bytes, or read.
-fn piece<'a>(
-    cursor: &mut Cursor<'a>,
-    known: Option<&Known>,
-    last: &impl Last,
-) -> Take<Piece<'a>> {
+fn piece<'a>(cursor: &mut Cursor<'a>, known: Option<&Known>, last: &impl Last) -> Take<Piece<'a>> {
     cursor.space();
     let start = cursor.at;
     let known = known.filter(|known| known.digest.is_some());

@@ -62,20 +62,21 @@ fn leg_state(leg: Leg) -> LegState {
         MEDIA[leg.medium as usize].to_owned(),
         leg.seen,
         leg.once,
-        leg.often.map(|often| often.into_iter().map(Into::into).collect()),
+        leg.often
+            .map(|often| often.into_iter().map(Into::into).collect()),
         leg.ended,
         leg.ended_at.map(shown),
-        leg.hold.map(spell_state),
-        leg.park.map(spell_state),
-        leg.service.map(service_state),
+        leg.hold.map(|spell| spell_state(*spell)),
+        leg.park.map(|spell| spell_state(*spell)),
+        leg.service.map(|service| service_state(*service)),
     )
 }
 
-fn spell_state(spell: Box<Spell>) -> SpellState {
+fn spell_state(spell: Spell) -> SpellState {
     (spell.since.map(Into::into), shown_or_empty(spell.last))
 }
 
-fn service_state(service: Box<Service>) -> ServiceState {
+fn service_state(service: Service) -> ServiceState {
     (
         service.since.map(shown),
         service.queue_id.map(Into::into),
@@ -182,7 +183,10 @@ fn time_or_empty(text: String) -> Take<Option<Time>> {
 
 /// Text that needs no escape in JSON.
 fn plain(text: String) -> Take<Box<str>> {
-    if text.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+    if text
+        .bytes()
+        .any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))
+    {
         Err(Odd)
     } else {
         Ok(text.into())

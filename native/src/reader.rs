@@ -250,7 +250,13 @@ impl Reader {
             let _ = nothing[raw.len()];
         }
         if !found.told.is_empty() {
-            let told = events(conversation, &read, &found, received_at, self.recorder.encoding);
+            let told = events(
+                conversation,
+                &read,
+                &found,
+                received_at,
+                self.recorder.encoding,
+            );
             let made = self.recorder.records(py, &read, told, received_at, records);
             made.map_err(|_| Odd)?;
         }
@@ -361,7 +367,10 @@ impl Last for Remembered<'_, '_> {
             let conversation = self.memory.at(place).ok_or(Odd)?;
             return Ok(rules::last(conversation, self.interruptions));
         }
-        let is_elsewhere = self.elsewhere.call1((id,)).and_then(|told| told.is_truthy());
+        let is_elsewhere = self
+            .elsewhere
+            .call1((id,))
+            .and_then(|told| told.is_truthy());
         if is_elsewhere.map_err(|_| Odd)? {
             return Err(Odd);
         }

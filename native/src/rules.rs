@@ -71,7 +71,14 @@ pub fn transitions<'f, 'a>(
             ..
         } = piece
         {
-            read_legs(conversation, participant, everything, known, &mut views, hashes)?;
+            read_legs(
+                conversation,
+                participant,
+                everything,
+                known,
+                &mut views,
+                hashes,
+            )?;
         }
     }
     let late = tell_legs(conversation, &views, &mut told);
@@ -166,7 +173,9 @@ fn read_legs<'f, 'a>(
             leg.seen = Some(seen);
             views.push(View {
                 news,
-                is_followed: follows.as_ref().is_some_and(|one| one.follows(communication)),
+                is_followed: follows
+                    .as_ref()
+                    .is_some_and(|one| one.follows(communication)),
                 ..view
             });
         }
@@ -275,10 +284,7 @@ fn confirm<'a>(
     told: &mut Vec<Transition<'a>>,
     first_sight: bool,
 ) {
-    if leg.ended
-        || words::is_unanswered(view.state)
-        || !words::is_staff(view.participant.purpose)
-    {
+    if leg.ended || words::is_unanswered(view.state) || !words::is_staff(view.participant.purpose) {
         return;
     }
     let is_dated = if view.held() {
@@ -314,9 +320,7 @@ fn is_late(leg: &Leg, view: &View<'_, '_>) -> bool {
         return false;
     }
     let is_answered = leg.once & Kind::Answer.bit() != 0;
-    leg.ended
-        || (is_answered && words::is_unanswered(view.state))
-        || spells::are_earlier(leg, view)
+    leg.ended || (is_answered && words::is_unanswered(view.state)) || spells::are_earlier(leg, view)
 }
 
 /// What only a late frame showed: nothing is lost, and ids and ranks put it in order.

@@ -13,7 +13,7 @@ pub type Take<T> = Result<T, Odd>;
 /// Values within values; Python's own bound is far higher.
 const MAX_DEPTH: u32 = 32;
 /// Digits of a number: every machine and every decoder holds these.
-const MAX_DIGITS: usize = 15;
+const MAX_DIGITS: usize = 18;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;

@@ -40,12 +40,7 @@ pub fn are_earlier(leg: &Leg, view: &View<'_, '_>) -> bool {
 }
 
 /// Tells the dated hold and park that a late reading shows.
-pub fn history<'a>(
-    leg: &mut Leg,
-    at: usize,
-    view: &View<'_, 'a>,
-    told: &mut Vec<Transition<'a>>,
-) {
+pub fn history<'a>(leg: &mut Leg, at: usize, view: &View<'_, 'a>, told: &mut Vec<Transition<'a>>) {
     if let (true, Some(since)) = (view.held(), view.held_since) {
         dated(leg, at, Sort::Hold, since, told);
     }
@@ -55,19 +50,17 @@ pub fn history<'a>(
 }
 
 /// Tells the hold and the park that a live leg shows, and a park that it came out of unseen.
-pub fn advance<'a>(
-    leg: &mut Leg,
-    at: usize,
-    view: &View<'_, 'a>,
-    told: &mut Vec<Transition<'a>>,
-) {
+pub fn advance<'a>(leg: &mut Leg, at: usize, view: &View<'_, 'a>, told: &mut Vec<Transition<'a>>) {
     if view.held() {
         begin(leg, at, view, Sort::Hold, view.held_since, told);
     }
     if view.state == "parked" {
         begin(leg, at, view, Sort::Park, view.parked_at, told);
     } else if let Some(parked_at) = view.parked_at {
-        let is_later = leg.park.as_ref().is_none_or(|park| Some(parked_at) > park.last);
+        let is_later = leg
+            .park
+            .as_ref()
+            .is_none_or(|park| Some(parked_at) > park.last);
         if is_later {
             begin(leg, at, view, Sort::Park, Some(parked_at), told);
             over(leg, at, view, Sort::Park, told);
@@ -86,12 +79,7 @@ pub fn ended<'a>(leg: &mut Leg, at: usize, view: &View<'_, 'a>, told: &mut Vec<T
 }
 
 /// Tells the ends of the hold and the park that a leg no longer shows.
-pub fn release<'a>(
-    leg: &mut Leg,
-    at: usize,
-    view: &View<'_, 'a>,
-    told: &mut Vec<Transition<'a>>,
-) {
+pub fn release<'a>(leg: &mut Leg, at: usize, view: &View<'_, 'a>, told: &mut Vec<Transition<'a>>) {
     if leg.ended {
         return;
     }
@@ -214,5 +202,8 @@ fn numbered(leg: &Leg, sort: Sort) -> String {
         Sort::Park => "park#",
     };
     let count = leg.often.as_deref().unwrap_or_default();
-    format!("#{}", 1 + count.iter().filter(|name| name.starts_with(begin)).count())
+    format!(
+        "#{}",
+        1 + count.iter().filter(|name| name.starts_with(begin)).count()
+    )
 }

@@ -66,8 +66,20 @@ impl Kind {
 
 /// The names of all kinds, in their order.
 pub const KINDS: [&str; 14] = [
-    "start", "dial", "alert", "answer", "hold", "resume", "park", "unpark", "transfer",
-    "disconnect", "acw", "acw_end", "wrapup", "end",
+    "start",
+    "dial",
+    "alert",
+    "answer",
+    "hold",
+    "resume",
+    "park",
+    "unpark",
+    "transfer",
+    "disconnect",
+    "acw",
+    "acw_end",
+    "wrapup",
+    "end",
 ];
 
 /// One leg as one reading shows it.

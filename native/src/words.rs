@@ -65,7 +65,10 @@ pub fn is_dialing(state: &str) -> bool {
 /// Whether a leg has not been answered in this state.
 pub fn is_unanswered(state: &str) -> bool {
     is_dialing(state)
-        || matches!(state, "alerting" | "scheduled" | "uploading" | "converting" | "none")
+        || matches!(
+            state,
+            "alerting" | "scheduled" | "uploading" | "converting" | "none"
+        )
 }
 
 /// Whether a purpose is that of people of the organisation.

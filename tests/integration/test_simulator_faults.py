@@ -11,14 +11,7 @@ import pytest
 import websocket
 
 from simulator.faults import GARBAGE_KINDS
-from tests.integration.simulator_support import (
-    Simulated,
-    close_code,
-    frames,
-    next_frame,
-    read_until_lost,
-    simulated,
-)
+from harness.simulated import Simulated, close_code, frames, next_frame, read_until_lost, simulated
 
 
 @pytest.fixture

@@ -13,17 +13,9 @@ from pathlib import Path
 import pytest
 import websocket
 
-from tests.integration.simulator_support import (
-    READY_SECONDS,
-    Simulated,
-    close_code,
-    frames,
-    next_frame,
-    read_until_lost,
-    simulated,
-)
+from harness.simulated import READY_SECONDS, Simulated, close_code, frames, next_frame, read_until_lost, simulated
 from tests.schemas import class_of_topic, problems
-from tests.services.process import ManagedProcess
+from harness.process import ManagedProcess
 
 CHANNELS = "/api/v2/notifications/channels"
 
