@@ -20,13 +20,16 @@ BENCH    ?= $(filter-out peers,$(basename $(notdir $(shell \
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-valkey test-oldest lint audit types format kafka bench bench-peers native native-lint docs chaos fuzz fuzz-native clean
+.PHONY: help demo check test test-valkey test-oldest lint audit types format kafka bench bench-peers native native-lint docs chaos fuzz fuzz-native clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.ready-demo ## run the whole mirror against a simulated Genesys Cloud (SECONDS=20 ends it)
 	@$(BIN)/mirror sandbox --demo $(if $(SECONDS),--seconds $(SECONDS))
+
+check: lint ## lint, types and unit tests, in about a minute (ARGS="-k name")
+	@$(BIN)/python -m pytest tests/unit -n auto -m "not slow" --no-header -q $(ARGS)
 
 test: $(VENV)/.ready-dev ## run all tests but chaos (ARGS="-k name")
 	@$(BIN)/python -m pytest $(ARGS)

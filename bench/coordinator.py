@@ -36,10 +36,10 @@ from mirror.kafka.admin import ensure_topics
 from mirror.kafka.consume import EventStream
 from mirror.redis.connect import connect
 from mirror.settings import load
-from harness.simulated import simulated
-from harness.kafka import KafkaCluster, KafkaUnavailable
-from harness.process import ManagedProcess, ServiceError, free_ports, wait_until
-from harness.redis import RedisServer
+from tests.integration.simulator_support import simulated
+from tests.services.kafka import KafkaCluster, KafkaUnavailable
+from tests.services.process import ManagedProcess, ServiceError, free_ports, wait_until
+from tests.services.redis import RedisServer
 
 LEASE: Final = 8.0
 TOPICS_PER_CHANNEL: Final = 1_000

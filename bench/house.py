@@ -27,10 +27,10 @@ from mirror.kafka.record import EventReader
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from harness.simulated import Simulated, simulated
-from harness.kafka import KafkaCluster, read_topic
-from harness.process import ManagedProcess, wait_until
-from harness.redis import RedisServer
+from tests.integration.simulator_support import Simulated, simulated
+from tests.services.kafka import KafkaCluster, read_topic
+from tests.services.process import ManagedProcess, wait_until
+from tests.services.redis import RedisServer
 
 ROOT: Final = Path(__file__).parents[1]
 LEDGER_PAGE: Final = 10_000

@@ -42,7 +42,7 @@ from bench.parts.mirrored import (
 from bench.parts.zombies import zombies
 from harness.oracle import RESTORABLE, Truth, judge, restorable
 from mirror.fleet.gaps import list_gaps
-from harness.process import ServiceError, wait_until
+from tests.services.process import ServiceError, wait_until
 
 CUT_SECONDS: Final = 60
 LASTING: Final = 2_000  # calls that do not end while Redis is emptied

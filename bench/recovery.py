@@ -30,14 +30,14 @@ from pathlib import Path
 from typing import Final
 
 from bench.report import interleaved, middle, table, where
-from harness.sandbox import House
-from harness.embedded import Scene
+from harness.deployment import House
+from harness.services import Scene
 from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
 from mirror.supervision import supervise
 from mirror.supervision.watchdog import DEFAULT_HANG_AFTER
-from harness.supervised import await_another, process_of, whole
-from harness.process import wait_until
+from tests.integration.supervise_support import await_another, process_of, whole
+from tests.services.process import wait_until
 
 LISTENER, COORDINATOR, JANITOR = "listener-0", "coordinator-0", "janitor-0"
 SUBJECTS: Final = (LISTENER, COORDINATOR, JANITOR)

@@ -27,7 +27,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bench.house import House, house
 from bench.report import cpu_seconds, memory_mb, middle, table, where
-from harness.process import wait_until
+from tests.services.process import wait_until
 
 CLIENTS: Final = 6
 LINE_SECONDS: Final = 10.0

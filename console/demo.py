@@ -16,7 +16,7 @@ import urllib3
 
 from console.render import echo, event_line, say
 from console.views import status_text
-from harness.sandbox import House
+from harness.deployment import House
 from harness.oracle import Truth, Verdict, judge
 from mirror.base.errors import DependencyError
 from mirror.conversation.event import Event

@@ -25,8 +25,8 @@ def sandbox(demo: bool, seconds: float | None, listeners: int, rate: float, spee
     All of it on loopback, under one supervisord; Ctrl-C stops it all.
     """
     from console.render import say
-    from harness.sandbox import House
-    from harness.embedded import Scene
+    from harness.deployment import House
+    from harness.services import Scene
     from mirror.base.errors import EXIT_DONE, EXIT_FAILED
 
     if seconds is not None and not demo:

@@ -17,7 +17,7 @@ from typing import Final
 import urllib3
 
 from harness.names import write_queue_names
-from harness.embedded import LOOPBACK, Scene, Services, choose_ports, supervisor_programs
+from harness.services import LOOPBACK, Scene, Services, choose_ports, supervisor_programs
 from mirror.base.errors import DependencyError, MirrorError
 from mirror.settings import Settings, load
 from mirror.supervision import supervise

@@ -18,9 +18,9 @@ import hypothesis
 import pytest
 
 from tests.services.availability import unavailable
-from harness.kafka import KafkaCluster, KafkaUnavailable, create_topic
-from harness.process import ManagedProcess
-from harness.redis import RedisServer, RedisUnavailable
+from tests.services.kafka import KafkaCluster, KafkaUnavailable, create_topic
+from tests.services.process import ManagedProcess
+from tests.services.redis import RedisServer, RedisUnavailable
 
 FOLDER_MARKERS = ("integration", "chaos")
 FIXTURE_MARKERS = {

@@ -14,7 +14,7 @@ from bench.parts.mirrored import ANALYTICS_LAG, SHORT, active, known, requests, 
 from harness.oracle import Truth, judge
 from janitor.zombies.sweep import BATCH
 from mirror.conversation.event import Event
-from harness.process import wait_until
+from tests.services.process import wait_until
 
 AGE: Final = float(SHORT["MIRROR_ZOMBIE_AFTER"].rstrip("s"))
 # A sweep's begin is read from its log line, which is written a moment after its end.

@@ -15,8 +15,8 @@ from tests.chaos.house import PLACES, House
 from tests.chaos.network import network
 from tests.chaos.trial import Row, line, table
 from tests.services.availability import unavailable
-from harness.kafka import KafkaUnavailable
-from harness.redis import RedisUnavailable
+from tests.services.kafka import KafkaUnavailable
+from tests.services.redis import RedisUnavailable
 
 ROWS = pytest.StashKey[list[Row]]()
 

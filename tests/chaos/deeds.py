@@ -21,8 +21,8 @@ from mirror.fleet.backfill import file_backfill
 from tests.chaos import disk
 from tests.chaos.host import Host
 from tests.chaos.house import House, signal_process
-from harness.kafka import Broker
-from harness.redis import RedisServer
+from tests.services.kafka import Broker
+from tests.services.redis import RedisServer
 
 Deed = Callable[[House], Any]
 

@@ -30,10 +30,10 @@ from tests.chaos.account import Account, Books
 from tests.chaos.disk import small_disk
 from tests.chaos.host import Host
 from tests.chaos.network import Loopback, Network
-from harness.simulated import Simulated
-from harness.kafka import KafkaCluster, read_topic
-from harness.process import ManagedProcess, wait_until
-from harness.redis import SentinelRedis
+from tests.integration.simulator_support import Simulated
+from tests.services.kafka import KafkaCluster, read_topic
+from tests.services.process import ManagedProcess, wait_until
+from tests.services.redis import SentinelRedis
 
 HOSTS = ("north", "south")
 PLACES = (*HOSTS, "redis", "kafka", "genesys")

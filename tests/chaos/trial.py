@@ -18,7 +18,7 @@ from mirror.base.errors import MirrorError
 from mirror.conversation.event import Event
 from mirror.fleet.gaps import Gap
 from tests.chaos.house import House, complaints
-from harness.process import ServiceError
+from tests.services.process import ServiceError
 
 STRUCK_SECONDS = 40.0
 WHOLE_SECONDS = 75.0

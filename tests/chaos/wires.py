@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.chaos.deeds import Deed
 from tests.chaos.house import House
-from harness.process import ManagedProcess
+from tests.services.process import ManagedProcess
 
 NOISE_SHARE = 0.03
 SETTLED_SECONDS = 40.0

@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.secure_support import secure_kafka
 from tests.services.certificates import Authority
-from harness.kafka import KafkaCluster
+from tests.services.kafka import KafkaCluster
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,8 @@ from mirror.kafka.config import producer_config
 from mirror.kafka.record import Recorder
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from harness.browser import Browser
-from harness.process import ManagedProcess, free_ports, wait_until
+from tests.services.browser import Browser
+from tests.services.process import ManagedProcess, free_ports, wait_until
 
 ROOT = Path(__file__).parents[2]
 QUEUES = tuple(f"{number:08x}-0000-4000-8000-000000000000" for number in range(1, 9))

@@ -18,10 +18,10 @@ import redis
 
 from mirror.conversation.event import Event
 from mirror.kafka.record import EventReader
-from harness.simulated import Simulated, simulated
-from harness.kafka import create_topic, read_topic
-from harness.process import ManagedProcess, free_ports, wait_until
-from harness.redis import RedisServer
+from tests.integration.simulator_support import Simulated, simulated
+from tests.services.kafka import create_topic, read_topic
+from tests.services.process import ManagedProcess, free_ports, wait_until
+from tests.services.redis import RedisServer
 
 CLIENT, SECRET = "house-client", "house-secret"
 HOSTS = ("north", "south")

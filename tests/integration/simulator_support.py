@@ -16,7 +16,7 @@ from typing import Any
 
 import websocket
 
-from harness.process import ManagedProcess
+from tests.services.process import ManagedProcess
 
 READY_SECONDS = 20.0
 ANSWER_SECONDS = 10.0

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import redis
 
-from harness.sandbox import House
+from harness.deployment import House
 from mirror.fleet.status import read
 from mirror.supervision.pulse import read_sign
 from mirror.supervision.supervisord import ProcessInfo, processes
-from harness.process import wait_until
+from tests.services.process import wait_until
 
 
 def whole(house: House, gone: tuple[int, ...] = ()) -> bool:

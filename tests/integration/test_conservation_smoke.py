@@ -13,8 +13,8 @@ from tests.chaos.faults import FAULTS
 from tests.chaos.house import House
 from tests.chaos.trial import Trial, table
 from tests.services.availability import unavailable
-from harness.kafka import KafkaUnavailable
-from harness.redis import RedisUnavailable
+from tests.services.kafka import KafkaUnavailable
+from tests.services.redis import RedisUnavailable
 
 CHOSEN = ("listener killed", "Redis wiped (FLUSHALL)", "all sockets dropped")
 

@@ -17,8 +17,8 @@ from mirror.fleet.words import Beat, ChannelReport, Grant, ListenerState, Shard
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from harness.simulated import Simulated, simulated
-from harness.process import ManagedProcess, free_ports
+from tests.integration.simulator_support import Simulated, simulated
+from tests.services.process import ManagedProcess, free_ports
 
 SECONDS = 25.0
 LEASE = 2.0

@@ -16,7 +16,7 @@ from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.settings import OAuthClient, load
-from harness.simulated import Simulated, simulated
+from tests.integration.simulator_support import Simulated, simulated
 
 
 @pytest.fixture

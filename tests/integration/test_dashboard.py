@@ -20,12 +20,21 @@ from selenium.webdriver.common.keys import Keys as Key
 
 from mirror.settings import load
 from mirror.supervision.pulse import read_sign
-from harness.dashboard import QUEUES, Dashboard, conversation, dashboard, figures, fleet_by_hand, produce, until_shown
+from tests.integration.dashboard_support import (
+    QUEUES,
+    Dashboard,
+    conversation,
+    dashboard,
+    figures,
+    fleet_by_hand,
+    produce,
+    until_shown,
+)
 from tests.services.availability import unavailable
-from harness.browser import DESKTOP, PHONE, Browser, BrowserUnavailable
-from harness.kafka import KafkaCluster, create_topic
-from harness.process import ManagedProcess, free_ports, wait_until
-from harness.redis import RedisServer
+from tests.services.browser import DESKTOP, PHONE, Browser, BrowserUnavailable
+from tests.services.kafka import KafkaCluster, create_topic
+from tests.services.process import ManagedProcess, free_ports, wait_until
+from tests.services.redis import RedisServer
 
 pytestmark = [
     pytest.mark.slow,

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from harness.dashboard import ROOT, Dashboard, dashboard
-from harness.simulated import Simulated, simulated
+from tests.integration.dashboard_support import ROOT, Dashboard, dashboard
+from tests.integration.simulator_support import Simulated, simulated
 from tests.services.availability import unavailable
-from harness.browser import Browser, BrowserUnavailable
-from harness.process import ManagedProcess, wait_until
+from tests.services.browser import Browser, BrowserUnavailable
+from tests.services.process import ManagedProcess, wait_until
 
 pytestmark = [
     pytest.mark.slow,

@@ -30,9 +30,9 @@ from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.settings import load
 from tests.integration.secure_support import guarded_redis
-from harness.simulated import Simulated, simulated
-from harness.kafka import KafkaCluster, create_topic
-from harness.redis import RedisServer
+from tests.integration.simulator_support import Simulated, simulated
+from tests.services.kafka import KafkaCluster, create_topic
+from tests.services.redis import RedisServer
 
 NOBODY = "127.0.0.1:1"
 

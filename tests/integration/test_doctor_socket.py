@@ -9,7 +9,7 @@ import pytest
 from mirror.base.errors import GenesysError
 from mirror.checks.socket import answered, check_socket, streaming_url
 from mirror.settings import load
-from harness.simulated import simulated
+from tests.integration.simulator_support import simulated
 from tests.services.connect_proxy import ConnectProxy
 
 CLIENT = {"GENESYS_CLIENT_ID": "a", "GENESYS_CLIENT_SECRET": "b"}

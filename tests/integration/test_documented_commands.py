@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.house_support import House, house
-from harness.process import ManagedProcess, wait_until
+from tests.services.process import ManagedProcess, wait_until
 from tests.unit.deploy.documented import commands, filled
 
 PROCESSES = {"up", "sandbox", "simulator", "dashboard", "listener", "coordinator", "janitor"}

@@ -20,10 +20,10 @@ from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionTy
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from tests.integration.secure_support import run_mirror, secure_redis
-from harness.simulated import simulated
+from tests.integration.simulator_support import simulated
 from tests.services.certificates import Authority
-from harness.kafka import KafkaCluster, read_topic
-from harness.process import ManagedProcess, free_ports, wait_until
+from tests.services.kafka import KafkaCluster, read_topic
+from tests.services.process import ManagedProcess, free_ports, wait_until
 
 ROOT = Path(__file__).parents[2]
 PREFIX = "columbia-68051."

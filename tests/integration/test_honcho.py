@@ -12,9 +12,9 @@ import pytest
 
 from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
-from harness.simulated import simulated
-from harness.kafka import read_topic
-from harness.process import ManagedProcess, free_ports, wait_until
+from tests.integration.simulator_support import simulated
+from tests.services.kafka import read_topic
+from tests.services.process import ManagedProcess, free_ports, wait_until
 
 ROOT = Path(__file__).parents[2]
 STARTED = ("listener", "coordinator", "janitor")

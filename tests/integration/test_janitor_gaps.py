@@ -28,7 +28,7 @@ from tests.integration.janitor_support import (
     staged,
     tracking,
 )
-from harness.simulated import Simulated
+from tests.integration.simulator_support import Simulated
 
 
 @pytest.fixture

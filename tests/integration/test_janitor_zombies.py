@@ -28,8 +28,8 @@ from tests.integration.janitor_support import (
     staged,
     tracking,
 )
-from harness.simulated import Simulated
-from harness.process import wait_until
+from tests.integration.simulator_support import Simulated
+from tests.services.process import wait_until
 
 
 @pytest.fixture

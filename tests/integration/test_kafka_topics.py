@@ -20,8 +20,8 @@ from mirror.kafka.config import ClientLog, producer_config
 from mirror.kafka.consume import EventStream
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings, load
-from harness.kafka import KafkaCluster
-from harness.process import wait_until
+from tests.services.kafka import KafkaCluster
+from tests.services.process import wait_until
 
 
 def configure(servers: str, topic: str, **more: str) -> Settings:

@@ -32,9 +32,9 @@ from tests.integration.janitor_support import (
     show,
     spawn,
 )
-from harness.simulated import Simulated
+from tests.integration.simulator_support import Simulated
 from tests.integration.test_tracker import lives
-from harness.kafka import read_topic
+from tests.services.kafka import read_topic
 
 MOST_EFFECTS = 200
 

@@ -23,10 +23,10 @@ from mirror.conversation.event import Event
 from mirror.fleet.words import Assignment, Beat, ChannelReport, Grant, Shard
 from mirror.kafka.record import EventReader
 from mirror.redis.keys import Keys
-from harness.simulated import Simulated, simulated
-from harness.kafka import read_topic
-from harness.process import ManagedProcess, free_ports, wait_until
-from harness.redis import RedisServer
+from tests.integration.simulator_support import Simulated, simulated
+from tests.services.kafka import read_topic
+from tests.services.process import ManagedProcess, free_ports, wait_until
+from tests.services.redis import RedisServer
 
 SECRET = "open-sesame-0123456789"
 CLIENT = "listening-client"

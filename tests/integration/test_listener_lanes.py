@@ -31,7 +31,13 @@ from listeners.publish.spool import DATABASE
 from mirror.kafka.record import EventReader
 from tests.integration.test_listener_publisher import Driver, configure, first_seen
 from tests.services.availability import unavailable
-from harness.kafka import KafkaCluster, KafkaUnavailable, admin_client, create_topic, read_topic
+from tests.services.kafka import (
+    KafkaCluster,
+    KafkaUnavailable,
+    admin_client,
+    create_topic,
+    read_topic,
+)
 
 PASSWORD = "s3cret"
 PARTITIONS = 4

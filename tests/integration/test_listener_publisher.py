@@ -20,7 +20,7 @@ from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event, identity
 from mirror.kafka.record import EventReader
 from mirror.settings import Settings, load
-from harness.kafka import KafkaCluster, create_topic, read_topic
+from tests.services.kafka import KafkaCluster, create_topic, read_topic
 
 PARTITIONS = 6
 

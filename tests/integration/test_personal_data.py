@@ -31,7 +31,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from mirror.conversation.schema import agent_event_schema, event_schema
 from tests.integration.house_support import HOSTS, House, headers_of, house
 from tests.schemas import generate
-from harness.process import wait_until
+from tests.services.process import wait_until
 from tests.services.registry import SchemaRegistry
 
 MARK: Final = "zq7x"  # in every value that this test makes up

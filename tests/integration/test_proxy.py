@@ -16,10 +16,10 @@ from mirror.genesys.sockets import open_socket, tls_context
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.settings import Settings, load
-from harness.simulated import Simulated, simulated
+from tests.integration.simulator_support import Simulated, simulated
 from tests.services.certificates import Authority
 from tests.services.connect_proxy import ConnectProxy
-from harness.process import free_ports
+from tests.services.process import free_ports
 
 HOST = "api.corp.test"  # which nobody but the proxy can resolve
 LOGIN = "me:p%40ss-S3cret"

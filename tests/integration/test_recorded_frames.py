@@ -15,7 +15,7 @@ import msgspec
 
 from mirror.conversation.event import Event
 from tests.integration.test_listener_fleet import Fleet, fleet
-from harness.process import wait_until
+from tests.services.process import wait_until
 from tests.unit.conversation.test_golden import as_nested
 
 __all__ = ["fleet"]

@@ -27,8 +27,8 @@ from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 from tests.integration.house_support import HOSTS, house
 from tests.integration.secure_support import run_mirror
-from harness.process import ManagedProcess, free_ports, wait_until
-from harness.redis import RedisServer, find_server
+from tests.services.process import ManagedProcess, free_ports, wait_until
+from tests.services.redis import RedisServer, find_server
 from tests.services.switch import Switch
 
 KEYS = Keys("default")

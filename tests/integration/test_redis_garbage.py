@@ -18,7 +18,7 @@ from mirror.redis.connect import connect, explained
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 from tests.integration.house_support import house
-from harness.process import wait_until
+from tests.services.process import wait_until
 
 GARBAGE = {"nested": "[" * 200_000, "no JSON": "\x00\x01", "another shape": '{"version": []}'}
 SPOILT = b"\xff{["  # neither text nor JSON nor a number

@@ -22,8 +22,8 @@ from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.settings import OAuthClient, load
 from tests.integration.house_support import CLIENT, SECRET, House, house
-from harness.simulated import Simulated, simulated
-from harness.process import ManagedProcess, wait_until
+from tests.integration.simulator_support import Simulated, simulated
+from tests.services.process import ManagedProcess, wait_until
 
 SECONDS = 40.0
 TWO = {"GENESYS_CLIENTS": f"{CLIENT}:{SECRET},q:q", "MIRROR_DISCOVERY_INTERVAL": "1s"}

@@ -28,8 +28,8 @@ from mirror.kafka import registry
 from mirror.kafka.record import AgentRecorder, Recorder
 from mirror.settings import Settings, load
 from tests.integration.house_support import headers_of
-from harness.kafka import read_topic
-from harness.process import free_ports
+from tests.services.kafka import read_topic
+from tests.services.process import free_ports
 from tests.services.registry import SchemaRegistry
 
 if [int(part) for part in version("confluent-kafka").split(".")[:2]] < [2, 16]:

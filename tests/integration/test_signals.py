@@ -16,12 +16,12 @@ WAITS = 0.2
 # A test run in the background may have been told to ignore some, and its children inherit that.
 HEARS = """
 import signal
-from mirror import signals
+from mirror.runtime import signals
 for one in signals.SIGNALS:
     signal.signal(one, signal.SIG_DFL)
 """
 WAITING = f"""
-from mirror import signals
+from mirror.runtime import signals
 signals.block()
 print("waits", flush=True)
 while (name := signals.wait({WAITS})) is None:
@@ -110,7 +110,8 @@ def drains(process: subprocess.Popen[str], program: str) -> None:
 
 LOGS_FIRST = """
 import sys
-from mirror import log, signals
+from mirror.base import log
+from mirror.runtime import signals
 log.configure("test")
 log.logger("test").info("starting")
 assert log.flush(10)

@@ -11,7 +11,14 @@ import pytest
 import websocket
 
 from simulator.faults import GARBAGE_KINDS
-from harness.simulated import Simulated, close_code, frames, next_frame, read_until_lost, simulated
+from tests.integration.simulator_support import (
+    Simulated,
+    close_code,
+    frames,
+    next_frame,
+    read_until_lost,
+    simulated,
+)
 
 
 @pytest.fixture

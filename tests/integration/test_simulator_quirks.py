@@ -13,9 +13,17 @@ from pathlib import Path
 import pytest
 import websocket
 
-from harness.simulated import READY_SECONDS, Simulated, close_code, frames, next_frame, read_until_lost, simulated
+from tests.integration.simulator_support import (
+    READY_SECONDS,
+    Simulated,
+    close_code,
+    frames,
+    next_frame,
+    read_until_lost,
+    simulated,
+)
 from tests.schemas import class_of_topic, problems
-from harness.process import ManagedProcess
+from tests.services.process import ManagedProcess
 
 CHANNELS = "/api/v2/notifications/channels"
 

@@ -17,16 +17,21 @@ from urllib.request import urlopen
 
 import pytest
 
-from harness.sandbox import House
-from harness.embedded import Scene
+from harness.deployment import House
+from harness.services import Scene
 from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
 from mirror.supervision import supervise
 from mirror.supervision.supervisord import processes
 from tests.integration.janitor_support import environment
-from harness.simulated import simulated
-from harness.supervised import await_another, beats, process_of, whole
-from harness.process import ManagedProcess, accepts_connections, free_ports, wait_until
+from tests.integration.simulator_support import simulated
+from tests.integration.supervise_support import await_another, beats, process_of, whole
+from tests.services.process import (
+    ManagedProcess,
+    accepts_connections,
+    free_ports,
+    wait_until,
+)
 from tests.services.prometheus import Prometheus
 from tests.unit.deploy.expressions import ALERTS, alerts, panels, selectors
 

@@ -28,11 +28,11 @@ from tests.integration.secure_support import (
     run_mirror,
     secure_redis,
 )
-from harness.simulated import Simulated, simulated
+from tests.integration.simulator_support import Simulated, simulated
 from tests.services.certificates import Authority, Certificate
-from harness.kafka import KafkaCluster, create_topic, read_topic
-from harness.process import ManagedProcess, free_ports, wait_until
-from harness.redis import find_server
+from tests.services.kafka import KafkaCluster, create_topic, read_topic
+from tests.services.process import ManagedProcess, free_ports, wait_until
+from tests.services.redis import find_server
 
 QUICK: dict[str, str | None] = {
     "MIRROR_STARTUP_TIMEOUT": "1s",

@@ -36,7 +36,7 @@ from mirror.fleet.words import Shard
 from mirror.kafka.admin import ensure_topics
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from harness.process import ManagedProcess, wait_until
+from tests.services.process import ManagedProcess, wait_until
 
 AT = "2026-11-23T10:00:00.000Z"
 

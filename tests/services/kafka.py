@@ -28,7 +28,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from harness.process import ManagedProcess, ServiceError, free_ports, wait_until
+from tests.services.process import ManagedProcess, ServiceError, free_ports, wait_until
 
 POM = Path(__file__).parents[2] / "deploy" / "kafka" / "pom.xml"
 LIBS_VARIABLE = "MIRROR_TEST_KAFKA_LIBS"

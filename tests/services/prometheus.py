@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.services.availability import unavailable
-from harness.process import ManagedProcess, free_ports, wait_until
+from tests.services.process import ManagedProcess, free_ports, wait_until
 
 SCRAPE_MS = 500
 READY_SECONDS = 20.0
