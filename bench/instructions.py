@@ -28,7 +28,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from bench.report import table, where
-from harness.traffic import KINDS, RECEIVED_AT, Kind, Lap, build
+from bench.traffic import KINDS, RECEIVED_AT, Kind, Lap, build
 from listeners.receive import native_reader
 
 Stage = Literal["decode", "listener", "native"]
