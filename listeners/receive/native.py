@@ -2,8 +2,8 @@
 
 The native reader takes a frame only where it is certain of every byte of the records. `Native`
 joins both: each conversation is with one of them, and goes to Python with the first frame that
-Python reads. It goes back behind that frame, unless it has what only Python knows of: roles, a link
-to another conversation, odd text or times.
+Python reads. It goes back behind that frame, unless it has what only Python knows of: a link to
+another conversation, odd text or times.
 """
 
 from __future__ import annotations

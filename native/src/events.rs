@@ -251,8 +251,10 @@ fn of_leg(
     maybe!(out, "purpose", participant.purpose);
     maybe!(out, "agent_id", agent_id);
     maybe!(out, "queue_id", queue_id);
-    null!(out, "role");
-    null!(out, "role_participant_id");
+    let role = service.and_then(|service| service.role);
+    let on = service.and_then(|service| service.on.as_deref());
+    maybe!(out, "role", role.map(|role| words::ROLES[role as usize]));
+    maybe!(out, "role_participant_id", on);
     null!(out, "linked_conversation_id");
     maybe!(out, "direction", communication.direction);
     text!(out, "state", one.state);

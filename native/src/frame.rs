@@ -1,7 +1,7 @@
 //! Reads one notification frame, as far as it is needed, or refuses it. Changes nothing.
 //!
 //! Fields that are read must be of their type, written without escapes and stand once; times must
-//! have the usual form. Roles, consultations, linked conversations and REST's fields are Python's.
+//! have the usual form. Consultations, linked conversations and REST's fields are Python's.
 
 use crate::memory::{Conversation, Known};
 use crate::scan::{Cursor, Odd, Take};
@@ -80,6 +80,12 @@ pub struct Participant<'a> {
     pub queue_id: Option<&'a str>,
     /// What it is there for.
     pub purpose: Option<&'a str>,
+    /// Whom it monitors.
+    pub monitored: Option<&'a str>,
+    /// Whom it coaches.
+    pub coached: Option<&'a str>,
+    /// On whom it barged in.
+    pub barged: Option<&'a str>,
     /// The code of its latest communication.
     pub wrapup: Option<Wrapup<'a>>,
     /// When its work began.
@@ -94,6 +100,8 @@ pub struct Participant<'a> {
 pub struct Piece<'a> {
     /// Python's hash of the bytes.
     pub digest: i64,
+    /// Where they begin in the frame's `body`.
+    pub at: u32,
     /// How many there are.
     pub size: u32,
     /// Null where the last snapshot showed the same in this place.
@@ -110,13 +118,17 @@ pub struct Frame<'a> {
     pub id: &'a str,
     /// Its participants.
     pub pieces: Vec<Piece<'a>>,
+    /// The participants as they were written.
+    pub body: &'a [u8],
+    /// Whether these differ from those of the last snapshot, as far as that is kept.
+    pub is_new: bool,
 }
 
 /// Where the participants of a frame's conversation are known from.
 pub trait Last {
-    /// The participants of the last snapshot, none where all are to be read; refuses a
-    /// conversation that Python has.
-    fn known(&self, id: &str) -> Take<&[Known]>;
+    /// The participants of the last snapshot, none where all are to be read, and its bytes where
+    /// they are kept; refuses a conversation that Python has.
+    fn known(&self, id: &str) -> Take<(&[Known], &[u8])>;
     /// Python's hash of bytes.
     fn hash(&self, bytes: &[u8]) -> Take<i64>;
 }
@@ -140,7 +152,7 @@ pub fn frame<'a>(text: &'a str, last: &impl Last) -> Take<Frame<'a>> {
         }
         _ => cursor.skip(),
     })?;
-    let (topic, (id, pieces)) = (topic.ok_or(Odd)?, body.ok_or(Odd)?);
+    let (topic, (id, people)) = (topic.ok_or(Odd)?, body.ok_or(Odd)?);
     if !cursor.is_over() || !is_conversation(topic) {
         return Err(Odd);
     }
@@ -148,7 +160,9 @@ pub fn frame<'a>(text: &'a str, last: &impl Last) -> Take<Frame<'a>> {
         topic,
         correlation_id,
         id,
-        pieces,
+        pieces: people.pieces,
+        body: people.body,
+        is_new: people.is_new,
     })
 }
 
@@ -165,10 +179,14 @@ fn is_conversation(topic: &str) -> bool {
         .is_some_and(|id| !id.is_empty() && !id.contains('.'))
 }
 
-/// The id of a conversation, and its participants.
-pub type Body<'a> = (&'a str, Vec<Piece<'a>>);
+/// The participants of a body.
+struct People<'a> {
+    pieces: Vec<Piece<'a>>,
+    body: &'a [u8],
+    is_new: bool,
+}
 
-fn read_body<'a>(cursor: &mut Cursor<'a>, last: &impl Last) -> Take<Body<'a>> {
+fn read_body<'a>(cursor: &mut Cursor<'a>, last: &impl Last) -> Take<(&'a str, People<'a>)> {
     let mut id = None;
     let mut pieces = None;
     fields(cursor, |cursor, name| match name {
@@ -177,8 +195,8 @@ fn read_body<'a>(cursor: &mut Cursor<'a>, last: &impl Last) -> Take<Body<'a>> {
             word(cursor)?.filter(|id| !id.is_empty()).ok_or(Odd)?,
         ),
         "participants" => {
-            let known = last.known(id.ok_or(Odd)?)?;
-            once(&mut pieces, participants(cursor, known, last)?)
+            let (known, body) = last.known(id.ok_or(Odd)?)?;
+            once(&mut pieces, participants(cursor, known, body, last)?)
         }
         "startTime" | "endTime" | "associatedConversation" | "message" => nothing(cursor),
         _ => cursor.skip(),
@@ -201,12 +219,32 @@ fn metadata<'a>(cursor: &mut Cursor<'a>) -> Take<Option<&'a str>> {
 fn participants<'a>(
     cursor: &mut Cursor<'a>,
     known: &[Known],
+    body: &[u8],
     last: &impl Last,
-) -> Take<Vec<Piece<'a>>> {
+) -> Take<People<'a>> {
     let mut pieces = Vec::with_capacity(known.len() + 1);
+    cursor.space();
+    let start = cursor.at;
+    if !body.is_empty() && cursor.ahead(body.len()) == Some(body) {
+        // The whole of it again. What is kept was read before, so it is an array and ends here.
+        cursor.at += body.len();
+        pieces.extend(known.iter().filter_map(|known| {
+            Some(Piece {
+                digest: known.digest?,
+                at: known.at,
+                size: known.size,
+                participant: None,
+            })
+        }));
+        return Ok(People {
+            pieces,
+            body: cursor.since(start),
+            is_new: false,
+        });
+    }
     let mut legs = 0;
     elements(cursor, |cursor| {
-        let piece = piece(cursor, known.get(pieces.len()), last)?;
+        let piece = piece(cursor, start, known.get(pieces.len()), body, last)?;
         legs += piece.participant.as_ref().map_or(0, |one| one.shown.len());
         pieces.push(piece);
         if pieces.len() > MAX_LEGS || legs > MAX_LEGS {
@@ -214,55 +252,76 @@ fn participants<'a>(
         }
         Ok(())
     })?;
-    Ok(pieces)
+    Ok(People {
+        pieces,
+        body: cursor.since(start),
+        is_new: true,
+    })
 }
 
 /// A participant: recognised by its bytes, or read.
-fn piece<'a>(cursor: &mut Cursor<'a>, known: Option<&Known>, last: &impl Last) -> Take<Piece<'a>> {
+fn piece<'a>(
+    cursor: &mut Cursor<'a>,
+    start: usize,
+    known: Option<&Known>,
+    body: &[u8],
+    last: &impl Last,
+) -> Take<Piece<'a>> {
     cursor.space();
-    let start = cursor.at;
-    let known = known.filter(|known| known.digest.is_some());
-    if let Some(known) = known.filter(|known| known.size > 0) {
-        if let Some(bytes) = cursor.ahead(known.size as usize) {
-            // Most participants that changed have another size: then this is no end.
-            let after = cursor.ahead(known.size as usize + 1);
-            let is_end = bytes.last() == Some(&b'}')
-                && matches!(after.and_then(<[u8]>::last), Some(b',' | b']'));
-            if is_end {
-                let digest = last.hash(bytes)?;
-                if known.digest == Some(digest) {
-                    cursor.at += bytes.len();
-                    return Ok(Piece {
-                        digest,
-                        size: known.size,
-                        participant: None,
-                    });
-                }
-            }
-        }
-    }
-    let mut ahead = cursor.clone();
-    if known.is_some_and(|known| known.size == 0) {
-        // It was Python's until now, and may hold what only Python reads.
-        ahead.skip()?;
-        let bytes = ahead.since(start);
-        let digest = last.hash(bytes)?;
-        if known.is_some_and(|known| known.digest == Some(digest)) {
-            cursor.at = ahead.at;
+    let begin = cursor.at;
+    let at = (begin - start) as u32;
+    if let Some((digest, known)) = known.and_then(|known| Some((known.digest?, known))) {
+        if let Some(size) = recognised(cursor, digest, known, body, last)? {
+            cursor.at += size;
             return Ok(Piece {
                 digest,
-                size: bytes.len() as u32,
+                at,
+                size: size as u32,
                 participant: None,
             });
         }
     }
     let participant = participant(cursor)?;
-    let bytes = cursor.since(start);
+    let bytes = cursor.since(begin);
     Ok(Piece {
         digest: last.hash(bytes)?,
+        at,
         size: bytes.len() as u32,
         participant: Some(participant),
     })
+}
+
+/// The size of the participant that comes, where it is the one that is known in its place.
+fn recognised(
+    cursor: &Cursor<'_>,
+    digest: i64,
+    known: &Known,
+    body: &[u8],
+    last: &impl Last,
+) -> Take<Option<usize>> {
+    let size = known.size as usize;
+    if size == 0 {
+        // It was Python's until now, and may hold what only Python reads.
+        let mut ahead = cursor.clone();
+        ahead.skip()?;
+        let bytes = ahead.since(cursor.at);
+        return Ok((last.hash(bytes)? == digest).then_some(bytes.len()));
+    }
+    let Some(bytes) = cursor.ahead(size) else {
+        return Ok(None);
+    };
+    let begin = known.at as usize;
+    let is_same = match body.get(begin..begin + size) {
+        Some(kept) => kept == bytes,
+        None => {
+            // Most participants that changed have another size: then this is no end.
+            let after = cursor.ahead(size + 1).and_then(<[u8]>::last);
+            bytes.last() == Some(&b'}')
+                && matches!(after, Some(b',' | b']'))
+                && last.hash(bytes)? == digest
+        }
+    };
+    Ok(is_same.then_some(size))
 }
 
 fn participant<'a>(cursor: &mut Cursor<'a>) -> Take<Participant<'a>> {
@@ -280,11 +339,10 @@ fn participant<'a>(cursor: &mut Cursor<'a>) -> Take<Participant<'a>> {
             "startAcwTime" => 7,
             "endAcwTime" => 8,
             "attributes" => 9,
-            "consultParticipantId"
-            | "monitoredParticipantId"
-            | "coachedParticipantId"
-            | "bargedParticipantId" => return nothing(cursor),
-            "screenMonitorings" => return empty(cursor),
+            "consultParticipantId" => return nothing(cursor),
+            "monitoredParticipantId" => 29,
+            "coachedParticipantId" => 30,
+            "bargedParticipantId" => 31,
             _ => match words::medium_of_array(name) {
                 Some(medium) => 10 + u32::from(medium),
                 None => return other(cursor, name),
@@ -311,6 +369,9 @@ fn participant<'a>(cursor: &mut Cursor<'a>) -> Take<Participant<'a>> {
                 // The mark of a consultation is looked for in Python alone, and is read by name.
                 return cursor.skip();
             }
+            29 => one.monitored = word(cursor)?,
+            30 => one.coached = word(cursor)?,
+            31 => one.barged = word(cursor)?,
             _ => communications(cursor, (place - 10) as u8, &mut one.shown)?,
         }
         Ok(())

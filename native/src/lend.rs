@@ -5,12 +5,19 @@ use crate::frame::MAX_LEGS;
 use crate::memory::{Conversation, Known, Leg, Service, Spell};
 use crate::scan::{Odd, Take};
 use crate::times::Time;
-use crate::words::MEDIA;
+use crate::words::{MEDIA, ROLES};
 
 /// `since`, `last`.
 pub type SpellState = (Option<String>, String);
-/// `since`, `queue_id`, `codes`, `coded_at`.
-pub type ServiceState = (Option<String>, Option<String>, Vec<String>, String);
+/// `since`, `queue_id`, `role`, `on`, `codes`, `coded_at`.
+pub type ServiceState = (
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Vec<String>,
+    String,
+);
 /// The fields of a leg; what is told of it stands in one tuple.
 pub type LegState = (
     String,
@@ -80,6 +87,8 @@ fn service_state(service: Service) -> ServiceState {
     (
         service.since.map(shown),
         service.queue_id.map(Into::into),
+        service.role.map(|role| ROLES[role as usize].to_owned()),
+        service.on.map(Into::into),
         service.codes.into_iter().map(Into::into).collect(),
         shown_or_empty(service.coded_at),
     )
@@ -109,6 +118,7 @@ pub fn conversation(state: State) -> Take<Conversation> {
             }
             Ok(Known {
                 digest,
+                at: 0,
                 size: 0,
                 legs,
                 ended,
@@ -119,6 +129,8 @@ pub fn conversation(state: State) -> Take<Conversation> {
         open: legs.iter().filter(|leg| !leg.ended).count() as u32,
         legs,
         known,
+        body: Vec::new(),
+        stamp: 0,
         ends,
         last_frame,
         doubtful,
@@ -160,10 +172,14 @@ fn spell((since, last): SpellState) -> Take<Box<Spell>> {
     }))
 }
 
-fn serving((since, queue_id, codes, coded_at): ServiceState) -> Take<Box<Service>> {
+fn serving((since, queue_id, role, on, codes, coded_at): ServiceState) -> Take<Box<Service>> {
+    let place = |role| ROLES.iter().position(|one| *one == role).ok_or(Odd);
+    let role = role.map(place).transpose()?;
     Ok(Box::new(Service {
         since: since.map(time).transpose()?,
         queue_id: queue_id.map(plain).transpose()?,
+        role: role.map(|role| role as u8),
+        on: on.map(plain).transpose()?,
         codes: codes.into_iter().map(plain).collect::<Take<_>>()?,
         coded_at: time_or_empty(coded_at)?,
     }))

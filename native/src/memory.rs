@@ -13,6 +13,9 @@ use crate::times::Time;
 const MAX_OFTEN: usize = 1_000;
 /// Conversations that are forgotten at once, so that no frame waits long for them.
 const TIDY_AT_ONCE: usize = 64;
+/// Bodies that are kept: repeats and changes follow closely.
+const MAX_BODIES: usize = 256;
+const MAX_BODY_BYTES: usize = 32 * 1024;
 const NONE: u32 = u32::MAX;
 
 /// The holds, or the parks, of one leg. `since` is a time, or `#` and a number.
@@ -31,6 +34,10 @@ pub struct Service {
     pub since: Option<Time>,
     /// The queue while it lived.
     pub queue_id: Option<Box<str>>,
+    /// Its role, as a place in `words::ROLES`.
+    pub role: Option<u8>,
+    /// The participant that the role is about.
+    pub on: Option<Box<str>>,
     /// The wrap-up codes that were seen, the latest last.
     pub codes: Vec<Box<str>>,
     /// When that one was saved.
@@ -101,6 +108,8 @@ impl Leg {
 pub struct Known {
     /// Python's hash of its bytes.
     pub digest: Option<i64>,
+    /// Where they begin in the conversation's `body`.
+    pub at: u32,
     /// How many bytes; 0 where that is not known.
     pub size: u32,
     /// Its legs, by their places in the conversation.
@@ -115,6 +124,10 @@ pub struct Conversation {
     pub legs: Vec<Leg>,
     /// The participants of the last snapshot, in its order.
     pub known: Vec<Known>,
+    /// The participants as they were written, where they are among the latest of all; else empty.
+    pub body: Vec<u8>,
+    /// Which body of all that were kept it is.
+    pub stamp: u64,
     /// How many legs have not ended.
     pub open: u32,
     /// Which legs had ended when an `end` was told, as hashes.
@@ -135,6 +148,8 @@ impl Conversation {
         Conversation {
             legs: Vec::new(),
             known: Vec::new(),
+            body: Vec::new(),
+            stamp: 0,
             open: 0,
             ends: Vec::new(),
             last_frame: 0.0,
@@ -181,6 +196,9 @@ pub struct Memory {
     free: Vec<u32>,
     open: Order,
     over: Order,
+    /// Where the bodies are, and their stamps: a ring.
+    bodies: Vec<(u32, u64)>,
+    stamp: u64,
 }
 
 impl Memory {
@@ -194,6 +212,33 @@ impl Memory {
             free: Vec::new(),
             open: EMPTY,
             over: EMPTY,
+            bodies: vec![(NONE, 0); MAX_BODIES],
+            stamp: 0,
+        }
+    }
+
+    /// Keeps the bytes of a conversation's last snapshot, until as many more were kept as may be.
+    pub fn keep_body(&mut self, place: u32, body: &[u8]) {
+        self.stamp += 1;
+        let stamp = self.stamp;
+        let turn = (stamp % MAX_BODIES as u64) as usize;
+        let (last, last_stamp) = std::mem::replace(&mut self.bodies[turn], (place, stamp));
+        let mut room = Vec::new();
+        if last != NONE {
+            if let Some(oldest) = self.at_mut(last).filter(|one| one.stamp == last_stamp) {
+                room = std::mem::take(&mut oldest.body);
+            }
+        }
+        let Some(conversation) = self.at_mut(place) else {
+            return;
+        };
+        if conversation.body.capacity() == 0 {
+            conversation.body = room;
+        }
+        conversation.stamp = stamp;
+        conversation.body.clear();
+        if body.len() <= MAX_BODY_BYTES {
+            conversation.body.extend_from_slice(body);
         }
     }
 
@@ -218,7 +263,7 @@ impl Memory {
     }
 
     /// Puts in a conversation that was unknown. Where there are too many, the quietest goes.
-    pub fn insert(&mut self, id: &str, conversation: Conversation) {
+    pub fn insert(&mut self, id: &str, conversation: Conversation) -> u32 {
         if self.places.len() >= self.most {
             let first = if self.over.first == NONE {
                 self.open.first
@@ -248,6 +293,7 @@ impl Memory {
         };
         self.places.insert(id, place);
         self.link(place, is_open);
+        place
     }
 
     /// Makes a conversation the one that was seen last.

@@ -260,10 +260,16 @@ impl Reader {
             let made = self.recorder.records(py, &read, told, received_at, records);
             made.map_err(|_| Odd)?;
         }
-        match (place, new) {
-            (Some(place), _) => self.memory.touch(place),
+        let place = match (place, new) {
+            (Some(place), _) => {
+                self.memory.touch(place);
+                place
+            }
             (None, Some(conversation)) => self.memory.insert(read.id, conversation),
             (None, None) => return Err(Odd),
+        };
+        if read.is_new {
+            self.memory.keep_body(place, read.body);
         }
         Ok(Outcome::Taken)
     }
@@ -362,7 +368,7 @@ struct Remembered<'m, 'py> {
 }
 
 impl Last for Remembered<'_, '_> {
-    fn known(&self, id: &str) -> Take<&[Known]> {
+    fn known(&self, id: &str) -> Take<(&[Known], &[u8])> {
         if let Some(place) = self.memory.place(id) {
             let conversation = self.memory.at(place).ok_or(Odd)?;
             return Ok(rules::last(conversation, self.interruptions));
@@ -374,7 +380,7 @@ impl Last for Remembered<'_, '_> {
         if is_elsewhere.map_err(|_| Odd)? {
             return Err(Odd);
         }
-        Ok(&[])
+        Ok((&[], &[]))
     }
 
     fn hash(&self, bytes: &[u8]) -> Take<i64> {

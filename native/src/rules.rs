@@ -1,6 +1,6 @@
 //! Compares a snapshot with what is known of its conversation: the transitions in between.
 //!
-//! What is read here is never known to be incomplete, has no roles and does not come from REST.
+//! What is read here is never known to be incomplete, has no consultation and is not from REST.
 
 use crate::after_call::{handled, note, tell_work, work_of, Succession, Work};
 use crate::frame::{Frame, Participant, Piece};
@@ -33,13 +33,14 @@ pub struct Found<'f, 'a> {
     pub first_sight: bool,
 }
 
-/// Which participants of the last snapshot count: none where all are to be read.
-pub fn last(conversation: &Conversation, interruptions: u64) -> &[Known] {
+/// Which participants of the last snapshot count, and its bytes where they are kept: none where all
+/// are to be read.
+pub fn last(conversation: &Conversation, interruptions: u64) -> (&[Known], &[u8]) {
     let is_sure = conversation.interruptions == interruptions;
     if is_sure && !conversation.doubtful && !conversation.late {
-        &conversation.known
+        (&conversation.known, &conversation.body)
     } else {
-        &[]
+        (&[], &[])
     }
 }
 
@@ -65,6 +66,7 @@ pub fn transitions<'f, 'a>(
     let mut views = Vec::new();
     for (piece, known) in frame.pieces.iter().zip(&mut known) {
         known.digest = Some(piece.digest);
+        known.at = piece.at;
         known.size = piece.size;
         if let Piece {
             participant: Some(participant),
@@ -126,6 +128,7 @@ fn read_legs<'f, 'a>(
         }
         let lives = !words::is_ended(state);
         let found = conversation.leg(participant.id, name);
+        let first = found.is_none();
         let leg = match found {
             None => {
                 let leg = Leg::new(participant.id, name, communication.medium);
@@ -160,6 +163,7 @@ fn read_legs<'f, 'a>(
             state,
             work,
             news: false,
+            first,
             connected,
             ended_at,
             held_since: communication.start_hold_time,
@@ -183,7 +187,8 @@ fn read_legs<'f, 'a>(
     Ok(())
 }
 
-/// What a reading shows of a leg, as `_shown` of views.py packs it. It has no segments and no roles.
+/// What a reading shows of a leg, as `_shown` of views.py packs it. It has no segments, and nobody
+/// is consulted.
 fn seen(view: &View<'_, '_>) -> Vec<u8> {
     let communication = view.communication;
     let mut out = Vec::with_capacity(192);
@@ -213,9 +218,10 @@ fn seen(view: &View<'_, '_>) -> Vec<u8> {
             pack::maybe_time(&mut out, coded_at);
         }
     }
-    for _ in 0..4 {
-        pack::null(&mut out);
-    }
+    pack::maybe_text(&mut out, view.participant.monitored);
+    pack::maybe_text(&mut out, view.participant.coached);
+    pack::maybe_text(&mut out, view.participant.barged);
+    pack::null(&mut out);
     out
 }
 
@@ -342,9 +348,7 @@ fn advance<'a>(
 ) {
     let leg = &mut conversation.legs[view.leg];
     let state = view.state;
-    if words::is_staff(view.participant.purpose) {
-        serve(leg, view);
-    }
+    let turned = words::is_staff(view.participant.purpose) && serve(leg, view);
     if state == "connected" || (view.connected.is_some() && !words::is_unanswered(state)) {
         tell(told, leg, at, Kind::Answer, view.connected, "connected");
     } else if words::is_dialing(state) {
@@ -354,6 +358,9 @@ fn advance<'a>(
     }
     if !words::is_ended(state) {
         spells::advance(leg, at, view, told);
+        if turned {
+            told.push(reading(at, view));
+        }
         if let Some(work) = view.work {
             note(leg, work);
         }
@@ -371,9 +378,10 @@ fn advance<'a>(
     }
 }
 
-/// Keeps what only legs of staff have.
-fn serve(leg: &mut Leg, view: &View<'_, '_>) {
+/// Keeps what only legs of staff have; whether the role of one that talks changed.
+fn serve(leg: &mut Leg, view: &View<'_, '_>) -> bool {
     let ended = leg.ended;
+    let medium = leg.medium;
     let service = leg.service.get_or_insert_default();
     // At its end the participant may show the queue that it goes on in.
     let lives = !words::is_ended(view.state) || service.queue_id.is_none();
@@ -387,6 +395,27 @@ fn serve(leg: &mut Leg, view: &View<'_, '_>) {
     if service.since.is_none() {
         service.since = view.connected;
     }
+    if words::is_ended(view.state) && !view.first {
+        return false;
+    }
+    let (role, on) = role_of(view, medium);
+    if role == service.role && on == service.on.as_deref() {
+        return false;
+    }
+    service.role = role;
+    service.on = on.map(Into::into);
+    leg.once & Kind::Answer.bit() != 0
+}
+
+/// The role of a leg where nobody is consulted, and the participant whom it is about.
+fn role_of<'a>(view: &View<'_, 'a>, medium: u8) -> (Option<u8>, Option<&'a str>) {
+    let who = view.participant;
+    for (role, on) in [(2, who.barged), (1, who.coached), (0, who.monitored)] {
+        if on.is_some_and(|on| !on.is_empty()) {
+            return (Some(role), on);
+        }
+    }
+    ((medium == words::SCREEN).then_some(0), None)
 }
 
 /// Whether a leg was left by a transfer. A merge leaves nothing to anybody.

@@ -96,6 +96,8 @@ pub struct View<'f, 'a> {
     pub work: Option<Work<'a>>,
     /// Whether the reading differs from the last one.
     pub news: bool,
+    /// Whether there was none.
+    pub first: bool,
     /// When it was connected.
     pub connected: Option<Time>,
     /// When it ended.

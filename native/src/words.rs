@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Our media, in the order in which a participant's arrays are read.
-pub const MEDIA: [&str; 10] = [
+pub const MEDIA: [&str; 11] = [
     "call",
     "callback",
     "chat",
@@ -14,7 +14,14 @@ pub const MEDIA: [&str; 10] = [
     "screenshare",
     "cobrowse",
     "social_expression",
+    "screen_monitoring",
 ];
+
+/// The place of the medium that somebody watches by.
+pub const SCREEN: u8 = 10;
+
+/// Who does not serve.
+pub const ROLES: [&str; 4] = ["monitor", "coach", "barge", "consult"];
 
 /// The medium of a participant's array, as its place in `MEDIA`.
 pub fn medium_of_array(name: &str) -> Option<u8> {
@@ -29,6 +36,7 @@ pub fn medium_of_array(name: &str) -> Option<u8> {
         "screenshares" => 7,
         "cobrowsesessions" => 8,
         "socialExpressions" => 9,
+        "screenMonitorings" => SCREEN,
         _ => return None,
     })
 }

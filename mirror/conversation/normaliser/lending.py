@@ -1,7 +1,7 @@
 """A conversation's memory as tuples: the form in which the native reader takes and gives it.
 
 Nothing gets lost on the way but the bytes of the last snapshot, which only make reading faster.
-What the native reader cannot hold has no such form: roles, a link to another conversation
+What the native reader cannot hold has no such form: a link to another conversation
 (docs/native.md).
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirror.conversation.event import Role
 from mirror.conversation.legs import LegKey
 from mirror.conversation.normaliser.memory import Conversation, Known, Leg, Service, Spell
 
@@ -20,8 +21,6 @@ def state_of(conversation: Conversation) -> State | None:
     if conversation.linked is not None:
         return None
     legs = list(conversation.legs.values())
-    if any(leg.service is not None and leg.service.role is not None for leg in legs):
-        return None
     places = {leg.key: place for place, leg in enumerate(legs)}
     return (
         list(conversation.ends),
@@ -52,7 +51,14 @@ def _state_of_leg(leg: Leg) -> State:
         None if park is None else (park.since, park.last),
         None
         if service is None
-        else (service.since, service.queue_id, list(service.codes), service.coded_at),
+        else (
+            service.since,
+            service.queue_id,
+            service.role,
+            service.on,
+            list(service.codes),
+            service.coded_at,
+        ),
     )
 
 
@@ -87,12 +93,12 @@ def _leg_of(
     ended_at: str | None,
     hold: tuple[str | None, str] | None,
     park: tuple[str | None, str] | None,
-    service: tuple[str | None, str | None, list[str], str] | None,
+    service: tuple[str | None, str | None, Role | None, str | None, list[str], str] | None,
 ) -> Leg:
     served = None
     if service is not None:
-        since, queue_id, codes, coded_at = service
-        served = Service(since, queue_id, codes=tuple(codes), coded_at=coded_at)
+        since, queue_id, role, on, codes, coded_at = service
+        served = Service(since, queue_id, role, on, tuple(codes), coded_at)
     return Leg(
         LegKey(participant_id, communication_id),
         medium,

@@ -92,7 +92,8 @@ RULES: Final = (
     _rule("what a leg gained", "rules.py", "_advance _serve", "rules.rs", "advance serve"),
     _rule("transfers", "rules.py", "_is_transferred", "rules.rs", "is_transferred"),
     _rule("start and end", "rules.py", "MAX_ENDS _start _end", "rules.rs", "start end"),
-    _rule("roles (left to Python)", "roles.py", "role_of consultation", "frame.rs",
+    _rule("roles", "roles.py", "_SCREEN Assigned role_of", "rules.rs", "role_of"),
+    _rule("consultations (left to Python)", "roles.py", "consultation", "frame.rs",
           "nothing disconnect_type"),
     _rule("holds and parks", "spells.py", "are_earlier history advance ended release _begin "
           "_dated _over _numbered _is_later_park", "spells.rs",

@@ -54,15 +54,38 @@ def test_one_odd_frame_is_python_s_and_the_next_one_is_not() -> None:
     twins.compare_memory(["c-1"])
 
 
-def test_a_conversation_with_roles_stays_with_python() -> None:
-    """From the frame on that shows somebody who listens."""
+def test_a_consultation_is_python_s_while_it_lasts() -> None:
+    """The role of a leg comes back with its conversation, and is told as taken up natively."""
     twins = Twins()
     agent = participant(CONNECTED)
-    supervisor = participant(CONNECTED, participant_id="p-2", monitoredParticipantId="p-1")
-    twins.read([message(10, agent), message(11, agent, supervisor)])
-    assert "c-1" not in twins.native.reader
-    twins.read([message(12, participant(HELD), participant(ENDED, participant_id="p-2"))])
+    customer = participant({**CONNECTED, "id": "comm-2"}, participant_id="p-2", purpose="customer")
+    twins.read([message(10, customer, agent)])
+    asks = {"consultParticipantId": "p-2"}
+    asked = participant({**CONNECTED, "id": "comm-3"}, participant_id="p-3", userId="u-3")
+    twins.read([message(11, {**customer, **asks}, {**agent, **asks}, {**asked, **asks})])
+    assert "c-1" in twins.native.reader
+    gone = participant({**ENDED, "disconnectType": "transfer.consult"})
+    twins.read([message(12, {**customer, **asks}, {**gone, **asks}, {**asked, **asks})])
     assert (twins.taken, twins.left) == (1, 2)
+    twins.read([message(13, customer, participant(ENDED), asked)])
+    assert (twins.taken, twins.left) == (2, 2)
+    twins.compare_memory(["c-1"])
+
+
+def test_who_monitors_coaches_or_barges_is_read_natively() -> None:
+    """A change of role tells how the leg is."""
+    twins = Twins()
+    agent = participant(CONNECTED)
+    twins.read([message(10, agent)])
+    for number, role in enumerate(("monitored", "coached", "barged")):
+        key = {f"{role}ParticipantId": "p-1"}
+        twins.read(
+            [message(11 + number, agent, participant(CONNECTED, participant_id="p-2", **key))]
+        )
+    screen = participant(CONNECTED, participant_id="p-3", medium="screen_monitoring")
+    twins.read([message(20, agent, screen), message(21, agent, screen)])
+    assert (twins.taken, twins.left) == (6, 0)
+    twins.compare_memory(["c-1"])
 
 
 def test_a_linked_conversation_stays_with_python() -> None:
