@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import urllib3
 
-from harness.services import CLIENTS, Services
+from harness.embedded import CLIENTS, Services
 from mirror.base.errors import DependencyError
 
 _TIMEOUT: Final = 10.0

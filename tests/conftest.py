@@ -17,10 +17,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from harness.kafka import KafkaCluster, KafkaUnavailable, create_topic
+from harness.process import ManagedProcess
+from harness.redis import RedisServer, RedisUnavailable
 from tests.services.availability import unavailable
-from tests.services.kafka import KafkaCluster, KafkaUnavailable, create_topic
-from tests.services.process import ManagedProcess
-from tests.services.redis import RedisServer, RedisUnavailable
 
 FOLDER_MARKERS = ("integration", "chaos")
 FIXTURE_MARKERS = {

@@ -1,6 +1,6 @@
-"""What the faults do to the house, how they show, and how they are undone.
+"""What the faults do to the site, how they show, and how they are undone.
 
-A deed takes the house and returns what was hit; `struck` and `heal` of a fault get it back. Makers
+A deed takes the site and returns what was hit; `struck` and `heal` of a fault get it back. Makers
 (`signal_listener(number)`) return deeds, so that the table in `faults.py` stays data.
 """
 
@@ -16,15 +16,15 @@ from typing import Any
 
 from confluent_kafka import ElectionType, KafkaException, TopicPartition
 
+from harness.kafka import Broker
+from harness.redis import RedisServer
 from mirror.base.errors import RedisUnavailable
 from mirror.fleet.backfill import file_backfill
 from tests.chaos import disk
 from tests.chaos.host import Host
-from tests.chaos.house import House, signal_process
-from tests.services.kafka import Broker
-from tests.services.redis import RedisServer
+from tests.chaos.site import Site, signal_process
 
-Deed = Callable[[House], Any]
+Deed = Callable[[Site], Any]
 
 BACKFILLED_MS = 15_000  # more than janitors read between two of these trials piles up
 ELECTION_SECONDS = 20.0
@@ -51,8 +51,8 @@ class Hit:
 def signal_listener(number: signal.Signals) -> Deed:
     """Send a signal to the listener that holds most seats."""
 
-    def strike(house: House) -> Hit:
-        return _signal(house, _busiest(house), number)
+    def strike(site: Site) -> Hit:
+        return _signal(site, _busiest(site), number)
 
     return strike
 
@@ -60,10 +60,10 @@ def signal_listener(number: signal.Signals) -> Deed:
 def signal_leader(number: signal.Signals) -> Deed:
     """Send a signal to the coordinator that leads."""
 
-    def strike(house: House) -> Hit:
-        leader = house.status().leader
+    def strike(site: Site) -> Hit:
+        leader = site.mirror.status().leader
         assert leader, "somebody leads"
-        return _signal(house, leader, number)
+        return _signal(site, leader, number)
 
     return strike
 
@@ -71,20 +71,20 @@ def signal_leader(number: signal.Signals) -> Deed:
 def signal_janitor(number: signal.Signals) -> Deed:
     """Give the janitors work, and send a signal to one of them when it has begun."""
 
-    def strike(house: House) -> Hit:
+    def strike(site: Site) -> Hit:
         now_ms = round(time.time() * 1000)
         ids: set[str] = set()
 
         def begun() -> bool:
             if not ids:
                 with suppress(RedisUnavailable):  # just failed over: asked again
-                    filed = file_backfill(house.redis, house.keys, now_ms - BACKFILLED_MS, now_ms)
+                    filed = file_backfill(site.redis, site.keys, now_ms - BACKFILLED_MS, now_ms)
                     ids.update(gap.id for gap in filed)
-            return any(gap.state != "open" for gap in house.gaps() if gap.id in ids)
+            return any(gap.state != "open" for gap in site.gaps() if gap.id in ids)
 
         # Behind what earlier trials have left to them.
-        house.until(begun, BEGUN_SECONDS, "a janitor has begun", interval=0.02)
-        host = house.hosts["north"]
+        site.until(begun, BEGUN_SECONDS, "a janitor has begun", interval=0.02)
+        host = site.hosts["north"]
         pid = host.pid("janitor-0")
         signal_process(pid, number)
         return Hit(host, "janitor-0", pid)
@@ -92,38 +92,38 @@ def signal_janitor(number: signal.Signals) -> Deed:
     return strike
 
 
-def replaced(_house: House, hit: Hit) -> bool:
+def replaced(_site: Site, hit: Hit) -> bool:
     """Supervisord runs another process in its place."""
     return hit.host.pids().get(hit.program, hit.pid) != hit.pid
 
 
-def moved(house: House, hit: Hit) -> bool:
+def moved(site: Site, hit: Hit) -> bool:
     """Its seats are with others."""
-    return house.holders().get(hit.identity, 0) == 0
+    return site.holders().get(hit.identity, 0) == 0
 
 
-def deposed(house: House, hit: Hit) -> bool:
+def deposed(site: Site, hit: Hit) -> bool:
     """Another coordinator leads."""
-    return house.status().leader not in {None, hit.identity}
+    return site.mirror.status().leader not in {None, hit.identity}
 
 
-def thaw(_house: House, hit: Hit | None) -> None:
+def thaw(_site: Site, hit: Hit | None) -> None:
     """Let a frozen process go on."""
     if hit is not None:
         signal_process(hit.pid, signal.SIGCONT)
 
 
-def _busiest(house: House) -> str:
+def _busiest(site: Site) -> str:
     """The listener with most seats, of those that run: the dead are told of until their lease."""
-    pids = {pid for host in house.hosts.values() for pid in host.pids().values()}
+    pids = {pid for host in site.hosts.values() for pid in host.pids().values()}
     holders = {
-        name: seats for name, seats in house.holders().items() if int(name.split("-")[1]) in pids
+        name: seats for name, seats in site.holders().items() if int(name.split("-")[1]) in pids
     }
     return max(holders, key=lambda one: (holders[one], one))
 
 
-def _signal(house: House, identity: str, number: signal.Signals) -> Hit:
-    host, program, pid = house.process(identity)
+def _signal(site: Site, identity: str, number: signal.Signals) -> Hit:
+    host, program, pid = site.process(identity)
     signal_process(pid, number)
     return Hit(host, program, pid, identity)
 
@@ -131,53 +131,53 @@ def _signal(house: House, identity: str, number: signal.Signals) -> Hit:
 # --- Redis ------------------------------------------------------------------------------------
 
 
-def kill_redis(house: House) -> None:
+def kill_redis(site: Site) -> None:
     """End master and replica; what was in them is gone."""
-    for server in house.sentinel.servers:
+    for server in site.sentinel.servers:
         server.kill()
 
 
-def start_redis(house: House, _hit: None) -> None:
+def start_redis(site: Site, _hit: None) -> None:
     """Start both again, empty."""
-    for server in house.sentinel.servers:
+    for server in site.sentinel.servers:
         server.start()
 
 
-def wipe_redis(house: House) -> None:
+def wipe_redis(site: Site) -> None:
     """FLUSHALL."""
-    house.sentinel.master().flush()
+    site.sentinel.master().flush()
 
 
-def freeze_redis(house: House) -> RedisServer:
+def freeze_redis(site: Site) -> RedisServer:
     """Freeze the master."""
-    master = house.sentinel.master()
+    master = site.sentinel.master()
     master.pause()
     return master
 
 
-def thaw_redis(_house: House, hit: RedisServer | None) -> None:
+def thaw_redis(_site: Site, hit: RedisServer | None) -> None:
     """Let it go on."""
     if hit is not None:
         hit.resume()
 
 
-def kill_master(house: House) -> RedisServer:
+def kill_master(site: Site) -> RedisServer:
     """Kill the master and leave it dead."""
-    master = house.sentinel.master()
+    master = site.sentinel.master()
     master.kill()
     return master
 
 
-def failed_over(house: House, hit: RedisServer) -> bool:
+def failed_over(site: Site, hit: RedisServer) -> bool:
     """The Sentinels made the replica master."""
-    return house.sentinel.master() is not hit
+    return site.sentinel.master() is not hit
 
 
-def restart_killed_redis(house: House, hit: RedisServer | None) -> None:
+def restart_killed_redis(site: Site, hit: RedisServer | None) -> None:
     """Start it again: the Sentinels make it a replica."""
     if hit is not None:
         hit.start()
-        house.until(house.sentinel.settled, 40.0, "master, replica and Sentinels in step")
+        site.until(site.sentinel.settled, 40.0, "master, replica and Sentinels in step")
 
 
 # --- Kafka ------------------------------------------------------------------------------------
@@ -186,8 +186,8 @@ def restart_killed_redis(house: House, hit: RedisServer | None) -> None:
 def kill_brokers(count: int) -> Deed:
     """SIGKILL for so many."""
 
-    def strike(house: House) -> Sequence[Broker]:
-        brokers = house.kafka.brokers[:count]
+    def strike(site: Site) -> Sequence[Broker]:
+        brokers = site.kafka.brokers[:count]
         for broker in brokers:
             broker.kill()
         return brokers
@@ -198,8 +198,8 @@ def kill_brokers(count: int) -> Deed:
 def freeze_brokers(count: int) -> Deed:
     """SIGSTOP for so many."""
 
-    def strike(house: House) -> Sequence[Broker]:
-        brokers = house.kafka.brokers[-count:]
+    def strike(site: Site) -> Sequence[Broker]:
+        brokers = site.kafka.brokers[-count:]
         for broker in brokers:
             broker.pause()
         return brokers
@@ -207,42 +207,42 @@ def freeze_brokers(count: int) -> Deed:
     return strike
 
 
-def thaw_brokers(house: House, hit: Sequence[Broker] | None) -> None:
+def thaw_brokers(site: Site, hit: Sequence[Broker] | None) -> None:
     """Let them go on."""
     for broker in hit or ():
         broker.resume()
 
 
-def leaderless(house: House, hit: Sequence[Broker]) -> bool:
+def leaderless(site: Site, hit: Sequence[Broker]) -> bool:
     """No partition is led by those that were hit."""
     gone = {broker.node for broker in hit}
     with suppress(KafkaException):
-        found = house.kafka.admin().list_topics(house.settings.topic, timeout=2.0)
-        partitions = found.topics[house.settings.topic].partitions.values()
+        found = site.kafka.admin().list_topics(site.settings.topic, timeout=2.0)
+        partitions = found.topics[site.settings.topic].partitions.values()
         return not any(partition.leader in gone for partition in partitions)
     return False
 
 
-def start_brokers(house: House, hit: Sequence[Broker] | None) -> None:
+def start_brokers(site: Site, hit: Sequence[Broker] | None) -> None:
     """Start them again on their data."""
     for broker in hit or ():
         broker.start()
-    house.kafka.wait_ready()
+    site.kafka.wait_ready()
 
 
-def stop_broker(house: House) -> Sequence[Broker]:
+def stop_broker(site: Site) -> Sequence[Broker]:
     """End one in order: its leaderships move first."""
-    broker = house.kafka.brokers[0]
+    broker = site.kafka.brokers[0]
     broker.stop()
     return [broker]
 
 
-def start_brokers_and_elect(house: House, hit: Sequence[Broker] | None) -> None:
+def start_brokers_and_elect(site: Site, hit: Sequence[Broker] | None) -> None:
     """Start them again, and move every leadership back to where it was made."""
-    start_brokers(house, hit)
-    admin = house.kafka.admin()
-    topic = house.settings.topic
-    partitions = [TopicPartition(topic, number) for number in range(house.settings.partitions)]
+    start_brokers(site, hit)
+    admin = site.kafka.admin()
+    topic = site.settings.topic
+    partitions = [TopicPartition(topic, number) for number in range(site.settings.partitions)]
 
     def elected() -> bool:
         found = admin.list_topics(topic, timeout=ELECTION_SECONDS).topics[topic].partitions
@@ -252,64 +252,70 @@ def start_brokers_and_elect(house: House, hit: Sequence[Broker] | None) -> None:
             admin.elect_leaders(ElectionType.PREFERRED, partitions).result(ELECTION_SECONDS)
         return False
 
-    house.until(elected, ELECTION_SECONDS, "the preferred brokers lead", interval=1.0)
+    site.until(elected, ELECTION_SECONDS, "the preferred brokers lead", interval=1.0)
 
 
-def _spooling(house: House) -> list[str]:
+def _spooling(site: Site) -> list[str]:
     """The living listeners that keep records on disk; of the dead the last word is told for long"""
-    return [one.id for one in house.status().listeners if one.spool_records and one.state != "dead"]
+    return [
+        one.id
+        for one in site.mirror.status().listeners
+        if one.spool_records and one.state != "dead"
+    ]
 
 
-def spooling(house: House, _hit: Any) -> bool:
+def spooling(site: Site, _hit: Any) -> bool:
     """At least two listeners keep records on disk."""
-    return len(_spooling(house)) >= 2
+    return len(_spooling(site)) >= 2
 
 
-def spooling_then_kill_listener(house: House, _hit: Any) -> bool:
+def spooling_then_kill_listener(site: Site, _hit: Any) -> bool:
     """Once listeners spool, kill one of them with its spool."""
-    holders = _spooling(house)
+    holders = _spooling(site)
     if len(holders) < 2:
         return False
-    _signal(house, holders[0], signal.SIGKILL)
+    _signal(site, holders[0], signal.SIGKILL)
     return True
 
 
 # --- disks ------------------------------------------------------------------------------------
 
 
-def small_disks(house: House) -> str:
+def small_disks(site: Site) -> str:
     """Why spools cannot be filled here."""
-    small = all(disk.is_small(host.spool) for host in house.hosts.values())
+    small = all(disk.is_small(host.spool) for host in site.hosts.values())
     return "" if small else "mounting a small disk takes root on Linux"
 
 
 def fill_disks(*names: str) -> Deed:
     """Fill the disks of these hosts' spools, and freeze all of Kafka."""
 
-    def strike(house: House) -> Sequence[Broker]:
+    def strike(site: Site) -> Sequence[Broker]:
         for name in names:
-            disk.fill(house.hosts[name].spool)
-        brokers: Sequence[Broker] = freeze_brokers(len(house.kafka.brokers))(house)
+            disk.fill(site.hosts[name].spool)
+        brokers: Sequence[Broker] = freeze_brokers(len(site.kafka.brokers))(site)
         return brokers
 
     return strike
 
 
-def clear_disks(house: House, hit: Sequence[Broker] | None) -> None:
+def clear_disks(site: Site, hit: Sequence[Broker] | None) -> None:
     """Let Kafka go on, and give the space back once nobody waits for the disk any more."""
-    thaw_brokers(house, hit)
+    thaw_brokers(site, hit)
     try:
-        house.until(lambda: "spool" not in str(house.status().reasons), DRAIN_SECONDS, "drained")
+        site.until(
+            lambda: "spool" not in str(site.mirror.status().reasons), DRAIN_SECONDS, "drained"
+        )
     finally:
-        for host in house.hosts.values():
+        for host in site.hosts.values():
             disk.clear(host.spool)
 
 
-def refusing(*names: str) -> Callable[[House, Any], bool]:
+def refusing(*names: str) -> Callable[[Site, Any], bool]:
     """Whether listeners of each of these hosts say that their spool takes nothing more."""
 
-    def look(house: House, _hit: Any) -> bool:
-        reasons = house.status().reasons
+    def look(site: Site, _hit: Any) -> bool:
+        reasons = site.mirror.status().reasons
         return all(any(r.startswith(f"{n}-") and "spool" in r for r in reasons) for n in names)
 
     return look
@@ -318,14 +324,14 @@ def refusing(*names: str) -> Callable[[House, Any], bool]:
 # --- clocks and hosts -------------------------------------------------------------------------
 
 
-def faketime(_house: House) -> str:
+def faketime(_site: Site) -> str:
     """Why no clock can be stepped here."""
     return "" if LIBFAKETIME.exists() else "no libfaketime (Debian: faketime)"
 
 
-def step_clock(house: House) -> Hit:
+def step_clock(site: Site) -> Hit:
     """Start a listener under libfaketime, and step its wall clock twice while it works."""
-    host = house.hosts["south"]
+    host = site.hosts["south"]
     clock = host.folder / "clock"
     clock.write_text("+0\n")
     host.extra.write_text(
@@ -336,21 +342,21 @@ def step_clock(house: House) -> Hit:
         host.restart("listener-0")
     finally:
         host.extra.unlink()
-    house.until(house.live, 40.0, "every seat is live again")
+    site.until(site.live, 40.0, "every seat is live again")
     for offset in CLOCK_STEPS:
-        since = house.books.last_seq()
+        since = site.books.last_seq()
         replacement = clock.with_suffix(".new")
         replacement.write_text(f"{offset}\n")
         replacement.replace(clock)
-        house.until(
-            lambda since=since: house.books.last_seq() > since + 50,  # type: ignore[misc]  # mypy: lambda default
+        site.until(
+            lambda since=since: site.books.last_seq() > since + 50,  # type: ignore[misc]  # mypy: lambda default
             40.0,
             "life goes on",
         )
     return Hit(host, "listener-0", host.pid("listener-0"))
 
 
-def set_clock_right(_house: House, hit: Hit | None) -> None:
+def set_clock_right(_site: Site, hit: Hit | None) -> None:
     """Start the listener without libfaketime."""
     if hit is not None:
         hit.host.restart(hit.program)
@@ -359,24 +365,24 @@ def set_clock_right(_house: House, hit: Hit | None) -> None:
 def lose_host(name: str) -> Deed:
     """SIGKILL for all of a host, supervisord included."""
 
-    def strike(house: House) -> Host:
-        host = house.hosts[name]
+    def strike(site: Site) -> Host:
+        host = site.hosts[name]
         host.kill()
         return host
 
     return strike
 
 
-def start_host(_house: House, hit: Host | None) -> None:
+def start_host(_site: Site, hit: Host | None) -> None:
     """Power it up again."""
     if hit is not None:
         hit.start()
 
 
-def roll_hosts(house: House) -> None:
+def roll_hosts(site: Site) -> None:
     """Restart every process of one host, and when all is well those of the other."""
-    for host in house.hosts.values():
+    for host in site.hosts.values():
         for program in sorted(host.pids()):
             host.restart(program)
         host.until_running()
-        house.until(house.live, ROLL_SECONDS, "every seat is live again")
+        site.until(site.live, ROLL_SECONDS, "every seat is live again")

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import redis
 
+from harness.process import ManagedProcess, free_ports
+from harness.simulated import Simulated, simulated
 from listeners.fleet_link import FleetLink
 from mirror.fleet.requests import wish_drain, wish_rotation
 from mirror.fleet.words import Beat, ChannelReport, Grant, ListenerState, Shard
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from tests.integration.simulator_support import Simulated, simulated
-from tests.services.process import ManagedProcess, free_ports
 
 SECONDS = 25.0
 LEASE = 2.0

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.kafka import read_topic
+from harness.process import ManagedProcess, free_ports, wait_until
+from harness.simulated import simulated
 from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
-from tests.integration.simulator_support import simulated
-from tests.services.kafka import read_topic
-from tests.services.process import ManagedProcess, free_ports, wait_until
 
 ROOT = Path(__file__).parents[2]
 STARTED = ("listener", "coordinator", "janitor")

@@ -11,6 +11,8 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
+from harness.kafka import KafkaCluster
+from harness.process import wait_until
 from mirror.base.errors import KafkaUnavailable
 from mirror.base.log import capture_logs
 from mirror.checks.growth import Growth
@@ -20,8 +22,6 @@ from mirror.kafka.config import ClientLog, producer_config
 from mirror.kafka.consume import EventStream
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings, load
-from tests.services.kafka import KafkaCluster
-from tests.services.process import wait_until
 
 
 def configure(servers: str, topic: str, **more: str) -> Settings:

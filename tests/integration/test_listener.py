@@ -18,15 +18,15 @@ import msgspec
 import pytest
 import redis
 
+from harness.kafka import read_topic
 from harness.oracle import Truth, Verdict, judge
+from harness.process import ManagedProcess, free_ports, wait_until
+from harness.redis import RedisServer
+from harness.simulated import Simulated, simulated
 from mirror.conversation.event import Event
 from mirror.fleet.words import Assignment, Beat, ChannelReport, Grant, Shard
 from mirror.kafka.record import EventReader
 from mirror.redis.keys import Keys
-from tests.integration.simulator_support import Simulated, simulated
-from tests.services.kafka import read_topic
-from tests.services.process import ManagedProcess, free_ports, wait_until
-from tests.services.redis import RedisServer
 
 SECRET = "open-sesame-0123456789"
 CLIENT = "listening-client"

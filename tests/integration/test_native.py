@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from harness.oracle import Truth, judge
+from harness.process import free_ports, wait_until
 from tests.integration.test_listener_fleet import Fleet, fleet
-from tests.services.process import free_ports, wait_until
 from tests.unit.native.twins import needs_native
 
 __all__ = ["fleet"]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import websocket
 
-from tests.integration.simulator_support import Simulated, close_code, next_frame, simulated
+from harness.process import ManagedProcess
+from harness.simulated import Simulated, close_code, next_frame, simulated
 from tests.schemas import problems
-from tests.services.process import ManagedProcess
 
 ROOT = str(Path(__file__).parents[2])
 CHANNELS = "/api/v2/notifications/channels"

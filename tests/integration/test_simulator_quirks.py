@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import websocket
 
-from tests.integration.simulator_support import (
+from harness.process import ManagedProcess
+from harness.simulated import (
     READY_SECONDS,
     Simulated,
     close_code,
@@ -23,7 +24,6 @@ from tests.integration.simulator_support import (
     simulated,
 )
 from tests.schemas import class_of_topic, problems
-from tests.services.process import ManagedProcess
 
 CHANNELS = "/api/v2/notifications/channels"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.simulator_support import Simulated, frames, next_frame, simulated
+from harness.simulated import Simulated, frames, next_frame, simulated
 from tests.schemas import class_of_topic, problems
 
 LIVE = frozenset({"call", "email", "message", "callback"})

@@ -22,6 +22,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from coordinator.tracker import Tracker
+from harness.process import ManagedProcess, wait_until
 from janitor.producer import Outlet
 from mirror.conversation.event import Event
 from mirror.conversation.legs import LegKey, end_id, start_id, transition_id
@@ -36,7 +37,6 @@ from mirror.fleet.words import Shard
 from mirror.kafka.admin import ensure_topics
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from tests.services.process import ManagedProcess, wait_until
 
 AT = "2026-11-23T10:00:00.000Z"
 

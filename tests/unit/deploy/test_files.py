@@ -22,11 +22,11 @@ from prometheus_client import CollectorRegistry
 
 from console import cli
 from console.healthcheck import check
+from harness.process import free_ports
 from mirror.base.health import Health
 from mirror.runtime.telemetry import Telemetry
 from mirror.settings import load
 from mirror.supervision import supervise
-from tests.services.process import free_ports
 from tests.unit.deploy.expressions import DEPLOY
 
 DRAIN_SECONDS = 25  # what the contract allows a process for its end

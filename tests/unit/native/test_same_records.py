@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.traffic import KINDS, Kind, build
+from harness.traffic import KINDS, Kind, build
 from mirror.conversation.times import show_epoch
 from simulator.frames import encode_body, envelope
 from simulator.scenarios import SCENARIOS

@@ -1,4 +1,4 @@
-"""How a house under supervisord is, seen from outside: who beats, whether every seat is live."""
+"""How a sandbox under supervisord is, seen from outside: who beats, whether every seat is live."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from pathlib import Path
 
 import redis
 
-from harness.deployment import House
+from harness.process import wait_until
+from harness.sandbox import Sandbox
 from mirror.fleet.status import read
 from mirror.supervision.pulse import read_sign
 from mirror.supervision.supervisord import ProcessInfo, processes
-from tests.services.process import wait_until
 
 
-def whole(house: House, gone: tuple[int, ...] = ()) -> bool:
+def whole(sandbox: Sandbox, gone: tuple[int, ...] = ()) -> bool:
     """Whether somebody leads and every seat is live, on none of the processes that are `gone`.
 
     Until its lease lapses Redis still says of a killed process that it holds its seats and leads.
     """
-    with redis.Redis.from_url(house.settings.redis_url, decode_responses=True) as client:
-        status = read(client, house.settings)
+    with redis.Redis.from_url(sandbox.settings.redis_url, decode_responses=True) as client:
+        status = read(client, sandbox.settings)
     seats = [replica for shard in status.shards for replica in shard.replicas]
     holders = [status.leader or "", *(seat.listener or "" for seat in seats)]
     old = any(f"-{pid}-" in holder for holder in holders for pid in gone)

@@ -20,7 +20,7 @@ from typing import Self
 
 import redis
 
-from tests.services.process import ManagedProcess, free_ports, wait_until
+from harness.process import ManagedProcess, free_ports, wait_until
 
 CHOICE_VARIABLE = "MIRROR_TEST_REDIS"
 READY_SECONDS = 15.0

@@ -19,21 +19,19 @@ from typing import Any, Self
 
 import redis
 
+from harness.deployment import Deployment
+from harness.kafka import KafkaCluster, read_topic
+from harness.process import ManagedProcess, wait_until
+from harness.redis import SentinelRedis
+from harness.simulated import Simulated
 from mirror.base.errors import RedisUnavailable
 from mirror.fleet.gaps import Gap, list_gaps
-from mirror.fleet.status import MirrorStatus, read
+from mirror.fleet.status import MirrorStatus
 from mirror.kafka.admin import ensure_topics
-from mirror.redis.connect import connect
-from mirror.redis.keys import Keys
-from mirror.settings import load
 from tests.chaos.account import Account, Books
 from tests.chaos.disk import small_disk
 from tests.chaos.host import Host
 from tests.chaos.network import Loopback, Network
-from tests.integration.simulator_support import Simulated
-from tests.services.kafka import KafkaCluster, read_topic
-from tests.services.process import ManagedProcess, wait_until
-from tests.services.redis import SentinelRedis
 
 HOSTS = ("north", "south")
 PLACES = (*HOSTS, "redis", "kafka", "genesys")
@@ -65,7 +63,7 @@ KAFKA = {
 }
 
 
-class House:
+class Site:
     """Everything; a context manager that starts and ends it."""
 
     def __init__(
@@ -131,11 +129,13 @@ class House:
             "MIRROR_PARTITIONS": "6",
             "MIRROR_TOPICS_PER_CHANNEL": "12",
         }
-        self.environment = {**os.environ, **environment}
-        self.settings = load(self.environment)
+        self.mirror = Deployment(self.folder, self.org, {**os.environ, **environment})
+        self.settings, self.redis, self.keys = (
+            self.mirror.settings,
+            self.mirror.redis,
+            self.mirror.keys,
+        )
         ensure_topics(self.settings)
-        self.redis: redis.Redis = connect(self.settings)
-        self.keys = Keys(self.settings.namespace)
         self.account = enter(Account(self.settings))
         self.books = Books(self.account, self.org.get)
         self.hosts = {}
@@ -188,20 +188,16 @@ class House:
 
         wait_until(look, timeout, what, interval=interval)
 
-    def status(self) -> MirrorStatus:
-        """What `mirror status` says. Raises `redis.RedisError`."""
-        return read(self.redis, self.settings)
-
     def live(self) -> bool:
         """Every seat is taken by a channel that lives, and nobody complains."""
-        return not complaints(self.status())
+        return not complaints(self.mirror.status())
 
     def spooled(self) -> int:
         """Records on the disks of the living listeners, as their beats say.
 
         A dead listener's last word stays for minutes, also when its spool was adopted.
         """
-        alive = [one for one in self.status().listeners if one.state != "dead"]
+        alive = [one for one in self.mirror.status().listeners if one.state != "dead"]
         return sum(one.spool_records for one in alive)
 
     def gaps(self) -> list[Gap]:
@@ -218,7 +214,7 @@ class House:
     def holders(self) -> dict[str, int]:
         """Listener id → how many seats it holds."""
         found: dict[str, int] = {}
-        for shard in self.status().shards:
+        for shard in self.mirror.status().shards:
             for replica in shard.replicas:
                 if replica.listener and replica.state in {"live", "rotating"}:
                     found[replica.listener] = found.get(replica.listener, 0) + 1

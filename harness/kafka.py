@@ -28,9 +28,9 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.services.process import ManagedProcess, ServiceError, free_ports, wait_until
+from harness.process import ManagedProcess, ServiceError, free_ports, wait_until
 
-POM = Path(__file__).parents[2] / "deploy" / "kafka" / "pom.xml"
+POM = Path(__file__).parents[1] / "deploy" / "kafka" / "pom.xml"
 LIBS_VARIABLE = "MIRROR_TEST_KAFKA_LIBS"
 JAVA_MAJOR = 17
 FORMAT_SECONDS = 60.0

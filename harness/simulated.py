@@ -16,7 +16,7 @@ from typing import Any
 
 import websocket
 
-from tests.services.process import ManagedProcess
+from harness.process import ManagedProcess
 
 READY_SECONDS = 20.0
 ANSWER_SECONDS = 10.0
@@ -205,7 +205,7 @@ def close_code(socket: websocket.WebSocket) -> int:
 
 
 def _root() -> str:
-    return str(Path(__file__).parents[2])
+    return str(Path(__file__).parents[1])
 
 
 def _answer(status: int, headers: Any, data: bytes) -> Answer:

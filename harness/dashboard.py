@@ -14,6 +14,8 @@ import msgspec
 import redis
 from confluent_kafka import Producer
 
+from harness.browser import Browser
+from harness.process import ManagedProcess, free_ports, wait_until
 from mirror.conversation.event import Event, identity
 from mirror.conversation.times import show_epoch
 from mirror.fleet.gaps import Gap, file_gap
@@ -22,10 +24,8 @@ from mirror.kafka.config import producer_config
 from mirror.kafka.record import Recorder
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from tests.services.browser import Browser
-from tests.services.process import ManagedProcess, free_ports, wait_until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 QUEUES = tuple(f"{number:08x}-0000-4000-8000-000000000000" for number in range(1, 9))
 
 
