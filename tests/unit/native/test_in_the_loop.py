@@ -22,9 +22,8 @@ from mirror.base.log import capture_logs
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
 from mirror.kafka.record import NativeRecord
-from mirror.settings import load as load_settings
 from tests.unit.listeners.test_loop import Idle, Outlet, Scene, held_call, notification
-from tests.unit.native.twins import MODULE, needs_native, recorder
+from tests.unit.native.twins import MODULE, recorder
 
 PING = b"\x89\x00"
 GARBAGE = b"\x81\x03{,}"
@@ -99,7 +98,6 @@ def _told(records: list[NativeRecord]) -> list[dict[str, Any]]:
     return told
 
 
-@needs_native
 def test_frames_of_both_kinds_are_published_in_their_order() -> None:
     """Native and Python take turns within one read; pings and garbage stand between."""
     status = {"status": "IDLE", "startTime": "2026-11-23T10:00:00.000Z"}
@@ -128,7 +126,6 @@ def test_frames_of_both_kinds_are_published_in_their_order() -> None:
     assert counts[0] == counts[1] == (len(told[0]),) * 2
 
 
-@needs_native
 def test_a_lost_socket_makes_both_say_again_what_is_held(scene: NativeScene) -> None:
     """As of the normaliser alone."""
     scene.play(held_call("c"))
@@ -139,7 +136,6 @@ def test_a_lost_socket_makes_both_say_again_what_is_held(scene: NativeScene) -> 
     assert [one["origin"] for one in _told(scene.records.all[told:])] == ["snapshot"]
 
 
-@needs_native
 def test_failures_are_counted_and_logged_and_switch_it_off(scene: NativeScene) -> None:
     """No frame is lost by one, and none is read natively any more after some."""
     assert scene.native is not None
@@ -159,7 +155,6 @@ def test_failures_are_counted_and_logged_and_switch_it_off(scene: NativeScene) -
     assert {key for _, key, _ in scene.records.all} == {"c", "c-0", "c-1", "c-2", "d", "e"}
 
 
-@needs_native
 @pytest.mark.parametrize("shadow", [1, 2, 3])
 def test_a_shadow_reads_one_frame_in_so_many_by_both(shadow: int) -> None:
     """Nothing that is published is another, and without a difference none is counted."""
@@ -175,7 +170,6 @@ def test_a_shadow_reads_one_frame_in_so_many_by_both(shadow: int) -> None:
         assert counters.native_shadowed == counters.native_frames
 
 
-@needs_native
 def test_a_shadow_sees_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is counted, and logged without content."""
     monkeypatch.setattr("mirror.conversation.normaliser.spells.are_earlier", lambda _view: True)
@@ -186,16 +180,6 @@ def test_a_shadow_sees_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "leg" not in str(line)
 
 
-def test_what_is_asked_for_and_not_here_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`require` ends the start with one line that says what to do; `auto` does without."""
-    monkeypatch.setattr("listeners.receive.native_reader.MODULE", "no_such_module")
-    assert load("auto") is None
-    assert load("off") is None
-    with pytest.raises(SettingsError, match=r"install interaction-mirror\[fast\]"):
-        load("require")
-
-
-@needs_native
 def test_one_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it gives and takes may have changed."""
     assert load("auto") is MODULE
@@ -203,15 +187,3 @@ def test_one_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> 
     assert load("auto") is None
     with pytest.raises(SettingsError, match="another version"):
         load("require")
-
-
-def test_the_setting() -> None:
-    """`auto` is its default; personal fields are Python's, which `require` says."""
-    assert load_settings({}).native == "auto"
-    assert load_settings({"MIRROR_NATIVE": "off"}).native == "off"
-    assert load_settings({"MIRROR_PII": "keep"}).native == "off"
-    with pytest.raises(SettingsError, match="MIRROR_PII"):
-        load_settings({"MIRROR_PII": "keep", "MIRROR_NATIVE": "require"})
-    with pytest.raises(SettingsError, match="MIRROR_NATIVE"):
-        load_settings({"MIRROR_NATIVE": "yes"})
-    assert load_settings({"MIRROR_NATIVE_SHADOW": "100"}).native_shadow == 100

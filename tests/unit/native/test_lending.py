@@ -9,9 +9,7 @@ import pytest
 from mirror.conversation.normaliser import Normaliser
 from mirror.conversation.normaliser.lending import conversation_of, state_of
 from tests.unit.conversation.build import at, conversation, frame, leg, participant
-from tests.unit.native.twins import Message, Twins, needs_native
-
-pytestmark = needs_native
+from tests.unit.native.twins import Message, Twins
 
 CONNECTED = leg("connected", connectedTime=at(1_000))
 HELD = {**CONNECTED, "held": True, "startHoldTime": at(2_000)}

@@ -11,9 +11,7 @@ from listeners.receive.native import MAX_FAILURES, Native
 from listeners.receive.native_reader import Reader
 from mirror.conversation.normaliser import Normaliser
 from tests.unit.conversation.build import at, conversation, frame, leg, participant
-from tests.unit.native.twins import MODULE, Twins, needs_native, recorder
-
-pytestmark = needs_native
+from tests.unit.native.twins import MODULE, Twins, recorder
 
 LIVE = leg("connected", connectedTime=at(1_000))
 OVER = {**LIVE, "state": "disconnected", "disconnectedTime": at(2_000)}

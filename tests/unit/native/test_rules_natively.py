@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.native.both import Both
-from tests.unit.native.twins import needs_native
-
-pytestmark = needs_native
+from tests.unit.native.twins import
 
 PATCHED = ("build", "histories")
 MODULES = (

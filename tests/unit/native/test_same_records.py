@@ -24,10 +24,8 @@ from tests.unit.conversation.build import at
 from tests.unit.conversation.histories import History, deliveries, histories
 from tests.unit.conversation.test_cases import case, names
 from tests.unit.conversation.world import QUEUE
-from tests.unit.native.twins import Message, Twins, needs_native
+from tests.unit.native.twins import Message, Twins
 from tests.unit.simulator.theatre import perform
-
-pytestmark = needs_native
 
 USER_TOPIC = "v2.users.9a3fd6ab-4e5d-4e4c-8d26-2b8bb0b9c1f5.conversations"
 CONVERSATIONS = 40
