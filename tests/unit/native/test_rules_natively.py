@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from tests.unit.native.both import Both
-from tests.unit.native.twins import
 
 PATCHED = ("build", "histories")
 MODULES = (
