@@ -1,5 +1,7 @@
 //! Transitions → the values of records: what a transition is called, when it happened, who saw it.
 
+use std::ops::Range;
+
 use crate::frame::Frame;
 use crate::ids;
 use crate::memory::Conversation;
@@ -28,15 +30,18 @@ pub struct Told {
     pub is_snapshot: bool,
     /// Genesys' time, null where it is ours.
     pub at: Option<Time>,
-    /// The encoded event.
-    pub value: Vec<u8>,
+    /// Where the encoded event stands in the buffer.
+    pub value: Range<usize>,
 }
 
 const FIELDS: u8 = 31;
+/// What the buffer of encoded events keeps from frame to frame.
+const MAX_BUFFER: usize = 64 * 1024;
 
-struct Out {
+struct Out<'b> {
     encoding: Encoding,
-    bytes: Vec<u8>,
+    begin: usize,
+    bytes: &'b mut Vec<u8>,
 }
 
 macro_rules! name {
@@ -76,25 +81,29 @@ macro_rules! null {
     };
 }
 
-impl Out {
-    fn new(encoding: Encoding) -> Self {
-        let mut bytes = Vec::with_capacity(1024);
+impl<'b> Out<'b> {
+    fn new(encoding: Encoding, bytes: &'b mut Vec<u8>) -> Self {
+        let begin = bytes.len();
         match encoding {
             Encoding::Json => bytes.extend_from_slice(b"{\"schema_version\":1"),
             Encoding::Msgpack => {
                 bytes.extend_from_slice(&[0xde, 0, FIELDS]);
-                pack::text(&mut bytes, "schema_version");
-                pack::small(&mut bytes, 1);
+                pack::text(bytes, "schema_version");
+                pack::small(bytes, 1);
             }
         }
-        Out { encoding, bytes }
+        Out {
+            encoding,
+            begin,
+            bytes,
+        }
     }
 
     #[inline]
     fn name(&mut self, json: &str, name: &str) {
         match self.encoding {
             Encoding::Json => self.bytes.extend_from_slice(json.as_bytes()),
-            Encoding::Msgpack => pack::text(&mut self.bytes, name),
+            Encoding::Msgpack => pack::text(self.bytes, name),
         }
     }
 
@@ -107,7 +116,7 @@ impl Out {
                 self.bytes.extend_from_slice(text.as_bytes());
                 self.bytes.push(b'"');
             }
-            Encoding::Msgpack => pack::text(&mut self.bytes, text),
+            Encoding::Msgpack => pack::text(self.bytes, text),
         }
     }
 
@@ -115,38 +124,41 @@ impl Out {
         match self.encoding {
             Encoding::Json if value => self.bytes.extend_from_slice(b"true"),
             Encoding::Json => self.bytes.extend_from_slice(b"false"),
-            Encoding::Msgpack => pack::maybe_bool(&mut self.bytes, Some(value)),
+            Encoding::Msgpack => pack::maybe_bool(self.bytes, Some(value)),
         }
     }
 
     fn null(&mut self) {
         match self.encoding {
             Encoding::Json => self.bytes.extend_from_slice(b"null"),
-            Encoding::Msgpack => pack::null(&mut self.bytes),
+            Encoding::Msgpack => pack::null(self.bytes),
         }
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    fn finish(self) -> Range<usize> {
         if self.encoding == Encoding::Json {
             self.bytes.push(b'}');
         }
-        self.bytes
+        self.begin..self.bytes.len()
     }
 }
 
-/// The events of one reading.
+/// The events of one reading, encoded into `buffer`.
 pub fn events(
     conversation: &Conversation,
     frame: &Frame<'_>,
     found: &Found<'_, '_>,
     received_at: &str,
     encoding: Encoding,
+    buffer: &mut Vec<u8>,
 ) -> Vec<Told> {
+    buffer.clear();
+    buffer.shrink_to(MAX_BUFFER);
     found
         .told
         .iter()
         .map(|one| match one.view {
-            None => of_conversation(frame, one, received_at, encoding),
+            None => of_conversation(frame, one, received_at, Out::new(encoding, buffer)),
             Some(view) => {
                 let view = &found.views[view];
                 // A leg that rings or dials is witnessed doing so.
@@ -161,7 +173,7 @@ pub fn events(
                     view,
                     is_snapshot,
                     received_at,
-                    encoding,
+                    Out::new(encoding, buffer),
                 )
             }
         })
@@ -172,9 +184,8 @@ fn of_conversation(
     frame: &Frame<'_>,
     one: &Transition<'_>,
     received_at: &str,
-    encoding: Encoding,
+    mut out: Out<'_>,
 ) -> Told {
-    let mut out = Out::new(encoding);
     text!(out, "event_id", &one.which);
     text!(out, "event_type", one.kind.name());
     text!(out, "conversation_id", frame.id);
@@ -211,7 +222,7 @@ fn of_leg(
     view: &View<'_, '_>,
     is_snapshot: bool,
     received_at: &str,
-    encoding: Encoding,
+    mut out: Out<'_>,
 ) -> Told {
     let leg = &conversation.legs[view.leg];
     let (participant, communication) = (view.participant, view.communication);
@@ -241,7 +252,6 @@ fn of_leg(
     } else {
         None
     };
-    let mut out = Out::new(encoding);
     text!(out, "event_id", &event_id);
     text!(out, "event_type", kind);
     text!(out, "conversation_id", frame.id);
@@ -284,7 +294,7 @@ fn of_leg(
 }
 
 fn tail(
-    out: &mut Out,
+    out: &mut Out<'_>,
     frame: &Frame<'_>,
     at: Option<Time>,
     is_estimated: bool,

@@ -38,6 +38,7 @@ pub struct Reader {
 /// Makes records. What is the same for many is made once and shared.
 struct Recorder {
     encoding: Encoding,
+    buffer: Vec<u8>,
     spec: Py<PyAny>,
     types: Vec<Py<PyAny>>,
     live: Py<PyAny>,
@@ -83,6 +84,7 @@ impl Reader {
             interruptions: 0,
             recorder: Recorder {
                 encoding,
+                buffer: Vec::new(),
                 spec: header(py, "ce_specversion", "1.0")?,
                 types: KINDS
                     .iter()
@@ -250,14 +252,10 @@ impl Reader {
             let _ = nothing[raw.len()];
         }
         if !found.told.is_empty() {
-            let told = events(
-                conversation,
-                &read,
-                &found,
-                received_at,
-                self.recorder.encoding,
-            );
-            let made = self.recorder.records(py, &read, told, received_at, records);
+            let recorder = &mut self.recorder;
+            let (encoding, buffer) = (recorder.encoding, &mut recorder.buffer);
+            let told = events(conversation, &read, &found, received_at, encoding, buffer);
+            let made = recorder.records(py, &read, told, received_at, records);
             made.map_err(|_| Odd)?;
         }
         let place = match (place, new) {
@@ -310,7 +308,7 @@ impl Recorder {
             if let Some(schema) = &self.schema {
                 headers.append(schema.bind(py))?;
             }
-            let value = PyBytes::new(py, &one.value);
+            let value = PyBytes::new(py, &self.buffer[one.value]);
             records.append(PyTuple::new(
                 py,
                 [value.as_any(), key.as_any(), headers.as_any()],

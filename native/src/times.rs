@@ -2,6 +2,30 @@
 
 use crate::scan::{Cursor, Odd, Take};
 
+const FORM: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
+
+fn eight(bytes: &[u8; 24], at: usize) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(word)
+}
+
+/// Whether eight bytes have digits where `form` has them, and are as `form` elsewhere.
+fn has_form(bytes: u64, form: u64) -> bool {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    // 0xff where the form has a digit.
+    let digits = (0..8).fold(0, |mask, place| {
+        let is_digit = (form >> (8 * place)) & 0xff == u64::from(b'0');
+        mask | (u64::from(is_digit) * 0xff) << (8 * place)
+    });
+    let number = (bytes & digits) | (ZEROS & !digits);
+    // Above `9` the sum reaches the highest bit, below `0` the difference does; the lowest is right.
+    let odd =
+        (number.wrapping_add(0x4646_4646_4646_4646) | number.wrapping_sub(ZEROS) | number) & HIGHS;
+    odd == 0 && (bytes ^ form) & !digits == 0
+}
+
 /// A time, as text: later ones are greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time([u8; 24]);
@@ -10,13 +34,8 @@ impl Time {
     /// `text` where it has the usual form and is a day that every year has.
     pub fn usual(text: &str) -> Option<Time> {
         let bytes: [u8; 24] = text.as_bytes().try_into().ok()?;
-        const FORM: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
-        for (byte, form) in bytes.iter().zip(FORM) {
-            let fits = match form {
-                b'0' => byte.is_ascii_digit(),
-                _ => byte == form,
-            };
-            if !fits {
+        for at in [0, 8, 16] {
+            if !has_form(eight(&bytes, at), eight(FORM, at)) {
                 return None;
             }
         }
