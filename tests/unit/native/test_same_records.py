@@ -180,6 +180,65 @@ def plain(value: Any, rng: random.Random) -> Any:
     return 1.5 if isinstance(value, float) else value
 
 
+TIMES = tuple(at(number * 1_000) for number in range(4))
+STATES = ("connected", "disconnected", "terminated", "alerting", "dialing", "parked", "none", "")
+ARRAYS = ("calls", "callbacks", "messages", "emails", "screenMonitorings")
+KINDS_OF_END = ("client", "transfer", "transfer.conference", "dndTransfer", "")
+
+
+@given(st.integers(0, 2**32))
+def test_dense_frames_give_the_same_records(seed: int) -> None:
+    """Few ids, codes and times, so that all meet: equal times, legs that change places, codes
+    that come back, frames that contradict one another."""
+    rng = random.Random(seed)
+    twins = Twins(share=rng.choice((0.0, 0.2)), seed=seed)
+    people: list[dict[str, Any]] = []
+    for number in range(10):
+        if not people or rng.random() < 0.3:
+            people = [dense_participant(place, rng) for place in range(rng.randrange(4))]
+        elif people:
+            place = rng.randrange(len(people))
+            people[place] = dense_participant(place, rng)
+        if rng.random() < 0.1:
+            twins.interrupt()
+        raw = envelope(USER_TOPIC, encode_body({"id": "c-1", "participants": people}), "c")
+        twins.read([(raw, at(10_000 + number), float(number))])
+    twins.compare_memory(["c-1"])
+
+
+def dense_participant(place: int, rng: random.Random) -> dict[str, Any]:
+    """A participant with communications, of fields that are there or not."""
+    made: dict[str, Any] = {"id": f"p-{place if rng.random() < 0.9 else 0}"}
+    made["purpose"] = rng.choice(("agent", "user", "customer", "voicemail"))
+    made |= some(rng, 0.4, connectedTime=TIMES, endTime=TIMES, startAcwTime=TIMES, endAcwTime=TIMES)
+    made |= some(rng, 0.6, queueId=("q-1", "q-2", "", None), userId=("u-1", None))
+    made |= some(rng, 0.05, monitoredParticipantId=("p-0", ""), coachedParticipantId=("p-0",))
+    made |= some(rng, 0.05, bargedParticipantId=("p-0", "p-1"))
+    if rng.random() < 0.4:
+        made["wrapup"] = some(rng, 0.8, code=("A", "B", "C", ""), endTime=TIMES)
+    for array in rng.sample(ARRAYS, rng.choice((1, 1, 2))):
+        made[array] = [dense_leg(rng) for _ in range(rng.choice((0, 1, 1, 2, 3)))]
+    return made
+
+
+def dense_leg(rng: random.Random) -> dict[str, Any]:
+    """A communication."""
+    made = some(rng, 0.95, id=("l-1", "l-2", "l-3", ""), state=STATES)
+    made |= some(rng, 0.6, held=(True, False, None), startHoldTime=TIMES, connectedTime=TIMES)
+    made |= some(rng, 0.4, disconnectedTime=TIMES, disconnectType=KINDS_OF_END, parkTime=TIMES)
+    if rng.random() < 0.4:
+        made["wrapup"] = some(rng, 0.8, code=("A", "B", "C", ""), endTime=TIMES)
+    if rng.random() < 0.3:
+        words = ("pending", "complete", "skipped", "notApplicable", None)
+        made["afterCallWork"] = some(rng, 0.7, state=words, startTime=TIMES, endTime=TIMES)
+    return made
+
+
+def some(rng: random.Random, share: float, **fields: Sequence[Any]) -> dict[str, Any]:
+    """Some of these fields, each with one of its values."""
+    return {name: rng.choice(pool) for name, pool in fields.items() if rng.random() < share}
+
+
 WORDS: tuple[bytes, ...] = (
     *(b"null", b"true", b"17", b"-0.5", b"1e3", b"01", b"123456789012345678", b"[]", b"{}"),
     *(b'""', b'"x"', b'"\\u00e9"', b'"\\n"', b'"\xff"', b'"\x7f"', b'"a/b"', '"é"'.encode()),
