@@ -36,8 +36,8 @@ from harness.sandbox import Sandbox
 from harness.supervised import await_another, process_of, whole
 from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
+from mirror.settings.supervised import HANG_AFTER
 from mirror.supervision import supervise
-from mirror.supervision.watchdog import DEFAULT_HANG_AFTER
 
 LISTENER, COORDINATOR, JANITOR = "listener-0", "coordinator-0", "janitor-0"
 SUBJECTS: Final = (LISTENER, COORDINATOR, JANITOR)
@@ -71,7 +71,7 @@ def main() -> None:
     options = parser.parse_args()
     print(where(), flush=True)
     sandbox = Sandbox(Scene(rate=1.0))
-    sandbox.environment["MIRROR_HANG_AFTER"] = DEFAULT_HANG_AFTER
+    sandbox.environment["MIRROR_HANG_AFTER"] = HANG_AFTER
     _add_given_up(sandbox, options.runs)
     with sandbox:
         bench = Bench(sandbox)
@@ -84,7 +84,7 @@ def main() -> None:
         ]
     rows.append((f"listener given up {options.away:.0f} s ago, topics made", given_up))
     lease = sandbox.settings.lease
-    print(f"MIRROR_HANG_AFTER={DEFAULT_HANG_AFTER}, MIRROR_LEASE={lease:g}s, {options.runs} runs")
+    print(f"MIRROR_HANG_AFTER={HANG_AFTER}, MIRROR_LEASE={lease:g}s, {options.runs} runs")
     print("seconds until it beats, and until every seat is live: median, least, most")
     print(table(("", "beats", "min", "max", "whole", "min", "max"), map(_row, rows)))
 

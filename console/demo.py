@@ -14,7 +14,8 @@ import click
 import msgspec
 import urllib3
 
-from console.render import echo, event_line, say
+from console.events import event_line
+from console.render import echo, say, terminal_width
 from console.views import status_text
 from harness.ledger import truths
 from harness.oracle import Verdict, judge
@@ -110,7 +111,7 @@ class Demo:
         shown = shown + 1 if second == now else 1
         self._shown_in_second = (now, shown)
         if shown <= LINES_A_SECOND:
-            echo(event_line(event))
+            echo(event_line(event, width=terminal_width()))
 
     # --- the simulator ------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """A whole mirror on one machine, and its judge: for the sandbox, tests, chaos and benchmarks alike.
 
     process      processes of ours and of others: started, waited for, ended
-    redis, kafka servers for tests: Redis with Sentinels, Apache Kafka with one broker or three
+    redis, kafka servers for tests: Redis with Sentinels, Apache Kafka with one broker or three;
+                 kafka_install brings its jars, and a Java where there is none
     simulated    a simulator, and a client of its admin API, REST and sockets
     deployment   coordinator, listeners, janitor as processes, and ways to look at them
     ledger       reads what truly happened; oracle: what is missing, twice or invented

@@ -74,7 +74,7 @@ class Deployment:
     # --- waiting --------------------------------------------------------------------------------
 
     def status(self) -> MirrorStatus:
-        """What `mirror status` says. Raises `redis.RedisError` and `RedisUnavailable`."""
+        """What `mirror status` says. Raises `RedisUnavailable`."""
         return read(self.redis, self.settings)
 
     def until_live(self, seconds: float = LIVE_SECONDS) -> None:

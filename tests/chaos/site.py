@@ -17,8 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import redis
-
 from harness.deployment import Deployment
 from harness.kafka import KafkaCluster, read_topic
 from harness.process import ManagedProcess, wait_until
@@ -183,7 +181,7 @@ class Site:
         def look() -> bool:
             try:
                 return bool(predicate())
-            except (redis.RedisError, RedisUnavailable):
+            except RedisUnavailable:
                 return False
 
         wait_until(look, timeout, what, interval=interval)

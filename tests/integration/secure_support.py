@@ -79,9 +79,10 @@ def secure_redis(
         *("--tls-ca-cert-file", authority.path),
     ]
     try:
+        # The Valkey of the wheel is built without TLS.
         server = RedisServer(folder, choice="redis", arguments=arguments)
     except RedisUnavailable as missing:
-        unavailable(str(missing))
+        unavailable(f"{missing}, since the server of the wheel speaks no TLS")
     with server:
         yield f"127.0.0.1:{port}"
 

@@ -1,6 +1,6 @@
 """The conservation suite in small: one broker, one machine, three faults. `make chaos` is the rest.
 
-What each of them proves and does not prove stands in `tests/chaos/faults.py`.
+What each of them proves and does not prove stands in `tests/chaos/faults/`.
 """
 
 from __future__ import annotations

@@ -31,6 +31,10 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from harness.deployment import Deployment
 from harness.process import wait_until
 from mirror.conversation.schema import agent_event_schema, event_schema
+from mirror.fleet.names import read_names
+from mirror.redis.connect import connect
+from mirror.redis.keys import Keys
+from mirror.settings import load
 from tests.integration.small_mirror import HOSTS, headers_of, small_mirror, traces
 from tests.schemas import generate
 from tests.services.registry import SchemaRegistry
@@ -234,6 +238,25 @@ def test_what_is_told_of_people_is_what_the_mode_allows(lived: Lived) -> None:
     names = {hmac.new(KEY.encode(), value("name").encode(), hashlib.sha256).hexdigest()[:32]}
     assert {event.participant_name for event in legs} == names
     assert all(set(event.attributes or ()) == {"crm.account", "card"} for event in legs)
+
+
+def test_agents_are_named_as_the_mode_allows(lived: Lived) -> None:
+    """Names of queues are kept; those of people are left out under `drop`, hashed under `hash`."""
+    settings = load(lived.mirror.env)
+    keys = Keys(settings.namespace)
+    users = lived.mirror.org.get("/api/v2/users?pageSize=100")["entities"]
+    queues = lived.mirror.org.get("/api/v2/routing/queues?pageSize=100")["entities"]
+    with connect(settings) as client:
+        assert read_names(client, keys, "queues") == {one["id"]: one["name"] for one in queues}
+        kept = read_names(client, keys, "users")
+    hashed = {
+        one["id"]: hmac.new(KEY.encode(), one["name"].encode(), hashlib.sha256).hexdigest()[:32]
+        for one in users
+    }
+    assert kept == ({} if lived.mode == "drop" else hashed)
+    for place, content in traces(lived.mirror):
+        if place.startswith("Redis"):
+            assert users[0]["name"].encode() not in content, place
 
 
 def test_produced_records_fit_their_schemas(lived: Lived) -> None:

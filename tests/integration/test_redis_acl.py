@@ -21,7 +21,7 @@ from harness.simulated import Simulated, simulated
 from tests.integration.secure_support import ACL, Guarded, guarded_redis, run_mirror
 
 PASSWORD = "acl-S3cret-0123456789"
-READING = ("status", "listeners", "shards", "channels", "conversations", "gaps")
+READING = ("status", "listeners", "shards", "channels", "topics", "conversations", "gaps")
 
 
 @pytest.fixture(params=["redis", "valkey"])

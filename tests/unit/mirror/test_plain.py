@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from console import plain
+from mirror.base import plain
 
 TEXT = "✓ Redis … → start it · Käse \N{EN DASH} 漢"
 
