@@ -53,6 +53,7 @@ from mirror.kafka.record import (
     AgentRecorder,
     EventReader,
     Header,
+    NativeRecord,
     Record,
     Recorder,
     UndecodableRecord,
@@ -117,7 +118,7 @@ class Publisher:
         self._log = logger("listener.publisher")
         schemas = schemas or {}
         region, encoding = settings.region, settings.encoding
-        self._recorder = Recorder(settings.topic, region, encoding, schemas.get(settings.topic))
+        self.recorder = Recorder(settings.topic, region, encoding, schemas.get(settings.topic))
         self._agents = AgentRecorder(
             settings.agents_topic, region, encoding, schemas.get(settings.agents_topic)
         )
@@ -165,9 +166,9 @@ class Publisher:
         """Take the events of one frame."""
         if not self._is_open:
             for event in events:
-                self._send(self._recorder.record(event))
+                self._send(self.recorder.record(event))
             return
-        recorder = self._recorder
+        recorder = self.recorder
         topic, encode, headers = recorder.topic, recorder.encode, recorder.headers
         produce = self._produce
         count = self._placed.get(topic, 0)
@@ -188,6 +189,24 @@ class Publisher:
             except (BufferError, KafkaException) as error:
                 self._not_taken(sequence, recorder.record(event), error)
                 self.events(events[index:])
+                return
+
+    def records(self, records: list[NativeRecord]) -> None:
+        """As `events`, of records that are encoded already."""
+        topic = self._settings.topic
+        if not self._is_open:
+            for value, key, headers in records:
+                self._send(Record(topic, key, value, headers))
+            return
+        produce = self._produce
+        for index, (value, key, headers) in enumerate(records, 1):
+            self._sequence = sequence = self._sequence + 1
+            failed = partial(self._failed, sequence)
+            try:
+                produce(topic, value, key, ANY_PARTITION, failed, None, NOW, headers)
+            except (BufferError, KafkaException) as error:
+                self._not_taken(sequence, Record(topic, key, value, headers), error)
+                self.records(records[index:])
                 return
 
     def agents(self, events: list[AgentEvent]) -> None:
@@ -528,9 +547,9 @@ class Publisher:
     def _failed(self, sequence: int, error: KafkaError | None, message: Any) -> None:
         """Delivery report of an event that failed. Its headers follow from its value."""
         value = message.value() or b""
-        content = [self._recorder.content_type]
+        content = [self.recorder.content_type]
         try:
-            headers = self._recorder.headers(self._reader.decode(value, content))
+            headers = self.recorder.headers(self._reader.decode(value, content))
         except UndecodableRecord:  # we encoded it: only a bug gets here, and the event comes first
             self._log.error("spooled_without_headers", sequence=sequence)
             headers = content

@@ -40,6 +40,7 @@ from listeners.receive.frames import (
 )
 from listeners.receive.inbox import Inbox, Message
 from listeners.receive.intake import Intake, fields
+from listeners.receive.native import Native
 from listeners.receive.snapshot import Snapshot
 from listeners.receive.system_messages import RENEW
 from mirror.base.log import logger
@@ -70,14 +71,16 @@ class Loop:
         publisher: Publisher,
         counters: Counters,
         *,
+        native: Native | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`native` reads before `normaliser` where it is given, and is of the same one."""
         self.session = session
         self.counters = counters
         self.snapshot = Snapshot(at=clock(), version=0)
         self._publisher = publisher
-        self._normaliser = normaliser
-        self.intake = Intake(normaliser, publisher, counters, self._asked)
+        self._normaliser: Normaliser | Native = normaliser if native is None else native
+        self.intake = Intake(normaliser, publisher, counters, self._asked, native)
         self._interruptions = 0  # of the session's, those that the normaliser knows of
         self._clock = clock
         self._log = logger("listener")

@@ -18,6 +18,8 @@ from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
 
 Header = tuple[str, str | bytes | None]
+# Value, key and headers of an event's record, as the native reader makes them (docs/native.md).
+NativeRecord = tuple[bytes, str, list[Header]]
 
 CONTENT_TYPES: Final = {"json": "application/json", "msgpack": "application/msgpack"}
 ERRORS: Final = "mirror.errors."
@@ -61,7 +63,8 @@ class Recorder:
         """`schema` is the header that names the schema of the values (`mirror.kafka.registry`)."""
         self.topic = topic
         self.region = region
-        self._schema = schema
+        self.encoding = encoding
+        self.schema = schema
         self.content_type: Header = ("content-type", CONTENT_TYPES[encoding])
         self.encode = _encoder(encoding)
         self._types: dict[str, Header] = {}
@@ -90,8 +93,8 @@ class Recorder:
             origin,
             self.content_type,
         ]
-        if self._schema is not None:
-            headers.append(self._schema)
+        if self.schema is not None:
+            headers.append(self.schema)
         return headers
 
     def record(self, event: Event) -> Record:

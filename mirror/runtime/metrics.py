@@ -43,6 +43,12 @@ LOG_DROPPED: Final = _counter("log_lines_dropped", "Log lines that stderr did no
 BUILD: Final = _gauge("build_info", "1; its label says which version runs.", version=("…",))
 
 
+NATIVE: Final = _gauge(
+    "native_info",
+    "1 where the native reader reads; its label says which version.",
+    version=("…",),
+)
+
 # Field of a listener's counters → metric.
 LISTENER: Final[Mapping[str, Described]] = {
     "frames": _counter("frames", "Frames read from sockets."),
@@ -76,6 +82,16 @@ LISTENER: Final[Mapping[str, Described]] = {
     "rotations": _counter("rotations", "Channels that a successor took over from."),
     "protocol_errors": _counter("protocol_errors", "Sockets ended for breaches of WebSocket."),
     "read_seconds": _counter("loop_busy_seconds", "Time spent reading, normalising, producing."),
+    "native_frames": _counter("native_frames", "Frames that the native reader read."),
+    "native_failures": _counter(
+        "native_failures", "Frames at which the native reader broke off; Python read them."
+    ),
+    "native_shadowed": _counter(
+        "native_shadowed_frames", "Frames that were read by the native reader and Python both."
+    ),
+    "native_differences": _counter(
+        "native_differences", "Of these, those of which the records differed."
+    ),
     "stalls": _counter("loop_stalls", "Passes of the loop that took longer than a second."),
 }
 CHANNELS: Final = _gauge(
@@ -199,7 +215,7 @@ PROJECTOR_SHARE: Final[Mapping[str, Described]] = {
 # Heading of docs/metrics.md → what stands under it.
 ALL: Final[Mapping[str, tuple[Described, ...]]] = {
     "Every process": (HEALTH, BUILD, LOG_DROPPED),
-    "Listener": (*LISTENER.values(), CHANNELS, SPOOL_LIMIT),
+    "Listener": (*LISTENER.values(), CHANNELS, SPOOL_LIMIT, NATIVE),
     "Coordinator": (*COORDINATOR, *TRACKER.values()),
     "Janitor": JANITOR,
     "Dashboard": tuple(DASHBOARD.values()),
