@@ -54,10 +54,10 @@ def list_(limit: int, as_json: bool) -> None:
 @dlq.command()
 @click.argument("letter")
 def show(letter: str) -> None:
-    """Write the original bytes of LETTER to stdout, and why it died to stderr.
+    """Write the bytes of LETTER to stdout, and why it died to stderr.
 
-    The bytes are as they came and may hold personal data. A terminal gets them as text in which
-    nothing acts upon it.
+    Unless MIRROR_PII was keep, personal values in JSON are masked; what is no JSON is as it came
+    and may hold personal data. A terminal gets the bytes as text in which nothing acts upon it.
     """
     from console.render import echo_bytes, joined, say
     from mirror.kafka.deadletters import DeadLetters
@@ -76,12 +76,14 @@ def retry(letters: tuple[str, ...]) -> int:
     """Read LETTERS again with this version and produce what comes out.
 
     Event ids are the same as ever, so retrying twice does no harm. The letters stay where they are.
+    Personal values that were masked stay masked.
     """
     import time
 
     from console.render import echo, joined
     from janitor.producer import Outlet
     from mirror.base.errors import EXIT_DONE, EXIT_FAILED
+    from mirror.conversation.masking import MASK
     from mirror.conversation.normaliser import Normaliser, Personal
     from mirror.conversation.times import show_epoch
     from mirror.kafka import registry
@@ -94,13 +96,25 @@ def retry(letters: tuple[str, ...]) -> int:
     with DeadLetters(settings) as dead:
         for letter in letters:
             found = dead.one(letter)
-            normaliser = Normaliser(personal=Personal.of(settings.pii, settings.pii_key))
+            if found.masked:  # hashes are what the events would hold; a mask is nothing
+                is_told = found.masked == "hash" and settings.pii != "drop"
+                personal = Personal() if is_told else None
+            else:
+                personal = Personal.of(settings.pii, settings.pii_key)
+            normaliser = Normaliser(personal=personal)
             reading = normaliser.frame(
                 found.value, show_epoch(found.at_ms / 1000), time.monotonic()
             )
-            outlet.send(reading.events)
-            failed += not reading.events
-            said = f"{len(reading.events)} events"
+            events = [
+                event
+                for event in reading.events
+                if MASK not in (event.conversation_id, event.participant_id)
+            ]
+            outlet.send(events)
+            failed += not events
+            said = f"{len(events)} events"
+            if found.masked:
+                said += ", personal fields stay masked"
             if reading.problem is not None:
                 said += f", still wrong: {reading.problem.message}"
             echo(joined(": ", (letter, said)))

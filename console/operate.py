@@ -21,8 +21,9 @@ _STEPS: Final = 1000
 def init() -> None:
     """Make the Kafka topics. Safe to repeat."""
     from console.context import warn_of_unread
-    from console.render import echo
+    from console.render import echo, say
     from mirror.kafka.admin import ensure_topics
+    from mirror.kafka.deadletters import what_is_kept
     from mirror.settings import load
 
     settings = load()
@@ -31,6 +32,7 @@ def init() -> None:
         size = f"{topic.partitions} partitions, replication {topic.replication_factor}"
         did = "created" if topic.outcome == "created" else "is there"
         echo(f"{topic.name} {did}: {size}{f'. {topic.note}' if topic.note else ''}")
+    say(what_is_kept(settings))
 
 
 @click.command()

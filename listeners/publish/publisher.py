@@ -46,6 +46,7 @@ from listeners.publish.waits import reasons
 from mirror.base.log import logger
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
+from mirror.conversation.masking import Mask
 from mirror.kafka import faults
 from mirror.kafka.limits import record_limit
 from mirror.kafka.record import (
@@ -120,6 +121,7 @@ class Publisher:
         )
         self._reader = EventReader()
         self._record_limit = record_limit(settings)
+        self._mask = Mask.of(settings.pii, settings.pii_key)
         self._store = Store(settings, listener, counters, now)
         self._sequence = 0
         self._partitions = dict(partitions or {})
@@ -217,6 +219,7 @@ class Publisher:
                 stage=stage,
                 error=error,
                 message=message,
+                mask=self._mask,
                 size=size,
             )
         )
@@ -229,6 +232,7 @@ class Publisher:
         stage: str,
         error: str,
         message: str,
+        mask: Mask | None,
         size: int | None = None,
     ) -> Record:
         return dead_letter(
@@ -240,6 +244,7 @@ class Publisher:
             message=message,
             listener=self._listener,
             limit=self._record_limit,
+            mask=mask,
             size=size,
         )
 
@@ -576,6 +581,7 @@ class Publisher:
             stage="produce",
             error=error.name(),
             message="Kafka refuses the record",
+            mask=None,  # an event holds only what `MIRROR_PII` allows
         )
 
     def _account(self, now: float) -> None:

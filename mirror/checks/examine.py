@@ -8,6 +8,7 @@ from mirror.checks.finding import Finding
 from mirror.checks.genesys import check_genesys
 from mirror.checks.kafka import check_kafka
 from mirror.checks.machine import check_machine
+from mirror.checks.personal import check_personal
 from mirror.checks.redis import check_redis
 from mirror.checks.registry import check_registry
 from mirror.checks.socket import check_socket
@@ -23,5 +24,6 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     yield from check_redis(settings)
     yield from check_kafka(settings)
     yield from check_registry(settings)
+    yield check_personal(settings)
     yield from check_genesys(settings)
     yield from check_socket(settings)

@@ -32,6 +32,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         """Whether `value` is only the beginning of what came."""
         return "truncated-bytes" in self.why
 
+    @property
+    def masked(self) -> str:
+        """How its personal values were masked: `drop`, `hash`, or nothing where they were not."""
+        return self.why.get("masked", "")
+
 
 class DeadLetters:
     """The dead letters that Kafka still keeps. Use as a context manager."""
@@ -71,6 +76,18 @@ class DeadLetters:
             for message in messages:
                 if message.error() is None:
                     yield read_letter(message)
+
+
+def what_is_kept(settings: Settings) -> str:
+    """What dead letters hold of people, for those who run the mirror."""
+    topic = settings.dead_letter_topic
+    if settings.pii == "keep":
+        return f"MIRROR_PII=keep: {topic} holds frames as they came, personal data included"
+    how = "masked" if settings.pii == "drop" else "hashed"
+    return (
+        f"MIRROR_PII={settings.pii}: personal values in {topic} are {how} where a frame is JSON; "
+        "what is no JSON is kept as it came, so let few people read that topic"
+    )
 
 
 def read_letter(message: Any) -> DeadLetter:
