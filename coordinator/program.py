@@ -49,6 +49,7 @@ from mirror.redis.connect import connect, wait_for
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.runtime import signals
+from mirror.runtime.genesys_figures import tell_of_genesys
 from mirror.runtime.metrics import TRACKER, Numbers
 from mirror.runtime.telemetry import Telemetry
 from mirror.settings import Settings
@@ -132,6 +133,7 @@ class Coordinator:
         self._restored: dict[str, Shard] = {}
         self._told_open: dict[str, str] = {}
         self.metrics = Metrics()
+        tell_of_genesys(self._clients, self.metrics.registry)
 
     def run(self) -> int:
         """Start, lead whenever it falls to us, stop."""

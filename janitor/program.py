@@ -38,6 +38,7 @@ from mirror.kafka.admin import check_topics
 from mirror.redis.connect import connect, wait_for
 from mirror.redis.keys import Keys
 from mirror.runtime import metrics, signals
+from mirror.runtime.genesys_figures import tell_of_genesys
 from mirror.runtime.telemetry import Telemetry
 from mirror.settings import Settings
 from mirror.supervision.pulse import Pulse
@@ -141,6 +142,7 @@ class Service:
         ):
             self._registry.register(counted)
 
+        tell_of_genesys(genesys.clients, self._registry)
         forget_at = 0.0
 
         def fill() -> float:

@@ -28,6 +28,7 @@ from listeners.channels.links import RedisLink, genesys_links
 from listeners.channels.session import Session
 from listeners.channels.workers import Workers
 from listeners.counters import Counters
+from listeners.figures import tell
 from listeners.health import Vitals
 from listeners.publish.publisher import Publisher
 from listeners.receive.connection import tls_context
@@ -143,6 +144,7 @@ class Service:
         thread = threading.Thread(target=self._run_loop, args=(loop,), name="loop", daemon=True)
         vitals = Vitals(self.counters, loop, thread, turns, lease=settings.lease)
         gauge(SPOOL_LIMIT, vitals.registry).set(settings.spool_limit)
+        tell(vitals.registry, loop, publisher, [link.client for link in genesys.values()])
         telemetry = Telemetry(
             settings.metrics_port,
             vitals.registry,

@@ -29,7 +29,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from listeners.publish.lanes import STALL, Lane, LaneWatch, places
 from listeners.publish.producers import let_go, purge
-from listeners.publish.spool import SpoolBroken, SpoolError
+from listeners.publish.spool import Numbered, SpoolBroken, SpoolError
 from listeners.publish.store import Source, Store
 from mirror.base.log import logger
 from mirror.kafka import faults
@@ -70,6 +70,8 @@ class Line(msgspec.Struct, kw_only=True):
     sent: set[int] = msgspec.field(default_factory=set)
     reports: list[tuple[int, KafkaError | None]] = msgspec.field(default_factory=list)
     acked: list[int] = msgspec.field(default_factory=list)
+    sample: Numbered | None = None  # the last record of a batch in flight, and how many that has
+    sample_of: int = 0
     failed: dict[int, KafkaError] = msgspec.field(default_factory=dict)
     alone: int = 0  # records still to be sent one by one
     proven: bool = False
@@ -94,11 +96,13 @@ class Drain:
         reject: Callable[[Record, KafkaError], None],
         partitions: dict[str, int],
         last_error: Callable[[], str] = str,
+        told: Callable[[Record, int], None] = lambda _record, _count: None,
     ) -> None:
         """`make` gives a producer that reports every delivery, None where it cannot now.
 
         `reject` puts the dead letter of a record into the store. `last_error` is what librdkafka
-        complained of last.
+        complained of last. `told` hears of one record of a batch that Kafka has, and of how many
+        it stands for.
         """
         self.delivered = 0
         self.acked_at: float | None = None  # when Kafka took anything last
@@ -107,6 +111,7 @@ class Drain:
         self._reject = reject
         self._partitions = partitions
         self._last_error = last_error
+        self._told = told
         self._log = logger("listener.spool")
         self._producer: Producer | None = None
         self._old: Producer | None = None  # purged, and not yet empty
@@ -206,6 +211,9 @@ class Drain:
             if error is None:
                 line.acked.append(sequence)
                 taken += 1
+                if line.sample is not None and line.sample.sequence == sequence:
+                    self._told(line.sample.record, line.sample_of)
+                    line.sample = None
             else:
                 line.failed[sequence] = error
         if taken:
@@ -381,6 +389,10 @@ class Drain:
             return 0
         if not sent:
             line.moved_at = now
+            line.sample = None
+        if batch and line.sample is None:
+            line.sample, line.sample_of = batch[-1], 0
+        line.sample_of += len(batch)
         for count, numbered in enumerate(batch):
             sequence, record = numbered.sequence, numbered.record
             try:

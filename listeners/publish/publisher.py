@@ -39,6 +39,7 @@ from listeners.publish.drain import STATISTICS_MS as DRAIN_STATISTICS_MS
 from listeners.publish.drain import Drain
 from listeners.publish.extent import Lost
 from listeners.publish.lanes import SAMPLE_EVERY_MS, STALL, Lane, LaneWatch, lane_of, places
+from listeners.publish.latency import Latency
 from listeners.publish.producers import Producers, let_go, purge
 from listeners.publish.spool import SpoolError
 from listeners.publish.store import Store
@@ -122,6 +123,7 @@ class Publisher:
         self._reader = EventReader()
         self._record_limit = record_limit(settings)
         self._mask = Mask.of(settings.pii, settings.pii_key)
+        self.latency = Latency()
         self._store = Store(settings, listener, counters, now)
         self._sequence = 0
         self._partitions = dict(partitions or {})
@@ -133,6 +135,7 @@ class Publisher:
             self._replace,
             self._partitions,
             lambda: self._producers.client_log.last_error,
+            self.latency.waited,
         )
         self._direct: Producer | None = None
         self._produce: Callable[..., None]
@@ -187,6 +190,11 @@ class Publisher:
                 self._not_taken(sequence, recorder.record(event), error)
                 self.events(events[index:])
                 return
+
+    def mark(self, read_at: float, latest: Event) -> None:
+        """What was handed in since the last mark was read at `read_at`, `latest` as the last."""
+        if self._direct is not None:
+            self.latency.mark(self._sequence - self._kept, read_at, latest)
 
     def agents(self, events: list[AgentEvent]) -> None:
         """Take the states of one frame of an agent topic.
@@ -406,6 +414,7 @@ class Publisher:
         self._produce = direct.producer.produce
         self._watch.is_empty(now)
         self._acked, self._acked_at = -1, now
+        self.latency.begin(self._sequence - self._kept)
 
     def _note_open(self) -> None:
         """Whether events may go straight to Kafka without a look at their lane."""
@@ -439,6 +448,7 @@ class Publisher:
             return
         waiting = len(producer)
         acked = self._sequence - self._kept - waiting
+        self.latency.acknowledged(acked, now)
         if acked != self._acked or not waiting:
             self._acked, self._acked_at = acked, now
         stuck = self._watch.stuck(now)
@@ -459,6 +469,7 @@ class Publisher:
         del self._produce
         self._is_open = self._purged = False
         self._trouble = None
+        self.latency.begin(self._sequence - self._kept)
         self._retired_at = self._less_at = now
         self._left = len(self._retiring)
         self._counters.outages += 1

@@ -110,6 +110,7 @@ class Loop:
         self._unread: dict[Channel, None] = {}
         self._watches: dict[Channel, DeadLetterWatch] = {}
         self._bad: set[Channel] = set()
+        self.dead_share = 0.0  # of the last minute's frames, those that became dead letters
         self._unknown: set[str] = set()
         self._strange: set[str] = set()
         self._inbox: Queue[Callable[[float], list[Step]]] = Queue(INBOX)
@@ -263,6 +264,7 @@ class Loop:
         publish = self._publisher.events
         normalise = self._normalise
         events = frames = 0
+        latest = None
         for item in items:
             if type(item) is not bytes:
                 self._other(channel, connection, item)
@@ -278,10 +280,13 @@ class Loop:
                 self._bury(channel, item, None, "conversation", kind, "")
                 continue
             if reading.events:
+                latest = reading.events[-1]
                 events += len(reading.events)
                 publish(reading.events)
             if reading.problem is not None or reading.kind != "conversation":
                 self._judge(channel, item, reading, now)
+        if latest is not None:
+            self._publisher.mark(now, latest)
         channel.frames += frames
         channel.events += events
         self.counters.frames += frames
@@ -475,15 +480,19 @@ class Loop:
         )
 
     def _watch_dead_letters(self, channels: list[Channel], now: float) -> None:
+        all_frames = all_dead = 0
         for channel in channels:
             watch = self._watches.setdefault(channel, DeadLetterWatch())
             watch.update(now, channel.frames, channel.dead_letters)
+            frames, dead = watch.counts()
+            all_frames, all_dead = all_frames + frames, all_dead + dead
             bad = watch.is_bad()
             if bad and channel not in self._bad:
                 self._bad.add(channel)
                 self._log.error("many_dead_letters", **_fields(channel))
             elif not bad:
                 self._bad.discard(channel)
+        self.dead_share = all_dead / all_frames if all_frames else 0.0
         if len(self._watches) > len(channels):
             held = set(channels)
             self._watches = {c: watch for c, watch in self._watches.items() if c in held}

@@ -1,0 +1,106 @@
+"""How long records take to Kafka, from what the publisher counts anyway. Pure.
+
+`read`: from the last byte of a frame to the acknowledgement of its records. A mark stands for the
+records of about 5 ms. It is done when as many records are acknowledged as were handed in up to it:
+as if lanes did not overtake each other, which leaves the mean as it is and blurs who was late.
+`occurred`: from Genesys' time of one event of a mark, by our clock.
+
+What went through the store is told by samples, when Kafka has it (`waited`). What was taken back
+from a producer is told there too, and not here.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from mirror.base.tally import Tally
+from mirror.conversation.event import Event
+from mirror.kafka.record import Record
+
+BOUNDS: Final = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+    *(30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0),
+)
+MARK_SECONDS: Final = 0.005
+MOST_MARKS: Final = 20_000  # beyond that marks grow longer
+_TIME: Final = rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"
+# In JSON and in MessagePack.
+_RECEIVED: Final = re.compile(rb"received_at.{1,4}?" + _TIME, re.DOTALL)
+_DATED: Final = re.compile(rb"estimated(?:\":\s?false|\xc2)")
+
+
+class _Mark(msgspec.Struct):
+    """Records up to the `entered`-th were read at `at`; `occurred` is epoch seconds, 0 unknown."""
+
+    entered: int
+    at: float
+    occurred: float
+
+
+class Latency:
+    """The tallies of one publisher. Its thread adds; any may read `tallies`."""
+
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
+        self._read = Tally(BOUNDS)
+        self._occurred = Tally(BOUNDS)
+        self._marks: deque[_Mark] = deque()
+        self._done = 0
+
+    def tallies(self) -> Mapping[tuple[str, ...], Tally]:
+        """By since when."""
+        return {("read",): self._read, ("occurred",): self._occurred}
+
+    def begin(self, entered: int) -> None:
+        """Nothing is under way any more; `entered` records were."""
+        self._marks.clear()
+        self._done = entered
+
+    def mark(self, entered: int, at: float, latest: Event) -> None:
+        """Records up to the `entered`-th were read at `at`, the last event of them is `latest`."""
+        marks = self._marks
+        if marks and (at - marks[-1].at < MARK_SECONDS or len(marks) >= MOST_MARKS):
+            marks[-1].entered = entered
+            return
+        occurred = 0.0
+        if latest.origin == "live" and not latest.estimated:
+            occurred = _epoch(latest.occurred_at)
+        marks.append(_Mark(entered, at, occurred))
+
+    def acknowledged(self, count: int, now: float) -> None:
+        """So many records that entered are in Kafka."""
+        marks = self._marks
+        while marks and marks[0].entered <= count:
+            mark = marks.popleft()
+            if mark.entered > self._done:
+                self._read.add(now - mark.at, mark.entered - self._done)
+                self._done = mark.entered
+                if mark.occurred:
+                    self._occurred.add(self._wall() - mark.occurred)
+
+    def waited(self, record: Record, count: int) -> None:
+        """A record from the store is in Kafka now; it stands for `count` of them."""
+        received = _RECEIVED.search(record.value)
+        if received is None:
+            return  # a dead letter, which has no such time
+        now = self._wall()
+        self._read.add(now - _epoch(received[1].decode()), count)
+        headers = dict(record.headers)
+        time_of_event = headers.get("ce_time")
+        if (
+            isinstance(time_of_event, str)
+            and headers.get("ce_origin") == "live"
+            and _DATED.search(record.value)
+        ):
+            self._occurred.add(now - _epoch(time_of_event))
+
+
+def _epoch(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
