@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -29,13 +30,14 @@ from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 from tests.integration.simulator_support import Simulated, simulated
 from tests.services.kafka import KafkaCluster, read_topic
-from tests.services.process import ManagedProcess, wait_until
+from tests.services.process import ManagedProcess, free_ports, wait_until
 from tests.services.redis import RedisServer
 
 ROOT: Final = Path(__file__).parents[1]
 LEDGER_PAGE: Final = 10_000
 LIVE_SECONDS: Final = 90.0
 READ_SECONDS: Final = 180.0
+SCRAPE_SECONDS: Final = 10.0
 
 
 @dataclass
@@ -47,6 +49,14 @@ class House:
     settings: Settings
     client: redis.Redis
     processes: dict[str, ManagedProcess] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)  # of `/metrics`, by process
+    broker: KafkaCluster | None = None
+
+    @property
+    def kafka(self) -> KafkaCluster:
+        """The broker, where it is this house's own."""
+        assert self.broker is not None
+        return self.broker
 
     @property
     def keys(self) -> Keys:
@@ -83,6 +93,14 @@ class House:
         servers = self.settings.kafka.properties["bootstrap.servers"]
         records = read_topic(servers, self.settings.topic, timeout=READ_SECONDS)
         return [reader.decode(record.value(), record.headers()) for record in records]
+
+    def metrics(self, name: str) -> dict[str, float]:
+        """What a process tells Prometheus: name with labels → value."""
+        url = f"http://127.0.0.1:{self.ports[name]}/metrics"
+        with urllib.request.urlopen(url, timeout=SCRAPE_SECONDS) as answer:
+            text = answer.read().decode()
+        lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+        return {key: float(value) for key, _, value in lines}
 
     def until_live(self) -> None:
         """Wait until every seat has a live channel."""
@@ -147,14 +165,17 @@ def house(
         }
         made = load(env)
         ensure_topics(made)
-        built = House(sim, env, made, connect(made))
+        built = House(sim, env, made, connect(made), broker=kafka)
         stack.callback(built.client.close)
         rooms = (("coordinator", coordinators), ("listeners", listeners), ("janitor", janitors))
+        names = [f"{room}-{number}" for room, count in rooms for number in range(count)]
+        built.ports = dict(zip(names, free_ports(len(names)), strict=True))
         for room, count in rooms:
             for number in range(count):
                 name = f"{room}-{number}"
+                own = {"MIRROR_HOST": name, "MIRROR_METRICS_PORT": str(built.ports[name])}
                 process = ManagedProcess.python_module(
-                    room, folder=folder, name=name, env=env | {"MIRROR_HOST": name}
+                    room, folder=folder, name=name, env=env | own
                 )
                 built.processes[name] = stack.enter_context(process)
         built.until_live()

@@ -39,4 +39,5 @@ class Counters(msgspec.Struct, kw_only=True):
     protocol_errors: int = 0
 
     read_seconds: float = 0.0  # spent in reading, normalising and producing
+    slow: int = 0  # loop passes that took longer than 100 ms
     stalls: int = 0  # loop passes that took longer than a second

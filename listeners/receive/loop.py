@@ -56,6 +56,7 @@ POST_TIMEOUT: Final = 10.0
 SESSION_EVERY: Final = 0.05
 PUBLISH_EVERY: Final = 0.005
 IDLE: Final = 0.05
+SLOW: Final = 0.1
 STALL: Final = 1.0
 MAX_LOGGED_TOPICS: Final = 1_000
 MAX_LOGGED_MEDIA: Final = 20
@@ -191,6 +192,8 @@ class Loop:
                 self._take_snapshot(now)
             passed = clock() - started
             self.counters.read_seconds += passed
+            if passed > SLOW:
+                self.counters.slow += 1
             if passed > STALL:
                 self.counters.stalls += 1
                 self._log.warning("loop_stalled", seconds=round(passed, 3))

@@ -82,6 +82,7 @@ LISTENER: Final[Mapping[str, Described]] = {
     "rotations": _counter("rotations", "Channels that a successor took over from."),
     "protocol_errors": _counter("protocol_errors", "Sockets ended for breaches of WebSocket."),
     "read_seconds": _counter("loop_busy_seconds", "Time spent reading, normalising, producing."),
+    "slow": _counter("loop_slow_passes", "Passes of the loop that took longer than 100 ms."),
     "stalls": _counter("loop_stalls", "Passes of the loop that took longer than a second."),
 }
 CHANNELS: Final = _gauge(
