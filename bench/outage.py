@@ -32,7 +32,7 @@ from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from bench.house import House, house, table
 from bench.report import where
-from harness.oracle import RESTORABLE, Name, Truth, name_of_event, name_of_truth
+from harness.oracle import Name, Truth, name_of_event, name_of_truth, restorable
 from mirror.conversation.event import Event
 from mirror.fleet.gaps import list_gaps
 from mirror.kafka.consume import open_reader, take
@@ -47,6 +47,7 @@ QUIET_SECONDS: Final = 5.0
 # Of a conversation of the simulator's usual mix of media.
 EVENTS_EACH: Final = 10.0
 LEDGER_PAGE: Final = 50_000
+EXAMPLES: Final = 5
 SETTINGS: Final = {
     "MIRROR_ANALYTICS_LAG": "5s",
     "MIRROR_JANITOR_INTERVAL": "10s",
@@ -192,8 +193,12 @@ def judge(built: House, facts: Facts) -> bool:
         records += 1
         (late if event.origin == "backfill" else live).add(name_of_event(event))
     happened = kept = restored = 0
+    hole: Counter[str] = Counter()
     lost: Counter[str] = Counter()
     unknown = live | late
+    # Without a queue and a user a conversation has no topic, so no frame and no gap tells of it.
+    reachable = {one.conversation_id for one in ledger(built) if one.queue_id or one.agent_id}
+    examples: list[Truth] = []
     for truth in ledger(built):
         name = name_of_truth(truth)
         happened += 1
@@ -202,10 +207,11 @@ def judge(built: House, facts: Facts) -> bool:
             kept += 1
         elif name in late:
             restored += 1
-        elif truth.queue_id or truth.agent_id or truth.event_type not in RESTORABLE:
-            lost[truth.event_type] += 1
+        elif truth.conversation_id in reachable:
+            (hole if restorable(truth) else lost)[truth.event_type] += 1
+            if restorable(truth) and len(examples) < EXAMPLES:
+                examples.append(truth)
     unknown = {name for name in unknown if name[3] != "finalize"}
-    missing = sum(count for kind, count in lost.items() if kind in RESTORABLE)
     gaps = [gap for gap in list_gaps(built.client, built.keys) if gap.kind == "gap"]
     table(
         f"{facts.seconds:.0f} s without Kafka",
@@ -230,17 +236,21 @@ def judge(built: House, facts: Facts) -> bool:
             "transitions that happened": f"{happened:,}",
             "in Kafka as received": f"{kept:,}",
             "in Kafka by back-fill alone": f"{restored:,}",
-            "missing, though REST tells of them": missing,
-            "missing, told by frames alone": ", ".join(
-                f"{count:,} {kind}" for kind, count in lost.most_common() if kind not in RESTORABLE
-            )
-            or "none",
+            "missing, though REST tells of them": counted(hole),
+            "missing, told by frames alone": counted(lost),
             "invented": len(unknown),
         },
     )
-    for name in list(unknown)[:5]:
+    for truth in examples:
+        print("  missing:", truth)
+    for name in list(unknown)[:EXAMPLES]:
         print("  invented:", name)
-    return missing == 0 and not unknown
+    return not hole and not unknown
+
+
+def counted(kinds: Counter[str]) -> str:
+    """How many of each kind, in words."""
+    return ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common()) or "none"
 
 
 def read(built: House) -> Iterator[Event]:

@@ -24,16 +24,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-import msgspec
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from listeners.publish.held import Source
 from listeners.publish.lanes import STALL, Lane, LaneWatch, places
+from listeners.publish.line import BEFORE_ALL, PAUSE_FIRST, Line, Trouble
 from listeners.publish.producers import let_go, purge
-from listeners.publish.spool import Numbered, SpoolBroken, SpoolError
-from listeners.publish.store import Source, Store
+from listeners.publish.spool import SpoolBroken, SpoolError
+from listeners.publish.store import Store
 from mirror.base.log import logger
 from mirror.kafka import faults
-from mirror.kafka.faults import Kind
 from mirror.kafka.record import Record
 
 WINDOW_RECORDS: Final = 500
@@ -43,47 +43,10 @@ MOST_IN_FLIGHT: Final = 4_000
 STEP_SECONDS: Final = 0.02
 REMOVE_EVERY: Final = 0.05
 REMOVE_RECORDS: Final = 500
-PAUSE_FIRST: Final = 0.5
 PAUSE_MOST: Final = 5.0
 # librdkafka goes on trying by itself; this is for the case that it does not.
 RENEW_AFTER: Final = 300.0
 STATISTICS_MS: Final = 1_000
-_BEFORE_ALL: Final = -(1 << 62)
-
-
-class Trouble(msgspec.Struct, frozen=True):
-    """Why a lane waits. `kind` says how much is concerned, `step` what to do."""
-
-    topic: str
-    partition: int
-    kind: Kind
-    text: str
-    step: str
-
-
-class Line(msgspec.Struct, kw_only=True):
-    """A lane that drains. `cursor` is the last number that was sent."""
-
-    lane: Lane
-    source: Source | None = None
-    cursor: int = _BEFORE_ALL
-    sent: set[int] = msgspec.field(default_factory=set)
-    reports: list[tuple[int, KafkaError | None]] = msgspec.field(default_factory=list)
-    acked: list[int] = msgspec.field(default_factory=list)
-    sample: Numbered | None = None  # the last record of a batch in flight, and how many that has
-    sample_of: int = 0
-    failed: dict[int, KafkaError] = msgspec.field(default_factory=dict)
-    alone: int = 0  # records still to be sent one by one
-    proven: bool = False
-    pause: float = PAUSE_FIRST
-    resume_at: float = 0.0
-    moved_at: float = 0.0
-    trouble: Trouble | None = None
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing of it is under way."""
-        return not (self.sent or self.reports or self.acked or self.failed)
 
 
 class Drain:
@@ -217,6 +180,7 @@ class Drain:
             else:
                 line.failed[sequence] = error
         if taken:
+            self._store.acknowledge(line.lane, taken)
             self.delivered += taken
             self.acked_at = line.moved_at = now
             line.proven = True
@@ -269,6 +233,7 @@ class Drain:
         try:
             (numbered,) = source.head(line.lane, sequence - 1, 1, 1)
             self._reject(numbered.record, error)
+            self._store.acknowledge(line.lane, 1)
             self._store.remove(source, {line.lane: [sequence]})
         except SpoolError as broken:
             self._start_over(source, broken)
@@ -314,6 +279,7 @@ class Drain:
         """A spool is damaged: what is whole of it takes its place, and all begins anew."""
         self._renew()
         self._lines.clear()
+        self._store.start_over()
         if isinstance(error, SpoolBroken):
             try:
                 self._store.mend(source)
@@ -375,7 +341,7 @@ class Drain:
         if free <= 0 or len(sent) > window // 2:
             return 0
         if line.is_idle:  # numbers are those of one source: it changes only while none is under way
-            line.source, line.cursor = self._store.source(lane), _BEFORE_ALL
+            line.source, line.cursor = self._store.source(lane), BEFORE_ALL
         source = line.source
         if source is None:  # on its way to the disk
             return 0

@@ -45,18 +45,23 @@ class _Mark(msgspec.Struct):
 
 
 class Latency:
-    """The tallies of one publisher. Its thread adds; any may read `tallies`."""
+    """The tallies of one publisher. Its thread adds, the spool's by `waited`; any may read."""
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
         self._read = Tally(BOUNDS)
         self._occurred = Tally(BOUNDS)
+        self._waited_read = Tally(BOUNDS)
+        self._waited_occurred = Tally(BOUNDS)
         self._marks: deque[_Mark] = deque()
         self._done = 0
 
     def tallies(self) -> Mapping[tuple[str, ...], Tally]:
         """By since when."""
-        return {("read",): self._read, ("occurred",): self._occurred}
+        return {
+            ("read",): self._read.merged(self._waited_read),
+            ("occurred",): self._occurred.merged(self._waited_occurred),
+        }
 
     def begin(self, entered: int) -> None:
         """Nothing is under way any more; `entered` records were."""
@@ -91,7 +96,7 @@ class Latency:
         if received is None:
             return  # a dead letter, which has no such time
         now = self._wall()
-        self._read.add(now - _epoch(received[1].decode()), count)
+        self._waited_read.add(now - _epoch(received[1].decode()), count)
         headers = dict(record.headers)
         time_of_event = headers.get("ce_time")
         if (
@@ -99,7 +104,7 @@ class Latency:
             and headers.get("ce_origin") == "live"
             and _DATED.search(record.value)
         ):
-            self._occurred.add(now - _epoch(time_of_event))
+            self._waited_occurred.add(now - _epoch(time_of_event))
 
 
 def _epoch(text: str) -> float:

@@ -307,7 +307,8 @@ def test_setting_a_full_producer_aside_does_not_stop_the_loop(tmp_path: Path) ->
     """80,000 records in librdkafka's queue go to the spool in slices: no tick takes a tenth of a
     second of work, and none is lost."""
     driver = Driver(configure("127.0.0.1:9", "events", "letters", tmp_path))
-    driver.publisher._partitions["events"] = driver.publisher._placed["events"] = PARTITIONS
+    driver.publisher._direct._partitions["events"] = PARTITIONS
+    driver.publisher._store.placed["events"] = PARTITIONS
     driver.send(80_000, conversations=1_000)
     assert driver.publisher.pending > 79_000
     longest = 0.0

@@ -16,8 +16,8 @@ import pytest
 from confluent_kafka import Message
 
 from listeners.counters import Counters
+from listeners.publish.held import HELD_RECORDS
 from listeners.publish.publisher import Publisher
-from listeners.publish.store import HELD_RECORDS
 from mirror.base.tally import Tally
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event, identity
@@ -261,6 +261,7 @@ def test_a_full_disk_costs_nothing_when_kafka_comes_back_first(
     cluster.brokers[0].pause()
     driver.send(200)
     driver.until(lambda: driver.counters.spool_records >= 200)
+    driver.until(lambda: time.monotonic() - driver.publisher.durable_at() < 0.5)
     fill_disk(driver)
     durable = driver.publisher.durable_at()
     driver.send(300)
