@@ -381,7 +381,7 @@ class Publisher:
             return dict(self._store.waiting)
 
     def _entered(self) -> int:
-        """Records that were given to producers of the direct way, ever, but for those taken back."""
+        """Records that went to producers of the direct way, but for those taken back."""
         return self._sequence - self._kept - self._pauses.count
 
     def _judge(self, now: float) -> None:

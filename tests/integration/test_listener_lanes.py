@@ -167,6 +167,7 @@ def test_a_forbidden_dead_letter_topic_holds_up_dead_letters_alone(tmp_path: Pat
         driver.until(driver.settled)
         bury(driver.publisher, 30)
         goes_on(driver, 12.0, letters)
+        assert len(driver.publisher.reasons) == 1, driver.publisher.reasons
         (reason,) = driver.publisher.reasons
         assert letters in reason
         assert "TOPIC_AUTHORIZATION_FAILED" in reason
