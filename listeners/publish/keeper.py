@@ -88,6 +88,7 @@ class Keeper:
         self._was_held = False
         self._suspects: deque[Suspect] = deque()
         self._settled: deque[Lost] = deque()
+        self._filed: set[str] = set()  # losses that a gap is filed for
         self._step_at: float | None = None  # when the step under way began
         self._stop = threading.Event()
         self._wake = threading.Event()
@@ -135,8 +136,14 @@ class Keeper:
 
     def settle(self, lost: Lost) -> None:
         """A gap is filed for this loss."""
+        self._filed.add(lost.name)
         self._settled.append(lost)
         self._wake.set()
+
+    @property
+    def losses(self) -> tuple[Lost, ...]:
+        """What damaged spools lost, as far as no gap is filed for it."""
+        return tuple(one for one in list(self.store.losses) if one.name not in self._filed)
 
     def reasons(self, now: float) -> tuple[str, ...]:
         """What is wrong with the disk's speed."""
@@ -176,6 +183,7 @@ class Keeper:
                 else:
                     self._wake.wait(IDLE_SECONDS)
             self._step_at = self._clock()
+            self._settle_losses()
             self.store.commit(self._step_at)
             self._drain.close()
             self.store.close()
@@ -193,14 +201,17 @@ class Keeper:
             self.store.commit(now)
         self._was_held = held
         self.store.tick(now)
-        while self._settled:
-            self.store.settle(self._settled.popleft())
+        self._settle_losses()
         for topic, partition, text in suspects:
             self._drain.suspect(topic, partition, text)
         may_send = not held and self._place(now)
         self._drain.step(now, may_send=may_send)
         self.troubles = tuple(self._drain.troubles())
         self.is_moving = self._drain.is_moving(now)
+
+    def _settle_losses(self) -> None:
+        while self._settled:
+            self.store.settle(self._settled.popleft())
 
     def _place(self, now: float) -> bool:
         """Move what waits of a topic that has other partitions now; whether all is in its lane."""

@@ -301,7 +301,7 @@ class Publisher:
     @property
     def losses(self) -> tuple[Lost, ...]:
         """What damaged spools lost, as far as no gap is filed for it."""
-        return tuple(self._store.losses)
+        return self._keeper.losses
 
     def settle(self, lost: Lost) -> None:
         """A gap is filed for this loss."""

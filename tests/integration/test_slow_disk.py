@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from listeners.publish import extent, rows, salvage
+from listeners.publish import extent
 from listeners.publish.spool import DATABASE
 from tests.integration.test_listener_publisher import Driver, configure, event, first_seen
 from tests.services.kafka import KafkaCluster, create_topic, read_topic
@@ -31,7 +31,7 @@ class Connection(sqlite3.Connection):
 
     commits = 0
 
-    def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:  # type: ignore[override]
+    def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
         if sql == "COMMIT":
             Connection.commits += 1
             time.sleep(SLOW)
@@ -53,8 +53,8 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> None:
         return judge(*arguments)
 
     Connection.commits = 0
-    monkeypatch.setattr(rows.sqlite3, "connect", slowly)
-    monkeypatch.setattr(salvage.extent, "judge", judge_slowly)
+    monkeypatch.setattr(sqlite3, "connect", slowly)
+    monkeypatch.setattr(extent, "judge", judge_slowly)
 
 
 class Watched(Driver):
