@@ -2,6 +2,7 @@
 
     main thread     waits for signals, then ends the others in order; beats while they turn
     loop            reads sockets, normalises, produces (`listeners.receive.loop`)
+    spool           writes and sends what Kafka cannot take now (`listeners.publish.keeper`)
     beats           talks to Redis (`listeners.beats`)
     worker-0…       REST calls and handshakes (`listeners.channels.workers`)
     telemetry       `/metrics` and `/healthz` (`mirror.runtime.telemetry`)

@@ -42,7 +42,7 @@ from mirror.kafka.record import Record
 from mirror.settings import Settings
 
 BUSY_SECONDS: Final = 0.005  # between two steps while something waits
-IDLE_SECONDS: Final = 0.25
+IDLE_SECONDS: Final = 1.0
 SLOW_DISK: Final = 5.0  # a step that takes longer is told
 # Numbers of dead letters that are made here: apart from those of the loop.
 LETTERS_FROM: Final = 1 << 62
