@@ -1,4 +1,4 @@
-# `make` lists what there is. Needs Python 3.11 or newer, and for `make kafka` Java 17 and Maven.
+# `make` lists what there is. Needs Python 3.11 or newer and git; the rest is fetched.
 
 VENV     ?= .venv
 BIN       = $(VENV)/bin
@@ -8,19 +8,23 @@ SOURCES   = $(wildcard mirror listeners coordinator janitor dashboard console ha
 PIP       = $(BIN)/python -m pip --disable-pip-version-check --quiet --retries 8 --timeout 60
 INSTALL   = $(PIP) install --constraint constraints.txt
 MANIFESTS = setup.cfg pyproject.toml constraints.txt
-# The first interpreter that is new enough; PYTHON=... on the command line overrules it.
-PYTHON   ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+# The first interpreter that is new enough; PYTHON=... on the command line overrules it. Asked from /,
+# since pyenv would insist on the one release of .python-version, which is for platforms.
+PYTHON   ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	(cd / && $$p -c 'import sys; sys.version_info < (3, 11) and sys.exit(1); print(sys.executable)') \
+	2>/dev/null && break; done)
 # For how long `make demo` runs; empty: until Ctrl-C.
 SECONDS  ?=
 # Modules of bench/ that can be run by themselves.
 BENCH    ?= $(filter-out peers,$(basename $(notdir $(shell \
 	grep -l '^if __name__' bench/*.py 2>/dev/null))))
+# Brings Apache Kafka, and Java where there is none, into the user's cache; a moment once it is there.
+KAFKA     = -m harness.kafka_install
 # More words for pytest, as in `make test ARGS="-k spool -x"`.
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-valkey test-oldest lint audit types format kafka bench bench-peers docs chaos fuzz fuzz-native clean
+.PHONY: help demo check test test-valkey test-oldest lint audit types format kafka helm bench bench-peers docs chaos fuzz fuzz-native clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,13 +32,18 @@ help: ## list the targets
 demo: $(VENV)/.ready-demo ## run the whole mirror against a simulated Genesys Cloud (SECONDS=20 ends it)
 	@$(BIN)/mirror sandbox --demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: $(VENV)/.ready-dev ## run all tests but chaos (ARGS="-k name")
+check: lint ## lint, types and unit tests, in about a minute (ARGS="-k name")
+	@$(BIN)/python -m pytest tests/unit -n auto -m "not slow" --no-header -q $(ARGS)
+
+test: $(VENV)/.ready-dev ## set up what tests need and run all but chaos (ARGS="-k name")
+	@$(BIN)/python $(KAFKA) --or-skip
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-valkey: $(VENV)/.ready-dev ## run the tests that need Redis and no Kafka once more, on Valkey
 	@MIRROR_TEST_REDIS=valkey $(BIN)/python -m pytest -m "redis and not kafka and not chaos" $(ARGS)
 
 test-oldest: $(VENV)-oldest/.ready ## run all tests on the oldest dependencies that setup.cfg allows
+	@$(VENV)-oldest/bin/python $(KAFKA) --or-skip
 	@$(VENV)-oldest/bin/python -m pytest $(ARGS)
 
 lint: $(VENV)/.ready-dev ## check style, format and types
@@ -52,10 +61,14 @@ format: $(VENV)/.ready-dev ## put style and format right where a tool can
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
 
-kafka: ## fetch Apache Kafka for the tests, once, into the user's cache
-	@deploy/kafka/fetch
+kafka: $(VENV)/.ready-dev ## fetch Apache Kafka for the tests, once, into the user's cache
+	@$(BIN)/python $(KAFKA)
+
+helm: $(VENV)/.ready-dev ## build Helm for the tests of the chart, once, into the user's cache
+	@$(BIN)/python -m tests.services.helm
 
 bench: $(VENV)/.ready-dev ## run the benchmarks, modules of bench/ (BENCH=name ARGS="...": one of them)
+	@$(BIN)/python $(KAFKA) >/dev/null
 	@for bench in $(BENCH); do \
 		echo "== bench.$$bench"; $(BIN)/python -m bench.$$bench $(ARGS) || exit; done
 
@@ -63,6 +76,7 @@ bench-peers: $(VENV)/.ready-bench ## run the listener beside what others write i
 	@$(BIN)/python -m bench.peers $(ARGS)
 
 chaos: $(VENV)/.ready-dev ## break the real thing in every known way and count (ARGS="-k name")
+	@$(BIN)/python $(KAFKA) --or-skip
 	@$(BIN)/python -m pytest tests/chaos -m chaos --timeout=0 $(ARGS)
 
 fuzz: $(VENV)/.ready-dev ## run the property tests with many more examples
@@ -117,10 +131,10 @@ $(VENV)-oldest/.ready: setup.cfg $(VENV)/.ready-dev
 		--editable '.[sandbox,dashboard,dev]'
 	@touch $@
 
-# Clients of others that the simulator is tested with; CI has them, a laptop need not.
+# Clients and tools of others that the tests use; CI has them, a laptop need not.
 $(VENV)/.ready-peers: $(VENV)/.ready-dev
-	@echo "installing the clients that the simulator is tested with"
-	@$(INSTALL) --no-build-isolation --editable '.[sandbox,dashboard,dev,peers]'
+	@echo "installing what the simulator and the files of deploy/ are tested with"
+	@$(INSTALL) --no-build-isolation --editable '.[sandbox,dashboard,dev,peers,platforms]'
 	@touch $@
 
 $(VENV)/.ready-docs: $(VENV)/.ready-dev

@@ -26,20 +26,20 @@ from typing import Any, Final
 import msgspec
 
 from bench.coordinator_passes import pass_times
-from bench.house import ROOT, House
+from bench.deployment import ROOT
 from bench.report import where
 from coordinator.plan.seats import Ledger, records
+from harness.deployment import Deployment
+from harness.kafka import KafkaCluster, KafkaUnavailable
 from harness.oracle import judge
+from harness.process import ManagedProcess, ServiceError, free_ports, wait_until
+from harness.redis import RedisServer
+from harness.simulated import simulated
 from mirror.conversation.event import Event
 from mirror.fleet.words import Beat
 from mirror.kafka.admin import ensure_topics
 from mirror.kafka.consume import EventStream
-from mirror.redis.connect import connect
 from mirror.settings import load
-from tests.integration.simulator_support import simulated
-from tests.services.kafka import KafkaCluster, KafkaUnavailable
-from tests.services.process import ManagedProcess, ServiceError, free_ports, wait_until
-from tests.services.redis import RedisServer
 
 LEASE: Final = 8.0
 TOPICS_PER_CHANNEL: Final = 1_000
@@ -66,8 +66,8 @@ class Row(msgspec.Struct, frozen=True):
 class Bench:
     """One run, from a cold start to the reckoning."""
 
-    def __init__(self, house: House, redis: RedisServer, options: argparse.Namespace) -> None:
-        self.house, self.redis, self.options = house, redis, options
+    def __init__(self, mirror: Deployment, redis: RedisServer, options: argparse.Namespace) -> None:
+        self.mirror, self.redis, self.options = mirror, redis, options
         self.rows: list[Row] = []
         self.topics = options.users + options.queues
         self.shards = -(-self.topics // TOPICS_PER_CHANNEL)
@@ -93,7 +93,7 @@ class Bench:
     def cold_start(self) -> None:
         """Everything starts at once; conversations are under way from the first moment."""
         self._phase("cold start")
-        self.house.control(action="start", rate=self.options.rate, speed=self.options.speed)
+        self.mirror.control(action="start", rate=self.options.rate, speed=self.options.speed)
         began = time.monotonic()
         for number in range(2):
             self._start("coordinator", f"coordinator-{number}", "coordinators")
@@ -109,9 +109,9 @@ class Bench:
     def kill_listener(self) -> None:
         """`kill -9`, and the same seats live elsewhere."""
         name = "listeners-0"
-        (victim,) = [one for one in self._beats() if one.pid == self.house.processes[name].pid]
+        (victim,) = [one for one in self._beats() if one.pid == self.mirror.processes[name].pid]
         self._phase("listener killed")
-        self.house.processes.pop(name).kill()
+        self.mirror.processes.pop(name).kill()
         began = time.monotonic()
         wanted = 2 * self.shards
 
@@ -132,11 +132,11 @@ class Bench:
         leader = self._leader()
         name = next(
             name
-            for name, process in self.house.processes.items()
+            for name, process in self.mirror.processes.items()
             if name.startswith("coordinator") and f"-{process.pid}-" in str(leader)
         )
         self._phase("leader killed")
-        self.house.processes.pop(name).kill()
+        self.mirror.processes.pop(name).kill()
         began = time.monotonic()
         self._until(lambda: self._leader() not in {None, leader}, "another one leads")
         self._limited("leader killed: another leads", time.monotonic() - began, LEADER_LIMIT, "s")
@@ -147,8 +147,8 @@ class Bench:
         """A hundred users join: how many channels notice."""
         self._phase("users join")
         before, puts = self._topics_by_channel(), self._puts()
-        epochs = self.house.client.hgetall(self.house.keys.shards)
-        self.house.control(add_users=100)
+        epochs = self.mirror.redis.hgetall(self.mirror.keys.shards)
+        self.mirror.control(add_users=100)
         wanted = 2 * (self.topics + 100)
         self._until(
             lambda: self._connected_topics() == wanted, "the new users are on two channels each"
@@ -157,7 +157,7 @@ class Bench:
         after = self._topics_by_channel()
         changed = sum(before.get(one) != count for one, count in after.items())
         changed += len(before.keys() - after.keys())
-        now = self.house.client.hgetall(self.house.keys.shards)
+        now = self.mirror.redis.hgetall(self.mirror.keys.shards)
         moved = sum(epochs.get(shard) != epoch for shard, epoch in now.items())
         seen = f"{changed} channels, {self._puts() - puts} PUTs, {moved} shards"
         self._row("100 users join: what changes", seen, "1 or 2 channels", changed in {1, 2})
@@ -172,9 +172,9 @@ class Bench:
         self.redis.stop()
         time.sleep(self.options.redis_away)
         after = self._sockets()
-        coordinators = [name for name in self.house.processes if name.startswith("coordinator")]
+        coordinators = [name for name in self.mirror.processes if name.startswith("coordinator")]
         for name in coordinators:
-            self.house.processes.pop(name).kill()
+            self.mirror.processes.pop(name).kill()
         self.redis.start()
         for name in coordinators:
             self._start("coordinator", name, "coordinators")
@@ -199,12 +199,12 @@ class Bench:
     def reckon(self) -> None:
         """What the ledger of truth has against what is in Kafka."""
         self._phase("end")
-        for process in self.house.processes.values():
+        for process in self.mirror.processes.values():
             assert process.running, process.describe("has ended")
-        self.house.sim.drain(60.0)
+        self.mirror.org.drain(60.0)
         # Until the last acknowledgement: a beat says what waits, and lasts a heartbeat.
         time.sleep(5.0)
-        verdict = judge(self.house.ledger(), self._events())
+        verdict = judge(self.mirror.ledger(), self._events())
         shares = Counter(self._phase_of(truth.first_sent_ms or 0) for truth in verdict.missing)
         for name, _ in self.phases[:-1]:
             missing = shares[name]
@@ -217,7 +217,7 @@ class Bench:
     def _events(self) -> list[Event]:
         """All that is in Kafka: until nothing comes, since the embedded broker knows no end."""
         found: list[Event] = []
-        with EventStream(self.house.settings, "beginning") as stream:
+        with EventStream(self.mirror.settings, "beginning") as stream:
             quiet_since = time.monotonic()
             while time.monotonic() - quiet_since < QUIET:
                 if events := stream.read(0.5):
@@ -229,7 +229,7 @@ class Bench:
 
     def _beats(self) -> list[Beat]:
         """The listeners that beat within the lease."""
-        client, keys = self.house.client, self.house.keys
+        client, keys = self.mirror.redis, self.mirror.keys
         seconds, micros = client.time()
         since = int(seconds) * 1000 + int(micros) // 1000 - LEASE * 1000
         names: Any = client.zrangebyscore(keys.beats, since, "+inf")
@@ -260,10 +260,10 @@ class Bench:
         }
 
     def _leader(self) -> object:
-        return self.house.client.get(self.house.keys.leader)
+        return self.mirror.redis.get(self.mirror.keys.leader)
 
     def _channels(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.house.sim.get("/_sim/channels")["channels"]
+        found: list[dict[str, Any]] = self.mirror.org.get("/_sim/channels")["channels"]
         return found
 
     def _topics_by_channel(self) -> dict[str, int]:
@@ -276,7 +276,7 @@ class Bench:
         return {one["id"]: one["socket"] for one in self._channels() if one["connected"]}
 
     def _puts(self) -> int:
-        requests: dict[str, int] = self.house.stats()["requests"]
+        requests: dict[str, int] = self.mirror.stats()["requests"]
         return sum(
             count
             for route, count in requests.items()
@@ -290,7 +290,7 @@ class Bench:
         when its place is needed, unconnected channels first: so many `orphans` may go, and no
         channel that has a socket (None: as many as there were).
         """
-        broken: dict[str, Any] = dict(self.house.stats()["violations"])
+        broken: dict[str, Any] = dict(self.mirror.stats()["violations"])
         reclaimed = broken.pop("channel_evicted", 0)
         if orphans is not None and reclaimed > orphans:
             broken["channel_evicted"] = reclaimed
@@ -303,7 +303,7 @@ class Bench:
             broken["channels of a client"] = fullest
         if self._connected_topics() != 2 * self.topics:
             broken["subscriptions"] = self._connected_topics()
-        text: Any = self.house.client.get(self.house.keys.seats)
+        text: Any = self.mirror.redis.get(self.mirror.keys.seats)
         hosts = {beat.listener: beat.host for beat in self._beats()}
         pairs: dict[str, list[tuple[str, str, str]]] = {}
         for record in records(msgspec.json.decode(text, type=Ledger)).values():
@@ -324,15 +324,15 @@ class Bench:
     # -- steps -----------------------------------------------------------------------------------
 
     def _start(self, room: str, name: str, host: str) -> None:
-        process = self.house.processes.get(name)
+        process = self.mirror.processes.get(name)
         if process is None:
             process = ManagedProcess.python_module(
                 room,
                 folder=Path(self.options.folder),
                 name=name,
-                env=self.house.env | {"MIRROR_HOST": host},
+                env=self.mirror.env | {"MIRROR_HOST": host},
             )
-            self.house.processes[name] = process
+            self.mirror.processes[name] = process
         process.start()
 
     def _listener(self, number: int) -> None:
@@ -356,7 +356,7 @@ class Bench:
 
     def _until(self, done: Callable[[], bool], what: str) -> None:
         def done_or_ended() -> bool:
-            for process in self.house.processes.values():
+            for process in self.mirror.processes.values():
                 if not process.running:
                     raise ServiceError(process.describe(f"{process.name} ended before: {what}"))
             return done()
@@ -399,17 +399,16 @@ def settled(options: argparse.Namespace) -> Iterator[Bench]:
             "MIRROR_LEASE": f"{LEASE:g}s",
             "PYTHONPATH": str(ROOT),
         }
-        settings = load(env)
-        ensure_topics(settings)
-        house = House(sim, env, settings, connect(settings))
-        stack.callback(house.client.close)
-        bench = Bench(house, server, options)
+        ensure_topics(load(env))
+        mirror = Deployment(folder, sim, env)
+        stack.callback(mirror.redis.close)
+        bench = Bench(mirror, server, options)
         try:
             yield bench
         finally:
-            for process in house.processes.values():
+            for process in mirror.processes.values():
                 process.send(signal.SIGTERM)
-            for process in house.processes.values():
+            for process in mirror.processes.values():
                 process.stop()
 
 

@@ -26,21 +26,15 @@ from typing import Any, Final
 from confluent_kafka import Producer
 
 from bench.report import cpu_seconds, where
+from harness.browser import Browser
+from harness.dashboard import Dashboard, conversation, dashboard, produce, until_shown
+from harness.kafka import KafkaCluster, create_topic
+from harness.process import wait_until
+from harness.redis import RedisServer
 from mirror.conversation.event import Event
 from mirror.kafka.config import producer_config
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings
-from tests.integration.dashboard_support import (
-    Dashboard,
-    conversation,
-    dashboard,
-    produce,
-    until_shown,
-)
-from tests.services.browser import Browser
-from tests.services.kafka import KafkaCluster, create_topic
-from tests.services.process import wait_until
-from tests.services.redis import RedisServer
 
 COURSES: Final = ("waiting", "talking", "talking", "held", "talking")
 

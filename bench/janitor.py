@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from bench.house import House, house, table
+from bench.deployment import print_table, whole_mirror
 from bench.parts.mirrored import (
     ANALYTICS_LAG,
     DETAILS,
@@ -40,9 +40,10 @@ from bench.parts.mirrored import (
     violations,
 )
 from bench.parts.zombies import zombies
+from harness.deployment import Deployment
 from harness.oracle import RESTORABLE, Truth, judge, restorable
+from harness.process import ServiceError, wait_until
 from mirror.fleet.gaps import list_gaps
-from tests.services.process import ServiceError, wait_until
 
 CUT_SECONDS: Final = 60
 LASTING: Final = 2_000  # calls that do not end while Redis is emptied
@@ -55,33 +56,33 @@ def cut(folder: Path, rate: float) -> bool:
     simulator = ["--users", "400", "--queues", "10", "--speed", "10", "--rate", str(rate)]
     simulator += ["--analytics-lag", ANALYTICS_LAG]
     settings = {**SHORT, "MIRROR_ZOMBIE_AFTER": "1h", "MIRROR_TOPICS_PER_CHANNEL": "150"}
-    with house(folder, simulator, settings) as built:
-        wait_until(lambda: filled(built), 120, "the first snapshot is read")
-        built.control(action="start")
+    with whole_mirror(folder, simulator, settings) as mirror:
+        wait_until(lambda: filled(mirror), 120, "the first snapshot is read")
+        mirror.control(action="start")
         time.sleep(20)
-        before = requests(built)
-        built.sim.fault(fault="handshake", status=503, seconds=CUT_SECONDS)
-        struck = built.sim.fault(fault="drop")["struck"]
+        before = requests(mirror)
+        mirror.org.fault(fault="handshake", status=503, seconds=CUT_SECONDS)
+        struck = mirror.org.fault(fault="drop")["struck"]
         began = time.monotonic()
         shown: list[str] = []
-        while time.monotonic() - began < CUT_SECONDS + 15 or not filled(built):
-            _note_progress(built, shown, time.monotonic() - began)
+        while time.monotonic() - began < CUT_SECONDS + 15 or not filled(mirror):
+            _note_progress(mirror, shown, time.monotonic() - began)
             if time.monotonic() - began > CUT_SECONDS + 30:
-                built.control(action="stop")
+                mirror.control(action="stop")
             if time.monotonic() - began > CUT_SECONDS + 240:
                 raise ServiceError("the gaps are not filled in time")
             time.sleep(1.0)
-        _note_progress(built, shown, time.monotonic() - began)
-        built.control(action="stop")
-        wait_until(lambda: not built.stats()["conversations"]["active"], 120, "all are over")
-        wait_until(lambda: not active(built), 60, "nothing is active")
+        _note_progress(mirror, shown, time.monotonic() - began)
+        mirror.control(action="stop")
+        wait_until(lambda: not mirror.stats()["conversations"]["active"], 120, "all are over")
+        wait_until(lambda: not active(mirror), 60, "nothing is active")
         print(f"\nmirror gaps, seconds after {struck} sockets were cut:")
         print("\n".join(shown))
-        return _judge_cut(built, before)
+        return _judge_cut(mirror, before)
 
 
-def _judge_cut(built: House, before: Mapping[str, int]) -> bool:
-    everything, events = built.raw_ledger(), built.events()
+def _judge_cut(mirror: Deployment, before: Mapping[str, int]) -> bool:
+    everything, events = mirror.raw_ledger(), mirror.events()
     # Without a queue and a user it has no topic, so no frame and no gap can tell of it.
     reachable = {one["conversation_id"] for one in everything if one["queue_id"] or one["agent_id"]}
     ledger = [Truth(**known(one)) for one in everything if one["conversation_id"] in reachable]
@@ -96,10 +97,10 @@ def _judge_cut(built: House, before: Mapping[str, int]) -> bool:
         told = told if kind in RESTORABLE else "where segments do"
         print(f"  {kind:<12} {happened[kind]:>9,} {unsent[kind]:>9,} {lost[kind]:>8,}  {told}")
     hole = sum(map(restorable, verdict.missing))
-    gaps = [gap for gap in list_gaps(built.client, built.keys) if gap.kind == "gap"]
-    after = requests(built)
+    gaps = [gap for gap in list_gaps(mirror.redis, mirror.keys) if gap.kind == "gap"]
+    after = requests(mirror)
     backfilled = {event.conversation_id for event in events if event.origin == "backfill"}
-    table(
+    print_table(
         "cut: all sockets down for 60 s under load",
         {
             "gaps": f"{len(gaps)}, of {len({gap.shard for gap in gaps})} shards",
@@ -116,7 +117,7 @@ def _judge_cut(built: House, before: Mapping[str, int]) -> bool:
                 {one["conversation_id"] for one in everything} - reachable
             ),
             "events invented": len(verdict.invented),
-            "rules of Genesys broken": violations(built),
+            "rules of Genesys broken": violations(mirror),
         },
     )
     for one in [missing for missing in verdict.missing if restorable(missing)][:5]:
@@ -131,25 +132,25 @@ def flush(folder: Path, rate: float) -> bool:
     simulator = ["--users", "2000", "--queues", "20", "--speed", "5", "--rate", str(rate)]
     simulator += ["--analytics-lag", ANALYTICS_LAG]
     settings = {**SHORT, "MIRROR_ZOMBIE_AFTER": "1h"}
-    with house(folder, simulator, settings) as built:
-        built.control(action="spawn", scenario="endless_call", count=LASTING)
-        built.control(action="start")
+    with whole_mirror(folder, simulator, settings) as mirror:
+        mirror.control(action="spawn", scenario="endless_call", count=LASTING)
+        mirror.control(action="start")
         time.sleep(30)
-        steady = _until_equal(built, 30)
-        size = len(active(built))
-        built.client.flushall()
-        left = len(active(built))
-        back = _until_equal(built, 30)
-        built.control(action="pause")
+        steady = _until_equal(mirror, 30)
+        size = len(active(mirror))
+        mirror.redis.flushall()
+        left = len(active(mirror))
+        back = _until_equal(mirror, 30)
+        mirror.control(action="pause")
         wait_until(
-            lambda: built.stats()["conversations"]["live"] <= LASTING, 150, "the others ended"
+            lambda: mirror.stats()["conversations"]["live"] <= LASTING, 150, "the others ended"
         )
         time.sleep(ON_ITS_WAY)
-        mine, true = active(built), live(built)
-        built.control(action="stop")
-        wait_until(lambda: not active(built), 60, "nothing is active")
-        verdict = judge(built.ledger(), built.events())
-        table(
+        mine, true = active(mirror), live(mirror)
+        mirror.control(action="stop")
+        wait_until(lambda: not active(mirror), 60, "nothing is active")
+        verdict = judge(mirror.ledger(), mirror.events())
+        print_table(
             f"flush: Redis emptied with {size:,} active, {rate:g} conversations begun a second",
             {
                 "equal before, within": _seconds(steady),
@@ -159,13 +160,13 @@ def flush(folder: Path, rate: float) -> bool:
                 "at rest: difference": len(mine ^ true),
                 "transitions sent but missing": len(verdict.missing),
                 "events invented": len(verdict.invented),
-                "rules of Genesys broken": violations(built),
+                "rules of Genesys broken": violations(mirror),
             },
         )
         return back is not None and mine == true and verdict.clean
 
 
-def _until_equal(built: House, seconds: float) -> float | None:
+def _until_equal(mirror: Deployment, seconds: float) -> float | None:
     """After how long the active set equals the simulator's, but for what is on its way.
 
     What is live now and was so `ON_ITS_WAY` ago must be in it, and what is in it must have been
@@ -174,9 +175,9 @@ def _until_equal(built: House, seconds: float) -> float | None:
     began = time.monotonic()
     seen: list[tuple[float, set[str]]] = []
     while (now := time.monotonic()) - began < seconds + ON_ITS_WAY:
-        seen.append((now, live(built)))
+        seen.append((now, live(mirror)))
         seen = [(at, ids) for at, ids in seen if now - at <= ON_ITS_WAY + 0.5]
-        mine = active(built)
+        mine = active(mirror)
         lasting = set.intersection(*(ids for _, ids in seen))
         ever = set.union(*(ids for _, ids in seen))
         if now - seen[0][0] >= ON_ITS_WAY and lasting <= mine <= ever:
@@ -186,10 +187,10 @@ def _until_equal(built: House, seconds: float) -> float | None:
     return None
 
 
-def _note_progress(built: House, shown: list[str], seconds: float) -> None:
+def _note_progress(mirror: Deployment, shown: list[str], seconds: float) -> None:
     """What `mirror gaps` shows of the hole, one line a change."""
-    raw = {gap.id: gap for gap in list_gaps(built.client, built.keys) if gap.kind == "gap"}
-    gaps = [gap for gap in built.command("gaps")["gaps"] if gap["id"] in raw]
+    raw = {gap.id: gap for gap in list_gaps(mirror.redis, mirror.keys) if gap.kind == "gap"}
+    gaps = [gap for gap in mirror.document("gaps")["gaps"] if gap["id"] in raw]
     states = Counter(gap["state"] for gap in gaps)
     words = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no gap"
     read = sum(gap.read for gap in raw.values())

@@ -29,9 +29,9 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bench.parts.contenders import OURS, Outcome, Task
 from bench.report import interleaved, middle, spread, table, where
-from bench.traffic import KINDS, Lap, build
-from tests.services.kafka import KafkaCluster, create_topic
-from tests.services.process import free_ports
+from harness.kafka import KafkaCluster, create_topic
+from harness.process import free_ports
+from harness.traffic import KINDS, Lap, build
 
 RUN_SECONDS: Final = 120.0
 PARTITIONS: Final = 12

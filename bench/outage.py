@@ -30,8 +30,10 @@ from typing import Final
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
-from bench.house import House, house, table
+from bench.deployment import print_table, whole_mirror
 from bench.report import where
+from harness.deployment import Deployment
+from harness.kafka import KafkaCluster
 from harness.oracle import Name, Truth, name_of_event, name_of_truth, restorable
 from mirror.conversation.event import Event
 from mirror.fleet.gaps import list_gaps
@@ -89,19 +91,24 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory() as folder:
         settings = SETTINGS | {"MIRROR_SPOOL_LIMIT": options.spool}
-        with house(Path(folder), simulator, settings, clients=options.clients) as built:
-            facts = outage(built, options.away)
+        with (
+            KafkaCluster.to_measure(Path(folder) / "kafka") as kafka,
+            whole_mirror(
+                Path(folder), simulator, settings, clients=options.clients, kafka=kafka
+            ) as built,
+        ):
+            facts = outage(built, kafka, options.away)
             good = judge(built, facts)
     sys.exit(0 if good else 1)
 
 
-def outage(built: House, away: float) -> Facts:
+def outage(built: Deployment, kafka: KafkaCluster, away: float) -> Facts:
     """The course of it."""
     facts = Facts()
     built.control(action="start")
     time.sleep(WARM_SECONDS)
     say(built, "warm")
-    built.kafka.kill()
+    kafka.kill()
     gone = told = time.monotonic()
     while (passed := time.monotonic() - gone) < away:
         look(built, facts, passed)
@@ -111,9 +118,9 @@ def outage(built: House, away: float) -> Facts:
         time.sleep(LOOK_SECONDS)
     facts.seconds = time.monotonic() - gone
     look(built, facts, facts.seconds)
-    for broker in built.kafka.brokers:
+    for broker in kafka.brokers:
         broker.start()
-    built.kafka.wait_ready()
+    kafka.wait_ready()
     back = time.monotonic()
     say(built, "Kafka is back")
     wait(built, lambda: spooled(built) == 0, 600 + away, "the spools are empty")
@@ -128,10 +135,10 @@ def outage(built: House, away: float) -> Facts:
     return facts
 
 
-def look(built: House, facts: Facts, passed: float) -> None:
+def look(built: Deployment, facts: Facts, passed: float) -> None:
     """Note what the listeners tell now."""
     for name in LISTENERS:
-        told = built.metrics(name)
+        told = metrics(built, name)
         size = told["mirror_spool_bytes"]
         facts.most_bytes[name] = max(size, facts.most_bytes.get(name, 0.0))
         facts.refused[name] = told["mirror_records_lost_total"]
@@ -139,11 +146,11 @@ def look(built: House, facts: Facts, passed: float) -> None:
             facts.full_after[name] = passed
 
 
-def say(built: House, what: str) -> None:
+def say(built: Deployment, what: str) -> None:
     """A line of progress."""
     parts = []
     for name in LISTENERS:
-        told = built.metrics(name)
+        told = metrics(built, name)
         parts.append(
             f"{name} {told['mirror_spool_records']:,.0f} on disk "
             f"({told['mirror_spool_bytes'] / 2**20:.1f} MiB), "
@@ -156,7 +163,7 @@ def say(built: House, what: str) -> None:
     sys.stdout.flush()
 
 
-def wait(built: House, done: Callable[[], bool], seconds: float, what: str) -> None:
+def wait(built: Deployment, done: Callable[[], bool], seconds: float, what: str) -> None:
     """Until `done`; what is not done in time is told, and judged all the same."""
     until = time.monotonic() + seconds
     told = time.monotonic()
@@ -170,22 +177,29 @@ def wait(built: House, done: Callable[[], bool], seconds: float, what: str) -> N
         time.sleep(LOOK_SECONDS)
 
 
-def spooled(built: House) -> float:
+def metrics(built: Deployment, name: str) -> dict[str, float]:
+    """What a process tells Prometheus: name with labels → value."""
+    lines = built.http(name, "/metrics").decode().splitlines()
+    told = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {key: float(value) for key, _, value in told}
+
+
+def spooled(built: Deployment) -> float:
     """Records that wait on the disks of all listeners."""
-    return sum(built.metrics(name)["mirror_spool_records"] for name in LISTENERS)
+    return sum(metrics(built, name)["mirror_spool_records"] for name in LISTENERS)
 
 
-def all_over(built: House) -> bool:
+def all_over(built: Deployment) -> bool:
     """Whether no conversation goes on."""
     return not built.stats()["conversations"]["active"]
 
 
-def filled(built: House) -> bool:
+def filled(built: Deployment) -> bool:
     """Whether no gap is open."""
-    return all(gap.state == "filled" for gap in list_gaps(built.client, built.keys))
+    return all(gap.state == "filled" for gap in list_gaps(built.redis, built.keys))
 
 
-def judge(built: House, facts: Facts) -> bool:
+def judge(built: Deployment, facts: Facts) -> bool:
     """Hold Kafka against the ledger, and print both."""
     live: set[Name] = set()
     late: set[Name] = set()
@@ -219,8 +233,8 @@ def judge(built: House, facts: Facts) -> bool:
             (hole if restorable(truth) else lost)[truth.event_type] += 1
             if restorable(truth) and len(examples) < EXAMPLES:
                 examples.append(truth)
-    gaps = [gap for gap in list_gaps(built.client, built.keys) if gap.kind == "gap"]
-    table(
+    gaps = [gap for gap in list_gaps(built.redis, built.keys) if gap.kind == "gap"]
+    print_table(
         f"{facts.seconds:.0f} s without Kafka",
         {
             **{
@@ -237,7 +251,7 @@ def judge(built: House, facts: Facts) -> bool:
             "gaps filled after": f"{facts.filled_after:.0f} s "
             f"({len(gaps)} gaps, {sum(gap.events for gap in gaps):,} events)",
             "passes of loops over 100 ms": sum(
-                int(built.metrics(name)["mirror_loop_slow_passes_total"]) for name in LISTENERS
+                int(metrics(built, name)["mirror_loop_slow_passes_total"]) for name in LISTENERS
             ),
             "records in Kafka": f"{records:,}",
             "transitions that happened": f"{happened:,}",
@@ -260,7 +274,7 @@ def counted(kinds: Counter[str]) -> str:
     return ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common()) or "none"
 
 
-def read(built: House) -> Iterator[Event]:
+def read(built: Deployment) -> Iterator[Event]:
     """All events of the topic, one after another: an hour of them does not fit into memory."""
     decode = EventReader().decode
     topic = built.settings.topic
@@ -275,11 +289,11 @@ def read(built: House) -> Iterator[Event]:
     consumer.close()
 
 
-def ledger(built: House) -> Iterator[Truth]:
+def ledger(built: Deployment) -> Iterator[Truth]:
     """Everything that truly happened, page by page."""
     since = 0
     while True:
-        page = built.sim.get(f"/_sim/ledger?since_seq={since}&limit={LEDGER_PAGE}")
+        page = built.org.get(f"/_sim/ledger?since_seq={since}&limit={LEDGER_PAGE}")
         if since == 0 and page["dropped"]:
             print(f"the ledger has lost {page['dropped']:,} records", flush=True)
         yield from msgspec.convert(page["records"], list[Truth])

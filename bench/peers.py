@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 from bench.listener import CONTENDERS, TRANSPORTS, WARM_UPS, Grounds, Setting
 from bench.parts.contenders import Outcome
 from bench.report import interleaved, middle, spread, table, where
-from bench.traffic import KINDS
+from harness.traffic import KINDS
 
 PROGRAMS: Final = Path(__file__).parent / "peer_programs"
 OURS: Final = "ours"

@@ -30,14 +30,14 @@ from pathlib import Path
 from typing import Final
 
 from bench.report import interleaved, middle, table, where
-from harness.deployment import House
-from harness.services import Scene
+from harness.embedded import Scene
+from harness.process import wait_until
+from harness.sandbox import Sandbox
+from harness.supervised import await_another, process_of, whole
 from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
+from mirror.settings.supervised import HANG_AFTER
 from mirror.supervision import supervise
-from mirror.supervision.watchdog import DEFAULT_HANG_AFTER
-from tests.integration.supervise_support import await_another, process_of, whole
-from tests.services.process import wait_until
 
 LISTENER, COORDINATOR, JANITOR = "listener-0", "coordinator-0", "janitor-0"
 SUBJECTS: Final = (LISTENER, COORDINATOR, JANITOR)
@@ -70,11 +70,11 @@ def main() -> None:
     parser.add_argument("--away", type=float, default=30.0, help="seconds given up before it mends")
     options = parser.parse_args()
     print(where(), flush=True)
-    house = House(Scene(rate=1.0))
-    house.environment["MIRROR_HANG_AFTER"] = DEFAULT_HANG_AFTER
-    _add_given_up(house, options.runs)
-    with house:
-        bench = Bench(house)
+    sandbox = Sandbox(Scene(rate=1.0))
+    sandbox.environment["MIRROR_HANG_AFTER"] = HANG_AFTER
+    _add_given_up(sandbox, options.runs)
+    with sandbox:
+        bench = Bench(sandbox)
         rows: list[tuple[str, list[Seconds]]] = []
         for what, number in (("killed", signal.SIGKILL), ("frozen", signal.SIGSTOP)):
             results = interleaved(SUBJECTS, options.runs, bench.strike(number))
@@ -83,54 +83,56 @@ def main() -> None:
             (bench.given_up(one, options.away), None) for one in range(options.runs)
         ]
     rows.append((f"listener given up {options.away:.0f} s ago, topics made", given_up))
-    lease = house.settings.lease
-    print(f"MIRROR_HANG_AFTER={DEFAULT_HANG_AFTER}, MIRROR_LEASE={lease:g}s, {options.runs} runs")
+    lease = sandbox.settings.lease
+    print(f"MIRROR_HANG_AFTER={HANG_AFTER}, MIRROR_LEASE={lease:g}s, {options.runs} runs")
     print("seconds until it beats, and until every seat is live: median, least, most")
     print(table(("", "beats", "min", "max", "whole", "min", "max"), map(_row, rows)))
 
 
 class Bench:
-    """Strikes at processes of one house."""
+    """Strikes at processes of one sandbox."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
         self._random = random.Random(7)
 
     def strike(self, number: signal.Signals) -> Callable[[str], Seconds]:
         """What sends a signal to a process and waits until it and all others work again."""
 
         def one(name: str) -> Seconds:
-            house = self._house
-            wait_until(lambda: whole(house), DEADLINE, "every seat is live")
+            sandbox = self._sandbox
+            wait_until(lambda: whole(sandbox), DEADLINE, "every seat is live")
             time.sleep(self._random.uniform(0, TICK))
-            pid = process_of(house.state, name).pid
+            pid = process_of(sandbox.state, name).pid
             began = time.monotonic()
             os.kill(pid, number)
-            until_beat = await_another(house.state, name, pid, DEADLINE)
+            until_beat = await_another(sandbox.state, name, pid, DEADLINE)
             if name not in MATTERS:
                 return _told(number.name, name, until_beat, None)
-            wait_until(lambda: whole(house, (pid,)), DEADLINE, "every seat is live again")
+            wait_until(lambda: whole(sandbox, (pid,)), DEADLINE, "every seat is live again")
             return _told(number.name, name, until_beat, time.monotonic() - began)
 
         return one
 
     def given_up(self, number: int, away: float) -> float:
         """Seconds from a mended dependency until the listener that lacked it beats."""
-        house, name = self._house, f"given-up-{number}"
+        sandbox, name = self._sandbox, f"given-up-{number}"
         subprocess.run(
             supervise.control("start", name),
-            env=house.environment,
+            env=sandbox.environment,
             stdout=subprocess.DEVNULL,
             check=False,  # it cannot start, which is the point
         )
 
         def fatal() -> bool:
-            return process_of(house.state, name).state == "FATAL"
+            return process_of(sandbox.state, name).state == "FATAL"
 
         wait_until(fatal, DEADLINE, f"{name} is given up")
         time.sleep(away + self._random.uniform(0, TICK))
-        ensure_topics(load({**house.environment, **_own(number)}))
-        until_beat, _ = _told("given up", name, await_another(house.state, name, 0, DEADLINE), None)
+        ensure_topics(load({**sandbox.environment, **_own(number)}))
+        until_beat, _ = _told(
+            "given up", name, await_another(sandbox.state, name, 0, DEADLINE), None
+        )
         return until_beat
 
 
@@ -144,15 +146,15 @@ def _own(number: int) -> dict[str, str]:
     }
 
 
-def _add_given_up(house: House, count: int) -> None:
+def _add_given_up(sandbox: Sandbox, count: int) -> None:
     """Have supervisord know them, and start none."""
-    include = Path(house.state) / "given-up.conf"
+    include = Path(sandbox.state) / "given-up.conf"
     text = [
         GIVEN_UP.format(number=one, own=",".join(f'{k}="{v}"' for k, v in _own(one).items()))
         for one in range(count)
     ]
     include.write_text("\n".join(text), encoding="utf-8")
-    house.environment["MIRROR_SUPERVISOR_INCLUDE"] += f" {include}"
+    sandbox.environment["MIRROR_SUPERVISOR_INCLUDE"] += f" {include}"
 
 
 def _told(what: str, name: str, until_beat: float, until_whole: float | None) -> Seconds:

@@ -25,9 +25,10 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, TopicPartition
 
-from bench.house import House, house
+from bench.deployment import whole_mirror
 from bench.report import cpu_seconds, memory_mb, middle, table, where
-from tests.services.process import wait_until
+from harness.deployment import Deployment
+from harness.process import wait_until
 
 CLIENTS: Final = 6
 LINE_SECONDS: Final = 10.0
@@ -55,18 +56,20 @@ def main() -> int:
     simulator = ["--users", str(options.users), "--queues", str(options.queues)]
     with (
         tempfile.TemporaryDirectory() as folder,
-        house(Path(folder), simulator, {}, clients=CLIENTS, listeners=options.listeners) as built,
-        closing(Scene(built, options)) as scene,
+        whole_mirror(
+            Path(folder), simulator, {}, clients=CLIENTS, listeners=options.listeners
+        ) as mirror,
+        closing(Scene(mirror, options)) as scene,
     ):
         return scene.run()
 
 
 class Scene:
-    """One run on a house that is live."""
+    """One run on a mirror that is live."""
 
-    def __init__(self, built: House, options: argparse.Namespace) -> None:
-        self.house, self.options = built, options
-        servers = built.settings.kafka.properties["bootstrap.servers"]
+    def __init__(self, mirror: Deployment, options: argparse.Namespace) -> None:
+        self.mirror, self.options = mirror, options
+        servers = mirror.settings.kafka.properties["bootstrap.servers"]
         self.consumer = Consumer({"bootstrap.servers": servers, "group.id": "scene"})
         self.lags: list[int] = []
         self.rates: list[float] = []
@@ -77,16 +80,16 @@ class Scene:
 
     def run(self) -> int:
         """Load for as long as asked, then the reckoning; the exit code."""
-        channels = self.house.command("status")
+        channels = self.mirror.document("status")
         live = [r for s in channels["shards"] for r in s["replicas"] if r["state"] == "live"]
         print(f"{len(live)} channels live; {self.options.rate:,.0f} frames/s", flush=True)
-        cpu = {name: cpu_seconds(process.pid) for name, process in self.house.processes.items()}
+        cpu = {name: cpu_seconds(process.pid) for name, process in self.mirror.processes.items()}
         began = time.monotonic()
         order = {"action": "load", "load": self.options.rate, "load_lanes": LANES}
-        self.house.control(**order)
+        self.mirror.control(**order)
         while time.monotonic() - began < self.options.seconds:
             self._line(time.monotonic() - began)
-        self.house.control(action="unload")
+        self.mirror.control(action="unload")
         stopped = time.monotonic()
         load = self._load()
         drained = self._settled() - stopped
@@ -94,7 +97,7 @@ class Scene:
         seconds = stopped - began
         rows = [
             (name, f"{(cpu_seconds(p.pid) - cpu[name]) / seconds:.0%}", f"{memory_mb(p.pid):.0f}")
-            for name, p in self.house.processes.items()
+            for name, p in self.mirror.processes.items()
         ]
         print(table(("process", "CPU", "RSS MB"), rows))
         return self._reckon(load, seconds, drained)
@@ -129,7 +132,7 @@ class Scene:
         return 0 if kept_up else 1
 
     def _load(self) -> dict[str, Any]:
-        load: dict[str, Any] = self.house.stats()["load"]
+        load: dict[str, Any] = self.mirror.stats()["load"]
         return load
 
     def _settled(self) -> float:
@@ -143,15 +146,17 @@ class Scene:
 
     def _lag(self) -> int:
         """Records between what the trackers have folded into Redis and the end of the topic."""
-        stored: Any = self.house.client.hgetall(self.house.keys.offsets(self.house.settings.topic))
+        stored: Any = self.mirror.redis.hgetall(
+            self.mirror.keys.offsets(self.mirror.settings.topic)
+        )
         return sum(end - int(stored.get(str(p), 0)) for p, end in self._ends().items())
 
     def _ends(self) -> dict[int, int]:
         """The end offset of each partition."""
-        topic = self.house.settings.topic
+        topic = self.mirror.settings.topic
         return {
             number: self.consumer.get_watermark_offsets(TopicPartition(topic, number), 30.0)[1]
-            for number in range(self.house.settings.partitions)
+            for number in range(self.mirror.settings.partitions)
         }
 
 

@@ -30,13 +30,13 @@ from coordinator.tracker.batch import changes, read
 from coordinator.tracker.fold import Seen
 from coordinator.tracker.service import BATCH, Tracker
 from coordinator.tracker.store import Store
+from harness.kafka import KafkaCluster, create_topic
+from harness.redis import RedisServer
 from mirror.conversation.event import Event, identity
 from mirror.fleet.tracked import Tracked, TrackedLeg, encode
 from mirror.kafka.record import Recorder
 from mirror.redis.keys import Keys
 from mirror.settings import load
-from tests.services.kafka import KafkaCluster, create_topic
-from tests.services.redis import RedisServer
 
 QUEUES = [str(uuid.UUID(int=random.getrandbits(128))) for _ in range(200)]
 AT = "2026-11-23T10:00:00.123Z"

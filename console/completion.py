@@ -1,10 +1,34 @@
-"""`mirror completion`: the script by which a shell completes commands and options."""
+"""`mirror completion`: the script by which a shell completes commands, options and ids."""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 import click
 
 VARIABLE = "_MIRROR_COMPLETE"
+
+
+def listeners(_context: object, _parameter: object, incomplete: str) -> list[str]:
+    """The ids of listeners that begin so, for the shell; none where Redis cannot be asked."""
+    from console.context import read_status
+    from mirror.base.errors import MirrorError
+
+    with suppress(MirrorError):
+        return [one.id for one in read_status().listeners if one.id.startswith(incomplete)]
+    return []
+
+
+def channels(_context: object, _parameter: object, incomplete: str) -> list[str]:
+    """The shortened ids of channels that begin so; none where Redis cannot be asked."""
+    from console.context import redis_of_settings
+    from mirror.base.errors import MirrorError
+    from mirror.fleet.status import read_channels
+
+    with suppress(MirrorError), redis_of_settings() as (client, _, settings):
+        found = (one.channel.rstrip("…") for one in read_channels(client, settings))
+        return [one for one in found if one and one.startswith(incomplete)]
+    return []
 
 
 @click.command()

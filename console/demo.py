@@ -14,10 +14,12 @@ import click
 import msgspec
 import urllib3
 
-from console.render import echo, event_line, say
+from console.events import event_line
+from console.render import echo, say, terminal_width
 from console.views import status_text
-from harness.deployment import House
-from harness.oracle import Truth, Verdict, judge
+from harness.ledger import truths
+from harness.oracle import Verdict, judge
+from harness.sandbox import Sandbox
 from mirror.base.errors import DependencyError
 from mirror.conversation.event import Event
 from mirror.fleet.status import MirrorStatus, read
@@ -29,15 +31,14 @@ CHANNELS_WITHIN: Final = 40.0  # seconds until every seat has a live channel
 DRAIN_WITHIN: Final = 20.0  # seconds until the last conversation has ended
 QUIET: Final = 1.5  # seconds without an event after which nothing more is on its way
 LINES_A_SECOND: Final = 12  # what an eye can follow; the rest is counted, not shown
-_LEDGER_PAGE: Final = 10_000
 
 
 class Demo:
     """One showing of a sandbox that is up."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self._redis = connect(house.settings)
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._redis = connect(sandbox.settings)
         self._events: list[Event] = []
         self._consumed_at: dict[str, float] = {}
         self._repeats = Repeats()
@@ -45,7 +46,7 @@ class Demo:
 
     def run(self, seconds: float | None) -> bool:
         """Show events for `seconds`, or until Ctrl-C; then reckon. Whether nothing was lost."""
-        with EventStream(self._house.settings, "beginning") as stream:
+        with EventStream(self._sandbox.settings, "beginning") as stream:
             status = self._until_live()
             echo(status_text(status))
             echo("")
@@ -54,11 +55,11 @@ class Demo:
                 self._watch(stream, seconds)
             except KeyboardInterrupt:
                 say("")
-            status = read(self._redis, self._house.settings)
+            status = read(self._redis, self._sandbox.settings)
             say("\nLetting the last conversations end …")
             self._simulator("POST", "/_sim/control", {"action": "stop"})
             self._drain(stream)
-        verdict = judge(self._ledger(), self._events)
+        verdict = judge(truths(self._get), self._events)
         echo("")
         echo(status_text(status))
         echo("")
@@ -68,7 +69,7 @@ class Demo:
     def _until_live(self) -> MirrorStatus:
         deadline = time.monotonic() + CHANNELS_WITHIN
         while True:
-            status = read(self._redis, self._house.settings)
+            status = read(self._redis, self._sandbox.settings)
             if status.health == "ok" and status.shards:
                 return status
             if time.monotonic() > deadline:
@@ -110,12 +111,12 @@ class Demo:
         shown = shown + 1 if second == now else 1
         self._shown_in_second = (now, shown)
         if shown <= LINES_A_SECOND:
-            echo(event_line(event))
+            echo(event_line(event, width=terminal_width()))
 
     # --- the simulator ------------------------------------------------------------------------
 
     def _simulator(self, method: str, path: str, body: Any = None) -> Any:
-        url = self._house.services.simulator_url + path
+        url = self._sandbox.services.simulator_url + path
         try:
             answer = urllib3.request(
                 method,
@@ -134,15 +135,8 @@ class Demo:
     def _active(self) -> int:
         return int(self._simulator("GET", "/_sim/stats")["conversations"]["active"])
 
-    def _ledger(self) -> list[Truth]:
-        truths: list[Truth] = []
-        while True:
-            since = truths[-1].seq if truths else 0
-            page = self._simulator("GET", f"/_sim/ledger?since_seq={since}&limit={_LEDGER_PAGE}")
-            records = msgspec.convert(page["records"], list[Truth])
-            truths += records
-            if len(records) < _LEDGER_PAGE:
-                return truths
+    def _get(self, path: str) -> Any:
+        return self._simulator("GET", path)
 
     # --- the reckoning ------------------------------------------------------------------------
 

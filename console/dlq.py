@@ -17,7 +17,7 @@ def list_(limit: int, as_json: bool) -> None:
     """List dead letters: where from, at which stage, and why. Contents are not shown."""
     from itertools import islice
 
-    from console.render import echo, echo_json, table
+    from console.render import NARROW, Column, echo, echo_json, table
     from mirror.fleet.gaps import rfc3339
     from mirror.kafka.deadletters import DeadLetters
     from mirror.settings import load
@@ -34,19 +34,28 @@ def list_(limit: int, as_json: bool) -> None:
         return
     echo(
         table(
-            ("LETTER", "AT", "BYTES", "STAGE", "ERROR", "MESSAGE", "TOPIC"),
+            (
+                "LETTER",
+                "AT",
+                Column("BYTES", drop=1),
+                Column("STAGE", drop=2),
+                Column("ERROR", NARROW, drop=3),
+                Column("MESSAGE", 2 * NARROW),
+                Column("TOPIC", 2 * NARROW, drop=4),
+            ),
             (
                 (
                     one.id,
-                    rfc3339(one.at_ms),
+                    f"{rfc3339(one.at_ms)[:19]}Z",
                     str(len(one.value)),
                     one.why.get("stage", ""),
                     one.why.get("exception.class.name", ""),
-                    one.why.get("exception.message", "")[:60],
+                    one.why.get("exception.message", ""),
                     one.topic,
                 )
                 for one in found
             ),
+            empty="No dead letters.",
         )
     )
 
@@ -80,18 +89,25 @@ def retry(letters: tuple[str, ...]) -> int:
     """
     import time
 
+    from console.context import redis_of_settings
     from console.render import echo, joined
     from janitor.producer import Outlet
     from mirror.base.errors import EXIT_DONE, EXIT_FAILED
+    from mirror.base.units import counted
     from mirror.conversation.masking import MASK
     from mirror.conversation.normaliser import Normaliser, Personal
     from mirror.conversation.times import show_epoch
+    from mirror.fleet.pinned import pin
     from mirror.kafka import registry
+    from mirror.kafka.admin import check
     from mirror.kafka.deadletters import DeadLetters
     from mirror.settings import load
 
     settings = load()
-    outlet = Outlet(settings, registry.register(settings, settings.startup_timeout))
+    schemas = registry.register(settings, settings.startup_timeout)
+    counts = check(settings, settings.startup_timeout).partitions(settings)
+    with redis_of_settings() as (client, keys, _):
+        outlet = Outlet(settings, schemas, partitions=pin(client, keys, counts))
     failed = 0
     with DeadLetters(settings) as dead:
         for letter in letters:
@@ -112,7 +128,7 @@ def retry(letters: tuple[str, ...]) -> int:
             ]
             outlet.send(events)
             failed += not events
-            said = f"{len(events)} events"
+            said = counted(len(events), "event")
             if found.masked:
                 said += ", personal fields stay masked"
             if reading.problem is not None:

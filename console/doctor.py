@@ -7,8 +7,9 @@ import click
 
 @click.command()
 @click.option("--settings", "only_settings", is_flag=True, help="Print what is in force and end.")
+@click.option("--heartbeat", is_flag=True, help="Wait for a first heartbeat too, up to 40 s.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def doctor(only_settings: bool, as_json: bool) -> int:
+def doctor(only_settings: bool, heartbeat: bool, as_json: bool) -> int:
     """Check settings, Redis, Kafka, Genesys and this machine.
 
     Each line is ✓, ✗ with the cure, or ! where it works and may not be meant so. The exit code is
@@ -17,7 +18,7 @@ def doctor(only_settings: bool, as_json: bool) -> int:
     import os
 
     from console.context import warn_of_unread
-    from console.render import echo, echo_json, joined, styled
+    from console.render import echo, echo_json, joined, say, styled
     from mirror.checks import examine
     from mirror.settings import describe, load
 
@@ -37,7 +38,7 @@ def doctor(only_settings: bool, as_json: bool) -> int:
         "doubtful": styled("!", fg="yellow"),
         "bad": styled("✗", fg="red"),
     }
-    for finding in examine(settings, os.environ):
+    for finding in examine(settings, os.environ, say, heartbeat=heartbeat):
         findings.append(finding)
         if not as_json:
             mark = marks[finding.level]

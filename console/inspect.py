@@ -1,4 +1,4 @@
-"""The commands that look: status and its parts, conversations, gaps, the event's schema."""
+"""The commands that look: status and its parts, gaps, the event's schema."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 
 
 @click.command()
+@click.option("--check", is_flag=True, help="End with 1 where health is down.")
 @as_json
-def status(as_json: bool) -> None:
+def status(check: bool, as_json: bool) -> int:
     """Health, listeners, shards, gaps and conversations."""
     from console.context import read_status
     from console.views import status_text
+    from mirror.base.errors import EXIT_DONE, EXIT_FAILED
 
     found = read_status()
     _show(found, as_json, status_text(found))
+    return EXIT_FAILED if check and found.health == "down" else EXIT_DONE
 
 
 @click.command()
@@ -51,37 +54,6 @@ def channels(as_json: bool) -> None:
     with redis_of_settings() as (client, _, settings):
         found = read_channels(client, settings)
     _show({"channels": found}, as_json, channels_text(found))
-
-
-@click.command()
-@click.argument("conversation_id", required=False)
-@click.option("--overdue", is_flag=True, help="Only those that are due for verification.")
-@click.option("--queue", help="Only those with an open leg of this queue id.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
-@as_json
-def conversations(
-    conversation_id: str | None, overdue: bool, queue: str | None, limit: int, as_json: bool
-) -> None:
-    """The active conversations, the one that is due first first; or one of them."""
-    from console.context import redis_of_settings
-    from console.views import conversations_text
-    from mirror.base.errors import MirrorError
-    from mirror.fleet.tracked import list_conversations, show_conversation
-
-    with redis_of_settings() as (client, keys, _):
-        if conversation_id is None:
-            found = list(
-                list_conversations(client, keys, overdue=overdue, queue=queue, limit=limit)
-            )
-        else:
-            one = show_conversation(client, keys, conversation_id)
-            if one is None:
-                raise MirrorError(
-                    f"conversation {conversation_id} is not known: it never was, or it ended long "
-                    "ago; the events in Kafka have it"
-                )
-            found = [one]
-    _show({"conversations": found}, as_json, conversations_text(found))
 
 
 @click.command()
@@ -121,4 +93,4 @@ def _show(document: object, as_json: bool, text: str) -> None:
         echo(text)
 
 
-COMMANDS = (status, listeners, shards, channels, conversations, gaps, schema)
+COMMANDS = (status, listeners, shards, channels, gaps, schema)

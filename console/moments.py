@@ -6,7 +6,7 @@ import click
 
 
 def epoch_ms(option: str, text: str, now_ms: int) -> int:
-    """Epoch milliseconds of `2026-11-23T10:00:00Z` or of `2h` before `now_ms`.
+    """Epoch milliseconds of `2026-11-23T10:00:00Z`, or of `2h` or `7d` before `now_ms`.
 
     Raises `click.UsageError` that names `option`.
     """
@@ -23,6 +23,13 @@ def epoch_ms(option: str, text: str, now_ms: int) -> int:
     except ValueError:
         raise click.UsageError(
             f"{option} is {text!r}: it takes a time such as 2026-11-23T10:00:00Z, "
-            "or an age such as 2h."
+            "or an age such as 2h or 7d."
         ) from None
     return round(moment.astimezone().timestamp() * 1000)
+
+
+def event_ms(text: str) -> int:
+    """Epoch milliseconds of a time as events carry it."""
+    from datetime import datetime
+
+    return round(datetime.fromisoformat(text).timestamp() * 1000)

@@ -1,25 +1,30 @@
-"""The commands that change something: topics, seats, channels, gaps."""
+"""The commands that change something: topics, seats, channels."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
-if TYPE_CHECKING:
-    import redis
-
-    from mirror.redis.keys import Keys
+from console import completion
 
 _LOOK: Final = 0.5  # seconds between two looks at what is under way
-_STEPS: Final = 1000
 
 
 @click.command()
-def init() -> None:
-    """Make the Kafka topics. Safe to repeat."""
+@click.option(
+    "--adopt-partitions",
+    "adopts",
+    is_flag=True,
+    help="Use partitions that were added to the topics. Only while no process runs.",
+)
+def init(adopts: bool) -> None:
+    """Make the Kafka topics. Safe to repeat.
+
+    Conversations keep to the partitions that the mirror began with, whatever is added to a topic.
+    """
     from console.context import warn_of_unread
     from console.render import echo, say
     from mirror.kafka.admin import ensure_topics
@@ -28,31 +33,70 @@ def init() -> None:
 
     settings = load()
     warn_of_unread(settings)
-    for topic in ensure_topics(settings, settings.startup_timeout):
-        size = f"{topic.partitions} partitions, replication {topic.replication_factor}"
-        did = "created" if topic.outcome == "created" else "is there"
-        echo(f"{topic.name} {did}: {size}{f'. {topic.note}' if topic.note else ''}")
+    states = ensure_topics(settings, settings.startup_timeout, waiting=_awaited)
+    for topic in states:
+        echo(str(topic))
     say(what_is_kept(settings))
+    if adopts:
+        _adopt({one.name: one.partitions for one in states})
+
+
+def _adopt(found: dict[str, int]) -> None:
+    """Spread conversations over all partitions that there are; none may be written meanwhile."""
+    from console.context import redis_of_settings
+    from console.render import echo
+    from mirror.base.errors import MirrorError
+    from mirror.fleet.pinned import adopt
+    from mirror.fleet.status import read
+
+    with redis_of_settings() as (client, keys, settings):
+        alive = [one.id for one in read(client, settings).listeners if one.state != "dead"]
+        if alive:
+            raise MirrorError(
+                f"{', '.join(alive)} still runs: stop all processes first, or conversations that "
+                "live would have events in two partitions"
+            )
+        changed = adopt(client, keys, found, found)
+    for topic, (before, now) in changed.items():
+        echo(f"{topic}: conversations go to {now} partitions from the next start on, not {before}")
+    if not changed:
+        echo("no topic has partitions that are not used")
+
+
+def _awaited(servers: str, reason: str, left: float | None) -> None:
+    """Kafka does not answer yet: a terminal hears so, at each attempt."""
+    from console.render import say
+
+    if sys.stderr.isatty():
+        patience = "until it answers" if left is None else f"{left:.0f} s left"
+        say(f"waiting for Kafka at {servers} ({patience}): {reason}")
 
 
 @click.command()
-@click.argument("listener")
+@click.argument("listener", shell_complete=completion.listeners)
 @click.option("--wait", type=click.FloatRange(0), default=0.0, help="Seconds to wait for it.")
 def drain(listener: str, wait: float) -> None:
     """Move all channels of LISTENER to others, each opened there before it is closed here.
 
-    The listener gets none again until it is restarted.
+    The listener gets none again until it is restarted, or `mirror undrain LISTENER`.
     """
     from console.context import redis_of_settings
     from console.render import say
     from mirror.base.errors import MirrorError
+    from mirror.base.units import counted
     from mirror.fleet.requests import wish_drain
     from mirror.fleet.status import read
 
     with redis_of_settings() as (client, keys, settings):
-        if listener not in {one.id for one in read(client, settings).listeners}:
+        found = read(client, settings).listeners
+        if listener not in {one.id for one in found}:
             raise MirrorError(f"there is no listener {listener}: `mirror listeners` shows them")
         wish_drain(client, keys, listener)
+        if not any(one.state == "live" and one.id != listener for one in found):
+            say(
+                f"{listener} has nowhere to go: no other listener takes channels. It keeps its own "
+                f"until one does; `mirror undrain {listener}` ends this"
+            )
         deadline = time.monotonic() + wait
         while wait:
             left = sum(
@@ -63,11 +107,29 @@ def drain(listener: str, wait: float) -> None:
                 return
             if time.monotonic() > deadline:
                 raise MirrorError(
-                    f"{listener} still has {left} channels after {wait:g} s: "
+                    f"{listener} still has {counted(left, 'channel')} after {wait:g} s: "
                     "`mirror status` says what the others lack"
                 )
             time.sleep(_LOOK)
     say(f"{listener} will be drained; `mirror listeners` shows how far it is")
+
+
+@click.command()
+@click.argument("listener")
+def undrain(listener: str) -> None:
+    """Let LISTENER have channels again after `mirror drain`.
+
+    It gets them as others end, or at once by `mirror rebalance`.
+    """
+    from console.context import redis_of_settings
+    from console.render import say
+    from mirror.base.errors import MirrorError
+    from mirror.fleet.requests import take_back_drain
+
+    with redis_of_settings() as (client, keys, _):
+        if not take_back_drain(client, keys, listener):
+            raise MirrorError(f"{listener} is not drained: `mirror listeners` shows who is")
+    say(f"{listener} may have channels again; `mirror rebalance` gives it some now")
 
 
 @click.command()
@@ -83,7 +145,7 @@ def rebalance() -> None:
 
 
 @click.command()
-@click.argument("channel")
+@click.argument("channel", shell_complete=completion.channels)
 def rotate(channel: str) -> None:
     """Replace CHANNEL (as `mirror status` shortens it) by a fresh one, without a gap."""
     from console.context import redis_of_settings
@@ -107,57 +169,4 @@ def rotate(channel: str) -> None:
     say(f"asked the leader to rotate {found[0].channel}; `mirror channels` shows it")
 
 
-@click.command()
-@click.option("--since", required=True, help="From when: a time in RFC 3339, or an age such as 2h.")
-@click.option("--until", help="Until when; now, where not given.")
-@click.option("--queue", "queues", multiple=True, help="Only this queue id; may be repeated.")
-@click.option("--user", "users", multiple=True, help="Only this user id; may be repeated.")
-@click.option("--no-wait", is_flag=True, help="File it and end; a janitor does the work.")
-def backfill(
-    since: str, until: str | None, queues: tuple[str, ...], users: tuple[str, ...], no_wait: bool
-) -> None:
-    """Read a stretch of the past from REST and produce what it tells, with `origin=backfill`.
-
-    Ids are those of live events, so what is there already comes as repeats.
-    """
-    from console.context import redis_of_settings
-    from console.moments import epoch_ms
-    from console.render import say
-    from mirror.fleet.backfill import file_backfill
-
-    now_ms = round(time.time() * 1000)
-    since_ms = epoch_ms("--since", since, now_ms)
-    until_ms = epoch_ms("--until", until, now_ms) if until else now_ms
-    with redis_of_settings() as (client, keys, _):
-        filed = file_backfill(client, keys, since_ms, until_ms, queues=queues, users=users)
-        ids = [gap.id for gap in filed]
-        topics = sum(len(gap.topics) for gap in filed)
-        say(f"filed {', '.join(ids)}: {topics} topics")
-        if not no_wait:
-            _follow(client, keys, ids)
-
-
-def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
-    """Show how far gaps are until they are done; Ctrl-C leaves the work to the janitors.
-
-    Analytics lags, so each is read a second time some minutes after the first.
-    """
-    from console.render import say
-    from mirror.base.errors import MirrorError
-    from mirror.fleet.backfill import follow
-
-    with click.progressbar(length=_STEPS, label="reading", file=sys.stderr) as bar:
-        while not (progress := follow(client, keys, gap_ids)).done:
-            bar.label = "waiting for analytics" if progress.waiting else "reading"
-            if progress.errors:
-                bar.label = f"trying again ({progress.errors[0]})"
-            bar.update(round(_STEPS * progress.share) - bar.pos)
-            time.sleep(_LOOK)
-        bar.update(_STEPS - bar.pos)
-    if progress.state != "filled":
-        why = "; ".join(progress.errors) or "Genesys tells no more"
-        raise MirrorError(f"not filled: {why}; `mirror gaps` shows which")
-    say(f"filled: {progress.events} events")
-
-
-COMMANDS = (init, drain, rebalance, rotate, backfill)
+COMMANDS = (init, drain, undrain, rebalance, rotate)

@@ -1,4 +1,4 @@
-"""How things look in a terminal: tables, one event on a line, ages; and the way out to it.
+"""How things look in a terminal: tables, ages, numbers; and the way out to it.
 
 Every command writes by `echo`, `say`, `echo_json` or `echo_bytes`, and by nothing else: what comes
 from outside (names, ids, messages) may hold control characters, and none of them reaches a terminal
@@ -9,53 +9,19 @@ text.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple
 
 import click
 
 from mirror.base.printable import harmless, printable, printable_json
 
-if TYPE_CHECKING:
-    from mirror.conversation.event import Event
-
-_COLOURS: Final = {
-    "start": "cyan",
-    "alert": "yellow",
-    "dial": "yellow",
-    "answer": "green",
-    "hold": "magenta",
-    "resume": "green",
-    "disconnect": "red",
-    "transfer": "blue",
-    "end": "cyan",
-    "finalize": "red",
-}
-_SHORT_ID: Final = 8
-_WIDEST: Final = 100
-
-
-def event_line(event: Event) -> str:
-    """One event as a person reads it: when, what, who, in which conversation."""
-    kind = styled(f"{event.event_type:<10}", fg=_COLOURS.get(event.event_type))
-    who = printable(event.purpose or "conversation", _WIDEST)
-    detail = ", ".join(
-        printable(part, _WIDEST)
-        for part in (
-            event.state,
-            event.role,  # who does not serve is not to be taken for an agent who does
-            event.disconnect_type,
-            event.wrapup_code,
-            event.origin if event.origin != "live" else None,
-        )
-        if part
-    )
-    clock = printable(event.occurred_at[11:23])
-    medium = printable(event.media_type or "", _WIDEST)
-    return (
-        f"{clock}{'~' if event.estimated else ' '} {kind} {medium:<9} {who:<12} "
-        f"{printable(event.conversation_id[:_SHORT_ID])}  {detail}"
-    )
+# What a column is shortened to where the terminal is too narrow, and what marks it.
+NARROW: Final = 8
+ELLIPSIS: Final = "…"
+NOTHING: Final = "-"
+_GAP: Final = 2
 
 
 class Styled(str):
@@ -78,19 +44,112 @@ def _cell(text: str) -> str:
     return text if isinstance(text, Styled) else printable(text)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Aligned columns under headings; at least the headings, where there are no rows."""
-    cells = [tuple(map(_cell, row)) for row in (headings, *rows)]
-    widths = [max(len(click.unstyle(row[i])) for row in cells) for i in range(len(headings))]
+class Column(NamedTuple):
+    """A column of a table: its heading, and what may be done to it in a narrow terminal.
+
+    `least`: to how many characters it may be shortened, 0 for not at all. `drop`: in which order
+    it is left out, the highest first; 0 for never. One that may be left out and says nothing (`-`
+    in every row) goes before anything is shortened.
+    """
+
+    heading: str
+    least: int = 0
+    drop: int = 0
+
+
+def table(
+    columns: Sequence[str | Column],
+    rows: Iterable[Sequence[str]],
+    *,
+    empty: str = "",
+    width: int | None = None,
+) -> str:
+    """Aligned columns under headings; `empty` where there are no rows.
+
+    `width`: how many characters a line may have, that of the terminal where not given.
+    """
+    kinds = [one if isinstance(one, Column) else Column(one) for one in columns]
+    cells = [tuple(map(_cell, row)) for row in rows]
+    if not cells and empty:
+        return empty
+    cells.insert(0, tuple(kind.heading for kind in kinds))
+    wide = [max(len(click.unstyle(row[i])) for row in cells) for i in range(len(kinds))]
+    width = terminal_width() if width is None else width
+    if width is not None and sum(wide) + _GAP * (len(wide) - 1) > width:
+        for i, kind in enumerate(kinds):
+            if kind.drop and all(row[i] == NOTHING for row in cells[1:]):
+                wide[i] = 0
+    shown = _fitting(kinds, wide, width)
     lines = []
     for number, row in enumerate(cells):
-        padded = (
-            cell + " " * (width - len(click.unstyle(cell)))
-            for cell, width in zip(row, widths, strict=True)
-        )
-        line = "  ".join(padded).rstrip()
+        line = (" " * _GAP).join(_padded(row[index], size) for index, size in shown).rstrip()
         lines.append(click.style(line, bold=True) if number == 0 else line)
     return "\n".join(lines)
+
+
+def _fitting(
+    columns: Sequence[Column], wide: Sequence[int], width: int | None
+) -> list[tuple[int, int]]:
+    """Which columns are shown, and how wide each is."""
+    shown = {index: size for index, size in enumerate(wide) if size}
+    if width is None:
+        return list(shown.items())
+    for index in sorted(shown, key=lambda one: -columns[one].drop):
+        least = sum(min(size, columns[one].least or size) for one, size in shown.items())
+        if least + _GAP * (len(shown) - 1) <= width or not columns[index].drop:
+            break
+        del shown[index]
+    while sum(shown.values()) + _GAP * (len(shown) - 1) > width:
+        can = [one for one, size in shown.items() if size > (columns[one].least or size)]
+        if not can:
+            break
+        shown[max(can, key=lambda one: shown[one])] -= 1
+    return list(shown.items())
+
+
+def _padded(cell: str, size: int) -> str:
+    length = len(click.unstyle(cell))
+    return clipped(click.unstyle(cell), size) if length > size else cell + " " * (size - length)
+
+
+def clipped(text: str, size: int) -> str:
+    """At most `size` characters of a text without colours; `…` stands for the rest."""
+    return text if len(text) <= size else text[: size - 1] + ELLIPSIS
+
+
+def wrapped(head: str, parts: Iterable[str], width: int | None = None) -> str:
+    """`head` and the parts behind it, with a line's end between two where a line is full."""
+    limit = terminal_width() if width is None else width
+    lines, line = [], head
+    for part in map(printable, parts):
+        if line.strip() and limit is not None and len(line) + len(part) > limit and line != head:
+            lines.append(line.rstrip())
+            line = " " * len(head)
+        line += part + " " * _GAP
+    return "\n".join([*lines, line.rstrip()])
+
+
+def facts(parts: Iterable[str]) -> Styled:
+    """Parts with dots between them, on as many lines as the terminal needs."""
+    limit = terminal_width()
+    lines: list[str] = []
+    for part in map(_cell, parts):
+        longer = f"{lines[-1]} · {part}" if lines else part
+        if not lines or (limit is not None and len(click.unstyle(longer)) > limit):
+            lines.append(f"  {part}" if lines else part)
+        else:
+            lines[-1] = longer
+    return Styled("\n".join(lines))
+
+
+def terminal_width() -> int | None:
+    """How many characters a line may have; None where no terminal shows it."""
+    import os
+    import shutil
+
+    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+        return shutil.get_terminal_size().columns
+    return None
 
 
 def age(milliseconds: int | None) -> str:
@@ -105,9 +164,17 @@ def age(milliseconds: int | None) -> str:
     return f"{seconds / 3600:.0f} h"
 
 
+class ReaderGone(BrokenPipeError):
+    """The reader of our output has seen enough, as `head` does: the command ends with 0."""
+
+
 def echo(text: str) -> None:
-    """Write to stdout with colour only for a terminal, and never under `NO_COLOR`."""
-    click.echo(harmless(text), color=colourful())
+    """Write to stdout with colour only for a terminal, and never under `NO_COLOR`.
+
+    As all that write to stdout, raises `ReaderGone` where nobody reads any more.
+    """
+    with _read():
+        click.echo(harmless(text), color=colourful())
 
 
 def say(text: str = "") -> None:
@@ -119,15 +186,25 @@ def echo_json(document: object) -> None:
     """Write one JSON document on a line of stdout."""
     import msgspec
 
-    click.echo(printable_json(msgspec.json.encode(document).decode()))
+    with _read():
+        click.echo(printable_json(msgspec.json.encode(document).decode()))
 
 
 def echo_bytes(content: bytes) -> None:
     """Write bytes to stdout as they are; to a terminal as text that it can show."""
-    if sys.stdout.isatty():
-        click.echo(harmless(content.decode(errors="backslashreplace")))
-    else:
-        click.echo(content)
+    with _read():
+        if sys.stdout.isatty():
+            click.echo(harmless(content.decode(errors="backslashreplace")))
+        else:
+            click.echo(content)
+
+
+@contextmanager
+def _read() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderGone from error  # click would take it for a failure
 
 
 def colourful() -> bool:

@@ -25,21 +25,21 @@ def sandbox(demo: bool, seconds: float | None, listeners: int, rate: float, spee
     All of it on loopback, under one supervisord; Ctrl-C stops it all.
     """
     from console.render import say
-    from harness.deployment import House
-    from harness.services import Scene
+    from harness.embedded import Scene
+    from harness.sandbox import Sandbox
     from mirror.base.errors import EXIT_DONE, EXIT_FAILED
 
     if seconds is not None and not demo:
         raise click.UsageError("--seconds needs --demo.")
     say("Starting Redis, a broker, the simulator and the mirror …")
-    with House(Scene(rate=rate, speed=speed, autostart=not demo), listeners) as house:
-        say(house.directions())
+    with Sandbox(Scene(rate=rate, speed=speed, autostart=not demo), listeners) as running:
+        say(running.directions())
         if not demo:
-            house.wait()
+            running.wait()
             return EXIT_DONE
         from console.demo import Demo
 
-        clean = Demo(house).run(seconds)
+        clean = Demo(running).run(seconds)
         say("\nStopping …")
     return EXIT_DONE if clean else EXIT_FAILED
 

@@ -2,45 +2,125 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from console.names import Called
+    from mirror.conversation.event import Event
 
 
 @click.command()
 @click.option("--dedupe", is_flag=True, help="Show each event once, however many replicas sent it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line.")
 @click.option(
+    "--conversation", metavar="ID", help="Only this conversation: an id, or how it begins."
+)
+@click.option(
+    "--queue", metavar="QUEUE", help="Only this queue: its name (a glob), id or beginning."
+)
+@click.option("--agent", metavar="AGENT", help="Only this agent: name (a glob), id or beginning.")
+@click.option("--type", "kinds", metavar="TYPE", multiple=True, help="Only these, e.g. answer.")
+@click.option("--since", metavar="T", help="From when: an age such as 2h or 7d, or RFC 3339.")
+@click.option(
     "--from",
     "start",
     type=click.Choice(["now", "beginning"]),
     default="now",
     show_default=True,
-    help="Where to start.",
+    help="Where to start, without --since.",
 )
 @click.option("--limit", type=click.IntRange(1), help="End after so many events.")
-def tail(dedupe: bool, as_json: bool, start: str, limit: int | None) -> None:
+def tail(
+    dedupe: bool,
+    as_json: bool,
+    conversation: str | None,
+    queue: str | None,
+    agent: str | None,
+    kinds: tuple[str, ...],
+    since: str | None,
+    start: str,
+    limit: int | None,
+) -> None:
     """Show events as they reach Kafka. Ends with Ctrl-C.
 
-    A time followed by ~ is ours, where Genesys gave none.
+    \b
+    mirror tail --queue 'Support*' --type answer --type hold
+    mirror tail --conversation 5b91 --since 2h
+
+    Filters combine: an event is shown where all of them fit. Times are UTC; a date stands with
+    those that are not of today, and ~ behind a time that is ours because Genesys gave none.
     """
-    from console.render import echo, echo_json, event_line
-    from mirror.kafka.consume import EventStream
+    import time
+
+    from console.events import event_line, heading
+    from console.moments import epoch_ms
+    from console.names import names_if_any
+    from console.render import echo, echo_json, say, terminal_width
+    from mirror.conversation.times import show_epoch
+    from mirror.kafka.consume import EventStream, Start
     from mirror.kafka.repeats import Repeats
     from mirror.settings import load
 
+    _check_types(kinds)
+    if since is not None and start == "beginning":
+        raise click.UsageError("--since and --from beginning say two things: give one.")
+    since_ms = epoch_ms("--since", since, round(time.time() * 1000)) if since else None
     repeats = Repeats()
     shown = 0
-    with EventStream(load(), "beginning" if start == "beginning" else "end") as stream:
+    place: Start = "beginning" if start == "beginning" else "end"
+    with EventStream(load(), place, since_ms) as stream, names_if_any() as called:
+        fits = _filter(called, conversation, queue, agent, kinds)
+        width = terminal_width()
+        if width is not None and not as_json:
+            say(heading(width))
         while True:
             for event in stream.read(timeout=0.5):
-                if dedupe and repeats.is_repeat(event.event_id):
+                if not fits(event) or (dedupe and repeats.is_repeat(event.event_id)):
                     continue
                 if as_json:
                     echo_json(event)
                 else:
-                    echo(event_line(event))
+                    today = show_epoch(time.time())[:10]
+                    echo(event_line(event, called, width=width, today=today))
                 shown += 1
                 if limit is not None and shown >= limit:
                     return
+
+
+def _check_types(kinds: tuple[str, ...]) -> None:
+    """Raise `click.UsageError` for a type that no event has."""
+    from typing import get_args
+
+    from mirror.conversation.event import EventType
+
+    known = get_args(EventType)
+    for kind in kinds:
+        if kind not in known:
+            raise click.UsageError(f"--type is {kind!r}: it takes {', '.join(known)}.")
+
+
+def _filter(
+    called: Called,
+    conversation: str | None,
+    queue: str | None,
+    agent: str | None,
+    kinds: tuple[str, ...],
+) -> Callable[[Event], bool]:
+    """Whether an event fits all that is given."""
+    beginning = (conversation or "").lower()
+
+    def fits(event: Event) -> bool:
+        return (
+            (not kinds or event.event_type in kinds)
+            and event.conversation_id.lower().startswith(beginning)
+            and (queue is None or called.is_meant("queues", event.queue_id, queue))
+            and (agent is None or called.is_meant("users", event.agent_id, agent))
+        )
+
+    return fits
 
 
 COMMANDS = (tail,)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from console.render import age, joined, styled, table
+from console.render import NARROW, Column, age, facts, joined, styled, table
+from mirror.base.units import counted
 
 if TYPE_CHECKING:
     from mirror.fleet.gaps import GapView
     from mirror.fleet.status import ChannelStatus, ListenerStatus, MirrorStatus, ShardStatus
-    from mirror.fleet.tracked import ConversationView, TrackedLegView
 
 _STATE_COLOURS: Final = {
     "ok": "green",
@@ -32,14 +32,13 @@ def state(word: str) -> str:
 
 def status_text(status: MirrorStatus) -> str:
     """What `mirror status` prints."""
-    head = joined(
-        " · ",
+    head = facts(
         (
             joined(" ", (styled("Mirror", bold=True), state(status.health))),
             f"leader {status.leader or 'none'}",
-            f"{status.conversations.active} conversations active",
-            f"{status.conversations.overdue} overdue",
-            f"{status.gaps.open} gaps open",
+            f"{counted(status.conversations.active, 'conversation')} active",
+            f"{status.conversations.overdue:,} overdue",
+            f"{counted(status.gaps.open, 'gap')} open",
             f"{status.gaps.filled} filled",
         ),
     )
@@ -53,18 +52,34 @@ def status_text(status: MirrorStatus) -> str:
 def listeners_text(listeners: list[ListenerStatus]) -> str:
     """What `mirror listeners` prints."""
     return table(
-        ("LISTENER", "HOST", "STATE", "CHANNELS", "LAST BEAT"),
+        (
+            "LISTENER",
+            Column("HOST", NARROW, drop=1),
+            "STATE",
+            Column("CHANNELS", drop=2),
+            "LAST BEAT",
+        ),
         (
             (one.id, one.host, state(one.state), str(one.channels), age(one.last_beat_ms))
             for one in listeners
         ),
+        empty="No listener.",
     )
 
 
 def shards_text(shards: list[ShardStatus]) -> str:
     """What `mirror shards` prints: a line for each replica."""
     return table(
-        ("SHARD", "TOPICS", "REPLICA", "STATE", "LISTENER", "CHANNEL", "CLIENT", "LAST FRAME"),
+        (
+            Column("SHARD", NARROW),
+            Column("TOPICS", drop=2),
+            "REPLICA",
+            "STATE",
+            Column("LISTENER", 2 * NARROW),
+            "CHANNEL",
+            Column("CLIENT", NARROW, drop=1),
+            "LAST FRAME",
+        ),
         (
             (
                 shard.id,
@@ -79,13 +94,24 @@ def shards_text(shards: list[ShardStatus]) -> str:
             for shard in shards
             for replica in shard.replicas
         ),
+        empty="No shard.",
     )
 
 
 def channels_text(channels: list[ChannelStatus]) -> str:
     """What `mirror channels` prints."""
     return table(
-        ("CHANNEL", "STATE", "SHARD", "CLIENT", "TOPICS", "FRAMES", "EVENTS", "EXPIRES", "ROTATE"),
+        (
+            "CHANNEL",
+            "STATE",
+            Column("SHARD", NARROW),
+            Column("CLIENT", NARROW, drop=1),
+            Column("TOPICS", drop=2),
+            "FRAMES",
+            "EVENTS",
+            "EXPIRES",
+            Column("ROTATE", NARROW),
+        ),
         (
             (
                 one.channel or "-",
@@ -100,56 +126,43 @@ def channels_text(channels: list[ChannelStatus]) -> str:
             )
             for one in channels
         ),
+        empty="No channel is open.",
     )
-
-
-def conversations_text(conversations: list[ConversationView]) -> str:
-    """What `mirror conversations` prints: a line for each, its open legs behind it."""
-    return table(
-        ("CONVERSATION", "DUE", "LEGS", "OPEN LEGS"),
-        (
-            (
-                one.id,
-                _due(one),
-                str(len(one.legs) + one.legs_over),
-                ", ".join(_leg_text(leg) for leg in one.legs) or "-",
-            )
-            for one in conversations
-        ),
-    )
-
-
-def _leg_text(leg: TrackedLegView) -> str:
-    """One open leg: who, on what, how it is; who does not serve is called by the role."""
-    return f"{leg.role or leg.purpose} {leg.media_type} {leg.state}"
 
 
 def gaps_text(gaps: list[GapView]) -> str:
     """What `mirror gaps` prints: below the table, why gaps are not filled that were tried."""
     shown = table(
-        ("GAP", "SHARD", "TOPICS", "FROM", "TO", "STATE", "ATTEMPTS", "EVENTS"),
+        (
+            Column("GAP", 12),
+            Column("SHARD", NARROW),
+            Column("TOPICS", drop=1),
+            "FROM",
+            Column("TO", drop=2),
+            "STATE",
+            Column("ATTEMPTS", drop=3),
+            "EVENTS",
+        ),
         (
             (
                 one.id,
                 one.shard,
                 str(one.topics),
-                one.from_time,
-                one.to,
+                _second(one.from_time),
+                _second(one.to) if one.to[:10] != one.from_time[:10] else _second(one.to)[11:],
                 one.state,
                 str(one.attempts),
                 f"{one.events:,}",
             )
             for one in gaps
         ),
+        empty="No gap is recorded.",
     )
     mark = styled("!", fg="yellow")
     errors = [joined(" ", (mark, f"{one.id}: {error}")) for one in gaps for error in one.errors]
     return "\n".join([shown, *errors])
 
 
-def _due(one: ConversationView) -> str:
-    if one.due_ms is None:
-        return "ended"
-    if one.due_ms < 0:
-        return styled(f"{age(-one.due_ms)} ago", fg="yellow")
-    return f"in {age(one.due_ms)}"
+def _second(rfc3339: str) -> str:
+    """A time to the second, which is what a gap is looked for by."""
+    return f"{rfc3339[:10]} {rfc3339[11:19]}Z"

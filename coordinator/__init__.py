@@ -1,6 +1,7 @@
 """Coordinators: one of them leads and shares out the channels; all of them track conversations.
 
-program.py   the process: start-up, threads, signals, end
+program.py   what a coordinator is built from
+passes.py    its passes: claims the lead, and while it leads reads, decides, writes
 election.py  who leads: a Redis lock with a fence
 leader.py    one pass of the leader, from what Redis shows to what is written (pure)
 plan/        the decisions of a pass (pure)

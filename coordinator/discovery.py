@@ -2,9 +2,9 @@
 
 A thread of its own, so that a slow Genesys holds up nothing. It lists each family with each OAuth
 client, since their roles may be granted in different divisions, and offers what they see together
-in `found`. Each of these lists is for itself: one that fails leaves what is known of it in force,
-is tried again after a growing pause, and says why in `reasons`. What to believe of an answer is
-`coordinator.plan.sight`'s to say.
+in `found`, and the names of that in `called`. Each of these lists is for itself: one that fails
+leaves what is known of it in force, is tried again after a growing pause, and says why in
+`reasons`. What to believe of an answer is `coordinator.plan.sight`'s to say.
 
 Listing stands back for channels: its share of the request budget begins only where most of the
 burst is left (`POLITE_BURST`).
@@ -19,7 +19,8 @@ from typing import Final
 
 import msgspec
 
-from coordinator.plan.sight import Found, Recalled, Sight
+from coordinator.naming import Called, Naming
+from coordinator.plan.sight import Found, Recalled, Sight, family_of
 from mirror.base.errors import GenesysError
 from mirror.base.log import logger
 from mirror.base.turns import Turned, unwatched
@@ -38,6 +39,9 @@ RETRY_SECONDS: Final = 10.0
 FIRST_SECONDS: Final = 60.0
 # Of the burst of a client's request budget: the rest is left to channels.
 POLITE_BURST: Final = 10
+# For so long it is told that something that was mirrored is no more.
+GONE_SECONDS: Final = 3600.0
+MOST_NAMED: Final = 3
 _PAUSE_SECONDS: Final = 0.5
 _WEBSOCKET: Final = frozenset({"all", "websocket", "websockets"})  # AvailableTopic.transports
 _ONE: Final = {"queues": "queue", "users": "user"}
@@ -97,6 +101,8 @@ class Discovery:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.found: Found | None = None
+        #: What the mirrored queues and users are called, None while nothing is found.
+        self.called: Called | None = None
         #: What is wrong, and what is only worth knowing: a line each.
         self.reasons: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
@@ -109,12 +115,14 @@ class Discovery:
         families = families_of(settings)
         self._sight = Sight([one.id for one in clients], families)
         self._lists = [_List(one, family) for family in families for one in clients]
+        self._naming = Naming(settings)
         self._lock = threading.Lock()
         self._began: float | None = None  # None: nothing was asked since the last `recall`
         self._unavailable: dict[str, str] = {}
         self._checked = False
         self._check_due = 0.0
         self._told: dict[str, int] = {}
+        self._gone: dict[str, float] = {}  # topic that was found before → when it went
         self._log = logger("coordinator.discovery")
 
     def recall(self, before: Sequence[Recalled]) -> None:
@@ -125,7 +133,7 @@ class Discovery:
         """
         with self._lock:
             self._sight.recall(before)
-            self.found = None
+            self.found = self.called = None
             self._began = None
             self.reasons = self.notes = ()
             self._lists = [_List(one.client, one.family) for one in self._lists]
@@ -173,6 +181,7 @@ class Discovery:
         patterns = settings.queues if family == "queues" else settings.users
         one.unmatched = unmatched(entities, patterns)
         one.seen = len(entities)
+        self._naming.hear("queues" if family == "queues" else "users", entities)
         with self._lock:
             self._sight.hear(client, family, topics_of(settings, family, entities), self._clock())
             doubted = any(
@@ -202,6 +211,8 @@ class Discovery:
             before = self.found
             if found is not None and found != before and (heard or found.topics):
                 self.found = found
+        if self.found is not None:
+            self.called = self._naming.called(self.found.topics)
         if self.found is not before and self.found is not None:
             old = before.topics if before is not None else frozenset()
             self._log.info(
@@ -211,6 +222,7 @@ class Discovery:
                 removed=len(old - self.found.topics),
                 not_for_all=len(self.found.audience),
             )
+            self._note_gone(old, self.found.topics)
         told = {f"{one.client}/{one.family}": one.missing for one in doubts}
         for doubt in doubts:
             if self._told.get(f"{doubt.client}/{doubt.family}") != doubt.missing:
@@ -235,11 +247,42 @@ class Discovery:
             *absent,
             *self._useless(),
             *self._nothing(),
+            *self._left(),
         )
         self.notes = tuple(
             f"{count} {_counted(family, count)} seen by OAuth client {client} alone"
             for (client, family), count in sorted(alone.items())
         )
+
+    @property
+    def gone(self) -> int:
+        """How many topics were mirrored, and went within the last hour."""
+        return len(self._gone)
+
+    def _note_gone(self, before: frozenset[str], now: frozenset[str]) -> None:
+        for topic in self._gone.keys() & now:
+            del self._gone[topic]
+        gone = sorted(before - now)
+        self._gone |= dict.fromkeys(gone, self._clock())
+        if gone:
+            self._log.warning("topics_gone", count=len(gone), topics=gone[:MOST_NAMED])
+
+    def _left(self) -> list[str]:
+        """What was mirrored and is no more, a line for each family."""
+        earliest = self._clock() - GONE_SECONDS
+        self._gone = {topic: at for topic, at in self._gone.items() if at > earliest}
+        families: dict[str, list[str]] = {}
+        for topic in self._gone:
+            families.setdefault(family_of(topic), []).append(topic)
+        lines = []
+        for family, topics in sorted(families.items()):
+            named = ", ".join(sorted(topics)[:MOST_NAMED]) + (" …" * (len(topics) > MOST_NAMED))
+            filtered = f", or renamed so that MIRROR_{family.upper()} selects them no more"
+            lines.append(
+                f"{len(topics)} of {family} that were mirrored went in the last hour "
+                f"({named}): deleted, out of the role's divisions{filtered}"
+            )
+        return lines
 
     def _failing(self) -> list[str]:
         """What cannot be listed; one line for all clients that fail alike."""

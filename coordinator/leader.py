@@ -14,9 +14,10 @@ from typing import Final
 
 import msgspec
 
-from coordinator.plan import assignment, coverage, moves, seats, sharding
+from coordinator.plan import assignment, coverage, moves, seats, sharding, troubles
 from coordinator.plan.assignment import Place, Placement, Seat
 from coordinator.plan.coverage import ShardCoverage
+from coordinator.plan.deafness import DEAF_MS, Deafness
 from coordinator.plan.departed import Departed
 from coordinator.plan.liveness import Watch
 from coordinator.plan.moves import Change, Situation, Wish
@@ -24,19 +25,17 @@ from coordinator.plan.refusals import Refusals
 from coordinator.plan.seats import Ledger, Records
 from coordinator.plan.sight import Found
 from coordinator.store import Seen
-from mirror.fleet.gaps import Gap, Hole, rfc3339
+from mirror.fleet.gaps import Gap, Hole
 from mirror.fleet.requests import DRAIN, REBALANCE, ROTATE
-from mirror.fleet.words import Beat, Grant, Shard, seat_name
+from mirror.fleet.words import Grant, Shard, seat_name
 
 # A channel or successor that is not live after so many beats is tried again, elsewhere perhaps.
 PATIENCE_BEATS: Final = 30
 DEFAULT_HORIZON_MS: Final = 31 * 24 * 3_600_000
 # When no further topic was refused for so many beats, what was refused is placed elsewhere.
 QUIET_BEATS: Final = 3
-OPEN: Final = {
-    "no listener": "no listener can take it",
-    "no channel": "no OAuth client has a channel left for it",
-}
+# A replica that hears nothing is not doubted before so many beats.
+DEAF_BEATS: Final = 4
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -82,6 +81,7 @@ class Leader:
         self._cut_for: Found | None = None
         self.departed = Departed(rules.horizon_ms)
         self._refusals = Refusals(rules.clients, QUIET_BEATS * rules.heartbeat_ms)
+        self._deafness = self._no_deafness()
         self._anew = True
 
     def begin(
@@ -96,6 +96,7 @@ class Leader:
         self.departed.recall(departed or {})
         self._cut_for = None
         self._refusals.recall(self.shards)
+        self._deafness = self._no_deafness()
         self._anew = True
         self._goal = {}  # of a rebalance asked for before; another one may have placed seats since
 
@@ -150,6 +151,8 @@ class Leader:
         unheard &= holders
         self._hosts.update({one: beat.host for one, beat in seen.listeners.items()})
         seats.note_reports(self.seats, seen.listeners, alive, now_ms)
+        deafness = self._deafness
+        deafness.look(seen.listeners, seen.beats, alive, now_ms)
 
         patience_ms = PATIENCE_BEATS * rules.heartbeat_ms
         stuck = moves.stuck(self.seats, now_ms, patience_ms)
@@ -162,14 +165,19 @@ class Leader:
                 unheard=frozenset(unheard),
                 leaving=leaving,
                 wanted=wanted,
-                wishes=self._wishes(seen, stuck),
+                wishes=self._wishes(seen, stuck, now_ms),
                 limits=rules.clients,
                 released={_seat(name): one for name, one in seen.released.items()},
                 patience_ms=patience_ms,
                 allowed=self._allowed(),
             )
             changes = moves.advance(self.seats, situation)
-        intervals = coverage.intervals(seen.listeners, seen.beats, alive)
+        for change in changes:
+            if change.what == "moving" and change.why == moves.DEAF:
+                deafness.note_successor(change.seat)
+        intervals = coverage.intervals(
+            seen.listeners, seen.beats, alive, deafness.doubted(), deafness.restarts()
+        )
         # Of these nobody knows how far they were received: where nobody does, from the horizon on.
         dark = {
             one: self.shards[one].topics
@@ -179,7 +187,12 @@ class Leader:
         gaps = coverage.advance(self.coverage, self.shards, intervals)
         if self._settled(now_ms) and not unheard:
             self._holes = {
-                shard: Hole(shard, since, len(self.shards[shard].topics))
+                shard: Hole(
+                    shard,
+                    since,
+                    len(self.shards[shard].topics),
+                    coverage.is_fresh(self.coverage[shard]),
+                )
                 for shard, since in coverage.holes(self.coverage, self.shards, intervals).items()
             }
         held = {
@@ -187,18 +200,24 @@ class Leader:
         }
         return Outcome(
             shards=self.shards,
-            grants=seats.grants(self.seats, self.shards),
-            rejected=_rejected(seen.listeners, alive, self.shards, permissions),
+            grants=seats.grants(self.seats, self.shards, deafness.doubted()),
+            rejected=troubles.rejected(seen.listeners, alive, self.shards, permissions),
             gaps=gaps,
             changes=changes,
             used_released=sorted(seen.released.keys() & held),
             done_commands=self._done(seen, changes),
             open=wanted.open,
             holes=self._holes,
-            troubles=self._troubles(wanted, now_ms - patience_ms),
+            troubles=troubles.troubles(
+                self.seats, wanted.open, deafness.doubted(), now_ms - patience_ms
+            ),
             alive=frozenset(alive),
             changed_shards=changed,
         )
+
+    def _no_deafness(self) -> Deafness:
+        """A watch that begins: each replica beats several times within its patience."""
+        return Deafness(max(DEAF_MS, DEAF_BEATS * self._rules.heartbeat_ms))
 
     def _cut(self, found: Found | None, now_ms: int) -> frozenset[str]:
         if found is None or (found is self._cut_for and self.shards):
@@ -230,18 +249,6 @@ class Leader:
     def _settled(self, now_ms: int) -> bool:
         """Whether every living listener had time to be heard since the watch began."""
         return now_ms - self._watch.since_ms >= self._rules.heartbeat_ms * 3 // 2
-
-    def _troubles(self, wanted: Placement, before_ms: int) -> dict[str, str]:
-        """Seats without a place, and those that have not served since `before_ms` → why."""
-        troubles = {
-            seat_name(*seat): f"not live on {record.current.listener} "
-            f"since {rfc3339(record.dark_ms)}, and tried again"
-            for seat, record in self.seats.items()
-            if record.current is not None
-            and record.dark_ms is not None
-            and record.dark_ms < before_ms
-        }
-        return troubles | {seat_name(*seat): OPEN[why] for seat, why in wanted.open.items()}
 
     def _wanted(
         self, seen: Seen, alive: set[str], stuck: Mapping[Seat, Place]
@@ -289,13 +296,17 @@ class Leader:
         """Shard → the clients that may see it, where not all may."""
         return {one.id: frozenset(one.clients) for one in self.shards.values() if one.clients}
 
-    def _wishes(self, seen: Seen, stuck: Mapping[Seat, Place]) -> dict[Seat, Wish]:
-        """Successors that listeners and operators ask for, and those of stuck channels."""
+    def _wishes(self, seen: Seen, stuck: Mapping[Seat, Place], now_ms: int) -> dict[Seat, Wish]:
+        """Successors that listeners and operators ask for, and those of stuck and deaf channels."""
         wishes = dict.fromkeys(stuck, Wish(moves.STUCK, urgent=True)) | {
             _seat(command.removeprefix(ROTATE)): Wish("asked for")
             for command in seen.commands
             if command.startswith(ROTATE)
         }
+        for seat, (listener, _, _, epoch) in self._deafness.hopeless(now_ms).items():
+            deaf = self.seats[seat].current if seat in self.seats else None
+            if deaf is not None and (deaf.listener, deaf.epoch) == (listener, epoch):
+                wishes[seat] = Wish(moves.DEAF, urgent=True)
         for listener, beat in seen.listeners.items():
             for report in beat.channels:
                 record = self.seats.get((report.shard, report.replica))
@@ -340,23 +351,3 @@ def _joined(stored: Mapping[str, Shard], known: Mapping[str, Shard]) -> dict[str
 def _seat(name: str) -> Seat:
     shard, _, replica = name.rpartition("/")
     return (shard, replica)
-
-
-def _rejected(
-    listeners: Mapping[str, Beat],
-    alive: set[str],
-    shards: Mapping[str, Shard],
-    permissions: str,
-) -> dict[str, str]:
-    """Topic → why Genesys refuses it, from the reports of the living."""
-    names = {
-        topic
-        for listener in alive & listeners.keys()
-        for report in listeners[listener].channels
-        if report.shard in shards
-        for topic in report.rejected
-    }
-    why = "Genesys refuses the topic"
-    if permissions:
-        why += f": it needs {permissions}, in the division of its queue or user"
-    return dict.fromkeys(names, why)

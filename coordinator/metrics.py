@@ -15,17 +15,16 @@ PASS_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 1
 
 
 class Metrics:
-    """The registry of a coordinator. All but who leads is the leader's to tell."""
+    """A coordinator's metrics. All but who leads is the leader's to tell."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        made = self.registry
+    def __init__(self, made: CollectorRegistry) -> None:
         self._leader = names.gauge(names.LEADER, made)
         self._shards = names.gauge(names.SHARDS, made)
         self._topics = names.gauge(names.TOPICS, made)
         self._listeners = names.gauge(names.LISTENERS_ALIVE, made)
         self._open = names.gauge(names.SEATS_OPEN, made)
         self._rejected = names.gauge(names.TOPICS_REJECTED, made)
+        self._gone = names.gauge(names.TOPICS_GONE, made)
         self._gaps_open = names.gauge(names.GAPS_OPEN, made)
         self._conversations = names.gauge(names.CONVERSATIONS, made)
         self._gaps = names.counter(names.GAPS_FILED, made)
@@ -54,6 +53,10 @@ class Metrics:
         self._conversations.labels("active").set(active)
         self._conversations.labels("overdue").set(overdue)
 
+    def gone(self, topics: int) -> None:
+        """So many topics were mirrored and went lately."""
+        self._gone.set(topics)
+
     def lead(self, leads: bool) -> None:
         """Whether this one leads; who does not tells nothing of the fleet."""
         self._leader.set(leads)
@@ -65,6 +68,7 @@ class Metrics:
             self._listeners,
             self._open,
             self._rejected,
+            self._gone,
         ):
             one.set(0)
         self.census(0, 0, 0, 0.0)

@@ -13,11 +13,13 @@ import msgspec
 import redis
 
 from coordinator.election import Write
+from coordinator.naming import Called, name_changes
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.gap_memory import Filed, LedgerView
 from coordinator.plan.seats import Ledger, Records, ledger
 from mirror.fleet.gaps import Gap, Hole
 from mirror.fleet.gaps import decode as decode_gap
+from mirror.fleet.names import FAMILIES, read_names
 from mirror.fleet.tracked import count_conversations, oldest_due_seconds
 from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard
 from mirror.redis.connect import explained
@@ -50,6 +52,7 @@ class Seen(msgspec.Struct, frozen=True):
     holes: dict[str, str] = {}
     troubles: dict[str, str] = {}
     discovery: dict[str, str] = {}
+    names: str | None = None
 
 
 class Store:
@@ -73,9 +76,9 @@ class Store:
             pipe.hgetall(keys.holes)
             pipe.hgetall(keys.troubles)
             pipe.hgetall(keys.discovery)
-            (beats, epochs, released, commands, rejected, seats, holes, troubles, discovery) = (
-                pipe.execute()
-            )
+            pipe.get(keys.names)
+            beats, epochs, released, commands, rejected, seats, *rest = pipe.execute()
+            holes, troubles, discovery, names = rest
             ids = [listener for listener, _ in beats]
             listeners = self._documents(ids, keys.listener, Beat)
             assignments = self._documents(ids, keys.assignment, Assignment)
@@ -94,6 +97,7 @@ class Store:
             holes=holes,
             troubles=troubles,
             discovery=discovery,
+            names=names,
         )
 
     def shards(self, known: Mapping[str, Shard]) -> dict[str, Shard]:
@@ -222,6 +226,19 @@ class Store:
         said = dict.fromkeys(notes, NOTE) | dict.fromkeys(reasons, REASON)
         return _differences(self._keys.discovery, said, seen.discovery)
 
+    def name_writes(self, called: Called | None, seen: Seen) -> list[Write]:
+        """What makes the stored names those of `called`; none where its digest is stored.
+
+        Raises `RedisUnavailable`.
+        """
+        if called is None or called.digest == seen.names:
+            return []
+        writes: list[Write] = []
+        for family in FAMILIES:
+            stored = read_names(self._redis, self._keys, family)
+            writes += name_changes(self._keys, family, called, stored)
+        return [*writes, Write("SET", self._keys.names, (called.digest,))]
+
     def used_writes(self, released: Iterable[str], commands: Iterable[str]) -> list[Write]:
         """Channels handed on and commands carried out are taken off their lists."""
         return [Write("HDEL", self._keys.released, (seat,)) for seat in released] + [
@@ -240,6 +257,10 @@ class Store:
         ]
         gone = stored.keys() - now.keys()
         return writes + [Write("HDEL", self._keys.coverage, (one,)) for one in sorted(gone)], now
+
+    def passed_writes(self, now_ms: int) -> list[Write]:
+        """That a pass was made: whoever reads the state sees how old it is."""
+        return [Write("SET", self._keys.passed, (now_ms,))]
 
     def departed_writes(
         self, departed: Mapping[str, int], stored: Mapping[str, int] | None

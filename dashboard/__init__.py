@@ -1,6 +1,6 @@
 """The web page: the contact centre's floor and the mirror itself, live.
 
-    program.py   a dashboard process: start-up, threads, signals
+    program.py   what a dashboard is built from
     reader/      Kafka and Redis → messages for browsers
     pages/       the web server, and the page in static/
 

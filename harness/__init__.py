@@ -1,6 +1,15 @@
-"""`mirror sandbox`: the whole mirror and all it needs on loopback, for a first look and for tests.
+"""A whole mirror on one machine, and its judge: for the sandbox, tests, chaos and benchmarks alike.
 
-services.py   the embedded Redis, the embedded broker and the simulator, and their ports
-house.py      starts and stops it all under one supervisord
-demo.py       shows the event stream, then counts it against the simulator's ledger
+    process      processes of ours and of others: started, waited for, ended
+    redis, kafka servers for tests: Redis with Sentinels, Apache Kafka with one broker or three;
+                 kafka_install brings its jars, and a Java where there is none
+    simulated    a simulator, and a client of its admin API, REST and sockets
+    deployment   coordinator, listeners, janitor as processes, and ways to look at them
+    ledger       reads what truly happened; oracle: what is missing, twice or invented
+    sandbox      what `mirror sandbox` runs under one supervisord; embedded: the services in it
+    dashboard    a dashboard process and what tests feed it; browser: Chromium, by Selenium
+    supervised   waiting for processes under supervisord
+    traffic      frames like those of a contact centre; instructions: what a frame costs
+
+Nothing of the product imports it but `mirror sandbox`.
 """

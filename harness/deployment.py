@@ -1,228 +1,182 @@
-"""Starts the sandbox under one supervisord, waits until it lives, and stops all of it again."""
+"""A whole mirror as processes of this machine, around services that the caller brings.
+
+    with deployed(folder, org, env, TWO_HOSTS) as mirror:
+        mirror.until_live()
+        mirror.org.post("/_sim/control", {"action": "start"})
+
+The caller starts Redis, Kafka and the simulator (`harness.redis`, `harness.kafka`,
+`harness.simulated`) and names the topics: tests share a broker, benchmarks have one of their own,
+chaos breaks it. Every process logs to a file in `folder`, answers `/healthz` on a free port, and
+ends with the block.
+"""
 
 from __future__ import annotations
 
-import ctypes
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
-import urllib3
+import redis
 
-from harness.names import write_queue_names
-from harness.services import LOOPBACK, Scene, Services, choose_ports, supervisor_programs
-from mirror.base.errors import DependencyError, MirrorError
-from mirror.settings import Settings, load
-from mirror.supervision import supervise
+from harness import ledger
+from harness.kafka import read_topic
+from harness.oracle import Truth
+from harness.process import ManagedProcess, free_ports, wait_until
+from harness.simulated import Simulated
+from mirror.conversation.event import Event
+from mirror.fleet.status import MirrorStatus, read
+from mirror.kafka.record import EventReader
+from mirror.redis.connect import connect
+from mirror.redis.keys import Keys
+from mirror.settings import load
 
-READY_WITHIN: Final = 60.0  # seconds; a cold start on a slow machine takes about ten
-STOPPED_WITHIN: Final = 40.0  # seconds; longer than supervisord's longest `stopwaitsecs`
-_POLL: Final = 0.1
-_PR_SET_PDEATHSIG: Final = 1
+# Process → the module that it runs; a listener's name is its MIRROR_HOST.
+TWO_HOSTS: Final[Mapping[str, str]] = {
+    "coordinator": "coordinator",
+    "janitor": "janitor",
+    "north": "listeners",
+    "south": "listeners",
+}
+LIVE_SECONDS: Final = 90.0
+READ_SECONDS: Final = 180.0
+COMMAND_SECONDS: Final = 30.0
+HTTP_SECONDS: Final = 5.0
 
 
-class House:
-    """One running sandbox. Use as a context manager: leaving it stops everything."""
+class Deployment:
+    """What runs, and ways to look at it. `env` is the environment of every process."""
 
-    def __init__(self, scene: Scene, listeners: int = 2) -> None:
-        self.services: Services = choose_ports()
-        self.scene = scene
-        self.state = _state_directory()
-        self.environment = supervise.environment(
-            {
-                **os.environ,
-                **self.services.environment(),
-                "MIRROR_LISTENERS": str(listeners),
-                "MIRROR_DASHBOARD_HOST": LOOPBACK,
-                "MIRROR_DASHBOARD_PORT": str(self.services.dashboard_port),
-                "MIRROR_DASHBOARD_NAMES": str(self.state / "queues.json"),
-                "MIRROR_RUN_DIR": str(self.state),
-                "MIRROR_LOG_DIR": str(self.state / "log"),
-                "MIRROR_SPOOL_DIR": str(self.state / "spool"),
-                "MIRROR_AUTOSTART": "false",
-                "MIRROR_STARTSECS": "2",  # what they need is there, and each start is waited for
-                "MIRROR_SUPERVISOR_INCLUDE": str(self.state / "services.conf"),
-            }
-        )
-        self.settings: Settings = load(self.environment)
-        self._supervisord: subprocess.Popen[bytes] | None = None
+    def __init__(self, folder: Path, org: Simulated, env: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.org = org
+        self.env = dict(env)
+        self.settings = load(self.env)
+        self.keys = Keys(self.settings.namespace)
+        self.redis: redis.Redis = connect(self.settings)
+        self.processes: dict[str, ManagedProcess] = {}
+        self.ports: dict[str, int] = {}
 
-    def __enter__(self) -> House:
-        """Start everything and return once the processes of the mirror run."""
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    @property
-    def logs(self) -> Path:
-        return self.state / "log"
-
-    def directions(self) -> str:
-        """Where everything is, and what a second terminal needs to find it."""
-        services = self.services
-        lines = [
-            "",
-            f"  Redis      127.0.0.1:{services.redis_port}",
-            f"  Kafka      127.0.0.1:{services.kafka_port}   topic {self.settings.topic}",
-            f"  Simulator  {services.simulator_url}",
-            f"  Logs       {self.logs}",
-        ]
-        if self.environment["MIRROR_DASHBOARDS"] != "0":
-            lines.insert(1, f"  Dashboard  {services.dashboard_url}")
-        if services.on_default_ports:
-            lines += ["  Look in from a second terminal: mirror tail, mirror status", ""]
-        else:
-            exports = (f"    export {k}={v}" for k, v in services.environment().items())
-            lines += ["  In a second terminal, before mirror tail or mirror status:", *exports, ""]
-        return "\n".join(lines)
-
-    def wait(self) -> None:
-        """Return on Ctrl-C. Raises `MirrorError` where supervisord ends before."""
-        assert self._supervisord is not None
-        try:
-            code = self._supervisord.wait()
-        except KeyboardInterrupt:
-            return
-        raise MirrorError(f"supervisord ended with exit code {code}{self._hint()}")
-
-    def _start(self) -> None:
-        from mirror.kafka.admin import ensure_topics
-
-        programs = supervisor_programs(self.services, self.scene, self.state)
-        (self.state / "services.conf").write_text(programs, encoding="utf-8")
-        # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the rest in
-        # order. Should we be killed instead, the kernel tells supervisord (Linux).
-        with (self.logs / "supervisord.out").open("wb") as out:
-            self._supervisord = subprocess.Popen(
-                supervise.command(),
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  # no thread runs yet
-            )
-        self._until("Redis", self._redis_answers)
-        self._until("the simulator", self._simulator_answers)
-        self._until("the broker", self._broker_answers)
-        ensure_topics(self.settings)
-        write_queue_names(self.services, self.state / "queues.json")
-        for program in supervise.PROGRAMS:
-            self._control("start", f"{program}:*")
-
-    def stop(self) -> None:
-        """Stop everything; a second Ctrl-C while it does kills it at once."""
-        process = self._supervisord
-        if process is not None and process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(STOPPED_WITHIN)
-            except (subprocess.TimeoutExpired, KeyboardInterrupt):
-                self._kill(process)
-        shutil.rmtree(self.state, ignore_errors=True)
-
-    def _kill(self, process: subprocess.Popen[bytes]) -> None:
-        for child in _children(process.pid):
-            os.kill(child, signal.SIGKILL)
-        process.kill()
-        process.wait()
-
-    def _control(self, *arguments: str) -> None:
-        result = subprocess.run(
-            supervise.control(*arguments),
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=READY_WITHIN,
-            check=False,
-        )
-        if result.returncode:
-            told = " ".join((result.stdout + result.stderr).split())
-            program = arguments[-1].partition(":")[0]
-            raise MirrorError(
-                f"supervisord could not {' '.join(arguments)}: {told}{self._hint(program)}"
-            )
-
-    def _until(self, what: str, ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + READY_WITHIN
-        while not ready():
-            assert self._supervisord is not None
-            if self._supervisord.poll() is not None:
-                raise DependencyError(f"supervisord ended while {what} started{self._hint()}")
-            if time.monotonic() > deadline:
-                raise DependencyError(
-                    f"{what} did not answer in {READY_WITHIN:.0f} s{self._hint()}"
+    def start(self, stack: ExitStack, programs: Mapping[str, str]) -> None:
+        """Start processes, name → module; `stack` ends them."""
+        for (name, module), port in zip(programs.items(), free_ports(len(programs)), strict=True):
+            self.ports[name] = port
+            more = {"MIRROR_HOST": name, "MIRROR_METRICS_PORT": str(port)}
+            self.processes[name] = stack.enter_context(
+                ManagedProcess.python_module(
+                    module, folder=self.folder, name=name, env=self.env | more
                 )
-            time.sleep(_POLL)
+            )
 
-    def _hint(self, program: str = "") -> str:
-        """The last lines of the logs, since the logs go away with the sandbox."""
-        lines = [
-            line.strip()
-            for path in sorted(self.logs.glob(f"{program}*.*"))
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines()[-2:]
+    # --- waiting --------------------------------------------------------------------------------
+
+    def status(self) -> MirrorStatus:
+        """What `mirror status` says. Raises `RedisUnavailable`."""
+        return read(self.redis, self.settings)
+
+    def until_live(self, seconds: float = LIVE_SECONDS) -> None:
+        """Wait until every seat has a live channel and health is `ok`."""
+
+        def live() -> bool:
+            found = self.status()
+            return found.health == "ok" and bool(found.shards)
+
+        wait_until(live, seconds, "every seat has a live channel")
+
+    def until_subscribed(self, channels: int, seconds: float = 40.0) -> None:
+        """Wait until the simulator has so many channels, each with topics."""
+
+        def subscribed() -> bool:
+            found = self.org.get("/_sim/channels")["channels"]
+            return len(found) >= channels and all(channel["topics"] for channel in found)
+
+        wait_until(subscribed, seconds, f"{channels} subscribed channels")
+
+    # --- the simulator --------------------------------------------------------------------------
+
+    def control(self, **fields: Any) -> dict[str, Any]:
+        """`POST /_sim/control`."""
+        body: dict[str, Any] = self.org.post("/_sim/control", fields)
+        return body
+
+    def stats(self) -> dict[str, Any]:
+        """`GET /_sim/stats`."""
+        body: dict[str, Any] = self.org.get("/_sim/stats")
+        return body
+
+    def raw_ledger(self) -> list[dict[str, Any]]:
+        """Everything that truly happened, with every field of the simulator."""
+        return list(ledger.pages(self.org.get))
+
+    def ledger(self) -> list[Truth]:
+        """Everything that truly happened, as the oracle takes it."""
+        return ledger.truths(self.org.get)
+
+    # --- what came out --------------------------------------------------------------------------
+
+    def records(self, topic: str) -> list[Any]:
+        """All records of a topic."""
+        servers = self.settings.kafka.properties["bootstrap.servers"]
+        return list(read_topic(servers, topic, timeout=READ_SECONDS))
+
+    def events(self) -> list[Event]:
+        """All events of the interaction topic."""
+        reader = EventReader()
+        return [
+            reader.decode(record.value(), record.headers())
+            for record in self.records(self.settings.topic)
         ]
-        return f" ({' | '.join(lines)[-600:]})" if lines else ""
 
-    def _redis_answers(self) -> bool:
-        import redis
+    def logged(self, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+        """(process, line) of the log lines of all processes whose name begins with `prefix`."""
+        for name, process in self.processes.items():
+            if name.startswith(prefix):
+                for line in process.stderr.splitlines():
+                    if line.startswith("{"):
+                        yield name, json.loads(line)
 
+    def command(self, *arguments: str, expect: int = 0) -> tuple[bytes, str]:
+        """Run `mirror …` to its end: stdout as bytes, stderr as text. Asserts the exit code."""
+        process = ManagedProcess.mirror(
+            *arguments, folder=self.folder, env=self.env, name="-".join(("cli", *arguments[:2]))
+        )
+        for path in (process.stdout_path, process.stderr_path):
+            path.unlink(missing_ok=True)
+        with process:
+            code = process.wait(COMMAND_SECONDS)
+        assert code == expect, process.describe(f"exit code {code}")
+        return process.stdout_path.read_bytes(), process.stderr
+
+    def document(self, *arguments: str) -> Any:
+        """What `mirror … --json` prints."""
+        return json.loads(self.command(*arguments, "--json")[0])
+
+    def http(self, name: str, path: str) -> bytes:
+        """What a process answers on its metrics port, whatever the status."""
         try:
-            with redis.Redis.from_url(self.settings.redis_url, socket_timeout=1) as client:
-                return bool(client.ping())
-        except redis.RedisError:
-            return False
+            url = f"http://127.0.0.1:{self.ports[name]}{path}"
+            with urlopen(url, timeout=HTTP_SECONDS) as response:
+                return bytes(response.read())
+        except HTTPError as error:
+            with error:
+                return error.read()
 
-    def _broker_answers(self) -> bool:
-        from mirror.kafka.admin import check
-
-        try:
-            check(self.settings, timeout=1.0)
-        except DependencyError:
-            return False
-        return True
-
-    def _simulator_answers(self) -> bool:
-        try:
-            url = f"{self.services.simulator_url}/_sim/stats"
-            return urllib3.request("GET", url, timeout=1.0, retries=False).status == 200
-        except urllib3.exceptions.HTTPError:
-            return False
+    def health(self, name: str) -> dict[str, Any]:
+        """The body of `/healthz`."""
+        body: dict[str, Any] = json.loads(self.http(name, "/healthz"))
+        return body
 
 
-def _state_directory() -> Path:
-    """A fresh directory whose path leaves room for the name of a socket.
-
-    The path of a Unix socket has 104 bytes at most on some systems; a TMPDIR may take them all.
-    """
-    state = Path(tempfile.mkdtemp(prefix="mirror-sandbox-"))
-    if len(str(state)) <= supervise.LONGEST_RUN_DIR:
-        return state
-    state.rmdir()
-    return Path(tempfile.mkdtemp(prefix="mirror-sandbox-", dir="/tmp"))
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _children(pid: int) -> list[int]:
-    """The processes that `pid` started, on systems that tell (`/proc`)."""
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    except OSError:
-        return []
-    return [int(child) for child in text.split()]
+@contextmanager
+def deployed(
+    folder: Path, org: Simulated, env: Mapping[str, str], programs: Mapping[str, str] = TWO_HOSTS
+) -> Iterator[Deployment]:
+    """A deployment whose processes are started, and perhaps not live yet."""
+    with ExitStack() as stack:
+        made = Deployment(folder, org, env)
+        stack.callback(made.redis.close)
+        made.start(stack, programs)
+        yield made

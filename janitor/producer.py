@@ -22,10 +22,12 @@ from mirror.conversation.event import Event
 from mirror.kafka import faults
 from mirror.kafka.config import ClientLog, open_client, producer_config
 from mirror.kafka.limits import record_limit
+from mirror.kafka.partition import partition
 from mirror.kafka.record import Header, Record, Recorder, dead_letter, shorter
 from mirror.settings import Settings
 
 ACK_SECONDS: Final = 10.0
+ANY_PARTITION: Final = -1  # as librdkafka has it
 
 
 class Outlet:
@@ -36,12 +38,19 @@ class Outlet:
         settings: Settings,
         schemas: Mapping[str, Header] | None = None,
         turned: Turned = unwatched,
+        partitions: Mapping[str, int] | None = None,
     ) -> None:
-        """`schemas`: topic → the header that names its schema (`mirror.kafka.registry`)."""
+        """`schemas`: topic → the header that names its schema (`mirror.kafka.registry`).
+
+        `partitions`: topic → over how many its keys go (`mirror.fleet.pinned`); of others
+        librdkafka decides.
+        """
         self.produced = 0
         self.dead_letters = 0
+        self.trouble = ""  # why Kafka took nothing at the last attempt
         self._settings = settings
         self._turned = turned
+        self._partitions = dict(partitions or {})
         schema = (schemas or {}).get(settings.topic)
         self._recorder = Recorder(settings.topic, settings.region, settings.encoding, schema)
         self._producer: Producer | None = None
@@ -105,6 +114,7 @@ class Outlet:
                     record.topic,
                     record.value,
                     record.key,
+                    partition=self._partition(record),
                     on_delivery=self._report,
                     headers=record.headers,
                 )
@@ -118,7 +128,12 @@ class Outlet:
             return self._failed
         if waiting or self._failed is not None:
             self._give_up(producer, _why(self._failed, records[0].topic))
+        self.trouble = ""
         return None
+
+    def _partition(self, record: Record) -> int:
+        count = self._partitions.get(record.topic, 0)
+        return partition(record.key, count) if count and record.key is not None else ANY_PARTITION
 
     def _make(self) -> Producer:
         """A producer. One that cannot be made now (its CA's file is away) is work to do again."""
@@ -145,7 +160,8 @@ class Outlet:
     def _give_up(self, producer: Producer, reason: str) -> None:
         self._renew(producer)
         servers = self._settings.kafka.properties["bootstrap.servers"]
-        raise KafkaUnavailable(f"Kafka at {servers} does not take events: {reason}")
+        self.trouble = f"Kafka at {servers} does not take events: {reason}"
+        raise KafkaUnavailable(self.trouble)
 
 
 def _why(error: KafkaError | None, topic: str) -> str:

@@ -1,6 +1,6 @@
 """Listeners: hold channels, turn frames into events, and produce those straight to Kafka.
 
-    program.py   the process: start-up, threads, signals, end
+    program.py   what a listener is built from; shutdown.py: the order in which it ends
     receive/     sockets → events
     channels/    the life of a channel, from its grant to its end
     publish/     events → Kafka, and the spool

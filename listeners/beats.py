@@ -1,4 +1,4 @@
-"""Tells Redis how this listener is, and brings back the leader's word. A thread of its own.
+"""Tells Redis how this listener is, and brings back the leader's word. The body of a thread.
 
 A beat is made from the loop's latest snapshot. A loop that hangs stops the beats with it, so that
 the leader sees what is true. While Redis does not answer nothing changes: channels go on (I8).
@@ -17,9 +17,11 @@ from typing import Final
 
 import msgspec
 
+from listeners.channels.topic_list import Missed
 from listeners.fleet_link import FleetLink
 from listeners.publish.extent import Lost
-from listeners.receive.loop import Loop, Snapshot
+from listeners.receive.loop import Loop
+from listeners.receive.snapshot import Snapshot
 from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.base.turns import Turned, unwatched
@@ -27,14 +29,16 @@ from mirror.fleet.words import Assignment, Beat, ChannelReport, ListenerState, S
 
 # A snapshot older than this many leases is no sign of life.
 STALE_LEASES: Final = 0.75
-SHARD_FETCHES: Final = 1_000
+# Shards in one answer of Redis: a few MB, and a second beat is not late for it.
+SHARD_FETCHES: Final = 50
 LOOKS: Final = 4  # in a heartbeat
+MISSED_FILINGS: Final = 10  # with a beat, so that none waits for them
 
 States = frozenset[tuple[str, str, int, str]]
 
 
 class Beats:
-    """The thread that beats."""
+    """What beats: `run` belongs to its thread, the rest may be used by others."""
 
     def __init__(
         self,
@@ -65,23 +69,18 @@ class Beats:
         self._incomplete = False
         self._version = 0
         self._told: States = frozenset()  # by the last beat that was heard
-        self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
-
-    def start(self) -> None:
-        """Begin to beat."""
-        self._thread.start()
 
     def hurry(self) -> None:
         """Beat at once: there is something to tell."""
         self._now.set()
 
-    def stop(self, seconds: float) -> None:
-        """Stop beating and say farewell, within `seconds`."""
+    def stop(self) -> None:
+        """Have `run` say farewell and return."""
         self._stop.set()
         self._now.set()
-        self._thread.join(seconds)
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Beat until `stop`."""
         due = self._clock()
         while not self._stop.is_set():
             self._turned()
@@ -89,7 +88,7 @@ class Beats:
             self._now.clear()
             if hurried or self._clock() >= due or self._has_news():
                 self._once()
-                due = max(due + self._heartbeat, self._clock() + self._heartbeat / LOOKS)
+                due = self._next_due(due)
             else:
                 self._look()
             rest = max(0.0, min(due - self._clock(), self._heartbeat / LOOKS))
@@ -100,9 +99,18 @@ class Beats:
         except MirrorError as error:
             self._log.warning("farewell_not_heard", error=error)
 
+    def _next_due(self, due: float) -> float:
+        """When to beat next: a heartbeat after the last beat was due, or after now where it came
+        early, so that many early ones do not put it off; and not at once where it came late."""
+        now = self._clock()
+        return max(min(due, now) + self._heartbeat, now + self._heartbeat / LOOKS)
+
     def _has_news(self) -> bool:
-        """Whether a channel came, went or changed its state since the last beat."""
-        return self.failing_since is None and _states(self._loop.snapshot) != self._told
+        """Whether a channel came, went, changed its state or missed topics since the last beat."""
+        if self.failing_since is not None:
+            return False
+        snapshot = self._loop.snapshot
+        return bool(snapshot.missed) or _states(snapshot) != self._told
 
     def _look(self) -> None:
         """Take an assignment that was changed since the last beat."""
@@ -131,6 +139,8 @@ class Beats:
                 self._fleet.restore_shards(self._shards.values())
             for lost in snapshot.losses:
                 self._file(lost)
+            for missed in snapshot.missed[:MISSED_FILINGS]:
+                self._file_missed(missed)
         except MirrorError as error:
             if self.failing_since is None:
                 self.failing_since = self._clock()
@@ -148,6 +158,18 @@ class Beats:
             self._log.warning("spool_loss_filed", folder=lost.name, gaps=filed)
             self._loop.settle(lost)
 
+    def _file_missed(self, missed: Missed) -> None:
+        """File a gap for topics that a channel did not have: the leader counted them as heard."""
+        self._fleet.file_missed(missed, self._clock(), self._template.listener)
+        self._log.warning(
+            "missed_topics_filed",
+            shard=missed.shard,
+            replica=missed.replica,
+            topics=len(missed.topics),
+            seconds=round(missed.until - missed.since, 1),
+        )
+        self._loop.filed(missed)
+
     def _beat(self, snapshot: Snapshot, late: float) -> Beat:
         return msgspec.structs.replace(
             self._template,
@@ -160,24 +182,24 @@ class Beats:
 
     def _assign(self, assignment: Assignment) -> None:
         """Fetch the shards that changed, then tell the loop. Unknown shards are asked for again."""
-        shards: dict[str, Shard] = {}
-        complete = True
-        for grant in assignment.grants[:SHARD_FETCHES]:
+        epochs = {grant.shard: grant.shard_epoch for grant in assignment.grants}
+        known = {one: shard for one, shard in self._shards.items() if one in epochs}
+        stale = [one for one in epochs if not _is_known(known.get(one), epochs[one])]
+        for start in range(0, len(stale), SHARD_FETCHES):
             self._turned()
-            known = self._shards.get(grant.shard)
-            if known is None or known.epoch < grant.shard_epoch:
-                known = self._fleet.shard(grant.shard) or known
-            if known is None or known.epoch < grant.shard_epoch:
-                complete = False
-            if known is not None:
-                shards[grant.shard] = known
-        self._shards = shards
+            known |= self._fleet.shards(stale[start : start + SHARD_FETCHES])
+        complete = all(_is_known(known.get(one), epoch) for one, epoch in epochs.items())
+        self._shards = known
         self._incomplete = not complete
         if assignment.version != self._version:
             self._version = assignment.version
             self.assigned_at = self._clock()
             self._log.info("assignment", version=assignment.version, grants=len(assignment.grants))
-        self._loop.assign(assignment, shards)
+        self._loop.assign(assignment, known)
+
+
+def _is_known(shard: Shard | None, epoch: int) -> bool:
+    return shard is not None and shard.epoch >= epoch
 
 
 def _states(snapshot: Snapshot) -> States:

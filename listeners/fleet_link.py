@@ -11,12 +11,13 @@ import hashlib
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 import redis
 
+from listeners.channels.topic_list import Missed
 from mirror.fleet.gaps import Gap, file_gap, redis_now_ms
 from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard, seat_name
 from mirror.genesys.handles import Handle
@@ -29,6 +30,10 @@ from mirror.settings import Settings
 # For how long a listener that fell silent can still be read about.
 PACKAGE: Final = "listeners"
 BEAT_KEPT_SECONDS: Final = 3600.0
+# A reservation outlives its listener's last beat by so many leases. The leader takes a listener for
+# dead after one: where it is wrong, the channels of a listener that is merely slow, or was stopped
+# for a while, still count (I5). Where it is right, a client without spare channels waits longer.
+RESERVED_LEASES: Final = 3
 
 _encode = msgspec.json.encode
 _assignment = msgspec.json.Decoder(Assignment)
@@ -48,12 +53,12 @@ class FleetLink:
     def __init__(self, client: redis.Redis, settings: Settings) -> None:
         self._redis = client
         self._keys = Keys(settings.namespace)
-        self._lapse_ms = round(settings.lease * 1000)
+        self._lapse_ms = round(settings.lease * RESERVED_LEASES * 1000)
         self._held: set[tuple[str, str]] = set()  # (OAuth client, holder)
         self._lock = threading.Lock()
         self._beat = script(client, "beat", PACKAGE)
         self._leave = script(client, "leave", PACKAGE)
-        self._reserve = script(client, "reserve_channel", PACKAGE)
+        self._reserve = script(client, "reserve_channel")  # doctor reserves too
         self._release = script(client, "release_channel", PACKAGE)
         self._give_back = script(client, "give_back", PACKAGE)
 
@@ -94,18 +99,25 @@ class FleetLink:
         assignment = readable(_assignment.decode, text, self._keys.assignment(listener_id))
         return None if assignment is None or assignment.version == version else assignment
 
-    def shard(self, shard_id: str) -> Shard | None:
-        """The topics of a shard, None where Redis does not know it (flushed, or just retired).
+    def shards(self, ids: Sequence[str]) -> dict[str, Shard]:
+        """Those of the shards that Redis has, by id, in one call.
 
-        What cannot be read is struck off the list of shards, so that the leader writes it anew.
+        What it has not, or has and cannot be read, is struck off its list of shards, so that the
+        leader writes it again.
         """
-        key = self._keys.shard(shard_id)
+        if not ids:
+            return {}
+        keys = [self._keys.shard(one) for one in ids]
         with explained():
-            text: Any = self._redis.get(key)
-            shard = readable(_shard.decode, text, key)
-            if text is not None and shard is None:
-                self._redis.hdel(self._keys.shards, shard_id)
-        return shard
+            texts: Any = self._redis.mget(keys)
+            found = {
+                shard_id: shard
+                for shard_id, key, text in zip(ids, keys, texts, strict=True)
+                if (shard := readable(_shard.decode, text, key)) is not None
+            }
+            if lacking := [one for one in ids if one not in found]:
+                self._redis.hdel(self._keys.shards, *lacking)
+        return found
 
     def restore_shards(self, shards: Iterable[Shard]) -> None:
         """Store those of the shards that Redis has forgotten.
@@ -129,7 +141,7 @@ class FleetLink:
 
         `holder` names the reservation, one per channel (e.g. `<listener>/<shard>/<replica>/
         <epoch>`); asking again for one that is held is True. Beats renew it; without them it
-        lapses after `MIRROR_LEASE`.
+        lapses after `RESERVED_LEASES` times `MIRROR_LEASE`.
         """
         granted = bool(
             self._reserve([self._keys.channels(client)], [holder, limit, self._lapse_ms])
@@ -155,6 +167,28 @@ class FleetLink:
             [seat_name(*grant.seat), _encode(released), holder],
         )
 
+    def file_missed(self, missed: Missed, now: float, listener_id: str) -> None:
+        """File a gap for topics that a channel did not have.
+
+        `now` is of the monotonic clock that `missed` counts by: ages become Redis' time (I6).
+        Filing it again changes nothing, unless a second of Redis passed in between.
+        """
+        with explained():
+            now_ms = redis_now_ms(self._redis)
+        since_ms, until_ms = (
+            now_ms - round((now - at) * 1000) for at in (missed.since, missed.until)
+        )
+        mark = hashlib.sha256(missed.name.encode()).hexdigest()[:8]
+        gap = Gap(
+            id=f"{until_ms // 1000:x}-m{missed.shard}-{mark}",
+            shard=missed.shard,
+            topics=missed.topics,
+            from_ms=since_ms,
+            to_ms=max(until_ms, since_ms + 1),
+            filed_by=listener_id,
+        )
+        file_gap(self._redis, self._keys, gap)
+
     def file_loss(self, name: str, from_ms: int, to_ms: int, listener_id: str) -> int:
         """File a gap in each shard for what a spool lost; how many shards there are.
 
@@ -167,9 +201,8 @@ class FleetLink:
         ahead = now_ms - round(time.time() * 1000)
         filed = 0
         mark = hashlib.sha256(f"{name}/{from_ms}/{to_ms}".encode()).hexdigest()[:8]
-        for shard_id in ids:
-            shard = self.shard(shard_id)
-            if shard is None or not shard.topics:
+        for shard in self.shards(ids).values():
+            if not shard.topics:
                 continue
             gap = Gap(
                 id=f"{to_ms // 1000:x}-l{shard.id}-{mark}",

@@ -1,4 +1,4 @@
-"""Which conversations an analytics details query asks for (section 6.3). Pure.
+"""Which conversations an analytics details query asks for (docs/protocol.md, "Analytics"). Pure.
 
 Filters are judged against analytics bodies, so a query sees exactly what its answer would show.
 """

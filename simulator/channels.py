@@ -1,4 +1,5 @@
-"""Notification channels (sections 2 and 3). Pure: takes ids, topics and the Genesys time.
+"""Notification channels (docs/protocol.md, "Channels"). Pure: takes ids, topics and the Genesys
+time.
 
 Rules kept here: 20 channels for each OAuth client, the 21st silently removing an unconnected or
 the least recently used one; one socket for each channel, the second putting out the first; 1,000
@@ -72,7 +73,7 @@ class ChannelBook:
         self.topic_limit = TOPIC_LIMIT
         self.lifetime_ms = LIFETIME_MS
         self.token_ends_channels = True
-        #: Which requests renew a channel; the notes leave it open (section 2.2).
+        #: Which requests renew a channel; open (docs/protocol.md, "Channels").
         self.renewing = frozenset({"PUT", "POST", "WS"})
 
     def create(self, token: Token, now_ms: int) -> tuple[Channel, list[Channel]]:

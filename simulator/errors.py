@@ -1,4 +1,4 @@
-"""Error answers as Genesys gives them: ErrorBody with its codes (sections 1.2 and 2.4)."""
+"""Error answers as Genesys gives them: ErrorBody with its codes (docs/protocol.md, "Tokens")."""
 
 from __future__ import annotations
 

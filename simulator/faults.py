@@ -23,6 +23,7 @@ STRIKING = {
     "expire": "let channels expire",
     "revoke": "revoke every token of `client` (of all without) and its channels",
     "resubscribe": "send v2.system.no_longer_subscribed to the channels",
+    "wipe": "empty the subscriptions of channels, as another program of the client may",
     "garbage": "send frames of `kind` (any kind without) to sockets",
     "forget": "purge `conversation_id` (all ended ones without) from REST and analytics",
     "clock": "shift the Genesys clock by `ms`",
@@ -38,7 +39,7 @@ STANDING = {
     "noise": "after a frame, send garbage of `kind` (any kind without)",
     "mute": "send no heartbeats",
     "rest": "answer `method` `path` (globs) with `status`; `ms` waits first; status 0 only waits, "
-    "-1 cuts the connection",
+    "-1 cuts the connection; `body` answers that text instead of Genesys' own",
     "handshake": "refuse WebSocket handshakes with `status` (default 401), after `ms`",
     "forbid": "refuse topics that match `topic` (a glob) for want of permission",
 }
@@ -69,7 +70,9 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     status: int | None = None
     path: str = "*"
     method: str = "*"
-    retry_after: int | None = None
+    #: Seconds, or any text that a gateway may put there.
+    retry_after: int | str | None = None
+    body: str | None = None
     kind: str | None = None
     event: str | None = None
     media: str | None = None

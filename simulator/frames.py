@@ -31,7 +31,7 @@ def encode_body(body: Any) -> bytes:
 
 
 def envelope(topic: str, body: bytes, correlation_id: str) -> bytes:
-    """A notification around an encoded body (section 3.1)."""
+    """A notification around an encoded body (docs/protocol.md, "Sockets")."""
     return b'{"topicName":%b,"version":"2","eventBody":%b,"metadata":{"CorrelationId":%b}}' % (
         msgspec.json.encode(topic),
         body,
@@ -40,7 +40,7 @@ def envelope(topic: str, body: bytes, correlation_id: str) -> bytes:
 
 
 def heartbeat() -> bytes:
-    """The heartbeat; it has neither version nor metadata (section 3.2)."""
+    """The heartbeat; it has neither version nor metadata (docs/protocol.md, "Sockets")."""
     return _metadata("WebSocket Heartbeat")
 
 
@@ -54,7 +54,8 @@ def _metadata(message: str) -> bytes:
 
 
 def socket_closing(channel_id: str, correlation_id: str) -> bytes:
-    """The warning before maintenance; the text of `message` is a guess (section 3.4)."""
+    """The warning before maintenance; the text of `message` is a guess (docs/protocol.md,
+    "Sockets")."""
     body = {
         "channelId": channel_id,
         "message": "This WebSocket will be closed for maintenance. Please reconnect.",

@@ -101,7 +101,8 @@ class Hub:
     def open(
         self, channel: Channel, ws: web.WebSocketResponse, transport: asyncio.Transport
     ) -> Socket:
-        """Take a new socket in; the channel's former socket is put out (section 2.2)."""
+        """Take a new socket in; the channel's former socket is put out (docs/protocol.md,
+        "Channels")."""
         socket = Socket(next(self._numbers), channel, ws, transport)
         self.sockets[socket.number] = socket
         self.counters.sockets_opened += 1

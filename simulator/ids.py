@@ -14,7 +14,8 @@ def uuid_from(rng: random.Random) -> str:
 
 
 def channel_id_from(rng: random.Random) -> str:
-    """`streaming-<digit>-<26 base-32 digits>`, as recorded in 2022 (section 2.1)."""
+    """`streaming-<digit>-<26 base-32 digits>`, as recorded in 2022 (docs/protocol.md,
+    "Channels")."""
     tail = "".join(_BASE32[rng.getrandbits(5)] for _ in range(26))
     return f"streaming-{rng.randrange(10)}-{tail}"
 

@@ -1,4 +1,5 @@
-"""OAuth clients and their tokens (section 1). Pure: takes the Genesys time, gives data.
+"""OAuth clients and their tokens (docs/protocol.md, "Tokens"). Pure: takes the Genesys time, gives
+data.
 
 Several tokens of one client live side by side; asking for a new one ends none. Scopes do not
 apply to the client-credentials grant. The permissions of the client's role do, in the divisions in

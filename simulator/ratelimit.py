@@ -1,4 +1,4 @@
-"""The request budgets (sections 0 and 4): so many a minute, in fixed windows. Pure.
+"""The request budgets (docs/protocol.md, "Limits"): so many a minute, in fixed windows. Pure.
 
 Each token has one. The whole org has one for each family of routes that `family_of` names, beside
 those of the tokens: another client's use can cost a 429.

@@ -65,5 +65,5 @@ class Rules:
 
 
 def shortened(channel_id: str) -> str:
-    """A channel id that may be shown: the id itself is a secret (section 3.1)."""
+    """A channel id that may be shown: the id itself is a secret (docs/protocol.md, "Sockets")."""
     return f"{channel_id[:15]}…"

@@ -61,7 +61,7 @@ class Saboteur:
             return self._world.engine.forget(fault.conversation_id)
         if fault.fault == "revoke":
             return self._revoke(fault)
-        if fault.fault in ("evict", "expire", "resubscribe"):
+        if fault.fault in ("evict", "expire", "resubscribe", "wipe"):
             return self._strike_channels(fault)
         deeds: dict[str, Callable[[Fault, Socket], None]] = {
             "drop": self._drop,
@@ -86,6 +86,9 @@ class Saboteur:
                 body = b'{"channelId":"%b","reason":"another_channel_subscribed"}'
                 frame = envelope(topic, body % channel.id.encode(), self._uuid())
                 self._world.hub.broadcast([channel], ws_frame(frame))
+                continue
+            if fault.fault == "wipe":
+                self._world.channels.unsubscribe(channel, None, self._world.clock.now_ms())
                 continue
             self._world.channels.remove(channel.id)
             self._world.hub.close_channel(channel, f"channel {fault.fault}ed")

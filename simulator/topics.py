@@ -1,4 +1,5 @@
-"""Topic ids: which exist, what they need, what a combined one stands for (section 2.2). Pure."""
+"""Topic ids: which exist, what they need, what a combined one stands for (docs/protocol.md,
+"Channels"). Pure."""
 
 from __future__ import annotations
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.services.availability import unavailable
-from tests.services.kafka import KafkaCluster, KafkaUnavailable, create_topic
-from tests.services.process import ManagedProcess
-from tests.services.redis import RedisServer, RedisUnavailable
+from harness.kafka import KafkaCluster, KafkaUnavailable, create_topic
+from harness.process import ManagedProcess
+from harness.redis import RedisServer, RedisUnavailable
+from tests.services.availability import not_run, unavailable
 
 FOLDER_MARKERS = ("integration", "chaos")
 FIXTURE_MARKERS = {
@@ -64,6 +64,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = getattr(item, "fixturenames", ())
         for marker in {FIXTURE_MARKERS[name] for name in names if name in FIXTURE_MARKERS}:
             item.add_marker(marker)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end which tests did not run for want of what: one line a reason, and the count."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        terminalreporter.section(f"{len(skipped)} tests did not run")
+        for line in not_run(str(report.longrepr[2]) for report in skipped):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

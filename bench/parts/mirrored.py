@@ -1,4 +1,4 @@
-"""The house of the janitor's benchmark: its settings, and what to look at in it."""
+"""The mirror of the janitor's benchmark: its settings, and what to look at in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bench.house import House
+from harness.deployment import Deployment
 from harness.oracle import Truth
 from mirror.fleet.gaps import list_gaps
 
@@ -22,21 +22,21 @@ QUERY: Final = "POST /api/v2/analytics/conversations/details/query"
 DETAILS: Final = "GET /api/v2/analytics/conversations/details"
 
 
-def requests(built: House) -> Counter[str]:
+def requests(mirror: Deployment) -> Counter[str]:
     """What the simulator was asked about conversations, by route."""
-    counted = built.stats()["requests"]
+    counted = mirror.stats()["requests"]
     return Counter({route: counted.get(route, 0) for route in (GET, QUERY, DETAILS)})
 
 
-def active(built: House) -> set[str]:
+def active(mirror: Deployment) -> set[str]:
     """The active set in Redis."""
-    found: Any = built.client.zrange(built.keys.active, 0, -1)
+    found: Any = mirror.redis.zrange(mirror.keys.active, 0, -1)
     return set(found)
 
 
-def live(built: House) -> set[str]:
+def live(mirror: Deployment) -> set[str]:
     """What has a live leg and a topic at the simulator, and so was shown to a socket."""
-    body = built.sim.get("/_sim/conversations")
+    body = mirror.org.get("/_sim/conversations")
     return {
         one["id"]
         for one in body["conversations"]
@@ -44,9 +44,9 @@ def live(built: House) -> set[str]:
     }
 
 
-def filled(built: House) -> bool:
+def filled(mirror: Deployment) -> bool:
     """Whether there are gaps, and all of them are filled."""
-    gaps = list_gaps(built.client, built.keys)
+    gaps = list_gaps(mirror.redis, mirror.keys)
     return bool(gaps) and all(gap.state == "filled" for gap in gaps)
 
 
@@ -55,6 +55,6 @@ def known(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: record[name] for name in Truth.__struct_fields__ if name in record}
 
 
-def violations(built: House) -> object:
+def violations(mirror: Deployment) -> object:
     """The rules of Genesys that were broken, with how often."""
-    return built.sim.get("/_sim/violations")["counts"] or "none"
+    return mirror.org.get("/_sim/violations")["counts"] or "none"

@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 
 from bench.parts.source import shake_hands
-from bench.traffic import LAP, Lap
+from harness.traffic import LAP, Lap
 from simulator.frames import ws_frame
 
 TICK_SECONDS = 0.001

@@ -9,12 +9,13 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
-from bench.house import House, house, table
+from bench.deployment import print_table, whole_mirror
 from bench.parts.mirrored import ANALYTICS_LAG, SHORT, active, known, requests, violations
+from harness.deployment import Deployment
 from harness.oracle import Truth, judge
+from harness.process import wait_until
 from janitor.zombies.sweep import BATCH
 from mirror.conversation.event import Event
-from tests.services.process import wait_until
 
 AGE: Final = float(SHORT["MIRROR_ZOMBIE_AFTER"].rstrip("s"))
 # A sweep's begin is read from its log line, which is written a moment after its end.
@@ -26,22 +27,26 @@ def zombies(folder: Path, conversations: int, rate: float) -> bool:
     simulator = ["--users", "4000", "--queues", "40", "--speed", "10", "--rate", str(rate)]
     simulator += ["--conversations", str(conversations), "--retained", str(2 * conversations)]
     simulator += ["--analytics-lag", ANALYTICS_LAG, "--ledger", "2000000"]
-    with house(folder, simulator, SHORT) as built:
-        built.sim.fault(fault="swallow", event="end", share=0.05)
-        before = requests(built)
-        built.control(action="start")
+    with whole_mirror(folder, simulator, SHORT) as mirror:
+        mirror.org.fault(fault="swallow", event="end", share=0.05)
+        before = requests(mirror)
+        mirror.control(action="start")
         begun = time.monotonic()
-        wait_until(lambda: built.stats()["conversations"]["started"] >= conversations, 500, "begun")
-        wait_until(lambda: not built.stats()["conversations"]["active"], 400, "all are over")
+        wait_until(
+            lambda: mirror.stats()["conversations"]["started"] >= conversations, 500, "begun"
+        )
+        wait_until(lambda: not mirror.stats()["conversations"]["active"], 400, "all are over")
         over = time.monotonic()
-        wait_until(lambda: not active(built), 300, "nothing is active")
+        wait_until(lambda: not active(mirror), 300, "nothing is active")
         settled = time.monotonic()
         time.sleep(2.0)  # whatever might yet be finalised wrongly
-        return _judge_zombies(built, before, (over - begun, settled - over))
+        return _judge_zombies(mirror, before, (over - begun, settled - over))
 
 
-def _judge_zombies(built: House, before: Mapping[str, int], seconds: tuple[float, float]) -> bool:
-    ledger, events = built.raw_ledger(), built.events()
+def _judge_zombies(
+    mirror: Deployment, before: Mapping[str, int], seconds: tuple[float, float]
+) -> bool:
+    ledger, events = mirror.raw_ledger(), mirror.events()
     shown = {one["conversation_id"] for one in ledger if one["first_sent_ms"] is not None}
     ends: dict[str, dict[str, Any]] = {}
     for one in ledger:
@@ -58,7 +63,7 @@ def _judge_zombies(built: House, before: Mapping[str, int], seconds: tuple[float
     final = {event.conversation_id: event for event in events if event.event_type == "finalize"}
     finals = {event.event_id for event in events if event.event_type == "finalize"}
     verdict = judge([Truth(**known(one)) for one in ledger], events)
-    claims, sweeps = _sweeps(built)
+    claims, sweeps = _sweeps(mirror)
     # What went on at the age of verification was put back, and is no case for the first sweep.
     late, lasted = [], 0
     for name, since in _since(events, set(final)).items():
@@ -69,11 +74,11 @@ def _judge_zombies(built: House, before: Mapping[str, int], seconds: tuple[float
             lasted += 1
         else:
             late.append(_late(claims[name], since + AGE, sweeps))
-    calls = sum(requests(built).values()) - sum(before.values())
-    janitors = [line for _, line in built.logged("janitor") if line["event"] == "swept"]
+    calls = sum(requests(mirror).values()) - sum(before.values())
+    janitors = [line for _, line in mirror.logged("janitor") if line["event"] == "swept"]
     count = {name: sum(line[name] for line in janitors) for name in janitors[0] if name in _COUNTS}
     least = len(unseen) + ceil(count["claimed"] / BATCH)
-    table(
+    print_table(
         f"zombies: {len(ends):,} conversations over, "
         f"{seconds[0]:.0f} s of load, {seconds[1]:.0f} s more until nothing was active",
         {
@@ -93,7 +98,7 @@ def _judge_zombies(built: House, before: Mapping[str, int], seconds: tuple[float
             "all REST calls, analytics and GET": f"{calls:,}",
             "transitions sent but missing": len(verdict.missing),
             "events invented": len(verdict.invented),
-            "rules of Genesys broken": violations(built),
+            "rules of Genesys broken": violations(mirror),
         },
     )
     return (
@@ -107,11 +112,11 @@ def _judge_zombies(built: House, before: Mapping[str, int], seconds: tuple[float
 _COUNTS: Final = frozenset({"claimed", "finalised", "active", "calls", "least_calls", "failed"})
 
 
-def _sweeps(built: House) -> tuple[dict[str, tuple[str, float]], dict[str, list[float]]]:
+def _sweeps(mirror: Deployment) -> tuple[dict[str, tuple[str, float]], dict[str, list[float]]]:
     """Conversation → (janitor, when it was finalised); janitor → when its sweeps began."""
     claims: dict[str, tuple[str, float]] = {}
     sweeps: dict[str, list[float]] = {}
-    for name, line in built.logged("janitor"):
+    for name, line in mirror.logged("janitor"):
         at = datetime.fromisoformat(line["time"]).timestamp()
         if line["event"] == "conversation_finalised":
             claims[line["conversation"]] = (name, at)

@@ -4,5 +4,7 @@ sharding     topics → shards
 assignment   seats → listeners; seats, moves: what is granted, what changes hands
 liveness     which listeners are alive
 coverage     what was covered → gaps; gap_memory: which gaps were filed
+deafness     replicas that hear nothing while another one hears frames
+troubles     what does not serve, in sentences for status and health
 sight        what each OAuth client may see; refusals, departed: topics that went missing
 """

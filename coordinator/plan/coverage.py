@@ -14,6 +14,9 @@ that knows of them is live; that stretch is a gap too, of the kind `snapshot`: a
 gap is its snapshot of what is active, however long ago it began. Topics that were received before
 (they come from another shard, or come back after their queue could not be seen) are pending from
 when they were received last: a gap like others, since what began and ended meanwhile counts too.
+So are topics that Genesys refuses on every channel of their shard, until a channel has them again.
+
+A channel that the leader doubts (`coordinator.plan.deafness`) covers nothing meanwhile.
 """
 
 from __future__ import annotations
@@ -28,6 +31,10 @@ from mirror.fleet.words import Beat, Shard
 
 # Ages are rounded to milliseconds and beats take a moment: what is closer than this is no gap.
 SLACK_MS: Final = 50
+
+#: A channel: its listener, shard, replica and epoch.
+Key = tuple[str, str, str, int]
+NO_RESTARTS: Final[Mapping[Key, int]] = {}
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -49,12 +56,18 @@ class ShardCoverage(msgspec.Struct):
 
 class Interval(msgspec.Struct, frozen=True, order=True):
     """A channel received without a break from `start_ms` to `end_ms` (Redis time), the time of its
-    last frame; `lasting` where it still receives."""
+    last frame; `lasting` where it still receives. Genesys refuses it the topics `rejected`, whose
+    names are in lower case."""
 
     start_ms: int
     end_ms: int
     shard_epoch: int = 0
     lasting: bool = False
+    rejected: frozenset[str] = frozenset()
+
+    def has(self, topic: str) -> bool:
+        """Whether the topic is among those that it received."""
+        return topic.lower() not in self.rejected
 
 
 def note_fresh(
@@ -136,19 +149,29 @@ def received_until(
 
 
 def intervals(
-    listeners: Mapping[str, Beat], beats: Mapping[str, int], alive: Container[str]
+    listeners: Mapping[str, Beat],
+    beats: Mapping[str, int],
+    alive: Container[str],
+    doubted: Container[Key] = (),
+    restarts: Mapping[Key, int] = NO_RESTARTS,
 ) -> dict[str, list[Interval]]:
-    """Shard → what its channels received, from each listener's last beat and its Redis time."""
+    """Shard → what its channels received, from each listener's last beat and its Redis time.
+
+    `doubted` channels are left out; of those that were doubted until some time (`restarts`) only
+    what they received since counts.
+    """
     found: dict[str, list[Interval]] = {}
     for listener in listeners.keys() & beats.keys():
         beat_ms, beat = beats[listener], listeners[listener]
         for report in beat.channels:
-            if report.covered_ms is None:
+            key = (listener, report.shard, report.replica, report.epoch)
+            if report.covered_ms is None or key in doubted:
                 continue
-            start = beat_ms - report.covered_ms
+            start = max(beat_ms - report.covered_ms, restarts.get(key, 0))
             last = beat_ms - (report.last_frame_ms or 0)
+            rejected = frozenset(topic.lower() for topic in report.rejected)
             found.setdefault(report.shard, []).append(
-                Interval(start, max(start, last), report.shard_epoch, listener in alive)
+                Interval(start, max(start, last), report.shard_epoch, listener in alive, rejected)
             )
     return found
 
@@ -167,7 +190,8 @@ def advance(
         del coverage[shard_id]
     for shard_id, shard in shards.items():
         entry = coverage.setdefault(shard_id, ShardCoverage())
-        found = sorted(seen.get(shard_id, ()))
+        found = sorted(seen.get(shard_id, ()), key=_by_time)
+        _note_refused(entry, shard, found)
         for interval in found:
             gaps += _first_coverage(entry, shard_id, interval)
         for interval in found:
@@ -200,25 +224,58 @@ def holes(
     return found
 
 
+def is_fresh(entry: ShardCoverage) -> bool:
+    """Whether nobody ever received any topic of it."""
+    return entry.until_ms is None and not any(one.back for one in entry.pending)
+
+
+def _by_time(interval: Interval) -> tuple[int, int]:
+    return interval.start_ms, interval.end_ms
+
+
+def _note_refused(entry: ShardCoverage, shard: Shard, found: Sequence[Interval]) -> None:
+    """Topics that every channel of their shard is refused are pending, from when the last one that
+    had them received; the frontier goes on without them."""
+    lasting = [one for one in found if one.lasting]
+    if entry.until_ms is None or not lasting:
+        return
+    refused = frozenset.intersection(*(one.rejected for one in lasting))
+    waiting = {topic for one in entry.pending for topic in one.topics} if refused else set()
+    news: dict[int, list[str]] = {}
+    for topic in shard.topics if refused else ():
+        if topic.lower() in refused and topic not in waiting:
+            ends = [one.end_ms for one in found if one.has(topic)]
+            from_ms = min(entry.until_ms, max(ends, default=entry.until_ms))
+            news.setdefault(from_ms, []).append(topic)
+    entry.pending = (
+        *entry.pending,
+        *(
+            Pending(tuple(topics), shard.epoch, from_ms, back=True)
+            for from_ms, topics in sorted(news.items())
+        ),
+    )
+
+
 def _first_coverage(entry: ShardCoverage, shard_id: str, interval: Interval) -> list[Gap]:
     """The gaps of pending topics that this interval's channel has. Their channel had them at its
     latest frame; whether it had them before is not known, so the gap reaches until then."""
-    covered = [
-        one
-        for one in entry.pending
-        if not interval.shard_epoch or interval.shard_epoch >= one.shard_epoch
-    ]
+    left: list[Pending] = []
+    covered: list[Pending] = []
+    for one in entry.pending:
+        known = not interval.shard_epoch or interval.shard_epoch >= one.shard_epoch
+        had = tuple(topic for topic in one.topics if interval.has(topic))
+        if not known or not had or interval.end_ms <= one.from_ms:
+            left.append(one)
+            continue
+        covered.append(msgspec.structs.replace(one, topics=had))
+        if len(had) < len(one.topics):
+            refused = tuple(topic for topic in one.topics if not interval.has(topic))
+            left.append(msgspec.structs.replace(one, topics=refused))
     if not covered:
         return []
-    entry.pending = tuple(one for one in entry.pending if one not in covered)
+    entry.pending = tuple(left)
     return [
-        _gap(
-            shard_id,
-            one.topics,
-            one.from_ms,
-            max(interval.end_ms, one.from_ms + 1),
-            "b" if one.back else "s",
-        )
+        _gap(shard_id, one.topics, one.from_ms, interval.end_ms, "b" if one.back else "s")
         for one in covered
     ]
 

@@ -32,6 +32,7 @@ from mirror.fleet.words import Released
 
 MAX_MOVES: Final = 40
 STUCK: Final = "its channel does not come to live"
+DEAF: Final = "its channel hears nothing, another replica does"
 
 
 class Wish(msgspec.Struct, frozen=True):

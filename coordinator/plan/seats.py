@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from coordinator.plan.assignment import Place, Seat
+from coordinator.plan.coverage import Key
 from mirror.fleet.words import Beat, ChannelReport, Grant, Shard
 from mirror.genesys.handles import Handle
 
@@ -125,9 +126,12 @@ def _noted(
     return holding if live == holding.live else msgspec.structs.replace(holding, live=live)
 
 
-def grants(seats: Records, shards: Mapping[str, Shard]) -> dict[str, tuple[Grant, ...]]:
-    """Listener → what it shall hold. Of two holdings of one listener only the newer is granted:
-    the listener itself keeps the older channel until the newer one is live."""
+def grants(
+    seats: Records, shards: Mapping[str, Shard], doubted: Mapping[Key, int]
+) -> dict[str, tuple[Grant, ...]]:
+    """Listener → what it is to hold. Of two holdings of one listener only the newer is granted:
+    the listener itself keeps the older channel until the newer one is live. Channels that are
+    `doubted` are told since when."""
     result: dict[str, dict[Seat, Grant]] = {}
     for seat in sorted(seats):
         shard = shards.get(seat[0])
@@ -141,5 +145,6 @@ def grants(seats: Records, shards: Mapping[str, Shard]) -> dict[str, tuple[Grant
                 client=holding.client,
                 shard_epoch=shard.epoch,
                 handle=holding.handle,
+                doubted_ms=doubted.get((holding.listener, *seat, holding.epoch), 0),
             )
     return {listener: tuple(mine.values()) for listener, mine in result.items()}

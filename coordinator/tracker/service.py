@@ -32,10 +32,12 @@ from confluent_kafka import (
 
 from coordinator.tracker.batch import changes, read
 from coordinator.tracker.store import Store
+from coordinator.tracker.vitals import STATISTICS_MS, Vitals, decode
 from mirror.base.errors import RedisUnavailable
 from mirror.base.log import logger
 from mirror.base.turns import Turned, unwatched
 from mirror.fleet.backfill import file_recall
+from mirror.fleet.workers import Reporter
 from mirror.kafka.config import ClientLog, consumer_config
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
@@ -63,8 +65,13 @@ class Tracker:
     """
 
     def __init__(
-        self, settings: Settings, client: redis.Redis | None = None, turned: Turned = unwatched
+        self,
+        settings: Settings,
+        client: redis.Redis | None = None,
+        turned: Turned = unwatched,
+        name: str = "tracker",
     ) -> None:
+        """`name` is that of its process, for what it says of itself in Redis."""
         self.events = 0  # folded, repeats included
         self.batches = 0  # written, each of one partition
         self.unreadable = 0
@@ -73,6 +80,7 @@ class Tracker:
         self.lag = 0  # records of own partitions that are not folded, as far as the broker tells
         self.lag_seconds = 0.0  # age of the oldest of them, at most
         self.caught_up = False  # all own partitions are folded to their end
+        self.reasons: tuple[str, ...] = ()  # why it does not do its work
         self._settings = settings
         self._turned = turned
         self._topic = settings.topic
@@ -80,6 +88,9 @@ class Tracker:
         self._keys = Keys(settings.namespace)
         self._store = Store(self._redis, self._keys, settings.topic)
         self._log = logger("coordinator.tracker")
+        self._group = f"{settings.kafka.prefix}mirror-{settings.namespace}-tracker"
+        self._vitals = Vitals(self._group, time.monotonic())
+        self._reporter = Reporter(self._redis, self._keys, "tracker", name)
         self._stored: dict[int, str] = {}  # own partitions → offset that Redis has ("" for none)
         self._behind: set[int] = set()  # own partitions in which newer records are known to wait
         self._rebuilding: set[int] = set()  # placed at the beginning, not one record seen yet
@@ -104,15 +115,19 @@ class Tracker:
                     self._without_redis(consumer, error)
         finally:
             consumer.close()
+            self._turned()
+            self._leave()
 
     # -- one turn --------------------------------------------------------------------------------
 
     def _step(self, consumer: Any) -> None:
+        if time.monotonic() >= self._beat_at:
+            self._look(consumer)
+            self._turned()  # what follows may be a second wait for Redis
         if self._misplaced and self._stored:
             self._place(consumer)
         if time.monotonic() >= self._beat_at:
             self._beat()
-            self.lag = self._lag(consumer)
         batches: dict[int, list[Message]] = {}
         for message in consumer.consume(BATCH, timeout=POLL_SECONDS):
             error = message.error()
@@ -123,6 +138,7 @@ class Tracker:
                 self._behind.discard(message.partition())
                 self._rebuilding.discard(message.partition())
             else:
+                self._vitals.failed(error.name(), error.str(), time.monotonic())
                 self._log.warning("tracker_kafka_error", code=error.name())
         if self._redis_away:
             self._redis_away = False
@@ -167,6 +183,28 @@ class Tracker:
         self.batches += 1
         self.events += len(messages) - unreadable
         self.unreadable += unreadable
+
+    def _look(self, consumer: Any) -> None:
+        """How the work goes, from memory; and say so where it changed."""
+        now = time.monotonic()
+        self.lag = self._lag(consumer)
+        self._vitals.measured(self.lag, self.events, now)
+        before, self.reasons = self.reasons, self._vitals.reasons(now)
+        if bool(before) != bool(self.reasons):
+            write = self._log.warning if self.reasons else self._log.info
+            write("tracker_idle" if self.reasons else "tracker_at_work", why=self.reasons)
+        self._reporter.note(
+            self.reasons,
+            partitions=len(self._stored),
+            lag=self.lag,
+            stale_ms=self._vitals.stale_ms(now),
+        )
+
+    def _leave(self) -> None:
+        try:
+            self._reporter.leave()
+        except RedisUnavailable as error:
+            self._log.info("farewell_not_heard", error=str(error))
 
     def _beat(self) -> None:
         """Tell janitors how far the fold is; learn whether Redis still has what was written."""
@@ -270,12 +308,17 @@ class Tracker:
         self._folded_at.clear()
         self._even_at.clear()
         self._misplaced = True
+        self._vitals.assigned(time.monotonic())
         consumer.assign([])  # read nothing before `_place` has asked Redis from where
 
     def _on_lost(self, _consumer: Any, _partitions: list[TopicPartition]) -> None:
         self._stored = {}
         self._behind = set()
         self._misplaced = True
+        self._vitals.lost(time.monotonic())
+
+    def _sampled(self, text: str) -> None:
+        self._vitals.sampled(decode(text), self._stored, self._topic, time.monotonic())
 
     def _without_redis(self, consumer: Any, error: RedisUnavailable) -> None:
         """Stay in the group, take nothing, and begin again from what Redis will have."""
@@ -293,9 +336,12 @@ class Tracker:
         settings = self._settings
         config = {
             "fetch.min.bytes": FETCH_BYTES,
-            **consumer_config(settings, "tracker", f"mirror-{settings.namespace}-tracker"),
+            **consumer_config(settings, "tracker"),
+            "group.id": self._group,
             "partition.assignment.strategy": "range",
             "enable.partition.eof": "true",
             "check.crcs": "false",
+            "statistics.interval.ms": STATISTICS_MS,
+            "stats_cb": self._sampled,
         }
         return Consumer(config, **ClientLog("coordinator.tracker.kafka").options())

@@ -1,5 +1,6 @@
 """The web server and the page.
 
+server       the sockets and the event loop that serve the routes
 web          routes, streams, static files
 hub          one message, many browsers, each with a bounded queue
 guard        who may look: token, proxy's header, Host, and the headers of every answer

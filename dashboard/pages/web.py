@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -21,7 +22,7 @@ from dashboard.pages.hub import Hub, Listener
 from dashboard.reader.place import STATES
 from dashboard.reader.reader import Reader
 from dashboard.reader.timeline import timeline
-from dashboard.reader.watch import Watch
+from mirror.base.health import Health
 from mirror.base.log import logger
 from mirror.settings import Settings
 
@@ -39,10 +40,10 @@ KEEP_ALIVE_SECONDS: Final = 15.0
 _log = logger("dashboard.web")
 
 
-def make_app(settings: Settings, hub: Hub, reader: Reader, watch: Watch) -> ASGIApp:
+def make_app(settings: Settings, hub: Hub, reader: Reader, health: Callable[[], Health]) -> ASGIApp:
     """The whole application, guarded."""
     sessions = Sessions(settings.dashboard_token) if settings.dashboard_token else None
-    pages = _Pages(hub, reader, watch, sessions)
+    pages = _Pages(hub, reader, health, sessions)
     app = Starlette(
         routes=[
             Route("/", pages.index),
@@ -110,10 +111,16 @@ class EventStream:
 class _Pages:
     """The routes. Those that look into the reader are plain functions: they run in threads."""
 
-    def __init__(self, hub: Hub, reader: Reader, watch: Watch, sessions: Sessions | None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        reader: Reader,
+        health: Callable[[], Health],
+        sessions: Sessions | None,
+    ) -> None:
         self._hub = hub
         self._reader = reader
-        self._watch = watch
+        self._health = health
         self._sessions = sessions
 
     async def index(self, _request: Request) -> Response:
@@ -170,7 +177,8 @@ class _Pages:
             return PlainTextResponse("state is one of its words, limit a number\n", 400)
         with self._reader.lock:
             rows = self._reader.feed.rows(query.get("queue"), state, int(limit[:6]))
-        return _json({"rows": rows})
+            people = self._reader.feed.people(rows)
+        return _json({"rows": rows, "people": people})
 
     def conversation(self, request: Request) -> Response:
         with self._reader.lock:
@@ -179,12 +187,14 @@ class _Pages:
                 return _json({"error": "not known here: it never was, or was over long ago"}, 404)
             found = timeline(known.view, known.marks)
         found["adopted"] = known.adopted
-        names = {leg["queue"]: self._reader.feed.name(leg["queue"]) for leg in found["legs"]}
-        return _json(found | {"names": {queue: name for queue, name in names.items() if name}})
+        feed = self._reader.feed
+        names = {leg["queue"]: feed.name(leg["queue"]) for leg in found["legs"]}
+        names |= {leg["agent"]: feed.person(leg["agent"]) for leg in found["legs"]}
+        return _json(found | {"names": {one: name for one, name in names.items() if name}})
 
     async def healthz(self, _request: Request) -> Response:
         """For load balancers, without signing in: the word alone."""
-        word = self._watch.health().health
+        word = self._health().health
         return _json({"health": word}, 503 if word == "down" else 200)
 
 

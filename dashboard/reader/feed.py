@@ -79,13 +79,12 @@ class Ticker:
 class Feed:
     """Makes the messages of one floor; remembers what it has sent."""
 
-    def __init__(
-        self, floor: Floor, pulse: Pulse, names: Mapping[str, str], presences: Presences | None
-    ) -> None:
+    def __init__(self, floor: Floor, pulse: Pulse, presences: Presences | None) -> None:
         self.floor = floor
         self.pulse = pulse
         self.ticker = Ticker()
-        self._names = names
+        self._names: Mapping[str, str] = {}
+        self._people: Mapping[str, str] = {}
         self._presences = presences
         self._slow: dict[str, Any] = {}
         self._slow_second = -1
@@ -136,9 +135,25 @@ class Feed:
         )
         return self._listed(found, min(limit, MOST_LISTED))
 
+    def call(self, queues: Mapping[str, str], people: Mapping[str, str]) -> None:
+        """What queues and agents are called from now on, by id; a renamed queue's row is sent."""
+        before, self._names, self._people = self._names, queues, people
+        self.floor.changed.update(
+            one for one in self.floor.queues if one and before.get(one) != queues.get(one)
+        )
+
+    def person(self, agent: str | None) -> str | None:
+        """What an agent is called, where that is known."""
+        return self._people.get(agent) if agent is not None else None
+
     def name(self, queue: str | None) -> str | None:
-        """What people call a queue, where that was told."""
+        """What a queue is called, where that is known."""
         return self._names.get(queue) if queue is not None else None
+
+    def people(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, str]:
+        """The names of the agents in `rows`, by id."""
+        agents = {agent for row in rows for agent in row[-1]}
+        return {one: self._people[one] for one in sorted(agents) if one in self._people}
 
     def _base(self, now_ms: int, opening: float | None) -> dict[str, Any]:
         total = self.floor.total()
@@ -155,8 +170,10 @@ class Feed:
 
     def _second(self, now_ms: int) -> dict[str, Any]:
         self.floor.forget(now_ms)
+        rows = self._listed(self.floor.conversations(), NOTABLE)
         return {
-            "rows": self._listed(self.floor.conversations(), NOTABLE),
+            "rows": rows,
+            "people": self.people(rows),
             "agents": self.floor.agent_counts(),
             "presence": self._presences.counts() if self._presences is not None else None,
             "left_out": self.floor.left_out,

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 import redis
 
-from mirror.fleet.gaps import Gap, list_gaps
+from mirror.fleet.gaps import Gap, list_gaps, redis_now_ms
 from mirror.fleet.status import ChannelStatus, MirrorStatus, read_channels
 from mirror.fleet.status import read as read_status
 from mirror.fleet.tracked import read_active
@@ -54,17 +54,16 @@ class Fleet(msgspec.Struct, frozen=True):
 def read(client: redis.Redis, settings: Settings) -> Fleet:
     """Ask Redis. Raises `RedisUnavailable`."""
     keys = Keys(settings.namespace)
+    status = read_status(client, settings)
+    channels = read_channels(client, settings)
+    now_ms = redis_now_ms(client)
+    clients = {one.id for one in settings.clients} | {one.client for one in channels}
     with explained():
-        status = read_status(client, settings)
-        channels = read_channels(client, settings)
-        seconds, micros = client.time()
-        now_ms = int(seconds) * 1000 + int(micros) // 1000
-        clients = {one.id for one in settings.clients} | {one.client for one in channels}
         budgets = [
             _budget(client, keys, one, now_ms, settings.channels_per_client)
             for one in sorted(clients - {""})
         ]
-        gaps = list_gaps(client, keys)
+    gaps = list_gaps(client, keys)
     overdue = [
         (conversation_id, tracked.since_ms, due)
         for conversation_id, due, tracked in islice(read_active(client, keys, now_ms), MOST_OVERDUE)

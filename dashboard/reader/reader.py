@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
 
@@ -59,7 +59,6 @@ class Reader:
         settings: Settings,
         client: redis.Redis,
         hub: Hub,
-        names: Mapping[str, str],
         turned: Turned = unwatched,
     ) -> None:
         self.lock = threading.Lock()
@@ -76,7 +75,7 @@ class Reader:
         self._hub = hub
         self._turned = turned
         self._presences = Presences() if settings.agents else None
-        self.feed = Feed(self.floor, self.pulse, names, self._presences)
+        self.feed = Feed(self.floor, self.pulse, self._presences)
         self._events = EventReader()
         self._agents = AgentReader()
         self._log = logger("dashboard.reader")

@@ -7,6 +7,7 @@ views: what is away since when, and how the mirror is). While nobody looks it as
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -20,10 +21,12 @@ from dashboard.reader import fleet
 from dashboard.reader.reader import Reader, wall_ms
 from mirror import __version__
 from mirror.base.errors import RedisUnavailable
-from mirror.base.health import Health
 from mirror.base.log import logger
-from mirror.base.turns import Turns
+from mirror.base.turns import Turned, unwatched
+from mirror.fleet.names import FAMILIES, read_names
 from mirror.kafka.config import ClientLog, admin_config, open_client
+from mirror.redis.connect import explained
+from mirror.redis.keys import Keys
 from mirror.settings import Settings
 
 LOOK_SECONDS: Final = 1.0
@@ -31,25 +34,39 @@ IDLE_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 0.1
 PROBE_SECONDS: Final = 1.5
 PROBE_EVERY: Final = 2  # looks
+# One look takes some 10 s where both services are silent; what is older than several is old.
+STALE_SECONDS: Final = 60.0
+NAMES_SECONDS: Final = 30.0
 
 
 class Watch:
     """Redis' end of a dashboard. `run` is the body of a thread."""
 
     def __init__(
-        self, settings: Settings, client: redis.Redis, hub: Hub, reader: Reader, turns: Turns
+        self,
+        settings: Settings,
+        client: redis.Redis,
+        hub: Hub,
+        reader: Reader,
+        turned: Turned = unwatched,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`turns` knows of this thread and the reader's."""
         self.kafka = Reach()
         self.redis = Reach()
         self._settings = settings
         self._redis = client
         self._hub = hub
-        self._turns = turns
+        self._turned = turned
+        self._clock = clock
+        self._looked_at = clock()
         self._reader = reader
         self._log = logger("dashboard.watch")
         self._kafka_log = ClientLog("kafka.dashboard_probe")
         self._mirror: dict[str, Any] = {}
+        self._keys = Keys(settings.namespace)
+        self._names_digest: str | None = None
+        self._names_due = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Look until `stop` is set."""
@@ -57,23 +74,20 @@ class Watch:
             AdminClient, admin_config(self._settings, "dashboard-probe"), self._kafka_log
         )
         looks = 0
-        turned = self._turns.of("redis")
         while not stop.is_set():
-            turned()
+            self._turned()
             if looks % PROBE_EVERY == 0:
                 self.kafka = self._look(
                     "kafka", self.kafka, lambda: admin.list_topics(timeout=PROBE_SECONDS)
                 )
             self.redis = self._look("redis", self.redis, self._read)
             looks += 1
+            self._looked_at = self._clock()
             self._publish()
             self._pause(stop)
 
-    def health(self) -> Health:
-        """For `/healthz`: a dashboard that cannot see is degraded, and still serves.
-
-        It is down where a thread hangs: what it serves is old.
-        """
+    def reasons(self) -> tuple[str, ...]:
+        """Why the page shows less than there is, or what is no longer so; by any thread."""
         reasons = [
             f"{name} is away: {reach.why}"
             for name, reach in (("Kafka", self.kafka), ("Redis", self.redis))
@@ -81,7 +95,10 @@ class Watch:
         ]
         if self._reader.trouble:
             reasons.append(self._reader.trouble)
-        return Health.of(reasons, self._turns.reasons())
+        age = self._clock() - self._looked_at
+        if age > STALE_SECONDS:
+            reasons.append(f"the state of the mirror was last read {age:.0f}s ago")
+        return tuple(reasons)
 
     def _pause(self, stop: threading.Event) -> None:
         """Until the next look; the first browser to come is not kept waiting."""
@@ -105,6 +122,21 @@ class Watch:
 
     def _read(self) -> None:
         self._mirror = fleet.document(fleet.read(self._redis, self._settings))
+        if time.monotonic() >= self._names_due:
+            self._read_names()
+            # Until the leader has stored them, and while it stores others, ask again soon.
+            self._names_due = time.monotonic() + (NAMES_SECONDS if self._names_digest else 0.0)
+
+    def _read_names(self) -> None:
+        """Learn what queues and agents are called, where that has changed."""
+        with explained():
+            digest: Any = self._redis.get(self._keys.names)
+        if digest == self._names_digest:
+            return
+        queues, people = (read_names(self._redis, self._keys, one) for one in FAMILIES)
+        with self._reader.lock:
+            self._reader.feed.call(queues, people)
+        self._names_digest = digest
 
     def _publish(self) -> None:
         reader = self._reader

@@ -15,6 +15,7 @@ from typing import Final
 import click
 import msgspec
 
+from docs.build.channel_page import channel_page
 from docs.build.log_events import ROOMS, log_events, purpose
 from mirror.conversation.schema import event_schema
 from mirror.runtime.metrics import ALL, Described
@@ -23,7 +24,14 @@ from mirror.settings import load
 DOCS: Final = Path(__file__).parents[1]
 HELP_WIDTH: Final = 90
 # Their defaults differ between machines.
-OF_THE_MACHINE: Final = ("MIRROR_HOST", "MIRROR_SPOOL_DIR")
+OF_THE_MACHINE: Final = (
+    "MIRROR_HOST",
+    "MIRROR_SPOOL_DIR",
+    "MIRROR_RUN_DIR",
+    "MIRROR_LOG_DIR",
+    "MIRROR_PYTHON",
+    "MIRROR_DASHBOARDS",
+)
 
 
 def metrics_page() -> str:
@@ -138,7 +146,12 @@ def commands_page() -> str:
 
 
 def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
-    context = click.Context(command, info_name=name, terminal_width=HELP_WIDTH)
+    context = click.Context(
+        command,
+        info_name=name,
+        terminal_width=HELP_WIDTH,
+        help_option_names=["-h", "--help"],
+    )
     yield name, command.get_help(context).rstrip()
     if isinstance(command, click.Group):
         for child in sorted(command.commands):
@@ -178,6 +191,7 @@ def env_example() -> str:
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "channel.md": channel_page,
     "commands.md": commands_page,
     "logs.md": logs_page,
     "metrics.md": metrics_page,

@@ -33,7 +33,6 @@ from mirror.base.log import logger
 from mirror.base.turns import Turned, unwatched
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.gaps import READINGS, Gap, redis_now_ms
-from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
 LEASE_SECONDS: Final = 240.0
@@ -210,8 +209,7 @@ class _Attempt:
         """The gap stays open; `final` errors, those about its conversations, do not for ever."""
         attempts = self.gap.attempts
         if final:
-            with explained():
-                now_ms = redis_now_ms(self._filler._redis)
+            now_ms = redis_now_ms(self._filler._redis)
             since_ms = self.gap.failing_since_ms
             if not 0 < since_ms <= now_ms:
                 since_ms = now_ms

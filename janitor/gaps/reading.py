@@ -45,7 +45,6 @@ from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.conversation.times import show_epoch
 from mirror.fleet.gaps import Gap, redis_now_ms
 from mirror.genesys.shapes import AnalyticsConversation
-from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
 # What began so short a time before it was asked for may not be known to REST and analytics yet.
@@ -339,8 +338,7 @@ class GapReading:
         self._holder.change(least_calls=self._holder.gap.least_calls + calls)
 
     def _now_ms(self) -> int:
-        with explained():
-            return redis_now_ms(self._desk.client)
+        return redis_now_ms(self._desk.client)
 
 
 def _conversations(count: int) -> str:

@@ -15,7 +15,6 @@ import redis
 from mirror.base.turns import Turned, unwatched
 from mirror.fleet.gaps import redis_now_ms
 from mirror.fleet.tracked import Tracked, scan_active
-from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
 KEPT_SECONDS: Final = 600.0
@@ -55,8 +54,7 @@ class Unfinished:
             self._at, self._since, self._read_ms = {}, {}, 0
 
     def _read(self) -> None:
-        with explained():
-            now_ms = redis_now_ms(self._redis)
+        now_ms = redis_now_ms(self._redis)
         self._at, self._since = {}, {}
         for batch in scan_active(self._redis, self._keys):
             self._turned()

@@ -45,7 +45,7 @@ from mirror.fleet.tracked import Tracked, threshold_ms
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.settings import Settings
 
-# What analytics takes in one call (genesys/README section 6.3).
+# What analytics takes in one call (docs/protocol.md, "Analytics").
 BATCH: Final = 100
 LEASE_SECONDS: Final = 240.0
 # Beyond this part of the lease no new conversation is begun: a call may take a minute.

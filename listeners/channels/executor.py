@@ -1,8 +1,9 @@
 """Carries out what a channel asks for that blocks, and posts the outcome back to the loop.
 
 Every outcome is an `Outcome`: a function of `now` that the loop calls in its own thread, which
-feeds the channel and returns its next actions. Errors become `failed`; what Genesys says is gone
-(404 for a channel, 401 and 403 at the handshake) is told apart from what may heal.
+feeds the channel and returns its next actions. Errors become `failed`; what Genesys itself says is
+gone (404 for a channel, 401 and 403 at the handshake) is told apart from what may heal, and from
+what a gateway says in its place.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from listeners.channels.workers import Workers
 from listeners.receive.connection import GONE, Connection, open_socket
 from mirror.base.errors import GenesysError, GenesysRateLimited, MirrorError
 from mirror.base.log import logger
+from mirror.base.redact import scrub
 from mirror.fleet.words import Grant
 from mirror.genesys.handles import Handle
 from mirror.genesys.shapes import NewChannel
@@ -98,7 +100,7 @@ class Actions:
                 outcome = _failed(channel, number, error)
                 self._log.warning("channel_step_failed", **_fields(channel), error=error)
             except MirrorError as error:
-                outcome = _failed(channel, number, None)
+                outcome = _failed(channel, number, error)
                 self._log.warning("channel_step_failed", **_fields(channel), error=error)
             self._post(channel, outcome)
 
@@ -128,13 +130,16 @@ class Actions:
             self._client(channel).check_uri(action.handle.uri)
         except GenesysError as error:
             self._log.error("channel_host_refused", **_fields(channel), error=error)
-            return lambda now: channel.failed(action.number, now, gone=True)
+            refused = _said(error)
+            return lambda now: channel.failed(action.number, now, gone=True, why=refused)
         try:
             sock = open_socket(action.handle.uri, self._context, self._user_agent)
         except GenesysError as error:
-            gone = error.status in GONE
+            # A gateway's page says nothing of the channel, whatever its status.
+            gone = error.status in GONE and error.is_genesys
             self._log.warning("channel_not_opened", **_fields(channel), error=error, gone=gone)
-            return lambda now: channel.failed(action.number, now, gone=gone)
+            why = _said(error)
+            return lambda now: channel.failed(action.number, now, gone=gone, why=why)
         connection = Connection(sock)
 
         def outcome(now: float) -> list[Action]:
@@ -188,10 +193,16 @@ class Actions:
         return client
 
 
-def _failed(channel: Channel, number: int, error: GenesysError | None) -> Outcome:
-    gone = error is not None and error.status == _NOT_FOUND
+def _failed(channel: Channel, number: int, error: MirrorError) -> Outcome:
+    gone = isinstance(error, GenesysError) and error.status == _NOT_FOUND and error.is_genesys
     retry_in = error.retry_after if isinstance(error, GenesysRateLimited) else 0.0
-    return lambda now: channel.failed(number, now, gone=gone, retry_in=retry_in)
+    why = _said(error)
+    return lambda now: channel.failed(number, now, gone=gone, retry_in=retry_in, why=why)
+
+
+def _said(error: MirrorError) -> str:
+    """An error for a beat, which others read: in one line, without secrets."""
+    return scrub(" ".join(str(error).split()))
 
 
 def _fields(channel: Channel) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """When a channel is renewed, and when it asks for a successor. Pure.
 
 A channel lives 24 hours from its latest subscription, and no longer than the token that made it
-(genesys/README sections 2.2 and 3.4). So it is renewed well before a day is over, and wants a
+(docs/protocol.md, "Channels"). So it is renewed well before a day is over, and wants a
 successor before its token ends, or where it could not be renewed. All times are monotonic seconds.
 
 Nothing of a mirror falls due at once: within each window a channel's moment follows from its seat.

@@ -10,6 +10,7 @@ retiring. The rules, in order:
 - A seat no longer granted retires: the leader takes a seat only when its next holder is live.
 - A seat whose channel lost its socket is interrupted, and so is a seat that comes back here: frames
   may be missing, once when that begins and once when it ends. Make before break interrupts nothing.
+- Topics that a channel turned out not to have are kept as `missed` until a gap is filed for them.
 - No word from the leader changes nothing (I8). A wish for rotation that the leader has not granted
   for `PATIENCE` (`EXPIRY_PATIENCE` where there is time) is fulfilled here, with a successor under
   the same grant.
@@ -27,6 +28,8 @@ import msgspec
 
 from listeners.channels.actions import Action
 from listeners.channels.channel import Channel
+from listeners.channels.topic_list import Missed
+from listeners.channels.upkeep import COMPARE_SECONDS
 from mirror.fleet.words import Assignment, ChannelReport, Grant, Shard
 
 Seat = tuple[str, str]
@@ -39,6 +42,9 @@ PATIENCE: Final = 15.0
 EXPIRY_PATIENCE: Final = 600.0
 _EXPIRIES: Final = frozenset({"token_expiring", "channel_expiring"})
 LAST_LINGER: Final = 0.5
+# Losses that wait to be filed while Redis is away: the oldest stay, since the newest may be told
+# again by the next comparison.
+MOST_MISSED: Final = 1_000
 
 
 class Held(msgspec.Struct):
@@ -52,7 +58,17 @@ class Held(msgspec.Struct):
 class Session:
     """All channels of one listener."""
 
-    def __init__(self, listener: str, *, silence: float, rng: Random) -> None:
+    def __init__(
+        self,
+        listener: str,
+        *,
+        silence: float,
+        rng: Random,
+        compare_every: float = COMPARE_SECONDS,
+    ) -> None:
+        """`silence`: seconds that a socket may be silent; `compare_every`: of `Keeping`."""
+        self._compare_every = compare_every
+        self.missed: list[Missed] = []  # not filed yet
         self._listener = listener
         self._opened = 0
         self.seats: dict[Seat, Held] = {}
@@ -111,13 +127,22 @@ class Session:
             if missing != held.missing:
                 held.missing = missing
                 self.interruptions += 1
+        for channel in self.channels():
+            if channel.missed:
+                self.missed = [*self.missed, *channel.missed][:MOST_MISSED]
+                channel.missed = []
         if self.retiring:
             self.retiring = [channel for channel in self.retiring if channel.phase != "closed"]
         return steps
 
-    def drain(self) -> None:
+    def filed(self, missed: Missed) -> None:
+        """A gap is in the ledger for it."""
+        self.missed = [one for one in self.missed if one.name != missed.name]
+
+    def drain(self, _now: float) -> list[Step]:
         """The listener stops: the leader moves its seats away, it opens none for itself."""
         self.draining = True
+        return []
 
     def close(self, now: float, linger: float = LAST_LINGER) -> list[Step]:
         """Everything ends, `linger` seconds from now."""
@@ -203,6 +228,7 @@ class Session:
             silence=self._silence,
             rng=self._rng,
             shard_epoch=shard.epoch,
+            compare_every=self._compare_every,
         )
 
     def _retire(

@@ -22,6 +22,7 @@ from confluent_kafka import KafkaError, Producer
 from listeners.publish.lanes import SAMPLE_EVERY_MS, STALL, LaneWatch
 from listeners.publish.producers import Producers, let_go, purge
 from mirror.base.log import logger
+from mirror.kafka.partition import Partitions
 from mirror.settings import Settings
 
 # A retired producer: how long the lanes that are well may empty themselves, and when they have.
@@ -52,11 +53,11 @@ class Direct:
     def __init__(
         self,
         settings: Settings,
-        partitions: dict[str, int],
+        partitions: Partitions,
         now: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`partitions`: topic → how many it has; kept up to date here."""
+        """`partitions`: topic → over how many its keys go; kept up to date here."""
         self.producer: Producer | None = None
         self.retiring: Producer | None = None
         self.retired_at = now

@@ -34,6 +34,7 @@ from listeners.publish.spool import SpoolBroken, SpoolError
 from listeners.publish.store import Store
 from mirror.base.log import logger
 from mirror.kafka import faults
+from mirror.kafka.partition import Partitions
 from mirror.kafka.record import Record
 
 WINDOW_RECORDS: Final = 500
@@ -57,7 +58,7 @@ class Drain:
         store: Store,
         make: Callable[[float, Callable[[str], None]], Producer | None],
         reject: Callable[[Record, KafkaError], None],
-        partitions: dict[str, int],
+        partitions: Partitions,
         last_error: Callable[[], str] = str,
         told: Callable[[Record, int], None] = lambda _record, _count: None,
     ) -> None:

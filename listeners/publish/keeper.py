@@ -38,6 +38,7 @@ from listeners.publish.producers import Producers
 from listeners.publish.spool import SpoolError
 from listeners.publish.store import Store
 from mirror.base.log import logger
+from mirror.kafka.partition import Partitions
 from mirror.kafka.record import Record
 from mirror.settings import Settings
 
@@ -56,11 +57,11 @@ class Keeper:
         settings: Settings,
         listener: str,
         counters: Counters,
-        partitions: dict[str, int],
+        partitions: Partitions,
         told: Callable[[Record, int], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`partitions`: topic → how many it has. `told` hears of deliveries (`Drain`).
+        """`partitions`: topic → over how many its keys go. `told` hears of deliveries (`Drain`).
 
         Raises `SpoolError` where the spool folder cannot be used.
         """

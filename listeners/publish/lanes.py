@@ -22,7 +22,7 @@ from typing import Final
 
 import msgspec
 
-from mirror.kafka.partition import partition
+from mirror.kafka.partition import Partitions, partition
 
 STALL: Final = 5.0  # seconds without any acknowledgement, while records wait
 SAMPLE_EVERY_MS: Final = 250
@@ -128,10 +128,10 @@ class LaneWatch:
     def __init__(
         self,
         now: float,
-        partitions: dict[str, int],
+        partitions: Partitions,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`partitions`: topic → how many it has; kept up to date here."""
+        """`partitions`: over how many the keys of each topic go; kept up to date here."""
         self._now = clock
         self.partitions = partitions
         self.is_ready = False  # has its number at the brokers: it can produce
@@ -177,7 +177,7 @@ class LaneWatch:
                 broker = brokers.get(one.leader)
                 seen.leader = f"{broker.nodename}, {broker.state}" if broker else ""
             if known:
-                self.partitions[name] = known
+                self.partitions.learn(name, known)
         placed = not unplaced and awaiting == self._awaiting
         self._awaiting = awaiting
         for lane in gone:  # of a topic that is no more: nothing is left in it

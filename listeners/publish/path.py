@@ -27,10 +27,12 @@ from listeners.publish.pauses import Pauses
 from mirror.base.log import logger
 from mirror.conversation.event import Event
 from mirror.kafka import faults
+from mirror.kafka.partition import partition
 from mirror.kafka.record import EventReader, Record, Recorder, UndecodableRecord
 
 PAUSE: Final = 0.5
-# As librdkafka has them: the key chooses the partition, and the record's time is that of now.
+# As librdkafka has them: the key chooses the partition, as while none is known; and the record's
+# time is that of now.
 ANY_PARTITION: Final = -1
 NOW: Final = 0
 MOST_HANDED: Final = 5_000  # taken back, and not written yet
@@ -78,6 +80,7 @@ class Path:
         recorder = self._recorder
         topic, encode, headers = recorder.topic, recorder.encode, recorder.headers
         produce = self._produce
+        count = self._store.placed.get(topic, 0)
         for index, event in enumerate(events, 1):
             self.sequence = sequence = self.sequence + 1
             try:
@@ -86,7 +89,7 @@ class Path:
                     topic,
                     encode(event),
                     event.conversation_id,
-                    ANY_PARTITION,
+                    partition(event.conversation_id, count) if count else ANY_PARTITION,
                     partial(self._failed, sequence),
                     None,
                     NOW,
@@ -125,7 +128,7 @@ class Path:
                 record.topic,
                 record.value,
                 record.key,
-                partition=lane.partition if record.key is None else ANY_PARTITION,
+                partition=lane.partition,
                 on_delivery=partial(self._failed_record, sequence, record),
                 headers=record.headers,
             )

@@ -37,6 +37,7 @@ from listeners.publish.path import Path
 from listeners.publish.waits import reasons
 from mirror.base.log import logger
 from mirror.conversation.agent_event import AgentEvent
+from mirror.kafka.partition import Partitions
 from mirror.kafka.record import (
     AgentRecorder,
     Header,
@@ -67,7 +68,8 @@ class Publisher:
     ) -> None:
         """`schemas`: topic → the header that names its schema (`mirror.kafka.registry`).
 
-        `partitions`: topic → how many it has, as far as that is known; statistics tell the rest.
+        `partitions`: topic → over how many its keys go (`mirror.fleet.pinned`), as far as that is
+        known; of other topics what statistics tell first.
         Raises `SpoolError` where the spool folder cannot be used.
         """
         now = clock()
@@ -82,7 +84,7 @@ class Publisher:
             settings.agents_topic, region, encoding, schemas.get(settings.agents_topic)
         )
         self.latency = Latency()
-        known = dict(partitions or {})
+        known = Partitions(partitions or {})
         self._keeper = Keeper(settings, listener, counters, known, self.latency.waited, clock)
         self._store = self._keeper.store
         self._letters = self._keeper.letters

@@ -11,26 +11,21 @@ from __future__ import annotations
 
 import math
 import selectors
-import socket
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import PurePath
-from queue import Empty, Full, Queue
-from traceback import extract_tb
+from functools import partial
 from typing import Final
-
-import msgspec
 
 from listeners.channels.actions import Close, SendPing
 from listeners.channels.channel import Channel
 from listeners.channels.executor import Actions, Outcome
 from listeners.channels.session import Session, Step
+from listeners.channels.topic_list import Missed
 from listeners.counters import Counters
-from listeners.publish.dead_letters import DeadLetterWatch
 from listeners.publish.extent import Lost
 from listeners.publish.publisher import Publisher
+from listeners.receive.complaints import Complaints
 from listeners.receive.connection import Connection
 from listeners.receive.frames import (
     GOING_AWAY,
@@ -40,51 +35,34 @@ from listeners.receive.frames import (
     Closed,
     Failure,
     Item,
-    Oversized,
     Ping,
     encode_close,
 )
+from listeners.receive.inbox import Inbox, Message
+from listeners.receive.intake import Intake, fields
+from listeners.receive.snapshot import Snapshot
+from listeners.receive.system_messages import RENEW
 from mirror.base.log import logger
-from mirror.conversation.normaliser import Normaliser, Reading
-from mirror.fleet.words import Assignment, ChannelReport, Shard
+from mirror.conversation.normaliser import Normaliser
+from mirror.fleet.words import Assignment, Shard
 from mirror.genesys.handles import shorten
 
 READ_BUFFER: Final = 256 * 1024
 READ_SECONDS: Final = 0.01  # of a pass; sockets that are still unread then are the next one's
-INBOX: Final = 4_096
-POST_TIMEOUT: Final = 10.0
 SESSION_EVERY: Final = 0.05
 PUBLISH_EVERY: Final = 0.005
 IDLE: Final = 0.05
 SLOW: Final = 0.1
 STALL: Final = 1.0
-MAX_LOGGED_TOPICS: Final = 1_000
-MAX_LOGGED_MEDIA: Final = 20
 GENESYS_PING: Final = b'{"message":"ping"}'
-
-# What a system topic asks for; compared without case (genesys/README sections 2.2, 3.5).
-_ROTATE: Final = {
-    "v2.system.socket_closing": "socket_closing",
-    "v2.system.no_longer_subscribed": "no_longer_subscribed",
-    "v2.system.token_revoked": "token_revoked",
-}
-_RENEW: Final = "streaming-subscriptions-expiring"
-
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """What the loop says of itself for the next beat; `at` is monotonic seconds."""
-
-    at: float
-    version: int
-    channels: tuple[ChannelReport, ...] = ()
-    reasons: tuple[str, ...] = ()
-    spool_records: int = 0
-    spool_bytes: int = 0
-    losses: tuple[Lost, ...] = ()  # of damaged spools, to be filed as gaps
 
 
 class Loop:
-    """Owns the sockets. All methods but `post`, `assign` and `stop` belong to its thread."""
+    """Owns the sockets and the session.
+
+    Other threads call `post`, `assign`, `call`, `settle` and `stop`, and read `snapshot`. All else,
+    the session's data too, belongs to the thread that runs it.
+    """
 
     def __init__(
         self,
@@ -100,7 +78,7 @@ class Loop:
         self.snapshot = Snapshot(at=clock(), version=0)
         self._publisher = publisher
         self._normaliser = normaliser
-        self._normalise = normaliser.frame
+        self.intake = Intake(normaliser, publisher, counters, self._asked)
         self._interruptions = 0  # of the session's, those that the normaliser knows of
         self._clock = clock
         self._log = logger("listener")
@@ -109,16 +87,9 @@ class Loop:
         self._connections: dict[Channel, Connection] = {}
         # To be read, the one that has waited longest first. Not all their bytes can select see.
         self._unread: dict[Channel, None] = {}
-        self._watches: dict[Channel, DeadLetterWatch] = {}
-        self._bad: set[Channel] = set()
-        self.dead_share = 0.0  # of the last minute's frames, those that became dead letters
-        self._unknown: set[str] = set()
-        self._strange: set[str] = set()
-        self._inbox: Queue[Callable[[float], list[Step]]] = Queue(INBOX)
-        self._waker, self._woken = socket.socketpair()
-        self._waker.setblocking(False)
-        self._woken.setblocking(False)
-        self._selector.register(self._woken, selectors.EVENT_READ, None)
+        self._complaints = Complaints()
+        self._inbox = Inbox()
+        self._selector.register(self._inbox.woken, selectors.EVENT_READ, None)
         self._publish_at = 0.0
         self._session_at = clock()
         self._stopping = threading.Event()
@@ -128,15 +99,15 @@ class Loop:
 
     def post(self, channel: Channel, outcome: Outcome) -> None:
         """Tell a channel the outcome of an action."""
-        self._put(lambda now: [(channel, action) for action in outcome(now)])
+        self._inbox.put(lambda now: [(channel, action) for action in outcome(now)])
 
     def assign(self, assignment: Assignment, shards: dict[str, Shard]) -> None:
         """Tell the session the leader's word."""
-        self._put(lambda now: self.session.assign(assignment, shards, now))
+        self._inbox.put(lambda now: self.session.assign(assignment, shards, now))
 
-    def call(self, function: Callable[[float], list[Step]]) -> None:
+    def call(self, function: Message) -> None:
         """Have `function` called with `now`; the steps it returns are carried out."""
-        self._put(function)
+        self._inbox.put(function)
 
     def settle(self, lost: Lost) -> None:
         """Tell the publisher that a gap is filed for what a spool lost."""
@@ -145,28 +116,21 @@ class Loop:
             self._publisher.settle(lost)
             return []
 
-        self._put(settle)
+        self._inbox.put(settle)
+
+    def filed(self, missed: Missed) -> None:
+        """Tell the session that a gap is filed for what a channel missed."""
+
+        def filed(_now: float) -> list[Step]:
+            self.session.filed(missed)
+            return []
+
+        self._inbox.put(filed)
 
     def stop(self) -> None:
         """End `run` after its present pass."""
         self._stopping.set()
-        self._wake()
-
-    def _put(self, message: Callable[[float], list[Step]]) -> None:
-        try:
-            self._inbox.put(message, timeout=POST_TIMEOUT)
-        except Full:
-            # The loop has hung for seconds; beats stop then too, and the leader acts.
-            self._log.error("inbox_full")
-        self._wake()
-
-    def _wake(self) -> None:
-        try:
-            self._waker.send(b"\0")
-        except BlockingIOError:  # it is being woken already
-            return
-        except OSError:  # closed: the process is ending
-            return
+        self._inbox.wake()
 
     # -- the loop --------------------------------------------------------------------------------
 
@@ -209,7 +173,7 @@ class Loop:
         for key, mask in ready:
             channel = key.data
             if channel is None:
-                self._clear_wake()
+                self._inbox.clear_wake()
                 continue
             if mask & selectors.EVENT_WRITE:
                 self._flush(channel)
@@ -222,19 +186,8 @@ class Loop:
             if self._clock() >= until:
                 return
 
-    def _clear_wake(self) -> None:
-        try:
-            while self._woken.recv(4096):
-                pass
-        except BlockingIOError:
-            return
-
     def _read_inbox(self) -> None:
-        for _ in range(INBOX):
-            try:
-                message = self._inbox.get_nowait()
-            except Empty:
-                return
+        for message in self._inbox.take():
             now = self._clock()
             self._do(message(now), now)
 
@@ -248,7 +201,7 @@ class Loop:
         try:
             items, count, more = connection.read(self._view)
         except (OSError, EOFError) as error:
-            self._log.warning("socket_lost", **_fields(channel), error=type(error).__name__)
+            self._log.warning("socket_lost", **fields(channel), error=type(error).__name__)
             self._lose(channel)
             return False
         if count:
@@ -263,110 +216,26 @@ class Loop:
         else:
             self._do([(channel, action) for action in channel.traffic(now)], now)
             self._do(self.session.settle(now), now)
-        received_at = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-        publish = self._publisher.events
-        normalise = self._normalise
-        events = frames = 0
-        latest = None
-        for item in items:
-            if type(item) is not bytes:
-                self._other(channel, connection, item)
-                continue
-            frames += 1
-            try:
-                reading = normalise(item, received_at, now)
-            except Exception as error:  # noqa: BLE001 - see below
-                # A frame that meets a bug of ours must not cost the frames behind it.
-                # Its text may quote the frame, so only its kind and place are told.
-                kind = type(error).__name__
-                self._log.error("normaliser_failed", error=kind, at=_place(error))
-                self._bury(channel, item, None, "conversation", kind, "")
-                continue
-            if reading.events:
-                latest = reading.events[-1]
-                events += len(reading.events)
-                publish(reading.events)
-            if reading.problem is not None or reading.kind != "conversation":
-                self._judge(channel, item, reading, now)
-        if latest is not None:
-            self._publisher.mark(now, latest)
-        channel.frames += frames
-        channel.events += events
-        self.counters.frames += frames
-        self.counters.events += events
+        self.intake.take(channel, items, now, partial(self._control, channel, connection))
 
-    def _judge(self, channel: Channel, raw: bytes, reading: Reading, now: float) -> None:
-        """A frame that is more, or other, than a conversation."""
-        counters = self.counters
-        problem = reading.problem
-        if problem is not None:
-            self._bury(channel, raw, reading.topic, problem.stage, problem.error, problem.message)
-        if reading.strange:
-            counters.unknown_media += 1
-            for medium in sorted(reading.strange - self._strange):
-                if len(self._strange) < MAX_LOGGED_MEDIA:
-                    self._strange.add(medium)
-                    self._log.warning("unknown_medium", medium=medium)
-        if reading.agents:
-            self._publisher.agents(reading.agents)
-        if reading.kind in {"heartbeat", "pong"}:
-            counters.heartbeats += 1
-        elif reading.kind == "system":
-            counters.system_frames += 1
-            self._system(channel, (reading.topic or "").lower(), now)
-        elif reading.kind == "unknown":
-            counters.unknown_frames += 1
-            topic = reading.topic or ""
-            if topic not in self._unknown and len(self._unknown) < MAX_LOGGED_TOPICS:
-                self._unknown.add(topic)
-                self._log.warning("unknown_topic", topic=topic[:200])
-
-    def _system(self, channel: Channel, topic: str, now: float) -> None:
-        self._log.info("system_message", **_fields(channel), topic=topic[:100])
-        if topic == _RENEW:
+    def _asked(self, channel: Channel, asked: str, now: float) -> None:
+        """A system message asks for something."""
+        if asked == RENEW:
             self._do([(channel, action) for action in channel.renew(now)], now)
-        for prefix, reason in _ROTATE.items():
-            if topic.startswith(prefix):
-                channel.wish_rotation(reason, now)
+        else:
+            channel.wish_rotation(asked, now)
 
-    def _bury(
-        self,
-        channel: Channel,
-        raw: bytes,
-        topic: str | None,
-        stage: str,
-        error: str,
-        message: str,
-        size: int | None = None,
-    ) -> None:
-        channel.dead_letters += 1
-        self._publisher.dead_letter(
-            raw, source_topic=topic, stage=stage, error=error, message=message, size=size
-        )
-
-    def _other(self, channel: Channel, connection: Connection, item: Item) -> None:
+    def _control(self, channel: Channel, connection: Connection, item: Item) -> None:
         match item:
             case Ping(payload):
                 self._send(channel, PONG, payload)
-            case Oversized(head, size):
-                channel.frames += 1
-                self.counters.frames += 1
-                self._bury(
-                    channel,
-                    head,
-                    None,
-                    "frame",
-                    "FrameTooLarge",
-                    f"a message of {size} bytes",
-                    size,
-                )
             case Closed(code, reason):
-                self._log.info("socket_closed", **_fields(channel), code=code, reason=reason[:100])
+                self._log.info("socket_closed", **fields(channel), code=code, reason=reason[:100])
                 self._say_close(connection, NORMAL if code < 1000 or code == 1005 else code)
                 self._lose(channel)
             case Failure(code, reason):
                 self.counters.protocol_errors += 1
-                self._log.warning("protocol_error", **_fields(channel), reason=reason)
+                self._log.warning("protocol_error", **fields(channel), reason=reason)
                 self._say_close(connection, code)
                 self._lose(channel)
 
@@ -386,7 +255,7 @@ class Loop:
         self._unread[channel] = None  # TLS may hold bytes that came with the handshake
         self._log.info(
             "socket_opened",
-            **_fields(channel),
+            **fields(channel),
             channel=shorten(channel.handle.id) if channel.handle else "",
         )
 
@@ -418,7 +287,7 @@ class Loop:
         try:
             connection.send(opcode, payload)
         except OSError as error:
-            self._log.warning("socket_lost", **_fields(channel), error=type(error).__name__)
+            self._log.warning("socket_lost", **fields(channel), error=type(error).__name__)
             self._lose(channel)
             return
         self._watch_writes(channel, connection)
@@ -430,7 +299,7 @@ class Loop:
         try:
             connection.flush()
         except OSError as error:
-            self._log.warning("socket_lost", **_fields(channel), error=type(error).__name__)
+            self._log.warning("socket_lost", **fields(channel), error=type(error).__name__)
             self._lose(channel)
             return
         self._watch_writes(channel, connection)
@@ -461,6 +330,11 @@ class Loop:
 
     # -- what others see -------------------------------------------------------------------------
 
+    @property
+    def dead_share(self) -> float:
+        """Of the last minute's frames, the share that became dead letters."""
+        return self._complaints.dead_share
+
     def _take_snapshot(self, now: float) -> None:
         channels = self.session.channels()
         refusing = self._publisher.refusing_since
@@ -469,51 +343,22 @@ class Loop:
                 channel.uncover()
             else:
                 channel.cover(now)
-        self._watch_dead_letters(channels, now)
+        for channel in self._complaints.look(channels, now):
+            self._log.error("many_dead_letters", **fields(channel))
         self.counters.rotations = self.session.rotations
         kept_until = self._publisher.durable_at()
         self.snapshot = Snapshot(
             at=now,
             version=self.session.version,
+            seats=len(self.session.seats),
+            open_channels=len(channels),
             channels=self.session.reports(now, kept_until),
-            reasons=self._reasons(),
+            reasons=self._complaints.sentences(self._publisher, self.counters.held),
             spool_records=self.counters.spool_records,
             spool_bytes=self.counters.spool_bytes,
             losses=self._publisher.losses,
+            missed=tuple(self.session.missed),
         )
-
-    def _watch_dead_letters(self, channels: list[Channel], now: float) -> None:
-        all_frames = all_dead = 0
-        for channel in channels:
-            watch = self._watches.setdefault(channel, DeadLetterWatch())
-            watch.update(now, channel.frames, channel.dead_letters)
-            frames, dead = watch.counts()
-            all_frames, all_dead = all_frames + frames, all_dead + dead
-            bad = watch.is_bad()
-            if bad and channel not in self._bad:
-                self._bad.add(channel)
-                self._log.error("many_dead_letters", **_fields(channel))
-            elif not bad:
-                self._bad.discard(channel)
-        self.dead_share = all_dead / all_frames if all_frames else 0.0
-        if len(self._watches) > len(channels):
-            held = set(channels)
-            self._watches = {c: watch for c, watch in self._watches.items() if c in held}
-            self._bad &= held
-
-    def _reasons(self) -> tuple[str, ...]:
-        reasons = [
-            f"more than a tenth of the frames of shard {channel.grant.shard} "
-            f"replica {channel.grant.replica} are dead letters"
-            for channel in self._bad
-        ]
-        publisher = self._publisher
-        reasons += publisher.reasons
-        if held := self.counters.held:
-            reasons.append(f"the spool's disk refuses: {held} records wait in memory")
-        if publisher.refusing_since is not None:
-            reasons.append("the spool is full or cannot be written: events are being lost")
-        return tuple(reasons)
 
     def close(self) -> None:
         """Close all sockets. After the last `run`."""
@@ -521,16 +366,4 @@ class Loop:
             self._say_close(self._connections[channel], GOING_AWAY)
             self._drop(channel)
         self._selector.close()
-        self._waker.close()
-        self._woken.close()
-
-
-def _fields(channel: Channel) -> dict[str, object]:
-    grant = channel.grant
-    return {"shard": grant.shard, "replica": grant.replica, "epoch": grant.epoch}
-
-
-def _place(error: Exception) -> str:
-    """Where an error was raised, as `file.py:line`."""
-    frames = extract_tb(error.__traceback__)
-    return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+        self._inbox.close()

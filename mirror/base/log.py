@@ -76,6 +76,8 @@ class Log:
         if root is not self._root:
             self._bound = root.bind(part=self._part)
             self._root = root
+        if "part" in fields:  # says which logger wrote the line, whatever a caller passes
+            fields["part"] = self._part
         getattr(self._bound, level)(event, **fields)
 
 

@@ -64,3 +64,8 @@ def show_size(size_bytes: int) -> str:
         if size_bytes % _SIZE_UNITS[unit] == 0:
             return f"{size_bytes // _SIZE_UNITS[unit]}{unit}"
     return f"{size_bytes}B"
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """`1 gap`, `2 gaps`, `1,000 gaps`."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"

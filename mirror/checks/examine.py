@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+from mirror.checks.channel import check_channel
 from mirror.checks.finding import Finding
 from mirror.checks.genesys import check_genesys
+from mirror.checks.growth import growth_of
 from mirror.checks.kafka import check_kafka
+from mirror.checks.kafka_rights import check_idempotence
 from mirror.checks.machine import check_machine
 from mirror.checks.personal import check_personal
 from mirror.checks.redis import check_redis
@@ -15,15 +18,33 @@ from mirror.checks.socket import check_socket
 from mirror.settings import Settings
 
 
-def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+def examine(
+    settings: Settings,
+    environ: Mapping[str, str],
+    say: Callable[[str], object],
+    *,
+    heartbeat: bool = False,
+) -> Iterator[Finding]:
     """All findings, each as soon as it is there. Takes up to some ten seconds a dead service.
 
-    `environ` is the environment that `settings` were read from.
+    `environ` is the environment that `settings` were read from. With `heartbeat` the first
+    heartbeat of a channel is waited for; `say` gets a word before that.
     """
     yield from check_machine(settings, environ)
     yield from check_redis(settings)
-    yield from check_kafka(settings)
+    reachable = False
+    for finding in check_kafka(settings):
+        reachable = reachable or (finding.check == "kafka" and finding.ok)
+        yield finding
+    if reachable:
+        yield from growth_of(settings).findings()
+        yield check_idempotence(settings)
     yield from check_registry(settings)
     yield check_personal(settings)
     yield from check_genesys(settings)
-    yield from check_socket(settings)
+    opens = True
+    for finding in check_socket(settings):
+        opens = opens and finding.ok
+        yield finding
+    if opens:
+        yield from check_channel(settings, say, heartbeat=heartbeat)

@@ -91,9 +91,11 @@ def _client(
     try:
         client.sign_in()
     except GenesysError as error:
+        several = bool(settings.environment.get("GENESYS_CLIENTS"))
+        variable = "GENESYS_CLIENTS" if several else "GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET"
         cure = (
-            "correct GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, enable the client, or add this "
-            "host's address to the IP allow-list of the org or the client"
+            f"correct {variable}, enable the client, or add this host's address to the IP "
+            "allow-list of the org or the client"
             if isinstance(error, GenesysRefused)
             else "check GENESYS_REGION, the network and any proxy"
         )
@@ -117,9 +119,10 @@ def _reserved(store: redis.Redis, keys: Keys, client_id: str) -> int | None:
     try:
         with explained():
             count: Any = store.zcard(keys.channels(client_id))
+            own: Any = store.get(keys.probe(client_id))  # that of `mirror doctor`
     except RedisUnavailable:
         return None
-    return int(count)
+    return int(count) + bool(own)
 
 
 def channels(subject: str, held: int, reserved: int | None, settings: Settings) -> Finding:
@@ -260,17 +263,23 @@ def filters(settings: Settings, lists: Lists) -> Iterator[Finding]:
         name = f"MIRROR_{family.upper()}"
         entities = [entity for found in known for entity in found]
         useless = sorted(unmatched(entities, patterns))
+        count, of = len(set(matching(entities, patterns))), _distinct(entities)
         if useless:
             yield bad(
                 "genesys.filter",
                 name,
-                f"{', '.join(map(repr, useless))} matches nothing among {len(entities)} {family}",
+                f"{', '.join(map(repr, useless))} matches nothing among {of} {family}, of which "
+                f"the filter selects {count}",
                 "correct the entry (an id, or a name with * as a glob), or grant the role in the "
                 "division of what it means",
             )
         else:
-            count = len(set(matching(entities, patterns)))
-            yield good("genesys.filter", name, f"matches {count} {family}")
+            yield good("genesys.filter", family, f"{count} of {of} selected by {name}")
+
+
+def _distinct(entities: list[Entity]) -> int:
+    """How many there are; several clients may list the same."""
+    return len({entity.id for entity in entities})
 
 
 def alone(lists: Lists) -> Iterator[Finding]:

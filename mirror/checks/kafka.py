@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `__all__`
-    AclOperation,
     AdminClient,
     ConfigResource,
     ResourceType,
@@ -15,14 +14,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
 
 from mirror.base.errors import EXIT_DEPENDENCY, KafkaUnavailable
 from mirror.checks.finding import Finding, bad, doubtful, good
+from mirror.checks.kafka_rights import TIMEOUT, check_rights, reason
 from mirror.kafka.admin import DEAD_LETTER_PARTITIONS, Cluster, check
 from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.settings import Settings
 
-TIMEOUT: Final = 8.0
 LEAST_RETENTION_MS: Final = 24 * 3_600_000
 DAY_MS: Final = 24 * 3_600_000
-_NEEDED: Final = (AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE)
 
 
 def check_kafka(settings: Settings) -> Iterator[Finding]:
@@ -54,7 +52,8 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
             continue
         yield from shape(cluster, topic, partitions, settings.replication_factor)
         yield from _configuration(client, cluster, topic)
-    yield from _rights(client, [topic for topic in wanted if topic in cluster.topics])
+    there = [topic for topic in wanted if topic in cluster.topics]
+    yield from check_rights(settings, client, there)
 
 
 def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Finding]:
@@ -75,9 +74,8 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
             "kafka.partitions",
             subject,
             f"{partitions} partitions, more than {wanted}",
-            "were they made so, set MIRROR_PARTITIONS to their number; were they added while the "
-            "mirror ran, stop all processes and consumers, and start them together: conversations "
-            "that were live have events in two partitions",
+            "were they made so, set MIRROR_PARTITIONS to their number; those that were added while "
+            "the mirror ran are told apart, and stay empty until they are adopted",
         )
     least = min(factor, cluster.brokers)
     if replication < least:
@@ -105,7 +103,7 @@ def _configuration(client: AdminClient, cluster: Cluster, topic: str) -> Iterato
         yield doubtful(
             "kafka.retention",
             f"topic {topic}",
-            f"its configuration cannot be read ({_reason(error)})",
+            f"its configuration cannot be read ({reason(error)})",
             "allow DescribeConfigs on it to have it checked",
         )
         return
@@ -151,48 +149,3 @@ def durability(topic: str, replication: int, values: dict[str, str]) -> Iterator
     else:
         kept = "for ever" if retention < 0 else f"{retention / DAY_MS:.0f} days"
         yield good("kafka.retention", subject, f"records stay {kept}, min.insync {insync}")
-
-
-def _rights(client: AdminClient, topics: list[str]) -> Iterator[Finding]:
-    if not topics:
-        return
-    try:
-        described = client.describe_topics(
-            TopicCollection(topics), include_authorized_operations=True, request_timeout=TIMEOUT
-        )
-        allowed = {
-            name: answer.result(TIMEOUT).authorized_operations for name, answer in described.items()
-        }
-    except (KafkaException, TimeoutError) as error:
-        yield doubtful(
-            "kafka.rights",
-            "Kafka rights",
-            f"this broker does not tell them ({_reason(error)})",
-            "none, where the mirror works",
-        )
-        return
-    yield rights(allowed)
-
-
-def rights(allowed: dict[str, list[AclOperation] | None]) -> Finding:
-    """`allowed` is topic → operations that the broker allows us; None where it has no ACLs."""
-    lacking = [
-        f"{operation.name} on {topic}"
-        for topic, operations in allowed.items()
-        if operations is not None
-        for operation in _NEEDED
-        if operation not in operations and AclOperation.ALL not in operations
-    ]
-    if lacking:
-        return bad(
-            "kafka.rights",
-            "Kafka rights",
-            f"lacks {', '.join(lacking)}",
-            "kafka-acls --add for it: Read, Write, Describe on the topics, Read on its group",
-            EXIT_DEPENDENCY,
-        )
-    return good("kafka.rights", "Kafka rights", "may read and write the topics")
-
-
-def _reason(error: Exception) -> str:
-    return str(error.args[0].str() if isinstance(error, KafkaException) else "no answer in time")

@@ -13,7 +13,8 @@ from mirror.base.errors import EXIT_USAGE
 from mirror.base.units import show_size
 from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.settings import Settings, Unread
-from mirror.supervision.supervisord import ProcessInfo, SupervisordSilent, processes, run_directory
+from mirror.settings.supervised import run_directory
+from mirror.supervision.supervisord import ProcessInfo, SupervisordSilent, processes
 
 _ROOM_CURE: Final = "free disk, set MIRROR_SPOOL_DIR to a larger one, or lower MIRROR_SPOOL_LIMIT"
 
@@ -94,5 +95,5 @@ def supervised(found: list[ProcessInfo] | None) -> Finding:
         told,
         "correct the setting that its log names, and start mirror up again"
         if wrong
-        else "its log in MIRROR_LOG_DIR says why; supervisorctl start brings it back",
+        else "its log in MIRROR_LOG_DIR says why; `mirror up restart all` starts it again",
     )

@@ -169,7 +169,8 @@ def _clock(client: redis.Redis) -> Finding:
 
 def clock(ahead_s: float) -> Finding:
     """Leases go by Redis' clock alone (I6); `received_at` is ours, and people compare logs."""
-    detail = f"{1000 * ahead_s:+.0f} ms from Redis'"
+    where = "ahead of" if ahead_s >= 0 else "behind"
+    detail = f"{abs(1000 * ahead_s):.0f} ms {where} the Redis server"
     if abs(ahead_s) > CLOCK_APART_S:
         return bad(
             "clock",

@@ -22,7 +22,7 @@ _USER_AGENT: Final = "interaction-mirror doctor"
 _SUBJECT: Final = "Genesys sockets"
 _CURE: Final = (
     "let this machine reach it on port 443 by WebSocket, or set HTTPS_PROXY and NO_PROXY: "
-    "docs/tls.md, A proxy"
+    'docs/tls.md, "A proxy"'
 )
 
 

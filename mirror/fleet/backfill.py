@@ -88,6 +88,16 @@ def file_backfill(
     return gaps
 
 
+def unmirrored(
+    client: redis.Redis, keys: Keys, *, queues: Sequence[str] = (), users: Sequence[str] = ()
+) -> list[str]:
+    """Those of these queues and users that no shard has. Raises `RedisUnavailable`."""
+    mirrored = {topic for topics in _subscribed(client, keys).values() for topic in topics}
+    wanted = {f"queue {one}": QUEUE_TOPIC.format(one) for one in queues}
+    wanted |= {f"user {one}": USER_TOPIC.format(one) for one in users}
+    return [name for name, topic in wanted.items() if topic not in mirrored]
+
+
 def file_recall(client: redis.Redis, keys: Keys, since_ms: int, now_ms: int) -> int:
     """File what makes janitors ask Genesys for unfinished conversations that the tracker forgot.
 
@@ -116,7 +126,8 @@ def follow(client: redis.Redis, keys: Keys, gap_ids: Sequence[str]) -> Progress:
     """How far these gaps are now. Raises `RedisUnavailable`."""
     with explained():
         texts: Any = client.mget([keys.gap(gap_id) for gap_id in gap_ids])
-    return progress([decode(text) for text in texts if text])
+        gaps = [decode(text) for text in texts if text]
+    return progress(gaps)
 
 
 def progress(gaps: Sequence[Gap]) -> Progress:
@@ -152,5 +163,5 @@ def _subscribed(client: redis.Redis, keys: Keys) -> dict[str, tuple[str, ...]]:
     with explained():
         ids: Any = client.hkeys(keys.shards)
         texts: Any = client.mget([keys.shard(one) for one in ids]) if ids else []
-    shards = [_shard.decode(text) for text in texts if text]
+        shards = [_shard.decode(text) for text in texts if text]
     return {shard.id: shard.topics for shard in shards if shard.topics}

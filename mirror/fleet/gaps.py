@@ -77,11 +77,15 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hole(msgspec.Struct, frozen=True):
-    """A shard of `topics` topics that nobody receives now, since `from_ms` (epoch ms)."""
+    """A shard of `topics` topics that nobody receives now, since `from_ms` (epoch ms).
+
+    `fresh`: nobody ever did, and `from_ms` is how far back its snapshot looks.
+    """
 
     shard: str
     from_ms: int
     topics: int
+    fresh: bool = False
 
 
 class GapView(msgspec.Struct, frozen=True, rename={"from_time": "from"}):
@@ -121,7 +125,7 @@ def read_gap(client: redis.Redis, keys: Keys, gap_id: str) -> Gap | None:
     """One gap, None where the ledger does not have it. Raises `RedisUnavailable`."""
     with explained():
         text = client.get(keys.gap(gap_id))
-    return decode(text) if isinstance(text, str) else None
+        return decode(text) if isinstance(text, str) else None
 
 
 def list_gaps(client: redis.Redis, keys: Keys) -> list[Gap]:
@@ -140,7 +144,8 @@ def list_holes(client: redis.Redis, keys: Keys) -> list[Hole]:
     """The shards that nobody receives now, the longest first. Raises `RedisUnavailable`."""
     with explained():
         texts: Any = client.hvals(keys.holes)
-    return sorted((_hole(text) for text in texts), key=lambda one: (one.from_ms, one.shard))
+        holes = [_hole(text) for text in texts]
+    return sorted(holes, key=lambda hole: (hole.from_ms, hole.shard))
 
 
 def view_hole(hole: Hole, now_ms: int) -> GapView:
@@ -200,6 +205,7 @@ def rfc3339(ms: int) -> str:
 
 
 def redis_now_ms(client: redis.Redis) -> int:
-    """Redis' clock, in epoch milliseconds."""
-    now: Any = client.time()
+    """Redis' clock, in epoch milliseconds. Raises `RedisUnavailable`."""
+    with explained():
+        now: Any = client.time()
     return int(now[0]) * 1000 + int(now[1]) // 1000

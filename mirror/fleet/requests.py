@@ -1,7 +1,8 @@
 """What operators ask of the leader: drain a listener, rebalance, rotate a channel.
 
 A wish is a field of the hash `commands`; the leader carries it out in one of its next passes and
-takes it off. `drain:<listener>` stays as long as that listener lives: it gets no seat again.
+takes it off. `drain:<listener>` stays as long as that listener lives, or until it is taken back: it
+gets no seat meanwhile.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 import redis
 
 from mirror.fleet.words import seat_name
+from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
 DRAIN: Final = "drain:"
@@ -19,20 +21,30 @@ REBALANCE: Final = "rebalance"
 
 
 def wish_drain(client: redis.Redis, keys: Keys, listener: str) -> None:
-    """Ask for all seats of a listener to be moved to others."""
+    """Ask for all seats of a listener to be moved to others. Raises `RedisUnavailable`."""
     _wish(client, keys, DRAIN + listener)
 
 
+def take_back_drain(client: redis.Redis, keys: Keys, listener: str) -> bool:
+    """Let a listener have seats again; False where it was not to be drained.
+
+    Raises `RedisUnavailable`.
+    """
+    with explained():
+        return bool(client.hdel(keys.commands, DRAIN + listener))
+
+
 def wish_rebalance(client: redis.Redis, keys: Keys) -> None:
-    """Ask for seats to be spread anew over the listeners that live."""
+    """Ask for seats to be spread again over all listeners. Raises `RedisUnavailable`."""
     _wish(client, keys, REBALANCE)
 
 
 def wish_rotation(client: redis.Redis, keys: Keys, shard: str, replica: str) -> None:
-    """Ask for a fresh channel for a seat."""
+    """Ask for a fresh channel for a seat. Raises `RedisUnavailable`."""
     _wish(client, keys, ROTATE + seat_name(shard, replica))
 
 
 def _wish(client: redis.Redis, keys: Keys, wish: str) -> None:
-    seconds, _ = client.time()
-    client.hset(keys.commands, wish, str(seconds))
+    with explained():
+        seconds, _ = client.time()
+        client.hset(keys.commands, wish, str(seconds))

@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from mirror.base.health import Status as HealthStatus
-from mirror.fleet.gaps import Hole, count_gaps, list_gaps, list_holes, rfc3339
+from mirror.fleet import reasons as why
+from mirror.fleet.gaps import Hole, count_gaps, list_gaps, list_holes
 from mirror.fleet.gaps import reasons as gap_reasons
+from mirror.fleet.requests import DRAIN
 from mirror.fleet.tracked import count_conversations
 from mirror.fleet.words import Beat, ChannelReport, Shard
+from mirror.fleet.workers import Worker, janitor_silent_ms
+from mirror.fleet.workers import read as read_workers
+from mirror.redis.connect import explained
+from mirror.redis.documents import readable
 from mirror.redis.keys import NOTE, REASON, Keys
 
 if TYPE_CHECKING:
@@ -28,6 +34,8 @@ T = TypeVar("T")
 REPLICAS: Final = "abcd"
 MAX_REASONS: Final = 20
 MAX_NAMED: Final = 5
+# Beats after which the leader's state is old: it writes every two seconds that it made a pass.
+STATE_BEATS: Final = 5
 
 
 class ListenerStatus(msgspec.Struct, kw_only=True):
@@ -119,15 +127,29 @@ class Facts(msgspec.Struct, kw_only=True):
     gap_reasons: list[str] = []
     troubles: dict[str, str] = {}
     discovery: dict[str, str] = {}
+    workers: list[Worker] = []
+    drained: set[str] = set()
+    passed_ms: int | None = None
+    waited_ms: int = 0  # for so long the oldest work for janitors is due
 
 
-def assemble(facts: Facts, replicas: int, lease_ms: int) -> MirrorStatus:
+class Limits(msgspec.Struct, frozen=True):
+    """Ages in milliseconds: beyond `state_ms` the leader's state is old, beyond `janitor_ms` a
+    janitor that says nothing does not work."""
+
+    state_ms: int = 10_000
+    janitor_ms: int = 210_000
+
+
+def assemble(
+    facts: Facts, replicas: int, lease_ms: int, limits: Limits | None = None
+) -> MirrorStatus:
     """The status of a mirror that wants `replicas` channels a shard."""
     listeners = [
         ListenerStatus(
             id=listener_id,
             host=beat.host,
-            state="dead" if facts.now_ms - facts.beats[listener_id] > lease_ms else beat.state,
+            state=_state(facts, listener_id, beat, lease_ms),
             channels=sum(report.state in {"live", "rotating"} for report in beat.channels),
             last_beat_ms=facts.now_ms - facts.beats[listener_id],
             spool_records=beat.spool_records,
@@ -145,17 +167,24 @@ def assemble(facts: Facts, replicas: int, lease_ms: int) -> MirrorStatus:
         )
         for shard in sorted(facts.shards.values(), key=lambda shard: shard.id)
     ]
-    health, reasons = _health(facts, listeners, shards, alive)
+    health, reasons, notes = _health(facts, listeners, shards, alive, limits or Limits())
+    notes += sorted(line for line, kind in facts.discovery.items() if kind == NOTE)
     return MirrorStatus(
         health=health,
         reasons=reasons[:MAX_REASONS],
-        notes=sorted(line for line, kind in facts.discovery.items() if kind == NOTE)[:MAX_REASONS],
+        notes=notes[:MAX_REASONS],
         leader=facts.leader,
         listeners=listeners,
         shards=shards,
         gaps=GapCounts(facts.gaps.open + len(facts.holes), facts.gaps.filled),
         conversations=facts.conversations,
     )
+
+
+def _state(facts: Facts, listener_id: str, beat: Beat, lease_ms: int) -> str:
+    if facts.now_ms - facts.beats[listener_id] > lease_ms:
+        return "dead"
+    return "draining" if listener_id in facts.drained else beat.state
 
 
 def _replica(facts: Facts, shard_id: str, replica: str, alive: set[str]) -> ReplicaStatus:
@@ -183,27 +212,37 @@ def _replica(facts: Facts, shard_id: str, replica: str, alive: set[str]) -> Repl
 
 
 def _health(
-    facts: Facts, listeners: list[ListenerStatus], shards: list[ShardStatus], alive: set[str]
-) -> tuple[HealthStatus, list[str]]:
-    reasons: list[str] = []
+    facts: Facts,
+    listeners: list[ListenerStatus],
+    shards: list[ShardStatus],
+    alive: set[str],
+    limits: Limits,
+) -> tuple[HealthStatus, list[str], list[str]]:
+    """Health, reasons and notes."""
+    leading = why.leading(facts.leader, facts.passed_ms, facts.now_ms, limits.state_ms)
     if not alive:
-        return "down", ["no listener is alive"]
-    if facts.leader is None:
-        reasons.append("no coordinator leads")
+        return (
+            "down",
+            ["no listener is alive: start `mirror listener`, or see its log", *leading],
+            [],
+        )
+    reasons = leading
     if not shards:
-        reasons.append("no shard is known yet")
-    reasons += [
-        f"nobody receives shard {hole.shard} ({hole.topics} topics) since {rfc3339(hole.from_ms)}"
-        for hole in facts.holes
-    ]
+        reasons.append("no shard is known yet: the leader lists queues and users first")
+    errors = why.errors(facts.listeners, alive)
+    reasons += why.holes(facts.holes, errors)
     reasons += facts.gap_reasons[:MAX_NAMED]
     reasons += sorted(line for line, kind in facts.discovery.items() if kind == REASON)
-    reasons += _troubles(facts.troubles)
+    reasons += why.troubles(facts.troubles)
     uncovered = 0
+    holes = {hole.shard for hole in facts.holes}
     for shard in shards:
         live = sum(replica.state in {"live", "rotating"} for replica in shard.replicas)
         if live < len(shard.replicas):
-            reasons.append(f"shard {shard.id} has {live} of {len(shard.replicas)} channels")
+            because = "" if shard.id in holes else why.because(shard.id, errors)
+            reasons.append(
+                f"shard {shard.id} has {live} of {len(shard.replicas)} channels{because}"
+            )
         uncovered += live == 0
         if shard.rejected:
             names = ", ".join(shard.rejected[:MAX_NAMED])
@@ -214,26 +253,25 @@ def _health(
             )
     reasons += [f"listener {one.id} is dead" for one in listeners if one.state == "dead"]
     for listener_id in sorted(alive):
-        reasons += [f"{listener_id}: {why}" for why in facts.listeners[listener_id].reasons]
+        reasons += [f"{listener_id}: {line}" for line in facts.listeners[listener_id].reasons]
+    reasons += why.tracking(facts.workers, facts.now_ms)
+    reasons += why.janitors(
+        facts.workers,
+        facts.now_ms,
+        limits.janitor_ms,
+        facts.waited_ms,
+        (facts.conversations.overdue, facts.gaps.open),
+    )
+    states = {one.id: (one.state, one.channels) for one in listeners}
+    stuck, notes = why.draining(states, facts.drained)
+    reasons += stuck
     if shards and uncovered == len(shards):
-        return "down", reasons
-    return ("degraded" if reasons else "ok"), reasons
-
-
-def _troubles(troubles: Mapping[str, str]) -> list[str]:
-    """One reason for all seats that share it."""
-    seats: dict[str, list[str]] = {}
-    for seat, why in sorted(troubles.items()):
-        seats.setdefault(why, []).append(seat)
-    return [
-        f"{'seat' if len(names) == 1 else f'{len(names)} seats:'} "
-        f"{', '.join(names[:MAX_NAMED])}{' …' if len(names) > MAX_NAMED else ''}: {why}"
-        for why, names in seats.items()
-    ]
+        return "down", reasons, notes
+    return ("degraded" if reasons else "ok"), reasons, notes
 
 
 def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
-    """Ask Redis, by a client that decodes. Raises `redis.RedisError` where it does not answer."""
+    """Ask Redis, by a client that decodes. Raises `RedisUnavailable`."""
     keys = Keys(settings.namespace)
     pipe = client.pipeline(transaction=False)
     pipe.time()
@@ -243,7 +281,25 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     pipe.hgetall(keys.rejected)
     pipe.hgetall(keys.troubles)
     pipe.hgetall(keys.discovery)
-    (seconds, micros), leader, beats, shard_ids, rejected, troubles, discovery = pipe.execute()
+    pipe.hgetall(keys.workers)
+    pipe.hkeys(keys.commands)
+    pipe.get(keys.passed)
+    pipe.zrange(keys.gaps, 0, 0, withscores=True)
+    pipe.zrange(keys.active, 0, 0, withscores=True)
+    with explained():
+        (
+            (seconds, micros),
+            leader,
+            beats,
+            shard_ids,
+            rejected,
+            troubles,
+            discovery,
+            workers,
+            commands,
+            passed,
+            *oldest,
+        ) = pipe.execute()
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     beat_times = {name: int(score) for name, score in beats}
     ids = sorted(shard_ids)
@@ -261,14 +317,28 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
         gap_reasons=gap_reasons(gaps),
         troubles=troubles,
         discovery=discovery,
+        workers=list(read_workers(workers, keys.workers).values()),
+        drained={one.removeprefix(DRAIN) for one in commands if one.startswith(DRAIN)},
+        passed_ms=readable(int, passed, keys.passed),
+        waited_ms=max(_waited(first, now_ms) for first in oldest),
     )
-    return assemble(facts, settings.replicas, round(settings.lease * 1000))
+    limits = Limits(
+        state_ms=round(1000 * max(settings.lease, STATE_BEATS * settings.heartbeat)),
+        janitor_ms=janitor_silent_ms(settings.janitor_interval),
+    )
+    return assemble(facts, settings.replicas, round(settings.lease * 1000), limits)
+
+
+def _waited(first: list[tuple[str, float]], now_ms: int) -> int:
+    """For how long the first of a sorted set of what is due at its score has been due."""
+    return max(0, round(now_ms - first[0][1])) if first and first[0][1] < now_ms else 0
 
 
 def read_channels(client: redis.Redis, settings: Settings) -> list[ChannelStatus]:
-    """Every channel of every listener that beats. Raises `redis.RedisError`."""
+    """Every channel of every listener that beats. Raises `RedisUnavailable`."""
     keys = Keys(settings.namespace)
-    beating: Any = client.zrange(keys.beats, 0, -1)
+    with explained():
+        beating: Any = client.zrange(keys.beats, 0, -1)
     beats = _documents(client, {name: keys.listener(name) for name in beating}, Beat)
     reports = [(name, report) for name, beat in sorted(beats.items()) for report in beat.channels]
     return [
@@ -292,10 +362,11 @@ def read_channels(client: redis.Redis, settings: Settings) -> list[ChannelStatus
 def _documents(client: redis.Redis, keys: Mapping[str, str], kind: type[T]) -> dict[str, T]:
     if not keys:
         return {}
-    values = client.mget(list(keys.values()))
     decoder = msgspec.json.Decoder(kind)
-    return {
-        name: decoder.decode(value)
-        for name, value in zip(keys, values, strict=True)
-        if value is not None
-    }
+    with explained():
+        values = client.mget(list(keys.values()))
+        return {
+            name: decoder.decode(value)
+            for name, value in zip(keys, values, strict=True)
+            if value is not None
+        }

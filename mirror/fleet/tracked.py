@@ -21,11 +21,13 @@ import redis
 
 from mirror.conversation.event import Role
 from mirror.conversation.legs import LegKey, leg_key
+from mirror.fleet.gaps import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import FOLD_FORM, Keys
 
 _CHUNK: Final = 500
+_IDS: Final = 5_000
 
 
 class TrackedLeg(msgspec.Struct, array_like=True):
@@ -139,8 +141,26 @@ def show_conversation(
         return None
     with explained():
         due: Any = client.zscore(keys.active, conversation_id)
-        now = _now_ms(client)
+    now = redis_now_ms(client)
     return _view(conversation_id, tracked, None if due is None else int(due) - now)
+
+
+def find_active(client: redis.Redis, keys: Keys, beginning: str, most: int) -> list[str]:
+    """The ids of active conversations that begin so, in any case; no more than `most`.
+
+    Raises `RedisUnavailable`.
+    """
+    lower = beginning.lower()
+    found: dict[str, None] = {}
+    start = 0
+    while len(found) < most:
+        with explained():
+            page: Any = client.zrange(keys.active, start, start + _IDS - 1)
+        found.update(dict.fromkeys(one for one in page if one.lower().startswith(lower)))
+        if len(page) < _IDS:
+            break
+        start += _IDS
+    return list(found)[:most]
 
 
 def list_conversations(
@@ -157,8 +177,7 @@ def list_conversations(
     queue id that serves. Reads in chunks, so that a million of them neither block Redis nor fill
     memory.
     """
-    with explained():
-        now = _now_ms(client)
+    now = redis_now_ms(client)
     shown = 0
     for conversation_id, due, tracked in read_active(client, keys, now if overdue else "+inf"):
         if queue is not None and not any(
@@ -224,7 +243,7 @@ def count_conversations(client: redis.Redis, keys: Keys) -> tuple[int, int]:
     """How many are active, and how many of them are overdue. Raises `RedisUnavailable`."""
     with explained():
         active: Any = client.zcard(keys.active)
-        overdue: Any = client.zcount(keys.active, "-inf", _now_ms(client))
+        overdue: Any = client.zcount(keys.active, "-inf", redis_now_ms(client))
     return int(active), int(overdue)
 
 
@@ -235,7 +254,7 @@ def oldest_due_seconds(client: redis.Redis, keys: Keys) -> float:
     """
     with explained():
         first: Any = client.zrange(keys.active, 0, 0, withscores=True)
-        return max(0.0, (_now_ms(client) - first[0][1]) / 1000) if first else 0.0
+    return max(0.0, (redis_now_ms(client) - first[0][1]) / 1000) if first else 0.0
 
 
 def _view(conversation_id: str, tracked: Tracked, due_ms: int | None) -> ConversationView:
@@ -259,8 +278,3 @@ def _view(conversation_id: str, tracked: Tracked, due_ms: int | None) -> Convers
         ),
         legs_over=len(tracked.over) + tracked.forgotten,
     )
-
-
-def _now_ms(client: redis.Redis) -> int:
-    now: Any = client.time()
-    return int(now[0]) * 1000 + int(now[1]) // 1000

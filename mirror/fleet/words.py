@@ -48,7 +48,11 @@ class Released(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """The leader's word that a listener shall hold a seat, on a channel of one OAuth client."""
+    """The leader's word that a listener shall hold a seat, on a channel of one OAuth client.
+
+    `doubted_ms`: since when (Redis ms) the channel hears nothing while another replica does. The
+    listener then compares what is set on it at once; 0 where it is not doubted.
+    """
 
     shard: str
     replica: str
@@ -56,6 +60,7 @@ class Grant(msgspec.Struct, frozen=True):
     client: str
     shard_epoch: int
     handle: Handle | None = None
+    doubted_ms: int = 0
 
     @property
     def seat(self) -> tuple[str, str]:
@@ -75,7 +80,9 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
     `channel` is shortened. `covered_ms` is for how long this channel has received without a break
     (null while it does not); `last_frame_ms` the age of the last frame, heartbeats included.
     `rotate` says why the channel needs a successor soon, empty where it does not. `shard_epoch` is
-    that of the topic list which Genesys confirmed last, 0 where that is unknown.
+    that of the topic list which Genesys confirmed last, 0 where that is unknown. `error` is why the
+    last step of a channel that is not live failed. `heard` are those
+    of the `frames` that came on a topic: neither heartbeats nor pongs nor system messages.
     """
 
     shard: str
@@ -94,6 +101,8 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
     events: int = 0
     dead_letters: int = 0
     shard_epoch: int = 0
+    error: str = ""
+    heard: int = 0
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ retries,
 `GenesysRefused` on 401 and 403, `GenesysRateLimited` where the budget does not allow the call in
 time, `GenesysError` with `status` otherwise (404 for a channel or conversation that is gone).
 
-Sources: genesys/README sections 2 (channels), 6 (conversations, analytics), 7 (discovery).
+Sources: docs/protocol.md, "Channels", "Reading conversations", "Analytics", "Lists".
 """
 
 from __future__ import annotations

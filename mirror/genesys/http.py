@@ -7,7 +7,7 @@ knows the proxy too); what is no answer of Genesys is never taken for one, and w
 of `mirror.base.errors` in one line that names host and cure (`mirror.genesys.refusals`).
 Neither token, secret nor channel id comes out of here: calls are named by their path's template.
 
-Sources: genesys/README sections 1.1, 1.2 (tokens), 2.4 (errors), 4 (limits, retries).
+Sources: docs/protocol.md, "Tokens", "Limits".
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ MAX_BACKOFF_SECONDS: Final = 8.0
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 POOL_SIZE: Final = 16
 # A token is renewed when so little of its life is left, so that a channel made by then outlives
-# the old one (a channel dies with the token that made it, genesys/README section 3.4).
+# the old one (a channel dies with the token that made it: docs/protocol.md, "Sockets").
 TOKEN_MARGIN_SHARE: Final = 0.25
 _HEALS: Final = frozenset({408, 409, 500, 502, 503, 504})
 _JSON: Final = {

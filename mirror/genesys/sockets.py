@@ -18,13 +18,14 @@ import websocket
 
 from mirror.base import tls
 from mirror.base.errors import GenesysError, GenesysUnavailable
+from mirror.genesys.refusals import Answer, refusal
 from mirror.genesys.wire import dial
 
 CONNECT_TIMEOUT: Final = 10.0
 # All that a server may say until the channel is open, and how long it may take to say it.
 MAX_HANDSHAKE_BYTES: Final = 64 * 1024
 HANDSHAKE_SECONDS: Final = 20.0
-# Handshake answers that mean the channel is no more.
+# Handshake answers that mean the channel is no more, where they are Genesys' own.
 GONE: Final = frozenset({401, 403, 404, 410})
 _PORTS: Final = {"ws": 80, "wss": 443}
 # What lies between may forget a connection that is silent between two heartbeats.
@@ -85,8 +86,9 @@ class _Client(websocket.WebSocket):
 def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.socket:
     """Connect and shake hands; blocks up to the time-out of each step.
 
-    Raises `GenesysError` whose `status` is the answer of the handshake, 0 where there was none. Its
-    text never holds the URI, which is the channel's secret.
+    Raises `GenesysError` whose `status` is the answer of the handshake, 0 where there was none; its
+    `is_genesys` is false where a gateway answered in Genesys' place. Its text never holds the URI,
+    which is the channel's secret.
     """
     try:
         sock = _connected(uri, context)
@@ -102,8 +104,7 @@ def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.so
             skip_utf8_validation=True,
         )
     except websocket.WebSocketBadStatusException as error:
-        status = error.status_code
-        raise GenesysError(f"the channel's socket answered {status}", status=status) from None
+        raise _refused(error) from None
     except ssl.SSLCertVerificationError as error:
         raise GenesysUnavailable(f"the channel's certificate: {error.verify_message}") from None
     except (OSError, websocket.WebSocketException, ValueError) as error:
@@ -114,6 +115,21 @@ def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.so
     opened: socket.socket = bounded.inner
     opened.setblocking(False)
     return opened
+
+
+def _refused(error: websocket.WebSocketBadStatusException) -> GenesysError:
+    """What a handshake's refusal says, and whose it is (`mirror.genesys.refusals`)."""
+    status = error.status_code
+    headers = {str(k).lower(): str(v) for k, v in (error.resp_headers or {}).items()}
+    found = refusal(Answer(status, headers, error.resp_body or b""))
+    whose = "" if found.is_genesys else ", and not as Genesys does: a proxy or gateway, it seems"
+    return GenesysError(
+        f"the channel's socket answered {status}{whose}",
+        status=status,
+        code=found.code,
+        correlation_id=found.correlation_id,
+        is_genesys=found.is_genesys,
+    )
 
 
 def _connected(uri: str, context: ssl.SSLContext) -> socket.socket:

@@ -6,7 +6,9 @@ that names the brokers. Both are for start-up and commands, never for the data p
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import msgspec
@@ -26,10 +28,12 @@ DEAD_LETTER_RETENTION_MS: Final = 30 * 24 * 3_600_000
 DEAD_LETTER_PARTITIONS: Final = 3
 SPREAD: Final = 30.0
 _ATTEMPT: Final = 5.0
+_ATTEMPT_WATCHED: Final = 2.0  # somebody at a terminal wants to hear something
 _PAUSE: Final = 0.5
 
 _log = logger("kafka.check")
 
+Waiting = Callable[[str, str, float | None], object]
 Outcome = Literal["created", "exists", "fewer_partitions", "more_partitions"]
 
 
@@ -43,11 +47,10 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
     def __str__(self) -> str:
-        state = (
-            f"{self.name}: {self.outcome.replace('_', ' ')}, {self.partitions} partitions, "
-            f"replication factor {self.replication_factor}"
-        )
-        return f"{state}. {self.note}" if self.note else state
+        did = "created" if self.outcome == "created" else "is there"
+        replicas = _counted(self.replication_factor, "replica")
+        size = f"{_counted(self.partitions, 'partition')}, {replicas}"
+        return f"{self.name} {did}: {size}{f' ({self.note})' if self.note else ''}"
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +62,15 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     brokers: int
     topics: dict[str, tuple[int, int]]
     addresses: tuple[str, ...] = ()
+
+    def partitions(self, settings: Settings) -> dict[str, int]:
+        """Those of the mirror's topics that exist → how many partitions they have."""
+        topics = (settings.topic, settings.dead_letter_topic, settings.agents_topic)
+        return {one: self.topics[one][0] for one in topics if one in self.topics}
+
+
+def _counted(count: int, one: str) -> str:
+    return f"{count} {one}{'' if count == 1 else 's'}"
 
 
 def _reason(error: Any, log: ClientLog) -> str:
@@ -81,17 +93,28 @@ def _client(settings: Settings, log: ClientLog) -> AdminClient:
     return open_client(AdminClient, admin_config(settings), log)
 
 
-def _cluster(client: AdminClient, settings: Settings, timeout: float, log: ClientLog) -> Cluster:
+def _cluster(
+    client: AdminClient,
+    settings: Settings,
+    timeout: float,
+    log: ClientLog,
+    waiting: Waiting | None = None,
+) -> Cluster:
     """Asks until an answer or `timeout` seconds (0: for ever) have passed."""
     deadline = time.monotonic() + timeout if timeout else None
+    attempt = _ATTEMPT if waiting is None else _ATTEMPT_WATCHED
     while True:
-        left = _ATTEMPT if deadline is None else deadline - time.monotonic()
+        left = attempt if deadline is None else deadline - time.monotonic()
         try:
-            answer = client.list_topics(timeout=max(0.1, min(_ATTEMPT, left)))
+            answer = client.list_topics(timeout=max(0.1, min(attempt, left)))
         except KafkaException as error:
             client.poll(0)
             if deadline is not None and time.monotonic() + _PAUSE >= deadline:
                 raise _unavailable(settings, _reason(error, log)) from error
+            if waiting is not None:
+                left = math.inf if deadline is None else deadline - time.monotonic()
+                servers = settings.kafka.properties["bootstrap.servers"]
+                waiting(servers, _reason(error, log), None if math.isinf(left) else left)
             time.sleep(_PAUSE)
             continue
         return Cluster(
@@ -162,15 +185,19 @@ def _wanted(settings: Settings) -> list[tuple[str, int, int]]:
     return wanted
 
 
-def ensure_topics(settings: Settings, timeout: float = 30.0) -> list[TopicState]:
+def ensure_topics(
+    settings: Settings, timeout: float = 30.0, waiting: Waiting | None = None
+) -> list[TopicState]:
     """Make the mirror's topics where they are missing. Safe to repeat; never changes a topic.
 
-    Returns once every broker that answers knows them, so that whoever starts now finds them.
+    While no broker answers, `waiting` gets the servers, why, and the seconds that are left (None
+    for ever) at each attempt. Returns once every broker that answers knows them, so that whoever
+    starts now finds them.
     Raises `KafkaUnavailable` where the cluster cannot be reached or refuses to create one.
     """
     log = ClientLog("kafka.init")
     client = _client(settings, log)
-    cluster = _cluster(client, settings, timeout, log)
+    cluster = _cluster(client, settings, timeout, log, waiting)
     wanted = _wanted(settings)
     states = [
         _found(name, partitions, cluster.topics[name])
@@ -189,12 +216,12 @@ def _found(name: str, wanted: int, found: tuple[int, int]) -> TopicState:
     if partitions < wanted:
         outcome = "fewer_partitions"
         note = (
-            f"{name} has {partitions} partitions, fewer than MIRROR_PARTITIONS={wanted}: "
-            "adding some moves conversations to other partitions, so it is left to you"
+            f"fewer than MIRROR_PARTITIONS={wanted}; adding some moves conversations to other "
+            "partitions, so it is left to you"
         )
     elif partitions > wanted:
         outcome = "more_partitions"
-        note = f"{name} has more than MIRROR_PARTITIONS={wanted}, which is kept as it is"
+        note = f"more than MIRROR_PARTITIONS={wanted}, kept as it is"
     return TopicState(
         name=name,
         outcome=outcome,
@@ -232,9 +259,8 @@ def _create(
     note = ""
     if replication < settings.replication_factor:
         note = (
-            f"{name} has replication factor {replication}: "
-            f"{brokers} broker{'s' if brokers != 1 else ''}, "
-            f"MIRROR_REPLICATION_FACTOR={settings.replication_factor}"
+            f"asked for {settings.replication_factor}; "
+            f"the cluster has {_counted(brokers, 'broker')}"
         )
     return TopicState(
         name=name,

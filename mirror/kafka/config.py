@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
@@ -41,6 +41,10 @@ SOCKET_TIMEOUT_MS: Final = 15_000
 REPEAT_AFTER: Final = 30.0
 _MOST_KINDS: Final = 200
 
+_CLIENT_CERTIFICATE: Final = (
+    "TLS failed, the broker wants a client certificate or refuses ours: see KAFKA_CLIENT_CERT "
+    "and KAFKA_CLIENT_CERT_KEY"
+)
 # librdkafka's words → ours. It does not tell a foreign CA, a foreign host name and an expired
 # certificate apart, nor a client certificate that is missing from one that is refused.
 _TRUST: Final = {
@@ -48,10 +52,8 @@ _TRUST: Final = {
         "TLS failed, the broker's certificate is not accepted: it is expired, for another host "
         "name, or of a CA that neither KAFKA_TRUSTED_CERT nor SSL_CERT_FILE names"
     ),
-    "tls alert": (
-        "TLS failed, the broker wants a client certificate or refuses ours: see KAFKA_CLIENT_CERT "
-        "and KAFKA_CLIENT_CERT_KEY"
-    ),
+    "tls alert": _CLIENT_CERTIFICATE,
+    "alert certificate required": _CLIENT_CERTIFICATE,  # TLS 1.3 of a newer Java
     "SSL connection closed by peer": (
         "TLS failed, the broker closed the connection, perhaps it speaks none there: see its "
         "listeners and KAFKA_SECURITY_PROTOCOL"
@@ -64,6 +66,11 @@ _TRUST: Final = {
         "KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
     ),
 }
+# What other variables than KAFKA_CONF_* set, or this module.
+_OURS: Final = frozenset(
+    {"bootstrap.servers", "client.id", "group.id", "security.protocol", "sasl.mechanism"}
+)
+_SECRET: Final = re.compile(r"password|secret|key|pem|config|token|username")
 _CODE: Final = re.compile(r"error|[0-9A-F]{8}|[\w ]+ routines|Type=\w+")
 # Properties that are set by variables of another name.
 _VARIABLES: Final = {
@@ -207,9 +214,31 @@ def open_client(kind: Callable[..., T], config: dict[str, Any], log: ClientLog) 
                     "certificate and its key belong together"
                 ) from error
         raise SettingsError(
-            f"KAFKA_CONF_* or another KAFKA_* setting is wrong: {reason}; it takes the properties "
-            "of librdkafka, dots as underscores"
+            f"{_wrong(kind, config, reason)}: {reason}; it takes the properties of librdkafka, "
+            "dots as underscores"
         ) from error
+
+
+def _wrong(kind: Callable[..., Any], config: Mapping[str, Any], reason: str) -> str:
+    """The variable that librdkafka does not take, and what it holds.
+
+    librdkafka names some properties otherwise than they were set (`linger.ms` is
+    `queue.buffering.max.ms` to it), so each is tried by itself: that which fails alike it is.
+    """
+    for key, value in config.items():
+        if not isinstance(value, str) or key in _OURS:
+            continue
+        try:
+            kind({key: value}, **ClientLog("kafka.settings").options())
+        except KafkaException as error:
+            cause = error.args[0]
+            if reason == (cause.str() if isinstance(cause, KafkaError) else str(cause)):
+                name = f"KAFKA_CONF_{key.upper().replace('.', '_')}"
+                shown = "" if _SECRET.search(key) else f" is {value!r}, which"
+                return f"{name}{shown} is not taken"
+        except (ValueError, TypeError):
+            continue  # wants others beside it, and so is not what failed
+    return "KAFKA_CONF_* or another KAFKA_* setting is wrong"
 
 
 def _without_codes(reason: str) -> str:

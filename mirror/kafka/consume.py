@@ -6,8 +6,9 @@ behind on the brokers. Records that hold no event are counted and passed over.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, Literal
 
 from confluent_kafka import (
@@ -23,12 +24,14 @@ from confluent_kafka import (
 from mirror.base.errors import KafkaUnavailable
 from mirror.conversation.event import Event
 from mirror.kafka.config import ClientLog, consumer_config, open_client
+from mirror.kafka.partition import partition
 from mirror.kafka.record import EventReader, UndecodableRecord
 from mirror.settings import Settings
 
 Start = Literal["beginning", "end"]
 
 BATCH: Final = 500
+_POLL_SECONDS: Final = 0.5
 METADATA_TIMEOUT: Final = 10.0  # seconds, or MIRROR_STARTUP_TIMEOUT where that is less
 
 
@@ -97,6 +100,84 @@ class EventStream:
             return list(self._consumer.offsets_for_times(wanted, timeout=_timeout(settings)))
 
 
+def latest_events(settings: Settings, most: int, seconds: float) -> Iterator[Event]:
+    """The last events of the interaction topic, `most` of all partitions together, as they lie.
+
+    Ends at what was the end when it began, or after `seconds`. Raises `KafkaUnavailable`.
+    """
+    consumer, partitions = open_reader(settings, settings.topic, "reader")
+    try:
+        with _explained(settings):
+            ends = {}
+            for one in partitions:
+                place = TopicPartition(settings.topic, one)
+                low, high = consumer.get_watermark_offsets(place, timeout=_timeout(settings))
+                if high > low:
+                    ends[one] = (max(low, high - most // len(partitions)), high)
+        yield from _stretches(consumer, settings, ends, seconds)
+    finally:
+        consumer.close()
+
+
+def conversation_events(
+    settings: Settings, conversation_id: str, since_ms: int, seconds: float
+) -> Iterator[Event]:
+    """What Kafka has of one conversation since a time (epoch milliseconds), in its order.
+
+    Reads its partition alone, to what was the end when it began. Raises `KafkaUnavailable`, also
+    where `seconds` were not enough.
+    """
+    consumer, partitions = open_reader(settings, settings.topic, "reader")
+    try:
+        one = partition(conversation_id, len(partitions))
+        with _explained(settings):
+            wanted = [TopicPartition(settings.topic, one, since_ms)]
+            (start,) = consumer.offsets_for_times(wanted, timeout=_timeout(settings))
+            _, high = consumer.get_watermark_offsets(
+                TopicPartition(settings.topic, one), timeout=_timeout(settings)
+            )
+        if start.offset < 0 or start.offset >= high:
+            return
+        key = conversation_id.encode()
+        yield from _stretches(consumer, settings, {one: (start.offset, high)}, seconds, key)
+    finally:
+        consumer.close()
+
+
+def _stretches(
+    consumer: Consumer,
+    settings: Settings,
+    ends: dict[int, tuple[int, int]],
+    seconds: float,
+    key: bytes | None = None,
+) -> Iterator[Event]:
+    """The events of some stretches of offsets, by partition; of one `key` where it is given."""
+    reader = EventReader()
+    topic = settings.topic
+    deadline = time.monotonic() + seconds
+    consumer.assign([TopicPartition(topic, one, start) for one, (start, _) in ends.items()])
+    left = {one: high for one, (_, high) in ends.items()}
+    while left:
+        if time.monotonic() > deadline:
+            raise KafkaUnavailable(
+                f"{topic} was not read to its end within {seconds:.0f} s: ask for a shorter time"
+            )
+        for message in take(consumer, BATCH, _POLL_SECONDS):
+            if message.error() is not None:
+                continue
+            at, offset = message.partition(), message.offset()
+            if at is not None and offset is not None and offset + 1 >= left.get(at, offset + 2):
+                del left[at]
+            if key is not None and message.key() != key:
+                continue
+            with suppress(UndecodableRecord):
+                yield reader.decode(message.value(), message.headers())
+        # What a transaction left behind at the end is no message: ask where we are.
+        for place in consumer.position([TopicPartition(topic, one) for one in left]):
+            if place.offset >= left[place.partition]:
+                del left[place.partition]
+
+
 def open_reader(settings: Settings, topic: str, role: str) -> tuple[Consumer, list[int]]:
     """A consumer of `role` without a group, and the partitions of `topic`; nothing is assigned.
 
@@ -105,8 +186,12 @@ def open_reader(settings: Settings, topic: str, role: str) -> tuple[Consumer, li
     log = ClientLog(f"kafka.{role.replace('-', '_')}")
     consumer = open_client(Consumer, consumer_config(settings, role), log)
     try:
-        with _explained(settings):
-            found = consumer.list_topics(topic, timeout=_timeout(settings)).topics[topic]
+        with _explained(settings, log):
+            try:
+                found = consumer.list_topics(topic, timeout=_timeout(settings)).topics[topic]
+            except KafkaException:
+                consumer.poll(0)  # which is when librdkafka says what it complained of
+                raise
         if found.error is not None or not found.partitions:
             raise KafkaUnavailable(
                 f"Kafka has no topic {topic}: `mirror init` makes what is missing"
@@ -133,12 +218,14 @@ def _timeout(settings: Settings) -> float:
 
 
 @contextmanager
-def _explained(settings: Settings) -> Iterator[None]:
+def _explained(settings: Settings, log: ClientLog | None = None) -> Iterator[None]:
+    """What librdkafka raises is a time-out; what it complained of meanwhile is the reason."""
     try:
         yield
     except KafkaException as error:
         servers = settings.kafka.properties["bootstrap.servers"]
+        reason = (log.last_error if log is not None else "") or error.args[0].str()
         raise KafkaUnavailable(
-            f"Kafka at {servers} cannot be read: {error.args[0].str()} "
+            f"Kafka at {servers} cannot be read: {reason} "
             "(see KAFKA_BOOTSTRAP_SERVERS and the KAFKA_* settings beside it)"
         ) from error

@@ -1,16 +1,21 @@
 """Which partition a key belongs to: what `murmur2_random` of librdkafka and Java clients compute.
 
-librdkafka chooses partitions itself; this is for whoever must know one before it hands a record
-over. In plain Python a key takes some 5 µs: not for the hot path.
+librdkafka would follow a topic that grows, and put live conversations elsewhere. So producers name
+the partition, of as many as there were when the mirror began. In plain Python a key takes some
+5 µs; `partition` remembers the latest, since a conversation has many events.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 _MASK: Final = 0xFFFFFFFF
 _MIX: Final = 0x5BD1E995
 _SEED: Final = 0x9747B28C
+#: More conversations than are active at once in all but the largest contact centres.
+REMEMBERED: Final = 16_384
 
 
 def murmur2(data: bytes) -> int:
@@ -27,6 +32,22 @@ def murmur2(data: bytes) -> int:
     return value ^ value >> 15
 
 
+@lru_cache(maxsize=REMEMBERED)
 def partition(key: str, count: int) -> int:
     """The partition of a key, of `count`."""
     return (murmur2(key.encode()) & 0x7FFFFFFF) % count
+
+
+class Partitions(dict[str, int]):
+    """Topic → over how many partitions its keys go.
+
+    It follows a topic that is made again with fewer, and one that is back; never one that grows.
+    """
+
+    def __init__(self, known: Mapping[str, int]) -> None:
+        super().__init__(known)
+        self._most = dict(known)
+
+    def learn(self, topic: str, count: int) -> None:
+        """A topic has so many partitions now."""
+        self[topic] = min(count, self._most.setdefault(topic, count))

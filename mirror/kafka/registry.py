@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from mirror.base.errors import RegistryUnavailable, SettingsError
+from mirror.base.extras import how_to_install
 from mirror.base.log import logger
 from mirror.conversation.schema import agent_event_schema, event_schema
 from mirror.settings import Settings
@@ -48,7 +49,7 @@ def register(settings: Settings, timeout: float) -> dict[str, Header]:
     schemas = {settings.topic: event_schema()}
     if settings.agents:
         schemas[settings.agents_topic] = agent_event_schema()
-    client = _client(settings)
+    client = open_registry(settings)
     try:
         return {
             topic: _register(settings, client, topic, schema, deadline)
@@ -63,7 +64,7 @@ def reach(settings: Settings) -> int:
 
     Raises `RegistryUnavailable`.
     """
-    client = _client(settings)
+    client = open_registry(settings)
     try:
         return len(client.get_subjects())
     except _errors() as error:
@@ -72,14 +73,18 @@ def reach(settings: Settings) -> int:
         client.close()
 
 
-def _client(settings: Settings) -> SchemaRegistryClient:
+def open_registry(settings: Settings) -> SchemaRegistryClient:
+    """A client of the registry of `settings`, which asks nothing yet.
+
+    Raises `SettingsError` where the extra is missing.
+    """
     try:
         import httpx2  # noqa: F401  # which of the HTTP libraries it uses depends on its version
         from confluent_kafka.schema_registry import SchemaRegistryClient
     except ImportError as error:
         raise SettingsError(
-            f"SCHEMA_REGISTRY_URL is set, and {error.name} is not installed: it takes "
-            "`pip install 'interaction-mirror[registry]'`"
+            f"SCHEMA_REGISTRY_URL is set, and the package {error.name} is not installed: "
+            f"{how_to_install('registry')}"
         ) from error
     registry = settings.registry
     assert registry is not None  # who calls has looked

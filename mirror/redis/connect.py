@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +44,9 @@ SENTINEL_PORT: Final = 26379
 MAX_URL_BYTES: Final = 64 * 1024
 START_CURE: Final = "start Redis, or correct REDIS_URL"
 _CERTIFICATES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
+#: How a line calls Redis where nobody says which one it is.
+SOMEWHERE: Final = "Redis"
+_EXPLAINED: Final = (redis.RedisError, msgspec.DecodeError, RecursionError)
 _RETRY_PAUSE_SECONDS: Final = 0.05
 _WAIT_PAUSE_SECONDS: Final = 0.5
 
@@ -82,21 +84,21 @@ def address(settings: Settings) -> str:
 
 
 @contextmanager
-def explained(where: str = "Redis") -> Iterator[None]:
+def explained(where: str = SOMEWHERE) -> Iterator[None]:
     """Turn what redis-py raises inside into `RedisUnavailable`, one line that names `where`.
 
     So it does with a value that cannot be decoded: whoever wrote it, the mirror goes on without.
+    It may be nested: the line then has the name that the outermost gives.
     """
     try:
         yield
-    except redis.RedisError as error:
-        raise _told(where, error) from error
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise RedisUnavailable(
-            f"{where} holds something under the mirror's keys that is not the mirror's: keep other "
-            "programs off them, or choose another MIRROR_NAMESPACE",
-            cure="keep other programs off the mirror's keys, or choose another MIRROR_NAMESPACE",
-        ) from error
+    except _EXPLAINED as error:
+        raise _explanation(where, error) from error
+    except RedisUnavailable as error:
+        cause = error.__cause__
+        if where == SOMEWHERE or not isinstance(cause, _EXPLAINED):
+            raise
+        raise _explanation(where, cause) from cause
 
 
 def check(client: redis.Redis, settings: Settings) -> None:
@@ -108,29 +110,27 @@ def check(client: redis.Redis, settings: Settings) -> None:
         client.get(Keys(settings.namespace).leader)
 
 
-def wait_for(client: redis.Redis, settings: Settings, stop: threading.Event | None = None) -> None:
-    """Wait until Redis answers, at most `settings.startup_timeout` seconds (0: for ever).
+def wait_for(client: redis.Redis, settings: Settings, timeout: float | None = None) -> None:
+    """Wait until Redis answers, at most `timeout` seconds (0: for ever).
 
-    Returns early when `stop` is set. Raises the last `RedisUnavailable`, and at once where waiting
-    would not help: `RedisUnsupported`.
+    Without `timeout` that is `settings.startup_timeout`. Raises the last `RedisUnavailable`, and at
+    once where waiting would not help: `RedisUnsupported`.
     """
-    stop = stop or threading.Event()
+    timeout = settings.startup_timeout if timeout is None else timeout
     started = time.monotonic()
-    told = False
-    while not stop.is_set():
+    logged = False
+    while True:
         try:
             return check(client, settings)
         except RedisUnsupported:
             raise
         except RedisUnavailable as error:
-            waited = time.monotonic() - started
-            if settings.startup_timeout and waited >= settings.startup_timeout:
+            if timeout and time.monotonic() - started >= timeout:
                 raise
-            if not told:
+            if not logged:
                 _log.warning("redis_awaited", error=str(error))
-                told = True
-        stop.wait(_WAIT_PAUSE_SECONDS)
-    return None
+                logged = True
+        time.sleep(_WAIT_PAUSE_SECONDS)
 
 
 def _options(settings: Settings) -> dict[str, Any]:
@@ -176,6 +176,16 @@ def _try_certificates(files: dict[str, str]) -> None:
             f"REDIS_URL names a certificate that cannot be used ({why or 'not PEM'}): "
             "ssl_ca_certs, ssl_certfile and ssl_keyfile take paths of PEM files that fit each other"
         ) from error
+
+
+def _explanation(where: str, error: BaseException) -> RedisUnavailable:
+    if isinstance(error, redis.RedisError):
+        return _told(where, error)
+    return RedisUnavailable(
+        f"{where} holds something under the mirror's keys that is not the mirror's: keep other "
+        "programs off them, or choose another MIRROR_NAMESPACE",
+        cure="keep other programs off the mirror's keys, or choose another MIRROR_NAMESPACE",
+    )
 
 
 def _told(where: str, error: redis.RedisError) -> RedisUnavailable:

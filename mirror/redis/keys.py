@@ -13,6 +13,8 @@ so that a script may touch several of them. Times are Redis milliseconds.
     seats                  string   the leader's own record of who holds which seat, JSON
     released               hash     `<shard>/<replica>` → `mirror.fleet.words.Released`, JSON
     channels:<client>      zset     channel reservations of an OAuth client → when each lapses
+    probe:<client>         string   the channel that `mirror doctor` opens, a
+                                    `mirror.genesys.handles.Handle`, JSON; expires with it
     rate:<client>          string   GCRA: theoretical arrival time of the next request
     rate:<client>:janitor  string   the same for the part of it that all janitors share
     rejected               hash     topic → why Genesys refuses it
@@ -20,6 +22,10 @@ so that a script may touch several of them. Times are Redis milliseconds.
                                     JSON
     troubles               hash     seat that cannot be placed, or does not serve → why
     discovery              hash     what discovery has to say, a line each → `REASON` or `NOTE`
+    names                  string   digest of all names below, as the leader stored them last
+    names:<family>:<slice> hash     id of a mirrored queue or user → its name; `family` is `queues`
+                                    or `users`, `slice` of the id by `mirror.fleet.names`. A
+                                    person's name is hashed or left out as `MIRROR_PII` says
     departed               string   topic that could not be seen any more → until when it was
                                     received, JSON
     coverage               hash     shard id → until when it is covered, and its topics' epochs
@@ -29,6 +35,11 @@ so that a script may touch several of them. Times are Redis milliseconds.
     gap:<id>:read          set      ids of the conversations read for a gap under way
     readings               zset     conversation id → time before which its history has been read
                                     for any gap; those of the last hour
+    workers                hash     `tracker/<coordinator>`, `janitor/<process>` →
+                                    `mirror.fleet.workers.Worker`, JSON
+    partitions             hash     Kafka topic → over how many partitions its keys are spread
+                                    (`mirror.fleet.pinned`)
+    passed                 string   time of the leader's last pass
     commands               hash     operator's wish → time it was made: `drain:<listener>`,
                                     `rotate:<shard>/<replica>`, `rebalance`
                                     (`mirror.fleet.requests`)
@@ -107,6 +118,10 @@ class Keys(msgspec.Struct, frozen=True):
         return self.key("discovery")
 
     @property
+    def names(self) -> str:
+        return self.key("names")
+
+    @property
     def departed(self) -> str:
         return self.key("departed")
 
@@ -121,6 +136,18 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def readings(self) -> str:
         return self.key("readings")
+
+    @property
+    def workers(self) -> str:
+        return self.key("workers")
+
+    @property
+    def partitions(self) -> str:
+        return self.key("partitions")
+
+    @property
+    def passed(self) -> str:
+        return self.key("passed")
 
     @property
     def commands(self) -> str:
@@ -143,8 +170,14 @@ class Keys(msgspec.Struct, frozen=True):
     def shard(self, shard_id: str) -> str:
         return self.key("shard", shard_id)
 
+    def names_of(self, family: str, part: int) -> str:
+        return self.key("names", family, str(part))
+
     def channels(self, client_id: str) -> str:
         return self.key("channels", client_id)
+
+    def probe(self, client_id: str) -> str:
+        return self.key("probe", client_id)
 
     def rate(self, client_id: str) -> str:
         return self.key("rate", client_id)

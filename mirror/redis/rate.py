@@ -1,6 +1,6 @@
 """The request budget of an OAuth client, shared by all processes and kept below Genesys' limit.
 
-Genesys allows 300 requests a minute and token (protocol notes, section 4) and says nothing of how
+Genesys allows 300 requests a minute and token (docs/protocol.md, "Limits") and says nothing of how
 its minute runs. The budget is the generic cell rate algorithm: `RATE_PER_MINUTE` in the long run
 and `BURST` ahead of it, so any minute sees at most their sum, which is below the limit. A 429
 pushes it forward for everyone by `Retry-After`, at most by `LONGEST_PAUSE_SECONDS`.

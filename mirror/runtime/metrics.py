@@ -132,6 +132,9 @@ TOPICS: Final = _gauge("topics", "Topics in all shards.")
 LISTENERS_ALIVE: Final = _gauge("listeners_alive", "Listeners whose beats arrive.")
 SEATS_OPEN: Final = _gauge("seats_open", "Seats without a place: a replica that nobody holds.")
 TOPICS_REJECTED: Final = _gauge("topics_rejected", "Topics that Genesys refuses.")
+TOPICS_GONE: Final = _gauge(
+    "topics_gone", "Topics that were mirrored and are not listed any more, for an hour."
+)
 GAPS_OPEN: Final = _gauge("gaps_open", "Gaps of the ledger that are still to be filled.")
 CONVERSATIONS: Final = _gauge(
     "conversations", "Conversations that are active or overdue.", state=("active", "overdue")
@@ -158,6 +161,7 @@ COORDINATOR: Final = (
     LISTENERS_ALIVE,
     SEATS_OPEN,
     TOPICS_REJECTED,
+    TOPICS_GONE,
     GAPS_OPEN,
     CONVERSATIONS,
     OLDEST_DUE,
@@ -201,6 +205,17 @@ UNREAD: Final = _counter(
 BURIED: Final = _counter("janitor_dead_letters", "Records that Kafka refused for good.")
 JANITOR: Final = (VERIFIED, GAPS_FILLED, CALLS, BACKFILLED, BACKFILLED_EVENTS, UNREAD, BURIED)
 
+# Attribute of a dashboard's metrics → metric.
+DASHBOARD: Final[Mapping[str, Described]] = {
+    "streams": _gauge("dashboard_streams", "Browsers that are connected."),
+    "cut": _counter("dashboard_streams_cut", "Streams that did not keep up."),
+    "sent": _counter("dashboard_messages", "Messages sent to streams."),
+    "events": _counter("dashboard_events", "Events, repeats dropped."),
+    "repeats": _counter("dashboard_repeats", "Events seen before."),
+    "conversations": _gauge("dashboard_conversations", "Conversations with a live leg."),
+    "unreadable": _counter("dashboard_unreadable", "Records that hold no event."),
+}
+
 # Heading of docs/metrics.md → what stands under it.
 ALL: Final[Mapping[str, tuple[Described, ...]]] = {
     "Every process": (HEALTH, BUILD, LOG_DROPPED),
@@ -216,6 +231,7 @@ ALL: Final[Mapping[str, tuple[Described, ...]]] = {
     ),
     "Coordinator": (*COORDINATOR, *TRACKER.values()),
     "Janitor": JANITOR,
+    "Dashboard": tuple(DASHBOARD.values()),
 }
 
 

@@ -1,12 +1,11 @@
-"""The signals that end a process in order, waited for by its first thread.
+"""The signals that end a process in order, waited for by a thread of their own.
 
-    signals.block()                   # before other threads start, which inherit it
-    while (name := signals.wait(1.0)) is None:
-        ...
-    signals.unblock()                 # the second SIGTERM, SIGINT or SIGQUIT then ends it at once
+    signals.watch(stop)        # by the first thread, before other threads start
+    ...                        # `stop("SIGTERM")` is called once, by the thread `signals`
+                               # the second SIGTERM, SIGINT or SIGQUIT ends the process at once
 
-No handler runs between two lines of code, and every wait on a lock may be as long as it likes. A
-process whose first thread has other work has a thread wait instead: `watch`.
+No handler runs between two lines of code, and every wait on a lock may be as long as it likes. All
+threads of the process have the signals blocked: they inherit that from the first.
 
 Which they are: all that a supervisor, a terminal, a container runtime or a limit may send and that
 would else end the process without draining. One that is ignored when the process starts (`nohup`)
@@ -57,15 +56,6 @@ def wait(seconds: float) -> str | None:
     if name is not None:
         _heard.add(name)
     return name
-
-
-def unblock() -> None:
-    """From now on the second that insists ends the process at once; the others change nothing.
-
-    To be called by the first thread. What is pending beside the first one is no second one yet.
-    """
-    _by_default()
-    threading.Thread(target=_insist, name="signals", daemon=True).start()
 
 
 def watch(stop: Callable[[str], None]) -> None:

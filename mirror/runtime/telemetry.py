@@ -70,7 +70,7 @@ class Telemetry:
         self._metrics = make_wsgi_app(registry)
         self._server: Server | None = None
         if port:
-            self._server = Server(_listen(tuple(hosts), port), self._answer)
+            self._server = Server(listen_for_metrics(tuple(hosts), port), self._answer)
             self._server.start()
             if checkup is not None:
                 checkup.start()
@@ -122,7 +122,7 @@ class Telemetry:
         return Answer(int(started[0].split()[0]), body, tuple(started[1]))
 
 
-def _listen(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
+def listen_for_metrics(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
     """Sockets that listen. Raises `SettingsError` where one cannot be had."""
     try:
         return listen(hosts, port)

@@ -14,6 +14,7 @@ from mirror.settings import values
 from mirror.settings.kafka import read_kafka
 from mirror.settings.model import OAuthClient, RegistrySettings, Settings
 from mirror.settings.reader import Reader
+from mirror.settings.supervised import read_supervised, state_directory
 from mirror.settings.unread import unread
 
 MAX_TOPICS_PER_CHANNEL: Final = 1000  # Genesys' limit: the 1,001st topic is answered with 400
@@ -92,7 +93,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         partitions=parse("MIRROR_PARTITIONS", "12", values.between(1, 10_000)),
         replication_factor=parse("MIRROR_REPLICATION_FACTOR", "3", values.between(1, 100)),
         encoding=parse("MIRROR_ENCODING", "json", values.choice("json", "msgpack")),
-        spool_dir=Path(text("MIRROR_SPOOL_DIR", _default_spool_dir(reader.environ))),
+        spool_dir=Path(text("MIRROR_SPOOL_DIR", str(state_directory(reader.environ) / "spool"))),
         spool_limit=parse("MIRROR_SPOOL_LIMIT", "1GiB", size),
         pii=pii,
         pii_key=pii_key,
@@ -107,7 +108,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         dashboard_token=parse("MIRROR_DASHBOARD_TOKEN", "", values.word),
         dashboard_auth_header=parse("MIRROR_DASHBOARD_AUTH_HEADER", "", values.header_name),
-        dashboard_names=parse("MIRROR_DASHBOARD_NAMES", "", values.optional_path),
+        supervised=read_supervised(reader),
         log_level=parse("MIRROR_LOG_LEVEL", "info", values.choice(*LOG_LEVELS)),
         startup_timeout=parse("MIRROR_STARTUP_TIMEOUT", "30s", duration),
         environment=reader.read,
@@ -160,8 +161,10 @@ def _oauth_clients(reader: Reader) -> tuple[OAuthClient, ...]:
     if several:
         return several
     if bool(client_id) != bool(secret):
-        missing = "GENESYS_CLIENT_SECRET" if client_id else "GENESYS_CLIENT_ID"
-        raise SettingsError(f"{missing} is not set: it belongs to its other half, set both or none")
+        given, missing = "GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET"
+        if secret:
+            given, missing = missing, given
+        raise SettingsError(f"{given} is set and {missing} is not: set both, or none of them")
     return (OAuthClient(client_id, secret),) if client_id else ()
 
 
@@ -173,8 +176,10 @@ def _registry(reader: Reader) -> RegistrySettings | None:
     if not url:
         return None
     if bool(key) != bool(secret):
-        missing = "SCHEMA_REGISTRY_SECRET" if key else "SCHEMA_REGISTRY_KEY"
-        raise SettingsError(f"{missing} is not set: it belongs to its other half, set both or none")
+        given, missing = "SCHEMA_REGISTRY_KEY", "SCHEMA_REGISTRY_SECRET"
+        if secret:
+            given, missing = missing, given
+        raise SettingsError(f"{given} is set and {missing} is not: set both, or none of them")
     if certificates and not Path(certificates).is_file():
         raise SettingsError(
             f"SCHEMA_REGISTRY_CA is {certificates!r}: it takes the path of a PEM file that exists"
@@ -185,10 +190,3 @@ def _registry(reader: Reader) -> RegistrySettings | None:
             "what the registered JSON Schema describes to consumers"
         )
     return RegistrySettings(url=url, key=key, secret=secret, ca=certificates)
-
-
-def _default_spool_dir(environ: Mapping[str, str]) -> str:
-    state = environ.get("XDG_STATE_HOME") or str(
-        Path(environ.get("HOME", "/var/lib")) / ".local/state"
-    )
-    return str(Path(state) / "interaction-mirror" / "spool")

@@ -54,6 +54,16 @@ class Unread(msgspec.Struct, frozen=True):
         return f"nothing reads {self.name}: {self.hint}"
 
 
+class Supervised(msgspec.Struct, frozen=True, kw_only=True):
+    """How the processes of `mirror up` run. `counts`: program → how many. Durations in seconds."""
+
+    counts: dict[str, int]
+    run_dir: Path
+    log_dir: Path
+    hang_after: float
+    user: str
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What is in force. Durations are seconds, sizes bytes, times none."""
 
@@ -101,7 +111,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dashboard_port: int
     dashboard_token: str
     dashboard_auth_header: str
-    dashboard_names: Path | None
+    supervised: Supervised
     log_level: str
     startup_timeout: float
     environment: dict[str, str]

@@ -15,23 +15,6 @@ from mirror.settings.reader import is_service_link
 
 _PREFIXES: Final = ("MIRROR_", "GENESYS_", "KAFKA_")
 _FILE: Final = "_FILE"
-# Read by what starts processes, by the watchdog, or by tests, and not by `mirror.settings.load`.
-ELSEWHERE: Final = frozenset(
-    {
-        "MIRROR_LISTENERS",
-        "MIRROR_COORDINATORS",
-        "MIRROR_JANITORS",
-        "MIRROR_DASHBOARDS",
-        "MIRROR_RUN_DIR",
-        "MIRROR_LOG_DIR",
-        "MIRROR_PYTHON",
-        "MIRROR_USER",
-        "MIRROR_AUTOSTART",
-        "MIRROR_STARTSECS",
-        "MIRROR_SUPERVISOR_INCLUDE",
-        "MIRROR_HANG_AFTER",
-    }
-)
 _TESTS: Final = ("MIRROR_TEST_", "MIRROR_WRITE_GOLDEN")
 
 
@@ -42,8 +25,7 @@ def unread(
 
     `used` are the variables that gave a value, `known` the names of all settings.
     """
-    used = {*used, *ELSEWHERE, *(name + _FILE for name in ELSEWHERE)}
-    names = sorted({*known, *ELSEWHERE})
+    used, names = set(used), sorted(known)
     empty = {name + _FILE for name in names if not environ.get(name + _FILE, "").strip()}
     return tuple(
         Unread(name, _hint(name, environ, names))

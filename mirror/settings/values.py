@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -308,8 +307,3 @@ def header_name(text: str) -> str:
     if text and not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", text):
         raise ValueError("the name of an HTTP header, such as X-Forwarded-User")
     return text
-
-
-def optional_path(text: str) -> Path | None:
-    """A path, none where unset."""
-    return Path(text) if text else None

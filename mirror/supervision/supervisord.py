@@ -1,19 +1,21 @@
-"""Asks a running supervisord about its processes, over the Unix socket in its run directory."""
+"""Talks to a running supervisord over the Unix socket in its run directory.
+
+`processes` asks how its processes are. `Supervisord` starts and stops them, and ends it.
+"""
 
 from __future__ import annotations
 
 import http.client
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
-from xmlrpc.client import Error, ServerProxy, Transport
+from xmlrpc.client import Error, Fault, ServerProxy, Transport
 
 import msgspec
 
 from mirror.base.errors import MirrorError
-from mirror.settings import value
 
 TIMEOUT: Final = 5.0
 SOCKET: Final = "supervisor.sock"
@@ -63,17 +65,63 @@ class _Transport(Transport):
         self._made.close()
 
 
-def run_directory(environ: Mapping[str, str]) -> Path:
-    """Where the supervisord of `mirror up` has its socket: `MIRROR_RUN_DIR`, or the default."""
-    if given := value(environ, "MIRROR_RUN_DIR"):
-        return Path(given)
-    return state_directory(environ) / "run"
+class Supervisord:
+    """The supervisord of a run directory.
 
+    Each method raises `SupervisordSilent`, and `MirrorError` where supervisord refuses.
+    """
 
-def state_directory(environ: Mapping[str, str]) -> Path:
-    """Where the mirror keeps its state for this user, where nothing else is set."""
-    state = environ.get("XDG_STATE_HOME") or f"{environ.get('HOME', '/var/lib')}/.local/state"
-    return Path(state) / "interaction-mirror"
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / SOCKET
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its socket is: it runs, or was killed."""
+        return self._path.exists()
+
+    def pid(self) -> int:
+        """Its process id."""
+        return int(self._ask(lambda server: server.supervisor.getPID()))
+
+    def processes(self) -> list[ProcessInfo]:
+        """All its processes but this one."""
+        found: Any = self._ask(lambda server: server.supervisor.getAllProcessInfo())
+        return [
+            ProcessInfo(
+                group=one["group"],
+                name=one["name"],
+                state=one["statename"],
+                pid=one["pid"],
+                exit_code=one["exitstatus"],
+                description=one["description"],
+            )
+            for one in found
+            if one["pid"] != os.getpid()
+        ]
+
+    def stop(self, process: ProcessInfo) -> None:
+        """Ask a process to stop. Nothing waits for it."""
+        name = f"{process.group}:{process.name}"
+        self._ask(lambda server: server.supervisor.stopProcess(name, False))
+
+    def start(self, process: ProcessInfo) -> None:
+        """Start a process that does not run. Nothing waits for it."""
+        name = f"{process.group}:{process.name}"
+        self._ask(lambda server: server.supervisor.startProcess(name, False))
+
+    def shut_down(self) -> None:
+        """Stop all processes in order, and then supervisord. Nothing waits for it."""
+        self._ask(lambda server: server.supervisor.shutdown())
+
+    def _ask(self, question: Callable[[ServerProxy], Any]) -> Any:
+        try:
+            with ServerProxy("http://localhost/RPC2", transport=_Transport(self._path)) as server:
+                return question(server)
+        except Fault as error:
+            raise MirrorError(f"supervisord refuses: {error.faultString}") from error
+        except (Error, OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise SupervisordSilent(f"no answer on {self._path} ({reason})") from error
 
 
 def processes(run_dir: Path) -> list[ProcessInfo] | None:
@@ -81,24 +129,5 @@ def processes(run_dir: Path) -> list[ProcessInfo] | None:
 
     Raises `SupervisordSilent` where its socket is there and it does not answer.
     """
-    path = run_dir / SOCKET
-    if not path.exists():
-        return None
-    try:
-        with ServerProxy("http://localhost/RPC2", transport=_Transport(path)) as server:
-            found: Any = server.supervisor.getAllProcessInfo()
-    except (Error, OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise SupervisordSilent(f"no answer on {path} ({reason})") from error
-    return [
-        ProcessInfo(
-            group=one["group"],
-            name=one["name"],
-            state=one["statename"],
-            pid=one["pid"],
-            exit_code=one["exitstatus"],
-            description=one["description"],
-        )
-        for one in found
-        if one["pid"] != os.getpid()
-    ]
+    supervisord = Supervisord(run_dir)
+    return supervisord.processes() if supervisord.is_there else None

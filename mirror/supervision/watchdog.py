@@ -33,12 +33,11 @@ from supervisor import childutils
 from supervisor.states import ProcessStates
 
 from mirror.base import log
-from mirror.base.errors import EXIT_USAGE, SettingsError
-from mirror.base.units import duration
-from mirror.settings import value
+from mirror.base.errors import EXIT_USAGE
+from mirror.settings.reader import Reader
+from mirror.settings.supervised import read_supervised
 from mirror.supervision.pulse import Sign, read_sign
 
-DEFAULT_HANG_AFTER: Final = "20s"
 RETRY_FIRST: Final = 5.0
 RETRY_LAST: Final = 60.0
 # After a pause of its own so long, the watchdog cannot tell who beat meanwhile.
@@ -196,14 +195,7 @@ def serve(watchdog: Watchdog, stdin: TextIO, stdout: TextIO) -> None:
 
 def hang_after(environ: Mapping[str, str]) -> float:
     """Seconds of `MIRROR_HANG_AFTER`. Raises `SettingsError`."""
-    text = value(environ, "MIRROR_HANG_AFTER", DEFAULT_HANG_AFTER)
-    try:
-        seconds = duration(text)
-    except ValueError as error:
-        raise SettingsError(f"MIRROR_HANG_AFTER is {text!r}: it takes {error}") from None
-    if not seconds:
-        raise SettingsError(f"MIRROR_HANG_AFTER is {text!r}: it takes a duration above zero")
-    return seconds
+    return read_supervised(Reader(environ)).hang_after
 
 
 def main() -> int:

@@ -1,4 +1,5 @@
-"""Analytics conversation details over REST (section 6.3): query, many by id, one by id."""
+"""Analytics conversation details over REST (docs/protocol.md, "Analytics"): query, many by id, one
+by id."""
 
 from __future__ import annotations
 

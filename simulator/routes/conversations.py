@@ -1,4 +1,4 @@
-"""Conversations over REST (sections 6.1 and 6.2)."""
+"""Conversations over REST (docs/protocol.md, "Reading conversations")."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ MEDIA_PATHS = frozenset(
 
 
 async def list_active(request: web.Request) -> web.Response:
-    """Active conversations of the logged-in user: a client has no user, so none (section 6.2)."""
+    """Active conversations of the logged-in user: a client has no user, so none (docs/protocol.md,
+    "Reading conversations")."""
     uri = f"{request.path}?pageSize=25&pageNumber=1"
     return json_response(
         {

@@ -50,6 +50,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     except ApiError as refusal:
         response = refuse(refusal.code, refusal.parameter, correlation)
         headers.update(refusal.headers)
+    except Foreign as answer:
+        response = web.Response(status=answer.status, text=answer.body, content_type=answer.kind)
     except web.HTTPMethodNotAllowed:
         response = refuse("method.not.allowed", "", correlation)
     except web.HTTPNotFound:
@@ -57,6 +59,16 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     if not response.prepared:
         response.headers.update(headers)
     return response
+
+
+class Foreign(Exception):
+    """An answer that is not Genesys': the page of a gateway, or JSON of something else."""
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body
+        self.kind = "application/json" if body[:1] in "[{" else "text/html"
 
 
 async def misbehave(request: web.Request, client: str | None) -> None:
@@ -71,12 +83,14 @@ async def misbehave(request: web.Request, client: str | None) -> None:
         if request.transport is not None:
             request.transport.abort()
         raise ConnectionResetError
+    if fault.body is not None:
+        raise Foreign(fault.status or 200, fault.body)
     if fault.status:
         seconds = 1 if fault.retry_after is None else fault.retry_after
         code = BY_STATUS.get(fault.status, "internal.server.error")
         if fault.status != TOO_MANY:
             raise ApiError(code)
-        if client is not None:
+        if client is not None and isinstance(seconds, int):
             world.bars.tell(client, seconds, time.monotonic())
         raise ApiError(code, str(seconds), {"Retry-After": str(seconds)})
 

@@ -1,4 +1,4 @@
-"""Channels and subscriptions over REST (section 2)."""
+"""Channels and subscriptions over REST (docs/protocol.md, "Channels")."""
 
 from __future__ import annotations
 

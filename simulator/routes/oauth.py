@@ -1,4 +1,4 @@
-"""The login host: `POST /oauth/token` with client credentials (section 1.1)."""
+"""The login host: `POST /oauth/token` with client credentials (docs/protocol.md, "Tokens")."""
 
 from __future__ import annotations
 

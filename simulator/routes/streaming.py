@@ -1,4 +1,5 @@
-"""The WebSocket of a channel (section 3): `/channels/{id}`. The channel id itself is the secret."""
+"""The WebSocket of a channel (docs/protocol.md, "Sockets"): `/channels/{id}`. The channel id itself
+is the secret."""
 
 from __future__ import annotations
 
@@ -72,9 +73,10 @@ async def _turn_away(request: web.Request, how: int) -> web.StreamResponse:
 
 
 def answer_text(world: World, channel: Channel, text: str) -> bytes | None:
-    """The answer to a text frame of the client (sections 3.2 and 3.3).
+    """The answer to a text frame of the client.
 
-    Unknown text is tolerated, as the official command line tool needs (section 3.2).
+    Unknown text is tolerated, as the official command line tool needs (docs/protocol.md,
+    "Sockets").
     """
     try:
         order = msgspec.json.decode(text)

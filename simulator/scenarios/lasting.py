@@ -1,4 +1,5 @@
-"""Conversations that rightly live for days, and one that comes back after its end (section 6.1).
+"""Conversations that rightly live for days, and one that comes back after its end
+(docs/protocol.md, "Reading conversations").
 
 None of these is chosen by the playbill; ask for them by name. `stop` brings them to their ends.
 """

@@ -1,4 +1,5 @@
-"""The ways in which after-call work of a leg goes (sections 0 and 5.5). Pure data."""
+"""The ways in which after-call work of a leg goes (docs/protocol.md, "After-call work"). Pure
+data."""
 
 from __future__ import annotations
 

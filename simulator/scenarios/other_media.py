@@ -1,4 +1,4 @@
-"""The media that are rarer than the five big ones (section 5.2)."""
+"""The media that are rarer than the five big ones (docs/protocol.md, "Shapes")."""
 
 from __future__ import annotations
 

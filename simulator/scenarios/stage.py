@@ -47,7 +47,8 @@ class Beat(msgspec.Struct, frozen=True):
 
     wait: float
     frame: bool = True
-    #: The same snapshot is sent twice within 150 ms, as was measured (section 3.6).
+    #: The same snapshot is sent twice within 150 ms, as was measured (docs/protocol.md, "Order and
+    #: loss").
     twin: bool = False
 
 

@@ -1,4 +1,5 @@
-"""Calls: inbound through an ivr and a queue, outbound, transfers, and how they end (section 5.5).
+"""Calls: inbound through an ivr and a queue, outbound, transfers, and how they end
+(docs/protocol.md, "Ends").
 
 Voice alone is `disconnected` first and `terminated` when torn down, and its disconnect types may
 change between snapshots of one leg.
@@ -126,7 +127,8 @@ def talk(stage: Stage, customer: Participant, agent: Participant) -> Script:
 def blind_transfer(
     stage: Stage, customer: Participant, agent: Participant
 ) -> Generator[Beat, None, Participant | None]:
-    """To another queue; the old leg goes from `transfer` to `peer` within 200 ms (section 3.6)."""
+    """To another queue; the old leg goes from `transfer` to `peer` within 200 ms (docs/protocol.md,
+    "Order and loss")."""
     old = agent.queue_id
     queue = stage.queue(avoid=old)
     leg = agent.legs[-1]

@@ -1,5 +1,5 @@
 """The bodies that Genesys gives of one conversation: nested frames, REST, analytics.
 
 All come from the same `model.Conversation`, so they cannot disagree about facts; they disagree
-about spelling and fields exactly where Genesys' own surfaces do (sections 5.2, 5.3, 6).
+about spelling and fields exactly where Genesys' own surfaces do (docs/protocol.md, "Shapes").
 """

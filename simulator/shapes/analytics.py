@@ -1,4 +1,5 @@
-"""The analytics shape (section 6.3): sessions and segments, as they were a lag ago."""
+"""The analytics shape (docs/protocol.md, "Analytics"): sessions and segments, as they were a lag
+ago."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ MEDIA_TYPE = {
     "screen_monitoring": "screenmonitoring",
     "social_expression": "unknown",
 }
-#: Notification spelling to analytics spelling (section 5.5).
+#: Notification spelling to analytics spelling (docs/protocol.md, "Ends").
 DISCONNECT = {
     "endpoint.dnd": "dndEndpoint",
     "transfer.conference": "conferenceTransfer",

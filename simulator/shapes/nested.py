@@ -1,4 +1,5 @@
-"""The nested notification shape (section 5.2): class ConversationEventTopicConversation.
+"""The nested notification shape (docs/protocol.md, "Shapes"): class
+ConversationEventTopicConversation.
 
 A full snapshot: every participant since the start, ended ones included. Unset keys are absent;
 there is no startTime or endTime on the conversation, no startTime on participants, no segments.

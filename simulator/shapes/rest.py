@@ -1,4 +1,5 @@
-"""The REST shape of `GET /api/v2/conversations/{id}` (section 6.1): class Conversation.
+"""The REST shape of `GET /api/v2/conversations/{id}` (docs/protocol.md, "Reading conversations"):
+class Conversation.
 
 The nested shape plus what only REST has (start and end times, segments, names of queues, `ani`),
 minus what it lacks, and with REST's own spelling of disconnect types and recording states.

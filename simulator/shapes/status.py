@@ -1,4 +1,5 @@
-"""Bodies of the topics about a person: presence, routing status, activity, counts (section 5.7)."""
+"""Bodies of the topics about a person: presence, routing status, activity, counts
+(docs/protocol.md, "Agents")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came out of Kafka and what truly happened, kept side by side while the house lives.
+"""What came out of Kafka and what truly happened, kept side by side while the site lives.
 
 `Account` reads the interaction topic in a thread of its own, from its beginning, without a group,
 and checks of every record what the contract says of key, partition and headers. `Books` adds the
@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
+from harness import ledger
 from harness.oracle import Name, Truth, Verdict, judge, name_of_event, name_of_truth
 from mirror.base.errors import KafkaUnavailable
 from mirror.conversation.event import Event
@@ -27,7 +27,6 @@ from mirror.settings import Settings
 BATCH = 1_000
 PAUSE = 0.2
 OPEN_SECONDS = 20.0
-LEDGER_PAGE = 100_000
 # Conversations of an earlier trial go on: how far back the ledger is read again.
 OVERLAP = 4_000
 
@@ -37,7 +36,7 @@ class Account:
 
     def __init__(self, settings: Settings) -> None:
         self.records = 0
-        self.wrong: list[str] = []  # records that break section 5 of the contract
+        self.wrong: list[str] = []  # records that break docs/event.md
         self._settings = settings
         self._reader = EventReader()
         self._events: dict[str, list[Event]] = defaultdict(list)
@@ -154,13 +153,11 @@ class Books:
 
     def last_seq(self) -> int:
         """The newest record of the ledger."""
-        return int(self._get("/_sim/stats")["ledger"]["last_seq"])
+        return ledger.last_seq(self._get)
 
     def truths(self, since: int, until: int) -> list[Truth]:
         """Records `since` < seq <= `until`, as the ledger has them now."""
-        page = self._get(f"/_sim/ledger?since_seq={since}&limit={LEDGER_PAGE}")
-        truths = msgspec.convert(page["records"], list[Truth])
-        return [truth for truth in truths if truth.seq <= until]
+        return ledger.truths(self._get, since, until)
 
     def untold(self, truths: list[Truth]) -> list[Truth]:
         """Of these records, those that Kafka does not have and that somebody could have told."""

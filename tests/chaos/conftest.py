@@ -1,4 +1,4 @@
-"""One house for all trials, and the table of what came of them.
+"""One site for all trials, and the table of what came of them.
 
 `make chaos` runs every fault once. `make chaos ARGS="--chaos-seconds=3600 --chaos-seed=7"` runs
 faults at random from that seed for so long instead; without a seed one is drawn and printed.
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.house import PLACES, House
+from harness.kafka import KafkaUnavailable
+from harness.redis import RedisUnavailable
 from tests.chaos.network import network
+from tests.chaos.site import PLACES, Site
 from tests.chaos.trial import Row, line, table
 from tests.services.availability import unavailable
-from tests.services.kafka import KafkaUnavailable
-from tests.services.redis import RedisUnavailable
 
 ROWS = pytest.StashKey[list[Row]]()
 
@@ -60,11 +60,11 @@ def enter(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Callabl
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Everything, running and under load."""
     folder: Path = tmp_path_factory.mktemp("chaos")
     try:
-        built = House(folder, network(PLACES))
+        built = Site(folder, network(PLACES))
     except (KafkaUnavailable, RedisUnavailable) as missing:
         unavailable(str(missing))
     try:

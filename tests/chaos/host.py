@@ -13,8 +13,8 @@ from xmlrpc.client import Fault, ServerProxy
 
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
+from harness.process import ManagedProcess, ServiceError, tail, wait_until
 from mirror.supervision import supervise
-from tests.services.process import ManagedProcess, ServiceError, tail, wait_until
 
 READY_SECONDS = 40.0
 # A program that supervisord may start through a wrapper: the clock trial swaps the file's text.
@@ -79,6 +79,11 @@ class Host:
             self.kill()
             raise
         return self
+
+    @property
+    def supervisor_pid(self) -> int:
+        """The pid of supervisord itself."""
+        return self._supervisord.pid
 
     def pids(self) -> dict[str, int]:
         """Process name (`listener-0`) → its pid; only of those that run."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.chaos.faults import FAULTS
-from tests.chaos.house import House
+from tests.chaos.site import Site
 from tests.chaos.trial import Fault, Row, Trial, table
 
 GAPS_SECONDS = 270.0  # the lease of a killed janitor's gap, and its two readings
@@ -26,29 +26,29 @@ def at_random(request: pytest.FixtureRequest) -> float:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[one.id for one in FAULTS])
-def test_fault(fault: Fault, house: House, enter: Callable[[Row], None], at_random: float) -> None:
+def test_fault(fault: Fault, site: Site, enter: Callable[[Row], None], at_random: float) -> None:
     """Nothing is missing, invented, altered or out of order, and fresh events flow afterwards."""
     if at_random:
         pytest.skip("random faults were asked for")
-    if why := fault.needs(house):
+    if why := fault.needs(site):
         pytest.skip(why)
-    enter(row := Trial(house, fault).run())
+    enter(row := Trial(site, fault).run())
     assert not row.problems, table([row])
 
 
-def test_in_the_end_every_gap_is_filled(house: House, at_random: float) -> None:
+def test_in_the_end_every_gap_is_filled(site: Site, at_random: float) -> None:
     """Also those that a killed janitor held: they fall due when its lease lapses."""
     if at_random:
         pytest.skip("random faults were asked for")
-    house.until(
-        lambda: all(gap.done for gap in house.gaps()), GAPS_SECONDS, "all gaps filled", interval=1.0
+    site.until(
+        lambda: all(gap.done for gap in site.gaps()), GAPS_SECONDS, "all gaps filled", interval=1.0
     )
-    assert [gap for gap in house.gaps() if gap.state == "unfillable"] == []
+    assert [gap for gap in site.gaps() if gap.state == "unfillable"] == []
 
 
 def test_random(
     request: pytest.FixtureRequest,
-    house: House,
+    site: Site,
     say: Callable[[str], None],
     enter: Callable[[Row], None],
     at_random: float,
@@ -61,11 +61,11 @@ def test_random(
         seed = random.SystemRandom().randrange(1 << 31)
     say(f"\nrandom faults: --chaos-seed={seed}")
     draw = random.Random(seed)
-    possible = [fault for fault in FAULTS if not fault.needs(house)]
+    possible = [fault for fault in FAULTS if not fault.needs(site)]
     deadline = time.monotonic() + at_random
     failed = []
     while time.monotonic() < deadline:
-        enter(row := Trial(house, draw.choice(possible)).run())
+        enter(row := Trial(site, draw.choice(possible)).run())
         if row.problems:
             failed.append(row)
     assert not failed, f"--chaos-seed={seed}\n{table(failed)}"

@@ -1,6 +1,6 @@
-"""One fault on the living house, from the blow to the reckoning.
+"""One fault on the living site, from the blow to the reckoning.
 
-    strike → what the fault must cause is seen → heal → the house is whole again → fresh events flow
+    strike → what the fault must cause is seen → heal → the site is whole again → fresh events flow
 
 Nothing here sleeps for a set time: each step waits for something that it can see, with a deadline.
 """
@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.oracle import RESTORABLE, Difference, Truth, Verdict
+from harness.process import ServiceError
 from mirror.base.errors import MirrorError
 from mirror.conversation.event import Event
 from mirror.fleet.gaps import Gap
-from tests.chaos.house import House, complaints
-from tests.services.process import ServiceError
+from tests.chaos.site import Site, complaints
 
 STRUCK_SECONDS = 40.0
 WHOLE_SECONDS = 75.0
@@ -39,7 +39,7 @@ NEVER_BROKEN = (
 )
 
 
-def _nothing(_house: House, _hit: Any) -> None:
+def _nothing(_site: Site, _hit: Any) -> None:
     """There is nothing to heal."""
 
 
@@ -50,12 +50,12 @@ class Fault:
     name: str
     proves: str
     leaves: str  # what it does not prove
-    strike: Callable[[House], Any]
-    struck: Callable[[House, Any], bool] | None = None  # None: that conversations went on
-    heal: Callable[[House, Any], None] = _nothing
+    strike: Callable[[Site], Any]
+    struck: Callable[[Site, Any], bool] | None = None  # None: that conversations went on
+    heal: Callable[[Site, Any], None] = _nothing
     window: frozenset[str] = NOTHING  # event types that may be lost, by GUARANTEES.md
     late: frozenset[str] = NOTHING  # event types that may come late, by GUARANTEES.md
-    needs: Callable[[House], str] = lambda _: ""  # why it cannot be had here, empty where it can
+    needs: Callable[[Site], str] = lambda _: ""  # why it cannot be had here, empty where it can
     rules: frozenset[str] = NOTHING  # rules of Genesys that it cannot keep
     under_fault: int = UNDER_FAULT
 
@@ -80,7 +80,7 @@ class Row:
     late: int = 0  # behind a later one of their leg, inside the fault's named window
     restored: int = 0  # gaps that were filled in this trial
     lasted: float = 0.0  # seconds from the strike to the heal
-    recovery: float = 0.0  # seconds from the begin of the heal until the house was whole
+    recovery: float = 0.0  # seconds from the begin of the heal until the site was whole
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -91,23 +91,23 @@ class Row:
 class Trial:
     """Runs one fault."""
 
-    def __init__(self, house: House, fault: Fault) -> None:
-        self._house = house
+    def __init__(self, site: Site, fault: Fault) -> None:
+        self._site = site
         self._fault = fault
-        self._since = house.books.last_seq()
-        self._old_gaps = {gap.id for gap in house.gaps()}
+        self._since = site.books.last_seq()
+        self._old_gaps = {gap.id for gap in site.gaps()}
         self._row = Row(fault=fault.name)
-        house.account.take_touched()
-        house.org.call("DELETE", "/_sim/violations")
+        site.account.take_touched()
+        site.org.call("DELETE", "/_sim/violations")
 
     def run(self) -> Row:
         """Strike, heal, wait, judge. What goes wrong stands in the row's problems."""
-        house, fault, row = self._house, self._fault, self._row
+        site, fault, row = self._site, self._fault, self._row
         began = time.monotonic()
         hit: Any = None
         try:
-            hit = fault.strike(house)
-            house.until(lambda: self._struck(hit), STRUCK_SECONDS, f"{fault.name}: struck")
+            hit = fault.strike(site)
+            site.until(lambda: self._struck(hit), STRUCK_SECONDS, f"{fault.name}: struck")
         except (ServiceError, MirrorError, AssertionError) as error:
             row.problems.append(str(error).splitlines()[0])
         finally:
@@ -125,43 +125,43 @@ class Trial:
 
     def _heal(self, hit: Any) -> None:
         try:
-            self._fault.heal(self._house, hit)
+            self._fault.heal(self._site, hit)
         except (ServiceError, MirrorError, AssertionError) as error:
             self._row.problems.append(str(error).splitlines()[0])
 
     def _struck(self, hit: Any) -> bool:
         """Whether the fault has shown its effect and life went on under it."""
-        happened = self._house.books.last_seq() - self._since
+        happened = self._site.books.last_seq() - self._since
         if happened < self._fault.under_fault:
             return False
-        return self._fault.struck is None or self._fault.struck(self._house, hit)
+        return self._fault.struck is None or self._fault.struck(self._site, hit)
 
     def _until_whole(self) -> None:
         """Every seat live, spools empty, new gaps filled, all that happened is in Kafka."""
-        house = self._house
-        until = house.books.last_seq()
+        site = self._site
+        until = site.books.last_seq()
         why = ""
 
         def whole() -> bool:
             nonlocal why
             why = "Redis does not answer"
-            status = house.status()
+            status = site.mirror.status()
             if reasons := complaints(status):
                 why = "; ".join(reasons[:3])
                 return False
-            if spooled := house.spooled():
+            if spooled := site.spooled():
                 why = f"{spooled} records are in spools"
                 return False
-            if gaps := [g.id for g in house.gaps() if self._is_open(g)]:
+            if gaps := [g.id for g in site.gaps() if self._is_open(g)]:
                 why = f"{len(gaps)} gaps are open"
                 return False
-            untold = self._demanded(house.books.untold(house.books.truths(self._since, until)))
+            untold = self._demanded(site.books.untold(site.books.truths(self._since, until)))
             first = " ".join(map(_brief, untold[:1]))
             why = f"{len(untold)} transitions are not in Kafka, first {first}"
             return not untold
 
         try:
-            house.until(whole, WHOLE_SECONDS, "", interval=POLL)
+            site.until(whole, WHOLE_SECONDS, "", interval=POLL)
         except ServiceError:
             raise ServiceError(f"not whole after {WHOLE_SECONDS:.0f} s: {why}") from None
 
@@ -171,14 +171,12 @@ class Trial:
 
     def _until_fresh(self) -> None:
         """What happens from now on comes through, whole."""
-        house = self._house
-        now = house.books.last_seq()
-        house.until(
-            lambda: house.books.last_seq() >= now + FRESH, STRUCK_SECONDS, "the load goes on"
-        )
-        until = house.books.last_seq()
-        house.until(
-            lambda: not house.books.untold(house.books.truths(now, until)),
+        site = self._site
+        now = site.books.last_seq()
+        site.until(lambda: site.books.last_seq() >= now + FRESH, STRUCK_SECONDS, "the load goes on")
+        until = site.books.last_seq()
+        site.until(
+            lambda: not site.books.untold(site.books.truths(now, until)),
             FRESH_SECONDS,
             "fresh events come through whole",
         )
@@ -195,32 +193,32 @@ class Trial:
         ]
 
     def _reckon(self) -> None:
-        house, row, fault = self._house, self._row, self._fault
-        until = house.books.last_seq()
+        site, row, fault = self._site, self._row, self._fault
+        until = site.books.last_seq()
         truths: list[Truth] = []
 
         def told() -> bool:
             nonlocal truths
-            truths = house.books.truths(self._since, until)
-            return not self._demanded(house.books.untold(truths))
+            truths = site.books.truths(self._since, until)
+            return not self._demanded(site.books.untold(truths))
 
         try:
-            house.until(told, FRESH_SECONDS, "all is in Kafka")
+            site.until(told, FRESH_SECONDS, "all is in Kafka")
         except ServiceError as error:
             row.problems.append(str(error))
-        lost = house.books.untold(truths)
-        self._enter(house.books.judge(truths), lost)
-        row.restored = sum(g.done and g.id not in self._old_gaps for g in house.gaps())
-        broken = house.org.get("/_sim/violations")["counts"]
+        lost = site.books.untold(truths)
+        self._enter(site.books.judge(truths), lost)
+        row.restored = sum(g.done and g.id not in self._old_gaps for g in site.gaps())
+        broken = site.org.get("/_sim/violations")["counts"]
         for rule in NEVER_BROKEN:
             if broken.get(rule) and rule not in fault.rules:
                 row.problems.append(f"{broken[rule]} times {rule}")
-        if house.account.wrong:
-            row.problems.append(f"records unlike the contract: {house.account.wrong[:3]}")
-            house.account.wrong.clear()
+        if site.account.wrong:
+            row.problems.append(f"records unlike the contract: {site.account.wrong[:3]}")
+            site.account.wrong.clear()
 
     def _enter(self, verdict: Verdict, lost: list[Truth]) -> None:
-        row, fault, blamed = self._row, self._fault, self._house.blamed
+        row, fault, blamed = self._row, self._fault, self._site.blamed
         missing = self._demanded(lost)
         disordered = [one for one in verdict.disordered if one.event_id not in blamed]
         late = [one for one in disordered if one.event_type in fault.late]

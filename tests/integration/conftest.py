@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.kafka import KafkaCluster
 from tests.integration.secure_support import secure_kafka
 from tests.services.certificates import Authority
-from tests.services.kafka import KafkaCluster
 
 
 @pytest.fixture(scope="session")

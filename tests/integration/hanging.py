@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import coordinator.program
-import coordinator.tracker.service
+import mirror.runtime.process
 from console import run
 from coordinator.tracker import Tracker
 from mirror.base.turns import Turns
@@ -36,6 +36,6 @@ class Hanging(Tracker):
 
 
 if __name__ == "__main__":
-    vars(coordinator.program).update(Turns=partial(Turns, PATIENCE))
-    vars(coordinator.tracker.service).update(Tracker=Hanging)
+    vars(mirror.runtime.process).update(Turns=partial(Turns, PATIENCE))
+    vars(coordinator.program).update(Tracker=Hanging)
     sys.exit(run(["coordinator"]))

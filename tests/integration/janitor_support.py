@@ -15,6 +15,9 @@ import redis
 from confluent_kafka import Consumer, TopicPartition
 
 from coordinator.tracker import Tracker
+from harness.kafka import read_topic
+from harness.process import ServiceError, wait_until
+from harness.simulated import Simulated, simulated
 from janitor.claims import Leases
 from janitor.gaps.filler import Filler
 from janitor.genesys import GenesysPool
@@ -26,9 +29,6 @@ from mirror.conversation.times import show_epoch
 from mirror.kafka.record import EventReader
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from tests.integration.simulator_support import Simulated, simulated
-from tests.services.kafka import read_topic
-from tests.services.process import ServiceError, wait_until
 
 CLIENTS = [f"c{number}" for number in range(20)]
 SLOW, FAST = 2, 50

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import redis
 
+from harness.kafka import KafkaCluster, KafkaUnavailable
+from harness.process import ManagedProcess, free_ports
+from harness.redis import RedisServer, RedisUnavailable
 from tests.services.availability import unavailable
 from tests.services.certificates import Authority, Certificate
-from tests.services.kafka import KafkaCluster, KafkaUnavailable
-from tests.services.process import ManagedProcess, free_ports
-from tests.services.redis import RedisServer, RedisUnavailable
 
 ACL = Path(__file__).parents[2] / "deploy" / "redis.acl"
 ROOT = "root"
@@ -79,9 +79,10 @@ def secure_redis(
         *("--tls-ca-cert-file", authority.path),
     ]
     try:
+        # The Valkey of the wheel is built without TLS.
         server = RedisServer(folder, choice="redis", arguments=arguments)
     except RedisUnavailable as missing:
-        unavailable(str(missing))
+        unavailable(f"{missing}, since the server of the wheel speaks no TLS")
     with server:
         yield f"127.0.0.1:{port}"
 

@@ -1,6 +1,6 @@
 """The conservation suite in small: one broker, one machine, three faults. `make chaos` is the rest.
 
-What each of them proves and does not prove stands in `tests/chaos/faults.py`.
+What each of them proves and does not prove stands in `tests/chaos/faults/`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.kafka import KafkaUnavailable
+from harness.redis import RedisUnavailable
 from tests.chaos.faults import FAULTS
-from tests.chaos.house import House
+from tests.chaos.site import Site
 from tests.chaos.trial import Trial, table
 from tests.services.availability import unavailable
-from tests.services.kafka import KafkaUnavailable
-from tests.services.redis import RedisUnavailable
 
 CHOSEN = ("listener killed", "Redis wiped (FLUSHALL)", "all sockets dropped")
 
@@ -23,12 +23,12 @@ CHOSEN = ("listener killed", "Redis wiped (FLUSHALL)", "all sockets dropped")
 @pytest.mark.redis
 @pytest.mark.kafka
 @pytest.mark.timeout(240)
-def test_faults_on_the_living_house_lose_nothing(tmp_path: Path) -> None:
+def test_faults_on_the_living_mirror_lose_nothing(tmp_path: Path) -> None:
     """Nothing is missing, invented, altered or out of order, and fresh events flow afterwards."""
     faults = {fault.name: fault for fault in FAULTS}
     try:
-        with House(tmp_path, brokers=1, listeners=1) as house:
-            rows = [Trial(house, faults[name]).run() for name in CHOSEN]
+        with Site(tmp_path, brokers=1, listeners=1) as site:
+            rows = [Trial(site, faults[name]).run() for name in CHOSEN]
     except (KafkaUnavailable, RedisUnavailable) as missing:
         unavailable(str(missing))
     assert not any(row.problems for row in rows), table(rows)

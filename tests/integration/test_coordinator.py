@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import redis
 
+from harness.process import ManagedProcess, free_ports
+from harness.simulated import Simulated, simulated
 from listeners.fleet_link import FleetLink
 from mirror.fleet.requests import wish_drain, wish_rotation
 from mirror.fleet.words import Beat, ChannelReport, Grant, ListenerState, Shard
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from tests.integration.simulator_support import Simulated, simulated
-from tests.services.process import ManagedProcess, free_ports
 
 SECONDS = 25.0
 LEASE = 2.0
@@ -67,8 +67,7 @@ class Fleet:
             told = self._link.beat(beat, self._versions[name]).assignment
             if told is not None:
                 self._versions[name], self.grants[name] = told.version, told.grants
-                shards = [self._link.shard(grant.shard) for grant in told.grants]
-                self._shards[name] = {one.id: one for one in shards if one is not None}
+                self._shards[name] = self._link.shards([grant.shard for grant in told.grants])
             self._link.restore_shards(self._shards.get(name, {}).values())
 
     def seats(self) -> dict[tuple[str, str], str]:
@@ -170,7 +169,7 @@ def test_another_one_leads_when_the_leader_dies(
         fleet.until(lambda: len(fleet.seats()) == 8, "everything is granted")
         first = client.get(key)
         with coordinator(environment, tmp_path / "two") as two:
-            two.wait_for(lambda: '"started"' in two.stderr, SECONDS, "has started")
+            fleet.until(lambda: '"started"' in two.stderr, "has started")
             before = dict(fleet.grants)
             one.kill()
             killed = time.monotonic()

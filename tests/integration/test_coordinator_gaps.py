@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import msgspec
 import pytest
 import redis
+from prometheus_client import CollectorRegistry
 
-from coordinator.program import Coordinator
+from coordinator.discovery import Discovery
+from coordinator.metrics import Metrics
+from coordinator.passes import Passes
 from janitor.claims import NEVER, Leases
 from mirror.fleet.gaps import Gap, file_gap, list_gaps
 from mirror.redis.connect import connect
@@ -31,18 +33,21 @@ def client(settings: Settings) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def coordinators(settings: Settings) -> Iterator[Iterator[Coordinator]]:
+def coordinators(settings: Settings) -> Iterator[Iterator[Passes]]:
     """As many as are asked for."""
-    made: list[Coordinator] = []
+    clients: list[redis.Redis] = []
 
-    def more() -> Iterator[Coordinator]:
+    def more() -> Iterator[Passes]:
         while True:
-            made.append(Coordinator(settings, threading.Event()))
-            yield made[-1]
+            own = connect(settings)
+            clients.append(own)
+            discovery = Discovery(settings, [])
+            name = f"coordinator-{len(clients)}"
+            yield Passes(settings, own, name, discovery, Metrics(CollectorRegistry()))
 
     yield more()
-    for one in made:
-        one._redis.close()
+    for own in clients:
+        own.close()
 
 
 def gap(name: str) -> Gap:
@@ -61,7 +66,7 @@ def finish_next(client: redis.Redis, keys: Keys) -> str:
 
 
 def test_a_flush_loses_no_open_gap_and_opens_no_filled_one(
-    settings: Settings, client: redis.Redis, coordinators: Iterator[Coordinator]
+    settings: Settings, client: redis.Redis, coordinators: Iterator[Passes]
 ) -> None:
     """Open and claimed gaps are claimable again after the next pass; a filled one stays gone."""
     keys = Keys(settings.namespace)
@@ -84,7 +89,7 @@ def test_a_flush_loses_no_open_gap_and_opens_no_filled_one(
 
 
 def test_a_gap_of_its_own_survives_a_flush_right_after_its_filing(
-    settings: Settings, client: redis.Redis, coordinators: Iterator[Coordinator]
+    settings: Settings, client: redis.Redis, coordinators: Iterator[Passes]
 ) -> None:
     """What this leader filed is remembered from the filing on; nothing is filed twice."""
     keys = Keys(settings.namespace)
@@ -99,7 +104,7 @@ def test_a_gap_of_its_own_survives_a_flush_right_after_its_filing(
 
 
 def test_a_new_leader_remembers_what_others_filed(
-    settings: Settings, client: redis.Redis, coordinators: Iterator[Coordinator]
+    settings: Settings, client: redis.Redis, coordinators: Iterator[Passes]
 ) -> None:
     """Its first pass reads the ledger: of its predecessor's gaps none is lost either."""
     keys = Keys(settings.namespace)
@@ -115,7 +120,7 @@ def test_a_new_leader_remembers_what_others_filed(
 
 
 def test_one_that_led_before_does_not_file_what_was_filled_since(
-    settings: Settings, client: redis.Redis, coordinators: Iterator[Coordinator]
+    settings: Settings, client: redis.Redis, coordinators: Iterator[Passes]
 ) -> None:
     """It keeps up while another one leads, so that after a flush it remembers no old ledger."""
     keys = Keys(settings.namespace)

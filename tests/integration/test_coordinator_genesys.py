@@ -9,6 +9,7 @@ from threading import Event
 
 import pytest
 
+from harness.simulated import Simulated, simulated
 from mirror.base.errors import GenesysError, GenesysRateLimited, GenesysRefused, GenesysUnavailable
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.listing import read_listing
@@ -16,7 +17,6 @@ from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.settings import OAuthClient, load
-from tests.integration.simulator_support import Simulated, simulated
 
 
 @pytest.fixture

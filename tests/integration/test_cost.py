@@ -6,8 +6,8 @@ from typing import Final
 
 import pytest
 
-from bench.instructions import Cost, costs, is_possible
-from bench.traffic import Kind
+from harness.instructions import Cost, costs, is_possible
+from harness.traffic import Kind
 from tests.services.availability import unavailable
 
 # Instructions of all between socket and librdkafka's queue, as a multiple of cutting and decoding

@@ -18,9 +18,8 @@ import pytest
 import redis
 from selenium.webdriver.common.keys import Keys as Key
 
-from mirror.settings import load
-from mirror.supervision.pulse import read_sign
-from tests.integration.dashboard_support import (
+from harness.browser import DESKTOP, PHONE, Browser, BrowserUnavailable
+from harness.dashboard import (
     QUEUES,
     Dashboard,
     conversation,
@@ -30,11 +29,12 @@ from tests.integration.dashboard_support import (
     produce,
     until_shown,
 )
+from harness.kafka import KafkaCluster, create_topic
+from harness.process import ManagedProcess, free_ports, wait_until
+from harness.redis import RedisServer
+from mirror.settings import load
+from mirror.supervision.pulse import read_sign
 from tests.services.availability import unavailable
-from tests.services.browser import DESKTOP, PHONE, Browser, BrowserUnavailable
-from tests.services.kafka import KafkaCluster, create_topic
-from tests.services.process import ManagedProcess, free_ports, wait_until
-from tests.services.redis import RedisServer
 
 pytestmark = [
     pytest.mark.slow,

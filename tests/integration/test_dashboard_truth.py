@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.dashboard_support import ROOT, Dashboard, dashboard
-from tests.integration.simulator_support import Simulated, simulated
+from harness.browser import Browser, BrowserUnavailable
+from harness.dashboard import ROOT, Dashboard, dashboard
+from harness.process import ManagedProcess, wait_until
+from harness.simulated import Simulated, simulated
 from tests.services.availability import unavailable
-from tests.services.browser import Browser, BrowserUnavailable
-from tests.services.process import ManagedProcess, wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -160,7 +160,7 @@ def lags(records: list[dict[str, Any]], samples: list[Any]) -> list[float]:
 
 
 @pytest.fixture
-def house(
+def running(
     tmp_path: Path, redis_url: str, kafka: str, make_topic: Callable[..., str]
 ) -> Iterator[tuple[Simulated, Dashboard]]:
     """A simulator, a coordinator, two listeners and a dashboard; nothing happens yet."""
@@ -195,10 +195,10 @@ def house(
         yield org, page
 
 
-def test_the_page_tells_the_truth_under_load(house: tuple[Simulated, Dashboard]) -> None:
+def test_the_page_tells_the_truth_under_load(running: tuple[Simulated, Dashboard]) -> None:
     """About 200 events a second: what the page shows was true within the last second, and when
     little happens it is true at once, queue by queue."""
-    org, page = house
+    org, page = running
     try:
         browser = Browser()
     except BrowserUnavailable as missing:

@@ -20,6 +20,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
     ResourceType,
 )
 
+from harness.kafka import KafkaCluster, create_topic
+from harness.redis import RedisServer
+from harness.simulated import Simulated, simulated
 from mirror.base.errors import EXIT_DEPENDENCY, EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 from mirror.checks.finding import CHECKS, Finding
 from mirror.checks.genesys import check_genesys
@@ -30,9 +33,6 @@ from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.settings import load
 from tests.integration.secure_support import guarded_redis
-from tests.integration.simulator_support import Simulated, simulated
-from tests.services.kafka import KafkaCluster, create_topic
-from tests.services.redis import RedisServer
 
 NOBODY = "127.0.0.1:1"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.simulated import simulated
 from mirror.base.errors import GenesysError
 from mirror.checks.socket import answered, check_socket, streaming_url
 from mirror.settings import load
-from tests.integration.simulator_support import simulated
 from tests.services.connect_proxy import ConnectProxy
 
 CLIENT = {"GENESYS_CLIENT_ID": "a", "GENESYS_CLIENT_SECRET": "b"}

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.house_support import House, house
-from tests.services.process import ManagedProcess, wait_until
+from harness.deployment import Deployment
+from harness.process import ManagedProcess, wait_until
+from tests.integration.small_mirror import small_mirror
 from tests.unit.deploy.documented import commands, filled
 
 PROCESSES = {"up", "sandbox", "simulator", "dashboard", "listener", "coordinator", "janitor"}
-# Of a house on one machine something is found; garbage stays garbage. All others end with 0.
-MAY_FAIL = {"mirror doctor", "mirror dlq retry"}
+# Of a mirror on one machine something is found; garbage stays garbage; partitions are adopted only
+# while nothing runs. All others end with 0.
+MAY_FAIL = {"mirror doctor", "mirror dlq retry", "mirror init --adopt-partitions"}
 
 
 def documented() -> list[tuple[str, ...]]:
@@ -31,11 +33,11 @@ def documented() -> list[tuple[str, ...]]:
     )
 
 
-def values(built: House) -> dict[str, str]:
+def values(mirror: Deployment) -> dict[str, str]:
     """What stands where the pages have a placeholder."""
-    status = json.loads(built.command("status", "--json")[0])
-    letters = json.loads(built.command("dlq", "list", "--json")[0])
-    found = json.loads(built.command("conversations", "--json")[0])
+    status = json.loads(mirror.command("status", "--json")[0])
+    letters = json.loads(mirror.command("dlq", "list", "--json")[0])
+    found = json.loads(mirror.command("conversations", "--json")[0])
     return {
         "LISTENER": status["listeners"][0]["id"],
         "LETTER": letters["dead_letters"][0]["id"],
@@ -49,21 +51,23 @@ def values(built: House) -> dict[str, str]:
 @pytest.mark.timeout(240)
 def test_what_the_pages_show_works(kafka: str, tmp_path: Path) -> None:
     """Each ends well, by itself or when it is interrupted, and says what it did."""
-    with house(tmp_path, kafka, {"MIRROR_ZOMBIE_AFTER": "1h"}, "--rate", "2") as built:
-        built.org.fault(fault="noise", kind="not_json", share=0.5)
-        built.org.post("/_sim/control", {"action": "start"})
-        wait_until(lambda: built.records("MIRROR_DEAD_LETTER_TOPIC"), 40.0, "a dead letter")
-        built.org.call("DELETE", "/_sim/faults")
-        active = lambda: json.loads(built.command("conversations", "--json")[0])["conversations"]  # noqa: E731
+    with small_mirror(tmp_path, kafka, {"MIRROR_ZOMBIE_AFTER": "1h"}, "--rate", "2") as mirror:
+        mirror.org.fault(fault="noise", kind="not_json", share=0.5)
+        mirror.org.post("/_sim/control", {"action": "start"})
+        wait_until(
+            lambda: mirror.records(mirror.env["MIRROR_DEAD_LETTER_TOPIC"]), 40.0, "a dead letter"
+        )
+        mirror.org.call("DELETE", "/_sim/faults")
+        active = lambda: json.loads(mirror.command("conversations", "--json")[0])["conversations"]  # noqa: E731
         wait_until(active, 40.0, "an active conversation", interval=0.5)
-        real = values(built)
+        real = values(mirror)
         ran = []
         for words in documented():
             arguments = filled(words, real)
             if words[0] == "tail":
-                listen(built, arguments)
+                listen(mirror, arguments)
             else:
-                process = run(built, arguments)
+                process = run(mirror, arguments)
                 codes = {0, 1} if " ".join(("mirror", *words)).startswith(tuple(MAY_FAIL)) else {0}
                 assert process.returncode in codes, process.describe(f"mirror {arguments}")
                 said = process.stdout + process.stderr
@@ -73,19 +77,19 @@ def test_what_the_pages_show_works(kafka: str, tmp_path: Path) -> None:
         assert {"status", "doctor", "dlq", "drain", "backfill", "tail"} <= set(ran)
 
 
-def run(built: House, arguments: list[str]) -> ManagedProcess:
+def run(mirror: Deployment, arguments: list[str]) -> ManagedProcess:
     """A command to its end."""
     name = "-".join(("documented", *(one.strip("-").replace("/", "") for one in arguments)))[:80]
-    process = ManagedProcess.mirror(*arguments, folder=built.folder, env=built.env, name=name)
+    process = ManagedProcess.mirror(*arguments, folder=mirror.folder, env=mirror.env, name=name)
     with process:
         process.wait(60.0)
     return process
 
 
-def listen(built: House, arguments: list[str]) -> None:
+def listen(mirror: Deployment, arguments: list[str]) -> None:
     """`tail` shows events until it is interrupted."""
     name = "-".join(("documented", *arguments))
-    with ManagedProcess.mirror(*arguments, folder=built.folder, env=built.env, name=name) as tail:
+    with ManagedProcess.mirror(*arguments, folder=mirror.folder, env=mirror.env, name=name) as tail:
         wait_until(lambda: tail.stdout.count("\n") > 1, 30.0, "events")
         tail.send(signal.SIGINT)
         assert tail.wait(15.0) == 130, tail.describe("tail")

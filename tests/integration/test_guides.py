@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 
+from harness.process import ManagedProcess, wait_until
 from tests.services.availability import unavailable
 from tests.services.postgres import PostgresServer, PostgresUnavailable
-from tests.services.process import ManagedProcess, wait_until
 from tests.unit.conversation.test_scenarios import told
 from tests.unit.simulator.theatre import perform
 

@@ -19,11 +19,11 @@ import pytest
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
+from harness.kafka import KafkaCluster, read_topic
+from harness.process import ManagedProcess, free_ports, wait_until
+from harness.simulated import simulated
 from tests.integration.secure_support import run_mirror, secure_redis
-from tests.integration.simulator_support import simulated
 from tests.services.certificates import Authority
-from tests.services.kafka import KafkaCluster, read_topic
-from tests.services.process import ManagedProcess, free_ports, wait_until
 
 ROOT = Path(__file__).parents[2]
 PREFIX = "columbia-68051."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import urllib.request
@@ -10,14 +11,22 @@ from pathlib import Path
 
 import pytest
 
+from harness.kafka import read_topic
+from harness.process import ManagedProcess, free_ports, wait_until
+from harness.simulated import simulated
 from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
-from tests.integration.simulator_support import simulated
-from tests.services.kafka import read_topic
-from tests.services.process import ManagedProcess, free_ports, wait_until
 
 ROOT = Path(__file__).parents[2]
 STARTED = ("listener", "coordinator", "janitor")
+
+
+def documented() -> list[str]:
+    """The processes that docs/deployment.md names; the release line would end all of them."""
+    text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    found = re.search(r"honcho start((?: [a-z]+)+)$", text, re.MULTILINE)
+    assert found
+    return found[1].split()
 
 
 @pytest.mark.slow
@@ -45,8 +54,8 @@ def test_honcho_starts_the_procfile(
             "MIRROR_DASHBOARD_PORT": str(page),
         }
         ensure_topics(load(environ))
-        # The release line is for platforms; honcho runs what is named.
-        processes = ["listener", "coordinator", "janitor", "web"]
+        processes = documented()
+        assert sorted(processes) == sorted(["web", *STARTED])
         argv = [sys.executable, "-m", "honcho", "start", "-f", str(ROOT / "Procfile"), *processes]
         with ManagedProcess(
             argv, tmp_path, name="honcho", env={**environ}, clean_env=True, cwd=ROOT

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from harness.simulated import Simulated
 from mirror.base.errors import GenesysUnavailable, MirrorError, SettingsError
 from mirror.fleet.backfill import file_backfill, follow
 from mirror.fleet.gaps import Gap, file_gap, list_gaps, read_gap, reasons, view
@@ -28,7 +29,6 @@ from tests.integration.janitor_support import (
     staged,
     tracking,
 )
-from tests.integration.simulator_support import Simulated
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from harness.kafka import read_topic
 from janitor.producer import Outlet
 from mirror.base.errors import KafkaUnavailable
 from mirror.base.log import capture_logs
 from mirror.conversation.event import Event, identity
 from mirror.kafka.record import EventReader
 from mirror.settings import load
-from tests.services.kafka import read_topic
 
 AT = "2026-11-23T10:00:00.000Z"
 BROKER_LIMIT = 20_000

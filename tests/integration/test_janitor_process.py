@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.process import ManagedProcess, free_ports, wait_until
+from harness.simulated import Simulated
 from mirror.fleet.gaps import Gap, file_gap, read_gap
 from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
 from tests.integration.janitor_support import Stage, environment, quiet_org, staged, tracking
-from tests.integration.simulator_support import Simulated
-from tests.services.process import ManagedProcess, free_ports, wait_until
 
 ROOT = str(Path(__file__).parents[2])
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from harness.process import wait_until
+from harness.simulated import Simulated
 from janitor.producer import Outlet
 from janitor.zombies.sweep import Sweep
 from mirror.base.errors import KafkaUnavailable
@@ -28,8 +30,6 @@ from tests.integration.janitor_support import (
     staged,
     tracking,
 )
-from tests.integration.simulator_support import Simulated
-from tests.services.process import wait_until
 
 
 @pytest.fixture

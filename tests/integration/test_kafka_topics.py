@@ -8,20 +8,17 @@ from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewPartitions
 
+from harness.kafka import KafkaCluster
+from harness.process import wait_until
 from mirror.base.errors import KafkaUnavailable
 from mirror.base.log import capture_logs
-from mirror.checks.growth import Growth
 from mirror.conversation.event import Event, identity
 from mirror.kafka.admin import check, check_topics, ensure_topics
 from mirror.kafka.config import ClientLog, producer_config
 from mirror.kafka.consume import EventStream
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings, load
-from tests.services.kafka import KafkaCluster
-from tests.services.process import wait_until
 
 
 def configure(servers: str, topic: str, **more: str) -> Settings:
@@ -72,7 +69,7 @@ def test_topics_are_made_once(kafka: str, topic_name: str) -> None:
     first = ensure_topics(settings)
     assert [(state.outcome, state.replication_factor) for state in first] == [("created", 1)] * 2
     assert first[0].partitions == 5
-    assert "MIRROR_REPLICATION_FACTOR=3" in first[0].note
+    assert "asked for 3; the cluster has 1 broker" in first[0].note
     assert [state.outcome for state in ensure_topics(settings)] == ["exists", "exists"]
     assert check_topics(settings, 5.0).topics[topic_name] == (5, 1)
 
@@ -117,21 +114,6 @@ def test_a_start_right_behind_init_finds_the_topics_at_every_broker(
         for broker in cluster.bootstrap_servers.split(","):
             one = configure(broker, settings.topic)
             assert settings.topic in check(one, 5.0).topics
-
-
-def test_partitions_that_are_added_are_told(kafka: str, topic_name: str) -> None:
-    """Health has a reason from the next look on; what was there at the start is no growth."""
-    settings = configure(kafka, topic_name, MIRROR_PARTITIONS="2")
-    ensure_topics(settings)
-    growth = Growth(settings)
-    assert list(growth.findings()) == []
-    client = AdminClient({"bootstrap.servers": kafka})
-    client.create_partitions([NewPartitions(topic_name, 3)])[topic_name].result(10)
-    wait_until(lambda: check(settings, 5.0).topics[topic_name][0] == 3, 10.0, "three")
-    (found,) = growth.findings()
-    assert (found.check, found.ok) == ("kafka.partitions", False)
-    assert "2 before and 3 now" in found.detail
-    assert list(Growth(settings).findings()) == []
 
 
 def test_no_broker_is_one_clear_line(topic_name: str) -> None:

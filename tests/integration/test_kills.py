@@ -17,6 +17,8 @@ import redis
 
 from coordinator.tracker.batch import changes, read
 from coordinator.tracker.store import Store
+from harness.kafka import read_topic
+from harness.simulated import Simulated
 from janitor.producer import Outlet
 from mirror.conversation.event import Event
 from mirror.fleet.gaps import Gap, file_gap, read_gap
@@ -32,9 +34,7 @@ from tests.integration.janitor_support import (
     show,
     spawn,
 )
-from tests.integration.simulator_support import Simulated
 from tests.integration.test_tracker import lives
-from tests.services.kafka import read_topic
 
 MOST_EFFECTS = 200
 

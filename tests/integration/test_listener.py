@@ -18,15 +18,17 @@ import msgspec
 import pytest
 import redis
 
+from harness.kafka import read_topic
 from harness.oracle import Truth, Verdict, judge
+from harness.process import ManagedProcess, free_ports, wait_until
+from harness.redis import RedisServer
+from harness.simulated import Simulated, simulated
+from listeners.channels.upkeep import COMPARE_SECONDS
 from mirror.conversation.event import Event
+from mirror.fleet.gaps import Gap, list_gaps
 from mirror.fleet.words import Assignment, Beat, ChannelReport, Grant, Shard
 from mirror.kafka.record import EventReader
 from mirror.redis.keys import Keys
-from tests.integration.simulator_support import Simulated, simulated
-from tests.services.kafka import read_topic
-from tests.services.process import ManagedProcess, free_ports, wait_until
-from tests.services.redis import RedisServer
 
 SECRET = "open-sesame-0123456789"
 CLIENT = "listening-client"
@@ -76,12 +78,12 @@ class Scene:
         """Learn the id of the listener that beats."""
         (self.listener,) = (str(name) for name in self.redis.zrange(self.keys.beats, 0, -1))
 
-    def assign(self, *epochs: int) -> None:
+    def assign(self, *epochs: int, doubted_ms: int = 0) -> None:
         """Grant replica `a` of shard 1, all topics of the org, under these epochs (or none)."""
         shard = Shard("1", tuple(self.org.topics()), 1)
         self.redis.set(self.keys.shard("1"), msgspec.json.encode(shard))
         self.version += 1
-        grants = tuple(Grant("1", "a", epoch, CLIENT, 1) for epoch in epochs)
+        grants = tuple(Grant("1", "a", epoch, CLIENT, 1, doubted_ms=doubted_ms) for epoch in epochs)
         assignment = msgspec.json.encode(Assignment(self.version, grants))
         self.redis.set(self.keys.assignment(self.listener), assignment)
 
@@ -177,6 +179,40 @@ def test_events_flow_from_sockets_to_kafka_and_nothing_is_missing(scene: Scene) 
     assert verdict.invented == []
     assert verdict.duplicates == 0
     assert scene.org.get("/_sim/violations")["counts"] == {}
+
+
+def open_gaps(scene: Scene) -> list[Gap]:
+    """The gap ledger."""
+    return list_gaps(scene.redis, scene.keys)
+
+
+@pytest.mark.parametrize("is_doubted", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_subscriptions_that_another_tool_took_away_are_set_again(
+    scene: Scene, is_doubted: bool
+) -> None:
+    """The socket lives and heartbeats come. At once where the leader doubts the channel, else about
+    a minute later the topics are there again, and a gap has all that was not heard."""
+    scene.start()
+    scene.assign(1)
+    scene.until_live(1)
+    scene.until_events()
+    (channel,) = scene.channels()
+    wiped_ms = time.time() * 1000
+    assert scene.org.subscribe(channel["id"], []).status == 200
+    time.sleep(1.0)
+    if is_doubted:
+        scene.assign(1, doubted_ms=1)
+    seconds = 10.0 if is_doubted else COMPARE_SECONDS * 1.25 + 15.0
+    scene.process.wait_for(lambda: scene.channels()[0]["topics"], seconds, "topics")
+    back_ms = time.time() * 1000
+    scene.process.wait_for(lambda: open_gaps(scene), 5.0, "a gap")
+    scene.until_live(1)
+    scene.until_events()
+    (gap,) = open_gaps(scene)
+    assert len(gap.topics) == 23
+    assert gap.from_ms <= wiped_ms + 50
+    assert back_ms - 1_000 < gap.to_ms <= back_ms + 50
+    assert len(scene.channels()) == 1, "the channel is the same"
 
 
 def test_the_end_gives_everything_back_and_tells_no_secret(scene: Scene) -> None:
@@ -372,3 +408,21 @@ def test_a_second_signal_ends_it_at_once(scene: Scene) -> None:
     scene.process.wait(3.0)
     assert time.monotonic() - started < 1.0
     assert scene.process.returncode == -signal.SIGTERM
+
+
+def test_no_other_thread_touches_the_session(scene: Scene, tmp_path: Path) -> None:
+    """What belongs to the loop's thread is asked of its snapshots: beats, health, metrics, end."""
+    scene.process = ManagedProcess.python_module(
+        "tests.integration.guarded", folder=tmp_path, name="guarded", env=scene.env
+    )
+    scene.start()
+    scene.assign(1)
+    scene.until_live(1)
+    scene.until_events()
+    for page in ("healthz", "metrics"):
+        with urlopen(f"http://127.0.0.1:{scene.metrics_port}/{page}") as answer:
+            assert answer.status == 200
+    scene.process.stop()
+    assert "foreign access" not in scene.process.stderr
+    assert scene.process.returncode == 0
+    assert scene.redis.zcard(scene.keys.channels(CLIENT)) == 0

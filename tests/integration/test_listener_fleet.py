@@ -12,14 +12,14 @@ import msgspec
 import pytest
 import redis
 
+from harness.kafka import read_topic
 from harness.oracle import Truth, judge
+from harness.process import ManagedProcess, wait_until
+from harness.simulated import Simulated, simulated
 from mirror.conversation.event import Event
 from mirror.fleet.words import Beat
 from mirror.kafka.record import EventReader
 from mirror.redis.keys import Keys
-from tests.integration.simulator_support import Simulated, simulated
-from tests.services.kafka import read_topic
-from tests.services.process import ManagedProcess, wait_until
 
 CLIENT, SECRET = "fleet-client", "fleet-secret"
 

@@ -25,19 +25,13 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
+from harness.kafka import KafkaCluster, KafkaUnavailable, admin_client, create_topic, read_topic
 from listeners.publish.lanes import STALL, lane_of
 from listeners.publish.publisher import Publisher
 from listeners.publish.spool import DATABASE
 from mirror.kafka.record import EventReader
 from tests.integration.test_listener_publisher import Driver, configure, first_seen
 from tests.services.availability import unavailable
-from tests.services.kafka import (
-    KafkaCluster,
-    KafkaUnavailable,
-    admin_client,
-    create_topic,
-    read_topic,
-)
 
 PASSWORD = "s3cret"
 PARTITIONS = 4

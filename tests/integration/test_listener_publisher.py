@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from confluent_kafka import Message
 
+from harness.kafka import KafkaCluster, create_topic, read_topic
 from listeners.counters import Counters
 from listeners.publish.held import HELD_RECORDS
 from listeners.publish.publisher import Publisher
@@ -23,7 +24,6 @@ from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event, identity
 from mirror.kafka.record import EventReader
 from mirror.settings import Settings, load
-from tests.services.kafka import KafkaCluster, create_topic, read_topic
 
 PARTITIONS = 6
 

@@ -4,7 +4,7 @@ Coordinator, listeners and janitor read conversations full of generated names, n
 and attributes, in every field that Genesys' classes have, in REST answers, and in frames that are
 broken in many ways. Then every byte that they left is searched: Kafka (all topics, keys, values,
 headers), Redis, logs at level `debug`, metrics and health. Only dead letters that are no JSON are
-exempt: they are kept as they came by contract (CONTRACT.md, section 5).
+exempt: they are kept as they came.
 
 The same mirror serves for what else shows only in whole processes: produced records against the
 schema and by way of a schema registry, dead letters by command, the rule of one tenth, agents'
@@ -28,10 +28,15 @@ import msgspec
 import pytest
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from harness.deployment import Deployment
+from harness.process import wait_until
 from mirror.conversation.schema import agent_event_schema, event_schema
-from tests.integration.house_support import HOSTS, House, headers_of, house
+from mirror.fleet.names import read_names
+from mirror.redis.connect import connect
+from mirror.redis.keys import Keys
+from mirror.settings import load
+from tests.integration.small_mirror import HOSTS, headers_of, small_mirror, traces
 from tests.schemas import generate
-from tests.services.process import wait_until
 from tests.services.registry import SchemaRegistry
 
 MARK: Final = "zq7x"  # in every value that this test makes up
@@ -62,9 +67,9 @@ def value(field: str) -> str:
 def personal_body(number: int, state: str) -> dict[str, Any]:
     """A conversation with a personal value in every field that may hold text."""
     body = generate.filled(NESTED, value)
-    body["id"] = f"made-up-{number}"
+    body["id"] = f"mirror-up-{number}"
     person = body["participants"][0]
-    person["id"] = f"made-up-person-{number}"
+    person["id"] = f"mirror-up-person-{number}"
     person["attributes"] = {"crm.account": value("account"), "card": value("card")}
     for legs in person.values():
         for leg in legs if isinstance(legs, list) else ():
@@ -126,10 +131,10 @@ def is_json(raw: bytes) -> bool:
 
 
 class Lived:
-    """A house after all that happened in it."""
+    """A mirror after all that happened in it."""
 
-    def __init__(self, mode: str, rooms: House, registry: SchemaRegistry) -> None:
-        self.mode, self.house, self.registry = mode, rooms, registry
+    def __init__(self, mode: str, rooms: Deployment, registry: SchemaRegistry) -> None:
+        self.mode, self.mirror, self.registry = mode, rooms, registry
         self.user = rooms.org.get("/api/v2/users?pageSize=1")["entities"][0]["id"]
         self.topic = f"v2.users.{self.user}.conversations"
         self.sent: list[bytes] = []
@@ -139,7 +144,7 @@ class Lived:
 
     def _play(self) -> None:
         """Conversations of the simulator, to their ends, and what it knows of their people."""
-        org = self.house.org
+        org = self.mirror.org
         begun: list[str] = []
         for scenario in SCENARIOS:
             order = {"action": "spawn", "scenario": scenario, "count": 2}
@@ -149,7 +154,7 @@ class Lived:
             self._note(org.get(f"/api/v2/conversations/{conversation}"))
 
         def over() -> bool:
-            ends = {e.conversation_id for e in self.house.events() if e.event_type == "end"}
+            ends = {e.conversation_id for e in self.mirror.events() if e.event_type == "end"}
             return ends >= set(begun)
 
         wait_until(over, 20.0, "the ends of all conversations in Kafka")
@@ -169,7 +174,7 @@ class Lived:
         for number in range(3):
             for state in ("connected", "disconnected"):
                 self._frame(frame(self.topic, personal_body(number, state)))
-        assert self.house.records("MIRROR_DEAD_LETTER_TOPIC") == []
+        assert self.mirror.records(self.mirror.env["MIRROR_DEAD_LETTER_TOPIC"]) == []
         self.bury()
 
     def bury(self) -> None:
@@ -179,7 +184,10 @@ class Lived:
         for raw in frames:
             self._frame(raw)
         wait_until(
-            lambda: len(self.house.records("MIRROR_DEAD_LETTER_TOPIC")) >= self.letters(),
+            lambda: (
+                len(self.mirror.records(self.mirror.env["MIRROR_DEAD_LETTER_TOPIC"]))
+                >= self.letters()
+            ),
             20.0,
             "dead letters of all broken frames",
         )
@@ -189,16 +197,16 @@ class Lived:
         return len(HOSTS) * len(self.sent)
 
     def _frame(self, raw: bytes) -> None:
-        for channel in self.house.org.get("/_sim/channels")["channels"]:
+        for channel in self.mirror.org.get("/_sim/channels")["channels"]:
             order = {"channel": channel["id"], "raw_base64": base64.b64encode(raw).decode()}
-            assert self.house.org.post("/_sim/frames", order)["sockets"] == 1
+            assert self.mirror.org.post("/_sim/frames", order)["sockets"] == 1
 
 
 @pytest.fixture(scope="module", params=sorted(MODES))
 def lived(
     request: pytest.FixtureRequest, kafka: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lived]:
-    """One house for each mode, for all tests of this module."""
+    """One mirror for each mode, for all tests of this module."""
     mode = str(request.param)
     folder: Path = tmp_path_factory.mktemp(mode)
     settings = {**MODES[mode], "MIRROR_SUBSCRIBE": "queues,users,agents"}
@@ -206,7 +214,7 @@ def lived(
         registry = stack.enter_context(SchemaRegistry())
         if settings["MIRROR_ENCODING"] == "json" and HAS_CLIENT:
             settings["SCHEMA_REGISTRY_URL"] = registry.url
-        rooms = stack.enter_context(house(folder, kafka, settings, "--speed", "30"))
+        rooms = stack.enter_context(small_mirror(folder, kafka, settings, "--speed", "30"))
         yield Lived(mode, rooms, registry)
 
 
@@ -215,7 +223,7 @@ def test_no_personal_value_is_left_anywhere(lived: Lived) -> None:
     values = {MARK, *lived.values}
     assert len(values) > 15, "the simulator made up people"
     needles = {form for one in values for form in (one.encode(), json.dumps(one)[1:-1].encode())}
-    letters = lived.house.records("MIRROR_DEAD_LETTER_TOPIC")
+    letters = lived.mirror.records(lived.mirror.env["MIRROR_DEAD_LETTER_TOPIC"])
     masked = [one for one in letters if "mirror.errors.masked" in headers_of(one)]
     assert {headers_of(one)["mirror.errors.masked"].decode() for one in masked} == {lived.mode}
     assert len(masked) == len(HOSTS) * sum(map(is_json, lived.sent)), (
@@ -227,18 +235,18 @@ def test_no_personal_value_is_left_anywhere(lived: Lived) -> None:
     assert kept == {raw for raw in lived.sent if not is_json(raw)}, "as they came"
     assert any(MARK.encode() in value for value in kept), "there was something to hide"
     places = 0
-    for place, content in lived.house.traces():
+    for place, content in traces(lived.mirror):
         places += 1
         assert not [one for one in needles if one in content], (place, content[:400])
     assert places > 300
-    listed, said = lived.house.command("dlq", "list", "--json")
-    for shown in (listed, said.encode(), lived.house.command("conversations", "--json")[0]):
+    listed, said = lived.mirror.command("dlq", "list", "--json")
+    for shown in (listed, said.encode(), lived.mirror.command("conversations", "--json")[0]):
         assert not [one for one in needles if one in shown]
 
 
 def test_what_is_told_of_people_is_what_the_mode_allows(lived: Lived) -> None:
     """Nothing under `drop`; keyed HMAC-SHA-256 of the values, cut to 32 digits, under `hash`."""
-    events = [e for e in lived.house.events() if e.conversation_id.startswith("made-up")]
+    events = [e for e in lived.mirror.events() if e.conversation_id.startswith("mirror-up")]
     legs = [event for event in events if event.participant_id is not None]
     assert legs
     fields = ("address", "participant_name")
@@ -251,6 +259,25 @@ def test_what_is_told_of_people_is_what_the_mode_allows(lived: Lived) -> None:
     assert all(set(event.attributes or ()) == {"crm.account", "card"} for event in legs)
 
 
+def test_agents_are_named_as_the_mode_allows(lived: Lived) -> None:
+    """Names of queues are kept; those of people are left out under `drop`, hashed under `hash`."""
+    settings = load(lived.mirror.env)
+    keys = Keys(settings.namespace)
+    users = lived.mirror.org.get("/api/v2/users?pageSize=100")["entities"]
+    queues = lived.mirror.org.get("/api/v2/routing/queues?pageSize=100")["entities"]
+    with connect(settings) as client:
+        assert read_names(client, keys, "queues") == {one["id"]: one["name"] for one in queues}
+        kept = read_names(client, keys, "users")
+    hashed = {
+        one["id"]: hmac.new(KEY.encode(), one["name"].encode(), hashlib.sha256).hexdigest()[:32]
+        for one in users
+    }
+    assert kept == ({} if lived.mode == "drop" else hashed)
+    for place, content in traces(lived.mirror):
+        if place.startswith("Redis"):
+            assert users[0]["name"].encode() not in content, place
+
+
 def test_produced_records_fit_their_schemas(lived: Lived) -> None:
     """What lies in Kafka, in either encoding, is valid to a validator that is not ours."""
     for setting, schema in (
@@ -260,7 +287,7 @@ def test_produced_records_fit_their_schemas(lived: Lived) -> None:
         validator = jsonschema.Draft202012Validator(
             schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
         )
-        records = lived.house.records(setting)
+        records = lived.mirror.records(lived.mirror.env[setting])
         assert records
         for record in records:
             headers = headers_of(record)
@@ -282,18 +309,18 @@ def test_confluents_deserialiser_reads_what_was_produced(lived: Lived) -> None:
     client = SchemaRegistryClient({"url": lived.registry.url})
     deserialize = JSONDeserializer(None, schema_registry_client=client)
     for setting in ("MIRROR_TOPIC", "MIRROR_AGENTS_TOPIC"):
-        topic = lived.house.env[setting]
+        topic = lived.mirror.env[setting]
         assert lived.registry.subjects[f"{topic}-value"]
-        for record in lived.house.records(setting):
+        for record in lived.mirror.records(lived.mirror.env[setting]):
             context = SerializationContext(topic, MessageField.VALUE, record.headers())
             assert deserialize(record.value(), context) == msgspec.json.decode(record.value())
 
 
 def test_agents_states_reach_their_own_topic(lived: Lived) -> None:
     """With `agents` subscribed: both kinds, of users of the org, keyed by them, once an id each."""
-    users = {user["id"] for user in lived.house.org.get("/api/v2/users?pageSize=100")["entities"]}
+    users = {user["id"] for user in lived.mirror.org.get("/api/v2/users?pageSize=100")["entities"]}
     states = []
-    for record in lived.house.records("MIRROR_AGENTS_TOPIC"):
+    for record in lived.mirror.records(lived.mirror.env["MIRROR_AGENTS_TOPIC"]):
         headers = headers_of(record)
         states.append(DECODERS[headers["content-type"]](record.value()))
         assert headers["ce_type"].decode() == f"genesys.agent.{states[-1]['event_type']}"
@@ -310,12 +337,12 @@ def test_agents_states_reach_their_own_topic(lived: Lived) -> None:
 @only_drop
 def test_dead_letters_are_listed_shown_and_retried(lived: Lived) -> None:
     """`dlq list` names all, `show` gives their bytes, `retry` the events under their old ids."""
-    listed = json.loads(lived.house.command("dlq", "list", "--json")[0])["dead_letters"]
+    listed = json.loads(lived.mirror.command("dlq", "list", "--json")[0])["dead_letters"]
     assert len(listed) == lived.letters()
     assert {one["errors"]["stage"] for one in listed} == {"decode", "schema", "conversation"}
     shown = set()
     partial = garbage = ""
-    for record in lived.house.records("MIRROR_DEAD_LETTER_TOPIC"):
+    for record in lived.mirror.records(lived.mirror.env["MIRROR_DEAD_LETTER_TOPIC"]):
         letter = f"{record.partition()}-{record.offset()}"
         shown.add(record.value())
         headers = headers_of(record)
@@ -326,19 +353,19 @@ def test_dead_letters_are_listed_shown_and_retried(lived: Lived) -> None:
         elif headers["mirror.errors.stage"] == b"decode":
             garbage = letter
     assert {raw for raw in lived.sent if not is_json(raw)} < shown
-    raw, said = lived.house.command("dlq", "show", partial)
+    raw, said = lived.mirror.command("dlq", "show", partial)
     assert raw.rstrip(b"\n") in shown
     assert "stage: schema" in said
-    before = lived.house.events()
-    told, _ = lived.house.command("dlq", "retry", partial)
+    before = lived.mirror.events()
+    told, _ = lived.mirror.command("dlq", "retry", partial)
     assert b" events, personal fields stay masked" in told
-    after = lived.house.events()
+    after = lived.mirror.events()
     assert len(after) > len(before)
     repeated = {e.event_id for e in after if e.origin != "snapshot"}
     assert repeated == {e.event_id for e in before if e.origin != "snapshot"}
-    told, _ = lived.house.command("dlq", "retry", garbage, expect=1)
+    told, _ = lived.mirror.command("dlq", "retry", garbage, expect=1)
     assert b"masked" not in told
-    lived.house.command("dlq", "show", "0-999999", expect=1)
+    lived.mirror.command("dlq", "show", "0-999999", expect=1)
 
 
 @only_drop
@@ -348,15 +375,15 @@ def test_a_listener_says_when_a_tenth_of_its_frames_are_dead(lived: Lived) -> No
         lived.bury()
 
     def say_so() -> bool:
-        said = [lived.house.health(host) for host in HOSTS]
+        said = [lived.mirror.health(host) for host in HOSTS]
         return all("dead letters" in str(one["reasons"]) for one in said)
 
     wait_until(say_so, 10.0, "both listeners to say so")
     for host in HOSTS:
-        assert lived.house.health(host)["health"] == "degraded"
-        assert b'mirror_health{state="degraded"} 1.0' in lived.house.http(host, "/metrics")
-        assert '"many_dead_letters"' in lived.house.processes[host].stderr
-    seen = len(lived.house.events())
+        assert lived.mirror.health(host)["health"] == "degraded"
+        assert b'mirror_health{state="degraded"} 1.0' in lived.mirror.http(host, "/metrics")
+        assert '"many_dead_letters"' in lived.mirror.processes[host].stderr
+    seen = len(lived.mirror.events())
     order = {"action": "spawn", "scenario": "chat", "count": 1}
-    lived.house.org.post("/_sim/control", order)
-    wait_until(lambda: len(lived.house.events()) > seen, 20.0, "events as ever")
+    lived.mirror.org.post("/_sim/control", order)
+    wait_until(lambda: len(lived.mirror.events()) > seen, 20.0, "events as ever")

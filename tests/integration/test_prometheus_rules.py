@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+
+import pytest
+import yaml
 
 from tests.services.prometheus import promtool
 from tests.unit.deploy.expressions import ALERTS, alerts
@@ -68,6 +72,10 @@ CASES: dict[str, tuple[Series, Series]] = {
     "MirrorTopicsRejected": (
         {"mirror_topics_rejected": _steady(1)},
         {"mirror_topics_rejected": _steady(0)},
+    ),
+    "MirrorTopicsGone": (
+        {"mirror_topics_gone": _steady(2)},
+        {"mirror_topics_gone": _steady(0)},
     ),
     "MirrorSocketsSilent": (
         {
@@ -201,7 +209,17 @@ def test_promtool_takes_the_rules() -> None:
     """No error, no doubtful name."""
     checked = promtool("check", "rules", ALERTS)
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    settings = promtool("check", "config", ALERTS.with_name("prometheus.yaml"))
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in ALERTS.parent.glob("prometheus*.yaml")))
+def test_promtool_takes_the_settings(tmp_path: Path, name: str) -> None:
+    """Each example. Debian's Prometheus is built without Kubernetes, so that part is put aside."""
+    document = yaml.safe_load(ALERTS.with_name(name).read_text(encoding="utf-8"))
+    for job in document["scrape_configs"]:
+        job.pop("kubernetes_sd_configs", None)
+    (tmp_path / name).write_text(yaml.safe_dump(document), encoding="utf-8")
+    shutil.copy(ALERTS, tmp_path)
+    settings = promtool("check", "config", tmp_path / name)
     assert settings.returncode == 0, settings.stdout + settings.stderr
 
 

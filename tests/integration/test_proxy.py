@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from harness.process import free_ports
+from harness.simulated import Simulated, simulated
 from mirror.base.errors import GenesysUnavailable, SettingsError
 from mirror.genesys import http
 from mirror.genesys.client import GenesysClient
@@ -16,10 +18,8 @@ from mirror.genesys.sockets import open_socket, tls_context
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.settings import Settings, load
-from tests.integration.simulator_support import Simulated, simulated
 from tests.services.certificates import Authority
 from tests.services.connect_proxy import ConnectProxy
-from tests.services.process import free_ports
 
 HOST = "api.corp.test"  # which nobody but the proxy can resolve
 LOGIN = "me:p%40ss-S3cret"

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
+from harness.process import wait_until
 from mirror.conversation.event import Event
 from tests.integration.test_listener_fleet import Fleet, fleet
-from tests.services.process import wait_until
 from tests.unit.conversation.test_golden import as_nested
 
 __all__ = ["fleet"]

@@ -14,14 +14,14 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from harness.kafka import read_topic
+from harness.process import ManagedProcess, free_ports, wait_until
+from harness.redis import RedisServer
+from harness.simulated import Simulated, simulated
 from tests.integration.secure_support import ACL, Guarded, guarded_redis, run_mirror
-from tests.integration.simulator_support import Simulated, simulated
-from tests.services.kafka import read_topic
-from tests.services.process import ManagedProcess, free_ports, wait_until
-from tests.services.redis import RedisServer
 
 PASSWORD = "acl-S3cret-0123456789"
-READING = ("status", "listeners", "shards", "channels", "conversations", "gaps")
+READING = ("status", "listeners", "shards", "channels", "topics", "conversations", "gaps")
 
 
 @pytest.fixture(params=["redis", "valkey"])

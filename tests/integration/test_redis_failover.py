@@ -14,6 +14,8 @@ import pytest
 import redis
 
 from coordinator.election import Leadership
+from harness.process import ManagedProcess, free_ports, wait_until
+from harness.redis import RedisServer, find_server
 from janitor.claims import Leases
 from listeners.fleet_link import FleetLink
 from mirror.base.errors import RedisUnavailable, RedisUnsupported
@@ -25,10 +27,8 @@ from mirror.redis import connections
 from mirror.redis.connect import check, connect, explained, wait_for
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from tests.integration.house_support import HOSTS, house
 from tests.integration.secure_support import run_mirror
-from tests.services.process import ManagedProcess, free_ports, wait_until
-from tests.services.redis import RedisServer, find_server
+from tests.integration.small_mirror import HOSTS, small_mirror
 from tests.services.switch import Switch
 
 KEYS = Keys("default")
@@ -379,13 +379,15 @@ def test_a_whole_mirror_is_well_again_within_seconds(
     master, replica = pair
     with (
         Switch(master.port) as switch,
-        house(tmp_path, kafka, {"REDIS_URL": f"redis://127.0.0.1:{switch.port}/0"}) as built,
+        small_mirror(
+            tmp_path, kafka, {"REDIS_URL": f"redis://127.0.0.1:{switch.port}/0"}
+        ) as mirror,
     ):
-        settings = load(built.env)
-        pids = {name: process.pid for name, process in built.processes.items()}
+        settings = load(mirror.env)
+        pids = {name: process.pid for name, process in mirror.processes.items()}
 
         def well_at(server: RedisServer) -> Callable[[], bool]:
-            asked = load(built.env | {"REDIS_URL": server.url})
+            asked = load(mirror.env | {"REDIS_URL": server.url})
 
             def well() -> bool:
                 with closing(connect(asked)) as client:
@@ -406,6 +408,6 @@ def test_a_whole_mirror_is_well_again_within_seconds(
                 "listeners beat at the new master",
             )
         wait_until(well_at(replica), 4 * BACK_SECONDS, "all is well again", interval=0.5)
-        assert {name: process.pid for name, process in built.processes.items()} == pids
-        logs = [process.stderr for process in built.processes.values()]
+        assert {name: process.pid for name, process in mirror.processes.items()} == pids
+        logs = [process.stderr for process in mirror.processes.values()]
         assert sum("redis_server_left" in log for log in logs) >= len(HOSTS)

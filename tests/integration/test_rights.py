@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from harness.deployment import Deployment
+from harness.process import ManagedProcess, wait_until
+from harness.simulated import Simulated, simulated
 from mirror.base.errors import GenesysRefused
 from mirror.checks.finding import Finding
 from mirror.checks.genesys import check_genesys
@@ -21,9 +24,7 @@ from mirror.genesys.client import GenesysClient
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.settings import OAuthClient, load
-from tests.integration.house_support import CLIENT, SECRET, House, house
-from tests.integration.simulator_support import Simulated, simulated
-from tests.services.process import ManagedProcess, wait_until
+from tests.integration.small_mirror import CLIENT, SECRET, small_mirror
 
 SECONDS = 40.0
 TWO = {"GENESYS_CLIENTS": f"{CLIENT}:{SECRET},q:q", "MIRROR_DISCOVERY_INTERVAL": "1s"}
@@ -44,50 +45,50 @@ LACKING = {
 }
 
 
-def status(made: House) -> dict[str, Any]:
+def status(mirror: Deployment) -> dict[str, Any]:
     """What `mirror status --json` says."""
-    out, _ = made.command("status", "--json")
+    out, _ = mirror.command("status", "--json")
     found: dict[str, Any] = json.loads(out)
     return found
 
 
-def settled(made: House, channels: int) -> dict[str, Any]:
+def settled(mirror: Deployment, channels: int) -> dict[str, Any]:
     """The status once all is well on so many channels."""
     deadline = time.monotonic() + SECONDS
     while True:
-        told = status(made)
-        live = [one for one in made.org.get("/_sim/channels")["channels"] if one["connected"]]
+        told = status(mirror)
+        live = [one for one in mirror.org.get("/_sim/channels")["channels"] if one["connected"]]
         if told["health"] == "ok" and len(live) == channels:
             return told
         assert time.monotonic() < deadline, (len(live), json.dumps(told, indent=1)[:4000])
         time.sleep(0.3)
 
 
-def clients_of(made: House) -> dict[tuple[str, ...], set[str]]:
+def clients_of(mirror: Deployment) -> dict[tuple[str, ...], set[str]]:
     """The clients that a shard is for → those that hold its channels."""
-    shards = {shard["id"]: shard for shard in status(made)["shards"]}
+    shards = {shard["id"]: shard for shard in status(mirror)["shards"]}
     found = {}
     for shard_id, shard in shards.items():
         stored = json.loads(
-            made.redis.get(Keys(made.env["MIRROR_NAMESPACE"]).shard(shard_id))  # type: ignore[arg-type]
+            mirror.redis.get(Keys(mirror.env["MIRROR_NAMESPACE"]).shard(shard_id))  # type: ignore[arg-type]
         )
         found[tuple(stored["clients"])] = {one["client"] for one in shard["replicas"]}
     return found
 
 
-def told_all(made: House) -> None:
+def told_all(mirror: Deployment) -> None:
     """Every conversation whose end Genesys sent to a socket is in Kafka, ended."""
-    made.org.drain()
+    mirror.org.drain()
     ended = {
         record["conversation_id"]
-        for record in made.org.ledger()
+        for record in mirror.org.ledger()
         if record["event_type"] == "end" and record["first_sent_ms"]
     }
     assert len(ended) > 5
 
     def told() -> bool:
         return ended <= {
-            event.conversation_id for event in made.events() if event.event_type == "end"
+            event.conversation_id for event in mirror.events() if event.event_type == "end"
         }
 
     wait_until(told, SECONDS, "the end of every conversation is in Kafka")
@@ -96,14 +97,14 @@ def told_all(made: House) -> None:
 def test_the_documented_role_is_enough(tmp_path: Path, kafka: str) -> None:
     """`mirror doctor` finds nothing, exit code 0; every ended conversation is in Kafka; and no
     call of any process was refused."""
-    with house(tmp_path, kafka, {"MIRROR_PARTITIONS": "3"}, *BUSY) as made:
-        out, _ = made.command("doctor")
+    with small_mirror(tmp_path, kafka, {"MIRROR_PARTITIONS": "3"}, *BUSY) as mirror:
+        out, _ = mirror.command("doctor")
         text = out.decode()
         assert "✗" not in text, text
         assert "queues, users, analytics, conversations" in text
-        settled(made, 2)
-        told_all(made)
-        for name, process in made.processes.items():
+        settled(mirror, 2)
+        told_all(mirror)
+        for name, process in mirror.processes.items():
             calls = [
                 json.loads(line) for line in process.stderr.splitlines() if "genesys_call" in line
             ]
@@ -184,7 +185,7 @@ def test_what_clients_see_alone_and_filters_that_match_nothing(
     """Doctor lists with each client; only what must be mended is an ✗."""
     found = findings(org, redis_url, "one:s,two:s", MIRROR_QUEUES="Queue*,Support")
     assert [one.detail for one in found if not one.ok] == [
-        "'Support' matches nothing among 6 queues"
+        "'Support' matches nothing among 4 queues, of which the filter selects 4"
     ]
     lonely = [one for one in found if one.level == "doubtful"]
     assert [one.subject for one in lonely] == [
@@ -251,24 +252,24 @@ def test_clients_of_different_divisions_mirror_the_union(
     to discovery; what one sees alone is a note; and no conversation is missed."""
     rights = ["--divisions", "2" if len(audiences) == 2 else "3", "--client", "q:q"]
     rights += ["--grant", f"{CLIENT}={grants[0]}", "--grant", f"q={grants[1]}"]
-    with house(tmp_path, kafka, TWO, *rights, *BUSY, "--queues", "6") as made:
-        told = settled(made, 2 * len(audiences))
+    with small_mirror(tmp_path, kafka, TWO, *rights, *BUSY, "--queues", "6") as mirror:
+        told = settled(mirror, 2 * len(audiences))
         assert sum(shard["topics"] for shard in told["shards"]) == 18
         assert not any(shard["rejected"] for shard in told["shards"])
-        assert clients_of(made) == audiences
+        assert clients_of(mirror) == audiences
         assert len([note for note in told["notes"] if "alone" in note]) == 4
-        before = {one["id"] for one in made.org.get("/_sim/channels")["channels"]}
-        asked = made.org.get("/_sim/stats")["requests"]["GET /api/v2/routing/queues"]
+        before = {one["id"] for one in mirror.org.get("/_sim/channels")["channels"]}
+        asked = mirror.org.get("/_sim/stats")["requests"]["GET /api/v2/routing/queues"]
 
         def listed() -> int:
-            requests: dict[str, int] = made.org.get("/_sim/stats")["requests"]
+            requests: dict[str, int] = mirror.org.get("/_sim/stats")["requests"]
             return requests["GET /api/v2/routing/queues"]
 
         wait_until(lambda: listed() >= asked + 8, SECONDS, "several discoveries")
-        after = {one["id"] for one in made.org.get("/_sim/channels")["channels"]}
+        after = {one["id"] for one in mirror.org.get("/_sim/channels")["channels"]}
         assert after == before
-        told_all(made)
-        assert made.org.get("/_sim/violations")["counts"].get("channel_evicted", 0) == 0
+        told_all(mirror)
+        assert mirror.org.get("/_sim/violations")["counts"].get("channel_evicted", 0) == 0
 
 
 def test_users_that_a_client_lists_and_is_refused_go_to_the_other(
@@ -279,11 +280,11 @@ def test_users_that_a_client_lists_and_is_refused_go_to_the_other(
     rights = ["--divisions", "2", "--client", "q:q", "--quirk", "users_by_division=false"]
     rights += ["--grant", f"{CLIENT}=1", "--grant", "q=2"]
     settings = TWO | {"MIRROR_SUBSCRIBE": "users"}
-    with house(tmp_path, kafka, settings, *rights, *BUSY) as made:
-        told = settled(made, 4)
+    with small_mirror(tmp_path, kafka, settings, *rights, *BUSY) as mirror:
+        told = settled(mirror, 4)
         assert sum(shard["topics"] for shard in told["shards"]) == 12
-        assert clients_of(made) == {(CLIENT,): {CLIENT}, ("q",): {"q"}}
-        told_all(made)
+        assert clients_of(mirror) == {(CLIENT,): {CLIENT}, ("q",): {"q"}}
+        told_all(mirror)
 
 
 def test_a_right_that_is_missing_is_a_reason_and_takes_nothing_else_down(
@@ -293,46 +294,46 @@ def test_a_right_that_is_missing_is_a_reason_and_takes_nothing_else_down(
     and the log too; once it is given, queues come by themselves."""
     lacking = ("--role", f"{CLIENT}=-routing:queue:view")
     settings = {"MIRROR_DISCOVERY_INTERVAL": "2s"}
-    with house(tmp_path, kafka, settings, *lacking, *BUSY) as made:
-        wait_until(lambda: bool(status(made)["shards"]), SECONDS, "users are mirrored")
-        told = status(made)
+    with small_mirror(tmp_path, kafka, settings, *lacking, *BUSY) as mirror:
+        wait_until(lambda: bool(status(mirror)["shards"]), SECONDS, "users are mirrored")
+        told = status(mirror)
         assert told["health"] == "degraded"
         (reason,) = [one for one in told["reasons"] if one.startswith("discovery:")]
         assert "queues cannot be listed" in reason
         assert "permission(s): routing:queue:view" in reason
-        assert any("routing:queue:view" in one for one in made.health("coordinator")["reasons"])
-        assert "permission(s): routing:queue:view" in made.processes["coordinator"].stderr
+        assert any("routing:queue:view" in one for one in mirror.health("coordinator")["reasons"])
+        assert "permission(s): routing:queue:view" in mirror.processes["coordinator"].stderr
         assert [shard["topics"] for shard in told["shards"]] == [12]
-        made.org.post("/_sim/control", {"roles": {CLIENT: "+routing:queue:view"}})
-        assert sum(shard["topics"] for shard in settled(made, 2)["shards"]) == 14
-        told_all(made)
+        mirror.org.post("/_sim/control", {"roles": {CLIENT: "+routing:queue:view"}})
+        assert sum(shard["topics"] for shard in settled(mirror, 2)["shards"]) == 14
+        told_all(mirror)
 
 
 def test_a_listing_that_is_empty_in_the_second_of_an_election(tmp_path: Path, kafka: str) -> None:
     """Nobody leads, Genesys lists nothing, another coordinator is elected: no channel is closed,
     the doubt is told, and all is well once Genesys is."""
     settings = {"MIRROR_DISCOVERY_INTERVAL": "2s"}
-    with house(tmp_path, kafka, settings, *BUSY) as made:
-        settled(made, 2)
-        before = {one["id"]: one["topics"] for one in made.org.get("/_sim/channels")["channels"]}
-        made.processes["coordinator"].kill()
-        made.org.post("/_sim/control", {"grants": {CLIENT: "9"}})
+    with small_mirror(tmp_path, kafka, settings, *BUSY) as mirror:
+        settled(mirror, 2)
+        before = {one["id"]: one["topics"] for one in mirror.org.get("/_sim/channels")["channels"]}
+        mirror.processes["coordinator"].kill()
+        mirror.org.post("/_sim/control", {"grants": {CLIENT: "9"}})
         with ManagedProcess.python_module(
-            "coordinator", folder=tmp_path, name="second", env=made.env
+            "coordinator", folder=tmp_path, name="second", env=mirror.env
         ) as second:
             second.wait_for(lambda: "discovery_doubted" in second.stderr, SECONDS, "it doubts")
             wait_until(
-                lambda: any("are missing" in one for one in status(made)["reasons"]),
+                lambda: any("are missing" in one for one in status(mirror)["reasons"]),
                 SECONDS,
                 "the doubt is told",
             )
-            channels = made.org.get("/_sim/channels")["channels"]
+            channels = mirror.org.get("/_sim/channels")["channels"]
             assert {one["id"]: one["topics"] for one in channels} == before
-            made.org.post("/_sim/control", {"grants": {CLIENT: "*"}})
-            settled(made, 2)
-            channels = made.org.get("/_sim/channels")["channels"]
+            mirror.org.post("/_sim/control", {"grants": {CLIENT: "*"}})
+            settled(mirror, 2)
+            channels = mirror.org.get("/_sim/channels")["channels"]
             assert {one["id"]: one["topics"] for one in channels} == before
-            told_all(made)
+            told_all(mirror)
 
 
 def test_a_listing_that_never_ends_takes_nothing_else_down(tmp_path: Path, kafka: str) -> None:
@@ -340,11 +341,11 @@ def test_a_listing_that_never_ends_takes_nothing_else_down(tmp_path: Path, kafka
     requests are spent; once the listing ends, users come by themselves."""
     endless = ("--quirk", "endless=/api/v2/users")
     settings = {"MIRROR_DISCOVERY_INTERVAL": "2s"}
-    with house(tmp_path, kafka, settings, *endless, *BUSY) as made:
-        told = status(made)
+    with small_mirror(tmp_path, kafka, settings, *endless, *BUSY) as mirror:
+        told = status(mirror)
         assert [shard["topics"] for shard in told["shards"]] == [2]
         assert any("the listing of users repeats" in one for one in told["reasons"]), told
-        assert made.org.get("/_sim/stats")["requests"]["GET /api/v2/users"] < 20
-        made.org.post("/_sim/control", {"quirks": {"endless": ""}})
-        assert sum(shard["topics"] for shard in settled(made, 2)["shards"]) == 14
-        told_all(made)
+        assert mirror.org.get("/_sim/stats")["requests"]["GET /api/v2/users"] < 20
+        mirror.org.post("/_sim/control", {"quirks": {"endless": ""}})
+        assert sum(shard["topics"] for shard in settled(mirror, 2)["shards"]) == 14
+        told_all(mirror)

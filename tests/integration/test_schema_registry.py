@@ -18,6 +18,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.kafka import read_topic
+from harness.process import free_ports
 from janitor.producer import Outlet
 from mirror.base.errors import RegistryUnavailable, SettingsError
 from mirror.checks.finding import CHECKS
@@ -27,9 +29,7 @@ from mirror.conversation.schema import event_schema
 from mirror.kafka import registry
 from mirror.kafka.record import AgentRecorder, Recorder
 from mirror.settings import Settings, load
-from tests.integration.house_support import headers_of
-from tests.services.kafka import read_topic
-from tests.services.process import free_ports
+from tests.integration.small_mirror import headers_of
 from tests.services.registry import SchemaRegistry
 
 if [int(part) for part in version("confluent-kafka").split(".")[:2]] < [2, 16]:

@@ -22,16 +22,16 @@ from urllib.parse import quote
 
 import pytest
 
+from harness.kafka import KafkaCluster, read_topic
+from harness.process import ManagedProcess, free_ports, wait_until
+from harness.simulated import Simulated, simulated
 from tests.integration.secure_support import (
     SASL_USER,
     SCRAM_PASSWORD,
     guarded_redis,
     run_mirror,
 )
-from tests.integration.simulator_support import Simulated, simulated
 from tests.services.certificates import Authority
-from tests.services.kafka import KafkaCluster, read_topic
-from tests.services.process import ManagedProcess, free_ports, wait_until
 
 CLIENT, CLIENT_SECRET = "visible-client", "cl13nt+S3cret/0123="
 REDIS_PASSWORD = "r3dis-S3cret-0123"

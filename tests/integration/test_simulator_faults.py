@@ -10,15 +10,8 @@ from pathlib import Path
 import pytest
 import websocket
 
+from harness.simulated import Simulated, close_code, frames, next_frame, read_until_lost, simulated
 from simulator.faults import GARBAGE_KINDS
-from tests.integration.simulator_support import (
-    Simulated,
-    close_code,
-    frames,
-    next_frame,
-    read_until_lost,
-    simulated,
-)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.simulator_support import Simulated, simulated
+from harness.simulated import Simulated, simulated
 from tests.services.availability import unavailable
 
 SDK = "PureCloudPlatformClientV2"

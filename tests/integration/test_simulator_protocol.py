@@ -1,4 +1,4 @@
-"""The simulator over real sockets: OAuth, channels, subscriptions, limits (sections 1 to 4)."""
+"""The simulator over real sockets: OAuth, channels, subscriptions, limits."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import websocket
 
-from tests.integration.simulator_support import Simulated, close_code, next_frame, simulated
+from harness.process import ManagedProcess
+from harness.simulated import Simulated, close_code, next_frame, simulated
 from tests.schemas import problems
-from tests.services.process import ManagedProcess
 
 ROOT = str(Path(__file__).parents[2])
 CHANNELS = "/api/v2/notifications/channels"
@@ -91,7 +91,7 @@ def test_the_1001st_topic_fails_the_whole_request(org: Simulated) -> None:
 
 
 def test_an_invalid_topic_fails_the_request_even_with_ignore_errors(org: Simulated) -> None:
-    """`ignoreErrors` is for permissions only (section 2.3)."""
+    """`ignoreErrors` is for permissions only (docs/protocol.md, "Channels")."""
     channel = org.channel()["id"]
     answer = org.subscribe(channel, ["v2.nothing.at.all"], "?ignoreErrors=true")
     assert (answer.status, answer.body["code"]) == (400, "notification.invalid.topic")
@@ -137,7 +137,8 @@ def test_channels_of_other_tokens_come_without_ids(org: Simulated) -> None:
 
 
 def test_a_second_socket_puts_out_the_first(org: Simulated) -> None:
-    """One socket for each channel; the newer one stays and gets frames (section 2.2)."""
+    """One socket for each channel; the newer one stays and gets frames (docs/protocol.md,
+    "Channels")."""
     channel = org.channel()
     first = org.connect(channel)
     second = org.connect(channel)
@@ -162,7 +163,7 @@ def test_the_socket_beats_and_answers_both_kinds_of_ping(org: Simulated) -> None
 
 
 def test_topics_can_be_changed_over_the_socket(org: Simulated) -> None:
-    """`subscribe` and `unsubscribe` answer with a string result (section 3.3)."""
+    """`subscribe` and `unsubscribe` answer with a string result (docs/protocol.md, "Sockets")."""
     channel = org.channel()
     socket = org.connect(channel)
     topic = "v2.users.someone.presence"
@@ -175,7 +176,8 @@ def test_topics_can_be_changed_over_the_socket(org: Simulated) -> None:
 
 
 def test_unknown_client_text_is_tolerated(org: Simulated) -> None:
-    """The official command line tool writes the time every second and lives (section 3.2)."""
+    """The official command line tool writes the time every second and lives (docs/protocol.md,
+    "Sockets")."""
     socket = org.connect(org.channel())
     socket.send("12:00:00")
     assert next_frame_without_topic(socket)["result"] == "400"

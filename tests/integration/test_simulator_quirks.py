@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import websocket
 
-from tests.integration.simulator_support import (
+from harness.process import ManagedProcess
+from harness.simulated import (
     READY_SECONDS,
     Simulated,
     close_code,
@@ -23,7 +24,6 @@ from tests.integration.simulator_support import (
     simulated,
 )
 from tests.schemas import class_of_topic, problems
-from tests.services.process import ManagedProcess
 
 CHANNELS = "/api/v2/notifications/channels"
 
@@ -42,7 +42,7 @@ def change(org: Simulated, **quirks: object) -> None:
 
 
 def test_a_dead_channel_may_let_the_socket_in_and_tell_it(org: Simulated) -> None:
-    """The other reading of section 2.2: `{"result":"404"}` over the socket."""
+    """The other reading of a dead channel: `{"result":"404"}` over the socket."""
     change(org, dead_channel=101)
     channel = org.channel()
     org.fault(fault="evict")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.simulator_support import Simulated, frames, next_frame, simulated
+from harness.simulated import Simulated, frames, next_frame, simulated
 from tests.schemas import class_of_topic, problems
 
 LIVE = frozenset({"call", "email", "message", "callback"})
@@ -196,7 +196,8 @@ def test_analytics_finds_the_active_ones_after_its_lag(org: Simulated) -> None:
 
 
 def test_active_conversations_of_a_client_are_none(org: Simulated) -> None:
-    """`GET /api/v2/conversations` is for users; a client gets an empty list (section 6.2)."""
+    """`GET /api/v2/conversations` is for users; a client gets an empty list (docs/protocol.md,
+    "Reading conversations")."""
     org.post("/_sim/control", {"action": "spawn", "scenario": "endless_call"})
     assert org.get("/api/v2/conversations")["entities"] == []
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
+from harness.kafka import KafkaCluster, create_topic, read_topic
 from listeners.publish import extent
 from listeners.publish.spool import DATABASE
 from tests.integration.test_listener_publisher import Driver, configure, event, first_seen
-from tests.services.kafka import KafkaCluster, create_topic, read_topic
 
 SLOW = 0.5  # seconds
 LONGEST = 0.1

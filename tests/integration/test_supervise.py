@@ -17,21 +17,16 @@ from urllib.request import urlopen
 
 import pytest
 
-from harness.deployment import House
-from harness.services import Scene
+from harness.embedded import Scene
+from harness.process import ManagedProcess, accepts_connections, free_ports, wait_until
+from harness.sandbox import Sandbox
+from harness.simulated import simulated
+from harness.supervised import await_another, beats, process_of, whole
 from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
 from mirror.supervision import supervise
 from mirror.supervision.supervisord import processes
 from tests.integration.janitor_support import environment
-from tests.integration.simulator_support import simulated
-from tests.integration.supervise_support import await_another, beats, process_of, whole
-from tests.services.process import (
-    ManagedProcess,
-    accepts_connections,
-    free_ports,
-    wait_until,
-)
 from tests.services.prometheus import Prometheus
 from tests.unit.deploy.expressions import ALERTS, alerts, panels, selectors
 
@@ -49,15 +44,15 @@ OFFSETS = (0, 100, 101, 200)
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+def sandbox() -> Iterator[Sandbox]:
     """A sandbox whose watchdog is impatient."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIRROR_HANG_AFTER", f"{HANG_SECONDS}s")
         patch.setenv("MIRROR_NAMESPACE", "supervise-test")
         patch.setenv("MIRROR_METRICS_PORT", str(_free_base()))
-        with House(Scene(rate=1.0)) as house:
-            wait_until(lambda: whole(house), 60, "every seat is live")
-            yield house
+        with Sandbox(Scene(rate=1.0)) as sandbox:
+            wait_until(lambda: whole(sandbox), 60, "every seat is live")
+            yield sandbox
 
 
 def _free_base() -> int:
@@ -69,11 +64,11 @@ def _free_base() -> int:
 
 
 def test_queries_of_alerts_and_dashboard_find_what_processes_tell(
-    house: House, tmp_path: Path
+    sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """A real Prometheus scrapes the processes: every panel has data, every alert something to ask,
     and of a healthy mirror none is told but of what a new mirror does."""
-    with Prometheus(tmp_path, house_ports(house), ALERTS) as prometheus:
+    with Prometheus(tmp_path, sandbox_ports(sandbox), ALERTS) as prometheus:
         wait_until(lambda: _scraped(prometheus), 30, "two scrapes of every process")
         missing = [
             selector
@@ -90,9 +85,9 @@ def test_queries_of_alerts_and_dashboard_find_what_processes_tell(
         assert [one["metric"]["alertname"] for one in firing] == []
 
 
-def house_ports(house: House) -> list[int]:
+def sandbox_ports(sandbox: Sandbox) -> list[int]:
     """Where the processes of the sandbox serve metrics."""
-    base = int(house.environment["MIRROR_METRICS_PORT"])
+    base = int(sandbox.environment["MIRROR_METRICS_PORT"])
     return [base + offset for offset in OFFSETS]
 
 
@@ -105,45 +100,45 @@ def _scraped(prometheus: Prometheus) -> bool:
     return len(found) == len(OFFSETS)
 
 
-def _replaced(house: House, number: signal.Signals, names: list[str], seconds: float) -> None:
+def _replaced(sandbox: Sandbox, number: signal.Signals, names: list[str], seconds: float) -> None:
     """Send a signal to all of `names` at once; each works again within so many seconds."""
-    struck = [process_of(house.state, name) for name in names]
+    struck = [process_of(sandbox.state, name) for name in names]
     began = time.monotonic()
     for one in struck:
         os.kill(one.pid, number)
     for one in struck:
-        await_another(house.state, one.name, one.pid, seconds)
+        await_another(sandbox.state, one.name, one.pid, seconds)
         print(f"{number.name} {one.name}: works again {time.monotonic() - began:.1f} s later")
     gone = tuple(one.pid for one in struck)
-    wait_until(lambda: whole(house, gone), 60, "every seat is live again")
+    wait_until(lambda: whole(sandbox, gone), 60, "every seat is live again")
     print(f"{number.name}: the mirror is whole {time.monotonic() - began:.1f} s later")
 
 
-def test_frozen_processes_are_replaced(house: House) -> None:
+def test_frozen_processes_are_replaced(sandbox: Sandbox) -> None:
     """Those that live and do nothing are killed and started again, and the mirror is whole after.
 
     SIGSTOP stands for any hang: a process keeps its sockets and its pid, and answers nothing.
     """
-    _replaced(house, signal.SIGSTOP, ["listener-0", "coordinator-0", "janitor-0"], FROZEN_WITHIN)
-    log = (house.logs / "watchdog.log").read_text(encoding="utf-8")
+    _replaced(sandbox, signal.SIGSTOP, ["listener-0", "coordinator-0", "janitor-0"], FROZEN_WITHIN)
+    log = (sandbox.logs / "watchdog.log").read_text(encoding="utf-8")
     assert log.count('"hung_process_killed"') == 3
 
 
-def test_killed_processes_are_replaced(house: House) -> None:
+def test_killed_processes_are_replaced(sandbox: Sandbox) -> None:
     """supervisord starts them at once; the mirror is whole after, and the watchdog did nothing."""
-    log = house.logs / "watchdog.log"
+    log = sandbox.logs / "watchdog.log"
     before = log.read_text(encoding="utf-8")
-    _replaced(house, signal.SIGKILL, ["listener-1", "coordinator-0", "janitor-0"], KILLED_WITHIN)
+    _replaced(sandbox, signal.SIGKILL, ["listener-1", "coordinator-0", "janitor-0"], KILLED_WITHIN)
     assert log.read_text(encoding="utf-8") == before
 
 
-def test_a_killed_watchdog_is_replaced(house: House) -> None:
+def test_a_killed_watchdog_is_replaced(sandbox: Sandbox) -> None:
     """Nobody watches over the watchdog but supervisord."""
-    killed = process_of(house.state, "watchdog")
+    killed = process_of(sandbox.state, "watchdog")
     os.kill(killed.pid, signal.SIGKILL)
 
     def works() -> bool:
-        now = process_of(house.state, "watchdog")
+        now = process_of(sandbox.state, "watchdog")
         return now.pid != killed.pid and now.state == "RUNNING"
 
     wait_until(works, KILLED_WITHIN, "another watchdog runs")

@@ -22,10 +22,13 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from coordinator.tracker import Tracker
+from harness.kafka import KafkaCluster, create_topic
+from harness.process import ManagedProcess, wait_until
 from janitor.producer import Outlet
 from mirror.conversation.event import Event
 from mirror.conversation.legs import LegKey, end_id, start_id, transition_id
-from mirror.fleet.gaps import list_gaps
+from mirror.fleet.gaps import list_gaps, redis_now_ms
+from mirror.fleet.reasons import tracking as tracking_reasons
 from mirror.fleet.tracked import (
     count_conversations,
     list_conversations,
@@ -33,10 +36,11 @@ from mirror.fleet.tracked import (
     show_conversation,
 )
 from mirror.fleet.words import Shard
+from mirror.fleet.workers import list_workers
 from mirror.kafka.admin import ensure_topics
+from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from tests.services.process import ManagedProcess, wait_until
 
 AT = "2026-11-23T10:00:00.000Z"
 
@@ -250,6 +254,19 @@ def test_two_trackers_share_the_partitions(settings: Settings, client: redis.Red
     assert active_set(client, settings) == active
 
 
+def test_one_of_more_trackers_than_partitions_is_well_without(
+    kafka: str, redis_url: str, topic_name: str
+) -> None:
+    """It is in the group, and another one has the partition."""
+    made = load(environment(kafka, redis_url, topic_name, MIRROR_PARTITIONS="1"))
+    ensure_topics(made)
+    with tracking(made) as first, tracking(made) as second:
+        both = (first, second)
+        wait_until(lambda: all(one._vitals._joined for one in both), 60, "both are in the group")
+        assert [one.reasons for one in both] == [(), ()]
+        assert sorted(len(one._stored) for one in both) == [0, 1]
+
+
 PROGRAM = """
 import sys, threading
 from mirror.settings import load
@@ -309,3 +326,29 @@ def test_an_outage_of_redis_is_outlived(
         server.start()  # type: ignore[attr-defined]
         wait_until(lambda: folded(look, made) == len(events), 40, "all folded")
         assert active_set(look, made) == active
+
+
+def test_after_an_outage_of_kafka_the_count_is_marked_as_old(
+    kafka_cluster_factory: Callable[[int], KafkaCluster], redis_url: str, topic_name: str
+) -> None:
+    """While Kafka is away and until its records are folded again; then all is well by itself."""
+    cluster = kafka_cluster_factory(1)
+    made = load(environment(cluster.bootstrap_servers, redis_url, topic_name))
+    create_topic(cluster.bootstrap_servers, topic_name, partitions=3)
+    with tracking(made) as tracker:
+        wait_until(lambda: tracker.caught_up and not tracker.reasons, 60, "at work")
+        workers = Keys(made.namespace)
+        client = connect(made)
+        (worker,) = list_workers(client, workers)
+        assert (worker.reasons, worker.stale_ms) == ((), 0)
+        cluster.brokers[0].kill()
+        wait_until(lambda: bool(tracker.reasons), 60, "told")
+        assert "no Kafka broker is connected" in tracker.reasons[0]
+        wait_until(lambda: bool(list_workers(client, workers)[0].stale_ms), 15, "marked")
+        (reason,) = tracking_reasons(list_workers(client, workers), redis_now_ms(client))
+        assert "the count of conversations stands still" in reason
+        cluster.brokers[0].start()
+        cluster.wait_ready()
+        wait_until(lambda: tracker.reasons == (), 90, "at work again")
+        wait_until(lambda: not list_workers(client, workers)[0].stale_ms, 60, "not old any more")
+        client.close()

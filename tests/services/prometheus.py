@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from harness.process import ManagedProcess, free_ports, wait_until
 from tests.services.availability import unavailable
-from tests.services.process import ManagedProcess, free_ports, wait_until
 
 SCRAPE_MS = 500
 READY_SECONDS = 20.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.process import ManagedProcess, ServiceError, wait_until
+from harness.process import ManagedProcess, ServiceError, wait_until
 
 Start = Callable[[ManagedProcess], ManagedProcess]
 

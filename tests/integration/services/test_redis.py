@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from tests.services.redis import RedisServer, find_server
+from harness.redis import RedisServer, find_server
 
 
 def test_scripts_read_the_servers_clock(redis_url: str) -> None:

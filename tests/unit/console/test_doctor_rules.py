@@ -9,7 +9,8 @@ from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined] # i
 
 from mirror.checks.finding import CHECKS, Finding
 from mirror.checks.genesys import channels, rate, rejected, topics, visible
-from mirror.checks.kafka import durability, rights, shape
+from mirror.checks.kafka import durability, shape
+from mirror.checks.kafka_rights import group, idempotence, rights
 from mirror.checks.machine import room, supervised, unread_settings
 from mirror.checks.redis import clock, latency, memory, version
 from mirror.genesys.shapes import AvailableTopic
@@ -75,6 +76,12 @@ def _offered(**fields: list[str]) -> list[AvailableTopic]:
         (rights({"t": None}), "kafka.rights", "good"),
         (rights({"t": [AclOperation.ALL]}), "kafka.rights", "good"),
         (rights({"t": [AclOperation.READ, AclOperation.DESCRIBE]}), "kafka.rights", "bad"),
+        (group("g", None, ""), "kafka.group", "good"),
+        (group("g", [AclOperation.READ, AclOperation.DESCRIBE], ""), "kafka.group", "good"),
+        (group("g", [AclOperation.DESCRIBE], ""), "kafka.group", "bad"),
+        (group("p.g", [], "p."), "kafka.group", "bad"),
+        (idempotence("Assigned", ""), "kafka.idempotence", "good"),
+        (idempotence("RequestPID", "no right"), "kafka.idempotence", "bad"),
         (channels("c", 4, 4, SETTINGS), "genesys.channels", "good"),
         (channels("c", 6, 4, SETTINGS), "genesys.channels", "doubtful"),
         (channels("c", 6, None, SETTINGS), "genesys.channels", "good"),
@@ -120,4 +127,4 @@ def test_no_topic_refused_is_no_finding() -> None:
 def test_exit_code_two_leads_to_the_setting() -> None:
     """A restart does not mend what the log names."""
     assert "setting" in supervised([_process("FATAL", exit_code=2)]).cure
-    assert "supervisorctl" in supervised([_process("FATAL", exit_code=3)]).cure
+    assert "mirror up restart" in supervised([_process("FATAL", exit_code=3)]).cure

@@ -32,6 +32,13 @@ def test_help_lists_the_commands() -> None:
         assert f"  {command} " in result.stdout
 
 
+def test_without_a_command_the_help_is_shown() -> None:
+    """As many lines as it has, on stderr, since nothing was asked for; wrong usage all the same."""
+    result = _mirror()
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == _mirror("-h").stdout
+
+
 def test_help_imports_no_service_library() -> None:
     """What makes help slow is imported when a command runs, not before."""
     probe = (
@@ -63,9 +70,19 @@ def test_help_is_there_at_once() -> None:
         (["foo"], {}, 2, "No such command"),
         (["status", "--loud"], {}, 2, "--loud"),
         (["sandbox", "--seconds", "5"], {}, 2, "--seconds needs --demo"),
+        (["dlq"], {}, 2, "Missing command"),
+        (["up"], {}, 2, "GENESYS_CLIENT_ID is not set"),
+        (["up"], {"GENESYS_CLIENTS": "a:b", "MIRROR_HANG_AFTER": "soon"}, 2, "MIRROR_HANG_AFTER"),
+        (["up"], {"GENESYS_CLIENTS": "a:b", "KAFKA_CONF_NOSUCH": "1"}, 2, "nosuch"),
+        (["up"], {"GENESYS_CLIENTS": "a:b", "MIRROR_DASHBOARD_HOST": "::"}, 2, "DASHBOARD_TOKEN"),
+        (["up"], {"GENESYS_CLIENTS": "a:b", "MIRROR_METRICS_PORT": "65500"}, 2, "METRICS_PORT"),
+        (["up"], {"GENESYS_CLIENTS": "a:b", "HTTPS_PROXY": "socks5://x:1"}, 2, "HTTPS_PROXY"),
+        (["up", "status"], {"MIRROR_RUN_DIR": "/tmp/nobody"}, 1, "no mirror up runs here"),
+        (["tail", "--type", "nosuch"], {}, 2, "answer"),
+        (["tail", "--since", "soon"], {}, 2, "or an age such as 2h or 7d"),
+        (["tail", "--since", "2h", "--from", "beginning"], {}, 2, "give one"),
         (["status"], {"MIRROR_REPLICAS": "x"}, 2, "MIRROR_REPLICAS is 'x'"),
         (["listener"], {"MIRROR_LEASE": "1s"}, 2, "MIRROR_LEASE"),
-        (["dlq"], {}, 2, "Missing command"),
         (["tail"], {"KAFKA_CONF_NOSUCH": "1"}, 2, "nosuch"),
         (["init"], {"KAFKA_CONF_NOSUCH": "1"}, 2, "nosuch"),
         (["status"], {"REDIS_URL": "redis://127.0.0.1:1/x"}, 2, "REDIS_URL"),

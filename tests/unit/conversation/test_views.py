@@ -31,7 +31,7 @@ def held(since_ms: int) -> Shown:
     return {**CONNECTED, "held": True, "startHoldTime": at(since_ms)}
 
 
-class House:
+class Pair:
     """The replicas `a` and `b`, and the view of a consumer."""
 
     def __init__(self) -> None:
@@ -67,148 +67,148 @@ class House:
         return next(iter(self.view.legs.values()))
 
 
-def house_of_a_hold_that_b_missed() -> House:
+def pair_of_a_hold_that_b_missed() -> Pair:
     """Both replicas saw the call; `a` told of a hold and of its end, which `b` has yet to read."""
-    house = House()
-    house.reads("a", CONNECTED)
-    house.reads("b", CONNECTED)
-    house.reads("a", held(5_000))
-    house.reads("a", CONNECTED)
-    return house
+    pair = Pair()
+    pair.reads("a", CONNECTED)
+    pair.reads("b", CONNECTED)
+    pair.reads("a", held(5_000))
+    pair.reads("a", CONNECTED)
+    return pair
 
 
 def test_a_hold_that_was_resumed_by_mistake_is_seen_again() -> None:
     """One replica's late frame made up a resume. Another, started late too, then sees the hold."""
-    house = House()
-    house.reads("a", CONNECTED)
-    house.reads("a", held(5_000))
-    assert house.reads("a", CONNECTED) == ["resume"]  # from before the hold
-    house.starts("a", held(5_000))
-    assert house.leg().held
-    house.starts("b", CONNECTED)  # from before the hold
-    assert not house.leg().held
-    assert house.reads("b", held(5_000)) == ["hold"]  # told before, and resumed
-    assert house.leg().held
-    assert house.leg().hold_started_at == at(5_000)
+    pair = Pair()
+    pair.reads("a", CONNECTED)
+    pair.reads("a", held(5_000))
+    assert pair.reads("a", CONNECTED) == ["resume"]  # from before the hold
+    pair.starts("a", held(5_000))
+    assert pair.leg().held
+    pair.starts("b", CONNECTED)  # from before the hold
+    assert not pair.leg().held
+    assert pair.reads("b", held(5_000)) == ["hold"]  # told before, and resumed
+    assert pair.leg().held
+    assert pair.leg().hold_started_at == at(5_000)
 
 
 def test_a_hold_that_lags_behind_its_resume_stays_resumed() -> None:
     """Without a reading between there was no mistake: the replica that lags has it to tell yet."""
-    house = house_of_a_hold_that_b_missed()
-    assert house.reads("b", held(5_000)) == ["hold"]
-    assert not house.leg().held
+    pair = pair_of_a_hold_that_b_missed()
+    assert pair.reads("b", held(5_000)) == ["hold"]
+    assert not pair.leg().held
 
 
 def test_a_repeat_from_before_the_last_reading_is_no_later_word() -> None:
     """A hold that comes out of a spool, read before others saw the leg connected again."""
-    house = House()
-    house.reads("a", CONNECTED)
-    house.reads("a", held(5_000))
+    pair = Pair()
+    pair.reads("a", CONNECTED)
+    pair.reads("a", held(5_000))
     spooling = Reader()
-    spooling.seconds = house.seconds
+    spooling.seconds = pair.seconds
     spooled = spooling.frame(participant(held(5_000)))
-    house.reads("a", CONNECTED)
-    house.starts("b", CONNECTED)
-    house.hears(spooled)
-    assert not house.leg().held
+    pair.reads("a", CONNECTED)
+    pair.starts("b", CONNECTED)
+    pair.hears(spooled)
+    assert not pair.leg().held
 
 
 def test_an_earlier_hold_that_a_start_showed_is_resumed() -> None:
     """The first frame after a start is of an earlier hold than the latest; its resume ends it."""
-    house = House()
+    pair = Pair()
     for shown in (CONNECTED, held(5_000), CONNECTED, held(7_000), CONNECTED):
-        house.reads("a", shown)
-    house.starts("b", held(5_000))
-    assert house.leg().held
-    assert house.reads("b", CONNECTED) == ["resume"]
-    assert not house.leg().held
-    assert house.leg().hold_started_at is None
+        pair.reads("a", shown)
+    pair.starts("b", held(5_000))
+    assert pair.leg().held
+    assert pair.reads("b", CONNECTED) == ["resume"]
+    assert not pair.leg().held
+    assert pair.leg().hold_started_at is None
 
 
 def test_a_park_is_the_end_of_a_hold_before_it() -> None:
     """Nobody saw the resume; the park says that there was one."""
-    house = House()
+    pair = Pair()
     base = leg("connected", connectedTime=at(1_000))
     parked = {**base, "state": "parked", "parkTime": at(7_000)}
-    house.reads("a", base, medium="email")
-    house.reads("b", base, medium="email")
-    house.reads("a", {**base, "held": True, "startHoldTime": at(5_000)}, medium="email")
-    assert house.leg().held
-    assert house.reads("b", parked, medium="email") == ["park"]
-    assert (house.leg().state, house.leg().held, house.leg().hold_started_at) == (
+    pair.reads("a", base, medium="email")
+    pair.reads("b", base, medium="email")
+    pair.reads("a", {**base, "held": True, "startHoldTime": at(5_000)}, medium="email")
+    assert pair.leg().held
+    assert pair.reads("b", parked, medium="email") == ["park"]
+    assert (pair.leg().state, pair.leg().held, pair.leg().hold_started_at) == (
         "parked",
         False,
         None,
     )
-    house.reads("a", parked, medium="email")
-    assert (house.leg().state, house.leg().held) == ("parked", False)
+    pair.reads("a", parked, medium="email")
+    assert (pair.leg().state, pair.leg().held) == ("parked", False)
 
 
 def test_a_resume_that_first_shows_in_a_late_frame_is_told_by_the_next() -> None:
     """What a late frame did not show counts as soon as a frame in time does not show it either."""
-    house = House()
-    house.reads("a", held(5_000), CONNECTED)
-    assert house.reads("a", CONNECTED, RINGING) == ["alert"]  # late: p-2 was connected
-    assert house.reads("a", CONNECTED, RINGING) == []
-    assert house.reads("a", CONNECTED, CONNECTED) == ["resume"]
-    assert not house.leg().held
+    pair = Pair()
+    pair.reads("a", held(5_000), CONNECTED)
+    assert pair.reads("a", CONNECTED, RINGING) == ["alert"]  # late: p-2 was connected
+    assert pair.reads("a", CONNECTED, RINGING) == []
+    assert pair.reads("a", CONNECTED, CONNECTED) == ["resume"]
+    assert not pair.leg().held
 
 
 def test_a_leg_that_stays_as_a_late_frame_showed_it_is_not_resumed() -> None:
     """Of two late frames the second shows another leg anew, which by itself may be in time."""
-    house = House()
-    house.reads("a", held(5_000), CONNECTED)
-    house.reads("a", RINGING, RINGING)
-    assert house.reads("a", RINGING, CONNECTED) == []
-    assert house.leg().held
-    assert house.reads("a", CONNECTED, CONNECTED) == ["resume"]
+    pair = Pair()
+    pair.reads("a", held(5_000), CONNECTED)
+    pair.reads("a", RINGING, RINGING)
+    assert pair.reads("a", RINGING, CONNECTED) == []
+    assert pair.leg().held
+    assert pair.reads("a", CONNECTED, CONNECTED) == ["resume"]
 
 
 def test_a_frame_of_an_earlier_hold_is_late() -> None:
     """It says nothing against the latest one, not even while it is in doubt."""
-    house = House()
+    pair = Pair()
     for shown in (CONNECTED, held(5_000), held(7_000)):
-        house.reads("a", shown)
-    house.replicas["a"].normaliser.interrupted()
-    assert house.reads("a", held(5_000)) == []
-    assert house.leg().hold_started_at == at(7_000)
-    house.reads("a", held(7_000))
-    assert house.leg().hold_started_at == at(7_000)
+        pair.reads("a", shown)
+    pair.replicas["a"].normaliser.interrupted()
+    assert pair.reads("a", held(5_000)) == []
+    assert pair.leg().hold_started_at == at(7_000)
+    pair.reads("a", held(7_000))
+    assert pair.leg().hold_started_at == at(7_000)
 
 
 def test_a_hold_that_lags_behind_a_first_sight_is_taken_back() -> None:
     """Seen alone it cannot be told from one that a late frame had resumed by mistake."""
-    house = house_of_a_hold_that_b_missed()
-    house.starts("c", CONNECTED)
-    assert house.reads("b", held(5_000)) == ["hold"]
-    assert house.leg().held
-    assert house.reads("b", CONNECTED) == ["resume"]
-    assert not house.leg().held
+    pair = pair_of_a_hold_that_b_missed()
+    pair.starts("c", CONNECTED)
+    assert pair.reads("b", held(5_000)) == ["hold"]
+    assert pair.leg().held
+    assert pair.reads("b", CONNECTED) == ["resume"]
+    assert not pair.leg().held
 
 
 def test_an_undated_unpark_that_lags_ends_no_newer_hold() -> None:
     """Its time is that of the reading, and says nothing of before and after."""
-    house = House()
+    pair = Pair()
     parked = {**CONNECTED, "state": "parked"}
     for replica in "ab":
-        house.reads(replica, CONNECTED, medium="email")
-        house.reads(replica, parked, medium="email")
-    house.reads("a", CONNECTED, medium="email")
-    house.reads("a", held((house.seconds + 1) * 1_000 + 500), medium="email")
-    assert house.reads("b", CONNECTED, medium="email") == ["unpark"]
-    assert house.leg().held
+        pair.reads(replica, CONNECTED, medium="email")
+        pair.reads(replica, parked, medium="email")
+    pair.reads("a", CONNECTED, medium="email")
+    pair.reads("a", held((pair.seconds + 1) * 1_000 + 500), medium="email")
+    assert pair.reads("b", CONNECTED, medium="email") == ["unpark"]
+    assert pair.leg().held
 
 
 def test_a_resume_of_the_hold_that_is_shown_counts_also_behind_a_park() -> None:
     """A reading that was late showed a hold from before the park; its resume ends it."""
-    house = House()
+    pair = Pair()
     parked = {**CONNECTED, "parkTime": at(7_000)}
     for shown in (CONNECTED, held(5_000), {**parked, "state": "parked"}, parked):
-        house.reads("a", shown, medium="email")
-    house.reads("b", held(5_000), medium="email")
-    assert house.leg().held
-    house.reads("b", parked, medium="email")
-    assert not house.leg().held
+        pair.reads("a", shown, medium="email")
+    pair.reads("b", held(5_000), medium="email")
+    assert pair.leg().held
+    pair.reads("b", parked, medium="email")
+    assert not pair.leg().held
 
 
 def test_a_resume_that_first_shows_in_a_broken_frame_is_told_by_the_next() -> None:
@@ -224,27 +224,27 @@ def test_a_resume_that_first_shows_in_a_broken_frame_is_told_by_the_next() -> No
 
 def test_an_unpark_that_lags_ends_no_newer_hold() -> None:
     """It names its park, which was over before that hold began."""
-    house = House()
+    pair = Pair()
     parked = {**CONNECTED, "state": "parked", "parkTime": at(3_000)}
-    house.reads("b", CONNECTED, medium="email")
+    pair.reads("b", CONNECTED, medium="email")
     for shown in (CONNECTED, parked, CONNECTED, held(5_000)):
-        house.reads("a", shown, medium="email")
-    house.reads("b", parked, medium="email")
-    assert house.leg().held
-    assert house.reads("b", CONNECTED, medium="email") == ["unpark"]
-    assert (house.leg().held, house.leg().parked_at) == (True, None)
+        pair.reads("a", shown, medium="email")
+    pair.reads("b", parked, medium="email")
+    assert pair.leg().held
+    assert pair.reads("b", CONNECTED, medium="email") == ["unpark"]
+    assert (pair.leg().held, pair.leg().parked_at) == (True, None)
 
 
 def test_an_unpark_of_an_earlier_park_leaves_the_later_one() -> None:
     """A replica that lags tells it when the leg is parked again."""
-    house = House()
+    pair = Pair()
     parks = [{**CONNECTED, "state": "parked", "parkTime": at(ms)} for ms in (3_000, 7_000)]
-    house.reads("b", CONNECTED, medium="email")
+    pair.reads("b", CONNECTED, medium="email")
     for shown in (CONNECTED, parks[0], CONNECTED, parks[1]):
-        house.reads("a", shown, medium="email")
-    house.reads("b", parks[0], medium="email")
-    assert house.reads("b", CONNECTED, medium="email") == ["unpark"]
-    assert (house.leg().state, house.leg().parked_at) == ("parked", at(7_000))
+        pair.reads("a", shown, medium="email")
+    pair.reads("b", parks[0], medium="email")
+    assert pair.reads("b", CONNECTED, medium="email") == ["unpark"]
+    assert (pair.leg().state, pair.leg().parked_at) == ("parked", at(7_000))
 
 
 def with_code(code: str, saved_ms: int | None = None) -> Shown:
@@ -256,45 +256,45 @@ def with_code(code: str, saved_ms: int | None = None) -> Shown:
 
 def test_a_code_that_was_saved_earlier_does_not_win_by_coming_later() -> None:
     """A replica that lags tells it again."""
-    house = House()
+    pair = Pair()
     for shown in (CONNECTED, with_code("A", 9_100), with_code("B", 9_200)):
-        house.reads("a", shown)
-    house.reads("b", with_code("A", 9_100))
-    assert house.leg().wrapup_code == "B"
-    house.reads("b", with_code("B", 9_200))
-    assert house.leg().wrapup_code == "B"
+        pair.reads("a", shown)
+    pair.reads("b", with_code("A", 9_100))
+    assert pair.leg().wrapup_code == "B"
+    pair.reads("b", with_code("B", 9_200))
+    assert pair.leg().wrapup_code == "B"
 
 
 def test_a_code_that_comes_back_counts_again() -> None:
     """A, B, A: the second A has the id of the first, so a reading says that it counts."""
     for times in ((9_100, 9_200, 9_300), (None, None, None)):
-        house = House()
-        house.reads("a", CONNECTED)
+        pair = Pair()
+        pair.reads("a", CONNECTED)
         told = []
         for code, saved in zip("ABA", times, strict=True):
-            told += house.reads("a", with_code(code, saved))
+            told += pair.reads("a", with_code(code, saved))
         assert told.count("wrapup") == 2
-        assert house.leg().wrapup_code == "A"
-        assert house.reads("b", with_code("A", times[2])) is not None
-        assert house.leg().wrapup_code == "A"
+        assert pair.leg().wrapup_code == "A"
+        assert pair.reads("b", with_code("A", times[2])) is not None
+        assert pair.leg().wrapup_code == "A"
 
 
 def test_a_late_frame_takes_no_dated_code_back() -> None:
     """It shows a code that was saved before the one that counts."""
-    house = House()
+    pair = Pair()
     for shown in (CONNECTED, with_code("A", 9_100), with_code("B", 9_200)):
-        house.reads("a", shown)
-    assert house.reads("a", with_code("A", 9_100)) == []
-    assert house.leg().wrapup_code == "B"
+        pair.reads("a", shown)
+    assert pair.reads("a", with_code("A", 9_100)) == []
+    assert pair.leg().wrapup_code == "B"
 
 
 def test_the_role_that_was_read_last_counts() -> None:
     """A late frame shows an earlier one, which the next frame in time takes back."""
-    house = House()
+    pair = Pair()
     monitors = participant(CONNECTED, purpose="user", monitoredParticipantId="p-9")
     coaches = participant(CONNECTED, purpose="user", coachedParticipantId="p-9")
     serves = participant(CONNECTED, purpose="user")
-    reader = house.replicas["a"]
+    reader = pair.replicas["a"]
     for shown, role in (
         (monitors, "monitor"),
         (coaches, "coach"),
@@ -302,9 +302,9 @@ def test_the_role_that_was_read_last_counts() -> None:
         (coaches, "coach"),
         (serves, None),
     ):
-        house.hears(reader.frame(shown))
-        assert (house.leg().role, house.leg().serves) == (role, role is None)
-        assert house.leg().role_participant_id == ("p-9" if role else None)
+        pair.hears(reader.frame(shown))
+        assert (pair.leg().role, pair.leg().serves) == (role, role is None)
+        assert pair.leg().role_participant_id == ("p-9" if role else None)
 
 
 def test_who_is_consulted_serves_when_who_consulted_left() -> None:
@@ -333,35 +333,35 @@ def test_who_is_consulted_serves_when_who_consulted_left() -> None:
 
 def test_an_unpark_that_is_read_again_leaves_the_hold_that_began_since() -> None:
     """A late frame showed the park again; the next one shows the leg connected and held."""
-    house = House()
+    pair = Pair()
     parked = {**CONNECTED, "state": "parked", "parkTime": at(3_000)}
     for shown in (CONNECTED, parked, CONNECTED):
-        house.reads("a", shown, medium="email")
-        house.reads("b", shown, medium="email")
-    house.reads("b", held(5_000), medium="email")
-    house.reads("a", parked, medium="email")
-    assert house.leg().state == "parked"
-    house.reads("a", held(5_000), medium="email")
-    assert (house.leg().held, house.leg().hold_started_at) == (True, at(5_000))
+        pair.reads("a", shown, medium="email")
+        pair.reads("b", shown, medium="email")
+    pair.reads("b", held(5_000), medium="email")
+    pair.reads("a", parked, medium="email")
+    assert pair.leg().state == "parked"
+    pair.reads("a", held(5_000), medium="email")
+    assert (pair.leg().held, pair.leg().hold_started_at) == (True, at(5_000))
 
 
 def test_a_resume_that_is_read_again_leaves_the_park() -> None:
     """A late frame showed the hold again; the next one shows the leg parked."""
-    house = House()
+    pair = Pair()
     parked = {**CONNECTED, "state": "parked", "parkTime": at(7_000)}
     for shown in (CONNECTED, held(5_000), CONNECTED, held(5_000), parked):
-        house.reads("a", shown, medium="email")
-    leg = house.leg()
+        pair.reads("a", shown, medium="email")
+    leg = pair.leg()
     assert (leg.state, leg.held, leg.parked_at) == ("parked", False, at(7_000))
 
 
 def test_a_code_that_a_late_frame_tells_does_not_outlive_the_one_that_came_back() -> None:
     """B, A, B: whoever missed A tells it late, and that B counts."""
-    house = House()
+    pair = Pair()
     for shown in (CONNECTED, with_code("B", 9_100), with_code("B", 9_300)):
-        house.reads("a", shown)
-    assert house.reads("a", with_code("A", 9_200)) == ["wrapup"]
-    assert house.leg().wrapup_code == "B"
+        pair.reads("a", shown)
+    assert pair.reads("a", with_code("A", 9_200)) == ["wrapup"]
+    assert pair.leg().wrapup_code == "B"
 
 
 def test_who_sees_after_call_work_first_takes_the_conversation_for_over() -> None:

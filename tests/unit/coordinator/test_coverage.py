@@ -13,6 +13,7 @@ from coordinator.plan.coverage import (
     holes,
     intervals,
     note_fresh,
+    received_until,
 )
 from mirror.fleet.words import Beat, ChannelReport, Shard
 
@@ -104,12 +105,19 @@ def test_new_topics_begin_with_a_snapshot_gap() -> None:
 def test_reports_become_intervals_in_redis_time() -> None:
     """Ages count back from the Redis time of the beat; what covers nothing has no interval."""
     report = ChannelReport(
-        shard="1", replica="a", epoch=1, client="c", state="live", covered_ms=500, last_frame_ms=200
+        shard="1",
+        replica="a",
+        epoch=1,
+        client="c",
+        state="live",
+        covered_ms=500,
+        last_frame_ms=200,
+        rejected=("T1",),
     )
     lost = ChannelReport(shard="2", replica="a", epoch=1, client="c", state="lost")
     beat = Beat(listener="l", host="h", pid=1, version="0", state="live", channels=(report, lost))
     found = intervals({"l": beat, "stray": beat}, {"l": 10_000}, {"l"})
-    assert found == {"1": [Interval(9500, 9800, 0, lasting=True)]}
+    assert found == {"1": [Interval(9500, 9800, 0, True, frozenset({"t1"}))]}
 
 
 @given(
@@ -135,3 +143,47 @@ def test_every_moment_is_covered_or_in_a_gap(passes: list[list[tuple[int, int]]]
         received = any(one.start_ms <= moment <= one.end_ms for one in told)
         assert received or any(start <= moment <= end for start, end in gaps), moment
     assert all(end - start > SLACK_MS for start, end in gaps)
+
+
+def refused(*topics: str, start: int = 0, end: int, lasting: bool = True) -> Interval:
+    """A channel that Genesys refuses these topics."""
+    return Interval(start, end, 5, lasting, frozenset(topics))
+
+
+def test_topics_that_all_channels_are_refused_are_a_gap_until_one_has_them() -> None:
+    """From the last frame of a channel that had them; the frontier of the others goes on."""
+    coverage: dict[str, ShardCoverage] = {}
+    assert advance(coverage, SHARDS, {"1": [refused(end=1000)]}) == []
+    for end in (2000, 3000, 4000):
+        assert advance(coverage, SHARDS, {"1": [refused("t2", end=end)]}) == []
+    assert received_until(coverage, SHARDS) == {"t1": 4000, "t2": 1000}
+    (gap,) = advance(coverage, SHARDS, {"1": [refused(end=9000)]})
+    assert (gap.topics, gap.from_ms, gap.to_ms, gap.kind) == (("t2",), 1000, 9000, "gap")
+    assert coverage["1"].pending == ()
+
+
+def test_topics_that_one_channel_has_are_no_gap() -> None:
+    """Until that channel ends: then from its last frame on, whenever its death was noticed."""
+    coverage: dict[str, ShardCoverage] = {}
+    for end in (1000, 2000, 3000):
+        pair = [refused("t2", end=end), refused(end=min(end, 2000))]
+        assert advance(coverage, SHARDS, {"1": pair}) == []
+        assert coverage["1"].pending == ()
+    for end in (4000, 5000):
+        pair = [refused("t2", end=end), refused(end=2000, lasting=False)]
+        assert advance(coverage, SHARDS, {"1": pair}) == []
+    assert received_until(coverage, SHARDS) == {"t1": 5000, "t2": 2000}
+    pair = [refused("t2", end=9000), refused(start=8000, end=8500)]
+    (gap,) = advance(coverage, SHARDS, {"1": pair})
+    assert (gap.topics, gap.from_ms, gap.to_ms) == (("t2",), 2000, 8500)
+
+
+def test_new_topics_that_are_refused_wait_for_their_snapshot() -> None:
+    """The others have theirs at once."""
+    coverage: dict[str, ShardCoverage] = {}
+    now = HORIZON_MS * 2
+    note_fresh(coverage, {"1": ["t1", "t2"]}, SHARDS, now, HORIZON_MS)
+    (gap,) = advance(coverage, SHARDS, {"1": [refused("t2", start=now, end=now + 9)]})
+    assert (gap.topics, gap.kind) == (("t1",), "snapshot")
+    (gap,) = advance(coverage, SHARDS, {"1": [refused(start=now, end=now + 99)]})
+    assert (gap.topics, gap.kind, gap.from_ms) == (("t2",), "snapshot", now - HORIZON_MS)

@@ -10,6 +10,7 @@ import pytest
 from coordinator.discovery import FIRST_SECONDS, Discovery
 from coordinator.plan.sight import Recalled
 from mirror.base.errors import GenesysError, GenesysRefused
+from mirror.base.log import capture_logs
 from mirror.genesys.shapes import AvailableTopic, Entity, EntityPage
 from mirror.settings import load
 
@@ -169,3 +170,30 @@ def test_a_just_elected_leader_does_not_believe_one_short_answer(listed: str) ->
     client.lists["queues"] = "abcdefg"
     assert world.look(10.0) == set("abcdefg")
     assert world.discovery.reasons == ()
+
+
+def test_what_was_mirrored_and_is_no_more_is_told_for_an_hour() -> None:
+    """In the log, as a reason and a figure; over when it is back, or after an hour."""
+    client = Client("p", queues="abc", users="xy")
+    world = World(client)
+    world.look()
+    client.lists["queues"] = "ab"
+    with capture_logs() as told:
+        world.look(300.0)  # one answer that misses it is not believed
+        assert world.discovery.gone == 0
+        assert world.look(300.0) == {"a", "b", "x", "y"}
+    (warning,) = [one for one in told if one["event"] == "topics_gone"]
+    assert (warning["log_level"], warning["count"]) == ("warning", 1)
+    assert world.discovery.gone == 1
+    (reason,) = world.discovery.reasons
+    assert "v2.routing.queues.c.conversations" in reason
+    assert "MIRROR_QUEUES" in reason
+    client.lists["queues"] = "abc"
+    world.look(300.0)
+    assert (world.discovery.gone, world.discovery.reasons) == (0, ())
+    client.lists["queues"] = "ab"
+    for _ in range(3):
+        world.look(300.0)
+    assert world.discovery.gone == 1
+    world.look(3600.0)
+    assert (world.discovery.gone, world.discovery.reasons) == (0, ())

@@ -12,7 +12,8 @@ from itertools import chain
 
 import pytest
 
-from coordinator.leader import PATIENCE_BEATS
+from coordinator.leader import DEAF_BEATS, PATIENCE_BEATS
+from mirror.fleet.words import Grant
 from tests.unit.coordinator.world import (
     HEARTBEAT_MS,
     LEASE_MS,
@@ -304,6 +305,37 @@ def test_a_channel_stuck_on_a_living_listener_moves_elsewhere() -> None:
     patience = PATIENCE_BEATS * HEARTBEAT_MS // PASS_MS
     assert until(world, moved, patience + 20) >= patience
     assert world.broken == []
+
+
+def test_a_deaf_replica_is_compared_and_then_replaced() -> None:
+    """Its heartbeats come and its sister hears frames: the listener is asked to compare, it covers
+    nothing, status says so; deaf still, it gets a successor, and never both replicas at once."""
+    world = World(5)
+    for _ in range(20):
+        world.step()
+    victim = next(one for one in world.listeners.values() if one.channels)
+    key = min(victim.channels)
+    victim.channels[key].deaf = True
+    seat = key[:2]
+
+    def grant() -> Grant | None:
+        grants = world.outcome.grants.get(victim.name, ())
+        return next((one for one in grants if one.seat == seat), None)
+
+    def is_doubted() -> bool:
+        held = grant()
+        return held is not None and held.doubted_ms > 0
+
+    assert not is_doubted()
+    until(world, is_doubted, DEAF_BEATS * HEARTBEAT_MS // PASS_MS + 4)
+    assert "hears nothing" in world.outcome.troubles["/".join(seat)]
+    assert key in victim.channels
+    heard = world.leader.seats[seat]
+    until(world, lambda: heard.epoch > key[2], DEAF_BEATS * HEARTBEAT_MS // PASS_MS + 4)
+    until(world, lambda: key not in victim.channels, 20)
+    calm(world)
+    assert world.outcome.troubles == {}
+    assert world.broken + world.unfiled() == []
 
 
 def test_one_that_does_not_serve_is_told_of() -> None:

@@ -87,6 +87,10 @@ class Empty:
 
     pause = resume = assign
 
+    def get_watermark_offsets(self, _partition: Any, cached: bool) -> tuple[int, int]:
+        assert cached
+        return 0, 0
+
     def close(self) -> None:
         """Nothing was opened."""
 

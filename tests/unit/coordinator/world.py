@@ -60,11 +60,12 @@ Key = tuple[str, str, int]
 
 
 class Channel(msgspec.Struct):
-    """A listener's channel: live from `live_ms` on."""
+    """A listener's channel: live from `live_ms` on; a `deaf` one hears no topic."""
 
     client: str
     live_ms: int
     rotate: str = ""
+    deaf: bool = False
 
 
 class Listener:
@@ -98,6 +99,7 @@ class Listener:
                     state="live" if one.live_ms <= now else "opening",
                     covered_ms=now - one.live_ms if one.live_ms <= now else None,
                     last_frame_ms=0 if one.live_ms <= now else None,
+                    heard=0 if one.deaf else max(0, now - one.live_ms) // 1000,
                     rotate=one.rotate if one.live_ms <= now else "",
                     rejected=world.refused(self.shards.get(shard), one.client),
                     shard_epoch=self.shards[shard].epoch if shard in self.shards else 0,

@@ -16,7 +16,9 @@ from tests.unit.dashboard.build import NOW_MS, at, event, leg
 
 def make() -> Feed:
     """A feed of an empty floor; one queue has a name."""
-    return Feed(Floor(), Pulse(), {"q1": "Billing"}, None)
+    feed = Feed(Floor(), Pulse(), None)
+    feed.call({"q1": "Billing"}, {"a1": "Ada"})
+    return feed
 
 
 def plain(document: Any) -> Any:
@@ -88,6 +90,19 @@ def test_nothing_personal_is_passed_on() -> None:
     full, change = feed.tick(NOW_MS, None)
     told = msgspec.json.encode([feed.complete(full), change, feed.rows(None, None, 10)])
     assert secret.encode() not in told
+
+
+def test_a_name_that_comes_later_is_sent() -> None:
+    """The row of a queue whose name has changed, and the agents of the rows that are shown."""
+    feed = make()
+    feed.floor.fold(leg("answer", "acd", queue_id="q1"), NOW_MS)
+    feed.floor.fold(leg("answer", "agent", agent_id="a1"), NOW_MS)
+    full, _ = feed.tick(NOW_MS, None)
+    assert full["people"] == {"a1": "Ada"}
+    feed.call({"q1": "Help"}, {})
+    full, change = feed.tick(NOW_MS + 1_000, None)
+    assert [row[:2] for row in change["queues"]] == [("q1", "Help")]
+    assert full["people"] == {}
 
 
 def test_a_second_is_a_point_of_the_charts() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 
-from dashboard.reader.punctual import Punctual
+from dashboard.pages.punctual import Punctual
 
 SECONDS = 10.0
 

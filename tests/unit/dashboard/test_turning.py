@@ -1,4 +1,4 @@
-"""The dashboard's threads are not taken to hang over many slow calls; it is down where one does."""
+"""The dashboard's threads are not taken to hang over many slow calls; an old state is told."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from confluent_kafka import TopicPartition
 
 from dashboard.pages.hub import Hub
 from dashboard.reader.reader import Reader
-from dashboard.reader.watch import Watch
-from mirror.base.health import Health
+from dashboard.reader.watch import STALE_SECONDS, Watch
 from mirror.fleet.tracked import Tracked, encode
 from mirror.settings import Settings, load
 from tests.unit.mirror.waiting import Waiting
@@ -55,7 +54,7 @@ def test_reading_the_past_is_no_hang(settings: Settings) -> None:
     waiting = Waiting()
     slow: Any = Slow(waiting)
     turned = waiting.turns.of("kafka")
-    reader = Reader(settings, slow, Hub(), {}, turned)
+    reader = Reader(settings, slow, Hub(), turned)
     assert len(reader._places(slow, list(range(PARTITIONS)))) == PARTITIONS
     turned()
     reader._adopt(0)
@@ -64,16 +63,15 @@ def test_reading_the_past_is_no_hang(settings: Settings) -> None:
     assert waiting.watched() == {"kafka"}
 
 
-def test_a_dashboard_whose_thread_hangs_is_down(settings: Settings) -> None:
-    """What it shows is old; the reason names the thread before what else is wrong."""
+def test_a_dashboard_that_shows_an_old_state_says_so(settings: Settings) -> None:
+    """Behind what else is wrong: no look at Redis has ended for a minute."""
     waiting = Waiting()
     slow: Any = Slow(waiting)
-    turned = waiting.turns.of("kafka")
-    reader = Reader(settings, slow, Hub(), {}, turned)
-    watch = Watch(settings, slow, Hub(), reader, waiting.turns)
-    turned()
-    assert watch.health() == Health("ok")
-    waiting.now += 1_000
+    reader = Reader(settings, slow, Hub())
+    watch = Watch(settings, slow, Hub(), reader, clock=lambda: waiting.now)
+    waiting.now += STALE_SECONDS
+    assert watch.reasons() == ()
+    waiting.now += 1
     reader.trouble = "Kafka cannot be read"
-    hung = "the thread kafka hangs: it has not turned for 1000s"
-    assert watch.health() == Health("down", (hung, "Kafka cannot be read"))
+    old = "the state of the mirror was last read 61s ago"
+    assert watch.reasons() == ("Kafka cannot be read", old)

@@ -17,12 +17,13 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 def parse(command: click.Command, name: str, words: Sequence[str]) -> None:
     """Raise `click.UsageError` where these words are no call of the command."""
-    while isinstance(command, click.Group):
+    while isinstance(command, click.Group) and (words or not command.invoke_without_command):
         name, *words = words
         child = command.get_command(click.Context(command), name)
         assert child is not None, f"there is no command {name}"
         command = child
-    command.make_context(name, list(words))
+    # As under `mirror`: a command remembers the help option of its first context.
+    command.make_context(name, list(words), help_option_names=["-h", "--help"])
 
 
 @pytest.mark.parametrize("command", commands(), ids=str)

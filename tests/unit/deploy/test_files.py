@@ -7,10 +7,12 @@ should, not that an engine takes them.
 from __future__ import annotations
 
 import configparser
+import importlib.util
 import json
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,15 +22,16 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from console import cli
 from console.healthcheck import check
+from harness.process import free_ports
 from mirror.base.health import Health
 from mirror.runtime.telemetry import Telemetry
 from mirror.settings import load
 from mirror.supervision import supervise
-from tests.services.process import free_ports
-from tests.unit.deploy.expressions import DEPLOY
+from tests.services.availability import unavailable
+from tests.unit.deploy.expressions import DEPLOY, alerts
 
+CURE = "pip install -c constraints.txt -e '.[platforms]'"
 DRAIN_SECONDS = 25  # what the contract allows a process for its end
 ENV_LINE = re.compile(r"^#?([A-Z_]+)=(.*)$", re.MULTILINE)
 KNOWN = {name for name, _ in ENV_LINE.findall((DEPLOY / "mirror.env.example").read_text())}
@@ -58,10 +61,10 @@ OURS = {
 
 
 def test_compose_runs_the_processes_of_supervisord() -> None:
-    """The same ones, listeners twice, and `init` before them; the web page is left to choice."""
-    commands = sorted(service["command"][0] for service in OURS.values())
-    assert commands == ["coordinator", "init", "janitor", "listener", "listener"]
-    assert set(commands) - {"init"} == set(supervise.PROGRAMS) - {"dashboard"}
+    """The same ones, listeners twice, and `init` before them."""
+    commands = [service["command"][0] for service in OURS.values()]
+    assert sorted({*commands}) == sorted({"init", *supervise.PROGRAMS})
+    assert [one for one in commands if commands.count(one) > 1] == ["listener", "listener"]
     assert set(COMPOSE["services"]) - set(OURS) == {"redis", "kafka", "prometheus", "grafana"}
 
 
@@ -70,7 +73,11 @@ def test_compose_sets_known_settings_and_lets_processes_drain() -> None:
     for name, service in OURS.items():
         assert set(service["environment"]) <= KNOWN, name
         assert int(service["stop_grace_period"].removesuffix("s")) > DRAIN_SECONDS
-        load({"HOME": "/root", **service["environment"]})
+        given = {
+            key: re.sub(r"\$\{.*\}", "0123456789abcdef", value)
+            for key, value in service["environment"].items()
+        }
+        load({"HOME": "/root", **given})
 
 
 def test_compose_mounts_files_and_volumes_that_there_are() -> None:
@@ -98,7 +105,7 @@ def test_prometheus_of_compose_scrapes_every_process() -> None:
     job = _yaml("prometheus/prometheus.compose.yaml")[0]["scrape_configs"][0]
     scraped = {name for found in job["dns_sd_configs"] for name in found["names"]}
     assert (job["job_name"], scraped) == ("mirror", set(OURS) - {"init"})
-    assert {found["port"] for found in job["dns_sd_configs"]} == {9100}
+    assert {found["port"] for found in job["dns_sd_configs"]} == {19100}
 
 
 def test_grafana_of_compose_is_pointed_at_the_dashboard() -> None:
@@ -110,64 +117,83 @@ def test_grafana_of_compose_is_pointed_at_the_dashboard() -> None:
     assert source["url"] == "http://prometheus:9090"
 
 
-# -- Kubernetes ------------------------------------------------------------------------------------
-
-OBJECTS = _yaml("kubernetes/mirror.yaml")
-WORKLOADS = [one for one in OBJECTS if one["kind"] in {"Deployment", "StatefulSet"}]
-
-
-def test_kubernetes_runs_the_processes() -> None:
-    """Each by its command; listeners with a disk."""
-    kinds = {one["spec"]["template"]["metadata"]["labels"]["process"]: one for one in WORKLOADS}
-    assert set(kinds) == set(supervise.PROGRAMS) - {"dashboard"}
-    for process, one in kinds.items():
-        (container,) = one["spec"]["template"]["spec"]["containers"]
-        assert container["args"] == [process]
-        assert container["args"][0] in cli.commands
-    claims = kinds["listener"]["spec"]["volumeClaimTemplates"]
-    (container,) = kinds["listener"]["spec"]["template"]["spec"]["containers"]
-    (config,) = (one["data"] for one in OBJECTS if one["kind"] == "ConfigMap")
-    (mount,) = container["volumeMounts"]
-    assert mount == {"name": claims[0]["metadata"]["name"], "mountPath": config["MIRROR_SPOOL_DIR"]}
+def test_the_page_of_compose_asks_for_a_token() -> None:
+    """It is refused where mirror.env has none: the page listens beyond loopback there."""
+    environment = OURS["dashboard"]["environment"]
+    assert environment["MIRROR_DASHBOARD_TOKEN"].startswith("${MIRROR_DASHBOARD_TOKEN:?")
+    assert OURS["dashboard"]["ports"] == ["127.0.0.1:8080:8080"]
 
 
-@pytest.mark.parametrize("one", WORKLOADS, ids=lambda one: str(one["metadata"]["name"]))
-def test_kubernetes_probes_health_and_waits_for_the_end(one: dict[str, Any]) -> None:
-    """Probes ask /healthz by a port that is there; a pod may drain; a budget covers it."""
-    spec = one["spec"]["template"]["spec"]
-    labels = one["spec"]["template"]["metadata"]["labels"]
-    assert one["spec"]["selector"]["matchLabels"] == labels
-    assert spec["terminationGracePeriodSeconds"] > DRAIN_SECONDS
-    assert spec["securityContext"]["runAsNonRoot"]
-    (container,) = spec["containers"]
-    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    assert ports == {"metrics": 9100}
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert container[probe]["httpGet"] == {"path": "/healthz", "port": "metrics"}
-    budgets = [b for b in OBJECTS if b["kind"] == "PodDisruptionBudget"]
-    assert [b["spec"]["maxUnavailable"] for b in budgets if _selects(b, labels)] == [1]
+def test_others_take_the_compose_file() -> None:
+    """The Compose specification's own schema, as check-jsonschema carries it."""
+    if importlib.util.find_spec("check_jsonschema") is None:
+        unavailable(f"no check-jsonschema: {CURE}")
+    words = ["--builtin-schema", "vendor.compose-spec", str(DEPLOY / "compose.yaml")]
+    result = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stdout
 
 
-def _selects(budget: dict[str, Any], labels: dict[str, str]) -> bool:
-    return bool(budget["spec"]["selector"]["matchLabels"] == labels)
+@pytest.mark.parametrize("path", sorted((DEPLOY / "prometheus").glob("prometheus*.yaml")), ids=str)
+def test_every_scrape_is_the_job_that_alerts_ask_for(path: Path) -> None:
+    """A job of another name would never fire MirrorProcessUnreachable, and all would seem well."""
+    (job,) = yaml.safe_load(path.read_text(encoding="utf-8"))["scrape_configs"]
+    asked = {word for rule in alerts().values() for word in re.findall('job="(.+?)"', rule["expr"])}
+    assert asked == {job["job_name"]}
 
 
-def test_kubernetes_sets_known_settings() -> None:
-    """Config map and containers name settings that there are, with values that parse."""
-    (config,) = (one["data"] for one in OBJECTS if one["kind"] == "ConfigMap")
-    assert set(config) <= KNOWN
-    assert load({"HOME": "/root", **config}).metrics_port == 9100
-    for one in (*WORKLOADS, *(o for o in OBJECTS if o["kind"] == "Job")):
-        (container,) = one["spec"]["template"]["spec"]["containers"]
-        assert {entry["name"] for entry in container.get("env", ())} <= KNOWN
+def test_example_ports_are_nobody_elses() -> None:
+    """9100 is the node exporter's, 9200 and 9300 are Elasticsearch's, 9400 is a GPU exporter's."""
+    for path in (path for path in DEPLOY.rglob("*") if path.suffix in {".yaml", ".service", ""}):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            assert not re.findall(r"(?<![\d.])9[1-4]00(?!\d)", text), path
+
+
+def test_prometheus_of_a_host_scrapes_what_supervisord_starts() -> None:
+    """One port for each process of `mirror up`, by the offsets of supervisord.conf."""
+    (job,) = _yaml("prometheus/prometheus.yaml")[0]["scrape_configs"]
+    first = int(job["static_configs"][0]["targets"][0].rpartition(":")[2])
+    scraped = {
+        group["labels"]["process"]: [int(t.rpartition(":")[2]) - first for t in group["targets"]]
+        for group in job["static_configs"]
+    }
+    conf = configparser.RawConfigParser()
+    conf.read(supervise.CONF)
+    wanted = {}
+    for name in supervise.PROGRAMS:
+        found = re.search(r'OFFSET="(\d)%', conf[f"program:{name}"]["environment"])
+        assert found
+        count = 2 if name == "listener" else 1
+        wanted[name] = [100 * int(found[1]) + number for number in range(count)]
+    assert scraped == wanted
 
 
 # -- systemd and the image -------------------------------------------------------------------------
 
 UNIT = DEPLOY / "systemd" / "interaction-mirror.service"
+TEMPLATE = DEPLOY / "systemd" / "interaction-mirror@.service"
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+def read_unit(path: Path) -> configparser.RawConfigParser:
+    """A unit's sections; of a key that is there several times, the last."""
+    unit = configparser.RawConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign] # as its documentation has it
+    unit.read(path)
+    return unit
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [(UNIT, UNIT.name), (TEMPLATE, "interaction-mirror@listener.service")],
+    ids=("supervisord", "one process"),
+)
+def test_systemd_takes_the_unit(tmp_path: Path, source: Path, name: str) -> None:
     """`systemd-analyze verify` finds nothing, once the program is where the unit says."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
@@ -175,8 +201,8 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     program = tmp_path / "mirror"
     program.write_text("#!/bin/sh\n", encoding="utf-8")
     program.chmod(0o755)
-    unit = tmp_path / UNIT.name
-    text = UNIT.read_text(encoding="utf-8").replace("/opt/mirror/bin/mirror", str(program))
+    unit = tmp_path / name
+    text = source.read_text(encoding="utf-8").replace("/opt/mirror/bin/mirror", str(program))
     unit.write_text(text, encoding="utf-8")
     result = subprocess.run(
         [analyze, "verify", str(unit)], capture_output=True, text=True, check=False, timeout=60
@@ -184,15 +210,30 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_a_unit_of_one_process_lets_it_drain_and_leaves_a_bad_setting() -> None:
+    """As the other unit; the instance is the name of the command."""
+    service = read_unit(TEMPLATE)["Service"]
+    assert int(service["TimeoutStopSec"]) > DRAIN_SECONDS
+    assert service["RestartPreventExitStatus"] == "2"
+    assert service["ExecStart"].split()[1:] == ["%i"]
+    text = TEMPLATE.read_text(encoding="utf-8")
+    assert set(re.findall(r"^Environment=(\w+)=", text, re.MULTILINE)) <= KNOWN
+    assert hardening(TEMPLATE) == hardening(UNIT)
+
+
+def hardening(path: Path) -> dict[str, str]:
+    """What a unit takes away from its processes."""
+    kinds = ("Protect", "RestrictA", "RestrictN", "Private", "NoNew", "Capability", "Lock", "UMask")
+    held = read_unit(path)["Service"].items()
+    return {key: value for key, value in held if key.startswith(kinds)}
+
+
 def test_the_unit_waits_for_supervisord_and_leaves_a_bad_setting() -> None:
     """Stopping takes as long as supervisord's programs one after the other; 2 is no reason."""
     conf = configparser.RawConfigParser()
     conf.read(supervise.CONF)
     waits = [int(conf[s]["stopwaitsecs"]) for s in conf.sections() if s.startswith("program:")]
-    unit = configparser.RawConfigParser(strict=False)
-    unit.optionxform = str  # type: ignore[assignment,method-assign] # as its documentation has it
-    unit.read(UNIT)
-    service = unit["Service"]
+    service = read_unit(UNIT)["Service"]
     assert int(service["TimeoutStopSec"]) >= sum(waits)
     assert service["RestartPreventExitStatus"] == "2"
     assert service["ExecStart"].split()[1:] == ["up"]

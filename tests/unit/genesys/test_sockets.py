@@ -70,12 +70,29 @@ def test_an_endless_answer_is_given_up(head: bytes, endless: bytes) -> None:
     assert sent[0] < FAR_MORE, "the client left before the server was done"
 
 
-def test_a_refusal_keeps_its_status() -> None:
-    """One of usual size is read whole."""
-    head = b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone"
-    with answering(head) as (uri, _), pytest.raises(GenesysError) as caught:
+@pytest.mark.parametrize(
+    ("headers", "body", "is_genesys"),
+    [
+        (b"", b"gone", False),
+        (b"Content-Type: text/html\r\n", b"<html>404</html>", False),
+        (b"", b'{"message": "no such route"}', False),
+        (b"", b'{"code": "not.found", "message": "no such channel"}', True),
+        (b"ININ-Correlation-Id: 1-2-3\r\n", b"", True),
+    ],
+    ids=["text", "page", "JSON of a gateway", "Genesys' code", "correlation id"],
+)
+def test_a_refusal_keeps_its_status_and_says_whose_it_is(
+    headers: bytes, body: bytes, is_genesys: bool
+) -> None:
+    """A gateway's 404 says nothing of the channel."""
+    head = b"HTTP/1.1 404 Not Found\r\n%bContent-Length: %d\r\n\r\n%b"
+    with (
+        answering(head % (headers, len(body), body)) as (uri, _),
+        pytest.raises(GenesysError) as caught,
+    ):
         open_socket(uri, tls_context(), "test")
-    assert caught.value.status == 404
+    assert (caught.value.status, caught.value.is_genesys) == (404, is_genesys)
+    assert ("gateway" in str(caught.value)) != is_genesys
 
 
 def test_bytes_that_drip_do_not_prolong_the_handshake(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError
 from janitor.claims import Claim
 from janitor.gaps.filler import Filler
 from janitor.producer import Outlet
-from janitor.program import Service
+from janitor.rounds import Round, Rounds
 from janitor.zombies.sweep import BATCH, Zombies
 from janitor.zombies.verdict import closing
 from mirror.base.errors import GenesysError, RedisUnavailable
@@ -188,41 +188,47 @@ def test_many_refused_records_are_no_hang(
 
 
 @pytest.mark.parametrize("away", [True, False])
-def test_the_loop_of_a_thread_is_no_hang(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, away: bool
-) -> None:
+def test_the_loop_of_a_thread_is_no_hang(settings: Settings, away: bool) -> None:
     """Neither where Redis is away for a day, nor between two sweeps that are hours apart."""
     waiting = Waiting()
-    service = Service(settings)
-    monkeypatch.setattr(service, "_turns", waiting.turns)
-    monkeypatch.setattr(service, "_stop", waiting)
 
-    def work() -> float:
+    def work() -> Round:
         waiting.call()
         if away:
             raise RedisUnavailable("does not answer")
-        return settings.janitor_interval
+        return Round(settings.janitor_interval)
 
-    service._loop("zombies", work)
+    rounds = Rounds("zombies", work, waiting.turns.of("zombies"))
+    rounds.run(waiting)
     assert waiting.now > DAY
     assert waiting.hung == set()
-    assert service.health().health == ("degraded" if away else "ok")
+    assert rounds.reasons() == (("zombies: does not answer",) if away else ())
     assert waiting.watched() == {"zombies"}
 
 
-def test_a_janitor_whose_thread_hangs_is_down(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its health names the thread, before what it waits for."""
+def test_a_thread_of_which_no_round_ends_is_a_reason() -> None:
+    """Be it that each fails, or that one takes for ever; until one ends."""
     waiting = Waiting()
-    service = Service(settings)
-    monkeypatch.setattr(service, "_turns", waiting.turns)
-    service._turns.of("gaps")()
-    service._trouble("zombies", "the tracker is behind")
-    waiting.now += 1_000
-    health = service.health()
-    assert health.health == "down"
-    assert health.reasons == (
-        "the thread gaps hangs: it has not turned for 1000s",
-        "zombies: the tracker is behind",
+    failing = iter((RedisUnavailable("does not answer"), None))
+    seen: list[tuple[str, ...]] = []
+
+    def work() -> Round:
+        waiting.spend(901.0)
+        seen.append(rounds.reasons())
+        if error := next(failing, None):
+            raise error
+        if len(seen) == 3:
+            waiting.set()
+        return Round(1.0)
+
+    rounds = Rounds(
+        "zombies", work, waiting.turns.of("zombies"), late_after=900.0, clock=lambda: waiting.now
     )
+    rounds.run(waiting)
+    away = "zombies: does not answer"
+    assert seen == [
+        ("zombies: no round has ended for 901s",),
+        (away, "zombies: no round has ended for 1803s"),
+        ("zombies: no round has ended for 902s",),
+    ]
+    assert rounds.reasons() == ()

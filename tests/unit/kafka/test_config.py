@@ -6,7 +6,15 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from mirror.base import log
-from mirror.kafka.config import REPEAT_AFTER, ClientLog, consumer_config, producer_config
+from mirror.base.errors import SettingsError
+from mirror.kafka.config import (
+    REPEAT_AFTER,
+    ClientLog,
+    consumer_config,
+    explain,
+    open_client,
+    producer_config,
+)
 from mirror.settings import load
 
 
@@ -33,6 +41,39 @@ def test_librdkafka_accepts_what_it_is_told() -> None:
     Producer(config, **ClientLog("test").options())
     with pytest.raises(KafkaException, match="Invalid value"):
         Producer({**config, "linger.ms": "soon"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        # librdkafka itself calls this one queue.buffering.max.ms.
+        ("KAFKA_CONF_LINGER_MS", "abc", "KAFKA_CONF_LINGER_MS is 'abc', which is not taken: "),
+        ("KAFKA_CONF_COMPRESSION_CODEC", "zip", "KAFKA_CONF_COMPRESSION_CODEC is 'zip', which"),
+        ("KAFKA_CONF_NO_SUCH_THING", "1", "KAFKA_CONF_NO_SUCH_THING is '1', which is not taken: "),
+    ],
+)
+def test_a_property_that_is_not_taken_names_its_variable(
+    variable: str, value: str, said: str
+) -> None:
+    """And what it holds, unless that may be a secret; whoever sets several finds the one."""
+    settings = load({"KAFKA_CONF_BATCH_SIZE": "1000", "KAFKA_CONF_ACKS": "1", variable: value})
+    config = producer_config(settings, "listener")
+    with pytest.raises(SettingsError) as raised:
+        open_client(Producer, config, ClientLog("test"))
+    assert str(raised.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    "alert",
+    [
+        "error:0A000412:SSL routines::ssl/tls alert bad certificate: SSL alert number 42",
+        "error:0A00045C:SSL routines::tlsv13 alert certificate required: SSL alert number 116",
+    ],
+)
+def test_a_broker_that_wants_a_client_certificate_is_told_so(alert: str) -> None:
+    """Java 17 and Java 25 say it in different words of TLS."""
+    error = KafkaError(KafkaError._TRANSPORT, f"ssl://b:9093/1: Receive failed: {alert}")
+    assert "KAFKA_CLIENT_CERT_KEY" in explain(error)
 
 
 def test_groups_carry_the_prefix_and_offsets_stay_ours() -> None:

@@ -9,22 +9,24 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaException
 
-from mirror.base.errors import KafkaUnavailable
+from mirror.base.errors import KafkaUnavailable, RedisUnavailable
 from mirror.checks.growth import Growth
 from mirror.kafka.spread import await_one, unknown
 from mirror.settings import load
 
 
 def test_growth_is_told_from_then_on() -> None:
-    """Each topic by itself; the first look counts, also where it comes late."""
-    answers: list[dict[str, int] | None] = [
-        None,
+    """Each topic by itself, against what keys go to; nothing while Kafka is away."""
+    away: dict[str, int] | None = None
+    answers = [
+        away,
         {"genesys-interactions": 12},
         {"genesys-interactions": 12, "genesys-agents": 3},
         {"genesys-interactions": 16, "genesys-agents": 3, "other": 9},
-        None,
+        away,
         {"genesys-interactions": 16, "genesys-agents": 4, "other": 12},
     ]
+    asked = 0
 
     def count() -> dict[str, int]:
         answer = answers.pop(0)
@@ -32,7 +34,14 @@ def test_growth_is_told_from_then_on() -> None:
             raise KafkaUnavailable("away")
         return answer
 
-    growth = Growth(load({"MIRROR_SUBSCRIBE": "queues,agents"}), count)
+    def known() -> dict[str, int]:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            raise RedisUnavailable("what was read last counts")
+        return {"genesys-interactions": 12, "genesys-agents": 3}
+
+    growth = Growth(load({"MIRROR_SUBSCRIBE": "queues,agents"}), count, known)
     told = [[one.subject for one in growth.findings()] for _ in range(len(answers))]
     interactions, agents = "topic genesys-interactions", "topic genesys-agents"
     assert told == [[], [], [], [interactions], [], [interactions, agents]]

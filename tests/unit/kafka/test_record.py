@@ -1,4 +1,4 @@
-"""Records as CONTRACT.md sections 5 and 7 define them."""
+"""Records as docs/event.md defines them."""
 
 from __future__ import annotations
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
+from typing import Any
 
+import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from listeners.channels import machine, silence, table, upkeep
 from listeners.channels.actions import (
     Action,
     Close,
@@ -19,13 +24,11 @@ from listeners.channels.actions import (
     Subscribe,
     Verify,
 )
-from listeners.channels.channel import (
-    ACTION_TIMEOUT,
-    CONNECT_TRIES,
-    SHORT_LIFE,
-    STABLE_AFTER,
-    Channel,
-)
+from listeners.channels.attempts import CONNECT_TRIES, SHORT_LIFE, STABLE_AFTER
+from listeners.channels.channel import Channel
+from listeners.channels.machine import ACTION_TIMEOUT, MOST_ERROR_LETTERS
+from listeners.channels.upkeep import COMPARE_SECONDS
+from mirror.base.log import capture_logs
 from mirror.fleet.words import Grant
 from mirror.genesys.handles import Handle
 
@@ -174,10 +177,10 @@ def test_after_a_reconnect_missing_topics_are_set_as_a_full_list() -> None:
 
 def test_rejected_topics_are_not_missed() -> None:
     """A topic that Genesys refused is not expected among those that are set."""
-    channel = make()
-    opened(channel)
-    channel.traffic(0.0)
-    channel.rejected = (TOPICS[0],)
+    channel = live()
+    subscribe = one(channel.renew(1.0))
+    assert isinstance(subscribe, Subscribe)
+    channel.subscribed(subscribe.number, 1.0, rejected=(TOPICS[0],), expires_in=None)
     verify = reconnected(channel, 100.0)
     assert channel.verified(verify.number, 101.0, frozenset(TOPICS[1:])) == [SendPing()]
 
@@ -224,6 +227,20 @@ def test_a_network_outage_keeps_the_channel_for_some_tries() -> None:
     assert isinstance(one(channel.tick(now + 60)), Create)
 
 
+def test_the_last_error_is_told_until_the_channel_is_live() -> None:
+    """What others read in a beat: the latest one, at most so long; of a live channel none."""
+    channel = make()
+    reserve = one(channel.tick(0.0))
+    assert isinstance(reserve, Reserve)
+    channel.failed(reserve.number, 1.0, why="403: " + "x" * 500)
+    told = channel.report(2.0, 2.0).error
+    assert told.startswith("403: x")
+    assert len(told) == MOST_ERROR_LETTERS
+    served = live()
+    served.error = "of a renewal"
+    assert served.report(2.0, 2.0).error == ""
+
+
 def test_outcomes_of_earlier_actions_are_ignored() -> None:
     """A slow answer of a step that was given up changes nothing."""
     channel = make()
@@ -235,11 +252,18 @@ def test_outcomes_of_earlier_actions_are_ignored() -> None:
     assert channel.phase == "waiting"
 
 
+def compared(channel: Channel, now: float, topics: tuple[str, ...] = TOPICS) -> list[Action]:
+    """The comparison that is due finds these topics."""
+    channel.traffic(now)
+    verify = one(channel.tick(now))
+    assert isinstance(verify, Verify)
+    return channel.verified(verify.number, now, frozenset(topics))
+
+
 def test_renews_by_the_full_list_well_before_a_day() -> None:
-    """The PUT renews the channel; coverage goes on meanwhile."""
+    """The PUT renews the channel, once it is known what was set; coverage goes on meanwhile."""
     channel = live()
-    channel.traffic(DAY * 0.76)
-    subscribe = one(channel.tick(DAY * 0.76))
+    subscribe = one(compared(channel, DAY * 0.76))
     assert isinstance(subscribe, Subscribe)
     assert channel.tick(DAY * 0.76 + 1) == []
     channel.subscribed(subscribe.number, DAY * 0.76 + 2, rejected=(), expires_in=DAY)
@@ -252,12 +276,10 @@ def test_a_failed_renewal_is_tried_again_and_in_the_end_asks_for_rotation() -> N
     """A channel that cannot be renewed keeps receiving, and wants a successor in time."""
     channel = live()
     now = DAY * 0.76
-    channel.traffic(now)
-    subscribe = one(channel.tick(now))
+    subscribe = one(compared(channel, now))
     assert isinstance(subscribe, Subscribe)
     assert channel.failed(subscribe.number, now) == []
-    channel.traffic(now + 30)
-    assert isinstance(one(channel.tick(now + 31)), Subscribe)
+    assert isinstance(one(compared(channel, now + 31)), Subscribe)
     channel.traffic(DAY * 0.91)
     channel.tick(DAY * 0.91)
     assert channel.report(DAY * 0.91, DAY).rotate == "channel_expiring"
@@ -393,6 +415,177 @@ def test_a_new_channel_has_nothing_confirmed() -> None:
     assert epoch(channel) == 0
 
 
+def compare_due(channel: Channel, now: float) -> Verify:
+    """The comparison that is due by then; heartbeats come meanwhile."""
+    channel.traffic(now)
+    verify = one(channel.tick(now))
+    assert isinstance(verify, Verify)
+    return verify
+
+
+def test_topics_are_compared_at_intervals() -> None:
+    """Not before, about every minute, and nothing is set where nothing is missing."""
+    channel = live()
+    for minute in range(3):
+        begin = 80.0 * minute
+        channel.traffic(begin + 44.0)
+        assert channel.tick(begin + 44.0) == []
+        assert compared(channel, begin + COMPARE_SECONDS * 1.25, TOPICS[::-1]) == []
+        channel.traffic(begin + 80.0)
+    assert channel.missed == []
+    assert channel.report(240.0, 240.0).covered_ms == 240_000
+
+
+def test_a_list_that_was_emptied_is_set_again_and_what_was_missed_is_told() -> None:
+    """Heartbeats went on all the while: nothing was heard since the last comparison (I10)."""
+    channel = live()
+    assert compared(channel, 70.0) == []
+    verify = compare_due(channel, 146.0)
+    subscribe = one(channel.verified(verify.number, 147.0, frozenset()))
+    assert isinstance(subscribe, Subscribe)
+    assert subscribe.topics == TOPICS
+    assert (channel.state, channel.covered_since, epoch(channel)) == ("lost", None, 0)
+    (missed,) = channel.missed
+    assert (missed.topics, missed.since, missed.until) == (TOPICS, 70.0, 147.0)
+    channel.subscribed(subscribe.number, 148.0, rejected=(), expires_in=None)
+    channel.traffic(148.5)
+    assert channel.report(150.0, 150.0).covered_ms == 2_000
+
+
+def test_only_the_topics_that_are_missing_were_missed() -> None:
+    """The whole list is set again; a gap is wanted for the others alone."""
+    channel = live()
+    (subscribe,) = compared(channel, 76.0, TOPICS[:1])
+    assert isinstance(subscribe, Subscribe)
+    assert [missed.topics for missed in channel.missed] == [TOPICS[1:]]
+
+
+def test_topics_that_were_added_are_taken_off_while_it_goes_on() -> None:
+    """Nothing was missed: the list is set, and the channel stays live."""
+    channel = live()
+    (subscribe,) = compared(channel, 76.0, (*TOPICS, "v2.users.u9.conversations"))
+    assert isinstance(subscribe, Subscribe)
+    assert (channel.state, channel.missed) == ("live", [])
+
+
+def test_a_put_does_not_hide_that_topics_were_missing() -> None:
+    """A shard's topics change: what is set is read first, unless that is known from just now."""
+    channel = live()
+    channel.traffic(30.0)
+    verify = one(channel.set_topics(channel.grant, TOPICS[:1], 30.0, shard_epoch=5))
+    assert isinstance(verify, Verify)
+    subscribe = one(channel.verified(verify.number, 31.0, frozenset(TOPICS[:1])))
+    assert isinstance(subscribe, Subscribe)
+    assert subscribe.topics == TOPICS[:1]
+    assert [missed.topics for missed in channel.missed] == [TOPICS[1:]]
+
+
+def test_topics_that_cannot_be_read_are_set_all_the_same() -> None:
+    """A change does not wait for a reading that fails."""
+    channel = live()
+    channel.traffic(30.0)
+    verify = one(channel.set_topics(channel.grant, TOPICS[:1], 30.0))
+    assert isinstance(verify, Verify)
+    assert isinstance(one(channel.failed(verify.number, 31.0)), Subscribe)
+
+
+def test_a_comparison_that_fails_changes_nothing() -> None:
+    """It is made again an interval later; so is that which never ends."""
+    channel = live()
+    verify = compare_due(channel, 76.0)
+    assert channel.failed(verify.number, 77.0) == []
+    verify = compare_due(channel, 160.0)
+    channel.traffic(160.0 + ACTION_TIMEOUT)
+    assert channel.tick(160.0 + ACTION_TIMEOUT) == []
+    assert channel.verified(verify.number, 260.0, frozenset()) == []
+    assert (channel.state, channel.missed) == ("live", [])
+    compare_due(channel, 350.0)
+
+
+def test_a_list_that_differs_every_time_is_compared_ever_more_rarely() -> None:
+    """Another tool sets its own, or an answer does not say all: the channel serves in between."""
+    channel, now, found = live(), 0.0, []
+    while now < 3600.0:
+        now += 1.0
+        channel.traffic(now)
+        action = next(iter(channel.tick(now)), None)
+        if isinstance(action, Verify):
+            found.append(now)
+            (subscribe,) = channel.verified(action.number, now, frozenset())
+            assert isinstance(subscribe, Subscribe)
+            channel.subscribed(subscribe.number, now, rejected=(), expires_in=None)
+    assert len(found) < 15
+    assert sum(missed.until - missed.since for missed in channel.missed) == found[-1]
+
+
+def test_a_reading_that_says_gone_wants_a_successor_and_closes_nothing() -> None:
+    """Frames may still come; what came since the last comparison is doubted, and covers nothing."""
+    channel = live()
+    verify = compare_due(channel, 76.0)
+    assert channel.failed(verify.number, 77.0, gone=True) == []
+    assert (channel.state, channel.rotate) == ("rotating", "channel_gone")
+    channel.cover(78.0)
+    assert channel.report(78.0, 78.0).covered_ms is None
+    assert [missed.topics for missed in channel.missed] == [TOPICS]
+
+
+def test_a_renewal_that_says_gone_tells_what_was_missed() -> None:
+    """The channel is replaced at once, and was deaf for nobody knows how long."""
+    channel = live()
+    renewal = one(channel.renew(90.0))
+    assert isinstance(renewal, Subscribe)
+    assert channel.failed(renewal.number, 91.0, gone=True) == [Close()]
+    assert [(missed.since, missed.until) for missed in channel.missed] == [(0.0, 91.0)]
+
+
+def test_a_channel_that_the_leader_doubts_is_compared_at_once() -> None:
+    """Once for each doubt."""
+    channel = live()
+    doubted = msgspec.structs.replace(channel.grant, doubted_ms=5)
+    verify = one(channel.set_topics(doubted, TOPICS, 10.0, shard_epoch=4))
+    assert isinstance(verify, Verify)
+    assert channel.verified(verify.number, 11.0, frozenset(TOPICS)) == []
+    assert channel.set_topics(doubted, TOPICS, 12.0, shard_epoch=4) == []
+
+
+def test_topics_that_are_missing_after_a_reconnect_were_missed() -> None:
+    """Nobody knows whether they went before the socket did."""
+    channel = live()
+    verify = reconnected(channel, 50.0)
+    channel.verified(verify.number, 52.0, frozenset(TOPICS[:1]))
+    assert [(one.topics, one.since, one.until) for one in channel.missed] == [
+        (TOPICS[1:], 0.0, 52.0)
+    ]
+
+
+def test_a_put_without_an_answer_closes_its_socket() -> None:
+    """As a PUT that fails does: the next try opens it again."""
+    channel = make()
+    reserve = one(channel.tick(0.0))
+    assert isinstance(reserve, Reserve)
+    create = one(channel.reserved(reserve.number, 0.0, granted=True, retry_in=0))
+    assert isinstance(create, Create)
+    (action,) = channel.created(create.number, 0.0, HANDLE, expires_in=DAY, token_expires_in=DAY)
+    assert isinstance(action, Connect)
+    assert isinstance(one(channel.connected(action.number, 0.0)), Subscribe)
+    assert channel.tick(ACTION_TIMEOUT) == [Close()]
+    assert channel.phase == "waiting"
+
+
+def test_a_step_that_the_table_does_not_have_is_an_error_here_and_a_line_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In production the channel stays where it is, and the log says so."""
+    with pytest.raises(table.ImpossibleStep, match="'drained' in 'live'"):
+        table.step(table.TRANSITIONS, "live", "drained")
+    monkeypatch.setattr(table, "STRICT", False)
+    with capture_logs() as lines:
+        assert table.step(table.TRANSITIONS, "live", "drained") is None
+    assert [(line["event"], line["state"], line["input"]) for line in lines] == [
+        ("impossible_step", "live", "drained")
+    ]
+
+
 class Fuzz(RuleBasedStateMachine):
     """Any inputs in any order, time going forward."""
 
@@ -405,7 +598,11 @@ class Fuzz(RuleBasedStateMachine):
         self.open = False
         self.held = False  # a reservation in Redis, which knows holders and counts none twice
 
+        self.before = self.channel.phase
+
     def take(self, actions: list[Action]) -> None:
+        before, self.before = self.before, self.channel.phase
+        assert self.before == before or self.before in table.TRANSITIONS[before].values()
         for action in actions:
             if isinstance(action, Close):
                 self.open = False
@@ -425,6 +622,8 @@ class Fuzz(RuleBasedStateMachine):
         action = self.pending.pop(which % len(self.pending))
         channel, now = self.channel, self.now
         match action:
+            case Reserve(number) if gone and not well:
+                self.take(channel.failed(number, now))
             case Reserve(number):
                 self.held = self.held or well
                 self.take(channel.reserved(number, now, granted=well, retry_in=1.0))
@@ -438,7 +637,7 @@ class Fuzz(RuleBasedStateMachine):
             case Subscribe(number) if well:
                 self.take(channel.subscribed(number, now, rejected=(), expires_in=DAY))
             case Verify(number) if well:
-                self.take(channel.verified(number, now, frozenset(TOPICS[: 1 + gone])))
+                self.take(channel.verified(number, now, frozenset(TOPICS[:which])))
             case Create(number) | Connect(number) | Subscribe(number) | Verify(number):
                 self.take(channel.failed(number, now, gone=gone))
 
@@ -492,6 +691,48 @@ Fuzz.TestCase.settings = settings(max_examples=150, stateful_step_count=40, dead
 TestAnyHistory = Fuzz.TestCase
 
 
+def test_every_row_of_the_tables_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing stands there that no history has; `Fuzz` holds that nothing else happens."""
+    tables = (table.TRANSITIONS, table.UPKEEP, table.SILENCE)
+    rows = {(state, what) for one in tables for state, inputs in one.items() for what in inputs}
+    made: set[tuple[str, str]] = set()
+
+    def step(states: Mapping[Any, Mapping[Any, Any]], state: Any, what: Any) -> Any:
+        made.add((state, what))
+        return table.step(states, state, what)
+
+    for module in (machine, upkeep, silence):
+        monkeypatch.setattr(module, "step", step)
+    rng = Random(1)
+    histories = 0
+    while not rows <= made and histories < 50_000:
+        histories += 1
+        fuzz = Fuzz()
+        fuzz.channel = make(rng.choice([None, None, None, OTHER]))
+        for _ in range(rng.randrange(90)):
+            walk(fuzz, rng)
+    assert made == rows
+
+
+def walk(fuzz: Fuzz, rng: Random) -> None:
+    """One more input, such as comes in the life of a channel."""
+    drawn = rng.random()
+    if fuzz.pending and drawn < 0.5:
+        fuzz.answer(rng.random() < 0.8, rng.random() < 0.3, rng.choice([0, 1, 2, 2]))
+    elif drawn < 0.7:
+        fuzz.wait(rng.choice([0.01, 0.5, 3.0, 20.0, 33.0, 41.0, 100.0, 80_000.0]))
+    elif fuzz.open and drawn < 0.84:
+        fuzz.frame()
+    elif fuzz.open and drawn < 0.92:
+        fuzz.lose()
+    elif drawn < 0.96:
+        fuzz.change(rng.choice([1, 2]))
+    elif drawn < 0.98:
+        fuzz.take(fuzz.channel.renew(fuzz.now))
+    elif drawn > 0.99:
+        fuzz.retire()
+
+
 def ending(seconds: float, until: float) -> int:
     """How many channels are made until then, where each ends so long after it was made."""
     channel, now, made = make(), 0.0, 0
@@ -512,7 +753,9 @@ def ending(seconds: float, until: float) -> int:
         channel.subscribed(subscribe.number, now, rejected=(), expires_in=None)
         channel.traffic(now)
         now += seconds
-        assert Close() in channel.failed(channel._number, now, gone=True)
+        renewal = one(channel.renew(now))
+        assert isinstance(renewal, Subscribe)
+        assert Close() in channel.failed(renewal.number, now, gone=True)
     return made
 
 

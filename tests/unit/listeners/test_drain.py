@@ -17,6 +17,7 @@ from listeners.publish.line import PAUSE_FIRST
 from listeners.publish.rows import Numbered
 from listeners.publish.spool import Spool, SpoolError
 from listeners.publish.store import ASK_EVERY, Store
+from mirror.kafka.partition import Partitions
 from mirror.kafka.record import Record
 from mirror.settings import load
 
@@ -105,7 +106,7 @@ class Scene:
         self.now = 0.0
         self.made = 0
         self.can_make = True
-        self.partitions = {TOPIC: PARTITIONS, "letters": 1}
+        self.partitions = Partitions({TOPIC: PARTITIONS, "letters": 1})
         self.drain = Drain(self.store, self._make, self._bury, self.partitions)
 
     def _make(self, _now: float, _statistics: object) -> Producer | None:

@@ -1,4 +1,4 @@
-"""A channel that was handed on through Redis is opened on a host of Genesys or not at all."""
+"""What a handshake says of a channel: by whose word it is given up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import ssl
 from queue import SimpleQueue
 from random import Random
 
-from listeners.channels.actions import Connect, Reserve
+import pytest
+
+from listeners.channels.actions import Action, Connect, Create, Reserve
 from listeners.channels.channel import Channel
 from listeners.channels.executor import Actions, Outcome
 from listeners.channels.links import GenesysLink, RedisLink
@@ -18,13 +20,17 @@ from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.settings import load
+from tests.unit.genesys.test_sockets import answering
 
 FOREIGN = "wss://streaming.mypurecloud.com.evil.example/channels/streaming-1-secret"
 
 
-def test_a_foreign_host_is_never_connected_to() -> None:
-    """The handle is given up for a channel of our own, whoever wrote it to Redis."""
-    settings = load({"GENESYS_CLIENT_ID": "a", "GENESYS_CLIENT_SECRET": "b"})
+TOPICS = ("v2.users.x.conversations",)
+
+
+def tried(uri: str, **environment: str) -> tuple[Channel, list[Action]]:
+    """A channel that was handed on, after one handshake with `uri`, and what it asks for next."""
+    settings = load({"GENESYS_CLIENT_ID": "a", "GENESYS_CLIENT_SECRET": "b", **environment})
     budget = RateBudget(None, Keys("default"), "a")
     link = GenesysLink(GenesysClient(settings, settings.clients[0], budget))
     outcomes: SimpleQueue[Outcome] = SimpleQueue()
@@ -38,11 +44,9 @@ def test_a_foreign_host_is_never_connected_to() -> None:
         user_agent="test",
         opened=lambda *_: None,
     )
-    handle = Handle("streaming-1-secret", FOREIGN)
+    handle = Handle("streaming-1-secret", uri)
     grant = Grant("1", "a", 1, "a", 1, handle=handle)
-    channel = Channel(
-        grant, ("v2.users.x.conversations",), 0.0, holder="me", silence=35, rng=Random(1)
-    )
+    channel = Channel(grant, TOPICS, 0.0, holder="me", silence=35, rng=Random(1))
     (reserve,) = channel.tick(0.0)
     assert isinstance(reserve, Reserve)
     (first,) = channel.reserved(reserve.number, 0.0, granted=True, retry_in=0)
@@ -51,6 +55,24 @@ def test_a_foreign_host_is_never_connected_to() -> None:
     actions.run(channel, first)
     outcomes.get(timeout=5)(1.0)
     workers.stop(1.0)
-    later = channel.tick(60.0)
+    return channel, channel.tick(60.0)
+
+
+def test_a_foreign_host_is_never_connected_to() -> None:
+    """The handle is given up for a channel of our own, whoever wrote it to Redis."""
+    channel, later = tried(FOREIGN)
     assert channel.handle is None
     assert not any(isinstance(action, Connect) for action in later)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_given_up"), [(b"<html>Not Found</html>", False), (b'{"code":"not.found"}', True)]
+)
+def test_a_channel_is_given_up_by_the_word_of_genesys_alone(body: bytes, is_given_up: bool) -> None:
+    """A gateway's page in its place may be gone with the next try."""
+    answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    with answering(answer) as (uri, _):
+        url = uri.replace("ws://", "http://").rpartition("/")[0]
+        channel, (later,) = tried(uri, GENESYS_API_URL=url)
+    assert (channel.handle is None) == is_given_up
+    assert isinstance(later, Create if is_given_up else Connect)

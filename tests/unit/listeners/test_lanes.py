@@ -17,7 +17,7 @@ from listeners.publish.lanes import (
     lane_of,
     places,
 )
-from mirror.kafka.partition import partition
+from mirror.kafka.partition import Partitions, partition
 
 
 def sample(awaited: int = 0, awaiting: int = 0, **lanes: tuple[int, int]) -> Statistics:
@@ -34,7 +34,7 @@ def sample(awaited: int = 0, awaiting: int = 0, **lanes: tuple[int, int]) -> Sta
 
 def test_durability_is_that_of_the_lane_that_is_furthest_behind() -> None:
     """One partition stands still, the other goes on: what is told stands still with the first."""
-    watch = LaneWatch(0.0, {})
+    watch = LaneWatch(0.0, Partitions({}))
     watch.sample(sample(p0=(10, 0), p1=(10, 0)), 1.0)
     watch.sample(sample(p0=(10, 0), p1=(10, 0)), 2.0)
     watch.sample(sample(p0=(20, 10), p1=(20, 5)), 3.0)
@@ -49,7 +49,7 @@ def test_durability_is_that_of_the_lane_that_is_furthest_behind() -> None:
 def test_what_awaits_metadata_is_not_taken_for_acknowledged() -> None:
     """It leaves the lane without partition for another one, and is counted there anew; on its way
     it is in none of them."""
-    watch = LaneWatch(0.0, {})
+    watch = LaneWatch(0.0, Partitions({}))
     watch.sample(sample(5, 5), 1.0)
     watch.sample(sample(5, 0), 2.0)
     watch.sample(sample(5, 0, p0=(5, 5)), 3.0)
@@ -64,7 +64,7 @@ def test_what_awaits_metadata_is_not_taken_for_acknowledged() -> None:
 
 def test_an_empty_producer_is_durable_now() -> None:
     """No sample need be waited for."""
-    watch = LaneWatch(0.0, {})
+    watch = LaneWatch(0.0, Partitions({}))
     watch.sample(sample(p0=(10, 10)), 1.0)
     watch.is_empty(1.5)
     assert watch.durable_at() == 1.5
@@ -72,7 +72,7 @@ def test_an_empty_producer_is_durable_now() -> None:
 
 def test_a_topic_that_vanishes_holds_nothing_back() -> None:
     """Its records were given back; its partitions are in no further sample."""
-    watch = LaneWatch(0.0, {})
+    watch = LaneWatch(0.0, Partitions({}))
     watch.sample(sample(p0=(10, 10), p1=(3, 0)), 1.0)
     gone = Statistics(ts=0, topics={}, brokers={})
     for second in (2.0, 3.0):
@@ -83,7 +83,7 @@ def test_a_topic_that_vanishes_holds_nothing_back() -> None:
 
 def test_a_lane_that_stands_still_is_named_with_its_leader() -> None:
     """The others flow; an idle one does not count."""
-    watch = LaneWatch(0.0, {})
+    watch = LaneWatch(0.0, Partitions({}))
     for second in range(8):
         watch.sample(sample(p0=(5, 5), p1=(10 * second + 1, 1), p2=(4, 0)), float(second))
     assert watch.stuck(STALL) == []
@@ -91,15 +91,23 @@ def test_a_lane_that_stands_still_is_named_with_its_leader() -> None:
 
 
 def test_partitions_are_learned() -> None:
-    """Those that exist, not what awaits metadata."""
-    known: dict[str, int] = {"t": 1}
-    LaneWatch(0.0, known).sample(sample(3, 3, p0=(0, 0), p1=(0, 0)), 1.0)
+    """Those that exist, not what awaits metadata; what is known first counts, also when the topic
+    grows; fewer are followed, and back."""
+    known = Partitions({})
+    watch = LaneWatch(0.0, known)
+    watch.sample(sample(3, 3, p0=(0, 0), p1=(0, 0)), 1.0)
+    assert known == {"t": 2}
+    watch.sample(sample(p0=(0, 0), p1=(0, 0), p2=(0, 0)), 2.0)
+    assert known == {"t": 2}
+    watch.sample(sample(p0=(0, 0)), 3.0)
+    assert known == {"t": 1}
+    watch.sample(sample(p0=(0, 0), p1=(0, 0), p2=(0, 0)), 4.0)
     assert known == {"t": 2}
 
 
 def test_samples_are_bounded() -> None:
     """A lane that stands still for an hour keeps no hour of samples."""
-    watch = LaneWatch(0.0, {})
+    watch = LaneWatch(0.0, Partitions({}))
     for second in range(MOST_SAMPLES * 2):
         watch.sample(sample(p0=(second + 1, second + 1)), float(second))
     assert len(watch._samples) == MOST_SAMPLES
@@ -109,7 +117,7 @@ def test_statistics_are_dated_by_when_they_were_made(monkeypatch: pytest.MonkeyP
     """They are served later: what was handed in meanwhile is not among them."""
     monkeypatch.setattr("listeners.publish.lanes._clock", lambda: 100.0)
     now = iter((7.0, 8.0))
-    watch = LaneWatch(0.0, {}, lambda: next(now))
+    watch = LaneWatch(0.0, Partitions({}), lambda: next(now))
     text = '{"ts": 99500000, "topics": {}, "brokers": {}, "eos": {"idemp_state": "Assigned"}}'
     assert not watch.is_ready
     watch.statistics(text)

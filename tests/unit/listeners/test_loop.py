@@ -180,14 +180,14 @@ def test_states_of_agents_are_published(scene: Scene) -> None:
 
 def test_a_bug_in_the_normaliser_costs_one_frame_and_tells_nothing_of_it(scene: Scene) -> None:
     """The frame is a dead letter and the next one is read; the log names kind and place alone."""
-    normalise = scene.loop._normalise
+    normalise = scene.loop.intake.normalise
 
     def fail(raw: bytes, received_at: str, now: float) -> Reading:
         if b"unlucky" in raw:
             raise ValueError(f"cannot read {raw!r}")
         return normalise(raw, received_at, now)
 
-    scene.loop._normalise = fail  # a bug that is not there yet
+    scene.loop.intake.normalise = fail  # a bug that is not there yet
     with capture_logs() as lines:
         scene.far.sendall(held_call("unlucky") + held_call("c"))
         scene.until(lambda: scene.channel.frames == 2)
@@ -206,8 +206,8 @@ class SlowScene(Scene):
         super().__init__()
         self.late = 0.0  # seconds by which the loop's clock is ahead of ours
         self.loop._clock = lambda: time.monotonic() + self.late
-        self._normalise_frame = self.loop._normalise
-        self.loop._normalise = self._slowly
+        self._normalise_frame = self.loop.intake.normalise
+        self.loop.intake.normalise = self._slowly
         self.channels = [self.seat(str(number), silence) for number in range(2, 2 + count)]
         self.fars = [self.open(channel) for channel in self.channels]
 
@@ -251,15 +251,15 @@ def test_behind_a_stall_all_are_read_before_any_is_judged_silent(*, within: bool
         scene.until(lambda: scene.frames() == [1] * 5)
         scene.say()
         if within:
-            slowly = scene.loop._normalise
+            slowly = scene.loop.intake.normalise
 
             def stall(raw: bytes, received_at: str, now: float) -> Reading:
-                scene.loop._normalise = slowly
+                scene.loop.intake.normalise = slowly
                 scene.late += 36.0
                 scene.say()  # meanwhile
                 return slowly(raw, received_at, now)
 
-            scene.loop._normalise = stall
+            scene.loop.intake.normalise = stall
         else:
             scene.late += 36.0
         scene.until(lambda: scene.frames() == [3 if within else 2] * 5)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 
 from listeners.beats import Beats
+from listeners.channels.topic_list import Missed
 from listeners.fleet_link import BeatAnswer
 from listeners.publish.extent import Lost
-from listeners.receive.loop import Snapshot
+from listeners.receive.snapshot import Snapshot
 from mirror.base.errors import RedisUnavailable
-from mirror.fleet.words import Assignment, Beat, Grant, Shard
+from mirror.fleet.words import Assignment, Beat, ChannelReport, Grant, Shard
 from tests.unit.mirror.waiting import DAY, Waiting
 
 SHARDS = 100
@@ -39,9 +41,9 @@ class Fleet:
         )
         return BeatAnswer(1, Assignment(2, grants))
 
-    def shard(self, shard_id: str) -> Shard:
+    def shards(self, ids: list[str]) -> dict[str, Shard]:
         self._waiting.call()
-        return Shard(id=shard_id, epoch=1, topics=())
+        return {one: Shard(id=one, epoch=1, topics=()) for one in ids}
 
     def restore_shards(self, _shards: object) -> None:
         """Redis has them."""
@@ -72,7 +74,7 @@ def test_beats_do_not_hang(monkeypatch: pytest.MonkeyPatch, away: bool) -> None:
     )
     monkeypatch.setattr(beats, "_stop", waiting)
     monkeypatch.setattr(beats._now, "wait", waiting.wait)
-    beats._run()
+    beats.run()
     assert fleet.left
     assert waiting.now > DAY
     assert waiting.hung == set()
@@ -80,23 +82,29 @@ def test_beats_do_not_hang(monkeypatch: pytest.MonkeyPatch, away: bool) -> None:
 
 
 class Ledger:
-    """A Redis whose shards are not known at first, and a loop with a loss to tell of."""
+    """A Redis whose shards are not known at first, and a loop with losses to tell of."""
 
     def __init__(self, lost: Lost) -> None:
         self.snapshot = Snapshot(0.0, 1, losses=(lost,))
         self.shards = 0
-        self.filed: list[tuple[object, ...]] = []
-        self.settled: list[Lost] = []
+        self.gaps: list[tuple[object, ...]] = []
+        self.settled: list[object] = []
 
     def beat(self, *_: object) -> BeatAnswer:
         return BeatAnswer(1, None)
 
+    def file_missed(self, *missed: object) -> None:
+        self.gaps.append(missed)
+
     def file_loss(self, *loss: object) -> int:
-        self.filed.append(loss)
+        self.gaps.append(loss)
         return self.shards
 
     def settle(self, lost: Lost) -> None:
         self.settled.append(lost)
+
+    def filed(self, missed: Missed) -> None:
+        self.settled.append(missed)
 
 
 def test_what_a_spool_lost_is_filed_as_a_gap() -> None:
@@ -112,8 +120,73 @@ def test_what_a_spool_lost_is_filed_as_a_gap() -> None:
         clock=lambda: 0.0,
     )
     beats._once()
-    assert ledger.filed == [("me.broken-1", 1_000, 2_000, "me")]
+    assert ledger.gaps == [("me.broken-1", 1_000, 2_000, "me")]
     assert ledger.settled == []
     ledger.shards = 2
     beats._once()
     assert ledger.settled == [lost]
+
+
+class Opening:
+    """A Redis that answers at once, and a loop of which a channel changes at some moments."""
+
+    def __init__(self, waiting: Waiting, changes: list[float]) -> None:
+        self._waiting, self._changes = waiting, changes
+        self.beats: list[float] = []
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The loop's word, fresh: another epoch after each change."""
+        now = self._waiting.now
+        epoch = sum(change <= now for change in self._changes)
+        report = ChannelReport(shard="1", replica="a", epoch=epoch, client="c", state="opening")
+        return Snapshot(now, 1, channels=(report,))
+
+    def beat(self, *_: object) -> BeatAnswer:
+        self.beats.append(self._waiting.now)
+        return BeatAnswer(1, None)
+
+    def news(self, *_: object) -> None:
+        """None."""
+
+    def leave(self, _listener: str) -> None:
+        """It ends."""
+
+
+def test_early_beats_do_not_put_off_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eighteen channels open one after the other, and then nothing changes: the listener beats on,
+    or it would be taken for dead."""
+    waiting = Waiting()
+    changes = [1.0 + 0.4 * number for number in range(18)]
+    fleet: Any = Opening(waiting, changes)
+    beats = Beats(
+        fleet,
+        fleet,
+        Beat(listener="me", host="h", pid=1, version="0", state="live"),
+        heartbeat=2.0,
+        lease=8.0,
+        clock=lambda: waiting.now,
+    )
+    monkeypatch.setattr(beats, "_stop", waiting)
+    monkeypatch.setattr(beats._now, "wait", waiting.wait)
+    beats.run()
+    early = [at for at in fleet.beats if at < 60.0]
+    assert max(later - at for at, later in itertools.pairwise(early)) <= 2.5
+
+
+def test_missed_topics_are_filed_as_a_gap_and_told_to_the_loop() -> None:
+    """Once Redis has the gap, the channel's loss is settled."""
+    missed = Missed("me/1/1", "7", "a", ("v2.users.u1.conversations",), 10.0, 70.0)
+    ledger: Any = Ledger(Lost("me.broken-1", 1_000, 2_000, 7))
+    ledger.snapshot = Snapshot(0.0, 1, missed=(missed,))
+    beats = Beats(
+        ledger,
+        ledger,
+        Beat(listener="me", host="h", pid=1, version="0", state="live"),
+        heartbeat=1.0,
+        lease=4.0,
+        clock=lambda: 0.0,
+    )
+    beats._once()
+    assert ledger.gaps == [(missed, 0.0, "me")]
+    assert ledger.settled == [missed]

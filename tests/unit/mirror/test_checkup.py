@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 
+from harness.process import free_ports
 from mirror.base.health import Health, Status
 from mirror.base.log import capture_logs
 from mirror.checks.checkup import EVERY, EVERY_ILL, Checkup
 from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.runtime.telemetry import Telemetry
-from tests.services.process import free_ports
 
 ROOM = good("spool", "spool", "10 GiB free")
 FAR = doubtful("redis.latency", "Redis latency", "25.0 ms", "use a Redis in the same network")

@@ -12,6 +12,7 @@ from typing import TextIO
 
 import pytest
 
+from docs.build.log_events import ROOMS, log_events
 from mirror.base import log
 from mirror.base.sink import Sink
 
@@ -246,3 +247,17 @@ def test_the_line_of_a_failure_follows_the_log() -> None:
     assert code == 3
     assert json.loads(lines[0])["event"] == "starting"
     assert lines[-1].startswith("mirror: Kafka at 127.0.0.1:1 cannot be used")
+
+
+def test_a_line_has_the_part_of_its_logger() -> None:
+    """Whatever fields a caller passes."""
+    with log.capture_logs() as lines:
+        log.logger("janitor").warning("waiting", part="zombies")
+    assert lines == [{"event": "waiting", "part": "janitor", "log_level": "warning"}]
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_no_event_has_a_field_that_each_line_has(room: str) -> None:
+    """It would overwrite it, or be overwritten."""
+    reserved = {"process", "part", "event", "level", "time"}
+    assert [event for event in log_events(room) if reserved & set(event.fields)] == []

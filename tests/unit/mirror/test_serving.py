@@ -13,11 +13,11 @@ from contextlib import ExitStack
 import pytest
 from prometheus_client import CollectorRegistry
 
+from harness.process import free_ports
 from mirror.base.errors import SettingsError
 from mirror.base.health import Health
 from mirror.runtime.serving import Answer, Request, Server, listen, parse, render, respond
 from mirror.runtime.telemetry import Telemetry
-from tests.services.process import free_ports
 
 SECONDS = 10.0
 LONG = b"x" * 3_000_000

@@ -111,7 +111,7 @@ def test_several_clients_win_over_the_single_one() -> None:
 
 def test_half_a_client_is_refused() -> None:
     """An id without its secret names what is missing."""
-    with pytest.raises(SettingsError, match="GENESYS_CLIENT_SECRET is not set"):
+    with pytest.raises(SettingsError, match="GENESYS_CLIENT_SECRET is not: set both"):
         load({"GENESYS_CLIENT_ID": "a"})
 
 

@@ -194,11 +194,22 @@ def test_each_sasl_mechanism_is_taken(mechanism: str) -> None:
     assert properties["sasl.mechanism"] == mechanism.upper()
 
 
-@pytest.mark.parametrize("heading", ["Tokens (OAUTHBEARER)", "Amazon MSK", "Azure Event Hubs"])
-def test_a_documented_recipe_is_taken_by_librdkafka(heading: str, tmp_path: Path) -> None:
-    """Each block of docs/tls.md gives a producer, a consumer and an admin client."""
-    text = (DOCS / "tls.md").read_text(encoding="utf-8")
-    block = re.search(rf"### {re.escape(heading)}\n.*?```sh\n(.*?)```", text, re.DOTALL)
+@pytest.mark.parametrize(
+    ("page", "heading"),
+    [
+        ("tls.md", "Tokens (OAUTHBEARER)"),
+        ("kafka-providers.md", "Confluent Cloud"),
+        ("kafka-providers.md", "Amazon MSK"),
+        ("kafka-providers.md", "Redpanda"),
+        ("kafka-providers.md", "Azure Event Hubs"),
+    ],
+)
+def test_a_documented_recipe_is_taken_by_librdkafka(
+    page: str, heading: str, tmp_path: Path
+) -> None:
+    """Each block of settings gives a producer, a consumer and an admin client."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    block = re.search(rf"##+ {re.escape(heading)}\n.*?```sh\n(.*?)```", text, re.DOTALL)
     assert block is not None
     environ = dict(line.split("=", 1) for line in block[1].splitlines())
     secret = written(tmp_path / "secret", "s3cret\n")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+import pytest
 
 from mirror.fleet.gaps import Gap, Hole, reasons
 from mirror.fleet.status import ConversationCounts, Facts, GapCounts, assemble
 from mirror.fleet.words import Beat, ChannelReport, ChannelState, Shard
+from mirror.fleet.workers import Worker
 
 NOW = 1_000_000
 LEASE = 8_000
@@ -125,7 +129,8 @@ def test_no_leader_is_degraded() -> None:
     """Channels go on without a coordinator, but nobody would replace a dead one."""
     facts = _facts(_beat("x", _report("a")), _beat("y", _report("b")))
     facts.leader = None
-    assert assemble(facts, 2, LEASE).reasons == ["no coordinator leads"]
+    (reason,) = assemble(facts, 2, LEASE).reasons
+    assert reason.startswith("no coordinator leads: what dies is not replaced; start ")
 
 
 def test_the_document_has_the_fields_of_the_contract() -> None:
@@ -158,3 +163,125 @@ def test_a_gap_that_cannot_be_read_is_a_reason() -> None:
     facts.gap_reasons = found
     status = assemble(facts, 2, LEASE)
     assert (status.health, status.reasons) == ("degraded", found)
+
+
+def _well() -> Facts:
+    return _facts(_beat("x", _report("a")), _beat("y", _report("b")))
+
+
+def test_a_shard_without_channels_says_why() -> None:
+    """The last error of its channels, and the next step."""
+    facts = _facts(
+        _beat("x", msgspec.structs.replace(_report("a", "opening"), error="403: no permission")),
+        _beat("y", _report("b")),
+    )
+    (reason,) = assemble(facts, 2, LEASE).reasons
+    assert reason == (
+        "shard 0 has 1 of 2 channels: 403: no permission; `mirror doctor` names the cure"
+    )
+    facts.holes = [Hole("0", 5_000, 1)]
+    hole, shard = assemble(facts, 2, LEASE).reasons
+    assert hole == (
+        "nobody receives shard 0 (1 topic) since 1970-01-01T00:00:05.000Z: 403: no permission; "
+        "`mirror doctor` names the cure"
+    )
+    assert shard == "shard 0 has 1 of 2 channels"
+
+
+def test_a_new_mirror_has_not_been_without_channels_for_days() -> None:
+    """Its snapshot looks far back; nobody receives it yet."""
+    facts = _well()
+    facts.holes = [Hole("0", 5_000, 2, fresh=True)]
+    assert assemble(facts, 2, LEASE).reasons == ["nobody receives shard 0 (2 topics) yet"]
+
+
+def test_without_listeners_the_next_step_is_named() -> None:
+    """Health is down, and who leads is told as well."""
+    facts = _facts()
+    facts.leader = None
+    status = assemble(facts, 2, LEASE)
+    assert status.health == "down"
+    assert [one.partition(":")[0] for one in status.reasons] == [
+        "no listener is alive",
+        "no coordinator leads",
+    ]
+
+
+def test_an_old_state_is_not_shown_as_well() -> None:
+    """A leader that holds its lease and makes no pass: nothing of what it wrote may be so now."""
+    facts = _well()
+    facts.passed_ms = NOW - 10_000
+    assert assemble(facts, 2, LEASE).health == "ok"
+    facts.passed_ms = NOW - 25_000
+    status = assemble(facts, 2, LEASE)
+    assert status.health == "degraded"
+    assert status.reasons[0].startswith("the state is 25 s old: coordinator-1 leads and writes")
+    facts.leader = None
+    assert "is 25 s old" in assemble(facts, 2, LEASE).reasons[0]
+
+
+def test_a_drained_listener_is_shown_and_how_to_take_it_back() -> None:
+    """A note while its channels can go somewhere; a reason where they cannot."""
+    facts = _well()
+    facts.drained = {"x"}
+    status = assemble(facts, 2, LEASE)
+    assert [one.state for one in status.listeners] == ["draining", "live"]
+    assert status.health == "ok"
+    assert status.notes == ["x is drained: 1 channel left; `mirror undrain x` ends it"]
+    facts.drained = {"x", "y"}
+    status = assemble(facts, 2, LEASE)
+    assert status.health == "degraded"
+    assert "nowhere to go" in status.reasons[0]
+    assert "`mirror undrain x`" in status.reasons[0]
+
+
+def test_one_that_stops_is_nobody_to_drain_to() -> None:
+    """A listener that drains by itself, being stopped, takes nothing."""
+    facts = _well()
+    facts.listeners["y"] = msgspec.structs.replace(facts.listeners["y"], state="draining")
+    facts.drained = {"x"}
+    assert "nowhere to go" in assemble(facts, 2, LEASE).reasons[0]
+
+
+def tracker(age_ms: int = 1_000, partitions: int = 3, **more: Any) -> Worker:
+    """What a tracker said of itself."""
+    return Worker(kind="tracker", name="c", at_ms=NOW - age_ms, partitions=partitions, **more)
+
+
+@pytest.mark.parametrize(
+    ("worker", "reason"),
+    [
+        (tracker(), None),
+        (tracker(25_000), "as of 1970-01-01T00:16:15.000Z: no tracker was heard since"),
+        (tracker(partitions=0), "no tracker has a partition"),
+        (tracker(stale_ms=45_000), "is 45 s old: the tracker waits for Kafka"),
+        (tracker(reasons=("the tracker: refused",)), "the tracker: refused"),
+    ],
+)
+def test_a_count_that_nobody_keeps_is_marked(worker: Worker, reason: str | None) -> None:
+    """Silent, without partitions, out of date or hindered: the figure of active ones is old."""
+    facts = _well()
+    facts.workers = [worker]
+    reasons = assemble(facts, 2, LEASE).reasons
+    assert len(reasons) == (reason is not None)
+    assert reason is None or reason in reasons[0]
+
+
+def test_work_for_janitors_that_nobody_does_is_a_reason() -> None:
+    """Overdue conversations or open gaps, and no janitor heard for three sweeps."""
+    facts = _well()
+    assert assemble(facts, 2, LEASE).reasons == []
+    facts.gaps = GapCounts(open=1)
+    facts.conversations = ConversationCounts(active=9, overdue=3)
+    assert assemble(facts, 2, LEASE).reasons == []  # since a moment ago
+    facts.waited_ms = 250_000
+    (reason,) = assemble(facts, 2, LEASE).reasons
+    assert reason.startswith(
+        "no janitor works, with 3 conversations overdue and 1 gap open: start `mirror janitor`"
+    )
+    facts.workers = [Worker(kind="janitor", name="j", at_ms=NOW - 200_000)]
+    assert assemble(facts, 2, LEASE).reasons == []
+    facts.workers = [Worker(kind="janitor", name="j", at_ms=NOW, reasons=("gaps: 403",))]
+    assert assemble(facts, 2, LEASE).reasons == ["janitor: gaps: 403"]
+    facts.workers = [Worker(kind="janitor", name="j", at_ms=NOW - 220_000)]
+    assert "no janitor works" in assemble(facts, 2, LEASE).reasons[0]

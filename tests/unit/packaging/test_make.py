@@ -35,7 +35,6 @@ def checkout(tmp_path: Path) -> Path:
     """A folder with what make needs, and no environment in it."""
     for name in ("Makefile", "setup.cfg", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "deploy" / "kafka", tmp_path / "deploy" / "kafka")
     return tmp_path
 
 
@@ -84,32 +83,9 @@ def test_without_the_venv_module_it_says_so(checkout: Path, tmp_path: Path) -> N
     assert "on Debian install python3-venv" in answer.stderr
 
 
-@pytest.mark.parametrize(
-    ("version", "complaint"),
-    [(None, "Java 17 or newer is missing"), ("11.0.2", "Java 17 or newer is missing")],
-)
-def test_kafka_without_java_says_so(
-    checkout: Path, tmp_path: Path, version: str | None, complaint: str
-) -> None:
-    """No Java, or one that is too old: one line on what to install, and an exit code."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("sh", "dirname", "sed", "head", "mkdir", "mktemp", "rm", "ls"):
-        found = shutil.which(name)
-        assert found
-        (tools / name).symlink_to(found)
-    if version:
-        (tools / "java").write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
-        (tools / "java").chmod(0o755)
-    cache = tmp_path / "cache"
-    answer = subprocess.run(
-        [shutil.which("sh") or "sh", str(checkout / "deploy" / "kafka" / "fetch")],
-        env={"PATH": str(tools), "XDG_CACHE_HOME": str(cache), "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    assert answer.returncode == 1
-    assert answer.stderr.startswith(f"kafka: {complaint}")
-    assert not cache.exists()
+def test_tests_and_chaos_fetch_kafka_first() -> None:
+    """On a fresh machine the tests that need Kafka run, and one without network still tests."""
+    for target in ("test", "chaos"):
+        fetch, run = make("-n", target).stdout.splitlines()[-2:]
+        assert fetch.endswith("-m harness.kafka_install --or-skip")
+        assert " -m pytest" in run

@@ -1,6 +1,6 @@
 """The mirror's own normaliser, fed with the simulator's frames, tells what the ledger says.
 
-Two pieces of code, written apart from the same protocol notes: where they differ, one is wrong. The
+Two pieces of code, written apart from docs/protocol.md: where they differ, one is wrong. The
 sandbox's oracle compares them.
 """
 

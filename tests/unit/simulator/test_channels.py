@@ -116,7 +116,7 @@ def test_combined_topics_expand(topic: str, plain: list[str] | None) -> None:
 
 
 def test_topics_are_known_in_any_case_and_written_in_one() -> None:
-    """Official clients lower-case topic ids (section 2.2)."""
+    """Official clients lower-case topic ids (docs/protocol.md, "Channels")."""
     for topic in ("v2.users.x.conversations.cobrowseSessions", "v2.users.x.routingStatus"):
         assert kind_of(topic.lower()) is not None
         assert canonical(topic.lower()) == topic

@@ -130,7 +130,8 @@ def test_a_conversation_that_lives_again_ends_twice_and_starts_once() -> None:
 
 
 def test_disconnect_types_change_between_snapshots_of_one_leg() -> None:
-    """Some blind transfer is seen as `transfer`, then `peer`, then `terminated` (section 3.6)."""
+    """Some blind transfer is seen as `transfer`, then `peer`, then `terminated` (docs/protocol.md,
+    "Order and loss")."""
     histories: set[tuple[tuple[str, str], ...]] = set()
     for seed in range(80):
         legs: dict[str, list[tuple[str, str]]] = {}

@@ -12,7 +12,7 @@ const AGENTS = [["talking", "talking"], ["held", "on hold"], ["ringing", "ringin
 const TICKER_SHOWN = 24;
 const LOOK_MS = 2_000;
 
-const known = { queues: new Map(), rows: [], ticker: [], total: STATES.map(() => 0), acw: 0, agents: {}, offset: 0 };
+const known = { queues: new Map(), rows: [], people: {}, ticker: [], total: STATES.map(() => 0), acw: 0, agents: {}, offset: 0 };
 let filter = "*";
 let rate, latency;
 let paused = false;
@@ -21,6 +21,7 @@ let watched = null; // the conversation in the dialog
 
 const now = () => Date.now() + known.offset;
 const nameOf = (queue) => known.queues.get(queue)?.name ?? (queue ? short(queue) : "no queue");
+const person = (agent) => known.people[agent] ?? short(agent);
 
 export function start() {
   rate = new Chart($("rate-chart"), [["events", "talking", true]], "");
@@ -52,7 +53,7 @@ export function heard(news) {
     latency.add(news.points.map((one) => [one[0], one[3], one[4]]));
   }
   for (const [queue, name, oldest, acw, counts] of news.queues) known.queues.set(queue, { queue, name, oldest, acw, counts });
-  for (const field of ["total", "acw", "oldest", "live", "opening", "rows", "agents", "presence", "left_out"]) {
+  for (const field of ["total", "acw", "oldest", "live", "opening", "rows", "people", "agents", "presence", "left_out"]) {
     if (field in news) known[field] = news[field];
   }
   known.ticker.push(...news.ticker);
@@ -174,7 +175,9 @@ async function look() {
       const asked = filter;
       const answer = await fetch(`/api/conversations?limit=50&queue=${encodeURIComponent(asked)}`);
       if (answer.ok && asked === filter) {
-        listed = (await answer.json()).rows;
+        const told = await answer.json();
+        listed = told.rows;
+        Object.assign(known.people, told.people);
         rows();
       }
     }
@@ -208,7 +211,7 @@ function fillRow(element, row) {
   text(cells[2], duration(now() - since));
   text(cells[3], [medium?.replaceAll("_", " "), direction].filter(Boolean).join(", "));
   text(cells[4], nameOf(queue));
-  text(cells[5], agents.map(short).join(", "));
+  text(cells[5], agents.map(person).join(", "));
 }
 
 function timers() {
@@ -240,7 +243,7 @@ async function timeline(id) {
   $("dialog-legs").replaceChildren(...told.legs.map((leg) => h("tr", {},
     h("th", { scope: "row", textContent: leg.role ? `${leg.purpose} (${leg.role})` : leg.purpose ?? "leg" }), h("td", { textContent: leg.medium }),
     h("td", { textContent: leg.queue ? told.names[leg.queue] ?? short(leg.queue) : "–" }),
-    h("td", { className: "id", textContent: leg.agent ? short(leg.agent) : "–" }),
+    h("td", { className: "id", textContent: leg.agent ? told.names[leg.agent] ?? short(leg.agent) : "–" }),
     h("td", { textContent: leg.ended ? leg.disconnect ?? "ended" : stateName(leg.now) }),
     h("td", { textContent: leg.stretches.map(([state, since, until]) => `${stateName(state)} ${duration((until ?? now()) - since)}`).join(" → ") || "–" }))));
 }

@@ -1,0 +1,100 @@
+"""`mirror backfill`: a stretch of the past, read again by the janitors."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    import redis
+
+    from mirror.redis.keys import Keys
+    from mirror.settings import Settings
+
+_LOOK_SECONDS: Final = 0.5  # between two looks at what is under way
+_STEPS: Final = 1000
+
+
+@click.command()
+@click.option("--since", required=True, help="From when: RFC 3339, or an age such as 2h or 7d.")
+@click.option("--until", help="Until when; now, where not given.")
+@click.option(
+    "--queue", "queues", multiple=True, help="Only this queue, by name or id; may be repeated."
+)
+@click.option(
+    "--user", "users", multiple=True, help="Only this user, by name or id; may be repeated."
+)
+@click.option("--no-wait", is_flag=True, help="File it and end; a janitor does the work.")
+def backfill(
+    since: str, until: str | None, queues: tuple[str, ...], users: tuple[str, ...], no_wait: bool
+) -> None:
+    """Read a stretch of the past from REST and produce what it tells, with `origin=backfill`.
+
+    Ids are those of live events, so what is there already comes as repeats. A name, or the
+    beginning of an id, means a queue or user that is mirrored; any other is named by its whole id.
+    """
+    from console.context import redis_of_settings
+    from console.moments import epoch_ms
+    from console.names import find_ids
+    from console.render import say
+    from mirror.base.units import counted
+    from mirror.fleet.backfill import file_backfill, unmirrored
+
+    now_ms = round(time.time() * 1000)
+    since_ms = epoch_ms("--since", since, now_ms)
+    until_ms = epoch_ms("--until", until, now_ms) if until else now_ms
+    with redis_of_settings() as (client, keys, settings):
+        queues = find_ids(client, keys, "queues", "--queue", queues)
+        users = find_ids(client, keys, "users", "--user", users)
+        for missing in unmirrored(client, keys, queues=queues, users=users):
+            say(f"{missing} is not mirrored: is the id right? It is filed all the same")
+        filed = file_backfill(client, keys, since_ms, until_ms, queues=queues, users=users)
+        ids = [gap.id for gap in filed]
+        topics = sum(len(gap.topics) for gap in filed)
+        say(f"filed {', '.join(ids)}: {counted(topics, 'topic')}")
+        if not _janitor_works(client, keys, settings):
+            say(
+                "no janitor works, so nobody fills it yet: start `mirror janitor`, or see its log. "
+                + ("It stays in the ledger" if no_wait else "Ctrl-C leaves it in the ledger")
+            )
+        if not no_wait:
+            _follow(client, keys, ids)
+
+
+def _janitor_works(client: redis.Redis, keys: Keys, settings: Settings) -> bool:
+    """Whether any was heard lately."""
+    from mirror.fleet.gaps import redis_now_ms
+    from mirror.fleet.workers import janitor_silent_ms, list_workers, working
+
+    silent_ms = janitor_silent_ms(settings.janitor_interval)
+    return bool(working(list_workers(client, keys), "janitor", redis_now_ms(client), silent_ms))
+
+
+def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
+    """Show how far gaps are until they are done; Ctrl-C leaves the work to the janitors.
+
+    Analytics lags, so each is read a second time some minutes after the first.
+    """
+    from console.render import say
+    from mirror.base.errors import MirrorError
+    from mirror.base.units import counted
+    from mirror.fleet.backfill import follow
+
+    with click.progressbar(length=_STEPS, label="reading", file=sys.stderr) as bar:
+        while not (progress := follow(client, keys, gap_ids)).done:
+            bar.label = "waiting for analytics" if progress.waiting else "reading"
+            if progress.errors:
+                bar.label = f"trying again ({progress.errors[0]})"
+            bar.update(round(_STEPS * progress.share) - bar.pos)
+            time.sleep(_LOOK_SECONDS)
+        bar.update(_STEPS - bar.pos)
+    if progress.state != "filled":
+        why = "; ".join(progress.errors) or "Genesys tells no more"
+        raise MirrorError(f"not filled: {why}; `mirror gaps` shows which")
+    say(f"filled: {counted(progress.events, 'event')} read; what was there already came as repeats")
+
+
+COMMANDS = (backfill,)

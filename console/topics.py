@@ -1,0 +1,142 @@
+"""`mirror topics`: what is mirrored, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from mirror.fleet.topics import TopicView
+    from mirror.settings import Settings
+
+# How many of the latest events are searched for the last one of each topic: a second's reading.
+BACKLOG: Final = 20_000
+_READ_SECONDS: Final = 15.0
+
+
+@click.command()
+@click.option("--queue", help="Only queues of this name (a glob), id or beginning of an id.")
+@click.option("--user", help="Only users of this name (a glob), id or beginning of an id.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def topics(queue: str | None, user: str | None, as_json: bool) -> None:
+    """What is mirrored: queues and users by name, their shard, channels and last event.
+
+    \b
+    mirror topics --queue 'Support*'
+    mirror topics --user 3067f15a
+
+    The last event is searched among the latest ones in Kafka. Users have names only where
+    MIRROR_PII keeps them.
+    """
+    from console.context import redis_of_settings
+    from console.render import echo, echo_json, say
+    from mirror.base.errors import KafkaUnavailable
+    from mirror.fleet.topics import read_topics
+
+    with redis_of_settings() as (client, _, settings):
+        found = [one for one in read_topics(client, settings) if _is_wanted(one, queue, user)]
+    oldest_ms: int | None = None
+    try:
+        oldest_ms = date_topics(settings, found) if found else None
+    except KafkaUnavailable as error:
+        say(f"mirror: no last events: {error}")
+    if as_json:
+        echo_json({"topics": found})
+        return
+    echo(topics_text(found, oldest_ms, is_filtered=bool(queue or user)))
+
+
+def _is_wanted(one: TopicView, queue: str | None, user: str | None) -> bool:
+    from mirror.fleet.topics import is_called
+
+    if queue is None and user is None:
+        return True
+    wanted = queue if one.kind == "queue" else user
+    return wanted is not None and is_called(one.name, one.id, wanted)
+
+
+def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
+    """Put the age of its last event to each topic; the age of the oldest event that was read.
+
+    An event belongs to the topic that brought it, and to those of its queue and its agent: a
+    transition that both tell is produced once by each listener. None where there is no event.
+    Raises `KafkaUnavailable`.
+    """
+    import time
+
+    from console.moments import event_ms
+    from mirror.kafka.consume import latest_events
+
+    last: dict[str, str] = {}
+    oldest = ""
+    for event in latest_events(settings, BACKLOG, _READ_SECONDS):
+        oldest = min(oldest or event.received_at, event.received_at)
+        for one in (event.source_topic, event.queue_id, event.agent_id):
+            if one:
+                last[one] = max(last.get(one, ""), event.received_at)
+    now_ms = round(time.time() * 1000)
+    for topic in found:
+        # A user's states are events of another Kafka topic.
+        told = max(
+            last.get(topic.topic, ""), last.get(topic.id, "") if topic.kind != "states" else ""
+        )
+        topic.last_event_ms = max(0, now_ms - event_ms(told)) if told else None
+    return max(0, now_ms - event_ms(oldest)) if oldest else None
+
+
+def topics_text(found: list[TopicView], oldest_ms: int | None, *, is_filtered: bool) -> str:
+    """What `mirror topics` prints; `oldest_ms` is the age of the oldest event that was searched."""
+    from console.render import NARROW, Column, age, joined, styled, table
+    from console.views import state
+    from mirror.base.units import counted
+
+    def last(one: TopicView) -> str:
+        if one.last_event_ms is not None:
+            return age(one.last_event_ms)
+        return "?" if oldest_ms is None or one.kind == "states" else f"over {age(oldest_ms)}"
+
+    def channels(one: TopicView) -> str:
+        if one.refused is not None:
+            return "refused"
+        states = {replica.state for replica in one.replicas} or {"lost"}
+        words = [f"{replica.replica} {replica.state}" for replica in one.replicas]
+        return state("live") if states == {"live"} else ", ".join(words) or "lost"
+
+    shown = table(
+        (
+            "KIND",
+            Column("NAME", 2 * NARROW),
+            Column("ID", NARROW),
+            Column("SHARD", NARROW, drop=1),
+            Column("CHANNELS", NARROW),
+            Column("LISTENERS", NARROW, drop=2),
+            "LAST EVENT",
+        ),
+        (
+            (
+                one.kind,
+                one.name or "-",
+                one.id,
+                one.shard,
+                channels(one),
+                ", ".join(f"{at.replica} {at.listener}" for at in one.replicas if at.listener)
+                or "-",
+                last(one),
+            )
+            for one in found
+        ),
+        empty="No topic of that name or id is mirrored."
+        if is_filtered
+        else "No topic is mirrored: `mirror status` says why.",
+    )
+    if not found:
+        return shown
+    mark = styled("!", fg="yellow")
+    refused = [
+        joined(" ", (mark, f"{one.name or one.id}: {one.refused}")) for one in found if one.refused
+    ]
+    return "\n".join([shown, *refused, "", counted(len(found), "topic")])
+
+
+COMMANDS = (topics,)

@@ -1,0 +1,327 @@
+"""`mirror up`: all processes of this machine under one supervisord; its state, restarts and end.
+
+Settings with which a process would end are refused before supervisord starts: it would only start
+that process again, or leave it, and nobody at the terminal would see why.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from mirror.settings import Settings
+    from mirror.supervision.supervisord import ProcessInfo, Supervisord
+
+# `stopwaitsecs` of deploy/supervisord.conf. supervisord stops one kind of process after the other.
+STOP_SECONDS: Final = 28
+START_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 0.3
+_WORKING: Final = ("coordinator", "listener", "janitor")
+_RUNS: Final = frozenset({"RUNNING", "STARTING", "BACKOFF"})
+_COLOURS: Final = {"RUNNING": "green", "STARTING": "yellow", "STOPPING": "yellow"}
+ALL: Final = "all"
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def up(context: click.Context) -> None:
+    """All processes on this machine, under supervisord.
+
+    MIRROR_LISTENERS, MIRROR_COORDINATORS, MIRROR_JANITORS and MIRROR_DASHBOARDS say how many of
+    each. Ctrl-C ends them all in order.
+    """
+    if context.invoked_subcommand is None:
+        start(os.environ)
+
+
+def start(environ: Mapping[str, str]) -> NoReturn:
+    """Check what the processes need, say what will run, and become supervisord.
+
+    Raises `SettingsError` where a process would end with exit code 2, `MirrorError` where a
+    supervisord runs here already.
+    """
+    from console.context import warn_of_unread
+    from console.render import say
+    from mirror.settings import load
+    from mirror.supervision.supervise import command, environment
+
+    settings = load(environ)
+    warn_of_unread(settings)
+    refuse_second(settings.supervised.run_dir)
+    check(settings, environ)
+    arguments, complete = command(environ), environment(environ)
+    say(panel(settings))
+    sys.stderr.flush()
+    os.execvpe(arguments[0], arguments, complete)  # noqa: S606  # our own path
+
+
+def refuse_second(run_dir: Path) -> None:
+    """Raise `MirrorError` where a supervisord runs in this directory, not where it was killed."""
+    from mirror.base.errors import MirrorError
+    from mirror.supervision.supervisord import Supervisord, SupervisordSilent
+
+    supervisord = Supervisord(run_dir)
+    if not supervisord.is_there:
+        return
+    try:
+        pid = supervisord.pid()
+    except SupervisordSilent as error:
+        if isinstance(error.__cause__, ConnectionRefusedError):
+            return  # nobody listens: the socket of one that was killed
+        raise
+    raise MirrorError(
+        f"it runs here already, supervisord has pid {pid}{_since(run_dir)}: `mirror up status` "
+        "shows its processes, `mirror up stop` ends it, and another MIRROR_RUN_DIR and "
+        "MIRROR_NAMESPACE make room for a second mirror"
+    )
+
+
+def check(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Raise the `SettingsError` with which one of the processes would end."""
+    from confluent_kafka import Consumer, Producer
+
+    from mirror.genesys.client import GenesysClient
+    from mirror.kafka import registry
+    from mirror.kafka.config import ClientLog, consumer_config, open_client, producer_config
+    from mirror.redis.connect import connect
+    from mirror.redis.keys import Keys
+    from mirror.redis.rate import RateBudget
+
+    counts = settings.supervised.counts
+    with connect(settings) as client:  # asks nothing yet
+        if any(counts[program] for program in _WORKING):
+            for one in settings.require_clients():
+                GenesysClient(settings, one, RateBudget(client, Keys(settings.namespace), one.id))
+    log = ClientLog("kafka.up")
+    open_client(Producer, producer_config(settings, "up"), log)
+    open_client(Consumer, consumer_config(settings, "up"), log).close()
+    if settings.registry is not None:
+        registry.open_registry(settings).close()
+    if counts["dashboard"]:
+        _check_dashboard(settings)
+    _check_metrics(environ)
+
+
+def _check_dashboard(settings: Settings) -> None:
+    from mirror.base.errors import SettingsError
+
+    try:
+        from dashboard.pages.guard import check as check_guard
+        from dashboard.pages.server import listen
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"MIRROR_DASHBOARDS is '{settings.supervised.counts['dashboard']}', and the dashboard "
+            f"needs the package {error.name}: in the checkout run pip install '.[dashboard]', or "
+            "set it to 0"
+        ) from error
+    check_guard(settings)
+    for one in listen(settings):
+        one.close()
+
+
+def _check_metrics(environ: Mapping[str, str]) -> None:
+    from mirror.runtime.telemetry import listen_for_metrics
+    from mirror.settings import load
+    from mirror.settings.supervised import COUNTS
+
+    counts = load(environ).supervised.counts
+    for number, program in enumerate(COUNTS):
+        for process in range(counts[program]):
+            # As supervisord.conf sets it for each of them.
+            offset = {"MIRROR_METRICS_OFFSET": str(100 * number + process)}
+            settings = load({**environ, **offset})
+            if settings.metrics_port:
+                for one in listen_for_metrics(settings.metrics_hosts, settings.metrics_port):
+                    one.close()
+
+
+def panel(settings: Settings) -> str:
+    """What runs, and where to look. For a terminal, before supervisord takes over."""
+    from mirror import __version__
+    from mirror.base.units import counted
+
+    supervised = settings.supervised
+    kinds = [counted(number, program) for program, number in supervised.counts.items() if number]
+    lines = [
+        f"interaction mirror {__version__} under supervisord: {', '.join(kinds) or 'no process'}",
+        f"  Logs     {supervised.log_dir}, one file for each process",
+        "  Look in  mirror up status, mirror status, mirror tail",
+        f"  End      Ctrl-C or mirror up stop; takes up to {STOP_SECONDS} s",
+    ]
+    if supervised.counts["dashboard"]:
+        lines.insert(1, f"  Page     {page_address(settings)}")
+    elif supervised.counts["listener"]:
+        lines.insert(
+            1, "  Page     none: MIRROR_DASHBOARDS=1 and pip install '.[dashboard]' add it"
+        )
+    return "\n".join(lines)
+
+
+def page_address(settings: Settings) -> str:
+    """The address of the page, seen from this machine."""
+    host = settings.dashboard_host
+    if host in {"::", "0.0.0.0"}:  # noqa: S104  # where it listens, seen from here
+        host = "127.0.0.1"
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{settings.dashboard_port}"
+
+
+@up.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def status(as_json: bool) -> None:
+    """The processes of `mirror up` on this machine."""
+    from console.render import Column, echo, echo_json, styled, table
+
+    supervisord, run_dir = _running()
+    found = supervisord.processes()
+    if as_json:
+        echo_json({"pid": supervisord.pid(), "run_dir": str(run_dir), "processes": found})
+        return
+    echo(
+        table(
+            ("PROCESS", "STATE", "PID", Column("DETAIL", 16)),
+            (
+                (
+                    one.name,
+                    styled(one.state, fg=_COLOURS.get(one.state, "red")),
+                    str(one.pid or "-"),
+                    one.description.removeprefix(f"pid {one.pid}, "),
+                )
+                for one in found
+            ),
+            empty="No process.",
+        )
+    )
+
+
+def _complete_process(_context: object, _parameter: object, incomplete: str) -> list[str]:
+    """Names of processes that run here, for the shell; none where it cannot be known."""
+    from mirror.base.errors import MirrorError
+
+    with suppress(MirrorError):
+        supervisord, _ = _running()
+        found = supervisord.processes()
+        names = [ALL, *{one.group for one in found}, *(one.name for one in found)]
+        return sorted({name for name in names if name.startswith(incomplete)})
+    return []
+
+
+@up.command()
+@click.argument("names", nargs=-1, required=True, shell_complete=_complete_process)
+def restart(names: tuple[str, ...]) -> None:
+    """Restart processes, one after the other: `listener-0`, all `listener`, or `all`."""
+    from console.render import say
+    from mirror.base.errors import MirrorError
+
+    supervisord, _ = _running()
+    chosen = chosen_processes(supervisord.processes(), names)
+    for process in chosen:
+        if process.state in _RUNS:
+            supervisord.stop(process)
+            _until(supervisord, process.name, lambda one: one.state not in {*_RUNS, "STOPPING"})
+        supervisord.start(process)
+        now = _until(
+            supervisord, process.name, lambda one: one.state not in {"STARTING", "BACKOFF"}
+        )
+        if now.state != "RUNNING":
+            raise MirrorError(
+                f"{process.name} does not start, it is {now.state} ({now.description}): its log "
+                "in MIRROR_LOG_DIR says why"
+            )
+        say(f"{process.name} runs again, pid {now.pid}")
+
+
+def chosen_processes(found: list[ProcessInfo], names: tuple[str, ...]) -> list[ProcessInfo]:
+    """The processes that `names` mean, each once. Raises `MirrorError` where a name means none."""
+    from mirror.base.errors import MirrorError
+
+    chosen: dict[str, ProcessInfo] = {}
+    for name in names:
+        meant = [
+            one
+            for one in found
+            if name in {one.name, one.group, f"{one.group}:{one.name}"}
+            or (name == ALL and one.group != "watchdog")
+        ]
+        if not meant:
+            known = ", ".join(sorted(one.name for one in found))
+            raise MirrorError(f"there is no process {name}: it takes {known}, a kind, or {ALL}")
+        chosen.update((one.name, one) for one in meant)
+    return list(chosen.values())
+
+
+@up.command()
+def stop() -> None:
+    """End `mirror up` on this machine: all processes in order, then supervisord."""
+    from console.render import say
+    from mirror.base.errors import MirrorError
+    from mirror.settings.supervised import COUNTS
+
+    supervisord, _ = _running()
+    pid = supervisord.pid()
+    say(f"stopping; takes up to {STOP_SECONDS} s")
+    supervisord.shut_down()
+    deadline = time.monotonic() + STOP_SECONDS * (len(COUNTS) + 1)
+    while supervisord.is_there:
+        if time.monotonic() > deadline:
+            raise MirrorError(f"supervisord, pid {pid}, does not end: kill {pid} ends it")
+        time.sleep(_LOOK_SECONDS)
+    say("stopped")
+
+
+def _running() -> tuple[Supervisord, Path]:
+    """The supervisord of this machine's run directory. Raises `MirrorError` where none runs."""
+    from mirror.base.errors import MirrorError
+    from mirror.settings.supervised import run_directory
+    from mirror.supervision.supervisord import Supervisord, SupervisordSilent
+
+    run_dir = run_directory(os.environ)
+    supervisord = Supervisord(run_dir)
+    nobody = MirrorError(
+        f"no mirror up runs here: there is no supervisord in {run_dir}. MIRROR_RUN_DIR names the "
+        "directory of another one"
+    )
+    if not supervisord.is_there:
+        raise nobody
+    try:
+        supervisord.pid()
+    except SupervisordSilent as error:
+        if isinstance(error.__cause__, ConnectionRefusedError):
+            raise nobody from error
+        raise
+    return supervisord, run_dir
+
+
+def _until(supervisord: Supervisord, name: str, done: Callable[[ProcessInfo], bool]) -> ProcessInfo:
+    """The process once it is so. Raises `MirrorError` where that takes too long."""
+    from mirror.base.errors import MirrorError
+
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        one = next(one for one in supervisord.processes() if one.name == name)
+        if done(one):
+            return one
+        if time.monotonic() > deadline:
+            raise MirrorError(f"{name} is {one.state} for {START_SECONDS:.0f} s")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _since(run_dir: Path) -> str:
+    from mirror.conversation.times import show_epoch
+    from mirror.supervision.supervisord import SOCKET
+
+    with suppress(OSError):
+        started = (run_dir / SOCKET).stat().st_mtime
+        return f", since {show_epoch(started)[:19]}Z"
+    return ""
+
+
+COMMANDS = (up,)

@@ -1,0 +1,117 @@
+"""The names of what is mirrored: learnt with each listing, stored where they differ. No I/O.
+
+`Naming` keeps names of what listings have, and gives those of the mirrored topics. What no
+client lists any more keeps its stored name as long as a topic of it is mirrored: a listing that is
+doubted takes no name away. Names of people are the exception: under `MIRROR_PII` `drop` and `hash`
+nothing stays in Redis but what that setting makes of a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from coordinator.election import Write
+from mirror.fleet.names import FAMILIES, Family, entity_of, masked, slice_of
+from mirror.genesys.shapes import Entity
+from mirror.redis.keys import Keys
+from mirror.settings import Settings
+
+# Of each family: far more than one mirror's channels carry.
+MOST_NAMES: Final = 100_000
+FIELDS_A_WRITE: Final = 100
+
+
+class Called(msgspec.Struct, frozen=True):
+    """The names of mirrored queues and users. Family → id → name; `ids` also of the nameless.
+
+    Of the families in `strict` no stored name stays but those of `names`. `digest` is another one
+    where anything of this is.
+    """
+
+    names: Mapping[Family, Mapping[str, str]]
+    ids: Mapping[Family, frozenset[str]]
+    strict: frozenset[Family]
+    digest: str
+
+
+class Naming:
+    """What discovery heard of names."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._pii = (settings.pii, settings.pii_key)
+        self._strict: frozenset[Family] = frozenset(
+            {"users"} if settings.pii != "keep" else ()  # what was kept under another setting goes
+        )
+        self._heard: dict[Family, dict[str, str]] = {family: {} for family in FAMILIES}
+        self._last: tuple[frozenset[str], Called] | None = None
+
+    def hear(self, family: Family, entities: Iterable[Entity]) -> None:
+        """A whole listing of a family by one client."""
+        heard = self._heard[family]
+        for entity in entities:
+            name = masked(family, entity.name, *self._pii)
+            if heard.get(entity.id, "") != name:
+                heard[entity.id] = name
+                self._last = None
+
+    def called(self, topics: frozenset[str]) -> Called:
+        """The names of those whose topics these are."""
+        if self._last is not None and self._last[0] == topics:
+            return self._last[1]
+        ids: dict[Family, set[str]] = {family: set() for family in FAMILIES}
+        for topic in topics:
+            family, entity_id = entity_of(topic)
+            ids[family].add(entity_id)
+        names: dict[Family, dict[str, str]] = {}
+        for family, heard in self._heard.items():
+            kept = (one for one in sorted(heard.keys() & ids[family]) if heard[one])
+            names[family] = {one: heard[one] for one in islice(kept, MOST_NAMES)}
+            if len(heard) > MOST_NAMES:
+                self._heard[family] = dict(names[family])
+        known = {family: frozenset(some) for family, some in ids.items()}
+        found = Called(names, known, self._strict, _digest(names, known, self._strict))
+        self._last = (topics, found)
+        return found
+
+
+def name_changes(
+    keys: Keys, family: Family, called: Called, stored: Mapping[str, str]
+) -> Iterator[Write]:
+    """What makes the `stored` names of a family those of `called`."""
+    names, ids = called.names[family], called.ids[family]
+    news: dict[int, list[str]] = {}
+    gone: dict[int, list[str]] = {}
+    for one, name in names.items():
+        if stored.get(one) != name:
+            news.setdefault(slice_of(one), []).extend((one, name))
+    for one in stored:
+        if one not in names and (one not in ids or family in called.strict):
+            gone.setdefault(slice_of(one), []).append(one)
+    for part, fields in sorted(news.items()):
+        for chunk in _chunks(fields, 2 * FIELDS_A_WRITE):
+            yield Write("HSET", keys.names_of(family, part), chunk)
+    for part, fields in sorted(gone.items()):
+        for chunk in _chunks(fields, FIELDS_A_WRITE):
+            yield Write("HDEL", keys.names_of(family, part), chunk)
+
+
+def _chunks(fields: list[str], size: int) -> Iterator[tuple[str, ...]]:
+    return (tuple(fields[at : at + size]) for at in range(0, len(fields), size))
+
+
+def _digest(
+    names: Mapping[Family, Mapping[str, str]],
+    ids: Mapping[Family, frozenset[str]],
+    strict: frozenset[Family],
+) -> str:
+    digest = blake2b(digest_size=16)
+    digest.update(msgspec.json.encode(sorted(strict)))
+    for family in FAMILIES:
+        digest.update(msgspec.json.encode((family, sorted(names[family].items()))))
+        digest.update(msgspec.json.encode(sorted(ids[family])))
+    return digest.hexdigest()

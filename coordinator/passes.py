@@ -1,0 +1,244 @@
+"""The passes of a coordinator: claims the lead, and while it leads decides and writes to Redis.
+
+`Passes.turn` is one pass, made by the main thread every `PASS_SECONDS`. A pass reads Redis, has
+`coordinator.leader` decide, and writes all that it decided under the fence of the lead. While
+another coordinator leads it only keeps up with what that one stored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import redis
+
+from coordinator.discovery import USER_TOPIC, Discovery
+from coordinator.election import Deposed, Leadership, Write
+from coordinator.leader import Leader, Outcome, Rules
+from coordinator.metrics import Metrics
+from coordinator.plan.coverage import ShardCoverage
+from coordinator.plan.gap_memory import Filed
+from coordinator.plan.seats import Ledger
+from coordinator.plan.sight import recalled
+from coordinator.store import Seen, Store
+from mirror.base.errors import RedisUnavailable
+from mirror.base.health import Health
+from mirror.base.log import logger
+from mirror.fleet.gaps import Gap
+from mirror.fleet.words import Shard, seat_name
+from mirror.redis.keys import Keys
+from mirror.settings import Settings
+
+PASS_SECONDS: Final = 0.5
+COVERAGE_SECONDS: Final = 2.0
+FOLLOW_SECONDS: Final = 2.0
+CENSUS_SECONDS: Final = 5.0
+FAILED_PASSES: Final = 3
+SLOW_PASS_SECONDS: Final = 0.2
+
+
+class Passes:
+    """What one coordinator remembers from pass to pass. All but `health` is the main thread's."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: redis.Redis,
+        name: str,
+        discovery: Discovery,
+        metrics: Metrics,
+        beat: Callable[[], None] = lambda: None,
+        also: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        """`name` is this coordinator's; `beat` is called between two waits for a silent Redis.
+
+        `also` gives reasons that status is to tell beside those of discovery.
+        """
+        keys = Keys(settings.namespace)
+        self.name = name
+        self.discovery = discovery
+        self.metrics = metrics
+        self._beat = beat
+        self._also = also
+        self._log = logger("coordinator")
+        self.leadership = Leadership(client, keys, name, settings.lease)
+        self._store = Store(client, keys)
+        self.leader = Leader(
+            Rules(
+                replicas=settings.replicas,
+                topics_per_channel=settings.topics_per_channel,
+                clients={oauth.id: settings.channels_per_client for oauth in settings.clients},
+                heartbeat_ms=round(settings.heartbeat * 1000),
+                lease_ms=round(settings.lease * 1000),
+                horizon_ms=round(settings.horizon * 1000),
+            )
+        )
+        self._failures = 0
+        self._stored_coverage: dict[str, bytes] = {}
+        self._stored_departed: Mapping[str, int] | None = None
+        self._coverage_due = 0.0
+        self._census_due = 0.0
+        self._follow_due = 0.0
+        self._unfiled: list[Gap] = []  # found, not yet known to be in Redis
+        self._filed = Filed()
+        self._restored: dict[str, Shard] = {}
+        self._told_open: dict[str, str] = {}
+
+    def turn(self) -> None:
+        """Claim the lead and, having it, make a pass. Resigns after three failures in a row."""
+        try:
+            now_ms, elected = self.leadership.claim()
+            if self.leadership.fence:
+                if elected:
+                    self._begin()
+                self._pass(now_ms)
+            if self.leadership.fence:
+                self.discovery.wanted.set()
+            else:
+                self.discovery.wanted.clear()
+                self._follow()
+            self.metrics.lead(bool(self.leadership.fence))
+            if self._failures:
+                self._log.info("recovered", failures=self._failures)
+            self._failures = 0
+        except Deposed:
+            self._log.warning("deposed", coordinator=self.name)
+        except RedisUnavailable as error:
+            self._failures += 1
+            if self._failures in {1, FAILED_PASSES}:
+                self._log.warning("pass_failed", failures=self._failures, error=error)
+            if self._failures == FAILED_PASSES:
+                self._beat()  # what follows is a second wait for the same silence
+                self.resign()
+
+    def health(self) -> Health:
+        """How this process is, from memory; the whole mirror's health is `mirror status`."""
+        reasons: list[str] = []
+        if self._failures:
+            reasons.append(f"{self._failures} passes in a row failed: Redis does not answer")
+        if self.leadership.fence:
+            reasons += self.discovery.reasons
+            if self._told_open:
+                why = ", ".join(sorted(set(self._told_open.values())))
+                count = len(self._told_open)
+                reasons.append(f"{count} seat{'s' * (count != 1)} cannot be placed: {why}")
+        return Health.of(reasons)
+
+    def _begin(self) -> None:
+        self._log.info("elected", coordinator=self.name, fence=self.leadership.fence)
+        self._stored_coverage = {}
+        self._restored = {}
+        self.leader.begin(*self._stored(), self._store.departed())
+        self._stored_departed = None
+        self.discovery.recall(recalled(self.leader.shards, self.leader.seats))
+
+    def _follow(self) -> None:
+        """Keep up with whoever leads. Should Redis come back empty and this one lead, it knows how
+        things stood just before, and not how they stood when it led last."""
+        if time.monotonic() >= self._follow_due:
+            self.leader.follow(*self._stored())
+            self._filed.look(self._store.gaps(self._filed))
+            self._follow_due = time.monotonic() + FOLLOW_SECONDS
+
+    def _stored(self) -> tuple[dict[str, Shard], Ledger, dict[str, ShardCoverage]]:
+        """What the last leader stored. The coverage is read first: what it says is filed."""
+        store = self._store
+        coverage = store.coverage()
+        return store.shards(self.leader.shards), store.ledger(), coverage
+
+    def _pass(self, now_ms: int) -> None:
+        started = time.monotonic()
+        seen = self._store.see()
+        permissions = self.discovery.permissions.get(USER_TOPIC.lower(), "")
+        store = self._store
+        known = None if self.leader.shards else store.shards({})
+        if known and known != self._restored:
+            # Stored by listeners since the election: what is missing of it is doubted too.
+            self._restored = known
+            self.discovery.recall(recalled(known, {}))
+        outcome = self.leader.step(seen, self.discovery.found, now_ms, permissions, known)
+        writes: list[Write] = []
+        if outcome is not None:
+            writes += self._writes(outcome, seen, now_ms)
+            self._unfiled += outcome.gaps
+        lost = self._filed.look(store.gaps(self._filed))
+        reasons = (*self.discovery.reasons, *self._also())
+        writes += store.name_writes(self.discovery.called, seen)
+        writes += store.discovery_writes(reasons, self.discovery.notes, seen)
+        writes += store.gap_writes([*self._unfiled, *lost], now_ms)
+        writes += store.forgotten_writes(seen, now_ms)
+        stored = self._stored_coverage
+        cut = outcome is not None and outcome.changed_shards
+        if self._unfiled or cut or time.monotonic() >= self._coverage_due:
+            # Behind the gaps: a frontier that is stored has its gaps filed (I9).
+            more, stored = store.coverage_writes(self.leader.coverage, stored)
+            writes += [*more, *store.passed_writes(now_ms)]
+            self._coverage_due = time.monotonic() + COVERAGE_SECONDS
+        departed = self.leader.departed.until
+        writes += store.departed_writes(departed, self._stored_departed)
+        self.leadership.write(writes)
+        self._stored_departed = departed
+        self._stored_coverage = stored
+        self._filed.add(self._unfiled)
+        self._unfiled = []
+        if time.monotonic() >= self._census_due:
+            self.metrics.census(*store.census())
+            self.metrics.gone(self.discovery.gone)
+            self._census_due = time.monotonic() + CENSUS_SECONDS
+        if lost:
+            self._log.warning("gaps_filed_again", count=len(lost))
+        if outcome is not None:
+            self._tell(outcome, time.monotonic() - started)
+
+    def _writes(self, outcome: Outcome, seen: Seen, now_ms: int) -> list[Write]:
+        """All that a pass decided, but for gaps and coverage."""
+        store = self._store
+        return [
+            *store.shard_writes(outcome.shards, seen),
+            *store.seat_writes(self.leader.seats, seen),
+            *store.assignment_writes(outcome.grants, seen, now_ms),
+            *store.used_writes(outcome.used_released, outcome.done_commands),
+            *store.rejected_writes(outcome.rejected, seen),
+            *store.trouble_writes(outcome.holes, outcome.troubles, seen),
+        ]
+
+    def _tell(self, outcome: Outcome, seconds: float) -> None:
+        self.metrics.note(outcome, seconds)
+        for change in outcome.changes:
+            self._log.info(
+                f"seat_{change.what}",
+                seat=seat_name(*change.seat),
+                listener=change.listener,
+                epoch=change.epoch,
+                why=change.why,
+            )
+        for gap in outcome.gaps:
+            self._log.info(
+                "gap",
+                kind=gap.kind,
+                shard=gap.shard,
+                topics=len(gap.topics),
+                seconds=round((gap.to_ms - gap.from_ms) / 1000, 3),
+            )
+        if outcome.changed_shards:
+            self._log.info(
+                "shards_changed", changed=len(outcome.changed_shards), shards=len(outcome.shards)
+            )
+        open_seats = {seat_name(*seat): why for seat, why in outcome.open.items()}
+        if open_seats != self._told_open:
+            self._told_open = open_seats
+            self._log.warning(
+                "open_seats", count=len(open_seats), why=sorted(set(open_seats.values()))
+            )
+        if seconds > SLOW_PASS_SECONDS:
+            self._log.info("slow_pass", seconds=round(seconds, 3))
+
+    def resign(self) -> None:
+        """Give up the lead, if it is held."""
+        self.metrics.lead(False)
+        self.discovery.wanted.clear()
+        try:
+            self.leadership.resign()
+        except RedisUnavailable as error:
+            self._log.warning("resignation_not_heard", error=error)

@@ -1,0 +1,130 @@
+"""Replicas that hear nothing while another replica of their shard hears frames. Pure.
+
+Heartbeats come on a channel whose topics were taken away, and on one that Genesys forgot. Both
+replicas of a shard get the same frames, so of two that are live one that hears nothing for
+`DEAF_MS`, while another one hears at least `LEAST_HEARD` frames, is doubted:
+
+1. It covers nothing until it hears a frame, or its topics were set again. Its listener compares
+   them at once (`Grant.doubted_ms`).
+2. Heard still nothing `DEAF_MS` later, its topics are right and it stays deaf: it gets a successor,
+   a fresh channel, as make before break. A seat whose successors stay deaf as well waits twice as
+   long each time, up to `MOST_PATIENCE_MS`.
+
+A replica of which Genesys refuses topics is left alone: the frames may be of those. So is a replica
+whose sister hears nothing either: a quiet shard. Times are Redis milliseconds; nothing is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from coordinator.plan.assignment import Seat
+from coordinator.plan.coverage import Key
+from coordinator.plan.seats import SERVING
+from mirror.fleet.words import Beat, ChannelReport
+
+# Two sockets differ by more than 5 s in one of a hundred calls.
+DEAF_MS: Final = 30_000
+LEAST_HEARD: Final = 5
+# Ages in beats are rounded and take a moment: a channel whose coverage begins later than before by
+# more than this was set again.
+SLACK_MS: Final = 1_000
+MOST_PATIENCE_MS: Final = 3_600_000
+
+
+class Ear(msgspec.Struct):
+    """What is known of one channel's hearing."""
+
+    heard: int  # frames that came on topics, as told last
+    since_ms: int  # when that changed last, or the watch began
+    start_ms: int  # since when it covers its topics
+    sisters: int = 0  # frames that another replica heard since then, at most
+    doubted_ms: int = 0  # 0: not doubted
+    covers_from_ms: int = 0  # it was doubted until then
+
+
+class Deafness:
+    """The leader's memory of who hears."""
+
+    def __init__(self, deaf_ms: int = DEAF_MS) -> None:
+        self._deaf_ms = deaf_ms
+        self._ears: dict[Key, Ear] = {}
+        self._successors: dict[Seat, int] = {}  # in a row that were wanted for deafness
+
+    def look(
+        self,
+        listeners: Mapping[str, Beat],
+        beats: Mapping[str, int],
+        alive: Collection[str],
+        now_ms: int,
+    ) -> None:
+        """Learn from the last beats of the living."""
+        live = dict(_serving(listeners, beats, alive))
+        self._ears = {key: ear for key, ear in self._ears.items() if key in live}
+        risen: dict[str, dict[Key, int]] = {}
+        for key, report in live.items():
+            start_ms = beats[key[0]] - (report.covered_ms or 0)
+            ear = self._ears.get(key)
+            if ear is None:
+                self._ears[key] = Ear(report.heard, now_ms, start_ms)
+                continue
+            grown = report.heard - ear.heard
+            ear.heard = report.heard
+            if grown:
+                risen.setdefault(report.shard, {})[key] = grown
+            if grown or start_ms > ear.start_ms + SLACK_MS:
+                self._hears(key, ear, now_ms, is_frame=grown > 0)
+            ear.start_ms = start_ms
+        for key, report in live.items():
+            others = [n for other, n in risen.get(report.shard, {}).items() if other[2] != key[2]]
+            ear = self._ears[key]
+            ear.sisters += max(others, default=0)
+            deaf = now_ms - ear.since_ms > self._deaf_ms and ear.sisters >= LEAST_HEARD
+            if deaf and not ear.doubted_ms and not report.rejected:
+                ear.doubted_ms = now_ms
+
+    def doubted(self) -> dict[Key, int]:
+        """The channels that are doubted, and since when."""
+        return {key: ear.doubted_ms for key, ear in self._ears.items() if ear.doubted_ms}
+
+    def restarts(self) -> dict[Key, int]:
+        """Channels that were doubted until then: what they covered before does not count."""
+        return {key: ear.covers_from_ms for key, ear in self._ears.items() if ear.covers_from_ms}
+
+    def hopeless(self, now_ms: int) -> dict[Seat, Key]:
+        """Seats whose channel was compared and stays deaf: they want a successor."""
+        found: dict[Seat, Key] = {}
+        for key, ear in self._ears.items():
+            seat = (key[1], key[2])
+            patience = self._deaf_ms * 2 ** min(self._successors.get(seat, 0), 10)
+            if ear.doubted_ms and now_ms - ear.doubted_ms > min(patience, MOST_PATIENCE_MS):
+                found[seat] = key
+        return found
+
+    def note_successor(self, seat: Seat) -> None:
+        """A successor was granted to a seat that stays deaf."""
+        self._successors[seat] = self._successors.get(seat, 0) + 1
+
+    def _hears(self, key: Key, ear: Ear, now_ms: int, *, is_frame: bool) -> None:
+        """A frame came, or its topics were set again: the watch begins once more."""
+        if is_frame:
+            self._successors.pop((key[1], key[2]), None)
+        if ear.doubted_ms:
+            ear.covers_from_ms = now_ms
+        ear.since_ms = now_ms
+        ear.sisters = ear.doubted_ms = 0
+
+
+def _serving(
+    listeners: Mapping[str, Beat], beats: Mapping[str, int], alive: Collection[str]
+) -> Iterator[tuple[Key, ChannelReport]]:
+    """The channels that receive, where all of their shard's topics are confirmed."""
+    for name, beat in listeners.items():
+        if name not in alive or name not in beats:
+            continue
+        for report in beat.channels:
+            if report.state in SERVING and report.covered_ms is not None and report.shard_epoch:
+                yield (name, report.shard, report.replica, report.epoch), report

@@ -1,0 +1,55 @@
+"""What the leader says to people: seats that do not serve, topics that are refused. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from coordinator.plan.assignment import Seat, Why
+from coordinator.plan.coverage import Key
+from coordinator.plan.seats import Records
+from mirror.fleet.gaps import rfc3339
+from mirror.fleet.words import Beat, Shard, seat_name
+
+OPEN: Final[Mapping[Why, str]] = {
+    "no listener": "no listener can take it",
+    "no channel": "no OAuth client has a channel left for it",
+}
+
+
+def troubles(
+    seats: Records, vacant: Mapping[Seat, Why], doubted: Iterable[Key], before_ms: int
+) -> dict[str, str]:
+    """Seat → why it does not serve: it has no place (`vacant`), its channel is not live since
+    `before_ms` (Redis ms), or hears nothing (`doubted`)."""
+    dark = {
+        seat_name(*seat): f"not live on {record.current.listener} "
+        f"since {rfc3339(record.dark_ms)}, and tried again"
+        for seat, record in seats.items()
+        if record.current is not None and record.dark_ms is not None and record.dark_ms < before_ms
+    }
+    deaf = {
+        seat_name(shard, replica): f"hears nothing on {listener}, while another replica does"
+        for listener, shard, replica, _ in doubted
+    }
+    return dark | deaf | {seat_name(*seat): OPEN[why] for seat, why in vacant.items()}
+
+
+def rejected(
+    listeners: Mapping[str, Beat],
+    alive: set[str],
+    shards: Mapping[str, Shard],
+    permissions: str,
+) -> dict[str, str]:
+    """Topic → why Genesys refuses it, from the reports of the living."""
+    names = {
+        topic
+        for listener in alive & listeners.keys()
+        for report in listeners[listener].channels
+        if report.shard in shards
+        for topic in report.rejected
+    }
+    why = "Genesys refuses the topic"
+    if permissions:
+        why += f": it needs {permissions}, in the division of its queue or user"
+    return dict.fromkeys(names, why)

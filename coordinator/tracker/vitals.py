@@ -1,0 +1,194 @@
+"""Whether the tracker does its work, judged from what librdkafka tells. Pure.
+
+A consumer group that refuses us, a partition whose leader is away and a lag that only grows raise
+no error: the tracker just folds nothing, and the count of active conversations stands still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+# What lasts for so long is told as a fault; the fold counts as old much sooner.
+PATIENCE_SECONDS: Final = 60.0
+STALE_SECONDS: Final = 10.0
+# An error of the consumer that was not repeated for so long is over.
+ERROR_SECONDS: Final = 120.0
+# A smaller lag is that of a busy moment.
+LEAST_LAG: Final = 1_000
+STATISTICS_MS: Final = 2_000
+_STEPS: Final = {
+    "GROUP_AUTHORIZATION_FAILED": (
+        "grant Read and Describe on the group (on Heroku: heroku kafka:consumer-groups:create); "
+        "`mirror doctor` has the command"
+    ),
+    "TOPIC_AUTHORIZATION_FAILED": "grant Read and Describe on the topic",
+    "UNKNOWN_TOPIC_OR_PART": "run `mirror init`",
+    "_UNKNOWN_TOPIC": "run `mirror init`",
+}
+
+
+class Partition(msgspec.Struct, frozen=True):
+    """What librdkafka's statistics say of a partition; -1 has what awaits metadata."""
+
+    partition: int
+    leader: int = -1
+    desired: bool = False
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """What they say of a topic."""
+
+    partitions: dict[str, Partition] = {}
+
+
+class Broker(msgspec.Struct, frozen=True):
+    """What they say of a broker."""
+
+    nodeid: int = -1
+    state: str = ""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """What they say of the consumer group."""
+
+    state: str = ""
+    join_state: str = ""
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    """librdkafka's statistics (its STATISTICS.md), as far as they are read."""
+
+    brokers: dict[str, Broker] = {}
+    topics: dict[str, Topic] = {}
+    cgrp: Group = Group()
+
+
+decode: Final = msgspec.json.Decoder(Statistics).decode
+
+
+class Vitals:
+    """What is known of the tracker's consumer. `now` is monotonic seconds throughout."""
+
+    def __init__(self, group: str, now: float) -> None:
+        self._group = group
+        self._joined = False
+        self._joined_at = now  # since when it is, or is not, in the group
+        self._reached_at = now  # when a broker was connected last
+        self._away: tuple[int, ...] = ()  # own partitions without a leader that is connected
+        self._away_since = now
+        self._errors: dict[str, tuple[str, float]] = {}  # code → what it says, and when last
+        self._current_at = now  # when the fold was last known to be up to date
+        self._lag = 0
+        self._folded = -1
+        self._folded_at = now
+        self._least = (-1, -1)  # the least lag of the window before, and of this one
+        self._window_at = now
+        self._grows = False
+
+    def assigned(self, now: float) -> None:
+        """The group gave this tracker its partitions, which may be none."""
+        self._joined, self._joined_at = True, now
+        self._errors.clear()
+        self._folded_at = now
+
+    def lost(self, now: float) -> None:
+        """The partitions were taken away."""
+        if self._joined:
+            self._joined, self._joined_at = False, now
+
+    def failed(self, code: str, text: str, now: float) -> None:
+        """The consumer reported an error."""
+        self._errors[code] = (text, now)
+
+    def sampled(self, statistics: Statistics, own: Iterable[int], topic: str, now: float) -> None:
+        """librdkafka's statistics came; `own` are this tracker's partitions of `topic`."""
+        up = {one.nodeid for one in statistics.brokers.values() if one.state == "UP"}
+        if any(node >= 0 for node in up):
+            self._reached_at = now
+        known: Mapping[str, Partition] = (
+            statistics.topics[topic].partitions if topic in statistics.topics else {}
+        )
+        away = tuple(
+            number
+            for number in sorted(own)
+            if str(number) in known and known[str(number)].leader not in up
+        )
+        if away and not self._away:
+            self._away_since = now
+        self._away = away
+
+    def measured(self, lag: int, folded: int, now: float) -> None:
+        """`lag` records of own partitions wait, `folded` were folded since the start."""
+        if folded != self._folded:
+            self._folded, self._folded_at = folded, now
+            self._errors.clear()
+        if lag == 0:
+            self._folded_at = now
+        self._lag = lag
+        if self._joined and not self._away and self._is_reached(now) and not self._stuck(now):
+            self._current_at = now
+        before, least = self._least
+        self._least = (before, lag if least < 0 else min(least, lag))
+        if now - self._window_at >= PATIENCE_SECONDS:
+            self._grows = before >= LEAST_LAG and self._least[1] >= before
+            self._least = (self._least[1], -1)
+            self._window_at = now
+
+    def _is_reached(self, now: float) -> bool:
+        return now - self._reached_at < STALE_SECONDS
+
+    def _stuck(self, now: float) -> bool:
+        return self._lag > 0 and now - self._folded_at >= STALE_SECONDS
+
+    def stale_ms(self, now: float) -> int:
+        """For how long the fold has not been known to be up to date, 0 where that is a moment."""
+        stale = now - self._current_at
+        return round(stale * 1000) if stale >= STALE_SECONDS else 0
+
+    def reasons(self, now: float) -> tuple[str, ...]:
+        """Why conversations are not tracked, each with the next step."""
+        found = [
+            f"the tracker: {code}: {text}{_step(code)}"
+            for code, (text, at) in sorted(self._errors.items())
+            if now - at < ERROR_SECONDS or (not self._joined and code.startswith("GROUP_"))
+        ]
+        if now - self._reached_at >= STALE_SECONDS:
+            seconds = now - self._reached_at
+            found.append(
+                f"the tracker: no Kafka broker is connected for {seconds:.0f} s, so the count of "
+                "conversations stands still; `mirror doctor` says why"
+            )
+        elif not self._joined and not found and now - self._joined_at >= PATIENCE_SECONDS:
+            found.append(
+                f"the tracker has no partitions for {now - self._joined_at:.0f} s: it does not get "
+                f"into the group {self._group}; `mirror doctor` shows its rights"
+            )
+        elif self._away and now - self._away_since >= STALE_SECONDS:
+            numbers = ", ".join(map(str, self._away[:5]))
+            found.append(
+                f"the tracker: {_partitions(len(self._away))} ({numbers}) cannot be read for "
+                f"{now - self._away_since:.0f} s: see the brokers that lead them"
+            )
+        elif self._joined and self._lag and now - self._folded_at >= PATIENCE_SECONDS:
+            found.append(
+                f"the tracker: {self._lag:,} records wait and none was folded for "
+                f"{now - self._folded_at:.0f} s; its log says why"
+            )
+        elif self._grows:
+            found.append(
+                f"the tracker: {self._lag:,} records wait, and it does not catch up: start another "
+                "coordinator, or look at Redis' latency (`mirror doctor`)"
+            )
+        return tuple(found)
+
+
+def _step(code: str) -> str:
+    step = _STEPS.get(code)
+    return f"; {step}" if step else ""
+
+
+def _partitions(count: int) -> str:
+    return "1 partition" if count == 1 else f"{count} partitions"

@@ -1,0 +1,46 @@
+"""What a dashboard tells Prometheus: names and meanings stand in `mirror.runtime.metrics`."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from dashboard.pages.hub import Hub
+from dashboard.reader.reader import Reader
+from mirror.runtime.metrics import DASHBOARD, Numbers
+
+
+class Metrics:
+    """A dashboard's metrics: an attribute for each key of `DASHBOARD`."""
+
+    def __init__(self, registry: CollectorRegistry, hub: Hub, reader: Reader) -> None:
+        self._hub = hub
+        self._reader = reader
+        registry.register(Numbers(DASHBOARD, self))
+
+    @property
+    def streams(self) -> int:
+        return self._hub.streams
+
+    @property
+    def cut(self) -> int:
+        return self._hub.cut
+
+    @property
+    def sent(self) -> int:
+        return self._hub.sent
+
+    @property
+    def events(self) -> int:
+        return self._reader.pulse.events
+
+    @property
+    def repeats(self) -> int:
+        return self._reader.pulse.repeats
+
+    @property
+    def conversations(self) -> int:
+        return self._reader.floor.live
+
+    @property
+    def unreadable(self) -> int:
+        return self._reader.unreadable

@@ -1,0 +1,138 @@
+"""How many machine instructions a frame costs a listener: `python -m bench.instructions`.
+
+The times of the other benchmarks are of one machine on one day. The number of instructions is the
+same wherever the same Python runs the same code, whatever else the machine does, so a build can be
+held to it (`tests/integration/test_cost.py`). It takes valgrind (Debian: `valgrind`).
+
+`decode` is the floor: frames cut out of the stream and decoded into typed structs as a whole.
+`listener` does all that a listener's loop does between socket and librdkafka's queue: cut,
+normalise, encode, headers, `produce`. No broker is there, so what librdkafka's threads do later is
+not in it. Ratios are of `listener` to `decode` over the same frames.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import msgspec
+
+from harness.traffic import RECEIVED_AT, Kind, Lap, build
+
+Stage = Literal["decode", "listener"]
+STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
+CONVERSATIONS: Final = 80
+SIZE: Final = 4_200
+RUN_SECONDS: Final = 300.0
+READ_BYTES: Final = 64 * 1024  # a read of the socket
+NOWHERE: Final = "127.0.0.1:1"
+_COLLECTED: Final = re.compile(rb"Collected : (\d+)")
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """Instructions a frame."""
+
+    traffic: Kind
+    decode: float
+    listener: float
+
+    @property
+    def ratio(self) -> float:
+        """How often the floor fits into all."""
+        return self.listener / self.decode
+
+
+def is_possible() -> bool:
+    """Whether instructions can be counted here."""
+    return shutil.which("valgrind") is not None
+
+
+def costs(kinds: Sequence[Kind], conversations: int = CONVERSATIONS) -> list[Cost]:
+    """The costs of each kind of traffic, over the whole lives of so many conversations.
+
+    Raises `OSError` without valgrind.
+    """
+    found = []
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+        for kind in kinds:
+            lap = build(kind, SIZE, conversations)
+            path = Path(folder, kind)
+            lap.write(path)
+            asked = [pool.submit(count, stage, path) for stage in STAGES]
+            found.append((kind, len(lap.payloads), asked))
+        return [
+            Cost(kind, *(future.result() / frames for future in asked))
+            for kind, frames, asked in found
+        ]
+
+
+def count(stage: Stage, lap: Path) -> int:
+    """The instructions that `stage` takes for a lap, in a process of its own."""
+    argv = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--instr-atstart=no"]
+    argv += [sys.executable, "-m", "harness.instructions", stage, str(lap)]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, env=environment, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has imported and built what it needs
+        subprocess.run(
+            ["callgrind_control", "--instr=on", str(process.pid)], check=True, capture_output=True
+        )
+        _, told = process.communicate(b"go\n", timeout=RUN_SECONDS)
+    found = _COLLECTED.search(told)
+    if found is None:
+        raise OSError(f"valgrind counted nothing: {told[-500:].decode(errors='replace')}")
+    return int(found[1])
+
+
+def work(stage: Stage, lap: Path) -> None:
+    """What is counted: a lap goes through `stage`, as a stream in reads of a usual size."""
+    from listeners.receive.frames import Cutter
+    from simulator.frames import ws_frame
+
+    take = _decoder() if stage == "decode" else _listener(lap.with_suffix(".spool"))
+    stream = b"".join(map(ws_frame, Lap.read(lap).payloads))
+    cutter = Cutter()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for start in range(0, len(stream), READ_BYTES):
+        for item in cutter.feed(stream[start : start + READ_BYTES]):
+            assert isinstance(item, bytes)
+            take(item)
+
+
+def _decoder() -> Callable[[bytes], object]:
+    from mirror.conversation.normaliser.bodies import Frame
+
+    return msgspec.json.Decoder(Frame).decode
+
+
+def _listener(spool: Path) -> Callable[[bytes], None]:
+    from listeners.counters import Counters
+    from listeners.publish.publisher import Publisher
+    from mirror.conversation.normaliser import Normaliser
+    from mirror.settings import load
+
+    settings = load({"KAFKA_BOOTSTRAP_SERVERS": NOWHERE, "MIRROR_SPOOL_DIR": str(spool)})
+    publish = Publisher(settings, "bench", Counters()).events
+    normalise = Normaliser().frame
+
+    def take(raw: bytes) -> None:
+        reading = normalise(raw, RECEIVED_AT, 0.0)
+        if reading.events:
+            publish(reading.events)
+
+    return take
+
+
+if __name__ == "__main__":
+    work(msgspec.convert(sys.argv[1], Stage), Path(sys.argv[2]))
+    os._exit(0)  # nothing is delivered: what waits in the queue is not waited for

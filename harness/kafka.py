@@ -1,0 +1,380 @@
+"""Apache Kafka for tests: one broker or several, KRaft, started straight from its jars.
+
+kafka_install.py brings the jars, and Java where there is none. Every broker is also a controller,
+so that a cluster of three survives the loss of one. Data lives in the folder that the caller gives
+and survives a restart of the broker. What is tuned is tuned for start-up time and memory, never for
+durability: defaults of Kafka that producers and consumers can notice are left alone, except that
+groups do not wait for more members and topics are not created by asking for them.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import signal
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from harness import kafka_install
+from harness.process import ManagedProcess, ServiceError, free_ports, wait_until
+
+KafkaUnavailable = kafka_install.KafkaUnavailable
+FORMAT_SECONDS = 60.0
+READY_SECONDS = 90.0
+STOP_SECONDS = 30.0
+START_ATTEMPTS = 3
+ADMIN_SECONDS = 10.0
+HEAP_MIB = 512
+# For tests, on two cores: compile less, start sooner.
+QUICK_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+# For measurements: as Apache's own start script has it.
+SHIPPED_JVM = (
+    "-server",
+    "-Xms1g",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-XX:MaxInlineLevel=15",
+)
+SHIPPED_HEAP_MIB = 1024
+
+_SILENT = logging.getLogger("tests.kafka.admin")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False  # librdkafka reports each refused connection while a broker starts
+
+
+class Broker:
+    """One broker process with its folder; started, stopped, killed and paused by its pid."""
+
+    def __init__(
+        self,
+        node: int,
+        folder: Path,
+        properties: dict[str, object],
+        *,
+        heap_mib: int = HEAP_MIB,
+        jvm: Sequence[str] = QUICK_JVM,
+        prefix: Sequence[str] = (),
+    ) -> None:
+        """`prefix` goes before the command, as `nsenter …` does; it must not fork."""
+        self.node = node
+        self.folder = folder
+        self._properties_path = folder / "server.properties"
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [f"{key}={value}\n" for key, value in properties.items()]
+        self._properties_path.write_text("".join(lines))
+        self._java = [
+            *prefix,
+            kafka_install.find_java(),
+            f"-Xmx{heap_mib}m",
+            *jvm,
+            "-XX:-UsePerfData",
+            "-Djava.awt.headless=true",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+            *("-cp", f"{kafka_install.find_libs()}/*"),
+        ]
+        argv = [*self._java, "kafka.Kafka", str(self._properties_path)]
+        self.process = ManagedProcess(argv, folder, name=f"kafka-{node}")
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives; a paused one does."""
+        return self.process.running
+
+    def format(self, cluster_id: str, more: Sequence[str] = ()) -> None:
+        """Write the cluster's id, and what `more` asks for, into the still empty data folder."""
+        arguments = ["format", "-t", cluster_id, "-c", str(self._properties_path), *more]
+        argv = [*self._java, "kafka.tools.StorageTool", *arguments]
+        with ManagedProcess(argv, self.folder, name=f"format-{self.node}") as process:
+            if process.wait(FORMAT_SECONDS) != 0:
+                raise ServiceError(process.describe("the storage tool failed"))
+
+    def start(self) -> None:
+        """Start it, or start it again on its data; returns before it is ready."""
+        self.process.start()
+
+    def stop(self) -> None:
+        """Shut down in order: leadership moves first."""
+        self.process.stop(STOP_SECONDS)
+
+    def kill(self) -> None:
+        """End it as a crash of the machine's process would."""
+        self.process.kill()
+
+    def pause(self) -> None:
+        """Freeze it: its sockets stay open and nobody answers."""
+        self.process.send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused broker go on."""
+        self.process.send(signal.SIGCONT)
+
+
+class KafkaCluster:
+    """`size` brokers on loopback, ready when `start` returns; a context manager that ends them."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        size: int = 1,
+        properties: dict[str, object] | None = None,
+        address: str = "127.0.0.1",
+        heap_mib: int = HEAP_MIB,
+        jvm: Sequence[str] = QUICK_JVM,
+        prefix: Sequence[str] = (),
+        listeners: Mapping[str, str] | None = None,
+        format_arguments: Sequence[str] = (),
+    ) -> None:
+        """`address` is where brokers listen; it belongs to where `prefix` runs them.
+
+        `listeners` maps names of further listeners to their security protocols; what those need
+        (stores, SASL users) is among `properties`, and where they listen is in `servers`.
+        `format_arguments` go to the storage tool, for SCRAM users, say.
+        """
+        self.size = size
+        self._listeners = {"PLAINTEXT": "PLAINTEXT", **(listeners or {})}
+        self._format_arguments = format_arguments
+        self.servers: dict[str, str] = {}
+        self._address = address
+        self._heap_mib = heap_mib
+        self._jvm = jvm
+        self._prefix = prefix
+        self._folder = folder
+        self._properties = properties or {}
+        self._starts = 0
+        self.brokers: list[Broker] = []
+        self.bootstrap_servers = ""
+        self._lay_out()
+
+    @classmethod
+    def to_measure(cls, folder: Path) -> Self:
+        """One broker for benchmarks: its JVM is set as Apache ships it, and warms up slowly."""
+        return cls(folder, heap_mib=SHIPPED_HEAP_MIB, jvm=SHIPPED_JVM)
+
+    def _lay_out(self) -> None:
+        """Choose ports and write the configuration of every broker."""
+        self._starts += 1
+        address, count = self._address, len(self._listeners)
+        ports = free_ports((count + 1) * self.size)
+        controllers = ports[count * self.size :]
+        nodes = range(1, self.size + 1)
+        addresses = {
+            name: [f"{address}:{port}" for port in ports[at * self.size : (at + 1) * self.size]]
+            for at, name in enumerate(self._listeners)
+        }
+        self.servers = {name: ",".join(each) for name, each in addresses.items()}
+        protocols = {"CONTROLLER": "PLAINTEXT", **self._listeners}
+        voters = ",".join(
+            f"{node}@{address}:{port}" for node, port in zip(nodes, controllers, strict=True)
+        )
+        copies = min(3, self.size)
+        self.bootstrap_servers = self.servers["PLAINTEXT"]
+        self.brokers = []
+        for node, controller in zip(nodes, controllers, strict=True):
+            own = ",".join(f"{name}://{each[node - 1]}" for name, each in addresses.items())
+            folder = self._folder / f"broker-{node}-{self._starts}"
+            properties: dict[str, object] = {
+                "process.roles": "broker,controller",
+                "node.id": node,
+                "controller.quorum.voters": voters,
+                "controller.listener.names": "CONTROLLER",
+                "listeners": f"{own},CONTROLLER://{address}:{controller}",
+                "advertised.listeners": own,
+                "listener.security.protocol.map": ",".join(
+                    f"{name}:{protocol}" for name, protocol in protocols.items()
+                ),
+                "log.dirs": folder / "data",
+                "auto.create.topics.enable": "false",
+                "group.initial.rebalance.delay.ms": 0,
+                "offsets.topic.num.partitions": 4,
+                "offsets.topic.replication.factor": copies,
+                "transaction.state.log.num.partitions": 2,
+                "transaction.state.log.replication.factor": copies,
+                "transaction.state.log.min.isr": min(2, copies),
+                "share.coordinator.state.topic.num.partitions": 2,
+                "share.coordinator.state.topic.replication.factor": copies,
+                "share.coordinator.state.topic.min.isr": min(2, copies),
+                "num.network.threads": 2,
+                "num.io.threads": 4,
+                "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
+                "log.index.size.max.bytes": 1024 * 1024,
+                **self._properties,
+            }
+            self.brokers.append(
+                Broker(
+                    node,
+                    folder,
+                    properties,
+                    heap_mib=self._heap_mib,
+                    jvm=self._jvm,
+                    prefix=self._prefix,
+                )
+            )
+
+    def start(self) -> Self:
+        """Format and start every broker, and wait until all of them serve.
+
+        A port that somebody took in the meantime costs another attempt on others.
+        """
+        for attempt in range(1, START_ATTEMPTS + 1):
+            try:
+                self._start_once()
+            except BaseException:
+                self.kill()
+                taken = any("Address already in use" in b.process.stderr for b in self.brokers)
+                if not taken or attempt == START_ATTEMPTS:
+                    raise
+                self._lay_out()
+            else:
+                return self
+        raise AssertionError("unreachable")
+
+    def _start_once(self) -> None:
+        raw = uuid.uuid4().bytes
+        cluster_id = "M" + base64.urlsafe_b64encode(raw).decode().rstrip("=")[1:]  # no leading dash
+        with ThreadPoolExecutor(self.size) as pool:
+            list(pool.map(lambda one: one.format(cluster_id, self._format_arguments), self.brokers))
+        for broker in self.brokers:
+            broker.start()
+        self.wait_ready()
+
+    def wait_ready(self, timeout: float = READY_SECONDS, size: int | None = None) -> None:
+        """Wait until `size` brokers (default: all that run) are in the cluster's metadata."""
+        running = [broker for broker in self.brokers if broker.running]
+        wanted = size if size is not None else len(running)
+        admin = self.admin()
+
+        def all_serve() -> bool:
+            for broker in running:
+                if not broker.running:
+                    message = f"broker {broker.node} ended with {broker.process.returncode}"
+                    raise ServiceError(broker.process.describe(message))
+            try:
+                return len(admin.list_topics(timeout=1.0).brokers) >= wanted
+            except KafkaException:
+                return False
+
+        try:
+            wait_until(all_serve, timeout, f"{wanted} Kafka broker(s) ready")
+        except ServiceError as late:
+            first = self.brokers[0].process
+            raise ServiceError(first.describe(str(late))) from None
+
+    def stop(self) -> None:
+        """Shut down every broker that runs, all at once."""
+        with ThreadPoolExecutor(self.size) as pool:
+            list(pool.map(Broker.stop, [broker for broker in self.brokers if broker.running]))
+
+    def kill(self) -> None:
+        """Kill every broker that runs, paused ones included."""
+        for broker in self.brokers:
+            if broker.running:
+                broker.kill()
+
+    def admin(self) -> AdminClient:
+        """Return an administration client that keeps quiet about refused connections."""
+        return admin_client(self.bootstrap_servers)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # The data goes with the folder: nothing is gained by an orderly end.
+        self.kill()
+
+
+def admin_client(bootstrap_servers: str) -> AdminClient:
+    """Return an administration client that keeps quiet about refused connections."""
+    settings: dict[str, Any] = {"bootstrap.servers": bootstrap_servers, "logger": _SILENT}
+    return AdminClient(settings)
+
+
+def create_topic(
+    bootstrap_servers: str,
+    name: str,
+    *,
+    partitions: int = 1,
+    replication: int = 1,
+    config: dict[str, str] | None = None,
+) -> str:
+    """Create a topic and wait until every partition has a leader; returns the name."""
+    admin = admin_client(bootstrap_servers)
+    # Else the request may be under way when librdkafka, which then knows the brokers, drops the
+    # handle that it began with.
+    admin.list_topics(timeout=ADMIN_SECONDS)
+    topic = NewTopic(name, partitions, replication, config=config or {})
+    admin.create_topics([topic], operation_timeout=ADMIN_SECONDS)[name].result(ADMIN_SECONDS)
+
+    def led() -> bool:
+        found = admin.list_topics(name, timeout=ADMIN_SECONDS).topics[name]
+        leaders = [partition.leader for partition in found.partitions.values()]
+        return found.error is None and len(leaders) == partitions and min(leaders) >= 0
+
+    wait_until(led, ADMIN_SECONDS, f"topic {name} has leaders")
+    return name
+
+
+def read_topic(
+    bootstrap_servers: str, topic: str, *, count: int | None = None, timeout: float = 20.0
+) -> list[Message]:
+    """Read a topic from its beginning, without a group.
+
+    With `count`: until so many records are there, `ServiceError` when they are not within `timeout`
+    seconds. Without: up to the end offsets at the time of the call. Records of one partition are
+    in their order; partitions are mixed.
+    """
+    settings: dict[str, Any] = {
+        "bootstrap.servers": bootstrap_servers,
+        "group.id": f"read-{uuid.uuid4()}",
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "logger": _SILENT,
+    }
+    consumer = Consumer(settings)
+    try:
+        known = consumer.list_topics(topic, timeout=ADMIN_SECONDS).topics[topic]
+        partitions = [TopicPartition(topic, number, 0) for number in known.partitions]
+        wanted = count if count is not None else _retained(consumer, partitions)
+        consumer.assign(partitions)
+        return _take(consumer, wanted, timeout)
+    finally:
+        consumer.close()
+
+
+def _retained(consumer: Consumer, partitions: Sequence[TopicPartition]) -> int:
+    total = 0
+    for partition in partitions:
+        low, high = consumer.get_watermark_offsets(partition, timeout=ADMIN_SECONDS)
+        total += high - low
+    return total
+
+
+def _take(consumer: Consumer, count: int, timeout: float) -> list[Message]:
+    records: list[Message] = []
+    deadline = time.monotonic() + timeout
+    while len(records) < count:
+        if time.monotonic() >= deadline:
+            raise ServiceError(f"{len(records)} of {count} records within {timeout:g} s")
+        for record in consumer.consume(min(1000, count - len(records)), timeout=0.5):
+            error = record.error()
+            if error is not None:
+                raise KafkaException(error)
+            records.append(record)
+    return records

@@ -1,0 +1,36 @@
+"""Reads the simulator's ledger: what truly happened (docs/simulator.md, "The ledger of truth")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from harness.oracle import Truth
+
+PAGE_RECORDS: Final = 100_000
+
+
+def pages(get: Callable[[str], Any], since: int = 0) -> Iterator[dict[str, Any]]:
+    """The records behind `since`, oldest first, with every field that the simulator gives.
+
+    `get` takes a path of the simulator's admin API and returns the decoded answer.
+    """
+    while True:
+        page = get(f"/_sim/ledger?since_seq={since}&limit={PAGE_RECORDS}")
+        yield from page["records"]
+        if len(page["records"]) < PAGE_RECORDS:
+            return
+        since = page["next_seq"]
+
+
+def truths(get: Callable[[str], Any], since: int = 0, until: int | None = None) -> list[Truth]:
+    """The records `since` < `seq` <= `until` as the oracle takes them; `until` None: all."""
+    found = msgspec.convert(list(pages(get, since)), list[Truth])
+    return found if until is None else [truth for truth in found if truth.seq <= until]
+
+
+def last_seq(get: Callable[[str], Any]) -> int:
+    """The number of the newest record, 0 where there is none."""
+    return int(get("/_sim/stats")["ledger"]["last_seq"])

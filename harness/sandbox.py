@@ -1,0 +1,225 @@
+"""Starts the sandbox under one supervisord, waits until it lives, and stops all of it again."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import urllib3
+
+from harness.embedded import LOOPBACK, Scene, Services, choose_ports, supervisor_programs
+from mirror.base.errors import DependencyError, MirrorError
+from mirror.settings import Settings, load
+from mirror.supervision import supervise
+
+READY_WITHIN: Final = 60.0  # seconds; a cold start on a slow machine takes about ten
+STOPPED_WITHIN: Final = 40.0  # seconds; longer than supervisord's longest `stopwaitsecs`
+_POLL: Final = 0.1
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class Sandbox:
+    """One running sandbox. Use as a context manager: leaving it stops everything."""
+
+    def __init__(self, scene: Scene, listeners: int = 2) -> None:
+        self.services: Services = choose_ports()
+        self.scene = scene
+        self.state = _state_directory()
+        self.environment = supervise.environment(
+            {
+                **os.environ,
+                **self.services.environment(),
+                "MIRROR_LISTENERS": str(listeners),
+                "MIRROR_DASHBOARD_HOST": LOOPBACK,
+                "MIRROR_DASHBOARD_PORT": str(self.services.dashboard_port),
+                "MIRROR_RUN_DIR": str(self.state),
+                "MIRROR_LOG_DIR": str(self.state / "log"),
+                "MIRROR_SPOOL_DIR": str(self.state / "spool"),
+                "MIRROR_AUTOSTART": "false",
+                "MIRROR_STARTSECS": "2",  # what they need is there, and each start is waited for
+                "MIRROR_SUPERVISOR_INCLUDE": str(self.state / "services.conf"),
+            }
+        )
+        self.settings: Settings = load(self.environment)
+        self._supervisord: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Sandbox:
+        """Start everything and return once the processes of the mirror run."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "log"
+
+    def directions(self) -> str:
+        """Where everything is, and what a second terminal needs to find it."""
+        services = self.services
+        lines = [
+            "",
+            f"  Redis      127.0.0.1:{services.redis_port}",
+            f"  Kafka      127.0.0.1:{services.kafka_port}   topic {self.settings.topic}",
+            f"  Simulator  {services.simulator_url}",
+            f"  Logs       {self.logs}",
+        ]
+        if self.environment["MIRROR_DASHBOARDS"] != "0":
+            lines.insert(1, f"  Dashboard  {services.dashboard_url}")
+        if services.on_default_ports:
+            lines += ["  Look in from a second terminal: mirror tail, mirror status", ""]
+        else:
+            exports = (f"    export {k}={v}" for k, v in services.environment().items())
+            lines += ["  In a second terminal, before mirror tail or mirror status:", *exports, ""]
+        return "\n".join(lines)
+
+    def wait(self) -> None:
+        """Return on Ctrl-C. Raises `MirrorError` where supervisord ends before."""
+        assert self._supervisord is not None
+        try:
+            code = self._supervisord.wait()
+        except KeyboardInterrupt:
+            return
+        raise MirrorError(f"supervisord ended with exit code {code}{self._hint()}")
+
+    def _start(self) -> None:
+        from mirror.kafka.admin import ensure_topics
+
+        programs = supervisor_programs(self.services, self.scene, self.state)
+        (self.state / "services.conf").write_text(programs, encoding="utf-8")
+        # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the rest in
+        # order. Should we be killed instead, the kernel tells supervisord (Linux).
+        with (self.logs / "supervisord.out").open("wb") as out:
+            self._supervisord = subprocess.Popen(
+                supervise.command(),
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  # no thread runs yet
+            )
+        self._until("Redis", self._redis_answers)
+        self._until("the simulator", self._simulator_answers)
+        self._until("the broker", self._broker_answers)
+        ensure_topics(self.settings)
+        for program in supervise.PROGRAMS:
+            self._control("start", f"{program}:*")
+
+    def stop(self) -> None:
+        """Stop everything; a second Ctrl-C while it does kills it at once."""
+        process = self._supervisord
+        if process is not None and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(STOPPED_WITHIN)
+            except (subprocess.TimeoutExpired, KeyboardInterrupt):
+                self._kill(process)
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        for child in _children(process.pid):
+            os.kill(child, signal.SIGKILL)
+        process.kill()
+        process.wait()
+
+    def _control(self, *arguments: str) -> None:
+        result = subprocess.run(
+            supervise.control(*arguments),
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=READY_WITHIN,
+            check=False,
+        )
+        if result.returncode:
+            told = " ".join((result.stdout + result.stderr).split())
+            program = arguments[-1].partition(":")[0]
+            raise MirrorError(
+                f"supervisord could not {' '.join(arguments)}: {told}{self._hint(program)}"
+            )
+
+    def _until(self, what: str, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_WITHIN
+        while not ready():
+            assert self._supervisord is not None
+            if self._supervisord.poll() is not None:
+                raise DependencyError(f"supervisord ended while {what} started{self._hint()}")
+            if time.monotonic() > deadline:
+                raise DependencyError(
+                    f"{what} did not answer in {READY_WITHIN:.0f} s{self._hint()}"
+                )
+            time.sleep(_POLL)
+
+    def _hint(self, program: str = "") -> str:
+        """The last lines of the logs, since the logs go away with the sandbox."""
+        lines = [
+            line.strip()
+            for path in sorted(self.logs.glob(f"{program}*.*"))
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines()[-2:]
+        ]
+        return f" ({' | '.join(lines)[-600:]})" if lines else ""
+
+    def _redis_answers(self) -> bool:
+        import redis
+
+        try:
+            with redis.Redis.from_url(self.settings.redis_url, socket_timeout=1) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def _broker_answers(self) -> bool:
+        from mirror.kafka.admin import check
+
+        try:
+            check(self.settings, timeout=1.0)
+        except DependencyError:
+            return False
+        return True
+
+    def _simulator_answers(self) -> bool:
+        try:
+            url = f"{self.services.simulator_url}/_sim/stats"
+            return urllib3.request("GET", url, timeout=1.0, retries=False).status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
+
+
+def _state_directory() -> Path:
+    """A fresh directory whose path leaves room for the name of a socket.
+
+    The path of a Unix socket has 104 bytes at most on some systems; a TMPDIR may take them all.
+    """
+    state = Path(tempfile.mkdtemp(prefix="mirror-sandbox-"))
+    if len(str(state)) <= supervise.LONGEST_RUN_DIR:
+        return state
+    state.rmdir()
+    return Path(tempfile.mkdtemp(prefix="mirror-sandbox-", dir="/tmp"))
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _children(pid: int) -> list[int]:
+    """The processes that `pid` started, on systems that tell (`/proc`)."""
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    except OSError:
+        return []
+    return [int(child) for child in text.split()]

@@ -1,0 +1,74 @@
+"""What a round of each of the janitor's threads is: one sweep over zombies, or one gap."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from janitor.claims import Leases
+from janitor.gaps.filler import Filler
+from janitor.rounds import Round
+from janitor.zombies.sweep import Sweep, Zombies
+from mirror.base.log import logger
+from mirror.runtime.startup import RETRY_SECONDS
+
+# Between two looks into the gap ledger, which costs one Redis command.
+LEDGER_SECONDS: Final = 1.0
+FORGET_EVERY_SECONDS: Final = 600.0
+# A sweep is late when none has ended for so many intervals, and for so many seconds at the least:
+# one over a great many conversations takes minutes.
+LATE_INTERVALS: Final = 3
+LATE_SECONDS: Final = 900.0
+
+
+def late_after(interval: float) -> float:
+    """Seconds without the end of a sweep from which on the janitor does not do its work."""
+    return max(LATE_SECONDS, LATE_INTERVALS * interval)
+
+
+class Sweeping:
+    """Sweeps every `interval` seconds; `note` is given what each did."""
+
+    def __init__(self, zombies: Zombies, interval: float, note: Callable[[Sweep], None]) -> None:
+        self._zombies = zombies
+        self._interval = interval
+        self._note = note
+        self._log = logger("janitor")
+
+    def round(self) -> Round:
+        """One sweep. Raises `RedisUnavailable` and `KafkaUnavailable`."""
+        sweep = self._zombies.sweep()
+        self._note(sweep)
+        if sweep.claimed:
+            self._log.info("swept", **_fields(sweep))
+        if sweep.obstacle:
+            return Round(min(RETRY_SECONDS, self._interval), f"the tracker is {sweep.obstacle}")
+        if sweep.doubted:
+            doubt = f"{sweep.doubted} are said to be over, which is doubted: {sweep.doubt}"
+            return Round(self._interval, doubt)
+        return Round(self._interval)
+
+
+class Filling:
+    """Fills gaps, and keeps the ledger free of those that were filled long ago."""
+
+    def __init__(self, filler: Filler, leases: Leases) -> None:
+        self._filler = filler
+        self._leases = leases
+        self._forget_at = 0.0
+
+    def round(self) -> Round:
+        """One gap, if one is due. Raises `RedisUnavailable`, `KafkaUnavailable`, `LeaseLost`."""
+        if time.monotonic() >= self._forget_at:
+            self._leases.forget_expired_gaps()
+            self._forget_at = time.monotonic() + FORGET_EVERY_SECONDS
+        return Round(0.0 if self._filler.fill_next() else LEDGER_SECONDS)
+
+
+def _fields(sweep: Sweep) -> dict[str, float]:
+    return {
+        name: value
+        for name in sweep.__struct_fields__
+        if isinstance(value := getattr(sweep, name), int | float)
+    }

@@ -1,0 +1,86 @@
+"""How often a channel is tried, and how long the pauses are in between. Pure.
+
+- A call or handshake that fails is tried again after a pause that doubles, with jitter.
+- A socket that is lost is opened again once, on the same channel; lost again, or lost right after
+  it opened, the channel is given up: another process may hold it.
+- A channel whose handshake fails `CONNECT_TRIES` times is given up.
+- Channels that end right after they were made come ever more rarely.
+
+All times are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final
+
+# A socket lost sooner than this was no socket: somebody else may hold the channel.
+STABLE_AFTER: Final = 5.0
+# A channel that ends sooner than this after it was made has not served. Where that happens again
+# and again (a token that lives a second ends its channels with it), the pause before the next one
+# doubles, or a seat would make channels by the hundred.
+SHORT_LIFE: Final = 10.0
+CONNECT_TRIES: Final = 3
+BACKOFF_FIRST: Final = 0.5
+BACKOFF_MOST: Final = 30.0
+_MOST_DOUBLINGS: Final = 16
+
+
+class Attempts:
+    """The tries of one grant."""
+
+    def __init__(self, rng: Random, now: float) -> None:
+        self._rng = rng
+        self._failures = 0  # in a row
+        self._tries = 0  # losses and failed handshakes of this channel since it was last live
+        self._short_lives = 0  # channels in a row that have not served
+        self._made_at: float | None = None
+        self._opened_at = now
+
+    @property
+    def opened_at(self) -> float:
+        """When the socket was opened last."""
+        return self._opened_at
+
+    def pause(self) -> float:
+        """Before the next try, after a failure: full jitter over a doubling span."""
+        span = _doubled(self._failures)
+        self._failures += 1
+        return span * (0.5 + 0.5 * self._rng.random())
+
+    def made(self, now: float) -> None:
+        """A channel was made."""
+        self._made_at = now
+        self._tries = 0
+
+    def opened(self, now: float) -> None:
+        """Its socket is open."""
+        self._opened_at = now
+
+    def served(self) -> None:
+        """The channel is live."""
+        self._failures = self._tries = 0
+
+    def handshake_failed(self) -> bool:
+        """Whether it failed too often."""
+        self._tries += 1
+        return self._tries > CONNECT_TRIES
+
+    def socket_lost(self, now: float) -> bool:
+        """Whether the channel is to be given up with its socket."""
+        self._tries += 1
+        return self._tries > 1 or now - self._opened_at < STABLE_AFTER
+
+    def ended(self, now: float) -> float:
+        """The channel is no more. The least pause before the next: none where this one has served,
+        or is the first."""
+        self._tries = 0
+        if self._made_at is None:
+            return 0.0
+        self._short_lives = self._short_lives + 1 if now - self._made_at < SHORT_LIFE else 0
+        self._made_at = None
+        return 0.0 if self._short_lives < 2 else _doubled(self._short_lives)
+
+
+def _doubled(count: int) -> float:
+    return min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** min(count, _MOST_DOUBLINGS))

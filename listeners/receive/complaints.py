@@ -1,0 +1,57 @@
+"""What is wrong with a listener, in sentences for its health and its beats.
+
+More than a tenth of a channel's frames that become dead letters are a complaint of the channel; the
+publisher and the spool have their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from listeners.channels.channel import Channel
+from listeners.publish.dead_letters import DeadLetterWatch
+from listeners.publish.publisher import Publisher
+
+
+class Complaints:
+    """The dead-letter watches of all channels, and what else is wrong."""
+
+    def __init__(self) -> None:
+        self._watches: dict[Channel, DeadLetterWatch] = {}
+        self._bad: set[Channel] = set()
+        self.dead_share = 0.0  # of the last minute's frames, those that became dead letters
+
+    def look(self, channels: Iterable[Channel], now: float) -> list[Channel]:
+        """Count what has become dead letters; the channels that are newly bad."""
+        held = set(channels)
+        for gone in self._watches.keys() - held:
+            del self._watches[gone]
+        self._bad &= held
+        fresh = []
+        all_frames = all_dead = 0
+        for channel in held:
+            watch = self._watches.setdefault(channel, DeadLetterWatch())
+            watch.update(now, channel.frames, channel.dead_letters)
+            frames, dead = watch.counts()
+            all_frames, all_dead = all_frames + frames, all_dead + dead
+            if not watch.is_bad():
+                self._bad.discard(channel)
+            elif channel not in self._bad:
+                self._bad.add(channel)
+                fresh.append(channel)
+        self.dead_share = all_dead / all_frames if all_frames else 0.0
+        return fresh
+
+    def sentences(self, publisher: Publisher, held: int) -> tuple[str, ...]:
+        """All that is wrong now; `held` records are in memory because the disk refuses."""
+        reasons = [
+            f"more than a tenth of the frames of shard {channel.grant.shard} "
+            f"replica {channel.grant.replica} are dead letters"
+            for channel in self._bad
+        ]
+        reasons += publisher.reasons
+        if held:
+            reasons.append(f"the spool's disk refuses: {held} records wait in memory")
+        if publisher.refusing_since is not None:
+            reasons.append("the spool is full or cannot be written: events are being lost")
+        return tuple(reasons)

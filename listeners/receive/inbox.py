@@ -1,0 +1,67 @@
+"""How other threads reach the loop: a bounded queue of calls, and a socket that wakes it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from queue import Empty, Full, Queue
+from typing import Final
+
+from listeners.channels.session import Step
+from mirror.base.log import logger
+
+INBOX: Final = 4_096
+POST_TIMEOUT: Final = 10.0
+_WAKING: Final = 4_096
+
+Message = Callable[[float], list[Step]]
+
+
+class Inbox:
+    """What other threads have the loop do, in the order in which it came."""
+
+    def __init__(self) -> None:
+        self._messages: Queue[Message] = Queue(INBOX)
+        self._waker, self.woken = socket.socketpair()
+        self._waker.setblocking(False)
+        self.woken.setblocking(False)
+        self._log = logger("listener")
+
+    def put(self, message: Message) -> None:
+        """Have the loop call `message` with `now`; waits while the inbox is full, not for ever."""
+        try:
+            self._messages.put(message, timeout=POST_TIMEOUT)
+        except Full:
+            # The loop has hung for seconds; beats stop then too, and the leader acts.
+            self._log.error("inbox_full")
+        self.wake()
+
+    def wake(self) -> None:
+        """End the loop's wait."""
+        try:
+            self._waker.send(b"\0")
+        except BlockingIOError:  # it is being woken already
+            return
+        except OSError:  # closed: the process is ending
+            return
+
+    def clear_wake(self) -> None:
+        """The loop is awake."""
+        try:
+            while self.woken.recv(_WAKING):
+                pass
+        except BlockingIOError:
+            return
+
+    def take(self) -> Iterator[Message]:
+        """What has come by now."""
+        for _ in range(INBOX):
+            try:
+                yield self._messages.get_nowait()
+            except Empty:
+                return
+
+    def close(self) -> None:
+        """No more wakes."""
+        self._waker.close()
+        self.woken.close()

@@ -1,0 +1,27 @@
+"""What the loop leaves for the other threads of a listener: beats, health and metrics read it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from listeners.channels.topic_list import Missed
+from listeners.publish.extent import Lost
+from mirror.fleet.words import ChannelReport
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What the loop says of itself to other threads; `at` is monotonic seconds.
+
+    `seats` and `open_channels` count what the session holds.
+    """
+
+    at: float
+    version: int
+    seats: int = 0
+    open_channels: int = 0
+    channels: tuple[ChannelReport, ...] = ()
+    reasons: tuple[str, ...] = ()
+    spool_records: int = 0
+    spool_bytes: int = 0
+    losses: tuple[Lost, ...] = ()  # of damaged spools, to be filed as gaps
+    missed: tuple[Missed, ...] = ()  # topics that channels did not have, to be filed as gaps

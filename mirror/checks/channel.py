@@ -1,0 +1,223 @@
+"""The check that a channel lives: one is opened, asked by a ping, and must answer.
+
+A handshake alone shows little: a proxy may let it pass and swallow what follows. So a channel is
+made within the OAuth client's budget, its socket is opened, and `{"message":"ping"}` is sent, which
+Genesys answers at once. On request the check also waits for the first heartbeat, which takes up to
+half a minute.
+
+Genesys cannot be told to end a channel. So the channel is kept in Redis and used again by the next
+check, and none is made where that would take the room that rotation needs: Genesys closes the
+oldest beyond 20.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+import redis
+import websocket
+
+from mirror.base.errors import EXIT_DEPENDENCY, GenesysError, RedisUnavailable
+from mirror.checks.finding import Finding, bad, doubtful, good
+from mirror.genesys.client import GenesysClient
+from mirror.genesys.handles import Handle
+from mirror.genesys.sockets import open_socket, tls_context
+from mirror.redis.connect import connect, explained
+from mirror.redis.documents import readable
+from mirror.redis.keys import Keys
+from mirror.redis.rate import RateBudget
+from mirror.redis.scripts import script
+from mirror.settings import Settings
+
+# Genesys answers at once, and sends a heartbeat every 30 s (docs/protocol.md).
+PONG_SECONDS: Final = 10.0
+HEARTBEAT_SECONDS: Final = 40.0
+# Rotation opens a channel before it closes the old one; two may rotate at once.
+SPARE_CHANNELS: Final = 2
+#: Beyond this a channel may have ended meanwhile.
+MOST_LIFE_SECONDS: Final = 23 * 3600.0
+_LOOK_SECONDS: Final = 1.0
+_PING: Final = '{"message":"ping"}'
+_METADATA: Final = "channel.metadata"
+_USER_AGENT: Final = "interaction-mirror doctor"
+_CHECK: Final = "genesys.heartbeat"
+
+Say = Callable[[str], object]
+
+
+class _Body(msgspec.Struct, frozen=True):
+    message: str | None = None
+
+
+class _Frame(msgspec.Struct, frozen=True, rename="camel"):
+    """What is read of a frame here."""
+
+    topic_name: str = ""
+    event_body: _Body = _Body()
+
+
+_frame: Final = msgspec.json.Decoder(_Frame).decode
+_handle: Final = msgspec.json.Decoder(Handle).decode
+
+
+class _NoRoomError(Exception):
+    """No channel is made, since others need it."""
+
+
+def check_channel(settings: Settings, say: Say, *, heartbeat: bool = False) -> Iterator[Finding]:
+    """One finding on a channel of the first OAuth client; none where no client is set.
+
+    `say` gets a word before a long wait; with `heartbeat` there is one.
+    """
+    if not settings.clients:
+        return
+    oauth_client = settings.clients[0]
+    store, keys = connect(settings), Keys(settings.namespace)
+    client = GenesysClient(settings, oauth_client, RateBudget(store, keys, oauth_client.id))
+    subject = f"Genesys client {oauth_client.id} socket"
+    try:
+        with explained(), _reserved(store, keys, client, settings) as renew:
+            yield _try(store, keys, client, subject, (say, renew), heartbeat=heartbeat)
+    except _NoRoomError as error:
+        yield doubtful(
+            _CHECK,
+            subject,
+            f"not tried: {error}",
+            "the channels that are open show it (`mirror channels`); or add an OAuth client",
+        )
+    except RedisUnavailable:
+        yield doubtful(_CHECK, subject, "not tried: Redis is away", "mend that first")
+    except GenesysError as error:
+        cure = "mend what is said of this client above, then try again"
+        yield bad(_CHECK, subject, f"no channel can be opened: {error}", cure, EXIT_DEPENDENCY)
+    finally:
+        store.close()
+
+
+def _try(
+    store: redis.Redis,
+    keys: Keys,
+    client: GenesysClient,
+    subject: str,
+    told: tuple[Say, Callable[[], None]],
+    *,
+    heartbeat: bool,
+) -> Finding:
+    sock = _opened(store, keys, client)
+    say, renew = told
+    started = time.monotonic()
+    try:
+        sock.send(_PING)
+        if _heard(sock, renew, PONG_SECONDS, "") is None:
+            return silent(subject, "answers no ping", PONG_SECONDS)
+        answered_ms = (time.monotonic() - started) * 1000
+        said = f"a ping is answered in {answered_ms:.0f} ms"
+        if heartbeat:
+            say(f"waiting for the first heartbeat (up to {HEARTBEAT_SECONDS:.0f} s)")
+            after = _heard(sock, renew, HEARTBEAT_SECONDS, "heartbeat")
+            if after is None:
+                return silent(subject, "carries no heartbeat", HEARTBEAT_SECONDS)
+            said += f", first heartbeat after {after:.0f} s"
+        return good(_CHECK, subject, said)
+    except (OSError, websocket.WebSocketException) as error:
+        return silent(subject, f"was closed ({type(error).__name__})", 0.0)
+    finally:
+        sock.close(timeout=1)
+
+
+def silent(subject: str, what: str, seconds: float) -> Finding:
+    """The socket opens, and is of no use."""
+    within = f" within {seconds:.0f} s" if seconds else ""
+    return bad(
+        _CHECK,
+        subject,
+        f"it opens and {what}{within}",
+        "something in between lets the handshake pass and swallows what follows: a proxy that "
+        "looks into TLS, or one that ends idle connections (docs/tls.md, A proxy)",
+        EXIT_DEPENDENCY,
+    )
+
+
+def _heard(
+    sock: websocket.WebSocket, renew: Callable[[], None], seconds: float, word: str
+) -> float | None:
+    """Seconds until a frame of the channel itself that has `word` came; None where none did."""
+    started = time.monotonic()
+    sock.settimeout(_LOOK_SECONDS)
+    while (passed := time.monotonic() - started) < seconds:
+        renew()
+        try:
+            text = sock.recv()
+        except websocket.WebSocketTimeoutException:
+            continue
+        if not text:  # an empty frame, or the end
+            if not sock.connected:
+                raise websocket.WebSocketConnectionClosedException
+            continue
+        try:
+            frame = _frame(text)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue  # whatever it is, it is no answer
+        if (
+            frame.topic_name.lower() == _METADATA
+            and word in (frame.event_body.message or "").lower()
+        ):
+            return passed
+    return None
+
+
+def _opened(store: redis.Redis, keys: Keys, client: GenesysClient) -> websocket.WebSocket:
+    """The open socket of the channel of an earlier check, or of a new one."""
+    key = keys.probe(client.id)
+    text: Any = store.get(key)
+    known = readable(_handle, text, key)
+    if known is not None:
+        with contextlib.suppress(GenesysError):
+            return _socket(client, known)
+        store.delete(key)
+    created = client.create_channel()
+    lives = [one for one in (created.expires_in, created.token_expires_in) if one is not None]
+    seconds = min([*lives, MOST_LIFE_SECONDS])
+    if seconds >= 1:
+        store.set(key, msgspec.json.encode(created.handle), ex=int(seconds))
+    return _socket(client, created.handle)
+
+
+def _socket(client: GenesysClient, handle: Handle) -> websocket.WebSocket:
+    client.check_uri(handle.uri)
+    sock = websocket.WebSocket(skip_utf8_validation=True)
+    sock.sock = open_socket(handle.uri, tls_context(), _USER_AGENT)
+    sock.connected = True
+    return sock
+
+
+@contextlib.contextmanager
+def _reserved(
+    store: redis.Redis, keys: Keys, client: GenesysClient, settings: Settings
+) -> Iterator[Callable[[], None]]:
+    """Holds one of the client's channels while it is open; gives what renews the reservation.
+
+    Raises `_NoRoomError` where that would take what rotation needs, here or at Genesys.
+    """
+    limit = settings.channels_per_client - SPARE_CHANNELS
+    exist = len(client.channels(all_tokens=True))
+    if exist >= limit and not store.get(keys.probe(client.id)):
+        raise _NoRoomError(f"{exist} of {settings.channels_per_client} channels exist")
+    key, holder = keys.channels(client.id), f"doctor-{settings.host}-{os.getpid()}"
+    reserve = script(store, "reserve_channel")
+
+    def renew() -> None:
+        if not reserve([key], [holder, limit, round(settings.lease * 1000)]):
+            raise _NoRoomError("all that rotation does not need are reserved")
+
+    renew()
+    try:
+        yield renew
+    finally:
+        with explained():
+            store.zrem(key, holder)

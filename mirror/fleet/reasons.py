@@ -1,0 +1,144 @@
+"""Why a mirror is not well, and the next step: a line each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from mirror.base.units import counted
+from mirror.fleet.gaps import Hole, rfc3339
+from mirror.fleet.words import Beat
+from mirror.fleet.workers import TRACKER_SILENT_MS, Worker, working
+
+MAX_NAMED: Final = 5
+DOCTOR: Final = "`mirror doctor` names the cure"
+
+Seat = tuple[str, str]
+
+
+def errors(listeners: Mapping[str, Beat], alive: set[str]) -> dict[str, str]:
+    """Shard → why a channel of it failed last, from listeners that live."""
+    found: dict[str, str] = {}
+    for listener_id in sorted(alive & listeners.keys()):
+        for report in listeners[listener_id].channels:
+            if report.error and report.state not in {"live", "rotating"}:
+                found[report.shard] = report.error
+    return found
+
+
+def because(shard: str, found: Mapping[str, str]) -> str:
+    """The last error of a shard's channels, and the next step; empty where none is known."""
+    return f": {found[shard]}; {DOCTOR}" if shard in found else ""
+
+
+def holes(lasting: Iterable[Hole], found: Mapping[str, str]) -> list[str]:
+    """Shards that nobody receives."""
+    return [
+        f"nobody receives shard {hole.shard} ({counted(hole.topics, 'topic')}) "
+        + ("yet" if hole.fresh else f"since {rfc3339(hole.from_ms)}")
+        + because(hole.shard, found)
+        for hole in lasting
+    ]
+
+
+def troubles(seats: Mapping[str, str]) -> list[str]:
+    """One reason for all seats that share it."""
+    shared: dict[str, list[str]] = {}
+    for seat, why in sorted(seats.items()):
+        shared.setdefault(why, []).append(seat)
+    return [
+        f"{'seat' if len(names) == 1 else f'{len(names)} seats:'} "
+        f"{', '.join(names[:MAX_NAMED])}{' …' if len(names) > MAX_NAMED else ''}: {why}"
+        for why, names in shared.items()
+    ]
+
+
+def leading(leader: str | None, passed_ms: int | None, now_ms: int, patience_ms: int) -> list[str]:
+    """No leader, or one whose last pass was too long ago: what it wrote is old."""
+    age_ms = None if passed_ms is None else now_ms - passed_ms
+    old = age_ms is not None and age_ms > patience_ms
+    if leader is None:
+        said = (
+            "no coordinator leads: what dies is not replaced; start `mirror coordinator`, or see "
+            "its log"
+        )
+        if old and age_ms is not None:
+            said += f". What it last wrote is {age_ms / 1000:.0f} s old"
+        return [said]
+    if old and age_ms is not None:
+        said = f"the state is {age_ms / 1000:.0f} s old: {leader} leads and writes nothing, so "
+        return [said + "what is shown may be no more; see its log"]
+    return []
+
+
+def tracking(workers: Sequence[Worker], now_ms: int) -> list[str]:
+    """Why the count of active conversations is not to be believed; nothing where none is known of
+    any tracker, as with an older version."""
+    known = [one for one in workers if one.kind == "tracker"]
+    if not known:
+        return []
+    heard = working(list(known), "tracker", now_ms, TRACKER_SILENT_MS)
+    if not heard:
+        latest = max(one.at_ms for one in known)
+        said_of = f"the count of conversations is as of {rfc3339(latest)}: no tracker was heard "
+        return [said_of + "since; start `mirror coordinator`, or see its log"]
+    said = list(dict.fromkeys(reason for one in heard for reason in one.reasons))
+    if said:
+        return said
+    if not any(one.partitions for one in heard):
+        return ["no tracker has a partition: conversations are not tracked; " + DOCTOR]
+    stale = max(one.stale_ms for one in heard)
+    if stale:
+        return [
+            f"the count of conversations is {stale / 1000:.0f} s old: the tracker waits for Kafka"
+        ]
+    return []
+
+
+def janitors(
+    workers: Sequence[Worker],
+    now_ms: int,
+    silent_ms: int,
+    waited_ms: int,
+    work: tuple[int, int],
+) -> list[str]:
+    """There is work for janitors and none of them does it: of `work`, overdue conversations and
+    open gaps, the oldest waits for `waited_ms`."""
+    overdue, gaps = work
+    heard = working(list(workers), "janitor", now_ms, silent_ms)
+    if heard:
+        return list(dict.fromkeys(f"janitor: {why}" for one in heard for why in one.reasons))
+    if waited_ms <= silent_ms or not (overdue or gaps):
+        return []
+    told = " and ".join(
+        part
+        for part in (
+            f"{counted(overdue, 'conversation')} overdue" if overdue else "",
+            f"{counted(gaps, 'gap')} open" if gaps else "",
+        )
+        if part
+    )
+    return [f"no janitor works, with {told}: start `mirror janitor`, or see its log"]
+
+
+def draining(
+    states: Mapping[str, tuple[str, int]], wished: set[str]
+) -> tuple[list[str], list[str]]:
+    """Reasons and notes on listeners that are drained by wish; `states`: id → (state, channels)."""
+    others = [one for one, (state, _) in states.items() if state == "live" and one not in wished]
+    reasons, notes = [], []
+    for listener in sorted(wished & states.keys()):
+        state, channels = states[listener]
+        if state == "dead":
+            continue
+        undo = f"`mirror undrain {listener}` ends it"
+        if channels and not others:
+            reasons.append(
+                f"{listener} is to be drained, and its {counted(channels, 'channel')} have nowhere "
+                f"to go: start another listener, or {undo}"
+            )
+        elif channels:
+            notes.append(f"{listener} is drained: {counted(channels, 'channel')} left; {undo}")
+        else:
+            notes.append(f"{listener} is drained and gets no channel; {undo}")
+    return reasons, notes

@@ -1,0 +1,106 @@
+"""What is mirrored: every topic with whose it is, its name, and the channels that receive it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from mirror.fleet.names import FAMILIES, Family, entity_of, read_names
+from mirror.fleet.status import ReplicaStatus, ShardStatus, read
+from mirror.fleet.words import Shard
+from mirror.redis.connect import explained
+from mirror.redis.documents import readable
+from mirror.redis.keys import Keys
+
+if TYPE_CHECKING:
+    import redis
+
+    from mirror.settings import Settings
+
+Kind = Literal["queue", "user", "states"]
+
+_CHUNK: Final = 500
+_shard = msgspec.json.Decoder(Shard).decode
+
+
+class TopicView(msgspec.Struct, kw_only=True):
+    """A topic that is mirrored. `kind` `states` is a user's presence and routing status.
+
+    `name` is null where it is not known, or may not be kept (`MIRROR_PII`). `refused` says why
+    Genesys does not deliver it. `last_event_ms` is the age of the last event of its queue or user,
+    null where that was not looked up or is not known.
+    """
+
+    topic: str
+    kind: Kind
+    id: str
+    name: str | None
+    shard: str
+    replicas: list[ReplicaStatus]
+    refused: str | None = None
+    last_event_ms: int | None = None
+
+
+def read_shards(client: redis.Redis, keys: Keys) -> list[Shard]:
+    """Every shard with its topics. Raises `RedisUnavailable`."""
+    with explained():
+        ids: Any = sorted(client.hkeys(keys.shards))
+        texts: list[str | None] = []
+        for at in range(0, len(ids), _CHUNK):
+            found: Any = client.mget([keys.shard(one) for one in ids[at : at + _CHUNK]])
+            texts += found
+    shards = (readable(_shard, text, keys.shard(one)) for one, text in zip(ids, texts, strict=True))
+    return [one for one in shards if one is not None]
+
+
+def mirrored_ids(shards: Iterable[Shard], family: Family) -> set[str]:
+    """The ids of the queues or users that have a topic in these shards."""
+    entities = (entity_of(topic) for shard in shards for topic in shard.topics)
+    return {one for kind, one in entities if kind == family}
+
+
+def read_topics(client: redis.Redis, settings: Settings) -> list[TopicView]:
+    """Every topic that is mirrored, by kind and name. Raises `RedisUnavailable`."""
+    keys = Keys(settings.namespace)
+    names = {family: read_names(client, keys, family) for family in FAMILIES}
+    with explained():
+        refused: Any = client.hgetall(keys.rejected)
+        status = {one.id: one for one in read(client, settings).shards}
+    return views(read_shards(client, keys), status, names, refused)
+
+
+def views(
+    shards: Iterable[Shard],
+    status: Mapping[str, ShardStatus],
+    names: Mapping[Family, Mapping[str, str]],
+    refused: Mapping[str, str],
+) -> list[TopicView]:
+    """The topics of `shards`, from what Redis has of them."""
+    found = []
+    for shard in shards:
+        for topic in shard.topics:
+            family, entity_id = entity_of(topic)
+            kind: Kind = "queue" if family == "queues" else "states" if "?" in topic else "user"
+            found.append(
+                TopicView(
+                    topic=topic,
+                    kind=kind,
+                    id=entity_id,
+                    name=names[family].get(entity_id),
+                    shard=shard.id,
+                    replicas=status[shard.id].replicas if shard.id in status else [],
+                    refused=refused.get(topic),
+                )
+            )
+    return sorted(found, key=lambda one: (one.kind, (one.name or "~").lower(), one.id))
+
+
+def is_called(name: str | None, entity_id: str, text: str) -> bool:
+    """Whether `text` is the name (a glob), the id or its beginning. Case does not count."""
+    lower = text.lower()
+    return entity_id.lower().startswith(lower) or (
+        name is not None and fnmatchcase(name.lower(), lower)
+    )

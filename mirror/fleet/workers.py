@@ -1,0 +1,137 @@
+"""What trackers and janitors say of themselves in Redis, so that others see whether they work.
+
+Each is a field of the hash `workers` that it writes every `EVERY_SECONDS` while its threads turn.
+Whoever writes removes what has been silent for `FORGOTTEN_SECONDS`; a reader judges by age.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+import redis
+
+from mirror.fleet.gaps import redis_now_ms
+from mirror.redis.connect import explained
+from mirror.redis.documents import readable
+from mirror.redis.keys import Keys
+
+EVERY_SECONDS: Final = 5.0
+FORGOTTEN_SECONDS: Final = 600.0
+#: A tracker that says nothing for so long is dead or cut off.
+TRACKER_SILENT_MS: Final = 20_000
+
+Kind = Literal["tracker", "janitor"]
+
+
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
+    """One tracker or janitor at `at_ms` of Redis. `reasons` are why it does not do its work.
+
+    Of a tracker: `partitions` are its own, `lag` their records that are not folded yet, and
+    `stale_ms` for how long it has not known that its fold is up to date.
+    """
+
+    kind: Kind
+    name: str
+    at_ms: int
+    reasons: tuple[str, ...] = ()
+    partitions: int = 0
+    lag: int = 0
+    stale_ms: int = 0
+
+
+_encode = msgspec.json.encode
+_decode = msgspec.json.Decoder(Worker).decode
+
+
+class Reporter:
+    """Writes one process' `Worker`, at most every `EVERY_SECONDS`. Safe to share by threads."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        keys: Keys,
+        kind: Kind,
+        name: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._redis = client
+        self._key = keys.workers
+        self._kind: Kind = kind
+        self._name = name
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._due = float("-inf")
+        self._told: tuple[str, ...] = ()
+
+    def note(
+        self,
+        reasons: tuple[str, ...] = (),
+        *,
+        partitions: int = 0,
+        lag: int = 0,
+        stale_ms: int = 0,
+    ) -> None:
+        """Say how the work goes, where it is time or the reasons changed.
+
+        Raises `RedisUnavailable`.
+        """
+        with self._lock:
+            now = self._clock()
+            if now < self._due and reasons == self._told:
+                return
+            self._due = now + EVERY_SECONDS
+            self._told = reasons
+        with explained():
+            now_ms = redis_now_ms(self._redis)
+            worker = Worker(
+                kind=self._kind,
+                name=self._name,
+                at_ms=now_ms,
+                reasons=reasons,
+                partitions=partitions,
+                lag=lag,
+                stale_ms=stale_ms,
+            )
+            self._redis.hset(self._key, f"{self._kind}/{self._name}", _encode(worker))
+            texts: Any = self._redis.hgetall(self._key)
+            old = forgotten(read(texts, self._key), texts, now_ms)
+            if old:
+                self._redis.hdel(self._key, *old)
+
+    def leave(self) -> None:
+        """Say nothing more. Raises `RedisUnavailable`."""
+        with explained():
+            self._redis.hdel(self._key, f"{self._kind}/{self._name}")
+
+
+def read(texts: Mapping[str, str], key: str) -> dict[str, Worker]:
+    """The workers of the hash `key`; what cannot be read is left out."""
+    found = {field: readable(_decode, text, key) for field, text in texts.items()}
+    return {field: worker for field, worker in found.items() if worker is not None}
+
+
+def forgotten(workers: Mapping[str, Worker], fields: Mapping[str, str], now_ms: int) -> list[str]:
+    """Fields of workers that were silent for too long, or that nobody can read."""
+    latest = now_ms - round(FORGOTTEN_SECONDS * 1000)
+    return sorted(one for one in fields if one not in workers or workers[one].at_ms < latest)
+
+
+def list_workers(client: redis.Redis, keys: Keys) -> list[Worker]:
+    """All that were heard lately. Raises `RedisUnavailable`."""
+    with explained():
+        texts: Any = client.hgetall(keys.workers)
+    return list(read(texts, keys.workers).values())
+
+
+def working(workers: list[Worker], kind: Kind, now_ms: int, silent_ms: int) -> list[Worker]:
+    """Those of a kind that were heard within `silent_ms`."""
+    return [one for one in workers if one.kind == kind and now_ms - one.at_ms <= silent_ms]
+
+
+def janitor_silent_ms(interval: float) -> int:
+    """How long a janitor may say nothing that pauses `interval` seconds between sweeps."""
+    return round(1000 * (3 * interval + 30.0))

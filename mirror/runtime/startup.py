@@ -1,0 +1,84 @@
+"""What a process waits for before it works: Kafka, the schema registry, Redis, Genesys Cloud.
+
+All waits of one start share one deadline, `MIRROR_STARTUP_TIMEOUT` seconds after the start (0: they
+wait for ever). Each raises a `DependencyError` when it has passed, and at once where waiting does
+not help. Why a wait goes on is logged once per reason.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from mirror.base.errors import DependencyError
+from mirror.base.log import logger
+from mirror.kafka import registry
+from mirror.kafka.admin import Cluster, check_topics
+from mirror.redis.connect import wait_for
+from mirror.settings import Settings
+
+if TYPE_CHECKING:
+    import redis
+
+    from mirror.kafka.record import Header
+
+#: Between two attempts, at the start and whenever a program tries again what a service refused.
+RETRY_SECONDS: Final = 1.0
+# A deadline that has passed leaves time for one attempt; 0 would mean "for ever".
+LEAST_SECONDS: Final = 0.1
+
+
+class Startup:
+    """The waits of one start. May be used by any thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._sleep = sleep
+        self._log = logger("startup")
+        timeout = settings.startup_timeout
+        self._deadline = clock() + timeout if timeout else None
+
+    def left(self) -> float:
+        """Seconds that are left, never 0 but where there is no deadline."""
+        if self._deadline is None:
+            return 0.0
+        return max(LEAST_SECONDS, self._deadline - self._clock())
+
+    def kafka(self, *, agents: bool = False) -> Cluster:
+        """Wait for Kafka and the mirror's topics. Raises `KafkaUnavailable`."""
+        return check_topics(self._settings, self.left(), agents=agents)
+
+    def registry(self) -> dict[str, Header]:
+        """Register schemas: topic → the header of its records. Raises `RegistryUnavailable`."""
+        return registry.register(self._settings, self.left())
+
+    def redis(self, client: redis.Redis) -> None:
+        """Wait for Redis. Raises `RedisUnavailable`."""
+        wait_for(client, self._settings, self.left())
+
+    def genesys(self, *sign_ins: Callable[[], object]) -> None:
+        """Wait until each of `sign_ins` gets a token. Raises `GenesysError`."""
+        for sign_in in sign_ins:
+            self._until(sign_in)
+
+    def _until(self, sign_in: Callable[[], object]) -> None:
+        logged = ""
+        while True:
+            try:
+                sign_in()
+                return
+            except DependencyError as error:
+                if self._deadline is not None and self._clock() + RETRY_SECONDS >= self._deadline:
+                    raise
+                if str(error) != logged:
+                    logged = str(error)
+                    self._log.warning("waiting_for_genesys", error=error)
+            self._sleep(RETRY_SECONDS)

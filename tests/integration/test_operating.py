@@ -1,0 +1,190 @@
+"""The commands that change something, against a Redis that says what a mirror would say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from console import main
+from harness.redis import RedisServer
+from mirror.fleet.requests import DRAIN
+from mirror.fleet.words import Beat, ChannelReport, Shard
+from mirror.fleet.workers import Reporter
+from mirror.redis.keys import Keys
+
+NOBODY = "127.0.0.1:1"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    """The keys of this test's mirror."""
+    return Keys(tmp_path.name)
+
+
+@pytest.fixture
+def run(
+    redis_url: str,
+    keys: Keys,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Runs `mirror …`: exit code, stdout, stderr."""
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("MIRROR_NAMESPACE", keys.namespace)
+
+    def command(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["mirror", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, said.out, said.err
+
+    return command
+
+
+@pytest.fixture
+def beat(redis_server: RedisServer, keys: Keys) -> Callable[..., None]:
+    """Has a listener beat once, with a live channel of the one shard, or with an error."""
+
+    def once(name: str, error: str = "") -> None:
+        report = ChannelReport(
+            shard="0",
+            replica="a",
+            epoch=1,
+            client="c",
+            state="opening" if error else "live",
+            error=error,
+        )
+        told = Beat(listener=name, host=name, pid=1, version="0", state="live", channels=(report,))
+        topics = ("v2.routing.queues.q1.conversations",)
+        with redis_server.client() as client:
+            seconds, _ = client.time()
+            client.zadd(keys.beats, {name: seconds * 1000})
+            client.set(keys.listener(name), msgspec.json.encode(told))
+            client.set(keys.shard("0"), msgspec.json.encode(Shard("0", topics, 1)))
+            client.hset(keys.shards, "0", 1)
+            client.set(keys.leader, "coordinator-1")
+
+    return once
+
+
+def test_a_drain_is_shown_and_taken_back(
+    run: Run, beat: Callable[..., None], redis_server: RedisServer, keys: Keys
+) -> None:
+    """Where there is somewhere to go: draining in `listeners`, a note in `status`; undone."""
+    beat("x")
+    beat("y")
+    code, _, err = run("drain", "x")
+    assert code == 0
+    assert "nowhere to go" not in err
+    assert "draining" in run("listeners")[1]
+    assert "`mirror undrain x` ends it" in run("status")[1]
+    code, _, err = run("undrain", "x")
+    assert (code, err) == (
+        0,
+        "x may have channels again; `mirror rebalance` gives it some now\n",
+    )
+    assert "draining" not in run("listeners")[1]
+    with redis_server.client() as client:
+        assert client.hkeys(keys.commands) == []
+    code, _, err = run("undrain", "x")
+    assert code == 1
+    assert "x is not drained" in err
+
+
+def test_a_drain_that_has_nowhere_to_go_says_so(run: Run, beat: Callable[..., None]) -> None:
+    """At once, and in `status` for as long as it lasts; another that is drained takes nothing."""
+    beat("x")
+    code, _, err = run("drain", "x")
+    assert code == 0
+    assert "x has nowhere to go: no other listener takes channels" in err
+    assert "have nowhere to go" in run("status")[1]
+    beat("y")
+    assert "have nowhere to go" not in run("status")[1]
+    assert "y has nowhere to go" in run("drain", "y")[2]
+
+
+def test_status_check_ends_with_one_where_the_mirror_is_down(
+    run: Run, beat: Callable[..., None]
+) -> None:
+    """Not where it is degraded; without `--check` never."""
+    assert run("status")[0] == 0
+    code, out, _ = run("status", "--check")
+    assert code == 1
+    assert "no listener is alive: start `mirror listener`" in out
+    beat("x", error="the channel's socket answered 403")
+    code, out, _ = run("status", "--check")
+    assert code == 1
+    assert "the channel's socket answered 403; `mirror doctor` names the cure" in out
+    beat("y")
+    code, out, _ = run("status", "--check", "--json")
+    assert code == 0
+    assert '"degraded"' in out
+
+
+def test_a_backfill_without_janitors_says_so(
+    run: Run, beat: Callable[..., None], redis_server: RedisServer, keys: Keys
+) -> None:
+    """And that a queue is not among what is mirrored; with a janitor neither."""
+    beat("x")
+    code, _, err = run("backfill", "--since", "2h", "--queue", "nosuch", "--no-wait")
+    assert code == 0
+    assert "queue nosuch is not among what is mirrored" in err
+    assert ": 1 topic\n" in err
+    assert "no janitor works, so nobody fills it yet: start `mirror janitor`" in err
+    with redis_server.client() as client:
+        reporter = Reporter(client, keys, "janitor", "j")
+        reporter.note()
+        _, _, err = run("backfill", "--since", "2h", "--queue", "q1", "--no-wait")
+        assert "janitor" not in err
+        assert "nosuch" not in err
+        reporter.leave()
+        assert client.hgetall(keys.workers) == {}
+
+
+def test_init_says_that_it_waits_for_kafka(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal, with where and for how long; a pipe hears the error alone."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)
+    monkeypatch.setenv("MIRROR_STARTUP_TIMEOUT", "3s")
+    code, _, err = run("init")
+    assert code == 3
+    assert "waiting" not in err
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    code, _, err = run("init")
+    assert code == 3
+    assert f"waiting for Kafka at {NOBODY} (" in err
+
+
+def test_a_silent_worker_is_forgotten(redis_server: RedisServer, keys: Keys) -> None:
+    """By the next one that says something; so is what nobody can read."""
+    with redis_server.client() as client:
+        now = [0.0]
+        Reporter(client, keys, "janitor", "old").note()
+        field = "janitor/old"
+        text = client.hget(keys.workers, field)
+        assert isinstance(text, str)
+        old = msgspec.json.decode(text) | {"at_ms": 1}
+        client.hset(keys.workers, mapping={field: msgspec.json.encode(old), "tracker/x": "garbage"})
+        reporter = Reporter(client, keys, "tracker", "new", clock=lambda: now[0])
+        reporter.note(("a reason",), partitions=3)
+        assert set(client.hkeys(keys.workers)) == {"tracker/new"}
+        client.delete(keys.workers)
+        reporter.note(("a reason",))  # too soon, and nothing new
+        assert client.hgetall(keys.workers) == {}
+        reporter.note()
+        assert client.hgetall(keys.workers) != {}
+
+
+def test_a_drain_is_a_wish_that_the_leader_reads(
+    run: Run, beat: Callable[..., None], redis_server: RedisServer, keys: Keys
+) -> None:
+    """It stays until it is taken back."""
+    beat("x")
+    run("drain", "x")
+    with redis_server.client() as client:
+        assert client.hkeys(keys.commands) == [f"{DRAIN}x"]

@@ -1,0 +1,131 @@
+"""How a process is, and what it tells supervisord."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from listeners import shutdown
+from mirror.base.health import Health
+from mirror.base.log import capture_logs
+from mirror.base.turns import PATIENCE, Turns
+from mirror.runtime import process as runtime
+from mirror.runtime.process import Process, Program
+from mirror.runtime.serving import _JOIN_SECONDS as TELEMETRY_SECONDS
+from mirror.settings import load
+
+
+class Work(Program):
+    """A program that is as a test has it."""
+
+    name = "work"
+
+    def __init__(self) -> None:
+        self.known = Health("ok")
+        self.stuck: tuple[str, ...] = ()
+
+    def health(self) -> Health:
+        return self.known
+
+    def hung(self) -> tuple[str, ...]:
+        return self.stuck
+
+
+@pytest.fixture
+def work() -> Work:
+    """A program."""
+    return Work()
+
+
+@pytest.fixture
+def process(work: Work) -> Process:
+    """A process of it that was never started."""
+    process = Process(load({}))
+    process._program = work
+    return process
+
+
+def test_health_is_the_program_s(process: Process, work: Work) -> None:
+    """As long as all of its threads turn."""
+    assert process.health() == Health("ok")
+    work.known = Health.of(("slow",))
+    assert process.health() == Health("degraded", ("slow",))
+    work.known = Health.of((), ("nothing may be written",))
+    assert process.health() == Health("down", ("nothing may be written",))
+
+
+def test_a_thread_that_hangs_is_down(process: Process, work: Work) -> None:
+    """Before what else is wrong, be it known to the turns or to the program."""
+    now = 0.0
+    process.turns = Turns(clock=lambda: now)
+    process.turns.of("beats")()
+    now = PATIENCE + 1
+    work.known = Health.of(("slow",))
+    hangs = "the thread beats hangs: it has not turned for 901s"
+    assert process.health() == Health("down", (hangs, "slow"))
+    work.stuck = ("the loop hangs",)
+    assert process.health() == Health("down", (hangs, "the loop hangs", "slow"))
+
+
+def test_a_crash_is_down_and_logged_once(process: Process) -> None:
+    """By the name of its thread; the process is to stop."""
+
+    def crash() -> None:
+        raise ValueError("no such thing")
+
+    with capture_logs() as lines:
+        process.thread("loop", crash).join()
+    (line,) = [line for line in lines if line["log_level"] == "error"]
+    assert (line["event"], line["thread"]) == ("thread_failed", "loop")
+    assert process.stopping.is_set()
+    assert process.health().health == "down"
+    assert process.health().reasons == ("the thread loop has crashed: the process stops",)
+
+
+def test_a_process_beats_while_no_thread_hangs(
+    process: Process, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that is down for want of something else beats: a restart cures nothing."""
+    monkeypatch.setenv("MIRROR_RUN_DIR", str(tmp_path))
+    monkeypatch.setenv("SUPERVISOR_PROCESS_NAME", "work")
+    beating, hanging = Process(load({})), Process(load({}))
+    beating._program = hanging._program = work
+    sign = tmp_path / "pulse" / "work"
+    work.stuck = ("the loop hangs",)
+    hanging.beat()
+    assert not sign.exists()
+    work.stuck = ()
+    work.known = Health.of((), ("nothing may be written",))
+    beating.beat()
+    assert sign.exists()
+
+
+def test_a_stop_takes_less_than_supervisors_grant() -> None:
+    """The listener's steps have the longest deadlines of all programs."""
+    steps = (
+        shutdown.DRAIN_SECONDS,
+        shutdown.CLOSE_SECONDS,
+        shutdown.JOIN_SECONDS,
+        shutdown.FLUSH_SECONDS,
+        shutdown.RELEASE_SECONDS,
+        shutdown.FAREWELL_SECONDS,
+    )
+    assert sum(steps) <= runtime.PROGRAM_STOP_SECONDS
+    most = max(runtime.PROGRAM_STOP_SECONDS, runtime.JOIN_SECONDS)
+    assert most + TELEMETRY_SECONDS < runtime.STOP_SECONDS
+
+
+def test_threads_are_joined_by_one_deadline(process: Process) -> None:
+    """Each that watches `stopping` ends by it."""
+    ended = threading.Event()
+
+    def work() -> None:
+        process.stopping.wait()
+        ended.set()
+
+    thread = process.thread("waits", work)
+    process.stopping.set()
+    thread.join()
+    assert ended.is_set()
