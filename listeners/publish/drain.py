@@ -13,14 +13,15 @@ that grows. Brokers refuse a batch as a whole, so what they refuse for good is s
 one, and the record that is refused alone is replaced by its dead letter.
 
 One producer serves all lanes. It is made before it is needed: a producer gets its number from the
-brokers, which may not be able to give any when one of them is away. It is replaced where it is no
-longer of use: by its own fault, or when none of its lanes has moved for `RENEW_AFTER`.
+brokers, which may not be able to give any when one of them is away, and asks them for the topics'
+partitions (`listeners.publish.metadata`). It is replaced where it is no longer of use: by its own
+fault, or when none of its lanes has moved for `RENEW_AFTER`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from listeners.publish.held import Source
 from listeners.publish.lanes import STALL, Lane, LaneWatch, places
 from listeners.publish.line import BEFORE_ALL, PAUSE_FIRST, Line, Trouble
+from listeners.publish.metadata import Metadata
 from listeners.publish.producers import let_go, purge
 from listeners.publish.spool import SpoolBroken, SpoolError
 from listeners.publish.store import Store
@@ -61,12 +63,13 @@ class Drain:
         partitions: Partitions,
         last_error: Callable[[], str] = str,
         told: Callable[[Record, int], None] = lambda _record, _count: None,
+        topics: Sequence[str] = (),
     ) -> None:
         """`make` gives a producer that reports every delivery, None where it cannot now.
 
         `reject` puts the dead letter of a record into the store. `last_error` is what librdkafka
         complained of last. `told` hears of one record of a batch that Kafka has, and of how many
-        it stands for.
+        it stands for. Of `topics` the producer knows the partitions before it sends any.
         """
         self.delivered = 0
         self.acked_at: float | None = None  # when Kafka took anything last
@@ -76,6 +79,7 @@ class Drain:
         self._partitions = partitions
         self._last_error = last_error
         self._told = told
+        self._metadata = Metadata(topics)
         self._log = logger("listener.spool")
         self._producer: Producer | None = None
         self._old: Producer | None = None  # purged, and not yet empty
@@ -130,6 +134,9 @@ class Drain:
         self._look(now)
         if self._producer is None and self._old is None:
             self._producer = self._make(now, self._watch.statistics)
+            self._metadata.forget()
+        if self._producer is not None and not self._store.waiting:
+            self._metadata.look(self._producer, now)
         if may_send and self._producer is not None and self._store.waiting:
             self._send(self._producer, now)
 

@@ -66,6 +66,9 @@ class Keeper:
         Raises `SpoolError` where the spool folder cannot be used.
         """
         now = clock()
+        topics = [settings.topic, settings.dead_letter_topic]
+        if settings.agents:
+            topics.append(settings.agents_topic)
         self.store = Store(settings, listener, counters, now)
         self.store.placed.update(partitions)
         self.letters = Letters(settings, listener, counters, self.store.lock)
@@ -83,6 +86,7 @@ class Keeper:
             partitions,
             lambda: self._producers.client_log.last_error,
             told,
+            topics,
         )
         self._numbers = count(LETTERS_FROM)
         self._held = False

@@ -245,12 +245,11 @@ def test_a_frozen_partition_loses_nothing_when_the_listener_is_killed(
         assert time.monotonic() - froze < STALL + 5.0, "on disk within seconds"
         before = until(lambda told: told.now - told.durable <= 400, 10.0).now
 
-        def others_flow(told: Told) -> bool:
-            stuck = {int(number) for number, count in told.waiting.items() if count > 300}
-            return stuck == frozen
-
-        # What was taken back is on disk at once, and leaves it a moment later.
-        told = until(lambda told: told.durable > before + 2_000 and others_flow(told), 20.0)
+        # What was taken back of them is on disk at once, and leaves it a moment later.
+        until(lambda told: {int(number) for number in told.waiting} == frozen, 5.0)
+        told = until(lambda told: told.durable > before + 2_000, 60.0)
+        stuck = {int(number) for number, count in told.waiting.items() if count > 300}
+        assert stuck == frozen, "the others do not wait"
         durable = told.durable
         victim.send_signal(signal.SIGKILL)
 
