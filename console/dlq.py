@@ -85,7 +85,7 @@ def retry(letters: tuple[str, ...]) -> int:
     """Read LETTERS again with this version and produce what comes out.
 
     Event ids are the same as ever, so retrying twice does no harm. The letters stay where they are.
-    Personal values that were masked stay masked.
+    Personal values that were masked stay masked. An event that Kafka refused is produced as it was.
     """
     import time
 
@@ -100,7 +100,7 @@ def retry(letters: tuple[str, ...]) -> int:
     from mirror.fleet.pinned import pin
     from mirror.kafka import registry
     from mirror.kafka.admin import check
-    from mirror.kafka.deadletters import DeadLetters
+    from mirror.kafka.deadletters import DeadLetters, refused_event
     from mirror.settings import load
 
     settings = load()
@@ -112,6 +112,18 @@ def retry(letters: tuple[str, ...]) -> int:
     with DeadLetters(settings) as dead:
         for letter in letters:
             found = dead.one(letter)
+            if found.why.get("stage") == "produce":
+                event = refused_event(found)
+                said = "holds no whole event"
+                is_done = False
+                if event is not None:
+                    refused = outlet.dead_letters
+                    outlet.send([event])
+                    is_done = outlet.dead_letters == refused
+                    said = "1 event" if is_done else "Kafka refuses it still"
+                failed += not is_done
+                echo(joined(": ", (letter, said)))
+                continue
             if found.masked:  # hashes are what the events would hold; a mask is nothing
                 is_told = found.masked == "hash" and settings.pii != "drop"
                 personal = Personal() if is_told else None

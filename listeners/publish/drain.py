@@ -221,7 +221,7 @@ class Drain:
                     line.lane.topic,
                     line.lane.partition,
                     kind,
-                    f"{error.name()}: {error.str()}",
+                    faults.words(error),
                     faults.step(error),
                 ),
             )

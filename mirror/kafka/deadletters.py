@@ -10,8 +10,9 @@ import msgspec
 from confluent_kafka import TopicPartition
 
 from mirror.base.errors import MirrorError
+from mirror.conversation.event import Event
 from mirror.kafka.consume import open_reader, take
-from mirror.kafka.record import ERRORS
+from mirror.kafka.record import CONTENT_TYPES, ERRORS, EventReader, UndecodableRecord
 from mirror.settings import Settings
 
 _QUIET: Final = 2.0  # a partition that says nothing for so long has been read to its end
@@ -88,6 +89,19 @@ def what_is_kept(settings: Settings) -> str:
         f"MIRROR_PII={settings.pii}: personal values in {topic} are {how} where a frame is JSON; "
         "what is no JSON is kept as it came, so let few people read that topic"
     )
+
+
+def refused_event(letter: DeadLetter) -> Event | None:
+    """The event of a letter of stage `produce`; null where it was cut, or held no event.
+
+    Its letter says nothing of its encoding, which its first byte tells.
+    """
+    encoding = "json" if letter.value.startswith(b"{") else "msgpack"
+    try:
+        headers = [("content-type", CONTENT_TYPES[encoding])]
+        return EventReader().decode(letter.value, headers)
+    except UndecodableRecord:
+        return None
 
 
 def read_letter(message: Any) -> DeadLetter:
