@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from janitor.producer import Outlet
+    from mirror.kafka.deadletters import DeadLetter
 
 
 @click.group(no_args_is_help=False)
@@ -100,7 +106,7 @@ def retry(letters: tuple[str, ...]) -> int:
     from mirror.fleet.pinned import pin
     from mirror.kafka import registry
     from mirror.kafka.admin import check
-    from mirror.kafka.deadletters import DeadLetters, refused_event
+    from mirror.kafka.deadletters import DeadLetters
     from mirror.settings import load
 
     settings = load()
@@ -113,15 +119,8 @@ def retry(letters: tuple[str, ...]) -> int:
         for letter in letters:
             found = dead.one(letter)
             if found.why.get("stage") == "produce":
-                event = refused_event(found)
-                said = "holds no whole event"
-                is_done = False
-                if event is not None:
-                    refused = outlet.dead_letters
-                    outlet.send([event])
-                    is_done = outlet.dead_letters == refused
-                    said = "1 event" if is_done else "Kafka refuses it still"
-                failed += not is_done
+                said = _produce(outlet, found)
+                failed += said != "1 event"
                 echo(joined(": ", (letter, said)))
                 continue
             if found.masked:  # hashes are what the events would hold; a mask is nothing
@@ -148,6 +147,18 @@ def retry(letters: tuple[str, ...]) -> int:
             echo(joined(": ", (letter, said)))
     outlet.close()
     return EXIT_FAILED if failed else EXIT_DONE
+
+
+def _produce(outlet: Outlet, letter: DeadLetter) -> str:
+    """Produce the event that Kafka refused again; what came of it."""
+    from mirror.kafka.deadletters import refused_event
+
+    event = refused_event(letter)
+    if event is None:
+        return "holds no whole event"
+    refused = outlet.dead_letters
+    outlet.send([event])
+    return "1 event" if outlet.dead_letters == refused else "Kafka refuses it still"
 
 
 COMMANDS = (dlq,)
