@@ -1,6 +1,7 @@
 """The listener's program: what it is built from, and what it adds to `mirror.runtime.process`.
 
     loop        reads sockets, normalises, produces (`listeners.receive.loop`)
+    spool       writes and sends what Kafka cannot take now (`listeners.publish.keeper`)
     beats       talks to Redis (`listeners.beats`)
     worker-0…   REST calls and handshakes (`listeners.channels.workers`)
 
@@ -22,6 +23,7 @@ from listeners.channels.links import RedisLink, genesys_links
 from listeners.channels.session import Session
 from listeners.channels.workers import Workers
 from listeners.counters import Counters
+from listeners.figures import tell
 from listeners.health import Vitals
 from listeners.publish.publisher import Publisher
 from listeners.receive import native_reader
@@ -118,6 +120,8 @@ class Listener(Program):
         info = gauge(NATIVE, process.registry)
         if native is not None:
             info.labels(native.version).set(1)
+        clients = [link.client for link in genesys.values()]
+        tell(process.registry, loop, self._publisher, clients)
         process.serve()
         gc_tuning.tune()
         self._loop_thread = process.thread("loop", loop.run)

@@ -55,6 +55,7 @@ class Intake:
         publish = self._publisher.events
         normalise = self.normalise
         events = frames = 0
+        latest = None
         left: Iterable[Item] = items
         if self._native is not None:
             records = self._publisher.records
@@ -78,10 +79,15 @@ class Intake:
                 self._bury(channel, item, None, "conversation", kind, "")
                 continue
             if reading.events:
+                latest = reading.events[-1]
                 events += len(reading.events)
                 publish(reading.events)
             if reading.problem is not None or reading.kind != "conversation":
                 self._judge(channel, item, reading, now)
+        if latest is not None:
+            self._publisher.mark(now, latest)
+        elif self._native is not None:
+            self._publisher.mark_records(now)
         channel.frames += frames
         channel.events += events
         self._counters.frames += frames

@@ -53,6 +53,7 @@ READ_SECONDS: Final = 0.01  # of a pass; sockets that are still unread then are 
 SESSION_EVERY: Final = 0.05
 PUBLISH_EVERY: Final = 0.005
 IDLE: Final = 0.05
+SLOW: Final = 0.1
 STALL: Final = 1.0
 GENESYS_PING: Final = b'{"message":"ping"}'
 
@@ -158,6 +159,8 @@ class Loop:
                 self._take_snapshot(now)
             passed = clock() - started
             self.counters.read_seconds += passed
+            if passed > SLOW:
+                self.counters.slow += 1
             if passed > STALL:
                 self.counters.stalls += 1
                 self._log.warning("loop_stalled", seconds=round(passed, 3))
@@ -329,6 +332,11 @@ class Loop:
             connection.close()
 
     # -- what others see -------------------------------------------------------------------------
+
+    @property
+    def dead_share(self) -> float:
+        """Of the last minute's frames, the share that became dead letters."""
+        return self._complaints.dead_share
 
     def _take_snapshot(self, now: float) -> None:
         channels = self.session.channels()
