@@ -1,9 +1,9 @@
 """The pictures of docs/dashboard.md: `python -m docs.build.pictures [FOLDER]`.
 
-Runs a simulator, the mirror and its dashboard on a Redis and a Kafka of their own, and lets Chromium
-look at the page: live, in both themes and on a phone. With a folder it writes there the page in
-every state, also those that are not fine (the mirror down, Redis away, Kafka away, never run);
-without one it writes the pictures of the documentation, to docs/images.
+Runs a simulator, the mirror and its dashboard on a Redis and a Kafka of their own, and lets
+Chromium look at the page, in both themes and on a phone. With a folder it writes there the page in
+every state, also in those that are not fine: the mirror down, Redis away, Kafka away, never run.
+Without one it writes the pictures of the documentation, to docs/images.
 """
 
 from __future__ import annotations

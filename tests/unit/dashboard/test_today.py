@@ -10,7 +10,7 @@ import pytest
 from dashboard.reader import today as module
 from dashboard.reader.today import QUIET_MS, Figures, Today, day_of
 from mirror.conversation.event import Event
-from tests.unit.dashboard.build import NOW_MS, event, leg
+from tests.unit.dashboard.build import NOW_MS, leg
 
 DAY_MS = day_of(NOW_MS)
 
