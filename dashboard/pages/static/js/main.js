@@ -76,8 +76,11 @@ function banner() {
   const box = $("banner");
   if (box.told === lines.join("\n")) return;
   box.told = lines.join("\n");
-  box.replaceChildren(...lines.map((line) => h("p", { textContent: line })));
+  box.replaceChildren(...lines.map((line) => h("p", {}, ...marked(line))));
 }
+
+/** Text in which `commands` stand as such. */
+const marked = (line) => line.split("`").map((part, index) => (index % 2 ? h("code", { textContent: part }) : part));
 
 function connection(isStale) {
   const state = now.connection === "live" && isStale ? "stale" : now.connection;
