@@ -205,14 +205,18 @@ function charts(points) {
 
 function ticker() {
   const latest = known.chosen ? known.chosen.ticker.slice(-TICKER_SHOWN) : known.ticker;
-  text($("ticker-note"), known.chosen ? "of the conversations that the filters fit" : "");
-  keyed($("ticker"), [...latest].reverse(), (event) => `${event[6]} ${event[1]} ${event[0]} ${event[3]} ${event[5]}`, makeLine);
+  text($("ticker-note"), known.chosen ? "of those that fit" : "");
+  keyed($("ticker"), [...latest].reverse(), (event) => `${event[6]} ${event[1]} ${event[0]} ${event[3]} ${event[5]}`, makeLine, fillLine);
 }
 
-function makeLine([at, kind, medium, purpose, queue, , conversation]) {
-  const words = [purpose ? `${purpose} · ${medium?.replaceAll("_", " ")}` : `conversation ${short(conversation)}`, queue ? nameOf(queue) : ""].filter(Boolean).join(" · ");
+function fillLine(element, [, , medium, purpose, queue, , conversation]) {
+  const words = [purpose ? `${purpose} · ${medium?.replaceAll("_", " ")}` : `conversation ${short(conversation)}`, queue ? nameOf(queue) : ""];
+  text(element.firstElementChild.lastElementChild, words.filter(Boolean).join(" · "));
+}
+
+function makeLine([at, kind, , , , , conversation]) {
   const button = h("button", { type: "button", className: "line", title: conversation },
-    h("time", { textContent: clock(at) }), h("b", { textContent: kind.replace("_", " ") }), h("span", { textContent: words }));
+    h("time", { textContent: clock(at) }), h("b", { textContent: kind.replace("_", " ") }), h("span"));
   button.addEventListener("click", () => change({ open: conversation }));
   return h("li", {}, button);
 }

@@ -27,7 +27,7 @@ export function draw() {
   const shown = chosen ? chosen.rows : known.rows;
   const all = chosen ? chosen.count : sum(known.total);
   $("rows-empty").hidden = shown.length > 0;
-  text($("rows-empty"), isFiltered(place) ? "No conversation fits the filters, of those that this page knows." : "Nothing is active.");
+  text($("rows-empty"), all > 0 ? "The list has become shorter than this page." : isFiltered(place) ? "No conversation fits the filters, of those that this page knows." : "Nothing is active.");
   text($("rows-note"), place.beginning ? "active ones first, then those that are over" : "those who wait first, then the longest");
   keyed($("rows"), shown, (row) => row[0], make, fill);
   $("pages").hidden = all <= PAGE && page === 1;

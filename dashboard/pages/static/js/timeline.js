@@ -4,7 +4,8 @@ import { s } from "./dom.js";
 import { duration, moment, clock, stateName } from "./format.js";
 
 const RIGHT = 12, ROW = 26, NARROWEST = 280, NARROW = 560;
-const LABEL = 74; // the width of a time on the axis, and some room
+// The widths of times on the axis, and some room: `12:03:44`, and `31 Oct 12:03`.
+const CLOCK = 74, MOMENT = 100;
 
 /** How wide the labels on the left are, on a drawing of this width. */
 const leftOf = (width) => (width < NARROW ? 96 : 150);
@@ -15,10 +16,10 @@ function step(span, most = 8) {
   return 1000 * (steps.find((one) => span / (one * 1000) <= most) ?? Math.ceil(span / most / 86_400_000) * 86_400);
 }
 
-function axis(svg, from, to, width, height, label) {
+function axis(svg, from, to, width, height, label, room) {
   const left = leftOf(width);
   const x = (ms) => left + ((ms - from) / (to - from)) * (width - left - RIGHT);
-  const by = step(to - from, Math.max(2, Math.floor((width - left - RIGHT) / LABEL)));
+  const by = step(to - from, Math.max(1, Math.floor((width - left - RIGHT) / room)));
   for (let at = Math.ceil(from / by) * by; at <= to; at += by) {
     svg.append(
       s("line", { class: "axis", x1: x(at), x2: x(at), y1: 0, y2: height - 18 }),
@@ -43,7 +44,7 @@ export function legs(conversation, now, given) {
   const height = conversation.legs.length * ROW + 26;
   const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label":
     `Timeline of ${conversation.legs.length} legs over ${duration(to - from)}; the table below tells the same` });
-  const x = axis(svg, from, to, width, height, clock);
+  const x = axis(svg, from, to, width, height, clock, CLOCK);
   conversation.legs.forEach((leg, row) => {
     const y = row * ROW + 4;
     svg.append(
@@ -68,7 +69,7 @@ export function gaps(latest, now, given) {
   const height = Math.max(1, shards.length) * 18 + 24;
   const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label":
     `${latest.length} gaps of ${shards.length} shards since ${moment(from)}; the table below tells the same` });
-  const x = axis(svg, from, to, width, height, moment);
+  const x = axis(svg, from, to, width, height, moment, MOMENT);
   shards.forEach((shard, row) => {
     const y = row * 18 + 2;
     svg.append(
