@@ -1,9 +1,9 @@
 // The view "Floor": keeps what the stream tells, and draws it.
 
 import { $, h, keyed, say, text } from "./dom.js";
-import { clock, count, duration, short, spoken, stateName } from "./format.js";
+import { clock, count, short, spoken, stateName } from "./format.js";
 import { change, read } from "./address.js";
-import { AT, NONE, STATES, known, nameOf, now, sum } from "./known.js";
+import { AT, NONE, STATES, elapsed, known, nameOf, now, sum } from "./known.js";
 import { Chart } from "./charts.js";
 import * as dialog from "./dialog.js";
 import * as filters from "./filters.js";
@@ -119,7 +119,7 @@ function figures() {
     waiting: counts[AT.waiting], talking: counts[AT.talking], held: counts[AT.held], parked: counts[AT.parked], acw, live: sum(counts),
   };
   for (const [name, value] of Object.entries(shown)) text(figure(name), count(value));
-  text(figure("longest"), oldest == null ? "\u00a0" : `longest ${duration(now() - oldest)}`);
+  text(figure("longest"), oldest == null ? "\u00a0" : `longest ${elapsed(oldest)}`);
   text(figure("rest"), rest ? `${count(rest)} ringing, in menus, other` : "\u00a0");
   const bar = $("bar");
   STATES.forEach((state, index) => segment(bar.children[index], counts[index]));
@@ -165,7 +165,7 @@ function fillQueue(element, row) {
   button.setAttribute("aria-pressed", picked);
   element.dataset.picked = picked;
   const rest = counts[AT.ringing] + counts[AT.ivr] + counts[AT.other];
-  const values = [counts[AT.waiting], row.oldest == null ? "–" : duration(now() - row.oldest), counts[AT.talking], counts[AT.held], counts[AT.parked], rest, row.acw];
+  const values = [counts[AT.waiting], row.oldest == null ? "–" : elapsed(row.oldest), counts[AT.talking], counts[AT.held], counts[AT.parked], rest, row.acw];
   values.forEach((value, index) => {
     const cell = cells[index + 1];
     text(cell, value);

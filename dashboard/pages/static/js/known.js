@@ -1,6 +1,6 @@
 // What the stream has told of the floor, and what time it is there.
 
-import { short } from "./format.js";
+import { duration, short } from "./format.js";
 
 // The order of the counts in every row, as dashboard/reader/place.py has it.
 export const STATES = ["talking", "held", "parked", "waiting", "ringing", "ivr", "other"];
@@ -21,6 +21,12 @@ export function freeze(ms) {
 
 /** The server's time now, or when it stopped. */
 export const now = () => Math.min(Date.now() + known.offset, frozenAt ?? Infinity);
+
+/** How long ago that was; a dash for what began when time stood still already. */
+export function elapsed(since) {
+  const ms = now() - since;
+  return frozenAt !== null && ms < 0 ? "–" : duration(ms);
+}
 
 export const nameOf = (queue) => known.queues.get(queue)?.name ?? (queue ? short(queue) : "no queue");
 export const person = (agent) => known.people[agent] ?? short(agent);

@@ -1,9 +1,9 @@
 // The table of conversations, page by page.
 
 import { $, h, keyed, text } from "./dom.js";
-import { count, duration, roleName, short, stateName } from "./format.js";
+import { count, roleName, short, stateName } from "./format.js";
 import { change, isFiltered, read } from "./address.js";
-import { known, nameOf, now, person, sum } from "./known.js";
+import { elapsed, known, nameOf, person, sum } from "./known.js";
 
 const PAGE = 50;
 
@@ -39,7 +39,7 @@ export function draw() {
 
 /** Lets the ages of what is shown go on. */
 export function tick() {
-  for (const element of $("rows").children) text(element.children[2], element.since == null ? "–" : duration(now() - element.since));
+  for (const element of $("rows").children) text(element.children[2], element.since == null ? "–" : elapsed(element.since));
 }
 
 function make(row) {
@@ -57,7 +57,7 @@ function fill(element, row) {
   cells[1].firstElementChild.dataset.state = rings ? "ringing" : state;
   text(cells[1].lastElementChild, rings ? "waiting, an agent rings" : stateName(state));
   element.since = since;
-  text(cells[2], since == null ? "–" : duration(now() - since));
+  text(cells[2], since == null ? "–" : elapsed(since));
   text(cells[3], [medium?.replaceAll("_", " "), direction].filter(Boolean).join(", "));
   text(cells[4], nameOf(queue));
   text(cells[5], agents.map(([agent, does]) => `${person(agent)}${aside(does, state)}`).join(", "));
