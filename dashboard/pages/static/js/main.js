@@ -1,8 +1,8 @@
 // The page: which view is shown, how the connection is, and what is wrong.
 
-import { $, h, say, text } from "./dom.js";
+import { $, h, marked, say, text } from "./dom.js";
 import { moment } from "./format.js";
-import { change, read, watch, written } from "./address.js";
+import { read, watch, written } from "./address.js";
 import * as floor from "./floor.js";
 import * as mirror from "./mirror.js";
 import { more } from "./scrolling.js";
@@ -79,9 +79,6 @@ function banner() {
   box.replaceChildren(...lines.map((line) => h("p", {}, ...marked(line))));
 }
 
-/** Text in which `commands` stand as such. */
-const marked = (line) => line.split("`").map((part, index) => (index % 2 ? h("code", { textContent: part }) : part));
-
 function connection(isStale) {
   const state = now.connection === "live" && isStale ? "stale" : now.connection;
   $("connection").dataset.state = state;
@@ -140,7 +137,6 @@ function theme() {
   tell();
 }
 
-if (!(read().view in VIEWS)) change({ view: "floor" }, { quiet: true });
 floor.start();
 mirror.start();
 theme();

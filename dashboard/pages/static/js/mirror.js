@@ -1,6 +1,6 @@
 // The view "Mirror": shards, listeners, budgets, gaps, dead letters, the janitor's findings.
 
-import { $, command, h, keyed, quoted, text } from "./dom.js";
+import { $, command, h, keyed, marked, quoted, text } from "./dom.js";
 import { age, count, moment, short } from "./format.js";
 import { gaps as drawGaps } from "./timeline.js";
 
@@ -69,7 +69,7 @@ function verdict() {
   text(title, unknownSince === null ? VERDICTS[told.health] ?? told.health : `Unknown since ${moment(unknownSince)}`);
   const before = told ? [`It was ${told.health} then. What stands below is from that time.`] : [];
   const reasons = unknownSince === null ? told.reasons : before;
-  keyed($("reasons"), reasons, (reason) => reason, (reason) => h("li", { textContent: reason }));
+  keyed($("reasons"), reasons, (reason) => reason, (reason) => h("li", {}, ...marked(reason)));
   if (!told) return;
   const seats = told.shards.flatMap((shard) => shard.replicas);
   const live = seats.filter((seat) => seat.state === "live" || seat.state === "rotating").length;
@@ -227,5 +227,5 @@ function janitor() {
   text($("finalized-note"), "in what this page has read");
   const shown = [...told.finalized.latest].reverse().slice(0, 5);
   keyed($("finalized"), shown, (one) => one.id, (one) => h("li", {}, h("span", { textContent: `${moment(one.at)} · ${short(one.id)} · ${one.reason.replace("_", " ")}` })));
-  text($("backfilled"), told.backfilled ? `${count(told.backfilled)} events came from back-fills since this page's server began.` : "");
+  text($("backfilled"), told.backfilled ? `${count(told.backfilled)} ${told.backfilled === 1 ? "event" : "events"} came from back-fills since this page's server began.` : "");
 }
