@@ -3,8 +3,8 @@
 VENV     ?= .venv
 BIN       = $(VENV)/bin
 # What reads all Python: folders that exist, so that a room may be missing from a branch.
-SOURCES   = $(wildcard mirror listeners coordinator janitor dashboard console harness simulator \
-	bench tests docs/build docs/examples docs/hooks.py)
+SOURCES   = $(wildcard mirror listeners coordinator janitor projector dashboard console harness \
+	simulator bench tests docs/build docs/examples docs/hooks.py)
 PIP       = $(BIN)/python -m pip --disable-pip-version-check --quiet --retries 8 --timeout 60
 INSTALL   = $(PIP) install --constraint constraints.txt
 MANIFESTS = setup.cfg pyproject.toml constraints.txt

@@ -46,7 +46,6 @@ USERS: Final = "/api/v2/users"
 DETAILS: Final = "/api/v2/analytics/conversations/details"
 MAX_ANALYTICS_IDS: Final = 100
 _FORBIDDEN: Final = 403
-_NOT_FOUND: Final = 404
 
 
 class GenesysClient:
@@ -137,13 +136,6 @@ class GenesysClient:
             channel.id or f"?{number}": _seconds_until(channel.expires, answer)
             for number, channel in enumerate(listing.entities, 1)
         }
-
-    def channel_alive(self, channel_id: str) -> bool:
-        """Whether a channel exists and is valid."""
-        answer = self._http.call(
-            "HEAD", CHANNELS + "/{}", channel_id, accept=frozenset({_NOT_FOUND})
-        )
-        return answer.status != _NOT_FOUND
 
     def available_topics(self) -> list[AvailableTopic]:
         """Topic templates, with the permissions they need and the transports they go by."""

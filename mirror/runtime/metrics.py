@@ -168,6 +168,34 @@ DASHBOARD: Final[Mapping[str, Described]] = {
     "unreadable": _counter("dashboard_unreadable", "Records that hold no event."),
 }
 
+# Attribute of a projector's loop → metric; each tells of its own partitions.
+PROJECTOR: Final[Mapping[str, Described]] = {
+    "events": _counter("projector_events", "Events written to the once topic."),
+    "repeats": _counter("projector_repeats", "Copies of events, which are not written."),
+    "unreadable": _counter("projector_unreadable", "Records that hold no event, passed over."),
+    "views": _counter("projector_views", "Views of conversations written."),
+    "tombstones": _counter("projector_tombstones", "Conversations whose grace was over."),
+    "transactions": _counter("projector_transactions", "Transactions committed."),
+    "aborted": _counter("projector_transactions_aborted", "Transactions aborted; they are redone."),
+    "fenced": _counter(
+        "projector_transactions_fenced",
+        "Those of them that were refused because somebody else has the partitions.",
+    ),
+}
+# Attribute of what its part of the partitions is → metric.
+PROJECTOR_SHARE: Final[Mapping[str, Described]] = {
+    "restored": _counter("projector_records_restored", "Views read back from Kafka."),
+    "missed": _counter(
+        "projector_records_missed", "Records that Kafka deleted before they were projected."
+    ),
+    "lag": _gauge(
+        "projector_lag_seconds", "How long the oldest record that is not projected has waited."
+    ),
+    "partitions": _gauge("projector_partitions", "Own partitions."),
+    "waiting": _gauge("projector_partitions_waiting", "Own partitions that are not projected."),
+    "conversations": _gauge("projector_conversations", "Conversations of own partitions."),
+}
+
 # Heading of docs/metrics.md → what stands under it.
 ALL: Final[Mapping[str, tuple[Described, ...]]] = {
     "Every process": (HEALTH, BUILD, LOG_DROPPED),
@@ -175,6 +203,7 @@ ALL: Final[Mapping[str, tuple[Described, ...]]] = {
     "Coordinator": (*COORDINATOR, *TRACKER.values()),
     "Janitor": JANITOR,
     "Dashboard": tuple(DASHBOARD.values()),
+    "Projector": (*PROJECTOR.values(), *PROJECTOR_SHARE.values()),
 }
 
 

@@ -90,6 +90,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         + parse("MIRROR_DEAD_LETTER_TOPIC", "genesys-interactions.dlq", values.topic_name),
         agents_topic=kafka.prefix
         + parse("MIRROR_AGENTS_TOPIC", "genesys-agents", values.topic_name),
+        once_topic=kafka.prefix
+        + parse("MIRROR_ONCE_TOPIC", "genesys-interactions.once", values.topic_name),
+        conversations_topic=kafka.prefix
+        + parse("MIRROR_CONVERSATIONS_TOPIC", "genesys-conversations", values.topic_name),
+        conversation_grace=parse("MIRROR_CONVERSATION_GRACE", "24h", values.positive_duration),
         partitions=parse("MIRROR_PARTITIONS", "12", values.between(1, 10_000)),
         replication_factor=parse("MIRROR_REPLICATION_FACTOR", "3", values.between(1, 100)),
         encoding=parse("MIRROR_ENCODING", "json", values.choice("json", "msgpack")),

@@ -98,6 +98,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     dead_letter_topic: str
     agents_topic: str
+    once_topic: str
+    conversations_topic: str
+    conversation_grace: float
     partitions: int
     replication_factor: int
     encoding: str

@@ -1,7 +1,7 @@
 """Every `mirror …` that README and docs show is run, on a mirror at work, as it stands there.
 
 Those that start processes are run by tests of their own (test_sandbox, test_supervise, test_honcho,
-test_dashboard, test_simulator_protocol).
+test_dashboard, test_projector, test_simulator_protocol).
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ def values(mirror: Deployment) -> dict[str, str]:
 @pytest.mark.timeout(240)
 def test_what_the_pages_show_works(kafka: str, tmp_path: Path) -> None:
     """Each ends well, by itself or when it is interrupted, and says what it did."""
-    with small_mirror(tmp_path, kafka, {"MIRROR_ZOMBIE_AFTER": "1h"}, "--rate", "2") as mirror:
+    with (
+        small_mirror(tmp_path, kafka, {"MIRROR_ZOMBIE_AFTER": "1h"}, "--rate", "2") as mirror,
+        ManagedProcess.mirror("projector", folder=tmp_path, env=mirror.env, name="projector"),
+    ):
         mirror.org.fault(fault="noise", kind="not_json", share=0.5)
         mirror.org.post("/_sim/control", {"action": "start"})
         wait_until(

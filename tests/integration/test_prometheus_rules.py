@@ -132,6 +132,18 @@ CASES: dict[str, tuple[Series, Series]] = {
             'mirror_conversations{state="active"}': _steady(9999),
         },
     ),
+    "MirrorProjectorBehind": (
+        {'mirror_projector_lag_seconds{instance="a"}': _steady(90)},
+        {'mirror_projector_lag_seconds{instance="a"}': _steady(3)},
+    ),
+    "MirrorProjectorAborts": (
+        {'mirror_projector_transactions_aborted_total{instance="a"}': _growing(1)},
+        {'mirror_projector_transactions_aborted_total{instance="a"}': _growing(0.1)},
+    ),
+    "MirrorProjectorMissed": (
+        {'mirror_projector_records_missed_total{instance="a"}': _growing(1)},
+        {'mirror_projector_records_missed_total{instance="a"}': _steady(7)},
+    ),
     "MirrorVerificationFails": (
         {'mirror_janitor_conversations_verified_total{outcome="failed"}': _growing(1)},
         {'mirror_janitor_conversations_verified_total{outcome="active"}': _growing(9)},

@@ -39,8 +39,8 @@ HANG_SECONDS = 6
 TICK_SECONDS = 5
 FROZEN_WITHIN = HANG_SECONDS + 2 * TICK_SECONDS + 8
 KILLED_WITHIN = 15
-# Coordinator, two listeners, janitor: what supervisord.conf adds to MIRROR_METRICS_PORT.
-OFFSETS = (0, 100, 101, 200)
+# Coordinator, two listeners, janitor, projector: what supervisord.conf adds to MIRROR_METRICS_PORT.
+OFFSETS = (0, 100, 101, 200, 400)
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +226,7 @@ def _nothing_but(
             "MIRROR_LISTENERS": "0",
             "MIRROR_COORDINATORS": "0",
             "MIRROR_JANITORS": "0",
+            "MIRROR_PROJECTORS": "0",
             "MIRROR_DASHBOARDS": "0",
             "MIRROR_SUPERVISOR_INCLUDE": str(include),
             **more,
