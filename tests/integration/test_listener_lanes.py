@@ -210,11 +210,6 @@ class Told(NamedTuple):
     waiting: dict[str, int]
 
 
-def _stuck(told: Told) -> set[int]:
-    """The partitions that many records wait for."""
-    return {int(number) for number, count in told.waiting.items() if count > 300}
-
-
 @pytest.mark.timeout(300)
 def test_a_frozen_partition_loses_nothing_when_the_listener_is_killed(
     kafka_cluster_factory: Callable[[int], KafkaCluster], tmp_path: Path
