@@ -104,6 +104,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int
     replication_factor: int
     encoding: str
+    native: str
+    native_shadow: int
     spool_dir: Path
     spool_limit: int
     pii: str
@@ -114,6 +116,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dashboard_port: int
     dashboard_token: str
     dashboard_auth_header: str
+    service_level: float
     supervised: Supervised
     log_level: str
     startup_timeout: float
