@@ -59,6 +59,10 @@ def test_a_whole_mirror_needs_no_more(
         "KAFKA_BOOTSTRAP_SERVERS": kafka,
         "MIRROR_TOPIC": topic,
         "MIRROR_DEAD_LETTER_TOPIC": make_topic(),
+        "MIRROR_ONCE_TOPIC": make_topic(partitions=2),
+        "MIRROR_CONVERSATIONS_TOPIC": make_topic(
+            partitions=2, config={"cleanup.policy": "compact"}
+        ),
         "MIRROR_SPOOL_DIR": str(tmp_path / "spool"),
         "MIRROR_STARTUP_TIMEOUT": "10s",
         "MIRROR_HEARTBEAT": "500ms",
@@ -72,7 +76,7 @@ def test_a_whole_mirror_needs_no_more(
     def run(*arguments: str, user: str = "mirror") -> str:
         settings = env | {"REDIS_URL": guarded.url(user)}
         code, stdout, stderr = run_mirror(tmp_path / "-".join(arguments[:1]), settings, *arguments)
-        assert code == 0, stderr
+        assert code == 0, (stdout, stderr)
         return stdout
 
     with ExitStack() as stack:
