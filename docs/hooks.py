@@ -13,7 +13,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent
 # Pages at the root of the repository that are part of the site.
-PAGES = ("GUARANTEES.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md")
+PAGES = ("GUARANTEES.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 LINK = re.compile(r"\]\((?:\.\./)?(?P<page>[A-Z]+\.md)(?P<anchor>#[^)]*)?\)")
 
 

@@ -28,7 +28,7 @@ __all__ = [
     "fold",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "AgentEvent": "agent_event",
