@@ -73,14 +73,17 @@ def gaps(as_json: bool) -> None:
 
 @click.command()
 @click.option("--agents", is_flag=True, help="That of the topic of agents' states instead.")
-def schema(agents: bool) -> None:
+@click.option("--view", is_flag=True, help="That of the topic of conversations instead.")
+def schema(agents: bool, view: bool) -> None:
     """Print the JSON Schema of the event."""
     import json
 
     from console.render import echo
-    from mirror.conversation.schema import agent_event_schema, event_schema
+    from mirror.conversation.schema import agent_event_schema, event_schema, view_schema
 
-    document = agent_event_schema() if agents else event_schema()
+    if agents and view:
+        raise click.UsageError("--agents and --view are of two topics: say one of them.")
+    document = agent_event_schema() if agents else view_schema() if view else event_schema()
     echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 

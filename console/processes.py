@@ -8,6 +8,7 @@ from coordinator.__main__ import coordinator
 from dashboard.__main__ import dashboard
 from janitor.__main__ import janitor
 from listeners.__main__ import listener
+from projector.__main__ import projector
 
 
 @click.command(
@@ -26,4 +27,4 @@ def simulator(arguments: tuple[str, ...]) -> None:
         main.main(args=list(arguments), prog_name="mirror simulator", standalone_mode=False)
 
 
-COMMANDS = (listener, coordinator, janitor, dashboard, simulator)
+COMMANDS = (listener, coordinator, janitor, projector, dashboard, simulator)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--dedupe", is_flag=True, help="Show each event once, however many replicas sent it.")
+@click.option("--once", is_flag=True, help="Read what the projector wrote: each event once.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line.")
 @click.option(
     "--conversation", metavar="ID", help="Only this conversation: an id, or how it begins."
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(1), help="End after so many events.")
 def tail(
     dedupe: bool,
+    once: bool,
     as_json: bool,
     conversation: str | None,
     queue: str | None,
@@ -71,7 +73,7 @@ def tail(
     repeats = Repeats()
     shown = 0
     place: Start = "beginning" if start == "beginning" else "end"
-    with EventStream(load(), place, since_ms) as stream, names_if_any() as called:
+    with EventStream(load(), place, since_ms, once=once) as stream, names_if_any() as called:
         fits = _filter(called, conversation, queue, agent, kinds)
         width = terminal_width()
         if width is not None and not as_json:

@@ -28,10 +28,9 @@ from mirror.genesys.client import GenesysClient
 from mirror.genesys.filters import matching, unmatched
 from mirror.genesys.listing import read_listing
 from mirror.genesys.shapes import AvailableTopic, Entity
+from mirror.genesys.topics import QUEUE_TOPIC, USER_TOPIC
 from mirror.settings import Settings
 
-QUEUE_TOPIC: Final = "v2.routing.queues.{id}.conversations"
-USER_TOPIC: Final = "v2.users.{id}.conversations"
 # Two suffixes of one id in one topic count as one (docs/protocol.md, "Topics").
 AGENT_TOPIC: Final = "v2.users.{id}?presence&routingStatus"
 RETRY_SECONDS: Final = 10.0

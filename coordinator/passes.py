@@ -13,7 +13,7 @@ from typing import Final
 
 import redis
 
-from coordinator.discovery import USER_TOPIC, Discovery
+from coordinator.discovery import Discovery
 from coordinator.election import Deposed, Leadership, Write
 from coordinator.leader import Leader, Outcome, Rules
 from coordinator.metrics import Metrics
@@ -27,6 +27,7 @@ from mirror.base.health import Health
 from mirror.base.log import logger
 from mirror.fleet.gaps import Gap
 from mirror.fleet.words import Shard, seat_name
+from mirror.genesys.topics import USER_TOPIC
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
 

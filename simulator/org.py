@@ -81,9 +81,6 @@ class Org:
         found |= {self.division_of_user(one) for one in users if self.has_user(one)}
         return frozenset(found or {1})
 
-    def user_name(self, user_id: str) -> str:
-        return f"Agent {self._user_index[user_id] + 1:05d}"
-
     def queue_name(self, queue_id: str) -> str:
         return f"Queue {self._queue_index[queue_id] + 1:03d}"
 

@@ -22,7 +22,8 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-REPLICAS: Final = "abcd"
+from mirror.fleet.words import REPLICAS
+
 CLIENT_ROUNDS: Final = 4
 Seat = tuple[str, str]
 Why = Literal["no listener", "no channel"]

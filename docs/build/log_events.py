@@ -19,6 +19,7 @@ ROOMS: Final[Mapping[str, str]] = {
     "listeners": "Listeners",
     "coordinator": "Coordinators",
     "janitor": "Janitors",
+    "projector": "Projectors",
     "dashboard": "The dashboard",
     "mirror": "All of them",
     "console": "Commands",

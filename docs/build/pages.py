@@ -18,7 +18,7 @@ import msgspec
 from docs.build.channel_page import channel_page
 from docs.build.log_events import ROOMS, log_events, purpose
 from docs.build.vectors import vectors
-from mirror.conversation.schema import event_schema
+from mirror.conversation.schema import event_schema, view_schema
 from mirror.runtime.metrics import ALL, Described
 from mirror.settings import load
 
@@ -160,12 +160,18 @@ def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
 
 
 def schema_page() -> str:
-    """docs/schema.md: the JSON Schema of the event."""
-    schema = msgspec.json.format(msgspec.json.encode(event_schema()), indent=2).decode()
+    """docs/schema.md: the JSON Schemas of event and view."""
+    event, view = (
+        msgspec.json.format(msgspec.json.encode(schema), indent=2).decode()
+        for schema in (event_schema(), view_schema())
+    )
     return (
-        "# JSON Schema of the event\n\nWhat `mirror schema` prints; "
+        "# JSON Schemas\n\n## The event\n\nWhat `mirror schema` prints; "
         "[the event](event.md) says what it means.\n\n"
-        f"```json\n{schema}\n```\n"
+        f"```json\n{event}\n```\n\n"
+        "## The view\n\nWhat `mirror schema --view` prints; "
+        "[the projector](projector.md#a-view) says what it means.\n\n"
+        f"```json\n{view}\n```\n"
     )
 
 

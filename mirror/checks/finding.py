@@ -28,6 +28,9 @@ CHECKS: Final = {
     "kafka.rights": "the Kafka user may read and write the topics",
     "kafka.group": "the Kafka user may join the tracker's group",
     "kafka.idempotence": "the brokers take an idempotent producer",
+    "kafka.compaction": "the topic of conversations keeps the last view of each",
+    "kafka.projector": "the projector's topics have the partitions of the interaction topic",
+    "kafka.transactions": "the Kafka user may write by transactions, as the projector does",
     "registry": "the schema registry answers, where one is set",
     "genesys.client": "an OAuth client is set",
     "genesys.token": "Genesys gives each OAuth client a token",
@@ -40,6 +43,7 @@ CHECKS: Final = {
     "genesys.filter": "every entry of MIRROR_QUEUES and MIRROR_USERS matches something",
     "genesys.rate": "the request budget is not spent",
     "supervisord": "all processes of this machine's supervisord run",
+    "personal": "what dead letters hold of people",
     "spool": "the spool's disk can be written to and has room",
 }
 

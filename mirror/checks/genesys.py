@@ -25,13 +25,12 @@ from mirror.genesys.filters import matching, unmatched
 from mirror.genesys.listing import read_listing
 from mirror.genesys.rights import role_text
 from mirror.genesys.shapes import AvailableTopic, Entity
+from mirror.genesys.topics import QUEUE_TOPIC, USER_TOPIC
 from mirror.redis.connect import connect, explained
 from mirror.redis.keys import Keys
 from mirror.redis.rate import BURST, RATE_PER_MINUTE, RateBudget
 from mirror.settings import OAuthClient, Settings
 
-QUEUE_TOPIC: Final = "v2.routing.queues.{id}.conversations"
-USER_TOPIC: Final = "v2.users.{id}.conversations"
 AGENT_TOPICS: Final = ("v2.users.{id}.presence", "v2.users.{id}.routingStatus")
 # A rotation opens a channel before it closes the old one.
 SPARE_CHANNELS: Final = 1

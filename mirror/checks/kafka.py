@@ -51,7 +51,7 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
             yield bad("kafka.topic", f"topic {topic}", "does not exist", "run mirror init")
             continue
         yield from shape(cluster, topic, partitions, settings.replication_factor)
-        yield from _configuration(client, cluster, topic)
+        yield from configuration(client, cluster, topic)
     there = [topic for topic in wanted if topic in cluster.topics]
     yield from check_rights(settings, client, there)
 
@@ -94,7 +94,10 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
         )
 
 
-def _configuration(client: AdminClient, cluster: Cluster, topic: str) -> Iterator[Finding]:
+def configuration(
+    client: AdminClient, cluster: Cluster, topic: str, *, compacted: bool = False
+) -> Iterator[Finding]:
+    """The configuration of a topic that exists; whether it is to be `compacted`."""
     resource = ConfigResource(ResourceType.TOPIC, topic)
     try:
         answer = client.describe_configs([resource], request_timeout=TIMEOUT)[resource]
@@ -108,10 +111,12 @@ def _configuration(client: AdminClient, cluster: Cluster, topic: str) -> Iterato
         )
         return
     values = {name: entry.value for name, entry in entries.items()}
-    yield from durability(topic, cluster.topics[topic][1], values)
+    yield from durability(topic, cluster.topics[topic][1], values, compacted=compacted)
 
 
-def durability(topic: str, replication: int, values: dict[str, str]) -> Iterator[Finding]:
+def durability(
+    topic: str, replication: int, values: dict[str, str], *, compacted: bool = False
+) -> Iterator[Finding]:
     """What a topic's configuration makes of an acknowledged record."""
     subject = f"topic {topic}"
     insync = int(values.get("min.insync.replicas") or 1)
@@ -129,7 +134,11 @@ def durability(topic: str, replication: int, values: dict[str, str]) -> Iterator
             f"min.insync.replicas is {insync} of {replication}: one broker away stops all writing",
             f"kafka-configs --alter --add-config min.insync.replicas={max(1, replication - 1)}",
         )
-    if "compact" in (values.get("cleanup.policy") or ""):
+    policy = values.get("cleanup.policy") or ""
+    if compacted:
+        yield compaction(topic, policy)
+        return
+    if "compact" in policy:
         yield bad(
             "kafka.retention",
             subject,
@@ -149,3 +158,16 @@ def durability(topic: str, replication: int, values: dict[str, str]) -> Iterator
     else:
         kept = "for ever" if retention < 0 else f"{retention / DAY_MS:.0f} days"
         yield good("kafka.retention", subject, f"records stay {kept}, min.insync {insync}")
+
+
+def compaction(topic: str, policy: str) -> Finding:
+    """Whether a topic keeps the last record of each key, and for ever."""
+    if policy == "compact":
+        return good("kafka.compaction", f"topic {topic}", "compacted")
+    return bad(
+        "kafka.compaction",
+        f"topic {topic}",
+        f"cleanup.policy is {policy or 'not known'}: conversations that still go on are lost, or "
+        "all of their past is kept",
+        "kafka-configs --alter --add-config cleanup.policy=compact",
+    )

@@ -36,7 +36,8 @@ from mirror.conversation.legs import LegKey, leg_key, transition_id
 
 ENDED_STATES: Final = frozenset({"disconnected", "terminated"})
 _DESCRIPTIVE: Final = ("communication_id", "purpose", "agent_id", "queue_id", "direction")
-_COUNT_AGAIN: Final = frozenset({"hold", "resume", "park", "unpark", "wrapup"})
+# Repeats of these may be a later word than what the view says.
+COUNT_AGAIN: Final = frozenset({"hold", "resume", "park", "unpark", "wrapup"})
 _FOLLOWS: Final = frozenset({"acw", "acw_end", "wrapup"})
 _RANK_OF_ANSWER: Final = RANK["answer"]
 _BEGAN, _OVER = 0, 1
@@ -130,11 +131,11 @@ def fold(view: ConversationView | None, event: Event) -> ConversationView:
     All events of one conversation, in the order of their partition.
     """
     if view is None:
-        view = ConversationView(id=event.conversation_id, joined_late=event.event_type in _FOLLOWS)
+        view = begin(event)
     repeated = is_repeat(view, event)
     if event.origin != "snapshot":
         view.seen.add(event.event_id)
-    if repeated and event.event_type not in _COUNT_AGAIN:
+    if repeated and event.event_type not in COUNT_AGAIN:
         return view
     view.linked_conversation_id = event.linked_conversation_id or view.linked_conversation_id
     if event.participant_id is None or event.media_type is None:
@@ -149,6 +150,11 @@ def fold(view: ConversationView | None, event: Event) -> ConversationView:
     is_over = view.ended_at is not None or view.joined_late
     view.state = "ended" if is_over and not view.open else "active"
     return view
+
+
+def begin(event: Event) -> ConversationView:
+    """The view of a conversation that begins with `event`, which is yet to be folded."""
+    return ConversationView(id=event.conversation_id, joined_late=event.event_type in _FOLLOWS)
 
 
 def is_repeat(view: ConversationView | None, event: Event) -> bool:

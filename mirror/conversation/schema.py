@@ -1,4 +1,4 @@
-"""The JSON Schema of the event, made from the struct that makes the events.
+"""The JSON Schemas of event and view, made from the structs that make them.
 
 All fields are required and no others allowed, because every event has exactly these
 (docs/event.md). Fields whose words are Genesys' stay open strings: it adds words.
@@ -7,11 +7,13 @@ All fields are required and no others allowed, because every event has exactly t
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from mirror.conversation.agent_event import AgentEvent
+from mirror.conversation.document import ConversationDocument, LegDocument
 from mirror.conversation.event import Event
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -31,7 +33,16 @@ MEDIA: Final = (
     "social_expression",
     "screen_monitoring",
 )
-_TIMES: Final = ("occurred_at", "received_at", "hold_started_at")
+_TIMES: Final = (
+    "occurred_at",
+    "received_at",
+    "hold_started_at",
+    "started_at",
+    "ended_at",
+    "since",
+    "answered_at",
+    "updated_at",
+)
 
 DESCRIPTIONS: Final[dict[str, str]] = {
     "schema_version": "Rises when the meaning of a field changes.",
@@ -71,6 +82,33 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "routing_status": "Genesys' word, on routing_status.",
 }
 
+VIEW_DESCRIPTIONS: Final[dict[str, str]] = {
+    "conversation_id": "The conversation; the key of the Kafka record.",
+    "state": "active while a leg lives or no end was seen, else ended.",
+    "started_at": "When it began; null where no start was seen.",
+    "ended_at": "When it ended; null while it is active.",
+    "queue_id": "The queue of the latest leg that lives and has one; after the end, of the latest.",
+    "media": "The media of its legs.",
+    "legs": "Its legs in the order in which they were first seen: of very many the latest.",
+    "updated_at": "When this mirror read the latest of its events.",
+    "events": "How many of its events stand in the once topic.",
+}
+LEG_DESCRIPTIONS: Final[dict[str, str]] = {
+    **{name: DESCRIPTIONS[name] for name in ("purpose", "agent_id", "role", "direction")},
+    "participant_id": "The participant.",
+    "communication_id": "Names the leg with participant_id; null where Genesys gives none.",
+    "media_type": "The medium.",
+    "queue_id": DESCRIPTIONS["queue_id"],
+    "state": "In Genesys' words; none where only what follows a leg's end was seen.",
+    "held": "Whether it is on hold.",
+    "since": "Since when it is in this state: held, parked, ended, connected, alerting.",
+    "answered_at": "When it was answered, for the first time.",
+    "ended_at": "When it ended; null while it lives.",
+    "disconnect_type": DESCRIPTIONS["disconnect_type"],
+    "acw": "Its after-call work.",
+    "wrapup_code": "Its latest wrap-up code.",
+}
+
 
 def event_schema() -> dict[str, Any]:
     """The JSON Schema of an event of the interaction topic."""
@@ -82,7 +120,19 @@ def agent_event_schema() -> dict[str, Any]:
     return _schema(AgentEvent, "Genesys agent event")
 
 
-def _schema(kind: type[msgspec.Struct], title: str) -> dict[str, Any]:
+def view_schema() -> dict[str, Any]:
+    """The JSON Schema of a view, the value of a record of the topic of conversations."""
+    schema = _schema(ConversationDocument, "Genesys conversation", VIEW_DESCRIPTIONS)
+    leg = _schema(LegDocument, "Leg", VIEW_DESCRIPTIONS | LEG_DESCRIPTIONS)
+    del leg["$schema"]
+    schema["properties"]["legs"]["items"] = leg
+    schema["properties"]["media"]["items"] = {"enum": list(MEDIA)}
+    return schema
+
+
+def _schema(
+    kind: type[msgspec.Struct], title: str, words: Mapping[str, str] = DESCRIPTIONS
+) -> dict[str, Any]:
     _, definitions = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
     made: dict[str, Any] = definitions[kind.__name__]
     properties: dict[str, Any] = made["properties"]
@@ -93,10 +143,11 @@ def _schema(kind: type[msgspec.Struct], title: str) -> dict[str, Any]:
         elif name == "event_id":
             _refine(schema, {"pattern": ID_PATTERN})
         elif name == "media_type":
-            properties[name] = schema = {"enum": [None, *MEDIA]}
+            optional = schema != {"type": "string"}
+            properties[name] = schema = {"enum": [*([None] if optional else []), *MEDIA]}
         elif name == "schema_version":
             properties[name] = schema = {"const": 1}
-        schema["description"] = DESCRIPTIONS[name]
+        schema["description"] = words[name]
     return {
         "$schema": DIALECT,
         "title": title,

@@ -14,12 +14,11 @@ import redis
 from mirror.base.errors import MirrorError, SettingsError
 from mirror.fleet.gaps import READINGS, Gap, GapState, decode, file_gap, new_id
 from mirror.fleet.words import Shard
+from mirror.genesys.topics import QUEUE_TOPIC, USER_TOPIC
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
 FILED_BY: Final = "hand"
-QUEUE_TOPIC: Final = "v2.routing.queues.{}.conversations"
-USER_TOPIC: Final = "v2.users.{}.conversations"
 
 _shard = msgspec.json.Decoder(Shard)
 
@@ -63,8 +62,8 @@ def file_backfill(
     if since_ms >= until_ms:
         raise SettingsError("the interval is empty: --since takes a time before --until")
     topics = tuple(
-        [QUEUE_TOPIC.format(queue) for queue in queues]
-        + [USER_TOPIC.format(user) for user in users]
+        [QUEUE_TOPIC.format(id=queue) for queue in queues]
+        + [USER_TOPIC.format(id=user) for user in users]
     )
     wanted = {"-": topics} if topics else _subscribed(client, keys)
     if not wanted:
@@ -93,8 +92,8 @@ def unmirrored(
 ) -> list[str]:
     """Those of these queues and users that no shard has. Raises `RedisUnavailable`."""
     mirrored = {topic for topics in _subscribed(client, keys).values() for topic in topics}
-    wanted = {f"queue {one}": QUEUE_TOPIC.format(one) for one in queues}
-    wanted |= {f"user {one}": USER_TOPIC.format(one) for one in users}
+    wanted = {f"queue {one}": QUEUE_TOPIC.format(id=one) for one in queues}
+    wanted |= {f"user {one}": USER_TOPIC.format(id=one) for one in users}
     return [name for name, topic in wanted.items() if topic not in mirrored]
 
 

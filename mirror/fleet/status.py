@@ -17,7 +17,7 @@ from mirror.fleet.gaps import Hole, count_gaps, list_gaps, list_holes
 from mirror.fleet.gaps import reasons as gap_reasons
 from mirror.fleet.requests import DRAIN
 from mirror.fleet.tracked import count_conversations
-from mirror.fleet.words import Beat, ChannelReport, Shard
+from mirror.fleet.words import REPLICAS, Beat, ChannelReport, Shard
 from mirror.fleet.workers import Worker, janitor_silent_ms
 from mirror.fleet.workers import read as read_workers
 from mirror.redis.connect import explained
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-REPLICAS: Final = "abcd"
 MAX_REASONS: Final = 20
 MAX_NAMED: Final = 5
 # Beats after which the leader's state is old: it writes every two seconds that it made a pass.

@@ -15,12 +15,13 @@ turns an age into Redis time by subtracting it from the Redis time of the beat.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from mirror.genesys.handles import Handle
 
+REPLICAS: Final = "abcd"
 ListenerState = Literal["live", "draining", "dead"]
 ChannelState = Literal["opening", "live", "rotating", "closing", "lost"]
 

@@ -33,6 +33,7 @@ from mirror.genesys.shapes import (
     Subscriptions,
     TopicList,
 )
+from mirror.genesys.timing import Calls
 from mirror.redis.rate import RateBudget
 from mirror.settings import OAuthClient, Settings
 
@@ -46,7 +47,6 @@ USERS: Final = "/api/v2/users"
 DETAILS: Final = "/api/v2/analytics/conversations/details"
 MAX_ANALYTICS_IDS: Final = 100
 _FORBIDDEN: Final = 403
-_NOT_FOUND: Final = 404
 
 
 class GenesysClient:
@@ -64,6 +64,16 @@ class GenesysClient:
         self._settings = settings
         self._http = Transport(settings, oauth_client, budget, stop)
         self._queues = QUEUES[0]
+
+    @property
+    def calls(self) -> Calls:
+        """How long its requests took, and how they ended."""
+        return self._http.calls
+
+    @property
+    def token_left(self) -> float | None:
+        """Seconds until the token in use expires, as far as is known without waiting."""
+        return self._http.token_left
 
     def sign_in(self) -> None:
         """Get a token where there is none: learns whether host and credentials are right."""
@@ -137,13 +147,6 @@ class GenesysClient:
             channel.id or f"?{number}": _seconds_until(channel.expires, answer)
             for number, channel in enumerate(listing.entities, 1)
         }
-
-    def channel_alive(self, channel_id: str) -> bool:
-        """Whether a channel exists and is valid."""
-        answer = self._http.call(
-            "HEAD", CHANNELS + "/{}", channel_id, accept=frozenset({_NOT_FOUND})
-        )
-        return answer.status != _NOT_FOUND
 
     def available_topics(self) -> list[AvailableTopic]:
         """Topic templates, with the permissions they need and the transports they go by."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -26,6 +26,14 @@ from mirror.settings import Settings
 RETENTION_MS: Final = 7 * 24 * 3_600_000
 DEAD_LETTER_RETENTION_MS: Final = 30 * 24 * 3_600_000
 DEAD_LETTER_PARTITIONS: Final = 3
+# A projector that takes over a partition reads all of it, so it is kept small: what is still to be
+# compacted, and the segment that is written to, which never is.
+COMPACTED: Final = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(64 * 1024 * 1024),
+    "segment.ms": str(3_600_000),
+    "min.cleanable.dirty.ratio": "0.2",
+}
 SPREAD: Final = 30.0
 _ATTEMPT: Final = 5.0
 _ATTEMPT_WATCHED: Final = 2.0  # somebody at a terminal wants to hear something
@@ -174,15 +182,26 @@ def check_topics(settings: Settings, timeout: float, *, agents: bool = False) ->
         time.sleep(_PAUSE)
 
 
-def _wanted(settings: Settings) -> list[tuple[str, int, int]]:
-    """The mirror's topics, with their partitions and retention in milliseconds."""
+def _wanted(
+    settings: Settings, found: Mapping[str, tuple[int, int]]
+) -> list[tuple[str, int, dict[str, str]]]:
+    """The mirror's topics, with their partitions and configuration, given what there is."""
+    events = _deleted(RETENTION_MS)
+    # The projector's have as many partitions as what they are made from.
+    projected = found.get(settings.topic, (settings.partitions, 0))[0]
     wanted = [
-        (settings.topic, settings.partitions, RETENTION_MS),
-        (settings.dead_letter_topic, DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION_MS),
+        (settings.topic, settings.partitions, events),
+        (settings.dead_letter_topic, DEAD_LETTER_PARTITIONS, _deleted(DEAD_LETTER_RETENTION_MS)),
+        (settings.once_topic, projected, events),
+        (settings.conversations_topic, projected, COMPACTED),
     ]
     if settings.agents:
-        wanted.append((settings.agents_topic, settings.partitions, RETENTION_MS))
+        wanted.append((settings.agents_topic, settings.partitions, events))
     return wanted
+
+
+def _deleted(retention_ms: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
 
 
 def ensure_topics(
@@ -198,15 +217,39 @@ def ensure_topics(
     log = ClientLog("kafka.init")
     client = _client(settings, log)
     cluster = _cluster(client, settings, timeout, log, waiting)
-    wanted = _wanted(settings)
+    wanted = _wanted(settings, cluster.topics)
     states = [
         _found(name, partitions, cluster.topics[name])
         if name in cluster.topics
-        else _create(client, settings, name, partitions, retention, cluster.brokers, log)
-        for name, partitions, retention in wanted
+        else _create(client, settings, name, partitions, config, cluster.brokers, log)
+        for name, partitions, config in wanted
     ]
     await_spread(settings, cluster.addresses, [one.name for one in states], timeout or SPREAD)
     return states
+
+
+def replace_topics(settings: Settings, names: Sequence[str], timeout: float) -> list[TopicState]:
+    """Delete the topics of these names, and make all that is missing.
+
+    Raises `KafkaUnavailable` as `ensure_topics` does, and where one is not deleted.
+    """
+    log = ClientLog("kafka.init")
+    client = _client(settings, log)
+    cluster = _cluster(client, settings, timeout, log)
+    there = [name for name in names if name in cluster.topics]
+    if there:
+        for name, answer in client.delete_topics(there, request_timeout=20).items():
+            try:
+                answer.result(25)
+            except (KafkaException, TimeoutError) as error:
+                why = f"{name} not deleted, {_reason(error, log) or 'no answer in time'}"
+                raise _unavailable(settings, why) from error
+    deadline = time.monotonic() + SPREAD
+    while set(there) & _cluster(client, settings, timeout, log).topics.keys():
+        if time.monotonic() >= deadline:
+            raise _unavailable(settings, f"{' and '.join(there)} not deleted in time")
+        time.sleep(_PAUSE)
+    return ensure_topics(settings, timeout)
 
 
 def _found(name: str, wanted: int, found: tuple[int, int]) -> TopicState:
@@ -236,12 +279,12 @@ def _create(
     settings: Settings,
     name: str,
     partitions: int,
-    retention_ms: int,
+    config: Mapping[str, str],
     brokers: int,
     log: ClientLog,
 ) -> TopicState:
     replication = max(1, min(settings.replication_factor, brokers))
-    config = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
+    config = dict(config)
     if replication >= 3:
         # With acks=all an event then survives the loss of any one broker.
         config["min.insync.replicas"] = "2"

@@ -32,6 +32,10 @@ QUEUE_MESSAGES: Final = 200_000
 # stalled cluster by itself and takes everything back in order; this only catches what it missed.
 DELIVERY_TIMEOUT_MS: Final = 300_000
 LINGER_MS: Final = 5
+# A transaction that its producer left open holds up who reads what is committed for so long, and
+# up to ten seconds more until the broker looks. One takes some ten milliseconds; a broker that is
+# replaced meanwhile takes seconds.
+TRANSACTION_TIMEOUT_MS: Final = 15_000
 # How long a new client takes an unknown topic for one that is just being made. What waits for it
 # is then given back, to wait in the spool.
 UNKNOWN_TOPIC_MS: Final = 5_000
@@ -189,6 +193,28 @@ def consumer_config(settings: Settings, role: str, group: str | None = None) -> 
         "enable.auto.commit": "false",
         "enable.auto.offset.store": "false",
     }
+
+
+def transactional_config(settings: Settings, role: str, transactional_id: str) -> dict[str, Any]:
+    """Configuration of a producer of `role` that writes by transactions."""
+    return {
+        **producer_config(settings, role),
+        "transactional.id": transactional_id,
+        "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        # librdkafka takes neither longer than that.
+        "delivery.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        "socket.timeout.ms": TRANSACTION_TIMEOUT_MS,
+    }
+
+
+def committed_reader_config(
+    settings: Settings, role: str, group: str | None = None
+) -> dict[str, Any]:
+    """As `consumer_config`, for who must not see what a transaction wrote before it is committed.
+
+    A group's offsets are then read only once no transaction is about to move them (KIP-447).
+    """
+    return {**consumer_config(settings, role, group), "isolation.level": "read_committed"}
 
 
 def admin_config(settings: Settings, role: str = "admin") -> dict[str, Any]:

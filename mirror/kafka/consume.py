@@ -23,7 +23,7 @@ from confluent_kafka import (
 
 from mirror.base.errors import KafkaUnavailable
 from mirror.conversation.event import Event
-from mirror.kafka.config import ClientLog, consumer_config, open_client
+from mirror.kafka.config import ClientLog, committed_reader_config, consumer_config, open_client
 from mirror.kafka.partition import partition
 from mirror.kafka.record import EventReader, UndecodableRecord
 from mirror.settings import Settings
@@ -42,16 +42,23 @@ class EventStream:
     """
 
     def __init__(
-        self, settings: Settings, start: Start = "end", since_ms: int | None = None
+        self,
+        settings: Settings,
+        start: Start = "end",
+        since_ms: int | None = None,
+        *,
+        once: bool = False,
     ) -> None:
         """`since_ms` (epoch milliseconds of the record's timestamp) wins over `start`.
+
+        With `once` it is the once topic that is read, without what was not committed.
 
         Raises `KafkaUnavailable` where no broker answers or the topic does not exist.
         """
         self.unreadable = 0
-        self._topic = settings.topic
+        self._topic = settings.once_topic if once else settings.topic
         self._reader = EventReader()
-        self._consumer, partitions = open_reader(settings, self._topic, "reader")
+        self._consumer, partitions = open_reader(settings, self._topic, "reader", committed=once)
         try:
             self._consumer.assign(self._places(settings, partitions, start, since_ms))
         except BaseException:
@@ -178,13 +185,18 @@ def _stretches(
                 del left[place.partition]
 
 
-def open_reader(settings: Settings, topic: str, role: str) -> tuple[Consumer, list[int]]:
+def open_reader(
+    settings: Settings, topic: str, role: str, *, committed: bool = False
+) -> tuple[Consumer, list[int]]:
     """A consumer of `role` without a group, and the partitions of `topic`; nothing is assigned.
+
+    With `committed` it reads what transactions wrote once they are committed.
 
     Raises `KafkaUnavailable` where no broker answers or the topic does not exist.
     """
     log = ClientLog(f"kafka.{role.replace('-', '_')}")
-    consumer = open_client(Consumer, consumer_config(settings, role), log)
+    configuration = committed_reader_config if committed else consumer_config
+    consumer = open_client(Consumer, configuration(settings, role), log)
     try:
         with _explained(settings, log):
             try:

@@ -15,6 +15,7 @@ The client is confluent-kafka's own. What it needs besides is in the extra `regi
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -22,7 +23,7 @@ import msgspec
 from mirror.base.errors import RegistryUnavailable, SettingsError
 from mirror.base.extras import how_to_install
 from mirror.base.log import logger
-from mirror.conversation.schema import agent_event_schema, event_schema
+from mirror.conversation.schema import agent_event_schema, event_schema, view_schema
 from mirror.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,10 +46,27 @@ def register(settings: Settings, timeout: float) -> dict[str, Header]:
     """
     if settings.registry is None:
         return {}
-    deadline = time.monotonic() + timeout if timeout else None
     schemas = {settings.topic: event_schema()}
     if settings.agents:
         schemas[settings.agents_topic] = agent_event_schema()
+    return _register_all(settings, schemas, timeout)
+
+
+def register_views(settings: Settings, timeout: float) -> dict[str, Header]:
+    """As `register`, for the two topics of the projector.
+
+    Records of the once topic have the header that they had; its subject is for who looks for it.
+    """
+    if settings.registry is None:
+        return {}
+    schemas = {settings.once_topic: event_schema(), settings.conversations_topic: view_schema()}
+    return _register_all(settings, schemas, timeout)
+
+
+def _register_all(
+    settings: Settings, schemas: Mapping[str, dict[str, Any]], timeout: float
+) -> dict[str, Header]:
+    deadline = time.monotonic() + timeout if timeout else None
     client = open_registry(settings)
     try:
         return {

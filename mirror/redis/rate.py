@@ -26,7 +26,6 @@ from mirror.base.errors import RedisUnavailable
 from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
 
-GENESYS_PER_MINUTE: Final = 300
 RATE_PER_MINUTE: Final = 230
 BURST: Final = 50
 # Genesys' minute is over by then; whoever asks too early is told so by the next 429.

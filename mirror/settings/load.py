@@ -23,6 +23,7 @@ ALL_ADDRESSES: Final = "::,0.0.0.0"
 # Where a process that listens on all addresses is asked from its own machine.
 LOOPBACK: Final = {"::": "::1", "0.0.0.0": "127.0.0.1"}  # noqa: S104 - a key, not listened on
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+MOST_SHADOWED: Final = 1_000_000
 MAX_CHANNELS_PER_CLIENT: Final = 20  # Genesys' limit: the 21st creation evicts another channel
 
 
@@ -90,9 +91,16 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         + parse("MIRROR_DEAD_LETTER_TOPIC", "genesys-interactions.dlq", values.topic_name),
         agents_topic=kafka.prefix
         + parse("MIRROR_AGENTS_TOPIC", "genesys-agents", values.topic_name),
+        once_topic=kafka.prefix
+        + parse("MIRROR_ONCE_TOPIC", "genesys-interactions.once", values.topic_name),
+        conversations_topic=kafka.prefix
+        + parse("MIRROR_CONVERSATIONS_TOPIC", "genesys-conversations", values.topic_name),
+        conversation_grace=parse("MIRROR_CONVERSATION_GRACE", "24h", values.positive_duration),
         partitions=parse("MIRROR_PARTITIONS", "12", values.between(1, 10_000)),
         replication_factor=parse("MIRROR_REPLICATION_FACTOR", "3", values.between(1, 100)),
         encoding=parse("MIRROR_ENCODING", "json", values.choice("json", "msgpack")),
+        native=_native(reader, pii),
+        native_shadow=parse("MIRROR_NATIVE_SHADOW", "0", values.between(0, MOST_SHADOWED)),
         spool_dir=Path(text("MIRROR_SPOOL_DIR", str(state_directory(reader.environ) / "spool"))),
         spool_limit=parse("MIRROR_SPOOL_LIMIT", "1GiB", size),
         pii=pii,
@@ -108,6 +116,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         dashboard_token=parse("MIRROR_DASHBOARD_TOKEN", "", values.word),
         dashboard_auth_header=parse("MIRROR_DASHBOARD_AUTH_HEADER", "", values.header_name),
+        service_level=parse("MIRROR_SERVICE_LEVEL", "20s", values.positive_duration),
         supervised=read_supervised(reader),
         log_level=parse("MIRROR_LOG_LEVEL", "info", values.choice(*LOG_LEVELS)),
         startup_timeout=parse("MIRROR_STARTUP_TIMEOUT", "30s", duration),
@@ -166,6 +175,19 @@ def _oauth_clients(reader: Reader) -> tuple[OAuthClient, ...]:
             given, missing = missing, given
         raise SettingsError(f"{given} is set and {missing} is not: set both, or none of them")
     return (OAuthClient(client_id, secret),) if client_id else ()
+
+
+def _native(reader: Reader, pii: str) -> str:
+    """Personal fields are Python's alone."""
+    wish = reader.parse("MIRROR_NATIVE", "auto", values.choice("auto", "off", "require"))
+    if pii == "drop" or wish == "off":
+        return wish
+    if wish == "require":
+        raise SettingsError(
+            f"MIRROR_NATIVE is require and MIRROR_PII is {pii}: the native reader reads no "
+            "personal fields; set MIRROR_NATIVE to auto, or MIRROR_PII to drop"
+        )
+    return "off"
 
 
 def _registry(reader: Reader) -> RegistrySettings | None:

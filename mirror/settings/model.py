@@ -98,9 +98,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     dead_letter_topic: str
     agents_topic: str
+    once_topic: str
+    conversations_topic: str
+    conversation_grace: float
     partitions: int
     replication_factor: int
     encoding: str
+    native: str
+    native_shadow: int
     spool_dir: Path
     spool_limit: int
     pii: str
@@ -111,6 +116,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dashboard_port: int
     dashboard_token: str
     dashboard_auth_header: str
+    service_level: float
     supervised: Supervised
     log_level: str
     startup_timeout: float

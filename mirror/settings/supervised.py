@@ -26,6 +26,7 @@ COUNTS: Final[Mapping[str, str]] = {
     "listener": "MIRROR_LISTENERS",
     "janitor": "MIRROR_JANITORS",
     "dashboard": "MIRROR_DASHBOARDS",
+    "projector": "MIRROR_PROJECTORS",
 }
 
 
@@ -36,6 +37,7 @@ def read_supervised(reader: Reader) -> Supervised:
         "listener": "2",
         "janitor": "1",
         "dashboard": "1" if has_dashboard() else "0",
+        "projector": "1",
     }
     counts = {
         program: reader.parse(variable, defaults[program], between(0, MOST_PROCESSES))

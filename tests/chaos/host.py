@@ -57,6 +57,8 @@ class Host:
                 "MIRROR_LISTENERS": str(listeners),
                 "MIRROR_COORDINATORS": str(coordinators),
                 "MIRROR_JANITORS": str(janitors),
+                # tests/integration/test_projector_*.py break projectors.
+                "MIRROR_PROJECTORS": "0",
                 # It only reads, and hosts that share one address would fight for its port.
                 "MIRROR_DASHBOARDS": "0",
                 "MIRROR_PYTHON": str(wrapper),

@@ -14,7 +14,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import confluent_kafka
@@ -56,6 +57,18 @@ def run(role: Role, env: Mapping[str, str], effects: int) -> bool:
         raise AssertionError(f"{role.__name__} went on for {LIFE_SECONDS:g} s")
     assert process.exitcode in {0, -signal.SIGKILL}, f"{role.__name__}: {process.exitcode}"
     return process.exitcode == 0
+
+
+@contextmanager
+def started(role: Role, env: Mapping[str, str], effects: int) -> Iterator[Any]:
+    """`role` while it lives, to be stopped and started at will; killed at the end of the block."""
+    process = _context.Process(target=role, args=(dict(env), effects))
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
 
 
 class Fuse:

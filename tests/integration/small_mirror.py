@@ -88,6 +88,13 @@ def small_mirror(
             "MIRROR_TOPIC": create_topic(kafka, name, partitions=3),
             "MIRROR_AGENTS_TOPIC": create_topic(kafka, f"{name}.agents"),
             "MIRROR_DEAD_LETTER_TOPIC": create_topic(kafka, f"{name}.dlq"),
+            "MIRROR_ONCE_TOPIC": create_topic(kafka, f"{name}.once", partitions=3),
+            "MIRROR_CONVERSATIONS_TOPIC": create_topic(
+                kafka,
+                f"{name}.conversations",
+                partitions=3,
+                config={"cleanup.policy": "compact"},
+            ),
             "MIRROR_SPOOL_DIR": str(folder / "spool"),
             "MIRROR_HEARTBEAT": "500ms",
             "MIRROR_LEASE": "2s",

@@ -28,6 +28,7 @@ from mirror.checks.finding import CHECKS, Finding
 from mirror.checks.genesys import check_genesys
 from mirror.checks.kafka import check_kafka
 from mirror.checks.machine import check_machine
+from mirror.checks.projector import check_projector
 from mirror.checks.redis import check_redis
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
@@ -69,6 +70,8 @@ def env(cluster: KafkaCluster, redis_url: str, sim: Simulated, tmp_path: Path) -
         "MIRROR_NAMESPACE": tmp_path.name,
         "MIRROR_TOPIC": f"{tmp_path.name}",
         "MIRROR_DEAD_LETTER_TOPIC": f"{tmp_path.name}.dlq",
+        "MIRROR_ONCE_TOPIC": f"{tmp_path.name}.once",
+        "MIRROR_CONVERSATIONS_TOPIC": f"{tmp_path.name}.conversations",
         "MIRROR_PARTITIONS": "3",
         "MIRROR_SPOOL_LIMIT": "1MiB",
         "MIRROR_RUN_DIR": str(tmp_path / "run"),
@@ -78,8 +81,11 @@ def env(cluster: KafkaCluster, redis_url: str, sim: Simulated, tmp_path: Path) -
 @pytest.fixture
 def topics(cluster: KafkaCluster, env: dict[str, str]) -> None:
     """The mirror's topics, as they should be."""
-    for name in (env["MIRROR_TOPIC"], env["MIRROR_DEAD_LETTER_TOPIC"]):
-        create_topic(cluster.bootstrap_servers, name, partitions=3)
+    servers = cluster.bootstrap_servers
+    for name in ("MIRROR_TOPIC", "MIRROR_DEAD_LETTER_TOPIC", "MIRROR_ONCE_TOPIC"):
+        create_topic(servers, env[name], partitions=3)
+    compacted = {"cleanup.policy": "compact"}
+    create_topic(servers, env["MIRROR_CONVERSATIONS_TOPIC"], partitions=3, config=compacted)
 
 
 def _ill(findings: Iterator[Finding], check: str, level: str = "bad") -> Finding:
@@ -191,6 +197,41 @@ def test_topics_that_are_wrong(
     create_topic(servers, env["MIRROR_TOPIC"], partitions=partitions, config=config)
     create_topic(servers, env["MIRROR_DEAD_LETTER_TOPIC"], partitions=3)
     assert env["MIRROR_TOPIC"] in _ill(check_kafka(load(env)), check, level).subject
+
+
+def test_topics_of_the_projector_that_are_wrong(cluster: KafkaCluster, env: dict[str, str]) -> None:
+    """Views that are not compacted, more partitions than the source has, none at all."""
+    servers = cluster.bootstrap_servers
+    create_topic(servers, env["MIRROR_TOPIC"], partitions=3)
+    create_topic(servers, env["MIRROR_CONVERSATIONS_TOPIC"], partitions=4)
+    found = list(check_projector(load(env), tries=True))
+    assert _ill(iter(found), "kafka.compaction").subject.endswith(".conversations")
+    assert _ill(iter(found), "kafka.projector").detail.startswith("4 partitions, and ")
+    assert _ill(iter(found), "kafka.topic").subject.endswith(".once")
+    assert [one.level for one in found if one.check == "kafka.transactions"] == ["good"]
+
+
+@pytest.mark.usefixtures("topics")
+def test_a_kafka_user_that_may_not_write_by_transactions(
+    cluster: KafkaCluster, env: dict[str, str]
+) -> None:
+    """Rights to topics are not enough for a projector; the ids are named, with the cure."""
+    identities = f"mirror-{env['MIRROR_NAMESPACE']}-projector-"
+    rule = AclBinding(
+        ResourceType.TRANSACTIONAL_ID,
+        identities,
+        ResourcePatternType.PREFIXED,
+        "User:somebody-else",
+        "*",
+        AclOperation.WRITE,
+        AclPermissionType.ALLOW,
+    )
+    admin = cluster.admin()
+    for answer in admin.create_acls([rule]).values():
+        answer.result(10)
+    found = _ill(check_projector(load(env), tries=True), "kafka.transactions")
+    assert "TRANSACTIONAL_ID_AUTHORIZATION_FAILED" in found.detail
+    assert identities in found.cure
 
 
 @pytest.mark.usefixtures("topics")

@@ -18,7 +18,7 @@ from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
 
 ROOT = Path(__file__).parents[2]
-STARTED = ("listener", "coordinator", "janitor")
+STARTED = ("listener", "coordinator", "janitor", "projector")
 
 
 def documented() -> list[str]:
@@ -49,6 +49,8 @@ def test_honcho_starts_the_procfile(
             "GENESYS_CLIENTS": f"{sim.client}:{sim.secret}",
             "MIRROR_TOPIC": topic_name,
             "MIRROR_DEAD_LETTER_TOPIC": f"{topic_name}.dlq",
+            "MIRROR_ONCE_TOPIC": f"{topic_name}.once",
+            "MIRROR_CONVERSATIONS_TOPIC": f"{topic_name}.conversations",
             "MIRROR_NAMESPACE": topic_name,
             "MIRROR_DASHBOARD_HOST": "127.0.0.1",
             "MIRROR_DASHBOARD_PORT": str(page),

@@ -27,6 +27,8 @@ def configure(servers: str, topic: str, **more: str) -> Settings:
         "KAFKA_BOOTSTRAP_SERVERS": servers,
         "MIRROR_TOPIC": topic,
         "MIRROR_DEAD_LETTER_TOPIC": f"{topic}.dlq",
+        "MIRROR_ONCE_TOPIC": f"{topic}.once",
+        "MIRROR_CONVERSATIONS_TOPIC": f"{topic}.conversations",
     }
     return load(environment | more)
 
@@ -67,10 +69,10 @@ def test_topics_are_made_once(kafka: str, topic_name: str) -> None:
     """`mirror init` twice: created, then found; replication is capped at the number of brokers."""
     settings = configure(kafka, topic_name, MIRROR_PARTITIONS="5")
     first = ensure_topics(settings)
-    assert [(state.outcome, state.replication_factor) for state in first] == [("created", 1)] * 2
+    assert [(state.outcome, state.replication_factor) for state in first] == [("created", 1)] * 4
     assert first[0].partitions == 5
     assert "asked for 3; the cluster has 1 broker" in first[0].note
-    assert [state.outcome for state in ensure_topics(settings)] == ["exists", "exists"]
+    assert [state.outcome for state in ensure_topics(settings)] == ["exists"] * 4
     assert check_topics(settings, 5.0).topics[topic_name] == (5, 1)
 
 

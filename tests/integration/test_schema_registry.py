@@ -25,7 +25,7 @@ from mirror.base.errors import RegistryUnavailable, SettingsError
 from mirror.checks.finding import CHECKS
 from mirror.checks.registry import check_registry
 from mirror.conversation.event import Event
-from mirror.conversation.schema import event_schema
+from mirror.conversation.schema import event_schema, view_schema
 from mirror.kafka import registry
 from mirror.kafka.record import AgentRecorder, Recorder
 from mirror.settings import Settings, load
@@ -72,6 +72,16 @@ def test_schemas_are_registered_once_for_each_topic(
     name, value = first["interactions"]
     assert name == "__value_schema_id"
     assert value == b"\x01" + uuid.UUID(server.schemas[0]["guid"]).bytes
+
+
+def test_schemas_of_the_projector_are_registered(running: Callable[..., SchemaRegistry]) -> None:
+    """The event's for the once topic, whose records keep their header, and the view's."""
+    server = running()
+    made = registry.register_views(settings(server.url), 5.0)
+    assert set(made) == {"genesys-interactions.once", "genesys-conversations"}
+    schemas = [msgspec.json.decode(schema["schema"]) for schema in server.schemas]
+    assert schemas == [event_schema(), view_schema()]
+    assert registry.register_views(load({"HOME": "/root"}), 5.0) == {}
 
 
 def test_a_registry_without_guids_gives_numbers(running: Callable[..., SchemaRegistry]) -> None:

@@ -8,13 +8,9 @@ from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import ElectionType, KafkaException, TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stub lacks them
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-)
 
 from harness.kafka import Broker
+from mirror.kafka.admin import ensure_topics
 from tests.chaos.faults.common import Deed, send
 from tests.chaos.site import Site
 from tests.chaos.trial import WITNESSED, Fault
@@ -125,32 +121,19 @@ def roll_brokers(site: Site) -> None:
         site.kafka.wait_ready()
 
 
-def refuse_writes(setting: str) -> Deed:
-    """Ask for more replicas in step than there are, of the topic that a setting names."""
-
-    def strike(site: Site) -> str:
-        topic: str = getattr(site.settings, setting)
-        _alter(site, topic, "4")
-        if setting == "dead_letter_topic":
-            site.fault(fault="noise", kind="not_json", share=0.1)
-        return topic
-
-    return strike
-
-
-def take_writes(site: Site, hit: str | None) -> None:
-    """Take them again."""
-    site.calm()
-    if hit is not None:
-        _alter(site, hit, "2")
-
-
-def _alter(site: Site, topic: str, in_sync: str) -> None:
-    entry = ConfigEntry("min.insync.replicas", in_sync, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+def delete_dead_letter_topic(site: Site) -> str:
+    """Delete the dead-letter topic while garbage comes; brokers here make none by themselves."""
+    topic = site.settings.dead_letter_topic
     admin = site.kafka.admin()  # kept: its answers end with it
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result(ELECTION_SECONDS)
+    admin.delete_topics([topic])[topic].result(ELECTION_SECONDS)
+    site.fault(fault="noise", kind="not_json", share=0.1)
+    return topic
+
+
+def make_topics(site: Site, _hit: str | None) -> None:
+    """Make it again, as `mirror init` does."""
+    site.calm()
+    site.until(lambda: ensure_topics(site.settings), ELECTION_SECONDS, "the topic is made again")
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -218,21 +201,11 @@ FAULTS: tuple[Fault, ...] = (
         late=WITNESSED,
     ),
     Fault(
-        name="interaction topic refuses writes",
-        proves="what is refused for now waits on disk, and follows in order",
-        leaves="a topic that is gone: tests/integration/test_listener_lanes.py",
-        strike=refuse_writes("topic"),
-        struck=spooling,
-        heal=take_writes,
-        late=WITNESSED,
-        under_fault=500,
-    ),
-    Fault(
-        name="dead-letter topic refuses writes while garbage comes",
+        name="dead-letter topic deleted while garbage comes",
         proves="a dead letter that cannot be written holds up itself alone",
         leaves="a dead-letter topic that is away for days: the spool is bounded",
-        strike=refuse_writes("dead_letter_topic"),
-        heal=take_writes,
+        strike=delete_dead_letter_topic,
+        heal=make_topics,
         under_fault=500,
     ),
 )

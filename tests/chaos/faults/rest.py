@@ -123,7 +123,7 @@ FAULTS: tuple[Fault, ...] = (
         proves="numbers from outside are bounded before they are used",
         leaves="",
         strike=replace_while(
-            status=429, retry_after="inf", path="/api/v2/notifications/*", count=6
+            status=429, retry_after="soon", path="/api/v2/notifications/*", count=6
         ),
         struck=refused(2),
         heal=calm,

@@ -72,7 +72,8 @@ def test_supervisord_reads_its_file(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    numbers = "{'watchdog': 1, 'coordinator': 1, 'listener': 3, 'janitor': 1, 'dashboard': 1}"
+    numbers = "{'watchdog': 1, 'coordinator': 1, 'listener': 3, 'janitor': 1, "
+    numbers += "'dashboard': 1, 'projector': 1}"
     assert result.stdout.strip() == numbers
 
 

@@ -209,16 +209,19 @@ def test_a_success_that_is_no_json_is_no_answer_of_genesys(
 
 @pytest.mark.usefixtures("quick")
 def test_a_channel_is_gone_only_by_genesys_own_word(server: Server) -> None:
-    """A gateway's 404 to HEAD leaves it open what became of the channel."""
+    """A gateway's 404 leaves it open what became of the channel."""
     settings = server.settings()
     budget = RateBudget(None, Keys("default"), "a")
     client = GenesysClient(settings, settings.clients[0], budget)
     bare = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n%b\r\n"
     server.answer = lambda sock: sock.sendall(bare % b"")
-    with pytest.raises(GenesysUnavailable):
-        client.channel_alive("streaming-1-x")
+    with pytest.raises(GenesysUnavailable) as foreign:
+        client.get_subscriptions("streaming-1-x")
+    assert not foreign.value.is_genesys
     server.answer = lambda sock: sock.sendall(bare % b"ININ-Correlation-Id: c\r\n")
-    assert not client.channel_alive("streaming-1-x")
+    with pytest.raises(GenesysError) as own:
+        client.get_subscriptions("streaming-1-x")
+    assert (own.value.status, own.value.is_genesys) == (404, True)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ ROOMS = (
     "listeners",
     "coordinator",
     "janitor",
+    "projector",
     "dashboard",
     "console",
     "harness",

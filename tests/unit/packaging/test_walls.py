@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PROGRAMS = ("listeners", "coordinator", "janitor", "dashboard")
+PROGRAMS = ("listeners", "coordinator", "janitor", "projector", "dashboard")
 # The floors of the library, from the ground up: each imports those before it, and itself.
 FLOORS = (
     ("mirror.conversation",),

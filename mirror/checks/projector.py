@@ -1,0 +1,83 @@
+"""Checks of what the projector needs of Kafka: its topics, as many partitions, transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from mirror.base.errors import EXIT_DEPENDENCY, KafkaUnavailable
+from mirror.checks.finding import Finding, bad, good
+from mirror.checks.kafka import configuration, shape
+from mirror.checks.kafka_rights import TIMEOUT, topic_rights
+from mirror.kafka.admin import Cluster, check
+from mirror.kafka.config import ClientLog, admin_config, explain, open_client, transactional_config
+from mirror.kafka.faults import cause
+from mirror.kafka.projected import transactional_prefix
+from mirror.settings import Settings
+
+REBUILD: Final = "stop all projectors, run mirror projector rebuild, and start them"
+
+
+def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Finding]:
+    """Findings on the projector's topics; none where Kafka is away, which `check_kafka` tells.
+
+    `tries` begins a transactional producer, to see whether our user may.
+    """
+    try:
+        cluster = check(settings, TIMEOUT)
+    except KafkaUnavailable:
+        return
+    client = open_client(AdminClient, admin_config(settings), ClientLog("kafka.doctor"))
+    there = []
+    for topic in (settings.once_topic, settings.conversations_topic):
+        if topic not in cluster.topics:
+            yield bad("kafka.topic", f"topic {topic}", "does not exist", "run mirror init")
+            continue
+        there.append(topic)
+        own = cluster.topics[topic][0]  # whether it is the right number, `partitions` says
+        yield from shape(cluster, topic, own, settings.replication_factor)
+        is_state = topic == settings.conversations_topic
+        yield from configuration(client, cluster, topic, compacted=is_state)
+    yield from partitions(cluster, settings.topic, there)
+    yield from (one for one in topic_rights(client, there) if one.level != "good")
+    if tries:
+        yield _transactions(settings)
+
+
+def partitions(cluster: Cluster, source: str, topics: list[str]) -> Iterator[Finding]:
+    """Whether `topics` have as many partitions as `source`."""
+    if source not in cluster.topics:
+        return
+    wanted = cluster.topics[source][0]
+    for topic in topics:
+        found = cluster.topics[topic][0]
+        if found != wanted:
+            yield bad(
+                "kafka.projector",
+                f"topic {topic}",
+                f"{found} partitions, and {source} has {wanted}: a conversation would be in two",
+                REBUILD,
+            )
+
+
+def _transactions(settings: Settings) -> Finding:
+    identity = f"{transactional_prefix(settings)}doctor"
+    log = ClientLog("kafka.doctor")
+    producer: Any = open_client(Producer, transactional_config(settings, "doctor", identity), log)
+    try:
+        producer.init_transactions(TIMEOUT)
+    except KafkaException as error:
+        reason = cause(error)
+        return bad(
+            "kafka.transactions",
+            "Kafka transactions",
+            str(error) if reason is None else explain(reason),
+            "kafka-acls --add: Write and Describe on the transactional ids that begin with "
+            f"{transactional_prefix(settings)}, Read on the group of that name; a broker that "
+            "knows no transactions cannot be used",
+            EXIT_DEPENDENCY,
+        )
+    return good("kafka.transactions", "Kafka transactions", "may begin them")

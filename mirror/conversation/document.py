@@ -1,0 +1,110 @@
+"""The view of a conversation as a document for consumers: the value of `genesys-conversations`.
+
+`document` turns what `mirror.conversation.fold` keeps into it. It has the fields that a wallboard
+shows and none of what the fold needs to judge the next event. The JSON Schema is
+`mirror.conversation.schema.view_schema`. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from mirror.conversation.event import Role
+from mirror.conversation.fold import ConversationView, LegView
+
+
+class LegDocument(msgspec.Struct, kw_only=True, gc=False):
+    """One leg: one communication of one participant."""
+
+    participant_id: str
+    communication_id: str | None
+    media_type: str
+    purpose: str | None
+    role: Role | None
+    agent_id: str | None
+    queue_id: str | None
+    direction: str | None
+    state: str
+    held: bool
+    since: str | None
+    answered_at: str | None
+    ended_at: str | None
+    disconnect_type: str | None
+    acw: Literal["none", "working", "done"]
+    wrapup_code: str | None
+
+
+class ConversationDocument(msgspec.Struct, kw_only=True, gc=False):
+    """The present state of a conversation of Genesys Cloud.
+
+    All fields are present, null where nothing is known. Times are RFC 3339 text in UTC with
+    milliseconds.
+    """
+
+    conversation_id: str
+    state: Literal["active", "ended"]
+    started_at: str | None
+    ended_at: str | None
+    queue_id: str | None
+    media: list[str]
+    legs: list[LegDocument]
+    updated_at: str
+    events: int
+
+
+def document(
+    view: ConversationView, legs: Iterable[tuple[LegView, str]], *, updated_at: str, events: int
+) -> ConversationDocument:
+    """`view` for consumers.
+
+    `legs` are its legs, each with the time at which it came into its present state (empty where
+    that is not known), `updated_at` when its latest event was read, and `events` the number of its
+    events, each counted once.
+    """
+    shown = [_leg(leg, since) for leg, since in legs]
+    return ConversationDocument(
+        conversation_id=view.id,
+        state=view.state,
+        started_at=view.started_at,
+        ended_at=view.ended_at if view.state == "ended" else None,
+        queue_id=_queue(shown),
+        media=list(dict.fromkeys(leg.media_type for leg in shown)),
+        legs=shown,
+        updated_at=updated_at,
+        events=events,
+    )
+
+
+def _leg(leg: LegView, since: str) -> LegDocument:
+    return LegDocument(
+        participant_id=leg.participant_id,
+        communication_id=leg.communication_id,
+        media_type=leg.media_type,
+        purpose=leg.purpose,
+        role=leg.role,
+        agent_id=leg.agent_id,
+        queue_id=leg.queue_id,
+        direction=leg.direction,
+        state=leg.state,
+        held=leg.held,
+        since=leg.ended_at or leg.hold_started_at or leg.parked_at or since or leg.answered_at,
+        answered_at=leg.answered_at,
+        ended_at=leg.ended_at,
+        disconnect_type=leg.disconnect_type,
+        acw=leg.acw,
+        wrapup_code=leg.wrapup_code,
+    )
+
+
+def _queue(legs: list[LegDocument]) -> str | None:
+    """The queue of the latest leg that lives and has one; where none lives, of the latest."""
+    latest: str | None = None
+    for leg in reversed(legs):
+        if leg.queue_id is not None:
+            if leg.ended_at is None:
+                return leg.queue_id
+            latest = latest or leg.queue_id
+    return latest

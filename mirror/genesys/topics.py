@@ -1,0 +1,8 @@
+"""The notification topics that are mirrored, as templates (docs/protocol.md, "Topics")."""
+
+from __future__ import annotations
+
+from typing import Final
+
+QUEUE_TOPIC: Final = "v2.routing.queues.{id}.conversations"
+USER_TOPIC: Final = "v2.users.{id}.conversations"

@@ -1,0 +1,226 @@
+"""Reads the interaction topic in a group, has it projected, and writes: a transaction a batch.
+
+Which partitions, and from where: `projector.share`. A partition that cannot be written must not
+stop the others: after an abort each one is written by itself for a while, and who fails again
+rests.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from mirror.base.log import logger
+from mirror.base.turns import Turned, unwatched
+from mirror.kafka.config import ClientLog, committed_reader_config, open_client
+from mirror.settings import Settings
+from projector.projection import Draft
+from projector.restore import KEPT_HEADER
+from projector.share import Share
+from projector.writer import Aborted, Out, Writer
+
+BATCH: Final = 5_000
+POLL_SECONDS: Final = 0.2
+# After the first record of a batch: a transaction costs some ten milliseconds, however small.
+GATHER_SECONDS: Final = 0.02
+# Conversations whose grace is over are looked for so often.
+SWEEP_SECONDS: Final = 1.0
+# After an abort so many batches are written partition by partition.
+CAREFUL_BATCHES: Final = 5
+SESSION_TIMEOUT_MS: Final = 10_000
+
+_OF_A_PARTITION: Final = frozenset(
+    {KafkaError._PARTITION_EOF, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET}
+)
+
+Header = tuple[str, Any]
+
+
+class Loop:
+    """Projects until it is told to stop. `run` owns everything it opens.
+
+    The counters may be read from other threads at any time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        transactional_id: str,
+        *,
+        header: Header | None = None,
+        turned: Turned = unwatched,
+        make_writer: Callable[[Settings, str], Writer] = Writer,
+    ) -> None:
+        """`header` names the schema of views (`mirror.kafka.registry`)."""
+        self.events = self.repeats = self.unreadable = self.views = self.tombstones = 0
+        self.transactions = self.aborted = self.fenced = 0
+        self.hold = ""  # why nothing is projected; set from outside
+        self.trouble = ""  # why the last transaction was aborted
+        self.share = Share(settings, self._accept)
+        self._settings = settings
+        self._turned = turned
+        self._log = logger("projector")
+        self._writer = make_writer(settings, transactional_id)
+        self._careful = 0
+        self._sweep_at = 0.0
+        self._headers = [("content-type", b"application/json"), *([header] if header else ())]
+
+    def run(self, stop: threading.Event) -> None:
+        """Project until `stop` is set; outlives any outage of Kafka."""
+        consumer, share = self._consumer(), self.share
+        try:
+            consumer.subscribe(
+                [self._settings.topic],
+                on_assign=share.on_assign,
+                on_revoke=share.on_revoke,
+                on_lost=share.on_revoke,
+            )
+            while not stop.is_set():
+                self._turned()
+                self.step(consumer)
+        finally:
+            share.close()
+            self._writer.close()
+            consumer.close()
+
+    def step(self, consumer: Any) -> None:
+        """One turn: place, restore, read, project, write."""
+        share = self.share
+        if not self.hold:
+            share.advance(consumer)
+        batches = self._sorted(consumer, self._read(consumer))
+        if self.hold:
+            if share.ready:
+                share.renew(consumer, share.ready)
+            return
+        if time.monotonic() >= self._sweep_at:
+            self._sweep_at = time.monotonic() + SWEEP_SECONDS
+            for number in share.due(round(time.time() * 1000)):
+                batches.setdefault(number, [])
+        self._project(consumer, batches)
+
+    def _read(self, consumer: Any) -> list[Message]:
+        messages: list[Message] = consumer.consume(
+            1, timeout=0.0 if self.share.is_restoring else POLL_SECONDS
+        )
+        if messages:
+            messages += consumer.consume(BATCH - 1, timeout=GATHER_SECONDS)
+        return messages
+
+    def _sorted(self, consumer: Any, messages: Iterable[Any]) -> dict[int, list[Message]]:
+        """Ready partition → its records, of what was read."""
+        share = self.share
+        batches: dict[int, list[Message]] = {}
+        for message in messages:
+            number, error = message.partition(), message.error()
+            if error is not None and error.code() not in _OF_A_PARTITION:
+                self._log.warning("projector_kafka_error", code=error.name())
+            elif number not in share.ready:
+                continue
+            elif error is None:
+                share.ends.discard(number)
+                batches.setdefault(number, []).append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                share.ends.add(number)
+            else:
+                share.renew(consumer, {number})
+        return {number: batch for number, batch in batches.items() if number in share.ready}
+
+    def _project(self, consumer: Any, batches: dict[int, list[Message]]) -> None:
+        share = self.share
+        alone = [number for number in batches if self._careful or share.is_suspect(number)]
+        together = {n: messages for n, messages in batches.items() if n not in alone}
+        if together:
+            self._write(consumer, together)
+        self._careful = max(0, self._careful - bool(alone))
+        for number in sorted(alone, key=share.is_suspect):  # suspects last
+            self._turned()
+            if self._write(consumer, {number: batches[number]}):
+                share.clear(number)
+            else:
+                share.rest(number)
+
+    def _write(self, consumer: Any, batches: dict[int, list[Message]]) -> bool:
+        """Project and write some partitions in one transaction. Whether it is committed."""
+        share, topic = self.share, self._settings.topic
+        wall_ms = round(time.time() * 1000)
+        drafts: list[Draft] = []
+        records: list[Out] = []
+        for number, messages in batches.items():
+            draft = Draft(share.partition(number))
+            records += self._once(draft, messages, wall_ms)
+            records += self._views(draft, wall_ms if number in share.ends else None)
+            drafts.append(draft)
+        offsets = [TopicPartition(topic, one.partition.number, one.following) for one in drafts]
+        try:
+            self._writer.write(records, offsets, share.group)
+        except Aborted as error:
+            self._on_abort(consumer, drafts, error)
+            return False
+        self.transactions += 1
+        self.trouble = ""
+        for draft in drafts:
+            self._accept(draft)
+        for number, messages in batches.items():
+            if messages:
+                share.read_ms[number] = messages[-1].timestamp()[1]
+        return True
+
+    def _once(self, draft: Draft, messages: Iterable[Any], wall_ms: int) -> Iterator[Out]:
+        topic, number = self._settings.once_topic, draft.partition.number
+        for message in messages:
+            if message.offset() < draft.following:
+                continue  # read again behind a new assignment
+            timestamp_ms = message.timestamp()[1]
+            value = message.value()
+            # A clock that is ahead somewhere must not end the grace of all others.
+            if draft.take(message.offset(), value, min(timestamp_ms, wall_ms)):
+                key, headers = message.key(), message.headers()
+                yield Out(topic, number, key, value, headers, max(0, timestamp_ms))
+
+    def _views(self, draft: Draft, wall_ms: int | None) -> Iterator[Out]:
+        topic, number = self._settings.conversations_topic, draft.partition.number
+        for view in draft.views(wall_ms):
+            headers = [*self._headers, (KEPT_HEADER, view.kept)]
+            yield Out(topic, number, view.key, view.value, headers)
+
+    def _accept(self, draft: Draft) -> None:
+        draft.partition.accept(draft)
+        self.events += draft.events
+        self.repeats += draft.repeats
+        self.unreadable += draft.unreadable
+        gone = sum(kept is None for _, kept, _ in draft.outcome)
+        self.tombstones += gone
+        self.views += len(draft.outcome) - gone
+
+    def _on_abort(self, consumer: Any, drafts: list[Draft], error: Aborted) -> None:
+        self.aborted += 1
+        self.fenced += error.is_fenced
+        self.trouble = f"a transaction was aborted: {error}"
+        self._log.warning(
+            "transaction_aborted", why=str(error), fenced=error.is_fenced, partitions=len(drafts)
+        )
+        if error.is_doubtful:
+            self.share.doubt(drafts)
+        if not error.is_fenced:
+            self._careful = CAREFUL_BATCHES
+        self.share.renew(consumer, [draft.partition.number for draft in drafts], later=True)
+
+    def _consumer(self) -> Any:
+        settings = self._settings
+        config = {
+            "session.timeout.ms": SESSION_TIMEOUT_MS,
+            "heartbeat.interval.ms": SESSION_TIMEOUT_MS // 4,
+            **committed_reader_config(
+                settings, "projector", f"mirror-{settings.namespace}-projector"
+            ),
+            "partition.assignment.strategy": "range",
+            "auto.offset.reset": "error",
+            "enable.partition.eof": "true",
+            "check.crcs": "false",
+        }
+        return open_client(Consumer, config, ClientLog("projector.kafka"))

@@ -1,0 +1,312 @@
+"""One conversation and its next event; what is kept of it between batches, and its bounds. Pure.
+
+A conversation is kept as bytes, in memory and in a header of its view's record in Kafka alike. So
+to restore a hundred thousand of them is to read them; those that a batch touches are decoded.
+
+What is kept is bounded, whatever the age of the conversation: the ids of its latest `MAX_IDS`
+events and its latest `MAX_LEGS` legs. Behind that an event whose id is not known is judged by its
+time and by the view: one from before the memory, of which the view tells already, is a repeat.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from mirror.base.errors import MirrorError
+from mirror.conversation.document import ConversationDocument, document
+from mirror.conversation.event import RANK, Event
+from mirror.conversation.fold import COUNT_AGAIN, ConversationView, LegView, begin, fold
+from mirror.conversation.legs import leg_key
+
+# Rises where an older projector could not read what is kept, or would read it wrongly.
+FORMAT: Final = 1
+# A call has some thirty events. 8 KiB a record of a conversation that has more.
+MAX_IDS: Final = 512
+# Of a message thread of fifty thousand legs the latest stay in the view: 300 KiB a record at most.
+MAX_LEGS: Final = 256
+ID_BYTES: Final = 16
+
+
+class UnknownFormat(MirrorError):
+    """What is kept of a conversation was written by another version, or by somebody else."""
+
+
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """What a restore needs to know of a kept conversation, and all that a tombstone has.
+
+    `offset` is that of the last record that was folded, in the partition of the interaction topic.
+    `ended_ms` is when the conversation came to be ended, on the clock of its partition.
+    """
+
+    format: int
+    offset: int
+    ended_ms: int | None = None
+
+
+class Leg(LegView, kw_only=True, omit_defaults=True):
+    """A leg, and when it came into its present state."""
+
+    since: str = ""
+
+
+class _Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
+    format: int
+    offset: int
+    ended_ms: int | None = None
+    id: str
+    started_at: str | None = None
+    over_at: str | None = None
+    finalized: str | None = None
+    linked: str | None = None
+    is_active: bool = False
+    joined_late: bool = False
+    legs: list[Leg] = msgspec.field(default_factory=list)
+    ids: bytes = b""
+    latest_at: str = ""
+    half_at: str = ""
+    forgotten_at: str = ""
+    updated_at: str = ""
+    events: int = 0
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_head: Final = msgspec.msgpack.Decoder(Head)
+_kept: Final = msgspec.msgpack.Decoder(_Kept)
+
+
+def read_head(kept: bytes) -> Head:
+    """The head of a kept conversation, or of a tombstone. Raises `UnknownFormat`."""
+    try:
+        head = _head.decode(kept)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _unknown(str(error)) from error
+    if head.format != FORMAT:
+        raise _unknown(f"format {head.format}, this version reads {FORMAT}")
+    return head
+
+
+def tombstone(offset: int) -> bytes:
+    """What a tombstone has in place of a kept conversation."""
+    return _encoder.encode(Head(FORMAT, offset))
+
+
+def raw_id(event_id: str) -> bytes:
+    """The 16 bytes of an `event_id`. Raises `ValueError` where it is none."""
+    raw = bytes.fromhex(event_id)
+    if len(raw) != ID_BYTES:
+        raise ValueError("an event_id has 32 hex digits")
+    return raw
+
+
+def knows(kept: bytes, raw: bytes) -> bool:
+    """Whether a kept conversation counts the event of that raw id, without decoding it.
+
+    The ids stand in it as they are; that 16 bytes of a hash turn up elsewhere in it by chance will
+    not happen.
+    """
+    return raw in kept
+
+
+class Conversation:
+    """One conversation while events are folded into it."""
+
+    def __init__(self, conversation_id: str) -> None:
+        self.view = ConversationView(id=conversation_id)
+        self.ids = b""
+        self.latest_at = ""  # no event happened after this,
+        self.half_at = ""  # none of the older half of `ids` after this,
+        self.forgotten_at = ""  # and no forgotten one after this
+        self.updated_at = ""
+        self.events = 0
+        self._since: dict[str, str] = {}  # name of leg → when it came into its present state
+
+    @classmethod
+    def of(cls, kept: bytes) -> Conversation:
+        """What `kept` holds. Raises `UnknownFormat`."""
+        try:
+            stored = _kept.decode(kept)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _unknown(str(error)) from error
+        conversation = cls(stored.id)
+        view = conversation.view
+        view.started_at, view.ended_at = stored.started_at, stored.over_at
+        view.finalized, view.linked_conversation_id = stored.finalized, stored.linked
+        view.state = "active" if stored.is_active else "ended"
+        view.joined_late = stored.joined_late
+        for leg in stored.legs:
+            name = leg.key.name
+            view.legs[name] = leg
+            view.open += not leg.ended
+            conversation._since[name] = leg.since
+        conversation.ids = stored.ids
+        conversation.latest_at, conversation.half_at = stored.latest_at, stored.half_at
+        conversation.forgotten_at = stored.forgotten_at
+        conversation.updated_at, conversation.events = stored.updated_at, stored.events
+        return conversation
+
+    def keep(self, offset: int, ended_ms: int | None) -> bytes:
+        """The conversation as bytes. `offset` and `ended_ms`: see `Head`."""
+        view = self.view
+        legs: list[Leg] = []
+        for name, leg in view.legs.items():
+            assert isinstance(leg, Leg)  # `_leg` makes all of them
+            leg.since = self._since.get(name, "")
+            legs.append(leg)
+        return _encoder.encode(
+            _Kept(
+                format=FORMAT,
+                offset=offset,
+                ended_ms=ended_ms,
+                id=view.id,
+                started_at=view.started_at,
+                over_at=view.ended_at,
+                finalized=view.finalized,
+                linked=view.linked_conversation_id,
+                is_active=view.state == "active",
+                joined_late=view.joined_late,
+                legs=legs,
+                ids=self.ids,
+                latest_at=self.latest_at,
+                half_at=self.half_at,
+                forgotten_at=self.forgotten_at,
+                updated_at=self.updated_at,
+                events=self.events,
+            )
+        )
+
+    def document(self) -> ConversationDocument:
+        """The view for consumers."""
+        since = self._since
+        return document(
+            self.view,
+            ((leg, since.get(name, "")) for name, leg in self.view.legs.items()),
+            updated_at=self.updated_at,
+            events=self.events,
+        )
+
+    def take(self, event: Event, raw: bytes) -> tuple[bool, bool]:
+        """Fold `event`, whose raw id is `raw`.
+
+        Whether it is the first of its id, and whether it changed anything that is kept.
+        """
+        repeated = self._counts(raw) or self._tells(event)
+        if repeated and (event.origin == "snapshot" or event.event_type not in COUNT_AGAIN):
+            return False, False
+        if not self.events:
+            self.view = begin(event)
+        view = self.view
+        leg = self._leg(event, repeated)
+        if leg is None and repeated:
+            return False, False  # of a leg that was forgotten
+        before = None if leg is None else msgspec.structs.astuple(leg)
+        stood = None if leg is None else (leg.state, leg.held, leg.ended)
+        view.seen = {event.event_id} if repeated else set()
+        fold(view, event)
+        view.seen = set()
+        if leg is not None and (leg.state, leg.held, leg.ended) != stood:
+            self._since[leg.key.name] = event.occurred_at
+        if repeated:
+            changed = leg is not None and msgspec.structs.astuple(leg) != before
+            if changed:
+                self.updated_at = max(self.updated_at, event.received_at)
+            return False, changed
+        self.events += 1
+        self.updated_at = max(self.updated_at, event.received_at)
+        self._remember(event, raw)
+        return True, True
+
+    def _counts(self, raw: bytes) -> bool:
+        """Whether the event of that raw id was folded, as far as ids are remembered."""
+        at = self.ids.find(raw)
+        while at % ID_BYTES:  # -1 % 16 is 15
+            if at < 0:
+                return False
+            at = self.ids.find(raw, at + 1)
+        return True
+
+    def _leg(self, event: Event, repeated: bool) -> LegView | None:
+        """The leg of the event, added where it is new; none for an event of the conversation."""
+        if event.participant_id is None or event.media_type is None:
+            return None
+        key = leg_key(event.participant_id, event.communication_id, event.media_type)
+        leg = self.view.legs.get(key.name)
+        if leg is None and not repeated:
+            leg = self.view.legs[key.name] = Leg(
+                participant_id=event.participant_id,
+                media_type=event.media_type,
+                communication_id=event.communication_id,
+                number=len(self.view.legs),
+            )
+            self.view.open += 1
+        return leg
+
+    def _remember(self, event: Event, raw: bytes) -> None:
+        self.ids += raw
+        self.latest_at = max(self.latest_at, event.occurred_at)
+        count = len(self.ids) // ID_BYTES
+        if count == MAX_IDS // 2:
+            self.half_at = self.latest_at
+        elif count >= MAX_IDS:
+            self.ids = self.ids[MAX_IDS // 2 * ID_BYTES :]
+            self.forgotten_at = max(self.forgotten_at, self.half_at)
+            self.half_at = self.latest_at
+        while len(self.view.legs) > MAX_LEGS:
+            self._forget_leg()
+
+    def _forget_leg(self) -> None:
+        """Forget the oldest leg that ended; where none did, the oldest."""
+        legs = self.view.legs
+        name = next((name for name, leg in legs.items() if leg.ended), next(iter(legs)))
+        leg = legs.pop(name)
+        self.view.open -= not leg.ended
+        known = (leg.ended_at, leg.answered_at, self._since.pop(name, ""), self.forgotten_at)
+        self.forgotten_at = max(time for time in known if time is not None)
+
+    def _tells(self, event: Event) -> bool:
+        """Whether an event whose id may have been forgotten is one that the view tells already."""
+        if not self.forgotten_at:
+            return False
+        view = self.view
+        leg = None
+        if event.participant_id is not None and event.media_type is not None:
+            key = leg_key(event.participant_id, event.communication_id, event.media_type)
+            leg = view.legs.get(key.name)
+            if leg is not None and event.event_type == "wrapup" and event.estimated:
+                # Told again by whoever starts, at a time of its own.
+                return event.origin != "snapshot" and leg.wrapup_code == event.wrapup_code
+        if event.occurred_at > self.forgotten_at:
+            return False
+        if event.event_type == "start":
+            return view.started_at is not None
+        if event.event_type == "end":
+            return event.occurred_at <= (view.ended_at or "")
+        if event.event_type == "finalize":
+            return view.finalized is not None
+        return leg is None or _leg_tells(leg, event)
+
+
+def _leg_tells(leg: LegView, event: Event) -> bool:
+    kind = event.event_type
+    if kind in {"hold", "resume"}:
+        return (event.hold_started_at or "", int(kind == "resume")) <= leg.last_hold
+    if kind in {"park", "unpark"}:
+        since, over = leg.last_park
+        return event.occurred_at <= since or (kind == "unpark" and bool(over))
+    told = {
+        "answer": leg.answered_at is not None,
+        "transfer": leg.transferred,
+        "disconnect": leg.ended,
+        "acw": leg.acw_started_at is not None,
+        "acw_end": leg.acw_ended_at is not None,
+        "wrapup": leg.wrapup_code is not None,
+    }
+    return told.get(kind, RANK[kind] <= leg.rank)
+
+
+def _unknown(what: str) -> UnknownFormat:
+    return UnknownFormat(
+        f"what is kept of a conversation cannot be read ({what}): run the version that wrote it, "
+        "or `mirror projector rebuild`"
+    )

@@ -1,0 +1,159 @@
+"""The records of one partition → once records, views and tombstones. Pure.
+
+A `Partition` holds the conversations of one partition between batches. A batch is a `Draft` over
+it: records are taken in their order, and what comes out is to be written in one transaction with
+the offset behind them. Only when that is done is the draft accepted; dropped, it leaves no trace.
+
+The clock of a partition is the time of its records, and the wall's once its end was reached: where
+days of records are read again, copies of an event follow it before its conversation is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from mirror.conversation.event import Event
+from mirror.conversation.fold import COUNT_AGAIN
+from projector.memory import Conversation, knows, raw_id, read_head, tombstone
+
+# A transaction that only says farewell stays small; the rest is due in the next one.
+MOST_TOMBSTONES: Final = 2_000
+
+
+class View(msgspec.Struct, frozen=True, gc=False):
+    """A record for the topic of conversations: `value` is null in a tombstone."""
+
+    key: str
+    value: bytes | None
+    kept: bytes
+
+
+class Partition:
+    """The conversations of one partition, as kept bytes by id."""
+
+    def __init__(self, number: int, grace_ms: int) -> None:
+        """`grace_ms` is how long a conversation that ended stays."""
+        self.number = number
+        self.following = 0  # offset of the next record of the interaction topic
+        self.clock_ms = 0
+        self.kept: dict[str, bytes] = {}
+        self.grace_ms = grace_ms
+        self._ended: OrderedDict[str, int] = OrderedDict()  # id → when; the longest ago is first
+
+    def restore(self, key: str, kept: bytes, *, is_tombstone: bool) -> None:
+        """Take a record of the topic of conversations, in the order of its partition.
+
+        Raises `UnknownFormat`.
+        """
+        head = read_head(kept)
+        self.following = max(self.following, head.offset + 1)
+        self._put(key, None if is_tombstone else kept, head.ended_ms)
+
+    def accept(self, draft: Draft) -> None:
+        """What `draft` made was written."""
+        for key, kept, ended_ms in draft.outcome:
+            self._put(key, kept, ended_ms)
+        self.following, self.clock_ms = draft.following, draft.clock_ms
+
+    def due(self, clock_ms: int) -> Iterator[str]:
+        """The conversations whose grace is over, the longest ended first."""
+        for key, ended_ms in self._ended.items():
+            if ended_ms + self.grace_ms > clock_ms:
+                return
+            yield key
+
+    def _put(self, key: str, kept: bytes | None, ended_ms: int | None) -> None:
+        self._ended.pop(key, None)
+        if kept is None:
+            self.kept.pop(key, None)
+            return
+        self.kept[key] = kept
+        if ended_ms is not None:
+            self._ended[key] = ended_ms
+
+
+class Draft:
+    """What a batch of records makes of a partition, until it is accepted or dropped."""
+
+    def __init__(self, partition: Partition) -> None:
+        self.partition = partition
+        self.following = partition.following
+        self.clock_ms = partition.clock_ms
+        self.events = self.repeats = self.unreadable = 0
+        self.outcome: list[tuple[str, bytes | None, int | None]] = []
+        self._touched: dict[str, Conversation] = {}
+        self._changed: dict[str, int] = {}  # id → offset of the last record that changed it
+
+    def take(self, offset: int, value: bytes | None, timestamp_ms: int) -> bool:
+        """Take the record at `offset`. Whether it is the first of its event."""
+        self.following = offset + 1
+        self.clock_ms = max(self.clock_ms, timestamp_ms)
+        try:
+            event = _decode(value)
+            raw = raw_id(event.event_id)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+            self.unreadable += 1
+            return False
+        key = event.conversation_id
+        conversation = self._touched.get(key)
+        if conversation is None:
+            kept = self.partition.kept.get(key)
+            if kept is None:
+                conversation = Conversation(key)
+            elif event.event_type not in COUNT_AGAIN and knows(kept, raw):
+                self.repeats += 1
+                return False
+            else:
+                conversation = Conversation.of(kept)
+            self._touched[key] = conversation
+        is_first, has_changed = conversation.take(event, raw)
+        if has_changed:
+            self._changed[key] = offset
+        if is_first:
+            self.events += 1
+        else:
+            self.repeats += 1
+        return is_first
+
+    def views(self, wall_ms: int | None = None) -> Iterator[View]:
+        """What is to be written to the topic of conversations; to be called once, at the end.
+
+        `wall_ms` is the time of the wall where the end of the partition was reached.
+        """
+        if wall_ms is not None:
+            self.clock_ms = max(self.clock_ms, wall_ms)
+        for key, offset in self._changed.items():
+            conversation = self._touched[key]
+            ended_ms = self.clock_ms if conversation.view.state == "ended" else None
+            kept = conversation.keep(offset, ended_ms)
+            self.outcome.append((key, kept, ended_ms))
+            yield View(key, _encoder.encode(conversation.document()), kept)
+        gone = tombstone(self.following - 1)
+        for key in list(self._leaving()):
+            self.outcome.append((key, None, None))
+            yield View(key, None, gone)
+
+    def _leaving(self) -> Iterator[str]:
+        count = 0
+        for key in self.partition.due(self.clock_ms):
+            if key in self._changed:
+                continue
+            yield key
+            count += 1
+            if count >= MOST_TOMBSTONES:
+                return
+
+
+_encoder: Final = msgspec.json.Encoder()
+_json: Final = msgspec.json.Decoder(Event)
+_msgpack: Final = msgspec.msgpack.Decoder(Event)
+
+
+def _decode(value: bytes | None) -> Event:
+    """JSON objects open with a brace, which no MessagePack map does: a topic may hold both."""
+    data = value or b""
+    return (_json if data[:1] == b"{" else _msgpack).decode(data)

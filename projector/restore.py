@@ -1,0 +1,98 @@
+"""Reads the conversations of partitions back from Kafka.
+
+A partition is whole once everything that stood in it when the restore began was read: also what
+lies behind a transaction that is still open. Its end is therefore asked for without regard to
+transactions, and read with regard to them: whoever was deposed with a transaction open is waited
+for, until the broker ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from mirror.base.log import logger
+from mirror.kafka.config import ClientLog, committed_reader_config, open_client
+from mirror.settings import Settings
+from projector.projection import Partition
+
+KEPT_HEADER: Final = "mirror-kept"
+BATCH: Final = 5_000
+READ_SECONDS: Final = 0.05
+
+
+class Restore:
+    """Reads some partitions from their beginning to `ends`. `close` it, finished or not."""
+
+    def __init__(
+        self, settings: Settings, partitions: Mapping[int, Partition], ends: Mapping[int, int]
+    ) -> None:
+        """`ends` are the offsets behind the last record, uncommitted ones included."""
+        self.records = 0
+        self._topic = settings.conversations_topic
+        self._partitions = partitions
+        self._left = {number: ends[number] for number in partitions}
+        self._empty = [number for number in partitions if not ends[number]]
+        self._log = logger("projector")
+        config = {
+            **committed_reader_config(settings, "projector-restore"),
+            "enable.partition.eof": "true",
+            "check.crcs": "false",
+        }
+        log = ClientLog("projector.kafka")
+        self._consumer: Any = open_client(Consumer, config, log)
+        self._consumer.assign(
+            [TopicPartition(self._topic, number, OFFSET_BEGINNING) for number in self._left]
+        )
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions that are not whole yet."""
+        return frozenset(self._left)
+
+    def step(self, seconds: float = READ_SECONDS) -> list[Partition]:
+        """Read for up to `seconds`; the partitions that are whole by it.
+
+        Raises `UnknownFormat`, and `KafkaException` for what reconnecting does not cure.
+        """
+        whole = [self._partitions[number] for number in self._empty]
+        for number in self._empty:
+            del self._left[number]
+        self._empty = []
+        if not self._left:
+            return whole
+        for message in self._consumer.consume(BATCH, timeout=seconds):
+            number = message.partition()
+            if number not in self._left:
+                continue
+            error = message.error()
+            if error is None:
+                self._take(message)
+                reached = message.offset() + 1
+            elif error.code() == KafkaError._PARTITION_EOF:
+                reached = message.offset()
+            elif error.fatal() or not error.retriable():
+                raise KafkaException(error)
+            else:
+                self._log.warning("restore_kafka_error", code=error.name())
+                continue
+            if reached >= self._left[number]:
+                del self._left[number]
+                whole.append(self._partitions[number])
+        return whole
+
+    def close(self) -> None:
+        """Read no more."""
+        self._consumer.close()
+
+    def _take(self, message: Any) -> None:
+        self.records += 1
+        kept = b""
+        for name, content in message.headers() or ():
+            if name == KEPT_HEADER:
+                kept = content
+        self._partitions[message.partition()].restore(
+            message.key().decode(), kept, is_tombstone=message.value() is None
+        )

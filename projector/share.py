@@ -1,0 +1,286 @@
+"""The partitions of this process, from the group's word to the first record.
+
+A partition passes through three states. *New*: the group gave it; Kafka is asked where it goes on.
+*Restoring*: its conversations are read back; left out where they are still here from before and
+the group's offset says that nobody moved on since. *Ready*: its records are read and projected.
+Ready partitions go on while others restore.
+
+A partition whose transaction was aborted, or of which nobody knows, is new again. One that cannot
+be written rests a while, and one that no waiting cures is refused.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from confluent_kafka import KafkaException, TopicPartition
+
+from mirror.base.errors import KafkaUnavailable, MirrorError
+from mirror.base.log import logger
+from mirror.settings import Settings
+from projector.offsets import Offsets
+from projector.placing import Place, place
+from projector.projection import Draft, Partition
+from projector.restore import Restore
+
+RETRY_SECONDS: Final = 1.0
+# A partition that could not be written by itself rests so long, and twice as long each time that it
+# fails again: a trial takes as long as a transaction may, and the others wait for it.
+REST_SECONDS: Final = 15.0
+MOST_DOUBLED: Final = 4
+
+
+class Share:
+    """This process' part of the partitions. All but the counters is for one thread."""
+
+    def __init__(self, settings: Settings, accept: Callable[[Draft], None]) -> None:
+        """`accept` is called with a draft that turns out to be written."""
+        self.restored = 0
+        self.missed = 0
+        self.joined = False  # the group has counted us in, be it without a partition
+        self.trouble = ""  # what keeps a partition from being placed or restored
+        self.refusal = ""  # what waiting does not cure
+        self.group: Any = None  # our place in the group, as of the assignment in force
+        self.assigned: dict[int, float] = {}  # own partitions → since when (monotonic)
+        self.ready: set[int] = set()
+        self.ends: set[int] = set()  # ready partitions of which no record is known to wait
+        self.read_ms: dict[int, int] = {}  # ready partitions → time of the last record read
+        self._settings = settings
+        self._accept = accept
+        self._log = logger("projector")
+        self._offsets = Offsets(settings)
+        self._known: dict[int, Partition] = {}  # whole ones; kept, since they may come back
+        self._new: set[int] = set()
+        self._refused: set[int] = set()
+        self._rests: dict[int, float] = {}  # partitions that cannot be written → until when
+        self._failures: dict[int, int] = {}  # partitions that could not be written → how often
+        self._doubtful: dict[int, Draft] = {}  # drafts of a transaction that may be committed
+        self._restore: Restore | None = None
+        self._placing: tuple[dict[int, int], ...] = ({}, {}, {})  # what Kafka said of offsets
+        self._place_at = 0.0
+
+    # -- what others ask -------------------------------------------------------------------------
+
+    @property
+    def partitions(self) -> int:
+        """Own partitions."""
+        return len(self.assigned)
+
+    @property
+    def waiting(self) -> int:
+        """Own partitions that are not projected."""
+        return sum(number not in self.ready for number in list(self.assigned))
+
+    @property
+    def conversations(self) -> int:
+        """Conversations of own partitions."""
+        return sum(len(one.kept) for n, one in list(self._known.items()) if n in self.assigned)
+
+    @property
+    def lag(self) -> float:
+        """For how many seconds the oldest record that is not projected has waited, about."""
+        now, wall_ms = time.monotonic(), time.time() * 1000
+        ages = [0.0]
+        for number, since in list(self.assigned.items()):
+            if number not in self.ready:
+                ages.append(now - since)
+            elif number not in self.ends:
+                read_ms = self.read_ms.get(number)
+                ages.append((wall_ms - read_ms) / 1000 if read_ms else now - since)
+        return max(ages)
+
+    @property
+    def is_restoring(self) -> bool:
+        """Whether conversations are read back now."""
+        return self._restore is not None
+
+    def partition(self, number: int) -> Partition:
+        """A ready partition."""
+        return self._known[number]
+
+    def due(self, wall_ms: int) -> list[int]:
+        """The ready partitions, read to their ends, in which a conversation's grace is over."""
+        return [
+            number
+            for number in self.ready & self.ends
+            if next(self._known[number].due(wall_ms), None) is not None
+        ]
+
+    # -- the way to ready ------------------------------------------------------------------------
+
+    def advance(self, consumer: Any) -> None:
+        """Place what is new, restore some."""
+        now = time.monotonic()
+        for number in [number for number, until in self._rests.items() if now >= until]:
+            del self._rests[number]
+            self._new.add(number)
+        restoring = frozenset() if self._restore is None else self._restore.partitions
+        if self._new - restoring and now >= self._place_at:
+            self._place_new(consumer)
+        if self._restore is not None:
+            self._restore_some(consumer)
+
+    def renew(self, consumer: Any, numbers: Iterable[int], *, later: bool = False) -> None:
+        """These partitions are to be placed again, `later` after a pause; nothing of them is read
+        until then.
+        """
+        renewed = set(numbers)
+        self.ready -= renewed
+        self._new |= renewed & self.assigned.keys()
+        if later:
+            self._place_at = time.monotonic() + RETRY_SECONDS
+        self._assign(consumer)
+
+    def doubt(self, drafts: Iterable[Draft]) -> None:
+        """It is not known whether these were written: the group's offset will say."""
+        self._doubtful |= {draft.partition.number: draft for draft in drafts}
+
+    def rest(self, number: int) -> None:
+        """This one cannot be written by itself."""
+        if number in self._new:
+            self._new.discard(number)
+            failures = self._failures.get(number, 0)
+            self._failures[number] = min(failures + 1, MOST_DOUBLED)
+            self._rests[number] = time.monotonic() + REST_SECONDS * 2**failures
+
+    def is_suspect(self, number: int) -> bool:
+        """Whether this one could not be written by itself, and was not written since."""
+        return number in self._failures
+
+    def clear(self, number: int) -> None:
+        """This one was written."""
+        self._failures.pop(number, None)
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        self._stop_restore()
+
+    def _place_new(self, consumer: Any) -> None:
+        numbers = set(self._new)
+        try:
+            # The group's offsets first: once they are settled, so is what a restore must reach.
+            committed = self._offsets.committed(consumer, numbers)
+            low, high = self._offsets.retained(self._settings.topic, numbers)
+            ends = self._offsets.ends(self._settings.conversations_topic, numbers)
+        except (KafkaException, KafkaUnavailable) as error:
+            self._wait(f"Kafka does not say where to go on: {error}")
+            return
+        self._stop_restore()
+        self._placing = (committed, low, high)
+        to_read: dict[int, Partition] = {}
+        for number in sorted(numbers):
+            draft, known = self._doubtful.pop(number, None), self._known.get(number)
+            offset = committed.get(number, -1)
+            if draft is not None and draft.partition is known and draft.following == offset:
+                self._accept(draft)
+            is_here = known is not None and known.following == offset
+            if is_here and low[number] <= offset <= high[number]:
+                self._begin(number, Place(offset))
+            else:
+                grace_ms = round(self._settings.conversation_grace * 1000)
+                to_read[number] = Partition(number, grace_ms)
+        if to_read:
+            self._restore = Restore(self._settings, to_read, ends)
+        self._assign(consumer)
+
+    def _restore_some(self, consumer: Any) -> None:
+        restore = self._restore
+        assert restore is not None
+        before = restore.records
+        try:
+            whole = restore.step()
+        except KafkaException as error:
+            self._stop_restore()
+            self._wait(f"conversations cannot be restored: {error}")
+            return
+        except MirrorError as error:
+            self._refuse(restore.partitions, str(error))
+            self._stop_restore()
+            return
+        self.restored += restore.records - before
+        committed, low, high = self._placing
+        for partition in whole:
+            number = partition.number
+            found = place(committed.get(number), partition.following, low[number], high[number])
+            if found.is_shorter:
+                why = (
+                    f"partition {number} of {self._settings.topic} ends before what was projected "
+                    "of it: it was made anew or lost its end; stop all projectors, "
+                    "`mirror projector rebuild`, and start them"
+                )
+                self._refuse({number}, why)
+                continue
+            self._known[number] = partition
+            self._begin(number, found)
+        if not restore.partitions:
+            self._stop_restore()
+        if whole:
+            self._assign(consumer)
+
+    def _begin(self, number: int, found: Place) -> None:
+        partition = self._known[number]
+        partition.following = found.offset
+        self._new.discard(number)
+        self.ready.add(number)
+        self.read_ms.pop(number, None)
+        self.trouble = ""
+        if found.missed:
+            self.missed += found.missed
+            self._log.error("records_expired", partition=number, count=found.missed)
+        self._log.info(
+            "partition_ready",
+            partition=number,
+            offset=found.offset,
+            conversations=len(partition.kept),
+        )
+
+    def _assign(self, consumer: Any) -> None:
+        self.ends &= self.ready
+        topic = self._settings.topic
+        consumer.assign(
+            [TopicPartition(topic, n, self._known[n].following) for n in sorted(self.ready)]
+        )
+
+    def _wait(self, why: str) -> None:
+        if why != self.trouble:
+            self._log.warning("projector_waits", why=why)
+        self.trouble = why
+        self._place_at = time.monotonic() + RETRY_SECONDS
+
+    def _refuse(self, numbers: Iterable[int], why: str) -> None:
+        """Held until the process starts again."""
+        self.refusal = why
+        self._refused |= set(numbers)
+        self._new -= self._refused
+        self._log.error("partition_refused", why=why)
+
+    def _stop_restore(self) -> None:
+        restore, self._restore = self._restore, None
+        if restore is not None:
+            restore.close()
+
+    # -- the group's word ------------------------------------------------------------------------
+
+    def on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        """The group gave us these; whatever we had was revoked before."""
+        # Our place in the group as it is now. Asked for later, after it was lost, it could be that
+        # of somebody without a group, whom a broker does not refuse.
+        self.group = consumer.consumer_group_metadata()
+        now = time.monotonic()
+        self.assigned = {one.partition: now for one in partitions}
+        self._new = set(self.assigned) - self._refused
+        self._known = {n: one for n, one in self._known.items() if n in self.assigned}
+        self.joined = True
+        self._place_at = 0.0
+        self._log.info("partitions_assigned", partitions=len(partitions))
+        consumer.assign([])  # read nothing before Kafka has said from where
+
+    def on_revoke(self, consumer: Any, _partitions: list[TopicPartition]) -> None:
+        """The group took everything back, or lost us."""
+        self._stop_restore()
+        self.joined = False
+        self.assigned, self._new, self.ready = {}, set(), set()
+        self._rests, self._failures = {}, {}
+        consumer.unassign()

@@ -1,0 +1,65 @@
+"""What becomes of a transaction that fails, by whose fault, and what is known of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from mirror.settings import load
+from projector.writer import Aborted, Out, Writer
+
+
+class Failing:
+    """A producer of librdkafka's kind, one of whose calls fails."""
+
+    def __init__(self, at: str, error: KafkaError) -> None:
+        self._at, self._error = at, error
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*_: Any, **__: Any) -> None:
+            self.calls.append(name)
+            if name == self._at:
+                raise KafkaException(self._error)
+
+        return call
+
+
+def failure(at: str, error: KafkaError) -> tuple[Aborted, Failing]:
+    """Write with a producer that fails at a call."""
+    made = Failing(at, error)
+    writer = Writer(load({"HOME": "/root"}), "t-1", make=lambda *_, **__: made)
+    with pytest.raises(Aborted) as caught:
+        writer.write([Out("once", 0, b"k", b"v", None)], [], None)
+    return caught.value, made
+
+
+def test_who_was_deposed_is_fenced_and_knows_it() -> None:
+    """The broker refuses its offsets: nothing is committed, the transaction is aborted."""
+    refused = KafkaError(KafkaError.ILLEGAL_GENERATION, "", False, False, True)
+    error, producer = failure("send_offsets_to_transaction", refused)
+    assert (error.is_fenced, error.is_doubtful) == (True, False)
+    assert producer.calls[-1] == "abort_transaction"
+    assert "commit_transaction" not in producer.calls
+
+
+def test_a_commit_without_an_answer_is_doubtful() -> None:
+    """It may stand: the group's offset will say."""
+    error, _ = failure("commit_transaction", KafkaError(KafkaError._TIMED_OUT))
+    assert (error.is_fenced, error.is_doubtful) == (False, True)
+
+
+def test_a_commit_that_is_refused_is_none() -> None:
+    """As where the broker ended the transaction for its age."""
+    error, _ = failure("commit_transaction", KafkaError(KafkaError._FENCED, "", True))
+    assert (error.is_fenced, error.is_doubtful) == (True, False)
+
+
+@pytest.mark.parametrize("at", ["init_transactions", "begin_transaction", "produce"])
+def test_what_fails_before_the_commit_is_not_written(at: str) -> None:
+    """For certain, whatever it was."""
+    error, producer = failure(at, KafkaError(KafkaError._STATE))
+    assert not error.is_doubtful
+    assert "commit_transaction" not in producer.calls
