@@ -3,6 +3,7 @@
     web     uvicorn: pages and streams; beats (`dashboard.pages.server`)
     redis   reads the mirror's state, asks whether Kafka answers (`dashboard.reader.watch`)
     kafka   reads the topics, makes a message a tick (`dashboard.reader.reader`)
+    past    reads what came earlier today, once (`dashboard.reader.past`)
 
 The page is served while Kafka and Redis are waited for, and says so. Start-up fails with exit code
 3 where they are still away after `MIRROR_STARTUP_TIMEOUT`.
@@ -17,6 +18,7 @@ from dashboard.pages.guard import check
 from dashboard.pages.hub import Hub
 from dashboard.pages.server import WebServer, listen
 from dashboard.pages.web import make_app
+from dashboard.reader.past import Past
 from dashboard.reader.reader import Reader
 from dashboard.reader.watch import Watch
 from mirror.base.health import Health
@@ -67,6 +69,8 @@ class Dashboard(Program):
         process.startup.kafka()
         process.startup.redis(client)
         process.thread("kafka", lambda: reader.run(stopping))
+        past = Past(settings, reader, turns.of("past"))
+        process.thread("past", lambda: past.run(stopping))
 
     def health(self) -> Health:
         """A dashboard that cannot see is degraded, and still serves."""

@@ -19,8 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dashboard.pages.guard import COOKIE, SESSION_SECONDS, Guard, Sessions
 from dashboard.pages.hub import Hub, Listener
-from dashboard.reader.place import STATES
 from dashboard.reader.reader import Reader
+from dashboard.reader.selection import STATES_TO_CHOOSE, Choice
 from dashboard.reader.timeline import timeline
 from mirror.base.health import Health
 from mirror.base.log import logger
@@ -171,14 +171,13 @@ class _Pages:
 
     def conversations(self, request: Request) -> Response:
         query = request.query_params
-        state = query.get("state") or None
-        limit = query.get("limit", "100")
-        if (state is not None and state not in STATES) or not limit.isdigit():
-            return PlainTextResponse("state is one of its words, limit a number\n", 400)
+        choice = Choice(*(query.get(name) for name in Choice.__struct_fields__))
+        page = query.get("page", "1")
+        if choice.state not in {None, *STATES_TO_CHOOSE} or not page.isdigit():
+            return PlainTextResponse("state is one of its words, page a number\n", 400)
         with self._reader.lock:
-            rows = self._reader.feed.rows(query.get("queue"), state, int(limit[:6]))
-            people = self._reader.feed.people(rows)
-        return _json({"rows": rows, "people": people})
+            found = self._reader.feed.chosen(choice, int(page[:6]))
+        return _json(found)
 
     def conversation(self, request: Request) -> Response:
         with self._reader.lock:

@@ -7,25 +7,23 @@ charts' past. Everything in it is bounded, however many conversations live.
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from dashboard.reader.floor import Floor, Known
-from dashboard.reader.place import STATES
+from dashboard.reader.floor import Floor, Row
 from dashboard.reader.presence import Presences
 from dashboard.reader.rates import Point, Pulse
+from dashboard.reader.selection import PAGE, Choice, Chooser, latest, listed, select
+from dashboard.reader.today import Figures, Today, day_of
 from mirror.conversation.event import Event
 
 TICKER_KEPT: Final = 60
 TICKER_A_TICK: Final = 8  # what an eye can follow; the rest is counted, not shown
-NOTABLE: Final = 50
-MOST_LISTED: Final = 500
+TICKER_SEARCHED: Final = 3_000  # events among which a chosen conversation's are looked for
 FOUND_KEPT: Final = 50
 
-# Those who wait come first, then those on hold; the rest by how long they have been there.
-_NOTABLE_ORDER: Final = {"waiting": 0, "ringing": 1, "held": 2, "talking": 3}
+_NOTHING: Final = Figures().values()
 
 
 class Finalized:
@@ -48,24 +46,25 @@ class Ticker:
 
     def __init__(self) -> None:
         self.latest: deque[tuple[Any, ...]] = deque(maxlen=TICKER_KEPT)
+        self.past: deque[tuple[Any, ...]] = deque(maxlen=TICKER_SEARCHED)
         self._fresh: deque[tuple[Any, ...]] = deque(maxlen=TICKER_A_TICK)
         self._count = 0
 
     def note(self, event: Event, at_ms: int) -> None:
         """One new event."""
         self._count += 1
-        self._fresh.append(
-            (
-                at_ms,
-                event.event_type,
-                event.media_type,
-                event.purpose,
-                event.queue_id,
-                event.agent_id,
-                event.conversation_id,
-                event.origin,
-            )
+        line = (
+            at_ms,
+            event.event_type,
+            event.media_type,
+            event.purpose,
+            event.queue_id,
+            event.agent_id,
+            event.conversation_id,
+            event.origin,
         )
+        self._fresh.append(line)
+        self.past.append(line)
 
     def take(self) -> tuple[list[tuple[Any, ...]], int]:
         """What to show of the events since the last call, and how many there were in all."""
@@ -79,9 +78,13 @@ class Ticker:
 class Feed:
     """Makes the messages of one floor; remembers what it has sent."""
 
-    def __init__(self, floor: Floor, pulse: Pulse, presences: Presences | None) -> None:
+    def __init__(
+        self, floor: Floor, pulse: Pulse, presences: Presences | None, today: Today
+    ) -> None:
         self.floor = floor
         self.pulse = pulse
+        self.today = today
+        self.counts_from_ms = 0  # since when today's figures are whole; 0 while that is read
         self.ticker = Ticker()
         self._names: Mapping[str, str] = {}
         self._people: Mapping[str, str] = {}
@@ -94,8 +97,9 @@ class Feed:
 
         `opening` is how much of the past has been read (0 to 1), None where all has.
         """
-        changed = [self._queue(queue) for queue in self.floor.changed]
+        changed = [self._queue(queue) for queue in self.floor.changed | self.today.changed]
         self.floor.changed.clear()
+        self.today.changed.clear()
         points = self.pulse.turn(now_ms)
         shown, count = self.ticker.take()
         base = self._base(now_ms, opening)
@@ -112,34 +116,42 @@ class Feed:
         self.ticker.take()
         if now_ms // 1000 != self._slow_second:
             self._slow_second = now_ms // 1000
-            self.floor.forget(now_ms)
+            self._forget(now_ms)
 
     def complete(self, full: dict[str, Any]) -> dict[str, Any]:
         """Add to a full document what only newcomers need; call it only where one waits."""
         points: Iterable[Point] = self.pulse.points
         return full | {
-            "queues": [self._queue(queue) for queue in self.floor.queues],
+            "queues": [self._queue(queue) for queue in self._all_queues()],
             "points": list(points),
             "ticker": list(self.ticker.latest),
             "count": 0,
         }
 
-    def rows(self, queue: str | None, state: str | None, limit: int) -> list[tuple[Any, ...]]:
-        """The conversations of a queue (None: of all) in a state (None: in any), longest first."""
-        found = (
-            known
-            for known in self.floor.conversations()
-            if known.place is not None
-            and (queue is None or (known.place.queue or "") == queue)
-            and (state is None or known.place.state == state)
-        )
-        return self._listed(found, min(limit, MOST_LISTED))
+    def chosen(self, choice: Choice, page: int) -> dict[str, Any]:
+        """The chosen conversations, a page of them, with their figures and latest events."""
+        chooser = Chooser(choice, self._people)
+        found = select(self.floor, chooser, page, over=choice.beginning is not None)
+        return {
+            "rows": found.rows,
+            "people": self.people(found.rows),
+            "count": found.count,
+            "live": found.live,
+            "page": page,
+            "page_size": PAGE,
+            "media": dict(found.media),
+            "agents": dict(found.agents),
+            "queues": [
+                (queue, row.oldest_ms, row.acw, row.counts()) for queue, row in found.queues.items()
+            ],
+            "ticker": latest(self.ticker.past, self.floor.known, chooser, TICKER_KEPT),
+        }
 
     def call(self, queues: Mapping[str, str], people: Mapping[str, str]) -> None:
         """What queues and agents are called from now on, by id; a renamed queue's row is sent."""
         before, self._names, self._people = self._names, queues, people
         self.floor.changed.update(
-            one for one in self.floor.queues if one and before.get(one) != queues.get(one)
+            one for one in self._all_queues() if one and before.get(one) != queues.get(one)
         )
 
     def person(self, agent: str | None) -> str | None:
@@ -152,7 +164,7 @@ class Feed:
 
     def people(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, str]:
         """The names of the agents in `rows`, by id."""
-        agents = {agent for row in rows for agent in row[-1]}
+        agents = {agent for row in rows for agent, _ in row[-1]}
         return {one: self._people[one] for one in sorted(agents) if one in self._people}
 
     def _base(self, now_ms: int, opening: float | None) -> dict[str, Any]:
@@ -169,37 +181,31 @@ class Feed:
         }
 
     def _second(self, now_ms: int) -> dict[str, Any]:
-        self.floor.forget(now_ms)
-        rows = self._listed(self.floor.conversations(), NOTABLE)
+        self._forget(now_ms)
+        rows = listed(self.floor.conversations(), PAGE)
         return {
             "rows": rows,
             "people": self.people(rows),
             "agents": self.floor.agent_counts(),
             "presence": self._presences.counts() if self._presences is not None else None,
             "left_out": self.floor.left_out,
+            "today": {
+                "day": self.today.day_ms,
+                "from": self.counts_from_ms,
+                "within": self.today.within_ms,
+                "left_out": self.today.left_out,
+            },
         }
 
+    def _forget(self, now_ms: int) -> None:
+        self.floor.forget(now_ms)
+        self.today.turn(day_of(now_ms), now_ms)
+
+    def _all_queues(self) -> set[str | None]:
+        return self.floor.queues.keys() | self.today.queues.keys()
+
     def _queue(self, queue: str | None) -> tuple[Any, ...]:
-        row = self.floor.queues[queue]
-        return (queue, self.name(queue), row.oldest_ms, row.acw, row.counts())
-
-    def _listed(self, known: Iterable[Known], limit: int) -> list[tuple[Any, ...]]:
-        return [_row(one) for one in heapq.nsmallest(limit, _placed(known), key=_rank)]
-
-
-def _placed(known: Iterable[Known]) -> Iterator[Known]:
-    return (one for one in known if one.place is not None)
-
-
-def _rank(known: Known) -> tuple[int, int, str]:
-    assert known.place is not None
-    order = _NOTABLE_ORDER.get(known.place.state, len(STATES))
-    return (order, known.place.since_ms, known.view.id)
-
-
-def _row(known: Known) -> tuple[Any, ...]:
-    assert known.place is not None
-    state, queue, since_ms = known.place
-    media = next((leg.media_type for leg in known.view.legs.values() if not leg.ended), None)
-    direction = next((leg.direction for leg in known.view.legs.values() if leg.direction), None)
-    return (known.view.id, state, queue, since_ms, media, direction, list(known.doing)[:3])
+        row = self.floor.queues.get(queue) or Row()
+        day = self.today.queues.get(queue) if queue is not None else None
+        values = _NOTHING if day is None else day.values()
+        return (queue, self.name(queue), row.oldest_ms, row.acw, row.counts(), values)

@@ -169,6 +169,11 @@ class Floor:
         """All that live."""
         return iter(self._live.values())
 
+    def everything(self) -> Iterator[Known]:
+        """All that live, and those that are over not long ago, the latest first."""
+        yield from self._live.values()
+        yield from (known for _, known in reversed(self._over.values()))
+
     def agent_counts(self) -> Counter[str]:
         """How many agents do what, each in the one state that counts most."""
         return Counter(busiest(list(doing.values())) for doing in self._agents.values())

@@ -24,6 +24,7 @@ from dashboard.reader.floor import MOST_LIVE, Floor
 from dashboard.reader.place import epoch_ms
 from dashboard.reader.presence import AgentReader, Presences
 from dashboard.reader.rates import Pulse
+from dashboard.reader.today import Today, day_of
 from mirror.base.errors import KafkaUnavailable, RedisUnavailable
 from mirror.base.log import logger
 from mirror.base.turns import Turned, unwatched
@@ -68,6 +69,7 @@ class Reader:
         self.letters = Letters()
         self.unreadable = 0
         self.backfilled = 0
+        self.last_event_ms = 0  # when the latest event was received by a listener
         self.trouble = ""
         self.opening: float | None = 0.0
         self._settings = settings
@@ -75,7 +77,10 @@ class Reader:
         self._hub = hub
         self._turned = turned
         self._presences = Presences() if settings.agents else None
-        self.feed = Feed(self.floor, self.pulse, self._presences)
+        self.today = Today(day_of(wall_ms()), round(1000 * settings.service_level))
+        self.feed = Feed(self.floor, self.pulse, self._presences, self.today)
+        # Where reading began, by partition: what came before is for `dashboard.reader.past`.
+        self.beginnings: dict[int, int] = {}
         self._events = EventReader()
         self._agents = AgentReader()
         self._log = logger("dashboard.reader")
@@ -157,12 +162,15 @@ class Reader:
 
     def _event(self, one: Message, now_ms: int) -> None:
         event = self._events.decode(one.value(), one.headers())
+        received_ms = epoch_ms(event.received_at)
+        self.last_event_ms = max(self.last_event_ms, received_ms)
         fresh = self.floor.fold(event, now_ms)
+        self.today.note(event, now_ms)
         if fresh and event.event_type == "finalize":
             self.finalized.note(event, epoch_ms(event.occurred_at))
         if self.opening is not None:
             return
-        latency = now_ms - epoch_ms(event.received_at) if event.origin == "live" else None
+        latency = now_ms - received_ms if event.origin == "live" else None
         self.pulse.note(fresh, latency)
         if fresh:
             self.backfilled += event.origin == "backfill"
@@ -192,6 +200,8 @@ class Reader:
             if topic == settings.topic and start < high:
                 self._targets.setdefault((topic, partition), high)
             place.offset = max(low, self._next.get((topic, partition), start))
+            if topic == settings.topic:
+                self.beginnings.setdefault(partition, place.offset)
             places.append(place)
         if not self._next:
             with self.lock:

@@ -47,6 +47,8 @@ def timeline(view: ConversationView, marks: Iterable[Mark]) -> dict[str, Any]:
 
 
 def _leg(leg: LegView, marks: list[Mark]) -> dict[str, Any]:
+    stretches = _stretches(leg, marks)
+    goes_on = stretches[-1][0] if stretches and stretches[-1][2] is None else leg_state(leg)
     return {
         "purpose": leg.purpose,
         "role": leg.role,
@@ -58,8 +60,8 @@ def _leg(leg: LegView, marks: list[Mark]) -> dict[str, Any]:
         "disconnect": leg.disconnect_type,
         "wrapup": leg.wrapup_code,
         "transferred": leg.transferred,
-        "now": None if leg.ended else leg_state(leg),
-        "stretches": _stretches(leg, marks),
+        "now": None if leg.ended else goes_on,
+        "stretches": stretches,
         "marks": [(mark.at_ms, mark.kind) for mark in marks],
     }
 

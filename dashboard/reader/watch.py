@@ -15,7 +15,7 @@ import redis
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from dashboard.pages.availability import Reach, answered, failed
+from dashboard.pages.availability import Reach, Standing, answered, failed, stands
 from dashboard.pages.hub import Hub, message
 from dashboard.reader import fleet
 from dashboard.reader.reader import Reader, wall_ms
@@ -37,6 +37,7 @@ PROBE_EVERY: Final = 2  # looks
 # One look takes some 10 s where both services are silent; what is older than several is old.
 STALE_SECONDS: Final = 60.0
 NAMES_SECONDS: Final = 30.0
+REASONS_SHOWN: Final = 3
 
 
 class Watch:
@@ -54,6 +55,7 @@ class Watch:
     ) -> None:
         self.kafka = Reach()
         self.redis = Reach()
+        self.mirror = Standing()
         self._settings = settings
         self._redis = client
         self._hub = hub
@@ -143,14 +145,16 @@ class Watch:
         trouble = self.kafka
         if trouble.state == "ok" and reader.trouble:
             trouble = failed(trouble, wall_ms(), reader.trouble)
+        word = self._mirror.get("health") if self.redis.state == "ok" else None
+        self.mirror = stands(self.mirror, word, wall_ms(), reader.last_event_ms)
         health = {
             "now": wall_ms(),
             "version": __version__,
             "namespace": self._settings.namespace,
             "kafka": trouble.document(),
             "redis": self.redis.document(),
-            "mirror": self._mirror.get("health"),
-            "reasons": self._mirror.get("reasons", [])[:3],
+            "mirror": self.mirror.document(),
+            "reasons": self._mirror.get("reasons", [])[:REASONS_SHOWN],
             "streams": self._hub.streams,
         }
         self._hub.publish("health", message("health", health))

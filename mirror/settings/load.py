@@ -113,6 +113,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         dashboard_token=parse("MIRROR_DASHBOARD_TOKEN", "", values.word),
         dashboard_auth_header=parse("MIRROR_DASHBOARD_AUTH_HEADER", "", values.header_name),
+        service_level=parse("MIRROR_SERVICE_LEVEL", "20s", values.positive_duration),
         supervised=read_supervised(reader),
         log_level=parse("MIRROR_LOG_LEVEL", "info", values.choice(*LOG_LEVELS)),
         startup_timeout=parse("MIRROR_STARTUP_TIMEOUT", "30s", duration),

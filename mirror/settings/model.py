@@ -114,6 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dashboard_port: int
     dashboard_token: str
     dashboard_auth_header: str
+    service_level: float
     supervised: Supervised
     log_level: str
     startup_timeout: float

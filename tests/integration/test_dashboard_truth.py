@@ -12,6 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ pytestmark = [
 ]
 
 FIGURES = ("waiting", "talking", "held", "parked", "acw", "live")
+SERVICE_LEVEL_SECONDS = 5.0
 LOAD = 12.0  # conversations a second, about fifteen events each
 WATCHED_SECONDS = 8.0
 STAFF = {"agent", "user"}
@@ -178,6 +181,7 @@ def running(
             "MIRROR_DEAD_LETTER_TOPIC": make_topic(),
             "MIRROR_SPOOL_DIR": str(tmp_path / "spool"),
             "MIRROR_STARTUP_TIMEOUT": "20s",
+            "MIRROR_SERVICE_LEVEL": f"{SERVICE_LEVEL_SECONDS:g}s",
             "PYTHONPATH": str(ROOT),
         }
         for module, host in (("coordinator", "c"), ("listeners", "north"), ("listeners", "south")):
@@ -242,3 +246,121 @@ def test_the_page_tells_the_truth_under_load(running: tuple[Simulated, Dashboard
         except AssertionError:
             raise AssertionError(compared) from None
         assert sum(map(sum, compared[0].values())) > 10
+
+
+# --- today ------------------------------------------------------------------------------------
+
+DAY_ROWS = """
+return [...document.querySelectorAll('#day tr')].map((row) => [
+  row.querySelector('th').title,
+  ...[...row.querySelectorAll('td')].map((cell) => cell.textContent)]);
+"""
+NOTHING = "\N{EN DASH}"
+CUSTOMERS = {"customer", "external"}
+
+
+def clock(text: str) -> int:
+    """Epoch milliseconds of a time of the ledger."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def day_of_truth(records: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Queue → offered, answered, abandoned, flowed out, service level, average wait and handle, as
+    the page should show them once every conversation is over."""
+    spans: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
+    for one in records:
+        if one["participant_id"] is None:
+            continue
+        who = one["participant_id"] + (one["communication_id"] or one["media_type"])
+        span = spans[one["conversation_id"], who]
+        span["purpose"] = one["purpose"]
+        span["queue"] = one["queue_id"] or span.get("queue")
+        span["beside"] = span.get("beside", False) or one["role"] is not None
+        kind = {"alert": "begin", "dial": "begin", "transfer": "disconnect"}.get(
+            one["event_type"], one["event_type"]
+        )
+        for name in {kind, "begin"} if kind == "answer" else {kind}:
+            at = clock(one["occurred_at"])
+            span[name] = min(at, span.get(name, at))
+    days: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for conversation_id in {name for name, _ in spans}:
+        legs = [span for (name, _), span in spans.items() if name == conversation_id]
+        agents = [
+            leg for leg in legs if leg["purpose"] in STAFF and "answer" in leg and not leg["beside"]
+        ]
+        left = [leg["disconnect"] for leg in legs if leg["purpose"] in CUSTOMERS]
+        for leg in agents:
+            if leg["queue"] and "disconnect" in leg:
+                after = leg["acw_end"] - leg["acw"] if {"acw", "acw_end"} <= leg.keys() else 0
+                days[leg["queue"]]["handle"].append(leg["disconnect"] - leg["answer"] + after)
+        queued = [leg for leg in legs if leg["purpose"] == "acd" and "begin" in leg]
+        for leg in sorted(queued, key=lambda one: -one["begin"]):  # the latest takes its answers
+            day = days[leg["queue"]]
+            day["offered"].append(leg["begin"])
+            mine = [
+                one
+                for one in agents
+                if one["queue"] == leg["queue"] and one["answer"] >= leg["begin"]
+            ]
+            agents = [one for one in agents if one not in mine]
+            if mine:
+                day["wait"].append(min(one["answer"] for one in mine) - leg["begin"])
+            elif left and max(left) < leg["disconnect"] + 3_000:
+                day["abandoned"].append(leg["disconnect"])
+            else:
+                day["flowed"].append(leg["disconnect"])
+    return {queue: _shown(day) for queue, day in days.items()}
+
+
+def _shown(day: dict[str, list[int]]) -> list[str]:
+    counted = len(day["wait"]) + len(day["abandoned"])
+    in_time = sum(wait <= 1000 * SERVICE_LEVEL_SECONDS for wait in day["wait"])
+    averages = [
+        "{}:{:02d}".format(*divmod(sum(day[name]) // len(day[name]) // 1000, 60))
+        if day[name]
+        else NOTHING
+        for name in ("wait", "handle")
+    ]
+    counts = [str(len(day[name])) for name in ("offered", "wait", "abandoned", "flowed")]
+    level = f"{floor(100 * in_time / counted + 0.5)} %" if counted else NOTHING
+    return [*counts, level, *averages]
+
+
+def test_todays_figures_are_true(running: tuple[Simulated, Dashboard]) -> None:
+    """Once every conversation is over, each queue's day is what the ledger says, to the second; and
+    a dashboard that starts only then says the same."""
+    org, page = running
+    org.post("/_sim/control", {"action": "start"})
+    time.sleep(WATCHED_SECONDS)
+    org.drain(60.0)
+    env = {name: value for name, value in page.env.items() if name != "MIRROR_DASHBOARD_PORT"}
+    late = dashboard(page.process.stderr_path.parent, env, "late")
+    try:
+        browser = Browser()
+    except BrowserUnavailable as missing:
+        unavailable(str(missing))
+    with browser, late.process:
+        late.until_listening().until_open()
+        for one in (page, late):
+            browser.open(one.url + "/")
+            compared: tuple[Any, Any] = ({}, {})
+
+            def equal() -> bool:
+                nonlocal compared
+                shown = {queue: values for queue, *values in browser.run(DAY_ROWS)}
+                compared = (shown, day_of_truth(sent(org)))
+                return compared[0] == compared[1]
+
+            try:
+                wait_until(equal, 20, "every queue's day is true")
+            except AssertionError:
+                shown, truth = compared
+                raise AssertionError(
+                    {
+                        queue: (shown.get(queue), truth.get(queue))
+                        for queue in shown | truth
+                        if shown.get(queue) != truth.get(queue)
+                    }
+                ) from None
+        print(compared[1])
+        assert sum(int(day[1]) for day in compared[1].values()) > 20

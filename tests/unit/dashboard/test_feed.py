@@ -6,19 +6,26 @@ from typing import Any
 
 import msgspec
 
-from dashboard.reader.feed import NOTABLE, TICKER_A_TICK, Feed
+from dashboard.reader.feed import TICKER_A_TICK, Feed
 from dashboard.reader.floor import Floor
 from dashboard.reader.presence import Presences
 from dashboard.reader.rates import Pulse
+from dashboard.reader.selection import PAGE, Choice
+from dashboard.reader.today import Today, day_of
 from mirror.conversation.agent_event import AgentEvent
 from tests.unit.dashboard.build import NOW_MS, at, event, leg
 
 
 def make() -> Feed:
     """A feed of an empty floor; one queue has a name."""
-    feed = Feed(Floor(), Pulse(), None)
+    feed = Feed(Floor(), Pulse(), None, Today(day_of(NOW_MS), 20_000))
     feed.call({"q1": "Billing"}, {"a1": "Ada"})
     return feed
+
+
+def ids(feed: Feed, choice: Choice) -> list[str]:
+    """The conversations of the first page of a choice."""
+    return [row[0] for row in feed.chosen(choice, 1)["rows"]]
 
 
 def plain(document: Any) -> Any:
@@ -64,7 +71,7 @@ def test_messages_are_bounded_however_much_happens() -> None:
     full, change = feed.tick(NOW_MS, None)
     assert len(change["ticker"]) == TICKER_A_TICK
     assert change["count"] == 5_000
-    assert len(change["rows"]) == NOTABLE
+    assert len(change["rows"]) == PAGE
     assert len(msgspec.json.encode(feed.complete(full))) < 32_000
 
 
@@ -74,9 +81,9 @@ def test_those_who_wait_longest_come_first() -> None:
     feed.floor.fold(leg("answer", "agent", -500, conversation_id="talks"), NOW_MS)
     feed.floor.fold(leg("answer", "acd", -5, conversation_id="short"), NOW_MS)
     feed.floor.fold(leg("answer", "acd", -50, conversation_id="long"), NOW_MS)
-    assert [row[0] for row in feed.rows(None, None, 10)] == ["long", "short", "talks"]
-    assert [row[0] for row in feed.rows("q1", "talking", 10)] == ["talks"]
-    assert feed.rows("q2", None, 10) == []
+    assert ids(feed, Choice()) == ["long", "short", "talks"]
+    assert ids(feed, Choice(queue="q1", state="talking")) == ["talks"]
+    assert ids(feed, Choice(queue="q2")) == []
 
 
 def test_nothing_personal_is_passed_on() -> None:
@@ -88,7 +95,7 @@ def test_nothing_personal_is_passed_on() -> None:
     feed.floor.fold(one, NOW_MS)
     feed.ticker.note(one, NOW_MS)
     full, change = feed.tick(NOW_MS, None)
-    told = msgspec.json.encode([feed.complete(full), change, feed.rows(None, None, 10)])
+    told = msgspec.json.encode([feed.complete(full), change, feed.chosen(Choice(), 1)])
     assert secret.encode() not in told
 
 
@@ -148,4 +155,4 @@ def test_a_conversation_event_has_no_leg() -> None:
     """`start` alone stands nowhere and does not break the list."""
     feed = make()
     feed.floor.fold(event("start"), NOW_MS)
-    assert feed.rows(None, None, 10) == []
+    assert ids(feed, Choice()) == []

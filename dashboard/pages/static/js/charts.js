@@ -3,6 +3,9 @@
 import { moment } from "./format.js";
 
 const KEPT = 300;
+const LETTER = 6.4; // pixels, of the axes' font
+const MINUTE = 60;
+const STEPS = [1, 2, 5].flatMap((one) => [0, 1, 2, 3, 4, 5, 6].map((power) => one * 10 ** power)).sort((a, b) => a - b);
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -49,7 +52,7 @@ export class Chart {
       ...this.size(),
       legend: { show: false },
       cursor: { show: false },
-      padding: [6, 0, 0, 0],
+      padding: [6, 18, 0, 0], // half a time's width, so that the last is not cut
       scales: {
         x: { range: (_, low, high) => [high - KEPT, high] },
         y: { range: (_, low, high) => [0, Math.max(5, (high ?? 0) * 1.15)] },
@@ -59,8 +62,9 @@ export class Chart {
         fill: fill ? `${colour(stroke)}26` : undefined, spanGaps: true,
       }))],
       axes: [
-        { ...axis, grid: { show: false }, size: 18, space: 70, values: (_, values) => values.map((value) => moment(1000 * value)) },
-        { ...axis, grid: { stroke: colour("line-2"), width: 1 }, size: 34, space: 26, gap: 2,
+        { ...axis, grid: { show: false }, size: 18, space: 60, incrs: [MINUTE, 2 * MINUTE, 5 * MINUTE], values: (_, values) => values.map((value) => moment(1000 * value)) },
+        { ...axis, grid: { stroke: colour("line-2"), width: 1 }, space: 26, gap: 4, incrs: STEPS,
+          size: (_, values) => 8 + LETTER * Math.max(2, ...(values ?? []).map((value) => value.length)),
           values: (_, values) => values.map((value) => `${value}${this.unit}`) },
       ],
     }, this.columns(), this.place);

@@ -53,6 +53,9 @@ export function keyed(parent, items, key, make, update) {
   }
 }
 
+/** Text in which `commands` stand as such. */
+export const marked = (line) => line.split("`").map((part, index) => (index % 2 ? h("code", { textContent: part }) : part));
+
 let last = 0;
 /** Says something to screen readers; routine words at most twice a minute. */
 export function say(words, { routine = false } = {}) {

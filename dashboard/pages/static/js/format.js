@@ -51,8 +51,13 @@ export const count = (number) => number.toLocaleString("en");
 
 const NAMES = {
   talking: "talking", held: "on hold", parked: "parked", waiting: "waiting", ringing: "ringing",
-  ivr: "in a menu", other: "other", acw: "after-call work", connected: "connected",
+  ivr: "in a menu", other: "other", acw: "after-call work", connected: "connected", over: "over",
 };
+
+const ROLES = { monitor: "monitors", coach: "coaches", barge: "barges in", consult: "is consulted" };
 
 /** A state in words. */
 export const stateName = (state) => NAMES[state] ?? state;
+
+/** What somebody does beside a conversation, or a state, in words. */
+export const roleName = (role) => ROLES[role] ?? stateName(role);

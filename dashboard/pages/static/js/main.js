@@ -1,26 +1,28 @@
 // The page: which view is shown, how the connection is, and what is wrong.
 
-import { $, h, say, text } from "./dom.js";
+import { $, h, marked, say, text } from "./dom.js";
 import { moment } from "./format.js";
+import { read, watch, written } from "./address.js";
 import * as floor from "./floor.js";
 import * as mirror from "./mirror.js";
+import { more } from "./scrolling.js";
 import { Stream } from "./stream.js";
 
 const VIEWS = { floor, mirror };
 const TITLES = { floor: "Floor", mirror: "Mirror" };
 const THEMES = [["", "◐", "as the system"], ["light", "☀", "light"], ["dark", "☾", "dark"]];
-const LATE_MS = 5_000;
+const LATE_MS = 1_000;
+// A look at Redis and Kafka takes some seconds where both are silent.
+const SILENT_MS = 30_000;
 
-const now = { view: null, connection: "connecting", lostAt: null, health: null, floorAt: 0 };
+const now = { view: null, connection: "connecting", lostAt: null, health: null, healthAt: 0 };
 
 const stream = new Stream((kind, document) => {
   if (kind === "health") {
     now.health = document;
+    now.healthAt = Date.now();
     about();
-  } else {
-    VIEWS[kind].heard(document);
-    now.floorAt = Date.now();
-  }
+  } else VIEWS[kind].heard(document);
   banner();
 }, (state) => {
   now.connection = state;
@@ -29,45 +31,83 @@ const stream = new Stream((kind, document) => {
     if (now.lostAt) say("Connected again");
     now.lostAt = null;
   }
-  $("connection").dataset.state = state;
-  text($("connection"), { live: "live", lost: "connection lost", connecting: "connecting" }[state]);
   banner();
 });
 
+/** What keeps the page from being live: the words, and since when (0: nobody knows; epoch ms). */
+function troubles() {
+  if (now.connection === "lost") {
+    return [{ since: now.lostAt, words: `Connection lost at ${moment(now.lostAt)}; retrying. What you see is from then.` }];
+  }
+  if (!now.health) return [];
+  const found = [];
+  const { kafka, redis, mirror: standing } = now.health;
+  if (kafka.state === "away") found.push({ since: kafka.since, words: away("Kafka", kafka, "the floor stands still") });
+  if (redis.state === "away") {
+    found.push({ since: redis.since, words: away("Redis", redis, "whether anything is mirrored is not known") });
+  } else if (standing.state === "down") found.push({ since: standing.since, words: down(standing) });
+  if (Date.now() - now.healthAt > SILENT_MS) {
+    found.push({ since: now.healthAt, words: `The state of the mirror was last read at ${moment(now.healthAt)}.` });
+  }
+  return found;
+}
+
+function away(name, service, shows) {
+  const why = service.why.startsWith("no broker") ? "" : ` ${service.why}`;
+  return `${name} unreachable since ${moment(service.since)}: ${shows}.${why}`;
+}
+
+function down({ since }) {
+  const [reason = "the mirror is down"] = now.health.reasons;
+  return since ? `Nothing is mirrored since ${moment(since)}: ${reason}. These figures are from then.` : `Nothing has been mirrored yet: ${reason}.`;
+}
+
 /** One line for each thing that keeps the page from telling the truth. */
 function banner() {
-  const lines = [];
-  if (now.connection === "lost") lines.push(`Connection lost at ${moment(now.lostAt)}; retrying. What you see is from then.`);
-  else {
-    for (const [name, service] of [["Kafka", now.health?.kafka], ["Redis", now.health?.redis]]) {
-      if (service?.state !== "away") continue;
-      const shows = name === "Kafka" ? "the floor stands still" : "the mirror's state is from then";
-      lines.push(`${name} unreachable since ${moment(service.since)}: ${shows}. ${service.why.startsWith("no broker") ? "" : service.why}`.trim());
-    }
-    if (now.view === "floor") lines.push(...floor.caveats());
-  }
-  const stale = now.connection === "lost" || now.health?.kafka.state === "away";
-  document.body.classList.toggle("is-stale", stale);
+  const found = troubles();
+  const since = found.map((one) => one.since).filter(Boolean);
+  const lines = found.map((one) => one.words);
+  if (now.view === "floor" && now.connection !== "lost") lines.push(...floor.caveats());
+  const isStale = found.length > 0;
+  floor.freeze(isStale ? Math.min(...since, Date.now()) : null);
+  document.body.classList.toggle("is-stale", isStale);
+  connection(isStale);
+  mirror.standing(unknownSince());
   const box = $("banner");
   if (box.told === lines.join("\n")) return;
   box.told = lines.join("\n");
-  box.replaceChildren(...lines.map((line) => h("p", { textContent: line })));
+  box.replaceChildren(...lines.map((line) => h("p", {}, ...marked(line))));
+}
+
+function connection(isStale) {
+  const state = now.connection === "live" && isStale ? "stale" : now.connection;
+  $("connection").dataset.state = state;
+  text($("connection"), { live: "live", stale: "not live", lost: "connection lost", connecting: "connecting" }[state]);
+  const word = unknownSince() ? "unknown" : now.health?.mirror.state ?? "unknown";
+  $("health-dot").dataset.state = word;
+  text($("health-word"), `, ${word}`);
+}
+
+/** Since when nobody knows how the mirror is; null where that is known. */
+function unknownSince() {
+  if (now.connection === "lost") return now.lostAt;
+  if (now.health?.redis.state === "away") return now.health.redis.since;
+  return now.health && Date.now() - now.healthAt > SILENT_MS ? now.healthAt : null;
 }
 
 function about() {
-  const { mirror: word, version, namespace, streams } = now.health;
-  $("health-dot").dataset.state = word ?? "unknown";
-  text($("health-word"), `, ${word ?? "unknown"}`);
+  const { version, namespace, streams } = now.health;
   text($("about"), `interaction mirror ${version} · namespace ${namespace} · ${streams} ${streams === 1 ? "page" : "pages"} open`);
 }
 
-function show() {
-  const view = location.hash.slice(1) in VIEWS ? location.hash.slice(1) : "floor";
+function show(place = read()) {
+  for (const link of document.querySelectorAll("nav a[data-view]")) link.setAttribute("href", written(link.dataset.view, { ...place, open: null }));
+  const view = place.view in VIEWS ? place.view : "floor";
   if (view === now.view) return;
   const first = now.view === null;
   now.view = view;
   for (const name of Object.keys(VIEWS)) $(name).hidden = name !== view;
-  for (const link of document.querySelectorAll("nav a")) {
+  for (const link of document.querySelectorAll("nav a[data-view]")) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
@@ -100,7 +140,8 @@ function theme() {
 floor.start();
 mirror.start();
 theme();
+more();
 setInterval(banner, LATE_MS);
-addEventListener("hashchange", show);
+watch(show);
 $("logout").hidden = !document.cookie.includes("signed_in");
 show();

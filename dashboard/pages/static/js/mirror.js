@@ -1,6 +1,6 @@
 // The view "Mirror": shards, listeners, budgets, gaps, dead letters, the janitor's findings.
 
-import { $, command, h, keyed, quoted, text } from "./dom.js";
+import { $, command, h, keyed, marked, quoted, text } from "./dom.js";
 import { age, count, moment, short } from "./format.js";
 import { gaps as drawGaps } from "./timeline.js";
 
@@ -8,10 +8,13 @@ const VERDICTS = { ok: "All is covered", degraded: "Degraded", down: "Down" };
 const SHOWN_GAPS = 12;
 
 let told = null;
+let heardAt = 0;
+let unknownSince = null; // since when nobody knows how the mirror is
 let picked = null; // the seat whose details are shown
 let drawn = "";
 
 export function start() {
+  new ResizeObserver(() => told && gaps()).observe($("gaps-chart"));
   $("commands").append(...[
     ["How the mirror is", "mirror status"],
     ["Spread channels anew over the listeners", "mirror rebalance"],
@@ -31,7 +34,27 @@ export function start() {
 /** One message of the stream. */
 export function heard(news) {
   told = news;
+  heardAt = Date.now();
+  draw();
+}
+
+/** Says since when nobody knows how the mirror is; null where that is known. Call every second. */
+export function standing(since) {
+  const changed = since !== unknownSince;
+  unknownSince = since;
+  $("mirror").classList.toggle("is-unknown", since !== null);
+  if (told ? changed || since !== null : since !== null) draw();
+}
+
+/** How much older everything is than when it was read. */
+const older = () => (unknownSince === null ? 0 : Math.max(0, Date.now() - heardAt));
+
+/** A state as it was last seen. */
+const seen = (word) => (unknownSince === null ? word : `was ${word}`);
+
+function draw() {
   verdict();
+  if (!told) return;
   shards();
   listeners();
   budgets();
@@ -42,9 +65,12 @@ export function heard(news) {
 
 function verdict() {
   const title = $("verdict-title");
-  title.dataset.state = told.health;
-  text(title, VERDICTS[told.health] ?? told.health);
-  keyed($("reasons"), told.reasons, (reason) => reason, (reason) => h("li", { textContent: reason }));
+  title.dataset.state = unknownSince === null ? told.health : "unknown";
+  text(title, unknownSince === null ? VERDICTS[told.health] ?? told.health : `Unknown since ${moment(unknownSince)}`);
+  const before = told ? [`It was ${told.health} then. What stands below is from that time.`] : [];
+  const reasons = unknownSince === null ? told.reasons : before;
+  keyed($("reasons"), reasons, (reason) => reason, (reason) => h("li", {}, ...marked(reason)));
+  if (!told) return;
   const seats = told.shards.flatMap((shard) => shard.replicas);
   const live = seats.filter((seat) => seat.state === "live" || seat.state === "rotating").length;
   const listeners = told.listeners.filter((one) => one.state === "live").length;
@@ -96,7 +122,7 @@ function makeSeat(shard, replica) {
 function fillSeat(button, shard, seat) {
   button.dataset.state = seat.state;
   text(button, seat.state === "live" ? seat.replica : `${seat.replica}${seat.state === "lost" ? "✕" : "↻"}`);
-  const words = `shard ${shard.id} replica ${seat.replica}: ${seat.state}`;
+  const words = `shard ${shard.id} replica ${seat.replica}: ${seen(seat.state)}`;
   if (button.getAttribute("aria-label") !== words) button.setAttribute("aria-label", words);
   button.setAttribute("aria-pressed", picked === `${shard.id}/${seat.replica}`);
 }
@@ -104,16 +130,16 @@ function fillSeat(button, shard, seat) {
 function detail() {
   const shard = told.shards.find((one) => picked?.startsWith(`${one.id}/`));
   const seat = shard?.replicas.find((one) => picked === `${shard.id}/${one.replica}`);
-  const key = seat ? `${picked} ${seat.state} ${seat.channel} ${seat.listener}` : "";
+  const key = seat ? `${picked} ${seat.state} ${seat.channel} ${seat.listener} ${unknownSince === null ? "" : Date.now()}` : "";
   if (drawn === key) return;
   drawn = key;
   const box = $("shard-detail");
   if (!seat) return box.replaceChildren(told.shards.length ? "Choose a replica for its channel and the command that renews it." : "");
-  const facts = [`Shard ${shard.id}, replica ${seat.replica}:`, seat.state, `${count(shard.topics)} topics`];
+  const facts = [`Shard ${shard.id}, replica ${seat.replica}:`, seen(seat.state), `${count(shard.topics)} topics`];
   if (shard.rejected) facts.push(`${shard.rejected} refused by Genesys`);
   if (seat.listener) facts.push(`on ${seat.listener}`);
   if (seat.client) facts.push(`client ${seat.client}`);
-  if (seat.last_frame_ms != null) facts.push(`last frame ${age(seat.last_frame_ms)} ago`);
+  if (seat.last_frame_ms != null) facts.push(`last frame ${age(seat.last_frame_ms + older())} ago`);
   box.replaceChildren(...facts.map((fact) => h("span", { textContent: fact })));
   box.append(seat.channel ? command(`mirror rotate ${seat.channel}`) : command("mirror rebalance"));
 }
@@ -127,10 +153,10 @@ function listeners() {
     h("td"), h("td"), h("td"), h("td", {}, command(`mirror drain ${quoted(one.id)}`))),
   (element, one) => {
     const cells = element.children;
-    cells[2].dataset.state = one.state;
-    text(cells[2], one.state);
+    cells[2].dataset.state = unknownSince === null ? one.state : "unknown";
+    text(cells[2], seen(one.state));
     text(cells[3], one.channels);
-    text(cells[4], `${age(one.last_beat_ms)} ago`);
+    text(cells[4], `${age(one.last_beat_ms + older())} ago`);
     text(cells[5], one.spool_records ? `${count(one.spool_records)} records` : "empty");
   });
 }
@@ -141,7 +167,7 @@ function budgets() {
     (element, one) => {
       fillMeter(element.children[1], `${one.channels} of ${one.most}`, one.channels / one.most);
       const spent = Math.min(1, one.spent);
-      fillMeter(element.children[2], one.waits_ms ? `next in ${age(one.waits_ms)}` : `${Math.round(100 * spent)} % of burst`, spent);
+      fillMeter(element.children[2], one.waits_ms ? `next in ${age(one.waits_ms)}` : `${Math.round(100 * spent)} % of the burst spent`, spent);
     });
 }
 
@@ -161,10 +187,11 @@ function gaps() {
   $("gaps-empty").hidden = latest.length > 0;
   const stuck = states.unfillable ?? 0;
   text($("gaps-note"), latest.length ? `${open} open, ${filled} filled${stuck ? `, ${stuck} unfillable` : ""}; pale: snapshots of what was active` : "");
-  const key = JSON.stringify(latest) + Math.floor(told.now / 30_000);
+  const width = $("gaps-chart").clientWidth;
+  const key = `${JSON.stringify(latest)} ${Math.floor(told.now / 30_000)} ${width}`;
   if (gaps.key !== key) {
     gaps.key = key;
-    $("gaps-chart").replaceChildren(...(latest.length ? [drawGaps(latest, told.now)] : []));
+    $("gaps-chart").replaceChildren(...(latest.length ? [drawGaps(latest, told.now, width)] : []));
   }
   const order = { open: 0, filling: 0, unfillable: 1, filled: 2 };
   const shown = [...latest].sort((a, b) => order[a.state] - order[b.state] || b.to - a.to).slice(0, SHOWN_GAPS);
@@ -195,10 +222,10 @@ function letters() {
 function janitor() {
   text($("overdue-count"), count(told.conversations.overdue));
   keyed($("overdue"), told.overdue.slice(0, 5), (one) => one.id, (one) => h("li", {}, h("span"), command(`mirror conversations ${quoted(one.id)}`)),
-    (element, one) => text(element.firstElementChild, `active for ${age(told.now - one.since)}, due ${age(told.now - one.due)} ago`));
+    (element, one) => text(element.firstElementChild, `active for ${age(told.now + older() - one.since)}, due ${age(told.now + older() - one.due)} ago`));
   text($("finalized-count"), count(told.finalized.count));
   text($("finalized-note"), "in what this page has read");
   const shown = [...told.finalized.latest].reverse().slice(0, 5);
   keyed($("finalized"), shown, (one) => one.id, (one) => h("li", {}, h("span", { textContent: `${moment(one.at)} · ${short(one.id)} · ${one.reason.replace("_", " ")}` })));
-  text($("backfilled"), told.backfilled ? `${count(told.backfilled)} events came from back-fills since this page's server began.` : "");
+  text($("backfilled"), told.backfilled ? `${count(told.backfilled)} ${told.backfilled === 1 ? "event" : "events"} came from back-fills since this page's server began.` : "");
 }

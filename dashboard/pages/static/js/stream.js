@@ -60,7 +60,7 @@ export class Stream {
   async again() {
     const pause = RETRY_MS[Math.min(this.tries++, RETRY_MS.length - 1)];
     try {
-      const answer = await fetch("/api/conversations?limit=1");
+      const answer = await fetch("/api/conversations?beginning=-");
       if (answer.status === 401) return location.assign("/login");
     } catch { /* still away: the next try tells */ }
     clearTimeout(this.timer);

@@ -1,0 +1,123 @@
+"""The thread that reads what happened earlier today, once, for the figures of the day.
+
+The reader begins some way from the end of the topic. This thread reads from the beginning of the
+day to where the reader began, for `dashboard.reader.today` alone, and ends. Where Kafka no longer
+has the beginning of the day, `counts_from_ms` says since when it has all.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from dashboard.reader.reader import Reader, wall_ms
+from mirror.base.errors import KafkaUnavailable
+from mirror.base.log import logger
+from mirror.base.turns import Turned, unwatched
+from mirror.kafka.consume import open_reader, take
+from mirror.kafka.record import EventReader, UndecodableRecord
+from mirror.settings import Settings
+
+# Before the day: a wait that goes over midnight began then.
+LEAD_MS: Final = 2 * 3_600_000
+BATCH: Final = 200
+RETRY_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 0.2
+_POLL_SECONDS: Final = 0.5
+_ANSWER_SECONDS: Final = 5.0
+# Between batches, so that the page stays quick while the past is read.
+_BREATH_SECONDS: Final = 0.002
+
+
+class Past:
+    """Reads the day's beginning into `reader.today`. `run` is the body of a thread."""
+
+    def __init__(self, settings: Settings, reader: Reader, turned: Turned = unwatched) -> None:
+        self._settings = settings
+        self._reader = reader
+        self._turned = turned
+        self._events = EventReader()
+        self._log = logger("dashboard.past")
+
+    def run(self, stop: threading.Event) -> None:
+        """Read once the reader has opened, then wait until `stop` is set."""
+        while not stop.wait(_LOOK_SECONDS):
+            self._turned()
+            if self._reader.opening is not None:
+                continue
+            try:
+                if self._read(stop):
+                    break
+            except (KafkaUnavailable, KafkaException) as error:
+                self._log.warning("past_interrupted", error=str(error))
+                stop.wait(RETRY_SECONDS)
+        while not stop.wait(_POLL_SECONDS):
+            self._turned()
+
+    def _read(self, stop: threading.Event) -> bool:
+        """Read all; False where a signal ended it before."""
+        consumer, partitions = open_reader(self._settings, self._settings.topic, "dashboard-past")
+        try:
+            day_ms = self._reader.today.day_ms
+            left, cut = self._stretches(consumer, partitions, day_ms - LEAD_MS)
+            began, events = time.monotonic(), 0
+            first: dict[int, int] = {}
+            consumer.assign([TopicPartition(self._settings.topic, *one) for one in left.items()])
+            ends = dict(self._reader.beginnings)
+            while left and not stop.is_set():
+                self._turned()
+                messages = take(consumer, BATCH, _POLL_SECONDS)
+                now_ms = wall_ms()
+                with self._reader.lock:
+                    for one in messages:
+                        at, offset = one.partition(), one.offset()
+                        if one.error() is not None or at is None or offset is None:
+                            continue
+                        first.setdefault(at, one.timestamp()[1])
+                        if at in left and offset < ends[at]:
+                            events += 1
+                            self._note(one.value(), one.headers(), now_ms)
+                for place in consumer.position(
+                    [TopicPartition(self._settings.topic, one) for one in left]
+                ):
+                    if place.offset >= ends[place.partition]:
+                        del left[place.partition]
+                stop.wait(_BREATH_SECONDS)
+            if left:
+                return False
+            with self._reader.lock:
+                known_from = [first[one] for one in cut if one in first]
+                self._reader.feed.counts_from_ms = max([day_ms, *known_from])
+            self._log.info("past_read", events=events, seconds=round(time.monotonic() - began, 1))
+            return True
+        finally:
+            consumer.close()
+
+    def _stretches(
+        self, consumer: Consumer, partitions: list[int], since_ms: int
+    ) -> tuple[dict[int, int], list[int]]:
+        """Where to begin in each partition that has a past, and those whose past is cut off."""
+        topic, ends = self._settings.topic, self._reader.beginnings
+        wanted = [TopicPartition(topic, one, since_ms) for one in partitions if one in ends]
+        left: dict[int, int] = {}
+        cut: list[int] = []
+        for place in consumer.offsets_for_times(wanted, timeout=_ANSWER_SECONDS):
+            self._turned()
+            one = TopicPartition(topic, place.partition)
+            low, _ = consumer.get_watermark_offsets(one, timeout=_ANSWER_SECONDS)
+            if 0 <= place.offset < ends[place.partition]:
+                left[place.partition] = place.offset
+                if 0 < low == place.offset:
+                    cut.append(place.partition)
+        return left, cut
+
+    def _note(self, value: bytes | None, headers: Any, now_ms: int) -> None:
+        try:
+            event = self._events.decode(value, headers)
+            self._reader.today.note(event, now_ms)
+        except (UndecodableRecord, msgspec.DecodeError, ValueError):
+            self._reader.unreadable += 1

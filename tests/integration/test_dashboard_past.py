@@ -1,0 +1,91 @@
+"""Today's figures after a restart: read again from what Kafka kept, or said since when."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import redis
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from dashboard.pages.hub import Hub
+from dashboard.reader import reader as reading
+from dashboard.reader.past import Past
+from dashboard.reader.reader import Reader
+from harness.dashboard import conversation, produce
+from harness.process import wait_until
+from mirror.settings import Settings, load
+
+CALLS = 40
+
+
+@pytest.fixture
+def settings(kafka: str, redis_url: str, make_topic: Callable[..., str]) -> Settings:
+    """Topics of their own."""
+    return load(
+        {
+            "KAFKA_BOOTSTRAP_SERVERS": kafka,
+            "REDIS_URL": redis_url,
+            "MIRROR_TOPIC": make_topic(partitions=2),
+            "MIRROR_DEAD_LETTER_TOPIC": make_topic(),
+        }
+    )
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Reader]:
+    """The threads of a dashboard that read Kafka, once they have read the past of the day."""
+    stop = threading.Event()
+    with redis.Redis.from_url(settings.redis_url, decode_responses=True) as client:
+        reader = Reader(settings, client, Hub())
+        past = Past(settings, reader)
+        threads = [threading.Thread(target=one.run, args=(stop,)) for one in (reader, past)]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_until(lambda: reader.feed.counts_from_ms, 30, "the past is read")
+            yield reader
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+
+def sums(reader: Reader) -> tuple[int, int]:
+    """How many were offered and answered today, in all queues."""
+    with reader.lock:
+        rows = list(reader.today.queues.values())
+        return sum(row.offered for row in rows), sum(row.answered for row in rows)
+
+
+def test_the_day_is_read_again_from_kafka(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However little of the past the floor needs: each conversation of the day counts once, also
+    one that goes on after the start."""
+    monkeypatch.setattr(reading, "BACKLOG", 20)
+    produce(settings, [e for n in range(CALLS) for e in conversation(n, "talking", 3.0)])
+    with opened(settings) as reader:
+        assert sum(reader.beginnings.values()) > 5 * CALLS, "the floor began near the end"
+        assert sums(reader) == (CALLS, CALLS)
+        assert reader.feed.counts_from_ms == reader.today.day_ms
+        produce(settings, conversation(CALLS, "waiting", 3.0))
+        wait_until(lambda: sums(reader) == (CALLS + 1, CALLS), 10, "the stream goes on")
+
+
+def test_it_says_since_when_kafka_has_the_day(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where retention has taken a part of it away."""
+    monkeypatch.setattr(reading, "BACKLOG", 20)
+    produce(settings, [e for n in range(CALLS) for e in conversation(n, "talking", 3.0)])
+    admin = AdminClient({"bootstrap.servers": settings.kafka.properties["bootstrap.servers"]})
+    gone = [TopicPartition(settings.topic, partition, 40) for partition in (0, 1)]
+    for future in admin.delete_records(gone).values():
+        future.result(10)
+    with opened(settings) as reader:
+        assert sums(reader)[0] < CALLS
+        assert reader.feed.counts_from_ms > reader.today.day_ms
