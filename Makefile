@@ -24,7 +24,7 @@ KAFKA     = -m harness.kafka_install
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-valkey test-oldest lint audit types format kafka helm bench bench-peers docs chaos fuzz fuzz-native clean
+.PHONY: help demo check test test-valkey test-oldest lint audit types format kafka helm bench bench-peers native native-lint docs chaos fuzz fuzz-native clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,20 @@ fuzz-native: $(VENV)/.ready-fuzz ## feed the normaliser what atheris thinks up, 
 	@rm -rf build/fuzz && mkdir -p build && cp -r tests/recordings build/fuzz
 	@$(BIN)/python -m tests.fuzz.corpus build/fuzz
 	@$(BIN)/python -m tests.fuzz.fuzz_normaliser build/fuzz -max_total_time=600
+
+native: $(VENV)/.ready-dev ## build the native reader into the environment (needs Rust; docs/native.md)
+	@command -v cargo >/dev/null || { \
+		echo "make: no cargo on PATH: install Rust 1.83 or newer, or do without (docs/native.md)" >&2; \
+		exit 1; }
+	@$(INSTALL) maturin
+	@cd native && VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin develop --release --quiet
+	@$(BIN)/python -c "import interaction_mirror_native as n; print('native reader', n.VERSION)"
+
+native-lint: ## check the native reader's format and lints, and its dependencies where cargo-audit is
+	@command -v cargo >/dev/null || { echo "make: no cargo on PATH: install Rust" >&2; exit 1; }
+	@cd native && cargo fmt --check && cargo clippy --release --quiet -- -D warnings
+	@if command -v cargo-audit >/dev/null; then cd native && cargo audit --quiet; \
+		else echo "native-lint: dependencies not audited: no cargo-audit"; fi
 
 docs: $(VENV)/.ready-docs ## build the documentation site into build/site
 	@$(BIN)/mkdocs build --quiet

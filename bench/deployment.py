@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -32,8 +32,12 @@ def whole_mirror(
     listeners: int = 2,
     coordinators: int = 2,
     janitors: int = 2,
+    kafka: KafkaCluster | None = None,
 ) -> Iterator[Deployment]:
-    """All of it, live; conversations begin when the simulator is told to start them."""
+    """All of it, live; conversations begin when the simulator is told to start them.
+
+    `kafka` is the caller's own, to break; else it has one that nobody touches.
+    """
     names = [f"client-{number}" for number in range(clients)]
     options = ["--no-autostart", *simulator, "--client", "sandbox:sandbox"]
     for name in names:
@@ -41,7 +45,7 @@ def whole_mirror(
     rooms = (("coordinator", coordinators), ("listeners", listeners), ("janitor", janitors))
     programs = {f"{room}-{number}": room for room, count in rooms for number in range(count)}
     with (
-        KafkaCluster.to_measure(folder / "kafka") as kafka,
+        nullcontext(kafka) if kafka else KafkaCluster.to_measure(folder / "kafka") as cluster,
         RedisServer(folder / "redis") as server,
         simulated(folder, *options) as org,
     ):
@@ -49,7 +53,7 @@ def whole_mirror(
             "GENESYS_API_URL": org.url,
             "GENESYS_CLIENTS": ",".join(f"{name}:secret" for name in names),
             "REDIS_URL": server.url,
-            "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap_servers,
             "MIRROR_SPOOL_DIR": str(folder / "spool"),
             "MIRROR_STARTUP_TIMEOUT": "60s",
             "PYTHONPATH": str(ROOT),

@@ -17,7 +17,9 @@ from harness.traffic import KINDS
 def rows(found: Sequence[Cost]) -> Iterator[tuple[str, ...]]:
     """The table's lines."""
     for cost in found:
-        yield cost.traffic, f"{cost.decode:,.0f}", f"{cost.listener:,.0f}", f"{cost.ratio:.2f}"
+        native = "-" if cost.native is None else f"{cost.native:,.0f}"
+        told = f"{cost.decode:,.0f}", f"{cost.listener:,.0f}", f"{cost.ratio:.2f}", native
+        yield cost.traffic, *told
 
 
 def main() -> None:
@@ -34,7 +36,7 @@ def main() -> None:
     print(f"{options.conversations} conversations, frames of {SIZE} B; instructions a frame")
     kinds = [kind for kind in KINDS if kind in options.traffic.split(",")]
     found = costs(kinds, options.conversations)
-    print(table(("traffic", "decode", "listener", "ratio"), rows(found)))
+    print(table(("traffic", "decode", "listener", "ratio", "native"), rows(found)))
 
 
 if __name__ == "__main__":

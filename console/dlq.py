@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from janitor.producer import Outlet
+    from mirror.kafka.deadletters import DeadLetter
 
 
 @click.group(no_args_is_help=False)
@@ -63,10 +69,10 @@ def list_(limit: int, as_json: bool) -> None:
 @dlq.command()
 @click.argument("letter")
 def show(letter: str) -> None:
-    """Write the original bytes of LETTER to stdout, and why it died to stderr.
+    """Write the bytes of LETTER to stdout, and why it died to stderr.
 
-    The bytes are as they came and may hold personal data. A terminal gets them as text in which
-    nothing acts upon it.
+    Unless MIRROR_PII was keep, personal values in JSON are masked; what is no JSON is as it came
+    and may hold personal data. A terminal gets the bytes as text in which nothing acts upon it.
     """
     from console.render import echo_bytes, joined, say
     from mirror.kafka.deadletters import DeadLetters
@@ -85,6 +91,7 @@ def retry(letters: tuple[str, ...]) -> int:
     """Read LETTERS again with this version and produce what comes out.
 
     Event ids are the same as ever, so retrying twice does no harm. The letters stay where they are.
+    Personal values that were masked stay masked. An event that Kafka refused is produced as it was.
     """
     import time
 
@@ -93,6 +100,7 @@ def retry(letters: tuple[str, ...]) -> int:
     from janitor.producer import Outlet
     from mirror.base.errors import EXIT_DONE, EXIT_FAILED
     from mirror.base.units import counted
+    from mirror.conversation.masking import MASK
     from mirror.conversation.normaliser import Normaliser, Personal
     from mirror.conversation.times import show_epoch
     from mirror.fleet.pinned import pin
@@ -103,23 +111,54 @@ def retry(letters: tuple[str, ...]) -> int:
 
     settings = load()
     schemas = registry.register(settings, settings.startup_timeout)
-    found = check(settings, settings.startup_timeout).partitions(settings)
+    counts = check(settings, settings.startup_timeout).partitions(settings)
     with redis_of_settings() as (client, keys, _):
-        outlet = Outlet(settings, schemas, partitions=pin(client, keys, found))
+        outlet = Outlet(settings, schemas, partitions=pin(client, keys, counts))
     failed = 0
     with DeadLetters(settings) as dead:
         for letter in letters:
-            one = dead.one(letter)
-            normaliser = Normaliser(personal=Personal.of(settings.pii, settings.pii_key))
-            reading = normaliser.frame(one.value, show_epoch(one.at_ms / 1000), time.monotonic())
-            outlet.send(reading.events)
-            failed += not reading.events
-            said = counted(len(reading.events), "event")
+            found = dead.one(letter)
+            if found.why.get("stage") == "produce":
+                said = _produce(outlet, found)
+                failed += said != "1 event"
+                echo(joined(": ", (letter, said)))
+                continue
+            if found.masked:  # hashes are what the events would hold; a mask is nothing
+                is_told = found.masked == "hash" and settings.pii != "drop"
+                personal = Personal() if is_told else None
+            else:
+                personal = Personal.of(settings.pii, settings.pii_key)
+            normaliser = Normaliser(personal=personal)
+            reading = normaliser.frame(
+                found.value, show_epoch(found.at_ms / 1000), time.monotonic()
+            )
+            events = [
+                event
+                for event in reading.events
+                if MASK not in (event.conversation_id, event.participant_id)
+            ]
+            outlet.send(events)
+            failed += not events
+            said = counted(len(events), "event")
+            if found.masked:
+                said += ", personal fields stay masked"
             if reading.problem is not None:
                 said += f", still wrong: {reading.problem.message}"
             echo(joined(": ", (letter, said)))
     outlet.close()
     return EXIT_FAILED if failed else EXIT_DONE
+
+
+def _produce(outlet: Outlet, letter: DeadLetter) -> str:
+    """Produce the event that Kafka refused again; what came of it."""
+    from mirror.kafka.deadletters import refused_event
+
+    event = refused_event(letter)
+    if event is None:
+        return "holds no whole event"
+    refused = outlet.dead_letters
+    outlet.send([event])
+    return "1 event" if outlet.dead_letters == refused else "Kafka refuses it still"
 
 
 COMMANDS = (dlq,)

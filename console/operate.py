@@ -26,8 +26,9 @@ def init(adopts: bool) -> None:
     Conversations keep to the partitions that the mirror began with, whatever is added to a topic.
     """
     from console.context import warn_of_unread
-    from console.render import echo
+    from console.render import echo, say
     from mirror.kafka.admin import ensure_topics
+    from mirror.kafka.deadletters import what_is_kept
     from mirror.settings import load
 
     settings = load()
@@ -35,6 +36,7 @@ def init(adopts: bool) -> None:
     states = ensure_topics(settings, settings.startup_timeout, waiting=_awaited)
     for topic in states:
         echo(str(topic))
+    say(what_is_kept(settings))
     if adopts:
         _adopt({one.name: one.partitions for one in states})
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry
 
 from coordinator.leader import Outcome
+from mirror.base.tally import Tally
 from mirror.runtime import metrics as names
+from mirror.runtime.histograms import Histograms
+
+PASS_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
@@ -23,7 +29,9 @@ class Metrics:
         self._conversations = names.gauge(names.CONVERSATIONS, made)
         self._gaps = names.counter(names.GAPS_FILED, made)
         self._changes = names.counter(names.SEAT_CHANGES, made)
-        self._pass = names.gauge(names.PASS_SECONDS, made)
+        self._oldest_due = names.gauge(names.OLDEST_DUE, made)
+        self._passes = Tally(PASS_BOUNDS)
+        made.register(Histograms(names.PASS_SECONDS, lambda: {(): self._passes}))
 
     def note(self, outcome: Outcome, seconds: float) -> None:
         """A pass was made."""
@@ -32,14 +40,15 @@ class Metrics:
         self._listeners.set(len(outcome.alive))
         self._open.set(len(outcome.open))
         self._rejected.set(len(outcome.rejected))
-        self._pass.set(seconds)
+        self._passes.add(seconds)
         for gap in outcome.gaps:
             self._gaps.labels(gap.kind).inc()
         for change in outcome.changes:
             self._changes.labels(change.what).inc()
 
-    def census(self, gaps_open: int, active: int, overdue: int) -> None:
-        """What Redis holds was counted."""
+    def census(self, gaps_open: int, active: int, overdue: int, oldest_due: float) -> None:
+        """What Redis holds was counted; `oldest_due` is in seconds."""
+        self._oldest_due.set(oldest_due)
         self._gaps_open.set(gaps_open)
         self._conversations.labels("active").set(active)
         self._conversations.labels("overdue").set(overdue)
@@ -60,7 +69,6 @@ class Metrics:
             self._open,
             self._rejected,
             self._gone,
-            self._pass,
         ):
             one.set(0)
-        self.census(0, 0, 0)
+        self.census(0, 0, 0, 0.0)

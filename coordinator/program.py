@@ -28,6 +28,7 @@ from mirror.genesys.client import GenesysClient
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
+from mirror.runtime.genesys_figures import tell_of_genesys
 from mirror.runtime.metrics import TRACKER, Numbers
 from mirror.runtime.process import Process, Program
 from mirror.settings import Settings
@@ -79,6 +80,7 @@ class Coordinator(Program):
         )
         metrics = Metrics(process.registry)
         process.registry.register(Numbers(TRACKER, tracker))
+        tell_of_genesys(genesys, process.registry)
         self._passes = Passes(
             settings,
             client,

@@ -20,7 +20,7 @@ from coordinator.plan.seats import Ledger, Records, ledger
 from mirror.fleet.gaps import Gap, Hole
 from mirror.fleet.gaps import decode as decode_gap
 from mirror.fleet.names import FAMILIES, read_names
-from mirror.fleet.tracked import count_conversations
+from mirror.fleet.tracked import count_conversations, oldest_due_seconds
 from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
@@ -127,11 +127,13 @@ class Store:
             text: Any = self._redis.get(self._keys.departed)
         return readable(_departed, text, self._keys.departed) or {}
 
-    def census(self) -> tuple[int, int, int]:
-        """Open gaps, active conversations, overdue conversations; raises `RedisUnavailable`."""
+    def census(self) -> tuple[int, int, int, float]:
+        """Open gaps, active and overdue conversations, and how overdue the first of them is, in
+        seconds; raises `RedisUnavailable`."""
         with explained():
             open_gaps: Any = self._redis.zcount(self._keys.gaps, "-inf", "(+inf")
-        return int(open_gaps), *count_conversations(self._redis, self._keys)
+        counts = count_conversations(self._redis, self._keys)
+        return int(open_gaps), *counts, oldest_due_seconds(self._redis, self._keys)
 
     def gaps(self, filed: Filed) -> LedgerView:
         """The gap ledger, as far as `filed` does not know it."""

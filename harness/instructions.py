@@ -7,7 +7,8 @@ held to it (`tests/integration/test_cost.py`). It takes valgrind (Debian: `valgr
 `decode` is the floor: frames cut out of the stream and decoded into typed structs as a whole.
 `listener` does all that a listener's loop does between socket and librdkafka's queue: cut,
 normalise, encode, headers, `produce`. No broker is there, so what librdkafka's threads do later is
-not in it. Ratios are of `listener` to `decode` over the same frames.
+not in it. `native` is the same with the native reader before the normaliser, where that is built.
+Ratios are of `listener` to `decode` over the same frames.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 from harness.traffic import RECEIVED_AT, Kind, Lap, build
 
-Stage = Literal["decode", "listener"]
+Stage = Literal["decode", "listener", "native"]
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 CONVERSATIONS: Final = 80
 SIZE: Final = 4_200
@@ -43,6 +44,7 @@ class Cost(msgspec.Struct, frozen=True):
     traffic: Kind
     decode: float
     listener: float
+    native: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -53,6 +55,13 @@ class Cost(msgspec.Struct, frozen=True):
 def is_possible() -> bool:
     """Whether instructions can be counted here."""
     return shutil.which("valgrind") is not None
+
+
+def has_native() -> bool:
+    """Whether the native reader is built."""
+    from listeners.receive import native_reader
+
+    return native_reader.load("auto") is not None
 
 
 def costs(kinds: Sequence[Kind], conversations: int = CONVERSATIONS) -> list[Cost]:
@@ -66,7 +75,8 @@ def costs(kinds: Sequence[Kind], conversations: int = CONVERSATIONS) -> list[Cos
             lap = build(kind, SIZE, conversations)
             path = Path(folder, kind)
             lap.write(path)
-            asked = [pool.submit(count, stage, path) for stage in STAGES]
+            stages = STAGES if has_native() else STAGES[:2]
+            asked = [pool.submit(count, stage, path) for stage in stages]
             found.append((kind, len(lap.payloads), asked))
         return [
             Cost(kind, *(future.result() / frames for future in asked))
@@ -98,37 +108,63 @@ def work(stage: Stage, lap: Path) -> None:
     from listeners.receive.frames import Cutter
     from simulator.frames import ws_frame
 
-    take = _decoder() if stage == "decode" else _listener(lap.with_suffix(".spool"))
+    spool = lap.with_suffix(f".{stage}")
+    take = _decoder() if stage == "decode" else _listener(spool, native=stage == "native")
     stream = b"".join(map(ws_frame, Lap.read(lap).payloads))
     cutter = Cutter()
     print("ready", flush=True)
     sys.stdin.readline()
     for start in range(0, len(stream), READ_BYTES):
-        for item in cutter.feed(stream[start : start + READ_BYTES]):
-            assert isinstance(item, bytes)
-            take(item)
+        take(cutter.feed(stream[start : start + READ_BYTES]))
 
 
-def _decoder() -> Callable[[bytes], object]:
+def _decoder() -> Callable[[list[Any]], None]:
     from mirror.conversation.normaliser.bodies import Frame
 
-    return msgspec.json.Decoder(Frame).decode
+    decode = msgspec.json.Decoder(Frame).decode
+
+    def take(messages: list[Any]) -> None:
+        for raw in messages:
+            decode(raw)
+
+    return take
 
 
-def _listener(spool: Path) -> Callable[[bytes], None]:
+class Totals(msgspec.Struct):
+    """What is counted of a channel."""
+
+    frames: int = 0
+    events: int = 0
+
+
+def _listener(spool: Path, *, native: bool) -> Callable[[list[Any]], None]:
     from listeners.counters import Counters
     from listeners.publish.publisher import Publisher
+    from listeners.receive import native_reader
+    from listeners.receive.native import Native
     from mirror.conversation.normaliser import Normaliser
     from mirror.settings import load
 
     settings = load({"KAFKA_BOOTSTRAP_SERVERS": NOWHERE, "MIRROR_SPOOL_DIR": str(spool)})
-    publish = Publisher(settings, "bench", Counters()).events
-    normalise = Normaliser().frame
+    counters = Counters()
+    publisher = Publisher(settings, "bench", counters)
+    publish, records = publisher.events, publisher.records
+    normaliser = Normaliser()
+    reader = None
+    if native:
+        module = native_reader.load("require")
+        reader = Native(module, normaliser, publisher.recorder, counters)
+    normalise = (reader or normaliser).frame
+    channel: Any = Totals()
 
-    def take(raw: bytes) -> None:
-        reading = normalise(raw, RECEIVED_AT, 0.0)
-        if reading.events:
-            publish(reading.events)
+    def take(messages: list[Any]) -> None:
+        left: Iterable[Any] = messages
+        if reader is not None:
+            left = reader.pass_by(messages, RECEIVED_AT, 0.0, records, channel)
+        for raw in left:
+            reading = normalise(raw, RECEIVED_AT, 0.0)
+            if reading.events:
+                publish(reading.events)
 
     return take
 

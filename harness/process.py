@@ -8,6 +8,7 @@ in `<folder>/<name>.out` and `.err`, and its tail is part of every failure.
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ POLL_SECONDS = 0.05
 STOP_SECONDS = 30.0
 TAIL_LINES = 40
 TAIL_BYTES = 64 * 1024
+# Below those that kernels give to outgoing connections, above those that browsers refuse.
+PORTS = range(11_000, 21_000)
 
 
 class ServiceError(AssertionError):
@@ -52,12 +55,24 @@ def wait_until(
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct loopback TCP ports that nobody listened on a moment ago."""
+    """Distinct loopback TCP ports that nobody listened on a moment ago.
+
+    Not those of the kernel's choice: an outgoing connection may get such a port before the server
+    that it is meant for. Test runs side by side (pytest-xdist) choose from ranges of their own.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    candidates = PORTS[worker % workers :: workers]
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for held in sockets:
-            held.bind(("127.0.0.1", 0))
-        return [int(held.getsockname()[1]) for held in sockets]
+        free: list[int] = []
+        for port in random.sample(candidates, len(candidates)):
+            held = stack.enter_context(socket.socket())
+            with suppress(OSError):  # somebody has it
+                held.bind(("127.0.0.1", port))
+                free.append(port)
+            if len(free) == count:
+                return free
+    raise ServiceError(f"{count} ports are not free between {PORTS.start} and {PORTS.stop}")
 
 
 def accepts_connections(port: int, host: str = "127.0.0.1") -> bool:

@@ -88,6 +88,7 @@ class Outlet:
             message="Kafka refuses the record",
             listener="janitor",
             limit=record_limit(self._settings),
+            mask=None,  # an event holds only what `MIRROR_PII` allows
         )
         try:
             while letter is not None and self._deliver([letter], deadline) is not None:

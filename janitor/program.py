@@ -34,6 +34,7 @@ from mirror.fleet.pinned import pin
 from mirror.fleet.workers import Reporter
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
+from mirror.runtime.genesys_figures import tell_of_genesys
 from mirror.runtime.process import Process, Program
 from mirror.settings import Settings
 
@@ -99,6 +100,7 @@ class Janitor(Program):
             turned=filling,
         )
         metrics = Metrics(process.registry, filler, genesys, self._outlets)
+        tell_of_genesys(genesys.clients, process.registry)
         interval = settings.janitor_interval
         sweeps, fills = Sweeping(zombies, interval, metrics.note), Filling(filler, leases)
         self._rounds = (

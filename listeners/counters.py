@@ -39,4 +39,9 @@ class Counters(msgspec.Struct, kw_only=True):
     protocol_errors: int = 0
 
     read_seconds: float = 0.0  # spent in reading, normalising and producing
+    native_frames: int = 0  # read by the native reader
+    native_failures: int = 0  # frames at which it broke off; Python read them
+    native_shadowed: int = 0  # frames that both read
+    native_differences: int = 0  # of these, those of which the records differed
+    slow: int = 0  # loop passes that took longer than 100 ms
     stalls: int = 0  # loop passes that took longer than a second

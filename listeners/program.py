@@ -1,6 +1,7 @@
 """The listener's program: what it is built from, and what it adds to `mirror.runtime.process`.
 
     loop        reads sockets, normalises, produces (`listeners.receive.loop`)
+    spool       writes and sends what Kafka cannot take now (`listeners.publish.keeper`)
     beats       talks to Redis (`listeners.beats`)
     worker-0…   REST calls and handshakes (`listeners.channels.workers`)
 
@@ -13,6 +14,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from random import SystemRandom
+from typing import Any
 
 from listeners import gc_tuning
 from listeners.beats import Beats
@@ -21,13 +23,17 @@ from listeners.channels.links import RedisLink, genesys_links
 from listeners.channels.session import Session
 from listeners.channels.workers import Workers
 from listeners.counters import Counters
+from listeners.figures import tell
 from listeners.health import Vitals
 from listeners.publish.publisher import Publisher
+from listeners.receive import native_reader
 from listeners.receive.connection import tls_context
 from listeners.receive.loop import Loop
+from listeners.receive.native import Native
 from listeners.shutdown import shut_down
 from mirror import __version__
 from mirror.base.health import Health
+from mirror.base.log import logger
 from mirror.checks.finding import Finding
 from mirror.checks.growth import growth_of
 from mirror.checks.machine import check_spool
@@ -37,7 +43,7 @@ from mirror.fleet.pinned import pin
 from mirror.fleet.words import Beat
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
-from mirror.runtime.metrics import SPOOL_LIMIT, gauge
+from mirror.runtime.metrics import NATIVE, SPOOL_LIMIT, gauge
 from mirror.runtime.process import Process, Program
 from mirror.settings import Settings
 
@@ -66,6 +72,7 @@ class Listener(Program):
     def start(self, process: Process) -> None:
         """Wait for all services, then read sockets."""
         settings, counters = self._settings, self._counters
+        module = native_reader.load(settings.native)
         client = connect(settings)
         links = RedisLink(client, settings)
         genesys = genesys_links(settings, client)
@@ -82,7 +89,8 @@ class Listener(Program):
         )
         session = Session(self._listener, silence=settings.silence, rng=SystemRandom())
         normaliser = Normaliser(personal=Personal.of(settings.pii, settings.pii_key))
-        self._loop = loop = Loop(session, normaliser, self._publisher, counters)
+        native = self._native(module, normaliser)
+        self._loop = loop = Loop(session, normaliser, self._publisher, counters, native=native)
         self._workers = Workers()
         loop.actions = Actions(
             self._workers,
@@ -109,10 +117,25 @@ class Listener(Program):
         )
         self._vitals = Vitals(counters, loop, process.registry, lease=settings.lease)
         gauge(SPOOL_LIMIT, process.registry).set(settings.spool_limit)
+        info = gauge(NATIVE, process.registry)
+        if native is not None:
+            info.labels(native.version).set(1)
+        clients = [link.client for link in genesys.values()]
+        tell(process.registry, loop, self._publisher, clients)
         process.serve()
         gc_tuning.tune()
         self._loop_thread = process.thread("loop", loop.run)
         self._beats_thread = process.thread("beats", self._beats.run)
+
+    def _native(self, module: Any, normaliser: Normaliser) -> Native | None:
+        """The native reader, where it is wished for and here."""
+        settings, native = self._settings, None
+        if module is not None:
+            recorder, shadow = self._publisher.recorder, settings.native_shadow
+            native = Native(module, normaliser, recorder, self._counters, shadow=shadow)
+        version = native.version if native is not None else "none"
+        logger("listener").info("native_reader", version=version, setting=settings.native)
+        return native
 
     def health(self) -> Health:
         """As the loop's snapshot says."""

@@ -8,6 +8,7 @@ it makes of them to `topic`, waits for the last acknowledgement, and prints one 
 Ours stand here; the peers need not be Python.
 
 `ours`   the listener's own loop, normaliser and publisher
+`native` the same, with the native reader before the normaliser, where it is built
 `raw`    the same reading and cutting, but every frame produced as it is: passthrough
 `floor`  bytes are taken from the socket, and that is all
 """
@@ -35,8 +36,10 @@ from listeners.channels.channel import Channel
 from listeners.channels.session import Held, Session, Step
 from listeners.counters import Counters
 from listeners.publish.publisher import Publisher
+from listeners.receive import native_reader
 from listeners.receive.connection import Connection, open_socket, tls_context
 from listeners.receive.loop import READ_BUFFER, Loop
+from listeners.receive.native import Native
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.words import Grant
 from mirror.genesys.handles import Handle
@@ -157,14 +160,21 @@ def _read(connection: Connection, view: memoryview) -> tuple[list[Any], int, boo
     return connection.cutter.cut(view, start + count), count, False
 
 
-def ours(task: Task) -> Outcome:
+def native(task: Task) -> Outcome:
+    """As `ours`, with the native reader before the normaliser."""
+    return ours(task, native_reader.load("require"))
+
+
+def ours(task: Task, module: Any = None) -> Outcome:
     """The listener's loop with everything behind it, but for its beats and workers."""
     connections = connect(task)
     with TemporaryDirectory() as folder:
         counters = Counters()
         publisher = Publisher(_settings(task, folder), "bench", counters)
         session = Session("bench", silence=3600.0, rng=Random(1))
-        loop = Loop(session, Normaliser(), publisher, counters)
+        normaliser = Normaliser()
+        reader = module and Native(module, normaliser, publisher.recorder, counters)
+        loop = Loop(session, normaliser, publisher, counters, native=reader)
         loop.actions = Mock()  # the end of a stream is a loss, which nothing is done about
         for number, connection in enumerate(connections):
             _open(loop, session, connection, number, task.uri)
@@ -216,6 +226,8 @@ def _settings(task: Task, folder: str) -> Settings:
 
 
 OURS: Final[dict[str, Callable[[Task], Outcome]]] = {"ours": ours, "raw": raw, "floor": floor}
+if native_reader.load("auto") is not None:
+    OURS["native"] = native
 
 
 def main() -> None:

@@ -78,6 +78,7 @@ class Tracker:
         self.rebuilds = 0  # partitions begun without a stored offset
         self.conflicts = 0  # batches given up because another offset was stored
         self.lag = 0  # records of own partitions that are not folded, as far as the broker tells
+        self.lag_seconds = 0.0  # age of the oldest of them, at most
         self.caught_up = False  # all own partitions are folded to their end
         self.reasons: tuple[str, ...] = ()  # why it does not do its work
         self._settings = settings
@@ -96,6 +97,9 @@ class Tracker:
         self._misplaced = True
         self._redis_away = False
         self._beat_at = 0.0
+        self._folded_at: dict[int, float] = {}  # time of a partition's last folded record, epoch s
+        self._even_at: dict[int, float] = {}  # when nothing of a partition waited, monotonic s
+        self._begun_at = time.monotonic()
         self._recall = False  # a fold began without the whole past: Genesys is to be asked
 
     def run(self, stop: threading.Event) -> None:
@@ -175,6 +179,7 @@ class Tracker:
             self._misplaced = True
             return
         self._stored[partition] = str(following)
+        self._folded_at[partition] = messages[-1].timestamp()[1] / 1000
         self.batches += 1
         self.events += len(messages) - unreadable
         self.unreadable += unreadable
@@ -227,13 +232,30 @@ class Tracker:
 
     def _lag(self, consumer: Any) -> int:
         lag = 0
+        oldest = 0.0
         for partition, stored in self._stored.items():
             # As of the last answer of the broker, so nobody is asked; -1001 before the first one.
             low, high = consumer.get_watermark_offsets(
                 TopicPartition(self._topic, partition), cached=True
             )
-            lag += max(0, high - int(stored or low))
+            waiting = max(0, high - int(stored or low))
+            lag += waiting
+            if waiting:
+                oldest = max(oldest, self._age(partition))
+            else:
+                self._even_at[partition] = time.monotonic()
+        self.lag_seconds = oldest
         return lag
+
+    def _age(self, partition: int) -> float:
+        """How old a partition's first record that waits is at most: it came behind the last one
+        folded, and since nothing waited."""
+        waits = time.monotonic() - self._even_at.get(partition, self._begun_at)
+        folded_at = self._folded_at.get(partition)
+        if folded_at is None:
+            return waits
+        age = max(0.0, time.time() - folded_at)
+        return min(age, waits) if partition in self._even_at else age
 
     # -- where to read from ----------------------------------------------------------------------
 
@@ -283,6 +305,8 @@ class Tracker:
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         self._stored = {partition.partition: "" for partition in partitions}
+        self._folded_at.clear()
+        self._even_at.clear()
         self._misplaced = True
         self._vitals.assigned(time.monotonic())
         consumer.assign([])  # read nothing before `_place` has asked Redis from where

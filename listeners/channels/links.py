@@ -45,6 +45,7 @@ class GenesysLink:
 
     def __init__(self, client: GenesysClient) -> None:
         self._client = client
+        self.client = client
         self._log = logger("listener.genesys")
 
     def check(self) -> None:

@@ -32,10 +32,14 @@ class DeadLetterWatch:
         while self._slices and now - self._slices[0][0] > WINDOW + SLICE:
             self._slices.popleft()
 
+    def counts(self) -> tuple[int, int]:
+        """Frames and dead letters of the last minute."""
+        if not self._slices:
+            return 0, 0
+        _, frames, dead_letters = self._slices[0]
+        return self._seen[0] - frames, self._seen[1] - dead_letters
+
     def is_bad(self) -> bool:
         """Whether more than a tenth of the last minute's frames became dead letters."""
-        if not self._slices:
-            return False
-        _, frames, dead_letters = self._slices[0]
-        dead = self._seen[1] - dead_letters
-        return dead >= LEAST_DEAD_LETTERS and dead > SHARE * (self._seen[0] - frames)
+        frames, dead = self.counts()
+        return dead >= LEAST_DEAD_LETTERS and dead > SHARE * frames

@@ -13,27 +13,29 @@ that grows. Brokers refuse a batch as a whole, so what they refuse for good is s
 one, and the record that is refused alone is replaced by its dead letter.
 
 One producer serves all lanes. It is made before it is needed: a producer gets its number from the
-brokers, which may not be able to give any when one of them is away. It is replaced where it is no
-longer of use: by its own fault, or when none of its lanes has moved for `RENEW_AFTER`.
+brokers, which may not be able to give any when one of them is away, and asks them for the topics'
+partitions (`listeners.publish.metadata`). It is replaced where it is no longer of use: by its own
+fault, or when none of its lanes has moved for `RENEW_AFTER`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
-import msgspec
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from listeners.publish.held import Source
 from listeners.publish.lanes import STALL, Lane, LaneWatch, places
+from listeners.publish.line import BEFORE_ALL, PAUSE_FIRST, Line, Trouble
+from listeners.publish.metadata import Metadata
 from listeners.publish.producers import let_go, purge
 from listeners.publish.spool import SpoolBroken, SpoolError
-from listeners.publish.store import Source, Store
+from listeners.publish.store import Store
 from mirror.base.log import logger
 from mirror.kafka import faults
-from mirror.kafka.faults import Kind
 from mirror.kafka.partition import Partitions
 from mirror.kafka.record import Record
 
@@ -44,45 +46,10 @@ MOST_IN_FLIGHT: Final = 4_000
 STEP_SECONDS: Final = 0.02
 REMOVE_EVERY: Final = 0.05
 REMOVE_RECORDS: Final = 500
-PAUSE_FIRST: Final = 0.5
 PAUSE_MOST: Final = 5.0
 # librdkafka goes on trying by itself; this is for the case that it does not.
 RENEW_AFTER: Final = 300.0
 STATISTICS_MS: Final = 1_000
-_BEFORE_ALL: Final = -(1 << 62)
-
-
-class Trouble(msgspec.Struct, frozen=True):
-    """Why a lane waits. `kind` says how much is concerned, `step` what to do."""
-
-    topic: str
-    partition: int
-    kind: Kind
-    text: str
-    step: str
-
-
-class Line(msgspec.Struct, kw_only=True):
-    """A lane that drains. `cursor` is the last number that was sent."""
-
-    lane: Lane
-    source: Source | None = None
-    cursor: int = _BEFORE_ALL
-    sent: set[int] = msgspec.field(default_factory=set)
-    reports: list[tuple[int, KafkaError | None]] = msgspec.field(default_factory=list)
-    acked: list[int] = msgspec.field(default_factory=list)
-    failed: dict[int, KafkaError] = msgspec.field(default_factory=dict)
-    alone: int = 0  # records still to be sent one by one
-    proven: bool = False
-    pause: float = PAUSE_FIRST
-    resume_at: float = 0.0
-    moved_at: float = 0.0
-    trouble: Trouble | None = None
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing of it is under way."""
-        return not (self.sent or self.reports or self.acked or self.failed)
 
 
 class Drain:
@@ -95,11 +62,14 @@ class Drain:
         reject: Callable[[Record, KafkaError], None],
         partitions: Partitions,
         last_error: Callable[[], str] = str,
+        told: Callable[[Record, int], None] = lambda _record, _count: None,
+        topics: Sequence[str] = (),
     ) -> None:
         """`make` gives a producer that reports every delivery, None where it cannot now.
 
         `reject` puts the dead letter of a record into the store. `last_error` is what librdkafka
-        complained of last.
+        complained of last. `told` hears of one record of a batch that Kafka has, and of how many
+        it stands for. Of `topics` the producer knows the partitions before it sends any.
         """
         self.delivered = 0
         self.acked_at: float | None = None  # when Kafka took anything last
@@ -108,6 +78,8 @@ class Drain:
         self._reject = reject
         self._partitions = partitions
         self._last_error = last_error
+        self._told = told
+        self._metadata = Metadata(topics)
         self._log = logger("listener.spool")
         self._producer: Producer | None = None
         self._old: Producer | None = None  # purged, and not yet empty
@@ -162,6 +134,9 @@ class Drain:
         self._look(now)
         if self._producer is None and self._old is None:
             self._producer = self._make(now, self._watch.statistics)
+            self._metadata.forget()
+        if self._producer is not None and not self._store.waiting:
+            self._metadata.look(self._producer, now)
         if may_send and self._producer is not None and self._store.waiting:
             self._send(self._producer, now)
 
@@ -207,9 +182,13 @@ class Drain:
             if error is None:
                 line.acked.append(sequence)
                 taken += 1
+                if line.sample is not None and line.sample.sequence == sequence:
+                    self._told(line.sample.record, line.sample_of)
+                    line.sample = None
             else:
                 line.failed[sequence] = error
         if taken:
+            self._store.acknowledge(line.lane, taken)
             self.delivered += taken
             self.acked_at = line.moved_at = now
             line.proven = True
@@ -242,7 +221,7 @@ class Drain:
                     line.lane.topic,
                     line.lane.partition,
                     kind,
-                    f"{error.name()}: {error.str()}",
+                    faults.words(error),
                     faults.step(error),
                 ),
             )
@@ -262,6 +241,7 @@ class Drain:
         try:
             (numbered,) = source.head(line.lane, sequence - 1, 1, 1)
             self._reject(numbered.record, error)
+            self._store.acknowledge(line.lane, 1)
             self._store.remove(source, {line.lane: [sequence]})
         except SpoolError as broken:
             self._start_over(source, broken)
@@ -307,6 +287,7 @@ class Drain:
         """A spool is damaged: what is whole of it takes its place, and all begins anew."""
         self._renew()
         self._lines.clear()
+        self._store.start_over()
         if isinstance(error, SpoolBroken):
             try:
                 self._store.mend(source)
@@ -368,7 +349,7 @@ class Drain:
         if free <= 0 or len(sent) > window // 2:
             return 0
         if line.is_idle:  # numbers are those of one source: it changes only while none is under way
-            line.source, line.cursor = self._store.source(lane), _BEFORE_ALL
+            line.source, line.cursor = self._store.source(lane), BEFORE_ALL
         source = line.source
         if source is None:  # on its way to the disk
             return 0
@@ -382,6 +363,10 @@ class Drain:
             return 0
         if not sent:
             line.moved_at = now
+            line.sample = None
+        if batch and line.sample is None:
+            line.sample, line.sample_of = batch[-1], 0
+        line.sample_of += len(batch)
         for count, numbered in enumerate(batch):
             sequence, record = numbered.sequence, numbered.record
             try:

@@ -51,6 +51,11 @@ def lane_of(topic: str, key: str | None, sequence: int, partitions: int) -> Lane
     return Lane(topic, partitions << _BITS | number)
 
 
+def are_of_one_size(one: Lane, other: Lane) -> bool:
+    """Whether both were computed with the same number of partitions."""
+    return one.place >> _BITS == other.place >> _BITS
+
+
 def places(partitions: int) -> tuple[int, int]:
     """The first place of a topic with so many partitions, and the first behind the last."""
     return partitions << _BITS, (partitions << _BITS) + partitions

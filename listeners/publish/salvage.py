@@ -17,19 +17,16 @@ import msgspec
 
 from listeners.publish import extent
 from listeners.publish.extent import Lost
-from listeners.publish.spool import (
+from listeners.publish.rows import (
     BACKWARDS,
     BUSY_TIMEOUT,
-    DATABASE,
     FORWARDS,
     Damaged,
     Numbered,
-    Spool,
-    SpoolBroken,
-    SpoolError,
     as_text,
     read_records,
 )
+from listeners.publish.spool import DATABASE, Spool, SpoolBroken, SpoolError
 from mirror.base.errors import MirrorError
 
 BROKEN: Final = ".broken-"

@@ -25,53 +25,33 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from listeners.publish.extent import EXTENT, Lost, open_extent
 from listeners.publish.lanes import Lane, lane_of, places
+from listeners.publish.rows import (
+    COLUMNS,
+    OF_LANE,
+    ROW_OVERHEAD,
+    Damaged,
+    Numbered,
+    Transaction,
+    by_sequence,
+    checksum_of,
+    count,
+    delete,
+    open_database,
+    read_records,
+)
 from mirror.base.errors import MirrorError
-from mirror.kafka.record import Header, Record
 
 DATABASE: Final = "spool.sqlite"
 LOCK: Final = "lock"
-BUSY_TIMEOUT: Final = 5.0
-# SQLite's own row and the index of its key.
-ROW_OVERHEAD: Final = 32
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS records (
-    sequence INTEGER PRIMARY KEY,
-    topic TEXT NOT NULL,
-    key TEXT,
-    value BLOB NOT NULL,
-    headers BLOB NOT NULL,
-    size INTEGER NOT NULL,
-    checksum INTEGER,
-    place INTEGER NOT NULL DEFAULT 0
-)
-"""
-_INDEX: Final = (
-    "CREATE INDEX IF NOT EXISTS records_by_lane ON records (topic, place, sequence, size)"
-)
-_COLUMNS: Final = "sequence, topic, key, value, headers, size, checksum, place"
-
-
-class Numbered(msgspec.Struct, frozen=True, gc=False):
-    """A record, its sequence number and the place of its lane."""
-
-    sequence: int
-    record: Record
-    place: int = 0
-
-    @property
-    def lane(self) -> Lane:
-        """Where it waits."""
-        return Lane(self.record.topic, self.place)
 
 
 class SpoolError(MirrorError):
@@ -104,9 +84,9 @@ class Spool:
             raise SpoolError(f"spool folder {folder} belongs to a running process") from error
         try:
             with self._explained():
-                self._database = _open(folder / DATABASE)
+                self._database = open_database(folder / DATABASE)
                 try:
-                    self.lanes, self.bytes = _count(self._database)
+                    self.lanes, self.bytes = count(self._database)
                     self._extent = open_extent(folder)
                 except BaseException:
                     self._database.close()
@@ -145,20 +125,20 @@ class Spool:
                 break
             size += cost
             content = (record.topic, record.key, record.value, headers)
-            rows.append((sequence, *content, cost, _checksum(sequence, *content), place))
+            rows.append((sequence, *content, cost, checksum_of(sequence, *content), place))
             lanes[numbered.lane] = lanes.get(numbered.lane, 0) + 1
         if not rows:
             return 0
         self.check()
         with self._explained(), self._transaction() as database:
-            forgotten = _delete(database, self._gone)
+            forgotten = delete(database, self._gone)
             database.executemany(
-                f"INSERT OR REPLACE INTO records ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",  # noqa: S608  # a constant
+                f"INSERT OR REPLACE INTO records ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",  # noqa: S608  # a constant
                 rows,
             )
         self._gone.clear()
-        for lane, count in lanes.items():
-            self.lanes[lane] = self.lanes.get(lane, 0) + count
+        for lane, many in lanes.items():
+            self.lanes[lane] = self.lanes.get(lane, 0) + many
         self.records += len(rows)
         self.bytes += size - forgotten
         self._extent.put(self.records)
@@ -174,7 +154,7 @@ class Spool:
         size = 0
         with self._explained():
             where = (lane.topic, lane.place, after)
-            for numbered, cost in read_records(self._database, _OF_LANE, where):
+            for numbered, cost in read_records(self._database, OF_LANE, where):
                 if numbered.sequence in self._gone:
                     continue
                 size += cost
@@ -192,15 +172,15 @@ class Spool:
         refuses, they are passed over until it does not; `SpoolBroken` is raised.
         """
         self.check()
-        count = sum(map(len, delivered.values()))
+        many = sum(map(len, delivered.values()))
         gone = self._gone.union(*delivered.values())
-        self._extent.removed(self.records - count)  # before: should we die here, it says too few
+        self._extent.removed(self.records - many)  # before: should we die here, it says too few
         try:
             with self._explained():
                 self._database.execute("PRAGMA synchronous=NORMAL")
                 try:
                     with self._transaction() as database:
-                        size = _delete(database, gone)
+                        size = delete(database, gone)
                 finally:
                     self._database.execute("PRAGMA synchronous=FULL")
             self.bytes -= size
@@ -209,9 +189,9 @@ class Spool:
             raise
         except SpoolError:
             self._gone = gone
-        self.records -= count
+        self.records -= many
         for lane, sequences in delivered.items():
-            _take(self.lanes, lane, len(sequences))
+            take_of(self.lanes, lane, len(sequences))
 
     def check(self) -> None:
         """Raises `SpoolBroken` where somebody cut or took away a file: SQLite never makes one
@@ -246,7 +226,7 @@ class Spool:
             )
         for (lane, sequence), (_, _, place) in zip(moved, rows, strict=True):
             if sequence not in self._gone:
-                _take(self.lanes, Lane(topic, place), 1)
+                take_of(self.lanes, Lane(topic, place), 1)
                 self.lanes[lane] = self.lanes.get(lane, 0) + 1
         return len(rows) < most
 
@@ -282,8 +262,8 @@ class Spool:
         """What is in here was saved from a spool that lost some: it is as old as that was."""
         self._extent.inherit(lost, self.records)
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._database)
+    def _transaction(self) -> Transaction:
+        return Transaction(self._database)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -297,145 +277,10 @@ class Spool:
             raise SpoolBroken(f"spool folder {self.folder}: {error}") from error
 
 
-class Damaged(Exception):
-    """A record is not what was stored."""
-
-
-def as_text(column: bytes) -> str:
-    """Text from the database. What is none is damage; sqlite3 takes it for a passing trouble."""
-    try:
-        return column.decode()
-    except UnicodeDecodeError as error:
-        raise Damaged("a text is none") from error
-
-
-class _Transaction:
-    """Begin and commit, or roll back: sqlite3's own context manager never begins one."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._database.execute("BEGIN IMMEDIATE")
-        return self._database
-
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        if kind is None:
-            try:
-                self._database.execute("COMMIT")
-                return
-            except sqlite3.Error:
-                self._roll_back()
-                raise
-        self._roll_back()
-
-    def _roll_back(self) -> None:
-        if self._database.in_transaction:
-            self._database.execute("ROLLBACK")
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """The database, brought to this version's form."""
-    database = sqlite3.connect(
-        path,
-        timeout=BUSY_TIMEOUT,
-        isolation_level=None,
-        # The loop's thread uses it, and when that has ended the one that stops the process.
-        check_same_thread=False,
-    )
-    database.text_factory = as_text
-    try:
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=FULL")
-        database.execute(_SCHEMA)
-        columns = [row[1] for row in database.execute("PRAGMA table_info(records)")]
-        if "checksum" not in columns:  # of an earlier version
-            database.execute("ALTER TABLE records ADD COLUMN checksum INTEGER")
-        if "place" not in columns:
-            database.execute("ALTER TABLE records ADD COLUMN place INTEGER NOT NULL DEFAULT 0")
-        database.execute(_INDEX)
-    except (sqlite3.Error, UnicodeDecodeError, Damaged):
-        database.close()
-        raise
-    return database
-
-
-def _count(database: sqlite3.Connection) -> tuple[dict[Lane, int], int]:
-    """How many records wait in each lane, and the bytes of all. It reads the index alone."""
-    lanes: dict[Lane, int] = {}
-    size = 0
-    for topic, place, count, cost in database.execute(
-        "SELECT topic, place, COUNT(*), SUM(size) FROM records GROUP BY topic, place"
-    ):
-        if not isinstance(topic, str) or not isinstance(place, int) or not isinstance(cost, int):
-            raise Damaged("the index is not what was stored")
-        lanes[Lane(topic, place)] = count
-        size += cost
-    return lanes, size
-
-
-def _delete(database: sqlite3.Connection, sequences: Iterable[int]) -> int:
-    """Delete records; how many bytes they had."""
-    rows = (
-        row
-        for sequence in sequences
-        for row in database.execute(
-            "DELETE FROM records WHERE sequence = ? RETURNING size", (sequence,)
-        ).fetchall()
-    )
-    return sum(row[0] for row in rows)
-
-
-def _take(lanes: dict[Lane, int], lane: Lane, count: int) -> None:
+def take_of(lanes: dict[Lane, int], lane: Lane, count: int) -> None:
+    """So many fewer of a lane; one without any is absent."""
     left = lanes.get(lane, 0) - count
     if left > 0:
         lanes[lane] = left
     else:
         lanes.pop(lane, None)
-
-
-def by_sequence(numbered: Numbered) -> int:
-    """A key to sort by."""
-    return numbered.sequence
-
-
-_OF_LANE: Final = "WHERE topic = ? AND place = ? AND sequence > ? ORDER BY sequence"
-FORWARDS: Final = "NOT INDEXED ORDER BY sequence"
-BACKWARDS: Final = "NOT INDEXED ORDER BY sequence DESC"
-
-
-def read_records(
-    database: sqlite3.Connection, which: str, arguments: Sequence[str | int] = ()
-) -> Iterator[tuple[Numbered, int]]:
-    """Records with their size, in order. Raises what `Spool._explained` explains."""
-    cursor = database.execute(f"SELECT {_COLUMNS} FROM records {which}", arguments)  # noqa: S608  # constants
-    try:
-        for sequence, topic, key, value, headers, cost, checksum, place in cursor:
-            columns = ((value, bytes), (headers, bytes), (cost, int), (place, int))
-            if not all(isinstance(column, kind) for column, kind in columns) or (
-                checksum is not None and checksum != _checksum(sequence, topic, key, value, headers)
-            ):
-                raise Damaged(f"record {sequence} is not what was stored")
-            record = Record(topic, key, value, _pairs(headers))
-            yield Numbered(sequence, record, place), cost
-    finally:
-        cursor.close()
-
-
-_headers = msgspec.msgpack.Decoder(list[tuple[str, Any]])
-
-
-def _pairs(content: bytes) -> list[Header]:
-    """The headers of a record: their values are text, bytes or nothing."""
-    try:
-        pairs: list[Header] = list(_headers.decode(content))
-    except UnicodeDecodeError as error:
-        raise Damaged("a header is no text") from error
-    if not all(value is None or isinstance(value, str | bytes) for _, value in pairs):
-        raise Damaged("a header is not what was stored")
-    return pairs
-
-
-def _checksum(sequence: int, topic: str, key: str | None, value: bytes, headers: bytes) -> int:
-    checksum = zlib.crc32(f"{sequence}\x1f{topic}\x1f{key}".encode())
-    return zlib.crc32(headers, zlib.crc32(value, checksum))

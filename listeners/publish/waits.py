@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from listeners.publish.drain import Trouble
 from listeners.publish.extent import Lost
 from listeners.publish.lanes import Lane
+from listeners.publish.line import Trouble
 from mirror.conversation.times import show_epoch
 
 MOST_REASONS: Final = 8

@@ -19,6 +19,7 @@ class Complaints:
     def __init__(self) -> None:
         self._watches: dict[Channel, DeadLetterWatch] = {}
         self._bad: set[Channel] = set()
+        self.dead_share = 0.0  # of the last minute's frames, those that became dead letters
 
     def look(self, channels: Iterable[Channel], now: float) -> list[Channel]:
         """Count what has become dead letters; the channels that are newly bad."""
@@ -27,14 +28,18 @@ class Complaints:
             del self._watches[gone]
         self._bad &= held
         fresh = []
+        all_frames = all_dead = 0
         for channel in held:
             watch = self._watches.setdefault(channel, DeadLetterWatch())
             watch.update(now, channel.frames, channel.dead_letters)
+            frames, dead = watch.counts()
+            all_frames, all_dead = all_frames + frames, all_dead + dead
             if not watch.is_bad():
                 self._bad.discard(channel)
             elif channel not in self._bad:
                 self._bad.add(channel)
                 fresh.append(channel)
+        self.dead_share = all_dead / all_frames if all_frames else 0.0
         return fresh
 
     def sentences(self, publisher: Publisher, held: int) -> tuple[str, ...]:

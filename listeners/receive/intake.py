@@ -5,7 +5,7 @@ No frame stops the others: what cannot be read is a dead letter, and so is a fra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import PurePath
 from traceback import extract_tb
@@ -15,6 +15,7 @@ from listeners.channels.channel import Channel
 from listeners.counters import Counters
 from listeners.publish.publisher import Publisher
 from listeners.receive.frames import Item, Oversized
+from listeners.receive.native import Native
 from listeners.receive.system_messages import wish
 from mirror.base.log import logger
 from mirror.conversation.normaliser import Normaliser, Reading
@@ -31,9 +32,16 @@ class Intake:
     """Reads the frames of all channels, in the loop's thread."""
 
     def __init__(
-        self, normaliser: Normaliser, publisher: Publisher, counters: Counters, asked: Asked
+        self,
+        normaliser: Normaliser,
+        publisher: Publisher,
+        counters: Counters,
+        asked: Asked,
+        native: Native | None = None,
     ) -> None:
-        self.normalise = normaliser.frame
+        """`native` reads before `normaliser` where it is given, and is of the same one."""
+        self.normalise = normaliser.frame if native is None else native.frame
+        self._native = native
         self._publisher = publisher
         self._counters = counters
         self._asked = asked
@@ -47,7 +55,12 @@ class Intake:
         publish = self._publisher.events
         normalise = self.normalise
         events = frames = 0
-        for item in items:
+        latest = None
+        left: Iterable[Item] = items
+        if self._native is not None:
+            records = self._publisher.records
+            left = self._native.pass_by(items, received_at, now, records, channel)
+        for item in left:
             if type(item) is not bytes:
                 if type(item) is Oversized:
                     frames += 1
@@ -66,10 +79,15 @@ class Intake:
                 self._bury(channel, item, None, "conversation", kind, "")
                 continue
             if reading.events:
+                latest = reading.events[-1]
                 events += len(reading.events)
                 publish(reading.events)
             if reading.problem is not None or reading.kind != "conversation":
                 self._judge(channel, item, reading, now)
+        if latest is not None:
+            self._publisher.mark(now, latest)
+        elif self._native is not None:
+            self._publisher.mark_records(now)
         channel.frames += frames
         channel.events += events
         self._counters.frames += frames

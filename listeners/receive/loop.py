@@ -40,6 +40,7 @@ from listeners.receive.frames import (
 )
 from listeners.receive.inbox import Inbox, Message
 from listeners.receive.intake import Intake, fields
+from listeners.receive.native import Native
 from listeners.receive.snapshot import Snapshot
 from listeners.receive.system_messages import RENEW
 from mirror.base.log import logger
@@ -52,6 +53,7 @@ READ_SECONDS: Final = 0.01  # of a pass; sockets that are still unread then are 
 SESSION_EVERY: Final = 0.05
 PUBLISH_EVERY: Final = 0.005
 IDLE: Final = 0.05
+SLOW: Final = 0.1
 STALL: Final = 1.0
 GENESYS_PING: Final = b'{"message":"ping"}'
 
@@ -70,14 +72,16 @@ class Loop:
         publisher: Publisher,
         counters: Counters,
         *,
+        native: Native | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`native` reads before `normaliser` where it is given, and is of the same one."""
         self.session = session
         self.counters = counters
         self.snapshot = Snapshot(at=clock(), version=0)
         self._publisher = publisher
-        self._normaliser = normaliser
-        self.intake = Intake(normaliser, publisher, counters, self._asked)
+        self._normaliser: Normaliser | Native = normaliser if native is None else native
+        self.intake = Intake(normaliser, publisher, counters, self._asked, native)
         self._interruptions = 0  # of the session's, those that the normaliser knows of
         self._clock = clock
         self._log = logger("listener")
@@ -155,6 +159,8 @@ class Loop:
                 self._take_snapshot(now)
             passed = clock() - started
             self.counters.read_seconds += passed
+            if passed > SLOW:
+                self.counters.slow += 1
             if passed > STALL:
                 self.counters.stalls += 1
                 self._log.warning("loop_stalled", seconds=round(passed, 3))
@@ -326,6 +332,11 @@ class Loop:
             connection.close()
 
     # -- what others see -------------------------------------------------------------------------
+
+    @property
+    def dead_share(self) -> float:
+        """Of the last minute's frames, the share that became dead letters."""
+        return self._complaints.dead_share
 
     def _take_snapshot(self, now: float) -> None:
         channels = self.session.channels()

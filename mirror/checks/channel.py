@@ -7,13 +7,14 @@ half a minute.
 
 Genesys cannot be told to end a channel. So the channel is kept in Redis and used again by the next
 check, and none is made where that would take the room that rotation needs: Genesys closes the
-oldest beyond 20.
+oldest beyond 20. A second socket on a channel puts out the first, so checks take turns at it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -37,11 +38,14 @@ from mirror.settings import Settings
 # Genesys answers at once, and sends a heartbeat every 30 s (docs/protocol.md).
 PONG_SECONDS: Final = 10.0
 HEARTBEAT_SECONDS: Final = 40.0
+# For so long a check waits for its turn; another that waits for a heartbeat may take longer.
+TURN_SECONDS: Final = 30.0
 # Rotation opens a channel before it closes the old one; two may rotate at once.
 SPARE_CHANNELS: Final = 2
 #: Beyond this a channel may have ended meanwhile.
 MOST_LIFE_SECONDS: Final = 23 * 3600.0
 _LOOK_SECONDS: Final = 1.0
+_TURN_LOOK_SECONDS: Final = 0.2
 _PING: Final = '{"message":"ping"}'
 _METADATA: Final = "channel.metadata"
 _USER_AGENT: Final = "interaction-mirror doctor"
@@ -202,22 +206,37 @@ def _reserved(
 ) -> Iterator[Callable[[], None]]:
     """Holds one of the client's channels while it is open; gives what renews the reservation.
 
-    Raises `_NoRoomError` where that would take what rotation needs, here or at Genesys.
+    Raises `_NoRoomError` where that would take what rotation needs, here or at Genesys, and where
+    other checks hold the channel for long.
     """
-    limit = settings.channels_per_client - SPARE_CHANNELS
-    exist = len(client.channels(all_tokens=True))
-    if exist >= limit and not store.get(keys.probe(client.id)):
-        raise _NoRoomError(f"{exist} of {settings.channels_per_client} channels exist")
-    key, holder = keys.channels(client.id), f"doctor-{settings.host}-{os.getpid()}"
+    holder = f"doctor-{settings.host}-{os.getpid()}-{secrets.token_hex(4)}"
+    lease_ms = round(settings.lease * 1000)
     reserve = script(store, "reserve_channel")
+    turn, key = keys.probing(client.id), keys.channels(client.id)
 
-    def renew() -> None:
-        if not reserve([key], [holder, limit, round(settings.lease * 1000)]):
-            raise _NoRoomError("all that rotation does not need are reserved")
+    def is_my_turn() -> bool:
+        return bool(reserve([turn], [holder, 1, lease_ms]))
 
-    renew()
     try:
+        deadline = time.monotonic() + TURN_SECONDS
+        while not is_my_turn():
+            if time.monotonic() >= deadline:
+                raise _NoRoomError("another `mirror doctor` tries it, and takes long")
+            time.sleep(_TURN_LOOK_SECONDS)
+        limit = settings.channels_per_client - SPARE_CHANNELS
+        exist = len(client.channels(all_tokens=True))
+        if exist >= limit and not store.get(keys.probe(client.id)):
+            raise _NoRoomError(f"{exist} of {settings.channels_per_client} channels exist")
+
+        def renew() -> None:
+            if not reserve([key], [holder, limit, lease_ms]):
+                raise _NoRoomError("all that rotation does not need are reserved")
+            if not is_my_turn():
+                raise _NoRoomError("another `mirror doctor` took over, since this one was too slow")
+
+        renew()
         yield renew
     finally:
         with explained():
             store.zrem(key, holder)
+            store.zrem(turn, holder)

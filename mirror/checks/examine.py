@@ -11,6 +11,7 @@ from mirror.checks.growth import growth_of
 from mirror.checks.kafka import check_kafka
 from mirror.checks.kafka_rights import check_idempotence
 from mirror.checks.machine import check_machine
+from mirror.checks.personal import check_personal
 from mirror.checks.projector import check_projector
 from mirror.checks.redis import check_redis
 from mirror.checks.registry import check_registry
@@ -41,6 +42,7 @@ def examine(
         yield check_idempotence(settings)
         yield from check_projector(settings, tries=True)
     yield from check_registry(settings)
+    yield check_personal(settings)
     yield from check_genesys(settings)
     opens = True
     for finding in check_socket(settings):

@@ -43,6 +43,7 @@ CHECKS: Final = {
     "genesys.filter": "every entry of MIRROR_QUEUES and MIRROR_USERS matches something",
     "genesys.rate": "the request budget is not spent",
     "supervisord": "all processes of this machine's supervisord run",
+    "personal": "what dead letters hold of people",
     "spool": "the spool's disk can be written to and has room",
 }
 

@@ -247,6 +247,16 @@ def count_conversations(client: redis.Redis, keys: Keys) -> tuple[int, int]:
     return int(active), int(overdue)
 
 
+def oldest_due_seconds(client: redis.Redis, keys: Keys) -> float:
+    """For how long the conversation has been due that waits longest, 0 where none is.
+
+    Raises `RedisUnavailable`.
+    """
+    with explained():
+        first: Any = client.zrange(keys.active, 0, 0, withscores=True)
+    return max(0.0, (redis_now_ms(client) - first[0][1]) / 1000) if first else 0.0
+
+
 def _view(conversation_id: str, tracked: Tracked, due_ms: int | None) -> ConversationView:
     return ConversationView(
         id=conversation_id,

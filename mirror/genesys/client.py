@@ -33,6 +33,7 @@ from mirror.genesys.shapes import (
     Subscriptions,
     TopicList,
 )
+from mirror.genesys.timing import Calls
 from mirror.redis.rate import RateBudget
 from mirror.settings import OAuthClient, Settings
 
@@ -63,6 +64,16 @@ class GenesysClient:
         self._settings = settings
         self._http = Transport(settings, oauth_client, budget, stop)
         self._queues = QUEUES[0]
+
+    @property
+    def calls(self) -> Calls:
+        """How long its requests took, and how they ended."""
+        return self._http.calls
+
+    @property
+    def token_left(self) -> float | None:
+        """Seconds until the token in use expires, as far as is known without waiting."""
+        return self._http.token_left
 
     def sign_in(self) -> None:
         """Get a token where there is none: learns whether host and credentials are right."""

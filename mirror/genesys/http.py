@@ -35,6 +35,7 @@ from mirror.genesys.refusals import (
     token_life,
 )
 from mirror.genesys.shapes import Token
+from mirror.genesys.timing import Calls
 from mirror.genesys.wire import ANSWER_SECONDS, ProxyFailed, pool_manager
 from mirror.redis.rate import RateBudget
 from mirror.settings import OAuthClient, Settings
@@ -74,6 +75,7 @@ class Transport:
     ) -> None:
         """`stop` cuts waits short when it is set: calls then fail with `GenesysUnavailable`."""
         self.client = client
+        self.calls = Calls()
         self.api_host = urlsplit(settings.api_url).netloc
         self._api_url = settings.api_url
         self._login_url = settings.login_url
@@ -92,6 +94,11 @@ class Transport:
         """Seconds until the token in use expires; None while there is none."""
         with self._token_lock:
             return self._token_ends - time.monotonic() if self._token else None
+
+    @property
+    def token_left(self) -> float | None:
+        """As `token_expires_in`, without waiting for a token that is being asked for."""
+        return self._token_ends - time.monotonic() if self._token else None
 
     def sign_in(self) -> None:
         """See to it that there is a token; tries once. Raises `GenesysError`."""
@@ -237,6 +244,8 @@ class Transport:
         self._spend(name, host)
         if query:
             url = f"{url}?{urlencode(query)}"
+        sent = time.monotonic()
+        status = None
         try:
             response = self._pool.request(
                 method,
@@ -248,6 +257,7 @@ class Transport:
                 timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
             )
             body = _read(response, host)
+            status = response.status
         except urllib3.exceptions.HTTPError as error:
             if (failed := _proxy_failed(error)) is not None:
                 raise GenesysUnavailable(
@@ -257,6 +267,8 @@ class Transport:
                 f"{host} does not answer {name} ({_reason(error)}): "
                 "check the network, GENESYS_REGION and GENESYS_API_URL"
             ) from error
+        finally:
+            self.calls.add(name, status, time.monotonic() - sent)
         answer = Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, body)
         self._log.debug(
             "genesys_call",

@@ -10,8 +10,9 @@ import msgspec
 from confluent_kafka import TopicPartition
 
 from mirror.base.errors import MirrorError
+from mirror.conversation.event import Event
 from mirror.kafka.consume import open_reader, take
-from mirror.kafka.record import ERRORS
+from mirror.kafka.record import CONTENT_TYPES, ERRORS, EventReader, UndecodableRecord
 from mirror.settings import Settings
 
 _QUIET: Final = 2.0  # a partition that says nothing for so long has been read to its end
@@ -31,6 +32,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     def truncated(self) -> bool:
         """Whether `value` is only the beginning of what came."""
         return "truncated-bytes" in self.why
+
+    @property
+    def masked(self) -> str:
+        """How its personal values were masked: `drop`, `hash`, or nothing where they were not."""
+        return self.why.get("masked", "")
 
 
 class DeadLetters:
@@ -71,6 +77,31 @@ class DeadLetters:
             for message in messages:
                 if message.error() is None:
                     yield read_letter(message)
+
+
+def what_is_kept(settings: Settings) -> str:
+    """What dead letters hold of people, for those who run the mirror."""
+    topic = settings.dead_letter_topic
+    if settings.pii == "keep":
+        return f"MIRROR_PII=keep: {topic} holds frames as they came, personal data included"
+    how = "masked" if settings.pii == "drop" else "hashed"
+    return (
+        f"MIRROR_PII={settings.pii}: personal values in {topic} are {how} where a frame is JSON; "
+        "what is no JSON is kept as it came, so let few people read that topic"
+    )
+
+
+def refused_event(letter: DeadLetter) -> Event | None:
+    """The event of a letter of stage `produce`; null where it was cut, or held no event.
+
+    Its letter says nothing of its encoding, which its first byte tells.
+    """
+    encoding = "json" if letter.value.startswith(b"{") else "msgpack"
+    try:
+        headers = [("content-type", CONTENT_TYPES[encoding])]
+        return EventReader().decode(letter.value, headers)
+    except UndecodableRecord:
+        return None
 
 
 def read_letter(message: Any) -> DeadLetter:

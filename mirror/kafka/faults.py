@@ -114,6 +114,8 @@ _KIND_STEPS: Final[Mapping[Kind, str]] = {
     "ours": "",
     "foreign": "see the brokers' logs",
 }
+# What confluent-kafka puts before the words of an error that `produce` raises.
+_AT_ONCE: Final = "Unable to produce message: "
 
 
 def _codes() -> dict[int, Kind]:
@@ -141,6 +143,11 @@ def judge(error: KafkaError) -> Kind:
 def is_refused(error: KafkaError) -> bool:
     """Whether this record will never be taken, should it be alone in its batch."""
     return judge(error) == "record"
+
+
+def words(error: KafkaError) -> str:
+    """What an error is, in the same words from `produce` and from a delivery report."""
+    return f"{error.name()}: {error.str().removeprefix(_AT_ONCE)}"
 
 
 def step(error: KafkaError) -> str:

@@ -16,8 +16,11 @@ import msgspec
 from mirror.base.errors import MirrorError
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
+from mirror.conversation.masking import Mask
 
 Header = tuple[str, str | bytes | None]
+# Value, key and headers of an event's record, as the native reader makes them (docs/native.md).
+NativeRecord = tuple[bytes, str, list[Header]]
 
 CONTENT_TYPES: Final = {"json": "application/json", "msgpack": "application/msgpack"}
 ERRORS: Final = "mirror.errors."
@@ -29,6 +32,7 @@ MAX_ERROR_MESSAGE: Final = 500
 RECORD_OVERHEAD: Final = 4_096
 LEAST_DEAD_LETTER: Final = 1_024
 TRUNCATED: Final = f"{ERRORS}truncated-bytes"
+MASKED: Final = f"{ERRORS}masked"
 
 _SPEC: Final[Header] = ("ce_specversion", "1.0")
 
@@ -61,7 +65,8 @@ class Recorder:
         """`schema` is the header that names the schema of the values (`mirror.kafka.registry`)."""
         self.topic = topic
         self.region = region
-        self._schema = schema
+        self.encoding = encoding
+        self.schema = schema
         self.content_type: Header = ("content-type", CONTENT_TYPES[encoding])
         self.encode = _encoder(encoding)
         self._types: dict[str, Header] = {}
@@ -90,8 +95,8 @@ class Recorder:
             origin,
             self.content_type,
         ]
-        if self._schema is not None:
-            headers.append(self._schema)
+        if self.schema is not None:
+            headers.append(self.schema)
         return headers
 
     def record(self, event: Event) -> Record:
@@ -171,16 +176,27 @@ def dead_letter(
     message: str,
     listener: str,
     limit: int,
+    mask: Mask | None,
     size: int | None = None,
 ) -> Record:
     """A dead letter for `topic`: the original bytes, keyed by their source topic.
 
     `size` is the full size of the original in bytes where `value` is only its beginning. What is
     larger than `limit` bytes with its headers is cut, and the header `truncated-bytes` tells the
-    full size. `message` must be free of personal data.
+    full size. `mask` takes personal values out of JSON, and the header `masked` tells how; null
+    for what has none: an event of ours holds only what `MIRROR_PII` allows. `message` must be free
+    of personal data.
     """
     full = len(value) if size is None else size
-    value = value[: max(0, limit - RECORD_OVERHEAD)]
+    is_cut = full > len(value)
+    most = max(0, limit - RECORD_OVERHEAD)
+    masked = None if mask is None else mask.json(value, most, is_cut=is_cut)
+    if masked is not None:
+        value = masked.value
+        is_cut = is_cut or not masked.is_whole
+    elif len(value) > most:
+        value = value[:most]
+        is_cut = True
     headers: list[Header] = [
         (f"{ERRORS}topic", source_topic or ""),
         (f"{ERRORS}stage", stage),
@@ -188,8 +204,10 @@ def dead_letter(
         (f"{ERRORS}exception.message", message[:MAX_ERROR_MESSAGE]),
         (f"{ERRORS}listener", listener),
     ]
-    if full > len(value):
+    if is_cut:
         headers.append((TRUNCATED, str(full)))
+    if masked is not None and mask is not None:
+        headers.append((MASKED, mask.kind))
     return Record(topic, source_topic, value, headers)
 
 

@@ -15,6 +15,7 @@ so that a script may touch several of them. Times are Redis milliseconds.
     channels:<client>      zset     channel reservations of an OAuth client → when each lapses
     probe:<client>         string   the channel that `mirror doctor` opens, a
                                     `mirror.genesys.handles.Handle`, JSON; expires with it
+    probing:<client>       zset     whose turn it is to open that channel → when the turn lapses
     rate:<client>          string   GCRA: theoretical arrival time of the next request
     rate:<client>:janitor  string   the same for the part of it that all janitors share
     rejected               hash     topic → why Genesys refuses it
@@ -178,6 +179,9 @@ class Keys(msgspec.Struct, frozen=True):
 
     def probe(self, client_id: str) -> str:
         return self.key("probe", client_id)
+
+    def probing(self, client_id: str) -> str:
+        return self.key("probing", client_id)
 
     def rate(self, client_id: str) -> str:
         return self.key("rate", client_id)

@@ -15,7 +15,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-Kind = Literal["counter", "gauge"]
+from mirror.genesys.timing import KINDS, OUTCOMES
+
+Kind = Literal["counter", "gauge", "histogram"]
 
 
 class Described(msgspec.Struct, frozen=True):
@@ -35,6 +37,10 @@ def _gauge(name: str, text: str, **labels: tuple[str, ...]) -> Described:
     return Described(f"mirror_{name}", "gauge", text, tuple(labels.items()))
 
 
+def _histogram(name: str, text: str, **labels: tuple[str, ...]) -> Described:
+    return Described(f"mirror_{name}", "histogram", text, tuple(labels.items()))
+
+
 # Every process.
 HEALTH: Final = _gauge(
     "health", "1 for the state that this process is in.", state=("ok", "degraded", "down")
@@ -42,6 +48,12 @@ HEALTH: Final = _gauge(
 LOG_DROPPED: Final = _counter("log_lines_dropped", "Log lines that stderr did not take.")
 BUILD: Final = _gauge("build_info", "1; its label says which version runs.", version=("…",))
 
+
+NATIVE: Final = _gauge(
+    "native_info",
+    "1 where the native reader reads; its label says which version.",
+    version=("…",),
+)
 
 # Field of a listener's counters → metric.
 LISTENER: Final[Mapping[str, Described]] = {
@@ -76,6 +88,17 @@ LISTENER: Final[Mapping[str, Described]] = {
     "rotations": _counter("rotations", "Channels that a successor took over from."),
     "protocol_errors": _counter("protocol_errors", "Sockets ended for breaches of WebSocket."),
     "read_seconds": _counter("loop_busy_seconds", "Time spent reading, normalising, producing."),
+    "native_frames": _counter("native_frames", "Frames that the native reader read."),
+    "native_failures": _counter(
+        "native_failures", "Frames at which the native reader broke off; Python read them."
+    ),
+    "native_shadowed": _counter(
+        "native_shadowed_frames", "Frames that were read by the native reader and Python both."
+    ),
+    "native_differences": _counter(
+        "native_differences", "Of these, those of which the records differed."
+    ),
+    "slow": _counter("loop_slow_passes", "Passes of the loop that took longer than 100 ms."),
     "stalls": _counter("loop_stalls", "Passes of the loop that took longer than a second."),
 }
 CHANNELS: Final = _gauge(
@@ -84,6 +107,39 @@ CHANNELS: Final = _gauge(
     state=("opening", "live", "rotating", "closing", "lost"),
 )
 SPOOL_LIMIT: Final = _gauge("spool_limit_bytes", "What the spool may grow to.")
+LATENCY: Final = _histogram(
+    "event_latency_seconds",
+    "How long until Kafka acknowledged an event: `read`, of all, from its frame's last byte, told "
+    "apart to 5 ms and as if partitions did not overtake each other, with what waited in the spool "
+    "by samples; `occurred`, of samples with a time of Genesys, from that time by our clock.",
+    since=("read", "occurred"),
+)
+UNSAVED_AGE: Final = _gauge(
+    "unsaved_seconds", "Age of the oldest record that is not known to be in Kafka or on disk."
+)
+LAST_FRAME: Final = _gauge(
+    "shard_last_frame_age_seconds",
+    "Since when no frame or heartbeat was read of a shard, of the channel read last.",
+    shard=("…",),
+)
+DEAD_SHARE: Final = _gauge(
+    "dead_letter_share", "Share of the last minute's frames that became dead letters, 0 to 1."
+)
+
+# Of every process that calls Genesys.
+REQUESTS: Final = _histogram(
+    "genesys_request_seconds",
+    "How long requests to Genesys took, by what they ask for and how they ended; `limited` is 429, "
+    "`no_answer` a time-out or a lost connection. The wait for the request budget is not in it.",
+    kind=KINDS,
+    outcome=OUTCOMES,
+)
+TOKEN_LEFT: Final = _gauge(
+    "genesys_token_expires_seconds",
+    "Life left of the token that ends first; none while there is no token. They are renewed with a "
+    "quarter of their life left, when they are next needed.",
+)
+GENESYS: Final = (REQUESTS, TOKEN_LEFT)
 
 # Of a coordinator; what is told of the fleet the leader tells, and it is 0 in the others.
 LEADER: Final = _gauge("leader", "1 while this coordinator leads.")
@@ -109,7 +165,11 @@ SEAT_CHANGES: Final = _counter(
     "What became of seats; `moving` is the begin of a rotation or move, `vacated` a death.",
     change=("granted", "moving", "moved", "vacated", "given_up"),
 )
-PASS_SECONDS: Final = _gauge("pass_seconds", "How long the leader's last pass took.")
+OLDEST_DUE: Final = _gauge(
+    "conversations_oldest_due_seconds",
+    "For how long the conversation has been due for verification that waits longest.",
+)
+PASS_SECONDS: Final = _histogram("pass_seconds", "How long the leader's passes took.")
 COORDINATOR: Final = (
     LEADER,
     SHARDS,
@@ -120,6 +180,7 @@ COORDINATOR: Final = (
     TOPICS_GONE,
     GAPS_OPEN,
     CONVERSATIONS,
+    OLDEST_DUE,
     GAPS_FILED,
     SEAT_CHANGES,
     PASS_SECONDS,
@@ -135,6 +196,9 @@ TRACKER: Final[Mapping[str, Described]] = {
         "tracker_conflicts", "Batches given up because somebody else had moved the offset."
     ),
     "lag": _gauge("tracker_lag_records", "Records of own partitions that are not folded yet."),
+    "lag_seconds": _gauge(
+        "tracker_lag_seconds", "Age of the oldest known record of own partitions not folded yet."
+    ),
     "caught_up": _gauge("tracker_caught_up", "1 while all of its own partitions are folded."),
 }
 
@@ -199,7 +263,17 @@ PROJECTOR_SHARE: Final[Mapping[str, Described]] = {
 # Heading of docs/metrics.md → what stands under it.
 ALL: Final[Mapping[str, tuple[Described, ...]]] = {
     "Every process": (HEALTH, BUILD, LOG_DROPPED),
-    "Listener": (*LISTENER.values(), CHANNELS, SPOOL_LIMIT),
+    "Listener, coordinator and janitor": GENESYS,
+    "Listener": (
+        *LISTENER.values(),
+        CHANNELS,
+        SPOOL_LIMIT,
+        LATENCY,
+        UNSAVED_AGE,
+        LAST_FRAME,
+        DEAD_SHARE,
+        NATIVE,
+    ),
     "Coordinator": (*COORDINATOR, *TRACKER.values()),
     "Janitor": JANITOR,
     "Dashboard": tuple(DASHBOARD.values()),

@@ -23,6 +23,7 @@ ALL_ADDRESSES: Final = "::,0.0.0.0"
 # Where a process that listens on all addresses is asked from its own machine.
 LOOPBACK: Final = {"::": "::1", "0.0.0.0": "127.0.0.1"}  # noqa: S104 - a key, not listened on
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+MOST_SHADOWED: Final = 1_000_000
 MAX_CHANNELS_PER_CLIENT: Final = 20  # Genesys' limit: the 21st creation evicts another channel
 
 
@@ -98,6 +99,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         partitions=parse("MIRROR_PARTITIONS", "12", values.between(1, 10_000)),
         replication_factor=parse("MIRROR_REPLICATION_FACTOR", "3", values.between(1, 100)),
         encoding=parse("MIRROR_ENCODING", "json", values.choice("json", "msgpack")),
+        native=_native(reader, pii),
+        native_shadow=parse("MIRROR_NATIVE_SHADOW", "0", values.between(0, MOST_SHADOWED)),
         spool_dir=Path(text("MIRROR_SPOOL_DIR", str(state_directory(reader.environ) / "spool"))),
         spool_limit=parse("MIRROR_SPOOL_LIMIT", "1GiB", size),
         pii=pii,
@@ -172,6 +175,19 @@ def _oauth_clients(reader: Reader) -> tuple[OAuthClient, ...]:
             given, missing = missing, given
         raise SettingsError(f"{given} is set and {missing} is not: set both, or none of them")
     return (OAuthClient(client_id, secret),) if client_id else ()
+
+
+def _native(reader: Reader, pii: str) -> str:
+    """Personal fields are Python's alone."""
+    wish = reader.parse("MIRROR_NATIVE", "auto", values.choice("auto", "off", "require"))
+    if pii == "drop" or wish == "off":
+        return wish
+    if wish == "require":
+        raise SettingsError(
+            f"MIRROR_NATIVE is require and MIRROR_PII is {pii}: the native reader reads no "
+            "personal fields; set MIRROR_NATIVE to auto, or MIRROR_PII to drop"
+        )
+    return "off"
 
 
 def _registry(reader: Reader) -> RegistrySettings | None:

@@ -104,6 +104,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int
     replication_factor: int
     encoding: str
+    native: str
+    native_shadow: int
     spool_dir: Path
     spool_limit: int
     pii: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,23 @@ def test_the_first_heartbeat_is_waited_for_on_request(settings: Settings) -> Non
     finding, said = checked(settings, heartbeat=True)
     assert "first heartbeat after" in finding.detail
     assert said == ["waiting for the first heartbeat (up to 40 s)"]
+
+
+def test_checks_at_once_take_turns_at_the_channel(
+    org: Simulated, settings: Settings, redis_server: RedisServer
+) -> None:
+    """A second socket on a channel puts out the first: neither is taken for a broken network."""
+    checked(settings)
+    before = exist(org)
+    with ThreadPoolExecutor(3) as pool:
+        found = [
+            one.result()[0]
+            for one in [pool.submit(checked, settings, heartbeat=True) for _ in range(3)]
+        ]
+    assert [one.level for one in found] == ["good"] * 3, found
+    assert exist(org) == before
+    with redis_server.client() as client:
+        assert client.zcard(Keys(settings.namespace).probing(CLIENT)) == 0
 
 
 def test_a_channel_that_is_gone_is_replaced(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,8 +17,9 @@ from confluent_kafka import Message
 
 from harness.kafka import KafkaCluster, create_topic, read_topic
 from listeners.counters import Counters
+from listeners.publish.held import HELD_RECORDS
 from listeners.publish.publisher import Publisher
-from listeners.publish.store import HELD_RECORDS
+from mirror.base.tally import Tally
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event, identity
 from mirror.kafka.record import EventReader
@@ -258,6 +261,7 @@ def test_a_full_disk_costs_nothing_when_kafka_comes_back_first(
     cluster.brokers[0].pause()
     driver.send(200)
     driver.until(lambda: driver.counters.spool_records >= 200)
+    driver.until(lambda: time.monotonic() - driver.publisher.durable_at() < 0.5)
     fill_disk(driver)
     durable = driver.publisher.durable_at()
     driver.send(300)
@@ -380,3 +384,52 @@ def test_a_killed_broker_comes_back(
     driver.publisher.stop(5.0)
     seen = first_seen(read_topic(cluster.bootstrap_servers, topic))
     assert seen == {f"conversation-{c}": list(range(300)) for c in range(5)}
+
+
+def test_latency_is_told_straight_and_through_an_outage(
+    kafka_cluster_factory: Callable[[int], KafkaCluster], tmp_path: Path
+) -> None:
+    """In milliseconds while Kafka is there; what waited on disk counts with all of its wait."""
+    cluster = kafka_cluster_factory(1)
+    topic = create_topic(cluster.bootstrap_servers, "events", partitions=3)
+    letters = create_topic(cluster.bootstrap_servers, "letters")
+    driver = Driver(configure(cluster.bootstrap_servers, topic, letters, tmp_path / "spool"))
+    publisher = driver.publisher
+
+    def send(count: int) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+        for number in range(count):
+            one = event(number % 5, number)
+            one.received_at = one.occurred_at = now
+            publisher.events([one])
+            publisher.mark(time.monotonic(), one)
+
+    def read() -> Tally:
+        return publisher.latency.tallies()[("read",)]
+
+    def count() -> int:
+        return sum(read().counts)
+
+    def reached(so_many: int) -> bool:
+        return count() == so_many
+
+    send(200)
+    driver.until(partial(reached, 200))
+    warm = read().seconds
+    for so_many in range(220, 401, 20):
+        send(20)
+        driver.until(partial(reached, so_many))
+    assert (read().seconds - warm) / 200 < 0.5
+    assert sum(publisher.latency.tallies()[("occurred",)].counts) > 0
+    before = read().seconds
+    cluster.brokers[0].pause()
+    send(300)
+    gone = time.monotonic()
+    driver.until(lambda: driver.counters.spool_records == 300)
+    driver.until(lambda: time.monotonic() - gone > 8.0)
+    cluster.brokers[0].resume()
+    driver.until(lambda: publisher.mode == "direct")
+    told = count() - 400
+    assert 250 <= told <= 300, "samples stand for what waited"
+    assert 8.0 < (read().seconds - before) / told < 60.0
+    publisher.stop(5.0)

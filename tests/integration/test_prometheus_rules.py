@@ -26,6 +26,21 @@ def _growing(by: float) -> str:
     return f"0+{by:g}x{STEPS}"
 
 
+def _quantiles(metric: str, end: str) -> Series:
+    """A histogram whose values all lie in the bucket that ends at `end`."""
+    labels = {"le": end} | ({"since": "read"} if metric == LATENCY else {})
+    shown = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    inf = shown.replace(f'le="{end}"', 'le="+Inf"')
+    low = shown.replace(f'le="{end}"', 'le="0.01"')
+    return {
+        f"{metric}{{{low}}}": _steady(0),
+        f"{metric}{{{shown}}}": _growing(60),
+        f"{metric}{{{inf}}}": _growing(60),
+    }
+
+
+LATENCY = "mirror_event_latency_seconds_bucket"
+REQUESTS = "mirror_genesys_request_seconds_count"
 LIVE = {'mirror_channels{state="live",instance="a"}': _steady(1)}
 # Alert → series with which it fires, series with which it does not.
 CASES: dict[str, tuple[Series, Series]] = {
@@ -143,6 +158,52 @@ CASES: dict[str, tuple[Series, Series]] = {
     "MirrorProjectorMissed": (
         {'mirror_projector_records_missed_total{instance="a"}': _growing(1)},
         {'mirror_projector_records_missed_total{instance="a"}': _steady(7)},
+    ),
+    "MirrorSlow": (_quantiles(LATENCY, "10.0"), _quantiles(LATENCY, "0.1")),
+    "MirrorUnsaved": (
+        {'mirror_unsaved_seconds{instance="a"}': _steady(31)},
+        {'mirror_unsaved_seconds{instance="a"}': _steady(5)},
+    ),
+    "MirrorShardSilent": (
+        {'mirror_shard_last_frame_age_seconds{shard="1",instance="a"}': _steady(91)},
+        {
+            'mirror_shard_last_frame_age_seconds{shard="1",instance="a"}': _steady(91),
+            'mirror_shard_last_frame_age_seconds{shard="1",instance="b"}': _steady(20),
+        },
+    ),
+    "MirrorTrackerLags": (
+        {'mirror_tracker_lag_seconds{instance="a"}': _steady(301)},
+        {'mirror_tracker_lag_seconds{instance="a"}': f"301 1 301 1x{STEPS}"},
+    ),
+    "MirrorPassesSlow": (
+        _quantiles("mirror_pass_seconds_bucket", "5.0"),
+        _quantiles("mirror_pass_seconds_bucket", "0.5"),
+    ),
+    "MirrorRateLimited": (
+        {f'{REQUESTS}{{outcome="limited"}}': _growing(1)},
+        {
+            f'{REQUESTS}{{outcome="limited"}}': _steady(9),
+            f'{REQUESTS}{{outcome="done"}}': "0+9x120",
+        },
+    ),
+    "MirrorGenesysFails": (
+        {
+            f'{REQUESTS}{{outcome="failed"}}': _growing(2),
+            f'{REQUESTS}{{outcome="no_answer"}}': _growing(2),
+            f'{REQUESTS}{{outcome="done"}}': _growing(10),
+        },
+        {
+            f'{REQUESTS}{{outcome="failed"}}': _growing(1),
+            f'{REQUESTS}{{outcome="done"}}': _growing(10),
+        },
+    ),
+    "MirrorTokenEnds": (
+        {'mirror_genesys_token_expires_seconds{instance="a"}': _steady(300)},
+        {'mirror_genesys_token_expires_seconds{instance="a"}': _steady(86400)},
+    ),
+    "MirrorOverdueLong": (
+        {"mirror_conversations_oldest_due_seconds": _steady(3700)},
+        {"mirror_conversations_oldest_due_seconds": _steady(60)},
     ),
     "MirrorVerificationFails": (
         {'mirror_janitor_conversations_verified_total{outcome="failed"}': _growing(1)},

@@ -204,6 +204,7 @@ def org(tmp_path: Path) -> Iterator[Simulated]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_no_secret_is_told_on_any_path(
     org: Simulated, authority: Authority, secure_cluster: KafkaCluster, tmp_path: Path
 ) -> None:
@@ -227,7 +228,7 @@ def test_no_secret_is_told_on_any_path(
 
         def command(*arguments: str, code: int | None = 0, **more: str | None) -> None:
             ended, stdout, stderr = run_mirror(tmp_path, env | more, *arguments)
-            assert code is None or ended == code, stderr
+            assert code is None or ended == code, (stdout, stderr)
             ears.hear(f"mirror {' '.join(arguments)} {sorted(more)} → {ended}", stdout, stderr)
 
         command("init")

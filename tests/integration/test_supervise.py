@@ -39,6 +39,7 @@ HANG_SECONDS = 6
 TICK_SECONDS = 5
 FROZEN_WITHIN = HANG_SECONDS + 2 * TICK_SECONDS + 8
 KILLED_WITHIN = 15
+START_SECONDS = 45  # of a process, from its first instruction to its first beat on a busy machine
 # Coordinator, two listeners, janitor, projector: what supervisord.conf adds to MIRROR_METRICS_PORT.
 OFFSETS = (0, 100, 101, 200, 400)
 
@@ -101,13 +102,20 @@ def _scraped(prometheus: Prometheus) -> bool:
 
 
 def _replaced(sandbox: Sandbox, number: signal.Signals, names: list[str], seconds: float) -> None:
-    """Send a signal to all of `names` at once; each works again within so many seconds."""
+    """Send a signal to all of `names` at once; each is replaced within so many seconds, and works
+    as soon as the new process has started."""
     struck = [process_of(sandbox.state, name) for name in names]
     began = time.monotonic()
     for one in struck:
         os.kill(one.pid, number)
+
+    def replaced() -> bool:
+        now = {one.name: one.pid for one in processes(sandbox.state) or []}
+        return all(now.get(one.name, 0) not in {0, one.pid} for one in struck)
+
+    wait_until(replaced, seconds, "every process has a new pid")
     for one in struck:
-        await_another(sandbox.state, one.name, one.pid, seconds)
+        await_another(sandbox.state, one.name, one.pid, START_SECONDS)
         print(f"{number.name} {one.name}: works again {time.monotonic() - began:.1f} s later")
     gone = tuple(one.pid for one in struck)
     wait_until(lambda: whole(sandbox, gone), 60, "every seat is live again")

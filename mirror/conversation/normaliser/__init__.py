@@ -14,6 +14,7 @@ after_call.py    after-call work and wrap-up codes
 roles.py         who monitors, coaches, barges, is consulted
 events.py        transitions → `Event` (names, times, origin)
 memory.py        what was told of each conversation, bounded
+lending.py       a conversation, handed to the native reader and back
 words.py         Genesys' words → ours
 agents.py        presence and routing status of users
 personal.py      personal fields: left out, hashed or kept

@@ -15,7 +15,7 @@ so that this frame is read as a whole.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -121,6 +121,8 @@ class Memory:
         self.max_conversations = max_conversations
         self.grace = grace
         self.rest_after = REST_AFTER
+        # Asked for a conversation that is unknown here, and gives it away (`lending.py`).
+        self.borrow: Callable[[str], Conversation | None] = _nobody_has
         # Each in the order of the last frames: those awake, and those at rest, with live legs or
         # without.
         self._awake: OrderedDict[str, Conversation] = OrderedDict()
@@ -135,6 +137,13 @@ class Memory:
 
     def __len__(self) -> int:
         return len(self._awake) + self.resting
+
+    def __contains__(self, conversation_id: str) -> bool:
+        return (
+            conversation_id in self._awake
+            or conversation_id in self._open
+            or conversation_id in self._over
+        )
 
     @property
     def resting(self) -> int:
@@ -160,6 +169,14 @@ class Memory:
         conversation.last_frame = now
         return conversation
 
+    def release(self, conversation_id: str) -> Conversation | None:
+        """Forget a conversation that does not rest, and give it away."""
+        return self._awake.pop(conversation_id, None)
+
+    def keep(self, conversation: Conversation) -> None:
+        """Take back what `release` gave away."""
+        self._awake[conversation.id] = conversation
+
     def keep_body(self, conversation: Conversation, body: bytes) -> None:
         """Keep the bytes of a conversation's last snapshot, until `MAX_BODIES` more were kept."""
         if len(body) > MAX_BODY_BYTES:
@@ -175,7 +192,7 @@ class Memory:
 
     def _wake(self, conversation_id: str) -> Conversation | None:
         raw = self._open.pop(conversation_id, None) or self._over.pop(conversation_id, None)
-        return None if raw is None else _unpack(conversation_id, raw)
+        return self.borrow(conversation_id) if raw is None else _unpack(conversation_id, raw)
 
     def _tidy(self, now: float) -> None:
         """Put to rest and forget what has been quiet for long enough, so many at once."""
@@ -203,6 +220,10 @@ class Memory:
             return False
         del self._over[conversation_id]
         return True
+
+
+def _nobody_has(_conversation_id: str) -> None:
+    """Nobody else remembers conversations."""
 
 
 _packing: Final = msgspec.msgpack.Encoder()

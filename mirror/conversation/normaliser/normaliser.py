@@ -114,7 +114,7 @@ class Normaliser:
         self._participant = msgspec.json.Decoder(participant_type).decode
         self._agent_frames = msgspec.json.Decoder(AgentFrame)
         self._analytics = msgspec.json.Decoder(AnalyticsConversation)
-        self._interruptions = 0
+        self.interruptions = 0
 
     def interrupted(self) -> None:
         """Frames may have been missed: a socket was lost, or a channel replaced.
@@ -122,7 +122,7 @@ class Normaliser:
         The next frame of each conversation then says again whether its connected legs are held,
         because a hold may have begun or ended unseen.
         """
-        self._interruptions += 1
+        self.interruptions += 1
 
     def frame(self, raw: bytes, received_at: str, now: float) -> Reading:
         """Read one notification frame.
@@ -182,7 +182,7 @@ class Normaliser:
             conversation is None
             or conversation.body is None
             or conversation.doubtful
-            or conversation.interruptions != self._interruptions
+            or conversation.interruptions != self.interruptions
             or not raw.startswith(conversation.body, start)
         ):
             return None
@@ -312,8 +312,8 @@ class Normaliser:
 
     def _recall(self, conversation_id: str, now: float) -> Conversation:
         conversation = self.memory.recall(conversation_id, now)
-        if conversation.interruptions != self._interruptions:
-            conversation.interruptions = self._interruptions
+        if conversation.interruptions != self.interruptions:
+            conversation.interruptions = self.interruptions
             conversation.doubtful = True
         return conversation
 

@@ -47,12 +47,16 @@ class Personal:
         event.participant_name = self._value(participant.name)
         if participant.attributes is not None:
             event.attributes = {
-                name: self._value(_text(value)) or ""
+                name: self.hidden(_text(value))
                 for name, value in participant.attributes.items()
                 if value is not None
             }
 
     def _value(self, value: str | None) -> str | None:
+        return None if value is None else self.hidden(value)
+
+    def hidden(self, value: str) -> str:
+        """What stands for one personal text: its HMAC, or itself where it is kept or empty."""
         if not value or not self._key:
             return value
         return hmac.new(self._key, value.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]

@@ -25,7 +25,7 @@ ANSWER: Final = BITS["answer"]
 MAX_OFTEN: Final = 1_000
 
 
-class Work(msgspec.Struct, frozen=True, gc=False):
+class Work(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """After-call work and wrap-up code of one leg. Times are as Genesys wrote them."""
 
     state: str | None

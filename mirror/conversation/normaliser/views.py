@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Final
+
+import msgspec
 
 from mirror.conversation.legs import leg_key
 from mirror.conversation.normaliser import after_call, roles
@@ -10,6 +13,9 @@ from mirror.conversation.normaliser.memory import Conversation, Leg
 from mirror.conversation.normaliser.snapshot import Piece
 from mirror.conversation.normaliser.transition import View
 from mirror.conversation.normaliser.words import ENDED
+
+# A hash of bytes is the same whoever makes it; the native reader makes them too (docs/native.md).
+_pack: Final = msgspec.msgpack.Encoder().encode
 
 
 def read(
@@ -84,20 +90,22 @@ def _read_legs(
                 known.ended = False
         work = after_call.work_of(participant, communication, only or communication is handled)
         seen = hash(
-            (
-                state,
-                communication.held,
-                communication.start_hold_time,
-                connected,
-                ended_at,
-                communication.disconnect_type,
-                communication.park_time,
-                len(communication.segments or ()),
-                work,
-                participant.monitored_participant_id,
-                participant.coached_participant_id,
-                participant.barged_participant_id,
-                participant.consult_participant_id if participant_id in consulted else None,
+            _pack(
+                (
+                    state,
+                    communication.held,
+                    communication.start_hold_time,
+                    connected,
+                    ended_at,
+                    communication.disconnect_type,
+                    communication.park_time,
+                    len(communication.segments or ()),
+                    work,
+                    participant.monitored_participant_id,
+                    participant.coached_participant_id,
+                    participant.barged_participant_id,
+                    participant.consult_participant_id if participant_id in consulted else None,
+                )
             )
         )
         news = seen != leg.seen

@@ -84,3 +84,12 @@ def test_the_cause_in_an_exception() -> None:
     assert faults.cause(KafkaException(inner)) is inner
     assert faults.cause(BufferError("full")) is None
     assert faults.cause(KafkaException("text")) is None
+
+
+def test_an_error_has_one_wording_wherever_it_is_raised() -> None:
+    """`produce` and a delivery report say the same of one cause, so health has one reason."""
+    code = KafkaError.TOPIC_AUTHORIZATION_FAILED
+    reported = KafkaError(code, "Broker: Topic authorization failed")
+    raised = KafkaError(code, "Unable to produce message: Broker: Topic authorization failed")
+    said = "TOPIC_AUTHORIZATION_FAILED: Broker: Topic authorization failed"
+    assert faults.words(raised) == faults.words(reported) == said

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from mirror.conversation.event import Event
+from mirror.conversation.masking import Mask
 from mirror.kafka.record import (
     RECORD_OVERHEAD,
     EventReader,
@@ -58,7 +59,9 @@ def test_what_is_no_event_says_so(value: bytes | None) -> None:
         EventReader().decode(value)
 
 
-def letter(value: bytes, limit: int = 1_000_000, size: int | None = None) -> dict[str, object]:
+def letter(
+    value: bytes, limit: int = 1_000_000, size: int | None = None, mask: Mask | None = None
+) -> dict[str, object]:
     """Headers of a dead letter, with its key and value."""
     record = dead_letter(
         "dlq",
@@ -69,6 +72,7 @@ def letter(value: bytes, limit: int = 1_000_000, size: int | None = None) -> dic
         message="m" * 1000,
         listener="h-1-a",
         limit=limit,
+        mask=mask,
         size=size,
     )
     return {"key": record.key, "value": record.value, **dict(record.headers)}
@@ -110,6 +114,7 @@ def test_a_dead_letter_that_a_broker_refuses_is_halved_until_little_is_left() ->
         message="",
         listener="l",
         limit=1_000_000,
+        mask=None,
     )
     half = shorter(record)
     assert half is not None
@@ -118,3 +123,27 @@ def test_a_dead_letter_that_a_broker_refuses_is_halved_until_little_is_left() ->
     assert len(quarter.value) == 1250
     assert dict(quarter.headers)["mirror.errors.truncated-bytes"] == "5000"
     assert shorter(quarter) is None
+
+
+def test_a_masked_dead_letter_says_so() -> None:
+    """A header tells how, and none is there where nothing was masked."""
+    fields = letter(b'{"name": "Zoe"}', mask=Mask())
+    assert fields["value"] == b'{"name": "***"}'
+    assert fields["mirror.errors.masked"] == "drop"
+    assert letter(b'{"name": "Zoe"}', mask=Mask("key"))["mirror.errors.masked"] == "hash"
+    assert "mirror.errors.masked" not in letter(b'{"name": "Zoe"}')
+    assert "mirror.errors.masked" not in letter(b"no JSON", mask=Mask())
+    assert letter(b"no JSON", mask=Mask())["value"] == b"no JSON"
+
+
+def test_a_large_dead_letter_is_masked_before_it_is_cut() -> None:
+    """Its full size is that of what came, and nothing personal is in what is left."""
+    value = b'{"participants": [' + b", ".join([b'{"name": "Zoe"}'] * 1000) + b"]}"
+    fields = letter(value, limit=RECORD_OVERHEAD + 500, mask=Mask())
+    shown = fields["value"]
+    assert isinstance(shown, bytes)
+    assert 450 < len(shown) <= 500
+    assert b"Zoe" not in shown
+    assert fields["mirror.errors.truncated-bytes"] == str(len(value))
+    whole = letter(value, limit=RECORD_OVERHEAD + len(value), mask=Mask())
+    assert "mirror.errors.truncated-bytes" not in whole

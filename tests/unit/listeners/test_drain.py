@@ -11,9 +11,11 @@ import pytest
 from confluent_kafka import KafkaError, Producer
 
 from listeners.counters import Counters
-from listeners.publish.drain import PAUSE_FIRST, PAUSE_MOST, RENEW_AFTER, TRIAL_RECORDS, Drain
+from listeners.publish.drain import PAUSE_MOST, RENEW_AFTER, TRIAL_RECORDS, Drain
 from listeners.publish.lanes import STALL, Lane, lane_of
-from listeners.publish.spool import Numbered, Spool, SpoolError
+from listeners.publish.line import PAUSE_FIRST
+from listeners.publish.rows import Numbered
+from listeners.publish.spool import Spool, SpoolError
 from listeners.publish.store import ASK_EVERY, Store
 from mirror.kafka.partition import Partitions
 from mirror.kafka.record import Record

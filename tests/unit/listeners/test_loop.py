@@ -62,6 +62,9 @@ class Outlet:
     def events(self, events: list[Event]) -> None:
         self.taken += events
 
+    def mark(self, read_at: float, latest: Event) -> None:
+        """What was taken was read at `read_at`."""
+
     def agents(self, events: list[AgentEvent]) -> None:
         self.states += events
 

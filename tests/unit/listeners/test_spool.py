@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from listeners.publish.extent import EXTENT, Lost, wall_ms
 from listeners.publish.lanes import Lane, lane_of
+from listeners.publish.rows import Numbered
 from listeners.publish.salvage import Salvage, adopt, losses, salvage
-from listeners.publish.spool import DATABASE, Numbered, Spool, SpoolBroken, SpoolError
+from listeners.publish.spool import DATABASE, Spool, SpoolBroken, SpoolError
 from mirror.kafka.record import Header, Record
 
 LIMIT = 1 << 20
@@ -144,7 +145,8 @@ _VICTIM = """
 import os, sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from listeners.publish.spool import Numbered, Spool
+from listeners.publish.rows import Numbered
+from listeners.publish.spool import Spool
 from mirror.kafka.record import Header, Record
 spool = Spool(Path(sys.argv[1]), 1 << 20)
 for number in range(100000):
@@ -364,7 +366,8 @@ _WORKER = """
 import sys
 from pathlib import Path
 from listeners.publish.lanes import Lane
-from listeners.publish.spool import Numbered, Spool
+from listeners.publish.rows import Numbered
+from listeners.publish.spool import Spool
 from mirror.kafka.record import Header, Record
 spool = Spool(Path(sys.argv[1]), 1 << 30)
 for number in range(0, 100000, 5):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from listeners.publish.drain import Trouble
 from listeners.publish.extent import Lost
 from listeners.publish.lanes import Lane, lane_of, places
+from listeners.publish.line import Trouble
 from listeners.publish.waits import MOST_NAMED, reasons
 
 DENIED = "TOPIC_AUTHORIZATION_FAILED: Broker: Topic authorization failed"

@@ -46,6 +46,7 @@ ASKED: dict[str, Ask] = {
     "read_active": lambda client: list(tracked.read_active(client, KEYS)),
     "scan_active": lambda client: list(tracked.scan_active(client, KEYS)),
     "count_conversations": lambda client: tracked.count_conversations(client, KEYS),
+    "oldest_due_seconds": lambda client: tracked.oldest_due_seconds(client, KEYS),
 }
 
 

@@ -1,0 +1,44 @@
+"""What a listener tells Prometheus beside its counters: latency, ages, shares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry
+
+from listeners.publish.publisher import Publisher
+from listeners.receive.loop import Loop
+from mirror.genesys.client import GenesysClient
+from mirror.runtime.genesys_figures import tell_of_genesys
+from mirror.runtime.histograms import Gauges, Histograms
+from mirror.runtime.metrics import DEAD_SHARE, LAST_FRAME, LATENCY, UNSAVED_AGE
+
+
+def tell(
+    registry: CollectorRegistry,
+    loop: Loop,
+    publisher: Publisher,
+    clients: Iterable[GenesysClient],
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Export them all. Each is read from memory, in whichever thread Prometheus is answered."""
+
+    def unsaved() -> Mapping[str, float]:
+        return {"": max(0.0, clock() - publisher.durable_at())}
+
+    def last_frames() -> Mapping[str, float]:
+        snapshot = loop.snapshot
+        since = max(0.0, clock() - snapshot.at)
+        ages: dict[str, float] = {}
+        for one in snapshot.channels:
+            if one.last_frame_ms is not None:
+                age = one.last_frame_ms / 1000 + since
+                ages[one.shard] = min(age, ages.get(one.shard, age))
+        return ages
+
+    registry.register(Histograms(LATENCY, publisher.latency.tallies))
+    registry.register(Gauges(UNSAVED_AGE, unsaved))
+    registry.register(Gauges(LAST_FRAME, last_frames))
+    registry.register(Gauges(DEAD_SHARE, lambda: {"": loop.dead_share}))
+    tell_of_genesys(clients, registry)

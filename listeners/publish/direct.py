@@ -1,0 +1,205 @@
+"""The producers of the direct way, one after the other.
+
+    candidate ──(has its number at the brokers)──▶ producer ──(set aside)──▶ retiring ──▶ gone
+
+A producer is retired where a report failed, a lane stands still, or all of them do. Nothing more is
+given to it then: the lanes that are well empty themselves, and what is left is purged, which
+reports it as failed. A producer that was purged is never used again: its successor begins with
+sequence numbers of its own at the broker.
+
+All methods belong to one thread, and none waits; failed reports are taken in slices.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from confluent_kafka import KafkaError, Producer
+
+from listeners.publish.lanes import SAMPLE_EVERY_MS, STALL, LaneWatch
+from listeners.publish.producers import Producers, let_go, purge
+from mirror.base.log import logger
+from mirror.kafka.partition import Partitions
+from mirror.settings import Settings
+
+# A retired producer: how long the lanes that are well may empty themselves, and when they have.
+GRACE: Final = 1.0
+QUIET: Final = 0.1
+SLICE: Final = 400  # failed reports taken in one go
+CANDIDATE: Final = 30.0  # how long a producer may wait for its number at the brokers
+MOST_NAMED: Final = 5
+
+Suspect = tuple[str, int, str]  # topic, partition, and why it is thought to stand still
+
+
+class _Enough(Exception):
+    """A slice of reports is taken: librdkafka keeps the rest for the next poll."""
+
+
+class _Candidate(msgspec.Struct, frozen=True):
+    """A producer to be, and what watches its lanes."""
+
+    producer: Producer
+    watch: LaneWatch
+    at: float
+
+
+class Direct:
+    """The producer in use, the one that retires, and the one to be."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        partitions: Partitions,
+        now: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`partitions`: topic → over how many its keys go; kept up to date here."""
+        self.producer: Producer | None = None
+        self.retiring: Producer | None = None
+        self.retired_at = now
+        self.suspects: list[Suspect] = []
+        self._producers = Producers(settings, "listener")
+        self._partitions = partitions
+        self._clock = clock
+        self._watch = LaneWatch(now, partitions)
+        self._candidate: _Candidate | None = None
+        self._acked = 0
+        self._acked_at = now
+        self._trouble: tuple[str, int, KafkaError] | None = None  # of the reports of this poll
+        self._purged = False
+        self._left = 0  # in the retiring producer, when that last became less
+        self._less_at = now
+        self._slice = SLICE
+        self._log = logger("listener.publisher")
+
+    @property
+    def reason(self) -> str:
+        """Why no producer can be made now, empty where one can."""
+        return self._producers.reason
+
+    @property
+    def under_way(self) -> int:
+        """Records in the producers."""
+        return sum(len(one) for one in (self.producer, self.retiring) if one is not None)
+
+    def begin(self, now: float) -> None:
+        """Make the first one, and use it at once: nothing is there that it could overtake."""
+        candidate = self._make(now)
+        if candidate is not None:
+            self._use(candidate, now)
+
+    def reopen(self, now: float, *, may_make: bool) -> bool:
+        """Make a producer, and take it into use when it has its number; whether it was."""
+        candidate = self._candidate
+        if candidate is None:
+            if may_make:
+                self._candidate = self._make(now)
+            return False
+        candidate.producer.poll(0)
+        if candidate.watch.is_ready:
+            self._candidate = None
+            self._use(candidate, now)
+            return True
+        if now - candidate.at > CANDIDATE:
+            self._candidate = None
+            last = [candidate.producer]
+            del candidate
+            let_go(last)
+        return False
+
+    def poll(self, producer: Producer) -> None:
+        """Serve its reports, a slice of them."""
+        self._slice = SLICE
+        try:
+            producer.poll(0)
+        except _Enough:
+            return
+
+    def failed(self, topic: str, partition: int, error: KafkaError | None) -> None:
+        """A report of this poll failed; `error` is null where that was our own doing.
+
+        Only noted here: librdkafka must not be asked for more from within its callback. Raises what
+        ends the slice.
+        """
+        if error is not None and self._trouble is None:
+            self._trouble = (topic, partition, error)
+        self._slice -= 1
+        if self._slice <= 0:
+            raise _Enough
+
+    def why_not(self, waiting: int, acked: int, now: float) -> str:
+        """Why the producer is of no more use, empty where it is.
+
+        `waiting` of its records have no report, `acked` of all that were ever handed in are gone.
+        """
+        if self._trouble is not None:
+            topic, number, error = self._trouble
+            return f"{topic}/{number}: {error.name()}: {error.str()}"
+        if acked != self._acked or not waiting:
+            self._acked, self._acked_at = acked, now
+        stuck = self._watch.stuck(now)
+        if not stuck and now - self._acked_at <= STALL:
+            return ""
+        said = self._producers.client_log.last_error
+        for place in stuck:
+            where = ", ".join(one for one in (place.leader, said) if one)
+            text = f"no acknowledgement for {STALL:.0f}s" + (f" ({where})" if where else "")
+            self.suspects.append((place.topic, place.partition, text))
+        names = ", ".join(f"{one.topic}/{one.partition}" for one in stuck[:MOST_NAMED])
+        return f"no acknowledgement for {STALL:.0f}s: {names or 'all'}"
+
+    def set_aside(self, reason: str, now: float) -> None:
+        """Retire the producer in use."""
+        assert self.producer is not None
+        self.retiring, self.producer = self.producer, None
+        self._purged = False
+        self._trouble = None
+        self.retired_at = self._less_at = now
+        self._left = len(self.retiring)
+        self._log.warning("producer_set_aside", reason=reason, waiting=self._left)
+
+    def retire(self, now: float, *, hurry: bool = False) -> bool:
+        """Go on with the one that retires; whether nothing is left in it, and it is gone.
+
+        `hurry`: the lanes that are well get no more time.
+        """
+        producer = self.retiring
+        assert producer is not None
+        self.poll(producer)
+        left = len(producer)
+        if left < self._left:
+            self._left, self._less_at = left, now
+        if not left:
+            last = [producer]
+            self.retiring = None
+            del producer
+            let_go(last)
+            return True
+        quiet = now - self._less_at > QUIET or now - self.retired_at > GRACE
+        if not self._purged and (hurry or quiet):
+            self._purged = True
+            purge(producer)
+            self.poll(producer)
+        return False
+
+    def durable_at(self, now: float) -> float:
+        """Up to when all that was given to the producer in use is acknowledged (I9)."""
+        if self.producer is None:
+            return now
+        if not len(self.producer):
+            self._watch.is_empty(now)
+        return self._watch.durable_at()
+
+    def _make(self, now: float) -> _Candidate | None:
+        watch = LaneWatch(now, self._partitions, self._clock)
+        producer = self._producers.make(now, watch.statistics, SAMPLE_EVERY_MS, all_reports=False)
+        return None if producer is None else _Candidate(producer, watch, now)
+
+    def _use(self, candidate: _Candidate, now: float) -> None:
+        self.producer, self._watch = candidate.producer, candidate.watch
+        self._watch.is_empty(now)
+        self._acked, self._acked_at = -1, now

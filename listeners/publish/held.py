@@ -1,0 +1,142 @@
+"""What waits in memory while the spool's disk refuses, and both as one source."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from listeners.publish.lanes import Lane, lane_of
+from listeners.publish.rows import Numbered, by_sequence
+from listeners.publish.spool import Spool
+
+HELD_RECORDS: Final = 20_000
+HELD_BYTES: Final = 32 * 1024 * 1024
+
+
+class Source(Protocol):
+    """Where a lane's records wait in order: a spool, or memory."""
+
+    @property
+    def lanes(self) -> Mapping[Lane, int]:
+        """How many records each lane has; lanes without any are absent."""
+
+    def head(self, lane: Lane, after: int, most: int, most_bytes: int) -> list[Numbered]:
+        """A lane's first records behind the number `after`."""
+
+    def remove(self, delivered: Mapping[Lane, Sequence[int]]) -> None:
+        """Forget records, by lane: Kafka has them."""
+
+
+class Held:
+    """What waits in memory, in order."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.lanes: dict[Lane, int] = {}
+        self._waiting: list[Numbered] = []
+
+    @property
+    def records(self) -> int:
+        """How many there are."""
+        return len(self._waiting)
+
+    def take(self, records: list[Numbered]) -> int:
+        """Hold as many as there is room for, in sequence; how many that were."""
+        taken = 0
+        for numbered in sorted(records, key=by_sequence):
+            size = len(numbered.record.value)
+            if len(self._waiting) >= HELD_RECORDS or self.bytes + size > HELD_BYTES:
+                break
+            self._waiting.append(numbered)
+            self.bytes += size
+            taken += 1
+        self._settle(self._waiting)
+        return taken
+
+    def first(self, most: int) -> list[Numbered]:
+        """The first of them."""
+        return self._waiting[:most]
+
+    def head(self, lane: Lane, after: int, most: int, most_bytes: int) -> list[Numbered]:
+        """A lane's first records, as `Spool.head`."""
+        found: list[Numbered] = []
+        size = 0
+        for numbered in self._waiting:
+            if numbered.sequence <= after or numbered.lane != lane:
+                continue
+            size += len(numbered.record.value)
+            if len(found) >= most or (found and size > most_bytes):
+                break
+            found.append(numbered)
+        return found
+
+    def remove(self, delivered: Mapping[Lane, Sequence[int]]) -> None:
+        """Forget records, by lane."""
+        for sequences in delivered.values():
+            self.forget(sequences)
+
+    def forget(self, sequences: Sequence[int]) -> set[int]:
+        """Forget these; which of them were here."""
+        asked = set(sequences)
+        gone = {one.sequence for one in self._waiting if one.sequence in asked}
+        if gone:
+            self._settle([one for one in self._waiting if one.sequence not in gone])
+        return gone
+
+    def replace(self, topic: str, partitions: int) -> None:
+        """Put a topic's records in the lanes of so many partitions."""
+        self._settle(
+            [
+                placed_anew(one, partitions) if one.record.topic == topic else one
+                for one in self._waiting
+            ]
+        )
+
+    def _settle(self, waiting: list[Numbered]) -> None:
+        self._waiting = sorted(waiting, key=by_sequence)
+        self.bytes = sum(len(one.record.value) for one in waiting)
+        self.lanes = dict(Counter(one.lane for one in waiting))
+
+
+class Merged:
+    """A spool and what waits in memory, in sequence: what was taken back last may be the oldest."""
+
+    def __init__(self, spool: Spool, held: Held) -> None:
+        self.spool = spool
+        self._held = held
+
+    @property
+    def lanes(self) -> Mapping[Lane, int]:
+        """How many records each lane has."""
+        return Counter(self.spool.lanes) + Counter(self._held.lanes)
+
+    def head(self, lane: Lane, after: int, most: int, most_bytes: int) -> list[Numbered]:
+        """A lane's first records, as `Spool.head`, up to `most_bytes` from either."""
+        found: list[Numbered] = []
+        ends = []
+        for source in (self.spool, self._held):
+            part = source.head(lane, after, most, most_bytes)
+            found += part
+            if part and len(part) < source.lanes.get(lane, 0):
+                ends.append(part[-1].sequence)  # behind it may be older ones than the other gave
+        found.sort(key=by_sequence)
+        return [one for one in found if not ends or one.sequence <= min(ends)][:most]
+
+    def remove(self, delivered: Mapping[Lane, Sequence[int]]) -> None:
+        """Forget these."""
+        stored = {}
+        for lane, sequences in delivered.items():
+            held = self._held.forget(sequences)
+            stored[lane] = [sequence for sequence in sequences if sequence not in held]
+        if any(stored.values()):
+            self.spool.remove(stored)
+
+
+def placed_anew(numbered: Numbered, partitions: int) -> Numbered:
+    """The record in the lane that it has with so many partitions."""
+    record = numbered.record
+    lane = lane_of(record.topic, record.key, numbered.sequence, partitions)
+    return msgspec.structs.replace(numbered, place=lane.place)

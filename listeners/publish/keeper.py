@@ -1,0 +1,253 @@
+"""The spool's thread: all that waits for a disk, so that the loop never does.
+
+    loop     keep, hold, release ──▶  (lists under a lock)
+    spool    writes what was kept, adopts, mends and moves; sends what waits (`drain`)
+
+The loop hands records in and goes on. What comes back is read from memory: which lanes have
+anything waiting, what troubles them, up to when all is on disk.
+
+No record may overtake an older one of its lane. So while the loop takes back what a producer could
+not deliver, it holds the drain: what is taken back last may be older than all that waits. A step of
+this thread sends only if it was not held when it took over what was handed in, and the first one
+after a hold writes all of that before it sends any.
+
+A disk that does not answer holds up this thread alone. Its loss of time is told by `reasons`, and
+what cannot wait in memory any longer is counted as lost (`listeners.publish.store`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import count
+from typing import Final
+
+from confluent_kafka import KafkaError
+
+from listeners.counters import Counters
+from listeners.publish.direct import Suspect
+from listeners.publish.drain import STATISTICS_MS, Drain
+from listeners.publish.extent import Lost
+from listeners.publish.lanes import Lane, places
+from listeners.publish.letters import Letters
+from listeners.publish.line import Trouble
+from listeners.publish.producers import Producers
+from listeners.publish.spool import SpoolError
+from listeners.publish.store import Store
+from mirror.base.log import logger
+from mirror.kafka.partition import Partitions
+from mirror.kafka.record import Record
+from mirror.settings import Settings
+
+BUSY_SECONDS: Final = 0.005  # between two steps while something waits
+IDLE_SECONDS: Final = 1.0
+SLOW_DISK: Final = 5.0  # a step that takes longer is told
+# Numbers of dead letters that are made here: apart from those of the loop.
+LETTERS_FROM: Final = 1 << 62
+
+
+class Keeper:
+    """The store, its drain, and their thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        listener: str,
+        counters: Counters,
+        partitions: Partitions,
+        told: Callable[[Record, int], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`partitions`: topic → over how many its keys go. `told` hears of deliveries (`Drain`).
+
+        Raises `SpoolError` where the spool folder cannot be used.
+        """
+        now = clock()
+        topics = [settings.topic, settings.dead_letter_topic]
+        if settings.agents:
+            topics.append(settings.agents_topic)
+        self.store = Store(settings, listener, counters, now)
+        self.store.placed.update(partitions)
+        self.letters = Letters(settings, listener, counters, self.store.lock)
+        self.troubles: tuple[Trouble, ...] = ()
+        self.is_moving = False
+        self.written = 0  # dead letters that were made here
+        self.crash: Exception | None = None
+        self._partitions = partitions
+        self._clock = clock
+        self._producers = Producers(settings, "listener")
+        self._drain = Drain(
+            self.store,
+            partial(self._producers.make, every_ms=STATISTICS_MS, all_reports=True),
+            self._replace,
+            partitions,
+            lambda: self._producers.client_log.last_error,
+            told,
+            topics,
+        )
+        self._numbers = count(LETTERS_FROM)
+        self._held = False
+        self._was_held = False
+        self._suspects: deque[Suspect] = deque()
+        self._settled: deque[Lost] = deque()
+        self._filed: set[str] = set()  # losses that a gap is filed for
+        self._step_at: float | None = None  # when the step under way began
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._log = logger("listener.spool")
+        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
+
+    # -- the loop's end --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    @property
+    def waiting(self) -> Mapping[Lane, int]:
+        """How many records each lane has here, those that are not on disk yet included."""
+        return self.store.waiting
+
+    @property
+    def delivered(self) -> int:
+        """Records that the drain delivered."""
+        return self._drain.delivered
+
+    @property
+    def acked_at(self) -> float | None:
+        """When Kafka took anything from here last."""
+        return self._drain.acked_at
+
+    def keep(self, sequence: int, record: Record, lane: Lane, now: float) -> None:
+        """Take a record under its number, in its lane."""
+        self.store.keep(sequence, record, lane, now)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def hold(self) -> None:
+        """Send nothing that is not being sent: older records are about to be taken back."""
+        with self.store.lock:
+            self._held = True
+
+    def release(self, suspects: list[Suspect]) -> None:
+        """All is taken back; `suspects` stood still elsewhere."""
+        with self.store.lock:
+            self._held = False
+            self._suspects.extend(suspects)
+        self._wake.set()
+
+    def settle(self, lost: Lost) -> None:
+        """A gap is filed for this loss."""
+        self._filed.add(lost.name)
+        self._settled.append(lost)
+        self._wake.set()
+
+    @property
+    def losses(self) -> tuple[Lost, ...]:
+        """What damaged spools lost, as far as no gap is filed for it."""
+        return tuple(one for one in list(self.store.losses) if one.name not in self._filed)
+
+    def reasons(self, now: float) -> tuple[str, ...]:
+        """What is wrong with the disk's speed."""
+        began = self._step_at
+        if began is None or now - began < SLOW_DISK:
+            return ()
+        return (f"the spool's disk has not answered for {now - began:.0f}s",)
+
+    def check(self) -> None:
+        """Raises what ended the thread."""
+        if self.crash is not None:
+            raise self.crash
+
+    def stop(self, seconds: float) -> None:
+        """Write what there is and let go of the folders; give up after `seconds`."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._log.error("spool_not_closed", reason="the disk does not answer")
+        elif self.crash is not None:
+            self.store.commit(self._clock())
+            self.store.close()
+
+    # -- the thread ------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._step_at = self._clock()
+                self._step(self._step_at)
+                self._step_at = None
+                busy = bool(self.store.waiting) or self._drain.in_flight > 0
+                self._wake.clear()
+                if busy or self.store.unsaved:
+                    self._stop.wait(BUSY_SECONDS)
+                else:
+                    self._wake.wait(IDLE_SECONDS)
+            self._step_at = self._clock()
+            self._settle_losses()
+            self.store.commit(self._step_at)
+            self._drain.close()
+            self.store.close()
+        except Exception as error:  # noqa: BLE001 - the loop ends by it, and says so
+            self.crash = error
+            self._log.error("spool_thread_failed", error=error, exc_info=True)
+
+    def _step(self, now: float) -> None:
+        with self.store.lock:
+            held, suspects = self._held, []
+            if not held:
+                suspects = list(self._suspects)
+                self._suspects.clear()
+        if self._was_held and not held:
+            self.store.commit(now)
+        self._was_held = held
+        self.store.tick(now)
+        self._settle_losses()
+        for topic, partition, text in suspects:
+            self._drain.suspect(topic, partition, text)
+        may_send = not held and self._place(now)
+        self._drain.step(now, may_send=may_send)
+        self.troubles = tuple(self._drain.troubles())
+        self.is_moving = self._drain.is_moving(now)
+
+    def _settle_losses(self) -> None:
+        while self._settled:
+            self.store.settle(self._settled.popleft())
+
+    def _place(self, now: float) -> bool:
+        """Move what waits of a topic that has other partitions now; whether all is in its lane."""
+        store = self.store
+        for topic, partitions in list(self._partitions.items()):
+            if store.placed.get(topic, 0) == partitions:
+                continue
+            first, end = places(partitions)
+            with store.lock:
+                waiting = list(store.waiting)
+            if any(lane.topic == topic and not first <= lane.place < end for lane in waiting):
+                if not self._drain.is_quiet(topic):  # it gets no more: its lanes are not right
+                    if self._drain.is_stuck(topic):
+                        self._drain.restart()
+                    continue
+                try:
+                    if not store.replace(topic, partitions, now):
+                        return False
+                except SpoolError as error:
+                    self._log.error("spool_not_moved", topic=topic, error=error)
+                    return True  # its lanes wait, the others do not
+            store.place(topic, partitions)
+        return True
+
+    def _replace(self, record: Record, error: KafkaError) -> None:
+        """Put the dead letter of a stored record into the store, before that one is removed."""
+        letter = self.letters.of_record(record, error)
+        if letter is None:
+            return
+        number = next(self._numbers)
+        with self.store.lock:
+            self.store.keep(number, letter, self.store.lane(letter, number), self._clock())
+            self.written += 1
+        self.store.commit(self._clock())

@@ -1,0 +1,51 @@
+"""A lane that drains: what of it is under way, and why it waits."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from confluent_kafka import KafkaError
+
+from listeners.publish.held import Source
+from listeners.publish.lanes import Lane
+from listeners.publish.rows import Numbered
+from mirror.kafka.faults import Kind
+
+PAUSE_FIRST: Final = 0.5
+BEFORE_ALL: Final = -(1 << 62)
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """Why a lane waits. `kind` says how much is concerned, `step` what to do."""
+
+    topic: str
+    partition: int
+    kind: Kind
+    text: str
+    step: str
+
+
+class Line(msgspec.Struct, kw_only=True):
+    """A lane that drains. `cursor` is the last number that was sent."""
+
+    lane: Lane
+    source: Source | None = None
+    cursor: int = BEFORE_ALL
+    sent: set[int] = msgspec.field(default_factory=set)
+    reports: list[tuple[int, KafkaError | None]] = msgspec.field(default_factory=list)
+    acked: list[int] = msgspec.field(default_factory=list)
+    sample: Numbered | None = None  # the last record of a batch in flight, and how many that has
+    sample_of: int = 0
+    failed: dict[int, KafkaError] = msgspec.field(default_factory=dict)
+    alone: int = 0  # records still to be sent one by one
+    proven: bool = False
+    pause: float = PAUSE_FIRST
+    resume_at: float = 0.0
+    moved_at: float = 0.0
+    trouble: Trouble | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of it is under way."""
+        return not (self.sent or self.reports or self.acked or self.failed)

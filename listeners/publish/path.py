@@ -1,0 +1,318 @@
+"""The way of each record: straight to librdkafka, behind what waits, or into the store.
+
+    nothing older of its lane waits               straight to the producer in use
+    the last stored ones of its lane are under way    in memory, behind them (`pauses`)
+    else                                          to the spool's thread (`keeper`)
+
+Every record has a sequence number. When a lane fails, the producer in use is retired
+(`listeners.publish.direct`): what it cannot deliver is taken back and stored under its numbers, so
+that no record overtakes an older one of its conversation. All methods belong to one thread, and
+none waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
+
+from listeners.counters import Counters
+from listeners.publish.direct import Direct
+from listeners.publish.keeper import Keeper
+from listeners.publish.lanes import Lane
+from listeners.publish.latency import Latency
+from listeners.publish.pauses import Pauses
+from mirror.base.log import logger
+from mirror.conversation.event import Event
+from mirror.kafka import faults
+from mirror.kafka.partition import partition
+from mirror.kafka.record import EventReader, NativeRecord, Record, Recorder, UndecodableRecord
+
+PAUSE: Final = 0.5
+# As librdkafka has them: the key chooses the partition, as while none is known; and the record's
+# time is that of now.
+ANY_PARTITION: Final = -1
+NOW: Final = 0
+MOST_HANDED: Final = 5_000  # taken back, and not written yet
+
+
+class Path:
+    """What decides on each record."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        keeper: Keeper,
+        direct: Direct,
+        latency: Latency,
+        counters: Counters,
+        clock: Callable[[], float],
+    ) -> None:
+        """`direct` may have a producer already."""
+        self.sequence = 0
+        self.pauses = Pauses()
+        self.released_at = clock()  # when the last producer had been taken back
+        self._recorder = recorder
+        self._keeper = keeper
+        self._store = keeper.store
+        self._letters = keeper.letters
+        self._direct = direct
+        self._latency = latency
+        self._counters = counters
+        self._clock = clock
+        self._reader = EventReader()
+        self._latest: NativeRecord | None = None  # handed in since the last mark
+        self._produce: Callable[..., None]
+        self._is_open = False  # whether the events' topic has nothing in the store
+        self._kept = 0  # records given to the store, ever
+        self._shut: frozenset[str] = frozenset()  # topics that cannot be written
+        self._log = logger("listener.publisher")
+        self._note_direct()
+        self.note_open()
+
+    def events(self, events: list[Event]) -> None:
+        """Take the events of one frame."""
+        if not self._is_open:
+            for event in events:
+                self.send(self._recorder.record(event))
+            return
+        recorder = self._recorder
+        topic, encode, headers = recorder.topic, recorder.encode, recorder.headers
+        produce = self._produce
+        count = self._store.placed.get(topic, 0)
+        for index, event in enumerate(events, 1):
+            self.sequence = sequence = self.sequence + 1
+            try:
+                # By position, up to the headers: names cost a third of the call.
+                produce(
+                    topic,
+                    encode(event),
+                    event.conversation_id,
+                    partition(event.conversation_id, count) if count else ANY_PARTITION,
+                    partial(self._failed, sequence),
+                    None,
+                    NOW,
+                    headers(event),
+                )
+            except (BufferError, KafkaException) as error:
+                self._not_taken(sequence, recorder.record(event), error)
+                self.events(events[index:])
+                return
+
+    def records(self, records: list[NativeRecord]) -> None:
+        """As `events`, of records that are encoded already."""
+        self._latest = records[-1]
+        topic = self._recorder.topic
+        if not self._is_open:
+            for value, key, headers in records:
+                self.send(Record(topic, key, value, headers))
+            return
+        produce = self._produce
+        count = self._store.placed.get(topic, 0)
+        for index, (value, key, headers) in enumerate(records, 1):
+            self.sequence = sequence = self.sequence + 1
+            number = partition(key, count) if count else ANY_PARTITION
+            failed = partial(self._failed, sequence)
+            try:
+                produce(topic, value, key, number, failed, None, NOW, headers)
+            except (BufferError, KafkaException) as error:
+                self._not_taken(sequence, Record(topic, key, value, headers), error)
+                if index < len(records):
+                    self.records(records[index:])
+                return
+
+    def mark_records(self, read_at: float) -> None:
+        """As `mark`, of what `records` took since the last mark."""
+        latest, self._latest = self._latest, None
+        if latest is not None and self._direct.producer is not None:
+            self._latency.mark_record(self._entered(), read_at, latest)
+
+    def mark(self, read_at: float, latest: Event) -> None:
+        """What was handed in since the last mark was read at `read_at`, `latest` as the last."""
+        if self._direct.producer is not None:
+            self._latency.mark(self._entered(), read_at, latest)
+
+    def send(self, record: Record) -> None:
+        """Any record, on whichever way is open to it."""
+        self.sequence = sequence = self.sequence + 1
+        with self._store.lock:  # lanes do not change between the look and what follows from it
+            lane = self._store.lane(record, sequence)
+            if self._direct.producer is None:
+                self._keep(sequence, record, lane)
+                return
+            if self.pauses:
+                self._store_paused(self.pauses.misplaced(lane))
+            if self.pauses.has(lane) or self._is_held(lane):
+                if not self._pause(sequence, record, lane):
+                    self._keep(sequence, record, lane)
+                return
+        self._give(sequence, record, lane)
+
+    def _give(self, sequence: int, record: Record, lane: Lane) -> None:
+        """Straight to Kafka."""
+        try:
+            self._produce(
+                record.topic,
+                record.value,
+                record.key,
+                partition=lane.partition,
+                on_delivery=partial(self._failed_record, sequence, record),
+                headers=record.headers,
+            )
+        except (BufferError, KafkaException) as error:
+            self._not_taken(sequence, record, error)
+
+    def _pause(self, sequence: int, record: Record, lane: Lane) -> bool:
+        """Have a record wait for the lane's last stored ones; false where it is to be stored."""
+        if lane.topic in self._shut:
+            return False
+        left, now = self._store.waiting.get(lane, 0), self._clock()
+        self._is_open = self._is_open and lane.topic != self._recorder.topic
+        return self.pauses.take(lane, sequence, record, left, self._keeper.acked_at, now)
+
+    def resume(self, now: float) -> None:
+        """Send what paused where nothing older waits, and store what has paused in vain."""
+        for lane in self.pauses.over(self._store.waiting, now):
+            for sequence, record in self.pauses.end(lane):
+                with self._store.lock:
+                    place = self._store.lane(record, sequence)
+                    is_stored = self._direct.producer is None or self._is_held(place)
+                    if is_stored:
+                        self._keep(sequence, record, place)
+                if not is_stored:
+                    self._give(sequence, record, place)
+
+    def _store_paused(self, lanes: list[Lane]) -> None:
+        for lane in lanes:
+            for sequence, record in self.pauses.end(lane):
+                with self._store.lock:
+                    self._keep(sequence, record, self._store.lane(record, sequence))
+
+    def _is_held(self, lane: Lane) -> bool:
+        """Whether what is newer of a lane must wait: older of it is in the store."""
+        waiting = self._store.waiting
+        if not waiting:
+            return False
+        # Of a topic whose partitions are or were not known, or that cannot be written, all waits.
+        if lane.topic in self._shut or Lane(lane.topic) in waiting:
+            return True
+        return lane in waiting if lane.place else any(one.topic == lane.topic for one in waiting)
+
+    def _may_open(self, now: float) -> bool:
+        """Whether Kafka takes something again, or there is nothing to try it with."""
+        acked_at = self._keeper.acked_at
+        if acked_at is not None and acked_at > self._direct.retired_at:
+            return True
+        return not self._store.waiting and now >= self._direct.retired_at + PAUSE
+
+    def reopen(self, now: float) -> None:
+        """Take a producer into use where there is none, and Kafka takes something again."""
+        if self._direct.reopen(now, may_make=self._may_open(now)):
+            self._note_direct()
+            self._log.info("producer_direct", waiting=sum(self.waiting().values()))
+
+    def _note_direct(self) -> None:
+        if self._direct.producer is not None:
+            self._produce = self._direct.producer.produce
+            self._latency.begin(self._entered())
+
+    def note_open(self) -> None:
+        """Whether events may go straight to Kafka without a look at their lane."""
+        is_direct = self._direct.producer is not None
+        if not self._store.waiting:
+            self._shut = frozenset()
+            self._is_open = is_direct and not self.pauses
+            return
+        self._shut = frozenset(one.topic for one in self._keeper.troubles if one.kind == "topic")
+        topic = self._recorder.topic
+        self._is_open = (
+            is_direct
+            and not self.pauses
+            and topic not in self._shut
+            and all(lane.topic != topic for lane in self.waiting())
+        )
+
+    def waiting(self) -> Mapping[Lane, int]:
+        """A copy: the spool's thread changes the original."""
+        with self._store.lock:
+            return dict(self._store.waiting)
+
+    def _entered(self) -> int:
+        """Records that went to producers of the direct way, but for those taken back."""
+        return self.sequence - self._kept - self.pauses.count
+
+    def judge(self, now: float) -> None:
+        """Retire the producer where it is of no more use."""
+        waiting = self._direct.under_way
+        acked = self._entered() - waiting
+        self._latency.acknowledged(acked, now)
+        reason = self._direct.why_not(waiting, acked, now)
+        if reason:
+            self.set_aside(reason, now)
+
+    def set_aside(self, reason: str, now: float) -> None:
+        """Retire the direct producer: what is not acknowledged goes to the store."""
+        self._keeper.hold()
+        self._direct.set_aside(reason, now)
+        del self._produce
+        self._is_open = False
+        self._store_paused(self.pauses.lanes())
+        self._latency.begin(self._entered())
+        self._counters.outages += 1
+
+    def retire(self, now: float, *, hurry: bool = False) -> None:
+        if self._store.handed > MOST_HANDED:
+            return  # the disk takes them more slowly; the rest is as safe where it is
+        if self._direct.retire(now, hurry=hurry):
+            self.released_at = self._clock()
+            self._keeper.release(self._direct.suspects)
+            self._direct.suspects = []
+
+    def _keep(self, sequence: int, record: Record, lane: Lane) -> None:
+        self._kept += 1
+        self._keeper.keep(sequence, record, lane, self._clock())
+        if record.topic == self._recorder.topic:
+            self._is_open = False
+
+    def _take_back(self, sequence: int, record: Record) -> None:
+        """Store what a producer did not deliver: older of its lane may still be in there."""
+        self._keeper.hold()
+        with self._store.lock:
+            self._keep(sequence, record, self._store.lane(record, sequence))
+
+    def _not_taken(self, sequence: int, record: Record, error: Exception) -> None:
+        """`produce` refused a record at once."""
+        cause = faults.cause(error)
+        if cause is not None and faults.is_refused(cause):
+            letter = self._letters.of_record(record, cause)
+            if letter is not None:
+                self.send(letter)
+            return
+        self._take_back(sequence, record)
+        reason = cause.str() if cause is not None else "librdkafka's queue is full"
+        self.set_aside(reason, self._clock())
+
+    def _failed(self, sequence: int, error: KafkaError | None, message: Any) -> None:
+        """Delivery report of an event that failed. Its headers follow from its value."""
+        value = message.value() or b""
+        content = [self._recorder.content_type]
+        try:
+            headers = self._recorder.headers(self._reader.decode(value, content))
+        except UndecodableRecord:  # we encoded it: only a bug gets here, and the event comes first
+            self._log.error("spooled_without_headers", sequence=sequence)
+            headers = content
+        key = message.key()
+        key = key.decode() if isinstance(key, bytes) else key
+        record = Record(message.topic(), key, value, headers)
+        self._failed_record(sequence, record, error, message)
+
+    def _failed_record(
+        self, sequence: int, record: Record, error: KafkaError | None, message: Any
+    ) -> None:
+        self._counters.failed += 1
+        self._take_back(sequence, record)
+        # By our own purge; else the producer is retired for it, and the hold ends with that.
+        is_ours = self._direct.retiring is not None
+        self._direct.failed(record.topic, message.partition(), None if is_ours else error)

@@ -1,0 +1,188 @@
+"""The rows of a spool's database: how they are written, counted, read and checked.
+
+Each record carries a checksum, so that what is damaged is never taken for what was stored.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from listeners.publish.lanes import Lane
+from mirror.kafka.record import Header, Record
+
+BUSY_TIMEOUT: Final = 5.0
+# SQLite's own row and the index of its key.
+ROW_OVERHEAD: Final = 32
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS records (
+    sequence INTEGER PRIMARY KEY,
+    topic TEXT NOT NULL,
+    key TEXT,
+    value BLOB NOT NULL,
+    headers BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    checksum INTEGER,
+    place INTEGER NOT NULL DEFAULT 0
+)
+"""
+_INDEX: Final = (
+    "CREATE INDEX IF NOT EXISTS records_by_lane ON records (topic, place, sequence, size)"
+)
+COLUMNS: Final = "sequence, topic, key, value, headers, size, checksum, place"
+
+
+class Numbered(msgspec.Struct, frozen=True, gc=False):
+    """A record, its sequence number and the place of its lane."""
+
+    sequence: int
+    record: Record
+    place: int = 0
+
+    @property
+    def lane(self) -> Lane:
+        """Where it waits."""
+        return Lane(self.record.topic, self.place)
+
+
+class Damaged(Exception):
+    """A record is not what was stored."""
+
+
+def as_text(column: bytes) -> str:
+    """Text from the database. What is none is damage; sqlite3 takes it for a passing trouble."""
+    try:
+        return column.decode()
+    except UnicodeDecodeError as error:
+        raise Damaged("a text is none") from error
+
+
+class Transaction:
+    """Begin and commit, or roll back: sqlite3's own context manager never begins one."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._database.execute("BEGIN IMMEDIATE")
+        return self._database
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if kind is None:
+            try:
+                self._database.execute("COMMIT")
+                return
+            except sqlite3.Error:
+                self._roll_back()
+                raise
+        self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self._database.in_transaction:
+            self._database.execute("ROLLBACK")
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """The database, brought to this version's form."""
+    database = sqlite3.connect(
+        path,
+        timeout=BUSY_TIMEOUT,
+        isolation_level=None,
+        # The loop's thread uses it, and when that has ended the one that stops the process.
+        check_same_thread=False,
+    )
+    database.text_factory = as_text
+    try:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=FULL")
+        database.execute(_SCHEMA)
+        columns = [row[1] for row in database.execute("PRAGMA table_info(records)")]
+        if "checksum" not in columns:  # of an earlier version
+            database.execute("ALTER TABLE records ADD COLUMN checksum INTEGER")
+        if "place" not in columns:
+            database.execute("ALTER TABLE records ADD COLUMN place INTEGER NOT NULL DEFAULT 0")
+        database.execute(_INDEX)
+    except (sqlite3.Error, UnicodeDecodeError, Damaged):
+        database.close()
+        raise
+    return database
+
+
+def count(database: sqlite3.Connection) -> tuple[dict[Lane, int], int]:
+    """How many records wait in each lane, and the bytes of all. It reads the index alone."""
+    lanes: dict[Lane, int] = {}
+    size = 0
+    for topic, place, records, cost in database.execute(
+        "SELECT topic, place, COUNT(*), SUM(size) FROM records GROUP BY topic, place"
+    ):
+        if not isinstance(topic, str) or not isinstance(place, int) or not isinstance(cost, int):
+            raise Damaged("the index is not what was stored")
+        lanes[Lane(topic, place)] = records
+        size += cost
+    return lanes, size
+
+
+def delete(database: sqlite3.Connection, sequences: Iterable[int]) -> int:
+    """Delete records; how many bytes they had."""
+    rows = (
+        row
+        for sequence in sequences
+        for row in database.execute(
+            "DELETE FROM records WHERE sequence = ? RETURNING size", (sequence,)
+        ).fetchall()
+    )
+    return sum(row[0] for row in rows)
+
+
+def by_sequence(numbered: Numbered) -> int:
+    """A key to sort by."""
+    return numbered.sequence
+
+
+OF_LANE: Final = "WHERE topic = ? AND place = ? AND sequence > ? ORDER BY sequence"
+FORWARDS: Final = "NOT INDEXED ORDER BY sequence"
+BACKWARDS: Final = "NOT INDEXED ORDER BY sequence DESC"
+
+
+def read_records(
+    database: sqlite3.Connection, which: str, arguments: Sequence[str | int] = ()
+) -> Iterator[tuple[Numbered, int]]:
+    """Records with their size, in order. Raises what `Spool` explains."""
+    cursor = database.execute(f"SELECT {COLUMNS} FROM records {which}", arguments)  # noqa: S608  # constants
+    try:
+        for sequence, topic, key, value, headers, cost, checksum, place in cursor:
+            columns = ((value, bytes), (headers, bytes), (cost, int), (place, int))
+            if not all(isinstance(column, kind) for column, kind in columns) or (
+                checksum is not None
+                and checksum != checksum_of(sequence, topic, key, value, headers)
+            ):
+                raise Damaged(f"record {sequence} is not what was stored")
+            record = Record(topic, key, value, _pairs(headers))
+            yield Numbered(sequence, record, place), cost
+    finally:
+        cursor.close()
+
+
+_headers = msgspec.msgpack.Decoder(list[tuple[str, Any]])
+
+
+def _pairs(content: bytes) -> list[Header]:
+    """The headers of a record: their values are text, bytes or nothing."""
+    try:
+        pairs: list[Header] = list(_headers.decode(content))
+    except UnicodeDecodeError as error:
+        raise Damaged("a header is no text") from error
+    if not all(value is None or isinstance(value, str | bytes) for _, value in pairs):
+        raise Damaged("a header is not what was stored")
+    return pairs
+
+
+def checksum_of(sequence: int, topic: str, key: str | None, value: bytes, headers: bytes) -> int:
+    """Of all that a record is."""
+    checksum = zlib.crc32(f"{sequence}\x1f{topic}\x1f{key}".encode())
+    return zlib.crc32(headers, zlib.crc32(value, checksum))

@@ -1,0 +1,320 @@
+//! Transitions → the values of records: what a transition is called, when it happened, who saw it.
+
+use std::ops::Range;
+
+use crate::frame::Frame;
+use crate::ids;
+use crate::memory::Conversation;
+use crate::pack;
+use crate::rules::Found;
+use crate::times::Time;
+use crate::transition::{Kind, Transition, View};
+use crate::words;
+
+/// How values are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// As text.
+    Json,
+    /// As MessagePack.
+    Msgpack,
+}
+
+/// An event as its record needs it.
+pub struct Told {
+    /// Its id.
+    pub event_id: String,
+    /// What happened.
+    pub kind: Kind,
+    /// Whether it was read, not witnessed.
+    pub is_snapshot: bool,
+    /// Genesys' time, null where it is ours.
+    pub at: Option<Time>,
+    /// Where the encoded event stands in the buffer.
+    pub value: Range<usize>,
+}
+
+const FIELDS: u8 = 31;
+/// What the buffer of encoded events keeps from frame to frame.
+const MAX_BUFFER: usize = 64 * 1024;
+
+struct Out<'b> {
+    encoding: Encoding,
+    begin: usize,
+    bytes: &'b mut Vec<u8>,
+}
+
+macro_rules! name {
+    ($out:expr, $name:literal) => {
+        $out.name(concat!(",\"", $name, "\":"), $name)
+    };
+}
+
+macro_rules! text {
+    ($out:expr, $name:literal, $value:expr) => {
+        name!($out, $name);
+        $out.text($value);
+    };
+}
+
+macro_rules! maybe {
+    ($out:expr, $name:literal, $value:expr) => {
+        name!($out, $name);
+        match $value {
+            Some(value) => $out.text(value),
+            None => $out.null(),
+        }
+    };
+}
+
+macro_rules! truth {
+    ($out:expr, $name:literal, $value:expr) => {
+        name!($out, $name);
+        $out.truth($value);
+    };
+}
+
+macro_rules! null {
+    ($out:expr, $name:literal) => {
+        name!($out, $name);
+        $out.null();
+    };
+}
+
+impl<'b> Out<'b> {
+    fn new(encoding: Encoding, bytes: &'b mut Vec<u8>) -> Self {
+        let begin = bytes.len();
+        match encoding {
+            Encoding::Json => bytes.extend_from_slice(b"{\"schema_version\":1"),
+            Encoding::Msgpack => {
+                bytes.extend_from_slice(&[0xde, 0, FIELDS]);
+                pack::text(bytes, "schema_version");
+                pack::small(bytes, 1);
+            }
+        }
+        Out {
+            encoding,
+            begin,
+            bytes,
+        }
+    }
+
+    #[inline]
+    fn name(&mut self, json: &str, name: &str) {
+        match self.encoding {
+            Encoding::Json => self.bytes.extend_from_slice(json.as_bytes()),
+            Encoding::Msgpack => pack::text(self.bytes, name),
+        }
+    }
+
+    /// Text that stands for itself: nothing that is read or kept here needs an escape.
+    #[inline]
+    fn text(&mut self, text: &str) {
+        match self.encoding {
+            Encoding::Json => {
+                self.bytes.push(b'"');
+                self.bytes.extend_from_slice(text.as_bytes());
+                self.bytes.push(b'"');
+            }
+            Encoding::Msgpack => pack::text(self.bytes, text),
+        }
+    }
+
+    fn truth(&mut self, value: bool) {
+        match self.encoding {
+            Encoding::Json if value => self.bytes.extend_from_slice(b"true"),
+            Encoding::Json => self.bytes.extend_from_slice(b"false"),
+            Encoding::Msgpack => pack::maybe_bool(self.bytes, Some(value)),
+        }
+    }
+
+    fn null(&mut self) {
+        match self.encoding {
+            Encoding::Json => self.bytes.extend_from_slice(b"null"),
+            Encoding::Msgpack => pack::null(self.bytes),
+        }
+    }
+
+    fn finish(self) -> Range<usize> {
+        if self.encoding == Encoding::Json {
+            self.bytes.push(b'}');
+        }
+        self.begin..self.bytes.len()
+    }
+}
+
+/// The events of one reading, encoded into `buffer`.
+pub fn events(
+    conversation: &Conversation,
+    frame: &Frame<'_>,
+    found: &Found<'_, '_>,
+    received_at: &str,
+    encoding: Encoding,
+    buffer: &mut Vec<u8>,
+) -> Vec<Told> {
+    buffer.clear();
+    buffer.shrink_to(MAX_BUFFER);
+    found
+        .told
+        .iter()
+        .map(|one| match one.view {
+            None => of_conversation(frame, one, received_at, Out::new(encoding, buffer)),
+            Some(view) => {
+                let view = &found.views[view];
+                // A leg that rings or dials is witnessed doing so.
+                let is_read = found.first_sight
+                    && one.at.is_none()
+                    && !matches!(one.kind, Kind::Alert | Kind::Dial);
+                let is_snapshot = one.snapshot || is_read;
+                of_leg(
+                    conversation,
+                    frame,
+                    one,
+                    view,
+                    is_snapshot,
+                    received_at,
+                    Out::new(encoding, buffer),
+                )
+            }
+        })
+        .collect()
+}
+
+fn of_conversation(
+    frame: &Frame<'_>,
+    one: &Transition<'_>,
+    received_at: &str,
+    mut out: Out<'_>,
+) -> Told {
+    text!(out, "event_id", &one.which);
+    text!(out, "event_type", one.kind.name());
+    text!(out, "conversation_id", frame.id);
+    null!(out, "participant_id");
+    null!(out, "media_type");
+    null!(out, "communication_id");
+    null!(out, "purpose");
+    null!(out, "agent_id");
+    null!(out, "queue_id");
+    null!(out, "role");
+    null!(out, "role_participant_id");
+    null!(out, "linked_conversation_id");
+    null!(out, "direction");
+    text!(out, "state", one.state);
+    truth!(out, "held", false);
+    null!(out, "hold_started_at");
+    null!(out, "disconnect_type");
+    null!(out, "wrapup_code");
+    let is_estimated = one.at.is_none() || !one.exact;
+    tail(&mut out, frame, one.at, is_estimated, received_at, false);
+    Told {
+        event_id: one.which.clone(),
+        kind: one.kind,
+        is_snapshot: false,
+        at: one.at,
+        value: out.finish(),
+    }
+}
+
+fn of_leg(
+    conversation: &Conversation,
+    frame: &Frame<'_>,
+    one: &Transition<'_>,
+    view: &View<'_, '_>,
+    is_snapshot: bool,
+    received_at: &str,
+    mut out: Out<'_>,
+) -> Told {
+    let leg = &conversation.legs[view.leg];
+    let (participant, communication) = (view.participant, view.communication);
+    let (who, what, kind) = (
+        &*leg.participant_id,
+        &*leg.communication_id,
+        one.kind.name(),
+    );
+    let event_id = if one.snapshot {
+        ids::of(&[frame.id, who, what, kind, "snapshot", received_at])
+    } else {
+        ids::of(&[frame.id, who, what, kind, &one.which])
+    };
+    let service = leg
+        .service
+        .as_ref()
+        .filter(|_| words::is_staff(participant.purpose));
+    let queue_id = match service {
+        Some(service) => service.queue_id.as_deref(),
+        None => participant.queue_id,
+    };
+    let agent_id = participant
+        .user_id
+        .filter(|_| participant.purpose != Some("voicemail"));
+    let disconnect_type = if words::is_ended(one.state) {
+        words::disconnect_type(communication.disconnect_type)
+    } else {
+        None
+    };
+    text!(out, "event_id", &event_id);
+    text!(out, "event_type", kind);
+    text!(out, "conversation_id", frame.id);
+    text!(out, "participant_id", who);
+    text!(out, "media_type", words::MEDIA[leg.medium as usize]);
+    maybe!(out, "communication_id", communication.id);
+    maybe!(out, "purpose", participant.purpose);
+    maybe!(out, "agent_id", agent_id);
+    maybe!(out, "queue_id", queue_id);
+    let role = service.and_then(|service| service.role);
+    let on = service.and_then(|service| service.on.as_deref());
+    maybe!(out, "role", role.map(|role| words::ROLES[role as usize]));
+    maybe!(out, "role_participant_id", on);
+    null!(out, "linked_conversation_id");
+    maybe!(out, "direction", communication.direction);
+    text!(out, "state", one.state);
+    truth!(out, "held", one.held);
+    maybe!(
+        out,
+        "hold_started_at",
+        one.hold_started_at.as_ref().map(Time::text)
+    );
+    maybe!(out, "disconnect_type", disconnect_type.as_deref());
+    maybe!(out, "wrapup_code", one.code.as_deref());
+    tail(
+        &mut out,
+        frame,
+        one.at,
+        one.at.is_none(),
+        received_at,
+        is_snapshot,
+    );
+    Told {
+        event_id,
+        kind: one.kind,
+        is_snapshot,
+        at: one.at,
+        value: out.finish(),
+    }
+}
+
+fn tail(
+    out: &mut Out<'_>,
+    frame: &Frame<'_>,
+    at: Option<Time>,
+    is_estimated: bool,
+    received_at: &str,
+    is_snapshot: bool,
+) {
+    text!(
+        out,
+        "occurred_at",
+        at.as_ref().map_or(received_at, Time::text)
+    );
+    truth!(out, "estimated", is_estimated);
+    text!(out, "received_at", received_at);
+    text!(out, "origin", if is_snapshot { "snapshot" } else { "live" });
+    text!(out, "source_topic", frame.topic);
+    maybe!(out, "correlation_id", frame.correlation_id);
+    null!(out, "reason");
+    null!(out, "ani");
+    null!(out, "dnis");
+    null!(out, "address");
+    null!(out, "participant_name");
+    null!(out, "attributes");
+}
