@@ -34,7 +34,7 @@ from mirror.redis.keys import Keys
 from mirror.settings import load
 
 NEVER: Final = -1
-LIFE_SECONDS: Final = 30.0
+LIFE_SECONDS: Final = 90.0
 TRACKER_BATCH: Final = 8
 READINGS: Final = frozenset({"GET", "MGET", "ZSCORE", "SMISMEMBER", "TIME", "ZRANGEBYSCORE"})
 # Large enough that ids of work claimed by the dead are not due by themselves within a test.

@@ -26,6 +26,7 @@ def counted() -> dict[Kind, Cost]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # valgrind on a busy machine
 @pytest.mark.parametrize("traffic", LIMITS)
 def test_a_frame_costs_no_more_than_it_did(counted: dict[Kind, Cost], traffic: Kind) -> None:
     """Where each frame changes something, and where half of them repeat the one before."""

@@ -17,6 +17,8 @@ from harness.process import ManagedProcess, wait_until
 from tests.integration.small_mirror import small_mirror
 from tests.unit.deploy.documented import commands, filled
 
+pytestmark = pytest.mark.together
+
 COMMAND_SECONDS = 180.0  # a backfill reads all that the mirror has seen, twice
 CHANGING = {"drain", "rebalance", "backfill", "rotate"}
 PROCESSES = {"up", "sandbox", "simulator", "dashboard", "listener", "coordinator", "janitor"}

@@ -30,6 +30,8 @@ from tests.integration.janitor_support import (
     tracking,
 )
 
+pytestmark = pytest.mark.together
+
 
 @pytest.fixture
 def sim(tmp_path: Path) -> Iterator[Simulated]:

@@ -20,6 +20,8 @@ from harness.redis import RedisServer
 from harness.simulated import Simulated, simulated
 from tests.integration.secure_support import ACL, Guarded, guarded_redis, run_mirror
 
+pytestmark = pytest.mark.together
+
 PASSWORD = "acl-S3cret-0123456789"
 READING = ("status", "listeners", "shards", "channels", "topics", "conversations", "gaps")
 
@@ -39,6 +41,7 @@ def org(tmp_path: Path) -> Iterator[Simulated]:
         yield org
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("guarded", ["redis"], indirect=True)
 def test_a_whole_mirror_needs_no_more(
     guarded: Guarded, org: Simulated, kafka: str, make_topic: Callable[..., str], tmp_path: Path
@@ -56,6 +59,10 @@ def test_a_whole_mirror_needs_no_more(
         "KAFKA_BOOTSTRAP_SERVERS": kafka,
         "MIRROR_TOPIC": topic,
         "MIRROR_DEAD_LETTER_TOPIC": make_topic(),
+        "MIRROR_ONCE_TOPIC": make_topic(partitions=2),
+        "MIRROR_CONVERSATIONS_TOPIC": make_topic(
+            partitions=2, config={"cleanup.policy": "compact"}
+        ),
         "MIRROR_SPOOL_DIR": str(tmp_path / "spool"),
         "MIRROR_STARTUP_TIMEOUT": "10s",
         "MIRROR_HEARTBEAT": "500ms",
@@ -69,7 +76,7 @@ def test_a_whole_mirror_needs_no_more(
     def run(*arguments: str, user: str = "mirror") -> str:
         settings = env | {"REDIS_URL": guarded.url(user)}
         code, stdout, stderr = run_mirror(tmp_path / "-".join(arguments[:1]), settings, *arguments)
-        assert code == 0, stderr
+        assert code == 0, (stdout, stderr)
         return stdout
 
     with ExitStack() as stack:

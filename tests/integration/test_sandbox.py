@@ -100,15 +100,19 @@ def test_a_second_terminal_finds_it_and_ctrl_c_stops_it(
     )
     assert result.returncode == 0, result.stderr
     assert len(result.stdout.splitlines()) == 5
-    status = subprocess.run(
-        [*MIRROR, "status"],
-        env=env | exports,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    assert "Mirror ok" in status.stdout
+
+    def status() -> str:
+        return subprocess.run(
+            [*MIRROR, "status"],
+            env=env | exports,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        ).stdout
+
+    # Its events may be there before the tracker has its partitions.
+    wait_until(lambda: "Mirror ok" in status(), 60, "the mirror is well", interval=1.0)
     sandbox.send(signal.SIGINT)
     sandbox.wait(60.0)
     assert _left(told) == []

@@ -38,6 +38,7 @@ def env(redis_url: str, tmp_path: Path) -> Iterator[dict[str, str | None]]:
             "MIRROR_COORDINATORS": "0",
             "MIRROR_LISTENERS": "0",
             "MIRROR_DASHBOARDS": "0",
+            "MIRROR_PROJECTORS": "0",
             "MIRROR_STARTSECS": "1",
             "MIRROR_RUN_DIR": run_dir,
             "MIRROR_LOG_DIR": str(tmp_path / "log"),

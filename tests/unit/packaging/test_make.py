@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,29 @@ def test_without_the_venv_module_it_says_so(checkout: Path, tmp_path: Path) -> N
 
 def test_tests_and_chaos_fetch_kafka_first() -> None:
     """On a fresh machine the tests that need Kafka run, and one without network still tests."""
-    for target in ("test", "chaos"):
-        fetch, run = make("-n", target).stdout.splitlines()[-2:]
+    for words, runs in ((["test"], 3), (["test", "ARGS=-k spool"], 1), (["chaos"], 1)):
+        fetch, *rest = make("-n", *words).stdout.splitlines()[-1 - runs :]
         assert fetch.endswith("-m harness.kafka_install --or-skip")
-        assert " -m pytest" in run
+        assert all(" -m pytest" in run for run in rest)
+
+
+def test_each_test_runs_in_one_stage() -> None:
+    """`make test` parts the tests: every one is in one stage, and none in two."""
+    stages = [
+        re.search(r'-m "?([a-z() ]+?)"?$', run)
+        for run in make("-n", "test").stdout.splitlines()[-3:]
+    ]
+    rules = [stage.group(1) for stage in stages if stage]
+    assert len(rules) == 3
+    names = ("chaos", "integration", "slow", "together")
+    for values in product((False, True), repeat=len(names)):
+        told = dict(zip(names, values, strict=True))
+        integration, chaos = told["integration"], told["chaos"]
+        if (chaos and integration) or (told["together"] and not integration):
+            continue  # a folder each
+        folders = (not integration and not chaos, integration, True)
+        ran = [
+            folder and bool(eval(rule, {}, told))
+            for folder, rule in zip(folders, rules, strict=True)
+        ]
+        assert ran.count(True) == (0 if chaos else 1), (told, ran)
