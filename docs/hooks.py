@@ -13,8 +13,8 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent
 # Pages at the root of the repository that are part of the site.
-PAGES = ("GUARANTEES.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md")
-LINK = re.compile(r"\]\((?:\.\./)?(?P<page>[A-Z]+\.md)(?P<anchor>#[^)]*)?\)")
+PAGES = ("GUARANTEES.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+LINK = re.compile(r"\]\((?:\.\./)*(?P<page>[A-Z]+\.md)(?P<anchor>#[^)]*)?\)")
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -25,11 +25,12 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Links to pages of the root lead to their copies on the site."""
-    return LINK.sub(_lead, markdown)
+    up = "../" * page.file.src_uri.count("/")
 
+    def lead(match: re.Match[str]) -> str:
+        name, anchor = match["page"], match["anchor"] or ""
+        return f"]({up}{name.lower()}{anchor})" if name in PAGES else match[0]
 
-def _lead(match: re.Match[str]) -> str:
-    page, anchor = match["page"], match["anchor"] or ""
-    return f"]({page.lower()}{anchor})" if page in PAGES else match[0]
+    return LINK.sub(lead, markdown)

@@ -33,7 +33,7 @@ __all__ = [
     "view_schema",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "AgentEvent": "agent_event",

@@ -17,6 +17,7 @@ import msgspec
 
 from docs.build.channel_page import channel_page
 from docs.build.log_events import ROOMS, log_events, purpose
+from docs.build.vectors import vectors
 from mirror.conversation.schema import event_schema, view_schema
 from mirror.runtime.metrics import ALL, Described
 from mirror.settings import load
@@ -207,10 +208,37 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 }
 
 
+# A program in a page: where it stands in the repository, then the block that shows it.
+PROGRAM: Final = re.compile(
+    r"^<!-- docs/examples/(?P<name>[\w.]+) -->\n```(?P<language>\w+)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def pages_with_programs() -> list[Path]:
+    """The guides and docs/consumers.md: pages that people write, with programs that tests run."""
+    return [*sorted((DOCS / "guides").glob("*.md")), DOCS / "consumers.md"]
+
+
+def with_programs(page: str) -> str:
+    """A page's text with each program as docs/examples has it."""
+
+    def block(found: re.Match[str]) -> str:
+        text = (DOCS / "examples" / found["name"]).read_text(encoding="utf-8")
+        return f"<!-- docs/examples/{found['name']} -->\n```{found['language']}\n{text}```"
+
+    return PROGRAM.sub(block, page)
+
+
 def main() -> None:
     """Write all pages."""
+    for path in pages_with_programs():
+        path.write_text(with_programs(path.read_text(encoding="utf-8")), encoding="utf-8")
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), encoding="utf-8")
+    (DOCS / "vectors").mkdir(exist_ok=True)
+    for name, text in vectors().items():
+        (DOCS / "vectors" / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

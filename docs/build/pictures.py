@@ -24,7 +24,7 @@ from harness.redis import RedisServer
 from harness.simulated import Simulated, simulated
 
 IMAGES: Final = ROOT / "docs" / "images"
-FILLING_SECONDS: Final = 45.0
+FILLING_SECONDS: Final = 30.0
 SHOWN_SECONDS: Final = 2.0
 AWAY_SECONDS: Final = 30.0
 _OPTIONS: Final = (

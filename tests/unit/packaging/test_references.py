@@ -19,7 +19,14 @@ ROOMS = (
 )
 # Pages of other projects, and those that only the built site has.
 ELSEWHERE = frozenset(
-    ("STATISTICS.md", "architecture.md", "changelog.md", "guarantees.md", "security.md")
+    (
+        "STATISTICS.md",
+        "architecture.md",
+        "changelog.md",
+        "contributing.md",
+        "guarantees.md",
+        "security.md",
+    )
 )
 PAGE = re.compile(r"(?<![\w/.-])((?:[\w-]+/)*[\w-]+\.md)\b")
 HEADING = re.compile(r"(?<![\w/.-])((?:[\w-]+/)*[\w-]+\.md), ((?:\"[^\"]+\"(?:, | and )?)+)")

@@ -34,7 +34,7 @@ WALLS |= {
     **dict.fromkeys(PROGRAMS, LIBRARY),
     "harness": (*LIBRARY, "simulator", *PROGRAMS),
     "console": (*LIBRARY, "harness", "simulator", *PROGRAMS),
-    "docs": (*LIBRARY, "console", "listeners"),
+    "docs": (*LIBRARY, "harness", "console", "listeners"),
     "bench": (*LIBRARY, "harness", "simulator", *PROGRAMS),
     "tests": (*LIBRARY, "harness", "simulator", "console", "docs", *PROGRAMS),
 }

@@ -45,4 +45,3 @@ function notice() {
 }
 
 addEventListener("hashchange", notice);
-addEventListener("popstate", notice);
