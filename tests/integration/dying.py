@@ -34,7 +34,7 @@ from mirror.redis.keys import Keys
 from mirror.settings import load
 
 NEVER: Final = -1
-LIFE_SECONDS: Final = 90.0
+LIFE_SECONDS: Final = 30.0
 TRACKER_BATCH: Final = 8
 READINGS: Final = frozenset({"GET", "MGET", "ZSCORE", "SMISMEMBER", "TIME", "ZRANGEBYSCORE"})
 # Large enough that ids of work claimed by the dead are not due by themselves within a test.
@@ -171,10 +171,7 @@ class _Stopping(Tracker):
 
     stop: threading.Event
 
-    def _take(self, consumer: Any, partition: int, messages: list[confluent_kafka.Message]) -> None:
-        super()._take(consumer, partition, messages)
-        end = consumer.get_watermark_offsets(
-            confluent_kafka.TopicPartition(self._topic, partition), timeout=10
-        )[1]
-        if self._stored[partition] == str(end):
+    def _step(self, consumer: Any) -> None:
+        super()._step(consumer)
+        if self.caught_up:  # also where the dead had folded all of it
             self.stop.set()
