@@ -147,7 +147,19 @@ class Stage:
     def offsets(self, end: str) -> dict[int, int]:
         """The offset behind the last record of each partition of the topic with that end."""
         numbers = range(self.settings.partitions)
-        return self._offsets.ends(self.settings.topic + end, numbers)
+        found: dict[int, int] = {}
+
+        def told() -> bool:
+            # Right after a broker's restart, or after partitions were added, Kafka refuses a client
+            # that does not know it yet: `Offsets` makes another one.
+            try:
+                found.update(self._offsets.ends(self.settings.topic + end, numbers))
+            except KafkaException:
+                return False
+            return True
+
+        wait_until(told, WITHIN, f"Kafka tells the ends of {self.settings.topic}{end}")
+        return found
 
     def committed(self) -> dict[int, int]:
         """The group's offsets, of partitions that have one; empty where Kafka does not say."""
