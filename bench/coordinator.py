@@ -170,7 +170,7 @@ class Bench:
         self._phase("Redis gone")
         before, epochs = self._sockets(), self._live_epochs()
         self.redis.stop()
-        time.sleep(self.options.redis_away)
+        time.sleep(self.options.redis_unavailable)
         after = self._sockets()
         coordinators = [name for name in self.mirror.processes if name.startswith("coordinator")]
         for name in coordinators:
@@ -187,7 +187,7 @@ class Bench:
         time.sleep(2 * LEASE)  # for whatever a leader without a memory might do
         later = self._sockets()
         lost = len(before.items() - after.items())
-        away = f"Redis gone for {self.options.redis_away:g} s"
+        away = f"Redis gone for {self.options.redis_unavailable:g} s"
         self._row(f"{away}: sockets lost meanwhile", str(lost), "0", lost == 0)
         lost = len(before.items() - later.items())
         self._row(f"{away}: sockets lost after its return", str(lost), "0", lost == 0)

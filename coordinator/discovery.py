@@ -226,7 +226,7 @@ class Discovery:
         for doubt in doubts:
             if self._told.get(f"{doubt.client}/{doubt.family}") != doubt.missing:
                 self._log.warning(
-                    "discovery_doubted",
+                    "discovery_suspicious",
                     client=doubt.client,
                     family=doubt.family,
                     missing=doubt.missing,

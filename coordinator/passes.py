@@ -208,7 +208,8 @@ class Passes:
         self.metrics.note(outcome, seconds)
         for change in outcome.changes:
             self._log.info(
-                f"seat_{change.what}",
+                "seat_changed",
+                change=change.what,
                 seat=seat_name(*change.seat),
                 listener=change.listener,
                 epoch=change.epoch,
@@ -216,7 +217,7 @@ class Passes:
             )
         for gap in outcome.gaps:
             self._log.info(
-                "gap",
+                "gap_filed",
                 kind=gap.kind,
                 shard=gap.shard,
                 topics=len(gap.topics),
@@ -226,11 +227,13 @@ class Passes:
             self._log.info(
                 "shards_changed", changed=len(outcome.changed_shards), shards=len(outcome.shards)
             )
-        open_seats = {seat_name(*seat): why for seat, why in outcome.open.items()}
-        if open_seats != self._told_open:
-            self._told_open = open_seats
+        seats_unassigned = {seat_name(*seat): why for seat, why in outcome.open.items()}
+        if seats_unassigned != self._told_open:
+            self._told_open = seats_unassigned
             self._log.warning(
-                "open_seats", count=len(open_seats), why=sorted(set(open_seats.values()))
+                "seats_unassigned",
+                count=len(seats_unassigned),
+                why=sorted(set(seats_unassigned.values())),
             )
         if seconds > SLOW_PASS_SECONDS:
             self._log.info("slow_pass", seconds=round(seconds, 3))
@@ -242,4 +245,4 @@ class Passes:
         try:
             self.leadership.resign()
         except RedisUnavailable as error:
-            self._log.warning("resignation_not_heard", error=error)
+            self._log.warning("resign_failed", error=error)

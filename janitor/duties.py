@@ -41,7 +41,7 @@ class Sweeping:
         sweep = self._zombies.sweep()
         self._note(sweep)
         if sweep.claimed:
-            self._log.info("swept", **_fields(sweep))
+            self._log.info("sweep_finished", **_fields(sweep))
         if sweep.obstacle:
             return Round(min(RETRY_SECONDS, self._interval), f"the tracker is {sweep.obstacle}")
         if sweep.doubted:

@@ -132,7 +132,7 @@ class Janitor(Program):
         try:
             self._reporter.leave()
         except RedisUnavailable as error:
-            self._log.info("farewell_not_heard", error=str(error))
+            self._log.info("deregister_failed", error=str(error))
 
     def _at_work(self, turned: Turned) -> Turned:
         """`turned`, which also says in Redis that this janitor works, and what holds it up."""

@@ -97,7 +97,7 @@ class Beats:
         try:
             self._fleet.leave(self._template.listener)
         except MirrorError as error:
-            self._log.warning("farewell_not_heard", error=error)
+            self._log.warning("deregister_failed", error=error)
 
     def _next_due(self, due: float) -> float:
         """When to beat next: a heartbeat after the last beat was due, or after now where it came
@@ -144,11 +144,11 @@ class Beats:
         except MirrorError as error:
             if self.failing_since is None:
                 self.failing_since = self._clock()
-                self._log.warning("redis_away", error=error)
+                self._log.warning("redis_unavailable", error=error)
             return
         self._told = _states(snapshot)
         if self.failing_since is not None:
-            self._log.info("redis_back", seconds=round(self._clock() - self.failing_since, 1))
+            self._log.info("redis_recovered", seconds=round(self._clock() - self.failing_since, 1))
             self.failing_since = None
 
     def _file(self, lost: Lost) -> None:

@@ -75,7 +75,7 @@ def _judge_zombies(
         else:
             late.append(_late(claims[name], since + AGE, sweeps))
     calls = sum(requests(mirror).values()) - sum(before.values())
-    janitors = [line for _, line in mirror.logged("janitor") if line["event"] == "swept"]
+    janitors = [line for _, line in mirror.logged("janitor") if line["event"] == "sweep_finished"]
     count = {name: sum(line[name] for line in janitors) for name in janitors[0] if name in _COUNTS}
     least = len(unseen) + ceil(count["claimed"] / BATCH)
     print_table(
@@ -120,7 +120,7 @@ def _sweeps(mirror: Deployment) -> tuple[dict[str, tuple[str, float]], dict[str,
         at = datetime.fromisoformat(line["time"]).timestamp()
         if line["event"] == "conversation_finalised":
             claims[line["conversation"]] = (name, at)
-        elif line["event"] == "swept":
+        elif line["event"] == "sweep_finished":
             sweeps.setdefault(name, []).append(at - line["seconds"])
     return claims, sweeps
 

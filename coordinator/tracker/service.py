@@ -142,7 +142,7 @@ class Tracker:
                 self._log.warning("tracker_kafka_error", code=error.name())
         if self._redis_away:
             self._redis_away = False
-            self._log.info("tracker_redis_back")
+            self._log.info("tracker_redis_recovered")
         for partition, messages in batches.items():
             self._turned()
             if self._misplaced or partition not in self._stored:
@@ -204,7 +204,7 @@ class Tracker:
         try:
             self._reporter.leave()
         except RedisUnavailable as error:
-            self._log.info("farewell_not_heard", error=str(error))
+            self._log.info("deregister_failed", error=str(error))
 
     def _beat(self) -> None:
         """Tell janitors how far the fold is; learn whether Redis still has what was written."""
@@ -277,7 +277,7 @@ class Tracker:
         consumer.assign(places)
         self._misplaced = False
         self._log.info(
-            "tracker_placed", partitions=len(places), without_offset=len(self._rebuilding)
+            "tracker_seeked", partitions=len(places), without_offset=len(self._rebuilding)
         )
 
     def _skip_ahead(self, consumer: Any, partition: int, first: Message) -> bool:
@@ -324,7 +324,7 @@ class Tracker:
         """Stay in the group, take nothing, and begin again from what Redis will have."""
         if not self._redis_away:
             self._redis_away = True
-            self._log.warning("tracker_redis_away", error=str(error))
+            self._log.warning("tracker_redis_unavailable", error=str(error))
         self._misplaced = True
         self.caught_up = False
         # Not `pause`: a `resume` right behind an `assign` can cross the start of the partition's

@@ -160,7 +160,7 @@ class Direct:
         self._trouble = None
         self.retired_at = self._less_at = now
         self._left = len(self.retiring)
-        self._log.warning("producer_set_aside", reason=reason, waiting=self._left)
+        self._log.warning("producer_failed_over_to_spool", reason=reason, waiting=self._left)
 
     def retire(self, now: float, *, hurry: bool = False) -> bool:
         """Go on with the one that retires; whether nothing is left in it, and it is gone.

@@ -211,7 +211,7 @@ class Path:
         """Take a producer into use where there is none, and Kafka takes something again."""
         if self._direct.reopen(now, may_make=self._may_open(now)):
             self._note_direct()
-            self._log.info("producer_direct", waiting=sum(self.waiting().values()))
+            self._log.info("producer_recovered", waiting=sum(self.waiting().values()))
 
     def _note_direct(self) -> None:
         if self._direct.producer is not None:

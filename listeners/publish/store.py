@@ -146,7 +146,7 @@ class Store:
             except SpoolError as error:
                 reason = self._trouble = str(error)
                 self._ask_at = now + ASK_EVERY
-                self._log.error("spool_held_in_memory", reason=reason)
+                self._log.error("spool_write_failed", reason=reason)
                 stored = self._held.take(records)
         with self.lock:
             self._hand = []
@@ -293,10 +293,10 @@ class Store:
         self._counters.lost += lost
         if lost and self.refusing_since is None:
             self.refusing_since = now
-            self._log.error("spool_refuses", reason=reason, lost=lost, bytes=self._own.bytes)
+            self._log.error("spool_full", reason=reason, lost=lost, bytes=self._own.bytes)
         elif not lost and self.refusing_since is not None:
             self.refusing_since = None
-            self._log.warning("spool_takes_again", lost=self._counters.lost)
+            self._log.warning("spool_recovered", lost=self._counters.lost)
 
     def _check(self) -> None:
         """Notice a spool whose files were cut while nobody read it."""

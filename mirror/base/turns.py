@@ -89,6 +89,6 @@ class Turns:
         for thread in sorted(stuck.keys() - self._told):
             self._log.error("thread_hangs", thread=thread, seconds=round(stuck[thread]))
         for thread in sorted(self._told - stuck.keys()):
-            self._log.info("thread_turns_again", thread=thread)
+            self._log.info("thread_recovered", thread=thread)
         self._told = set(stuck)
         return not stuck

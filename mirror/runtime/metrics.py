@@ -68,7 +68,7 @@ LISTENER: Final[Mapping[str, Described]] = {
     "events": _counter("events", "Events of interactions."),
     "agent_events": _counter("agent_events", "States of agents."),
     "dead_letters": _counter("dead_letters", "Dead letters."),
-    "produced": _counter("records", "Records on their way to Kafka."),
+    "produced": _counter("records_accepted", "Records handed to the publisher."),
     "delivered": _counter("records_delivered", "Records that Kafka acknowledged."),
     "failed": _counter("delivery_failures", "Deliveries that failed; their records are spooled."),
     "rejected": _counter("records_refused", "Records that Kafka refuses for good."),
@@ -82,7 +82,7 @@ LISTENER: Final[Mapping[str, Described]] = {
     "lanes_waiting": _gauge(
         "spool_partitions", "Partitions of topics of which records wait in the spool."
     ),
-    "outages": _counter("kafka_outages", "Times that records went to the spool for Kafka's sake."),
+    "outages": _counter("spool_failovers", "Times the publisher switched to the spool."),
     "connects": _counter("connects", "Sockets opened."),
     "reconnects": _counter("reconnects", "Sockets opened again on a channel that had one."),
     "rotations": _counter("rotations", "Channels that a successor took over from."),
@@ -146,7 +146,7 @@ LEADER: Final = _gauge("leader", "1 while this coordinator leads.")
 SHARDS: Final = _gauge("shards", "Shards of topics.")
 TOPICS: Final = _gauge("topics", "Topics in all shards.")
 LISTENERS_ALIVE: Final = _gauge("listeners_alive", "Listeners whose beats arrive.")
-SEATS_OPEN: Final = _gauge("seats_open", "Seats without a place: a replica that nobody holds.")
+SEATS_OPEN: Final = _gauge("seats_unassigned", "Replicas assigned to no listener.")
 TOPICS_REJECTED: Final = _gauge("topics_rejected", "Topics that Genesys refuses.")
 TOPICS_GONE: Final = _gauge(
     "topics_gone", "Topics that were mirrored and are not listed any more, for an hour."

@@ -172,10 +172,12 @@ class Watchdog:
                 self._log.warning("hung_process_killed", process_name=process.name, why=action.why)
                 self._rpc.supervisor.signalProcess(process.full_name, int(signal.SIGKILL))
             elif action.what == "start":
-                self._log.info("given_up_started", process_name=process.name, why=action.why)
+                self._log.info("fatal_process_restarted", process_name=process.name, why=action.why)
                 self._rpc.supervisor.startProcess(process.full_name, False)
             else:
-                self._log.warning("given_up_left", process_name=process.name, why=action.why)
+                self._log.warning(
+                    "fatal_process_left_stopped", process_name=process.name, why=action.why
+                )
         except (Error, OSError) as error:
             self._log.warning("supervisord_refused", process_name=process.name, error=error)
 

@@ -68,8 +68,8 @@ CASES: dict[str, tuple[Series, Series]] = {
         {'mirror_leader{instance="a"}': _steady(0), 'mirror_leader{instance="b"}': _steady(1)},
     ),
     "MirrorSeatsOpen": (
-        {"mirror_seats_open": _steady(2)},
-        {"mirror_seats_open": _steady(0)},
+        {"mirror_seats_unassigned": _steady(2)},
+        {"mirror_seats_unassigned": _steady(0)},
     ),
     "MirrorTopicsRejected": (
         {"mirror_topics_rejected": _steady(1)},

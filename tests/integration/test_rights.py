@@ -323,7 +323,7 @@ def test_a_listing_that_is_empty_in_the_second_of_an_election(tmp_path: Path, ka
         with ManagedProcess.python_module(
             "coordinator", folder=tmp_path, name="second", env=mirror.env
         ) as second:
-            second.wait_for(lambda: "discovery_doubted" in second.stderr, SECONDS, "it doubts")
+            second.wait_for(lambda: "discovery_suspicious" in second.stderr, SECONDS, "it doubts")
             wait_until(
                 lambda: any("are missing" in one for one in status(mirror)["reasons"]),
                 SECONDS,

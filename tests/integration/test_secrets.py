@@ -265,7 +265,7 @@ def test_no_secret_is_told_on_any_path(
         listener = processes["listeners"]
         wait_until(lambda: "channel_not_opened" in listener.stderr, 40.0, "a failed handshake")
         guarded.server.kill()
-        wait_until(lambda: "redis_away" in listener.stderr, 20.0, "a lost Redis")
+        wait_until(lambda: "redis_unavailable" in listener.stderr, 20.0, "a lost Redis")
         command("status", code=3)
         guarded.server.start()
         wait_until(lambda: notice_channels() > 1, 20.0, "a new channel under a new token")

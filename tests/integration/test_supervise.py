@@ -285,8 +285,8 @@ def test_what_was_given_up_comes_back_with_its_dependency(
             print(f"given up listener: works {seconds:.1f} s after its topics came")
             assert is_fatal("wrong")
             log = (tmp_path / "log" / "watchdog.log").read_text(encoding="utf-8")
-            assert '"given_up_left"' in log
-            started = [line for line in log.splitlines() if '"given_up_started"' in line]
+            assert '"fatal_process_left_stopped"' in log
+            started = [line for line in log.splitlines() if '"fatal_process_restarted"' in line]
             assert started
             assert not [line for line in started if '"wrong"' in line]
 

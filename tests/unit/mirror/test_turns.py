@@ -87,7 +87,7 @@ def test_a_hang_is_told_once_and_its_end_too() -> None:
     told = [(line["event"], line["log_level"], line["thread"]) for line in lines]
     assert told == [
         ("thread_hangs", "error", "gaps"),
-        ("thread_turns_again", "info", "gaps"),
+        ("thread_recovered", "info", "gaps"),
         ("thread_hangs", "error", "gaps"),
     ]
     assert lines[0]["seconds"] == 12
