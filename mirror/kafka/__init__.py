@@ -1,8 +1,8 @@
 """The Kafka end: client configurations, topics, records and a reader.
 
-    config, admin    what librdkafka is given; topics made and checked; spread: what brokers know
-    record           events → records; partition: which one a key belongs to; registry: schemas
-    consume, repeats reading without a group; repeated ids dropped
-    deadletters      dead letters read; limits: how large a record may be
-    faults           whose fault an error is; projected: names of the projector's group and producers
+config, admin    what librdkafka is given; topics made and checked; spread: what brokers know
+record           events → records; partition: which one a key belongs to; registry: schemas
+consume, repeats reading without a group; repeated ids dropped
+deadletters      dead letters read; limits: how large a record may be
+faults           whose fault an error is; projected: the projector's names
 """
