@@ -35,8 +35,8 @@ ALL: Final = "all"
 def up(context: click.Context) -> None:
     """All processes on this machine, under supervisord.
 
-    MIRROR_LISTENERS, MIRROR_COORDINATORS, MIRROR_JANITORS and MIRROR_DASHBOARDS say how many of
-    each. Ctrl-C ends them all in order.
+    MIRROR_COORDINATORS, MIRROR_LISTENERS, MIRROR_JANITORS, MIRROR_PROJECTORS and MIRROR_DASHBOARDS
+    say how many of each. Ctrl-C ends them all in order.
     """
     if context.invoked_subcommand is None:
         start(os.environ)
@@ -154,7 +154,7 @@ def panel(settings: Settings) -> str:
         f"interaction mirror {__version__} under supervisord: {', '.join(kinds) or 'no process'}",
         f"  Logs     {supervised.log_dir}, one file for each process",
         "  Look in  mirror up status, mirror status, mirror tail",
-        f"  End      Ctrl-C or mirror up stop; takes up to {STOP_SECONDS} s",
+        f"  End      Ctrl-C or mirror up stop; takes up to {STOP_SECONDS} s for each kind",
     ]
     if supervised.counts["dashboard"]:
         lines.insert(1, f"  Page     {page_address(settings)}")

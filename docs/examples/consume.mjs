@@ -1,5 +1,9 @@
-// Prints each answer of an agent once.  npm install kafkajs && node consume.mjs
-import { Kafka } from "kafkajs";
+// Prints each answer of an agent once.  npm install kafkajs kafkajs-lz4 && node consume.mjs
+import kafkajs from "kafkajs";
+import LZ4 from "kafkajs-lz4";
+
+const { CompressionCodecs, CompressionTypes, Kafka } = kafkajs;
+CompressionCodecs[CompressionTypes.LZ4] = new LZ4().codec; // the mirror compresses with LZ4
 
 const MOST = 100_000;
 const kafka = new Kafka({ brokers: process.env.KAFKA_BOOTSTRAP_SERVERS.split(",") });
