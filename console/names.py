@@ -82,14 +82,14 @@ def find_ids(
     from mirror.fleet.topics import is_called, mirrored_ids, read_shards
 
     if all(map(is_whole_id, texts)):
-        return texts
+        return tuple(text.lower() for text in texts)
     one = family.removesuffix("s")
     names = read_names(client, keys, family)
     known = sorted(mirrored_ids(read_shards(client, keys), family))
     found: list[str] = []
     for text in texts:
         if is_whole_id(text):
-            found.append(text)
+            found.append(text.lower())
             continue
         ids = [entity for entity in known if is_called(names.get(entity), entity, text)]
         if not ids:

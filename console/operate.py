@@ -46,11 +46,17 @@ def _adopt(found: dict[str, int]) -> None:
     from console.context import redis_of_settings
     from console.render import echo
     from mirror.base.errors import MirrorError
+    from mirror.fleet.gaps import redis_now_ms
     from mirror.fleet.pinned import adopt
     from mirror.fleet.status import read
+    from mirror.fleet.workers import janitor_silent_ms, list_workers, working
 
     with redis_of_settings() as (client, keys, settings):
         alive = [one.id for one in read(client, settings).listeners if one.state != "dead"]
+        silent_ms = janitor_silent_ms(settings.janitor_interval)
+        now_ms = redis_now_ms(client)
+        janitors = working(list_workers(client, keys), "janitor", now_ms, silent_ms)
+        alive += [f"janitor {janitor.name}" for janitor in janitors]
         if alive:
             raise MirrorError(
                 f"{', '.join(alive)} still runs: stop all processes first, or conversations that "

@@ -13,6 +13,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from functools import partial
+from secrets import token_hex
 
 from janitor.claims import Leases
 from janitor.duties import Filling, Sweeping, late_after
@@ -69,7 +70,9 @@ class Janitor(Program):
         process.startup.genesys(genesys.sign_in)
 
         partitions = pin(client, keys, cluster.partitions(settings))
-        self._reporter = Reporter(client, keys, "janitor", f"{settings.host}-{os.getpid()}")
+        self._reporter = Reporter(
+            client, keys, "janitor", f"{settings.host}-{os.getpid()}-{token_hex(3)}"
+        )
 
         sweeping = self._at_work(process.turns.of("zombies"))
         filling = self._at_work(process.turns.of("gaps"))

@@ -24,6 +24,7 @@ from listeners.receive.loop import Loop
 DRAIN_SECONDS: Final = 9.0
 CLOSE_SECONDS: Final = 1.5
 JOIN_SECONDS: Final = 2.0
+LAST_BREATH_SECONDS: Final = 0.1  # of a loop that ends by a crash
 FLUSH_SECONDS: Final = 6.0
 RELEASE_SECONDS: Final = 2.0
 FAREWELL_SECONDS: Final = 2.0
@@ -47,6 +48,7 @@ def shut_down(
     A loop that has crashed is not drained: what it held is flushed.
     """
     try:
+        loop_thread.join(LAST_BREATH_SECONDS)  # a crash that ends it may just be under way
         if loop_thread.is_alive():
             _drain(loop, beats, heartbeat)
             loop.call(loop.session.close)

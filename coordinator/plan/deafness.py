@@ -10,6 +10,9 @@ replicas of a shard get the same frames, so of two that are live one that hears 
    a fresh channel, as make before break. A seat whose successors stay deaf as well waits twice as
    long each time, up to `MOST_PATIENCE_MS`.
 
+Frames that a sister heard while this replica heard some too, or a moment after, may be the same
+ones: they say nothing. So a burst of frames that is followed by quiet makes nobody doubted.
+
 A replica of which Genesys refuses topics is left alone: the frames may be of those. So is a replica
 whose sister hears nothing either: a quiet shard. Times are Redis milliseconds; nothing is stored.
 """
@@ -41,7 +44,8 @@ class Ear(msgspec.Struct):
     heard: int  # frames that came on topics, as told last
     since_ms: int  # when that changed last, or the watch began
     start_ms: int  # since when it covers its topics
-    sisters: int = 0  # frames that another replica heard since then, at most
+    sisters: int = 0  # frames that another replica heard well after that, at most
+    sisters_ms: int = 0  # since when
     doubted_ms: int = 0  # 0: not doubted
     covers_from_ms: int = 0  # it was doubted until then
 
@@ -81,9 +85,13 @@ class Deafness:
         for key, report in live.items():
             others = [n for other, n in risen.get(report.shard, {}).items() if other[2] != key[2]]
             ear = self._ears[key]
-            ear.sisters += max(others, default=0)
-            deaf = now_ms - ear.since_ms > self._deaf_ms and ear.sisters >= LEAST_HEARD
-            if deaf and not ear.doubted_ms and not report.rejected:
+            same_ms = self._deaf_ms // 2  # within it a sister may tell of the same frames
+            if others and now_ms - ear.since_ms > same_ms:
+                ear.sisters += max(others)
+                ear.sisters_ms = ear.sisters_ms or now_ms
+            is_late = now_ms - ear.since_ms > self._deaf_ms and now_ms - ear.sisters_ms > same_ms
+            is_deaf = is_late and ear.sisters >= LEAST_HEARD
+            if is_deaf and not ear.doubted_ms and not report.rejected:
                 ear.doubted_ms = now_ms
 
     def doubted(self) -> dict[Key, int]:
@@ -115,7 +123,7 @@ class Deafness:
         if ear.doubted_ms:
             ear.covers_from_ms = now_ms
         ear.since_ms = now_ms
-        ear.sisters = ear.doubted_ms = 0
+        ear.sisters = ear.sisters_ms = ear.doubted_ms = 0
 
 
 def _serving(

@@ -131,6 +131,7 @@ class Path:
 
     def mark(self, read_at: float, latest: Event) -> None:
         """What was handed in since the last mark was read at `read_at`, `latest` as the last."""
+        self._latest = None
         if self._direct.producer is not None:
             self._latency.mark(self._entered(), read_at, latest)
 

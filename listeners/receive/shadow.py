@@ -94,10 +94,15 @@ class Shadow:
         if not taken:
             return records, taken
         self._counters.native_shadowed += 1
-        events = python.frame(message, received_at, now).events
-        made = [self._recorder.record(event) for event in events]
-        if [(one.value, one.key, one.headers) for one in made] != records:
+        try:
+            events = python.frame(message, received_at, now).events
+            made = [self._recorder.record(event) for event in events]
+            is_same = [(one.value, one.key, one.headers) for one in made] == records
+            types: list[str] = [event.event_type for event in events]
+        except Exception as error:  # noqa: BLE001 - a bug in the comparison must cost no frame
+            is_same, types = False, [type(error).__name__]
+        if not is_same:
             self._counters.native_differences += 1
             if self._counters.native_differences <= MOST_LOGGED:
-                self._log.error("native_differs", types=[event.event_type for event in events])
+                self._log.error("native_differs", types=types)
         return records, taken

@@ -66,6 +66,7 @@ class Reporter:
         self._lock = threading.Lock()
         self._due = float("-inf")
         self._told: tuple[str, ...] = ()
+        self._has_left = False
 
     def note(
         self,
@@ -81,7 +82,7 @@ class Reporter:
         """
         with self._lock:
             now = self._clock()
-            if now < self._due and reasons == self._told:
+            if self._has_left or (now < self._due and reasons == self._told):
                 return
             self._due = now + EVERY_SECONDS
             self._told = reasons
@@ -103,7 +104,9 @@ class Reporter:
                 self._redis.hdel(self._key, *old)
 
     def leave(self) -> None:
-        """Say nothing more. Raises `RedisUnavailable`."""
+        """Say nothing more, also not by a thread that still works. Raises `RedisUnavailable`."""
+        with self._lock:
+            self._has_left = True
         with explained():
             self._redis.hdel(self._key, f"{self._kind}/{self._name}")
 
@@ -115,9 +118,19 @@ def read(texts: Mapping[str, str], key: str) -> dict[str, Worker]:
 
 
 def forgotten(workers: Mapping[str, Worker], fields: Mapping[str, str], now_ms: int) -> list[str]:
-    """Fields of workers that were silent for too long, or that nobody can read."""
+    """Fields of workers that were silent for too long, or that nobody can read.
+
+    The newest of each kind stays: that none works any more has to be seen for as long as it lasts.
+    """
     latest = now_ms - round(FORGOTTEN_SECONDS * 1000)
-    return sorted(one for one in fields if one not in workers or workers[one].at_ms < latest)
+    by_age = sorted(workers.items(), key=lambda item: item[1].at_ms)
+    newest = {worker.kind: field for field, worker in by_age}
+    return sorted(
+        field
+        for field in fields
+        if field not in workers
+        or (workers[field].at_ms < latest and field != newest[workers[field].kind])
+    )
 
 
 def list_workers(client: redis.Redis, keys: Keys) -> list[Worker]:

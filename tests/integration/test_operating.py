@@ -162,7 +162,7 @@ def test_init_says_that_it_waits_for_kafka(run: Run, monkeypatch: pytest.MonkeyP
 
 
 def test_a_silent_worker_is_forgotten(redis_server: RedisServer, keys: Keys) -> None:
-    """By the next one that says something; so is what nobody can read."""
+    """By the next of its kind that says something; so is what nobody can read."""
     with redis_server.client() as client:
         now = [0.0]
         Reporter(client, keys, "janitor", "old").note()
@@ -171,9 +171,9 @@ def test_a_silent_worker_is_forgotten(redis_server: RedisServer, keys: Keys) -> 
         assert isinstance(text, str)
         old = msgspec.json.decode(text) | {"at_ms": 1}
         client.hset(keys.workers, mapping={field: msgspec.json.encode(old), "tracker/x": "garbage"})
-        reporter = Reporter(client, keys, "tracker", "new", clock=lambda: now[0])
+        reporter = Reporter(client, keys, "janitor", "new", clock=lambda: now[0])
         reporter.note(("a reason",), partitions=3)
-        assert set(client.hkeys(keys.workers)) == {"tracker/new"}
+        assert set(client.hkeys(keys.workers)) == {"janitor/new"}
         client.delete(keys.workers)
         reporter.note(("a reason",))  # too soon, and nothing new
         assert client.hgetall(keys.workers) == {}

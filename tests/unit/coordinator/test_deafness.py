@@ -90,6 +90,25 @@ def test_a_quiet_shard_is_no_deafness() -> None:
     assert pair.deafness.doubted() == {}
 
 
+def test_a_burst_that_both_hear_and_then_quiet_is_no_deafness() -> None:
+    """A call of an evening, and silence until the next one: nobody is doubted, nothing is filed."""
+    pair = Pair()
+    for _ in range(3):
+        pair.step(6, 6)
+        pair.run(4 * DEAF_MS, 0, 0)
+        assert pair.deafness.doubted() == {}
+
+
+def test_a_burst_that_one_tells_of_a_beat_later_is_no_deafness() -> None:
+    """The two listeners beat at different moments, so one passes on what the other will, too."""
+    pair = Pair()
+    for first, second in (((6, 0), (0, 6)), ((0, 6), (6, 0))):
+        pair.step(*first)
+        pair.step(*second)
+        pair.run(4 * DEAF_MS, 0, 0)
+        assert pair.deafness.doubted() == {}
+
+
 def test_one_that_hears_again_covers_from_then_on() -> None:
     """What it claims for the time before is not believed."""
     pair = Pair()

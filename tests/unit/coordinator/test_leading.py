@@ -327,7 +327,7 @@ def test_a_deaf_replica_is_compared_and_then_replaced() -> None:
         return held is not None and held.doubted_ms > 0
 
     assert not is_doubted()
-    until(world, is_doubted, DEAF_BEATS * HEARTBEAT_MS // PASS_MS + 4)
+    until(world, is_doubted, DEAF_BEATS * HEARTBEAT_MS // PASS_MS + 10)
     assert "hears nothing" in world.outcome.troubles["/".join(seat)]
     assert key in victim.channels
     heard = world.leader.seats[seat]

@@ -464,7 +464,9 @@ class World:
             mine = places.get(shard, [])
             clients = document.clients or CLIENTS
             audiences = {self.carriers(one) for one in document.topics}
-            if audiences != {frozenset(document.clients)}:
+            # What a client may see is learned by asking it: who holds no channel was not asked.
+            is_known = {client for _, client in mine} >= set(CLIENTS)
+            if is_known and audiences != {frozenset(document.clients)}:
                 found.append(f"{shard} has topics of {audiences}")
             found += [f"{shard} is on {one}" for _, one in mine if one not in clients]
             if len(mine) < replicas:
