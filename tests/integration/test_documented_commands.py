@@ -21,7 +21,10 @@ pytestmark = pytest.mark.together
 
 COMMAND_SECONDS = 180.0  # a backfill reads all that the mirror has seen, twice
 CHANGING = {"drain", "rebalance", "backfill", "rotate"}
-PROCESSES = {"up", "sandbox", "simulator", "dashboard", "listener", "coordinator", "janitor"}
+# Those that run until they are ended; `projector` also rebuilds, which tests of its own show.
+PROCESSES = {
+    *("up", "sandbox", "simulator", "dashboard", "listener", "coordinator", "janitor", "projector"),
+}
 # Of a mirror on one machine something is found; garbage stays garbage; partitions are adopted only
 # while nothing runs. All others end with 0.
 MAY_FAIL = {"mirror doctor", "mirror dlq retry", "mirror init --adopt-partitions"}
