@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -347,23 +347,40 @@ def read_topic(
         "auto.offset.reset": "earliest",
         "logger": _SILENT,
     }
+    if count is None:
+        settings["enable.partition.eof"] = True
     consumer = Consumer(settings)
     try:
         known = consumer.list_topics(topic, timeout=ADMIN_SECONDS).topics[topic]
         partitions = [TopicPartition(topic, number, 0) for number in known.partitions]
-        wanted = count if count is not None else _retained(consumer, partitions)
         consumer.assign(partitions)
-        return _take(consumer, wanted, timeout)
+        if count is None:
+            return _to_the_ends(consumer, set(known.partitions), timeout)
+        return _take(consumer, count, timeout)
     finally:
         consumer.close()
 
 
-def _retained(consumer: Consumer, partitions: Sequence[TopicPartition]) -> int:
-    total = 0
-    for partition in partitions:
-        low, high = consumer.get_watermark_offsets(partition, timeout=ADMIN_SECONDS)
-        total += high - low
-    return total
+def _to_the_ends(consumer: Consumer, partitions: set[int], timeout: float) -> list[Message]:
+    """Until the end of each partition was reached once.
+
+    Offsets do not tell how many records there are: transactions leave marks among them, and
+    compaction holes.
+    """
+    records: list[Message] = []
+    deadline = time.monotonic() + timeout
+    while partitions:
+        if time.monotonic() >= deadline:
+            raise ServiceError(f"{len(partitions)} partitions not read within {timeout:g} s")
+        for record in consumer.consume(1000, timeout=0.5):
+            error = record.error()
+            if error is None:
+                records.append(record)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                partitions.discard(record.partition())
+            else:
+                raise KafkaException(error)
+    return records
 
 
 def _take(consumer: Consumer, count: int, timeout: float) -> list[Message]:
