@@ -44,6 +44,9 @@ class Records(Outlet):
     def records(self, records: list[NativeRecord]) -> None:
         self.all += records
 
+    def mark_records(self, _read_at: float) -> None:
+        """How long they take is another test's."""
+
 
 class NativeScene(Scene):
     """The scene of the loop's own tests, with the native reader or without."""
