@@ -22,6 +22,7 @@ from harness.oracle import Verdict, judge
 from harness.sandbox import Sandbox
 from mirror.base.errors import DependencyError
 from mirror.conversation.event import Event
+from mirror.conversation.times import epoch
 from mirror.fleet.status import MirrorStatus, read
 from mirror.kafka.consume import EventStream
 from mirror.kafka.repeats import Repeats
@@ -144,7 +145,7 @@ class Demo:
         stats = self._simulator("GET", "/_sim/stats")
         media = sorted({e.media_type for e in self._events if e.media_type})
         latencies = sorted(
-            1000 * (consumed - _epoch(event.received_at))
+            1000 * (consumed - epoch(event.received_at))
             for event in self._events
             if (consumed := self._consumed_at.pop(event.event_id, None)) is not None
         )
@@ -167,12 +168,6 @@ class Demo:
         lines += [f"  missing: {truth}" for truth in verdict.missing[:5]]
         lines += [f"  invented: {event}" for event in verdict.invented[:5]]
         return "\n".join([click.style("Summary", bold=True), *lines])
-
-
-def _epoch(text: str) -> float:
-    from datetime import datetime
-
-    return datetime.fromisoformat(text).timestamp()
 
 
 def _quantile(ordered: list[float], share: float) -> float:

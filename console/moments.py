@@ -30,6 +30,6 @@ def epoch_ms(option: str, text: str, now_ms: int) -> int:
 
 def event_ms(text: str) -> int:
     """Epoch milliseconds of a time as events carry it."""
-    from datetime import datetime
+    from mirror.conversation.times import epoch
 
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
+    return round(epoch(text) * 1000)

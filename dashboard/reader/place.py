@@ -20,11 +20,11 @@ decides no place. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Final, NamedTuple
 
 from mirror.conversation.event import RANK, STAFF, Role
 from mirror.conversation.fold import LegView
+from mirror.conversation.times import epoch
 
 STATES: Final = ("talking", "held", "parked", "waiting", "ringing", "ivr", "other")
 AGENT_STATES: Final = ("talking", "held", "ringing", "acw", "parked")
@@ -63,7 +63,7 @@ class AfterCall(NamedTuple):
 
 def epoch_ms(text: str) -> int:
     """Epoch milliseconds of a time in RFC 3339. Raises `ValueError`."""
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
+    return round(epoch(text) * 1000)
 
 
 def is_live(leg: LegView) -> bool:

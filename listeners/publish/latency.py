@@ -15,13 +15,13 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from mirror.base.tally import Tally
 from mirror.conversation.event import Event
+from mirror.conversation.times import epoch
 from mirror.kafka.record import Header, NativeRecord, Record
 
 BOUNDS: Final = (
@@ -72,7 +72,7 @@ class Latency:
         """Records up to the `entered`-th were read at `at`, the last event of them is `latest`."""
         if not self._is_within(entered, at):
             is_dated = latest.origin == "live" and not latest.estimated
-            occurred = _epoch(latest.occurred_at) if is_dated else 0.0
+            occurred = epoch(latest.occurred_at) if is_dated else 0.0
             self._marks.append(_Mark(entered, at, occurred))
 
     def mark_record(self, entered: int, at: float, latest: NativeRecord) -> None:
@@ -106,7 +106,7 @@ class Latency:
         if received is None:
             return  # a dead letter, which has no such time
         now = self._wall()
-        self._waited_read.add(now - _epoch(received[1].decode()), count)
+        self._waited_read.add(now - epoch(received[1].decode()), count)
         if occurred := _occurred(record.value, record.headers):
             self._waited_occurred.add(now - occurred)
 
@@ -116,8 +116,4 @@ def _occurred(value: bytes, headers: Sequence[Header]) -> float:
     known = dict(headers)
     moment = known.get("ce_time")
     is_dated = known.get("ce_origin") == "live" and _DATED.search(value) is not None
-    return _epoch(moment) if isinstance(moment, str) and is_dated else 0.0
-
-
-def _epoch(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
+    return epoch(moment) if isinstance(moment, str) and is_dated else 0.0

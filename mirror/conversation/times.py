@@ -47,3 +47,8 @@ def show(moment: datetime) -> str:
 def show_epoch(seconds: float) -> str:
     """Seconds since the epoch as the text that events carry."""
     return show(datetime.fromtimestamp(seconds, UTC))
+
+
+def epoch(text: str) -> float:
+    """Seconds since the epoch, of a time as events carry it. Raises `ValueError`."""
+    return datetime.fromisoformat(text).timestamp()
