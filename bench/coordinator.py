@@ -45,13 +45,13 @@ LEASE: Final = 8.0
 TOPICS_PER_CHANNEL: Final = 1_000
 CHANNELS_PER_CLIENT: Final = 20
 DISCOVERY: Final = 15.0
-COLD_LIMIT: Final = 60.0
+COLD_LIMIT_SECONDS: Final = 60.0
 PASS_LIMIT_MS: Final = 200.0
 DEATH_LIMIT: Final = LEASE + 4
 LEADER_LIMIT: Final = LEASE + 1
-DEADLINE: Final = 90.0
-QUIET: Final = 3.0
-_LOOK: Final = 0.1
+DEADLINE_SECONDS: Final = 90.0
+QUIET_SECONDS: Final = 3.0
+_LOOK_SECONDS: Final = 0.1
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -102,7 +102,10 @@ class Bench:
         wanted = 2 * self.shards
         self._until(lambda: len(self._live()) == wanted, f"{wanted} channels live")
         self._limited(
-            f"cold start until {wanted} channels live", time.monotonic() - began, COLD_LIMIT, "s"
+            f"cold start until {wanted} channels live",
+            time.monotonic() - began,
+            COLD_LIMIT_SECONDS,
+            "s",
         )
         self._rules("rules broken at the cold start")
 
@@ -219,7 +222,7 @@ class Bench:
         found: list[Event] = []
         with EventStream(self.mirror.settings, "beginning") as stream:
             quiet_since = time.monotonic()
-            while time.monotonic() - quiet_since < QUIET:
+            while time.monotonic() - quiet_since < QUIET_SECONDS:
                 if events := stream.read(0.5):
                     found += events
                     quiet_since = time.monotonic()
@@ -239,23 +242,23 @@ class Bench:
     def _live(self) -> dict[tuple[str, str], str]:
         """Seat → the listener that has it live."""
         return {
-            (one.shard, one.replica): beat.listener
+            (channel.shard, channel.replica): beat.listener
             for beat in self._beats()
-            for one in beat.channels
-            if one.state == "live"
+            for channel in beat.channels
+            if channel.state == "live"
         }
 
     def _live_epochs(self) -> dict[tuple[str, str], int]:
         return {
-            (one.shard, one.replica): one.epoch
+            (channel.shard, channel.replica): channel.epoch
             for beat in self._beats()
-            for one in beat.channels
-            if one.state == "live"
+            for channel in beat.channels
+            if channel.state == "live"
         }
 
     def _loads(self) -> dict[str, int]:
         return {
-            beat.listener: sum(one.state == "live" for one in beat.channels)
+            beat.listener: sum(channel.state == "live" for channel in beat.channels)
             for beat in self._beats()
         }
 
@@ -267,13 +270,17 @@ class Bench:
         return found
 
     def _topics_by_channel(self) -> dict[str, int]:
-        return {one["id"]: one["topics"] for one in self._channels() if one["connected"]}
+        return {
+            channel["id"]: channel["topics"] for channel in self._channels() if channel["connected"]
+        }
 
     def _connected_topics(self) -> int:
         return sum(self._topics_by_channel().values())
 
     def _sockets(self) -> dict[str, int]:
-        return {one["id"]: one["socket"] for one in self._channels() if one["connected"]}
+        return {
+            channel["id"]: channel["socket"] for channel in self._channels() if channel["connected"]
+        }
 
     def _puts(self) -> int:
         requests: dict[str, int] = self.mirror.stats()["requests"]
@@ -295,10 +302,10 @@ class Bench:
         if orphans is not None and reclaimed > orphans:
             broken["channel_evicted"] = reclaimed
         channels = self._channels()
-        most = max(one["topics"] for one in channels)
+        most = max(channel["topics"] for channel in channels)
         if most > TOPICS_PER_CHANNEL:
             broken["topics on a channel"] = most
-        fullest = max(Counter(one["client_id"] for one in channels).values())
+        fullest = max(Counter(channel["client_id"] for channel in channels).values())
         if fullest > CHANNELS_PER_CLIENT:
             broken["channels of a client"] = fullest
         if self._connected_topics() != 2 * self.topics:
@@ -361,7 +368,7 @@ class Bench:
                     raise ServiceError(process.describe(f"{process.name} ended before: {what}"))
             return done()
 
-        wait_until(done_or_ended, DEADLINE, what, interval=_LOOK)
+        wait_until(done_or_ended, DEADLINE_SECONDS, what, interval=_LOOK_SECONDS)
 
     def _phase(self, name: str) -> None:
         self.phases.append((name, time.time() * 1000))

@@ -100,7 +100,7 @@ def _seen(
         beats=dict.fromkeys(names, now),
         listeners=beats,
         assignments={name: Assignment(1, mine) for name, mine in grants.items()},
-        shard_epochs={one.id: one.epoch for one in leader.shards.values()},
+        shard_epochs={shard.id: shard.epoch for shard in leader.shards.values()},
         released={},
         commands={},
         rejected={},

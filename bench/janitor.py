@@ -1,4 +1,4 @@
-"""Whether the mirror's two rare promises hold at size: no zombie, no hole, whatever Redis forgets.
+"""Whether the mirror's two rare promises hold at size: no zombie, no gap, whatever Redis forgets.
 
     python -m bench.janitor [zombies|cut|flush] [--conversations 20000] [--keep FOLDER]
 
@@ -48,7 +48,7 @@ from mirror.fleet.gaps import list_gaps
 CUT_SECONDS: Final = 60
 LASTING: Final = 2_000  # calls that do not end while Redis is emptied
 # From a frame to the active set: what is younger than this may be on its way.
-ON_ITS_WAY: Final = 3.0
+ON_ITS_WAY_SECONDS: Final = 3.0
 
 
 def cut(folder: Path, rate: float) -> bool:
@@ -86,7 +86,7 @@ def _judge_cut(mirror: Deployment, before: Mapping[str, int]) -> bool:
     # Without a queue and a user it has no topic, so no frame and no gap can tell of it.
     reachable = {one["conversation_id"] for one in everything if one["queue_id"] or one["agent_id"]}
     ledger = [Truth(**known(one)) for one in everything if one["conversation_id"] in reachable]
-    # As if every frame had been sent: what was not is the hole.
+    # As if every frame had been sent: what was not is the gap.
     verdict = judge([_as_sent(one) for one in ledger], events)
     lost = Counter(one.event_type for one in verdict.missing)
     unsent = Counter(one.event_type for one in ledger if one.first_sent_ms is None)
@@ -96,7 +96,7 @@ def _judge_cut(mirror: Deployment, before: Mapping[str, int]) -> bool:
         told = "yes, the last code" if kind == "wrapup" else "yes"
         told = told if kind in RESTORABLE else "where segments do"
         print(f"  {kind:<12} {happened[kind]:>9,} {unsent[kind]:>9,} {lost[kind]:>8,}  {told}")
-    hole = sum(map(restorable, verdict.missing))
+    unfilled = sum(map(restorable, verdict.missing))
     gaps = [gap for gap in list_gaps(mirror.redis, mirror.keys) if gap.kind == "gap"]
     after = requests(mirror)
     backfilled = {event.conversation_id for event in events if event.origin == "backfill"}
@@ -111,8 +111,8 @@ def _judge_cut(mirror: Deployment, before: Mapping[str, int]) -> bool:
             "REST calls of the gaps": f"{sum(gap.calls for gap in gaps):,}, "
             f"least {sum(gap.least_calls for gap in gaps):,}",
             "could not be read at first": sum(gap.unread for gap in gaps),
-            "missing of what REST tells": hole,
-            "missing of what it does not": sum(lost.values()) - hole,
+            "missing of what REST tells": unfilled,
+            "missing of what it does not": sum(lost.values()) - unfilled,
             "left out: without queue or user": len(
                 {one["conversation_id"] for one in everything} - reachable
             ),
@@ -124,7 +124,7 @@ def _judge_cut(mirror: Deployment, before: Mapping[str, int]) -> bool:
         print("  missing:", one)
     for event in verdict.invented[:5]:
         print("  invented:", event)
-    return hole == 0 and not verdict.invented
+    return unfilled == 0 and not verdict.invented
 
 
 def flush(folder: Path, rate: float) -> bool:
@@ -145,7 +145,7 @@ def flush(folder: Path, rate: float) -> bool:
         wait_until(
             lambda: mirror.stats()["conversations"]["live"] <= LASTING, 150, "the others ended"
         )
-        time.sleep(ON_ITS_WAY)
+        time.sleep(ON_ITS_WAY_SECONDS)
         mine, true = active(mirror), live(mirror)
         mirror.control(action="stop")
         wait_until(lambda: not active(mirror), 60, "nothing is active")
@@ -169,18 +169,19 @@ def flush(folder: Path, rate: float) -> bool:
 def _until_equal(mirror: Deployment, seconds: float) -> float | None:
     """After how long the active set equals the simulator's, but for what is on its way.
 
-    What is live now and was so `ON_ITS_WAY` ago must be in it, and what is in it must have been
-    live at some moment of that time. So `ON_ITS_WAY` is also the least that this can tell.
+    What is live now and was so `ON_ITS_WAY_SECONDS` ago must be in it, and what is in it must have
+    been live at some moment of that time. So `ON_ITS_WAY_SECONDS` is also the least that this can
+    tell.
     """
     began = time.monotonic()
     seen: list[tuple[float, set[str]]] = []
-    while (now := time.monotonic()) - began < seconds + ON_ITS_WAY:
+    while (now := time.monotonic()) - began < seconds + ON_ITS_WAY_SECONDS:
         seen.append((now, live(mirror)))
-        seen = [(at, ids) for at, ids in seen if now - at <= ON_ITS_WAY + 0.5]
+        seen = [(at, ids) for at, ids in seen if now - at <= ON_ITS_WAY_SECONDS + 0.5]
         mine = active(mirror)
         lasting = set.intersection(*(ids for _, ids in seen))
         ever = set.union(*(ids for _, ids in seen))
-        if now - seen[0][0] >= ON_ITS_WAY and lasting <= mine <= ever:
+        if now - seen[0][0] >= ON_ITS_WAY_SECONDS and lasting <= mine <= ever:
             return now - began
         time.sleep(0.1)
     print(f"  lacking {len(lasting - mine)}, too many {len(mine - ever)}")
@@ -188,7 +189,7 @@ def _until_equal(mirror: Deployment, seconds: float) -> float | None:
 
 
 def _note_progress(mirror: Deployment, shown: list[str], seconds: float) -> None:
-    """What `mirror gaps` shows of the hole, one line a change."""
+    """What `mirror gaps` shows of the gap, one line a change."""
     raw = {gap.id: gap for gap in list_gaps(mirror.redis, mirror.keys) if gap.kind == "gap"}
     gaps = [gap for gap in mirror.document("gaps")["gaps"] if gap["id"] in raw]
     states = Counter(gap["state"] for gap in gaps)

@@ -279,7 +279,9 @@ def read(built: Deployment) -> Iterator[Event]:
     decode = EventReader().decode
     topic = built.settings.topic
     consumer, partitions = open_reader(built.settings, topic, "outage")
-    consumer.assign([TopicPartition(topic, one, OFFSET_BEGINNING) for one in partitions])
+    consumer.assign(
+        [TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions]
+    )
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < QUIET_SECONDS:
         for message in take(consumer, 1_000, 1.0):

@@ -47,7 +47,7 @@ VIEWS: Final = "bench.conversations"
 TICK_SECONDS: Final = 0.01
 SETTLE_SECONDS: Final = 5.0
 WARM_CONVERSATIONS: Final = 200
-READY_WITHIN: Final = 180.0
+READY_WITHIN_SECONDS: Final = 180.0
 DAY_MS: Final = 24 * 3_600_000
 
 
@@ -148,17 +148,19 @@ def projecting(env: dict[str, str], folder: Path, conversations: int, rate: int)
     """Lag, CPU and exactness at `rate` events a second."""
     settings, servers = load(env), env["KAFKA_BOOTSTRAP_SERVERS"]
     with ManagedProcess.mirror("projector", folder=folder, env=env, name="projector") as process:
-        process.wait_for(lambda: ready(process), READY_WITHIN, "is ready")
+        process.wait_for(lambda: ready(process), READY_WITHIN_SECONDS, "is ready")
         reader = Reader(servers)
         reader.start()
         # The broker's first transactions wait for its own topics; they are not what is measured.
         warm = feed(settings, servers, events_of(WARM_CONVERSATIONS, WARM_CONVERSATIONS, 3), rate)
-        wait_until(lambda: len(reader.seen) >= warm, READY_WITHIN, "is warm")
+        wait_until(lambda: len(reader.seen) >= warm, READY_WITHIN_SECONDS, "is warm")
         warm_lags = len(reader.lags)
         before, used, began = resident(process.pid), cpu_seconds(process.pid), time.monotonic()
         count = feed(settings, servers, events_of(conversations, conversations // 2, 1), rate)
         seconds = time.monotonic() - began
-        wait_until(lambda: len(reader.seen) >= warm + count, READY_WITHIN, "all is projected")
+        wait_until(
+            lambda: len(reader.seen) >= warm + count, READY_WITHIN_SECONDS, "all is projected"
+        )
         time.sleep(SETTLE_SECONDS)  # for what stands twice
         used = cpu_seconds(process.pid) - used
         after = resident(process.pid)
@@ -199,10 +201,12 @@ def restoring(env: dict[str, str], folder: Path, count: int) -> None:
     producer.flush(120)
     with ManagedProcess.mirror("projector", folder=folder, env=env, name="restored") as process:
         began = time.monotonic()
-        wait_until(lambda: "partitions_assigned" in process.stderr, READY_WITHIN, "is assigned")
+        wait_until(
+            lambda: "partitions_assigned" in process.stderr, READY_WITHIN_SECONDS, "is assigned"
+        )
         assigned = time.monotonic()
         before = resident(process.pid)
-        wait_until(lambda: ready(process), READY_WITHIN, "has restored", interval=0.01)
+        wait_until(lambda: ready(process), READY_WITHIN_SECONDS, "has restored", interval=0.01)
         done = time.monotonic()
         kept = sum(
             json.loads(line)["conversations"]

@@ -43,8 +43,8 @@ LISTENER, COORDINATOR, JANITOR = "listener-0", "coordinator-0", "janitor-0"
 SUBJECTS: Final = (LISTENER, COORDINATOR, JANITOR)
 #: A janitor holds no seat.
 MATTERS: Final = frozenset({LISTENER, COORDINATOR})
-DEADLINE: Final = 150.0
-TICK: Final = 5.0  # of the watchdog
+DEADLINE_SECONDS: Final = 150.0
+TICK_SECONDS: Final = 5.0  # of the watchdog
 GIVEN_UP: Final = """\
 [program:given-up-{number}]
 command = %(ENV_MIRROR_PYTHON)s -m listeners
@@ -101,15 +101,15 @@ class Bench:
 
         def one(name: str) -> Seconds:
             sandbox = self._sandbox
-            wait_until(lambda: whole(sandbox), DEADLINE, "every seat is live")
-            time.sleep(self._random.uniform(0, TICK))
+            wait_until(lambda: whole(sandbox), DEADLINE_SECONDS, "every seat is live")
+            time.sleep(self._random.uniform(0, TICK_SECONDS))
             pid = process_of(sandbox.state, name).pid
             began = time.monotonic()
             os.kill(pid, number)
-            until_beat = await_another(sandbox.state, name, pid, DEADLINE)
+            until_beat = await_another(sandbox.state, name, pid, DEADLINE_SECONDS)
             if name not in MATTERS:
                 return _told(number.name, name, until_beat, None)
-            wait_until(lambda: whole(sandbox, (pid,)), DEADLINE, "every seat is live again")
+            wait_until(lambda: whole(sandbox, (pid,)), DEADLINE_SECONDS, "every seat is live again")
             return _told(number.name, name, until_beat, time.monotonic() - began)
 
         return one
@@ -127,11 +127,11 @@ class Bench:
         def fatal() -> bool:
             return process_of(sandbox.state, name).state == "FATAL"
 
-        wait_until(fatal, DEADLINE, f"{name} is given up")
-        time.sleep(away + self._random.uniform(0, TICK))
+        wait_until(fatal, DEADLINE_SECONDS, f"{name} is given up")
+        time.sleep(away + self._random.uniform(0, TICK_SECONDS))
         ensure_topics(load({**sandbox.environment, **_own(number)}))
         until_beat, _ = _told(
-            "given up", name, await_another(sandbox.state, name, 0, DEADLINE), None
+            "given up", name, await_another(sandbox.state, name, 0, DEADLINE_SECONDS), None
         )
         return until_beat
 

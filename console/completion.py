@@ -15,7 +15,11 @@ def listeners(_context: object, _parameter: object, incomplete: str) -> list[str
     from mirror.base.errors import MirrorError
 
     with suppress(MirrorError):
-        return [one.id for one in read_status().listeners if one.id.startswith(incomplete)]
+        return [
+            listener.id
+            for listener in read_status().listeners
+            if listener.id.startswith(incomplete)
+        ]
     return []
 
 
@@ -26,7 +30,7 @@ def channels(_context: object, _parameter: object, incomplete: str) -> list[str]
     from mirror.fleet.status import read_channels
 
     with suppress(MirrorError), redis_of_settings() as (client, _, settings):
-        found = (one.channel.rstrip("…") for one in read_channels(client, settings))
+        found = (channel.channel.rstrip("…") for channel in read_channels(client, settings))
         return [one for one in found if one and one.startswith(incomplete)]
     return []
 

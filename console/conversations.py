@@ -66,7 +66,7 @@ def conversations(
                 one = matches[0] if matches else conversation_id
                 _show_one(client, keys, settings, one, since, called, as_json)
                 return
-            shown = (show_conversation(client, keys, one) for one in matches)
+            shown = (show_conversation(client, keys, match) for match in matches)
             found = [one for one in shown if one is not None]
         if as_json:
             echo_json({"conversations": found})
@@ -114,14 +114,14 @@ def _show_one(
         since_ms = view.since_ms - MARGIN_MS
     else:
         since_ms = epoch_ms("--since", LOOK_BACK, now_ms)
-    trouble: KafkaUnavailable | None = None
+    problem: KafkaUnavailable | None = None
     found: Course | None = None
     try:
         found = course(conversation_events(settings, conversation_id, since_ms, READ_SECONDS))
     except KafkaUnavailable as error:
         if view is None:
             raise
-        trouble = error
+        problem = error
     if found is None and view is None:
         raise MirrorError(
             f"conversation {conversation_id} is not active, and Kafka has no event of it since "
@@ -138,8 +138,8 @@ def _show_one(
         echo_json({"conversations": [document]})
     else:
         echo(course_text(found, view.due_ms if view else None, show_epoch(now_ms / 1000)))
-    if trouble is not None:
-        raise trouble
+    if problem is not None:
+        raise problem
 
 
 def _tracked(view: ConversationView) -> Course:

@@ -28,9 +28,9 @@ from mirror.kafka.consume import EventStream
 from mirror.kafka.repeats import Repeats
 from mirror.redis.connect import connect
 
-CHANNELS_WITHIN: Final = 40.0  # seconds until every seat has a live channel
-DRAIN_WITHIN: Final = 20.0  # seconds until the last conversation has ended
-QUIET: Final = 1.5  # seconds without an event after which nothing more is on its way
+CHANNELS_WITHIN_SECONDS: Final = 40.0  # until every seat has a live channel
+DRAIN_WITHIN_SECONDS: Final = 20.0  # until the last conversation has ended
+QUIET_SECONDS: Final = 1.5  # without an event after which nothing more is on its way
 LINES_A_SECOND: Final = 12  # what an eye can follow; the rest is counted, not shown
 
 
@@ -68,7 +68,7 @@ class Demo:
         return verdict.clean
 
     def _until_live(self) -> MirrorStatus:
-        deadline = time.monotonic() + CHANNELS_WITHIN
+        deadline = time.monotonic() + CHANNELS_WITHIN_SECONDS
         while True:
             status = read(self._redis, self._sandbox.settings)
             if status.health == "ok" and status.shards:
@@ -76,7 +76,7 @@ class Demo:
             if time.monotonic() > deadline:
                 why = "; ".join(status.reasons) or "no reason given"
                 raise DependencyError(
-                    f"the sandbox was not live within {CHANNELS_WITHIN:.0f} s: {why}"
+                    f"the sandbox was not live within {CHANNELS_WITHIN_SECONDS:.0f} s: {why}"
                 )
             time.sleep(0.2)
 
@@ -87,7 +87,7 @@ class Demo:
                 self._take(event, self._show)
 
     def _drain(self, stream: EventStream) -> None:
-        deadline = time.monotonic() + DRAIN_WITHIN
+        deadline = time.monotonic() + DRAIN_WITHIN_SECONDS
         quiet_since = time.monotonic()
         while time.monotonic() < deadline:
             events = stream.read(0.2)
@@ -95,7 +95,7 @@ class Demo:
                 self._take(event, None)
             if events or self._active():
                 quiet_since = time.monotonic()
-            elif time.monotonic() - quiet_since > QUIET:
+            elif time.monotonic() - quiet_since > QUIET_SECONDS:
                 return
 
     def _take(self, event: Event, show: Callable[[Event], None] | None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from janitor.producer import Outlet
+    from janitor.producer import AckedProducer
     from mirror.kafka.deadletters import DeadLetter
 
 
@@ -97,7 +97,7 @@ def retry(letters: tuple[str, ...]) -> int:
 
     from console.context import redis_of_settings
     from console.render import echo, joined
-    from janitor.producer import Outlet
+    from janitor.producer import AckedProducer
     from mirror.base.errors import EXIT_DONE, EXIT_FAILED
     from mirror.base.units import counted
     from mirror.conversation.masking import MASK
@@ -113,13 +113,13 @@ def retry(letters: tuple[str, ...]) -> int:
     schemas = registry.register(settings, settings.startup_timeout)
     counts = check(settings, settings.startup_timeout).partitions(settings)
     with redis_of_settings() as (client, keys, _):
-        outlet = Outlet(settings, schemas, partitions=pin(client, keys, counts))
+        producer = AckedProducer(settings, schemas, partitions=pin(client, keys, counts))
     failed = 0
     with DeadLetters(settings) as dead:
         for letter in letters:
             found = dead.one(letter)
             if found.why.get("stage") == "produce":
-                said = _produce(outlet, found)
+                said = _produce(producer, found)
                 failed += said != "1 event"
                 echo(joined(": ", (letter, said)))
                 continue
@@ -137,7 +137,7 @@ def retry(letters: tuple[str, ...]) -> int:
                 for event in reading.events
                 if MASK not in (event.conversation_id, event.participant_id)
             ]
-            outlet.send(events)
+            producer.send(events)
             failed += not events
             said = counted(len(events), "event")
             if found.masked:
@@ -145,20 +145,20 @@ def retry(letters: tuple[str, ...]) -> int:
             if reading.problem is not None:
                 said += f", still wrong: {reading.problem.message}"
             echo(joined(": ", (letter, said)))
-    outlet.close()
+    producer.close()
     return EXIT_FAILED if failed else EXIT_DONE
 
 
-def _produce(outlet: Outlet, letter: DeadLetter) -> str:
+def _produce(producer: AckedProducer, letter: DeadLetter) -> str:
     """Produce the event that Kafka refused again; what came of it."""
     from mirror.kafka.deadletters import refused_event
 
     event = refused_event(letter)
     if event is None:
         return "holds no whole event"
-    refused = outlet.dead_letters
-    outlet.send([event])
-    return "1 event" if outlet.dead_letters == refused else "Kafka refuses it still"
+    refused = producer.dead_letters
+    producer.send([event])
+    return "1 event" if producer.dead_letters == refused else "Kafka refuses it still"
 
 
 COMMANDS = (dlq,)

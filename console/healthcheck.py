@@ -15,7 +15,7 @@ from typing import Final
 from mirror.base.errors import EXIT_DONE, EXIT_FAILED, SettingsError
 from mirror.settings.load import metrics_addresses
 
-TIMEOUT: Final = 4.0
+TIMEOUT_SECONDS: Final = 4.0
 
 
 def check(environ: Mapping[str, str]) -> tuple[int, str]:
@@ -36,7 +36,7 @@ def check(environ: Mapping[str, str]) -> tuple[int, str]:
 
 def _ask(host: str, port: int) -> tuple[int, str, bool]:
     """The exit code, what was said, and whether anybody was there."""
-    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/healthz")
         answer = connection.getresponse()

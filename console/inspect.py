@@ -62,12 +62,12 @@ def gaps(as_json: bool) -> None:
     """Intervals in which topics were not covered, and how far each is filled."""
     from console.context import redis_of_settings
     from console.views import gaps_text
-    from mirror.fleet.gaps import list_gaps, list_holes, redis_now_ms, view, view_hole
+    from mirror.fleet.gaps import list_gaps, list_ongoing_gaps, redis_now_ms, view, view_ongoing_gap
 
     with redis_of_settings() as (client, keys, _):
         found = [view(gap) for gap in list_gaps(client, keys)]
         now_ms = redis_now_ms(client)
-        found += [view_hole(hole, now_ms) for hole in list_holes(client, keys)]
+        found += [view_ongoing_gap(ongoing, now_ms) for ongoing in list_ongoing_gaps(client, keys)]
     _show({"gaps": found}, as_json, gaps_text(found))
 
 

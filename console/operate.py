@@ -10,7 +10,7 @@ import click
 
 from console import completion
 
-_LOOK: Final = 0.5  # seconds between two looks at what is under way
+_LOOK_SECONDS: Final = 0.5  # between two looks at what is under way
 
 
 @click.command()
@@ -38,7 +38,7 @@ def init(adopts: bool) -> None:
         echo(str(topic))
     say(what_is_kept(settings))
     if adopts:
-        _adopt({one.name: one.partitions for one in states})
+        _adopt({state.name: state.partitions for state in states})
 
 
 def _adopt(found: dict[str, int]) -> None:
@@ -52,7 +52,9 @@ def _adopt(found: dict[str, int]) -> None:
     from mirror.fleet.workers import janitor_silent_ms, list_workers, working
 
     with redis_of_settings() as (client, keys, settings):
-        alive = [one.id for one in read(client, settings).listeners if one.state != "dead"]
+        alive = [
+            listener.id for listener in read(client, settings).listeners if listener.state != "dead"
+        ]
         silent_ms = janitor_silent_ms(settings.janitor_interval)
         now_ms = redis_now_ms(client)
         janitors = working(list_workers(client, keys), "janitor", now_ms, silent_ms)
@@ -90,14 +92,14 @@ def drain(listener: str, wait: float) -> None:
     from console.render import say
     from mirror.base.errors import MirrorError
     from mirror.base.units import counted
-    from mirror.fleet.requests import wish_drain
+    from mirror.fleet.requests import request_drain
     from mirror.fleet.status import read
 
     with redis_of_settings() as (client, keys, settings):
         found = read(client, settings).listeners
         if listener not in {one.id for one in found}:
             raise MirrorError(f"there is no listener {listener}: `mirror listeners` shows them")
-        wish_drain(client, keys, listener)
+        request_drain(client, keys, listener)
         if not any(one.state == "live" and one.id != listener for one in found):
             say(
                 f"{listener} has nowhere to go: no other listener takes channels. It keeps its own "
@@ -116,7 +118,7 @@ def drain(listener: str, wait: float) -> None:
                     f"{listener} still has {counted(left, 'channel')} after {wait:g} s: "
                     "`mirror status` says what the others lack"
                 )
-            time.sleep(_LOOK)
+            time.sleep(_LOOK_SECONDS)
     say(f"{listener} will be drained; `mirror listeners` shows how far it is")
 
 
@@ -143,10 +145,10 @@ def rebalance() -> None:
     """Spread the channels anew over the listeners that live."""
     from console.context import redis_of_settings
     from console.render import say
-    from mirror.fleet.requests import wish_rebalance
+    from mirror.fleet.requests import request_rebalance
 
     with redis_of_settings() as (client, keys, _):
-        wish_rebalance(client, keys)
+        request_rebalance(client, keys)
     say("asked the leader; `mirror shards` shows what moves")
 
 
@@ -157,7 +159,7 @@ def rotate(channel: str) -> None:
     from console.context import redis_of_settings
     from console.render import say
     from mirror.base.errors import MirrorError
-    from mirror.fleet.requests import wish_rotation
+    from mirror.fleet.requests import request_rotation
     from mirror.fleet.status import read_channels
 
     with redis_of_settings() as (client, keys, settings):
@@ -171,7 +173,7 @@ def rotate(channel: str) -> None:
         if len(seats) != 1:
             many = "more than one channel is" if seats else "there is no channel"
             raise MirrorError(f"{many} {channel}: `mirror channels` shows them")
-        wish_rotation(client, keys, *next(iter(seats)))
+        request_rotation(client, keys, *next(iter(seats)))
     say(f"asked the leader to rotate {found[0].channel}; `mirror channels` shows it")
 
 

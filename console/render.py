@@ -68,7 +68,7 @@ def table(
 
     `width`: how many characters a line may have, that of the terminal where not given.
     """
-    kinds = [one if isinstance(one, Column) else Column(one) for one in columns]
+    kinds = [column if isinstance(column, Column) else Column(column) for column in columns]
     cells = [tuple(map(_cell, row)) for row in rows]
     if not cells and empty:
         return empty

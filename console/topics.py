@@ -35,7 +35,7 @@ def topics(queue: str | None, user: str | None, as_json: bool) -> None:
     from mirror.fleet.topics import read_topics
 
     with redis_of_settings() as (client, _, settings):
-        found = [one for one in read_topics(client, settings) if _is_wanted(one, queue, user)]
+        found = [topic for topic in read_topics(client, settings) if _is_wanted(topic, queue, user)]
     oldest_ms: int | None = None
     try:
         oldest_ms = date_topics(settings, found) if found else None

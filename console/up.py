@@ -139,8 +139,8 @@ def _check_metrics(environ: Mapping[str, str]) -> None:
             offset = {"MIRROR_METRICS_OFFSET": str(100 * number + process)}
             settings = load({**environ, **offset})
             if settings.metrics_port:
-                for one in listen_for_metrics(settings.metrics_hosts, settings.metrics_port):
-                    one.close()
+                for metric in listen_for_metrics(settings.metrics_hosts, settings.metrics_port):
+                    metric.close()
 
 
 def panel(settings: Settings) -> str:
@@ -306,7 +306,7 @@ def _until(supervisord: Supervisord, name: str, done: Callable[[ProcessInfo], bo
 
     deadline = time.monotonic() + START_SECONDS
     while True:
-        one = next(one for one in supervisord.processes() if one.name == name)
+        one = next(process for process in supervisord.processes() if process.name == name)
         if done(one):
             return one
         if time.monotonic() > deadline:

@@ -60,8 +60,14 @@ def listeners_text(listeners: list[ListenerStatus]) -> str:
             "LAST BEAT",
         ),
         (
-            (one.id, one.host, state(one.state), str(one.channels), age(one.last_beat_ms))
-            for one in listeners
+            (
+                listener.id,
+                listener.host,
+                state(listener.state),
+                str(listener.channels),
+                age(listener.last_beat_ms),
+            )
+            for listener in listeners
         ),
         empty="No listener.",
     )
@@ -114,17 +120,17 @@ def channels_text(channels: list[ChannelStatus]) -> str:
         ),
         (
             (
-                one.channel or "-",
-                state(one.state),
-                f"{one.shard}/{one.replica}",
-                one.client,
-                str(one.topics),
-                f"{one.frames:,}",
-                f"{one.events:,}",
-                age(None if one.expires_s is None else 1000 * one.expires_s),
-                one.rotate or "-",
+                channel.channel or "-",
+                state(channel.state),
+                f"{channel.shard}/{channel.replica}",
+                channel.client,
+                str(channel.topics),
+                f"{channel.frames:,}",
+                f"{channel.events:,}",
+                age(None if channel.expires_s is None else 1000 * channel.expires_s),
+                channel.rotate or "-",
             )
-            for one in channels
+            for channel in channels
         ),
         empty="No channel is open.",
     )
@@ -145,21 +151,21 @@ def gaps_text(gaps: list[GapView]) -> str:
         ),
         (
             (
-                one.id,
-                one.shard,
-                str(one.topics),
-                _second(one.from_time),
-                _second(one.to) if one.to[:10] != one.from_time[:10] else _second(one.to)[11:],
-                one.state,
-                str(one.attempts),
-                f"{one.events:,}",
+                gap.id,
+                gap.shard,
+                str(gap.topics),
+                _second(gap.from_time),
+                _second(gap.to) if gap.to[:10] != gap.from_time[:10] else _second(gap.to)[11:],
+                gap.state,
+                str(gap.attempts),
+                f"{gap.events:,}",
             )
-            for one in gaps
+            for gap in gaps
         ),
         empty="No gap is recorded.",
     )
     mark = styled("!", fg="yellow")
-    errors = [joined(" ", (mark, f"{one.id}: {error}")) for one in gaps for error in one.errors]
+    errors = [joined(" ", (mark, f"{gap.id}: {error}")) for gap in gaps for error in gap.errors]
     return "\n".join([shown, *errors])
 
 

@@ -23,7 +23,7 @@ from coordinator.naming import Called, Naming
 from coordinator.plan.sight import Found, Recalled, Sight, family_of
 from mirror.base.errors import GenesysError
 from mirror.base.log import logger
-from mirror.base.turns import Turned, unwatched
+from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.filters import matching, unmatched
 from mirror.genesys.listing import read_listing
@@ -96,7 +96,7 @@ class Discovery:
         self,
         settings: Settings,
         clients: Sequence[GenesysClient],
-        turned: Turned = unwatched,
+        report_progress: ReportProgress = unwatched,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.found: Found | None = None
@@ -109,11 +109,11 @@ class Discovery:
         self.wanted = threading.Event()
         self._settings = settings
         self._clients = tuple(clients)
-        self._watch = turned
+        self._watch = report_progress
         self._clock = clock
         families = families_of(settings)
-        self._sight = Sight([one.id for one in clients], families)
-        self._lists = [_List(one, family) for family in families for one in clients]
+        self._sight = Sight([client.id for client in clients], families)
+        self._lists = [_List(client, family) for family in families for client in clients]
         self._naming = Naming(settings)
         self._lock = threading.Lock()
         self._began: float | None = None  # None: nothing was asked since the last `recall`
@@ -163,7 +163,9 @@ class Discovery:
         client, family = one.client.id, one.family
         page_of = one.client.queues if family == "queues" else one.client.users
         try:
-            entities = read_listing(page_of, family, turned=self._turned, clock=self._clock)
+            entities = read_listing(
+                page_of, family, report_progress=self._report_progress, clock=self._clock
+            )
         except GenesysError as error:
             if stop is not None and stop.is_set():
                 return
@@ -189,7 +191,7 @@ class Discovery:
         pause = settings.discovery_interval
         one.due = self._clock() + (min(pause, RETRY_SECONDS) if doubted else pause)
 
-    def _turned(self, rest: float = 0.0) -> None:
+    def _report_progress(self, rest: float = 0.0) -> None:
         """A page is about to be read: no long list holds up what the others have found."""
         self._watch(rest)
         began = self._began
@@ -215,7 +217,7 @@ class Discovery:
         if self.found is not before and self.found is not None:
             old = before.topics if before is not None else frozenset()
             self._log.info(
-                "discovered",
+                "discovery_changed",
                 topics=len(self.found.topics),
                 added=len(self.found.topics - old),
                 removed=len(old - self.found.topics),

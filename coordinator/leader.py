@@ -14,18 +14,18 @@ from typing import Final
 
 import msgspec
 
-from coordinator.plan import assignment, coverage, moves, seats, sharding, troubles
+from coordinator.plan import assignment, coverage, moves, problems, seats, sharding
 from coordinator.plan.assignment import Place, Placement, Seat
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.deafness import DEAF_MS, Deafness
 from coordinator.plan.departed import Departed
 from coordinator.plan.liveness import Watch
-from coordinator.plan.moves import Change, Situation, Wish
+from coordinator.plan.moves import Change, Situation, SuccessorRequest
 from coordinator.plan.refusals import Refusals
 from coordinator.plan.seats import Ledger, Records
 from coordinator.plan.sight import Found
 from coordinator.store import Seen
-from mirror.fleet.gaps import Gap, Hole
+from mirror.fleet.gaps import Gap, OngoingGap
 from mirror.fleet.requests import DRAIN, REBALANCE, ROTATE
 from mirror.fleet.words import Grant, Shard, seat_name
 
@@ -59,9 +59,9 @@ class Outcome(msgspec.Struct, frozen=True):
     changes: Sequence[Change]
     used_released: Sequence[str]
     done_commands: Sequence[str]
-    open: Mapping[Seat, str]
-    holes: Mapping[str, Hole]
-    troubles: Mapping[str, str]
+    unassigned: Mapping[Seat, str]
+    uncovered: Mapping[str, OngoingGap]
+    problems: Mapping[str, str]
     alive: frozenset[str]
     changed_shards: frozenset[str]
 
@@ -77,7 +77,7 @@ class Leader:
         self._watch = Watch(rules.lease_ms)
         self._hosts: dict[str, str] = {}
         self._goal: dict[Seat, Place] = {}
-        self._holes: dict[str, Hole] = {}
+        self._uncovered: dict[str, OngoingGap] = {}
         self._cut_for: Found | None = None
         self.departed = Departed(rules.horizon_ms)
         self._refusals = Refusals(rules.clients, QUIET_BEATS * rules.heartbeat_ms)
@@ -144,7 +144,9 @@ class Leader:
         elif self._refusals.learn(heard, self.shards, now_ms):
             self._cut_for = None
         changed = self._cut(found, now_ms)
-        holders = {one.listener for record in self.seats.values() for one in record.holdings()}
+        holders = {
+            holding.listener for record in self.seats.values() for holding in record.holdings()
+        }
         alive = self._watch.alive(now_ms, seen.beats, holders)
         unheard = self._watch.unheard(now_ms, seen.beats, alive)
         alive -= unheard - holders
@@ -155,8 +157,8 @@ class Leader:
         deafness.look(seen.listeners, seen.beats, alive, now_ms)
 
         patience_ms = PATIENCE_BEATS * rules.heartbeat_ms
-        stuck = moves.stuck(self.seats, now_ms, patience_ms)
-        wanted, leaving = self._wanted(seen, alive, stuck)
+        unhealthy = moves.unhealthy(self.seats, now_ms, patience_ms)
+        wanted, leaving = self._wanted(seen, alive, unhealthy)
         changes: list[Change] = []
         if self._settled(now_ms):
             situation = Situation(
@@ -165,7 +167,7 @@ class Leader:
                 unheard=frozenset(unheard),
                 leaving=leaving,
                 wanted=wanted,
-                wishes=self._wishes(seen, stuck, now_ms),
+                requests=self._requests(seen, unhealthy, now_ms),
                 limits=rules.clients,
                 released={_seat(name): one for name, one in seen.released.items()},
                 patience_ms=patience_ms,
@@ -179,21 +181,23 @@ class Leader:
             seen.listeners, seen.beats, alive, deafness.doubted(), deafness.restarts()
         )
         # Of these nobody knows how far they were received: where nobody does, from the horizon on.
-        dark = {
+        not_live = {
             one: self.shards[one].topics
             for one in unwatched & self.shards.keys() - intervals.keys()
         }
-        coverage.note_fresh(self.coverage, dark, self.shards, now_ms, rules.horizon_ms)
+        coverage.note_fresh(self.coverage, not_live, self.shards, now_ms, rules.horizon_ms)
         gaps = coverage.advance(self.coverage, self.shards, intervals)
         if self._settled(now_ms) and not unheard:
-            self._holes = {
-                shard: Hole(
+            self._uncovered = {
+                shard: OngoingGap(
                     shard,
                     since,
                     len(self.shards[shard].topics),
                     coverage.is_fresh(self.coverage[shard]),
                 )
-                for shard, since in coverage.holes(self.coverage, self.shards, intervals).items()
+                for shard, since in coverage.uncovered(
+                    self.coverage, self.shards, intervals
+                ).items()
             }
         held = {
             seat_name(*record.seat) for record in self.seats.values() if record.current is not None
@@ -201,15 +205,15 @@ class Leader:
         return Outcome(
             shards=self.shards,
             grants=seats.grants(self.seats, self.shards, deafness.doubted()),
-            rejected=troubles.rejected(seen.listeners, alive, self.shards, permissions),
+            rejected=problems.rejected(seen.listeners, alive, self.shards, permissions),
             gaps=gaps,
             changes=changes,
             used_released=sorted(seen.released.keys() & held),
             done_commands=self._done(seen, changes),
-            open=wanted.open,
-            holes=self._holes,
-            troubles=troubles.troubles(
-                self.seats, wanted.open, deafness.doubted(), now_ms - patience_ms
+            unassigned=wanted.unassigned,
+            uncovered=self._uncovered,
+            problems=problems.problems(
+                self.seats, wanted.unassigned, deafness.doubted(), now_ms - patience_ms
             ),
             alive=frozenset(alive),
             changed_shards=changed,
@@ -242,7 +246,7 @@ class Leader:
     def _heard_all(self, seen: Seen, now_ms: int) -> bool:
         """Whether Redis has every shard of which a listener holds a channel, or has had a lease to
         get it from them: to cut anew would set other topics on every channel."""
-        held = {one.shard for beat in seen.listeners.values() for one in beat.channels}
+        held = {channel.shard for beat in seen.listeners.values() for channel in beat.channels}
         late = now_ms - self._watch.since_ms > self._rules.lease_ms
         return self._settled(now_ms) and (late or held <= seen.shard_epochs.keys())
 
@@ -251,7 +255,7 @@ class Leader:
         return now_ms - self._watch.since_ms >= self._rules.heartbeat_ms * 3 // 2
 
     def _wanted(
-        self, seen: Seen, alive: set[str], stuck: Mapping[Seat, Place]
+        self, seen: Seen, alive: set[str], unhealthy: Mapping[Seat, Place]
     ) -> tuple[Placement, frozenset[str]]:
         """The wanted placement, and who is leaving. A leaving listener keeps what nobody else
         can take."""
@@ -273,48 +277,55 @@ class Leader:
         self._goal = {
             seat: place
             for seat, place in self._goal.items()
-            if place.listener in staying and current.get(seat) != place and seat not in stuck
+            if place.listener in staying and current.get(seat) != place and seat not in unhealthy
         }
-        kept = {seat: place for seat, place in (current | self._goal).items() if seat not in stuck}
-        return self._place(staying, kept, seen, stuck), leaving
+        kept = {
+            seat: place for seat, place in (current | self._goal).items() if seat not in unhealthy
+        }
+        return self._place(staying, kept, seen, unhealthy), leaving
 
     def _place(
         self,
         hosts: Mapping[str, str],
         current: Mapping[Seat, Place],
         seen: Seen | None = None,
-        shunned: Mapping[Seat, Place] | None = None,
+        avoid: Mapping[Seat, Place] | None = None,
     ) -> Placement:
         room = {client: assignment.usable(limit) for client, limit in self._rules.clients.items()}
         wanted = assignment.seats(self.shards, self._rules.replicas)
         preferred = {
             _seat(name): one.client for name, one in (seen.released if seen else {}).items()
         }
-        return assignment.place(wanted, hosts, room, current, preferred, shunned, self._allowed())
+        return assignment.place(wanted, hosts, room, current, preferred, avoid, self._allowed())
 
     def _allowed(self) -> dict[str, frozenset[str]]:
         """Shard → the clients that may see it, where not all may."""
-        return {one.id: frozenset(one.clients) for one in self.shards.values() if one.clients}
+        return {
+            shard.id: frozenset(shard.clients) for shard in self.shards.values() if shard.clients
+        }
 
-    def _wishes(self, seen: Seen, stuck: Mapping[Seat, Place], now_ms: int) -> dict[Seat, Wish]:
-        """Successors that listeners and operators ask for, and those of stuck and deaf channels."""
-        wishes = dict.fromkeys(stuck, Wish(moves.STUCK, urgent=True)) | {
-            _seat(command.removeprefix(ROTATE)): Wish("asked for")
+    def _requests(
+        self, seen: Seen, unhealthy: Mapping[Seat, Place], now_ms: int
+    ) -> dict[Seat, SuccessorRequest]:
+        """Successors that listeners and operators ask for, and those of unhealthy and deaf
+        channels."""
+        requests = dict.fromkeys(unhealthy, SuccessorRequest(moves.UNHEALTHY, urgent=True)) | {
+            _seat(command.removeprefix(ROTATE)): SuccessorRequest("asked for")
             for command in seen.commands
             if command.startswith(ROTATE)
         }
         for seat, (listener, _, _, epoch) in self._deafness.hopeless(now_ms).items():
             deaf = self.seats[seat].current if seat in self.seats else None
             if deaf is not None and (deaf.listener, deaf.epoch) == (listener, epoch):
-                wishes[seat] = Wish(moves.DEAF, urgent=True)
+                requests[seat] = SuccessorRequest(moves.DEAF, urgent=True)
         for listener, beat in seen.listeners.items():
             for report in beat.channels:
                 record = self.seats.get((report.shard, report.replica))
                 if report.rotate and record is not None and record.current is not None:
                     current = record.current
                     if (current.listener, current.epoch) == (listener, report.epoch):
-                        wishes[record.seat] = Wish(report.rotate, urgent=True)
-        return wishes
+                        requests[record.seat] = SuccessorRequest(report.rotate, urgent=True)
+        return requests
 
     def _done(self, seen: Seen, changes: Sequence[Change]) -> list[str]:
         """Commands that were carried out, or can never be."""

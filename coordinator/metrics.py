@@ -22,7 +22,7 @@ class Metrics:
         self._shards = names.gauge(names.SHARDS, made)
         self._topics = names.gauge(names.TOPICS, made)
         self._listeners = names.gauge(names.LISTENERS_ALIVE, made)
-        self._open = names.gauge(names.SEATS_OPEN, made)
+        self._unassigned = names.gauge(names.SEATS_UNASSIGNED, made)
         self._rejected = names.gauge(names.TOPICS_REJECTED, made)
         self._gone = names.gauge(names.TOPICS_GONE, made)
         self._gaps_open = names.gauge(names.GAPS_OPEN, made)
@@ -38,7 +38,7 @@ class Metrics:
         self._shards.set(len(outcome.shards))
         self._topics.set(sum(len(shard.topics) for shard in outcome.shards.values()))
         self._listeners.set(len(outcome.alive))
-        self._open.set(len(outcome.open))
+        self._unassigned.set(len(outcome.unassigned))
         self._rejected.set(len(outcome.rejected))
         self._passes.add(seconds)
         for gap in outcome.gaps:
@@ -66,7 +66,7 @@ class Metrics:
             self._shards,
             self._topics,
             self._listeners,
-            self._open,
+            self._unassigned,
             self._rejected,
             self._gone,
         ):

@@ -84,7 +84,7 @@ class Passes:
         self._unfiled: list[Gap] = []  # found, not yet known to be in Redis
         self._filed = Filed()
         self._restored: dict[str, Shard] = {}
-        self._told_open: dict[str, str] = {}
+        self._told_unassigned: dict[str, str] = {}
 
     def turn(self) -> None:
         """Claim the lead and, having it, make a pass. Resigns after three failures in a row."""
@@ -101,7 +101,7 @@ class Passes:
                 self._follow()
             self.metrics.lead(bool(self.leadership.fence))
             if self._failures:
-                self._log.info("recovered", failures=self._failures)
+                self._log.info("passes_recovered", failures=self._failures)
             self._failures = 0
         except Deposed:
             self._log.warning("deposed", coordinator=self.name)
@@ -120,9 +120,9 @@ class Passes:
             reasons.append(f"{self._failures} passes in a row failed: Redis does not answer")
         if self.leadership.fence:
             reasons += self.discovery.reasons
-            if self._told_open:
-                why = ", ".join(sorted(set(self._told_open.values())))
-                count = len(self._told_open)
+            if self._told_unassigned:
+                why = ", ".join(sorted(set(self._told_unassigned.values())))
+                count = len(self._told_unassigned)
                 reasons.append(f"{count} seat{'s' * (count != 1)} cannot be placed: {why}")
         return Health.of(reasons)
 
@@ -201,7 +201,7 @@ class Passes:
             *store.assignment_writes(outcome.grants, seen, now_ms),
             *store.used_writes(outcome.used_released, outcome.done_commands),
             *store.rejected_writes(outcome.rejected, seen),
-            *store.trouble_writes(outcome.holes, outcome.troubles, seen),
+            *store.problem_writes(outcome.uncovered, outcome.problems, seen),
         ]
 
     def _tell(self, outcome: Outcome, seconds: float) -> None:
@@ -227,9 +227,9 @@ class Passes:
             self._log.info(
                 "shards_changed", changed=len(outcome.changed_shards), shards=len(outcome.shards)
             )
-        seats_unassigned = {seat_name(*seat): why for seat, why in outcome.open.items()}
-        if seats_unassigned != self._told_open:
-            self._told_open = seats_unassigned
+        seats_unassigned = {seat_name(*seat): why for seat, why in outcome.unassigned.items()}
+        if seats_unassigned != self._told_unassigned:
+            self._told_unassigned = seats_unassigned
             self._log.warning(
                 "seats_unassigned",
                 count=len(seats_unassigned),

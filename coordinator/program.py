@@ -62,7 +62,7 @@ class Coordinator(Program):
         With a start-up time-out of 0 Kafka is not waited for: leading needs no Kafka, and a
         coordinator that comes back while Kafka is away must still replace dead listeners.
         """
-        settings, turns, stopping = self._settings, process.turns, process.stopping
+        settings, thread_watch, stopping = self._settings, process.thread_watch, process.stopping
         client, keys = connect(settings), Keys(settings.namespace)
         genesys = [
             GenesysClient(
@@ -74,9 +74,9 @@ class Coordinator(Program):
         process.startup.genesys(*(one.sign_in for one in genesys))
         if settings.startup_timeout:
             process.startup.kafka()
-        discovery = Discovery(settings, genesys, turns.of("discovery"))
+        discovery = Discovery(settings, genesys, thread_watch.of("discovery"))
         self._tracker = tracker = Tracker(
-            settings, turned=turns.of("tracker"), name=self._coordinator
+            settings, report_progress=thread_watch.of("tracker"), name=self._coordinator
         )
         metrics = Metrics(process.registry)
         process.registry.register(Numbers(TRACKER, tracker))

@@ -17,7 +17,7 @@ from coordinator.naming import Called, name_changes
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.gap_memory import Filed, LedgerView
 from coordinator.plan.seats import Ledger, Records, ledger
-from mirror.fleet.gaps import Gap, Hole
+from mirror.fleet.gaps import Gap, OngoingGap
 from mirror.fleet.gaps import decode as decode_gap
 from mirror.fleet.names import FAMILIES, read_names
 from mirror.fleet.tracked import count_conversations, oldest_due_seconds
@@ -49,8 +49,8 @@ class Seen(msgspec.Struct, frozen=True):
     commands: dict[str, str]
     rejected: dict[str, str]
     seats: str | None
-    holes: dict[str, str] = {}
-    troubles: dict[str, str] = {}
+    uncovered: dict[str, str] = {}
+    problems: dict[str, str] = {}
     discovery: dict[str, str] = {}
     names: str | None = None
 
@@ -73,12 +73,12 @@ class Store:
             pipe.hgetall(keys.commands)
             pipe.hgetall(keys.rejected)
             pipe.get(keys.seats)
-            pipe.hgetall(keys.holes)
-            pipe.hgetall(keys.troubles)
+            pipe.hgetall(keys.uncovered)
+            pipe.hgetall(keys.problems)
             pipe.hgetall(keys.discovery)
             pipe.get(keys.names)
             beats, epochs, released, commands, rejected, seats, *rest = pipe.execute()
-            holes, troubles, discovery, names = rest
+            uncovered, problems, discovery, names = rest
             ids = [listener for listener, _ in beats]
             listeners = self._documents(ids, keys.listener, Beat)
             assignments = self._documents(ids, keys.assignment, Assignment)
@@ -94,8 +94,8 @@ class Store:
             commands=commands,
             rejected=rejected,
             seats=seats,
-            holes=holes,
-            troubles=troubles,
+            uncovered=uncovered,
+            problems=problems,
             discovery=discovery,
             names=names,
         )
@@ -156,7 +156,7 @@ class Store:
     def _documents(self, ids: list[str], key: Any, kind: type[T]) -> dict[str, T]:
         if not ids:
             return {}
-        texts: Any = self._redis.mget([key(one) for one in ids])
+        texts: Any = self._redis.mget([key(id_) for id_ in ids])
         decode = msgspec.json.Decoder(kind).decode
         return _readable(decode, zip(ids, map(key, ids), texts, strict=True))
 
@@ -209,14 +209,14 @@ class Store:
         """Topics that Genesys refuses, by name, and those that it refuses no more."""
         return _differences(self._keys.rejected, rejected, seen.rejected)
 
-    def trouble_writes(
-        self, holes: Mapping[str, Hole], troubles: Mapping[str, str], seen: Seen
+    def problem_writes(
+        self, uncovered: Mapping[str, OngoingGap], problems: Mapping[str, str], seen: Seen
     ) -> list[Write]:
         """Shards that nobody receives, and seats that do not serve, as they are now."""
-        told = {shard: _encode(hole).decode() for shard, hole in holes.items()}
+        told = {shard: _encode(ongoing).decode() for shard, ongoing in uncovered.items()}
         return [
-            *_differences(self._keys.holes, told, seen.holes),
-            *_differences(self._keys.troubles, troubles, seen.troubles),
+            *_differences(self._keys.uncovered, told, seen.uncovered),
+            *_differences(self._keys.problems, problems, seen.problems),
         ]
 
     def discovery_writes(

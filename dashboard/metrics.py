@@ -31,11 +31,11 @@ class Metrics:
 
     @property
     def events(self) -> int:
-        return self._reader.pulse.events
+        return self._reader.rates.events
 
     @property
     def repeats(self) -> int:
-        return self._reader.pulse.repeats
+        return self._reader.rates.repeats
 
     @property
     def conversations(self) -> int:

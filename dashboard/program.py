@@ -53,10 +53,10 @@ class Dashboard(Program):
 
     def start(self, process: Process) -> None:
         """Serve the page, wait for Kafka and Redis, then read."""
-        settings, turns, stopping = self._settings, process.turns, process.stopping
+        settings, thread_watch, stopping = self._settings, process.thread_watch, process.stopping
         client = connect(settings)
-        reader = Reader(settings, client, self._hub, turns.of("kafka"))
-        self._watch = Watch(settings, client, self._hub, reader, turns.of("redis"))
+        reader = Reader(settings, client, self._hub, thread_watch.of("kafka"))
+        self._watch = Watch(settings, client, self._hub, reader, thread_watch.of("redis"))
         listening = listen(settings)
         app = make_app(settings, self._hub, reader, process.health)
         web = WebServer(app, self._hub, listening)
@@ -69,7 +69,7 @@ class Dashboard(Program):
         process.startup.kafka()
         process.startup.redis(client)
         process.thread("kafka", lambda: reader.run(stopping))
-        past = Past(settings, reader, turns.of("past"))
+        past = Past(settings, reader, thread_watch.of("past"))
         process.thread("past", lambda: past.run(stopping))
 
     def health(self) -> Health:

@@ -48,7 +48,9 @@ class Dashboard:
 
     def until_open(self) -> Dashboard:
         """Wait until it has read the past."""
-        self.process.wait_for(lambda: '"opened"' in self.process.stderr, 40, "the past is read")
+        self.process.wait_for(
+            lambda: '"backlog_read"' in self.process.stderr, 40, "the past is read"
+        )
         return self
 
     def fetch(

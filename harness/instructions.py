@@ -105,17 +105,17 @@ def count(stage: Stage, lap: Path) -> int:
 
 def work(stage: Stage, lap: Path) -> None:
     """What is counted: a lap goes through `stage`, as a stream in reads of a usual size."""
-    from listeners.receive.frames import Cutter
+    from listeners.receive.frames import FrameParser
     from simulator.frames import ws_frame
 
     spool = lap.with_suffix(f".{stage}")
     take = _decoder() if stage == "decode" else _listener(spool, native=stage == "native")
     stream = b"".join(map(ws_frame, Lap.read(lap).payloads))
-    cutter = Cutter()
+    parser = FrameParser()
     print("ready", flush=True)
     sys.stdin.readline()
     for start in range(0, len(stream), READ_BYTES):
-        take(cutter.feed(stream[start : start + READ_BYTES]))
+        take(parser.feed(stream[start : start + READ_BYTES]))
 
 
 def _decoder() -> Callable[[list[Any]], None]:

@@ -21,9 +21,9 @@ from mirror.base.errors import DependencyError, MirrorError
 from mirror.settings import Settings, load
 from mirror.supervision import supervise
 
-READY_WITHIN: Final = 60.0  # seconds; a cold start on a slow machine takes about ten
-STOPPED_WITHIN: Final = 40.0  # seconds; longer than supervisord's longest `stopwaitsecs`
-_POLL: Final = 0.1
+READY_WITHIN_SECONDS: Final = 60.0  # seconds; a cold start on a slow machine takes about ten
+STOPPED_WITHIN_SECONDS: Final = 40.0  # seconds; longer than supervisord's longest `stopwaitsecs`
+_POLL_SECONDS: Final = 0.1
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -126,7 +126,7 @@ class Sandbox:
         if process is not None and process.poll() is None:
             process.terminate()
             try:
-                process.wait(STOPPED_WITHIN)
+                process.wait(STOPPED_WITHIN_SECONDS)
             except (subprocess.TimeoutExpired, KeyboardInterrupt):
                 self._kill(process)
         shutil.rmtree(self.state, ignore_errors=True)
@@ -143,7 +143,7 @@ class Sandbox:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=READY_WITHIN,
+            timeout=READY_WITHIN_SECONDS,
             check=False,
         )
         if result.returncode:
@@ -154,16 +154,16 @@ class Sandbox:
             )
 
     def _until(self, what: str, ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + READY_WITHIN
+        deadline = time.monotonic() + READY_WITHIN_SECONDS
         while not ready():
             assert self._supervisord is not None
             if self._supervisord.poll() is not None:
                 raise DependencyError(f"supervisord ended while {what} started{self._hint()}")
             if time.monotonic() > deadline:
                 raise DependencyError(
-                    f"{what} did not answer in {READY_WITHIN:.0f} s{self._hint()}"
+                    f"{what} did not answer in {READY_WITHIN_SECONDS:.0f} s{self._hint()}"
                 )
-            time.sleep(_POLL)
+            time.sleep(_POLL_SECONDS)
 
     def _hint(self, program: str = "") -> str:
         """The last lines of the logs, since the logs go away with the sandbox."""

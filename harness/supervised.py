@@ -10,7 +10,7 @@ import redis
 from harness.process import wait_until
 from harness.sandbox import Sandbox
 from mirror.fleet.status import read
-from mirror.supervision.pulse import read_sign
+from mirror.supervision.heartbeat_file import read_heartbeat
 from mirror.supervision.supervisord import ProcessInfo, processes
 
 
@@ -29,13 +29,13 @@ def whole(sandbox: Sandbox, gone: tuple[int, ...] = ()) -> bool:
 
 def process_of(run_dir: Path, name: str) -> ProcessInfo:
     """What supervisord says of the process of that name."""
-    return next(one for one in processes(run_dir) or [] if one.name == name)
+    return next(process for process in processes(run_dir) or [] if process.name == name)
 
 
 def beats(run_dir: Path, name: str) -> bool:
     """Whether the process of that name beats."""
-    sign = read_sign(run_dir, name)
-    return sign is not None and sign.exit_code is None
+    heartbeat = read_heartbeat(run_dir, name)
+    return heartbeat is not None and heartbeat.exit_code is None
 
 
 def await_another(run_dir: Path, name: str, pid: int, seconds: float) -> float:
@@ -46,8 +46,8 @@ def await_another(run_dir: Path, name: str, pid: int, seconds: float) -> float:
         now = process_of(run_dir, name)
         if now.pid == pid or now.state not in {"STARTING", "RUNNING"}:
             return False
-        sign = read_sign(run_dir, name)
-        return sign is not None and (sign.pid, sign.exit_code) == (now.pid, None)
+        heartbeat = read_heartbeat(run_dir, name)
+        return heartbeat is not None and (heartbeat.pid, heartbeat.exit_code) == (now.pid, None)
 
     wait_until(works, seconds, f"{name} works again")
     return time.monotonic() - began

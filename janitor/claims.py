@@ -81,7 +81,7 @@ class Leases:
         if not ids:
             return {}
         with explained():
-            texts: Any = self._redis.mget([self._keys.conversation(one) for one in ids])
+            texts: Any = self._redis.mget([self._keys.conversation(id_) for id_ in ids])
         return {
             one: readable(decode_tracked, text, self._keys.conversation(one))
             for one, text in zip(ids, texts, strict=True)

@@ -98,7 +98,7 @@ class Audience:
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
             with explained():
                 ids: Any = self._redis.hkeys(self._keys.shards)
-                texts: Any = self._redis.mget([self._keys.shard(one) for one in ids]) if ids else ()
+                texts: Any = self._redis.mget([self._keys.shard(id_) for id_ in ids]) if ids else ()
             self._divided = any(_seers(text) for text in texts)
             self._looked_at = time.monotonic()
         return self._divided
@@ -147,7 +147,7 @@ class GenesysPool:
     def seeing(self, shard: str) -> Genesys:
         """The clients that see the topics of a shard; all clients if the shard is unknown."""
         names = self.audience.of(shard) if len(self.clients) > 1 else ()
-        chosen = [one for one in self.clients if one.id in names]
+        chosen = [client for client in self.clients if client.id in names]
         return _Some(self, chosen) if chosen else self
 
     def conversation(self, conversation_id: str) -> bytes:

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from janitor.gaps.filler import Filler
 from janitor.genesys import GenesysPool
-from janitor.producer import Outlet
+from janitor.producer import AckedProducer
 from janitor.zombies.sweep import Sweep
 from mirror.runtime import metrics as names
 
@@ -23,10 +23,10 @@ class Metrics:
         registry: CollectorRegistry,
         filler: Filler,
         genesys: GenesysPool,
-        outlets: Sequence[Outlet],
+        producers: Sequence[AckedProducer],
     ) -> None:
         self._verified = names.counter(names.VERIFIED, registry)
-        self._outlets = outlets
+        self._producers = producers
         filled = {
             "filled": names.GAPS_FILLED,
             "conversations": names.BACKFILLED,
@@ -40,7 +40,7 @@ class Metrics:
     @property
     def dead_letters(self) -> int:
         """Records that Kafka refused for good."""
-        return sum(outlet.dead_letters for outlet in self._outlets)
+        return sum(producer.dead_letters for producer in self._producers)
 
     def note(self, sweep: Sweep) -> None:
         """A sweep has ended."""

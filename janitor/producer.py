@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from mirror.base.errors import KafkaUnavailable, SettingsError
 from mirror.base.log import logger
-from mirror.base.turns import Turned, unwatched
+from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.conversation.event import Event
 from mirror.kafka import faults
 from mirror.kafka.config import ClientLog, open_client, producer_config
@@ -30,14 +30,14 @@ ACK_SECONDS: Final = 10.0
 ANY_PARTITION: Final = -1  # as librdkafka has it
 
 
-class Outlet:
+class AckedProducer:
     """The janitor's way to Kafka. Not thread-safe; the counters may be read from other threads."""
 
     def __init__(
         self,
         settings: Settings,
         schemas: Mapping[str, Header] | None = None,
-        turned: Turned = unwatched,
+        report_progress: ReportProgress = unwatched,
         partitions: Mapping[str, int] | None = None,
     ) -> None:
         """`schemas`: topic → the header that names its schema (`mirror.kafka.registry`).
@@ -47,9 +47,9 @@ class Outlet:
         """
         self.produced = 0
         self.dead_letters = 0
-        self.trouble = ""  # why Kafka took nothing at the last attempt
+        self.problem = ""  # why Kafka took nothing at the last attempt
         self._settings = settings
-        self._turned = turned
+        self._report_progress = report_progress
         self._partitions = dict(partitions or {})
         schema = (schemas or {}).get(settings.topic)
         self._recorder = Recorder(settings.topic, settings.region, settings.encoding, schema)
@@ -94,7 +94,7 @@ class Outlet:
             while letter is not None and self._deliver([letter], deadline) is not None:
                 letter = shorter(letter)
         except KafkaUnavailable as error:
-            self._log.error("dead_letter_not_written", error=error, bytes=len(record.value))
+            self._log.error("dead_letter_write_failed", error=error, bytes=len(record.value))
             return
         if letter is None:
             self._log.error("dead_letter_lost", bytes=len(record.value))
@@ -105,7 +105,7 @@ class Outlet:
 
         Raises `KafkaUnavailable`.
         """
-        self._turned()
+        self._report_progress()
         producer = self._producer = self._producer or self._make()
         self._failed = None
         try:
@@ -128,7 +128,7 @@ class Outlet:
             return self._failed
         if waiting or self._failed is not None:
             self._give_up(producer, _why(self._failed, records[0].topic))
-        self.trouble = ""
+        self.problem = ""
         return None
 
     def _partition(self, record: Record) -> int:
@@ -152,7 +152,7 @@ class Outlet:
             self._failed = error
 
     def _renew(self, producer: Producer) -> None:
-        # A purged idempotent producer has a hole in its sequence: the next call makes a new one.
+        # A purged idempotent producer has a gap in its sequence: the next call makes a new one.
         producer.purge()
         producer.poll(0)
         self._producer = None
@@ -160,8 +160,8 @@ class Outlet:
     def _give_up(self, producer: Producer, reason: str) -> None:
         self._renew(producer)
         servers = self._settings.kafka.properties["bootstrap.servers"]
-        self.trouble = f"Kafka at {servers} does not take events: {reason}"
-        raise KafkaUnavailable(self.trouble)
+        self.problem = f"Kafka at {servers} does not take events: {reason}"
+        raise KafkaUnavailable(self.problem)
 
 
 def _why(error: KafkaError | None, topic: str) -> str:

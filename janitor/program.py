@@ -20,13 +20,13 @@ from janitor.duties import Filling, Sweeping, late_after
 from janitor.gaps.filler import Filler
 from janitor.genesys import GenesysPool
 from janitor.metrics import Metrics
-from janitor.producer import Outlet
+from janitor.producer import AckedProducer
 from janitor.rounds import Rounds
 from janitor.zombies.sweep import Zombies
 from mirror.base.errors import RedisUnavailable
 from mirror.base.health import Health
 from mirror.base.log import logger
-from mirror.base.turns import Turned
+from mirror.base.thread_watch import ReportProgress
 from mirror.checks.finding import Finding
 from mirror.checks.kafka import check_kafka
 from mirror.checks.redis import check_redis
@@ -74,35 +74,35 @@ class Janitor(Program):
             client, keys, "janitor", f"{settings.host}-{os.getpid()}-{token_hex(3)}"
         )
 
-        sweeping = self._at_work(process.turns.of("zombies"))
-        filling = self._at_work(process.turns.of("gaps"))
+        sweeping = self._at_work(process.thread_watch.of("zombies"))
+        filling = self._at_work(process.thread_watch.of("gaps"))
         leases = Leases(client, keys, settings.topic)
-        self._outlets = (
-            Outlet(settings, schemas, sweeping, partitions),
-            Outlet(settings, schemas, filling, partitions),
+        self._producers = (
+            AckedProducer(settings, schemas, sweeping, partitions),
+            AckedProducer(settings, schemas, filling, partitions),
         )
         zombies = Zombies(
             settings,
             leases,
             genesys,
-            self._outlets[0],
+            self._producers[0],
             self._normaliser,
             stopping=stopping.is_set,
-            turned=sweeping,
+            report_progress=sweeping,
         )
         filler = Filler(
             client,
             keys,
             leases,
             genesys,
-            self._outlets[1],
+            self._producers[1],
             self._normaliser,
             lag_seconds=settings.analytics_lag,
             horizon_seconds=settings.horizon,
             stopping=stopping.is_set,
-            turned=filling,
+            report_progress=filling,
         )
-        metrics = Metrics(process.registry, filler, genesys, self._outlets)
+        metrics = Metrics(process.registry, filler, genesys, self._producers)
         tell_of_genesys(genesys.clients, process.registry)
         interval = settings.janitor_interval
         sweeps, fills = Sweeping(zombies, interval, metrics.note), Filling(filler, leases)
@@ -116,10 +116,10 @@ class Janitor(Program):
 
     def health(self) -> Health:
         """`degraded` while zombies or gaps cannot be worked on, or nothing can be produced."""
-        troubles = [why for rounds in self._rounds for why in rounds.reasons()]
-        known = " ".join(troubles)
-        troubles += {box.trouble for box in self._outlets if box.trouble not in known}
-        return Health.of(troubles)
+        problems = [why for rounds in self._rounds for why in rounds.reasons()]
+        known = " ".join(problems)
+        problems += {box.problem for box in self._producers if box.problem not in known}
+        return Health.of(problems)
 
     def checks(self) -> Iterator[Finding]:
         """What it works from, the lists in Redis, and what it works for, the topics."""
@@ -128,7 +128,7 @@ class Janitor(Program):
 
     def summary(self) -> dict[str, int]:
         """What it has done."""
-        return {"produced": sum(outlet.produced for outlet in self._outlets)}
+        return {"produced": sum(producer.produced for producer in self._producers)}
 
     def stop(self) -> None:
         """Say in Redis that this janitor works no more."""
@@ -137,11 +137,12 @@ class Janitor(Program):
         except RedisUnavailable as error:
             self._log.info("deregister_failed", error=str(error))
 
-    def _at_work(self, turned: Turned) -> Turned:
-        """`turned`, which also says in Redis that this janitor works, and what holds it up."""
+    def _at_work(self, report_progress: ReportProgress) -> ReportProgress:
+        """`report_progress`, which also says in Redis that this janitor works, and what holds it
+        up."""
 
         def both(rest: float = 0.0) -> None:
-            turned(rest)
+            report_progress(rest)
             reasons = tuple(why for rounds in self._rounds for why in rounds.reasons())
             with contextlib.suppress(RedisUnavailable):  # the work itself says so
                 self._reporter.note(reasons)

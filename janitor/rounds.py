@@ -3,7 +3,7 @@
 What a round cannot do now (a service is away, a lease was lost) is tried again after
 `RETRY_SECONDS`, and is a reason why the janitor is `degraded` until a round does all its work. So
 is a thread of which no round has ended for longer than it may take. A thread that hangs is found
-by `mirror.base.turns`.
+by `mirror.base.thread_watch`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 from janitor.gaps.reading import LeaseLost
 from mirror.base.errors import DependencyError
 from mirror.base.log import logger
-from mirror.base.turns import Turned
+from mirror.base.thread_watch import ReportProgress
 from mirror.runtime.startup import RETRY_SECONDS
 
 
@@ -26,7 +26,7 @@ class Round(msgspec.Struct, frozen=True):
     """How a round ended: seconds until the next, and what kept it from a part of its work."""
 
     pause: float
-    trouble: str = ""
+    problem: str = ""
 
 
 class Rounds:
@@ -36,7 +36,7 @@ class Rounds:
         self,
         name: str,
         work: Callable[[], Round],
-        turned: Turned,
+        report_progress: ReportProgress,
         *,
         late_after: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
@@ -46,9 +46,9 @@ class Rounds:
         No round has to end sooner than `late_after` seconds after the one before.
         """
         self.name = name
-        self.trouble = ""
+        self.problem = ""
         self._work = work
-        self._turned = turned
+        self._report_progress = report_progress
         self._late_after = late_after
         self._clock = clock
         self._ended_at = clock()
@@ -58,25 +58,25 @@ class Rounds:
         """Do rounds until `stopping` is set."""
         self._ended_at = self._clock()
         while not stopping.is_set():
-            self._turned()
+            self._report_progress()
             try:
                 ended = self._work()
                 self._ended_at = self._clock()
             except (DependencyError, LeaseLost) as error:
                 ended = Round(RETRY_SECONDS, str(error))
-            if ended.trouble != self.trouble:
-                self.trouble = ended.trouble
+            if ended.problem != self.problem:
+                self.problem = ended.problem
                 self._log.warning(
-                    "waiting" if ended.trouble else "working_again",
+                    "work_suspended" if ended.problem else "work_resumed",
                     thread=self.name,
-                    why=ended.trouble,
+                    why=ended.problem,
                 )
-            self._turned(rest=ended.pause)
+            self._report_progress(rest=ended.pause)
             stopping.wait(ended.pause)
 
     def reasons(self) -> tuple[str, ...]:
         """Why this thread's work is not done, for `/healthz`."""
-        reasons = (self.trouble,) if self.trouble else ()
+        reasons = (self.problem,) if self.problem else ()
         late = self._clock() - self._ended_at
         if late > self._late_after:
             reasons = (*reasons, f"no round has ended for {late:.0f}s")

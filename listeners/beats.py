@@ -24,7 +24,7 @@ from listeners.receive.loop import Loop
 from listeners.receive.snapshot import Snapshot
 from mirror.base.errors import MirrorError
 from mirror.base.log import logger
-from mirror.base.turns import Turned, unwatched
+from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.words import Assignment, Beat, ChannelReport, ListenerState, Shard
 
 # A snapshot older than this many leases is no sign of life.
@@ -49,7 +49,7 @@ class Beats:
         heartbeat: float,
         lease: float,
         clock: Callable[[], float] = time.monotonic,
-        turned: Turned = unwatched,
+        report_progress: ReportProgress = unwatched,
     ) -> None:
         """`template` has what never changes: who and where this listener is."""
         self.state: ListenerState = "live"
@@ -61,7 +61,7 @@ class Beats:
         self._heartbeat = heartbeat
         self._stale_after = lease * STALE_LEASES
         self._clock = clock
-        self._turned = turned
+        self._report_progress = report_progress
         self._log = logger("listener.beats")
         self._stop = threading.Event()
         self._now = threading.Event()
@@ -83,7 +83,7 @@ class Beats:
         """Beat until `stop`."""
         due = self._clock()
         while not self._stop.is_set():
-            self._turned()
+            self._report_progress()
             hurried = self._now.is_set()
             self._now.clear()
             if hurried or self._clock() >= due or self._has_news():
@@ -92,7 +92,7 @@ class Beats:
             else:
                 self._look()
             rest = max(0.0, min(due - self._clock(), self._heartbeat / LOOKS))
-            self._turned(rest)
+            self._report_progress(rest)
             self._now.wait(rest)
         try:
             self._fleet.leave(self._template.listener)
@@ -127,7 +127,7 @@ class Beats:
         snapshot = self._loop.snapshot
         late = self._clock() - snapshot.at
         if late > self._stale_after:
-            self._log.error("loop_hangs", seconds=round(late, 1))
+            self._log.error("loop_hung", seconds=round(late, 1))
             return
         beat = self._beat(snapshot, late)
         version = 0 if self._incomplete else snapshot.version
@@ -186,7 +186,7 @@ class Beats:
         known = {one: shard for one, shard in self._shards.items() if one in epochs}
         stale = [one for one in epochs if not _is_known(known.get(one), epochs[one])]
         for start in range(0, len(stale), SHARD_FETCHES):
-            self._turned()
+            self._report_progress()
             known |= self._fleet.shards(stale[start : start + SHARD_FETCHES])
         complete = all(_is_known(known.get(one), epoch) for one, epoch in epochs.items())
         self._shards = known
@@ -194,7 +194,9 @@ class Beats:
         if assignment.version != self._version:
             self._version = assignment.version
             self.assigned_at = self._clock()
-            self._log.info("assignment", version=assignment.version, grants=len(assignment.grants))
+            self._log.info(
+                "assignment_received", version=assignment.version, grants=len(assignment.grants)
+            )
         self._loop.assign(assignment, known)
 
 

@@ -31,10 +31,10 @@ def tell(
         snapshot = loop.snapshot
         since = max(0.0, clock() - snapshot.at)
         ages: dict[str, float] = {}
-        for one in snapshot.channels:
-            if one.last_frame_ms is not None:
-                age = one.last_frame_ms / 1000 + since
-                ages[one.shard] = min(age, ages.get(one.shard, age))
+        for channel in snapshot.channels:
+            if channel.last_frame_ms is not None:
+                age = channel.last_frame_ms / 1000 + since
+                ages[channel.shard] = min(age, ages.get(channel.shard, age))
         return ages
 
     registry.register(Histograms(LATENCY, publisher.latency.tallies))

@@ -107,7 +107,7 @@ class FleetLink:
         """
         if not ids:
             return {}
-        keys = [self._keys.shard(one) for one in ids]
+        keys = [self._keys.shard(id_) for id_ in ids]
         with explained():
             texts: Any = self._redis.mget(keys)
             found = {
@@ -115,7 +115,7 @@ class FleetLink:
                 for shard_id, key, text in zip(ids, keys, texts, strict=True)
                 if (shard := readable(_shard.decode, text, key)) is not None
             }
-            if lacking := [one for one in ids if one not in found]:
+            if lacking := [id_ for id_ in ids if id_ not in found]:
                 self._redis.hdel(self._keys.shards, *lacking)
         return found
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from listeners import gc_tuning
 from listeners.beats import Beats
+from listeners.channels.adapters import RedisAdapter, genesys_adapters
 from listeners.channels.executor import Actions
-from listeners.channels.links import RedisLink, genesys_links
 from listeners.channels.session import Session
 from listeners.channels.workers import Workers
 from listeners.counters import Counters
@@ -74,12 +74,12 @@ class Listener(Program):
         settings, counters = self._settings, self._counters
         module = native_reader.load(settings.native)
         client = connect(settings)
-        links = RedisLink(client, settings)
-        genesys = genesys_links(settings, client)
+        reservations = RedisAdapter(client, settings)
+        genesys = genesys_adapters(settings, client)
         cluster = process.startup.kafka(agents=settings.agents)
         schemas = process.startup.registry()
         process.startup.redis(client)
-        process.startup.genesys(*(link.check for link in genesys.values()))
+        process.startup.genesys(*(adapter.check for adapter in genesys.values()))
         self._publisher = Publisher(
             settings,
             self._listener,
@@ -95,14 +95,14 @@ class Listener(Program):
         loop.actions = Actions(
             self._workers,
             genesys,
-            links,
+            reservations,
             loop.post,
             context=tls_context(),
             user_agent=f"interaction-mirror/{__version__}",
             opened=loop.opened,
         )
         self._beats = Beats(
-            links.fleet,
+            reservations.fleet,
             loop,
             Beat(
                 listener=self._listener,
@@ -113,14 +113,14 @@ class Listener(Program):
             ),
             heartbeat=settings.heartbeat,
             lease=settings.lease,
-            turned=process.turns.of("beats"),
+            report_progress=process.thread_watch.of("beats"),
         )
         self._vitals = Vitals(counters, loop, process.registry, lease=settings.lease)
         gauge(SPOOL_LIMIT, process.registry).set(settings.spool_limit)
         info = gauge(NATIVE, process.registry)
         if native is not None:
             info.labels(native.version).set(1)
-        clients = [link.client for link in genesys.values()]
+        clients = [adapter.client for adapter in genesys.values()]
         tell(process.registry, loop, self._publisher, clients)
         process.serve()
         gc_tuning.tune()

@@ -27,7 +27,7 @@ JOIN_SECONDS: Final = 2.0
 LAST_BREATH_SECONDS: Final = 0.1  # of a loop that ends by a crash
 FLUSH_SECONDS: Final = 6.0
 RELEASE_SECONDS: Final = 2.0
-FAREWELL_SECONDS: Final = 2.0
+DEREGISTER_SECONDS: Final = 2.0
 # A leader that lives moves the first seat within a few beats; without one waiting is idle.
 IDLE_HEARTBEATS: Final = 2.5
 _LOOK_SECONDS: Final = 0.1
@@ -60,7 +60,7 @@ def shut_down(
         publisher.stop(FLUSH_SECONDS)
         workers.stop(RELEASE_SECONDS)
         beats.stop()
-        beats_thread.join(FAREWELL_SECONDS)
+        beats_thread.join(DEREGISTER_SECONDS)
 
 
 def _drain(loop: Loop, beats: Beats, heartbeat: float) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from mirror.base.log import logger
-from mirror.base.turns import Turned, unwatched
+from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
 from mirror.settings import Settings
 from projector.projection import Draft
@@ -52,17 +52,17 @@ class Loop:
         transactional_id: str,
         *,
         header: Header | None = None,
-        turned: Turned = unwatched,
+        report_progress: ReportProgress = unwatched,
         make_writer: Callable[[Settings, str], Writer] = Writer,
     ) -> None:
         """`header` names the schema of views (`mirror.kafka.registry`)."""
         self.events = self.repeats = self.unreadable = self.views = self.tombstones = 0
         self.transactions = self.aborted = self.fenced = 0
         self.hold = ""  # why nothing is projected; set from outside
-        self.trouble = ""  # why the last transaction was aborted
+        self.problem = ""  # why the last transaction was aborted
         self.share = Share(settings, self._accept)
         self._settings = settings
-        self._turned = turned
+        self._report_progress = report_progress
         self._log = logger("projector")
         self._writer = make_writer(settings, transactional_id)
         self._careful = 0
@@ -80,7 +80,7 @@ class Loop:
                 on_lost=share.on_revoke,
             )
             while not stop.is_set():
-                self._turned()
+                self._report_progress()
                 self.step(consumer)
         finally:
             share.close()
@@ -138,7 +138,7 @@ class Loop:
             self._write(consumer, together)
         self._careful = max(0, self._careful - bool(alone))
         for number in sorted(alone, key=share.is_suspect):  # suspects last
-            self._turned()
+            self._report_progress()
             if self._write(consumer, {number: batches[number]}):
                 share.clear(number)
             else:
@@ -162,7 +162,7 @@ class Loop:
             self._on_abort(consumer, drafts, error)
             return False
         self.transactions += 1
-        self.trouble = ""
+        self.problem = ""
         for draft in drafts:
             self._accept(draft)
         for number, messages in batches.items():
@@ -200,7 +200,7 @@ class Loop:
     def _on_abort(self, consumer: Any, drafts: list[Draft], error: Aborted) -> None:
         self.aborted += 1
         self.fenced += error.is_fenced
-        self.trouble = f"a transaction was aborted: {error}"
+        self.problem = f"a transaction was aborted: {error}"
         self._log.warning(
             "transaction_aborted", why=str(error), fenced=error.is_fenced, partitions=len(drafts)
         )

@@ -23,7 +23,7 @@ from mirror import __version__
 from mirror.base import log
 from mirror.base.errors import EXIT_DONE, EXIT_FAILED, KafkaUnavailable
 from mirror.base.health import Health
-from mirror.base.turns import Turns
+from mirror.base.thread_watch import ThreadWatch
 from mirror.checks.checkup import Checkup
 from mirror.checks.finding import Finding
 from mirror.checks.projector import check_projector
@@ -32,7 +32,7 @@ from mirror.kafka.projected import transactional_prefix
 from mirror.runtime import metrics, signals
 from mirror.runtime.telemetry import Telemetry
 from mirror.settings import Settings
-from mirror.supervision.pulse import Pulse
+from mirror.supervision.heartbeat_file import HeartbeatFile
 from projector.loop import Loop
 from projector.topics import await_even, count_partitions, uneven
 
@@ -59,7 +59,7 @@ class Projector:
         self.settings = settings
         self._log = log.logger("projector")
         self._stop = threading.Event()
-        self._turns = Turns()
+        self._thread_watch = ThreadWatch()
         self._crashed = False
         self._partitions = 0
         self._registry = CollectorRegistry()
@@ -75,7 +75,7 @@ class Projector:
             settings,
             f"{transactional_prefix(settings)}{settings.host}-{os.getpid()}-{secrets.token_hex(4)}",
             header=schemas.get(settings.conversations_topic),
-            turned=self._turns.of("project"),
+            report_progress=self._thread_watch.of("project"),
         )
         self._registry.register(metrics.Numbers(metrics.PROJECTOR, loop))
         self._registry.register(metrics.Numbers(metrics.PROJECTOR_SHARE, loop.share))
@@ -105,7 +105,7 @@ class Projector:
         """`down` where nothing may be projected, `degraded` where something is not."""
         loop, share = self.loop, self.loop.share
         stopped = [why for why in (loop.hold, share.refusal) if why]
-        reasons = [why for why in (loop.trouble, share.trouble) if why]
+        reasons = [why for why in (loop.problem, share.problem) if why]
         if not share.joined:
             reasons.append("the consumer group has not counted this process in")
         if share.waiting:
@@ -114,16 +114,16 @@ class Projector:
             reasons.append(f"the oldest record has waited for {share.lag:.0f} s")
         if share.missed:
             reasons.append(f"Kafka deleted {share.missed} records before they were projected")
-        return Health.of(reasons, (*stopped, *self._turns.reasons()))
+        return Health.of(reasons, (*stopped, *self._thread_watch.reasons()))
 
     def _checks(self) -> Iterator[Finding]:
         yield from check_projector(self.settings)
 
     def _compare(self, stop: threading.Event) -> None:
         """Hold the loop while the topics are uneven: their partitions may grow at any time."""
-        turned = self._turns.of("topics")
+        report_progress = self._thread_watch.of("topics")
         while not stop.is_set():
-            turned()
+            report_progress()
             try:
                 why = uneven(self.settings, count_partitions(self.settings), self._partitions)
             except KafkaUnavailable:
@@ -134,7 +134,7 @@ class Projector:
                 else:
                     self._log.info("topics_even")
                 self.loop.hold = why
-            turned(rest=COMPARE_SECONDS)
+            report_progress(rest=COMPARE_SECONDS)
             stop.wait(COMPARE_SECONDS)
 
     def _guarded(self, name: str, work: Callable[[threading.Event], None]) -> None:
@@ -151,8 +151,8 @@ class Projector:
         self._stop.set()
 
     def _wait(self) -> None:
-        pulse = Pulse.of(os.environ)
+        heartbeat_file = HeartbeatFile.of(os.environ)
         while not self._stop.is_set():
-            if self._turns.all_turn():
-                pulse.beat()
+            if self._thread_watch.all_progress():
+                heartbeat_file.touch()
             self._stop.wait(BEAT_SECONDS)

@@ -40,7 +40,7 @@ class Share:
         self.restored = 0
         self.missed = 0
         self.joined = False  # the group has counted us in, be it without a partition
-        self.trouble = ""  # what keeps a partition from being placed or restored
+        self.problem = ""  # what keeps a partition from being placed or restored
         self.refusal = ""  # what waiting does not cure
         self.group: Any = None  # our place in the group, as of the assignment in force
         self.assigned: dict[int, float] = {}  # own partitions → since when (monotonic)
@@ -225,7 +225,7 @@ class Share:
         self._new.discard(number)
         self.ready.add(number)
         self.read_ms.pop(number, None)
-        self.trouble = ""
+        self.problem = ""
         if found.missed:
             self.missed += found.missed
             self._log.error("records_expired", partition=number, count=found.missed)
@@ -244,9 +244,9 @@ class Share:
         )
 
     def _wait(self, why: str) -> None:
-        if why != self.trouble:
+        if why != self.problem:
             self._log.warning("projector_waits", why=why)
-        self.trouble = why
+        self.problem = why
         self._place_at = time.monotonic() + RETRY_SECONDS
 
     def _refuse(self, numbers: Iterable[int], why: str) -> None:
@@ -269,7 +269,7 @@ class Share:
         # of somebody without a group, whom a broker does not refuse.
         self.group = consumer.consumer_group_metadata()
         now = time.monotonic()
-        self.assigned = {one.partition: now for one in partitions}
+        self.assigned = {partition.partition: now for partition in partitions}
         self._new = set(self.assigned) - self._refused
         self._known = {n: one for n, one in self._known.items() if n in self.assigned}
         self.joined = True

@@ -66,5 +66,5 @@ def await_even(settings: Settings, timeout: float) -> int:
             raise KafkaUnavailable(why)
         if why != told:
             told = why
-            logger("projector").warning("topics_awaited", why=why)
+            logger("projector").warning("waiting_for_topics", why=why)
         time.sleep(PAUSE_SECONDS)

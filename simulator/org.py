@@ -77,8 +77,8 @@ class Org:
 
     def divisions_of(self, queues: Iterable[str], users: Iterable[str]) -> frozenset[int]:
         """The divisions of a conversation's queues and users; Home while it has none of both."""
-        found = {self.division_of_queue(one) for one in queues if self.has_queue(one)}
-        found |= {self.division_of_user(one) for one in users if self.has_user(one)}
+        found = {self.division_of_queue(queue) for queue in queues if self.has_queue(queue)}
+        found |= {self.division_of_user(user) for user in users if self.has_user(user)}
         return frozenset(found or {1})
 
     def queue_name(self, queue_id: str) -> str:

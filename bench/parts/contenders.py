@@ -153,11 +153,11 @@ def raw(task: Task) -> Outcome:
 
 def _read(connection: Connection, view: memoryview) -> tuple[list[Any], int, bool]:
     """One read that waits; the product's own reading is for sockets that do not."""
-    start = connection.cutter.restore(view)
+    start = connection.parser.restore(view)
     count = connection.sock.recv_into(view[start:])
     if not count:
         raise EOFError
-    return connection.cutter.cut(view, start + count), count, False
+    return connection.parser.cut(view, start + count), count, False
 
 
 def native(task: Task) -> Outcome:

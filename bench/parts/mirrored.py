@@ -38,9 +38,9 @@ def live(mirror: Deployment) -> set[str]:
     """What has a live leg and a topic at the simulator, and so was shown to a socket."""
     body = mirror.org.get("/_sim/conversations")
     return {
-        one["id"]
-        for one in body["conversations"]
-        if one["live"] and (one["queues"] or one["users"])
+        conversation["id"]
+        for conversation in body["conversations"]
+        if conversation["live"] and (conversation["queues"] or conversation["users"])
     }
 
 

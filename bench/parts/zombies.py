@@ -19,7 +19,7 @@ from mirror.conversation.event import Event
 
 AGE: Final = float(SHORT["MIRROR_ZOMBIE_AFTER"].rstrip("s"))
 # A sweep's begin is read from its log line, which is written a moment after its end.
-CLOCK_SLACK: Final = 0.05
+CLOCK_SLACK_SECONDS: Final = 0.05
 
 
 def zombies(folder: Path, conversations: int, rate: float) -> bool:
@@ -140,7 +140,7 @@ def _late(
 ) -> tuple[int, float]:
     """In which of its janitor's sweeps after it was due it was finalised, and how late."""
     name, at = claim
-    return sum(due + CLOCK_SLACK <= began <= at for began in sweeps[name]), at - due
+    return sum(due + CLOCK_SLACK_SECONDS <= began <= at for began in sweeps[name]), at - due
 
 
 def _spread(values: list[float]) -> str:

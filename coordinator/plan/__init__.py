@@ -5,6 +5,6 @@ assignment   seats → listeners; seats, moves: what is granted, what changes ha
 liveness     which listeners are alive
 coverage     what was covered → gaps; gap_memory: which gaps were filed
 deafness     replicas that hear nothing while another one hears frames
-troubles     what does not serve, in sentences for status and health
+problems     what does not serve, in sentences for status and health
 sight        what each OAuth client may see; refusals, departed: topics that went missing
 """

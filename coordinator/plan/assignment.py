@@ -11,7 +11,7 @@ Rules, the stronger first:
 
 First replicas are placed before second ones, so that a shortage costs redundancy before coverage.
 A seat that has a choice of clients leaves one to a seat that has none.
-A seat that cannot be placed is `open`, with the reason.
+A seat that cannot be placed is `unassigned`, with the reason.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Placement(msgspec.Struct, frozen=True):
     """The wanted place of every seat, and the seats without one."""
 
     places: dict[Seat, Place]
-    open: dict[Seat, Why]
+    unassigned: dict[Seat, Why]
 
 
 def seats(shards: Iterable[str], replicas: int) -> list[Seat]:
@@ -55,60 +55,61 @@ def place(
     room: Mapping[str, int],
     current: Mapping[Seat, Place],
     preferred: Mapping[Seat, str] | None = None,
-    shunned: Mapping[Seat, Place] | None = None,
+    avoid: Mapping[Seat, Place] | None = None,
     allowed: Mapping[str, frozenset[str]] | None = None,
 ) -> Placement:
     """Place every seat of `wanted`.
 
     `hosts`: listener → host, of listeners that may hold seats. `room`: OAuth client → most seats.
     `current`: where seats are now. `preferred`: seat → client of a channel that waits for it.
-    `shunned`: seat → where it did not do; it goes there only where there is nothing else.
+    `avoid`: seat → the place where it failed, used only as a last resort.
     `allowed`: shard → the clients that may see its topics; all clients where it has none.
     """
-    shunned = shunned or {}
-    work = _Work(hosts, room, {seat: place.listener for seat, place in shunned.items()})
+    avoid = avoid or {}
+    work = _Work(hosts, room, {seat: place.listener for seat, place in avoid.items()})
     for seat in wanted:
         held = current.get(seat)
         if held is not None and held.listener in hosts and work.fits(seat, held.listener):
-            work.sit(seat, held.listener)
+            work.assign(seat, held.listener)
     work.spread()
-    homeless = [seat for seat in wanted if seat not in work.listener]
-    for seat in _turns(homeless, shunned):
+    unassigned = [seat for seat in wanted if seat not in work.listener]
+    for seat in _assignment_order(unassigned, avoid):
         listener = work.best_listener(seat)
         if listener is not None:
-            work.sit(seat, listener)
-    work.level()
+            work.assign(seat, listener)
+    work.rebalance()
     allowed = allowed or {}
-    found = _with_clients(wanted, work, room, current, preferred or {}, shunned, allowed)
+    found = _with_clients(wanted, work, room, current, preferred or {}, avoid, allowed)
     for _ in range(CLIENT_ROUNDS):
         # A seat that changed its client may have left one that spreads another shard.
-        better = _with_clients(wanted, work, room, found.places, {}, shunned, allowed)
+        better = _with_clients(wanted, work, room, found.places, {}, avoid, allowed)
         if better.places == found.places:
             break
         found = better
     return found
 
 
-def _turns(homeless: Sequence[Seat], shunned: Mapping[Seat, Place]) -> list[Seat]:
-    """The order in which seats are placed: as they come, but of a shard the shunned ones first.
+def _assignment_order(unassigned: Sequence[Seat], avoid: Mapping[Seat, Place]) -> list[Seat]:
+    """The order in which seats are placed: as they come, of a shard those with a place to avoid
+    first.
 
-    A shunned seat still has its channel. If another replica took the only listener that is left,
-    it would wait for the shunned one to leave, which has nowhere to go.
+    Such a seat still has its channel. If another replica took the only listener that is left, it
+    would wait for that seat to leave, which has nowhere to go.
     """
     of_shard: dict[str, list[Seat]] = {}
-    for seat in sorted(homeless, key=lambda seat: seat not in shunned):
+    for seat in sorted(unassigned, key=lambda seat: seat not in avoid):
         of_shard.setdefault(seat[0], []).append(seat)
-    return [of_shard[shard].pop(0) for shard, _ in homeless]
+    return [of_shard[shard].pop(0) for shard, _ in unassigned]
 
 
 class _Work:
     """Seats on listeners while they are being placed."""
 
     def __init__(
-        self, hosts: Mapping[str, str], room: Mapping[str, int], shunned: Mapping[Seat, str]
+        self, hosts: Mapping[str, str], room: Mapping[str, int], avoid: Mapping[Seat, str]
     ) -> None:
         self.hosts = hosts
-        self.shunned = shunned
+        self.avoid = avoid
         self.several_hosts = len(set(hosts.values())) > 1
         self.left = sum(room.values())
         self.listener: dict[Seat, str] = {}
@@ -121,19 +122,19 @@ class _Work:
         others = self.replicas.get(seat[0], {})
         return len(self.listener) < self.left and listener not in others.values()
 
-    def sit(self, seat: Seat, listener: str) -> None:
+    def assign(self, seat: Seat, listener: str) -> None:
         self.listener[seat] = listener
         self.load[listener] += 1
         self.of[listener].add(seat)
         self.replicas.setdefault(seat[0], {})[seat[1]] = listener
 
-    def rise(self, seat: Seat) -> None:
+    def unassign(self, seat: Seat) -> None:
         listener = self.listener.pop(seat)
         self.load[listener] -= 1
         self.of[listener].discard(seat)
         del self.replicas[seat[0]][seat[1]]
 
-    def crowd(self, seat: Seat, listener: str) -> int:
+    def colocated(self, seat: Seat, listener: str) -> int:
         """How many other replicas of the seat's shard are on the listener's host."""
         if not self.several_hosts:
             return 0
@@ -148,44 +149,49 @@ class _Work:
         candidates = [listener for listener in self.load if self.fits(seat, listener)]
         if not candidates:
             return None
-        shunned = self.shunned.get(seat)
+        avoid = self.avoid.get(seat)
         return min(
             candidates,
-            key=lambda one: (self.crowd(seat, one), one == shunned, self.load[one], one),
+            key=lambda candidate: (
+                self.colocated(seat, candidate),
+                candidate == avoid,
+                self.load[candidate],
+                candidate,
+            ),
         )
 
     def spread(self) -> None:
         """Rule 2: move replicas off a host that they share, where another host can take them."""
         for seat in sorted(self.listener, key=lambda seat: (seat[1], seat[0]), reverse=True):
-            crowd = self.crowd(seat, self.listener[seat])
-            if not crowd:
+            colocated = self.colocated(seat, self.listener[seat])
+            if not colocated:
                 continue
             old = self.listener[seat]
-            self.rise(seat)
+            self.unassign(seat)
             best = self.best_listener(seat)
-            better = best is not None and self.crowd(seat, best) < crowd
-            self.sit(seat, best if best is not None and better else old)
+            better = best is not None and self.colocated(seat, best) < colocated
+            self.assign(seat, best if best is not None and better else old)
 
-    def level(self) -> None:
+    def rebalance(self) -> None:
         """Rule 3: move single seats from the fullest to the emptiest while that evens them out."""
         while True:
-            step = self._level_step()
+            step = self._rebalance_step()
             if step is None:
                 return
             seat, listener = step
-            self.rise(seat)
-            self.sit(seat, listener)
+            self.unassign(seat)
+            self.assign(seat, listener)
 
-    def _level_step(self) -> tuple[Seat, str] | None:
+    def _rebalance_step(self) -> tuple[Seat, str] | None:
         order = sorted(self.load, key=lambda one: (self.load[one], one))
         for full in reversed(order):
             for empty in order:
                 if self.load[full] - self.load[empty] < 2:
                     break
                 for seat in sorted(self.of[full], reverse=True):
-                    if empty in self.replicas[seat[0]].values() or empty == self.shunned.get(seat):
+                    if empty in self.replicas[seat[0]].values() or empty == self.avoid.get(seat):
                         continue
-                    if self.crowd(seat, empty) <= self.crowd(seat, full):
+                    if self.colocated(seat, empty) <= self.colocated(seat, full):
                         return seat, empty
         return None
 
@@ -247,7 +253,7 @@ def _with_clients(
     room: Mapping[str, int],
     current: Mapping[Seat, Place],
     preferred: Mapping[Seat, str],
-    shunned: Mapping[Seat, Place],
+    avoid: Mapping[Seat, Place],
     allowed: Mapping[str, frozenset[str]],
 ) -> Placement:
     """Give every placed seat a client: keep, then spread (rules 1, 2 and 4)."""
@@ -265,7 +271,7 @@ def _with_clients(
             continue
         taken = clients.taken(seat)
         held = current.get(seat)
-        bad = shunned[seat].client if seat in shunned else None
+        bad = avoid[seat].client if seat in avoid else None
         clients.give(
             seat,
             min(

@@ -6,8 +6,8 @@ it is covered. Where the next interval begins behind the frontier, what lies bet
 unless a channel that held the frontier still receives: it may only be quiet, and its next frame
 (a heartbeat at the latest) will tell. The judgement waits for it.
 
-A shard that no living channel receives is a *hole* (`holes`), from its frontier on. It is shown
-while it lasts, and is filed as a gap when somebody receives again: only then is its end known.
+A shard that no living channel receives is `uncovered` from its frontier on. It is shown while that
+lasts. A gap is filed when somebody receives again: only then is its end known.
 
 Topics that nobody had before are `pending` from the horizon (`MIRROR_HORIZON`) until a channel
 that knows of them is live; that stretch is a gap too, of the kind `snapshot`: a new mirror's first
@@ -204,7 +204,7 @@ def advance(
     return gaps
 
 
-def holes(
+def uncovered(
     coverage: Mapping[str, ShardCoverage],
     shards: Mapping[str, Shard],
     seen: Mapping[str, Sequence[Interval]],

@@ -8,8 +8,8 @@ Each pass looks at every seat:
 - its successor died, or does not come to live for `patience_ms`: it is given up;
 - no client that may see its shard has a channel left for it, and another replica serves: what it
   holds on a client that may not see the shard is given up;
-- its channel is not live for `patience_ms` although its listener beats: it is `stuck`, and gets a
-  successor elsewhere, or a fresh channel in the same place where there is no other;
+- its channel is not live for `patience_ms` although its listener beats: it is `unhealthy`, and gets
+  a successor elsewhere, or a fresh channel in the same place where there is no other;
 - it is wanted elsewhere, or its channel asks for a successor: it gets one, unless another replica
   of its shard is moving, or the OAuth client has no channel to spare, or `MAX_MOVES` are under way.
 
@@ -31,19 +31,20 @@ from coordinator.plan.seats import Holding, Records, SeatRecord
 from mirror.fleet.words import Released
 
 MAX_MOVES: Final = 40
-STUCK: Final = "its channel does not come to live"
+UNHEALTHY: Final = "its channel does not come to live"
 DEAF: Final = "its channel hears nothing, another replica does"
 
 
-class Wish(msgspec.Struct, frozen=True):
-    """A successor that somebody asks for. `urgent` does not wait for the other replicas."""
+class SuccessorRequest(msgspec.Struct, frozen=True):
+    """A successor that somebody asks for; an `urgent` one does not wait for the other replicas."""
 
     why: str
     urgent: bool = False
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What happened to a seat, for the log: `granted`, `moving`, `moved`, `given_up`, `vacated`."""
+    """What happened to a seat, for the log: `granted`, `moving`, `moved`, `abandoned`,
+    `revoked`."""
 
     seat: Seat
     what: str
@@ -64,16 +65,16 @@ class Situation(msgspec.Struct, frozen=True):
     unheard: frozenset[str]
     leaving: frozenset[str]
     wanted: Placement
-    wishes: Mapping[Seat, Wish]
+    requests: Mapping[Seat, SuccessorRequest]
     limits: Mapping[str, int]
     released: Mapping[Seat, Released]
     patience_ms: int
     allowed: Mapping[str, frozenset[str]] = {}
 
 
-def stuck(seats: Records, now_ms: int, patience_ms: int) -> dict[Seat, Place]:
+def unhealthy(seats: Records, now_ms: int, patience_ms: int) -> dict[Seat, Place]:
     """Seats whose channel has not been live for `patience_ms`, nor has been granted since, and the
-    places that did not do.
+    places where they failed.
 
     While no more than half of the seats serve, the trouble may be Genesys' or the network's: then
     one seat at a time is tried elsewhere, instead of all of them being moved about.
@@ -83,13 +84,13 @@ def stuck(seats: Records, now_ms: int, patience_ms: int) -> dict[Seat, Place]:
         for seat, record in seats.items()
         if record.current is not None
         and record.next is None
-        and record.dark_ms is not None
-        and now_ms - max(record.dark_ms, record.current.since_ms) > patience_ms
+        and record.not_live_since_ms is not None
+        and now_ms - max(record.not_live_since_ms, record.current.since_ms) > patience_ms
     }
-    serving = sum(one.current is not None and one.current.live for one in seats.values())
+    serving = sum(seat.current is not None and seat.current.live for seat in seats.values())
     if 2 * serving > len(seats):
         return found
-    trying = any(record.next is not None and record.why == STUCK for record in seats.values())
+    trying = any(record.next is not None and record.why == UNHEALTHY for record in seats.values())
     return {} if trying else dict(list(found.items())[:1])
 
 
@@ -110,10 +111,10 @@ def advance(seats: Records, situation: Situation) -> list[Change]:
             if place is not None and place.listener not in situation.unheard:
                 changes.append(_grant(record, place, situation, budget))
     moving = sum(record.next is not None for record in seats.values())
-    for seat, wish in _ordered(seats, situation):
+    for seat, request in _ordered(seats, situation):
         if moving >= MAX_MOVES:
             break
-        change = _succeed(seats, seats[seat], wish, situation, budget)
+        change = _succeed(seats, seats[seat], request, situation, budget)
         if change is not None:
             changes.append(change)
             moving += 1
@@ -124,11 +125,11 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
     """The dead leave, successors take over or are given up."""
     current, successor = record.current, record.next
     if successor is not None and successor.listener not in situation.alive:
-        changes.append(_change(record, successor, "given_up", "its listener died"))
+        changes.append(_change(record, successor, "abandoned", "its listener died"))
         record.ended = max(record.ended, successor.epoch)
         successor = None
     if current is not None and current.listener not in situation.alive:
-        changes.append(_change(record, current, "vacated", "its listener died"))
+        changes.append(_change(record, current, "revoked", "its listener died"))
         record.ended = max(record.ended, current.epoch)
         current, successor = successor, None
     if current is not None and successor is not None:
@@ -137,9 +138,12 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
             changes.append(_change(record, successor, "moved", record.why))
             current, successor = successor, None
         elif waited > situation.patience_ms:
-            changes.append(_change(record, successor, "given_up", "it does not come to live"))
+            changes.append(_change(record, successor, "abandoned", "it does not come to live"))
             successor = None
-    if record.seat not in situation.wanted.places and record.seat not in situation.wanted.open:
+    if (
+        record.seat not in situation.wanted.places
+        and record.seat not in situation.wanted.unassigned
+    ):
         current = successor = None  # the shard is no more
     if successor is None:
         record.why = ""
@@ -152,27 +156,30 @@ def _spare_blind(
     """Genesys refuses the topics on a client that may not see them: such a channel is worth
     nothing, where another replica serves."""
     current = record.current
-    if current is None or record.seat not in situation.wanted.open:
+    if current is None or record.seat not in situation.wanted.unassigned:
         return
     if current.client in situation.allowed.get(record.shard, (current.client,)):
         return
-    others = [one for one in seats.values() if one.shard == record.shard and one is not record]
-    if any(one.current is not None and one.current.live for one in others):
-        changes.append(_change(record, current, "vacated", "its client may not see the topics"))
+    others = [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
+    if any(other.current is not None and other.current.live for other in others):
+        changes.append(_change(record, current, "revoked", "its client may not see the topics"))
         record.current = record.next = None
 
 
 def _gone(record: SeatRecord, situation: Situation) -> bool:
-    """Nobody wants the seat. An open one keeps its record, for its epoch."""
-    return record.current is None and record.seat not in situation.wanted.open
+    """Nobody wants the seat. An unassigned one keeps its record, for its epoch."""
+    return record.current is None and record.seat not in situation.wanted.unassigned
 
 
 def _free_place(seats: Records, record: SeatRecord, wanted: Mapping[Seat, Place]) -> Place | None:
-    """Where a vacant seat can be granted now: its place, unless another replica still has that
+    """Where an unassigned seat can be granted now: its place, unless another replica still has that
     listener; then that replica's own new place, and the two have changed roles."""
-    others = [one for one in seats.values() if one.shard == record.shard and one is not record]
-    taken = {holding.listener for one in others for holding in one.holdings()}
-    candidates = [wanted[record.seat], *(wanted[one.seat] for one in others if one.seat in wanted)]
+    others = [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
+    taken = {holding.listener for other in others for holding in other.holdings()}
+    candidates = [
+        wanted[record.seat],
+        *(wanted[other.seat] for other in others if other.seat in wanted),
+    ]
     return next((place for place in candidates if place.listener not in taken), None)
 
 
@@ -192,24 +199,28 @@ def _next_epoch(record: SeatRecord, now_ms: int) -> int:
     return max(record.epoch + 1, now_ms // 1000)
 
 
-def _ordered(seats: Records, situation: Situation) -> list[tuple[Seat, Wish]]:
+def _ordered(seats: Records, situation: Situation) -> list[tuple[Seat, SuccessorRequest]]:
     """The seats for which a successor is wanted, the urgent ones first."""
-    wishes: dict[Seat, Wish] = {}
+    requests: dict[Seat, SuccessorRequest] = {}
     for seat, place in situation.wanted.places.items():
         current = seats[seat].current
         if current is None:
             continue
         if current.listener in situation.leaving and place.listener != current.listener:
-            wishes[seat] = Wish("its listener drains", urgent=True)
-        elif seat in situation.wishes:
-            wishes[seat] = situation.wishes[seat]
+            requests[seat] = SuccessorRequest("its listener drains", urgent=True)
+        elif seat in situation.requests:
+            requests[seat] = situation.requests[seat]
         elif current.place != place and not situation.unheard:
-            wishes[seat] = Wish("it is better there")
-    return sorted(wishes.items(), key=lambda item: (not item[1].urgent, item[0]))
+            requests[seat] = SuccessorRequest("it is better there")
+    return sorted(requests.items(), key=lambda item: (not item[1].urgent, item[0]))
 
 
 def _succeed(
-    seats: Records, record: SeatRecord, wish: Wish, situation: Situation, budget: _Budget
+    seats: Records,
+    record: SeatRecord,
+    request: SuccessorRequest,
+    situation: Situation,
+    budget: _Budget,
 ) -> Change | None:
     """A successor for a seat that is held, where the rules allow one now."""
     place = situation.wanted.places[record.seat]
@@ -220,14 +231,14 @@ def _succeed(
         successor.listener not in situation.leaving or successor.listener == place.listener
     ):
         return None  # one is on its way
-    others = [one for one in seats.values() if one.shard == record.shard and one is not record]
-    if any(one.next is not None for one in others):
+    others = [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
+    if any(other.next is not None for other in others):
         return None
-    if any(holding.listener == place.listener for one in others for holding in one.holdings()):
+    if any(holding.listener == place.listener for other in others for holding in other.holdings()):
         return None  # the other replica must leave that listener first
     wanted = situation.wanted.places
-    waiting = [one for one in others if one.current is None or not one.current.live]
-    if not wish.urgent and any(
+    waiting = [other for other in others if other.current is None or not other.current.live]
+    if not request.urgent and any(
         one.seat not in wanted or wanted[one.seat].listener != current.listener for one in waiting
     ):
         return None  # those that wait for this very listener would wait for ever
@@ -235,11 +246,11 @@ def _succeed(
         return None
     record.epoch = _next_epoch(record, situation.now_ms)
     record.next = Holding(place.listener, place.client, record.epoch, situation.now_ms)
-    record.why = wish.why
+    record.why = request.why
     budget.use(place.client)
     if not current.live and current.listener == place.listener:
         record.current, record.next = record.next, None  # nothing serves: nothing to keep
-    return _change(record, record.next or record.current or current, "moving", wish.why)
+    return _change(record, record.next or record.current or current, "moving", request.why)
 
 
 class _Budget:

@@ -34,8 +34,9 @@ class Holding(msgspec.Struct, frozen=True):
 
 
 class SeatRecord(msgspec.Struct):
-    """One seat. `why` says what `next` is for; `dark_ms` since when (Redis ms) its current channel
-    is not live, None while it is; `ended` is the highest epoch that died with its listener."""
+    """One seat. `why` says what `next` is for; `not_live_since_ms` since when (Redis ms) its
+    current channel is not live, None while it is; `ended` is the highest epoch that died with
+    its listener."""
 
     shard: str
     replica: str
@@ -43,7 +44,7 @@ class SeatRecord(msgspec.Struct):
     current: Holding | None = None
     next: Holding | None = None
     why: str = ""
-    dark_ms: int | None = None
+    not_live_since_ms: int | None = None
     ended: int = 0
 
     @property
@@ -114,7 +115,7 @@ def note_reports(
             record.current = _noted(record.current, set(), living)
             record.next = _noted(record.next, set(), living)
         lit = record.current is not None and record.current.live
-        record.dark_ms = None if lit else record.dark_ms or now_ms
+        record.not_live_since_ms = None if lit else record.not_live_since_ms or now_ms
 
 
 def _noted(

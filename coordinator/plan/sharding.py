@@ -73,12 +73,12 @@ def cut(
             taken.difference_update(kept[merged])
             kept[merged] = []
     before = {topic for shard in shards.values() for topic in shard.topics}
-    homeless: dict[Audience, list[str]] = {}
+    unassigned: dict[Audience, list[str]] = {}
     for topic in sorted(wanted - taken, key=_scatter):
-        homeless.setdefault(audience.get(topic, ANYBODY), []).append(topic)
+        unassigned.setdefault(audience.get(topic, ANYBODY), []).append(topic)
     added: dict[str, list[str]] = {}
-    for who in sorted(homeless, key=sorted):
-        added |= _place(kept, owners, homeless[who], who, limit, shards)
+    for who in sorted(unassigned, key=sorted):
+        added |= _place(kept, owners, unassigned[who], who, limit, shards)
     result: dict[str, Shard] = {}
     changed: set[str] = set()
     for shard_id, members in kept.items():
@@ -131,29 +131,29 @@ def _needless(
 def _place(
     kept: dict[str, list[str]],
     owners: dict[str, Audience],
-    homeless: list[str],
+    unassigned: list[str],
     who: Audience,
     limit: int,
     shards: Mapping[str, Shard],
 ) -> dict[str, list[str]]:
-    """Put `homeless` topics of one audience into its shards with the most room, then into new
+    """Put `unassigned` topics of one audience into its shards with the most room, then into new
     ones."""
     added: dict[str, list[str]] = {}
-    roomy = sorted(
+    with_capacity = sorted(
         (id_ for id_ in kept if kept[id_] and owners[id_] == who), key=lambda id_: len(kept[id_])
     )
     number = max((int(id_) for id_ in (*shards, *kept) if id_.isdigit()), default=0)
-    while homeless:
-        if roomy and limit - len(kept[roomy[0]]) > 0:
-            shard_id = roomy.pop(0)
+    while unassigned:
+        if with_capacity and limit - len(kept[with_capacity[0]]) > 0:
+            shard_id = with_capacity.pop(0)
         else:
-            roomy = []
+            with_capacity = []
             number += 1
             shard_id = str(number)
             kept[shard_id] = []
             owners[shard_id] = who
         room = limit - len(kept[shard_id])
-        added[shard_id], homeless = homeless[:room], homeless[room:]
+        added[shard_id], unassigned = unassigned[:room], unassigned[room:]
         kept[shard_id] += added[shard_id]
     return added
 

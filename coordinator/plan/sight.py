@@ -49,7 +49,9 @@ def recalled(shards: Mapping[str, Shard], seats: Records) -> list[Recalled]:
     """What the stored shards and seats say of who sees what."""
     holders: dict[str, set[str]] = {}
     for record in seats.values():
-        holders.setdefault(record.shard, set()).update(one.client for one in record.holdings())
+        holders.setdefault(record.shard, set()).update(
+            holding.client for holding in record.holdings()
+        )
     return [
         Recalled(
             topics=shard.topics,
@@ -96,7 +98,7 @@ class Sight:
         self._clients = tuple(clients)
         self._families = tuple(families)
         self._recalled = False
-        self._views = {(one, family): _View() for one in clients for family in families}
+        self._views = {(client, family): _View() for client in clients for family in families}
 
     def recall(self, before: Iterable[Recalled]) -> None:
         """Begin anew, from what was mirrored `before`; families that are not wanted are left out.
@@ -182,7 +184,7 @@ class Sight:
                 topic for client in self._clients for topic in self._views[client, family].topics
             )
             for client in self._clients:
-                own = sum(seen[one] == 1 for one in self._views[client, family].topics)
+                own = sum(seen[topic] == 1 for topic in self._views[client, family].topics)
                 if own:
                     counts[client, family] = own
         return counts

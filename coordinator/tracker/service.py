@@ -35,7 +35,7 @@ from coordinator.tracker.store import Store
 from coordinator.tracker.vitals import STATISTICS_MS, Vitals, decode
 from mirror.base.errors import RedisUnavailable
 from mirror.base.log import logger
-from mirror.base.turns import Turned, unwatched
+from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.backfill import file_recall
 from mirror.fleet.workers import Reporter
 from mirror.kafka.config import ClientLog, consumer_config
@@ -55,7 +55,7 @@ RETRY_SECONDS: Final = 0.5
 HORIZON_MARGIN_SECONDS: Final = 24 * 3600.0
 # A record as young as this is as good as the end of the partition, which a broker may not announce.
 FRESH_SECONDS: Final = 10.0
-_METADATA_TIMEOUT: Final = 10.0
+_METADATA_TIMEOUT_SECONDS: Final = 10.0
 
 
 class Tracker:
@@ -68,7 +68,7 @@ class Tracker:
         self,
         settings: Settings,
         client: redis.Redis | None = None,
-        turned: Turned = unwatched,
+        report_progress: ReportProgress = unwatched,
         name: str = "tracker",
     ) -> None:
         """`name` is that of its process, for what it says of itself in Redis."""
@@ -82,7 +82,7 @@ class Tracker:
         self.caught_up = False  # all own partitions are folded to their end
         self.reasons: tuple[str, ...] = ()  # why it does not do its work
         self._settings = settings
-        self._turned = turned
+        self._report_progress = report_progress
         self._topic = settings.topic
         self._redis = client or connect(settings)
         self._keys = Keys(settings.namespace)
@@ -108,14 +108,14 @@ class Tracker:
         try:
             consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_lost)
             while not stop.is_set():
-                self._turned()
+                self._report_progress()
                 try:
                     self._step(consumer)
                 except RedisUnavailable as error:
                     self._without_redis(consumer, error)
         finally:
             consumer.close()
-            self._turned()
+            self._report_progress()
             self._leave()
 
     # -- one turn --------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ class Tracker:
     def _step(self, consumer: Any) -> None:
         if time.monotonic() >= self._beat_at:
             self._look(consumer)
-            self._turned()  # what follows may be a second wait for Redis
+            self._report_progress()  # what follows may be a second wait for Redis
         if self._misplaced and self._stored:
             self._place(consumer)
         if time.monotonic() >= self._beat_at:
@@ -144,7 +144,7 @@ class Tracker:
             self._redis_away = False
             self._log.info("tracker_redis_recovered")
         for partition, messages in batches.items():
-            self._turned()
+            self._report_progress()
             if self._misplaced or partition not in self._stored:
                 continue  # read again from where Redis is
             self._take(consumer, partition, messages)
@@ -292,7 +292,8 @@ class Tracker:
             return False
         try:
             found = consumer.offsets_for_times(
-                [TopicPartition(self._topic, partition, since_ms)], timeout=_METADATA_TIMEOUT
+                [TopicPartition(self._topic, partition, since_ms)],
+                timeout=_METADATA_TIMEOUT_SECONDS,
             )[0].offset
             if found <= (first.offset() or 0):
                 return False

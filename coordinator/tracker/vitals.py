@@ -105,7 +105,7 @@ class Vitals:
 
     def sampled(self, statistics: Statistics, own: Iterable[int], topic: str, now: float) -> None:
         """librdkafka's statistics came; `own` are this tracker's partitions of `topic`."""
-        up = {one.nodeid for one in statistics.brokers.values() if one.state == "UP"}
+        up = {broker.nodeid for broker in statistics.brokers.values() if broker.state == "UP"}
         if any(node >= 0 for node in up):
             self._reached_at = now
         known: Mapping[str, Partition] = (

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 
-class Reach(msgspec.Struct, frozen=True):
+class Availability(msgspec.Struct, frozen=True):
     """How a service was at its last look. `since_ms` is epoch milliseconds."""
 
     state: str = "unknown"  # `unknown`, `ok` or `away`
@@ -22,15 +22,15 @@ class Reach(msgspec.Struct, frozen=True):
         return {"state": self.state, "since": self.since_ms, "why": self.why}
 
 
-def answered(before: Reach, now_ms: int) -> Reach:
+def answered(before: Availability, now_ms: int) -> Availability:
     """It answers now."""
-    return before if before.state == "ok" else Reach("ok", now_ms)
+    return before if before.state == "ok" else Availability("ok", now_ms)
 
 
-def failed(before: Reach, now_ms: int, why: str) -> Reach:
+def failed(before: Availability, now_ms: int, why: str) -> Availability:
     """It does not; since when it has not is kept."""
     since = before.since_ms if before.state == "away" else now_ms
-    return Reach("away", since, why)
+    return Availability("away", since, why)
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 reader       the thread that reads Kafka: events → floor → one message a tick for all browsers
 watch        the thread that reads Redis: how the mirror is, and whether Kafka answers
-floor        events → counts by queue and state (pure); place: where one conversation stands
+floor        events → counts by queue and state (pure); floor_position: where one conversation
+             stands
 timeline     one conversation as legs over time (pure)
 rates        events a second and their latency (pure)
 feed         floor, rates and ticker → messages for browsers (pure)

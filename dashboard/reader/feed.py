@@ -1,4 +1,4 @@
-"""From floor, pulse and ticker to the messages of the view "Floor". Pure.
+"""From floor, rates and ticker to the messages of the view "Floor". Pure.
 
 One message a tick: the totals, the rows of queues that changed, the events since, and once a second
 a point of each chart and the conversations that deserve a look. A full message has all rows and the
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from dashboard.reader.floor import Floor, Row
 from dashboard.reader.presence import Presences
-from dashboard.reader.rates import Point, Pulse
+from dashboard.reader.rates import Point, Rates
 from dashboard.reader.selection import PAGE, Choice, Chooser, latest, listed, select
 from dashboard.reader.today import Figures, Today, day_of
 from mirror.conversation.event import Event
@@ -79,10 +79,10 @@ class Feed:
     """Makes the messages of one floor; remembers what it has sent."""
 
     def __init__(
-        self, floor: Floor, pulse: Pulse, presences: Presences | None, today: Today
+        self, floor: Floor, rates: Rates, presences: Presences | None, today: Today
     ) -> None:
         self.floor = floor
-        self.pulse = pulse
+        self.rates = rates
         self.today = today
         self.counts_from_ms = 0  # since when today's figures are whole; 0 while that is read
         self.ticker = Ticker()
@@ -100,7 +100,7 @@ class Feed:
         changed = [self._queue(queue) for queue in self.floor.changed | self.today.changed]
         self.floor.changed.clear()
         self.today.changed.clear()
-        points = self.pulse.turn(now_ms)
+        points = self.rates.turn(now_ms)
         shown, count = self.ticker.take()
         base = self._base(now_ms, opening)
         change = {**base, "queues": changed, "points": points, "ticker": shown, "count": count}
@@ -112,7 +112,7 @@ class Feed:
 
     def rest(self, now_ms: int) -> None:
         """Go on without making messages: nobody listens."""
-        self.pulse.turn(now_ms)
+        self.rates.turn(now_ms)
         self.ticker.take()
         if now_ms // 1000 != self._slow_second:
             self._slow_second = now_ms // 1000
@@ -120,7 +120,7 @@ class Feed:
 
     def complete(self, full: dict[str, Any]) -> dict[str, Any]:
         """Add to a full document what only newcomers need; call it only where one waits."""
-        points: Iterable[Point] = self.pulse.points
+        points: Iterable[Point] = self.rates.points
         return full | {
             "queues": [self._queue(queue) for queue in self._all_queues()],
             "points": list(points),
@@ -151,7 +151,9 @@ class Feed:
         """What queues and agents are called from now on, by id; a renamed queue's row is sent."""
         before, self._names, self._people = self._names, queues, people
         self.floor.changed.update(
-            one for one in self._all_queues() if one and before.get(one) != queues.get(one)
+            queue
+            for queue in self._all_queues()
+            if queue and before.get(queue) != queues.get(queue)
         )
 
     def person(self, agent: str | None) -> str | None:
@@ -165,7 +167,7 @@ class Feed:
     def people(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, str]:
         """The names of the agents in `rows`, by id."""
         agents = {agent for row in rows for agent, _ in row[-1]}
-        return {one: self._people[one] for one in sorted(agents) if one in self._people}
+        return {agent: self._people[agent] for agent in sorted(agents) if agent in self._people}
 
     def _base(self, now_ms: int, opening: float | None) -> dict[str, Any]:
         total = self.floor.total()
@@ -176,7 +178,7 @@ class Feed:
             "total": total.counts(),
             "acw": total.acw,
             "oldest": min((wait for wait in waits if wait is not None), default=None),
-            "events": self.pulse.events,
+            "events": self.rates.events,
             "opening": opening,
         }
 

@@ -57,7 +57,7 @@ def read(client: redis.Redis, settings: Settings) -> Fleet:
     status = read_status(client, settings)
     channels = read_channels(client, settings)
     now_ms = redis_now_ms(client)
-    clients = {one.id for one in settings.clients} | {one.client for one in channels}
+    clients = {one.id for one in settings.clients} | {channel.client for channel in channels}
     with explained():
         budgets = [
             _budget(client, keys, one, now_ms, settings.channels_per_client)
@@ -87,21 +87,21 @@ def document(fleet: Fleet) -> dict[str, Any]:
                 "rejected": len(shard.rejected),
                 "replicas": [
                     {
-                        "replica": one.replica,
-                        "state": one.state,
-                        "listener": one.listener,
-                        "channel": one.channel,
-                        "client": mask(one.client),
-                        "last_frame_ms": one.last_frame_ms,
+                        "replica": replica.replica,
+                        "state": replica.state,
+                        "listener": replica.listener,
+                        "channel": replica.channel,
+                        "client": mask(replica.client),
+                        "last_frame_ms": replica.last_frame_ms,
                     }
-                    for one in shard.replicas
+                    for replica in shard.replicas
                 ],
             }
             for shard in status.shards[:MOST_SHARDS]
         ],
         "shards_in_all": len(status.shards),
-        "frames": sum(one.frames for one in fleet.channels),
-        "rotating": sum(bool(one.rotate) for one in fleet.channels),
+        "frames": sum(channel.frames for channel in fleet.channels),
+        "rotating": sum(bool(channel.rotate) for channel in fleet.channels),
         "budgets": [
             {
                 "client": mask(one.client),

@@ -2,10 +2,9 @@
 
 `Floor.fold` takes events in the order of their partitions, repeated as they may be, and keeps for
 each conversation the view of `mirror.conversation.fold`, when its legs were first seen, and where
-it stands (`dashboard.reader.place`). Counts move with it, so asking for them costs what changed and
-not what lives.
-`Floor.adopt` adds what the tracker knows of a conversation that began before the part of the log
-that was read.
+it stands (`dashboard.reader.floor_position`). Counts move with it, so asking for them costs what
+changed and not what lives. `Floor.adopt` adds what the tracker knows of a conversation that began
+before the part of the log that was read.
 
 Bounded: at most `MOST_LIVE` conversations and `MOST_OVER` that are over, each with at most
 `MOST_MARKS` marks. What is beyond that is counted in `left_out`. Pure: no clock, no I/O.
@@ -19,16 +18,16 @@ from typing import Final
 
 import msgspec
 
-from dashboard.reader.place import (
+from dashboard.reader.floor_position import (
     STATES,
     AfterCall,
-    Place,
+    FloorPosition,
     agents,
     busiest,
     counts,
     epoch_ms,
     is_live,
-    place,
+    position_of,
 )
 from dashboard.reader.timeline import MOST_MARKS, Mark
 from mirror.conversation.event import RANK, Event
@@ -56,7 +55,7 @@ class Known(msgspec.Struct):
     moving: dict[int, LegView] = msgspec.field(default_factory=dict)
     queued: int = -1
     last_queue: str | None = None
-    place: Place | None = None
+    place: FloorPosition | None = None
     after: list[AfterCall] = msgspec.field(default_factory=list)
     doing: dict[str, str] = msgspec.field(default_factory=dict)
     lapses_ms: int | None = None
@@ -218,7 +217,7 @@ class Floor:
         moving = sorted(known.moving.items())
         known.moving = {number: leg for number, leg in moving if counts(leg, now_ms)}
         legs = known.moving.values()
-        known.place = place(legs, known.first_seen, known.last_queue)
+        known.place = position_of(legs, known.first_seen, known.last_queue)
         known.doing, known.after, known.lapses_ms = agents(legs, now_ms)
         self._put_in(known)
         if any(is_live(leg) for leg in legs):

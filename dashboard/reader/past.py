@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from dashboard.reader.reader import Reader, wall_ms
 from mirror.base.errors import KafkaUnavailable
 from mirror.base.log import logger
-from mirror.base.turns import Turned, unwatched
+from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.kafka.consume import open_reader, take
 from mirror.kafka.record import EventReader, UndecodableRecord
 from mirror.settings import Settings
@@ -36,17 +36,19 @@ _BREATH_SECONDS: Final = 0.002
 class Past:
     """Reads the day's beginning into `reader.today`. `run` is the body of a thread."""
 
-    def __init__(self, settings: Settings, reader: Reader, turned: Turned = unwatched) -> None:
+    def __init__(
+        self, settings: Settings, reader: Reader, report_progress: ReportProgress = unwatched
+    ) -> None:
         self._settings = settings
         self._reader = reader
-        self._turned = turned
+        self._report_progress = report_progress
         self._events = EventReader()
         self._log = logger("dashboard.past")
 
     def run(self, stop: threading.Event) -> None:
         """Read once the reader has opened, then wait until `stop` is set."""
         while not stop.wait(_LOOK_SECONDS):
-            self._turned()
+            self._report_progress()
             if self._reader.opening is not None:
                 continue
             try:
@@ -56,7 +58,7 @@ class Past:
                 self._log.warning("past_interrupted", error=str(error))
                 stop.wait(RETRY_SECONDS)
         while not stop.wait(_POLL_SECONDS):
-            self._turned()
+            self._report_progress()
 
     def _read(self, stop: threading.Event) -> bool:
         """Read all; False where a signal ended it before."""
@@ -69,18 +71,18 @@ class Past:
             consumer.assign([TopicPartition(self._settings.topic, *one) for one in left.items()])
             ends = dict(self._reader.beginnings)
             while left and not stop.is_set():
-                self._turned()
+                self._report_progress()
                 messages = take(consumer, BATCH, _POLL_SECONDS)
                 now_ms = wall_ms()
                 with self._reader.lock:
-                    for one in messages:
-                        at, offset = one.partition(), one.offset()
-                        if one.error() is not None or at is None or offset is None:
+                    for message in messages:
+                        at, offset = message.partition(), message.offset()
+                        if message.error() is not None or at is None or offset is None:
                             continue
-                        first.setdefault(at, one.timestamp()[1])
+                        first.setdefault(at, message.timestamp()[1])
                         if at in left and offset < ends[at]:
                             events += 1
-                            self._note(one.value(), one.headers(), now_ms)
+                            self._note(message.value(), message.headers(), now_ms)
                 for place in consumer.position(
                     [TopicPartition(self._settings.topic, one) for one in left]
                 ):
@@ -102,11 +104,15 @@ class Past:
     ) -> tuple[dict[int, int], list[int]]:
         """Where to begin in each partition that has a past, and those whose past is cut off."""
         topic, ends = self._settings.topic, self._reader.beginnings
-        wanted = [TopicPartition(topic, one, since_ms) for one in partitions if one in ends]
+        wanted = [
+            TopicPartition(topic, partition, since_ms)
+            for partition in partitions
+            if partition in ends
+        ]
         left: dict[int, int] = {}
         cut: list[int] = []
         for place in consumer.offsets_for_times(wanted, timeout=_ANSWER_SECONDS):
-            self._turned()
+            self._report_progress()
             one = TopicPartition(topic, place.partition)
             low, _ = consumer.get_watermark_offsets(one, timeout=_ANSWER_SECONDS)
             if 0 <= place.offset < ends[place.partition]:

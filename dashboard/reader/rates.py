@@ -23,7 +23,7 @@ class Point(NamedTuple):
     p95_ms: int | None
 
 
-class Pulse:
+class Rates:
     """The last minutes, second by second."""
 
     def __init__(self) -> None:

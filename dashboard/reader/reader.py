@@ -21,13 +21,13 @@ from dashboard.pages.hub import Hub, message
 from dashboard.reader.dead_letters import LETTERS_KEPT, Letters
 from dashboard.reader.feed import Feed, Finalized
 from dashboard.reader.floor import MOST_LIVE, Floor
-from dashboard.reader.place import epoch_ms
+from dashboard.reader.floor_position import epoch_ms
 from dashboard.reader.presence import AgentReader, Presences
-from dashboard.reader.rates import Pulse
+from dashboard.reader.rates import Rates
 from dashboard.reader.today import Today, day_of
 from mirror.base.errors import KafkaUnavailable, RedisUnavailable
 from mirror.base.log import logger
-from mirror.base.turns import Turned, unwatched
+from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.tracked import read_active
 from mirror.kafka.consume import open_reader, take
 from mirror.kafka.deadletters import read_letter
@@ -53,32 +53,32 @@ def wall_ms() -> int:
 
 
 class Reader:
-    """Kafka's end of a dashboard. `run` is the body of a thread; `trouble` says why it cannot."""
+    """Kafka's end of a dashboard. `run` is the body of a thread; `problem` says why it cannot."""
 
     def __init__(
         self,
         settings: Settings,
         client: redis.Redis,
         hub: Hub,
-        turned: Turned = unwatched,
+        report_progress: ReportProgress = unwatched,
     ) -> None:
         self.lock = threading.Lock()
         self.floor = Floor()
-        self.pulse = Pulse()
+        self.rates = Rates()
         self.finalized = Finalized()
         self.letters = Letters()
         self.unreadable = 0
         self.backfilled = 0
         self.last_event_ms = 0  # when the latest event was received by a listener
-        self.trouble = ""
+        self.problem = ""
         self.opening: float | None = 0.0
         self._settings = settings
         self._redis = client
         self._hub = hub
-        self._turned = turned
+        self._report_progress = report_progress
         self._presences = Presences() if settings.agents else None
         self.today = Today(day_of(wall_ms()), round(1000 * settings.service_level))
-        self.feed = Feed(self.floor, self.pulse, self._presences, self.today)
+        self.feed = Feed(self.floor, self.rates, self._presences, self.today)
         # Where reading began, by partition: what came before is for `dashboard.reader.past`.
         self.beginnings: dict[int, int] = {}
         self._events = EventReader()
@@ -92,13 +92,13 @@ class Reader:
     def run(self, stop: threading.Event) -> None:
         """Read until `stop` is set; what goes wrong with Kafka is tried again."""
         while not stop.is_set():
-            self._turned()
+            self._report_progress()
             try:
                 self._session(stop)
             except (KafkaUnavailable, KafkaException) as error:
-                if not self.trouble:
+                if not self.problem:
                     self._log.warning("reading_interrupted", error=str(error))
-                self.trouble = str(error)
+                self.problem = str(error)
                 self._publish(wall_ms())
                 stop.wait(RETRY_SECONDS)
 
@@ -108,7 +108,7 @@ class Reader:
         consumer, partitions = open_reader(self._settings, self._settings.topic, "dashboard")
         try:
             consumer.assign(self._places(consumer, partitions))
-            self.trouble = ""
+            self.problem = ""
             self._follow(consumer, stop)
         finally:
             consumer.close()
@@ -117,7 +117,7 @@ class Reader:
         next_tick = heard_at = time.monotonic()
         began_ms = wall_ms()
         while not stop.is_set():
-            self._turned()
+            self._report_progress()
             left = max(0.0, next_tick - time.monotonic())
             messages = take(consumer, BATCH, left)
             now_ms, now = wall_ms(), time.monotonic()
@@ -171,7 +171,7 @@ class Reader:
         if self.opening is not None:
             return
         latency = now_ms - received_ms if event.origin == "live" else None
-        self.pulse.note(fresh, latency)
+        self.rates.note(fresh, latency)
         if fresh:
             self.backfilled += event.origin == "backfill"
             self.feed.ticker.note(event, epoch_ms(event.occurred_at))
@@ -191,7 +191,7 @@ class Reader:
             wanted += [(topic, one, records) for one in _partitions(consumer, topic)]
         places: list[TopicPartition] = []
         for topic, partition, most in wanted:
-            self._turned()
+            self._report_progress()
             place = TopicPartition(topic, partition)
             low, high = consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS)
             start = max(low, high - most)
@@ -215,7 +215,10 @@ class Reader:
         self._adopt(now_ms)
         self.opening = None
         self._log.info(
-            "opened", conversations=self.floor.live, tracker=self._adopted, unread=self.unreadable
+            "backlog_read",
+            conversations=self.floor.live,
+            tracker=self._adopted,
+            unread=self.unreadable,
         )
 
     def _adopt(self, now_ms: int) -> None:
@@ -224,7 +227,7 @@ class Reader:
         try:
             found = []
             for one in islice(read_active(self._redis, keys), MOST_LIVE):
-                self._turned()  # hundreds of calls, in a row
+                self._report_progress()  # hundreds of calls, in a row
                 found.append(one)
         except RedisUnavailable as error:
             self._log.warning("tracker_unknown", error=str(error))

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from dashboard.reader.floor import Floor, Known, Row
-from dashboard.reader.place import STATES, busiest, is_live
+from dashboard.reader.floor_position import STATES, busiest, is_live
 
 PAGE: Final = 50
 MOST_PAGES: Final = 2_000

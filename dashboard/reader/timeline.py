@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from dashboard.reader.place import DOING, leg_state
+from dashboard.reader.floor_position import DOING, leg_state
 from mirror.conversation.event import RANK, STAFF
 from mirror.conversation.fold import ConversationView, LegView
 

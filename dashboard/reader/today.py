@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from dashboard.reader.place import epoch_ms
+from dashboard.reader.floor_position import epoch_ms
 from mirror.conversation.event import STAFF, Event
 from mirror.conversation.legs import leg_key
 

@@ -15,14 +15,14 @@ import redis
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from dashboard.pages.availability import Reach, Standing, answered, failed, stands
+from dashboard.pages.availability import Availability, Standing, answered, failed, stands
 from dashboard.pages.hub import Hub, message
 from dashboard.reader import fleet
 from dashboard.reader.reader import Reader, wall_ms
 from mirror import __version__
 from mirror.base.errors import RedisUnavailable
 from mirror.base.log import logger
-from mirror.base.turns import Turned, unwatched
+from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.names import FAMILIES, read_names
 from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.redis.connect import explained
@@ -49,17 +49,17 @@ class Watch:
         client: redis.Redis,
         hub: Hub,
         reader: Reader,
-        turned: Turned = unwatched,
+        report_progress: ReportProgress = unwatched,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.kafka = Reach()
-        self.redis = Reach()
+        self.kafka = Availability()
+        self.redis = Availability()
         self.mirror = Standing()
         self._settings = settings
         self._redis = client
         self._hub = hub
-        self._turned = turned
+        self._report_progress = report_progress
         self._clock = clock
         self._looked_at = clock()
         self._reader = reader
@@ -77,7 +77,7 @@ class Watch:
         )
         looks = 0
         while not stop.is_set():
-            self._turned()
+            self._report_progress()
             if looks % PROBE_EVERY == 0:
                 self.kafka = self._look(
                     "kafka", self.kafka, lambda: admin.list_topics(timeout=PROBE_SECONDS)
@@ -95,8 +95,8 @@ class Watch:
             for name, reach in (("Kafka", self.kafka), ("Redis", self.redis))
             if reach.state == "away"
         ]
-        if self._reader.trouble:
-            reasons.append(self._reader.trouble)
+        if self._reader.problem:
+            reasons.append(self._reader.problem)
         age = self._clock() - self._looked_at
         if age > STALE_SECONDS:
             reasons.append(f"the state of the mirror was last read {age:.0f}s ago")
@@ -109,7 +109,7 @@ class Watch:
             if stop.wait(PAUSE_SECONDS) or (not had and self._hub.streams):
                 return
 
-    def _look(self, name: str, before: Reach, ask: Callable[[], object]) -> Reach:
+    def _look(self, name: str, before: Availability, ask: Callable[[], object]) -> Availability:
         try:
             ask()
         except (KafkaException, RedisUnavailable) as error:
@@ -142,16 +142,16 @@ class Watch:
 
     def _publish(self) -> None:
         reader = self._reader
-        trouble = self.kafka
-        if trouble.state == "ok" and reader.trouble:
-            trouble = failed(trouble, wall_ms(), reader.trouble)
+        problem = self.kafka
+        if problem.state == "ok" and reader.problem:
+            problem = failed(problem, wall_ms(), reader.problem)
         word = self._mirror.get("health") if self.redis.state == "ok" else None
         self.mirror = stands(self.mirror, word, wall_ms(), reader.last_event_ms)
         health = {
             "now": wall_ms(),
             "version": __version__,
             "namespace": self._settings.namespace,
-            "kafka": trouble.document(),
+            "kafka": problem.document(),
             "redis": self.redis.document(),
             "mirror": self.mirror.document(),
             "reasons": self._mirror.get("reasons", [])[:REASONS_SHOWN],

@@ -119,9 +119,9 @@ def logs_page() -> str:
             lines += ["", f"`{module}`: {purpose(module)}", ""]
             lines += ["| event | level | fields |", "|---|---|---|"]
             lines += [
-                f"| `{one.name}` | {one.level} | {', '.join(map(_code, one.fields))} |"
-                for one in events
-                if one.module == module
+                f"| `{event.name}` | {event.level} | {', '.join(map(_code, event.fields))} |"
+                for event in events
+                if event.module == module
             ]
     return "\n".join(lines) + "\n"
 

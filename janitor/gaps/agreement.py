@@ -60,9 +60,10 @@ class Agreement:
             for one in shown or ()
         }
         both = [
-            (ids, sessions[one.id])
-            for one in body.participants or ()
-            if (ids := {leg.id for leg in communications(one)}) and sessions.get(one.id)
+            (ids, sessions[participant.id])
+            for participant in body.participants or ()
+            if (ids := {leg.id for leg in communications(participant)})
+            and sessions.get(participant.id)
         ]
         if any(ids & others for ids, others in both):
             self._same += 1

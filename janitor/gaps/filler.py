@@ -27,10 +27,10 @@ from janitor.gaps.plan import predicates
 from janitor.gaps.reading import Desk, GapReading, LeaseLost, Stopped
 from janitor.gaps.unfinished import Unfinished
 from janitor.genesys import Pool
-from janitor.producer import Outlet
+from janitor.producer import AckedProducer
 from mirror.base.errors import GenesysError, KafkaUnavailable
 from mirror.base.log import logger
-from mirror.base.turns import Turned, unwatched
+from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.gaps import READINGS, Gap, redis_now_ms
 from mirror.redis.keys import Keys
@@ -42,7 +42,7 @@ RETRY_MOST_SECONDS: Final = 900.0
 # For so long a gap is tried again of which not all can be read, and at least so often.
 PATIENCE_SECONDS: Final = 24 * 3600.0
 LEAST_ATTEMPTS: Final = 8
-# For so long readings of other gaps are known; gaps of one hole are filed and read together.
+# For so long readings of other gaps are known; gaps of one outage are filed and read together.
 SHARED_MS: Final = 3_600_000
 _BAD_REQUEST: Final = 400
 
@@ -56,14 +56,14 @@ class Filler:
         keys: Keys,
         leases: Leases,
         genesys: Pool,
-        outlet: Outlet,
+        producer: AckedProducer,
         normaliser: Callable[[], Normaliser],
         *,
         lag_seconds: float,
         horizon_seconds: float,
         lease_seconds: float = LEASE_SECONDS,
         stopping: Callable[[], bool] = lambda: False,
-        turned: Turned = unwatched,
+        report_progress: ReportProgress = unwatched,
     ) -> None:
         self.filled = 0
         self.conversations = 0  # read and produced
@@ -73,15 +73,15 @@ class Filler:
         self._keys = keys
         self._leases = leases
         self._genesys = genesys
-        self._outlet = outlet
+        self._producer = producer
         self._normaliser = normaliser
         self._lag_seconds = lag_seconds
         self._agreement = Agreement()
         self._horizon_ms = round(horizon_seconds * 1000)
         self._lease_seconds = lease_seconds
         self._stopping = stopping
-        self._turned = turned
-        self._unfinished = Unfinished(client, keys, turned)
+        self._report_progress = report_progress
+        self._unfinished = Unfinished(client, keys, report_progress)
         self._log = logger("janitor.gaps")
 
     def fill_next(self) -> bool:
@@ -89,7 +89,7 @@ class Filler:
 
         Raises `RedisUnavailable` and `KafkaUnavailable`; the gap is then due again by itself.
         """
-        self._turned()
+        self._report_progress()
         self._unfinished.tidy()
         furthest = max(self._lag_seconds, self._lease_seconds, RETRY_MOST_SECONDS)
         claim = self._leases.claim_gaps(1, self._lease_seconds, furthest)
@@ -125,14 +125,14 @@ class _Attempt:
             client=filler._redis,
             keys=filler._keys,
             genesys=filler._genesys.seeing(gap.shard),
-            outlet=filler._outlet,
+            producer=filler._producer,
             normaliser=filler._normaliser(),
             unfinished=filler._unfinished,
             agreement=filler._agreement,
             horizon_ms=filler._horizon_ms,
             lag_ms=round(filler._lag_seconds * 1000),
             stopping=filler._stopping,
-            turned=filler._turned,
+            report_progress=filler._report_progress,
         )
         reading = GapReading(desk, self)
         try:
@@ -220,7 +220,7 @@ class _Attempt:
         self.change(state="open", errors=errors)
         self._write(min(RETRY_SECONDS * 2.0 ** min(attempts - 1, 10), RETRY_MOST_SECONDS))
         self._log.warning(
-            "gap_not_read",
+            "gap_read_failed",
             gap=self.gap.id,
             attempts=attempts,
             unread=self.gap.unread,

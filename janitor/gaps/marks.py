@@ -2,7 +2,7 @@
 
 `gap:<id>:read` is a set of ids, for whoever goes on with the gap. `readings` is shared by all gaps:
 conversation id → Redis time at which its whole history was asked for, so that one GET serves all
-gaps of one hole. Every method raises `RedisUnavailable`.
+gaps of one outage. Every method raises `RedisUnavailable`.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ refusal is an exception only where other conversations are given: if REST refuse
 asked for, a right is missing that may come back, and what analytics tells is produced, but does not
 count as read for the first hour.
 
-A conversation touches topics of several shards, so one hole makes several gaps that all list it. A
-GET tells the whole history of a conversation up to the moment it was asked for: one that was asked
-for after a gap's end, and acknowledged, serves that gap too, whichever gap it was made for.
+A conversation touches topics of several shards, so one outage makes several gaps that all list it.
+A GET tells the whole history of a conversation up to the moment it was asked for: one that was
+asked for after a gap's end, and acknowledged, serves that gap too, whichever gap it was made for.
 
 Readings carry the time *before* the conversation was asked for: a live event that comes while the
 answer is under way is then newer than the answer, and wins.
@@ -37,10 +37,10 @@ from janitor.gaps.marks import Marks
 from janitor.gaps.plan import MARGIN_MS, MAX_HITS, PAGE_SIZE, Question, lived, predicates, questions
 from janitor.gaps.unfinished import Unfinished
 from janitor.genesys import Genesys
-from janitor.producer import Outlet
+from janitor.producer import AckedProducer
 from mirror.base.errors import GenesysUnavailable, MirrorError
 from mirror.base.log import logger
-from mirror.base.turns import Turned
+from mirror.base.thread_watch import ReportProgress
 from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.conversation.times import show_epoch
 from mirror.fleet.gaps import Gap, redis_now_ms
@@ -73,14 +73,14 @@ class Desk(msgspec.Struct, kw_only=True):
     client: redis.Redis
     keys: Keys
     genesys: Genesys
-    outlet: Outlet
+    producer: AckedProducer
     normaliser: Normaliser
     unfinished: Unfinished
     agreement: Agreement = msgspec.field(default_factory=Agreement)
     horizon_ms: int
     lag_ms: int
     stopping: Callable[[], bool]
-    turned: Turned
+    report_progress: ReportProgress
 
 
 class Holder(Protocol):
@@ -188,7 +188,7 @@ class GapReading:
         gap, desk = self._holder.gap, self._desk
         places = {place for _, place in predicates(gap.topics)}
         names = desk.unfinished.at(places, gap.to_ms + MARGIN_MS)
-        todo = self._marks.left_of([one for one in names if one not in self._seen])
+        todo = self._marks.left_of([name for name in names if name not in self._seen])
         for first in range(0, len(todo), PAGE_SIZE):
             group = todo[first : first + PAGE_SIZE]
             self._turn()
@@ -208,7 +208,7 @@ class GapReading:
     def _take(self, known: Mapping[str, AnalyticsConversation | None]) -> None:
         """Read conversations, with what analytics says of each."""
         todo = self._marks.left_of(list(known))
-        random.shuffle(todo)  # else janitors at gaps of one hole ask for the same at once
+        random.shuffle(todo)  # else janitors at gaps of one outage ask for the same at once
         gap = self._holder.gap
         self._holder.change(found=gap.found + len(known), read=gap.read + len(known) - len(todo))
         for one in todo:
@@ -242,7 +242,7 @@ class GapReading:
                 return True
             answer = Answer("strange", why=f"its body cannot be read: {reading.problem.message}")
         self._log.warning(
-            "gap_conversation_not_read",
+            "gap_conversation_read_failed",
             conversation=conversation_id,
             answer=answer.kind,
             error=answer.why,
@@ -301,7 +301,7 @@ class GapReading:
             self._note("refused", self._refusal)
 
     def _produce(self, reading: Reading) -> None:
-        self._desk.outlet.send(reading.events)
+        self._desk.producer.send(reading.events)
         self.conversations += 1
         self.events += len(reading.events)
         self._holder.change(events=self._holder.gap.events + len(reading.events))
@@ -326,7 +326,7 @@ class GapReading:
         self._holder.change(read=self._holder.gap.read + 1)
 
     def _turn(self) -> None:
-        self._desk.turned()
+        self._desk.report_progress()
         if self._desk.stopping():
             raise Stopped
         self._holder.beat()

@@ -1,7 +1,7 @@
 """What the tracker knows as unfinished at some queues and users: the third source of a gap.
 
-The active set may have a hundred thousand conversations, and one hole makes a gap of each shard. So
-it is read once for all gaps that had ended by then: what began later did not live in them.
+The active set may have a hundred thousand conversations, and one outage makes a gap of each shard.
+So it is read once for all gaps that had ended by then: what began later did not live in them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 import redis
 
-from mirror.base.turns import Turned, unwatched
+from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.gaps import redis_now_ms
 from mirror.fleet.tracked import Tracked, scan_active
 from mirror.redis.keys import Keys
@@ -25,10 +25,12 @@ MOST: Final = 300_000
 class Unfinished:
     """An index of the active set by place, made anew when a gap needs a later one."""
 
-    def __init__(self, client: redis.Redis, keys: Keys, turned: Turned = unwatched) -> None:
+    def __init__(
+        self, client: redis.Redis, keys: Keys, report_progress: ReportProgress = unwatched
+    ) -> None:
         self._redis = client
         self._keys = keys
-        self._turned = turned
+        self._report_progress = report_progress
         self._at: dict[str, list[str]] = {}
         self._since: dict[str, int] = {}
         self._read_ms = 0
@@ -57,7 +59,7 @@ class Unfinished:
         now_ms = redis_now_ms(self._redis)
         self._at, self._since = {}, {}
         for batch in scan_active(self._redis, self._keys):
-            self._turned()
+            self._report_progress()
             if len(self._since) >= MOST:
                 break
             for conversation_id, tracked in batch:

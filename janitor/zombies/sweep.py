@@ -32,12 +32,12 @@ from janitor.gaps.agreement import Agreement
 from janitor.gaps.answers import Answer, ask
 from janitor.gaps.plan import epoch_ms
 from janitor.genesys import Genesys
-from janitor.producer import Outlet
+from janitor.producer import AckedProducer
 from janitor.zombies import doubt
 from janitor.zombies.verdict import closing, read, read_analytics, suspicion
 from mirror.base.errors import GenesysError, KafkaUnavailable
 from mirror.base.log import logger
-from mirror.base.turns import Turned, unwatched
+from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.gaps import rfc3339
@@ -102,18 +102,18 @@ class Zombies:
         settings: Settings,
         leases: Leases,
         genesys: Genesys,
-        outlet: Outlet,
+        producer: AckedProducer,
         normaliser: Callable[[], Normaliser],
         *,
         lease_seconds: float = LEASE_SECONDS,
         fresh_seconds: float = doubt.FRESH_SECONDS,
         stopping: Callable[[], bool] = lambda: False,
-        turned: Turned = unwatched,
+        report_progress: ReportProgress = unwatched,
     ) -> None:
         self._settings = settings
         self._leases = leases
         self._genesys = genesys
-        self._outlet = outlet
+        self._producer = producer
         self._normaliser = normaliser
         self._agreement = Agreement()
         self._lease_seconds = lease_seconds
@@ -122,7 +122,7 @@ class Zombies:
             settings.zombie_after, AGAIN_MOST_SECONDS, *settings.zombie_after_media.values()
         )
         self._stopping = stopping
-        self._turned = turned
+        self._report_progress = report_progress
         self._log = logger("janitor.zombies")
 
     def sweep(self) -> Sweep:
@@ -134,7 +134,7 @@ class Zombies:
         began = time.monotonic()
         due_ms: int | None = None
         while not self._stopping():
-            self._turned()
+            self._report_progress()
             started = time.monotonic()
             claim = self._leases.claim_conversations(
                 BATCH, self._lease_seconds, due_ms, self._furthest
@@ -176,7 +176,7 @@ class Zombies:
         batch = _Batch(lease, details)
         in_a_row = 0
         for position, one in enumerate(suspects):
-            self._turned()
+            self._report_progress()
             if in_a_row >= GIVE_UP_AFTER:
                 sweep.failed += len(suspects) - position
                 self._leases.put_back(lease, dict.fromkeys(suspects[position:], self._retry()))
@@ -212,7 +212,7 @@ class Zombies:
         if answer.kind not in {"given", "forgotten"}:
             sweep.failed += 1
             self._log.warning(
-                "conversation_not_read",
+                "conversation_read_failed",
                 conversation=conversation_id,
                 answer=answer.kind,
                 error=answer.why,
@@ -256,7 +256,7 @@ class Zombies:
             return
         knows = self._knows_anything(batch, sweep)
         for position, one in enumerate(batch.unknown):
-            self._turned()
+            self._report_progress()
             if not knows and self._leases.doubted_since(one) < doubt.BELIEVED_AFTER_SECONDS:
                 self._leases.put_back(
                     batch.lease, {one: self._doubt(one, doubt.NOTHING_KNOWN, sweep)}
@@ -286,7 +286,7 @@ class Zombies:
             control = next(iter(batch.details), None)
             if control is None:
                 now_ms = round(time.time() * 1000)
-                self._turned()
+                self._report_progress()
                 sweep.calls += 1
                 page = self._genesys.query_details(
                     {
@@ -296,10 +296,12 @@ class Zombies:
                         "paging": {"pageSize": 1, "pageNumber": 1},
                     }
                 )
-                control = next((one.conversation_id for one in page.conversations), None)
+                control = next(
+                    (conversation.conversation_id for conversation in page.conversations), None
+                )
             if control is None:
                 return False
-            self._turned()
+            self._report_progress()
             sweep.calls += 1
             return ask(self._genesys, control).kind == "given"
         except GenesysError as error:
@@ -307,7 +309,7 @@ class Zombies:
             return False
 
     def _finalise(self, conversation_id: str, events: list[Event], sweep: Sweep) -> float:
-        self._outlet.send(events)
+        self._producer.send(events)
         sweep.least_calls += 1
         sweep.finalised += 1
         sweep.not_found += events[-1].reason == "not_found"

@@ -8,5 +8,5 @@ attempts     how often a channel is tried, and the pauses in between (pure)
 lifetime     when a channel is renewed and when it wants a successor (pure)
 session      all channels of the process (pure)
 actions      what a channel asks for, as data; executor: carries those out
-workers      threads for what blocks; links: Redis and Genesys as the executor needs them
+workers      threads for what blocks; adapters: Redis and Genesys as the executor needs them
 """

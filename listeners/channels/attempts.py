@@ -15,14 +15,14 @@ from random import Random
 from typing import Final
 
 # A socket lost sooner than this was no socket: somebody else may hold the channel.
-STABLE_AFTER: Final = 5.0
+STABLE_AFTER_SECONDS: Final = 5.0
 # A channel that ends sooner than this after it was made has not served. Where that happens again
 # and again (a token that lives a second ends its channels with it), the pause before the next one
 # doubles, or a seat would make channels by the hundred.
-SHORT_LIFE: Final = 10.0
+SHORT_LIFE_SECONDS: Final = 10.0
 CONNECT_TRIES: Final = 3
-BACKOFF_FIRST: Final = 0.5
-BACKOFF_MOST: Final = 30.0
+BACKOFF_FIRST_SECONDS: Final = 0.5
+BACKOFF_MOST_SECONDS: Final = 30.0
 _MOST_DOUBLINGS: Final = 16
 
 
@@ -69,7 +69,7 @@ class Attempts:
     def socket_lost(self, now: float) -> bool:
         """Whether the channel is to be given up with its socket."""
         self._tries += 1
-        return self._tries > 1 or now - self._opened_at < STABLE_AFTER
+        return self._tries > 1 or now - self._opened_at < STABLE_AFTER_SECONDS
 
     def ended(self, now: float) -> float:
         """The channel is no more. The least pause before the next: none where this one has served,
@@ -77,10 +77,10 @@ class Attempts:
         self._tries = 0
         if self._made_at is None:
             return 0.0
-        self._short_lives = self._short_lives + 1 if now - self._made_at < SHORT_LIFE else 0
+        self._short_lives = self._short_lives + 1 if now - self._made_at < SHORT_LIFE_SECONDS else 0
         self._made_at = None
         return 0.0 if self._short_lives < 2 else _doubled(self._short_lives)
 
 
 def _doubled(count: int) -> float:
-    return min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** min(count, _MOST_DOUBLINGS))
+    return min(BACKOFF_MOST_SECONDS, BACKOFF_FIRST_SECONDS * 2.0 ** min(count, _MOST_DOUBLINGS))

@@ -145,10 +145,10 @@ class Channel(Machine):
             return self._step("socket lost", now)
         return self._lost(now) if self.phase in OPEN else NONE
 
-    def wish_rotation(self, reason: str, now: float) -> None:
+    def request_rotation(self, reason: str, now: float) -> None:
         """A system message or a deadline asks for a successor."""
         if self.phase not in {"closing", "closed"}:
-            self._lifetime.wish(reason, now)
+            self._lifetime.request_successor(reason, now)
 
     def renew(self, now: float) -> list[Action]:
         """Set the full list again at once: Genesys says that subscriptions expire."""

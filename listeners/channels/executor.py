@@ -25,7 +25,7 @@ from mirror.genesys.handles import Handle
 from mirror.genesys.shapes import NewChannel
 
 # While every reservation is taken another listener must let go first.
-FULL_RETRY: Final = 3.0
+FULL_RETRY_SECONDS: Final = 3.0
 _NOT_FOUND: Final = 404
 
 Outcome = Callable[[float], list[Action]]
@@ -111,7 +111,7 @@ class Actions:
         if not granted:
             self._log.warning("no_channel_left", **_fields(channel), client=channel.grant.client)
         return lambda now: channel.reserved(
-            action.number, now, granted=granted, retry_in=FULL_RETRY
+            action.number, now, granted=granted, retry_in=FULL_RETRY_SECONDS
         )
 
     def _create(self, channel: Channel, action: Create) -> Outcome:
@@ -137,7 +137,7 @@ class Actions:
         except GenesysError as error:
             # A gateway's page says nothing of the channel, whatever its status.
             gone = error.status in GONE and error.is_genesys
-            self._log.warning("channel_not_opened", **_fields(channel), error=error, gone=gone)
+            self._log.warning("channel_open_failed", **_fields(channel), error=error, gone=gone)
             why = _said(error)
             return lambda now: channel.failed(action.number, now, gone=gone, why=why)
         connection = Connection(sock)
@@ -182,7 +182,7 @@ class Actions:
                 self._reservations.release(grant.client, channel.holder)
         except MirrorError as error:
             # The reservation lapses by itself; only the channel's next use is lost.
-            self._log.warning("channel_not_released", **_fields(channel), error=error)
+            self._log.warning("channel_release_failed", **_fields(channel), error=error)
 
     def _client(self, channel: Channel) -> Genesys:
         client = self._genesys.get(channel.grant.client)

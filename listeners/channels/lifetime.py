@@ -19,8 +19,8 @@ RENEW_AT: Final = (0.6, 0.75)  # of a channel's life
 ROTATE_TOKEN_AT: Final = (0.75, 0.85)  # of the life left in the creating token
 UNRENEWED: Final = 0.9  # of a channel's life: rotate if it could not be renewed by then
 # Of a channel that another listener gave back, the token's age is not known.
-ADOPTED_LIFE: Final = 3_600.0
-RENEW_AGAIN: Final = 1_800.0
+ADOPTED_LIFE_SECONDS: Final = 3_600.0
+RENEW_AGAIN_SECONDS: Final = 1_800.0
 
 # Where each replica's part of a window begins; each is a quarter long.
 _PARTS: Final = {"a": 0.0, "b": 0.5, "c": 0.25, "d": 0.75}
@@ -35,7 +35,7 @@ def moment(shard: str, replica: str, window: tuple[float, float]) -> float:
 
 
 class Lifetime:
-    """The deadlines of one channel, and its wish for a successor."""
+    """The deadlines of one channel, and its request for a successor."""
 
     def __init__(self, shard: str, replica: str, now: float, *, adopted: bool) -> None:
         self.rotate = ""  # why a successor is wanted
@@ -43,7 +43,7 @@ class Lifetime:
         self.expires_at: float | None = None
         self._renew_at: float | None = None
         self._unrenewed_at: float | None = None
-        self._token_at = now + ADOPTED_LIFE if adopted else None
+        self._token_at = now + ADOPTED_LIFE_SECONDS if adopted else None
         self._renew_share = moment(shard, replica, RENEW_AT)
         self._token_share = moment(shard, replica, ROTATE_TOKEN_AT)
 
@@ -62,7 +62,7 @@ class Lifetime:
     def renewed(self, now: float, expires_in: float | None) -> None:
         """Topics were set anew. Without a word on how long that lasts, soon again."""
         if expires_in is None and self._renew_at is not None:
-            self._renew_at = max(self._renew_at, now + RENEW_AGAIN)
+            self._renew_at = max(self._renew_at, now + RENEW_AGAIN_SECONDS)
 
     def put_off(self, until: float) -> None:
         """A renewal failed: not again before then."""
@@ -72,13 +72,13 @@ class Lifetime:
         return self._renew_at is not None and now >= self._renew_at
 
     def watch(self, now: float) -> None:
-        """Wish for a successor where a deadline has come."""
+        """Request a successor where a deadline has come."""
         if self._token_at is not None and now >= self._token_at:
-            self.wish("token_expiring", now)
+            self.request_successor("token_expiring", now)
         if self._unrenewed_at is not None and now >= self._unrenewed_at:
-            self.wish("channel_expiring", now)
+            self.request_successor("channel_expiring", now)
 
-    def wish(self, reason: str, now: float) -> None:
+    def request_successor(self, reason: str, now: float) -> None:
         """A successor is wanted; the first reason stays."""
         if not self.rotate:
             self.rotate, self.rotate_since = reason, now

@@ -31,10 +31,10 @@ from mirror.fleet.words import Grant
 from mirror.genesys.handles import Handle
 
 MOST_ERROR_LETTERS: Final = 200  # of an error in a beat
-ACTION_TIMEOUT: Final = 90.0  # beyond the deadlines of REST calls and handshakes
+ACTION_TIMEOUT_SECONDS: Final = 90.0  # beyond the deadlines of REST calls and handshakes
 # How long a retired channel goes on receiving: two sockets differ by more than 5 s in one of a
 # hundred calls (docs/protocol.md, "Sockets"), and what only the old one gets must not be cut off.
-LINGER: Final = 10.0
+LINGER_SECONDS: Final = 10.0
 
 NONE: Final[list[Action]] = []
 NOTHING: Final[frozenset[str]] = frozenset()
@@ -53,7 +53,7 @@ class Machine:
         holder: str,
         silence: float,
         rng: Random,
-        linger: float = LINGER,
+        linger: float = LINGER_SECONDS,
         shard_epoch: int = 0,
         compare_every: float = COMPARE_SECONDS,
     ) -> None:
@@ -101,7 +101,7 @@ class Machine:
     def _enter(self, phase: Phase, now: float, pause: float) -> list[Action]:
         """Set the deadline of a phase, and ask for what it begins with."""
         self.phase = phase
-        self._deadline = now + ACTION_TIMEOUT
+        self._deadline = now + ACTION_TIMEOUT_SECONDS
         number = self._next()
         if phase not in _COVERING:
             self.covered_since = None
@@ -177,12 +177,12 @@ class Machine:
         match verdict:
             case "set":
                 self._upkeep.take("set")
-                self._deadline = now + ACTION_TIMEOUT
+                self._deadline = now + ACTION_TIMEOUT_SECONDS
                 topics = self._topics.begin()
                 return [Subscribe(self._next(), self._handle, topics, read_expiry=True)]
             case "compare":
                 self._upkeep.take("compare")
-                self._deadline = now + ACTION_TIMEOUT
+                self._deadline = now + ACTION_TIMEOUT_SECONDS
                 return [Verify(self._next(), self._handle)]
             case "differs":
                 self._miss(self._topics.missing(found), now)
@@ -195,5 +195,5 @@ class Machine:
                 self._miss(self._topics.missing(), now)
                 self._is_unknown = True
                 self.covered_since = None
-                self._lifetime.wish("channel_gone", now)
+                self._lifetime.request_successor("channel_gone", now)
         return NONE

@@ -11,9 +11,9 @@ retiring. The rules, in order:
 - A seat whose channel lost its socket is interrupted, and so is a seat that comes back here: frames
   may be missing, once when that begins and once when it ends. Make before break interrupts nothing.
 - Topics that a channel turned out not to have are kept as `missed` until a gap is filed for them.
-- No word from the leader changes nothing (I8). A wish for rotation that the leader has not granted
-  for `PATIENCE` (`EXPIRY_PATIENCE` where there is time) is fulfilled here, with a successor under
-  the same grant.
+- No word from the leader changes nothing (I8). A request for rotation that the leader has not
+  granted for `PATIENCE_SECONDS` (`EXPIRY_PATIENCE_SECONDS` where there is time) is fulfilled here,
+  with a successor under the same grant.
 
 `Step` pairs an action with the channel it is for. The shell carries them out and calls `settle`
 after each input.
@@ -37,11 +37,11 @@ Step = tuple[Channel, Action]
 
 # Genesys gives about a minute after `socket_closing`; a leader that lives grants within a beat or
 # two of ours.
-PATIENCE: Final = 15.0
+PATIENCE_SECONDS: Final = 15.0
 # What expires leaves hours: the leader may have to wait for the shard's other replica.
-EXPIRY_PATIENCE: Final = 600.0
+EXPIRY_PATIENCE_SECONDS: Final = 600.0
 _EXPIRIES: Final = frozenset({"token_expiring", "channel_expiring"})
-LAST_LINGER: Final = 0.5
+LAST_LINGER_SECONDS: Final = 0.5
 # Losses that wait to be filed while Redis is away: the oldest stay, since the newest may be told
 # again by the next comparison.
 MOST_MISSED: Final = 1_000
@@ -144,7 +144,7 @@ class Session:
         self.draining = True
         return []
 
-    def close(self, now: float, linger: float = LAST_LINGER) -> list[Step]:
+    def close(self, now: float, linger: float = LAST_LINGER_SECONDS) -> list[Step]:
         """Everything ends, `linger` seconds from now."""
         steps: list[Step] = []
         for seat in list(self.seats):
@@ -245,4 +245,4 @@ class Session:
 
 
 def _patience(reason: str) -> float:
-    return EXPIRY_PATIENCE if reason in _EXPIRIES else PATIENCE
+    return EXPIRY_PATIENCE_SECONDS if reason in _EXPIRIES else PATIENCE_SECONDS

@@ -3,9 +3,9 @@
 Jobs are bounded by their maker (a channel has at most one under way). The threads are daemons, so
 that one caught in a time-out never delays the end of the process.
 
-That they turn is not watched (`mirror.base.turns`). A job that hangs costs one channel its step,
-which has a deadline and is then tried elsewhere, while the sockets that are open go on; to end the
-process over it would close those.
+That they turn is not watched (`mirror.base.thread_watch`). A job that hangs costs one channel its
+step, which has a deadline and is then tried elsewhere, while the sockets that are open go on; to
+end the process over it would close those.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 from mirror.base.log import logger
 
 WORKERS: Final = 4
-_IDLE: Final = 1.0
+_IDLE_SECONDS: Final = 1.0
 
 Job = Callable[[], None]
 
@@ -51,7 +51,7 @@ class Workers:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                job = self._jobs.get(timeout=_IDLE)
+                job = self._jobs.get(timeout=_IDLE_SECONDS)
             except Empty:
                 continue
             try:

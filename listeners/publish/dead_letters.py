@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-WINDOW: Final = 60.0
-SLICE: Final = 5.0
+WINDOW_SECONDS: Final = 60.0
+SLICE_SECONDS: Final = 5.0
 SHARE: Final = 0.1
 # One bad frame on a channel that has had three is chance, not a state.
 LEAST_DEAD_LETTERS: Final = 3
@@ -20,16 +20,18 @@ class DeadLetterWatch:
     """Counts of one channel over the last minute, in slices."""
 
     def __init__(self) -> None:
-        self._slices: deque[tuple[float, int, int]] = deque(maxlen=int(WINDOW / SLICE) + 1)
+        self._slices: deque[tuple[float, int, int]] = deque(
+            maxlen=int(WINDOW_SECONDS / SLICE_SECONDS) + 1
+        )
         self._seen = (0, 0)
 
     def update(self, now: float, frames: int, dead_letters: int) -> None:
-        """Tell the channel's totals; call at least once in a `SLICE`."""
+        """Tell the channel's totals; call at least once in a `SLICE_SECONDS`."""
         last = self._slices[-1][0] if self._slices else None
-        if last is None or now - last >= SLICE:
+        if last is None or now - last >= SLICE_SECONDS:
             self._slices.append((now, *self._seen))
         self._seen = (frames, dead_letters)
-        while self._slices and now - self._slices[0][0] > WINDOW + SLICE:
+        while self._slices and now - self._slices[0][0] > WINDOW_SECONDS + SLICE_SECONDS:
             self._slices.popleft()
 
     def counts(self) -> tuple[int, int]:

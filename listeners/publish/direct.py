@@ -19,17 +19,17 @@ from typing import Final
 import msgspec
 from confluent_kafka import KafkaError, Producer
 
-from listeners.publish.lanes import SAMPLE_EVERY_MS, STALL, LaneWatch
+from listeners.publish.lanes import SAMPLE_EVERY_MS, STALL_SECONDS, LaneWatch
 from listeners.publish.producers import Producers, let_go, purge
 from mirror.base.log import logger
 from mirror.kafka.partition import Partitions
 from mirror.settings import Settings
 
 # A retired producer: how long the lanes that are well may empty themselves, and when they have.
-GRACE: Final = 1.0
-QUIET: Final = 0.1
+GRACE_SECONDS: Final = 1.0
+QUIET_SECONDS: Final = 0.1
 SLICE: Final = 400  # failed reports taken in one go
-CANDIDATE: Final = 30.0  # how long a producer may wait for its number at the brokers
+CANDIDATE_SECONDS: Final = 30.0  # how long a producer may wait for its number at the brokers
 MOST_NAMED: Final = 5
 
 Suspect = tuple[str, int, str]  # topic, partition, and why it is thought to stand still
@@ -69,7 +69,7 @@ class Direct:
         self._candidate: _Candidate | None = None
         self._acked = 0
         self._acked_at = now
-        self._trouble: tuple[str, int, KafkaError] | None = None  # of the reports of this poll
+        self._problem: tuple[str, int, KafkaError] | None = None  # of the reports of this poll
         self._purged = False
         self._left = 0  # in the retiring producer, when that last became less
         self._less_at = now
@@ -104,7 +104,7 @@ class Direct:
             self._candidate = None
             self._use(candidate, now)
             return True
-        if now - candidate.at > CANDIDATE:
+        if now - candidate.at > CANDIDATE_SECONDS:
             self._candidate = None
             last = [candidate.producer]
             del candidate
@@ -125,8 +125,8 @@ class Direct:
         Only noted here: librdkafka must not be asked for more from within its callback. Raises what
         ends the slice.
         """
-        if error is not None and self._trouble is None:
-            self._trouble = (topic, partition, error)
+        if error is not None and self._problem is None:
+            self._problem = (topic, partition, error)
         self._slice -= 1
         if self._slice <= 0:
             raise _Enough
@@ -136,28 +136,28 @@ class Direct:
 
         `waiting` of its records have no report, `acked` of all that were ever handed in are gone.
         """
-        if self._trouble is not None:
-            topic, number, error = self._trouble
+        if self._problem is not None:
+            topic, number, error = self._problem
             return f"{topic}/{number}: {error.name()}: {error.str()}"
         if acked != self._acked or not waiting:
             self._acked, self._acked_at = acked, now
-        stuck = self._watch.stuck(now)
-        if not stuck and now - self._acked_at <= STALL:
+        stalled = self._watch.stalled(now)
+        if not stalled and now - self._acked_at <= STALL_SECONDS:
             return ""
         said = self._producers.client_log.last_error
-        for place in stuck:
+        for place in stalled:
             where = ", ".join(one for one in (place.leader, said) if one)
-            text = f"no acknowledgement for {STALL:.0f}s" + (f" ({where})" if where else "")
+            text = f"no acknowledgement for {STALL_SECONDS:.0f}s" + (f" ({where})" if where else "")
             self.suspects.append((place.topic, place.partition, text))
-        names = ", ".join(f"{one.topic}/{one.partition}" for one in stuck[:MOST_NAMED])
-        return f"no acknowledgement for {STALL:.0f}s: {names or 'all'}"
+        names = ", ".join(f"{one.topic}/{one.partition}" for one in stalled[:MOST_NAMED])
+        return f"no acknowledgement for {STALL_SECONDS:.0f}s: {names or 'all'}"
 
     def set_aside(self, reason: str, now: float) -> None:
         """Retire the producer in use."""
         assert self.producer is not None
         self.retiring, self.producer = self.producer, None
         self._purged = False
-        self._trouble = None
+        self._problem = None
         self.retired_at = self._less_at = now
         self._left = len(self.retiring)
         self._log.warning("producer_failed_over_to_spool", reason=reason, waiting=self._left)
@@ -179,7 +179,7 @@ class Direct:
             del producer
             let_go(last)
             return True
-        quiet = now - self._less_at > QUIET or now - self.retired_at > GRACE
+        quiet = now - self._less_at > QUIET_SECONDS or now - self.retired_at > GRACE_SECONDS
         if not self._purged and (hurry or quiet):
             self._purged = True
             purge(producer)

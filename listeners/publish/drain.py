@@ -15,7 +15,7 @@ one, and the record that is refused alone is replaced by its dead letter.
 One producer serves all lanes. It is made before it is needed: a producer gets its number from the
 brokers, which may not be able to give any when one of them is away, and asks them for the topics'
 partitions (`listeners.publish.metadata`). It is replaced where it is no longer of use: by its own
-fault, or when none of its lanes has moved for `RENEW_AFTER`.
+fault, or when none of its lanes has moved for `RENEW_AFTER_SECONDS`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from listeners.publish.held import Source
-from listeners.publish.lanes import STALL, Lane, LaneWatch, places
-from listeners.publish.line import BEFORE_ALL, PAUSE_FIRST, Line, Trouble
+from listeners.publish.lanes import STALL_SECONDS, Lane, LaneWatch, places
+from listeners.publish.line import BEFORE_ALL, PAUSE_FIRST_SECONDS, Line, Problem
 from listeners.publish.metadata import Metadata
 from listeners.publish.producers import let_go, purge
 from listeners.publish.spool import SpoolBroken, SpoolError
@@ -44,11 +44,11 @@ WINDOW_BYTES: Final = 1024 * 1024
 TRIAL_RECORDS: Final = 20  # in flight of a lane of which nothing was acknowledged yet
 MOST_IN_FLIGHT: Final = 4_000
 STEP_SECONDS: Final = 0.02
-REMOVE_EVERY: Final = 0.05
+REMOVE_EVERY_SECONDS: Final = 0.05
 REMOVE_RECORDS: Final = 500
-PAUSE_MOST: Final = 5.0
+PAUSE_MOST_SECONDS: Final = 5.0
 # librdkafka goes on trying by itself; this is for the case that it does not.
-RENEW_AFTER: Final = 300.0
+RENEW_AFTER_SECONDS: Final = 300.0
 STATISTICS_MS: Final = 1_000
 
 
@@ -98,20 +98,20 @@ class Drain:
     def is_moving(self, now: float) -> bool:
         """Whether some lane is not known to stand still."""
         return any(
-            line.trouble is None and (line.sent or line.acked or now >= line.resume_at)
+            line.problem is None and (line.sent or line.acked or now >= line.resume_at)
             for line in self._lines.values()
         )
 
-    def troubles(self) -> list[Trouble]:
+    def problems(self) -> list[Problem]:
         """Why lanes wait."""
-        return [line.trouble for line in self._lines.values() if line.trouble is not None]
+        return [line.problem for line in self._lines.values() if line.problem is not None]
 
     def suspect(self, topic: str, partition: int, text: str) -> None:
         """A lane stood still elsewhere: told until it moves here."""
         for lane in self._store.waiting:
             if lane.topic == topic and partition in {lane.partition, -1}:
                 line = self._line(lane)
-                self._tell(line, Trouble(topic, lane.partition, "partition", text, _SEE_LEADER))
+                self._tell(line, Problem(topic, lane.partition, "partition", text, _SEE_LEADER))
 
     # -- the clockwork ---------------------------------------------------------------------------
 
@@ -147,7 +147,7 @@ class Drain:
     def is_stuck(self, topic: str) -> bool:
         """Whether something of a topic is under way that does not move."""
         return any(
-            line.sent and line.trouble is not None
+            line.sent and line.problem is not None
             for lane, line in self._lines.items()
             if lane.topic == topic
         )
@@ -192,11 +192,13 @@ class Drain:
             self.delivered += taken
             self.acked_at = line.moved_at = now
             line.proven = True
-            line.pause = PAUSE_FIRST
+            line.pause = PAUSE_FIRST_SECONDS
             line.alone = max(0, line.alone - taken)
-            if line.trouble is not None:
-                self._log.info("lane_free", topic=line.lane.topic, partition=line.lane.partition)
-                line.trouble = None
+            if line.problem is not None:
+                self._log.info(
+                    "lane_recovered", topic=line.lane.topic, partition=line.lane.partition
+                )
+                line.problem = None
         if line.failed and not line.sent:
             self._judge(line, now)
 
@@ -212,12 +214,12 @@ class Drain:
         if waits:
             error = failed[min(waits)]
             line.resume_at = now + line.pause
-            line.pause = min(PAUSE_MOST, line.pause * 2)
+            line.pause = min(PAUSE_MOST_SECONDS, line.pause * 2)
             line.proven = False
             kind = faults.judge(error)
             self._tell(
                 line,
-                Trouble(
+                Problem(
                     line.lane.topic,
                     line.lane.partition,
                     kind,
@@ -246,23 +248,23 @@ class Drain:
         except SpoolError as broken:
             self._start_over(source, broken)
 
-    def _tell(self, line: Line, trouble: Trouble) -> None:
-        if line.trouble is None or line.trouble.text != trouble.text:
+    def _tell(self, line: Line, problem: Problem) -> None:
+        if line.problem is None or line.problem.text != problem.text:
             self._log.warning(
-                "lane_waits",
-                topic=trouble.topic,
-                partition=trouble.partition,
-                reason=trouble.text,
-                step=trouble.step,
+                "lane_stalled",
+                topic=problem.topic,
+                partition=problem.partition,
+                reason=problem.text,
+                step=problem.step,
             )
-        line.trouble = trouble
+        line.problem = problem
 
     # -- the store -------------------------------------------------------------------------------
 
     def _remove(self, now: float) -> None:
         """Forget what is acknowledged, in one write to each spool."""
         many = sum(len(line.acked) for line in self._lines.values())
-        if not many or (now - self._removed_at < REMOVE_EVERY and many < REMOVE_RECORDS):
+        if not many or (now - self._removed_at < REMOVE_EVERY_SECONDS and many < REMOVE_RECORDS):
             return
         self._removed_at = now
         self._forget([line for line in self._lines.values() if line.acked])
@@ -278,7 +280,7 @@ class Drain:
             try:
                 self._store.remove(source, gone)
             except SpoolError as error:
-                self._log.error("spool_not_shortened", error=error)
+                self._log.error("spool_removal_failed", error=error)
                 self._start_over(source, error)
                 return False
         return True
@@ -292,7 +294,7 @@ class Drain:
             try:
                 self._store.mend(source)
             except SpoolError as failed:  # the next look tries again
-                self._log.error("spool_not_mended", error=failed)
+                self._log.error("spool_repair_failed", error=failed)
 
     def _renew(self) -> None:
         """Another producer next; what this one has in flight is reported as purged."""
@@ -311,14 +313,16 @@ class Drain:
                 del self._lines[lane]
         moved_at = [line.moved_at for line in self._lines.values() if line.sent]
         for line in self._lines.values():
-            if line.sent and now - line.moved_at > STALL and line.trouble is None:
+            if line.sent and now - line.moved_at > STALL_SECONDS and line.problem is None:
                 lane = line.lane
                 leader = self._watch.leader(lane.topic, lane.partition)
                 said = ", ".join(one for one in (leader, self._last_error()) if one)
-                text = f"no acknowledgement for {STALL:.0f}s" + (f" ({said})" if said else "")
-                trouble = Trouble(lane.topic, lane.partition, "partition", text, _SEE_LEADER)
-                self._tell(line, trouble)
-        if moved_at and now - max(moved_at) > RENEW_AFTER:
+                text = f"no acknowledgement for {STALL_SECONDS:.0f}s" + (
+                    f" ({said})" if said else ""
+                )
+                problem = Problem(lane.topic, lane.partition, "partition", text, _SEE_LEADER)
+                self._tell(line, problem)
+        if moved_at and now - max(moved_at) > RENEW_AFTER_SECONDS:
             self._renew()
 
     def _send(self, producer: Producer, now: float) -> None:
@@ -358,7 +362,7 @@ class Drain:
             if not batch and line.is_idle and lane in source.lanes:
                 raise SpoolBroken(f"the spool's index lacks records of {lane.topic}")
         except SpoolError as error:
-            self._log.error("spool_not_read", error=error)
+            self._log.error("spool_read_failed", error=error)
             self._start_over(source, error)
             return 0
         if not sent:

@@ -33,7 +33,7 @@ from listeners.publish.drain import STATISTICS_MS, Drain
 from listeners.publish.extent import Lost
 from listeners.publish.lanes import Lane, places
 from listeners.publish.letters import Letters
-from listeners.publish.line import Trouble
+from listeners.publish.line import Problem
 from listeners.publish.producers import Producers
 from listeners.publish.spool import SpoolError
 from listeners.publish.store import Store
@@ -44,7 +44,7 @@ from mirror.settings import Settings
 
 BUSY_SECONDS: Final = 0.005  # between two steps while something waits
 IDLE_SECONDS: Final = 1.0
-SLOW_DISK: Final = 5.0  # a step that takes longer is told
+SLOW_DISK_SECONDS: Final = 5.0  # a step that takes longer is told
 # Numbers of dead letters that are made here: apart from those of the loop.
 LETTERS_FROM: Final = 1 << 62
 
@@ -72,7 +72,7 @@ class Keeper:
         self.store = Store(settings, listener, counters, now)
         self.store.placed.update(partitions)
         self.letters = Letters(settings, listener, counters, self.store.lock)
-        self.troubles: tuple[Trouble, ...] = ()
+        self.problems: tuple[Problem, ...] = ()
         self.is_moving = False
         self.written = 0  # dead letters that were made here
         self.crash: Exception | None = None
@@ -153,7 +153,7 @@ class Keeper:
     def reasons(self, now: float) -> tuple[str, ...]:
         """What is wrong with the disk's speed."""
         began = self._step_at
-        if began is None or now - began < SLOW_DISK:
+        if began is None or now - began < SLOW_DISK_SECONDS:
             return ()
         return (f"the spool's disk has not answered for {now - began:.0f}s",)
 
@@ -168,7 +168,7 @@ class Keeper:
         self._wake.set()
         self._thread.join(seconds)
         if self._thread.is_alive():
-            self._log.error("spool_not_closed", reason="the disk does not answer")
+            self._log.error("spool_close_failed", reason="the disk does not answer")
         elif self.crash is not None:
             self.store.commit(self._clock())
             self.store.close()
@@ -211,7 +211,7 @@ class Keeper:
             self._drain.suspect(topic, partition, text)
         may_send = not held and self._place(now)
         self._drain.step(now, may_send=may_send)
-        self.troubles = tuple(self._drain.troubles())
+        self.problems = tuple(self._drain.problems())
         self.is_moving = self._drain.is_moving(now)
 
     def _settle_losses(self) -> None:
@@ -236,7 +236,7 @@ class Keeper:
                     if not store.replace(topic, partitions, now):
                         return False
                 except SpoolError as error:
-                    self._log.error("spool_not_moved", topic=topic, error=error)
+                    self._log.error("spool_move_failed", topic=topic, error=error)
                     return True  # its lanes wait, the others do not
             store.place(topic, partitions)
         return True

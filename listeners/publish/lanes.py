@@ -24,7 +24,7 @@ import msgspec
 
 from mirror.kafka.partition import Partitions, partition
 
-STALL: Final = 5.0  # seconds without any acknowledgement, while records wait
+STALL_SECONDS: Final = 5.0  # without any acknowledgement, while records wait
 SAMPLE_EVERY_MS: Final = 250
 MOST_SAMPLES: Final = 240
 _BITS: Final = 20
@@ -101,7 +101,7 @@ class Statistics(msgspec.Struct):
     eos: Idempotence | None = None
 
 
-class Place(msgspec.Struct, frozen=True):
+class StalledPartition(msgspec.Struct, frozen=True):
     """A partition as librdkafka names it, and where its leader is, in words."""
 
     topic: str
@@ -207,12 +207,12 @@ class LaneWatch:
         self._durable_at = now
         self._samples.clear()
 
-    def stuck(self, now: float) -> list[Place]:
+    def stalled(self, now: float) -> list[StalledPartition]:
         """The lanes that stand still."""
         return [
-            Place(topic, number, seen.leader)
+            StalledPartition(topic, number, seen.leader)
             for (topic, number), seen in self._lanes.items()
-            if seen.stands_since is not None and now - seen.stands_since > STALL
+            if seen.stands_since is not None and now - seen.stands_since > STALL_SECONDS
         ]
 
     def leader(self, topic: str, number: int) -> str:

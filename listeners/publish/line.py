@@ -12,11 +12,11 @@ from listeners.publish.lanes import Lane
 from listeners.publish.rows import Numbered
 from mirror.kafka.faults import Kind
 
-PAUSE_FIRST: Final = 0.5
+PAUSE_FIRST_SECONDS: Final = 0.5
 BEFORE_ALL: Final = -(1 << 62)
 
 
-class Trouble(msgspec.Struct, frozen=True):
+class Problem(msgspec.Struct, frozen=True):
     """Why a lane waits. `kind` says how much is concerned, `step` what to do."""
 
     topic: str
@@ -40,10 +40,10 @@ class Line(msgspec.Struct, kw_only=True):
     failed: dict[int, KafkaError] = msgspec.field(default_factory=dict)
     alone: int = 0  # records still to be sent one by one
     proven: bool = False
-    pause: float = PAUSE_FIRST
+    pause: float = PAUSE_FIRST_SECONDS
     resume_at: float = 0.0
     moved_at: float = 0.0
-    trouble: Trouble | None = None
+    problem: Problem | None = None
 
     @property
     def is_idle(self) -> bool:

@@ -30,7 +30,7 @@ from mirror.kafka import faults
 from mirror.kafka.partition import partition
 from mirror.kafka.record import EventReader, NativeRecord, Record, Recorder, UndecodableRecord
 
-PAUSE: Final = 0.5
+PAUSE_SECONDS: Final = 0.5
 # As librdkafka has them: the key chooses the partition, as while none is known; and the record's
 # time is that of now.
 ANY_PARTITION: Final = -1
@@ -206,7 +206,7 @@ class Path:
         acked_at = self._keeper.acked_at
         if acked_at is not None and acked_at > self._direct.retired_at:
             return True
-        return not self._store.waiting and now >= self._direct.retired_at + PAUSE
+        return not self._store.waiting and now >= self._direct.retired_at + PAUSE_SECONDS
 
     def reopen(self, now: float) -> None:
         """Take a producer into use where there is none, and Kafka takes something again."""
@@ -226,7 +226,9 @@ class Path:
             self._shut = frozenset()
             self._is_open = is_direct and not self.pauses
             return
-        self._shut = frozenset(one.topic for one in self._keeper.troubles if one.kind == "topic")
+        self._shut = frozenset(
+            problem.topic for problem in self._keeper.problems if problem.kind == "topic"
+        )
         topic = self._recorder.topic
         self._is_open = (
             is_direct

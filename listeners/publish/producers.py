@@ -19,8 +19,8 @@ from mirror.base.log import logger
 from mirror.kafka.config import ClientLog, open_client, producer_config
 from mirror.settings import Settings
 
-RETRY_FIRST: Final = 0.5
-RETRY_MOST: Final = 10.0
+RETRY_FIRST_SECONDS: Final = 0.5
+RETRY_MOST_SECONDS: Final = 10.0
 
 
 class Producers:
@@ -32,7 +32,7 @@ class Producers:
         self._settings = settings
         self._role = role
         self._log = logger(f"{role}.publisher")
-        self._pause = RETRY_FIRST
+        self._pause = RETRY_FIRST_SECONDS
         self._try_at = float("-inf")
 
     def make(
@@ -58,14 +58,14 @@ class Producers:
         except (MirrorError, KafkaException, OSError, ValueError) as error:
             if str(error) != self.reason:
                 self.reason = str(error)
-                self._log.error("producer_not_made", error=error)
+                self._log.error("producer_creation_failed", error=error)
             self._try_at = now + self._pause
-            self._pause = min(RETRY_MOST, self._pause * 2)
+            self._pause = min(RETRY_MOST_SECONDS, self._pause * 2)
             return None
         if self.reason:
-            self._log.info("producer_made")
+            self._log.info("producer_created")
         self.reason = ""
-        self._pause = RETRY_FIRST
+        self._pause = RETRY_FIRST_SECONDS
         return producer
 
 

@@ -45,10 +45,12 @@ from mirror.kafka.record import (
 )
 from mirror.settings import Settings
 
-LAST_LOOK: Final = 1.0  # while stopping: without any progress for so long there will be none
-TAKE_BACK: Final = 4.0
-LAST_WRITE: Final = 4.0
-WAIT: Final = 0.01
+LAST_LOOK_SECONDS: Final = (
+    1.0  # while stopping: without any progress for so long there will be none
+)
+TAKE_BACK_SECONDS: Final = 4.0
+LAST_WRITE_SECONDS: Final = 4.0
+WAIT_SECONDS: Final = 0.01
 
 Mode = Literal["direct", "partly", "spooling"]
 
@@ -170,7 +172,7 @@ class Publisher:
     def reasons(self) -> tuple[str, ...]:
         """What waits, why, and what to do about it."""
         found = reasons(
-            self._keeper.troubles,
+            self._keeper.problems,
             self._path.waiting(),
             self.losses,
             kept_out="" if self._direct.producer is not None else self._direct.reason,
@@ -213,15 +215,15 @@ class Publisher:
             moved = (self._counters.delivered, self._keeper.delivered)
             if moved != progress:
                 moved_at, progress = now, moved
-            elif not self.pending and now - moved_at > LAST_LOOK:
+            elif not self.pending and now - moved_at > LAST_LOOK_SECONDS:
                 break  # what is left waits for a Kafka that is away, and is in the store
-            time.sleep(WAIT)
+            time.sleep(WAIT_SECONDS)
         if self._direct.producer is not None:
             self._path.set_aside("stopping", self._clock())
-        deadline = self._clock() + TAKE_BACK
+        deadline = self._clock() + TAKE_BACK_SECONDS
         while self._direct.retiring is not None and (now := self._clock()) < deadline:
             self._path.retire(now, hurry=True)
-        self._keeper.stop(LAST_WRITE)
+        self._keeper.stop(LAST_WRITE_SECONDS)
         self._account(self._clock())
 
     def _account(self, now: float) -> None:

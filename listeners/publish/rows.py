@@ -16,7 +16,7 @@ import msgspec
 from listeners.publish.lanes import Lane
 from mirror.kafka.record import Header, Record
 
-BUSY_TIMEOUT: Final = 5.0
+BUSY_TIMEOUT_SECONDS: Final = 5.0
 # SQLite's own row and the index of its key.
 ROW_OVERHEAD: Final = 32
 _SCHEMA: Final = """
@@ -91,7 +91,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     """The database, brought to this version's form."""
     database = sqlite3.connect(
         path,
-        timeout=BUSY_TIMEOUT,
+        timeout=BUSY_TIMEOUT_SECONDS,
         isolation_level=None,
         # The loop's thread uses it, and when that has ended the one that stops the process.
         check_same_thread=False,

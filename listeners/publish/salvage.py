@@ -19,7 +19,7 @@ from listeners.publish import extent
 from listeners.publish.extent import Lost
 from listeners.publish.rows import (
     BACKWARDS,
-    BUSY_TIMEOUT,
+    BUSY_TIMEOUT_SECONDS,
     FORWARDS,
     Damaged,
     Numbered,
@@ -83,7 +83,7 @@ def salvage(folder: Path, limit: int) -> Salvage:
 
 def _copy(source: Path, target: Spool, read: set[int], order: str) -> None:
     """Copy whole records until the first damage."""
-    database = sqlite3.connect(source, timeout=BUSY_TIMEOUT, isolation_level=None)
+    database = sqlite3.connect(source, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
     database.text_factory = as_text
     batch: list[Numbered] = []
     size = 0

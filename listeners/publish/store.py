@@ -2,11 +2,11 @@
 
 The loop hands records in (`keep`), which costs it no more than a lock that nobody holds while the
 disk works. All else belongs to the spool's thread (`listeners.publish.keeper`). Records wait up to
-`COMMIT_EVERY` before they are written, so that many share one fsync. While the disk refuses, they
-wait in memory, up to `HELD_RECORDS` and `HELD_BYTES`, and go to Kafka from there if it comes back
-first: a full disk alone costs nothing. While the disk does not answer at all, as many wait to be
-taken. What neither the spool nor memory has room for is counted as lost, the newest first, and
-`refusing_since` is set until records are taken again.
+`COMMIT_EVERY_SECONDS` before they are written, so that many share one fsync. While the disk
+refuses, they wait in memory, up to `HELD_RECORDS` and `HELD_BYTES`, and go to Kafka from there if
+it comes back first: a full disk alone costs nothing. While the disk does not answer at all, as many
+wait to be taken. What neither the spool nor memory has room for is counted as lost, the newest
+first, and `refusing_since` is set until records are taken again.
 
 Each lane is read by itself, from the oldest inherited spool that has any of it, then from our own.
 `waiting` says which lanes have any: what is newer of them goes behind. `durable_at` is the time up
@@ -36,11 +36,11 @@ from mirror.conversation.times import show_epoch
 from mirror.kafka.record import Record
 from mirror.settings import Settings
 
-COMMIT_EVERY: Final = 0.05
+COMMIT_EVERY_SECONDS: Final = 0.05
 COMMIT_RECORDS: Final = 400
-ADOPT_EVERY: Final = 60.0
-CHECK_EVERY: Final = 1.0
-ASK_EVERY: Final = 1.0  # while the disk refuses: how often to ask it again
+ADOPT_EVERY_SECONDS: Final = 60.0
+CHECK_EVERY_SECONDS: Final = 1.0
+ASK_EVERY_SECONDS: Final = 1.0  # while the disk refuses: how often to ask it again
 # A topic has other partitions than when its records were stored: so many are moved in one go.
 MOVE_RECORDS: Final = 1_000
 
@@ -80,7 +80,7 @@ class Store:
         self._hand: list[Numbered] = []  # being written
         self._settled = (0, 0)  # records in memory and on disk, when nothing was half done
         self._held = Held()
-        self._trouble = ""  # why the disk refuses
+        self._problem = ""  # why the disk refuses
         self._committed_at = now
         self._ask_at = now
         self._adopt_at = now
@@ -138,14 +138,14 @@ class Store:
     def _store(self, records: list[Numbered], now: float) -> None:
         reason = "full"
         if self._held.records:
-            stored, reason = self._held.take(records), self._trouble
+            stored, reason = self._held.take(records), self._problem
         else:
             try:
                 stored = self._put(records)
                 self._counters.spooled += stored
             except SpoolError as error:
-                reason = self._trouble = str(error)
-                self._ask_at = now + ASK_EVERY
+                reason = self._problem = str(error)
+                self._ask_at = now + ASK_EVERY_SECONDS
                 self._log.error("spool_write_failed", reason=reason)
                 stored = self._held.take(records)
         with self.lock:
@@ -157,13 +157,13 @@ class Store:
 
     def tick(self, now: float) -> None:
         """Write what waits long enough, look for orphans."""
-        if now - self._committed_at >= COMMIT_EVERY or len(self._unsaved) >= COMMIT_RECORDS:
+        if now - self._committed_at >= COMMIT_EVERY_SECONDS or len(self._unsaved) >= COMMIT_RECORDS:
             self.commit(now)
         if now >= self._check_at:
-            self._check_at = now + CHECK_EVERY
+            self._check_at = now + CHECK_EVERY_SECONDS
             self._check()
         if now >= self._adopt_at:
-            self._adopt_at = now + ADOPT_EVERY
+            self._adopt_at = now + ADOPT_EVERY_SECONDS
             self._adopt()
         self._count()
 
@@ -258,7 +258,7 @@ class Store:
         self.commit(self._committed_at)
         if self._held.records:
             with self.lock:
-                self._count_lost(self._held.records, self._trouble, self._committed_at)
+                self._count_lost(self._held.records, self._problem, self._committed_at)
         self._count()
         for spool in (self._own, *self._inherited):
             self._close(spool)
@@ -272,7 +272,7 @@ class Store:
 
     def _write_held(self, now: float) -> None:
         """Ask the disk again."""
-        self._ask_at = now + ASK_EVERY
+        self._ask_at = now + ASK_EVERY_SECONDS
         waiting = self._held.first(COMMIT_RECORDS)
         while waiting:
             try:
@@ -356,7 +356,7 @@ class Store:
         try:
             spool.close()
         except SpoolError as error:
-            self._log.error("spool_not_closed", error=error)
+            self._log.error("spool_close_failed", error=error)
 
     def _count(self) -> None:
         spools = (self._own, *self._inherited)

@@ -8,7 +8,7 @@ from typing import Final
 
 from listeners.publish.extent import Lost
 from listeners.publish.lanes import Lane
-from listeners.publish.line import Trouble
+from listeners.publish.line import Problem
 from mirror.conversation.times import show_epoch
 
 MOST_REASONS: Final = 8
@@ -16,7 +16,7 @@ MOST_NAMED: Final = 5
 
 
 def reasons(
-    troubles: Sequence[Trouble],
+    problems: Sequence[Problem],
     waiting: Mapping[Lane, int],
     losses: Sequence[Lost],
     *,
@@ -32,13 +32,13 @@ def reasons(
     if kept_out:
         found.append(f"no Kafka producer can be made, events are spooled: {kept_out}")
     groups: dict[tuple[str, str, str], set[int]] = defaultdict(set)
-    for trouble in troubles:
-        groups[(trouble.topic, trouble.text, trouble.step)].add(trouble.partition)
-    stuck = {(one.topic, one.partition) for one in troubles}
+    for problem in problems:
+        groups[(problem.topic, problem.text, problem.step)].add(problem.partition)
+    stalled = {(one.topic, one.partition) for one in problems}
     if (
         waiting
-        and all((lane.topic, lane.partition) in stuck for lane in waiting)
-        and len(stuck) > 1
+        and all((lane.topic, lane.partition) in stalled for lane in waiting)
+        and len(stalled) > 1
     ):
         texts = {text for _, text, _ in groups}
         if len(texts) == 1 and len({topic for topic, _, _ in groups}) > 1:
@@ -53,7 +53,7 @@ def reasons(
 
 
 def _named(partitions: set[int]) -> str:
-    known = sorted(one for one in partitions if one >= 0)
+    known = sorted(partition for partition in partitions if partition >= 0)
     if not known:
         return ""
     names = ", ".join(map(str, known[:MOST_NAMED]))

@@ -1,4 +1,4 @@
-"""One open WebSocket: a non-blocking socket with its frame cutter. Belongs to the loop's thread.
+"""One open WebSocket: a non-blocking socket with its frame parser. Belongs to the loop's thread.
 
 `open_socket` (`mirror.genesys.sockets`) does the blocking handshake in a worker, and takes the
 socket out of websocket-client's hands: from then on bytes are cut here (see
@@ -11,7 +11,7 @@ import socket
 import ssl
 from typing import Final
 
-from listeners.receive.frames import Cutter, Item, encode
+from listeners.receive.frames import FrameParser, Item, encode
 from mirror.genesys.sockets import GONE, open_socket, tls_context
 
 __all__ = ["GONE", "WOULD_BLOCK", "Connection", "open_socket", "tls_context"]
@@ -33,7 +33,7 @@ class Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.cutter = Cutter()
+        self.parser = FrameParser()
         self.closing = False
         self._tls = isinstance(sock, ssl.SSLSocket)
         self._outgoing = bytearray()
@@ -48,8 +48,8 @@ class Connection:
         `view` is the loop's read buffer, shared by all connections. Raises `OSError` where the
         socket is broken and `EOFError` where the server closed it without a close frame.
         """
-        cutter = self.cutter
-        start = end = cutter.restore(view)
+        parser = self.parser
+        start = end = parser.restore(view)
         size = len(view)
         more = False
         try:
@@ -68,7 +68,7 @@ class Connection:
         except WOULD_BLOCK:
             if end == start:
                 return [], 0, False
-        return cutter.cut(view, end), end - start, more
+        return parser.cut(view, end), end - start, more
 
     def send(self, opcode: int, payload: bytes) -> None:
         """Send a frame, or keep it until the socket takes it; `OSError` where it is broken."""

@@ -1,6 +1,6 @@
 """Cuts the client's side of RFC 6455 out of a stream of bytes. No I/O.
 
-`Cutter.cut` takes whatever bytes have arrived and hands out complete messages as `bytes`, and
+`FrameParser.cut` takes whatever bytes have arrived and hands out complete messages as `bytes`, and
 `Ping`, `Pong`, `Closed`, `Oversized` and `Failure` as what they are. Any cutting of the stream
 gives the same items. The handshake is done by others (websocket-client), without extensions.
 
@@ -79,7 +79,7 @@ class Oversized(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """The server broke the protocol. Close with `code`; the cutter takes nothing more."""
+    """The server broke the protocol. Close with `code`; the parser takes nothing more."""
 
     code: int
     reason: str
@@ -88,7 +88,7 @@ class Failure(msgspec.Struct, frozen=True):
 Item = bytes | Ping | Pong | Closed | Oversized | Failure
 
 
-class Cutter:
+class FrameParser:
     """The receiving side of one connection.
 
     Either give bytes to `feed`, or, without copying, use a buffer shared by many connections, of

@@ -11,7 +11,7 @@ from listeners.channels.session import Step
 from mirror.base.log import logger
 
 INBOX: Final = 4_096
-POST_TIMEOUT: Final = 10.0
+POST_TIMEOUT_SECONDS: Final = 10.0
 _WAKING: Final = 4_096
 
 Message = Callable[[float], list[Step]]
@@ -30,7 +30,7 @@ class Inbox:
     def put(self, message: Message) -> None:
         """Have the loop call `message` with `now`; waits while the inbox is full, not for ever."""
         try:
-            self._messages.put(message, timeout=POST_TIMEOUT)
+            self._messages.put(message, timeout=POST_TIMEOUT_SECONDS)
         except Full:
             # The loop has hung for seconds; beats stop then too, and the leader acts.
             self._log.error("inbox_full")

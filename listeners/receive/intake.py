@@ -1,4 +1,5 @@
-"""What the frames of a socket become: events, agents' states, dead letters, a wish of the channel.
+"""What the frames of a socket become: events, agents' states, dead letters, a request to the
+channel.
 
 No frame stops the others: what cannot be read is a dead letter, and so is a frame that meets a bug.
 """
@@ -16,14 +17,14 @@ from listeners.counters import Counters
 from listeners.publish.publisher import Publisher
 from listeners.receive.frames import Item, Oversized
 from listeners.receive.native import Native
-from listeners.receive.system_messages import wish
+from listeners.receive.system_messages import requested
 from mirror.base.log import logger
 from mirror.conversation.normaliser import Normaliser, Reading
 
 MAX_LOGGED_TOPICS: Final = 1_000
 MAX_LOGGED_MEDIA: Final = 20
 
-#: What a channel is asked by a system message (`listeners.receive.system_messages.wish`).
+#: What a channel is asked by a system message (`listeners.receive.system_messages.requested`).
 Asked = Callable[[Channel, str, float], None]
 Control = Callable[[Item], None]
 
@@ -123,7 +124,7 @@ class Intake:
 
     def _system(self, channel: Channel, topic: str, now: float) -> None:
         self._log.info("system_message", **fields(channel), topic=topic[:100])
-        if asked := wish(topic):
+        if asked := requested(topic):
             self._asked(channel, asked, now)
 
     def _too_large(self, channel: Channel, frame: Oversized) -> None:

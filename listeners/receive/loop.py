@@ -50,11 +50,11 @@ from mirror.genesys.handles import shorten
 
 READ_BUFFER: Final = 256 * 1024
 READ_SECONDS: Final = 0.01  # of a pass; sockets that are still unread then are the next one's
-SESSION_EVERY: Final = 0.05
-PUBLISH_EVERY: Final = 0.005
-IDLE: Final = 0.05
+SESSION_EVERY_SECONDS: Final = 0.05
+PUBLISH_EVERY_SECONDS: Final = 0.005
+IDLE_SECONDS: Final = 0.05
 SLOW: Final = 0.1
-STALL: Final = 1.0
+STALL_SECONDS: Final = 1.0
 GENESYS_PING: Final = b'{"message":"ping"}'
 
 
@@ -150,27 +150,27 @@ class Loop:
             self._read_inbox()
             now = clock()
             if now >= self._publish_at:
-                self._publish_at = now + PUBLISH_EVERY
+                self._publish_at = now + PUBLISH_EVERY_SECONDS
                 self._publisher.tick(now)
             # Behind a stall every socket is read before any is judged silent: the silence was ours.
             if now >= self._session_at and (late or not self._is_late(now)):
-                self._session_at = now + SESSION_EVERY
+                self._session_at = now + SESSION_EVERY_SECONDS
                 self._do(self.session.tick(now), now)
                 self._take_snapshot(now)
             passed = clock() - started
             self.counters.read_seconds += passed
             if passed > SLOW:
                 self.counters.slow += 1
-            if passed > STALL:
+            if passed > STALL_SECONDS:
                 self.counters.stalls += 1
                 self._log.warning("loop_stalled", seconds=round(passed, 3))
 
     def _is_late(self, now: float) -> bool:
         """Whether the session last judged longer ago than a stall."""
-        return now - self._session_at > STALL - SESSION_EVERY
+        return now - self._session_at > STALL_SECONDS - SESSION_EVERY_SECONDS
 
     def _timeout(self) -> float:
-        return PUBLISH_EVERY if self._publisher.is_busy else IDLE
+        return PUBLISH_EVERY_SECONDS if self._publisher.is_busy else IDLE_SECONDS
 
     def _read_ready(self, ready: list[tuple[selectors.SelectorKey, int]], until: float) -> None:
         for key, mask in ready:
@@ -226,7 +226,7 @@ class Loop:
         if asked == RENEW:
             self._do([(channel, action) for action in channel.renew(now)], now)
         else:
-            channel.wish_rotation(asked, now)
+            channel.request_rotation(asked, now)
 
     def _control(self, channel: Channel, connection: Connection, item: Item) -> None:
         match item:

@@ -45,17 +45,17 @@ class Reader(Protocol):
     def __contains__(self, conversation_id: str) -> bool: ...
 
 
-def load(wish: str) -> Any:
+def load(mode: str) -> Any:
     """The native module, null where it is not wished for or not here.
 
-    `wish` is `MIRROR_NATIVE`. Raises `SettingsError` where it is required and cannot be had.
+    `mode` is `MIRROR_NATIVE`. Raises `SettingsError` where it is required and cannot be had.
     """
-    if wish == "off":
+    if mode == "off":
         return None
     try:
         module = importlib.import_module(MODULE)
     except ImportError as error:
-        if wish == "require":
+        if mode == "require":
             raise SettingsError(
                 f"MIRROR_NATIVE is require, and {MODULE} cannot be imported ({error}): "
                 "install interaction-mirror[fast], or set MIRROR_NATIVE to auto"
@@ -63,7 +63,7 @@ def load(wish: str) -> Any:
         return None
     if module.API == API:
         return module
-    if wish == "require":
+    if mode == "require":
         raise SettingsError(
             f"MIRROR_NATIVE is require, and interaction-mirror-native {module.VERSION} belongs to "
             "another version of the mirror: install interaction-mirror[fast] again"

@@ -14,7 +14,7 @@ from typing import Final
 #: The list of topics is to be set again.
 RENEW: Final = "renew"
 
-_WISHES: Final = {
+_REQUESTS: Final = {
     "v2.system.socket_closing": "socket_closing",
     "v2.system.no_longer_subscribed": "no_longer_subscribed",
     "v2.system.token_revoked": "token_revoked",
@@ -22,7 +22,7 @@ _WISHES: Final = {
 }
 
 
-def wish(topic: str) -> str:
+def requested(topic: str) -> str:
     """Why the channel wants a successor, `RENEW`, or empty where nothing is asked."""
     plain = topic.lower()
-    return next((what for begin, what in _WISHES.items() if plain.startswith(begin)), "")
+    return next((what for begin, what in _REQUESTS.items() if plain.startswith(begin)), "")

@@ -13,9 +13,9 @@ from typing import Final
 from mirror.base import log
 from mirror.checks.finding import Finding
 
-EVERY: Final = 60.0
+EVERY_SECONDS: Final = 60.0
 #: While something is ill: what was mended should not be told for a minute more.
-EVERY_ILL: Final = 10.0
+EVERY_ILL_SECONDS: Final = 10.0
 
 
 class Checkup:
@@ -40,7 +40,9 @@ class Checkup:
     def reasons(self) -> tuple[str, ...]:
         """What must be mended, in a line each."""
         return tuple(
-            f"{one.check}: {one.subject}: {one.detail}" for one in self.findings if not one.ok
+            f"{finding.check}: {finding.subject}: {finding.detail}"
+            for finding in self.findings
+            if not finding.ok
         )
 
     def look(self) -> float:
@@ -52,9 +54,9 @@ class Checkup:
                 self._log.error("checkup_failed", error=error, exc_info=True)
             self._failed = True
             self.findings = ()  # what was found before may be so no more
-            return EVERY
+            return EVERY_SECONDS
         self._failed = False
-        return EVERY_ILL if self.reasons() else EVERY
+        return EVERY_ILL_SECONDS if self.reasons() else EVERY_SECONDS
 
     def _run(self) -> None:
         pause = 0.0

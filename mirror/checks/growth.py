@@ -18,7 +18,7 @@ from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
 
-TIMEOUT: Final = 5.0
+TIMEOUT_SECONDS: Final = 5.0
 CURE: Final = (
     "nothing is out of order; to use them stop all processes, let consumers read to the end, run "
     "`mirror init --adopt-partitions`, and start"
@@ -62,7 +62,7 @@ def growth_of(settings: Settings) -> Growth:
     client, keys = connect(settings), Keys(settings.namespace)
 
     def counts() -> dict[str, int]:
-        return check(settings, TIMEOUT).partitions(settings)
+        return check(settings, TIMEOUT_SECONDS).partitions(settings)
 
     return Growth(settings, counts, lambda: read_pinned(client, keys))
 

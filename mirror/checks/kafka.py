@@ -14,7 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
 
 from mirror.base.errors import EXIT_DEPENDENCY, KafkaUnavailable
 from mirror.checks.finding import Finding, bad, doubtful, good
-from mirror.checks.kafka_rights import TIMEOUT, check_rights, reason
+from mirror.checks.kafka_rights import TIMEOUT_SECONDS, check_rights, reason
 from mirror.kafka.admin import DEAD_LETTER_PARTITIONS, Cluster, check
 from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.settings import Settings
@@ -26,7 +26,7 @@ DAY_MS: Final = 24 * 3_600_000
 def check_kafka(settings: Settings) -> Iterator[Finding]:
     """Findings on the cluster; only the first where it cannot be reached."""
     try:
-        cluster = check(settings, TIMEOUT)
+        cluster = check(settings, TIMEOUT_SECONDS)
     except KafkaUnavailable as error:
         yield bad(
             "kafka",
@@ -100,8 +100,8 @@ def configuration(
     """The configuration of a topic that exists; whether it is to be `compacted`."""
     resource = ConfigResource(ResourceType.TOPIC, topic)
     try:
-        answer = client.describe_configs([resource], request_timeout=TIMEOUT)[resource]
-        entries: dict[str, Any] = answer.result(TIMEOUT)
+        answer = client.describe_configs([resource], request_timeout=TIMEOUT_SECONDS)[resource]
+        entries: dict[str, Any] = answer.result(TIMEOUT_SECONDS)
     except (KafkaException, TimeoutError) as error:
         yield doubtful(
             "kafka.retention",

@@ -23,7 +23,7 @@ from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.kafka.config import ClientLog, open_client, producer_config
 from mirror.settings import Settings
 
-TIMEOUT: Final = 8.0
+TIMEOUT_SECONDS: Final = 8.0
 # A cluster that was started just now gives out numbers only after some seconds.
 NUMBER_SECONDS: Final = 15.0
 _STATISTICS_MS: Final = 100
@@ -80,10 +80,13 @@ def topic_rights(client: AdminClient, topics: list[str]) -> Iterator[Finding]:
         return
     try:
         described = client.describe_topics(
-            TopicCollection(topics), include_authorized_operations=True, request_timeout=TIMEOUT
+            TopicCollection(topics),
+            include_authorized_operations=True,
+            request_timeout=TIMEOUT_SECONDS,
         )
         allowed = {
-            name: answer.result(TIMEOUT).authorized_operations for name, answer in described.items()
+            name: answer.result(TIMEOUT_SECONDS).authorized_operations
+            for name, answer in described.items()
         }
     except (KafkaException, TimeoutError) as error:
         yield doubtful(
@@ -134,13 +137,15 @@ def _group(settings: Settings, client: AdminClient) -> Finding:
 
 def _allowed_on_group(client: AdminClient, name: str) -> list[AclOperation] | None:
     """What the group's coordinator lets us do; waits for a coordinator that is just being found."""
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
             answer = client.describe_consumer_groups(
-                [name], include_authorized_operations=True, request_timeout=TIMEOUT
+                [name], include_authorized_operations=True, request_timeout=TIMEOUT_SECONDS
             )[name]
-            allowed: list[AclOperation] | None = answer.result(TIMEOUT).authorized_operations
+            allowed: list[AclOperation] | None = answer.result(
+                TIMEOUT_SECONDS
+            ).authorized_operations
         except KafkaException as error:
             if _code(error) not in _UNSETTLED or time.monotonic() >= deadline:
                 raise

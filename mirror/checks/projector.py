@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from mirror.base.errors import EXIT_DEPENDENCY, KafkaUnavailable
 from mirror.checks.finding import Finding, bad, good
 from mirror.checks.kafka import configuration, shape
-from mirror.checks.kafka_rights import TIMEOUT, topic_rights
+from mirror.checks.kafka_rights import TIMEOUT_SECONDS, topic_rights
 from mirror.kafka.admin import Cluster, check
 from mirror.kafka.config import ClientLog, admin_config, explain, open_client, transactional_config
 from mirror.kafka.faults import cause
@@ -27,7 +27,7 @@ def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Find
     `tries` begins a transactional producer, to see whether our user may.
     """
     try:
-        cluster = check(settings, TIMEOUT)
+        cluster = check(settings, TIMEOUT_SECONDS)
     except KafkaUnavailable:
         return
     client = open_client(AdminClient, admin_config(settings), ClientLog("kafka.doctor"))
@@ -68,7 +68,7 @@ def _transactions(settings: Settings) -> Finding:
     log = ClientLog("kafka.doctor")
     producer: Any = open_client(Producer, transactional_config(settings, "doctor", identity), log)
     try:
-        producer.init_transactions(TIMEOUT)
+        producer.init_transactions(TIMEOUT_SECONDS)
     except KafkaException as error:
         reason = cause(error)
         return bad(

@@ -20,7 +20,7 @@ from mirror.settings import Settings
 
 OLDEST: Final = (6, 2)
 SLOW_MS: Final = 20.0
-CLOCK_APART_S: Final = 60.0
+CLOCK_APART_SECONDS: Final = 60.0
 FULL_SHARE: Final = 0.8
 _ASKED: Final = 5
 _LIFE_S: Final = 5
@@ -171,7 +171,7 @@ def clock(ahead_s: float) -> Finding:
     """Leases go by Redis' clock alone (I6); `received_at` is ours, and people compare logs."""
     where = "ahead of" if ahead_s >= 0 else "behind"
     detail = f"{abs(1000 * ahead_s):.0f} ms {where} the Redis server"
-    if abs(ahead_s) > CLOCK_APART_S:
+    if abs(ahead_s) > CLOCK_APART_SECONDS:
         return bad(
             "clock",
             "clock",

@@ -92,8 +92,8 @@ def unmirrored(
 ) -> list[str]:
     """Those of these queues and users that no shard has. Raises `RedisUnavailable`."""
     mirrored = {topic for topics in _subscribed(client, keys).values() for topic in topics}
-    wanted = {f"queue {one}": QUEUE_TOPIC.format(id=one) for one in queues}
-    wanted |= {f"user {one}": USER_TOPIC.format(id=one) for one in users}
+    wanted = {f"queue {queue}": QUEUE_TOPIC.format(id=queue) for queue in queues}
+    wanted |= {f"user {user}": USER_TOPIC.format(id=user) for user in users}
     return [name for name, topic in wanted.items() if topic not in mirrored]
 
 
@@ -161,6 +161,6 @@ def _share(gap: Gap) -> float:
 def _subscribed(client: redis.Redis, keys: Keys) -> dict[str, tuple[str, ...]]:
     with explained():
         ids: Any = client.hkeys(keys.shards)
-        texts: Any = client.mget([keys.shard(one) for one in ids]) if ids else []
+        texts: Any = client.mget([keys.shard(id_) for id_ in ids]) if ids else []
         shards = [_shard.decode(text) for text in texts if text]
     return {shard.id: shard.topics for shard in shards if shard.topics}

@@ -7,8 +7,8 @@ Filing is `SET gap:<id> … NX` and `ZADD gaps NX <now> <id>`; claiming moves th
 lease, so that a janitor that dies gives the gap back. A gap that is done (`filled`, `unfillable`)
 has the score `+inf` and its document expires after `KEPT_SECONDS`.
 
-While nobody receives a shard its gap has no end yet: the leader shows it as a `Hole`, and files the
-gap when somebody receives again.
+While nobody receives a shard its gap has no end yet: the leader shows it as an `OngoingGap`, and
+files the gap when somebody receives again.
 
 A gap counts as filled after its second reading: analytics lags, so the first may miss the last
 minutes (docs/protocol.md, "Analytics"). A reading counts only where all that lived in the gap could
@@ -76,7 +76,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in {"filled", "unfillable"}
 
 
-class Hole(msgspec.Struct, frozen=True):
+class OngoingGap(msgspec.Struct, frozen=True):
     """A shard of `topics` topics that nobody receives now, since `from_ms` (epoch ms).
 
     `fresh`: nobody ever did, and `from_ms` is how far back its snapshot looks.
@@ -104,7 +104,7 @@ class GapView(msgspec.Struct, frozen=True, rename={"from_time": "from"}):
 
 encode = msgspec.json.encode
 decode = msgspec.json.Decoder(Gap).decode
-_hole = msgspec.json.Decoder(Hole).decode
+_ongoing_gap = msgspec.json.Decoder(OngoingGap).decode
 
 
 def new_id() -> str:
@@ -140,21 +140,21 @@ def list_gaps(client: redis.Redis, keys: Keys) -> list[Gap]:
     return sorted(gaps, key=lambda gap: (gap.from_ms, gap.id))
 
 
-def list_holes(client: redis.Redis, keys: Keys) -> list[Hole]:
+def list_ongoing_gaps(client: redis.Redis, keys: Keys) -> list[OngoingGap]:
     """The shards that nobody receives now, the longest first. Raises `RedisUnavailable`."""
     with explained():
-        texts: Any = client.hvals(keys.holes)
-        holes = [_hole(text) for text in texts]
-    return sorted(holes, key=lambda hole: (hole.from_ms, hole.shard))
+        texts: Any = client.hvals(keys.uncovered)
+        uncovered = [_ongoing_gap(text) for text in texts]
+    return sorted(uncovered, key=lambda ongoing: (ongoing.from_ms, ongoing.shard))
 
 
-def view_hole(hole: Hole, now_ms: int) -> GapView:
-    """A hole as people see it: an open gap that lasts until now."""
+def view_ongoing_gap(ongoing: OngoingGap, now_ms: int) -> GapView:
+    """It as people see it: an open gap that lasts until now."""
     return GapView(
-        id=f"lasting-{hole.shard}",
-        shard=hole.shard,
-        topics=hole.topics,
-        from_time=rfc3339(hole.from_ms),
+        id=f"lasting-{ongoing.shard}",
+        shard=ongoing.shard,
+        topics=ongoing.topics,
+        from_time=rfc3339(ongoing.from_ms),
         to=rfc3339(now_ms),
         state="open",
         attempts=0,
@@ -172,15 +172,15 @@ def count_gaps(gaps: Sequence[Gap]) -> tuple[int, int]:
 
 def reasons(gaps: Sequence[Gap]) -> list[str]:
     """Why gaps are not filled that were tried, one line for all that share a reason."""
-    trouble: dict[tuple[bool, str], list[str]] = {}
+    problem: dict[tuple[bool, str], list[str]] = {}
     for gap in gaps:
         if gap.state != "filled" and gap.errors:
             why = (gap.state == "unfillable", "; ".join(gap.errors))
-            trouble.setdefault(why, []).append(gap.id)
+            problem.setdefault(why, []).append(gap.id)
     return [
         f"{'gap' if len(ids) == 1 else f'{len(ids)} gaps, as'} {ids[0]}"
         f"{', cannot be filled' if given_up else ', could not be read to the end yet'}: {why}"
-        for (given_up, why), ids in trouble.items()
+        for (given_up, why), ids in problem.items()
     ]
 
 

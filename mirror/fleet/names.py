@@ -86,7 +86,7 @@ class Names:
 
     def of(self, family: Family, ids: Iterable[str | None]) -> dict[str, str]:
         """The names of those `ids` that have one. Raises `RedisUnavailable`."""
-        wanted = {one for one in ids if one}
+        wanted = {id_ for id_ in ids if id_}
         now = self._clock()
         stale = [one for one in sorted(wanted) if self._is_stale(family, one, now)]
         if stale:

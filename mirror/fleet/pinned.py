@@ -55,9 +55,9 @@ def adopt(
     """
     stored = read_pinned(client, keys)
     changed = {
-        one: (stored[one], found[one])
-        for one in topics
-        if one in stored and one in found and stored[one] != found[one]
+        topic: (stored[topic], found[topic])
+        for topic in topics
+        if topic in stored and topic in found and stored[topic] != found[topic]
     }
     _write(client, keys, {one: now for one, (_, now) in changed.items()})
     return changed

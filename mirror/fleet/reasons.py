@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from mirror.base.units import counted
-from mirror.fleet.gaps import Hole, rfc3339
+from mirror.fleet.gaps import OngoingGap, rfc3339
 from mirror.fleet.words import Beat
 from mirror.fleet.workers import TRACKER_SILENT_MS, Worker, working
 
@@ -31,17 +31,17 @@ def because(shard: str, found: Mapping[str, str]) -> str:
     return f": {found[shard]}; {DOCTOR}" if shard in found else ""
 
 
-def holes(lasting: Iterable[Hole], found: Mapping[str, str]) -> list[str]:
+def uncovered(lasting: Iterable[OngoingGap], found: Mapping[str, str]) -> list[str]:
     """Shards that nobody receives."""
     return [
-        f"nobody receives shard {hole.shard} ({counted(hole.topics, 'topic')}) "
-        + ("yet" if hole.fresh else f"since {rfc3339(hole.from_ms)}")
-        + because(hole.shard, found)
-        for hole in lasting
+        f"nobody receives shard {ongoing.shard} ({counted(ongoing.topics, 'topic')}) "
+        + ("yet" if ongoing.fresh else f"since {rfc3339(ongoing.from_ms)}")
+        + because(ongoing.shard, found)
+        for ongoing in lasting
     ]
 
 
-def troubles(seats: Mapping[str, str]) -> list[str]:
+def problems(seats: Mapping[str, str]) -> list[str]:
     """One reason for all seats that share it."""
     shared: dict[str, list[str]] = {}
     for seat, why in sorted(seats.items()):
@@ -74,7 +74,7 @@ def leading(leader: str | None, passed_ms: int | None, now_ms: int, patience_ms:
 def tracking(workers: Sequence[Worker], now_ms: int) -> list[str]:
     """Why the count of active conversations is not to be believed; nothing where none is known of
     any tracker, as with an older version."""
-    known = [one for one in workers if one.kind == "tracker"]
+    known = [worker for worker in workers if worker.kind == "tracker"]
     if not known:
         return []
     heard = working(list(known), "tracker", now_ms, TRACKER_SILENT_MS)
@@ -124,7 +124,8 @@ def janitors(
 def draining(
     states: Mapping[str, tuple[str, int]], wished: set[str]
 ) -> tuple[list[str], list[str]]:
-    """Reasons and notes on listeners that are drained by wish; `states`: id → (state, channels)."""
+    """Reasons and notes on listeners that are drained on request; `states`: id → (state,
+    channels)."""
     others = [one for one, (state, _) in states.items() if state == "live" and one not in wished]
     reasons, notes = [], []
     for listener in sorted(wished & states.keys()):

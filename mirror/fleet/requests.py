@@ -1,6 +1,6 @@
 """What operators ask of the leader: drain a listener, rebalance, rotate a channel.
 
-A wish is a field of the hash `commands`; the leader carries it out in one of its next passes and
+A request is a field of the hash `commands`; the leader carries it out in one of its next passes and
 takes it off. `drain:<listener>` stays as long as that listener lives, or until it is taken back: it
 gets no seat meanwhile.
 """
@@ -20,9 +20,9 @@ ROTATE: Final = "rotate:"
 REBALANCE: Final = "rebalance"
 
 
-def wish_drain(client: redis.Redis, keys: Keys, listener: str) -> None:
+def request_drain(client: redis.Redis, keys: Keys, listener: str) -> None:
     """Ask for all seats of a listener to be moved to others. Raises `RedisUnavailable`."""
-    _wish(client, keys, DRAIN + listener)
+    _request(client, keys, DRAIN + listener)
 
 
 def take_back_drain(client: redis.Redis, keys: Keys, listener: str) -> bool:
@@ -34,17 +34,17 @@ def take_back_drain(client: redis.Redis, keys: Keys, listener: str) -> bool:
         return bool(client.hdel(keys.commands, DRAIN + listener))
 
 
-def wish_rebalance(client: redis.Redis, keys: Keys) -> None:
+def request_rebalance(client: redis.Redis, keys: Keys) -> None:
     """Ask for seats to be spread again over all listeners. Raises `RedisUnavailable`."""
-    _wish(client, keys, REBALANCE)
+    _request(client, keys, REBALANCE)
 
 
-def wish_rotation(client: redis.Redis, keys: Keys, shard: str, replica: str) -> None:
+def request_rotation(client: redis.Redis, keys: Keys, shard: str, replica: str) -> None:
     """Ask for a fresh channel for a seat. Raises `RedisUnavailable`."""
-    _wish(client, keys, ROTATE + seat_name(shard, replica))
+    _request(client, keys, ROTATE + seat_name(shard, replica))
 
 
-def _wish(client: redis.Redis, keys: Keys, wish: str) -> None:
+def _request(client: redis.Redis, keys: Keys, request: str) -> None:
     with explained():
         seconds, _ = client.time()
-        client.hset(keys.commands, wish, str(seconds))
+        client.hset(keys.commands, request, str(seconds))

@@ -13,7 +13,7 @@ import msgspec
 
 from mirror.base.health import Status as HealthStatus
 from mirror.fleet import reasons as why
-from mirror.fleet.gaps import Hole, count_gaps, list_gaps, list_holes
+from mirror.fleet.gaps import OngoingGap, count_gaps, list_gaps, list_ongoing_gaps
 from mirror.fleet.gaps import reasons as gap_reasons
 from mirror.fleet.requests import DRAIN
 from mirror.fleet.tracked import count_conversations
@@ -122,9 +122,9 @@ class Facts(msgspec.Struct, kw_only=True):
     rejected: dict[str, str]
     gaps: GapCounts
     conversations: ConversationCounts
-    holes: list[Hole] = []
+    uncovered: list[OngoingGap] = []
     gap_reasons: list[str] = []
-    troubles: dict[str, str] = {}
+    problems: dict[str, str] = {}
     discovery: dict[str, str] = {}
     workers: list[Worker] = []
     drained: set[str] = set()
@@ -175,7 +175,7 @@ def assemble(
         leader=facts.leader,
         listeners=listeners,
         shards=shards,
-        gaps=GapCounts(facts.gaps.open + len(facts.holes), facts.gaps.filled),
+        gaps=GapCounts(facts.gaps.open + len(facts.uncovered), facts.gaps.filled),
         conversations=facts.conversations,
     )
 
@@ -229,20 +229,20 @@ def _health(
     if not shards:
         reasons.append("no shard is known yet: the leader lists queues and users first")
     errors = why.errors(facts.listeners, alive)
-    reasons += why.holes(facts.holes, errors)
+    reasons += why.uncovered(facts.uncovered, errors)
     reasons += facts.gap_reasons[:MAX_NAMED]
     reasons += sorted(line for line, kind in facts.discovery.items() if kind == REASON)
-    reasons += why.troubles(facts.troubles)
-    uncovered = 0
-    holes = {hole.shard for hole in facts.holes}
+    reasons += why.problems(facts.problems)
+    without_cover = 0
+    uncovered = {ongoing.shard for ongoing in facts.uncovered}
     for shard in shards:
         live = sum(replica.state in {"live", "rotating"} for replica in shard.replicas)
         if live < len(shard.replicas):
-            because = "" if shard.id in holes else why.because(shard.id, errors)
+            because = "" if shard.id in uncovered else why.because(shard.id, errors)
             reasons.append(
                 f"shard {shard.id} has {live} of {len(shard.replicas)} channels{because}"
             )
-        uncovered += live == 0
+        without_cover += live == 0
         if shard.rejected:
             names = ", ".join(shard.rejected[:MAX_NAMED])
             more = len(shard.rejected) - MAX_NAMED
@@ -250,7 +250,9 @@ def _health(
                 f"shard {shard.id}: {facts.rejected[shard.rejected[0]]}: {names}"
                 + (f" and {more} more" if more > 0 else "")
             )
-    reasons += [f"listener {one.id} is dead" for one in listeners if one.state == "dead"]
+    reasons += [
+        f"listener {listener.id} is dead" for listener in listeners if listener.state == "dead"
+    ]
     for listener_id in sorted(alive):
         reasons += [f"{listener_id}: {line}" for line in facts.listeners[listener_id].reasons]
     reasons += why.tracking(facts.workers, facts.now_ms)
@@ -261,10 +263,10 @@ def _health(
         facts.waited_ms,
         (facts.conversations.overdue, facts.gaps.open),
     )
-    states = {one.id: (one.state, one.channels) for one in listeners}
-    stuck, notes = why.draining(states, facts.drained)
-    reasons += stuck
-    if shards and uncovered == len(shards):
+    states = {listener.id: (listener.state, listener.channels) for listener in listeners}
+    blocked, notes = why.draining(states, facts.drained)
+    reasons += blocked
+    if shards and without_cover == len(shards):
         return "down", reasons, notes
     return ("degraded" if reasons else "ok"), reasons, notes
 
@@ -278,7 +280,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     pipe.zrange(keys.beats, 0, -1, withscores=True)
     pipe.hkeys(keys.shards)
     pipe.hgetall(keys.rejected)
-    pipe.hgetall(keys.troubles)
+    pipe.hgetall(keys.problems)
     pipe.hgetall(keys.discovery)
     pipe.hgetall(keys.workers)
     pipe.hkeys(keys.commands)
@@ -292,7 +294,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
             beats,
             shard_ids,
             rejected,
-            troubles,
+            problems,
             discovery,
             workers,
             commands,
@@ -312,12 +314,12 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
         rejected=rejected,
         gaps=GapCounts(*count_gaps(gaps)),
         conversations=ConversationCounts(*count_conversations(client, keys)),
-        holes=list_holes(client, keys),
+        uncovered=list_ongoing_gaps(client, keys),
         gap_reasons=gap_reasons(gaps),
-        troubles=troubles,
+        problems=problems,
         discovery=discovery,
         workers=list(read_workers(workers, keys.workers).values()),
-        drained={one.removeprefix(DRAIN) for one in commands if one.startswith(DRAIN)},
+        drained={command.removeprefix(DRAIN) for command in commands if command.startswith(DRAIN)},
         passed_ms=readable(int, passed, keys.passed),
         waited_ms=max(_waited(first, now_ms) for first in oldest),
     )
@@ -354,7 +356,9 @@ def read_channels(client: redis.Redis, settings: Settings) -> list[ChannelStatus
             expires_s=report.expires_s,
             rotate=report.rotate,
         )
-        for listener, report in sorted(reports, key=lambda one: (one[1].shard, one[1].replica))
+        for listener, report in sorted(
+            reports, key=lambda report: (report[1].shard, report[1].replica)
+        )
     ]
 
 

@@ -50,10 +50,10 @@ def read_shards(client: redis.Redis, keys: Keys) -> list[Shard]:
         ids: Any = sorted(client.hkeys(keys.shards))
         texts: list[str | None] = []
         for at in range(0, len(ids), _CHUNK):
-            found: Any = client.mget([keys.shard(one) for one in ids[at : at + _CHUNK]])
+            found: Any = client.mget([keys.shard(id_) for id_ in ids[at : at + _CHUNK]])
             texts += found
     shards = (readable(_shard, text, keys.shard(one)) for one, text in zip(ids, texts, strict=True))
-    return [one for one in shards if one is not None]
+    return [shard for shard in shards if shard is not None]
 
 
 def mirrored_ids(shards: Iterable[Shard], family: Family) -> set[str]:
@@ -68,7 +68,7 @@ def read_topics(client: redis.Redis, settings: Settings) -> list[TopicView]:
     names = {family: read_names(client, keys, family) for family in FAMILIES}
     with explained():
         refused: Any = client.hgetall(keys.rejected)
-        status = {one.id: one for one in read(client, settings).shards}
+        status = {shard.id: shard for shard in read(client, settings).shards}
     return views(read_shards(client, keys), status, names, refused)
 
 

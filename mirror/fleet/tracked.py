@@ -86,7 +86,7 @@ class Tracked(msgspec.Struct, array_like=True, tag=FOLD_FORM):
     def was_at(self, places: Set[str]) -> bool:
         """Whether a leg of it belongs, or belonged, to one of these queues and users (ids)."""
         return any(leg.queue_id in places or leg.agent_id in places for leg in self.legs) or any(
-            one in places for one in self.places
+            place in places for place in self.places
         )
 
 
@@ -226,7 +226,7 @@ def scan_active(client: redis.Redis, keys: Keys) -> Iterator[list[tuple[str, Tra
                 keys.active, after, "+inf", start=skip, num=_CHUNK, withscores=True
             )
             ids = [one for one, _ in page]
-            texts: Any = client.mget([keys.conversation(one) for one in ids]) if ids else []
+            texts: Any = client.mget([keys.conversation(id_) for id_ in ids]) if ids else []
         found = (
             (one, readable(decode, text, keys.conversation(one)))
             for one, text in zip(ids, texts, strict=True)

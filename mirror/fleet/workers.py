@@ -142,7 +142,9 @@ def list_workers(client: redis.Redis, keys: Keys) -> list[Worker]:
 
 def working(workers: list[Worker], kind: Kind, now_ms: int, silent_ms: int) -> list[Worker]:
     """Those of a kind that were heard within `silent_ms`."""
-    return [one for one in workers if one.kind == kind and now_ms - one.at_ms <= silent_ms]
+    return [
+        worker for worker in workers if worker.kind == kind and now_ms - worker.at_ms <= silent_ms
+    ]
 
 
 def janitor_silent_ms(interval: float) -> int:

@@ -12,7 +12,9 @@ def matching(entities: Iterable[Entity], patterns: Sequence[str]) -> list[str]:
     """Ids of the entities whose id, or name by glob (case ignored), is among `patterns`."""
     if "*" in patterns:
         return [entity.id for entity in entities]
-    return [one.id for one in entities if any(_matches(one, pattern) for pattern in patterns)]
+    return [
+        entity.id for entity in entities if any(_matches(entity, pattern) for pattern in patterns)
+    ]
 
 
 def unmatched(entities: Sequence[Entity], patterns: Sequence[str]) -> frozenset[str]:
@@ -20,7 +22,7 @@ def unmatched(entities: Sequence[Entity], patterns: Sequence[str]) -> frozenset[
     return frozenset(
         pattern
         for pattern in patterns
-        if pattern != "*" and not any(_matches(one, pattern) for one in entities)
+        if pattern != "*" and not any(_matches(entity, pattern) for entity in entities)
     )
 
 

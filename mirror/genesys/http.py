@@ -178,7 +178,7 @@ class Transport:
             except GenesysError as error:
                 if not self._token or left <= 0:
                     raise
-                self._log.warning("token_not_renewed", error=error, expires_s=round(left))
+                self._log.warning("token_renewal_failed", error=error, expires_s=round(left))
             return self._token
 
     def _ask_token(self, deadline: float) -> None:

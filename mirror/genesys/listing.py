@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mirror.base.errors import GenesysError
-from mirror.base.turns import Turned, unwatched
+from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.genesys.shapes import Entity, EntityPage
 
 LARGE_PAGE: Final = 500
@@ -35,7 +35,7 @@ def read_listing(
     page_of: PageOf,
     what: str,
     *,
-    turned: Turned = unwatched,
+    report_progress: ReportProgress = unwatched,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Entity]:
     """Every entity, each once. `page_of(number, size)` reads a page; `what` names it in errors.
@@ -47,7 +47,7 @@ def read_listing(
     most = MAX_ENTITIES
     size, page = LARGE_PAGE, 1
     while True:
-        turned()
+        report_progress()
         try:
             listing = page_of(page, size)
         except GenesysError as error:

@@ -21,7 +21,7 @@ from mirror.base.errors import GenesysError, GenesysUnavailable
 from mirror.genesys.refusals import Answer, refusal
 from mirror.genesys.wire import dial
 
-CONNECT_TIMEOUT: Final = 10.0
+CONNECT_TIMEOUT_SECONDS: Final = 10.0
 # All that a server may say until the channel is open, and how long it may take to say it.
 MAX_HANDSHAKE_BYTES: Final = 64 * 1024
 HANDSHAKE_SECONDS: Final = 20.0
@@ -65,7 +65,7 @@ class BoundedSocket:
         seconds = self._deadline - time.monotonic()
         if seconds <= 0:
             raise OSError(errno.ETIMEDOUT, "its answer takes too long")
-        self.inner.settimeout(min(CONNECT_TIMEOUT, seconds))
+        self.inner.settimeout(min(CONNECT_TIMEOUT_SECONDS, seconds))
         data = self.inner.recv(min(size, self._left))
         self._left -= len(data)
         return data
@@ -95,7 +95,7 @@ def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.so
         client = websocket.create_connection(
             uri,
             socket=sock,
-            timeout=CONNECT_TIMEOUT,
+            timeout=CONNECT_TIMEOUT_SECONDS,
             class_=_Client,
             header=[f"User-Agent: {user_agent}"],
             suppress_origin=True,
@@ -142,7 +142,7 @@ def _connected(uri: str, context: ssl.SSLContext) -> socket.socket:
         raise ValueError("not the URI of a WebSocket")
     secure = parts.scheme == "wss"
     port = parts.port or _PORTS[parts.scheme]
-    sock = dial(parts.hostname, port, secure=secure, seconds=CONNECT_TIMEOUT)
+    sock = dial(parts.hostname, port, secure=secure, seconds=CONNECT_TIMEOUT_SECONDS)
     try:
         for level, option, value in _KEPT_ALIVE:
             sock.setsockopt(level, option, value)

@@ -34,10 +34,10 @@ COMPACTED: Final = {
     "segment.ms": str(3_600_000),
     "min.cleanable.dirty.ratio": "0.2",
 }
-SPREAD: Final = 30.0
-_ATTEMPT: Final = 5.0
-_ATTEMPT_WATCHED: Final = 2.0  # somebody at a terminal wants to hear something
-_PAUSE: Final = 0.5
+SPREAD_SECONDS: Final = 30.0
+_ATTEMPT_SECONDS: Final = 5.0
+_ATTEMPT_WATCHED_SECONDS: Final = 2.0  # somebody at a terminal wants to hear something
+_PAUSE_SECONDS: Final = 0.5
 
 _log = logger("kafka.check")
 
@@ -74,7 +74,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     def partitions(self, settings: Settings) -> dict[str, int]:
         """Those of the mirror's topics that exist → how many partitions they have."""
         topics = (settings.topic, settings.dead_letter_topic, settings.agents_topic)
-        return {one: self.topics[one][0] for one in topics if one in self.topics}
+        return {topic: self.topics[topic][0] for topic in topics if topic in self.topics}
 
 
 def _counted(count: int, one: str) -> str:
@@ -110,24 +110,24 @@ def _cluster(
 ) -> Cluster:
     """Asks until an answer or `timeout` seconds (0: for ever) have passed."""
     deadline = time.monotonic() + timeout if timeout else None
-    attempt = _ATTEMPT if waiting is None else _ATTEMPT_WATCHED
+    attempt = _ATTEMPT_SECONDS if waiting is None else _ATTEMPT_WATCHED_SECONDS
     while True:
         left = attempt if deadline is None else deadline - time.monotonic()
         try:
             answer = client.list_topics(timeout=max(0.1, min(attempt, left)))
         except KafkaException as error:
             client.poll(0)
-            if deadline is not None and time.monotonic() + _PAUSE >= deadline:
+            if deadline is not None and time.monotonic() + _PAUSE_SECONDS >= deadline:
                 raise _unavailable(settings, _reason(error, log)) from error
             if waiting is not None:
                 left = math.inf if deadline is None else deadline - time.monotonic()
                 servers = settings.kafka.properties["bootstrap.servers"]
                 waiting(servers, _reason(error, log), None if math.isinf(left) else left)
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE_SECONDS)
             continue
         return Cluster(
             brokers=len(answer.brokers),
-            addresses=tuple(_address(one) for one in answer.brokers.values()),
+            addresses=tuple(_address(broker) for broker in answer.brokers.values()),
             topics={
                 name: (
                     len(topic.partitions),
@@ -166,20 +166,20 @@ def check_topics(settings: Settings, timeout: float, *, agents: bool = False) ->
     deadline = time.monotonic() + timeout if timeout else None
     told: list[str] = []
     while True:
-        left = 0.0 if deadline is None else max(_PAUSE, deadline - time.monotonic())
+        left = 0.0 if deadline is None else max(_PAUSE_SECONDS, deadline - time.monotonic())
         cluster = _cluster(client, settings, left, log)
         missing = [name for name in wanted if name not in cluster.topics]
         if not missing:
             return cluster
-        if deadline is not None and time.monotonic() + _PAUSE >= deadline:
+        if deadline is not None and time.monotonic() + _PAUSE_SECONDS >= deadline:
             raise KafkaUnavailable(
                 f"Kafka has no topic {' and no '.join(missing)}: `mirror init` makes what is "
                 "missing"
             )
         if missing != told:
             told = missing
-            _log.warning("topics_awaited", topics=missing, cure="mirror init")
-        time.sleep(_PAUSE)
+            _log.warning("waiting_for_topics", topics=missing, cure="mirror init")
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _wanted(
@@ -224,7 +224,9 @@ def ensure_topics(
         else _create(client, settings, name, partitions, config, cluster.brokers, log)
         for name, partitions, config in wanted
     ]
-    await_spread(settings, cluster.addresses, [one.name for one in states], timeout or SPREAD)
+    await_spread(
+        settings, cluster.addresses, [state.name for state in states], timeout or SPREAD_SECONDS
+    )
     return states
 
 
@@ -244,11 +246,11 @@ def replace_topics(settings: Settings, names: Sequence[str], timeout: float) -> 
             except (KafkaException, TimeoutError) as error:
                 why = f"{name} not deleted, {_reason(error, log) or 'no answer in time'}"
                 raise _unavailable(settings, why) from error
-    deadline = time.monotonic() + SPREAD
+    deadline = time.monotonic() + SPREAD_SECONDS
     while set(there) & _cluster(client, settings, timeout, log).topics.keys():
         if time.monotonic() >= deadline:
             raise _unavailable(settings, f"{' and '.join(there)} not deleted in time")
-        time.sleep(_PAUSE)
+        time.sleep(_PAUSE_SECONDS)
     return ensure_topics(settings, timeout)
 
 

@@ -6,7 +6,7 @@ partitioner of Java clients) cannot be overridden by `KAFKA_CONF_*`; all else ca
 
 librdkafka writes to stderr by itself and repeats itself while a broker is away. `ClientLog` takes
 both its log lines and its error callbacks, and passes each kind on to our log at most once in
-`REPEAT_AFTER`.
+`REPEAT_AFTER_SECONDS`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ UNKNOWN_TOPIC_MS: Final = 5_000
 RECONNECT_BACKOFF_MAX_MS: Final = 2_000
 SOCKET_TIMEOUT_MS: Final = 15_000
 
-REPEAT_AFTER: Final = 30.0
+REPEAT_AFTER_SECONDS: Final = 30.0
 _MOST_KINDS: Final = 200
 
 _CLIENT_CERTIFICATE: Final = (
@@ -131,7 +131,7 @@ class ClientLog(logging.Handler):
 
     def _is_fresh(self, kind: str) -> bool:
         now = self._clock()
-        if now - self._said.get(kind, -REPEAT_AFTER) < REPEAT_AFTER:
+        if now - self._said.get(kind, -REPEAT_AFTER_SECONDS) < REPEAT_AFTER_SECONDS:
             return False
         if len(self._said) >= _MOST_KINDS:
             self._said.clear()

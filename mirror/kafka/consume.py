@@ -32,7 +32,7 @@ Start = Literal["beginning", "end"]
 
 BATCH: Final = 500
 _POLL_SECONDS: Final = 0.5
-METADATA_TIMEOUT: Final = 10.0  # seconds, or MIRROR_STARTUP_TIMEOUT where that is less
+METADATA_TIMEOUT_SECONDS: Final = 10.0  # or MIRROR_STARTUP_TIMEOUT where that is less
 
 
 class EventStream:
@@ -226,7 +226,7 @@ def take(consumer: Consumer, most: int, timeout: float) -> list[Message]:
 
 
 def _timeout(settings: Settings) -> float:
-    return min(settings.startup_timeout or METADATA_TIMEOUT, METADATA_TIMEOUT)
+    return min(settings.startup_timeout or METADATA_TIMEOUT_SECONDS, METADATA_TIMEOUT_SECONDS)
 
 
 @contextmanager

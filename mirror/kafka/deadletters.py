@@ -15,7 +15,7 @@ from mirror.kafka.consume import open_reader, take
 from mirror.kafka.record import CONTENT_TYPES, ERRORS, EventReader, UndecodableRecord
 from mirror.settings import Settings
 
-_QUIET: Final = 2.0  # a partition that says nothing for so long has been read to its end
+_QUIET_SECONDS: Final = 2.0  # a partition that says nothing for so long has been read to its end
 _BATCH: Final = 200
 
 
@@ -70,8 +70,8 @@ class DeadLetters:
     def _from(self, offsets: dict[int, int]) -> Iterator[DeadLetter]:
         self._consumer.assign([TopicPartition(self._topic, p, o) for p, o in offsets.items()])
         quiet_since = time.monotonic()
-        while time.monotonic() - quiet_since < _QUIET:
-            messages = take(self._consumer, _BATCH, _QUIET)
+        while time.monotonic() - quiet_since < _QUIET_SECONDS:
+            messages = take(self._consumer, _BATCH, _QUIET_SECONDS)
             if messages:
                 quiet_since = time.monotonic()
             for message in messages:

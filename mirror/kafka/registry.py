@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mirror.kafka.record import Header
 
 ANSWER_SECONDS: Final = 5
-PAUSE: Final = 1.0
+PAUSE_SECONDS: Final = 1.0
 HEADER: Final = "__value_schema_id"
 _KIND: Final = "JSON"
 
@@ -143,11 +143,11 @@ def _register(
             break
         except _errors() as error:
             refused = isinstance(error, SchemaRegistryError) and error.http_status_code < 500
-            late = deadline is not None and time.monotonic() + PAUSE >= deadline
+            late = deadline is not None and time.monotonic() + PAUSE_SECONDS >= deadline
             if refused or late:
                 raise RegistryUnavailable(_told(settings, error)) from error
             logger("registry").warning("registry_awaited", error=_told(settings, error))
-            time.sleep(PAUSE)
+            time.sleep(PAUSE_SECONDS)
     named = SchemaId(_KIND, found.schema_id, found.guid)
     return (HEADER, named.guid_to_bytes() if found.guid else named.id_to_bytes())
 

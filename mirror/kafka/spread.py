@@ -17,9 +17,9 @@ from mirror.base.errors import KafkaUnavailable
 from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.settings import Settings
 
-_PAUSE: Final = 0.1
+_PAUSE_SECONDS: Final = 0.1
 # A broker that answers nothing for so long is one that a client cannot ask either.
-_ATTEMPT: Final = 3.0
+_ATTEMPT_SECONDS: Final = 3.0
 
 
 def unknown(topics: Mapping[str, Any], names: Iterable[str]) -> list[str]:
@@ -30,7 +30,7 @@ def unknown(topics: Mapping[str, Any], names: Iterable[str]) -> list[str]:
         if name not in topics
         or topics[name].error is not None
         or not topics[name].partitions
-        or any(one.leader < 0 for one in topics[name].partitions.values())
+        or any(partition.leader < 0 for partition in topics[name].partitions.values())
     ]
 
 
@@ -62,7 +62,7 @@ def await_one(
     """
     while True:
         try:
-            missing = unknown(list_topics(timeout=_ATTEMPT).topics, names)
+            missing = unknown(list_topics(timeout=_ATTEMPT_SECONDS).topics, names)
         except KafkaException:
             return
         if not missing:
@@ -71,4 +71,4 @@ def await_one(
             raise KafkaUnavailable(
                 f"the broker {broker} does not know {', '.join(missing)} yet: repeat `mirror init`"
             )
-        pause(_PAUSE)
+        pause(_PAUSE_SECONDS)

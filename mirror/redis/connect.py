@@ -128,7 +128,7 @@ def wait_for(client: redis.Redis, settings: Settings, timeout: float | None = No
             if timeout and time.monotonic() - started >= timeout:
                 raise
             if not logged:
-                _log.warning("redis_awaited", error=str(error))
+                _log.warning("waiting_for_redis", error=str(error))
                 logged = True
         time.sleep(_WAIT_PAUSE_SECONDS)
 

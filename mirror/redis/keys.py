@@ -19,9 +19,9 @@ so that a script may touch several of them. Times are Redis milliseconds.
     rate:<client>          string   GCRA: theoretical arrival time of the next request
     rate:<client>:janitor  string   the same for the part of it that all janitors share
     rejected               hash     topic → why Genesys refuses it
-    holes                  hash     shard id that nobody receives now → `mirror.fleet.gaps.Hole`,
-                                    JSON
-    troubles               hash     seat that cannot be placed, or does not serve → why
+    uncovered              hash     shard id that nobody receives now →
+                                    `mirror.fleet.gaps.OngoingGap`, JSON
+    problems               hash     seat that cannot be placed, or does not serve → why
     discovery              hash     what discovery has to say, a line each → `REASON` or `NOTE`
     names                  string   digest of all names below, as the leader stored them last
     names:<family>:<slice> hash     id of a mirrored queue or user → its name; `family` is `queues`
@@ -41,7 +41,7 @@ so that a script may touch several of them. Times are Redis milliseconds.
     partitions             hash     Kafka topic → over how many partitions its keys are spread
                                     (`mirror.fleet.pinned`)
     passed                 string   time of the leader's last pass
-    commands               hash     operator's wish → time it was made: `drain:<listener>`,
+    commands               hash     operator's request → time it was made: `drain:<listener>`,
                                     `rotate:<shard>/<replica>`, `rebalance`
                                     (`mirror.fleet.requests`)
     active                 zset     conversation id → time it is next due for verification
@@ -107,12 +107,12 @@ class Keys(msgspec.Struct, frozen=True):
         return self.key("rejected")
 
     @property
-    def holes(self) -> str:
-        return self.key("holes")
+    def uncovered(self) -> str:
+        return self.key("uncovered")
 
     @property
-    def troubles(self) -> str:
-        return self.key("troubles")
+    def problems(self) -> str:
+        return self.key("problems")
 
     @property
     def discovery(self) -> str:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from mirror.base import plain
+from mirror.base import ascii_fallback
 from mirror.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, MirrorError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def program(name: str) -> Callable[[Callable[[Settings], int]], click.Command]:
 def run(command: click.Command, arguments: Sequence[str], name: str) -> int:
     """Run one command line; its exit code. A failure is one line on stderr."""
     signal.signal(signal.SIGTERM, _terminate)
-    plain.fall_back(sys.stdout, sys.stderr)
+    ascii_fallback.install(sys.stdout, sys.stderr)
     try:
         code = command.main(list(arguments), name, standalone_mode=False, **OPTIONS)
     except click.UsageError as error:
@@ -101,7 +101,7 @@ def _run_program(name: str, main: Callable[[Settings], int]) -> int:
     """Run a process; supervisord's watchdog learns with which exit code it could not start."""
     from mirror.base import log
     from mirror.settings import load
-    from mirror.supervision.pulse import Pulse
+    from mirror.supervision.heartbeat_file import HeartbeatFile
 
     try:
         settings = load()
@@ -111,7 +111,7 @@ def _run_program(name: str, main: Callable[[Settings], int]) -> int:
             _log.warning("setting_unread", name=setting.name, hint=setting.hint)
         return main(settings)
     except MirrorError as error:
-        Pulse.of(os.environ).ended(error.exit_code)
+        HeartbeatFile.of(os.environ).ended(error.exit_code)
         raise
 
 

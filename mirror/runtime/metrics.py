@@ -76,7 +76,9 @@ LISTENER: Final[Mapping[str, Described]] = {
     "spooled": _counter("records_spooled", "Records written to the spool."),
     "spool_records": _gauge("spool_records", "Records in the spool."),
     "spool_bytes": _gauge("spool_bytes", "Size of what is in the spool."),
-    "held": _gauge("records_held", "Records in memory because the spool's disk refuses."),
+    "held": _gauge(
+        "spool_records_in_memory", "Records in memory because the spool's disk refuses."
+    ),
     "spools_damaged": _counter("spools_damaged", "Damaged spools that were set aside."),
     "spool_lost": _counter("spool_records_missing", "Records that damaged spools no longer had."),
     "lanes_waiting": _gauge(
@@ -86,7 +88,9 @@ LISTENER: Final[Mapping[str, Described]] = {
     "connects": _counter("connects", "Sockets opened."),
     "reconnects": _counter("reconnects", "Sockets opened again on a channel that had one."),
     "rotations": _counter("rotations", "Channels that a successor took over from."),
-    "protocol_errors": _counter("protocol_errors", "Sockets ended for breaches of WebSocket."),
+    "protocol_errors": _counter(
+        "protocol_errors", "Sockets closed because the peer violated RFC 6455."
+    ),
     "read_seconds": _counter("loop_busy_seconds", "Time spent reading, normalising, producing."),
     "native_frames": _counter("native_frames", "Frames that the native reader read."),
     "native_failures": _counter(
@@ -146,7 +150,7 @@ LEADER: Final = _gauge("leader", "1 while this coordinator leads.")
 SHARDS: Final = _gauge("shards", "Shards of topics.")
 TOPICS: Final = _gauge("topics", "Topics in all shards.")
 LISTENERS_ALIVE: Final = _gauge("listeners_alive", "Listeners whose beats arrive.")
-SEATS_OPEN: Final = _gauge("seats_unassigned", "Replicas assigned to no listener.")
+SEATS_UNASSIGNED: Final = _gauge("seats_unassigned", "Replicas assigned to no listener.")
 TOPICS_REJECTED: Final = _gauge("topics_rejected", "Topics that Genesys refuses.")
 TOPICS_GONE: Final = _gauge(
     "topics_gone", "Topics that were mirrored and are not listed any more, for an hour."
@@ -162,8 +166,8 @@ GAPS_FILED: Final = _counter(
 )
 SEAT_CHANGES: Final = _counter(
     "seat_changes",
-    "What became of seats; `moving` is the begin of a rotation or move, `vacated` a death.",
-    change=("granted", "moving", "moved", "vacated", "given_up"),
+    "Changes of seats. `moving`: a handover started; `revoked`: its listener died.",
+    change=("granted", "moving", "moved", "revoked", "abandoned"),
 )
 OLDEST_DUE: Final = _gauge(
     "conversations_oldest_due_seconds",
@@ -175,7 +179,7 @@ COORDINATOR: Final = (
     SHARDS,
     TOPICS,
     LISTENERS_ALIVE,
-    SEATS_OPEN,
+    SEATS_UNASSIGNED,
     TOPICS_REJECTED,
     TOPICS_GONE,
     GAPS_OPEN,
@@ -188,12 +192,12 @@ COORDINATOR: Final = (
 
 # Attribute of a coordinator's tracker → metric; each coordinator tells of its own partitions.
 TRACKER: Final[Mapping[str, Described]] = {
-    "events": _counter("tracker_events", "Events folded, repeats included."),
+    "events": _counter("tracker_events", "Events folded, including repeats."),
     "batches": _counter("tracker_batches", "Batches written, each of one partition."),
     "unreadable": _counter("tracker_unreadable", "Records that hold no event, passed over."),
-    "rebuilds": _counter("tracker_rebuilds", "Partitions folded anew, as after a flush of Redis."),
+    "rebuilds": _counter("tracker_rebuilds", "Partitions folded again, as after a flush of Redis."),
     "conflicts": _counter(
-        "tracker_conflicts", "Batches given up because somebody else had moved the offset."
+        "tracker_conflicts", "Batches abandoned because another tracker had moved the offset."
     ),
     "lag": _gauge("tracker_lag_records", "Records of own partitions that are not folded yet."),
     "lag_seconds": _gauge(

@@ -17,9 +17,9 @@ waits for: a program takes nothing that others need back before its last wait is
 The stop: `Program.stop` with the deadlines of the program, then up to `JOIN_SECONDS` for threads,
 then telemetry. All of that takes less than `STOP_SECONDS`, which supervisors must grant.
 
-Under supervisord the process beats (`mirror.supervision.pulse`) while it works and no thread of it
-hangs (`mirror.base.turns`, `Program.hung`). A program whose heart is not the main thread
-(`beats = False`) calls `Process.beat` from the thread that is.
+Under supervisord the process beats (`mirror.supervision.heartbeat_file`) while it works and no
+thread of it hangs (`mirror.base.thread_watch`, `Program.hung`). A program whose heart is not the
+main thread (`beats = False`) calls `Process.beat` from the thread that is.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from mirror import __version__
 from mirror.base.errors import EXIT_DONE, EXIT_FAILED
 from mirror.base.health import Health
 from mirror.base.log import logger
-from mirror.base.turns import Turns
+from mirror.base.thread_watch import ThreadWatch
 from mirror.checks.checkup import Checkup
 from mirror.checks.finding import Finding
 from mirror.runtime import signals
 from mirror.runtime.startup import Startup
 from mirror.runtime.telemetry import Telemetry
 from mirror.settings import Settings
-from mirror.supervision.pulse import EVERY, Pulse
+from mirror.supervision.heartbeat_file import EVERY_SECONDS, HeartbeatFile
 
 #: What a whole stop may take, at the most; supervisors are told to wait a little longer.
 STOP_SECONDS: Final = 25.0
@@ -74,7 +74,7 @@ class Program:
 
     def turn(self) -> float:
         """One round of the main thread's work; the seconds until the next."""
-        return EVERY
+        return EVERY_SECONDS
 
     def health(self) -> Health:
         """How the program is, from memory, by any thread; `degraded` and `down` with reasons.
@@ -84,7 +84,8 @@ class Program:
         return Health("ok")
 
     def hung(self) -> Iterable[str]:
-        """Which of its threads hang, beside those that `Process.turns` knows: it is `down`."""
+        """Which of its threads hang, beside those that `Process.thread_watch` knows: it is
+        `down`."""
         return ()
 
     def checks(self) -> Iterable[Finding]:
@@ -113,12 +114,12 @@ class Process:
         """`fields` say which process this is, in the log events of its start and end."""
         self.settings = settings
         self.stopping = threading.Event()
-        self.turns = Turns()
+        self.thread_watch = ThreadWatch()
         self.registry = CollectorRegistry()
         self.startup = Startup(settings)
         self._fields = fields
         self._program = Program()
-        self._pulse = Pulse.of(os.environ)
+        self._heartbeat_file = HeartbeatFile.of(os.environ)
         self._log = logger("process")
         self._threads: list[threading.Thread] = []
         self._telemetry: Telemetry | None = None
@@ -175,12 +176,12 @@ class Process:
 
     def beat(self) -> None:
         """Tell supervisord's watchdog that the work goes on, unless a thread hangs."""
-        if self.turns.all_turn() and not tuple(self._program.hung()):
-            self._pulse.beat()
+        if self.thread_watch.all_progress() and not tuple(self._program.hung()):
+            self._heartbeat_file.touch()
 
     def health(self) -> Health:
         """The program's health; `down` where one of its threads hangs or has crashed."""
-        hung = (*self.turns.reasons(), *self._program.hung())
+        hung = (*self.thread_watch.reasons(), *self._program.hung())
         if self._crashed:
             hung = (f"the thread {self._crashed} has crashed: the process stops", *hung)
         own = self._program.health()

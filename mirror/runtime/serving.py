@@ -203,7 +203,7 @@ class Server:
         finally:
             for made in [
                 *self._listening,
-                *(one.socket for one in self._connections.values()),
+                *(connection.socket for connection in self._connections.values()),
                 self._wake,
                 self._woken,
             ]:
@@ -221,7 +221,9 @@ class Server:
                 except OSError:  # the other side is gone
                     self._drop(one)
         now = time.monotonic()
-        for one in [one for one in self._connections.values() if one.due <= now]:
+        for one in [
+            connection for connection in self._connections.values() if connection.due <= now
+        ]:
             self._drop(one)
         if self._resting_until and now >= self._resting_until:
             self._resting_until = 0.0
@@ -229,7 +231,7 @@ class Server:
                 self._selector.register(listening, selectors.EVENT_READ)
 
     def _patience(self) -> float | None:
-        moments = [one.due for one in self._connections.values()]
+        moments = [connection.due for connection in self._connections.values()]
         if self._resting_until:
             moments.append(self._resting_until)
         return max(0.0, min(moments) - time.monotonic()) if moments else None

@@ -179,10 +179,10 @@ def _oauth_clients(reader: Reader) -> tuple[OAuthClient, ...]:
 
 def _native(reader: Reader, pii: str) -> str:
     """Personal fields are Python's alone."""
-    wish = reader.parse("MIRROR_NATIVE", "auto", values.choice("auto", "off", "require"))
-    if pii == "drop" or wish == "off":
-        return wish
-    if wish == "require":
+    mode = reader.parse("MIRROR_NATIVE", "auto", values.choice("auto", "off", "require"))
+    if pii == "drop" or mode == "off":
+        return mode
+    if mode == "require":
         raise SettingsError(
             f"MIRROR_NATIVE is require and MIRROR_PII is {pii}: the native reader reads no "
             "personal fields; set MIRROR_NATIVE to auto, or MIRROR_PII to drop"

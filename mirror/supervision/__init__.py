@@ -2,6 +2,6 @@
 
 supervise    the supervisord of `mirror up`: its command and environment
 supervisord  asks a running supervisord about its processes
-pulse        the file that a process touches while it works
+heartbeat_file  the file that a process touches while it works
 watchdog     kills what runs and no longer works, and starts it again
 """

@@ -17,7 +17,7 @@ import msgspec
 
 from mirror.base.errors import MirrorError
 
-TIMEOUT: Final = 5.0
+TIMEOUT_SECONDS: Final = 5.0
 SOCKET: Final = "supervisor.sock"
 
 
@@ -40,13 +40,13 @@ class _Connection(http.client.HTTPConnection):
     """HTTP over a Unix socket, with a deadline."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=TIMEOUT)
+        super().__init__("localhost", timeout=TIMEOUT_SECONDS)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self.sock.settimeout(TIMEOUT)
+            self.sock.settimeout(TIMEOUT_SECONDS)
             self.sock.connect(str(self._path))
         except OSError:
             self.close()

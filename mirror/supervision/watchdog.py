@@ -4,14 +4,14 @@ An event listener of supervisord (`[eventlistener:watchdog]`), called at each of
 things supervisord does not do by itself:
 
 - A process that lives but hangs. Each touches a file every second while it works and none of its
-  threads hangs (`mirror.supervision.pulse`, `mirror.base.turns`). One that has beaten and then does
-  not for
-  `MIRROR_HANG_AFTER` (default `20s`) is killed; supervisord starts it again. SIGKILL, because what
-  hangs does not hear SIGTERM; nothing that was acknowledged is lost by it.
+  threads hangs (`mirror.supervision.heartbeat_file`, `mirror.base.thread_watch`). One that has
+  beaten and then does not for `MIRROR_HANG_AFTER` (default `20s`) is killed; supervisord starts it
+  again. SIGKILL, because what hangs does not hear SIGTERM; nothing that was acknowledged is lost by
+  it.
 - A process that supervisord gave up (FATAL), because it ended at once several times: what it needs,
-  say a topic, was missing. It is started again after `RETRY_FIRST` seconds, then after twice as
-  many each time up to `RETRY_LAST`, until it stays. Not one whose last word was exit code 2: a
-  setting is wrong, which no restart mends.
+  say a topic, was missing. It is started again after `RETRY_FIRST_SECONDS` seconds, then after
+  twice as many each time up to `RETRY_LAST_SECONDS`, until it stays. Not one whose last word was
+  exit code 2: a setting is wrong, which no restart mends.
 
 A process is judged from its first beat on, by this process' monotonic clock: neither a wrong wall
 clock nor a machine that slept makes it look dead. `judge` is the rule, pure; the rest is I/O.
@@ -36,12 +36,12 @@ from mirror.base import log
 from mirror.base.errors import EXIT_USAGE
 from mirror.settings.reader import Reader
 from mirror.settings.supervised import read_supervised
-from mirror.supervision.pulse import Sign, read_sign
+from mirror.supervision.heartbeat_file import Heartbeat, read_heartbeat
 
-RETRY_FIRST: Final = 5.0
-RETRY_LAST: Final = 60.0
+RETRY_FIRST_SECONDS: Final = 5.0
+RETRY_LAST_SECONDS: Final = 60.0
 # After a pause of its own so long, the watchdog cannot tell who beat meanwhile.
-ASLEEP: Final = 15.0
+ASLEEP_SECONDS: Final = 15.0
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ class Process(msgspec.Struct, frozen=True):
     name: str
     state: int
     pid: int
-    sign: Sign | None = None
+    heartbeat: Heartbeat | None = None
 
     @property
     def full_name(self) -> str:
@@ -71,14 +71,14 @@ class Memory(msgspec.Struct):
     """What the watchdog remembers between two looks, by process name."""
 
     looked_at: float = 0.0
-    beats: dict[str, tuple[Sign, float]] = {}
+    beats: dict[str, tuple[Heartbeat, float]] = {}
     retries: dict[str, tuple[float, float]] = {}  # → when to try next, the pause before that
     left: set[str] = set()
 
 
 def judge(processes: list[Process], memory: Memory, now: float, hang_after: float) -> list[Action]:
     """What to do at `now` (monotonic seconds). Changes `memory`."""
-    slept = now - memory.looked_at > ASLEEP
+    slept = now - memory.looked_at > ASLEEP_SECONDS
     memory.looked_at = now
     if slept:
         memory.beats.clear()
@@ -96,12 +96,12 @@ def judge(processes: list[Process], memory: Memory, now: float, hang_after: floa
 def _running(process: Process, memory: Memory, now: float, hang_after: float) -> list[Action]:
     memory.retries.pop(process.name, None)
     memory.left.discard(process.name)
-    sign = process.sign
-    if sign is None or sign.pid != process.pid:
+    heartbeat = process.heartbeat
+    if heartbeat is None or heartbeat.pid != process.pid:
         return []
     seen, since = memory.beats.get(process.name, (None, now))
-    if sign != seen:
-        memory.beats[process.name] = (sign, now)
+    if heartbeat != seen:
+        memory.beats[process.name] = (heartbeat, now)
         return []
     silent = now - since
     if silent < hang_after:
@@ -111,16 +111,16 @@ def _running(process: Process, memory: Memory, now: float, hang_after: float) ->
 
 
 def _fatal(process: Process, memory: Memory, now: float) -> list[Action]:
-    if process.sign is not None and process.sign.exit_code == EXIT_USAGE:
+    if process.heartbeat is not None and process.heartbeat.exit_code == EXIT_USAGE:
         if process.name in memory.left:
             return []
         memory.left.add(process.name)
         return [Action("leave", process, "exit code 2: a setting is wrong, see its log")]
-    due, pause = memory.retries.get(process.name, (now + RETRY_FIRST, RETRY_FIRST))
+    due, pause = memory.retries.get(process.name, (now + RETRY_FIRST_SECONDS, RETRY_FIRST_SECONDS))
     if now < due:
         memory.retries[process.name] = (due, pause)
         return []
-    longer = min(2 * pause, RETRY_LAST)
+    longer = min(2 * pause, RETRY_LAST_SECONDS)
     memory.retries[process.name] = (now + longer, longer)
     return [Action("start", process, f"supervisord gave it up; next try in {longer:.0f} s")]
 
@@ -157,7 +157,7 @@ class Watchdog:
                 info["name"],
                 info["state"],
                 info["pid"],
-                read_sign(self._run_dir, info["name"]),
+                read_heartbeat(self._run_dir, info["name"]),
             )
             for info in found
             if info["pid"] != os.getpid()

@@ -38,8 +38,8 @@ async def many(request: web.Request) -> web.Response:
         raise ApiError("bad.request", f"1 to {MAX_IDS} ids")
     horizon = as_of(world)
     bodies = []
-    for one in ids:
-        conversation = world.engine.find(one)
+    for id_ in ids:
+        conversation = world.engine.find(id_)
         if (
             conversation is not None
             and conversation.started_ms <= horizon

@@ -25,7 +25,7 @@ from mirror.kafka.record import EventReader, UndecodableRecord
 from mirror.settings import Settings
 
 BATCH = 1_000
-PAUSE = 0.2
+PAUSE_SECONDS = 0.2
 OPEN_SECONDS = 20.0
 # Conversations of an earlier trial go on: how far back the ledger is read again.
 OVERLAP = 4_000
@@ -66,7 +66,11 @@ class Account:
         """All events of these conversations."""
         with self._lock:
             self._check()
-            return [event for one in conversations for event in self._events.get(one, ())]
+            return [
+                event
+                for conversation in conversations
+                for event in self._events.get(conversation, ())
+            ]
 
     def _check(self) -> None:
         if self._crash is not None:
@@ -80,7 +84,7 @@ class Account:
                     [TopicPartition(self._settings.topic, p, OFFSET_BEGINNING) for p in partitions]
                 )
                 while not self._stop.is_set():
-                    self._take(take(consumer, BATCH, PAUSE))
+                    self._take(take(consumer, BATCH, PAUSE_SECONDS))
             finally:
                 consumer.close()
         except Exception as error:  # noqa: BLE001 - raised where the account is asked
@@ -95,7 +99,7 @@ class Account:
             except KafkaUnavailable:
                 if time.monotonic() > deadline:
                     raise
-            time.sleep(PAUSE)
+            time.sleep(PAUSE_SECONDS)
 
     def _take(self, messages: list[Message]) -> None:
         with self._lock:
@@ -185,5 +189,7 @@ class Books:
             self._truths[truth.seq] = truth
             self._by_conversation[truth.conversation_id].add(truth.seq)
         asked = {truth.seq: truth for truth in truths}
-        found = {seq for one in conversations for seq in self._by_conversation[one]}
+        found = {
+            seq for conversation in conversations for seq in self._by_conversation[conversation]
+        }
         return judge([asked.get(seq, self._truths[seq]) for seq in sorted(found)], events)

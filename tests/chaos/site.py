@@ -195,7 +195,9 @@ class Site:
 
         A dead listener's last word stays for minutes, also when its spool was adopted.
         """
-        alive = [one for one in self.mirror.status().listeners if one.state != "dead"]
+        alive = [
+            listener for listener in self.mirror.status().listeners if listener.state != "dead"
+        ]
         return sum(one.spool_records for one in alive)
 
     def gaps(self) -> list[Gap]:

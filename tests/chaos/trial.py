@@ -25,7 +25,7 @@ WHOLE_SECONDS = 75.0
 FRESH_SECONDS = 20.0
 FRESH = 40  # transitions after recovery that must come through
 UNDER_FAULT = 150  # transitions that happen while the fault lasts, two or three seconds of load
-POLL = 0.25
+POLL_SECONDS = 0.25
 #: What is lost for good where nobody received: REST does not tell it, or not always.
 UNTOLD_BY_REST = frozenset({"alert", "dial", "hold", "resume", "park", "unpark", "transfer"})
 #: What only those tell who saw it happen. While their way to Kafka is barred, a listener that sees
@@ -161,12 +161,12 @@ class Trial:
             return not untold
 
         try:
-            site.until(whole, WHOLE_SECONDS, "", interval=POLL)
+            site.until(whole, WHOLE_SECONDS, "", interval=POLL_SECONDS)
         except ServiceError:
             raise ServiceError(f"not whole after {WHOLE_SECONDS:.0f} s: {why}") from None
 
     def _is_open(self, gap: Gap) -> bool:
-        """Whether it is a hole of this trial. What was filed by hand is work for janitors only."""
+        """Whether it is a gap of this trial. What was filed by hand is work for janitors only."""
         return not gap.done and gap.filed_by == "leader" and gap.id not in self._old_gaps
 
     def _until_fresh(self) -> None:

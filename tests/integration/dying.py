@@ -27,7 +27,7 @@ from coordinator.tracker import Tracker
 from janitor.claims import Leases
 from janitor.gaps.filler import Filler
 from janitor.genesys import GenesysPool
-from janitor.producer import Outlet
+from janitor.producer import AckedProducer
 from janitor.zombies.sweep import Zombies
 from mirror.conversation.normaliser import Normaliser
 from mirror.redis.keys import Keys
@@ -92,7 +92,7 @@ def sweep(env: Mapping[str, str], effects: int) -> None:
         life.settings,
         Leases(life.redis, life.keys, life.settings.topic),
         life.genesys,
-        Outlet(life.settings),
+        AckedProducer(life.settings),
         Normaliser,
         lease_seconds=LEASE_SECONDS,
         fresh_seconds=0.0,  # the frames of a test are all fresh
@@ -108,7 +108,7 @@ def fill(env: Mapping[str, str], effects: int) -> None:
         life.keys,
         Leases(life.redis, life.keys, life.settings.topic),
         life.genesys,
-        Outlet(life.settings),
+        AckedProducer(life.settings),
         Normaliser,
         horizon_seconds=life.settings.horizon,
         lag_seconds=0.0,

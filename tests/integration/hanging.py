@@ -18,9 +18,9 @@ import coordinator.program
 import mirror.runtime.process
 from console import run
 from coordinator.tracker import Tracker
-from mirror.base.turns import Turns
+from mirror.base.thread_watch import ThreadWatch
 
-PATIENCE: Final = 5.0
+PATIENCE_SECONDS: Final = 5.0
 
 
 class Hanging(Tracker):
@@ -36,6 +36,6 @@ class Hanging(Tracker):
 
 
 if __name__ == "__main__":
-    vars(mirror.runtime.process).update(Turns=partial(Turns, PATIENCE))
+    vars(mirror.runtime.process).update(ThreadWatch=partial(ThreadWatch, PATIENCE_SECONDS))
     vars(coordinator.program).update(Tracker=Hanging)
     sys.exit(run(["coordinator"]))

@@ -21,7 +21,7 @@ from harness.simulated import Simulated, simulated
 from janitor.claims import Leases
 from janitor.gaps.filler import Filler
 from janitor.genesys import GenesysPool
-from janitor.producer import Outlet
+from janitor.producer import AckedProducer
 from janitor.zombies.sweep import Zombies
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
@@ -107,7 +107,7 @@ class Stage:
             self.settings,
             self.leases,
             genesys or self.genesys(),
-            Outlet(self.settings),
+            AckedProducer(self.settings),
             Normaliser,
             fresh_seconds=fresh,
         )
@@ -119,7 +119,7 @@ class Stage:
             self.keys,
             self.leases,
             genesys or self.genesys(),
-            Outlet(self.settings),
+            AckedProducer(self.settings),
             Normaliser,
             lag_seconds=lag,
             horizon_seconds=self.settings.horizon,
@@ -128,19 +128,19 @@ class Stage:
     def active(self) -> list[str]:
         """Ids of what is not over at Genesys."""
         body = self.sim.get("/_sim/conversations")
-        return [one["id"] for one in body["conversations"]]
+        return [conversation["id"] for conversation in body["conversations"]]
 
     def witness(self, ids: list[str]) -> int:
         """As a listener would: report how these conversations are now; how many events."""
-        outlet = Outlet(self.settings)
+        producer = AckedProducer(self.settings)
         events: list[Event] = []
-        for one in ids:
-            body = self.sim.call("GET", f"/api/v2/conversations/{one}")
+        for id_ in ids:
+            body = self.sim.call("GET", f"/api/v2/conversations/{id_}")
             assert body.status == 200, body
             raw = _raw(body.body)
             reading = self.listener.conversation(raw, now(), time.monotonic(), origin="live")
             events += reading.events
-        outlet.send(events)
+        producer.send(events)
         return len(events)
 
     def events(self) -> list[Event]:
@@ -230,8 +230,8 @@ def spawn(sim: Simulated, scenario: str, count: int) -> set[str]:
     def shown() -> bool:
         return all(
             leg.get("state") in {"connected", "alerting", "dialing", "contacting", "offering"}
-            for one in ids
-            for leg in _first_legs(sim, one)
+            for id_ in ids
+            for leg in _first_legs(sim, id_)
         )
 
     wait_until(shown, 20, "the conversations began")
@@ -259,7 +259,9 @@ def finish(sim: Simulated, ids: set[str]) -> None:
     """Let these come to their end at Genesys."""
 
     def over() -> bool:
-        return not ids & {one["id"] for one in sim.get("/_sim/conversations")["conversations"]}
+        return not ids & {
+            conversation["id"] for conversation in sim.get("/_sim/conversations")["conversations"]
+        }
 
     wait_until(over, 40, "the conversations ended")
 
@@ -285,7 +287,7 @@ def happen(sim: Simulated, count: int) -> tuple[set[str], int, int]:
     ids = set(body["conversation_ids"])
     wait_until(
         # REST and analytics call a conversation over when its after-call work is.
-        lambda: all("endTime" in sim.get(f"/api/v2/conversations/{one}") for one in ids),
+        lambda: all("endTime" in sim.get(f"/api/v2/conversations/{id_}") for id_ in ids),
         20.0,
         "the end of all that happened",
     )

@@ -14,7 +14,7 @@ import redis
 from harness.process import ManagedProcess, free_ports
 from harness.simulated import Simulated, simulated
 from listeners.fleet_link import FleetLink
-from mirror.fleet.requests import wish_drain, wish_rotation
+from mirror.fleet.requests import request_drain, request_rotation
 from mirror.fleet.words import Beat, ChannelReport, Grant, ListenerState, Shard
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
@@ -144,7 +144,7 @@ def test_seats_follow_the_living(environment: dict[str, str], fleet: Fleet, tmp_
         settings = load(environment)
         with connect(settings) as client:
             seat = fleet.grants["l1"][0]
-            wish_rotation(client, Keys(settings.namespace), seat.shard, seat.replica)
+            request_rotation(client, Keys(settings.namespace), seat.shard, seat.replica)
             fleet.until(
                 lambda: any(
                     one.seat == seat.seat and one.epoch > seat.epoch
@@ -224,7 +224,7 @@ def test_a_drain_that_nobody_can_take_over_is_told(
     with connect(settings) as client, coordinator(telling, tmp_path / "c"):
         fleet.until(lambda: len(fleet.seats()) == 8, "everything is granted")
         fleet.until(lambda: '"reasons":[]' in health(), "nothing is wrong")
-        wish_drain(client, Keys(settings.namespace), "l1")
+        request_drain(client, Keys(settings.namespace), "l1")
         told = "4 seats cannot be placed: no listener"
         fleet.until(lambda: told in health(), "it is told")
         assert len(fleet.grants["l1"]) == 4

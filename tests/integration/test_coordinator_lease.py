@@ -228,10 +228,10 @@ class LockMachine(RuleBasedStateMachine):
     def at_most_one_can_write(self) -> None:
         """Of all that believe to lead, one at most has the token and the fence of the lock."""
         able = [
-            one.leadership
-            for one in self.processes
-            if one.leadership.fence
-            and (one.leadership.token, one.leadership.fence) == (self.holder, self.fence)
+            process.leadership
+            for process in self.processes
+            if process.leadership.fence
+            and (process.leadership.token, process.leadership.fence) == (self.holder, self.fence)
         ]
         assert len(able) <= 1
 
@@ -248,8 +248,8 @@ class LockMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Clocks go right again, connections close."""
         self._restore_clock()
-        for one in self.processes:
-            one.wire.close()
+        for process in self.processes:
+            process.wire.close()
         self.redis.close()
 
 

@@ -35,7 +35,7 @@ from harness.kafka import KafkaCluster, create_topic
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.redis import RedisServer
 from mirror.settings import load
-from mirror.supervision.pulse import read_sign
+from mirror.supervision.heartbeat_file import read_heartbeat
 from tests.services.availability import unavailable
 
 pytestmark = [
@@ -611,11 +611,11 @@ def test_the_watchdog_learns_how_it_is(tmp_path: Path, env: dict[str, str]) -> N
     """It beats while its pages are served; a port that is taken ends it with a last word."""
     env = {**env, "MIRROR_RUN_DIR": str(tmp_path), "SUPERVISOR_PROCESS_NAME": "dashboard-0"}
     with dashboard(tmp_path, env).process as process:
-        wait_until(lambda: read_sign(tmp_path, "dashboard-0"), 20.0, "a beat")
-        first = read_sign(tmp_path, "dashboard-0")
+        wait_until(lambda: read_heartbeat(tmp_path, "dashboard-0"), 20.0, "a beat")
+        first = read_heartbeat(tmp_path, "dashboard-0")
         assert first is not None
         assert (first.pid, first.exit_code) == (process.pid, None)
-        wait_until(lambda: read_sign(tmp_path, "dashboard-0") != first, 10.0, "another beat")
+        wait_until(lambda: read_heartbeat(tmp_path, "dashboard-0") != first, 10.0, "another beat")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -624,6 +624,6 @@ def test_the_watchdog_learns_how_it_is(tmp_path: Path, env: dict[str, str]) -> N
             "dashboard", folder=tmp_path, env=env, name="late"
         ) as late:
             assert late.wait(20.0) == 2
-    last = read_sign(tmp_path, "dashboard-0")
+    last = read_heartbeat(tmp_path, "dashboard-0")
     assert last is not None
     assert last.exit_code == 2

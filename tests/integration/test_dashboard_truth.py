@@ -137,7 +137,7 @@ class World:
 def sent(org: Simulated) -> list[dict[str, Any]]:
     """The transitions that were sent, in the order in which they were."""
     records = [one for one in org.ledger() if one["first_sent_ms"] is not None]
-    return sorted(records, key=lambda one: (one["first_sent_ms"], one["seq"]))
+    return sorted(records, key=lambda record: (record["first_sent_ms"], record["seq"]))
 
 
 def lags(records: list[dict[str, Any]], samples: list[Any]) -> list[float]:
@@ -268,19 +268,19 @@ def day_of_truth(records: list[dict[str, Any]]) -> dict[str, list[str]]:
     """Queue → offered, answered, abandoned, flowed out, service level, average wait and handle, as
     the page should show them once every conversation is over."""
     spans: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
-    for one in records:
-        if one["participant_id"] is None:
+    for record in records:
+        if record["participant_id"] is None:
             continue
-        who = one["participant_id"] + (one["communication_id"] or one["media_type"])
-        span = spans[one["conversation_id"], who]
-        span["purpose"] = one["purpose"]
-        span["queue"] = one["queue_id"] or span.get("queue")
-        span["beside"] = span.get("beside", False) or one["role"] is not None
+        who = record["participant_id"] + (record["communication_id"] or record["media_type"])
+        span = spans[record["conversation_id"], who]
+        span["purpose"] = record["purpose"]
+        span["queue"] = record["queue_id"] or span.get("queue")
+        span["beside"] = span.get("beside", False) or record["role"] is not None
         kind = {"alert": "begin", "dial": "begin", "transfer": "disconnect"}.get(
-            one["event_type"], one["event_type"]
+            record["event_type"], record["event_type"]
         )
         for name in {kind, "begin"} if kind == "answer" else {kind}:
-            at = clock(one["occurred_at"])
+            at = clock(record["occurred_at"])
             span[name] = min(at, span.get(name, at))
     days: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for conversation_id in {name for name, _ in spans}:
@@ -298,11 +298,11 @@ def day_of_truth(records: list[dict[str, Any]]) -> dict[str, list[str]]:
             day = days[leg["queue"]]
             day["offered"].append(leg["begin"])
             mine = [
-                one
-                for one in agents
-                if one["queue"] == leg["queue"] and one["answer"] >= leg["begin"]
+                agent
+                for agent in agents
+                if agent["queue"] == leg["queue"] and agent["answer"] >= leg["begin"]
             ]
-            agents = [one for one in agents if one not in mine]
+            agents = [agent for agent in agents if agent not in mine]
             if mine:
                 day["wait"].append(min(one["answer"] for one in mine) - leg["begin"])
             elif left and max(left) < leg["disconnect"] + 3_000:

@@ -92,7 +92,7 @@ def topics(cluster: KafkaCluster, env: dict[str, str]) -> None:
 
 def _ill(findings: Iterator[Finding], check: str, level: str = "bad") -> Finding:
     """The one finding of that check, which must be of that level, with its cure."""
-    found = [one for one in findings if (one.check, one.level) == (check, level)]
+    found = [finding for finding in findings if (finding.check, finding.level) == (check, level)]
     assert len(found) == 1, found
     assert found[0].cure
     return found[0]
@@ -120,10 +120,10 @@ def test_all_is_well_where_it_is(env: dict[str, str]) -> None:
     assert all(line[0] in "✓! " for line in text.stdout.splitlines())
     document = json.loads(_doctor(env, "--json").stdout)
     findings: list[dict[str, Any]] = document["findings"]
-    assert {one["check"] for one in findings} <= set(CHECKS)
-    doubtful = {one["check"] for one in findings if one["level"] != "good"}
+    assert {finding["check"] for finding in findings} <= set(CHECKS)
+    doubtful = {finding["check"] for finding in findings if finding["level"] != "good"}
     assert doubtful == {"kafka.replication"}  # one broker, as the test has it
-    looked_at = {one["check"].partition(".")[0] for one in findings}
+    looked_at = {finding["check"].partition(".")[0] for finding in findings}
     assert looked_at == {
         *("settings", "personal", "redis", "clock", "kafka", "genesys", "supervisord", "spool"),
     }

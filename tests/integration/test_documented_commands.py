@@ -94,7 +94,9 @@ def test_what_the_pages_show_works(kafka: str, tmp_path: Path) -> None:
 
 def run(mirror: Deployment, arguments: list[str]) -> ManagedProcess:
     """A command to its end."""
-    name = "-".join(("documented", *(one.strip("-").replace("/", "") for one in arguments)))[:80]
+    name = "-".join(
+        ("documented", *(argument.strip("-").replace("/", "") for argument in arguments))
+    )[:80]
     process = ManagedProcess.mirror(*arguments, folder=mirror.folder, env=mirror.env, name=name)
     with process:
         process.wait(COMMAND_SECONDS)

@@ -15,7 +15,7 @@ import pytest
 
 from harness.process import wait_until
 from harness.simulated import Simulated
-from janitor.producer import Outlet
+from janitor.producer import AckedProducer
 from janitor.zombies.sweep import Sweep
 from mirror.base.errors import KafkaUnavailable
 from mirror.conversation.event import Event
@@ -173,9 +173,9 @@ def test_where_genesys_knows_nothing_at_all_everything_goes_on(
         assert stage.tracked() == ids
         assert set(stage.client.zrange(stage.keys.doubted, 0, -1)) == ids
         day_ago = round((time.time() - 25 * 3600) * 1000)
-        for one in ids:  # it goes on saying so
-            stage.client.zadd(stage.keys.doubted, {one: day_ago})
-            stage.client.zadd(stage.keys.active, {one: 1})
+        for id_ in ids:  # it goes on saying so
+            stage.client.zadd(stage.keys.doubted, {id_: day_ago})
+            stage.client.zadd(stage.keys.active, {id_: 1})
         assert stage.zombies().sweep().finalised == 4
         stage.wait_tracked(set())
     assert not stage.client.exists(stage.keys.doubted)
@@ -256,14 +256,14 @@ def test_without_kafka_nothing_is_settled(stage: Stage, sim: Simulated) -> None:
         stage.wait_tracked(ids)
         finish(sim, ids)
         zombies = stage.zombies()
-        real = zombies._outlet
+        real = zombies._producer
 
         nowhere = {**stage.settings.kafka.properties, "bootstrap.servers": "127.0.0.1:1"}
         kafka = msgspec.structs.replace(stage.settings.kafka, properties=nowhere)
-        zombies._outlet = Outlet(msgspec.structs.replace(stage.settings, kafka=kafka))
+        zombies._producer = AckedProducer(msgspec.structs.replace(stage.settings, kafka=kafka))
         with pytest.raises(KafkaUnavailable):
             zombies.sweep()
         assert stage.tracked() == ids
-        zombies._outlet = real
+        zombies._producer = real
         wait_until(lambda: zombies.sweep().finalised == 1, 15, "finalised when Kafka is back")
         stage.wait_tracked(set())

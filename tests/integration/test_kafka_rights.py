@@ -147,7 +147,9 @@ def test_a_tracker_that_its_group_refuses_is_unwell(
         client.zadd(keys.beats, {"l": redis_now_ms(client)})
         client.set(keys.listener("l"), msgspec.json.encode(beat))
         found = status.read(client, settings)
-        assert any("GROUP_AUTHORIZATION_FAILED" in one for one in found.reasons), found.reasons
+        assert any("GROUP_AUTHORIZATION_FAILED" in reason for reason in found.reasons), (
+            found.reasons
+        )
         rights = (AclOperation.READ, AclOperation.DESCRIBE)
         allow(cluster, "tracker", ResourceType.GROUP, tracker_group(settings), *rights)
         wait_until(lambda: tracker.reasons == () and tracker.caught_up, 90, "it tracks")

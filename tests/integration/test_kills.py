@@ -19,7 +19,7 @@ from coordinator.tracker.batch import changes, read
 from coordinator.tracker.store import Store
 from harness.kafka import read_topic
 from harness.simulated import Simulated
-from janitor.producer import Outlet
+from janitor.producer import AckedProducer
 from mirror.conversation.event import Event
 from mirror.fleet.gaps import Gap, file_gap, read_gap
 from mirror.settings import load
@@ -134,7 +134,7 @@ def test_a_sweep_can_die_anywhere(new_stage: NewStage, sim: Simulated) -> None:
 
     def life(effects: int) -> tuple[bool, object]:
         stage, env = new_stage()
-        Outlet(stage.settings).send(seen)
+        AckedProducer(stage.settings).send(seen)
         fold(stage)
         lapse(stage)
         finished = dying.run(dying.sweep, env, effects)
@@ -163,7 +163,7 @@ def test_a_tracker_can_die_anywhere(new_stage: NewStage) -> None:
 
     def life(effects: int) -> tuple[bool, object]:
         stage, env = new_stage()
-        Outlet(stage.settings).send(events)
+        AckedProducer(stage.settings).send(events)
         finished = dying.run(dying.track, env, effects)
         if not finished:
             assert dying.run(dying.track, env, dying.NEVER)

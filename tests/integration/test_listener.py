@@ -245,7 +245,7 @@ def test_metrics_and_health_are_told_on_a_port(scene: Scene) -> None:
     with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
         page = json.load(answer)
     assert (page["health"], page["reasons"]) == ("ok", [])
-    checked = {one["check"]: one["ok"] for one in page["checks"]}
+    checked = {check["check"]: check["ok"] for check in page["checks"]}
     assert {"spool", "redis", "redis.memory", "redis.rights", "clock"} <= checked.keys()
     assert all(checked.values())
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:

@@ -26,7 +26,7 @@ from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionTy
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from harness.kafka import KafkaCluster, KafkaUnavailable, admin_client, create_topic, read_topic
-from listeners.publish.lanes import STALL, lane_of
+from listeners.publish.lanes import STALL_SECONDS, lane_of
 from listeners.publish.publisher import Publisher
 from listeners.publish.spool import DATABASE
 from mirror.kafka.record import EventReader
@@ -78,8 +78,8 @@ def test_a_deleted_dead_letter_topic_holds_up_dead_letters_alone(
     admin.delete_topics([letters])[letters].result(10)
     bury(driver.publisher, 30)
     goes_on(driver, 15.0, letters)
-    assert any(letters in one and "mirror init" in one for one in driver.publisher.reasons)
-    assert not any(f" {topic}" in one for one in driver.publisher.reasons)
+    assert any(letters in reason and "mirror init" in reason for reason in driver.publisher.reasons)
+    assert not any(f" {topic}" in reason for reason in driver.publisher.reasons)
     bury(driver.publisher, 10)
     goes_on(driver, 1.0, letters)
     assert Counter(len(found) for found in read_events(kafka, topic).values()) == Counter(
@@ -243,14 +243,14 @@ def test_a_frozen_partition_loses_nothing_when_the_listener_is_killed(
         cluster.brokers[1].pause()
         froze = time.monotonic()
         until(lambda told: told.spooled > 0, 30.0)
-        assert time.monotonic() - froze < STALL + 5.0, "on disk within seconds"
+        assert time.monotonic() - froze < STALL_SECONDS + 5.0, "on disk within seconds"
         before = until(lambda told: told.now - told.durable <= 400, 10.0).now
 
         # What was taken back of them is on disk at once, and leaves it a moment later.
         until(lambda told: {int(number) for number in told.waiting} == frozen, 5.0)
         told = until(lambda told: told.durable > before + 2_000, 60.0)
-        stuck = {int(number) for number, count in told.waiting.items() if count > 300}
-        assert stuck == frozen, "the others do not wait"
+        stalled = {int(number) for number, count in told.waiting.items() if count > 300}
+        assert stalled == frozen, "the others do not wait"
         durable = told.durable
         victim.send_signal(signal.SIGKILL)
 
@@ -286,7 +286,7 @@ def test_a_spool_that_is_cut_is_a_loss_that_is_told(tmp_path: Path) -> None:
     left = 2_500 - lost.records
     assert lost.from_ms < began < ended < lost.to_ms + 10_000
     assert driver.counters.spool_lost == lost.records > 0
-    assert any("lost" in one for one in driver.publisher.reasons)
+    assert any("lost" in reason for reason in driver.publisher.reasons)
     driver.until(lambda: driver.counters.spool_records == left)
     driver.publisher.stop(0.1)
 

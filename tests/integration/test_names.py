@@ -58,7 +58,7 @@ def named(built: Deployment, family: str) -> dict[str, str]:
     """Id → name, as the org has them."""
     path = {"queues": "/api/v2/routing/queues", "users": "/api/v2/users"}[family]
     entities = built.org.get(f"{path}?pageSize=100")["entities"]
-    return {one["id"]: one["name"] for one in entities}
+    return {entity["id"]: entity["name"] for entity in entities}
 
 
 def run(built: Deployment, *arguments: str) -> ManagedProcess:
@@ -95,10 +95,10 @@ def test_tail_shows_names_and_filters_by_them(built: Deployment) -> None:
     arguments: tuple[str, ...]
     arguments = ("tail", "--since", "10m", "--queue", name, "--type", "answer", "--limit", "3")
     events = [json.loads(line) for line in built.command(*arguments, "--json")[0].splitlines()]
-    assert {(one["queue_id"], one["event_type"]) for one in events} == {(queue_id, "answer")}
+    assert {(event["queue_id"], event["event_type"]) for event in events} == {(queue_id, "answer")}
     lines = built.command(*arguments)[0].decode().splitlines()
     assert all(name in line for line in lines)
-    agent = next(one for one in built.events() if one.agent_id and one.queue_id)
+    agent = next(event for event in built.events() if event.agent_id and event.queue_id)
     called = named(built, "users")[str(agent.agent_id)]
     arguments = ("tail", "--from", "beginning", "--agent", called.upper(), "--limit", "2")
     lines = built.command(*arguments)[0].decode().splitlines()
@@ -106,7 +106,7 @@ def test_tail_shows_names_and_filters_by_them(built: Deployment) -> None:
     beginning = agent.conversation_id[:8]
     arguments = ("tail", "--since", "10m", "--conversation", beginning, "--limit", "2", "--json")
     events = [json.loads(line) for line in built.command(*arguments)[0].splitlines()]
-    assert {one["conversation_id"] for one in events} == {agent.conversation_id}
+    assert {event["conversation_id"] for event in events} == {agent.conversation_id}
 
 
 def test_tail_into_head_ends_well(built: Deployment) -> None:
@@ -198,8 +198,10 @@ def test_a_queue_that_is_not_there_is_not_back_filled(built: Deployment) -> None
 
 def test_the_shell_completes_ids(built: Deployment) -> None:
     """Listeners for `drain`, channels for `rotate`, as they are now."""
-    ids = [one["id"] for one in document(built, "listeners")["listeners"]]
-    channels = [one["channel"].rstrip("…") for one in document(built, "channels")["channels"]]
+    ids = [listener["id"] for listener in document(built, "listeners")["listeners"]]
+    channels = [
+        channel["channel"].rstrip("…") for channel in document(built, "channels")["channels"]
+    ]
     for command, known in (("drain", ids), ("rotate", channels)):
         env = {
             "_MIRROR_COMPLETE": "bash_complete",

@@ -16,7 +16,7 @@ from console import main
 from harness.deployment import Deployment
 from harness.kafka import read_topic
 from harness.process import wait_until
-from janitor.producer import Outlet
+from janitor.producer import AckedProducer
 from listeners.counters import Counters
 from listeners.publish.publisher import Publisher
 from mirror.checks.growth import growth_of
@@ -103,8 +103,8 @@ def test_a_topic_that_grows_under_load_puts_nothing_out_of_order(env: dict[str, 
     second.send(300, CONVERSATIONS)
     second.until(lambda: second.counters.delivered == 300)
     second.publisher.stop(10.0)
-    outlet = Outlet(settings, partitions=pinned(settings))
-    outlet.send([event(one, number) for one, number in second._numbers.items()])
+    producer = AckedProducer(settings, partitions=pinned(settings))
+    producer.send([event(one, number) for one, number in second._numbers.items()])
     records = read_topic(settings.kafka.properties["bootstrap.servers"], settings.topic)
     assert len(records) == 300 + 1_800 + 300 + CONVERSATIONS
     assert {record.partition() for record in records} == set(range(BEFORE))
@@ -169,7 +169,7 @@ def test_a_whole_mirror_keeps_its_partitions(tmp_path: Path, kafka: str) -> None
         grown = f"{AFTER} partitions, and conversations go to {BEFORE} of them"
 
         def told(reasons: Iterable[str]) -> bool:
-            return any(grown in one and "--adopt-partitions" in one for one in reasons)
+            return any(grown in reason and "--adopt-partitions" in reason for reason in reasons)
 
         wait_until(lambda: told(mirror.status().reasons), 60, "status says so")
         wait_until(lambda: told_of_health(mirror, grown), 30, "health says so")
@@ -191,4 +191,4 @@ def test_a_whole_mirror_keeps_its_partitions(tmp_path: Path, kafka: str) -> None
 
 def told_of_health(mirror: Deployment, grown: str) -> bool:
     """Whether the coordinator's health has it."""
-    return any(grown in one for one in mirror.health("coordinator")["reasons"])
+    return any(grown in reason for reason in mirror.health("coordinator")["reasons"])

@@ -268,11 +268,13 @@ def test_agents_are_named_as_the_mode_allows(lived: Lived) -> None:
     users = lived.mirror.org.get("/api/v2/users?pageSize=100")["entities"]
     queues = lived.mirror.org.get("/api/v2/routing/queues?pageSize=100")["entities"]
     with connect(settings) as client:
-        assert read_names(client, keys, "queues") == {one["id"]: one["name"] for one in queues}
+        assert read_names(client, keys, "queues") == {
+            queue["id"]: queue["name"] for queue in queues
+        }
         kept = read_names(client, keys, "users")
     hashed = {
-        one["id"]: hmac.new(KEY.encode(), one["name"].encode(), hashlib.sha256).hexdigest()[:32]
-        for one in users
+        user["id"]: hmac.new(KEY.encode(), user["name"].encode(), hashlib.sha256).hexdigest()[:32]
+        for user in users
     }
     assert kept == ({} if lived.mode == "drop" else hashed)
     for place, content in traces(lived.mirror):

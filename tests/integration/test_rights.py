@@ -59,7 +59,11 @@ def settled(mirror: Deployment, channels: int) -> dict[str, Any]:
     deadline = time.monotonic() + SECONDS
     while True:
         told = status(mirror)
-        live = [one for one in mirror.org.get("/_sim/channels")["channels"] if one["connected"]]
+        live = [
+            channel
+            for channel in mirror.org.get("/_sim/channels")["channels"]
+            if channel["connected"]
+        ]
         if told["health"] == "ok" and len(live) == channels:
             return told
         assert time.monotonic() < deadline, (len(live), json.dumps(told, indent=1)[:4000])
@@ -74,7 +78,7 @@ def clients_of(mirror: Deployment) -> dict[tuple[str, ...], set[str]]:
         stored = json.loads(
             mirror.redis.get(Keys(mirror.env["MIRROR_NAMESPACE"]).shard(shard_id))  # type: ignore[arg-type]
         )
-        found[tuple(stored["clients"])] = {one["client"] for one in shard["replicas"]}
+        found[tuple(stored["clients"])] = {replica["client"] for replica in shard["replicas"]}
     return found
 
 
@@ -110,7 +114,7 @@ def test_the_documented_role_is_enough(tmp_path: Path, kafka: str) -> None:
             calls = [
                 json.loads(line) for line in process.stderr.splitlines() if "genesys_call" in line
             ]
-            refused = [one for one in calls if one.get("status") in {401, 403}]
+            refused = [call for call in calls if call.get("status") in {401, 403}]
             assert refused == [], name
 
 
@@ -140,7 +144,7 @@ def test_each_missing_right_is_named_in_genesys_words(
 ) -> None:
     """One ✗, with the permission and the correlation id, and the role as its cure."""
     _, what, permission = LACKING[name]
-    (found,) = [one for one in findings(org, redis_url, f"{name}:s") if not one.ok]
+    (found,) = [finding for finding in findings(org, redis_url, f"{name}:s") if not finding.ok]
     assert found.check == "genesys.permissions"
     assert found.subject == f"Genesys client {name} {what}"
     assert "Unable to perform the requested action" in found.detail
@@ -173,7 +177,7 @@ def test_wrong_credentials_are_named_with_their_cure(
 ) -> None:
     """Whichever status Genesys gives them; an IP allow-list can be the cause."""
     org.post("/_sim/control", {"quirks": {"login_failure": answer}})
-    (found,) = [one for one in findings(org, redis_url, "one:wr0ng") if not one.ok]
+    (found,) = [finding for finding in findings(org, redis_url, "one:wr0ng") if not finding.ok]
     assert found.check == "genesys.token"
     assert "invalid_client" in found.detail
     assert "The client credentials are invalid" in found.detail
@@ -199,20 +203,22 @@ def test_what_clients_see_alone_and_filters_that_match_nothing(
 
 def test_a_role_that_is_granted_nowhere(org: Simulated, redis_url: str) -> None:
     """It is refused what needs a right, and lists no user."""
-    ill = [one for one in findings(org, redis_url, "nowhere:s") if not one.ok]
+    ill = [finding for finding in findings(org, redis_url, "nowhere:s") if not finding.ok]
     assert {one.check for one in ill} == {"genesys.permissions", "genesys.visible"}
 
 
 def test_what_is_of_other_divisions_is_kept_from_a_client(org: Simulated) -> None:
     """Not listed; topics Rejected with the permissions that are missing; conversations unknown."""
     org.login("two", "s")
-    everything = {one["id"] for one in org.get("/api/v2/routing/queues?pageSize=100")["entities"]}
+    everything = {
+        entity["id"] for entity in org.get("/api/v2/routing/queues?pageSize=100")["entities"]
+    }
     order = {"action": "spawn", "scenario": "inbound_call", "count": 6}
     ids = org.post("/_sim/control", order)["conversation_ids"]
-    seen = [org.call("GET", f"/api/v2/conversations/{one}").status for one in ids]
+    seen = [org.call("GET", f"/api/v2/conversations/{id_}").status for id_ in ids]
     org.login("one", "s")
     assert len(everything) == 4
-    mine = {one["id"] for one in org.get("/api/v2/routing/queues?pageSize=100")["entities"]}
+    mine = {entity["id"] for entity in org.get("/api/v2/routing/queues?pageSize=100")["entities"]}
     assert len(mine) == 2
     assert mine < everything
     other = min(everything - mine)
@@ -225,7 +231,7 @@ def test_what_is_of_other_divisions_is_kept_from_a_client(org: Simulated) -> Non
     }
     rejected = next(one for one in answer if one["state"] == "Rejected")
     assert "routing:queue:view" in rejected["missingPermissions"]
-    assert {*seen, *(org.call("GET", f"/api/v2/conversations/{one}").status for one in ids)} <= {
+    assert {*seen, *(org.call("GET", f"/api/v2/conversations/{id_}").status for id_ in ids)} <= {
         200,
         404,
     }
@@ -260,7 +266,7 @@ def test_clients_of_different_divisions_mirror_the_union(
         assert not any(shard["rejected"] for shard in told["shards"])
         assert clients_of(mirror) == audiences
         assert len([note for note in told["notes"] if "alone" in note]) == 4
-        before = {one["id"] for one in mirror.org.get("/_sim/channels")["channels"]}
+        before = {channel["id"] for channel in mirror.org.get("/_sim/channels")["channels"]}
         asked = mirror.org.get("/_sim/stats")["requests"]["GET /api/v2/routing/queues"]
 
         def listed() -> int:
@@ -268,7 +274,7 @@ def test_clients_of_different_divisions_mirror_the_union(
             return requests["GET /api/v2/routing/queues"]
 
         wait_until(lambda: listed() >= asked + 8, SECONDS, "several discoveries")
-        after = {one["id"] for one in mirror.org.get("/_sim/channels")["channels"]}
+        after = {channel["id"] for channel in mirror.org.get("/_sim/channels")["channels"]}
         assert after == before
         told_all(mirror)
         assert mirror.org.get("/_sim/violations")["counts"].get("channel_evicted", 0) == 0
@@ -317,7 +323,10 @@ def test_a_listing_that_is_empty_in_the_second_of_an_election(tmp_path: Path, ka
     settings = {"MIRROR_DISCOVERY_INTERVAL": "2s"}
     with small_mirror(tmp_path, kafka, settings, *BUSY) as mirror:
         settled(mirror, 2)
-        before = {one["id"]: one["topics"] for one in mirror.org.get("/_sim/channels")["channels"]}
+        before = {
+            channel["id"]: channel["topics"]
+            for channel in mirror.org.get("/_sim/channels")["channels"]
+        }
         mirror.processes["coordinator"].kill()
         mirror.org.post("/_sim/control", {"grants": {CLIENT: "9"}})
         with ManagedProcess.python_module(
@@ -325,16 +334,16 @@ def test_a_listing_that_is_empty_in_the_second_of_an_election(tmp_path: Path, ka
         ) as second:
             second.wait_for(lambda: "discovery_suspicious" in second.stderr, SECONDS, "it doubts")
             wait_until(
-                lambda: any("are missing" in one for one in status(mirror)["reasons"]),
+                lambda: any("are missing" in reason for reason in status(mirror)["reasons"]),
                 SECONDS,
                 "the doubt is told",
             )
             channels = mirror.org.get("/_sim/channels")["channels"]
-            assert {one["id"]: one["topics"] for one in channels} == before
+            assert {channel["id"]: channel["topics"] for channel in channels} == before
             mirror.org.post("/_sim/control", {"grants": {CLIENT: "*"}})
             settled(mirror, 2)
             channels = mirror.org.get("/_sim/channels")["channels"]
-            assert {one["id"]: one["topics"] for one in channels} == before
+            assert {channel["id"]: channel["topics"] for channel in channels} == before
             told_all(mirror)
 
 
@@ -346,7 +355,7 @@ def test_a_listing_that_never_ends_takes_nothing_else_down(tmp_path: Path, kafka
     with small_mirror(tmp_path, kafka, settings, *endless, *BUSY) as mirror:
         told = status(mirror)
         assert [shard["topics"] for shard in told["shards"]] == [2]
-        assert any("the listing of users repeats" in one for one in told["reasons"]), told
+        assert any("the listing of users repeats" in reason for reason in told["reasons"]), told
         assert mirror.org.get("/_sim/stats")["requests"]["GET /api/v2/users"] < 20
         mirror.org.post("/_sim/control", {"quirks": {"endless": ""}})
         assert sum(shard["topics"] for shard in settled(mirror, 2)["shards"]) == 14

@@ -20,7 +20,7 @@ import pytest
 
 from harness.kafka import read_topic
 from harness.process import free_ports
-from janitor.producer import Outlet
+from janitor.producer import AckedProducer
 from mirror.base.errors import RegistryUnavailable, SettingsError
 from mirror.checks.finding import CHECKS
 from mirror.checks.registry import check_registry
@@ -149,9 +149,9 @@ def test_janitor_and_agents_carry_the_header_too(kafka: str, make_topic: Any) ->
     topic = make_topic()
     header = ("__value_schema_id", b"\x01" + bytes(16))
     here = load({"KAFKA_BOOTSTRAP_SERVERS": kafka, "MIRROR_TOPIC": topic})
-    outlet = Outlet(here, {topic: header})
-    outlet.send([EVENT])
-    outlet.close()
+    producer = AckedProducer(here, {topic: header})
+    producer.send([EVENT])
+    producer.close()
     (record,) = read_topic(kafka, topic, count=1)
     assert headers_of(record)[header[0]] == header[1]
     assert AgentRecorder("t", "r", "json", header)._schema == header

@@ -251,7 +251,7 @@ def test_no_secret_is_told_on_any_path(
             return len(records) > more_than
 
         def notice_channels() -> int:
-            channels.update(one["id"] for one in org.get("/_sim/channels")["channels"])
+            channels.update(channel["id"] for channel in org.get("/_sim/channels")["channels"])
             return len(channels)
 
         wait_until(lambda: produced(20), 40.0, "events", interval=0.5)
@@ -263,7 +263,7 @@ def test_no_secret_is_told_on_any_path(
         for fault in TROUBLE:
             org.fault(**fault)
         listener = processes["listeners"]
-        wait_until(lambda: "channel_not_opened" in listener.stderr, 40.0, "a failed handshake")
+        wait_until(lambda: "channel_open_failed" in listener.stderr, 40.0, "a failed handshake")
         guarded.server.kill()
         wait_until(lambda: "redis_unavailable" in listener.stderr, 20.0, "a lost Redis")
         command("status", code=3)

@@ -12,7 +12,7 @@ import pytest
 
 from mirror.runtime import signals
 
-WAITS = 0.2
+WAITS_SECONDS = 0.2
 # A test run in the background may have been told to ignore some, and its children inherit that.
 HEARS = """
 import signal
@@ -24,7 +24,7 @@ WAITING = f"""
 from mirror.runtime import signals
 signals.block()
 print("waits", flush=True)
-while (name := signals.wait({WAITS})) is None:
+while (name := signals.wait({WAITS_SECONDS})) is None:
     pass
 print(name, flush=True)
 """
@@ -153,7 +153,7 @@ def test_a_stop_and_a_continue_end_nothing() -> None:
         for _ in range(3):
             process.send_signal(signal.SIGSTOP)
             os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-            time.sleep(2 * WAITS)
+            time.sleep(2 * WAITS_SECONDS)
             process.send_signal(signal.SIGCONT)
             os.waitid(os.P_PID, process.pid, os.WCONTINUED)
         process.terminate()

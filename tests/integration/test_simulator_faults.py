@@ -158,7 +158,7 @@ def test_a_swallowed_end_makes_a_zombie(org: Simulated) -> None:
     assert {record["conversation_id"] for record in ends} == set(ids)
     assert all(record["swallowed"] and record["first_sent_ms"] is None for record in ends)
     org.post("/_sim/control", {"clock_shift_seconds": 60})  # all work is over by then
-    assert all("endTime" in org.get(f"/api/v2/conversations/{one}") for one in ids)
+    assert all("endTime" in org.get(f"/api/v2/conversations/{id_}") for id_ in ids)
 
 
 def test_one_of_two_sockets_can_lose_everything(org: Simulated) -> None:

@@ -110,7 +110,7 @@ def _replaced(sandbox: Sandbox, number: signal.Signals, names: list[str], second
         os.kill(one.pid, number)
 
     def replaced() -> bool:
-        now = {one.name: one.pid for one in processes(sandbox.state) or []}
+        now = {process.name: process.pid for process in processes(sandbox.state) or []}
         return all(now.get(one.name, 0) not in {0, one.pid} for one in struck)
 
     wait_until(replaced, seconds, "every process has a new pid")
@@ -201,7 +201,7 @@ def test_a_process_with_a_hanging_thread_is_replaced(
                 lambda: _health(port).get("health", "down") != "down", 10, "the next one works"
             )
         told = (tmp_path / "log" / "hanging.log").read_text(encoding="utf-8")
-        assert told.count('"thread_hangs"') == 1
+        assert told.count('"thread_hung"') == 1
         assert (tmp_path / "log" / "watchdog.log").read_text(encoding="utf-8").count(
             '"hung_process_killed"'
         ) == 1

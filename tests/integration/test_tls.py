@@ -145,7 +145,9 @@ def test_events_flow_when_every_connection_is_tls(secured: Secured, tmp_path: Pa
     assert json.loads(stdout)["listeners"][0]["state"] == "live"
     reader = EventReader()
     records = read_topic(secured.kafka.bootstrap_servers, topic)
-    assert {reader.decode(one.value(), one.headers()).origin for one in records} >= {"live"}
+    assert {reader.decode(record.value(), record.headers()).origin for record in records} >= {
+        "live"
+    }
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from confluent_kafka.admin import AdminClient
 from coordinator.tracker import Tracker
 from harness.kafka import KafkaCluster, create_topic
 from harness.process import ManagedProcess, wait_until
-from janitor.producer import Outlet
+from janitor.producer import AckedProducer
 from mirror.conversation.event import Event
 from mirror.conversation.legs import LegKey, end_id, start_id, transition_id
 from mirror.fleet.gaps import list_gaps, redis_now_ms
@@ -164,7 +164,7 @@ def folded(client: redis.Redis, settings: Settings) -> int:
 def test_what_is_active_is_known_and_shown(settings: Settings, client: redis.Redis) -> None:
     """The active set equals the truth, and `mirror conversations` lists, filters and counts it."""
     events, active = lives(300, seed=1)
-    Outlet(settings).send(events)
+    AckedProducer(settings).send(events)
     keys = Keys(settings.namespace)
     with tracking(settings) as tracker:
         wait_until(lambda: folded(client, settings) == len(events), 30, "all folded")
@@ -173,8 +173,10 @@ def test_what_is_active_is_known_and_shown(settings: Settings, client: redis.Red
         assert not [f for f in client.hkeys(keys.offsets(settings.topic)) if "behind" in f]
     assert active_set(client, settings) == active
     assert count_conversations(client, keys)[0] == len(active)
-    assert {one.id for one in list_conversations(client, keys)} == active
-    assert {one.id for one in list_conversations(client, keys, queue="q1")} == active
+    assert {conversation.id for conversation in list_conversations(client, keys)} == active
+    assert {
+        conversation.id for conversation in list_conversations(client, keys, queue="q1")
+    } == active
     assert not list(list_conversations(client, keys, queue="q2"))
     shown = show_conversation(client, keys, min(active))
     assert shown is not None
@@ -190,12 +192,12 @@ def test_a_flushed_redis_is_rebuilt_from_kafka(settings: Settings, client: redis
     """While it runs and events flow, the fold is lost; it comes back whole (guarantee 10)."""
     events, active = lives(400, seed=2)
     half = len(events) // 2
-    outlet = Outlet(settings)
-    outlet.send(events[:half])
+    producer = AckedProducer(settings)
+    producer.send(events[:half])
     with tracking(settings) as tracker:
         wait_until(lambda: folded(client, settings) == half, 30, "the first half folded")
         client.flushall()
-        outlet.send(events[half:])
+        producer.send(events[half:])
         wait_until(lambda: folded(client, settings) == len(events), 30, "all folded again")
         assert tracker.rebuilds >= 3
     assert active_set(client, settings) == active
@@ -207,7 +209,7 @@ def test_a_fold_without_the_whole_past_asks_genesys(
     """Kafka no longer has the begin of every conversation: once all is folded, each shard has a
     gap that janitors read for what is unfinished at Genesys and not in the fold."""
     events, _ = lives(50, seed=7)
-    Outlet(settings).send(events)
+    AckedProducer(settings).send(events)
     keys = Keys(settings.namespace)
     shard = Shard("7", ("v2.users.u.conversations",), 1)
     client.set(keys.shard("7"), msgspec.json.encode(shard))
@@ -231,7 +233,7 @@ def test_a_fold_without_the_whole_past_asks_genesys(
 def test_a_quiet_flush_is_noticed_too(settings: Settings, client: redis.Redis) -> None:
     """Nothing arrives after the flush; the fold is rebuilt all the same."""
     events, active = lives(100, seed=3)
-    Outlet(settings).send(events)
+    AckedProducer(settings).send(events)
     with tracking(settings):
         wait_until(lambda: folded(client, settings) == len(events), 30, "all folded")
         client.flushall()
@@ -242,15 +244,15 @@ def test_two_trackers_share_the_partitions(settings: Settings, client: redis.Red
     """One joins and one leaves while events flow: nothing is folded wrong or left out."""
     events, active = lives(600, seed=4)
     third = len(events) // 3
-    outlet = Outlet(settings)
+    producer = AckedProducer(settings)
     with tracking(settings) as first:
-        outlet.send(events[:third])
+        producer.send(events[:third])
         wait_until(lambda: folded(client, settings) == third, 30, "first third")
         with tracking(settings) as second:
-            outlet.send(events[third : 2 * third])
+            producer.send(events[third : 2 * third])
             wait_until(lambda: folded(client, settings) == 2 * third, 60, "second third")
             wait_until(lambda: second.caught_up, 30, "the second one has partitions")
-        outlet.send(events[2 * third :])
+        producer.send(events[2 * third :])
         wait_until(lambda: folded(client, settings) == len(events), 60, "all")
         assert first.unreadable == second.unreadable == 0
     assert active_set(client, settings) == active
@@ -283,7 +285,7 @@ def test_kills_lose_and_repeat_nothing(
 ) -> None:
     """SIGKILL again and again while it folds small batches: in the end the truth is in Redis."""
     events, active = lives(500, seed=5)
-    Outlet(settings).send(events)
+    AckedProducer(settings).send(events)
     env = environment(kafka, settings.redis_url, settings.topic)
     env["PYTHONPATH"] = str(Path(__file__).parents[2])
     kills = 0
@@ -319,12 +321,12 @@ def test_an_outage_of_redis_is_outlived(
     made = load(environment(kafka, server.url, topic_name))  # type: ignore[attr-defined]
     ensure_topics(made)
     events, active = lives(200, seed=6)
-    outlet = Outlet(made)
-    outlet.send(events[: len(events) // 2])
+    producer = AckedProducer(made)
+    producer.send(events[: len(events) // 2])
     with tracking(made), redis.Redis.from_url(made.redis_url, decode_responses=True) as look:
         wait_until(lambda: folded(look, made) == len(events) // 2, 30, "half folded")
         server.kill()  # type: ignore[attr-defined]
-        outlet.send(events[len(events) // 2 :])
+        producer.send(events[len(events) // 2 :])
         server.start()  # type: ignore[attr-defined]
         wait_until(lambda: folded(look, made) == len(events), 40, "all folded")
         assert active_set(look, made) == active

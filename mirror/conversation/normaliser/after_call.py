@@ -89,7 +89,7 @@ def handled(participant: Participant, shown: Sequence[Communication]) -> Communi
     candidates = _latest(shown)
     if any(one.after_call_work for one in shown) or not candidates:
         return None
-    coded = [one for one in candidates if one.wrapup is not None]
+    coded = [candidate for candidate in candidates if candidate.wrapup is not None]
     return min(coded or candidates, key=lambda one: instant(one.connected_time) or _AFTER_ALL)
 
 

@@ -65,7 +65,7 @@ def _state_of_leg(leg: Leg) -> State:
 def conversation_of(conversation_id: str, state: State) -> Conversation:
     """The conversation of a state that the native reader gave."""
     ends, last_frame, doubtful, late, interruptions, legs, known = state
-    made = [_leg_of(*one) for one in legs]
+    made = [_leg_of(*leg) for leg in legs]
     return Conversation(
         id=conversation_id,
         legs={leg.key: leg for leg in made},

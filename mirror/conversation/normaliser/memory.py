@@ -25,8 +25,8 @@ from mirror.conversation.legs import LegKey
 
 MAX_BODIES: Final = 256
 MAX_BODY_BYTES: Final = 32 * 1024
-REST_AFTER: Final = 30.0  # seconds without a frame
-TIDY_EVERY: Final = 1.0
+REST_AFTER_SECONDS: Final = 30.0  # without a frame
+TIDY_EVERY_SECONDS: Final = 1.0
 TIDY_AT_ONCE: Final = 64  # conversations, so that no frame waits long for the others
 
 
@@ -120,7 +120,7 @@ class Memory:
     def __init__(self, max_conversations: int, grace: float) -> None:
         self.max_conversations = max_conversations
         self.grace = grace
-        self.rest_after = REST_AFTER
+        self.rest_after = REST_AFTER_SECONDS
         # Asked for a conversation that is unknown here, and gives it away (`lending.py`).
         self.borrow: Callable[[str], Conversation | None] = _nobody_has
         # Each in the order of the last frames: those awake, and those at rest, with live legs or
@@ -199,7 +199,7 @@ class Memory:
         for _ in range(TIDY_AT_ONCE):
             rested, forgot = self._rest_one(now), self._forget_one(now)
             if not rested and not forgot:
-                self._tidy_at = now + TIDY_EVERY
+                self._tidy_at = now + TIDY_EVERY_SECONDS
                 return
 
     def _rest_one(self, now: float) -> bool:

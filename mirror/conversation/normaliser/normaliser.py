@@ -38,7 +38,7 @@ ReadingKind = Literal["conversation", "agent", "heartbeat", "pong", "system", "u
 Stage = Literal["decode", "schema", "conversation"]
 
 DEFAULT_MAX_CONVERSATIONS: Final = 100_000
-DEFAULT_GRACE: Final = 900.0  # seconds that after-call work may go on after the end
+DEFAULT_GRACE_SECONDS: Final = 900.0  # that after-call work may go on after the end
 MAX_ID_LENGTH: Final = 128  # Genesys' ids are UUIDs of 36; anything far longer is no id
 MAX_TOPIC_LENGTH: Final = 512  # Genesys takes topics of at most 200 characters
 MAX_CORRELATION_LENGTH: Final = 128
@@ -94,14 +94,14 @@ class Reading(msgspec.Struct):
 
 
 class Normaliser:
-    """Turns frames, REST bodies and analytics into events, remembering what it told."""
+    """ThreadWatch frames, REST bodies and analytics into events, remembering what it told."""
 
     def __init__(
         self,
         *,
         personal: Personal | None = None,
         max_conversations: int = DEFAULT_MAX_CONVERSATIONS,
-        grace: float = DEFAULT_GRACE,
+        grace: float = DEFAULT_GRACE_SECONDS,
     ) -> None:
         """`personal` is null with `MIRROR_PII=drop`: personal fields are then not even decoded."""
         self.memory = Memory(max_conversations, grace)

@@ -92,7 +92,7 @@ def consultation(
     if not any(is_live(one.shown) for one in asking) and not served:
         return Consultation(is_left=True)
     ids = {one.participant.id for one in parties} - {one.participant.id for one in asking}
-    return Consultation({one for one in ids if one})
+    return Consultation({id_ for id_ in ids if id_})
 
 
 def are_left(conversation: Conversation) -> bool:
@@ -132,4 +132,4 @@ def is_live(shown: Sequence[Communication]) -> bool:
 def _connected(piece: Piece) -> str:
     """When a participant was connected first; after every time where it was not."""
     times = [instant(one.connected_time) for one in piece.shown]
-    return min((one for one in times if one), default=_AFTER_ALL)
+    return min((time for time in times if time), default=_AFTER_ALL)

@@ -166,7 +166,10 @@ def _strange(raw: bytes) -> dict[str, bool]:
 
 def whole(participants: Iterable[Participant] | None) -> list[Piece]:
     """Participants of a source of which nothing is recognised again."""
-    return [Piece(one, communications(one), Known()) for one in participants or ()]
+    return [
+        Piece(participant, communications(participant), Known())
+        for participant in participants or ()
+    ]
 
 
 def communications(participant: Participant) -> list[Communication]:

@@ -99,7 +99,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="both hosts rolled, one after the other",
         proves="a deployment loses nothing",
-        leaves="both at once: that is a hole",
+        leaves="both at once: that is a gap",
         strike=roll_hosts,
     ),
 )

@@ -93,9 +93,9 @@ def start_brokers_and_elect(site: Site, hit: Sequence[Broker] | None) -> None:
 def spooling_listeners(site: Site) -> list[str]:
     """The living listeners that keep records on disk; of the dead the last word is told for long"""
     return [
-        one.id
-        for one in site.mirror.status().listeners
-        if one.spool_records and one.state != "dead"
+        listener.id
+        for listener in site.mirror.status().listeners
+        if listener.spool_records and listener.state != "dead"
     ]
 
 

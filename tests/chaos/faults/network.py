@@ -54,7 +54,9 @@ def dead_host(name: str) -> Callable[[Site, Any], bool]:
 
     def look(site: Site, _hit: Any) -> bool:
         return all(
-            one.state == "dead" for one in site.mirror.status().listeners if one.host == name
+            listener.state == "dead"
+            for listener in site.mirror.status().listeners
+            if listener.host == name
         )
 
     return look
@@ -65,9 +67,9 @@ def silent(*names: str) -> Callable[[Site, Any], bool]:
 
     def look(site: Site, _hit: Any) -> bool:
         return not any(
-            one.channels
-            for one in site.mirror.status().listeners
-            if one.host in names and one.state != "dead"
+            listener.channels
+            for listener in site.mirror.status().listeners
+            if listener.host in names and listener.state != "dead"
         )
 
     return look
@@ -114,8 +116,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="both hosts cut off from Genesys",
-        proves="the hole is filed from the last frame on, and back-filled",
-        leaves="rings, holds and parks inside the hole",
+        proves="the gap is filed from the last frame on, and back-filled",
+        leaves="rings, holds and parks inside the gap",
         strike=cut(("north", "genesys"), ("south", "genesys")),
         struck=silent("north", "south"),
         heal=mend,

@@ -202,8 +202,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="all listeners killed at once",
-        proves="the hole is filed from the last frame on, and back-filled",
-        leaves="rings, holds and parks inside the hole",
+        proves="the gap is filed from the last frame on, and back-filled",
+        leaves="rings, holds and parks inside the gap",
         strike=signal_all("listener", KILL),
         struck=all_replaced,
         window=UNTOLD_BY_REST,

@@ -127,8 +127,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="all sockets dropped",
-        proves="the hole is filed and back-filled",
-        leaves="rings, holds and parks inside the hole",
+        proves="the gap is filed and back-filled",
+        leaves="rings, holds and parks inside the gap",
         strike=strike_sockets(fault="drop"),
         struck=reopened,
         window=UNTOLD_BY_REST,
@@ -226,8 +226,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="subscriptions of all channels wiped, sockets live",
-        proves="the hole is found, filed and back-filled",
-        leaves="rings, holds and parks inside the hole",
+        proves="the gap is found, filed and back-filled",
+        leaves="rings, holds and parks inside the gap",
         strike=simulate(fault="wipe"),
         struck=subscribed_again,
         window=UNTOLD_BY_REST,

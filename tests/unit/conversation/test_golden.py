@@ -97,7 +97,7 @@ def test_frame_and_rest_of_one_chat_share_their_times() -> None:
     def times(events: list[Event]) -> set[tuple[str | None, str, str]]:
         return {(e.participant_id, e.event_type, e.occurred_at) for e in events if not e.estimated}
 
-    shared = {one for one in times(chat_rest()) if one[1] not in {"start", "alert"}}
+    shared = {time for time in times(chat_rest()) if time[1] not in {"start", "alert"}}
     assert shared
     assert shared < times(chat_frame())
 

@@ -178,13 +178,13 @@ class World(msgspec.Struct, kw_only=True):
     def frame(self, topic: str = USER) -> bytes:
         """A notification; its participants connect a little before their communications."""
         return frame(
-            {"id": "c-1", "participants": [self._person(one) for one in self.people]}, topic
+            {"id": "c-1", "participants": [self._person(person) for person in self.people]}, topic
         )
 
     def rest(self) -> bytes:
         """A body of `GET /conversations/{id}`."""
         body: dict[str, Any] = {"id": "c-1", "startTime": at(0)}
-        body["participants"] = [self._person(one, rest=True) for one in self.people]
+        body["participants"] = [self._person(person, rest=True) for person in self.people]
         if self.over:
             body["endTime"] = at(self.ms)
         return msgspec.json.encode(body)
@@ -196,15 +196,17 @@ class World(msgspec.Struct, kw_only=True):
             "conversationStart": at(0),
             "participants": [
                 {
-                    "participantId": one.id,
-                    "purpose": one.purpose,
+                    "participantId": person.id,
+                    "purpose": person.purpose,
                     "userId": "u-1",
-                    "sessions": [_session(one, leg) for leg in one.legs],
+                    "sessions": [_session(person, leg) for leg in person.legs],
                 }
-                for one in self.people
+                for person in self.people
             ],
         }
-        if self.over and not any(leg.acw == "working" for one in self.people for leg in one.legs):
+        if self.over and not any(
+            leg.acw == "working" for person in self.people for leg in person.legs
+        ):
             body["conversationEnd"] = at(self.ms)
         return msgspec.json.encode(body)
 

@@ -29,8 +29,8 @@ def check(
 ) -> None:
     """Rules 1 to 3 of the module, and that a seat is placed or open with a reason."""
     places = result.places
-    assert set(places) | set(result.open) == set(wanted)
-    assert not set(places) & set(result.open)
+    assert set(places) | set(result.unassigned) == set(wanted)
+    assert not set(places) & set(result.unassigned)
     assert all(one.listener in hosts for one in places.values())
     used = Counter(one.client for one in places.values())
     assert all(used[client] <= room[client] for client in used)
@@ -38,7 +38,7 @@ def check(
     for (shard, _), one in places.items():
         by_shard.setdefault(shard, []).append(one)
     for replicas in by_shard.values():
-        listeners = [one.listener for one in replicas]
+        listeners = [replica.listener for replica in replicas]
         assert len(set(listeners)) == len(listeners)
         if len(set(hosts.values())) >= 2 and len(replicas) >= 2:
             assert len({hosts[listener] for listener in listeners}) >= 2
@@ -46,7 +46,7 @@ def check(
     load.update(one.listener for one in places.values())
     for full in hosts:
         for empty in hosts:
-            if hosts[full] == hosts[empty] and not result.open:
+            if hosts[full] == hosts[empty] and not result.unassigned:
                 assert load[full] - load[empty] <= 1, "one host's listeners are even"
     if len(hosts) > 0 and sum(room.values()) >= len(wanted):
         assert set(by_shard) == {shard for shard, _ in wanted}, "every shard has a channel"
@@ -99,7 +99,7 @@ def test_a_shortage_of_channels_leaves_second_replicas_open() -> None:
     wanted = seats(["1", "2", "3"], 2)
     result = place(wanted, {"l1": "x", "l2": "y"}, {"c": 4}, {})
     assert all((shard, "a") in result.places for shard in "123")
-    assert set(result.open.values()) == {"no channel"}
+    assert set(result.unassigned.values()) == {"no channel"}
 
 
 def test_a_waiting_channel_decides_the_client() -> None:
@@ -112,20 +112,20 @@ def test_a_seat_leaves_the_place_that_did_not_do() -> None:
     """It goes to another listener and client; and back only where there is no other."""
     place_ = Place("l1", "p")
     hosts, room = {"l1": "x", "l2": "x"}, {"p": 9, "q": 9}
-    shunned = {("1", "a"): place_}
-    moved = place([("1", "a")], hosts, room, {}, shunned=shunned)
+    avoid = {("1", "a"): place_}
+    moved = place([("1", "a")], hosts, room, {}, avoid=avoid)
     assert moved.places == {("1", "a"): Place("l2", "q")}
-    alone = place([("1", "a")], {"l1": "x"}, {"p": 9}, {}, shunned=shunned)
+    alone = place([("1", "a")], {"l1": "x"}, {"p": 9}, {}, avoid=avoid)
     assert alone.places == {("1", "a"): place_}
 
 
 def test_the_last_listener_is_for_the_replica_that_still_has_a_channel_on_it() -> None:
     """The other one would wait for it to leave, and it has nowhere to go."""
-    stuck = {("1", "b"): Place("l1", "p")}
+    unhealthy = {("1", "b"): Place("l1", "p")}
     wanted = [("1", "a"), ("1", "b")]
-    result = place(wanted, {"l1": "x"}, {"p": 9}, {}, shunned=stuck)
-    assert result.places == stuck
-    assert result.open == {("1", "a"): "no listener"}
+    result = place(wanted, {"l1": "x"}, {"p": 9}, {}, avoid=unhealthy)
+    assert result.places == unhealthy
+    assert result.unassigned == {("1", "a"): "no listener"}
 
 
 def test_spare_channels() -> None:
@@ -165,7 +165,7 @@ def test_who_has_a_choice_leaves_the_channel_to_who_has_none() -> None:
     held = {("1", "a"): Place("l1", "p")}
     again = place([("1", "a"), ("2", "a")], hosts, room, held, allowed=allowed)
     assert again.places == places
-    assert again.open == {}
+    assert again.unassigned == {}
 
 
 def test_a_client_that_is_full_is_told() -> None:
@@ -175,4 +175,4 @@ def test_a_client_that_is_full_is_told() -> None:
         seats(["1", "2"], 2), {"l1": "x", "l2": "y"}, {"p": 2, "q": 9}, {}, allowed=allowed
     )
     assert set(result.places) == {("1", "a"), ("2", "a")}
-    assert set(result.open.values()) == {"no channel"}
+    assert set(result.unassigned.values()) == {"no channel"}

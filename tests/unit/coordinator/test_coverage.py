@@ -10,10 +10,10 @@ from coordinator.plan.coverage import (
     Interval,
     ShardCoverage,
     advance,
-    holes,
     intervals,
     note_fresh,
     received_until,
+    uncovered,
 )
 from mirror.fleet.words import Beat, ChannelReport, Shard
 
@@ -60,18 +60,18 @@ def test_a_quiet_channel_that_ends_leaves_its_gap() -> None:
 
 
 def test_a_hole_is_seen_while_it_lasts() -> None:
-    """Since the last frame, for as long as nobody receives; then it is a gap, and no hole."""
+    """Since the last frame, for as long as nobody receives; then the gap is filed."""
     coverage: dict[str, ShardCoverage] = {}
     lost = {"1": [Interval(0, 1000)]}
     advance(coverage, SHARDS, {"1": [Interval(0, 1000, lasting=True)]})
-    assert holes(coverage, SHARDS, {"1": [Interval(0, 1000, lasting=True)]}) == {}
+    assert uncovered(coverage, SHARDS, {"1": [Interval(0, 1000, lasting=True)]}) == {}
     advance(coverage, SHARDS, lost)
-    assert holes(coverage, SHARDS, lost) == {"1": 1000}
-    assert holes(coverage, SHARDS, {}) == {"1": 1000}
+    assert uncovered(coverage, SHARDS, lost) == {"1": 1000}
+    assert uncovered(coverage, SHARDS, {}) == {"1": 1000}
     back = {"1": [Interval(9000, 9100, lasting=True)]}
     (gap,) = advance(coverage, SHARDS, back)
     assert (gap.from_ms, gap.to_ms) == (1000, 9000)
-    assert holes(coverage, SHARDS, back) == {}
+    assert uncovered(coverage, SHARDS, back) == {}
 
 
 def test_new_topics_are_a_hole_from_the_horizon_on() -> None:
@@ -79,7 +79,7 @@ def test_new_topics_are_a_hole_from_the_horizon_on() -> None:
     coverage: dict[str, ShardCoverage] = {}
     now = HORIZON_MS * 2
     note_fresh(coverage, {"1": ["t1"]}, SHARDS, now, HORIZON_MS)
-    assert holes(coverage, SHARDS, {}) == {"1": now - HORIZON_MS}
+    assert uncovered(coverage, SHARDS, {}) == {"1": now - HORIZON_MS}
 
 
 def test_missing_reports_are_no_gap() -> None:

@@ -53,7 +53,7 @@ class World:
     """A discovery with a clock of its own."""
 
     def __init__(self, *clients: Client, **settings: str) -> None:
-        env = {"GENESYS_CLIENTS": ",".join(f"{one.id}:s" for one in clients), **settings}
+        env = {"GENESYS_CLIENTS": ",".join(f"{client.id}:s" for client in clients), **settings}
         self.now = 0.0
         listed: Any = clients
         self.discovery = Discovery(load(env), listed, clock=lambda: self.now)

@@ -96,7 +96,7 @@ def test_a_dead_listeners_seats_are_granted_in_the_pass_that_sees_it() -> None:
     world = World(1)
     for _ in range(20):
         world.step()
-    victim = next(one for one in world.listeners.values() if one.channels)
+    victim = next(listener for listener in world.listeners.values() if listener.channels)
     lost = {key[:2]: key[2] for key in victim.channels}
     del world.listeners[victim.name]
     died = world.beats[victim.name]
@@ -174,7 +174,7 @@ def test_what_was_granted_since_is_not_taken_back(seed: int) -> None:
     world.elect()
     world.step()
     world.told(before)
-    died = next(one for one in world.listeners.values() if one.channels)
+    died = next(listener for listener in world.listeners.values() if listener.channels)
     del world.listeners[died.name]
     for _ in range(CALM_STEPS):
         world.step()
@@ -240,7 +240,8 @@ def test_a_rebalance_from_before_another_one_led_is_over() -> None:
 
 
 def test_coverage_that_redis_lost_in_part_is_kept_from_memory() -> None:
-    """A shard in a hole is not covered from its next frame on as if there had been none."""
+    """A shard that nobody receives is not covered from its next frame on as if there had been
+    none."""
     world = World(10)
     for _ in range(20):
         world.step()
@@ -293,7 +294,7 @@ def test_a_channel_stuck_on_a_living_listener_moves_elsewhere() -> None:
     world = World(5)
     for _ in range(20):
         world.step()
-    victim = next(one for one in world.listeners.values() if one.channels)
+    victim = next(listener for listener in world.listeners.values() if listener.channels)
     key = min(victim.channels)
     victim.channels[key].live_ms = NEVER_MS
     record = world.leader.seats[key[:2]]
@@ -313,14 +314,14 @@ def test_a_deaf_replica_is_compared_and_then_replaced() -> None:
     world = World(5)
     for _ in range(20):
         world.step()
-    victim = next(one for one in world.listeners.values() if one.channels)
+    victim = next(listener for listener in world.listeners.values() if listener.channels)
     key = min(victim.channels)
     victim.channels[key].deaf = True
     seat = key[:2]
 
     def grant() -> Grant | None:
         grants = world.outcome.grants.get(victim.name, ())
-        return next((one for one in grants if one.seat == seat), None)
+        return next((grant for grant in grants if grant.seat == seat), None)
 
     def is_doubted() -> bool:
         held = grant()
@@ -328,13 +329,13 @@ def test_a_deaf_replica_is_compared_and_then_replaced() -> None:
 
     assert not is_doubted()
     until(world, is_doubted, DEAF_BEATS * HEARTBEAT_MS // PASS_MS + 10)
-    assert "hears nothing" in world.outcome.troubles["/".join(seat)]
+    assert "hears nothing" in world.outcome.problems["/".join(seat)]
     assert key in victim.channels
     heard = world.leader.seats[seat]
     until(world, lambda: heard.epoch > key[2], DEAF_BEATS * HEARTBEAT_MS // PASS_MS + 4)
     until(world, lambda: key not in victim.channels, 20)
     calm(world)
-    assert world.outcome.troubles == {}
+    assert world.outcome.problems == {}
     assert world.broken + world.unfiled() == []
 
 
@@ -346,12 +347,12 @@ def test_one_that_does_not_serve_is_told_of() -> None:
     for listener in world.listeners.values():
         for channel in listener.channels.values():
             channel.live_ms = NEVER_MS
-    until(world, lambda: bool(world.outcome.holes), 10)
-    assert set(world.outcome.holes) == set(world.shards)
-    until(world, lambda: bool(world.outcome.troubles), 70)
-    assert "not live on l" in min(world.outcome.troubles.values())
+    until(world, lambda: bool(world.outcome.uncovered), 10)
+    assert set(world.outcome.uncovered) == set(world.shards)
+    until(world, lambda: bool(world.outcome.problems), 70)
+    assert "not live on l" in min(world.outcome.problems.values())
     calm_steps = 6 * CALM_STEPS  # one at a time, while nothing works at all
-    until(world, lambda: not world.outcome.troubles and not world.outcome.holes, calm_steps)
+    until(world, lambda: not world.outcome.problems and not world.outcome.uncovered, calm_steps)
     assert world.unfiled() == []
 
 
@@ -362,6 +363,6 @@ def test_a_seat_without_a_place_is_told_with_the_reason() -> None:
         del world.listeners[max(world.listeners)]
     for _ in range(20):
         world.step()
-    assert world.outcome.troubles == {
+    assert world.outcome.problems == {
         f"{shard}/b": "no listener can take it" for shard in world.shards
     }

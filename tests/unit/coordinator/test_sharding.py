@@ -67,7 +67,7 @@ def test_busy_queues_are_spread() -> None:
     """Of 50 queues among 950 users in ten shards no shard gets more than a fair handful."""
     topics = {f"v2.routing.queues.{n}" for n in range(50)} | {f"u{n}" for n in range(950)}
     shards = cut({}, topics, 100, 1).shards
-    most = max(sum(t.startswith("v2.routing") for t in one.topics) for one in shards.values())
+    most = max(sum(t.startswith("v2.routing") for t in shard.topics) for shard in shards.values())
     assert most <= 15
 
 
@@ -79,7 +79,7 @@ def test_a_shard_is_for_one_audience() -> None:
     topics = [f"t{n}" for n in range(6)]
     audience = {"t1": P, "t2": P, "t3": Q}
     shards = cut({}, topics, 10, 1, audience).shards
-    assert {one.clients: set(one.topics) for one in shards.values()} == {
+    assert {shard.clients: set(shard.topics) for shard in shards.values()} == {
         (): {"t0", "t4", "t5"},
         ("p",): {"t1", "t2"},
         ("q",): {"t3"},
@@ -111,7 +111,7 @@ def test_pieces_that_a_change_of_rights_leaves_are_merged() -> None:
         now += 1
         shards = cut(shards, topics, 10, now, dict.fromkeys(topics[:share], P)).shards
         assert len(shards) <= 4
-        assert all(len(one.topics) <= 10 for one in shards.values())
+        assert all(len(shard.topics) <= 10 for shard in shards.values())
     assert len(shards) == 3
 
 
@@ -119,7 +119,7 @@ def test_everyday_churn_merges_nothing() -> None:
     """Topics that move are received by nobody for a moment."""
     topics = [f"t{n}" for n in range(30)]
     shards = cut({}, topics, 10, 1).shards
-    kept = [topic for one in shards.values() for topic in one.topics[:2]]
+    kept = [topic for shard in shards.values() for topic in shard.topics[:2]]
     after = cut(shards, kept, 10, 2)
     assert len(after.shards) == 3
     assert after.moved == {}

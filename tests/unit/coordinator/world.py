@@ -11,7 +11,7 @@ What must hold, and when it need not:
   (I5); a listener is never granted a lower epoch of a seat than before, but for one that it still
   has a channel of (its successor was given up); every grant is of a shard that is;
 - **at every close of a live channel** that its listener was told to give up: another channel of the
-  seat is live (I3), unless the leader vacated this very holding because its listener was silent for
+  seat is live (I3), unless the leader revoked this very holding because its listener was silent for
   a lease, or the channel came to live after its listener's last beat, so that nobody could know;
   or the shard is no more. Another channel counts for as long as nobody can know that its listener
   was killed (a lease and `NOTICE_MS`) or that it was lost (`NOTICE_MS`, or since the closing
@@ -128,10 +128,10 @@ class World:
         self.broken: list[str] = []
         self.killed: list[tuple[int, Listener]] = []
         self.lost: list[tuple[int, Key]] = []
-        self.excused: set[tuple[str, Key]] = set()  # (listener, holding) that the leader vacated
+        self.excused: set[tuple[str, Key]] = set()  # (listener, holding) that the leader revoked
         self.last_fault = self.now
         self.retired: dict[str, int] = {}  # shard that is no more → since when
-        self.dark: dict[str, int] = {}  # shard that nobody receives → since when
+        self.not_live: dict[str, int] = {}  # shard that nobody receives → since when
         self.unseen: dict[str, list[int]] = {}  # shard → moments at which nobody received it
         self.gaps: dict[str, list[tuple[int, int]]] = {}
         self.flush()
@@ -246,7 +246,7 @@ class World:
     def refused(self, shard: Shard | None, client: str) -> tuple[str, ...]:
         """What Genesys refuses of a shard on a client's channel."""
         topics = shard.topics if shard is not None else ()
-        return tuple(one for one in topics if client in self.forbidden.get(one, ()))
+        return tuple(topic for topic in topics if client in self.forbidden.get(topic, ()))
 
     def find(self) -> Found | None:
         """What discovery says: the same object while nothing changes."""
@@ -267,7 +267,7 @@ class World:
             beats=dict(self.beats),
             listeners=dict(self.documents),
             assignments=dict(self.assignments),
-            shard_epochs={one.id: one.epoch for one in self.shards.values()},
+            shard_epochs={shard.id: shard.epoch for shard in self.shards.values()},
             released={},
             commands=dict(self.commands),
             rejected={},
@@ -342,9 +342,9 @@ class World:
     def open_of(self, client: str) -> int:
         """The client's channels that are open or reserved: those of the living."""
         return sum(
-            one.client == client
+            channel.client == client
             for listener in self.listeners.values()
-            for one in listener.channels.values()
+            for channel in listener.channels.values()
         )
 
     def settle(self, listener: Listener) -> None:
@@ -407,7 +407,7 @@ class World:
         if any(self.open_of(client) > CLIENT_LIMIT for client in CLIENTS):
             self.broken.append("I5: more channels are open than a client has")
         for change in outcome.changes:
-            if change.what == "vacated":
+            if change.what == "revoked":
                 self.excused.add((change.listener, (*change.seat, change.epoch)))
         self.look_at_coverage()
 
@@ -419,18 +419,18 @@ class World:
             for (shard, _, _), one in listener.channels.items()
             if one.live_ms <= self.now
         }
-        able = any(not one.draining for one in self.listeners.values())
-        for shard in [*self.unseen, *self.dark]:
+        able = any(not listener.draining for listener in self.listeners.values())
+        for shard in [*self.unseen, *self.not_live]:
             if shard not in self.shards:
                 self.unseen.pop(shard, None)
-                self.dark.pop(shard, None)
+                self.not_live.pop(shard, None)
         for shard in self.shards:
             if shard in received or not able:
-                self.dark.pop(shard, None)
+                self.not_live.pop(shard, None)
             else:
-                since = max(self.dark.setdefault(shard, self.now), self.last_fault)
+                since = max(self.not_live.setdefault(shard, self.now), self.last_fault)
                 if self.now - since > DARK_MS:
-                    self.broken.append(f"nobody receives {shard} since {self.dark[shard]}")
+                    self.broken.append(f"nobody receives {shard} since {self.not_live[shard]}")
             if shard not in received and shard in self.gaps:  # its first gap is its snapshot
                 self.unseen.setdefault(shard, []).append(self.now)
 
@@ -445,7 +445,9 @@ class World:
 
     def unwell(self) -> list[str]:
         """In the end: seats that are not live where they should be, places against the rules."""
-        free = {one.name: one for one in self.listeners.values() if not one.draining}
+        free = {
+            listener.name: listener for listener in self.listeners.values() if not listener.draining
+        }
         replicas = min(2, len(free))
         several_hosts = len({one.host for one in free.values()}) > 1
         found: list[str] = []
@@ -463,7 +465,7 @@ class World:
         for shard, document in self.shards.items():
             mine = places.get(shard, [])
             clients = document.clients or CLIENTS
-            audiences = {self.carriers(one) for one in document.topics}
+            audiences = {self.carriers(topic) for topic in document.topics}
             # What a client may see is learned by asking it: who holds no channel was not asked.
             is_known = {client for _, client in mine} >= set(CLIENTS)
             if is_known and audiences != {frozenset(document.clients)}:
@@ -474,7 +476,7 @@ class World:
             elif replicas == 2 and several_hosts and len({free[who].host for who, _ in mine}) < 2:
                 found.append(f"{shard} is on one host")
             elif replicas == 2 and len({client for _, client in mine}) < min(
-                2, sum(used[one] < usable(CLIENT_LIMIT) for one in clients)
+                2, sum(used[client] < usable(CLIENT_LIMIT) for client in clients)
             ):
                 found.append(f"{shard} is on one client")
         return found + [

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dashboard.pages.availability import Reach, Standing, answered, failed, stands
+from dashboard.pages.availability import Availability, Standing, answered, failed, stands
 
 
 def test_since_when_a_service_is_away_is_kept() -> None:
     """However often it is asked; its answer begins again."""
-    away = failed(failed(Reach("ok", 1), 5, "a"), 9, "b")
+    away = failed(failed(Availability("ok", 1), 5, "a"), 9, "b")
     assert (away.state, away.since_ms, away.why) == ("away", 5, "b")
-    assert answered(away, 12) == Reach("ok", 12)
+    assert answered(away, 12) == Availability("ok", 12)
 
 
 def test_a_mirror_that_goes_down_is_down_since_then() -> None:

@@ -9,7 +9,7 @@ import msgspec
 from dashboard.reader.feed import TICKER_A_TICK, Feed
 from dashboard.reader.floor import Floor
 from dashboard.reader.presence import Presences
-from dashboard.reader.rates import Pulse
+from dashboard.reader.rates import Rates
 from dashboard.reader.selection import PAGE, Choice
 from dashboard.reader.today import Today, day_of
 from mirror.conversation.agent_event import AgentEvent
@@ -18,7 +18,7 @@ from tests.unit.dashboard.build import NOW_MS, at, event, leg
 
 def make() -> Feed:
     """A feed of an empty floor; one queue has a name."""
-    feed = Feed(Floor(), Pulse(), None, Today(day_of(NOW_MS), 20_000))
+    feed = Feed(Floor(), Rates(), None, Today(day_of(NOW_MS), 20_000))
     feed.call({"q1": "Billing"}, {"a1": "Ada"})
     return feed
 
@@ -114,16 +114,16 @@ def test_a_name_that_comes_later_is_sent() -> None:
 
 def test_a_second_is_a_point_of_the_charts() -> None:
     """New events and repeats are counted apart; latency is of what was witnessed live."""
-    pulse = Pulse()
-    pulse.turn(NOW_MS)
+    rates = Rates()
+    rates.turn(NOW_MS)
     for latency in (10, 20, 90):
-        pulse.note(True, latency)
-    pulse.note(True, None)
-    pulse.note(False, 500)
-    (point,) = pulse.turn(NOW_MS + 1_000)
+        rates.note(True, latency)
+    rates.note(True, None)
+    rates.note(False, 500)
+    (point,) = rates.turn(NOW_MS + 1_000)
     assert point[1:] == (4, 1, 20, 90)
-    assert pulse.turn(NOW_MS + 1_200) == []
-    assert [one.events for one in pulse.turn(NOW_MS + 3_000)] == [0, 0]
+    assert rates.turn(NOW_MS + 1_200) == []
+    assert [one.events for one in rates.turn(NOW_MS + 3_000)] == [0, 0]
 
 
 def test_the_latest_presence_counts() -> None:

@@ -35,8 +35,8 @@ def answered(wait: float, *, at: float = 0.0, name: str = "c") -> list[Event]:
 def after(events: list[Event], within_ms: int = 20_000) -> Figures:
     """The figures of queue `q1` after these events."""
     today = Today(DAY_MS, within_ms)
-    for one in events:
-        today.note(one, NOW_MS)
+    for event in events:
+        today.note(event, NOW_MS)
     return today.queues.get("q1", Figures())
 
 
@@ -80,8 +80,8 @@ def test_whoever_goes_on_elsewhere_flowed_out() -> None:
         leg("answer", "agent", 50, queue_id="q2"),
     ]
     today = Today(DAY_MS, 20_000)
-    for one in events:
-        today.note(one, NOW_MS)
+    for event in events:
+        today.note(event, NOW_MS)
     assert today.queues["q1"] == Figures(offered=1, flowed_out=1)
     assert today.queues["q2"] == Figures(offered=1, answered=1, in_time=1, wait_ms=10_000)
 

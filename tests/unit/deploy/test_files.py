@@ -64,7 +64,10 @@ def test_compose_runs_the_processes_of_supervisord() -> None:
     """The same ones, listeners twice, and `init` before them."""
     commands = [service["command"][0] for service in OURS.values()]
     assert sorted({*commands}) == sorted({"init", *supervise.PROGRAMS})
-    assert [one for one in commands if commands.count(one) > 1] == ["listener", "listener"]
+    assert [command for command in commands if commands.count(command) > 1] == [
+        "listener",
+        "listener",
+    ]
     assert set(COMPOSE["services"]) - set(OURS) == {"redis", "kafka", "prometheus", "grafana"}
 
 

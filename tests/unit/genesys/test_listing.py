@@ -24,7 +24,7 @@ class Pages:
         ids = range(self.count)[(page - 1) * size : page * size]
         pages = -(-self.count // size)
         return EntityPage(
-            entities=[Entity(id=str(one)) for one in ids],
+            entities=[Entity(id=str(id_)) for id_ in ids],
             page_count=pages,
             total=self.count,
             next_uri="next" if page < pages else "",
@@ -60,7 +60,7 @@ def test_a_listing_that_goes_on_beyond_what_it_announced_fails() -> None:
         calls.append(page)
         ids = range((page - 1) * size, page * size)
         return EntityPage(
-            entities=[Entity(id=str(one)) for one in ids], page_count=1, total=500, next_uri="next"
+            entities=[Entity(id=str(id_)) for id_ in ids], page_count=1, total=500, next_uri="next"
         )
 
     with pytest.raises(GenesysError, match="listing of users does not end"):

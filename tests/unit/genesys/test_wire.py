@@ -22,8 +22,8 @@ from mirror.redis.rate import RateBudget
 from mirror.settings import Settings, load
 
 FAR_MORE = 200 * wire.MAX_HEAD_BYTES
-PATIENCE = 0.3
-TOO_LONG = 5.0
+PATIENCE_SECONDS = 0.3
+TOO_LONG_SECONDS = 5.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
 
 
@@ -65,7 +65,7 @@ class Server:
             with suppress(OSError):  # it may have ended by itself
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(TOO_LONG)
+            thread.join(TOO_LONG_SECONDS)
 
     def _accept(self) -> None:
         while True:
@@ -79,7 +79,7 @@ class Server:
             thread.start()
 
     def _serve(self, sock: socket.socket) -> None:
-        sock.settimeout(TOO_LONG)
+        sock.settimeout(TOO_LONG_SECONDS)
         with closing(sock), suppress(OSError):  # the client has hung up, as is wanted of it
             while not self.done.is_set():
                 head = b""
@@ -106,7 +106,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short deadlines, one attempt."""
-    monkeypatch.setattr(http, "READ_SECONDS", PATIENCE)
+    monkeypatch.setattr(http, "READ_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(http, "ATTEMPTS", 1)
 
 
@@ -121,7 +121,7 @@ def dripping(server: Server, first: bytes, again: bytes) -> Callable[[socket.soc
 
     def answer(sock: socket.socket) -> None:
         sock.sendall(first)
-        while not server.done.wait(PATIENCE / 10):
+        while not server.done.wait(PATIENCE_SECONDS / 10):
             sock.sendall(again)
 
     return answer
@@ -145,7 +145,7 @@ def test_a_head_that_trickles_is_left(server: Server, first: bytes, again: bytes
     began = time.monotonic()
     with pytest.raises(GenesysUnavailable):
         transport(server).call("GET", "/api/v2/users")
-    assert time.monotonic() - began < TOO_LONG
+    assert time.monotonic() - began < TOO_LONG_SECONDS
 
 
 @pytest.mark.usefixtures("quick")
@@ -171,13 +171,13 @@ def test_a_head_without_end_is_left(server: Server, endless: bytes) -> None:
 @pytest.mark.usefixtures("quick")
 def test_a_body_that_trickles_is_left(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also within a chunk's own frame, where no byte of the body comes."""
-    monkeypatch.setattr(wire, "ANSWER_SECONDS", PATIENCE)
+    monkeypatch.setattr(wire, "ANSWER_SECONDS", PATIENCE_SECONDS)
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     server.answer = dripping(server, head + b"1;", b"x")
     began = time.monotonic()
     with pytest.raises(GenesysError):
         transport(server).call("GET", "/api/v2/users")
-    assert time.monotonic() - began < TOO_LONG
+    assert time.monotonic() - began < TOO_LONG_SECONDS
 
 
 def test_one_1xx_before_an_answer_is_no_harm(server: Server) -> None:

@@ -27,7 +27,7 @@ class Memory:
         return self.now_ms // 1000, self.now_ms % 1000 * 1000
 
     def smismember(self, key: str, ids: list[str]) -> list[int]:
-        return [int(one in self.sets.get(key, ())) for one in ids]
+        return [int(id_ in self.sets.get(key, ())) for id_ in ids]
 
     def sadd(self, key: str, one: str) -> None:
         self.sets.setdefault(key, set()).add(one)
@@ -60,7 +60,7 @@ class Memory:
         self.zadd(keys.active, {conversation_id: float(tracked.since_ms)})
 
 
-class Outlet:
+class AckedProducer:
     """Keeps what is sent."""
 
     def __init__(self) -> None:

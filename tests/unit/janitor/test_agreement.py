@@ -25,7 +25,9 @@ def analytics(*sessions: str, end: str | None = None) -> AnalyticsConversation:
         "segmentEnd": "2026-11-27T10:05:00.000Z",
         "disconnectType": "peer",
     }
-    shown = [{"sessionId": one, "mediaType": "voice", "segments": [segment]} for one in sessions]
+    shown = [
+        {"sessionId": session, "mediaType": "voice", "segments": [segment]} for session in sessions
+    ]
     participants = [{"participantId": "p", "purpose": "agent", "sessions": shown}]
     raw = msgspec.Raw(msgspec.json.encode(participants))
     return AnalyticsConversation("c", "2026-11-27T10:00:00.000Z", end, raw)

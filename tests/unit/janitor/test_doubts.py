@@ -15,7 +15,7 @@ from mirror.base.errors import GenesysError
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.tracked import Tracked, TrackedLeg
 from mirror.settings import Settings, load
-from tests.unit.janitor.fakes import Genesys, Outlet
+from tests.unit.janitor.fakes import AckedProducer, Genesys
 
 HOUR = 3_600_000
 
@@ -37,7 +37,7 @@ class Leases:
         return Claim("lease", now_ms(), ids)
 
     def tracked(self, ids: tuple[str, ...]) -> dict[str, Tracked | None]:
-        return {one: self.overdue[one] for one in ids}
+        return {id_: self.overdue[id_] for id_ in ids}
 
     def put_back(self, _lease: str, after: Mapping[str, float]) -> None:
         self.after.update(after)
@@ -53,17 +53,17 @@ class Stand:
     """A janitor between a tracker and a Genesys of the test's own."""
 
     def __init__(self) -> None:
-        self.leases, self.genesys, self.outlet = Leases(), Genesys(), Outlet()
+        self.leases, self.genesys, self.producer = Leases(), Genesys(), AckedProducer()
 
     def sweep(self, settings: Settings) -> Sweep:
         leases: Any = self.leases
-        outlet: Any = self.outlet
-        return Zombies(settings, leases, self.genesys, outlet, Normaliser).sweep()
+        producer: Any = self.producer
+        return Zombies(settings, leases, self.genesys, producer, Normaliser).sweep()
 
     def finalised(self) -> dict[str, str | None]:
         return {
             event.conversation_id: event.reason
-            for event in self.outlet.events
+            for event in self.producer.events
             if event.event_type == "finalize"
         }
 
@@ -162,7 +162,7 @@ def test_another_conversations_body_finalises_nothing(stand: Stand, settings: Se
     stand.genesys.errors["html 404"] = GenesysError("GET answers 404", status=404)
     sweep = stand.sweep(settings)
     assert (sweep.finalised, sweep.failed) == (0, 3)
-    assert stand.outlet.events == []
+    assert stand.producer.events == []
 
 
 def test_what_rest_forgot_and_analytics_knows_is_finalised_at_once(
@@ -176,7 +176,7 @@ def test_what_rest_forgot_and_analytics_knows_is_finalised_at_once(
     sweep = stand.sweep(settings)
     assert (sweep.finalised, sweep.not_found) == (1, 1)
     assert sweep.calls == sweep.least_calls == 2
-    assert not any(event.estimated for event in stand.outlet.events)
+    assert not any(event.estimated for event in stand.producer.events)
 
 
 def test_one_that_the_tracker_lost_is_verified_all_the_same(
@@ -186,4 +186,4 @@ def test_one_that_the_tracker_lost_is_verified_all_the_same(
     stand.leases.overdue["lost"] = None
     stand.genesys.add("lost", now_ms() - 5 * HOUR, now_ms() - HOUR)
     assert stand.sweep(settings).finalised == 1
-    assert {event.event_type for event in stand.outlet.events} >= {"answer", "disconnect", "end"}
+    assert {event.event_type for event in stand.producer.events} >= {"answer", "disconnect", "end"}

@@ -63,7 +63,7 @@ class Client:
     def details(self, names: list[str]) -> list[AnalyticsConversation]:
         """Those that it knows."""
         self.asked += names
-        return [AnalyticsConversation(one) for one in names if one in self._known]
+        return [AnalyticsConversation(name) for name in names if name in self._known]
 
 
 def pool(shards: Shards, *clients: Client) -> GenesysPool:

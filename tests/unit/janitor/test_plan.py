@@ -43,8 +43,11 @@ def asked(one: Gap, horizon_ms: int = HORIZON, later_ms: int = 60_000) -> list[Q
 def shown(began: int, ended: int | None = None, *segments: int | None) -> AnalyticsConversation:
     """A conversation as analytics lists it, with a segment for each end."""
     parts: list[dict[str, Any]] = [
-        {"segmentStart": rfc3339(began), "segmentEnd": None if one is None else rfc3339(one)}
-        for one in segments
+        {
+            "segmentStart": rfc3339(began),
+            "segmentEnd": None if segment is None else rfc3339(segment),
+        }
+        for segment in segments
     ]
     raw = msgspec.json.encode([{"sessions": [{"segments": parts}]}])
     return AnalyticsConversation(

@@ -11,13 +11,13 @@ from janitor.gaps.plan import DAY_MS
 from janitor.gaps.reading import GIVE_UP_AFTER, REFUSED_MS, Desk, GapReading, Stopped
 from janitor.gaps.unfinished import Unfinished
 from mirror.base.errors import GenesysError, GenesysUnavailable
-from mirror.base.turns import unwatched
+from mirror.base.thread_watch import unwatched
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.gaps import Gap
 from mirror.fleet.tracked import Tracked, TrackedLeg
 from mirror.genesys.shapes import AnalyticsPage
 from mirror.redis.keys import Keys
-from tests.unit.janitor.fakes import Genesys, Memory, Outlet, refusal
+from tests.unit.janitor.fakes import AckedProducer, Genesys, Memory, refusal
 
 HOUR = 3_600_000
 NOON = 20_000 * DAY_MS + 12 * HOUR
@@ -39,7 +39,7 @@ class Stand:
         self.gap = msgspec.structs.replace(made, **fields)
         self.memory = Memory(NOON + 11 * MINUTE)
         self.genesys = Genesys()
-        self.outlet = Outlet()
+        self.producer = AckedProducer()
         self.stopping = False
 
     def change(self, **fields: object) -> None:
@@ -56,18 +56,18 @@ class Stand:
     def read(self) -> GapReading:
         """A reading with a memory of its own, as another janitor's."""
         redis: Any = self.memory
-        outlet: Any = self.outlet
+        producer: Any = self.producer
         desk = Desk(
             client=redis,
             keys=KEYS,
             genesys=self.genesys,
-            outlet=outlet,
+            producer=producer,
             normaliser=Normaliser(),
             unfinished=Unfinished(redis, KEYS),
             horizon_ms=31 * DAY_MS,
             lag_ms=5 * MINUTE,
             stopping=lambda: self.stopping,
-            turned=unwatched,
+            report_progress=unwatched,
         )
         reading = GapReading(desk, self)
         reading.run()
@@ -75,7 +75,7 @@ class Stand:
 
     def told(self) -> set[str]:
         """The conversations of which something was produced."""
-        return {event.conversation_id for event in self.outlet.events}
+        return {event.conversation_id for event in self.producer.events}
 
 
 def test_what_lived_in_it_is_read_and_nothing_else() -> None:
@@ -160,7 +160,7 @@ def test_an_exception_is_read_from_analytics() -> None:
     stand.genesys.errors["refused"] = refusal()
     del stand.genesys.rest["forgotten"]
     assert stand.read().errors() == ()
-    ends = {event.conversation_id for event in stand.outlet.events if event.event_type == "end"}
+    ends = {event.conversation_id for event in stand.producer.events if event.event_type == "end"}
     assert ends == {"given", "refused", "forgotten"}
     assert stand.gap.read == 3
 

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from mirror.base import log
 from mirror.base.errors import SettingsError
 from mirror.kafka.config import (
-    REPEAT_AFTER,
+    REPEAT_AFTER_SECONDS,
     ClientLog,
     consumer_config,
     explain,
@@ -92,7 +92,7 @@ def test_repeated_errors_are_told_once_in_a_while() -> None:
         away = KafkaError(KafkaError._ALL_BROKERS_DOWN, "all down", False, False, False)
         for _ in range(10):
             client_log.error(away)
-        now[0] = REPEAT_AFTER
+        now[0] = REPEAT_AFTER_SECONDS
         client_log.error(away)
     assert [line["event"] for line in lines] == ["kafka_error", "kafka_error"]
     assert lines[0]["code"] == "_ALL_BROKERS_DOWN"

@@ -42,7 +42,7 @@ def test_growth_is_told_from_then_on() -> None:
         return {"genesys-interactions": 12, "genesys-agents": 3}
 
     growth = Growth(load({"MIRROR_SUBSCRIBE": "queues,agents"}), count, known)
-    told = [[one.subject for one in growth.findings()] for _ in range(len(answers))]
+    told = [[finding.subject for finding in growth.findings()] for _ in range(len(answers))]
     interactions, agents = "topic genesys-interactions", "topic genesys-agents"
     assert told == [[], [], [], [interactions], [], [interactions, agents]]
 

@@ -24,9 +24,9 @@ from listeners.channels.actions import (
     Subscribe,
     Verify,
 )
-from listeners.channels.attempts import CONNECT_TRIES, SHORT_LIFE, STABLE_AFTER
+from listeners.channels.attempts import CONNECT_TRIES, SHORT_LIFE_SECONDS, STABLE_AFTER_SECONDS
 from listeners.channels.channel import Channel
-from listeners.channels.machine import ACTION_TIMEOUT, MOST_ERROR_LETTERS
+from listeners.channels.machine import ACTION_TIMEOUT_SECONDS, MOST_ERROR_LETTERS
 from listeners.channels.upkeep import COMPARE_SECONDS
 from mirror.base.log import capture_logs
 from mirror.fleet.words import Grant
@@ -197,7 +197,7 @@ def test_a_second_loss_means_a_new_channel() -> None:
 def test_a_socket_that_is_closed_at_once_means_a_new_channel() -> None:
     """Somebody else may hold the channel: kicking each other for ever helps nobody (I1)."""
     channel = live()
-    assert channel.socket_lost(STABLE_AFTER - 1) == [Close()]
+    assert channel.socket_lost(STABLE_AFTER_SECONDS - 1) == [Close()]
     assert channel.handle is None
 
 
@@ -246,7 +246,7 @@ def test_outcomes_of_earlier_actions_are_ignored() -> None:
     channel = make()
     reserve = one(channel.tick(0.0))
     assert isinstance(reserve, Reserve)
-    channel.tick(ACTION_TIMEOUT + 1)
+    channel.tick(ACTION_TIMEOUT_SECONDS + 1)
     assert channel.phase == "waiting"
     assert channel.reserved(reserve.number, 50.0, granted=True, retry_in=0) == []
     assert channel.phase == "waiting"
@@ -360,10 +360,10 @@ def test_a_reservation_that_was_granted_late_is_released_in_the_end() -> None:
     channel = make()
     late = one(channel.tick(0.0))
     assert isinstance(late, Reserve)
-    assert channel.tick(ACTION_TIMEOUT) == []
-    again = one(channel.tick(ACTION_TIMEOUT + 60))
+    assert channel.tick(ACTION_TIMEOUT_SECONDS) == []
+    again = one(channel.tick(ACTION_TIMEOUT_SECONDS + 60))
     assert isinstance(again, Reserve)
-    now = ACTION_TIMEOUT + 61
+    now = ACTION_TIMEOUT_SECONDS + 61
     assert channel.reserved(late.number, now, granted=True, retry_in=0) == []
     assert channel.reserved(again.number, now, granted=False, retry_in=9.0) == []
     assert channel.retire(now) == [Close(), Release(None)]
@@ -411,7 +411,7 @@ def test_after_a_reconnect_the_epoch_is_that_of_what_is_set() -> None:
 def test_a_new_channel_has_nothing_confirmed() -> None:
     """The list was that of the channel that is gone."""
     channel = live()
-    channel.socket_lost(STABLE_AFTER - 1)
+    channel.socket_lost(STABLE_AFTER_SECONDS - 1)
     assert epoch(channel) == 0
 
 
@@ -495,8 +495,8 @@ def test_a_comparison_that_fails_changes_nothing() -> None:
     verify = compare_due(channel, 76.0)
     assert channel.failed(verify.number, 77.0) == []
     verify = compare_due(channel, 160.0)
-    channel.traffic(160.0 + ACTION_TIMEOUT)
-    assert channel.tick(160.0 + ACTION_TIMEOUT) == []
+    channel.traffic(160.0 + ACTION_TIMEOUT_SECONDS)
+    assert channel.tick(160.0 + ACTION_TIMEOUT_SECONDS) == []
     assert channel.verified(verify.number, 260.0, frozenset()) == []
     assert (channel.state, channel.missed) == ("live", [])
     compare_due(channel, 350.0)
@@ -568,7 +568,7 @@ def test_a_put_without_an_answer_closes_its_socket() -> None:
     (action,) = channel.created(create.number, 0.0, HANDLE, expires_in=DAY, token_expires_in=DAY)
     assert isinstance(action, Connect)
     assert isinstance(one(channel.connected(action.number, 0.0)), Subscribe)
-    assert channel.tick(ACTION_TIMEOUT) == [Close()]
+    assert channel.tick(ACTION_TIMEOUT_SECONDS) == [Close()]
     assert channel.phase == "waiting"
 
 
@@ -658,7 +658,7 @@ class Fuzz(RuleBasedStateMachine):
 
     @rule(reason=st.sampled_from(["socket_closing", "no_longer_subscribed"]))
     def rotate(self, reason: str) -> None:
-        self.channel.wish_rotation(reason, self.now)
+        self.channel.request_rotation(reason, self.now)
 
     @rule()
     def retire(self) -> None:
@@ -684,7 +684,7 @@ class Fuzz(RuleBasedStateMachine):
         """It never hangs: a day later it is live, closed, or asks for something."""
         channel = self.channel
         if channel.phase not in {"live", "closed", "closing", "proving"}:
-            assert channel._deadline <= self.now + ACTION_TIMEOUT
+            assert channel._deadline <= self.now + ACTION_TIMEOUT_SECONDS
 
 
 Fuzz.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
@@ -767,4 +767,4 @@ def test_channels_that_end_at_once_are_made_ever_more_rarely() -> None:
 
 def test_a_channel_that_has_served_is_replaced_at_once() -> None:
     """However often: each loss costs only the usual pause."""
-    assert ending(SHORT_LIFE, until=600.0) >= 54
+    assert ending(SHORT_LIFE_SECONDS, until=600.0) >= 54

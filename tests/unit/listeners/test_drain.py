@@ -11,12 +11,12 @@ import pytest
 from confluent_kafka import KafkaError, Producer
 
 from listeners.counters import Counters
-from listeners.publish.drain import PAUSE_MOST, RENEW_AFTER, TRIAL_RECORDS, Drain
-from listeners.publish.lanes import STALL, Lane, lane_of
-from listeners.publish.line import PAUSE_FIRST
+from listeners.publish.drain import PAUSE_MOST_SECONDS, RENEW_AFTER_SECONDS, TRIAL_RECORDS, Drain
+from listeners.publish.lanes import STALL_SECONDS, Lane, lane_of
+from listeners.publish.line import PAUSE_FIRST_SECONDS
 from listeners.publish.rows import Numbered
 from listeners.publish.spool import Spool, SpoolError
-from listeners.publish.store import ASK_EVERY, Store
+from listeners.publish.store import ASK_EVERY_SECONDS, Store
 from mirror.kafka.partition import Partitions
 from mirror.kafka.record import Record
 from mirror.settings import load
@@ -134,7 +134,7 @@ class Scene:
         self.store.tick(self.now)
         self.drain.step(self.now, may_send=True)
 
-    def turns(self, seconds: float, step: float = 0.1) -> None:
+    def thread_watch(self, seconds: float, step: float = 0.1) -> None:
         """Let much time pass."""
         for _ in range(round(seconds / step)):
             self.turn(step)
@@ -145,7 +145,7 @@ class Scene:
             if not self.store.waiting:
                 return
             self.turn()
-        raise AssertionError(f"still there: {self.store.waiting}, {self.drain.troubles()}")
+        raise AssertionError(f"still there: {self.store.waiting}, {self.drain.problems()}")
 
     def by_lane(self, numbers: list[int]) -> dict[Lane, list[int]]:
         """The numbers of each lane, in their order."""
@@ -178,7 +178,7 @@ def refusing(_store: Store) -> Iterator[None]:
 def test_each_lane_is_emptied_in_order_and_once(scene: Scene) -> None:
     """Thousands of records over several lanes, some coming while it drains."""
     scene.keep(*range(1, 3_001))
-    scene.turns(0.3)
+    scene.thread_watch(0.3)
     scene.keep(*range(3_001, 4_001))
     scene.until_empty()
     numbers = scene.brokers.numbers
@@ -205,19 +205,19 @@ def test_a_topic_that_cannot_be_written_waits_by_itself(scene: Scene, name: str)
     scene.brokers.refusing["letters"] = error(name)
     scene.keep(*range(501, 504), topic="letters")
     scene.keep(*range(1, 201))
-    scene.turns(60.0)
+    scene.thread_watch(60.0)
     assert {lane.topic for lane in scene.store.waiting} == {"letters"}
     assert sorted(scene.brokers.numbers) == list(range(1, 201))
     tries = [number for number in scene.brokers.tries if number > 500]
-    assert 60.0 / PAUSE_MOST <= len(tries) / 3 <= 60.0 / PAUSE_MOST + 6
-    (trouble,) = scene.drain.troubles()
-    assert trouble.topic == "letters"
-    assert name in trouble.text
+    assert 60.0 / PAUSE_MOST_SECONDS <= len(tries) / 3 <= 60.0 / PAUSE_MOST_SECONDS + 6
+    (problem,) = scene.drain.problems()
+    assert problem.topic == "letters"
+    assert name in problem.text
     del scene.brokers.refusing["letters"]
-    scene.turns(PAUSE_MOST + 0.5)
+    scene.thread_watch(PAUSE_MOST_SECONDS + 0.5)
     assert scene.store.waiting == {}
     assert scene.brokers.numbers[-3:] == [501, 502, 503]
-    assert scene.drain.troubles() == []
+    assert scene.drain.problems() == []
 
 
 def test_a_frozen_partition_waits_by_itself(scene: Scene) -> None:
@@ -225,12 +225,12 @@ def test_a_frozen_partition_waits_by_itself(scene: Scene) -> None:
     frozen = scene.lane(1)
     scene.brokers.frozen.add((TOPIC, frozen.partition))
     scene.keep(*range(1, 1_001))
-    scene.turns(STALL + 1.0)
+    scene.thread_watch(STALL_SECONDS + 1.0)
     mine = scene.by_lane(list(range(1, 1_001)))[frozen]
     assert scene.store.waiting == {frozen: len(mine)}
     assert len(scene.brokers) == TRIAL_RECORDS
-    (trouble,) = scene.drain.troubles()
-    assert (trouble.topic, trouble.partition) == (TOPIC, frozen.partition)
+    (problem,) = scene.drain.problems()
+    assert (problem.topic, problem.partition) == (TOPIC, frozen.partition)
     scene.brokers.frozen.clear()
     scene.until_empty()
     assert scene.brokers.numbers[-len(mine) :] == mine
@@ -239,10 +239,10 @@ def test_a_frozen_partition_waits_by_itself(scene: Scene) -> None:
 
 
 def test_a_producer_that_moves_nothing_is_replaced(scene: Scene) -> None:
-    """After `RENEW_AFTER`, should it be librdkafka's fault; order stays."""
+    """After `RENEW_AFTER_SECONDS`, should it be librdkafka's fault; order stays."""
     scene.brokers.frozen |= {(TOPIC, number) for number in range(PARTITIONS)}
     scene.keep(*range(1, 101))
-    scene.turns(RENEW_AFTER + 1.0)
+    scene.thread_watch(RENEW_AFTER_SECONDS + 1.0)
     assert (scene.brokers.purged, scene.made) == (1, 2)
     scene.brokers.frozen.clear()
     scene.until_empty()
@@ -285,9 +285,9 @@ def test_a_producer_that_lost_its_place_is_replaced(scene: Scene) -> None:
     """By a fault of its own nothing is lost."""
     scene.brokers.refusing[TOPIC] = error("OUT_OF_ORDER_SEQUENCE_NUMBER")
     scene.keep(*range(1, 11))
-    scene.turns(0.2)
+    scene.thread_watch(0.2)
     scene.brokers.refusing.clear()
-    scene.turns(PAUSE_FIRST + 0.5)
+    scene.thread_watch(PAUSE_FIRST_SECONDS + 0.5)
     assert scene.made == 2
     assert sorted(scene.brokers.numbers) == list(range(1, 11))
 
@@ -296,7 +296,7 @@ def test_without_a_producer_records_wait(scene: Scene) -> None:
     """One that cannot be made now is asked for again."""
     scene.can_make = False
     scene.keep(1, 2)
-    scene.turns(1.0)
+    scene.thread_watch(1.0)
     assert scene.brokers.tries == []
     scene.can_make = True
     scene.until_empty()
@@ -327,7 +327,7 @@ def test_what_waited_in_memory_goes_behind_the_disk(scene: Scene) -> None:
         scene.keep(25, 35)
         scene.store.commit(0.0)
         scene.keep(45)
-    scene.now = ASK_EVERY
+    scene.now = ASK_EVERY_SECONDS
     scene.until_empty()
     assert scene.brokers.numbers == [5, 15, 25, 35, 45]
 

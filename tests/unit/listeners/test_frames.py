@@ -1,4 +1,4 @@
-"""The frame cutter: RFC 6455 from the client's side, in the manner of the Autobahn cases."""
+"""The frame parser: RFC 6455 from the client's side, in the manner of the Autobahn cases."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from listeners.receive.frames import (
     PONG,
     TEXT,
     Closed,
-    Cutter,
     Failure,
+    FrameParser,
     Item,
     Oversized,
     Ping,
@@ -56,15 +56,15 @@ def unmask(data: bytes) -> tuple[int, bytes]:
 def test_whole_message_of_any_length_form(size: int) -> None:
     """A text message arrives as its bytes, whichever of the three length forms it needs."""
     payload = bytes(i % 251 for i in range(size))
-    assert Cutter().feed(frame(TEXT, payload)) == [payload]
+    assert FrameParser().feed(frame(TEXT, payload)) == [payload]
 
 
 def test_several_frames_in_one_read() -> None:
     """All frames of one read come out, in order, and the rest waits for its end."""
-    cutter = Cutter()
+    parser = FrameParser()
     data = frame(TEXT, b"one") + frame(TEXT, b"two") + frame(TEXT, b"three")
-    assert cutter.feed(data[:-2]) == [b"one", b"two"]
-    assert cutter.feed(data[-2:]) == [b"three"]
+    assert parser.feed(data[:-2]) == [b"one", b"two"]
+    assert parser.feed(data[-2:]) == [b"three"]
 
 
 def test_fragments_are_joined_and_control_frames_pass_between() -> None:
@@ -77,12 +77,12 @@ def test_fragments_are_joined_and_control_frames_pass_between() -> None:
         + frame(CONTINUATION, b"")
         + frame(TEXT, b"next")
     )
-    assert Cutter().feed(data) == [Ping(b"p"), Pong(b"q"), b"ab", b"next"]
+    assert FrameParser().feed(data) == [Ping(b"p"), Pong(b"q"), b"ab", b"next"]
 
 
 def test_binary_is_handed_out_like_text() -> None:
     """Whether a binary message is of use is for the reader of messages to say."""
-    assert Cutter().feed(frame(BINARY, b"\x00\xff")) == [b"\x00\xff"]
+    assert FrameParser().feed(frame(BINARY, b"\x00\xff")) == [b"\x00\xff"]
 
 
 @pytest.mark.parametrize(
@@ -110,27 +110,27 @@ def test_binary_is_handed_out_like_text() -> None:
 )
 def test_breaches_of_the_protocol_fail_the_connection(data: bytes, code: int) -> None:
     """Each breach ends the connection with its close code, once, and nothing follows it."""
-    cutter = Cutter()
-    items = cutter.feed(frame(TEXT, b"before") + data + frame(TEXT, b"after"))
+    parser = FrameParser()
+    items = parser.feed(frame(TEXT, b"before") + data + frame(TEXT, b"after"))
     assert items[0] == b"before"
     assert isinstance(items[1], Failure)
     assert items[1].code == code
     assert len(items) == 2
-    assert cutter.feed(frame(TEXT, b"late")) == []
+    assert parser.feed(frame(TEXT, b"late")) == []
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1011, 1014, 3000, 4999])
 def test_close_codes_that_servers_may_send(code: int) -> None:
     """A close frame gives its code and reason, and ends the stream."""
-    cutter = Cutter()
+    parser = FrameParser()
     payload = pack("!H", code) + "Zürich".encode()
-    assert cutter.feed(frame(CLOSE, payload) + frame(TEXT, b"x")) == [Closed(code, "Zürich")]
-    assert cutter.closed
+    assert parser.feed(frame(CLOSE, payload) + frame(TEXT, b"x")) == [Closed(code, "Zürich")]
+    assert parser.closed
 
 
 def test_close_without_a_code() -> None:
     """An empty close frame reads as 1005."""
-    assert Cutter().feed(frame(CLOSE)) == [Closed(1005, "")]
+    assert FrameParser().feed(frame(CLOSE)) == [Closed(1005, "")]
 
 
 @pytest.mark.parametrize("step", [1, 7, 4_096, 1 << 20])
@@ -138,10 +138,10 @@ def test_message_over_the_limit_is_skipped_and_the_stream_goes_on(step: int) -> 
     """Only the oversized message is lost to its dead letter; its neighbours arrive."""
     big = b"0123456789" * 30
     data = frame(TEXT, b"before") + frame(TEXT, big) + frame(TEXT, b"after")
-    cutter = Cutter(limit=100)
+    parser = FrameParser(limit=100)
     items: list[Item] = []
     for start in range(0, len(data), step):
-        items += cutter.feed(data[start : start + step])
+        items += parser.feed(data[start : start + step])
     assert items == [b"before", Oversized(big, 300), b"after"]
 
 
@@ -155,40 +155,40 @@ def test_fragments_that_add_up_over_the_limit() -> None:
         + frame(TEXT, b"after")
     )
     expected = [Ping(b""), Oversized(b"a" * 60 + b"b" * 60 + b"c" * 60, 180), b"after"]
-    assert Cutter(limit=100).feed(data) == expected
+    assert FrameParser(limit=100).feed(data) == expected
 
 
 def test_only_the_beginning_of_an_oversized_message_is_kept() -> None:
     """What is kept of it is bounded, in one frame and over many."""
     size = KEPT_OF_OVERSIZED * 3
-    whole = Cutter(limit=1000).feed(frame(TEXT, bytes(size)))
+    whole = FrameParser(limit=1000).feed(frame(TEXT, bytes(size)))
     parts = frame(TEXT, bytes(size), fin=False) + frame(CONTINUATION, bytes(size))
-    (pieces,) = Cutter(limit=1000).feed(parts)
+    (pieces,) = FrameParser(limit=1000).feed(parts)
     assert whole == [Oversized(bytes(KEPT_OF_OVERSIZED), size)]
     assert pieces == Oversized(bytes(KEPT_OF_OVERSIZED), 2 * size)
 
 
 def test_a_promised_giant_reserves_nothing() -> None:
     """A header that promises 2^62 bytes costs no memory and leaves no tail."""
-    cutter = Cutter()
-    assert cutter.feed(bytes((0x81, 127)) + pack("!Q", 1 << 62) + b"abc") == []
-    assert cutter.tail == b""
+    parser = FrameParser()
+    assert parser.feed(bytes((0x81, 127)) + pack("!Q", 1 << 62) + b"abc") == []
+    assert parser.tail == b""
 
 
 def test_shared_buffer_never_holds_more_than_a_tail() -> None:
     """Frames larger than the tail limit are collected aside, so one small buffer serves all."""
     payload = bytes(i % 256 for i in range(5 * MAX_TAIL))
     buffer = memoryview(bytearray(MAX_TAIL + 4_096))
-    cutter = Cutter()
+    parser = FrameParser()
     data = frame(TEXT, payload) + frame(TEXT, b"x" * MAX_TAIL) + frame(TEXT, b"end")
     items: list[Item] = []
     while data:
-        start = cutter.restore(buffer)
+        start = parser.restore(buffer)
         count = min(len(buffer) - start, len(data))
         assert count > 0
         buffer[start : start + count] = data[:count]
         data = data[count:]
-        items += cutter.cut(buffer, start + count)
+        items += parser.cut(buffer, start + count)
     assert items == [payload, b"x" * MAX_TAIL, b"end"]
 
 
@@ -219,10 +219,10 @@ def test_any_cutting_of_the_stream_gives_the_same_items(
     """Where the network splits the bytes never changes what is read."""
     raw, expected = stream
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=12)))
-    cutter = Cutter(limit=400)
+    parser = FrameParser(limit=400)
     items: list[Item] = []
     for start, stop in zip([0, *cuts], [*cuts, len(raw)], strict=True):
-        items += cutter.feed(raw[start:stop])
+        items += parser.feed(raw[start:stop])
     assert items == expected
 
 
@@ -230,11 +230,11 @@ def test_any_cutting_of_the_stream_gives_the_same_items(
 @given(st.binary(max_size=200), st.integers(1, 50))
 def test_garbage_never_raises_and_cuts_alike(raw: bytes, step: int) -> None:
     """Random bytes end in the same items whole or in pieces, and never in an exception."""
-    whole = Cutter(limit=50).feed(raw)
-    cutter = Cutter(limit=50)
+    whole = FrameParser(limit=50).feed(raw)
+    parser = FrameParser(limit=50)
     pieces: list[Item] = []
     for start in range(0, len(raw), step):
-        pieces += cutter.feed(raw[start : start + step])
+        pieces += parser.feed(raw[start : start + step])
     assert pieces == whole
 
 

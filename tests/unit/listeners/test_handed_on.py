@@ -9,9 +9,9 @@ from random import Random
 import pytest
 
 from listeners.channels.actions import Action, Connect, Create, Reserve
+from listeners.channels.adapters import GenesysAdapter, RedisAdapter
 from listeners.channels.channel import Channel
 from listeners.channels.executor import Actions, Outcome
-from listeners.channels.links import GenesysLink, RedisLink
 from listeners.channels.workers import Workers
 from mirror.fleet.words import Grant
 from mirror.genesys.client import GenesysClient
@@ -32,13 +32,13 @@ def tried(uri: str, **environment: str) -> tuple[Channel, list[Action]]:
     """A channel that was handed on, after one handshake with `uri`, and what it asks for next."""
     settings = load({"GENESYS_CLIENT_ID": "a", "GENESYS_CLIENT_SECRET": "b", **environment})
     budget = RateBudget(None, Keys("default"), "a")
-    link = GenesysLink(GenesysClient(settings, settings.clients[0], budget))
+    adapter = GenesysAdapter(GenesysClient(settings, settings.clients[0], budget))
     outcomes: SimpleQueue[Outcome] = SimpleQueue()
     workers = Workers(1)
     actions = Actions(
         workers,
-        {"a": link},
-        RedisLink(connect(settings), settings),
+        {"a": adapter},
+        RedisAdapter(connect(settings), settings),
         lambda _, outcome: outcomes.put(outcome),
         context=ssl.create_default_context(),
         user_agent="test",

@@ -6,12 +6,12 @@ import pytest
 
 from listeners.publish.lanes import (
     MOST_SAMPLES,
-    STALL,
+    STALL_SECONDS,
     Broker,
     Lane,
     LaneWatch,
     Partition,
-    Place,
+    StalledPartition,
     Statistics,
     Topic,
     lane_of,
@@ -78,7 +78,7 @@ def test_a_topic_that_vanishes_holds_nothing_back() -> None:
     for second in (2.0, 3.0):
         watch.sample(gone, second)
     assert watch.durable_at() == 2.0
-    assert watch.stuck(20.0) == []
+    assert watch.stalled(20.0) == []
 
 
 def test_a_lane_that_stands_still_is_named_with_its_leader() -> None:
@@ -86,8 +86,8 @@ def test_a_lane_that_stands_still_is_named_with_its_leader() -> None:
     watch = LaneWatch(0.0, Partitions({}))
     for second in range(8):
         watch.sample(sample(p0=(5, 5), p1=(10 * second + 1, 1), p2=(4, 0)), float(second))
-    assert watch.stuck(STALL) == []
-    assert watch.stuck(STALL + 0.1) == [Place("t", 0, "one:9092, UP")]
+    assert watch.stalled(STALL_SECONDS) == []
+    assert watch.stalled(STALL_SECONDS + 0.1) == [StalledPartition("t", 0, "one:9092, UP")]
 
 
 def test_partitions_are_learned() -> None:

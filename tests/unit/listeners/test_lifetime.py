@@ -40,7 +40,7 @@ def test_a_seat_has_the_same_moment_in_every_process() -> None:
 
 
 def test_a_token_that_was_made_later_ends_later() -> None:
-    """The wish for a successor comes within the window of this token's own life."""
+    """The request for a successor comes within the window of this token's own life."""
     life = Lifetime("1", "a", 0.0, adopted=False)
     life.made(1_000.0, DAY)
     life.watch(1_000.0 + DAY * ROTATE_TOKEN_AT[0] - 1)

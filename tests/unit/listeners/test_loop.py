@@ -49,7 +49,7 @@ def notification(topic: str, body: object) -> bytes:
     return bytes((0x81, 126)) + pack("!H", len(text)) + text
 
 
-class Outlet:
+class AckedProducer:
     """Takes what the loop publishes."""
 
     reasons, losses, refusing_since, is_busy = (), (), None, False
@@ -89,11 +89,11 @@ class Scene:
     """A loop with one seat, whose channel is live on one end of a pair of sockets."""
 
     def __init__(self) -> None:
-        self.outlet = Outlet()
+        self.producer = AckedProducer()
         self.session = Session("me", silence=3600.0, rng=Random(1))
-        outlet: Any = self.outlet
+        producer: Any = self.producer
         idle: Any = Idle()
-        self.loop = Loop(self.session, Normaliser(), outlet, Counters())
+        self.loop = Loop(self.session, Normaliser(), producer, Counters())
         self.loop.actions = idle
         self.channel = self.seat("1")
         self.far = self.open(self.channel)
@@ -137,7 +137,7 @@ class Scene:
 
     def holds(self) -> int:
         """How often a hold was told."""
-        return sum(event.event_type == "hold" for event in self.outlet.taken)
+        return sum(event.event_type == "hold" for event in self.producer.taken)
 
 
 @pytest.fixture
@@ -173,9 +173,9 @@ def test_states_of_agents_are_published(scene: Scene) -> None:
     status = {"status": "IDLE", "startTime": "2026-11-23T10:00:00.000Z"}
     scene.far.sendall(notification("routingStatus", {"id": "u1", "routingStatus": status}))
     scene.until(lambda: scene.channel.frames == 1)
-    (state,) = scene.outlet.states
+    (state,) = scene.producer.states
     assert (state.user_id, state.routing_status) == ("u1", "IDLE")
-    assert scene.outlet.taken == []
+    assert scene.producer.taken == []
 
 
 def test_a_bug_in_the_normaliser_costs_one_frame_and_tells_nothing_of_it(scene: Scene) -> None:
@@ -195,8 +195,8 @@ def test_a_bug_in_the_normaliser_costs_one_frame_and_tells_nothing_of_it(scene: 
     assert line["error"] == "ValueError"
     assert line["at"].startswith("test_loop.py:")
     assert "unlucky" not in str(lines)
-    assert [letter["error"] for letter in scene.outlet.letters] == ["ValueError"]
-    assert {event.conversation_id for event in scene.outlet.taken} == {"c"}
+    assert [letter["error"] for letter in scene.producer.letters] == ["ValueError"]
+    assert {event.conversation_id for event in scene.producer.taken} == {"c"}
 
 
 class SlowScene(Scene):

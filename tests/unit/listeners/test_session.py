@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from listeners.channels.actions import Connect, Create, Release, Reserve, Subscribe
-from listeners.channels.session import EXPIRY_PATIENCE, PATIENCE, Session, Step
+from listeners.channels.session import EXPIRY_PATIENCE_SECONDS, PATIENCE_SECONDS, Session, Step
 from mirror.fleet.words import Assignment, Grant, Shard
 from mirror.genesys.handles import Handle
 
@@ -132,7 +132,7 @@ def test_other_topics_under_the_same_grant_change_the_list() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "patience"),
-    [("socket_closing", PATIENCE), ("token_expiring", EXPIRY_PATIENCE)],
+    [("socket_closing", PATIENCE_SECONDS), ("token_expiring", EXPIRY_PATIENCE_SECONDS)],
 )
 def test_without_an_answer_a_channel_rotates_by_itself(reason: str, patience: float) -> None:
     """No leader answers: make before break all the same (I8), within the minute that a closing
@@ -141,7 +141,7 @@ def test_without_an_answer_a_channel_rotates_by_itself(reason: str, patience: fl
     world.assign(grant(1))
     world.wait(0.1)
     (old,) = world.session.channels()
-    old.wish_rotation(reason, world.now)
+    old.request_rotation(reason, world.now)
     assert world.states() == [(1, "rotating")]
     waited = 0.0
     while waited < patience - 1:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from listeners.publish.extent import Lost
 from listeners.publish.lanes import Lane, lane_of, places
-from listeners.publish.line import Trouble
+from listeners.publish.line import Problem
 from listeners.publish.waits import MOST_NAMED, reasons
 
 DENIED = "TOPIC_AUTHORIZATION_FAILED: Broker: Topic authorization failed"
 
 
-def trouble(topic: str, partition: int, text: str = DENIED, step: str = "give it") -> Trouble:
+def problem(topic: str, partition: int, text: str = DENIED, step: str = "give it") -> Problem:
     """A lane that waits."""
-    return Trouble(topic, partition, "topic", text, step)
+    return Problem(topic, partition, "topic", text, step)
 
 
 def waiting(topic: str, count: int) -> dict[Lane, int]:
@@ -23,25 +23,25 @@ def waiting(topic: str, count: int) -> dict[Lane, int]:
 
 def test_a_reason_names_topic_partitions_error_and_step() -> None:
     """One for each topic and cause, however many partitions it concerns."""
-    troubles = [trouble("letters", number) for number in (2, 0, 1)]
+    problems = [problem("letters", number) for number in (2, 0, 1)]
     lanes = waiting("letters", 3) | waiting("events", 2)
-    (reason,) = reasons(troubles, lanes, (), kept_out="")
+    (reason,) = reasons(problems, lanes, (), kept_out="")
     assert "Kafka topic letters partitions 0, 1, 2: TOPIC_AUTHORIZATION_FAILED" in reason
     assert reason.endswith("give it")
 
 
 def test_many_partitions_are_counted() -> None:
     """A reason stays one line."""
-    troubles = [trouble("events", number, "no acknowledgement for 5s") for number in range(40)]
-    (reason,) = reasons(troubles, waiting("events", 40), (), kept_out="")
+    problems = [problem("events", number, "no acknowledgement for 5s") for number in range(40)]
+    (reason,) = reasons(problems, waiting("events", 40), (), kept_out="")
     assert f"and {40 - MOST_NAMED} more" in reason
 
 
 def test_when_nothing_is_taken_kafka_is_named() -> None:
     """Every lane of every topic waits for the same cause."""
-    troubles = [trouble("events", 0, "away"), trouble("letters", 0, "away")]
+    problems = [problem("events", 0, "away"), problem("letters", 0, "away")]
     lanes = waiting("events", 1) | waiting("letters", 1)
-    (reason,) = reasons(troubles, lanes, (), kept_out="")
+    (reason,) = reasons(problems, lanes, (), kept_out="")
     assert reason.startswith("Kafka takes nothing, events are spooled: away")
 
 

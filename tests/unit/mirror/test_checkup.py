@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from harness.process import free_ports
 from mirror.base.health import Health, Status
 from mirror.base.log import capture_logs
-from mirror.checks.checkup import EVERY, EVERY_ILL, Checkup
+from mirror.checks.checkup import EVERY_ILL_SECONDS, EVERY_SECONDS, Checkup
 from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.runtime.telemetry import Telemetry
 
@@ -27,9 +27,9 @@ def test_what_is_doubtful_is_no_reason() -> None:
     found = [[ROOM, FAR], [ROOM, EVICTS], [ROOM]]
     checkup = Checkup(lambda: found.pop(0))
     assert checkup.reasons() == ()
-    assert (checkup.look(), checkup.reasons()) == (EVERY, ())
-    assert (checkup.look(), checkup.reasons()) == (EVERY_ILL, (REASON,))
-    assert (checkup.look(), checkup.reasons()) == (EVERY, ())
+    assert (checkup.look(), checkup.reasons()) == (EVERY_SECONDS, ())
+    assert (checkup.look(), checkup.reasons()) == (EVERY_ILL_SECONDS, (REASON,))
+    assert (checkup.look(), checkup.reasons()) == (EVERY_SECONDS, ())
 
 
 def test_a_check_that_fails_is_told_once() -> None:
@@ -45,11 +45,11 @@ def test_a_check_that_fails_is_told_once() -> None:
         checkup = Checkup(checks)
         checkup.look()
         broken = True
-        assert [checkup.look(), checkup.look()] == [EVERY, EVERY]
+        assert [checkup.look(), checkup.look()] == [EVERY_SECONDS, EVERY_SECONDS]
     assert checkup.findings == ()
     assert [line["event"] for line in told] == ["checkup_failed"]
     broken = False
-    assert checkup.look() == EVERY_ILL
+    assert checkup.look() == EVERY_ILL_SECONDS
 
 
 @pytest.mark.parametrize(("own", "together"), [("ok", "degraded"), ("degraded", "degraded")])
@@ -70,7 +70,7 @@ def test_health_is_the_worse_of_both(own: Status, together: Status) -> None:
         telemetry.close()
     assert page["health"] == together
     assert page["reasons"] == ["Kafka is away", REASON]
-    assert [(one["check"], one["ok"]) for one in page["checks"]] == [
+    assert [(check["check"], check["ok"]) for check in page["checks"]] == [
         ("spool", True),
         ("redis.memory", False),
     ]

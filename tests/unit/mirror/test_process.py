@@ -10,7 +10,7 @@ import pytest
 from listeners import shutdown
 from mirror.base.health import Health
 from mirror.base.log import capture_logs
-from mirror.base.turns import PATIENCE, Turns
+from mirror.base.thread_watch import PATIENCE_SECONDS, ThreadWatch
 from mirror.runtime import process as runtime
 from mirror.runtime.process import Process, Program
 from mirror.runtime.serving import _JOIN_SECONDS as TELEMETRY_SECONDS
@@ -59,11 +59,11 @@ def test_health_is_the_program_s(process: Process, work: Work) -> None:
 def test_a_thread_that_hangs_is_down(process: Process, work: Work) -> None:
     """Before what else is wrong, be it known to the turns or to the program."""
     now = 0.0
-    process.turns = Turns(clock=lambda: now)
-    process.turns.of("beats")()
-    now = PATIENCE + 1
+    process.thread_watch = ThreadWatch(clock=lambda: now)
+    process.thread_watch.of("beats")()
+    now = PATIENCE_SECONDS + 1
     work.known = Health.of(("slow",))
-    hangs = "the thread beats hangs: it has not turned for 901s"
+    hangs = "the thread beats hangs: no progress for 901s"
     assert process.health() == Health("down", (hangs, "slow"))
     work.stuck = ("the loop hangs",)
     assert process.health() == Health("down", (hangs, "the loop hangs", "slow"))
@@ -92,14 +92,14 @@ def test_a_process_beats_while_no_thread_hangs(
     monkeypatch.setenv("SUPERVISOR_PROCESS_NAME", "work")
     beating, hanging = Process(load({})), Process(load({}))
     beating._program = hanging._program = work
-    sign = tmp_path / "pulse" / "work"
+    heartbeat = tmp_path / "heartbeats" / "work"
     work.stuck = ("the loop hangs",)
     hanging.beat()
-    assert not sign.exists()
+    assert not heartbeat.exists()
     work.stuck = ()
     work.known = Health.of((), ("nothing may be written",))
     beating.beat()
-    assert sign.exists()
+    assert heartbeat.exists()
 
 
 def test_a_stop_takes_less_than_supervisors_grant() -> None:
@@ -110,7 +110,7 @@ def test_a_stop_takes_less_than_supervisors_grant() -> None:
         shutdown.JOIN_SECONDS,
         shutdown.FLUSH_SECONDS,
         shutdown.RELEASE_SECONDS,
-        shutdown.FAREWELL_SECONDS,
+        shutdown.DEREGISTER_SECONDS,
     )
     assert sum(steps) <= runtime.PROGRAM_STOP_SECONDS
     most = max(runtime.PROGRAM_STOP_SECONDS, runtime.JOIN_SECONDS)

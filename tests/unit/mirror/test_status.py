@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mirror.fleet.gaps import Gap, Hole, reasons
+from mirror.fleet.gaps import Gap, OngoingGap, reasons
 from mirror.fleet.status import ConversationCounts, Facts, GapCounts, assemble
 from mirror.fleet.words import Beat, ChannelReport, ChannelState, Shard
 from mirror.fleet.workers import Worker
@@ -108,7 +108,7 @@ def test_a_hole_is_an_open_gap_while_it_lasts() -> None:
     """Nobody receives a shard: counted, and told since when."""
     facts = _facts(_beat("x", _report("a")), _beat("y", _report("b")))
     facts.gaps = GapCounts(open=2, filled=3)
-    facts.holes = [Hole("0", 5_000, 2)]
+    facts.uncovered = [OngoingGap("0", 5_000, 2)]
     status = assemble(facts, 2, LEASE)
     assert status.reasons == ["nobody receives shard 0 (2 topics) since 1970-01-01T00:00:05.000Z"]
     assert (status.gaps.open, status.gaps.filled) == (3, 3)
@@ -117,7 +117,7 @@ def test_a_hole_is_an_open_gap_while_it_lasts() -> None:
 def test_seats_with_the_same_trouble_are_told_together() -> None:
     """One reason names the first of them."""
     facts = _facts(_beat("x", _report("a")), _beat("y", _report("b")))
-    facts.troubles = {f"{n}/b": "no listener can take it" for n in range(7)} | {"9/a": "stuck"}
+    facts.problems = {f"{n}/b": "no listener can take it" for n in range(7)} | {"9/a": "stuck"}
     status = assemble(facts, 2, LEASE)
     assert status.reasons == [
         "7 seats: 0/b, 1/b, 2/b, 3/b, 4/b …: no listener can take it",
@@ -179,9 +179,9 @@ def test_a_shard_without_channels_says_why() -> None:
     assert reason == (
         "shard 0 has 1 of 2 channels: 403: no permission; `mirror doctor` names the cure"
     )
-    facts.holes = [Hole("0", 5_000, 1)]
-    hole, shard = assemble(facts, 2, LEASE).reasons
-    assert hole == (
+    facts.uncovered = [OngoingGap("0", 5_000, 1)]
+    ongoing, shard = assemble(facts, 2, LEASE).reasons
+    assert ongoing == (
         "nobody receives shard 0 (1 topic) since 1970-01-01T00:00:05.000Z: 403: no permission; "
         "`mirror doctor` names the cure"
     )
@@ -191,7 +191,7 @@ def test_a_shard_without_channels_says_why() -> None:
 def test_a_new_mirror_has_not_been_without_channels_for_days() -> None:
     """Its snapshot looks far back; nobody receives it yet."""
     facts = _well()
-    facts.holes = [Hole("0", 5_000, 2, fresh=True)]
+    facts.uncovered = [OngoingGap("0", 5_000, 2, fresh=True)]
     assert assemble(facts, 2, LEASE).reasons == ["nobody receives shard 0 (2 topics) yet"]
 
 
@@ -201,7 +201,7 @@ def test_without_listeners_the_next_step_is_named() -> None:
     facts.leader = None
     status = assemble(facts, 2, LEASE)
     assert status.health == "down"
-    assert [one.partition(":")[0] for one in status.reasons] == [
+    assert [reason.partition(":")[0] for reason in status.reasons] == [
         "no listener is alive",
         "no coordinator leads",
     ]
@@ -225,7 +225,7 @@ def test_a_drained_listener_is_shown_and_how_to_take_it_back() -> None:
     facts = _well()
     facts.drained = {"x"}
     status = assemble(facts, 2, LEASE)
-    assert [one.state for one in status.listeners] == ["draining", "live"]
+    assert [listener.state for listener in status.listeners] == ["draining", "live"]
     assert status.health == "ok"
     assert status.notes == ["x is drained: 1 channel left; `mirror undrain x` ends it"]
     facts.drained = {"x", "y"}

@@ -1,11 +1,12 @@
-"""Time that passes only where a thread waits, for tests of what long outages do to `Turns`."""
+"""Time that passes only where a thread waits, for tests of what long outages do to
+`ThreadWatch`."""
 
 from __future__ import annotations
 
 import threading
 from typing import Final
 
-from mirror.base.turns import Turns
+from mirror.base.thread_watch import ThreadWatch
 
 DAY: Final = 24 * 3600.0
 #: More than any call of Genesys, Kafka or Redis takes, all its attempts and waits together.
@@ -21,7 +22,7 @@ class Waiting(threading.Event):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.turns = Turns(clock=lambda: self.now)
+        self.thread_watch = ThreadWatch(clock=lambda: self.now)
         self.hung: set[str] = set()
         self.calls = 0
 
@@ -33,14 +34,14 @@ class Waiting(threading.Event):
     def spend(self, seconds: float) -> None:
         """Something takes its time."""
         self.now += seconds
-        self.hung |= self.turns.stuck().keys()
+        self.hung |= self.thread_watch.hung().keys()
         if self.now > DAY:
             self.set()
 
     def watched(self) -> set[str]:
         """Threads that are found to hang when nobody is heard of any more."""
         self.now += 2 * DAY
-        return set(self.turns.stuck())
+        return set(self.thread_watch.hung())
 
     def call(self) -> None:
         """A service is asked, and takes as long as it may."""

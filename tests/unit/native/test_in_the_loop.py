@@ -22,14 +22,14 @@ from mirror.base.log import capture_logs
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
 from mirror.kafka.record import NativeRecord
-from tests.unit.listeners.test_loop import Idle, Outlet, Scene, held_call, notification
+from tests.unit.listeners.test_loop import AckedProducer, Idle, Scene, held_call, notification
 from tests.unit.native.twins import MODULE, recorder
 
 PING = b"\x89\x00"
 GARBAGE = b"\x81\x03{,}"
 
 
-class Records(Outlet):
+class Records(AckedProducer):
     """Takes records of both readers, in their order."""
 
     def __init__(self) -> None:
@@ -52,15 +52,15 @@ class NativeScene(Scene):
     """The scene of the loop's own tests, with the native reader or without."""
 
     def __init__(self, *, native: bool, shadow: int = 0) -> None:
-        self.outlet = self.records = Records()
+        self.producer = self.records = Records()
         self.session = Session("me", silence=3600.0, rng=Random(1))
-        outlet: Any = self.outlet
+        producer: Any = self.producer
         idle: Any = Idle()
         normaliser, counters = Normaliser(), Counters()
         self.native = None
         if native:
             self.native = Native(MODULE, normaliser, recorder(), counters, shadow=shadow)
-        self.loop = Loop(self.session, normaliser, outlet, counters, native=self.native)
+        self.loop = Loop(self.session, normaliser, producer, counters, native=self.native)
         self.loop.actions = idle
         self.channel = self.seat("1")
         self.far = self.open(self.channel)

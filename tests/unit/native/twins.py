@@ -82,9 +82,9 @@ class Twins:
 
     def compare_memory(self, ids: Iterable[str]) -> None:
         """Both know the same of these conversations. Of no use for reading afterwards."""
-        for one in ids:
-            here = self.alone.memory.get(one)
-            there = self.native.normaliser.memory.recall(one, 0.0)
+        for id_ in ids:
+            here = self.alone.memory.get(id_)
+            there = self.native.normaliser.memory.recall(id_, 0.0)
             assert here is not None
             here.last_frame = there.last_frame = 0.0
             expected, found = state_of(here), state_of(there)

@@ -102,5 +102,5 @@ def test_rest_and_analytics_tell_nothing_false(scenario: str) -> None:
             last, _ = played.other_shapes[-1]
             events = Normaliser().conversation(encode_body(last), RECEIVED, 0.0).events
             missing = [one for one in verdict(played, events).missing if restorable(one)]
-            ends = [one for one in played.records if one.event_type == "end"][:-1]
+            ends = [record for record in played.records if record.event_type == "end"][:-1]
             assert {one.seq for one in missing} <= {one.seq for one in ends}, seed

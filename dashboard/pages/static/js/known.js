@@ -2,7 +2,7 @@
 
 import { duration, short } from "./format.js";
 
-// The order of the counts in every row, as dashboard/reader/place.py has it.
+// The order of the counts in every row, as dashboard/reader/floor_position.py has it.
 export const STATES = ["talking", "held", "parked", "waiting", "ringing", "ivr", "other"];
 export const AT = Object.fromEntries(STATES.map((state, index) => [state, index]));
 export const NONE = STATES.map(() => 0);

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.kafka import read_topic
-from janitor.producer import Outlet
+from janitor.producer import AckedProducer
 from mirror.base.errors import KafkaUnavailable
 from mirror.base.log import capture_logs
 from mirror.conversation.event import Event, identity
@@ -56,10 +56,10 @@ def test_a_record_that_kafka_never_takes_becomes_a_dead_letter(
             "MIRROR_DEAD_LETTER_TOPIC": letters,
         }
     )
-    outlet = Outlet(settings)
-    outlet.send([event(1), event(2, size), event(3)])
-    outlet.send([event(4)])
-    outlet.close()
+    producer = AckedProducer(settings)
+    producer.send([event(1), event(2, size), event(3)])
+    producer.send([event(4)])
+    producer.close()
     reader = EventReader()
     got = [reader.decode(one.value(), one.headers()) for one in read_topic(kafka, topic)]
     ids = list(dict.fromkeys(one.event_id for one in got))
@@ -72,7 +72,7 @@ def test_a_record_that_kafka_never_takes_becomes_a_dead_letter(
     assert why["mirror.errors.exception.class.name"] == "MSG_SIZE_TOO_LARGE"
     assert int(why["mirror.errors.truncated-bytes"]) > size
     assert 0 < len(letter.value() or b"") < topic_limit
-    assert outlet.dead_letters == 1
+    assert producer.dead_letters == 1
 
 
 def test_a_dead_letter_that_cannot_be_written_holds_up_nothing(
@@ -87,17 +87,17 @@ def test_a_dead_letter_that_cannot_be_written_holds_up_nothing(
             "MIRROR_DEAD_LETTER_TOPIC": f"{topic}-gone",
         }
     )
-    outlet = Outlet(settings)
+    producer = AckedProducer(settings)
     with capture_logs() as lines:
-        outlet.send([event(1), event(2, 3 * BROKER_LIMIT), event(3)])
-    outlet.send([event(4)])
-    outlet.close()
+        producer.send([event(1), event(2, 3 * BROKER_LIMIT), event(3)])
+    producer.send([event(4)])
+    producer.close()
     reader = EventReader()
     got = [reader.decode(one.value(), one.headers()) for one in read_topic(kafka, topic)]
     ids = list(dict.fromkeys(one.event_id for one in got))
     assert ids == [event(number).event_id for number in (1, 3, 4)]
-    assert any(line["event"] == "dead_letter_not_written" for line in lines)
-    assert outlet.dead_letters == 0
+    assert any(line["event"] == "dead_letter_write_failed" for line in lines)
+    assert producer.dead_letters == 0
 
 
 def test_a_producer_that_cannot_be_made_is_work_to_do_again(tmp_path: Path) -> None:
@@ -109,4 +109,4 @@ def test_a_producer_that_cannot_be_made_is_work_to_do_again(tmp_path: Path) -> N
         }
     )
     with pytest.raises(KafkaUnavailable, match="no Kafka producer can be made now"):
-        Outlet(settings).send([event(1)])
+        AckedProducer(settings).send([event(1)])

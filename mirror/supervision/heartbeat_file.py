@@ -1,13 +1,13 @@
-"""A process that supervisord runs shows that it works: it touches a file of its own.
+"""The heartbeat file: a process that supervisord runs touches it to show that it works.
 
-    pulse = Pulse.of(os.environ)
-    pulse.beat()       # from the thread that matters, every second, while the work goes on
-    pulse.ended(2)     # with which exit code it ends, where that matters to who starts it again
+    file = HeartbeatFile.of(os.environ)
+    file.touch()       # from the thread that matters, every second, while the work goes on
+    file.ended(2)      # with which exit code it ends, where that matters to who starts it again
 
-`<MIRROR_RUN_DIR>/pulse/<process name>` holds the process id, and behind it the exit code once there
-is one; each beat sets the file's time, which needs no room on a full disk. It depends on nothing
-else, so that a process which waits for Redis or Kafka is not taken for one that hangs. Whether the
-threads beside the one that beats do their part, `mirror.base.turns` says.
+`<MIRROR_RUN_DIR>/heartbeats/<process name>` holds the process id, and behind it the exit code once
+there is one; each beat sets the file's time, which needs no room on a full disk. It depends on
+nothing else, so that a process which waits for Redis or Kafka is not taken for one that hangs.
+Whether the threads beside the one that beats do their part, `mirror.base.thread_watch` says.
 `mirror/supervision/watchdog.py` reads the files. Elsewhere than under supervisord nothing is
 written: containers ask `/healthz`.
 """
@@ -22,11 +22,11 @@ from typing import Final
 
 import msgspec
 
-FOLDER: Final = "pulse"
-EVERY: Final = 1.0  # seconds between two beats, at least
+FOLDER: Final = "heartbeats"
+EVERY_SECONDS: Final = 1.0  # between two beats, at least
 
 
-class Sign(msgspec.Struct, frozen=True):
+class Heartbeat(msgspec.Struct, frozen=True):
     """What a file says: whose it is, when it was written (ns, only to be compared), how it ended.
 
     `exit_code` is None while the process lives, and for one that ended without a word.
@@ -37,8 +37,8 @@ class Sign(msgspec.Struct, frozen=True):
     exit_code: int | None = None
 
 
-class Pulse:
-    """The beat of this process."""
+class HeartbeatFile:
+    """The heartbeat file of this process."""
 
     def __init__(self, path: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
         """Without a `path` nothing is written."""
@@ -48,17 +48,17 @@ class Pulse:
         self._known = False  # whether the file is there and names this process
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Pulse:
+    def of(cls, environ: Mapping[str, str]) -> HeartbeatFile:
         """That of a process of the supervisord that `environ` names; else one that does nothing."""
         folder, name = environ.get("MIRROR_RUN_DIR"), environ.get("SUPERVISOR_PROCESS_NAME")
         return cls(Path(folder) / FOLDER / name if folder and name else None)
 
-    def beat(self) -> None:
+    def touch(self) -> None:
         """Say that the work goes on; does nothing within a second of the last time."""
         now = self._clock()
         if self._path is None or now < self._next:
             return
-        self._next = now + EVERY
+        self._next = now + EVERY_SECONDS
         try:
             if self._known:
                 os.utime(self._path)
@@ -85,7 +85,7 @@ class Pulse:
         return True
 
 
-def read_sign(run_dir: Path, name: str) -> Sign | None:
+def read_heartbeat(run_dir: Path, name: str) -> Heartbeat | None:
     """What the process `name` said last; None where it never did."""
     path = run_dir / FOLDER / name
     try:
@@ -94,4 +94,4 @@ def read_sign(run_dir: Path, name: str) -> Sign | None:
         pid, *code = (int(word) for word in words)
     except (OSError, ValueError):
         return None
-    return Sign(pid, written, code[0] if code else None)
+    return Heartbeat(pid, written, code[0] if code else None)

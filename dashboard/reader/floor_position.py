@@ -45,7 +45,7 @@ _ORDER: Final = {state: number for number, state in enumerate(STATES)}
 _AGENT_ORDER: Final = {state: number for number, state in enumerate(AGENT_STATES)}
 
 
-class Place(NamedTuple):
+class FloorPosition(NamedTuple):
     """The place of a conversation: its state, its queue, and since when (epoch milliseconds)."""
 
     state: str
@@ -94,7 +94,9 @@ def counts(leg: LegView, now_ms: int) -> bool:
     return began is not None and leg.acw == "working" and now_ms - epoch_ms(began) < ACW_LONGEST_MS
 
 
-def place(legs: Iterable[LegView], first_seen: list[int], last_queue: str | None) -> Place | None:
+def position_of(
+    legs: Iterable[LegView], first_seen: list[int], last_queue: str | None
+) -> FloorPosition | None:
     """Where the conversation stands; None without a live leg.
 
     `legs` are those that count, in their order. `first_seen` tells for each leg by its number when
@@ -110,7 +112,7 @@ def place(legs: Iterable[LegView], first_seen: list[int], last_queue: str | None
     if best is None:
         return None
     order, since_ms, leg = best
-    return Place(STATES[order], leg.queue_id or last_queue, since_ms)
+    return FloorPosition(STATES[order], leg.queue_id or last_queue, since_ms)
 
 
 def agents(

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from mirror.base import plain
+from mirror.base import ascii_fallback
 
 TEXT = "✓ Redis … → start it · Käse \N{EN DASH} 漢"
 
@@ -27,7 +27,7 @@ def test_what_cannot_be_encoded_is_shown_plainly(encoding: str, shown: str) -> N
     """And nothing else is: what the encoding has stays."""
     held = io.BytesIO()
     stream = io.TextIOWrapper(held, encoding=encoding)
-    plain.fall_back(stream, None, io.StringIO())
+    ascii_fallback.install(stream, None, io.StringIO())
     stream.write(TEXT)
     stream.flush()
     assert held.getvalue().decode(encoding) == shown

@@ -1,6 +1,6 @@
-"""The other ends that a listener talks to, in the shape that `Actions` asks for.
+"""Adapters of Redis and Genesys Cloud to the protocols that `Actions` asks for.
 
-`RedisLink` reserves channels through `listeners.fleet_link.FleetLink`; `GenesysLink` creates
+`RedisAdapter` reserves channels through `listeners.fleet_link.FleetLink`; `GenesysAdapter` creates
 channels and sets topics through `mirror.genesys.client.GenesysClient`, one for each OAuth client.
 """
 
@@ -20,7 +20,7 @@ from mirror.redis.rate import RateBudget
 from mirror.settings import Settings
 
 
-class RedisLink:
+class RedisAdapter:
     """Reservations of channels. Every method raises `RedisUnavailable`."""
 
     def __init__(self, client: redis.Redis, settings: Settings) -> None:
@@ -40,7 +40,7 @@ class RedisLink:
         self.fleet.give_back(grant, handle, holder)
 
 
-class GenesysLink:
+class GenesysAdapter:
     """Channels of one OAuth client. Every method raises `GenesysError`."""
 
     def __init__(self, client: GenesysClient) -> None:
@@ -74,7 +74,7 @@ class GenesysLink:
             try:
                 expires_in = self._client.channels().get(channel_id)
             except GenesysError as error:
-                self._log.warning("expiry_not_read", error=error)
+                self._log.warning("expiry_read_failed", error=error)
         return subscriptions.rejected, expires_in
 
     def topics(self, channel_id: str) -> frozenset[str]:
@@ -82,10 +82,10 @@ class GenesysLink:
         return self._client.get_subscriptions(channel_id)
 
 
-def genesys_links(settings: Settings, client: redis.Redis) -> dict[str, GenesysLink]:
-    """OAuth client id → its link. Raises `SettingsError` where none is configured."""
+def genesys_adapters(settings: Settings, client: redis.Redis) -> dict[str, GenesysAdapter]:
+    """OAuth client id → its adapter. Raises `SettingsError` where none is configured."""
     return {
-        oauth.id: GenesysLink(
+        oauth.id: GenesysAdapter(
             GenesysClient(settings, oauth, RateBudget(client, Keys(settings.namespace), oauth.id))
         )
         for oauth in settings.require_clients()

@@ -43,7 +43,7 @@ class Fleet:
 
     def shards(self, ids: list[str]) -> dict[str, Shard]:
         self._waiting.call()
-        return {one: Shard(id=one, epoch=1, topics=()) for one in ids}
+        return {id_: Shard(id=id_, epoch=1, topics=()) for id_ in ids}
 
     def restore_shards(self, _shards: object) -> None:
         """Redis has them."""
@@ -70,7 +70,7 @@ def test_beats_do_not_hang(monkeypatch: pytest.MonkeyPatch, away: bool) -> None:
         heartbeat=600.0,
         lease=2_400.0,
         clock=lambda: waiting.now,
-        turned=waiting.turns.of("beats"),
+        report_progress=waiting.thread_watch.of("beats"),
     )
     monkeypatch.setattr(beats, "_stop", waiting)
     monkeypatch.setattr(beats._now, "wait", waiting.wait)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 from typing import Final, TextIO
 
-_HANDLER: Final = "mirror.plain"
+_HANDLER: Final = "mirror.ascii_fallback"
 # All ASCII: what takes a character's place must be encodable itself.
 _PLAIN: Final = {
     "✓": "ok",
@@ -24,7 +24,7 @@ _PLAIN: Final = {
 }
 
 
-def fall_back(*streams: TextIO | None) -> None:
+def install(*streams: TextIO | None) -> None:
     """Have `streams` write a plain character for each that they cannot encode, and never fail."""
     codecs.register_error(_HANDLER, _plain)
     for stream in streams:

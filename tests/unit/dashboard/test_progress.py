@@ -53,10 +53,10 @@ def test_reading_the_past_is_no_hang(settings: Settings) -> None:
     """However slowly the offsets of many partitions come, and the conversations of the tracker."""
     waiting = Waiting()
     slow: Any = Slow(waiting)
-    turned = waiting.turns.of("kafka")
-    reader = Reader(settings, slow, Hub(), turned)
+    report_progress = waiting.thread_watch.of("kafka")
+    reader = Reader(settings, slow, Hub(), report_progress)
     assert len(reader._places(slow, list(range(PARTITIONS)))) == PARTITIONS
-    turned()
+    report_progress()
     reader._adopt(0)
     assert waiting.calls == PARTITIONS + PAGES
     assert waiting.hung == set()
@@ -72,6 +72,6 @@ def test_a_dashboard_that_shows_an_old_state_says_so(settings: Settings) -> None
     waiting.now += STALE_SECONDS
     assert watch.reasons() == ()
     waiting.now += 1
-    reader.trouble = "Kafka cannot be read"
+    reader.problem = "Kafka cannot be read"
     old = "the state of the mirror was last read 61s ago"
     assert watch.reasons() == ("Kafka cannot be read", old)

@@ -11,28 +11,30 @@ from coordinator.plan.seats import Records
 from mirror.fleet.gaps import rfc3339
 from mirror.fleet.words import Beat, Shard, seat_name
 
-OPEN: Final[Mapping[Why, str]] = {
+UNASSIGNED: Final[Mapping[Why, str]] = {
     "no listener": "no listener can take it",
     "no channel": "no OAuth client has a channel left for it",
 }
 
 
-def troubles(
+def problems(
     seats: Records, vacant: Mapping[Seat, Why], doubted: Iterable[Key], before_ms: int
 ) -> dict[str, str]:
     """Seat → why it does not serve: it has no place (`vacant`), its channel is not live since
     `before_ms` (Redis ms), or hears nothing (`doubted`)."""
-    dark = {
+    not_live = {
         seat_name(*seat): f"not live on {record.current.listener} "
-        f"since {rfc3339(record.dark_ms)}, and tried again"
+        f"since {rfc3339(record.not_live_since_ms)}, and tried again"
         for seat, record in seats.items()
-        if record.current is not None and record.dark_ms is not None and record.dark_ms < before_ms
+        if record.current is not None
+        and record.not_live_since_ms is not None
+        and record.not_live_since_ms < before_ms
     }
     deaf = {
         seat_name(shard, replica): f"hears nothing on {listener}, while another replica does"
         for listener, shard, replica, _ in doubted
     }
-    return dark | deaf | {seat_name(*seat): OPEN[why] for seat, why in vacant.items()}
+    return not_live | deaf | {seat_name(*seat): UNASSIGNED[why] for seat, why in vacant.items()}
 
 
 def rejected(

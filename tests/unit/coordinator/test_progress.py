@@ -60,7 +60,9 @@ def test_discovery_does_not_hang(settings: Settings, away: bool) -> None:
     """Neither where Genesys fails for a day, nor in listings so slow that they are given up."""
     waiting = Waiting()
     genesys: Any = Genesys(waiting, away=away)
-    discovery = Discovery(settings, [genesys], waiting.turns.of("discovery"), lambda: waiting.now)
+    discovery = Discovery(
+        settings, [genesys], waiting.thread_watch.of("discovery"), lambda: waiting.now
+    )
     discovery.wanted.set()
     discovery.run(waiting)
     assert waiting.now > DAY
@@ -110,7 +112,7 @@ def test_the_tracker_does_not_hang(settings: Settings, monkeypatch: pytest.Monke
     waiting = Waiting()
     client = Away()
     client.waiting = waiting
-    tracker = Tracker(settings, client, waiting.turns.of("tracker"))
+    tracker = Tracker(settings, client, waiting.thread_watch.of("tracker"))
     consumer = Empty(waiting)
     monkeypatch.setattr(tracker, "_consumer", lambda: consumer)
     tracker.run(waiting)

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError
 
 from janitor.claims import Claim
 from janitor.gaps.filler import Filler
-from janitor.producer import Outlet
+from janitor.producer import AckedProducer
 from janitor.rounds import Round, Rounds
 from janitor.zombies.sweep import BATCH, Zombies
 from janitor.zombies.verdict import closing
@@ -74,8 +74,8 @@ def test_a_long_sweep_is_no_hang(settings: Settings) -> None:
     """However slowly Genesys answers for each of many conversations."""
     waiting = Waiting()
     slow: Any = Slow(waiting)
-    turned = waiting.turns.of("zombies")
-    sweep = Zombies(settings, slow, slow, slow, Normaliser, turned=turned).sweep()
+    report_progress = waiting.thread_watch.of("zombies")
+    sweep = Zombies(settings, slow, slow, slow, Normaliser, report_progress=report_progress).sweep()
     assert sweep.doubted == BATCH  # Genesys knows nothing at all
     assert waiting.calls == BATCH + 2
     assert waiting.hung == set()
@@ -102,7 +102,7 @@ class Ledger(Slow):
     def query_details(self, query: Mapping[str, Any]) -> AnalyticsPage:
         self._waiting.call()
         first = query["paging"]["pageNumber"] == 1
-        found = [AnalyticsConversation(one) for one in self._ids] if first else []
+        found = [AnalyticsConversation(id_) for id_ in self._ids] if first else []
         return AnalyticsPage(found, len(found))
 
     def smismember(self, _key: str, ids: list[str]) -> list[int]:
@@ -139,7 +139,7 @@ def test_a_long_gap_is_no_hang() -> None:
         Normaliser,
         lag_seconds=0.0,
         horizon_seconds=DAY,
-        turned=waiting.turns.of("gaps"),
+        report_progress=waiting.thread_watch.of("gaps"),
     )
     assert filler.fill_next()
     assert waiting.calls > BATCH
@@ -179,10 +179,10 @@ def test_many_refused_records_are_no_hang(
     waiting = Waiting()
     monkeypatch.setattr("janitor.producer.Producer", lambda *_, **__: Refusing(waiting))
     settings = msgspec.structs.replace(settings, dead_letter_topic="some.dlq")
-    outlet = Outlet(settings, turned=waiting.turns.of("gaps"))
+    producer = AckedProducer(settings, report_progress=waiting.thread_watch.of("gaps"))
     tracked = Tracked(0, [TrackedLeg(str(number), "call-1", "call") for number in range(20)])
-    outlet.send(closing("c", tracked, "not_found", 1_000))
-    assert outlet.dead_letters > 20
+    producer.send(closing("c", tracked, "not_found", 1_000))
+    assert producer.dead_letters > 20
     assert waiting.hung == set()
     assert waiting.watched() == {"gaps"}
 
@@ -198,7 +198,7 @@ def test_the_loop_of_a_thread_is_no_hang(settings: Settings, away: bool) -> None
             raise RedisUnavailable("does not answer")
         return Round(settings.janitor_interval)
 
-    rounds = Rounds("zombies", work, waiting.turns.of("zombies"))
+    rounds = Rounds("zombies", work, waiting.thread_watch.of("zombies"))
     rounds.run(waiting)
     assert waiting.now > DAY
     assert waiting.hung == set()
@@ -222,7 +222,11 @@ def test_a_thread_of_which_no_round_ends_is_a_reason() -> None:
         return Round(1.0)
 
     rounds = Rounds(
-        "zombies", work, waiting.turns.of("zombies"), late_after=900.0, clock=lambda: waiting.now
+        "zombies",
+        work,
+        waiting.thread_watch.of("zombies"),
+        late_after=900.0,
+        clock=lambda: waiting.now,
     )
     rounds.run(waiting)
     away = "zombies: does not answer"
