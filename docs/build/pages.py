@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from docs.build.channel_page import channel_page
-from docs.build.log_events import ROOMS, log_events, purpose
+from docs.build.log_events import PACKAGES, log_events, purpose
 from docs.build.vectors import vectors
 from mirror.conversation.schema import event_schema, view_schema
 from mirror.runtime.metrics import ALL, Described
@@ -112,9 +112,9 @@ def logs_page() -> str:
         "lines are taken again `log_lines_dropped` says how many are missing (`count`). A process",
         "that ends waits up to two seconds for its last lines.",
     ]
-    for room, heading in ROOMS.items():
+    for package, heading in PACKAGES.items():
         lines += ["", f"## {heading}"]
-        events = log_events(room)
+        events = log_events(package)
         for module in dict.fromkeys(event.module for event in events):
             lines += ["", f"`{module}`: {purpose(module)}", ""]
             lines += ["| event | level | fields |", "|---|---|---|"]
