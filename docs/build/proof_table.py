@@ -84,7 +84,8 @@ def block(found: list[Trial], commit: str) -> str:
     summary = (
         f"Commit {commit}: {len(found)} faults, {failed} failed."
         f" Of {sums['events']:,} events {sums['missing']} were missing,"
-        f" {sums['invented']} invented, {sums['altered']} altered and {sums['disordered']} out of order;"
+        f" {sums['invented']} invented, {sums['altered']} altered"
+        f" and {sums['disordered']} out of order;"
         f" {sums['late']} came late, and {sums['window']} fell into the window."
         f" Recovery: half within {statistics.median(recoveries):.1f} s,"
         f" the longest {recoveries[-1]:.1f} s."
