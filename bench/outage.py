@@ -34,6 +34,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
+from math import inf
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -57,6 +58,7 @@ AFTER_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 1.0
 REPORT_SECONDS: Final = 60.0
 FOLLOW_SECONDS: Final = 15.0  # between two readings of the ledger
+COUNT_SECONDS: Final = 300.0  # between two readings of the topic, while Kafka fills
 # Of a conversation of the simulator's usual mix of media.
 EVENTS_EACH: Final = 10.0
 LEDGER_RECORDS: Final = 500_000  # that the simulator keeps: half an hour of them
@@ -163,6 +165,7 @@ class Run:
         self._account = Account(account)
         self._topic = GrowingTopic(built.settings)
         self._report_at = self._follow_at = 0.0
+        self._count_at = inf  # without Kafka there is nothing to count
 
     # --- the course of it ---------------------------------------------------------------------
 
@@ -189,6 +192,7 @@ class Run:
         self._kafka.wait_ready(KAFKA_SECONDS)
         back = time.monotonic()
         self._report("Kafka is back")
+        self._count_at = back + COUNT_SECONDS
         drained = self._until(
             lambda: self._spooled() == 0, 1800 + 2 * away, "spools are empty", "draining"
         )
@@ -215,7 +219,10 @@ class Run:
                 return False
             if now >= self._follow_at:
                 self._follow()
-            if now >= self._report_at:
+            if now >= self._count_at:
+                patiently(self._read_topic)
+                self._report(meanwhile, counted=True)
+            elif now >= self._report_at:
                 self._report(meanwhile)
             time.sleep(min(LOOK_SECONDS, max(0.0, until - time.monotonic())))
         return True
@@ -336,6 +343,8 @@ class Run:
         }
         if counted:
             self._follow()
+            if self._count_at < inf:
+                self._count_at = time.monotonic() + COUNT_SECONDS
             line["balance"] = msgspec.to_builtins(self._account.balance())
         print(json.dumps(line), flush=True)
 
