@@ -65,8 +65,10 @@ async def single(request: web.Request) -> web.Response:
 
 def _seen(request: web.Request, conversation: Conversation) -> bool:
     """Whether the client's role is granted in a division of the conversation."""
-    org = world_of(request).org
-    return client_of(request).sees(org.divisions_of(conversation.queues, conversation.users))
+    org, client = world_of(request).org, client_of(request)
+    return client.divisions is None or client.sees(
+        org.divisions_of(conversation.queues, conversation.users)
+    )
 
 
 def as_of(world: World) -> int:
