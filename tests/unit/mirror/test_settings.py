@@ -64,6 +64,9 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("GENESYS_API_URL", "api.mypurecloud.com", "a base URL"),
         ("KAFKA_BOOTSTRAP_SERVERS", "broker", "host:port"),
         ("MIRROR_TOPIC", "with space", "a Kafka topic name"),
+        ("MIRROR_ONCE_TOPIC", "genesys-interactions", "another topic than MIRROR_TOPIC"),
+        ("MIRROR_DEAD_LETTER_TOPIC", "genesys-interactions", "another topic than MIRROR_TOPIC"),
+        ("MIRROR_CONVERSATIONS_TOPIC", "genesys-agents", "another topic than MIRROR_AGENTS_TOPIC"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_it_takes(name: str, value: str, takes: str) -> None:
