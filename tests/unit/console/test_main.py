@@ -104,3 +104,17 @@ def test_a_failure_is_one_line_and_a_code(
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
     assert words in result.stderr
     assert "hunter2" not in result.stderr
+
+
+def test_a_closed_stdout_is_said() -> None:
+    """What a command found and cannot write is no success."""
+    result = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "from console import main; main()" schema >&-', sys.executable],
+        env=ENVIRON,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith("mirror: stdout is closed: ")
