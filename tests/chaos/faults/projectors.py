@@ -63,6 +63,13 @@ def taken_over(site: Site, _hit: Hit) -> bool:
     return False
 
 
+def all_deposed(site: Site, _hits: list[Hit]) -> bool:
+    """The group has nobody left."""
+    with suppress(ServiceError):
+        return site.projectors_group()[1] == []
+    return False
+
+
 def kill_coordinator_of_the_group(site: Site) -> Sequence[Broker]:
     """SIGKILL for the broker that a transaction sends the group's offsets to."""
     nodes: list[int] = []
@@ -120,10 +127,11 @@ FAULTS: tuple[Fault, ...] = (
         struck=all_replaced,
     ),
     Fault(
-        name="all projectors frozen and thawed",
-        proves="both may be deposed at once; they join again",
+        name="all projectors frozen beyond their session",
+        proves="both are deposed at once; they join again",
         leaves="a freeze beyond what Kafka retains",
         strike=signal_all("projector", STOP),
+        struck=all_deposed,
         heal=thaw_all,
     ),
     Fault(
