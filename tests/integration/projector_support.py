@@ -22,10 +22,10 @@ from confluent_kafka.cimpl import NewTopic
 
 from harness.kafka import _SILENT, KafkaCluster, admin_client, create_topic
 from harness.process import ManagedProcess, wait_until
+from harness.views import difference, folded
 from mirror.base.errors import KafkaUnavailable
-from mirror.conversation.document import ConversationDocument, document
+from mirror.conversation.document import ConversationDocument
 from mirror.conversation.event import Event
-from mirror.conversation.fold import ConversationView, fold
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings, load
 from projector.offsets import Offsets
@@ -217,7 +217,7 @@ class Stage:
     def _wrong(self) -> list[str]:
         shown, expected = self.views(), self.expected()
         keys = shown.keys() | expected.keys()
-        return sorted(key for key in keys if not _same(shown.get(key), expected.get(key)))
+        return sorted(key for key in keys if difference(shown.get(key), expected.get(key)))
 
     @property
     def once(self) -> str:
@@ -237,18 +237,7 @@ class Stage:
 
     def expected(self) -> dict[str, ConversationDocument]:
         """The library's fold of all that was sent, in the order of the log."""
-        views: dict[str, ConversationView] = {}
-        ids: dict[str, set[str]] = {}
-        for event in self.sent:
-            key = event.conversation_id
-            views[key] = fold(views.get(key), event)
-            ids.setdefault(key, set()).add(event.event_id)
-        return {
-            key: document(
-                view, ((leg, "") for leg in view.legs.values()), updated_at="", events=len(ids[key])
-            )
-            for key, view in views.items()
-        }
+        return folded(self.sent)
 
 
 class Counted(msgspec.Struct):
@@ -261,19 +250,6 @@ class Counted(msgspec.Struct):
 
 
 EXACT: Final = Counted(0, 0, 0, [])
-
-
-def _same(shown: ConversationDocument | None, expected: ConversationDocument | None) -> bool:
-    """Whether two views are equal but for times that are not in the fold."""
-    if shown is None or expected is None:
-        return shown is expected
-    legs = [
-        msgspec.structs.replace(leg, since=wanted.since)
-        for leg, wanted in zip(shown.legs, expected.legs, strict=False)
-    ]
-    return len(legs) == len(shown.legs) and expected == msgspec.structs.replace(
-        shown, updated_at="", legs=legs
-    )
 
 
 def quick_cluster(folder: Path) -> Iterator[str]:

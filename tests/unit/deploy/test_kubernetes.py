@@ -63,7 +63,7 @@ def test_it_runs_the_processes() -> None:
 
 @pytest.mark.parametrize("one", WORKLOADS, ids=name_of)
 def test_probes_ask_for_health_and_pods_may_drain(one: dict[str, Any]) -> None:
-    """Probes ask /healthz by a port that is there; a budget covers the pods."""
+    """A pod is restarted by /livez, and gets requests by /healthz; a budget covers the pods."""
     spec = one["spec"]["template"]["spec"]
     labels = one["spec"]["template"]["metadata"]["labels"]
     assert one["spec"]["selector"]["matchLabels"] == labels
@@ -71,8 +71,8 @@ def test_probes_ask_for_health_and_pods_may_drain(one: dict[str, Any]) -> None:
     (container,) = spec["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports["metrics"] == METRICS_PORT
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert container[probe]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+    for probe, path in (("startup", "/livez"), ("liveness", "/livez"), ("readiness", "/healthz")):
+        assert container[f"{probe}Probe"]["httpGet"] == {"path": path, "port": "metrics"}
     budgets = [b for b in of_kind("PodDisruptionBudget") if selects(b["spec"]["selector"], labels)]
     assert [budget["spec"]["maxUnavailable"] for budget in budgets] == [1]
 
