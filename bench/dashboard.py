@@ -173,11 +173,13 @@ def opened(folder: Path, env: dict[str, Any], number: int, bootstrap: str) -> No
                 page = dashboard(folder, env | {"MIRROR_CONVERSATIONS_TOPIC": topic}, named)
                 with page.process:
                     page.until_listening().until_open()
+                    used = cpu_seconds(page.process.pid)
                     told = [json.loads(line) for line in page.process.stderr.splitlines()]
                 (line,) = (one for one in told if one["event"] == "backlog_read")
                 records = sum(one.get("records", 0) for one in told)
                 print(
-                    f"  {number:,} {way}: {line['seconds']:.2f} s, {line['conversations']:,} known"
+                    f"  {number:,} {way}: {line['seconds']:.2f} s, {used:.2f} s of CPU since "
+                    f"the process began, {line['conversations']:,} known"
                     + (f", {records:,} views read" if records else "")
                 )
 

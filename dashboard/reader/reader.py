@@ -24,7 +24,7 @@ from dashboard.reader.dead_letters import LETTERS_KEPT, Letters
 from dashboard.reader.feed import Feed, Finalized
 from dashboard.reader.floor import MOST_LIVE, MOST_OVER, OVER_KEPT_MS, Floor
 from dashboard.reader.floor_position import epoch_ms
-from dashboard.reader.presence import AgentReader, Presences
+from dashboard.reader.presence import Presences
 from dashboard.reader.rates import Rates
 from dashboard.reader.today import Today, day_of
 from dashboard.reader.views import Opened, Views, ViewsUnusable, read_views, view_of
@@ -34,7 +34,7 @@ from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.tracked import read_active
 from mirror.kafka.consume import open_reader, take
 from mirror.kafka.deadletters import read_letter
-from mirror.kafka.record import EventReader, UndecodableRecord
+from mirror.kafka.record import AgentReader, EventReader, UndecodableRecord
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
 
@@ -167,7 +167,7 @@ class Reader:
             elif topic == self._settings.dead_letter_topic:
                 self.letters.note(read_letter(one))
             elif self._presences is not None:
-                self._presences.note(self._agents.decode(one.value() or b""))
+                self._presences.note(self._agents.decode(one.value()))
         except (UndecodableRecord, msgspec.DecodeError, ValueError):
             self.unreadable += 1
 

@@ -190,7 +190,7 @@ def test_the_mirror_shows_seats_and_the_command_that_acts(
     }
     assert "mirror drain south-100-abcd" in browser.text("#listeners")
     assert "42 records" in browser.text("#listeners")
-    assert "draining: others take over its 8 channels" in browser.text("#listeners")
+    assert "draining: others take over its 7 channels" in browser.text("#listeners")
     assert "mirror undrain west-100-abcd" in browser.text("#listeners")
     assert "unfillable" in browser.text("#gaps")
     assert "read again by hand" not in browser.text("#gaps")
