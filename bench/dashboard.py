@@ -1,15 +1,18 @@
 """What the dashboard costs and how fast it is, in a real browser: `python -m bench.dashboard`.
 
 A Redis, an Apache Kafka and a dashboard process are started; events are written to Kafka as
-listeners do. Measured in Chromium: from the address to the first paint and to the right figures,
-with `--conversations` active; from an event's `received_at` to the figure on the page. Then how
-much CPU the dashboard takes under `--rate` events a second with no stream, one, and `--streams` of
-them, read by a process of its own; and what a snapshot and a second of changes weigh.
+listeners do. First: how long a dashboard takes to open with `--open` active conversations, with
+those that a projector keeps and by folding the stream. Then, in Chromium: from the address to the
+first paint and to the right figures, with `--conversations` active; from an event's `received_at`
+to the figure on the page. Then how much CPU the dashboard takes under `--rate` events a second with
+no stream, one, and `--streams` of them, read by a process of its own; and what a snapshot and a
+second of changes weigh.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import statistics
 import subprocess
@@ -23,19 +26,23 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, KafkaException, Producer
 
 from bench.report import cpu_seconds, where
 from harness.browser import Browser
 from harness.dashboard import Dashboard, conversation, dashboard, produce, until_shown
 from harness.kafka import KafkaCluster, create_topic
-from harness.process import wait_until
+from harness.process import ManagedProcess, wait_until
 from harness.redis import RedisServer
+from mirror.base.errors import KafkaUnavailable
 from mirror.conversation.event import Event
-from mirror.kafka.config import producer_config
+from mirror.kafka.config import committed_reader_config, producer_config
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings
+from mirror.settings import load as load_settings
+from projector.offsets import Offsets
 
+MIXED: Final = 5_000  # conversations whose events are mixed
 COURSES: Final = ("waiting", "talking", "talking", "held", "talking")
 
 PAINT: Final = """
@@ -109,6 +116,74 @@ def load(settings: Settings, rate: float) -> Iterator[None]:
         thread.join(15)
 
 
+def await_projected(settings: Settings, name: str) -> None:
+    """Wait until a projector has written all."""
+    offsets, numbers = Offsets(settings), range(12)
+    member = Consumer(committed_reader_config(settings, "bench", f"mirror-{name}-projector"))
+
+    def is_done() -> bool:
+        try:
+            ends = offsets.ends(settings.topic, numbers)
+            return offsets.committed(member, numbers) == {n: end for n, end in ends.items() if end}
+        except (KafkaException, KafkaUnavailable):
+            return False  # the group is being made
+
+    wait_until(is_done, 600, "all is projected", interval=1.0)
+    member.close()
+
+
+def opened(folder: Path, env: dict[str, Any], number: int, bootstrap: str) -> None:
+    """Print how long a dashboard takes to know so many active conversations, both ways.
+
+    Events of five thousand conversations are mixed, each told twice: a projector writes a view for
+    about every second event, and none is compacted yet.
+    """
+    name = f"open-{number}"
+    topics = {
+        "MIRROR_NAMESPACE": name,
+        "MIRROR_TOPIC": create_topic(bootstrap, name, partitions=12),
+        "MIRROR_ONCE_TOPIC": create_topic(bootstrap, f"{name}.once", partitions=12),
+        "MIRROR_CONVERSATIONS_TOPIC": create_topic(
+            bootstrap, f"{name}.views", partitions=12, config={"cleanup.policy": "compact"}
+        ),
+    }
+    env = env | topics
+    settings = load_settings(env)
+    producer = Producer(producer_config(settings, "bench"))
+    for start in range(0, number, MIXED):
+        mixed = [
+            list(conversation(n, COURSES[n % len(COURSES)]))
+            for n in range(start, min(number, start + MIXED))
+        ]
+        for place in range(max(map(len, mixed))):
+            produce(
+                settings,
+                (one[place] for one in mixed if place < len(one) for _ in range(2)),
+                producer,
+            )
+    projector = ManagedProcess.python_module("projector", folder=folder, env=env, name=name)
+    with projector:
+        await_projected(settings, name)
+        for way, topic in (
+            ("with conversations", topics["MIRROR_CONVERSATIONS_TOPIC"]),
+            ("by folding", "none"),
+        ):
+            for run in range(3):
+                named = f"{name}-{way.replace(' ', '-')}-{run}"
+                page = dashboard(folder, env | {"MIRROR_CONVERSATIONS_TOPIC": topic}, named)
+                with page.process:
+                    page.until_listening().until_open()
+                    used = cpu_seconds(page.process.pid)
+                    told = [json.loads(line) for line in page.process.stderr.splitlines()]
+                (line,) = (one for one in told if one["event"] == "backlog_read")
+                records = sum(one.get("records", 0) for one in told)
+                print(
+                    f"  {number:,} {way}: {line['seconds']:.2f} s, {used:.2f} s of CPU since "
+                    f"the process began, {line['conversations']:,} known"
+                    + (f", {records:,} views read" if records else "")
+                )
+
+
 def opening(browser: Browser, page: Dashboard, runs: int, **wanted: int) -> None:
     """Print how long a browser takes from the address to paint and figures."""
     paints, shown = [], []
@@ -178,6 +253,8 @@ def main() -> None:
     """Run all of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--conversations", type=int, default=5_000)
+    parser.add_argument("--open", type=int, nargs="*", default=[5_000, 50_000])
+    parser.add_argument("--no-browser", action="store_true", help="only how long opening takes")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--updates", type=int, default=60)
     parser.add_argument("--rate", type=float, default=200.0)
@@ -195,6 +272,11 @@ def main() -> None:
             "MIRROR_TOPIC": create_topic(cluster.bootstrap_servers, "bench", partitions=12),
             "MIRROR_DEAD_LETTER_TOPIC": create_topic(cluster.bootstrap_servers, "bench.dlq"),
         }
+        print("a dashboard's reading, from its start to the first whole picture:")
+        for number in options.open:
+            opened(folder, env, number, cluster.bootstrap_servers)
+        if options.no_browser:
+            return
         page = dashboard(folder, env)
         number = options.conversations
         produce(

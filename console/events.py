@@ -1,4 +1,4 @@
-"""One event on a line, as `mirror tail` and the demo show it. Pure."""
+"""One event, or one state of an agent, on a line, as `mirror tail` and the demo show it. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from console.render import clipped, styled
 from mirror.base.printable import printable
 
 if TYPE_CHECKING:
+    from mirror.conversation.agent_event import AgentEvent
     from mirror.conversation.event import Event
 
 _COLOURS: Final = {
@@ -34,6 +35,7 @@ SHORT_ID: Final = 8
 # A text from outside, where a line may be of any length.
 _LONGEST: Final = 100
 _KIND: Final = 10
+_STATE: Final = 14
 
 
 class _Layout(NamedTuple):
@@ -80,6 +82,23 @@ def event_line(
         rest = clipped(rest, max(1, width - len(head) - _KIND - 2)).rstrip()
     kind = styled(f"{event.event_type:<{_KIND}}", fg=_COLOURS.get(event.event_type))
     return f"{head} {kind} {rest}"
+
+
+def state_line(
+    state: AgentEvent, called: Called | None = None, *, width: int | None = None, today: str = ""
+) -> str:
+    """What an agent said of itself: when (UTC), who, which word. Arguments as in `event_line`."""
+    called, layout = called or Called(), _layout(width)
+    clock = printable(_clock(state.occurred_at, today, layout), _LONGEST)
+    word = state.presence if state.event_type == "presence" else state.routing_status
+    cells = (
+        state.event_type.ljust(_STATE),
+        _padded(_name(called.name("users", state.user_id), state.user_id), layout.queue, width),
+        printable(word or "-", _LONGEST),
+        state.origin if state.origin != "live" else "",
+    )
+    line = f"{clock}{'~' if state.estimated else ' '} {' '.join(cells)}".rstrip()
+    return line if width is None else clipped(line, width)
 
 
 def heading(width: int | None) -> str:

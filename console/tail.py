@@ -9,12 +9,14 @@ import click
 
 if TYPE_CHECKING:
     from console.names import Called
+    from mirror.conversation.agent_event import AgentEvent
     from mirror.conversation.event import Event
 
 
 @click.command()
 @click.option("--dedupe", is_flag=True, help="Show each event once, however many replicas sent it.")
 @click.option("--once", is_flag=True, help="Read what the projector wrote: each event once.")
+@click.option("--agents", is_flag=True, help="Presence and routing status of agents instead.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line.")
 @click.option(
     "--conversation", metavar="ID", help="Only this conversation: an id, or how it begins."
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 def tail(
     dedupe: bool,
     once: bool,
+    agents: bool,
     as_json: bool,
     conversation: str | None,
     queue: str | None,
@@ -51,54 +54,72 @@ def tail(
     \b
     mirror tail --queue 'Support*' --type answer --type hold
     mirror tail --conversation 5b91 --since 2h
+    mirror tail --agents --agent 'Ada*' --type presence
 
     Filters combine: an event is shown where all of them fit. Times are UTC; a date stands with
     those that are not of today, and ~ behind a time that is ours because Genesys gave none.
     """
     import time
 
-    from console.events import event_line, heading
+    from console.events import event_line, heading, state_line
     from console.moments import epoch_ms
     from console.names import names_if_any
     from console.render import echo, echo_json, say, terminal_width
+    from mirror.conversation.event import Event
     from mirror.conversation.times import show_epoch
-    from mirror.kafka.consume import EventStream, Start
+    from mirror.kafka.consume import AgentStream, EventStream, Start
     from mirror.kafka.repeats import Repeats
     from mirror.settings import load
 
-    _check_types(kinds)
+    if agents and (once or conversation or queue):
+        raise click.UsageError(
+            "--agents shows agents, who have no conversation and no queue there, and whose states "
+            "no projector writes: leave --once, --conversation and --queue out."
+        )
+    _check_types(kinds, agents=agents)
     if since is not None and start == "beginning":
         raise click.UsageError("--since and --from beginning say two things: give one.")
     since_ms = epoch_ms("--since", since, round(time.time() * 1000)) if since else None
     repeats = Repeats()
     shown = 0
     place: Start = "beginning" if start == "beginning" else "end"
-    with EventStream(load(), place, since_ms, once=once) as stream, names_if_any() as called:
+    settings = load()
+    if agents and not settings.agents:
+        say("agents is not in MIRROR_SUBSCRIBE here: nobody may write their states")
+    stream: AgentStream | EventStream
+    if agents:
+        stream = AgentStream(settings, place, since_ms)
+    else:
+        stream = EventStream(settings, place, since_ms, once=once)
+    with stream, names_if_any() as called:
         fits = _filter(called, conversation, queue, agent, kinds)
         width = terminal_width()
-        if width is not None and not as_json:
+        if width is not None and not as_json and not agents:
             say(heading(width))
         while True:
             for event in stream.read(timeout=0.5):
                 if not fits(event) or (dedupe and repeats.is_repeat(event.event_id)):
                     continue
+                today = show_epoch(time.time())[:10]
                 if as_json:
                     echo_json(event)
-                else:
-                    today = show_epoch(time.time())[:10]
+                elif isinstance(event, Event):
                     echo(event_line(event, called, width=width, today=today))
+                else:
+                    echo(state_line(event, called, width=width, today=today))
                 shown += 1
                 if limit is not None and shown >= limit:
                     return
 
 
-def _check_types(kinds: tuple[str, ...]) -> None:
+def _check_types(kinds: tuple[str, ...], *, agents: bool) -> None:
     """Raise `click.UsageError` for a type that no event has."""
     from typing import get_args
 
+    from mirror.conversation.agent_event import AgentEventType
     from mirror.conversation.event import EventType
 
-    known = get_args(EventType)
+    known = get_args(AgentEventType if agents else EventType)
     for kind in kinds:
         if kind not in known:
             raise click.UsageError(f"--type is {kind!r}: it takes {', '.join(known)}.")
@@ -110,11 +131,16 @@ def _filter(
     queue: str | None,
     agent: str | None,
     kinds: tuple[str, ...],
-) -> Callable[[Event], bool]:
+) -> Callable[[Event | AgentEvent], bool]:
     """Whether an event fits all that is given."""
+    from mirror.conversation.agent_event import AgentEvent
+
     beginning = (conversation or "").lower()
 
-    def fits(event: Event) -> bool:
+    def fits(event: Event | AgentEvent) -> bool:
+        if isinstance(event, AgentEvent):
+            is_meant = agent is None or called.is_meant("users", event.user_id, agent)
+            return is_meant and (not kinds or event.event_type in kinds)
         return (
             (not kinds or event.event_type in kinds)
             and event.conversation_id.lower().startswith(beginning)

@@ -44,3 +44,11 @@ class Metrics:
     @property
     def unreadable(self) -> int:
         return self._reader.unreadable
+
+    @property
+    def from_views(self) -> int:
+        return int(bool(self._reader.opened.topic) and not self._reader.opened.why)
+
+    @property
+    def opened_in(self) -> float:
+        return self._reader.opened.seconds

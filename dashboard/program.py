@@ -23,7 +23,7 @@ from dashboard.reader.reader import Reader
 from dashboard.reader.watch import Watch
 from mirror.base.health import Health
 from mirror.base.log import logger
-from mirror.checks.finding import Finding
+from mirror.checks.finding import Finding, good
 from mirror.checks.growth import growth_of
 from mirror.checks.redis import check_redis
 from mirror.redis.connect import connect
@@ -55,7 +55,7 @@ class Dashboard(Program):
         """Serve the page, wait for Kafka and Redis, then read."""
         settings, thread_watch, stopping = self._settings, process.thread_watch, process.stopping
         client = connect(settings)
-        reader = Reader(settings, client, self._hub, thread_watch.of("kafka"))
+        self._reader = reader = Reader(settings, client, self._hub, thread_watch.of("kafka"))
         self._watch = Watch(settings, client, self._hub, reader, thread_watch.of("redis"))
         listening = listen(settings)
         app = make_app(settings, self._hub, reader, process.health)
@@ -80,6 +80,10 @@ class Dashboard(Program):
         """What it works from."""
         yield from check_redis(self._settings)
         yield from self._growth.findings()
+        opened = self._reader.opened
+        if opened.topic:
+            why = f", folded: {opened.why}" if opened.why else ""
+            yield good("kafka.projector", "the floor", f"opened from {opened.topic}{why}")
 
     def summary(self) -> dict[str, int]:
         """What it has done."""

@@ -104,7 +104,7 @@ class Feed:
         shown, count = self.ticker.take()
         base = self._base(now_ms, opening)
         change = {**base, "queues": changed, "points": points, "ticker": shown, "count": count}
-        if now_ms // 1000 != self._slow_second:
+        if now_ms // 1000 != self._slow_second or not self._slow:
             self._slow_second = now_ms // 1000
             self._slow = self._second(now_ms)
             change |= self._slow
@@ -114,6 +114,7 @@ class Feed:
         """Go on without making messages: nobody listens."""
         self.rates.turn(now_ms)
         self.ticker.take()
+        self._slow = {}  # who comes next is not to get what is old
         if now_ms // 1000 != self._slow_second:
             self._slow_second = now_ms // 1000
             self._forget(now_ms)

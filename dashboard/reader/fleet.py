@@ -158,6 +158,7 @@ def _gap(gap: Gap) -> dict[str, Any]:
         "from": gap.from_ms,
         "to": gap.to_ms,
         "kind": gap.kind,
+        "by": gap.filed_by,
         "state": gap.state,
         "attempts": gap.attempts,
         "events": gap.events,

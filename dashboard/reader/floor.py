@@ -3,8 +3,9 @@
 `Floor.fold` takes events in the order of their partitions, repeated as they may be, and keeps for
 each conversation the view of `mirror.conversation.fold`, when its legs were first seen, and where
 it stands (`dashboard.reader.floor_position`). Counts move with it, so asking for them costs what
-changed and not what lives. `Floor.adopt` adds what the tracker knows of a conversation that began
-before the part of the log that was read.
+changed and not what lives. `Floor.restore` takes conversations as the projector keeps them, before
+the events that follow. `Floor.adopt` adds what the tracker knows of a conversation that began
+before the part of the log that was read, `Floor.recall` when earlier events of it were.
 
 Bounded: at most `MOST_LIVE` conversations and `MOST_OVER` that are over, each with at most
 `MOST_MARKS` marks. What is beyond that is counted in `left_out`. Pure: no clock, no I/O.
@@ -30,8 +31,10 @@ from dashboard.reader.floor_position import (
     position_of,
 )
 from dashboard.reader.timeline import MOST_MARKS, Mark
+from dashboard.reader.views import Restored
 from mirror.conversation.event import RANK, Event
 from mirror.conversation.fold import ConversationView, LegView, find_leg, fold, is_repeat
+from mirror.conversation.legs import leg_key
 from mirror.fleet.gaps import rfc3339
 from mirror.fleet.tracked import Tracked
 
@@ -115,6 +118,40 @@ class Floor:
         self._mark(known, event, at_ms, fresh)
         self._settle(known, now_ms)
         return fresh
+
+    def restore(self, restored: Restored, now_ms: int) -> None:
+        """Begin with a conversation as the projector keeps it; those that ended in their order."""
+        view = restored.view
+        if self._find(view.id) is not None:
+            return
+        if restored.ended_ms is None and len(self._live) >= MOST_LIVE:
+            self.left_out += 1
+            return
+        known = Known(view, restored.first_seen, restored.marks)
+        for leg in view.legs.values():
+            _touch(known, leg)
+        self._settle(known, now_ms)
+        if view.id in self._over and restored.ended_ms is not None:
+            self._over[view.id] = (restored.ended_ms, known)
+
+    def recall(self, event: Event, now_ms: int) -> None:
+        """Take from an event that is in the view already when it was. Raises `ValueError`."""
+        known = self._find(event.conversation_id)
+        if known is None or event.origin == "snapshot":
+            return
+        at_ms, number = epoch_ms(event.occurred_at), _OF_CONVERSATION
+        if event.participant_id is not None and event.media_type is not None:
+            name = leg_key(event.participant_id, event.communication_id, event.media_type).name
+            leg = known.view.legs.get(name)
+            if leg is None:
+                return
+            number = leg.number
+            if at_ms < known.first_seen[number]:
+                known.first_seen[number] = at_ms
+                self._settle(known, now_ms)
+        mark = Mark(at_ms, event.event_type, number)
+        if len(known.marks) < MOST_MARKS and mark not in known.marks:
+            known.marks.append(mark)
 
     def adopt(self, conversation_id: str, tracked: Tracked, now_ms: int) -> None:
         """Add the open legs that the tracker knows and the log, as far as it was read, does not."""

@@ -1,8 +1,9 @@
 """The thread that reads what happened earlier today, once, for the figures of the day.
 
-The reader begins some way from the end of the topic. This thread reads from the beginning of the
-day to where the reader began, for `dashboard.reader.today` alone, and ends. Where Kafka no longer
-has the beginning of the day, `counts_from_ms` says since when it has all.
+The reader begins some way from the end of the topic, or where the projector's conversations end.
+This thread reads from the beginning of the day to where the reader began, and ends: for
+`dashboard.reader.today`, and for the courses of conversations that are on the floor. Where Kafka no
+longer has the beginning of the day, `counts_from_ms` says since when it has all.
 """
 
 from __future__ import annotations
@@ -125,5 +126,6 @@ class Past:
         try:
             event = self._events.decode(value, headers)
             self._reader.today.note(event, now_ms)
+            self._reader.floor.recall(event, now_ms)
         except (UndecodableRecord, msgspec.DecodeError, ValueError):
             self._reader.unreadable += 1

@@ -9,25 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-import msgspec
-
 from mirror.conversation.agent_event import AgentEvent
 
 MOST_AGENTS: Final = 200_000
 
 _OFFLINE: Final = frozenset({"OFFLINE", "OFF_QUEUE"})
-
-
-class AgentReader:
-    """Decodes the records of agents' states, JSON or MessagePack."""
-
-    def __init__(self) -> None:
-        self._json = msgspec.json.Decoder(AgentEvent)
-        self._msgpack = msgspec.msgpack.Decoder(AgentEvent)
-
-    def decode(self, value: bytes) -> AgentEvent:
-        """The state. Raises `msgspec.DecodeError`."""
-        return (self._json if value[:1] == b"{" else self._msgpack).decode(value)
 
 
 class Presences:

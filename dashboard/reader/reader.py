@@ -1,8 +1,10 @@
 """The thread that reads Kafka: one consumer without a group for all browsers of this process.
 
-It reads the end of the interaction topic first, at most `BACKLOG` records, then asks Redis what the
-tracker knows of conversations that began before, and from then on follows the topics live. At each
-tick it makes one message for everybody. What it holds may be asked for under `lock`.
+It opens with the conversations that `mirror projector` keeps, and goes on behind the last record
+that they count (`dashboard.reader.views`). Where that cannot be, it reads the end of the
+interaction topic, at most `BACKLOG` records; `opened` says which. Then it asks Redis what the
+tracker knows of conversations that began before, and follows the topics live. At each tick it makes
+one message for everybody. What it holds may be asked for under `lock`.
 """
 
 from __future__ import annotations
@@ -20,24 +22,26 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from dashboard.pages.hub import Hub, message
 from dashboard.reader.dead_letters import LETTERS_KEPT, Letters
 from dashboard.reader.feed import Feed, Finalized
-from dashboard.reader.floor import MOST_LIVE, Floor
+from dashboard.reader.floor import MOST_LIVE, MOST_OVER, OVER_KEPT_MS, Floor
 from dashboard.reader.floor_position import epoch_ms
-from dashboard.reader.presence import AgentReader, Presences
+from dashboard.reader.presence import Presences
 from dashboard.reader.rates import Rates
 from dashboard.reader.today import Today, day_of
+from dashboard.reader.views import Opened, Views, ViewsUnusable, read_views, view_of
 from mirror.base.errors import KafkaUnavailable, RedisUnavailable
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.tracked import read_active
 from mirror.kafka.consume import open_reader, take
 from mirror.kafka.deadletters import read_letter
-from mirror.kafka.record import EventReader, UndecodableRecord
+from mirror.kafka.record import AgentReader, EventReader, UndecodableRecord
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
 
 TICK_SECONDS: Final = 0.2
 BATCH: Final = 1_000
 BACKLOG: Final = 120_000  # records of the past, over all partitions; about four seconds' work
+RESTORED_AT_ONCE: Final = 500  # conversations; other threads wait so long for what is held
 AGENTS_BACKLOG: Final = 50_000
 QUIET_SECONDS: Final = 1.5  # nothing came for so long: the past has been read
 RETRY_SECONDS: Final = 2.0
@@ -72,6 +76,7 @@ class Reader:
         self.last_event_ms = 0  # when the latest event was received by a listener
         self.problem = ""
         self.opening: float | None = 0.0
+        self.opened = Opened()
         self._settings = settings
         self._redis = client
         self._hub = hub
@@ -88,9 +93,13 @@ class Reader:
         self._targets: dict[tuple[str, int], int] = {}
         self._adopted = False
         self._adopt_at = 0.0
+        self._began = 0.0
+        self._following: dict[int, int] = {}  # where the projector's conversations end
+        self._ended: set[int] = set()  # hashes of ids of which the projector knows the end
 
     def run(self, stop: threading.Event) -> None:
         """Read until `stop` is set; what goes wrong with Kafka is tried again."""
+        self._began = time.monotonic()
         while not stop.is_set():
             self._report_progress()
             try:
@@ -107,6 +116,8 @@ class Reader:
     def _session(self, stop: threading.Event) -> None:
         consumer, partitions = open_reader(self._settings, self._settings.topic, "dashboard")
         try:
+            if not self.opened.topic:
+                self._open(consumer, partitions, stop)
             consumer.assign(self._places(consumer, partitions))
             self.problem = ""
             self._follow(consumer, stop)
@@ -132,7 +143,7 @@ class Reader:
                 # Not every broker tells where a topic ends; what is younger than us is the present.
                 or (messages and min(one.timestamp()[1] for one in messages) >= began_ms)
             ):
-                self._opened(now_ms)
+                self._is_open(now_ms)
             if not self._adopted and self.opening is None and now >= self._adopt_at:
                 self._adopt(now_ms)
             if now >= next_tick:
@@ -156,7 +167,7 @@ class Reader:
             elif topic == self._settings.dead_letter_topic:
                 self.letters.note(read_letter(one))
             elif self._presences is not None:
-                self._presences.note(self._agents.decode(one.value() or b""))
+                self._presences.note(self._agents.decode(one.value()))
         except (UndecodableRecord, msgspec.DecodeError, ValueError):
             self.unreadable += 1
 
@@ -178,8 +189,59 @@ class Reader:
 
     # --- the past ------------------------------------------------------------------------------
 
+    def _open(self, consumer: Consumer, partitions: list[int], stop: threading.Event) -> None:
+        """Put the projector's conversations on the floor; `opened` says why, where that cannot be.
+
+        Raises `KafkaException`; then nothing was done.
+        """
+        settings, began = self._settings, time.monotonic()
+        next_tick = began
+
+        def turn() -> bool:
+            nonlocal next_tick
+            self._report_progress()
+            if time.monotonic() >= next_tick:
+                next_tick = time.monotonic() + TICK_SECONDS
+                self._publish(wall_ms())
+            return not stop.is_set()
+
+        try:
+            views = read_views(settings, partitions, wall_ms() - OVER_KEPT_MS, turn)
+            retained = {}
+            for partition in partitions:
+                place = TopicPartition(settings.topic, partition)
+                retained[partition] = consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS)
+                turn()
+            self._following = views.places(retained, BACKLOG)
+            self._restore(views, turn)
+        except ViewsUnusable as reason:
+            with self.lock:
+                self.floor = self.feed.floor = Floor()
+            self._following = {}
+            self.opened = Opened(settings.topic, str(reason))
+            return
+        self.opened = Opened(settings.conversations_topic)
+        self._ended = views.ended
+        self._log.info(
+            "conversations_read",
+            records=views.records,
+            conversations=len(views.kept),
+            seconds=round(time.monotonic() - began, 2),
+        )
+
+    def _restore(self, views: Views, turn: Callable[[], bool]) -> None:
+        now_ms = wall_ms()
+        alive, over = views.split(MOST_OVER)
+        for start in range(0, len(alive) + len(over), RESTORED_AT_ONCE):
+            turn()
+            with self.lock:
+                for kept in (over + alive)[start : start + RESTORED_AT_ONCE]:
+                    self.floor.restore(view_of(kept, now_ms), now_ms)
+
     def _places(self, consumer: Consumer, partitions: list[int]) -> list[TopicPartition]:
-        """Where to read each partition from: where an error broke off, or some way from its end."""
+        """Where to read each partition from: where an error broke off, where the projector's
+        conversations end, or some way from its end.
+        """
         settings = self._settings
         share = BACKLOG // max(1, len(partitions))
         wanted = [(settings.topic, partition, share) for partition in partitions]
@@ -195,6 +257,8 @@ class Reader:
             place = TopicPartition(topic, partition)
             low, high = consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS)
             start = max(low, high - most)
+            if topic == settings.topic and self._following:
+                start = max(low, self._following.get(partition, 0))
             if topic == settings.dead_letter_topic:
                 before += start - low
             if topic == settings.topic and start < high:
@@ -211,11 +275,16 @@ class Reader:
     def _is_at_end(self) -> bool:
         return all(self._next.get(place, 0) >= high for place, high in self._targets.items())
 
-    def _opened(self, now_ms: int) -> None:
-        self._adopt(now_ms)
+    def _is_open(self, now_ms: int) -> None:
+        if self.opened.why:  # else the tracker knows little more than the projector: it can wait
+            self._adopt(now_ms)
         self.opening = None
+        self.opened.seconds = round(time.monotonic() - self._began, 3)
         self._log.info(
             "backlog_read",
+            source=self.opened.topic,
+            why=self.opened.why,
+            seconds=self.opened.seconds,
             conversations=self.floor.live,
             tracker=self._adopted,
             unread=self.unreadable,
@@ -235,6 +304,8 @@ class Reader:
             return
         with self.lock:
             for conversation_id, _, tracked in found:
+                if hash(conversation_id) in self._ended:
+                    continue
                 self.floor.adopt(conversation_id, tracked, now_ms)
         self._adopted = True
 

@@ -184,7 +184,7 @@ def figures(course: Course, day_ms: int, within_ms: int) -> dict[str, Figures]:
                 row.wait_ms += answered - wait.began
                 row.in_time += answered - wait.began <= within_ms
         elif wait.ended is not None and wait.ended >= day_ms:
-            if _has_left(course, wait.ended):
+            if _has_left(course, wait.ended) and not _goes_on(course, wait):
                 of(wait.queue).abandoned += 1
             else:
                 of(wait.queue).flowed_out += 1
@@ -220,6 +220,17 @@ def _has_left(course: Course, ended_ms: int) -> bool:
     ends = [leg.ended for leg in course.legs.values() if leg.purpose in _CUSTOMERS]
     known = [end for end in ends if end is not None]
     return bool(ends) and len(known) == len(ends) and max(known) <= ended_ms + LEAVES_WITH_MS
+
+
+def _goes_on(course: Course, wait: LegFacts) -> bool:
+    """Whether the conversation went on to another queue or an agent, however short that was."""
+    began, ended = wait.began or 0, wait.ended or 0
+    return any(
+        (leg.began or 0) > began and (leg.ended is None or leg.ended > ended)
+        if leg.purpose == "acd"
+        else leg.purpose in STAFF and not leg.has_role and (leg.answered or 0) >= ended
+        for leg in course.legs.values()
+    )
 
 
 def _after(leg: LegFacts) -> int:

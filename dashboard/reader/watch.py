@@ -156,6 +156,11 @@ class Watch:
             "mirror": self.mirror.document(),
             "reasons": self._mirror.get("reasons", [])[:REASONS_SHOWN],
             "streams": self._hub.streams,
+            "opened": {
+                "from": reader.opened.topic,
+                "why": reader.opened.why,
+                "seconds": reader.opened.seconds,
+            },
         }
         self._hub.publish("health", message("health", health))
         if self._mirror:

@@ -7,9 +7,9 @@ behind on the brokers. Records that hold no event are counted and passed over.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Final, Literal
+from typing import Any, Final, Generic, Literal, Self, TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -22,68 +22,66 @@ from confluent_kafka import (
 )
 
 from mirror.base.errors import KafkaUnavailable
+from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
 from mirror.kafka.config import ClientLog, committed_reader_config, consumer_config, open_client
 from mirror.kafka.partition import partition
-from mirror.kafka.record import EventReader, UndecodableRecord
+from mirror.kafka.record import AgentReader, EventReader, UndecodableRecord
 from mirror.settings import Settings
 
 Start = Literal["beginning", "end"]
+T = TypeVar("T")
 
 BATCH: Final = 500
 _POLL_SECONDS: Final = 0.5
 METADATA_TIMEOUT_SECONDS: Final = 10.0  # or MIRROR_STARTUP_TIMEOUT where that is less
 
 
-class EventStream:
-    """All events of the interaction topic, from now, from the beginning, or from a time on.
+class _Stream(Generic[T]):
+    """All records of a topic, from now, from the beginning, or from a time on.
 
-    Use as a context manager. `unreadable` counts records that hold no event.
+    Use as a context manager. `unreadable` counts records that hold nothing of its kind.
     """
 
     def __init__(
         self,
         settings: Settings,
-        start: Start = "end",
-        since_ms: int | None = None,
+        topic: str,
+        decode: Callable[[bytes | None, Any], T],
+        start: Start,
+        since_ms: int | None,
         *,
-        once: bool = False,
+        committed: bool = False,
     ) -> None:
-        """`since_ms` (epoch milliseconds of the record's timestamp) wins over `start`.
-
-        With `once` it is the once topic that is read, without what was not committed.
-
-        Raises `KafkaUnavailable` where no broker answers or the topic does not exist.
-        """
         self.unreadable = 0
-        self._topic = settings.once_topic if once else settings.topic
-        self._reader = EventReader()
-        self._consumer, partitions = open_reader(settings, self._topic, "reader", committed=once)
+        self._topic = topic
+        self._decode = decode
+        self._consumer, partitions = open_reader(settings, topic, "reader", committed=committed)
         try:
             self._consumer.assign(self._places(settings, partitions, start, since_ms))
         except BaseException:
             self._consumer.close()
             raise
 
-    def __enter__(self) -> EventStream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._consumer.close()
 
-    def read(self, timeout: float) -> list[Event]:
+    def read(self, timeout: float) -> list[T]:
         """What arrives within `timeout` seconds: empty where nothing does, at most `BATCH`.
 
         Raises `KafkaUnavailable` for an error that reconnecting does not mend.
         """
-        events: list[Event] = []
+        events: list[T] = []
         for message in take(self._consumer, BATCH, timeout):
             error = message.error()
             if error is not None:
                 self._check(error)
                 continue
             try:
-                events.append(self._reader.decode(message.value(), message.headers()))
+                events.append(self._decode(message.value(), message.headers()))
             except UndecodableRecord:
                 self.unreadable += 1
         return events
@@ -105,6 +103,36 @@ class EventStream:
         wanted = [TopicPartition(self._topic, p, since_ms) for p in partitions]
         with _explained(settings):
             return list(self._consumer.offsets_for_times(wanted, timeout=_timeout(settings)))
+
+
+class EventStream(_Stream[Event]):
+    """All events of the interaction topic."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        start: Start = "end",
+        since_ms: int | None = None,
+        *,
+        once: bool = False,
+    ) -> None:
+        """`since_ms` (epoch milliseconds of the record's timestamp) wins over `start`.
+
+        With `once` it is the once topic that is read, without what was not committed.
+
+        Raises `KafkaUnavailable` where no broker answers or the topic does not exist.
+        """
+        topic = settings.once_topic if once else settings.topic
+        super().__init__(settings, topic, EventReader().decode, start, since_ms, committed=once)
+
+
+class AgentStream(_Stream[AgentEvent]):
+    """All states of agents, from their topic. Arguments and errors are those of `EventStream`."""
+
+    def __init__(
+        self, settings: Settings, start: Start = "end", since_ms: int | None = None
+    ) -> None:
+        super().__init__(settings, settings.agents_topic, AgentReader().decode, start, since_ms)
 
 
 def latest_events(settings: Settings, most: int, seconds: float) -> Iterator[Event]:

@@ -166,6 +166,22 @@ class EventReader:
             raise UndecodableRecord(f"not an event: {error}") from error
 
 
+class AgentReader:
+    """Decodes the records of agents' states, in either encoding."""
+
+    def __init__(self) -> None:
+        self._json = msgspec.json.Decoder(AgentEvent)
+        self._msgpack = msgspec.msgpack.Decoder(AgentEvent)
+
+    def decode(self, value: bytes | None, _headers: Any = None) -> AgentEvent:
+        """The state. Raises `UndecodableRecord` where `value` does not hold one."""
+        data = value or b""
+        try:  # a JSON object opens with a brace, which no MessagePack map does
+            return (self._json if data[:1] == b"{" else self._msgpack).decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UndecodableRecord(f"not the state of an agent: {error}") from error
+
+
 def dead_letter(
     topic: str,
     value: bytes,

@@ -234,6 +234,11 @@ DASHBOARD: Final[Mapping[str, Described]] = {
     "repeats": _counter("dashboard_repeats", "Events seen before."),
     "conversations": _gauge("dashboard_conversations", "Conversations with a live leg."),
     "unreadable": _counter("dashboard_unreadable", "Records that hold no event."),
+    "from_views": _gauge(
+        "dashboard_opened_from_conversations",
+        "1 where the floor was opened with the projector's conversations, 0 where it was folded.",
+    ),
+    "opened_in": _gauge("dashboard_opening_seconds", "How long that took; 0 before."),
 }
 
 # Attribute of a projector's loop → metric; each tells of its own partitions.

@@ -33,6 +33,7 @@ from simulator.scenarios.other_media import (
 from simulator.scenarios.reassign import message_reassigned
 from simulator.scenarios.stage import Beat, Script, Stage
 from simulator.scenarios.supervision import supervised_call
+from simulator.scenarios.unanswered import abandoned_call, flowed_out_call
 from simulator.scenarios.voice import inbound_call, outbound_call
 from simulator.scenarios.voicemail import voicemail
 
@@ -75,6 +76,8 @@ SCENARIOS: dict[str, tuple[str, str, float, Scenario]] = {
     "bot_message": ("message", "inbound", 0.3, bot_message),
     "campaign_call": ("call", "outbound", 0.3, campaign_call),
     "voicemail": ("callback", "inbound", 0.3, voicemail),
+    "abandoned_call": ("call", "inbound", 0.3, abandoned_call),
+    "flowed_out_call": ("call", "inbound", 0.2, flowed_out_call),
     **{
         f"acw_{name}": ("call", "inbound", 0, functools.partial(_with_manner, name))
         for name in MANNERS

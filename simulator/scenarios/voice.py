@@ -33,6 +33,28 @@ def reach_by_phone(
     stage: Stage,
 ) -> Generator[Beat, None, tuple[Participant, Participant] | None]:
     """From the first ring to an agent who answers; None when the customer gave up before."""
+    waiting = yield from wait_by_phone(stage)
+    if waiting is None:
+        return None
+    customer, acd, queue = waiting
+    agent = yield from reach_agent(stage, "call", queue)
+    if agent is None:
+        stage.leave(customer, "endpoint", "disconnected")
+        stage.leave(acd, "peer", "terminated")
+        yield Beat(0)
+        return None
+    # The queue's leg may stay `disconnected` for the rest of the call (complaint 14).
+    stage.leave(acd, "transfer", "disconnected" if stage.chance(0.3) else "terminated")
+    return customer, agent
+
+
+def wait_by_phone(
+    stage: Stage,
+) -> Generator[Beat, None, tuple[Participant, Participant, str] | None]:
+    """Customer, queue as a participant and its id, some seconds into the wait.
+
+    None when the customer gave up in the menu.
+    """
     queue = stage.queue()
     conversation = stage.conversation
     customer_leg = stage.leg("call", "connected")
@@ -52,15 +74,7 @@ def reach_by_phone(
     conversation.route(customer, queue)
     acd = stage.acd("call", queue)
     yield stage.beat(1, 6)
-    agent = yield from reach_agent(stage, "call", queue)
-    if agent is None:
-        stage.leave(customer, "endpoint", "disconnected")
-        stage.leave(acd, "peer", "terminated")
-        yield Beat(0)
-        return None
-    # The queue's leg may stay `disconnected` for the rest of the call (complaint 14).
-    stage.leave(acd, "transfer", "disconnected" if stage.chance(0.3) else "terminated")
-    return customer, agent
+    return customer, acd, queue
 
 
 def reach_beside_somebody(

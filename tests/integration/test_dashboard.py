@@ -20,7 +20,7 @@ import pytest
 import redis
 from selenium.webdriver.common.keys import Keys as Key
 
-from harness.browser import DESKTOP, PHONE, Browser, BrowserUnavailable
+from harness.browser import DESKTOP, PHONE, WAIT_SECONDS, Browser, BrowserUnavailable
 from harness.dashboard import (
     QUEUES,
     Dashboard,
@@ -34,6 +34,8 @@ from harness.dashboard import (
 from harness.kafka import KafkaCluster, create_topic
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.redis import RedisServer
+from mirror.fleet.backfill import file_backfill
+from mirror.redis.keys import Keys as Keyspace
 from mirror.settings import load
 from mirror.supervision.heartbeat_file import read_heartbeat
 from tests.services.availability import unavailable
@@ -46,6 +48,8 @@ pytestmark = [
 ]
 
 AXE = Path(__file__).parents[1] / "vendor" / "axe-core" / "axe.min.js"
+# It looks at every element against every rule: 2 s on a quiet machine, much more on a busy one.
+AXE_SECONDS = 90.0
 TOKEN = "a-token-that-nobody-guesses"
 COURSES = ["waiting"] * 6 + ["talking"] * 9 + ["held"] * 2 + ["over"] * 5
 SHOWN = {"waiting": 6, "talking": 9, "held": 2, "live": 17}
@@ -121,10 +125,15 @@ def violations(browser: Browser) -> list[str]:
     """What axe-core finds against WCAG 2.2 A and AA and its best practices, one line each."""
     if not browser.run("return !!window.axe"):
         browser.run(AXE.read_text(encoding="utf-8"))
-    found: dict[str, Any] = browser.run_async(
-        "const done = arguments[0];"
-        "axe.run(document, {resultTypes: ['violations']}).then(done, (e) => done({error: `${e}`}))"
-    )
+    browser.driver.set_script_timeout(AXE_SECONDS)
+    try:
+        found: dict[str, Any] = browser.run_async(
+            "const done = arguments[0];"
+            "axe.run(document, {resultTypes: ['violations']})"
+            ".then(done, (e) => done({error: `${e}`}))"
+        )
+    finally:
+        browser.driver.set_script_timeout(WAIT_SECONDS)
     assert "error" not in found, found
     return [
         f"{one['id']}: {one['help']}: {[node['html'][:120] for node in one['nodes'][:3]]}"
@@ -181,8 +190,17 @@ def test_the_mirror_shows_seats_and_the_command_that_acts(
     }
     assert "mirror drain south-100-abcd" in browser.text("#listeners")
     assert "42 records" in browser.text("#listeners")
+    assert "draining: others take over its 7 channels" in browser.text("#listeners")
+    assert "mirror undrain west-100-abcd" in browser.text("#listeners")
     assert "unfillable" in browser.text("#gaps")
+    assert "read again by hand" not in browser.text("#gaps")
     assert len(browser.driver.find_elements("css selector", "#gaps-chart rect")) == 4
+    settings = served.settings
+    with redis.Redis.from_url(settings.redis_url, decode_responses=True) as client:
+        file_backfill(client, Keyspace(settings.namespace), 1, 2, queues=QUEUES[:2])
+    wait_until(lambda: "read again by hand" in browser.text("#gaps"), 10, "what it is")
+    assert "2 topics" in browser.text("#gaps")
+    assert "by hand" in browser.text("#gaps-chart")
     shown = browser.run("return document.body.innerText")
     assert "client-of-the-north-0815" not in shown
     assert "clie…815" in shown
@@ -199,6 +217,7 @@ def test_the_mirror_shows_seats_and_the_command_that_acts(
     assert browser.complaints() == []
 
 
+@pytest.mark.timeout(4 * AXE_SECONDS + 60)
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_both_themes_can_be_used_by_everybody(
     browser: Browser, served: Dashboard, dark: bool
@@ -602,7 +621,9 @@ def test_it_tells_prometheus_how_it_is(tmp_path: Path, env: dict[str, str]) -> N
         page = told.fetch("/metrics")[2].decode()
         assert "mirror_dashboard_conversations 1.0" in page
         assert "mirror_dashboard_streams 0.0" in page
-        assert json.loads(told.fetch("/healthz")[2])["health"] == "ok"
+        assert "mirror_dashboard_opened_from_conversations 0.0" in page
+        health = json.loads(told.fetch("/healthz")[2])
+        assert health["health"] == "ok"
         assert made.process.stop() == 0
     assert all(line.startswith("{") for line in made.process.stderr.splitlines())
 

@@ -36,6 +36,7 @@ FIGURES = ("waiting", "talking", "held", "parked", "acw", "live")
 SERVICE_LEVEL_SECONDS = 5.0
 LOAD = 12.0  # conversations a second, about fifteen events each
 WATCHED_SECONDS = 8.0
+SPAWNED = 12
 STAFF = {"agent", "user"}
 
 SAMPLER = """
@@ -303,9 +304,11 @@ def day_of_truth(records: list[dict[str, Any]]) -> dict[str, list[str]]:
                 if agent["queue"] == leg["queue"] and agent["answer"] >= leg["begin"]
             ]
             agents = [agent for agent in agents if agent not in mine]
+            later = [one["begin"] for one in queued if one["begin"] > leg["begin"]]
+            later += [one["answer"] for one in agents + mine if one["answer"] >= leg["disconnect"]]
             if mine:
                 day["wait"].append(min(one["answer"] for one in mine) - leg["begin"])
-            elif left and max(left) < leg["disconnect"] + 3_000:
+            elif left and max(left) < leg["disconnect"] + 3_000 and not later:
                 day["abandoned"].append(leg["disconnect"])
             else:
                 day["flowed"].append(leg["disconnect"])
@@ -327,9 +330,12 @@ def _shown(day: dict[str, list[int]]) -> list[str]:
 
 
 def test_todays_figures_are_true(running: tuple[Simulated, Dashboard]) -> None:
-    """Once every conversation is over, each queue's day is what the ledger says, to the second; and
-    a dashboard that starts only then says the same."""
+    """Once every conversation is over, each queue's day is what the ledger says, to the second,
+    with callers who gave up in the queue and callers who were sent on to another; and a dashboard
+    that starts only then says the same."""
     org, page = running
+    for scenario in ("abandoned_call", "flowed_out_call"):
+        org.post("/_sim/control", {"action": "spawn", "scenario": scenario, "count": SPAWNED})
     org.post("/_sim/control", {"action": "start"})
     time.sleep(WATCHED_SECONDS)
     org.drain(60.0)
@@ -363,4 +369,9 @@ def test_todays_figures_are_true(running: tuple[Simulated, Dashboard]) -> None:
                     }
                 ) from None
         print(compared[1])
-        assert sum(int(day[1]) for day in compared[1].values()) > 20
+        offered, answered, abandoned, flowed = (
+            sum(int(day[place]) for day in compared[1].values()) for place in range(4)
+        )
+        assert answered > 20
+        assert min(abandoned, flowed) > SPAWNED // 2, "some give up in the menu"
+        assert offered == answered + abandoned + flowed

@@ -156,3 +156,16 @@ def test_a_conversation_event_has_no_leg() -> None:
     feed = make()
     feed.floor.fold(event("start"), NOW_MS)
     assert ids(feed, Choice()) == []
+
+
+def test_who_comes_first_is_told_all_at_once() -> None:
+    """Also where nobody listened before: the list and the agents are those of now, and there."""
+    feed = make()
+    feed.rest(NOW_MS)
+    feed.floor.fold(leg("answer", "agent"), NOW_MS)
+    full, _ = feed.tick(NOW_MS + 10, None)
+    assert (len(full["rows"]), full["agents"]) == (1, {"talking": 1})
+    feed.rest(NOW_MS + 20)
+    feed.floor.fold(leg("answer", "agent", conversation_id="d"), NOW_MS)
+    full, _ = feed.tick(NOW_MS + 30, None)
+    assert (len(full["rows"]), full["agents"]) == (2, {"talking": 2})

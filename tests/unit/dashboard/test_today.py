@@ -86,6 +86,22 @@ def test_whoever_goes_on_elsewhere_flowed_out() -> None:
     assert today.queues["q2"] == Figures(offered=1, answered=1, in_time=1, wait_ms=10_000)
 
 
+def test_who_gives_up_in_the_second_queue_abandons_that_one_alone() -> None:
+    """However soon after the first queue sent the caller on."""
+    today = Today(DAY_MS, 20_000)
+    for event in [
+        leg("answer", "customer", -5),
+        leg("answer", "acd", 0),
+        leg("disconnect", "acd", 40),
+        leg("answer", "acd", 40, participant_id="p-second", queue_id="q2"),
+        leg("disconnect", "acd", 42, participant_id="p-second", queue_id="q2"),
+        leg("disconnect", "customer", 42),
+    ]:
+        today.note(event, NOW_MS)
+    assert today.queues["q1"] == Figures(offered=1, flowed_out=1)
+    assert today.queues["q2"] == Figures(offered=1, abandoned=1)
+
+
 def test_a_second_wait_in_the_same_queue_has_its_own_answer() -> None:
     """A call that comes back to its queue is offered again."""
     found = after(

@@ -96,8 +96,10 @@ function unknownSince() {
 }
 
 function about() {
-  const { version, namespace, streams } = now.health;
-  text($("about"), `interaction mirror ${version} · namespace ${namespace} · ${streams} ${streams === 1 ? "page" : "pages"} open`);
+  const { version, namespace, streams, opened } = now.health;
+  const parts = [`interaction mirror ${version}`, `namespace ${namespace}`, `${streams} ${streams === 1 ? "page" : "pages"} open`];
+  if (opened.from) parts.push(`opened from ${opened.from}${opened.why ? `: ${opened.why}` : ""}`);
+  text($("about"), parts.join(" · "));
 }
 
 function show(place = read()) {

@@ -150,15 +150,25 @@ function listeners() {
   $("listeners-empty").hidden = told.listeners.length > 0;
   keyed($("listeners"), told.listeners, (one) => one.id, (one) => h("tr", {},
     h("th", { scope: "row", textContent: one.id }), h("td", { textContent: one.host }), h("td", { className: "word" }),
-    h("td"), h("td"), h("td"), h("td", {}, command(`mirror drain ${quoted(one.id)}`))),
+    h("td"), h("td"), h("td"), h("td")),
   (element, one) => {
     const cells = element.children;
     cells[2].dataset.state = unknownSince === null ? one.state : "unknown";
-    text(cells[2], seen(one.state));
+    text(cells[2], one.state === "draining" ? `${seen(one.state)}: ${drains(one)}` : seen(one.state));
+    const line = one.state === "dead" ? "" : `mirror ${one.state === "draining" ? "undrain" : "drain"} ${quoted(one.id)}`;
+    if (cells[6].line !== line) {
+      cells[6].line = line;
+      cells[6].replaceChildren(...(line ? [command(line)] : []));
+    }
     text(cells[3], one.channels);
     text(cells[4], `${age(one.last_beat_ms + older())} ago`);
     text(cells[5], one.spool_records ? `${count(one.spool_records)} records` : "empty");
   });
+}
+
+/** What a draining listener still has to do: it takes no channel, and others take over its own. */
+function drains({ channels }) {
+  return channels ? `others take over its ${count(channels)} ${channels === 1 ? "channel" : "channels"}` : "it holds nothing and can be stopped";
 }
 
 function budgets() {
@@ -186,7 +196,7 @@ function gaps() {
   const { latest, open, filled, states } = told.gaps;
   $("gaps-empty").hidden = latest.length > 0;
   const stuck = states.unfillable ?? 0;
-  text($("gaps-note"), latest.length ? `${open} open, ${filled} filled${stuck ? `, ${stuck} unfillable` : ""}; pale: snapshots of what was active` : "");
+  text($("gaps-note"), latest.length ? `${open} open, ${filled} filled${stuck ? `, ${stuck} unfillable` : ""}; pale: nothing went by, it is only read` : "");
   const width = $("gaps-chart").clientWidth;
   const key = `${JSON.stringify(latest)} ${Math.floor(told.now / 30_000)} ${width}`;
   if (gaps.key !== key) {
@@ -195,15 +205,21 @@ function gaps() {
   }
   const order = { open: 0, filling: 0, unfillable: 1, filled: 2 };
   const shown = [...latest].sort((a, b) => order[a.state] - order[b.state] || b.to - a.to).slice(0, SHOWN_GAPS);
-  keyed($("gaps"), shown, (gap) => gap.id, (gap) => h("tr", {}, h("th", { scope: "row", className: "id", textContent: gap.id }), h("td", { textContent: gap.shard }),
-    h("td", { textContent: moment(gap.from) }), h("td", { textContent: moment(gap.to) }), h("td", { className: "word" }), h("td"),
+  keyed($("gaps"), shown, (gap) => gap.id, (gap) => h("tr", {}, h("th", { scope: "row", className: "id", textContent: gap.id }), h("td", { textContent: gap.shard === "-" ? `${count(gap.topics)} ${gap.topics === 1 ? "topic" : "topics"}` : gap.shard }),
+    h("td", { textContent: moment(gap.from) }), h("td", { textContent: moment(gap.to) }), h("td", { textContent: why(gap) }), h("td", { className: "word" }), h("td"),
     h("td", {}, command(`mirror backfill --since ${iso(gap.from)} --until ${iso(gap.to)}`))),
   (element, gap) => {
-    element.children[4].dataset.state = gap.state;
-    text(element.children[4], gap.state);
-    element.children[4].title = gap.error;
-    text(element.children[5], count(gap.events));
+    element.children[5].dataset.state = gap.state;
+    text(element.children[5], gap.state);
+    element.children[5].title = gap.error;
+    text(element.children[6], count(gap.events));
   });
+}
+
+/** Why a gap is in the ledger. */
+function why({ by, kind }) {
+  if (by === "hand") return "read again by hand";
+  return { gap: "nobody received", snapshot: "first reading", recall: "the tracker forgot" }[kind] ?? kind;
 }
 
 const iso = (ms) => new Date(ms).toISOString();

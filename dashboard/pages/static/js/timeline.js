@@ -73,14 +73,14 @@ export function gaps(latest, now, given) {
   shards.forEach((shard, row) => {
     const y = row * 18 + 2;
     svg.append(
-      s("text", { class: "leg", x: 0, y: y + 10 }, `shard ${shard}`),
+      s("text", { class: "leg", x: 0, y: y + 10 }, shard === "-" ? "by hand" : `shard ${shard}`),
       s("line", { class: "lane", x1: leftOf(width), x2: width - RIGHT, y1: y + 15, y2: y + 15 }),
     );
     for (const gap of latest.filter((one) => one.shard === shard)) {
       const left = x(gap.from);
       svg.append(s("rect", { class: gap.state, x: left, y: y + 1, width: Math.max(2, x(gap.to) - left), height: 11, rx: 2,
-        "fill-opacity": gap.kind === "snapshot" ? 0.4 : 1 },
-        s("title", {}, `${gap.kind} ${moment(gap.from)} to ${moment(gap.to)}: ${gap.state}`)));
+        "fill-opacity": gap.kind === "gap" && gap.by !== "hand" ? 1 : 0.4 },
+        s("title", {}, `${gap.by === "hand" ? "by hand" : gap.kind} ${moment(gap.from)} to ${moment(gap.to)}: ${gap.state}`)));
     }
   });
   return svg;

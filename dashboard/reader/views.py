@@ -1,0 +1,280 @@
+"""The conversations as `mirror projector` keeps them, read once, when a dashboard opens.
+
+The topic of conversations holds a record of each conversation, and in its header what the projector
+keeps of it: all legs with all that the fold knows, the ids of its events, and the offset of the
+last record of the interaction topic that it counts. A transaction writes a whole batch. So whatever
+is committed of a partition counts every record up to the highest of these offsets, and none behind
+it: the live reader goes on there, and nothing is missing or folded twice (docs/decisions/0011).
+
+`read_views` asks Kafka, `view_of` is pure. What cannot be used raises `ViewsUnusable` with the
+reason, and the dashboard folds the stream instead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from dashboard.reader.floor_position import epoch_ms
+from dashboard.reader.timeline import Mark
+from mirror.conversation.fold import ConversationView, LegView
+from mirror.kafka.config import ClientLog, committed_reader_config, open_client
+from mirror.settings import Settings
+
+KEPT_HEADER: Final = "mirror-kept"
+FORMAT: Final = 1  # of what is kept
+ID_BYTES: Final = 16
+BATCH: Final = 5_000
+READ_SECONDS: Final = 0.05
+# Behind that, folding the end of the stream is quicker.
+WHOLE_WITHIN_SECONDS: Final = 15.0
+MOST_ENDED: Final = 1_000_000
+_ANSWER_SECONDS: Final = 5.0
+
+_OF_CONVERSATION: Final = -1
+_RINGING: Final = {"alerting": "alert", "dialing": "dial", "contacting": "dial"}
+
+
+class ViewsUnusable(Exception):
+    """The topic of conversations cannot be opened from; the text says why."""
+
+
+class Opened(msgspec.Struct):
+    """From which topic the floor was opened, empty before. `why` says why not from that of
+    conversations, where it was not, and `seconds` how long it took.
+    """
+
+    topic: str = ""
+    why: str = ""
+    seconds: float = 0.0
+
+
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """What is kept of every record, tombstones too.
+
+    `offset` is that of the last record of the interaction topic that is counted; `ended_ms` is when
+    the conversation came to be ended.
+    """
+
+    format: int
+    offset: int
+    ended_ms: int | None = None
+
+
+class KeptLeg(LegView, kw_only=True):
+    """A leg, and when it came into its present state."""
+
+    since: str = ""
+
+
+class Kept(msgspec.Struct, kw_only=True):
+    """What the projector keeps of a conversation, as far as a page needs it."""
+
+    id: str
+    ended_ms: int | None = None
+    started_at: str | None = None
+    over_at: str | None = None
+    finalized: str | None = None
+    linked: str | None = None
+    is_active: bool = False
+    joined_late: bool = False
+    legs: list[KeptLeg] = msgspec.field(default_factory=list)
+    ids: bytes = b""
+
+
+class Views(msgspec.Struct):
+    """What was read: `kept` by conversation, without those that ended before `over_since_ms`.
+
+    `following` is the offset behind the last counted record of the interaction topic, of partitions
+    that have a view. `ended` are hashes of the ids of conversations that ended and are not in
+    `kept`.
+    """
+
+    over_since_ms: int
+    kept: dict[str, bytes] = msgspec.field(default_factory=dict)
+    following: dict[int, int] = msgspec.field(default_factory=dict)
+    ended: set[int] = msgspec.field(default_factory=set)
+    records: int = 0
+
+    def take(self, partition: int, key: str, kept: bytes, *, is_tombstone: bool) -> None:
+        """Take a record, in the order of its partition.
+
+        Raises `ViewsUnusable` where it was written by a version that this one does not know.
+        """
+        try:
+            head = _head.decode(kept)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ViewsUnusable(f"what the projector keeps cannot be read ({error})") from error
+        if head.format != FORMAT:
+            raise ViewsUnusable(f"the projector writes format {head.format}, not {FORMAT}")
+        self.records += 1
+        self.following[partition] = max(self.following.get(partition, 0), head.offset + 1)
+        is_over = head.ended_ms is not None and head.ended_ms < self.over_since_ms
+        if not is_tombstone and not is_over:
+            self.kept[key] = kept
+            self.ended.discard(hash(key))
+            return
+        self.kept.pop(key, None)
+        if len(self.ended) < MOST_ENDED:
+            self.ended.add(hash(key))
+
+    def split(self, most_over: int) -> tuple[list[bytes], list[bytes]]:
+        """What is kept of those that are active, and of the `most_over` that ended last, in the
+        order in which they ended.
+        """
+        alive: list[bytes] = []
+        over: list[tuple[int, bytes]] = []
+        for kept in self.kept.values():
+            ended_ms = _head.decode(kept).ended_ms
+            if ended_ms is None:
+                alive.append(kept)
+            else:
+                over.append((ended_ms, kept))
+        return alive, [kept for _, kept in sorted(over)[-most_over:]]
+
+    def places(self, retained: dict[int, tuple[int, int]], most: int) -> dict[int, int]:
+        """Partition → offset at which the live reader goes on.
+
+        `retained` is the first offset of each partition and that behind its last record, `most` how
+        many records may be left to be folded. Raises `ViewsUnusable`.
+        """
+        if not self.records:
+            raise ViewsUnusable("no projector has written conversations")
+        places: dict[int, int] = {}
+        left = 0
+        for partition, (low, high) in retained.items():
+            following = self.following.get(partition, 0)
+            if following > high:
+                raise ViewsUnusable("the conversations are of another interaction topic")
+            places[partition] = max(low, following)
+            left += high - places[partition]
+        if left > most:
+            raise ViewsUnusable(f"the projector is {left:,} records behind")
+        return places
+
+
+_head: Final = msgspec.msgpack.Decoder(Head)
+_kept: Final = msgspec.msgpack.Decoder(Kept)
+
+
+def read_views(
+    settings: Settings, partitions: Iterable[int], over_since_ms: int, turn: Callable[[], bool]
+) -> Views:
+    """All committed records of the topic of conversations.
+
+    `partitions` are those of the interaction topic; `turn` is called again and again, and ends the
+    reading where it says False. Raises `ViewsUnusable`, and `KafkaException` where no broker
+    answers.
+    """
+    topic, wanted = settings.conversations_topic, set(partitions)
+    config = {
+        **committed_reader_config(settings, "dashboard"),
+        "enable.partition.eof": "true",
+        "check.crcs": "false",
+    }
+    consumer: Any = open_client(Consumer, config, ClientLog("kafka.dashboard_views"))
+    try:
+        found = consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic]
+        if found.error is not None or not found.partitions:
+            raise ViewsUnusable(f"Kafka has no topic {topic}")
+        if set(found.partitions) != wanted:
+            raise ViewsUnusable(f"{topic} and {settings.topic} do not have the same partitions")
+        consumer.assign([TopicPartition(topic, one, OFFSET_BEGINNING) for one in wanted])
+        return _read(consumer, wanted, Views(over_since_ms), turn)
+    finally:
+        consumer.close()
+
+
+def _read(consumer: Any, left: set[int], views: Views, turn: Callable[[], bool]) -> Views:
+    """Up to the end of what is committed. What lies behind it the live reader folds."""
+    deadline = time.monotonic() + WHOLE_WITHIN_SECONDS
+    while left:
+        if time.monotonic() > deadline:
+            raise ViewsUnusable(f"not read to the end in {WHOLE_WITHIN_SECONDS:.0f} s")
+        if not turn():
+            raise ViewsUnusable("the dashboard is ending")
+        for message in consumer.consume(BATCH, timeout=READ_SECONDS):
+            partition, error = message.partition(), message.error()
+            if error is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    left.discard(partition)
+                elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                    raise ViewsUnusable("the Kafka user may not read it")
+                elif error.fatal() or not error.retriable():
+                    raise KafkaException(error)
+            elif partition in left:
+                kept = next(
+                    (it for name, it in message.headers() or () if name == KEPT_HEADER), b""
+                )
+                is_tombstone = message.value() is None
+                views.take(partition, message.key().decode(), kept, is_tombstone=is_tombstone)
+    return views
+
+
+class Restored(msgspec.Struct):
+    """One conversation for the floor. `first_seen` has an entry for each leg (epoch milliseconds);
+    `ended_ms` is when it came to be ended, where it did.
+    """
+
+    view: ConversationView
+    first_seen: list[int]
+    marks: list[Mark]
+    ended_ms: int | None
+
+
+def view_of(kept: bytes, now_ms: int) -> Restored:
+    """A kept conversation as the fold has it, with what is known of its course.
+
+    Of earlier holds and of when a leg rang nothing is kept: the marks are those of the present.
+    Raises `ViewsUnusable`.
+    """
+    try:
+        stored = _kept.decode(kept)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ViewsUnusable(f"what the projector keeps cannot be read ({error})") from error
+    view = ConversationView(
+        id=stored.id,
+        state="active" if stored.is_active else "ended",
+        started_at=stored.started_at,
+        ended_at=stored.over_at,
+        finalized=stored.finalized,
+        linked_conversation_id=stored.linked,
+        joined_late=stored.joined_late,
+        seen={stored.ids[at : at + ID_BYTES].hex() for at in range(0, len(stored.ids), ID_BYTES)},
+    )
+    marks: list[Mark] = []
+    first_seen: list[int] = []
+    began_ms = epoch_ms(stored.started_at) if stored.started_at else now_ms
+    if stored.started_at:
+        marks.append(Mark(began_ms, "start", _OF_CONVERSATION))
+    for number, leg in enumerate(stored.legs):  # those of long threads have gaps in their numbers
+        leg.number = number
+        view.legs[leg.key.name] = leg
+        view.open += not leg.ended
+        course = _course(leg)
+        marks += course
+        first_seen.append(min((mark.at_ms for mark in course), default=began_ms))
+    if stored.over_at and not stored.is_active:
+        kind = "finalize" if stored.finalized else "end"
+        marks.append(Mark(epoch_ms(stored.over_at), kind, _OF_CONVERSATION))
+    return Restored(view, first_seen, marks, stored.ended_ms)
+
+
+def _course(leg: KeptLeg) -> list[Mark]:
+    times = {
+        "answer": leg.answered_at,
+        "hold": leg.hold_started_at,
+        "park": leg.parked_at,
+        "disconnect": leg.ended_at,
+        "acw": leg.acw_started_at,
+        "acw_end": leg.acw_ended_at,
+    }
+    if leg.state in _RINGING:
+        times[_RINGING[leg.state]] = leg.since
+    elif leg.since and not any(times.values()):
+        times["answer"] = leg.since
+    return [Mark(epoch_ms(at), kind, leg.number) for kind, at in times.items() if at]
