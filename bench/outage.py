@@ -216,7 +216,9 @@ def judge(built: Deployment, facts: Facts) -> bool:
     hole: Counter[str] = Counter()
     lost: Counter[str] = Counter()
     # Without a queue and a user a conversation has no topic, so no frame and no gap tells of it.
-    reachable = {one.conversation_id for one in ledger(built) if one.queue_id or one.agent_id}
+    reachable = {
+        truth.conversation_id for truth in ledger(built) if truth.queue_id or truth.agent_id
+    }
     examples: list[Truth] = []
     for truth in ledger(built):
         name = name_of_truth(truth)

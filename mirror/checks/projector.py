@@ -42,7 +42,7 @@ def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Find
         is_state = topic == settings.conversations_topic
         yield from configuration(client, cluster, topic, compacted=is_state)
     yield from partitions(cluster, settings.topic, there)
-    yield from (one for one in topic_rights(client, there) if one.level != "good")
+    yield from (finding for finding in topic_rights(client, there) if finding.level != "good")
     if tries:
         yield _transactions(settings)
 
