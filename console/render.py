@@ -95,16 +95,16 @@ def _fitting(
     shown = {index: size for index, size in enumerate(wide) if size}
     if width is None:
         return list(shown.items())
-    for index in sorted(shown, key=lambda one: -columns[one].drop):
-        least = sum(min(size, columns[one].least or size) for one, size in shown.items())
+    for index in sorted(shown, key=lambda index: -columns[index].drop):
+        least = sum(min(size, columns[index].least or size) for index, size in shown.items())
         if least + _GAP * (len(shown) - 1) <= width or not columns[index].drop:
             break
         del shown[index]
     while sum(shown.values()) + _GAP * (len(shown) - 1) > width:
-        can = [one for one, size in shown.items() if size > (columns[one].least or size)]
+        can = [index for index, size in shown.items() if size > (columns[index].least or size)]
         if not can:
             break
-        shown[max(can, key=lambda one: shown[one])] -= 1
+        shown[max(can, key=lambda index: shown[index])] -= 1
     return list(shown.items())
 
 

@@ -104,7 +104,7 @@ def advance(seats: Records, situation: Situation) -> list[Change]:
     for seat in [seat for seat in seats if seat not in wanted and _gone(seats[seat], situation)]:
         del seats[seat]
     budget = _Budget(seats, situation.limits)
-    for seat in sorted(wanted, key=lambda one: (one[1], one[0])):
+    for seat in sorted(wanted, key=lambda key: (key[1], key[0])):
         record = seats.setdefault(seat, SeatRecord(*seat))
         if record.current is None and record.next is None:
             place = _free_place(seats, record, wanted)
@@ -239,7 +239,8 @@ def _succeed(
     wanted = situation.wanted.places
     waiting = [other for other in others if other.current is None or not other.current.live]
     if not request.urgent and any(
-        one.seat not in wanted or wanted[one.seat].listener != current.listener for one in waiting
+        other.seat not in wanted or wanted[other.seat].listener != current.listener
+        for other in waiting
     ):
         return None  # those that wait for this very listener would wait for ever
     if not budget.has_spare(place.client):

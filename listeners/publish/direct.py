@@ -86,7 +86,8 @@ class Direct:
     def under_way(self) -> int:
         """Records in the producers, and those of them that wait to be taken back."""
         producers = (self.producer, self.retiring)
-        return len(self.reports) + sum(len(one) for one in producers if one is not None)
+        waiting = sum(len(producer) for producer in producers if producer is not None)
+        return len(self.reports) + waiting
 
     def begin(self, now: float) -> None:
         """Make the first one, and use it at once: nothing is there that it could overtake."""
@@ -138,10 +139,12 @@ class Direct:
             return ""
         said = self._producers.client_log.last_error
         for place in stalled:
-            where = ", ".join(one for one in (place.leader, said) if one)
+            where = ", ".join(part for part in (place.leader, said) if part)
             text = f"no acknowledgement for {STALL_SECONDS:.0f}s" + (f" ({where})" if where else "")
             self.suspects.append((place.topic, place.partition, text))
-        names = ", ".join(f"{one.topic}/{one.partition}" for one in stalled[:MOST_NAMED])
+        names = ", ".join(
+            f"{partition.topic}/{partition.partition}" for partition in stalled[:MOST_NAMED]
+        )
         return f"no acknowledgement for {STALL_SECONDS:.0f}s: {names or 'all'}"
 
     def set_aside(self, reason: str, now: float) -> None:

@@ -200,7 +200,9 @@ class Path:
         # Of a topic whose partitions are or were not known, or that cannot be written, all waits.
         if lane.topic in self._shut or Lane(lane.topic) in waiting:
             return True
-        return lane in waiting if lane.place else any(one.topic == lane.topic for one in waiting)
+        return (
+            lane in waiting if lane.place else any(other.topic == lane.topic for other in waiting)
+        )
 
     def _may_open(self, now: float) -> bool:
         """Whether Kafka takes something again, or there is nothing to try it with."""

@@ -195,7 +195,7 @@ class Store:
             for lane, sequences in delivered.items():
                 take_of(self._acknowledged, lane, len(sequences))
             self._settle()
-        for spool in [one for one in self._inherited if not one.records]:
+        for spool in [inherited for inherited in self._inherited if not inherited.records]:
             self._inherited.remove(spool)
             self._close(spool)
 
@@ -217,15 +217,15 @@ class Store:
         with self.lock:
             self.placed[topic] = partitions
             self._unsaved = [
-                placed_anew(one, partitions) if one.record.topic == topic else one
-                for one in self._unsaved
+                placed_anew(numbered, partitions) if numbered.record.topic == topic else numbered
+                for numbered in self._unsaved
             ]
             self._count_waiting()
 
     def settle(self, lost: Lost) -> None:
         """A gap is filed for this loss."""
         extent.settle(self._directory / lost.name)
-        self.losses = [one for one in self.losses if one.name != lost.name]
+        self.losses = [known for known in self.losses if known.name != lost.name]
 
     def mend(self, source: Source) -> None:
         """Set a damaged spool aside, and go on with what is whole in it."""
@@ -280,7 +280,7 @@ class Store:
             except SpoolError:
                 return
             self._counters.spooled += stored
-            self._held.forget([one.sequence for one in waiting[:stored]])
+            self._held.forget([numbered.sequence for numbered in waiting[:stored]])
             if stored < len(waiting):
                 with self.lock:
                     self._settle()
@@ -315,8 +315,8 @@ class Store:
             self._log.info("spool_adopted", folder=spool.folder.name, records=spool.records)
         self._inherited += found
         self._count_waiting()
-        known = {one.name for one in self.losses}
-        self.losses += [one for one in losses(self._directory) if one.name not in known]
+        known = {lost.name for lost in self.losses}
+        self.losses += [lost for lost in losses(self._directory) if lost.name not in known]
 
     def _told_damaged(self, found: Salvage) -> None:
         self._counters.spools_damaged += 1
@@ -336,7 +336,9 @@ class Store:
     def _count_waiting(self) -> None:
         """Lanes and what waits in them, counted anew."""
         with self.lock:
-            waiting: Counter[Lane] = Counter(one.lane for one in (*self._unsaved, *self._hand))
+            waiting: Counter[Lane] = Counter(
+                numbered.lane for numbered in (*self._unsaved, *self._hand)
+            )
             for spool in (*self._inherited, self._own):
                 waiting.update(spool.lanes)
             waiting.update(self._held.lanes)

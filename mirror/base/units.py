@@ -71,6 +71,6 @@ def show_size(size_bytes: int) -> str:
     return f"{size_bytes}B"
 
 
-def counted(number: int, one: str, several: str = "") -> str:
+def counted(number: int, singular: str, several: str = "") -> str:
     """`1 gap`, `2 gaps`, `1,000 gaps`."""
-    return f"{number:,} {one if number == 1 else several or one + 's'}"
+    return f"{number:,} {singular if number == 1 else several or singular + 's'}"

@@ -48,7 +48,7 @@ def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Find
     yield from partitions(cluster, settings.topic, there)
     if settings.conversations_topic in there:
         yield from views(settings, cluster.topics[settings.conversations_topic][0])
-    yield from (one for one in topic_rights(client, there) if one.level != "good")
+    yield from (finding for finding in topic_rights(client, there) if finding.level != "good")
     if tries and settings.has_projectors:
         yield _transactions(settings)
 

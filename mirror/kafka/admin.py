@@ -77,8 +77,8 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
         return {topic: self.topics[topic][0] for topic in topics if topic in self.topics}
 
 
-def _counted(count: int, one: str) -> str:
-    return f"{count} {one}{'' if count == 1 else 's'}"
+def _counted(count: int, singular: str) -> str:
+    return f"{count} {singular}{'' if count == 1 else 's'}"
 
 
 def _reason(error: Any, log: ClientLog) -> str:

@@ -101,7 +101,7 @@ class Host:
 
     def owner(self, pid: int) -> str | None:
         """The name of the process with that pid, None where it is none of ours."""
-        return next((name for name, one in self.pids().items() if one == pid), None)
+        return next((name for name, known in self.pids().items() if known == pid), None)
 
     def stop(self, program: str) -> None:
         """Stop it as `supervisorctl stop` does; it stays so."""

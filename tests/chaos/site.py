@@ -206,7 +206,7 @@ class Site:
         alive = [
             listener for listener in self.mirror.status().listeners if listener.state != "dead"
         ]
-        return sum(one.spool_records for one in alive)
+        return sum(beat.spool_records for beat in alive)
 
     def gaps(self) -> list[Gap]:
         """The gap ledger; waits for Redis where that has just failed over."""

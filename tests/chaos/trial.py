@@ -244,8 +244,8 @@ class Trial:
     def _enter(self, verdict: Verdict, lost: list[Truth]) -> None:
         row, fault, blamed = self._row, self._fault, self._site.blamed
         missing = self._demanded(lost)
-        disordered = [one for one in verdict.disordered if one.event_id not in blamed]
-        late = [one for one in disordered if one.event_type in fault.late]
+        disordered = [event for event in verdict.disordered if event.event_id not in blamed]
+        late = [event for event in disordered if event.event_type in fault.late]
         invented = [event for event in verdict.invented if event.event_id not in blamed]
         if fault.strangers:
             strangers = [event for event in invented if event.event_type == "start"]
@@ -255,17 +255,21 @@ class Trial:
         findings: dict[str, list[Truth] | list[Event] | list[Difference]] = {
             "missing": missing,
             "invented": invented,
-            "altered": [one for one in verdict.altered if one.event.event_id not in blamed],
-            "out of order": [one for one in disordered if one.event_type not in fault.late],
+            "altered": [
+                alteration
+                for alteration in verdict.altered
+                if alteration.event.event_id not in blamed
+            ],
+            "out of order": [event for event in disordered if event.event_type not in fault.late],
         }
         # A conversation outlives a trial: what was told of it is not told again.
-        blamed |= {one.event_id for one in disordered + verdict.invented}
-        blamed |= {one.event.event_id for one in verdict.altered}
+        blamed |= {event.event_id for event in disordered + verdict.invented}
+        blamed |= {alteration.event.event_id for alteration in verdict.altered}
         row.events, row.duplicates = verdict.events, verdict.duplicates
         row.windowed, row.late = len(lost) - len(missing), len(late)
         row.missing, row.invented, row.altered, row.disordered = map(len, findings.values())
         for name, found in findings.items():
-            row.problems += [f"{name}: {_brief(one)}" for one in found[:4]]
+            row.problems += [f"{name}: {_brief(item)}" for item in found[:4]]
         if row.windowed and not fault.window:
             row.problems.append(f"{row.windowed} transitions were received by nobody")
 

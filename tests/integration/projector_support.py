@@ -47,7 +47,9 @@ def flow(name: str) -> tuple[Event, ...]:
 
 
 # The id of an unpark is made from that of its conversation, so parks cannot be given another one.
-FLOWS: Final = sorted(one.stem for one in CASES.glob("*.jsonl") if not one.stem.startswith("P01"))
+FLOWS: Final = sorted(
+    case.stem for case in CASES.glob("*.jsonl") if not case.stem.startswith("P01")
+)
 
 
 def stream(conversations: int, seed: int) -> list[Event]:
@@ -206,7 +208,9 @@ class Stage:
     def count(self) -> Counted:
         """Both topics, held against the stream."""
         sent = {event.event_id: event for event in self.sent}
-        seen = Counter(dict(one.headers())["ce_id"].decode() for one in self.read(self.once))
+        seen = Counter(
+            dict(message.headers())["ce_id"].decode() for message in self.read(self.once)
+        )
         return Counted(
             missing=len(sent.keys() - seen.keys()),
             twice=sum(number - 1 for number in seen.values()),
@@ -227,12 +231,12 @@ class Stage:
     def views(self) -> dict[str, ConversationDocument]:
         """What a wallboard has that reads the topic of conversations from its beginning."""
         found: dict[str, ConversationDocument] = {}
-        for one in self.read(self.settings.conversations_topic):
-            key = one.key().decode()
-            if one.value() is None:
+        for message in self.read(self.settings.conversations_topic):
+            key = message.key().decode()
+            if message.value() is None:
                 found.pop(key, None)
             else:
-                found[key] = msgspec.json.decode(one.value(), type=ConversationDocument)
+                found[key] = msgspec.json.decode(message.value(), type=ConversationDocument)
         return found
 
     def expected(self) -> dict[str, ConversationDocument]:

@@ -62,15 +62,15 @@ def test_each_event_stands_once_and_each_view_is_the_fold(
     stage.await_projected()
     assert stage.count() == EXACT
     first: dict[str, Any] = {}
-    for one in stage.read(stage.settings.topic):
-        first.setdefault(dict(one.headers())["ce_id"].decode(), one)
-    for one in stage.read(stage.once):
-        source = first[dict(one.headers())["ce_id"].decode()]
+    for message in stage.read(stage.settings.topic):
+        first.setdefault(dict(message.headers())["ce_id"].decode(), message)
+    for message in stage.read(stage.once):
+        source = first[dict(message.headers())["ce_id"].decode()]
         for part in ("key", "value", "headers", "timestamp", "partition"):
-            assert getattr(one, part)() == getattr(source, part)(), part
+            assert getattr(message, part)() == getattr(source, part)(), part
     schema = view_schema()
-    for one in stage.read(stage.settings.conversations_topic):
-        jsonschema.validate(json.loads(one.value()), schema)
+    for message in stage.read(stage.settings.conversations_topic):
+        jsonschema.validate(json.loads(message.value()), schema)
     assert process.stop() == 0
 
 

@@ -140,7 +140,7 @@ def test_what_nothing_reads_is_told_with_the_nearest_name(
     environ: dict[str, str], told: dict[str, str]
 ) -> None:
     """Misspelt names, files beside a value; not what Kubernetes or supervisord's side sets."""
-    assert {one.name: one.hint for one in load(environ).unread} == told
+    assert {variable.name: variable.hint for variable in load(environ).unread} == told
 
 
 def test_a_warning_reads_as_one_line() -> None:

@@ -50,7 +50,7 @@ def ask(begin: int, end: int, most: int = 100_000, **more: Any) -> dict[str, Any
 
 def names(found: dict[str, Any]) -> list[str]:
     """The ids of an answer."""
-    return [one["conversationId"] for one in found.get("conversations", [])]
+    return [shown["conversationId"] for shown in found.get("conversations", [])]
 
 
 def test_the_day_of_the_begin_decides() -> None:
