@@ -181,7 +181,8 @@ def read_views(
     consumer: Any = open_client(Consumer, config, ClientLog("kafka.dashboard_views"))
     try:
         found = consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic]
-        if found.error is not None or not found.partitions:
+        if found.error is not None:
+            _refuse(found.error, topic)
             raise ViewsUnusable(f"Kafka has no topic {topic}")
         if set(found.partitions) != wanted:
             raise ViewsUnusable(f"{topic} and {settings.topic} do not have the same partitions")
@@ -204,9 +205,9 @@ def _read(consumer: Any, left: set[int], views: Views, turn: Callable[[], bool])
             if error is not None:
                 if error.code() == KafkaError._PARTITION_EOF:
                     left.discard(partition)
-                elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                    raise ViewsUnusable("the Kafka user may not read it")
-                elif error.fatal() or not error.retriable():
+                    continue
+                _refuse(error, message.topic())
+                if error.fatal() or not error.retriable():
                     raise KafkaException(error)
             elif partition in left:
                 kept = next(
@@ -215,6 +216,12 @@ def _read(consumer: Any, left: set[int], views: Views, turn: Callable[[], bool])
                 is_tombstone = message.value() is None
                 views.take(partition, message.key().decode(), kept, is_tombstone=is_tombstone)
     return views
+
+
+def _refuse(error: KafkaError, topic: str) -> None:
+    """Raise `ViewsUnusable` where it is a right that is missing."""
+    if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        raise ViewsUnusable(f"the Kafka user may not read {topic}")
 
 
 @contextmanager
