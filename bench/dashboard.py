@@ -132,6 +132,11 @@ def await_projected(settings: Settings, name: str) -> None:
     member.close()
 
 
+def until_log_says(page: Dashboard, event: str) -> None:
+    """Wait as long as it takes on a machine with other work."""
+    page.process.wait_for(lambda: f'"{event}"' in page.process.stderr, 300, event)
+
+
 def opened(folder: Path, env: dict[str, Any], number: int, bootstrap: str) -> None:
     """Print how long a dashboard takes to know so many active conversations, both ways.
 
@@ -172,7 +177,8 @@ def opened(folder: Path, env: dict[str, Any], number: int, bootstrap: str) -> No
                 named = f"{name}-{way.replace(' ', '-')}-{run}"
                 page = dashboard(folder, env | {"MIRROR_CONVERSATIONS_TOPIC": topic}, named)
                 with page.process:
-                    page.until_listening().until_open()
+                    page.until_listening()
+                    until_log_says(page, "backlog_read")
                     used = cpu_seconds(page.process.pid)
                     told = [json.loads(line) for line in page.process.stderr.splitlines()]
                 (line,) = (one for one in told if one["event"] == "backlog_read")

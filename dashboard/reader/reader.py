@@ -27,7 +27,14 @@ from dashboard.reader.floor_position import epoch_ms
 from dashboard.reader.presence import Presences
 from dashboard.reader.rates import Rates
 from dashboard.reader.today import Today, day_of
-from dashboard.reader.views import Opened, Views, ViewsUnusable, read_views, view_of
+from dashboard.reader.views import (
+    Opened,
+    Views,
+    ViewsUnusable,
+    read_views,
+    uncollected,
+    view_of,
+)
 from mirror.base.errors import KafkaUnavailable, RedisUnavailable
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
@@ -206,19 +213,21 @@ class Reader:
             return not stop.is_set()
 
         try:
-            views = read_views(settings, partitions, wall_ms() - OVER_KEPT_MS, turn)
-            retained = {}
-            for partition in partitions:
-                place = TopicPartition(settings.topic, partition)
-                retained[partition] = consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS)
-                turn()
-            self._following = views.places(retained, BACKLOG)
-            self._restore(views, turn)
+            with uncollected():
+                views = read_views(settings, partitions, wall_ms() - OVER_KEPT_MS, turn)
+                retained = {}
+                for one in partitions:
+                    place = TopicPartition(settings.topic, one)
+                    retained[one] = consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS)
+                    turn()
+                self._following = views.places(retained, BACKLOG)
+                self._restore(views, turn)
         except ViewsUnusable as reason:
             with self.lock:
                 self.floor = self.feed.floor = Floor()
             self._following = {}
             self.opened = Opened(settings.topic, str(reason))
+            self._log.info("conversations_not_used", why=str(reason))
             return
         self.opened = Opened(settings.conversations_topic)
         self._ended = views.ended

@@ -22,11 +22,16 @@ from harness.kafka import KafkaCluster, create_topic
 from harness.process import ManagedProcess, wait_until
 from harness.redis import RedisServer
 from harness.simulated import Simulated, simulated
+from mirror.fleet.backfill import file_backfill
+from mirror.redis.connect import connect
+from mirror.redis.keys import Keys
+from mirror.settings import load
 
 IMAGES: Final = ROOT / "docs" / "images"
 FILLING_SECONDS: Final = 30.0
 SHOWN_SECONDS: Final = 2.0
 AWAY_SECONDS: Final = 30.0
+HOUR_MS: Final = 3_600_000
 _OPTIONS: Final = (
     "--users",
     "120",
@@ -54,6 +59,9 @@ class Studio:
         self.kafka = stack.enter_context(KafkaCluster(folder / "kafka"))
         servers = self.kafka.bootstrap_servers
         create_topic(servers, "genesys-interactions", partitions=4)
+        create_topic(servers, "genesys-interactions.once", partitions=4)
+        compacted = {"cleanup.policy": "compact"}
+        create_topic(servers, "genesys-conversations", partitions=4, config=compacted)
         create_topic(servers, "genesys-interactions.dlq")
         self.org: Simulated = stack.enter_context(simulated(folder, *_OPTIONS))
         self.env = {
@@ -63,7 +71,8 @@ class Studio:
             "REDIS_URL": self.redis.url,
             "KAFKA_BOOTSTRAP_SERVERS": servers,
             "MIRROR_SPOOL_DIR": str(folder / "spool"),
-            "MIRROR_STARTUP_TIMEOUT": "30s",
+            "MIRROR_STARTUP_TIMEOUT": "60s",
+            "MIRROR_TOPICS_PER_CHANNEL": "16",
             "PYTHONPATH": str(ROOT),
         }
         self.browser = stack.enter_context(Browser())
@@ -79,12 +88,15 @@ class Studio:
         return made.until_listening().until_open()
 
     def mirror_on(self) -> None:
-        """Start a coordinator, two listeners and a janitor, and wait until all is subscribed."""
+        """Start a coordinator, two listeners, a janitor and a projector, and wait until all is
+        subscribed.
+        """
         for module, host in (
             ("coordinator", "office"),
             ("listeners", "north"),
             ("listeners", "south"),
             ("janitor", "office"),
+            ("projector", "office"),
         ):
             process = ManagedProcess.python_module(
                 module,
@@ -94,13 +106,22 @@ class Studio:
             )
             self.mirror.append(self._stack.enter_context(process))
         wait_until(
-            lambda: self.org.get("/_sim/stats")["subscriptions"] >= 2 * 128, 60, "subscriptions"
+            lambda: self.org.get("/_sim/stats")["subscriptions"] >= 2 * 128, 120, "subscriptions"
         )
 
     def fill(self) -> None:
         """Let conversations begin, and wait until there are many."""
         self.org.post("/_sim/control", {"action": "start"})
         time.sleep(FILLING_SECONDS)
+
+    def read_again(self) -> None:
+        """A stretch of the past is asked for by hand."""
+        settings = load(self.env)
+        until_ms = round(time.time() * 1000)
+        with connect(settings) as client:
+            keys = Keys(settings.namespace)
+            queue = self.org.get("/api/v2/routing/queues")["entities"][0]["id"]
+            file_backfill(client, keys, until_ms - HOUR_MS, until_ms, queues=(queue,))
 
     def shoot(
         self,
@@ -120,6 +141,8 @@ class Studio:
         if before is not None:
             before(self.browser)
             time.sleep(SHOWN_SECONDS)
+        else:
+            self.browser.run("scrollTo(0, 0)")
         self.browser.shot(path)
 
 
@@ -136,11 +159,15 @@ def document(studio: Studio, folder: Path) -> None:
     """The pictures of the documentation."""
     page = studio.page("page")
     studio.mirror_on()
+    for scenario in ("abandoned_call", "flowed_out_call"):
+        studio.org.post("/_sim/control", {"action": "spawn", "scenario": scenario, "count": 6})
     studio.fill()
+    studio.read_again()
     studio.shoot(page, "floor", folder / "dashboard-floor-light.png")
     studio.shoot(page, "floor", folder / "dashboard-floor-dark.png", dark=True)
-    studio.shoot(page, "mirror", folder / "dashboard-mirror-light.png")
-    studio.shoot(page, "mirror", folder / "dashboard-mirror-dark.png", dark=True)
+    late = studio.page("late")
+    studio.shoot(late, "mirror", folder / "dashboard-mirror-light.png")
+    studio.shoot(late, "mirror", folder / "dashboard-mirror-dark.png", dark=True)
     studio.shoot(page, "floor", folder / "dashboard-timeline.png", before=open_longest)
     studio.shoot(page, "floor", folder / "dashboard-phone.png", size=PHONE)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,9 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 
+from harness import kafka_install
 from harness.process import ManagedProcess, wait_until
+from tests.integration.projector_support import Stage
 from tests.services.availability import unavailable
 from tests.services.postgres import PostgresServer, PostgresUnavailable
 from tests.unit.conversation.test_scenarios import told
@@ -203,3 +206,78 @@ def test_the_fraud_guide_tells_while_it_happens(
     wait_until(lambda: "agent-1 dropped 3 calls" in process.stdout, SECONDS, "the alert")
     assert process.stop() == 0
     assert len(process.stdout.splitlines()) == 1
+
+
+# --- the projector's topics ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def stage(kafka: str, tmp_path: Path, start_process: Start) -> Stage:
+    """The three topics, filled by a projector that goes on."""
+    made = Stage(kafka, 3)
+    start_process(made.process(tmp_path, "projector"))
+    made.send([event for event in CALLS for _ in range(COPIES)])
+    made.await_projected()
+    return made
+
+
+CALLS = [event for seed, name in enumerate(NAMES) for event in told(perform(name, seed))]
+
+
+def _of(stage: Stage) -> dict[str, str]:
+    names = ("KAFKA_BOOTSTRAP_SERVERS", "MIRROR_ONCE_TOPIC", "MIRROR_CONVERSATIONS_TOPIC")
+    return {name: stage.env[name] for name in names}
+
+
+@pytest.mark.parametrize("language", ["python", "java"])
+def test_the_guide_to_the_projectors_topics_shows_both(
+    language: str, stage: Stage, tmp_path: Path, start_process: Start
+) -> None:
+    """Each transition once, although every one was told twice; and all conversations."""
+    if language == "python":
+        argv = [sys.executable, "-u", str(EXAMPLES / "projected.py")]
+    else:
+        java = shutil.which("java")
+        if java is None or shutil.which("javac") is None:
+            pytest.skip("no Java compiler to run docs/examples with: install a JDK")
+        libs = f"{kafka_install.find_libs()}/*"
+        argv = [java, "-cp", libs, str(EXAMPLES / "Projected.java")]
+    once, views = (
+        start_process(ManagedProcess([*argv, topic], tmp_path, name=topic, env=_of(stage)))
+        for topic in ("once", "conversations")
+    )
+    wait_until(lambda: len(once.stdout.splitlines()) >= len(CALLS), SECONDS, "all transitions")
+    wanted = f"{len(NAMES)} known"
+    wait_until(lambda: wanted in views.stdout, SECONDS, "all conversations")
+    assert once.stop() == (0 if language == "python" else 143)
+    assert len(once.stdout.splitlines()) == len(CALLS)
+
+
+def test_the_sink_of_the_projectors_topics_repeats_nothing(
+    stage: Stage, tmp_path: Path, start_process: Start, postgres: str
+) -> None:
+    """After a kill -9, and with what came meanwhile: a row for each transition and conversation."""
+    env = {**_of(stage), "DATABASE_URL": postgres}
+    argv = [sys.executable, "-u", str(EXAMPLES / "projected_to_postgres.py")]
+
+    def rows(table: str) -> int:
+        with psycopg.connect(postgres) as database:
+            found = database.execute("SELECT to_regclass(%s)", (table,)).fetchone()
+            if found is None or found[0] is None:
+                return 0
+            found = database.execute(f"SELECT count(*) FROM {table}").fetchone()
+            return int(found[0]) if found else 0
+
+    first = start_process(ManagedProcess(argv, tmp_path, name="first", env=env))
+    wait_until(lambda: rows("transitions") == len(CALLS), SECONDS, "all rows")
+    wait_until(lambda: rows("conversations") == len(NAMES), SECONDS, "all conversations")
+    first.kill()
+    more = told(perform("inbound_call", 99))
+    stage.send([event for event in more for _ in range(COPIES)])
+    second = start_process(ManagedProcess(argv, tmp_path, name="second", env=env))
+    wait_until(lambda: rows("conversations") == len(NAMES) + 1, SECONDS, "the new conversation")
+    wait_until(lambda: rows("transitions") == len(CALLS) + len(more), SECONDS, "its transitions")
+    assert second.stop() == 0
+    with psycopg.connect(postgres) as database:
+        answer = database.execute("SELECT count(*) FROM queues_now").fetchone()
+    assert answer is not None

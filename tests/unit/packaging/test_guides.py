@@ -46,7 +46,10 @@ def test_javascript_parses(program: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_java_compiles(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "program", sorted((DOCS / "examples").glob("*.java")), ids=lambda p: p.name
+)
+def test_java_compiles(program: Path, tmp_path: Path) -> None:
     """Against the client of the Apache Kafka that the tests use, without a warning."""
     javac = shutil.which("javac")
     if javac is None:  # in builds too: nothing of the mirror needs a Java compiler
@@ -55,7 +58,7 @@ def test_java_compiles(tmp_path: Path) -> None:
         libs = kafka_install.find_libs()
     except kafka_install.KafkaUnavailable:
         pytest.skip("no Apache Kafka: run `make kafka`")
-    source = str(DOCS / "examples" / "Answered.java")
-    command = [javac, "-Xlint:all", "-Werror", "-cp", f"{libs}/*", "-d", str(tmp_path), source]
+    command = [javac, "-Xlint:all", "-Werror", "-cp", f"{libs}/*", "-d", str(tmp_path)]
+    command.append(str(program))
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (result.returncode, result.stderr) == (0, "")

@@ -207,7 +207,7 @@ function gaps() {
   const shown = [...latest].sort((a, b) => order[a.state] - order[b.state] || b.to - a.to).slice(0, SHOWN_GAPS);
   keyed($("gaps"), shown, (gap) => gap.id, (gap) => h("tr", {}, h("th", { scope: "row", className: "id", textContent: gap.id }), h("td", { textContent: gap.shard === "-" ? `${count(gap.topics)} ${gap.topics === 1 ? "topic" : "topics"}` : gap.shard }),
     h("td", { textContent: moment(gap.from) }), h("td", { textContent: moment(gap.to) }), h("td", { textContent: why(gap) }), h("td", { className: "word" }), h("td"),
-    h("td", {}, command(`mirror backfill --since ${iso(gap.from)} --until ${iso(gap.to)}`))),
+    h("td", {}, command(`mirror backfill --since ${iso(gap.from)} --until ${iso(gap.to + 999)}`))),
   (element, gap) => {
     element.children[5].dataset.state = gap.state;
     text(element.children[5], gap.state);
@@ -222,7 +222,8 @@ function why({ by, kind }) {
   return { gap: "nobody received", snapshot: "first reading", recall: "the tracker forgot" }[kind] ?? kind;
 }
 
-const iso = (ms) => new Date(ms).toISOString();
+/** A time in whole seconds, as commands take it; the end of a stretch is rounded up by its caller. */
+const iso = (ms) => `${new Date(ms).toISOString().slice(0, 19)}Z`;
 
 // --- what was found --------------------------------------------------------------------------------
 
