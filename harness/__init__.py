@@ -6,7 +6,8 @@
     simulated    a simulator, and a client of its admin API, REST and sockets
     deployment   coordinator, listeners, janitor as processes, and ways to look at them
     ledger       reads what truly happened; oracle: what is missing, twice or invented
-    sandbox      what `mirror sandbox` runs under one supervisord; embedded: the services in it
+    sandbox      what `mirror sandbox` runs under one supervisord; embedded: the services in it;
+                 guard sees to it that nothing of it outlives it
     dashboard    a dashboard process and what tests feed it; browser: Chromium, by Selenium
     supervised   waiting for processes under supervisord
     traffic      frames like those of a contact centre; instructions: what a frame costs
