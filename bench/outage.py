@@ -236,7 +236,11 @@ class Run:
         return not stats["conversations"]["active"]
 
     def _filled(self) -> bool:
-        return all(gap.state == "filled" for gap in self._gaps())
+        """Whether every seat receives again, and what was refused is a gap that is filled."""
+        gaps = self._gaps()
+        is_filed = not any(self.facts.refused.values()) or any(gap.kind == "gap" for gap in gaps)
+        is_well = patiently(self._built.status).health == "ok"
+        return is_filed and is_well and all(gap.state == "filled" for gap in gaps)
 
     def _gaps(self) -> list[Any]:
         return list(patiently(lambda: list_gaps(self._built.redis, self._built.keys)))

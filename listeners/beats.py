@@ -178,6 +178,7 @@ class Beats:
             spool_records=snapshot.spool_records,
             spool_bytes=snapshot.spool_bytes,
             reasons=snapshot.reasons,
+            native=snapshot.native,
         )
 
     def _assign(self, assignment: Assignment) -> None:

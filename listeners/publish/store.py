@@ -6,7 +6,8 @@ disk works. All else belongs to the spool's thread (`listeners.publish.keeper`).
 refuses, they wait in memory, up to `HELD_RECORDS` and `HELD_BYTES`, and go to Kafka from there if
 it comes back first: a full disk alone costs nothing. While the disk does not answer at all, as many
 wait to be taken. What neither the spool nor memory has room for is counted as lost, the newest
-first, and `refusing_since` is set until records are taken again.
+first, and `refusing_since` is set until records are taken again, or would be: half of the spool is
+free. Where Kafka is back, what is new may never come here.
 
 Each lane is read by itself, from the oldest inherited spool that has any of it, then from our own.
 `waiting` says which lanes have any: what is newer of them goes behind. `durable_at` is the time up
@@ -40,6 +41,7 @@ COMMIT_EVERY_SECONDS: Final = 0.05
 COMMIT_RECORDS: Final = 400
 ADOPT_EVERY_SECONDS: Final = 60.0
 CHECK_EVERY_SECONDS: Final = 1.0
+ROOM_SHARE: Final = 0.5  # of the limit: what is free when a full spool is taken for well again
 ASK_EVERY_SECONDS: Final = 1.0  # while the disk refuses: how often to ask it again
 # A topic has other partitions than when its records were stored: so many are moved in one go.
 MOVE_RECORDS: Final = 1_000
@@ -159,6 +161,8 @@ class Store:
         """Write what waits long enough, look for orphans."""
         if now - self._committed_at >= COMMIT_EVERY_SECONDS or len(self._unsaved) >= COMMIT_RECORDS:
             self.commit(now)
+        if self.refusing_since is not None and self._has_room():
+            self._count_lost(0, "", now)
         if now >= self._check_at:
             self._check_at = now + CHECK_EVERY_SECONDS
             self._check()
@@ -297,6 +301,10 @@ class Store:
         elif not lost and self.refusing_since is not None:
             self.refusing_since = None
             self._log.warning("spool_recovered", lost=self._counters.lost)
+
+    def _has_room(self) -> bool:
+        """Whether what comes next will be kept, as far as that can be said."""
+        return not self.unsaved and self._own.bytes <= ROOM_SHARE * self._limit
 
     def _check(self) -> None:
         """Notice a spool whose files were cut while nobody read it."""
