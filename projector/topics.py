@@ -96,7 +96,7 @@ class Topics:
             try:
                 counts = _count(self._settings, ANSWER_SECONDS)
             except KafkaUnavailable:
-                pass  # who cannot be asked has not changed; the loop says that Kafka is away
+                pass  # nothing is known to have changed; the loop says that Kafka is away
             else:
                 self._note(uneven(self._settings, counts, self.partitions))
             report_progress(rest=COMPARE_SECONDS)

@@ -26,7 +26,7 @@ from projector.bounded import BoundedCalls, Stuck
 
 # Longer than a transaction may take: librdkafka's own time-outs come first.
 CALL_SECONDS: Final = 20.0
-# A call that has not returned by then is stuck: librdkafka keeps to its own time-out, if it does.
+# A call that has not returned by then is stuck: librdkafka's own time-out has passed.
 RETURN_SECONDS: Final = CALL_SECONDS + 2.0
 POLL_SECONDS: Final = 0.05
 

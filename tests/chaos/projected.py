@@ -120,13 +120,15 @@ class Projected:
         truths = self._books.truths_of(self.untrue)
         for truth in truths:
             happened[truth.conversation_id].append(truth)
-        # What nobody told, a view cannot know; the trial says what of it is missing.
+        # What nobody told, a view cannot know; the trial says what of it is missing. Of what the
+        # ledger does not have, the fold alone can judge.
         unknown = {one.conversation_id for one in self._books.untold(truths)}
         unknown |= {one.conversation_id for one in truths if one.swallowed}
         self.untrue = {
             key: why
             for key in self.untrue
             if key in told
+            and key in happened
             and key not in unknown
             and (why := untruth(shown.get(key), happened[key], self._lost))
         }

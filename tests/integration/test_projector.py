@@ -220,7 +220,7 @@ def test_init_makes_the_topics(cluster: str) -> None:
     assert {made[name].outcome for name in names} == {"created"}
 
 
-def test_where_no_projector_runs_nobody_misses_its_topics(cluster: str) -> None:
+def test_without_projectors_their_topics_may_be_missing(cluster: str) -> None:
     """With `MIRROR_PROJECTORS=0` init makes none, doctor finds nothing wrong and tries no
     transaction; what exists is looked at all the same. A rebuild makes them.
     """

@@ -117,7 +117,7 @@ def test_a_signal_at_any_time_of_the_start_ends_it(
     assert process.stop() == 0, process.describe("a start that a signal ended")
 
 
-def test_topics_that_grew_alike_are_refused_by_who_starts_then(
+def test_topics_that_grew_alike_are_refused_by_the_next_start(
     cluster: str, start_process: Start, tmp_path: Path
 ) -> None:
     """The views say with how many partitions they were made: a restart does not pass the hold."""

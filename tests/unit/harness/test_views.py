@@ -1,4 +1,4 @@
-"""Whoever judges views sees what is wrong with each of their parts."""
+"""The judge of views sees what is wrong with each of their parts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def agents(shown: ConversationDocument) -> list[int]:
     return [at for at, leg in enumerate(shown.legs) if leg.agent_id]
 
 
-def test_a_view_that_is_right_is_told_nothing_of() -> None:
+def test_a_view_that_is_right_differs_in_nothing() -> None:
     """Neither by the fold nor by what happened; times of the projector's own do not count."""
     shown = msgspec.structs.replace(view(), updated_at="2026-11-23T10:00:00.000Z")
     assert difference(shown, view()) == untruth(shown, TRUTHS, NOTHING) == ""
@@ -81,7 +81,7 @@ def test_a_conversation_that_is_wrong() -> None:
 
 
 def test_what_a_fault_may_lose_is_excused() -> None:
-    """Who lost an answer cannot say when a leg was answered."""
+    """A projector that never got an answer cannot say when a leg was answered."""
     shown = view()
     answered = next(at for at, leg in enumerate(shown.legs) if leg.answered_at)
     wrong = changed(shown, answered, answered_at=None)

@@ -68,7 +68,7 @@ def test_what_fails_before_the_commit_is_not_written(at: str) -> None:
 
 
 class Hanging(Failing):
-    """One whose call does not return before it is released."""
+    """A producer whose call does not return before it is released."""
 
     def __init__(self, at: str) -> None:
         super().__init__("", KafkaError(KafkaError._STATE))
