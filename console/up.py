@@ -94,6 +94,7 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
     from mirror.redis.connect import connect
     from mirror.redis.keys import Keys
     from mirror.redis.rate import RateBudget
+    from mirror.supervision.supervise import check_machine
 
     counts = settings.supervised.counts
     with connect(settings) as client:  # asks nothing yet
@@ -109,6 +110,7 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
         registry.open_registry(settings).close()
     if counts["dashboard"]:
         _check_dashboard(settings)
+    check_machine(settings, environ)
     _check_metrics(environ)
 
 
