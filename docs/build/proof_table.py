@@ -21,7 +21,7 @@ import msgspec
 PAGE: Final = Path(__file__).parents[1] / "proof.md"
 BEGIN: Final = "<!-- chaos: begin -->"
 END: Final = "<!-- chaos: end -->"
-COUNTS: Final = 9
+COUNTS: Final = 12
 _HEAD: Final = re.compile(r"^fault +events +missing ")
 _ROW: Final = re.compile(
     rf"^(?P<fault>\S.*?) +(?P<counts>\d+(?: +\d+){{{COUNTS - 1}}})"
@@ -43,6 +43,9 @@ class Trial(msgspec.Struct, frozen=True):
     late: int
     copies: int
     window: int
+    unprojected: int
+    twice: int
+    views: int
     gaps: int
     lasted: Seconds
     recovery: Seconds
@@ -70,6 +73,9 @@ def wrong(trial: Trial) -> str:
         "invented": trial.invented,
         "altered": trial.altered,
         "out of order": trial.disordered,
+        "not projected": trial.unprojected,
+        "projected twice": trial.twice,
+        "wrong views": trial.views,
     }
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "0"
 
@@ -79,7 +85,8 @@ def block(found: list[Trial], commit: str) -> str:
     recoveries = sorted(trial.recovery for trial in found)
     failed = sum(trial.verdict != "ok" for trial in found)
     sums = {
-        name: sum(getattr(trial, name) for trial in found) for name in Trial.__struct_fields__[1:10]
+        name: sum(getattr(trial, name) for trial in found)
+        for name in Trial.__struct_fields__[1 : COUNTS + 1]
     }
     summary = (
         f"Commit {commit}: {len(found)} faults, {failed} failed."
@@ -87,6 +94,8 @@ def block(found: list[Trial], commit: str) -> str:
         f" {sums['invented']} invented, {sums['altered']} altered"
         f" and {sums['disordered']} out of order;"
         f" {sums['late']} came late, and {sums['window']} fell into the window."
+        f" {sums['unprojected']} were not in the once topic, {sums['twice']} were in it twice,"
+        f" and {sums['views']} views were wrong."
         f" Recovery: half within {statistics.median(recoveries):.1f} s,"
         f" the longest {recoveries[-1]:.1f} s."
     )

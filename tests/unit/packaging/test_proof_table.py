@@ -9,7 +9,14 @@ from tests.chaos.trial import Row, table
 
 GOOD = Row(fault="listener killed", events=1444, duplicates=992, lasted=2.7, recovery=0.8)
 LATE = Row(fault="wall clock of a listener stepped +1 h, then -2 h", late=8, windowed=3, restored=4)
-BAD = Row(fault="Redis frozen", events=9, missing=2, disordered=1, problems=["gone: 1", "late: 2"])
+BAD = Row(
+    fault="Redis frozen",
+    events=9,
+    missing=2,
+    disordered=1,
+    twice=3,
+    problems=["gone: 1", "late: 2"],
+)
 
 
 def test_rows_are_read_as_they_are_printed() -> None:
@@ -35,9 +42,10 @@ def test_a_log_without_a_table_is_refused() -> None:
 def test_what_is_wrong_is_named() -> None:
     """In its row and in the summary."""
     text = block(trials(table([GOOD, BAD])), "abc1234")
-    assert "| Redis frozen | 9 | 2 missing, 1 out of order | 0 |" in text
+    assert "| Redis frozen | 9 | 2 missing, 1 out of order, 3 projected twice | 0 |" in text
     assert "| listener killed | 1,444 | 0 | 0 | 0 | 0 | 2.7 s | 0.8 s | ok |" in text
     assert "Commit abc1234: 2 faults, 1 failed. Of 1,453 events 2 were missing" in text
+    assert "0 were not in the once topic, 3 were in it twice, and 0 views were wrong" in text
 
 
 def test_only_the_block_is_replaced() -> None:
