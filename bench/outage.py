@@ -52,6 +52,7 @@ from harness.oracle import Truth
 from mirror.base.errors import MirrorError
 from mirror.fleet.gaps import list_gaps
 
+OVER_STATES: Final = frozenset({"filled", "unfillable"})
 LISTENERS: Final = ("listeners-0", "listeners-1")
 WARM_SECONDS: Final = 20.0
 AFTER_SECONDS: Final = 20.0
@@ -59,6 +60,8 @@ LOOK_SECONDS: Final = 1.0
 REPORT_SECONDS: Final = 60.0
 FOLLOW_SECONDS: Final = 15.0  # between two readings of the ledger
 COUNT_SECONDS: Final = 300.0  # between two readings of the topic, while Kafka fills
+# What a busy machine may add to the course: Genesys forgets no conversation of it meanwhile.
+SLACK_SECONDS: Final = 1_800.0
 # Of a conversation of the simulator's usual mix of media.
 EVENTS_EACH: Final = 10.0
 LEDGER_RECORDS: Final = 500_000  # that the simulator keeps: half an hour of them
@@ -108,8 +111,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _end)
     print(where(), flush=True)
-    lived = options.away + WARM_SECONDS + AFTER_SECONDS
-    conversations = round(2 * lived * options.rate / EVENTS_EACH)
+    conversations = round((2 * options.away + SLACK_SECONDS) * options.rate / EVENTS_EACH)
     simulator = [
         *("--users", "400", "--queues", "20", "--speed", str(options.speed)),
         *("--rate", str(options.rate / EVENTS_EACH)),
@@ -236,11 +238,12 @@ class Run:
         return not stats["conversations"]["active"]
 
     def _filled(self) -> bool:
-        """Whether every seat receives again, and what was refused is a gap that is filled."""
+        """Whether every seat receives again, and what was refused is a gap that is filled, or that
+        nobody can fill."""
         gaps = self._gaps()
         is_filed = not any(self.facts.refused.values()) or any(gap.kind == "gap" for gap in gaps)
         is_well = patiently(self._built.status).health == "ok"
-        return is_filed and is_well and all(gap.state == "filled" for gap in gaps)
+        return is_filed and is_well and all(gap.state in OVER_STATES for gap in gaps)
 
     def _gaps(self) -> list[Any]:
         return list(patiently(lambda: list_gaps(self._built.redis, self._built.keys)))
