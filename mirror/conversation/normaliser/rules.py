@@ -106,7 +106,7 @@ def _tell_legs(
             continue
         if _is_late(view):
             late = True
-            _history(view, told)
+            _history(view, consulted, told)
         else:
             _advance(conversation, view, consulted, told)
         flawed = flawed or view.flawed
@@ -183,8 +183,13 @@ def _is_late(view: View) -> bool:
     return spells.are_earlier(view)
 
 
-def _history(view: View, told: list[Transition]) -> None:
-    """What only a late frame showed: nothing is lost, and ids and ranks put it in order."""
+def _history(view: View, consulted: Collection[str], told: list[Transition]) -> None:
+    """What only a late frame showed: nothing is lost, and ids and ranks put it in order.
+
+    The role that the leg had then goes into the events of this frame and changes nothing else.
+    """
+    if view.leg.service is not None:
+        view.late_role, view.late_role_on = roles.role_of(view, consulted)
     if view.state in DIALING:
         tell(told, view, "dial", None)
     elif view.state == ALERTING:

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from mirror.conversation.event import EventType
+from mirror.conversation.event import EventType, Role
 from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Leg
 from mirror.conversation.times import instant
@@ -41,7 +41,8 @@ class View(msgspec.Struct, gc=False):
     Times are RFC 3339, null where the leg has none; `connected` is empty where it is there and
     cannot be read, and `flawed` then, or where another time cannot. `news` says whether the reading
     differs from the last one, `first` whether there was none, `is_followed` whether the participant
-    got another leg since this one ended.
+    got another leg since this one ended. `late_role`, on the participant `late_role_on`, is the role
+    that a late frame shows.
     """
 
     participant: Participant
@@ -57,6 +58,8 @@ class View(msgspec.Struct, gc=False):
     parked_at: str | None = None
     is_followed: bool = False
     flawed: bool = False
+    late_role: Role | None = None
+    late_role_on: str | None = None
 
     def times(self, connected: str | None, ended_at: str | None) -> None:
         """Read the times of the leg, of which these two may be its participant's."""
