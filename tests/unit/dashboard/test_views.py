@@ -91,6 +91,21 @@ def test_repeats_are_known_as_repeats() -> None:
     assert [floor.fold(one, NOW_MS) for one in [*CALL, OVER[0]]] == [False, False, False, True]
 
 
+def test_a_thread_of_many_legs_goes_on() -> None:
+    """The projector keeps the latest 256; those that are left are counted anew, and a further leg
+    is waiting since it began."""
+    many: list[Event] = []
+    for number in range(300):
+        at, name = float(number), {"participant_id": f"p-{number}"}
+        many += [leg("answer", "acd", at, **name), leg("disconnect", "acd", at + 0.5, **name)]
+    views = projected([event("start"), *many, leg("answer", "customer", 400)], batch=50)
+    floor = restored(views)
+    (known,) = floor.conversations()
+    assert len(known.first_seen) == len(known.view.legs) == 256
+    floor.fold(leg("answer", "acd", 500, participant_id="p-new"), NOW_MS)
+    assert known.place == ("waiting", "q1", NOW_MS + 500_000)
+
+
 def test_what_ended_long_ago_is_left_out_and_known_to_be_over() -> None:
     """The page has no place for it; a tracker that lags behind must not bring it back."""
     views = projected([*CALL, *OVER], since_ms=NOW_MS + 1)
