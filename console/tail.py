@@ -52,8 +52,8 @@ def tail(
     mirror tail --queue 'Support*' --type answer --type hold
     mirror tail --conversation 5b91 --since 2h
 
-    Filters combine: an event is shown where all of them fit. Times are UTC; a date stands with
-    those that are not of today, and ~ behind a time that is ours because Genesys gave none.
+    An event is shown if all filters match. Times are UTC, with a date unless it is today's. `~`
+    marks times set by the mirror because Genesys sent none.
     """
     import time
 
@@ -111,7 +111,7 @@ def _filter(
     agent: str | None,
     kinds: tuple[str, ...],
 ) -> Callable[[Event], bool]:
-    """Whether an event fits all that is given."""
+    """The function that says whether an event matches all filters."""
     beginning = (conversation or "").lower()
 
     def fits(event: Event) -> bool:

@@ -1,4 +1,4 @@
-"""`mirror topics`: what is mirrored, by name."""
+"""`mirror topics`: lists the mirrored topics by name."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _READ_SECONDS: Final = 15.0
 @click.option("--user", help="Only users of this name (a glob), id or beginning of an id.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def topics(queue: str | None, user: str | None, as_json: bool) -> None:
-    """What is mirrored: queues and users by name, their shard, channels and last event.
+    """List mirrored queues and users by name, with shard, channels and last event.
 
     \b
     mirror topics --queue 'Support*'
     mirror topics --user 3067f15a
 
-    The last event is searched among the latest ones in Kafka. Users have names only where
-    MIRROR_PII keeps them.
+    The last event is searched among the latest events in Kafka. Users have names only with
+    MIRROR_PII=keep.
     """
     from console.context import redis_of_settings
     from console.render import echo, echo_json, say

@@ -1,4 +1,4 @@
-"""The mirror's state as people read it: one function for each table."""
+"""Tables of the mirror's state: one function for each."""
 
 from __future__ import annotations
 

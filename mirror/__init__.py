@@ -2,10 +2,15 @@
 
     from mirror import ConversationView, Event, fold
 
-`Event` is the record of the interaction topic, `fold` takes one into the view of its conversation
-(docs/event.md), and `event_schema` is its JSON Schema. `ConversationDocument` is the record of the
-topic of conversations (docs/projector.md), and `view_schema` its JSON Schema. Imports nothing from
-the rooms above it (`listeners`, `coordinator`, `janitor`, `projector`, `dashboard`, `simulator`).
+    view: ConversationView | None = None
+    for event in events_of_one_conversation:
+        view = fold(view, event)
+
+`Event` is the record of the interaction topic, `event_schema` its JSON Schema, and `fold` adds an
+event to the view of its conversation (docs/event.md). `ConversationDocument` is the record of the
+topic of conversations (docs/projector.md), `view_schema` its JSON Schema. This package imports
+nothing from the programs (`listeners`, `coordinator`, `janitor`, `projector`, `dashboard`,
+`simulator`).
 """
 
 from __future__ import annotations
@@ -50,7 +55,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """The public names, imported when they are used: `mirror --help` must not wait for them."""
+    """The public names, imported at their first use: `mirror --help` must not wait for them."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"mirror.conversation.{_HOMES[name]}"), name)

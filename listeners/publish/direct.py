@@ -1,13 +1,13 @@
 """The producers of the direct way, one after the other.
 
-    candidate ──(has its number at the brokers)──▶ producer ──(set aside)──▶ retiring ──▶ gone
+    candidate ──(has its producer id)──▶ producer ──(set aside)──▶ retiring ──▶ gone
 
-A producer is retired where a report failed, a lane stands still, or all of them do. Nothing more is
-given to it then: the lanes that are well empty themselves, and what is left is purged, which
-reports it as failed. A producer that was purged is never used again: its successor begins with
-sequence numbers of its own at the broker.
+A producer is retired if a delivery failed, or if a lane or all lanes stand still. It gets no more
+records then: healthy lanes empty themselves, and the rest is purged, which reports each record as
+failed. A purged producer is never used again: its successor begins with sequence numbers of its own
+at the broker.
 
-All methods belong to one thread, and none waits; failed reports are taken in slices.
+All methods belong to one thread, and none waits. Failed reports are taken in slices.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from mirror.base.log import logger
 from mirror.kafka.partition import Partitions
 from mirror.settings import Settings
 
-# A retired producer: how long the lanes that are well may empty themselves, and when they have.
+# A retired producer: the time for healthy lanes to empty, and the pause that shows that they have.
 GRACE_SECONDS: Final = 1.0
 QUIET_SECONDS: Final = 0.1
-SLICE: Final = 400  # failed reports taken in one go
-CANDIDATE_SECONDS: Final = 30.0  # how long a producer may wait for its number at the brokers
+SLICE: Final = 400  # failed reports per poll
+CANDIDATE_SECONDS: Final = 30.0  # how long a producer may wait for its producer id
 MOST_NAMED: Final = 5
 
-Suspect = tuple[str, int, str]  # topic, partition, and why it is thought to stand still
+Suspect = tuple[str, int, str]  # topic, partition, and the sign of its standstill
 
 
 class _Enough(Exception):
-    """A slice of reports is taken: librdkafka keeps the rest for the next poll."""
+    """A slice of reports was taken: librdkafka keeps the rest for the next poll."""
 
 
 class _Candidate(msgspec.Struct, frozen=True):
-    """A producer to be, and what watches its lanes."""
+    """A producer without a producer id yet, and the watch of its lanes."""
 
     producer: Producer
     watch: LaneWatch
@@ -48,7 +48,7 @@ class _Candidate(msgspec.Struct, frozen=True):
 
 
 class Direct:
-    """The producer in use, the one that retires, and the one to be."""
+    """The producer in use, the retiring one, and the candidate."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Direct:
         now: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`partitions`: topic → over how many its keys go; kept up to date here."""
+        """`partitions`: topic → partitions for its keys; updated here."""
         self.producer: Producer | None = None
         self.retiring: Producer | None = None
         self.retired_at = now
@@ -69,16 +69,16 @@ class Direct:
         self._candidate: _Candidate | None = None
         self._acked = 0
         self._acked_at = now
-        self._problem: tuple[str, int, KafkaError] | None = None  # of the reports of this poll
+        self._problem: tuple[str, int, KafkaError] | None = None  # from the reports of this poll
         self._purged = False
-        self._left = 0  # in the retiring producer, when that last became less
+        self._left = 0  # records in the retiring producer, when their number last fell
         self._less_at = now
         self._slice = SLICE
         self._log = logger("listener.publisher")
 
     @property
     def reason(self) -> str:
-        """Why no producer can be made now, empty where one can."""
+        """Why no producer can be made now, empty if one can."""
         return self._producers.reason
 
     @property
@@ -89,13 +89,13 @@ class Direct:
         )
 
     def begin(self, now: float) -> None:
-        """Make the first one, and use it at once: nothing is there that it could overtake."""
+        """Make the first producer and use it at once: there are no records to overtake."""
         candidate = self._make(now)
         if candidate is not None:
             self._use(candidate, now)
 
     def reopen(self, now: float, *, may_make: bool) -> bool:
-        """Make a producer, and take it into use when it has its number; whether it was."""
+        """Make a producer, and use it when it has its producer id. Returns whether it is in use."""
         candidate = self._candidate
         if candidate is None:
             if may_make:
@@ -122,10 +122,10 @@ class Direct:
             return
 
     def failed(self, topic: str, partition: int, error: KafkaError | None) -> None:
-        """A report of this poll failed; `error` is null where that was our own doing.
+        """A delivery in this poll failed; `error` is None if our own purge caused it.
 
-        Only noted here: librdkafka must not be asked for more from within its callback. Raises what
-        ends the slice.
+        Only notes it: librdkafka must not be called from within its callback. Raises `_Enough` at
+        the end of the slice.
         """
         if error is not None and self._problem is None:
             self._problem = (topic, partition, error)
@@ -134,9 +134,9 @@ class Direct:
             raise _Enough
 
     def why_not(self, waiting: int, acked: int, now: float) -> str:
-        """Why the producer is of no more use, empty where it is.
+        """Why the producer is of no more use, empty while it is useful.
 
-        `waiting` of its records have no report, `acked` of all that were ever handed in are gone.
+        `waiting` counts its records without a report, `acked` all records ever acknowledged.
         """
         if self._problem is not None:
             topic, number, error = self._problem
@@ -167,9 +167,9 @@ class Direct:
         self._log.warning("producer_failed_over_to_spool", reason=reason, waiting=self._left)
 
     def retire(self, now: float, *, hurry: bool = False) -> bool:
-        """Go on with the one that retires; whether nothing is left in it, and it is gone.
+        """Continue the retirement. Returns whether the retiring producer is empty and gone.
 
-        `hurry`: the lanes that are well get no more time.
+        `hurry`: healthy lanes get no more time.
         """
         producer = self.retiring
         assert producer is not None
@@ -191,7 +191,7 @@ class Direct:
         return False
 
     def durable_at(self, now: float) -> float:
-        """Up to when all that was given to the producer in use is acknowledged (I9)."""
+        """The time up to which all records of the producer in use are acknowledged (I9)."""
         if self.producer is None:
             return now
         if not len(self.producer):

@@ -1,4 +1,4 @@
-"""What the loop leaves for the other threads of a listener: beats, health and metrics read it."""
+"""The loop's state for other threads of a listener: beats, health and metrics read it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mirror.fleet.words import ChannelReport
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What the loop says of itself to other threads; `at` is monotonic seconds.
+    """The state of the loop at `at`, monotonic seconds.
 
-    `seats` and `open_channels` count what the session holds.
+    `seats` and `open_channels` are counts of the session.
     """
 
     at: float
@@ -23,5 +23,5 @@ class Snapshot(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
     spool_records: int = 0
     spool_bytes: int = 0
-    losses: tuple[Lost, ...] = ()  # of damaged spools, to be filed as gaps
-    missed: tuple[Missed, ...] = ()  # topics that channels did not have, to be filed as gaps
+    losses: tuple[Lost, ...] = ()  # losses of damaged spools, to file as gaps
+    missed: tuple[Missed, ...] = ()  # topics that channels lacked, to file as gaps

@@ -1,4 +1,4 @@
-"""Checks of what the projector needs of Kafka: its topics, as many partitions, transactions."""
+"""Checks of the projector's needs in Kafka: topics, equal partition counts, transactions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REBUILD: Final = "stop all projectors, run mirror projector rebuild, and start t
 
 
 def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Finding]:
-    """Findings on the projector's topics; none where Kafka is away, which `check_kafka` tells.
+    """Findings on the projector's topics; none if Kafka is away, which `check_kafka` reports.
 
     `tries` begins a transactional producer, to see whether our user may.
     """
@@ -37,7 +37,7 @@ def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Find
             yield bad("kafka.topic", f"topic {topic}", "does not exist", "run mirror init")
             continue
         there.append(topic)
-        own = cluster.topics[topic][0]  # whether it is the right number, `partitions` says
+        own = cluster.topics[topic][0]  # `partitions` checks the number
         yield from shape(cluster, topic, own, settings.replication_factor)
         is_state = topic == settings.conversations_topic
         yield from configuration(client, cluster, topic, compacted=is_state)

@@ -1,8 +1,8 @@
 """The Kafka end: client configurations, topics, records and a reader.
 
-config, admin    what librdkafka is given; topics made and checked; spread: what brokers know
-record           events → records; partition: which one a key belongs to; registry: schemas
-consume, repeats reading without a group; repeated ids dropped
-deadletters      dead letters read; limits: how large a record may be
-faults           whose fault an error is; projected: the projector's names
+config, admin    configurations for librdkafka; topics created and checked; spread: known to brokers
+record           events → records; partition: key → partition; registry: schemas
+consume, repeats reading without a group; dropping repeated ids
+deadletters      reads dead letters; limits: the largest record
+faults           the kind of an error; projected: the projector's names
 """

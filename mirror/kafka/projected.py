@@ -1,4 +1,4 @@
-"""The names under which `mirror projector` is known to Kafka; rights are given to them."""
+"""The projector's names in Kafka, to which rights are granted."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def group_id(settings: Settings) -> str:
 
 
 def transactional_prefix(settings: Settings) -> str:
-    """What the transactional ids of its projectors begin with; each process adds a name."""
+    """The prefix of the transactional ids of this mirror's projectors; each process adds a name."""
     return f"{group_id(settings)}-"

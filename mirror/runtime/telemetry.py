@@ -1,12 +1,11 @@
 """`/metrics` and `/healthz` of a process, on `MIRROR_METRICS_PORT`.
 
-Metrics are Prometheus' own: a process registers its collectors in one `CollectorRegistry` and hands
-it here; what every process tells is added. Health is a function that the process gives; it is asked
-at each request and must answer from memory. To it come the checks of `mirror doctor` that the
-process repeats (`mirror.checks.checkup`): what they find ill makes an `ok` process `degraded`.
-`/healthz` answers 200 while `ok` or `degraded` (a degraded process does its work) and 503 when
-`down`. The server (`mirror.runtime.serving`) takes one thread and few descriptors, whoever
-connects.
+Metrics use Prometheus' client: a process registers its collectors in a `CollectorRegistry` and
+passes it here. `Telemetry` adds the metrics that all processes share. Health is a function of the
+process. Each request calls it, so it must answer from memory. The repeated checks of `mirror
+doctor` (`mirror.checks.checkup`) are added: a problem makes an `ok` process `degraded`. `/healthz`
+answers 200 while `ok` or `degraded` (a degraded process does its work) and 503 when `down`. The
+server (`mirror.runtime.serving`) takes one thread and few descriptors.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ ALL_ADDRESSES: Final = ("::", "0.0.0.0")  # noqa: S104 - what a platform probes
 
 
 class Page(msgspec.Struct, frozen=True):
-    """What `/healthz` answers: `Health`, and what was checked, as `mirror doctor --json` has it."""
+    """The answer of `/healthz`: `Health`, and the checks in the form of `mirror doctor --json`."""
 
     health: Status
     reasons: tuple[str, ...]
@@ -42,7 +41,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class _LogFigures:
-    """What Prometheus is told of the log."""
+    """The log's numbers for Prometheus."""
 
     @property
     def dropped(self) -> int:
@@ -60,7 +59,7 @@ class Telemetry:
         checkup: Checkup | None = None,
         hosts: Iterable[str] = ALL_ADDRESSES,
     ) -> None:
-        """Listens at once. Raises `SettingsError` where an address or the port cannot be had."""
+        """Listens at once. Raises `SettingsError` if an address or the port is not available."""
         self._own_health = health
         self._checkup = checkup
         registry.register(States(HEALTH, self._states))
@@ -76,7 +75,7 @@ class Telemetry:
                 checkup.start()
 
     def _health(self) -> Health:
-        """The worse of what the process knows of itself and what was checked."""
+        """The worse of the process' own health and of the checks."""
         own = self._own_health()
         found = () if self._checkup is None else self._checkup.reasons()
         if not found:
@@ -109,7 +108,7 @@ class Telemetry:
         )
 
     def _metrics_answer(self, request: Request) -> Answer:
-        """As Prometheus' own WSGI application answers: its formats, `name[]`, gzip."""
+        """The same answer as Prometheus' own WSGI application: its formats, `name[]`, gzip."""
         started: list[Any] = []
         environ = {
             "REQUEST_METHOD": "GET",
@@ -123,7 +122,7 @@ class Telemetry:
 
 
 def listen_for_metrics(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
-    """Sockets that listen. Raises `SettingsError` where one cannot be had."""
+    """Listening sockets. Raises `SettingsError` if an address is not available."""
     try:
         return listen(hosts, port)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What settings are once they are read: frozen structs whose `repr` holds no secret."""
+"""Structs of the settings: frozen, and without secrets in their `repr`."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Supervised(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in force. Durations are seconds, sizes bytes, times none."""
+    """All settings in force. Durations are in seconds, sizes in bytes."""
 
     region: str
     clients: tuple[OAuthClient, ...]
@@ -129,7 +129,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def require_clients(self) -> tuple[OAuthClient, ...]:
         """The OAuth clients, for a command that talks to Genesys.
 
-        Raises `SettingsError` where none is configured.
+        Raises `SettingsError` if none is configured.
         """
         if not self.clients:
             raise SettingsError(
