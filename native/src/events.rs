@@ -6,7 +6,7 @@ use crate::frame::Frame;
 use crate::ids;
 use crate::memory::Conversation;
 use crate::pack;
-use crate::rules::Found;
+use crate::rules::{self, Found};
 use crate::times::Time;
 use crate::transition::{Kind, Transition, View};
 use crate::words;
@@ -261,8 +261,15 @@ fn of_leg(
     maybe!(out, "purpose", participant.purpose);
     maybe!(out, "agent_id", agent_id);
     maybe!(out, "queue_id", queue_id);
-    let role = service.and_then(|service| service.role);
-    let on = service.and_then(|service| service.on.as_deref());
+    // A late frame has the role that the leg had then.
+    let (mut role, mut on) = match service {
+        Some(_) if view.is_late => rules::role_of(view, leg.medium),
+        _ => (None, None),
+    };
+    if let (None, Some(service)) = (role, service) {
+        role = service.role;
+        on = service.on.as_deref();
+    }
     maybe!(out, "role", role.map(|role| words::ROLES[role as usize]));
     maybe!(out, "role_participant_id", on);
     null!(out, "linked_conversation_id");

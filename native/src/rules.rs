@@ -83,7 +83,7 @@ pub fn transitions<'f, 'a>(
             )?;
         }
     }
-    let late = tell_legs(conversation, &views, &mut told);
+    let late = tell_legs(conversation, &mut views, &mut told);
     if late {
         conversation.late = true;
     } else if !conversation.late || views.iter().any(|view| view.news) {
@@ -169,6 +169,7 @@ fn read_legs<'f, 'a>(
             held_since: communication.start_hold_time,
             parked_at: communication.park_time,
             is_followed: false,
+            is_late: false,
         };
         let seen = hashes.of_bytes(&seen(&view))?;
         let leg = &mut conversation.legs[leg];
@@ -228,16 +229,17 @@ fn seen(view: &View<'_, '_>) -> Vec<u8> {
 /// Tells what legs gained by a reading; whether it came late for one of them.
 fn tell_legs<'a>(
     conversation: &mut Conversation,
-    views: &[View<'_, 'a>],
+    views: &mut [View<'_, 'a>],
     told: &mut Vec<Transition<'a>>,
 ) -> bool {
     let mut late = false;
     let mut left = Vec::new();
-    for (at, view) in views.iter().enumerate() {
+    for (at, view) in views.iter_mut().enumerate() {
         if !view.news {
             continue;
         }
-        if is_late(&conversation.legs[view.leg], view) {
+        view.is_late = is_late(&conversation.legs[view.leg], view);
+        if view.is_late {
             late = true;
             history(&mut conversation.legs[view.leg], at, view, told);
         } else {
@@ -408,7 +410,7 @@ fn serve(leg: &mut Leg, view: &View<'_, '_>) -> bool {
 }
 
 /// The role of a leg where nobody is consulted, and the participant whom it is about.
-fn role_of<'a>(view: &View<'_, 'a>, medium: u8) -> (Option<u8>, Option<&'a str>) {
+pub fn role_of<'a>(view: &View<'_, 'a>, medium: u8) -> (Option<u8>, Option<&'a str>) {
     let who = view.participant;
     for (role, on) in [(2, who.barged), (1, who.coached), (0, who.monitored)] {
         if on.is_some_and(|on| !on.is_empty()) {

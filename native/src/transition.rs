@@ -108,6 +108,8 @@ pub struct View<'f, 'a> {
     pub parked_at: Option<Time>,
     /// Whether the participant got another leg since this one ended.
     pub is_followed: bool,
+    /// Whether the frame shows the leg earlier than it is known to be.
+    pub is_late: bool,
 }
 
 impl View<'_, '_> {

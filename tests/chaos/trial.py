@@ -58,6 +58,8 @@ class Fault:
     needs: Callable[[Site], str] = lambda _: ""  # why it cannot be had here, empty where it can
     rules: frozenset[str] = NOTHING  # rules of Genesys that it cannot keep
     under_fault: int = UNDER_FAULT
+    struck_within: float = STRUCK_SECONDS
+    strangers: bool = False  # frames of conversations that the ledger does not have are sent
 
     @property
     def id(self) -> str:
@@ -107,7 +109,7 @@ class Trial:
         hit: Any = None
         try:
             hit = fault.strike(site)
-            site.until(lambda: self._struck(hit), STRUCK_SECONDS, f"{fault.name}: struck")
+            site.until(lambda: self._struck(hit), fault.struck_within, f"{fault.name}: struck")
         except (ServiceError, MirrorError, AssertionError) as error:
             row.problems.append(str(error).splitlines()[0])
         finally:
@@ -222,9 +224,15 @@ class Trial:
         missing = self._demanded(lost)
         disordered = [event for event in verdict.disordered if event.event_id not in blamed]
         late = [event for event in disordered if event.event_type in fault.late]
+        invented = [event for event in verdict.invented if event.event_id not in blamed]
+        if fault.strangers:
+            strangers = [event for event in invented if event.event_type == "start"]
+            invented = [event for event in invented if event.event_type != "start"]
+            if not strangers:
+                row.problems.append("no conversation of unknown words came through")
         findings: dict[str, list[Truth] | list[Event] | list[Difference]] = {
             "missing": missing,
-            "invented": [event for event in verdict.invented if event.event_id not in blamed],
+            "invented": invented,
             "altered": [
                 alteration
                 for alteration in verdict.altered

@@ -104,8 +104,11 @@ def _of_leg(
         source_topic=source.topic,
         correlation_id=source.correlation_id,
     )
-    if service is not None and service.role is not None:
-        event.role, event.role_participant_id = service.role, service.on
+    if service is not None:
+        if view.late_role is not None:
+            event.role, event.role_participant_id = view.late_role, view.late_role_on
+        elif service.role is not None:
+            event.role, event.role_participant_id = service.role, service.on
     if conversation.linked is not None:
         event.linked_conversation_id = conversation.linked
     if transition.held or transition.hold_started_at is not None:

@@ -105,7 +105,7 @@ def _tell_legs(
             continue
         if _is_late(view):
             late = True
-            _history(view, told)
+            _history(view, consulted, told)
         else:
             _advance(conversation, view, consulted, told)
         flawed = flawed or view.flawed
@@ -182,8 +182,13 @@ def _is_late(view: View) -> bool:
     return spells.are_earlier(view)
 
 
-def _history(view: View, told: list[Transition]) -> None:
-    """Report history that only a late frame showed. Ids and ranks put it in order."""
+def _history(view: View, consulted: Collection[str], told: list[Transition]) -> None:
+    """Report history that only a late frame showed. Ids and ranks put it in order.
+
+    The events of this frame get the role that the leg had then; nothing else changes by it.
+    """
+    if view.leg.service is not None:
+        view.late_role, view.late_role_on = roles.role_of(view, consulted)
     if view.state in DIALING:
         tell(told, view, "dial", None)
     elif view.state == ALERTING:

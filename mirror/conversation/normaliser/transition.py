@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from mirror.conversation.event import EventType
+from mirror.conversation.event import EventType, Role
 from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Leg
 from mirror.conversation.times import instant
@@ -41,7 +41,7 @@ class View(msgspec.Struct, gc=False):
     Times are RFC 3339, None if the leg has none. `connected` is empty if its time is unreadable.
     `flawed`: at least one time is unreadable. `news`: the reading differs from the last one.
     `first`: there was no reading before. `is_followed`: the participant got another leg since this
-    one ended.
+    one ended. `late_role`, on the participant `late_role_on`, is the role in a late frame.
     """
 
     participant: Participant
@@ -57,6 +57,8 @@ class View(msgspec.Struct, gc=False):
     parked_at: str | None = None
     is_followed: bool = False
     flawed: bool = False
+    late_role: Role | None = None
+    late_role_on: str | None = None
 
     def times(self, connected: str | None, ended_at: str | None) -> None:
         """Read the times of the leg. These two may be its participant's."""

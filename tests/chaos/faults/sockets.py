@@ -18,6 +18,8 @@ GARBAGE = (
     *("huge", "deep", "wrong_types", "unknown_topic"),
 )
 REFUSED_SECONDS = 5.0
+# Subscriptions are compared every 60 s, a quarter more or less, and then set.
+COMPARED_SECONDS = 100.0
 
 
 def strike_sockets(*, one_client: bool = False, **fields: Any) -> Deed:
@@ -222,6 +224,7 @@ FAULTS: tuple[Fault, ...] = (
         leaves="a wipe on both replicas at once: the next row",
         strike=simulate_client(fault="wipe"),
         struck=subscribed_again,
+        struck_within=COMPARED_SECONDS,
         under_fault=50,
     ),
     Fault(
@@ -230,6 +233,7 @@ FAULTS: tuple[Fault, ...] = (
         leaves="rings, holds and parks inside the gap",
         strike=simulate(fault="wipe"),
         struck=subscribed_again,
+        struck_within=COMPARED_SECONDS,
         window=UNTOLD_BY_REST,
         late=WITNESSED,
         under_fault=20,
@@ -278,5 +282,6 @@ FAULTS: tuple[Fault, ...] = (
         leaves="",
         strike=simulate(fault="noise", kind="unknown_values", share=0.05),
         heal=calm,
+        strangers=True,
     ),
 )

@@ -96,3 +96,40 @@ def test_barging_counts_before_coaching_before_monitoring() -> None:
         ("answer", "barge", "p-1"),
     ]
     assert found[0] == ("answer", "monitor", "p-1")
+
+
+@pytest.mark.parametrize("marked", [MARK, {}], ids=["attribute", "no attribute"])
+def test_a_late_frame_shows_the_role_that_a_leg_had(marked: dict[str, Any]) -> None:
+    """A process that saw the consultation after its end alone has no role for the leg itself."""
+    reader = Reader()
+    over = {**ASKED, "state": "terminated", "disconnectedTime": at(5_000)}
+    ended = participant(over, participant_id="p-2")
+    reader.frame(participant(ASKS), ended)
+    rings = {"state": "alerting", "id": "comm-2", "direction": "inbound"}
+    events = reader.frame(
+        participant(ASKS, **KEY, **marked), participant(rings, participant_id="p-2", **KEY)
+    )
+    assert [(event.event_type, event.role, event.role_participant_id) for event in events] == [
+        ("alert", "consult", "p-customer")
+    ]
+    later = reader.frame(participant(ASKS), {**ended, "wrapup": {"code": "done"}})
+    assert {event.role for event in later} == {None}  # what the leg is now is known as before
+
+
+@pytest.mark.parametrize("key", ["monitored", "coached", "barged"])
+def test_a_late_frame_shows_whom_a_leg_monitored(key: str) -> None:
+    """Also where the key went with the end, before the first frame that was read."""
+    reader = Reader()
+    ended = participant(
+        {**ASKED, "state": "terminated", "disconnectedTime": at(5_000)}, participant_id="p-2"
+    )
+    reader.frame(participant(ASKS), ended)
+    rings = {"state": "alerting", "id": "comm-2", "direction": "inbound"}
+    events = reader.frame(
+        participant(ASKS),
+        participant(rings, participant_id="p-2", **{f"{key}ParticipantId": "p-1"}),
+    )
+    role = {"monitored": "monitor", "coached": "coach", "barged": "barge"}[key]
+    assert [(event.event_type, event.role, event.role_participant_id) for event in events] == [
+        ("alert", role, "p-1")
+    ]
