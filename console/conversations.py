@@ -30,7 +30,7 @@ LOOK_BACK: Final = "1d"
 @click.option(
     "--since",
     metavar="T",
-    help=f"How far back to look for ID where it is not active, [default: {LOOK_BACK}]",
+    help=f"How far back to look for ID if it is not active, [default: {LOOK_BACK}]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def conversations(

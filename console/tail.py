@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Where to start, without --since.",
 )
-@click.option("--limit", type=click.IntRange(1), help="End after so many events.")
+@click.option("--limit", type=click.IntRange(1), help="Stop after this many events.")
 def tail(
     dedupe: bool,
     once: bool,

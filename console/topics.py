@@ -60,7 +60,7 @@ def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
     """Put the age of its last event to each topic; the age of the oldest event that was read.
 
     An event belongs to the topic that brought it, and to those of its queue and its agent: a
-    transition that both tell is produced once by each listener. None where there is no event.
+    transition that both bring is produced once by each listener. None without any event.
     Raises `KafkaUnavailable`.
     """
     import time
@@ -86,7 +86,7 @@ def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
 
 
 def topics_text(found: list[TopicView], oldest_ms: int | None, *, is_filtered: bool) -> str:
-    """What `mirror topics` prints; `oldest_ms` is the age of the oldest event that was searched."""
+    """The output of `mirror topics`; `oldest_ms` is the age of the oldest searched event."""
     from console.render import NARROW, Column, age, joined, styled, table
     from console.views import state
     from mirror.base.units import counted

@@ -64,7 +64,7 @@ def start(environ: Mapping[str, str]) -> NoReturn:
 
 
 def refuse_second(run_dir: Path) -> None:
-    """Raise `MirrorError` where a supervisord runs in this directory, not where it was killed."""
+    """Raise `MirrorError` if a supervisord runs in this directory. A dead socket is ignored."""
     from mirror.base.errors import MirrorError
     from mirror.supervision.supervisord import Supervisord, SupervisordSilent
 
@@ -146,7 +146,7 @@ def _check_metrics(environ: Mapping[str, str]) -> None:
 
 
 def panel(settings: Settings) -> str:
-    """What runs, and where to look. For a terminal, before supervisord takes over."""
+    """The running processes and their addresses, for a terminal, before supervisord takes over."""
     from mirror import __version__
     from mirror.base.units import counted
 
@@ -205,7 +205,7 @@ def status(as_json: bool) -> None:
 
 
 def _complete_process(_context: object, _parameter: object, incomplete: str) -> list[str]:
-    """Names of processes that run here, for the shell; none where it cannot be known."""
+    """Names of processes that run here, for the shell; none if unknown."""
     from mirror.base.errors import MirrorError
 
     with suppress(MirrorError):
@@ -282,7 +282,7 @@ def stop() -> None:
 
 
 def _running() -> tuple[Supervisord, Path]:
-    """The supervisord of this machine's run directory. Raises `MirrorError` where none runs."""
+    """The supervisord of this machine's run directory. Raises `MirrorError` if none runs."""
     from mirror.base.errors import MirrorError
     from mirror.settings.supervised import run_directory
     from mirror.supervision.supervisord import Supervisord, SupervisordSilent

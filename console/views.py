@@ -31,7 +31,7 @@ def state(word: str) -> str:
 
 
 def status_text(status: MirrorStatus) -> str:
-    """What `mirror status` prints."""
+    """The output of `mirror status`."""
     head = facts(
         (
             joined(" ", (styled("Mirror", bold=True), state(status.health))),
@@ -50,7 +50,7 @@ def status_text(status: MirrorStatus) -> str:
 
 
 def listeners_text(listeners: list[ListenerStatus]) -> str:
-    """What `mirror listeners` prints."""
+    """The output of `mirror listeners`."""
     return table(
         (
             "LISTENER",
@@ -74,7 +74,7 @@ def listeners_text(listeners: list[ListenerStatus]) -> str:
 
 
 def shards_text(shards: list[ShardStatus]) -> str:
-    """What `mirror shards` prints: a line for each replica."""
+    """The output of `mirror shards`: a line for each replica."""
     return table(
         (
             Column("SHARD", NARROW),
@@ -105,7 +105,7 @@ def shards_text(shards: list[ShardStatus]) -> str:
 
 
 def channels_text(channels: list[ChannelStatus]) -> str:
-    """What `mirror channels` prints."""
+    """The output of `mirror channels`."""
     return table(
         (
             "CHANNEL",
@@ -137,7 +137,7 @@ def channels_text(channels: list[ChannelStatus]) -> str:
 
 
 def gaps_text(gaps: list[GapView]) -> str:
-    """What `mirror gaps` prints: below the table, why gaps are not filled that were tried."""
+    """The output of `mirror gaps`: the table, then why tried gaps are not filled."""
     shown = table(
         (
             Column("GAP", 12),

@@ -102,9 +102,9 @@ class Discovery:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.found: Found | None = None
-        #: What the mirrored queues and users are called, None while nothing is found.
+        #: The names of the mirrored queues and users, None while nothing is found.
         self.called: Called | None = None
-        #: What is wrong, and what is only worth knowing: a line each.
+        #: Problems, and facts that are only worth knowing: one line each.
         self.reasons: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
         self.permissions: dict[str, str] = {}  # topic template → permission it needs, for messages

@@ -66,6 +66,7 @@ class Sandbox:
 
     @property
     def logs(self) -> Path:
+        """The folder of the log files."""
         return self.state / "log"
 
     def directions(self) -> str:

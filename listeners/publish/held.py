@@ -110,7 +110,7 @@ class Merged:
 
     @property
     def lanes(self) -> Mapping[Lane, int]:
-        """How many records each lane has."""
+        """Lane → number of records."""
         return Counter(self.spool.lanes) + Counter(self._held.lanes)
 
     def head(self, lane: Lane, after: int, most: int, most_bytes: int) -> list[Numbered]:

@@ -40,7 +40,7 @@ class Intake:
         asked: Asked,
         native: Native | None = None,
     ) -> None:
-        """`native` reads before `normaliser` where it is given, and is of the same one."""
+        """`native`, if given, reads before `normaliser` and must wrap the same one."""
         self.normalise = normaliser.frame if native is None else native.frame
         self._native = native
         self._publisher = publisher
@@ -154,6 +154,6 @@ def fields(channel: Channel) -> dict[str, object]:
 
 
 def _place(error: Exception) -> str:
-    """Where an error was raised, as `file.py:line`."""
+    """The place where an error was raised, as `file.py:line`."""
     frames = extract_tb(error.__traceback__)
     return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -75,7 +75,7 @@ class Loop:
         native: Native | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`native` reads before `normaliser` where it is given, and is of the same one."""
+        """`native`, if given, reads before `normaliser` and must wrap the same one."""
         self.session = session
         self.counters = counters
         self.snapshot = Snapshot(at=clock(), version=0)

@@ -66,8 +66,8 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
             "kafka.partitions",
             subject,
             f"{partitions} partitions, fewer than {wanted}",
-            "where consumers cannot keep up, stop them, add partitions with kafka-topics --alter, "
-            "and let them start anew: conversations move to other partitions",
+            "if consumers cannot keep up, stop them, add partitions with kafka-topics --alter, "
+            "and start them again: conversations move to other partitions",
         )
     elif partitions > wanted:
         yield doubtful(

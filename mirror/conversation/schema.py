@@ -56,7 +56,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "agent_id": "The user of the leg.",
     "queue_id": "The queue of the leg while it lived.",
     "role": "This leg listens, whispers, joined in or is consulted; null: it serves.",
-    "role_participant_id": "With a role: on whom.",
+    "role_participant_id": "With a role: the participant that it concerns.",
     "linked_conversation_id": "The conversation that this one serves, where Genesys says so.",
     "direction": "inbound or outbound, as the source says.",
     "state": "After the transition: of the leg in Genesys' words, or active/ended.",

@@ -21,7 +21,7 @@ from mirror.redis.keys import Keys
 
 EVERY_SECONDS: Final = 5.0
 FORGOTTEN_SECONDS: Final = 600.0
-#: A tracker that says nothing for so long is dead or cut off.
+#: A tracker that is silent for this long is dead or cut off.
 TRACKER_SILENT_MS: Final = 20_000
 
 Kind = Literal["tracker", "janitor"]

@@ -20,7 +20,7 @@ class OAuthClient(msgspec.Struct, frozen=True):
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach Kafka, as librdkafka properties, and what goes before names."""
+    """The connection to Kafka as librdkafka properties, and the prefix of names."""
 
     properties: dict[str, str]
     prefix: str = ""
@@ -55,7 +55,7 @@ class Unread(msgspec.Struct, frozen=True):
 
 
 class Supervised(msgspec.Struct, frozen=True, kw_only=True):
-    """How the processes of `mirror up` run. `counts`: program → how many. Durations in seconds."""
+    """Settings of `mirror up`. `counts`: program → number of processes. Durations in seconds."""
 
     counts: dict[str, int]
     run_dir: Path

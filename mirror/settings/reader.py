@@ -62,6 +62,7 @@ class Reader:
         return value
 
     def parse(self, name: str, default: str, parser: Callable[[str], T]) -> T:
+        """The value of `name` (or `default`) through `parser`. Raises `SettingsError`."""
         value = self.text(name, default)
         try:
             return parser(value)

@@ -77,7 +77,7 @@ class Memory(msgspec.Struct):
 
 
 def judge(processes: list[Process], memory: Memory, now: float, hang_after: float) -> list[Action]:
-    """What to do at `now` (monotonic seconds). Changes `memory`."""
+    """The actions at `now` (monotonic seconds). Changes `memory`."""
     slept = now - memory.looked_at > ASLEEP_SECONDS
     memory.looked_at = now
     if slept:
@@ -145,7 +145,7 @@ class Watchdog:
         self._log = log.logger("watchdog")
 
     def look(self) -> None:
-        """One look. What supervisord refuses is logged and tried again at the next."""
+        """Look at all processes once. A refused action is logged and tried again next time."""
         try:
             found = self._rpc.supervisor.getAllProcessInfo()
         except (Error, OSError) as error:

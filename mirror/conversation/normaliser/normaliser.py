@@ -354,7 +354,7 @@ def _salvage(raw: bytes, kind: type[T], error: Exception) -> tuple[T, Problem] |
     try:
         value, faults = salvage(raw, kind)
     except (ValueError, RecursionError) as unreadable:
-        # Where both decoders fail, the first one names the byte.
+        # If both decoders fail, the first one names the byte.
         return _unreadable(unreadable if isinstance(unreadable, UnicodeDecodeError) else error)
     where = ", ".join(faults) or "a field that is not read"
     return value, Problem("schema", type(error).__name__, f"unexpected value at {where}")
@@ -371,7 +371,7 @@ def _unreadable(error: Exception) -> Problem:
 
 
 def _source(topic: str, frame: Frame | CutFrame, received_at: str) -> Source:
-    """Where the events of a notification frame come from."""
+    """The source of the events of a notification frame."""
     metadata = frame.metadata
     correlation_id = metadata.correlation_id if metadata is not None else None
     if correlation_id is not None and len(correlation_id) > MAX_CORRELATION_LENGTH:

@@ -40,7 +40,7 @@ class Personal:
         return cls(key)
 
     def put(self, event: Event, participant: PersonalParticipant) -> None:
-        """Fill the personal fields of `event` from `participant`; absent ones stay null."""
+        """Fill the personal fields of `event` from `participant`; absent ones stay None."""
         event.ani = self._value(participant.ani)
         event.dnis = self._value(participant.dnis)
         event.address = self._value(participant.address)

@@ -112,7 +112,7 @@ _PLAIN_DISCONNECT_TYPES: Final = frozenset(
 
 
 def disconnect_type(word: str | None) -> str | None:
-    """`word` in the spelling of notifications; unknown words unchanged, empty ones null."""
+    """`word` in the spelling of notifications; unknown words unchanged, empty ones None."""
     if not word:
         return None
     if word in _PLAIN_DISCONNECT_TYPES:
