@@ -1,8 +1,8 @@
-"""The console command `mirror`: starts processes, asks and tells the running mirror.
+"""The console command `mirror`: starts processes, shows and controls the running mirror.
 
-Modules here import only click at their top; what a command needs it imports when it runs, so that
-`mirror --help` stays fast and the shared room does not depend on the rooms above it. Data goes to
-stdout, messages to stderr. How a failure ends a command is `mirror.runtime.command`'s to say.
+Modules here import only click at their top; a command imports its other modules when it runs, so
+that `mirror --help` stays fast. Data goes to stdout, messages to stderr. `mirror.runtime.command`
+turns failures into messages and exit codes.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def main() -> NoReturn:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line; its exit code. A failure is one line on stderr."""
+    """Run one command line. Returns its exit code. A failure is one line on stderr."""
     if not arguments and completion.VARIABLE not in os.environ:
         context = cli.make_context("mirror", [], resilient_parsing=True, **command.OPTIONS)
         say(cli.get_help(context))

@@ -1,4 +1,4 @@
-"""`mirror backfill`: a stretch of the past, read again by the janitors."""
+"""`mirror backfill`: lets the janitors read a stretch of the past again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mirror.redis.keys import Keys
     from mirror.settings import Settings
 
-_LOOK_SECONDS: Final = 0.5  # between two looks at what is under way
+_LOOK_SECONDS: Final = 0.5  # between two looks at the progress
 _STEPS: Final = 1000
 
 
@@ -31,10 +31,10 @@ _STEPS: Final = 1000
 def backfill(
     since: str, until: str | None, queues: tuple[str, ...], users: tuple[str, ...], no_wait: bool
 ) -> None:
-    """Read a stretch of the past from REST and produce what it tells, with `origin=backfill`.
+    """Read a stretch of the past from REST and produce its events, with `origin=backfill`.
 
-    Ids are those of live events, so what is there already comes as repeats. A name, or the
-    beginning of an id, means a queue or user that is mirrored; any other is named by its whole id.
+    Back-filled events have the same `event_id` as live ones, so consumers drop the repeats. Name a
+    mirrored queue or user by its name, its id or the id's beginning; any other by its whole id.
     """
     from console.context import redis_of_settings
     from console.moments import epoch_ms
@@ -65,7 +65,7 @@ def backfill(
 
 
 def _janitor_works(client: redis.Redis, keys: Keys, settings: Settings) -> bool:
-    """Whether any was heard lately."""
+    """Whether a janitor reported lately."""
     from mirror.fleet.gaps import redis_now_ms
     from mirror.fleet.workers import janitor_silent_ms, list_workers, working
 
@@ -74,9 +74,9 @@ def _janitor_works(client: redis.Redis, keys: Keys, settings: Settings) -> bool:
 
 
 def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
-    """Show how far gaps are until they are done; Ctrl-C leaves the work to the janitors.
+    """Show the progress of gaps until they are done. After Ctrl-C the janitors still go on.
 
-    Analytics lags, so each is read a second time some minutes after the first.
+    Analytics lags, so each gap is read a second time some minutes after the first.
     """
     from console.render import say
     from mirror.base.errors import MirrorError

@@ -1,4 +1,4 @@
-"""`mirror completion`: the script by which a shell completes commands, options and ids."""
+"""`mirror completion`: a script for shells that completes commands, options and ids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VARIABLE = "_MIRROR_COMPLETE"
 
 
 def listeners(_context: object, _parameter: object, incomplete: str) -> list[str]:
-    """The ids of listeners that begin so, for the shell; none where Redis cannot be asked."""
+    """The ids of listeners that begin with `incomplete`; none if Redis cannot be asked."""
     from console.context import read_status
     from mirror.base.errors import MirrorError
 
@@ -24,7 +24,7 @@ def listeners(_context: object, _parameter: object, incomplete: str) -> list[str
 
 
 def channels(_context: object, _parameter: object, incomplete: str) -> list[str]:
-    """The shortened ids of channels that begin so; none where Redis cannot be asked."""
+    """The shortened ids of channels that begin with `incomplete`; none without Redis."""
     from console.context import redis_of_settings
     from mirror.base.errors import MirrorError
     from mirror.fleet.status import read_channels
@@ -39,7 +39,7 @@ def channels(_context: object, _parameter: object, incomplete: str) -> list[str]
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what makes SHELL complete commands and options.
+    """Print the script that makes SHELL complete commands and options.
 
     \b
     bash:  mirror completion bash > /etc/bash_completion.d/mirror

@@ -1,4 +1,4 @@
-"""What most commands begin with: settings, and Redis with its errors explained."""
+"""The first steps of most commands: read settings, connect to Redis, explain its errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def warn_of_unread(settings: Settings) -> None:
-    """Say on stderr which variables look like settings and change nothing."""
+    """Warn on stderr of variables that look like settings but change nothing."""
     for variable in settings.unread:
         say(f"mirror: warning: {variable}")
 
@@ -32,7 +32,7 @@ def redis_of_settings() -> Iterator[tuple[redis.Redis, Keys, Settings]]:
     settings = load()
     with explained(f"Redis at {address(settings)}"):
         client = connect(settings)
-        check(client, settings)  # whatever is asked later, the line names where Redis is
+        check(client, settings)  # so that a failure here names the address of Redis
         try:
             yield client, Keys(settings.namespace), settings
         finally:
@@ -40,7 +40,7 @@ def redis_of_settings() -> Iterator[tuple[redis.Redis, Keys, Settings]]:
 
 
 def read_status() -> MirrorStatus:
-    """How the mirror is now."""
+    """The present status of the mirror."""
     from mirror.fleet.status import read
 
     with redis_of_settings() as (client, _, settings):

@@ -1,4 +1,4 @@
-"""`mirror conversations`: the active ones, or one leg by leg."""
+"""`mirror conversations`: lists active conversations, or shows one leg by leg."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mirror.redis.keys import Keys
     from mirror.settings import Settings
 
-# For so long a partition is read for one conversation.
+# The longest time to read a partition for one conversation.
 READ_SECONDS: Final = 30.0
 # A record may be a little older than the start of its conversation: clocks differ.
 MARGIN_MS: Final = 60_000
@@ -30,7 +30,7 @@ LOOK_BACK: Final = "1d"
 @click.option(
     "--since",
     metavar="T",
-    help=f"How far back to look for ID where it is not active, [default: {LOOK_BACK}]",
+    help=f"How far back to look for ID if it is not active, [default: {LOOK_BACK}]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def conversations(
@@ -41,10 +41,11 @@ def conversations(
     since: str | None,
     as_json: bool,
 ) -> None:
-    """The active conversations, soonest verification first; or one of them, leg by leg.
+    """List active conversations, soonest verification first, or show one, leg by leg.
 
-    ID may be the beginning of an id; where it means several active ones they are listed. One that
-    ended is found by its whole id, in the events that Kafka still has. Times are UTC.
+    ID may be the beginning of an id; if several active conversations match, they are listed. To
+    show an ended conversation give its whole id: its events are read from Kafka, as far as Kafka
+    still has them. Times are UTC.
     """
     from console.context import redis_of_settings
     from console.names import Called, find_ids, is_whole_id
@@ -84,9 +85,10 @@ def _show_one(
     called: Called,
     as_json: bool,
 ) -> None:
-    """One conversation, from the tracker and from Kafka.
+    """Show one conversation, from the tracker and from Kafka.
 
-    Raises `MirrorError` where neither knows it, `KafkaUnavailable` behind what the tracker knows.
+    Raises `MirrorError` if neither knows it, and `KafkaUnavailable` after showing the tracker's
+    part.
     """
     import time
 
@@ -143,7 +145,7 @@ def _show_one(
 
 
 def _tracked(view: ConversationView) -> Course:
-    """What the tracker alone knows: open legs, without the times of their steps."""
+    """The course from the tracker alone: open legs, without the times of their steps."""
     from mirror.conversation.course import Course, LegCourse
     from mirror.conversation.times import show_epoch
 
@@ -175,9 +177,9 @@ def _tracked(view: ConversationView) -> Course:
 
 
 def course_text(found: Course, due_ms: int | None, now: str) -> str:
-    """What `mirror conversations ID` prints: a line a leg, then the steps of each.
+    """The output of `mirror conversations ID`: a line per leg, then the steps of each.
 
-    `now` is the time of an event's form; ages and today's dates go by it.
+    `now` is a time in the form of events; ages and today's date follow from it.
     """
     from console.events import SHORT_ID
     from console.render import NARROW, Column, facts, joined, styled, table, wrapped
@@ -254,7 +256,7 @@ def course_text(found: Course, due_ms: int | None, now: str) -> str:
 
 
 def _when(time: str, now: str, precision: str = "milliseconds") -> str:
-    """A time, without the date where that is today's."""
+    """A time, without the date if that is today's."""
     clock = time[11:] if precision == "milliseconds" else f"{time[11:19]}Z"
     return clock if time[:10] == now[:10] else f"{time[:10]} {clock}"
 
@@ -262,7 +264,7 @@ def _when(time: str, now: str, precision: str = "milliseconds") -> str:
 def conversations_text(
     found: list[ConversationView], called: Called, *, is_filtered: bool = False
 ) -> str:
-    """What `mirror conversations` prints: a line for each, its open legs behind it."""
+    """The output of `mirror conversations`: a line for each, with its open legs."""
     from console.events import SHORT_ID
     from console.render import NARROW, Column, table
     from mirror.conversation.event import STAFF
@@ -276,7 +278,7 @@ def conversations_text(
         return ", ".join(called.name("users", each) or each[:SHORT_ID] for each in ids) or "-"
 
     def legs(view: ConversationView) -> str:
-        # Who serves first: that is what a narrow terminal has room for.
+        # Serving legs first: a narrow terminal has room only for them.
         ordered = sorted(view.legs, key=lambda leg: (leg.purpose not in STAFF, bool(leg.role)))
         return ", ".join(map(_leg_text, ordered)) or "-"
 
@@ -307,7 +309,7 @@ def conversations_text(
 
 
 def _leg_text(leg: TrackedLegView) -> str:
-    """One open leg: who, and how it is; who does not serve is called by the role."""
+    """One open leg: purpose (or the role, if it does not serve) and state."""
     return f"{leg.role or leg.purpose} {'held' if leg.held else leg.state}"
 
 

@@ -1,7 +1,7 @@
-"""Shows a running sandbox to a person: the event stream, the mirror's status, and a reckoning.
+"""Shows a running sandbox to a person: the event stream, the mirror's status, and a check.
 
-The reckoning holds every event that came out of Kafka against the simulator's ledger of truth, so
-the last line of a demo is a test: exit code 0 only where nothing is missing and nothing invented.
+The check compares every event in Kafka with the simulator's ledger of truth. So the last line of a
+demo is a test: exit code 0 only if no event is missing and none is invented.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from mirror.redis.connect import connect
 
 CHANNELS_WITHIN_SECONDS: Final = 40.0  # until every seat has a live channel
 DRAIN_WITHIN_SECONDS: Final = 20.0  # until the last conversation has ended
-QUIET_SECONDS: Final = 1.5  # without an event after which nothing more is on its way
+QUIET_SECONDS: Final = 1.5  # without an event: then no more are on their way
 LINES_A_SECOND: Final = 12  # what an eye can follow; the rest is counted, not shown
 
 
 class Demo:
-    """One showing of a sandbox that is up."""
+    """One demo of a running sandbox."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -46,7 +46,7 @@ class Demo:
         self._shown_in_second = (0, 0)
 
     def run(self, seconds: float | None) -> bool:
-        """Show events for `seconds`, or until Ctrl-C; then reckon. Whether nothing was lost."""
+        """Show events for `seconds`, or until Ctrl-C, then check. Returns whether all is well."""
         with EventStream(self._sandbox.settings, "beginning") as stream:
             status = self._until_live()
             echo(status_text(status))

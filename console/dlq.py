@@ -1,4 +1,4 @@
-"""`mirror dlq`: dead letters, why they died, and another try."""
+"""`mirror dlq`: lists, shows and retries dead letters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def dlq() -> None:
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def list_(limit: int, as_json: bool) -> None:
-    """List dead letters: where from, at which stage, and why. Contents are not shown."""
+    """List dead letters: source, failed stage and reason. Contents are not shown."""
     from itertools import islice
 
     from console.render import NARROW, Column, echo, echo_json, table
@@ -74,10 +74,10 @@ def list_(limit: int, as_json: bool) -> None:
 @dlq.command()
 @click.argument("letter")
 def show(letter: str) -> None:
-    """Write the bytes of LETTER to stdout, and why it died to stderr.
+    """Write the bytes of LETTER to stdout, and the reason to stderr.
 
-    Unless MIRROR_PII was keep, personal values in JSON are masked; what is no JSON is as it came
-    and may hold personal data. A terminal gets the bytes as text in which nothing acts upon it.
+    Unless MIRROR_PII was keep, personal values in JSON are masked. Other content is unchanged and
+    may hold personal data. On a terminal, control characters are made visible.
     """
     from console.render import echo_bytes, joined, say
     from mirror.kafka.deadletters import DeadLetters
@@ -93,10 +93,10 @@ def show(letter: str) -> None:
 @dlq.command()
 @click.argument("letters", nargs=-1, required=True)
 def retry(letters: tuple[str, ...]) -> int:
-    """Read LETTERS again with this version and produce what comes out.
+    """Parse LETTERS again with this version and produce the resulting events.
 
-    Event ids are the same as ever, so retrying twice does no harm. The letters stay where they are.
-    Personal values that were masked stay masked. An event that Kafka refused is produced as it was.
+    Event ids stay the same, so retrying twice does no harm. The letters stay where they are. Masked
+    personal values stay masked. An event that Kafka refused is produced unchanged.
     """
     import time
 
@@ -155,7 +155,7 @@ def retry(letters: tuple[str, ...]) -> int:
 
 
 def _produce(producer: AckedProducer, letter: DeadLetter) -> str:
-    """Produce the event that Kafka refused again; what came of it."""
+    """Produce an event again that Kafka refused. Returns the result in words."""
     from mirror.kafka.deadletters import refused_event
 
     event = refused_event(letter)

@@ -1,4 +1,4 @@
-"""`mirror doctor`: what is wrong, and its cure."""
+"""`mirror doctor`: finds problems and says how to fix them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import click
 def doctor(only_settings: bool, heartbeat: bool, as_json: bool) -> int:
     """Check settings, Redis, Kafka, Genesys and this machine.
 
-    Each line is ✓, ✗ with the cure, or ! where it works and may not be meant so. The exit code is
-    that of the worst ✗. docs/runbook.md has more on each.
+    Each line is ✓, or ✗ with the fix, or ! for a setting that works but may not be intended. The
+    exit code is that of the worst ✗. docs/runbook.md has more on each check.
     """
     import os
 

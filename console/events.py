@@ -32,14 +32,14 @@ _MEDIA: Final = {
     "screenshare": "screen",
 }
 SHORT_ID: Final = 8
-# A text from outside, where a line may be of any length.
+# The longest text from outside if a line may have any length.
 _LONGEST: Final = 100
 _KIND: Final = 10
 _STATE: Final = 14
 
 
 class _Layout(NamedTuple):
-    """How wide the columns are for lines of a width."""
+    """The widths of the columns for a line width."""
 
     medium: int
     who: int
@@ -59,11 +59,10 @@ _WIDE_FROM: Final = 130
 def event_line(
     event: Event, called: Called | None = None, *, width: int | None = None, today: str = ""
 ) -> str:
-    """An event as a person reads it: when (UTC), what, on what, who, where, in which conversation.
+    """An event as a line: time (UTC), type, medium, person, queue, conversation.
 
-    `called` knows names of queues and agents. The line has at most `width` characters, and is as
-    long as it is where that is null. `today` is the date (`2026-11-27`) that goes without saying;
-    empty leaves all dates out.
+    `called` knows names of queues and agents. The line has at most `width` characters; None means
+    any length. Times of `today` (`2026-11-27`) have no date; if `today` is empty, no time has one.
     """
     called = called or Called()
     layout = _layout(width)
@@ -141,7 +140,7 @@ def _padded(text: str, size: int, width: int | None) -> str:
 
 def _detail(event: Event, layout: _Layout) -> str:
     parts = (
-        event.role,  # who does not serve is not to be taken for an agent who does
+        event.role,  # to tell a person who does not serve from a serving agent
         event.disconnect_type,
         event.wrapup_code,
         event.origin if event.origin != "live" else None,

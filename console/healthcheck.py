@@ -1,7 +1,7 @@
 """`python -m console.healthcheck`: asks `/healthz` of the process in the same container.
 
-Exit code 0 where it is `ok` or `degraded` (a degraded process does its work, and starting it again
-mends nothing), 1 where it is `down`, answers nothing, or has no `MIRROR_METRICS_PORT`.
+Exit code 0 if it is `ok` or `degraded` (a degraded process does its work, and a restart fixes
+nothing), 1 if it is `down`, does not answer, or has no `MIRROR_METRICS_PORT`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TIMEOUT_SECONDS: Final = 4.0
 
 
 def check(environ: Mapping[str, str]) -> tuple[int, str]:
-    """The exit code, and what `/healthz` said."""
+    """The exit code, and the answer of `/healthz`."""
     try:
         hosts, port = metrics_addresses(environ)
     except SettingsError as error:
@@ -35,7 +35,7 @@ def check(environ: Mapping[str, str]) -> tuple[int, str]:
 
 
 def _ask(host: str, port: int) -> tuple[int, str, bool]:
-    """The exit code, what was said, and whether anybody was there."""
+    """The exit code, the answer, and whether the address answered."""
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/healthz")
@@ -49,7 +49,7 @@ def _ask(host: str, port: int) -> tuple[int, str, bool]:
 
 
 def main() -> int:
-    """Check, and say what was found."""
+    """Check, and print the result."""
     code, text = check(os.environ)
     sys.stdout.write(f"{text}\n")
     return code

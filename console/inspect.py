@@ -1,4 +1,4 @@
-"""The commands that look: status and its parts, gaps, the event's schema."""
+"""The commands that show state: status and its parts, gaps, the event's schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 @click.option("--check", is_flag=True, help="End with 1 where health is down.")
 @as_json
 def status(check: bool, as_json: bool) -> int:
-    """Health, listeners, shards, gaps and conversations."""
+    """Show health, listeners, shards, gaps and conversations."""
     from console.context import read_status
     from console.views import status_text
     from mirror.base.errors import EXIT_DONE, EXIT_FAILED
@@ -24,7 +24,7 @@ def status(check: bool, as_json: bool) -> int:
 @click.command()
 @as_json
 def listeners(as_json: bool) -> None:
-    """The listeners and their beats."""
+    """List the listeners and their beats."""
     from console.context import read_status
     from console.views import listeners_text
 
@@ -35,7 +35,7 @@ def listeners(as_json: bool) -> None:
 @click.command()
 @as_json
 def shards(as_json: bool) -> None:
-    """The shards and the channels of their replicas."""
+    """List the shards and the channels of their replicas."""
     from console.context import read_status
     from console.views import shards_text
 
@@ -46,7 +46,7 @@ def shards(as_json: bool) -> None:
 @click.command()
 @as_json
 def channels(as_json: bool) -> None:
-    """The channels that are open, with what they cost and brought."""
+    """List the open channels, with their age and their traffic."""
     from console.context import redis_of_settings
     from console.views import channels_text
     from mirror.fleet.status import read_channels
@@ -59,7 +59,7 @@ def channels(as_json: bool) -> None:
 @click.command()
 @as_json
 def gaps(as_json: bool) -> None:
-    """Intervals in which topics were not covered, and how far each is filled."""
+    """List intervals in which topics were not covered, and their progress."""
     from console.context import redis_of_settings
     from console.views import gaps_text
     from mirror.fleet.gaps import list_gaps, list_ongoing_gaps, redis_now_ms, view, view_ongoing_gap

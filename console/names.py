@@ -1,6 +1,6 @@
-"""What commands say of queues and agents: by name where one is known, found by id or name.
+"""Names of queues and agents in commands: shown instead of ids, and accepted in options.
 
-Names are in Redis (`mirror.fleet.names`). Commands that need nothing else of Redis go on without.
+Names are in Redis (`mirror.fleet.names`). Commands that need only names from Redis work without it.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNOR
 
 
 def is_whole_id(text: str) -> bool:
-    """Whether it is an id of Genesys, and not its beginning or a name."""
+    """Whether `text` is a whole id of Genesys, not a beginning or a name."""
     return _UUID.fullmatch(text) is not None
 
 
 class Called:
-    """Names of queues and agents for a command that shows events, as far as Redis has them."""
+    """Names of queues and agents for commands that show events, if Redis has them."""
 
     def __init__(self, names: Names | None = None) -> None:
         """Without `names` every id stays an id."""
         self._names = names
 
     def name(self, family: Family, entity_id: str | None) -> str | None:
-        """The name of one, None where it has none or Redis does not answer now."""
+        """The name of a queue or user, None if it has none or Redis does not answer."""
         from mirror.base.errors import RedisUnavailable
 
         if self._names is None or not entity_id:
@@ -41,10 +41,10 @@ class Called:
         try:
             return self._names.of(family, [entity_id]).get(entity_id)
         except RedisUnavailable:
-            return None  # the events go on; their ids say who it is
+            return None  # the events go on, with ids
 
     def is_meant(self, family: Family, entity_id: str | None, text: str) -> bool:
-        """Whether `text` is this one's name (a glob), id or beginning of it."""
+        """Whether `text` is the entity's name (a glob), its id or the id's beginning."""
         from mirror.fleet.topics import is_called
 
         if not entity_id:
@@ -54,7 +54,7 @@ class Called:
 
 @contextmanager
 def names_if_any() -> Iterator[Called]:
-    """Names for a command that does without Redis; it says so on stderr where it has to."""
+    """Names for a command that also works without Redis; then it says so on stderr."""
     from console.context import redis_of_settings
     from console.render import say
     from mirror.base.errors import RedisUnavailable
@@ -73,9 +73,9 @@ def names_if_any() -> Iterator[Called]:
 def find_ids(
     client: redis.Redis, keys: Keys, family: Family, option: str, texts: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """The ids that `texts` mean: a whole id as it is, a name or beginning of what is mirrored.
+    """The ids that `texts` mean: whole ids, or names or beginnings of ids of mirrored entities.
 
-    Raises `SettingsError` that names the `option` where a text means none or several.
+    Raises `SettingsError` that names the `option` if a text matches none or several.
     """
     from mirror.base.errors import SettingsError
     from mirror.fleet.names import read_names

@@ -1,4 +1,4 @@
-"""The commands that change something: topics, seats, channels."""
+"""The commands that change state: topics, seats, channels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from console import completion
 
-_LOOK_SECONDS: Final = 0.5  # between two looks at what is under way
+_LOOK_SECONDS: Final = 0.5  # between two looks at the progress
 
 
 @click.command()
@@ -21,9 +21,9 @@ _LOOK_SECONDS: Final = 0.5  # between two looks at what is under way
     help="Use partitions that were added to the topics. Only while no process runs.",
 )
 def init(adopts: bool) -> None:
-    """Make the Kafka topics. Safe to repeat.
+    """Create the Kafka topics. Safe to repeat.
 
-    Conversations keep to the partitions that the mirror began with, whatever is added to a topic.
+    Conversations stay in the partitions that the mirror began with, even if a topic gets more.
     """
     from console.context import warn_of_unread
     from console.render import echo, say
@@ -42,7 +42,7 @@ def init(adopts: bool) -> None:
 
 
 def _adopt(found: dict[str, int]) -> None:
-    """Spread conversations over all partitions that there are; none may be written meanwhile."""
+    """Spread conversations over all existing partitions. No process may write meanwhile."""
     from console.context import redis_of_settings
     from console.render import echo
     from mirror.base.errors import MirrorError
@@ -72,7 +72,7 @@ def _adopt(found: dict[str, int]) -> None:
 
 
 def _awaited(servers: str, reason: str, left: float | None) -> None:
-    """Kafka does not answer yet: a terminal hears so, at each attempt."""
+    """Tell a terminal at each attempt that Kafka does not answer yet."""
     from console.render import say
 
     if sys.stderr.isatty():
@@ -84,9 +84,9 @@ def _awaited(servers: str, reason: str, left: float | None) -> None:
 @click.argument("listener", shell_complete=completion.listeners)
 @click.option("--wait", type=click.FloatRange(0), default=0.0, help="Seconds to wait for it.")
 def drain(listener: str, wait: float) -> None:
-    """Move all channels of LISTENER to others, each opened there before it is closed here.
+    """Move all channels of LISTENER to others. Each is opened there before it is closed here.
 
-    The listener gets none again until it is restarted, or `mirror undrain LISTENER`.
+    It receives no new channels until it is restarted, or until `mirror undrain LISTENER`.
     """
     from console.context import redis_of_settings
     from console.render import say
@@ -129,7 +129,7 @@ def drain(listener: str, wait: float) -> None:
 def undrain(listener: str) -> None:
     """Let LISTENER have channels again after `mirror drain`.
 
-    It gets them as others end, or at once by `mirror rebalance`.
+    It gets channels as others end, or at once by `mirror rebalance`.
     """
     from console.context import redis_of_settings
     from console.render import say
@@ -144,7 +144,7 @@ def undrain(listener: str) -> None:
 
 @click.command()
 def rebalance() -> None:
-    """Spread the channels anew over the listeners that live."""
+    """Spread the channels over all live listeners again."""
     from console.context import redis_of_settings
     from console.render import say
     from mirror.fleet.requests import request_rebalance
@@ -157,7 +157,7 @@ def rebalance() -> None:
 @click.command()
 @click.argument("channel", shell_complete=completion.channels)
 def rotate(channel: str) -> None:
-    """Replace CHANNEL (as `mirror status` shortens it) by a fresh one, without a gap."""
+    """Replace CHANNEL (its shortened id in `mirror channels`) by a fresh one, without a gap."""
     from console.context import redis_of_settings
     from console.render import say
     from mirror.base.errors import MirrorError

@@ -1,4 +1,4 @@
-"""The commands that are processes: each runs in the foreground until it is told to stop."""
+"""The commands that run a process: each runs in the foreground until a signal stops it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from projector.__main__ import projector
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def simulator(arguments: tuple[str, ...]) -> None:
-    """A Genesys Cloud to develop and test against."""
+    """Run a simulated Genesys Cloud for development and tests."""
     from mirror.base.extras import needed_for
 
     with needed_for("the simulator", "sandbox"):
         from simulator.cli import main
 
-        # It imports its server when it is about to serve, so that `--help` is fast.
+        # It imports its server only when it serves, so that `--help` is fast.
         main.main(args=list(arguments), prog_name="mirror simulator", standalone_mode=False)
 
 

@@ -1,9 +1,9 @@
-"""How things look in a terminal: tables, ages, numbers; and the way out to it.
+"""Output for terminals: tables, ages, numbers, and the functions that write.
 
-Every command writes by `echo`, `say`, `echo_json` or `echo_bytes`, and by nothing else: what comes
-from outside (names, ids, messages) may hold control characters, and none of them reaches a terminal
-(`mirror.base.printable`). Only `styled` adds colours, so that a table knows ours from those of a
-text.
+Commands write only by `echo`, `say`, `echo_json` or `echo_bytes`. Text from outside (names, ids,
+messages) may hold control characters, and none of them reaches a terminal
+(`mirror.base.printable`). Only `styled` adds colours, so a table can tell our colours from those in
+a text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import click
 from mirror.base.errors import MirrorError
 from mirror.base.printable import harmless, printable, printable_json
 
-# What a column is shortened to where the terminal is too narrow, and what marks it.
+# The mark of a text that was shortened for a narrow terminal.
 NARROW: Final = 8
 ELLIPSIS: Final = "…"
 NOTHING: Final = "-"
@@ -26,7 +26,7 @@ _GAP: Final = 2
 
 
 class Styled(str):
-    """Text with colours of ours; anything in it that came from outside is printable."""
+    """Text with our colours; its parts from outside are printable."""
 
     __slots__ = ()
 
@@ -46,11 +46,11 @@ def _cell(text: str) -> str:
 
 
 class Column(NamedTuple):
-    """A column of a table: its heading, and what may be done to it in a narrow terminal.
+    """A column of a table: its heading, and its behaviour in a narrow terminal.
 
-    `least`: to how many characters it may be shortened, 0 for not at all. `drop`: in which order
-    it is left out, the highest first; 0 for never. One that may be left out and says nothing (`-`
-    in every row) goes before anything is shortened.
+    `least`: the least width when shortened, 0: never shortened. `drop`: the order in which columns
+    are left out, the highest first; 0: never. A droppable column without content (`-` in every
+    row) is left out before any column is shortened.
     """
 
     heading: str
@@ -65,9 +65,9 @@ def table(
     empty: str = "",
     width: int | None = None,
 ) -> str:
-    """Aligned columns under headings; `empty` where there are no rows.
+    """Aligned columns under headings; `empty` if there are no rows.
 
-    `width`: how many characters a line may have, that of the terminal where not given.
+    `width`: the most characters of a line; the default is the terminal's width.
     """
     kinds = [column if isinstance(column, Column) else Column(column) for column in columns]
     cells = [tuple(map(_cell, row)) for row in rows]
@@ -91,7 +91,7 @@ def table(
 def _fitting(
     columns: Sequence[Column], wide: Sequence[int], width: int | None
 ) -> list[tuple[int, int]]:
-    """Which columns are shown, and how wide each is."""
+    """The columns to show, with their widths."""
     shown = {index: size for index, size in enumerate(wide) if size}
     if width is None:
         return list(shown.items())
@@ -144,7 +144,7 @@ def facts(parts: Iterable[str]) -> Styled:
 
 
 def terminal_width() -> int | None:
-    """How many characters a line may have; None where no terminal shows it."""
+    """The width of the terminal; None if stdout is no terminal."""
     import os
     import shutil
 
@@ -154,7 +154,7 @@ def terminal_width() -> int | None:
 
 
 def age(milliseconds: int | None) -> str:
-    """`1.2 s`, `3 min`, `2 h`; a dash where there is none."""
+    """`1.2 s`, `3 min`, `2 h`; a dash for None."""
     if milliseconds is None:
         return "-"
     seconds = milliseconds / 1000
@@ -166,13 +166,13 @@ def age(milliseconds: int | None) -> str:
 
 
 class ReaderGone(BrokenPipeError):
-    """The reader of our output has seen enough, as `head` does: the command ends with 0."""
+    """The reader of our output closed it, as `head` does: the command ends with 0."""
 
 
 def echo(text: str) -> None:
     """Write to stdout with colour only for a terminal, and never under `NO_COLOR`.
 
-    As all that write to stdout, raises `ReaderGone` where nobody reads any more.
+    Like all functions that write to stdout, raises `ReaderGone` if nobody reads any more.
     """
     with _read():
         click.echo(harmless(text), color=colourful())

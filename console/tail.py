@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Where to start, without --since.",
 )
-@click.option("--limit", type=click.IntRange(1), help="End after so many events.")
+@click.option("--limit", type=click.IntRange(1), help="Stop after this many events.")
 def tail(
     dedupe: bool,
     once: bool,
@@ -56,8 +56,8 @@ def tail(
     mirror tail --conversation 5b91 --since 2h
     mirror tail --agents --agent 'Ada*' --type presence
 
-    Filters combine: an event is shown where all of them fit. Times are UTC; a date stands with
-    those that are not of today, and ~ behind a time that is ours because Genesys gave none.
+    An event is shown if all filters match. Times are UTC, with a date unless it is today's. `~`
+    marks times set by the mirror because Genesys sent none.
     """
     import time
 

@@ -1,4 +1,4 @@
-"""`mirror topics`: what is mirrored, by name."""
+"""`mirror topics`: lists the mirrored topics by name."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _READ_SECONDS: Final = 15.0
 @click.option("--user", help="Only users of this name (a glob), id or beginning of an id.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def topics(queue: str | None, user: str | None, as_json: bool) -> None:
-    """What is mirrored: queues and users by name, their shard, channels and last event.
+    """List mirrored queues and users by name, with shard, channels and last event.
 
     \b
     mirror topics --queue 'Support*'
     mirror topics --user 3067f15a
 
-    The last event is searched among the latest ones in Kafka. Users have names only where
-    MIRROR_PII keeps them.
+    The last event is searched among the latest events in Kafka. Users have names only with
+    MIRROR_PII=keep.
     """
     from console.context import redis_of_settings
     from console.render import echo, echo_json, say
@@ -60,7 +60,7 @@ def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
     """Put the age of its last event to each topic; the age of the oldest event that was read.
 
     An event belongs to the topic that brought it, and to those of its queue and its agent: a
-    transition that both tell is produced once by each listener. None where there is no event.
+    transition that both bring is produced once by each listener. None without any event.
     Raises `KafkaUnavailable`.
     """
     import time
@@ -86,7 +86,7 @@ def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
 
 
 def topics_text(found: list[TopicView], oldest_ms: int | None, *, is_filtered: bool) -> str:
-    """What `mirror topics` prints; `oldest_ms` is the age of the oldest event that was searched."""
+    """The output of `mirror topics`; `oldest_ms` is the age of the oldest searched event."""
     from console.render import NARROW, Column, age, joined, styled, table
     from console.views import state
     from mirror.base.units import counted

@@ -1,7 +1,7 @@
-"""`mirror up`: all processes of this machine under one supervisord; its state, restarts and end.
+"""`mirror up`: runs all processes of this machine under one supervisord; status, restart, stop.
 
-Settings with which a process would end are refused before supervisord starts: it would only start
-that process again, or leave it, and nobody at the terminal would see why.
+Settings with which a process would fail are refused before supervisord starts. Otherwise it would
+restart that process or give it up, and nobody at the terminal would see the reason.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ALL: Final = "all"
 @click.group(invoke_without_command=True)
 @click.pass_context
 def up(context: click.Context) -> None:
-    """All processes on this machine, under supervisord.
+    """Run all processes on this machine, under supervisord.
 
     MIRROR_COORDINATORS, MIRROR_LISTENERS, MIRROR_JANITORS, MIRROR_PROJECTORS and MIRROR_DASHBOARDS
     say how many of each. Ctrl-C ends them all in order.
@@ -43,9 +43,9 @@ def up(context: click.Context) -> None:
 
 
 def start(environ: Mapping[str, str]) -> NoReturn:
-    """Check what the processes need, say what will run, and become supervisord.
+    """Check the settings, print what will run, and become supervisord.
 
-    Raises `SettingsError` where a process would end with exit code 2, `MirrorError` where a
+    Raises `SettingsError` if a process would end with exit code 2, and `MirrorError` if a
     supervisord runs here already.
     """
     from console.context import warn_of_unread
@@ -64,7 +64,7 @@ def start(environ: Mapping[str, str]) -> NoReturn:
 
 
 def refuse_second(run_dir: Path) -> None:
-    """Raise `MirrorError` where a supervisord runs in this directory, not where it was killed."""
+    """Raise `MirrorError` if a supervisord runs in this directory. A dead socket is ignored."""
     from mirror.base.errors import MirrorError
     from mirror.supervision.supervisord import Supervisord, SupervisordSilent
 
@@ -148,7 +148,7 @@ def _check_metrics(environ: Mapping[str, str]) -> None:
 
 
 def panel(settings: Settings) -> str:
-    """What runs, and where to look. For a terminal, before supervisord takes over."""
+    """The running processes and their addresses, for a terminal, before supervisord takes over."""
     from mirror import __version__
     from mirror.base.units import counted
 
@@ -181,7 +181,7 @@ def page_address(settings: Settings) -> str:
 @up.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def status(as_json: bool) -> None:
-    """The processes of `mirror up` on this machine."""
+    """List the processes of `mirror up` on this machine."""
     from console.render import Column, echo, echo_json, styled, table
 
     supervisord, run_dir = _running()
@@ -207,7 +207,7 @@ def status(as_json: bool) -> None:
 
 
 def _complete_process(_context: object, _parameter: object, incomplete: str) -> list[str]:
-    """Names of processes that run here, for the shell; none where it cannot be known."""
+    """Names of processes that run here, for the shell; none if unknown."""
     from mirror.base.errors import MirrorError
 
     with suppress(MirrorError):
@@ -266,7 +266,7 @@ def chosen_processes(found: list[ProcessInfo], names: tuple[str, ...]) -> list[P
 
 @up.command()
 def stop() -> None:
-    """End `mirror up` on this machine: all processes in order, then supervisord."""
+    """Stop `mirror up` on this machine: all processes in order, then supervisord."""
     from console.render import say
     from mirror.base.errors import MirrorError
     from mirror.settings.supervised import COUNTS
@@ -284,7 +284,7 @@ def stop() -> None:
 
 
 def _running() -> tuple[Supervisord, Path]:
-    """The supervisord of this machine's run directory. Raises `MirrorError` where none runs."""
+    """The supervisord of this machine's run directory. Raises `MirrorError` if none runs."""
     from mirror.base.errors import MirrorError
     from mirror.settings.supervised import run_directory
     from mirror.supervision.supervisord import Supervisord, SupervisordSilent
@@ -307,7 +307,7 @@ def _running() -> tuple[Supervisord, Path]:
 
 
 def _until(supervisord: Supervisord, name: str, done: Callable[[ProcessInfo], bool]) -> ProcessInfo:
-    """The process once it is so. Raises `MirrorError` where that takes too long."""
+    """Wait until `done`; the process then. Raises `MirrorError` if it takes too long."""
     from mirror.base.errors import MirrorError
 
     deadline = time.monotonic() + START_SECONDS

@@ -1,4 +1,4 @@
-"""The mirror's state as people read it: one function for each table."""
+"""Tables of the mirror's state: one function for each."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def state(word: str) -> str:
 
 
 def status_text(status: MirrorStatus) -> str:
-    """What `mirror status` prints."""
+    """The output of `mirror status`."""
     head = facts(
         (
             joined(" ", (styled("Mirror", bold=True), state(status.health))),
@@ -50,7 +50,7 @@ def status_text(status: MirrorStatus) -> str:
 
 
 def listeners_text(listeners: list[ListenerStatus]) -> str:
-    """What `mirror listeners` prints."""
+    """The output of `mirror listeners`."""
     return table(
         (
             "LISTENER",
@@ -76,7 +76,7 @@ def listeners_text(listeners: list[ListenerStatus]) -> str:
 
 
 def shards_text(shards: list[ShardStatus]) -> str:
-    """What `mirror shards` prints: a line for each replica."""
+    """The output of `mirror shards`: a line for each replica."""
     return table(
         (
             Column("SHARD", NARROW),
@@ -107,7 +107,7 @@ def shards_text(shards: list[ShardStatus]) -> str:
 
 
 def channels_text(channels: list[ChannelStatus]) -> str:
-    """What `mirror channels` prints."""
+    """The output of `mirror channels`."""
     return table(
         (
             "CHANNEL",
@@ -139,7 +139,7 @@ def channels_text(channels: list[ChannelStatus]) -> str:
 
 
 def gaps_text(gaps: list[GapView]) -> str:
-    """What `mirror gaps` prints: below the table, why gaps are not filled that were tried."""
+    """The output of `mirror gaps`: the table, then why tried gaps are not filled."""
     shown = table(
         (
             Column("GAP", 12),

@@ -1,13 +1,13 @@
 """Finds the topics to mirror: queues and users over REST, filtered by ids and name globs.
 
-A thread of its own, so that a slow Genesys holds up nothing. It lists each family with each OAuth
-client, since their roles may be granted in different divisions, and offers what they see together
-in `found`, and the names of that in `called`. Each of these lists is for itself: one that fails
-leaves what is known of it in force, is tried again after a growing pause, and says why in
-`reasons`. What to believe of an answer is `coordinator.plan.sight`'s to say.
+Discovery runs in a thread of its own, so a slow Genesys delays nothing. It lists each family with
+each OAuth client, because their roles may be granted in different divisions. `found` has the union
+of their lists, `called` its names. The lists are independent: after a failure the last known list
+stays in force, the list is tried again after a growing pause, and `reasons` says why.
+`coordinator.plan.sight` decides which answers to believe.
 
-Listing stands back for channels: its share of the request budget begins only where most of the
-burst is left (`POLITE_BURST`).
+Listing gives way to channels: it uses the request budget only while most of the burst is left
+(`POLITE_BURST`).
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from mirror.genesys.shapes import AvailableTopic, Entity
 from mirror.genesys.topics import QUEUE_TOPIC, USER_TOPIC
 from mirror.settings import Settings
 
-# Two suffixes of one id in one topic count as one (docs/protocol.md, "Topics").
+# A topic with two suffixes of one id counts once (docs/protocol.md, "Topics").
 AGENT_TOPIC: Final = "v2.users.{id}?presence&routingStatus"
 RETRY_SECONDS: Final = 10.0
-# After so long what is known by then is offered, though a list is still being read.
+# After this time the known part is offered, even while a list is still being read.
 FIRST_SECONDS: Final = 60.0
-# Of the burst of a client's request budget: the rest is left to channels.
+# Discovery's part of the burst of a client's request budget: the rest is for channels.
 POLITE_BURST: Final = 10
-# For so long it is told that something that was mirrored is no more.
+# How long a note says that mirrored topics disappeared.
 GONE_SECONDS: Final = 3600.0
 MOST_NAMED: Final = 3
 _PAUSE_SECONDS: Final = 0.5
@@ -47,7 +47,7 @@ _ONE: Final = {"queues": "queue", "users": "user"}
 
 
 def topics_of(settings: Settings, family: str, entities: Iterable[Entity]) -> frozenset[str]:
-    """The topics of a family's entities that are wanted."""
+    """The topics of a family's wanted entities."""
     if family == "queues":
         return frozenset(QUEUE_TOPIC.format(id=id_) for id_ in matching(entities, settings.queues))
     wanted = matching(entities, settings.users)
@@ -57,13 +57,13 @@ def topics_of(settings: Settings, family: str, entities: Iterable[Entity]) -> fr
 
 
 def families_of(settings: Settings) -> tuple[str, ...]:
-    """What has to be listed."""
+    """The families to list."""
     users = "users" in settings.families or settings.agents
     return (*(["queues"] if "queues" in settings.families else []), *(["users"] if users else []))
 
 
 def unavailable(settings: Settings, available: Iterable[AvailableTopic]) -> dict[str, str]:
-    """Wanted topic templates that cannot be had over WebSockets → why."""
+    """Wanted topic template that is not available over WebSockets → reason."""
     known = {topic.id.lower(): topic for topic in available}
     templates = [QUEUE_TOPIC] if "queues" in settings.families else []
     templates += [USER_TOPIC] if "users" in settings.families else []
@@ -80,7 +80,7 @@ def unavailable(settings: Settings, available: Iterable[AvailableTopic]) -> dict
 
 
 class _List(msgspec.Struct):
-    """One family by one client: when to ask again, and how it went."""
+    """One family as one client lists it: the next time to ask, and the last result."""
 
     client: GenesysClient
     family: str
@@ -102,12 +102,12 @@ class Discovery:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.found: Found | None = None
-        #: What the mirrored queues and users are called, None while nothing is found.
+        #: The names of the mirrored queues and users, None while nothing is found.
         self.called: Called | None = None
-        #: What is wrong, and what is only worth knowing: a line each.
+        #: Problems, and facts that are only worth knowing: one line each.
         self.reasons: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
-        self.permissions: dict[str, str] = {}  # topic template → what it needs, for messages
+        self.permissions: dict[str, str] = {}  # topic template → permission it needs, for messages
         self.wanted = threading.Event()
         self._settings = settings
         self._clients = tuple(clients)
@@ -118,7 +118,7 @@ class Discovery:
         self._lists = [_List(client, family) for family in families for client in clients]
         self._naming = Naming(settings)
         self._lock = threading.Lock()
-        self._began: float | None = None  # None: nothing was asked since the last `recall`
+        self._began: float | None = None  # None: no list was read since the last `recall`
         self._unavailable: dict[str, str] = {}
         self._checked = False
         self._check_due = 0.0
@@ -127,10 +127,10 @@ class Discovery:
         self._log = logger("coordinator.discovery")
 
     def recall(self, before: Sequence[Recalled]) -> None:
-        """Begin anew, from what was mirrored `before`, and list everything at once.
+        """Start over from the topics that were mirrored `before`, and list everything at once.
 
-        For a coordinator that was just elected: what it found when it led last may be long ago, and
-        what it finds first may be a Genesys in trouble.
+        For a coordinator that was just elected: its last results may be old, and its first new
+        results may come from a Genesys in trouble.
         """
         with self._lock:
             self._sight.recall(before)
@@ -148,7 +148,7 @@ class Discovery:
             stop.wait(_PAUSE_SECONDS)
 
     def look(self, stop: threading.Event | None = None) -> None:
-        """Read what is due. Nothing is raised: see `reasons`."""
+        """Read the lists that are due. Never raises: see `reasons`."""
         if not self._checked and self._check_due <= self._clock():
             self._check_templates()
         if self._began is None:
@@ -196,14 +196,14 @@ class Discovery:
         listing.due = self._clock() + (min(pause, RETRY_SECONDS) if doubted else pause)
 
     def _report_progress(self, rest: float = 0.0) -> None:
-        """A page is about to be read: no long list holds up what the others have found."""
+        """Called before each page: publish the results of other lists during a long one."""
         self._watch(rest)
         began = self._began
         if self.found is None and began is not None and self._clock() - began > FIRST_SECONDS:
             self._offer()
 
     def _offer(self) -> None:
-        """Make known what is found, and what is wrong."""
+        """Publish the results, reasons and notes."""
         with self._lock:
             early = self._began is None or self._clock() - self._began <= FIRST_SECONDS
             whole = len(self._sight.settled()) == len({listing.family for listing in self._lists})
@@ -264,7 +264,7 @@ class Discovery:
 
     @property
     def gone(self) -> int:
-        """How many topics were mirrored, and went within the last hour."""
+        """The number of mirrored topics that disappeared within the last hour."""
         return len(self._gone)
 
     def _note_gone(self, before: frozenset[str], now: frozenset[str]) -> None:
@@ -276,7 +276,7 @@ class Discovery:
             self._log.warning("topics_gone", count=len(gone), topics=gone[:MOST_NAMED])
 
     def _left(self) -> list[str]:
-        """What was mirrored and is no more, a line for each family."""
+        """Mirrored topics that disappeared, one line for each family."""
         earliest = self._clock() - GONE_SECONDS
         self._gone = {topic: at for topic, at in self._gone.items() if at > earliest}
         families: dict[str, list[str]] = {}
@@ -293,7 +293,7 @@ class Discovery:
         return lines
 
     def _failing(self) -> list[str]:
-        """What cannot be listed; one line for all clients that fail alike."""
+        """Lists that fail; one line for all clients with the same error."""
         lines: dict[tuple[str, str], list[str]] = {}
         for listing in self._lists:
             if listing.error:
@@ -304,7 +304,7 @@ class Discovery:
         ]
 
     def _useless(self) -> list[str]:
-        """Entries of filters that match nothing, where every client's list was read."""
+        """Entries of filters that match nothing, if every client's list was read."""
         lines = []
         for family, name in (("queues", "MIRROR_QUEUES"), ("users", "MIRROR_USERS")):
             lists = [listing.unmatched for listing in self._lists if listing.family == family]
@@ -317,7 +317,7 @@ class Discovery:
         return lines
 
     def _nothing(self) -> list[str]:
-        """Families of which no client lists anything."""
+        """Families without any entity in any client's list."""
         seen: dict[str, list[int | None]] = {}
         for listing in self._lists:
             seen.setdefault(listing.family, []).append(listing.seen)
@@ -328,7 +328,8 @@ class Discovery:
         ]
 
     def _check_templates(self) -> None:
-        """Learn what topics need, and which this org does not have; no reason not to try them."""
+        """Learn the permissions of topics, and which topics this org lacks; they are tried
+        anyway."""
         for client in self._clients:
             self._watch()
             try:

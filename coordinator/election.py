@@ -1,8 +1,8 @@
-"""Who leads: a lock in Redis with the owner's token, and a fence that rises with every election.
+"""Elects the leader: a lock in Redis with the owner's token, and a fence that rises each time.
 
-Every write of the leader goes through `Leadership.write`, which Redis refuses in the same script
-where another one leads or led since (I2). A coordinator that was paused and wakes up can thus do
-no harm, and learns from the refusal that it leads no more.
+Every write of the leader goes through `Leadership.write`. Its script refuses the write if another
+coordinator leads, or has led since (I2). So a coordinator that was paused and wakes up can do no
+harm, and learns from the refusal that it no longer leads.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from mirror.redis.keys import Keys
 from mirror.redis.scripts import Argument, script
 
 PACKAGE: Final = "coordinator"
-# Redis' Lua takes a few thousand values at once; far below.
+# Far below the few thousand values that Redis' Lua takes at once.
 MAX_WRITES: Final = 200
 MAX_WRITE_BYTES: Final = 1_000_000
 
 
 class Write(msgspec.Struct, frozen=True):
-    """One write: a command of `lua/write.lua`, its key, and what follows the key."""
+    """One write: a command of `lua/write.lua`, its key, and its other arguments."""
 
     command: str
     key: str
@@ -31,7 +31,7 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class Deposed(Exception):
-    """A write was refused: somebody else leads, or led since."""
+    """A write was refused: another coordinator leads, or has led since."""
 
 
 class Leadership:
@@ -48,9 +48,9 @@ class Leadership:
         self._write = script(client, "write", PACKAGE)
 
     def claim(self) -> tuple[int, bool]:
-        """Become or stay leader: Redis' time in ms, and whether this was an election.
+        """Become or stay leader. Returns Redis' time in ms, and whether this was an election.
 
-        Afterwards `fence` is 0 where another one leads. Raises `RedisUnavailable`.
+        Afterwards `fence` is 0 if another coordinator leads. Raises `RedisUnavailable`.
         """
         fence, now_ms = self._elect(
             [self._keys.leader, self._keys.fence], [self.token, self._lease_ms]
@@ -60,15 +60,15 @@ class Leadership:
         return now_ms, elected
 
     def resign(self) -> None:
-        """Let another one lead at once. Raises `RedisUnavailable`."""
+        """Let another coordinator lead at once. Raises `RedisUnavailable`."""
         self.fence = 0
         self._resign([self._keys.leader], [self.token])
 
     def write(self, writes: Sequence[Write]) -> None:
         """Do `writes` in order, in as few scripts as their size allows.
 
-        Raises `Deposed` where the fence is stale: what came before in the list may have been
-        written, nothing after. Raises `RedisUnavailable`.
+        Raises `Deposed` if the fence is stale: earlier writes of the list may have been done, later
+        ones were not. Raises `RedisUnavailable`.
         """
         batch: list[Write] = []
         size = 0

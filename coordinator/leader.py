@@ -1,10 +1,10 @@
-"""One pass of the leader, without any I/O: from what Redis shows to what it shall show.
+"""One pass of the leader, without any I/O: from the present state in Redis to the new one.
 
-`Leader` remembers shards, seats and coverage between passes; all three are stored too, and a new
-leader begins with what the old one stored. Redis may forget everything at any time: shards and
-coverage are then written again from memory, and seats are adopted from the listeners' beats. A
-leader that has no memory either waits for the listeners to store the shards that they hold, and
-until it knows any shard it says nothing: an empty word would close every channel.
+`Leader` remembers shards, seats and coverage between passes. All three are stored too, so a new
+leader begins with the state of the old one. If Redis loses everything, the leader writes shards and
+coverage again from memory, and adopts seats from the listeners' beats. A leader without memory
+waits until the listeners have stored the shards that they hold. Until it knows a shard it writes
+nothing: empty assignments would close every channel.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ from mirror.fleet.gaps import Gap, OngoingGap
 from mirror.fleet.requests import DRAIN, REBALANCE, ROTATE
 from mirror.fleet.words import Grant, Shard, seat_name
 
-# A channel or successor that is not live after so many beats is tried again, elsewhere perhaps.
+# A channel or successor that is not live after this many beats is tried again, if possible
+# elsewhere.
 PATIENCE_BEATS: Final = 30
 DEFAULT_HORIZON_MS: Final = 31 * 24 * 3_600_000
-# When no further topic was refused for so many beats, what was refused is placed elsewhere.
+# When no further topic was refused for this many beats, refused topics are placed elsewhere.
 QUIET_BEATS: Final = 3
-# A replica that hears nothing is not doubted before so many beats.
+# A replica that hears nothing is not doubted before this many beats.
 DEAF_BEATS: Final = 4
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """The settings that a pass obeys. `clients`: OAuth client → most channels."""
+    """The settings of a pass. `clients`: OAuth client → most channels."""
 
     replicas: int
     topics_per_channel: int
@@ -50,7 +51,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a pass decided."""
+    """The decisions of a pass."""
 
     shards: Mapping[str, Shard]
     grants: Mapping[str, tuple[Grant, ...]]
@@ -67,7 +68,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Leader:
-    """The leader's mind. `begin` after an election, then `step` once a pass; else `follow`."""
+    """The leader's memory and decisions. Call `begin` after an election, then `step` once per pass;
+    while another coordinator leads, `follow`."""
 
     def __init__(self, rules: Rules) -> None:
         self.shards: dict[str, Shard] = {}
@@ -91,22 +93,22 @@ class Leader:
         cover: dict[str, ShardCoverage],
         departed: Mapping[str, int] | None = None,
     ) -> None:
-        """Take over from whoever led before, whose state Redis has."""
+        """Take over from the last leader, from its state in Redis."""
         self.follow(shards, ledger, cover)
         self.departed.recall(departed or {})
         self._cut_for = None
         self._refusals.recall(self.shards)
         self._deafness = self._no_deafness()
         self._anew = True
-        self._goal = {}  # of a rebalance asked for before; another one may have placed seats since
+        self._goal = {}  # of an older rebalance; another leader may have placed seats since
 
     def follow(
         self, shards: dict[str, Shard], ledger: Ledger, cover: dict[str, ShardCoverage]
     ) -> None:
-        """Learn the state that Redis has while another one leads.
+        """Learn the state in Redis while another coordinator leads.
 
-        What it has forgotten is kept from memory. A leader stores seats after their shards: where
-        there are seats, there are all shards.
+        Parts that Redis lost are kept from memory. A leader stores seats after their shards, so if
+        there are seats, all shards are there.
         """
         self.shards = shards if ledger.seats else _joined(shards, self.shards)
         self.seats = seats.records(ledger) if ledger.seats else self.seats
@@ -123,10 +125,10 @@ class Leader:
         permissions: str = "",
         stored: Mapping[str, Shard] | None = None,
     ) -> Outcome | None:
-        """One pass; None where there is nothing to say yet.
+        """One pass; None while there is nothing to decide yet.
 
-        `found`: by discovery, None while it has not. `stored`: the shards that Redis has,
-        looked at while this leader knows none.
+        `found`: the result of discovery, None before its first. `stored`: the shards in Redis, used
+        while this leader knows none.
         """
         rules = self._rules
         begun, self._anew = self._anew, False
@@ -182,7 +184,8 @@ class Leader:
         intervals = coverage.intervals(
             seen.listeners, seen.beats, alive, deafness.doubted(), deafness.restarts()
         )
-        # Of these nobody knows how far they were received: where nobody does, from the horizon on.
+        # Nobody knows until when these were received. Topics without cover count from the horizon
+        # on.
         not_live = {
             shard_id: self.shards[shard_id].topics
             for shard_id in unwatched & self.shards.keys() - intervals.keys()
@@ -222,7 +225,7 @@ class Leader:
         )
 
     def _no_deafness(self) -> Deafness:
-        """A watch that begins: each replica beats several times within its patience."""
+        """A fresh watch: each replica beats several times within its patience."""
         return Deafness(max(DEAF_MS, DEAF_BEATS * self._rules.heartbeat_ms))
 
     def _cut(self, found: Found | None, now_ms: int) -> frozenset[str]:
@@ -246,21 +249,21 @@ class Leader:
         return cut.changed | cut.retired
 
     def _heard_all(self, seen: Seen, now_ms: int) -> bool:
-        """Whether Redis has every shard of which a listener holds a channel, or has had a lease to
-        get it from them: to cut anew would set other topics on every channel."""
+        """Whether Redis has the shards of all channels, or the listeners had a lease to store them.
+        New shards would change the topics of every channel."""
         held = {channel.shard for beat in seen.listeners.values() for channel in beat.channels}
         late = now_ms - self._watch.since_ms > self._rules.lease_ms
         return self._settled(now_ms) and (late or held <= seen.shard_epochs.keys())
 
     def _settled(self, now_ms: int) -> bool:
-        """Whether every living listener had time to be heard since the watch began."""
+        """Whether every live listener had time to beat since the watch began."""
         return now_ms - self._watch.since_ms >= self._rules.heartbeat_ms * 3 // 2
 
     def _wanted(
         self, seen: Seen, alive: set[str], unhealthy: Mapping[Seat, Place]
     ) -> tuple[Placement, frozenset[str]]:
-        """The wanted placement, and who is leaving. A leaving listener keeps what nobody else
-        can take."""
+        """The wanted placement, and the leaving listeners. A leaving listener keeps seats that no
+        other can take."""
         leaving = frozenset(
             listener
             for listener in alive
@@ -303,7 +306,7 @@ class Leader:
         return assignment.place(wanted, hosts, room, current, preferred, avoid, self._allowed())
 
     def _allowed(self) -> dict[str, frozenset[str]]:
-        """Shard → the clients that may see it, where not all may."""
+        """Shard → the clients that may see it, for shards that not all may see."""
         return {
             shard.id: frozenset(shard.clients) for shard in self.shards.values() if shard.clients
         }
@@ -311,7 +314,7 @@ class Leader:
     def _requests(
         self, seen: Seen, unhealthy: Mapping[Seat, Place], now_ms: int
     ) -> dict[Seat, SuccessorRequest]:
-        """Successors that listeners and operators ask for, and those of unhealthy and deaf
+        """Successors that listeners and operators request, and those for unhealthy and deaf
         channels."""
         requests = dict.fromkeys(unhealthy, SuccessorRequest(moves.UNHEALTHY, urgent=True)) | {
             _seat(command.removeprefix(ROTATE)): SuccessorRequest("asked for")
@@ -332,7 +335,7 @@ class Leader:
         return requests
 
     def _done(self, seen: Seen, changes: Sequence[Change]) -> list[str]:
-        """Commands that were carried out, or can never be."""
+        """Commands that were carried out, or can never be carried out."""
         moving = {seat_name(*change.seat) for change in changes if change.what == "moving"}
         done = [REBALANCE] if REBALANCE in seen.commands else []
         for command in seen.commands:
@@ -349,10 +352,10 @@ class Leader:
 
 
 def _joined(stored: Mapping[str, Shard], known: Mapping[str, Shard]) -> dict[str, Shard]:
-    """The shards that Redis has, and the known ones whose topics are in none of those.
+    """The shards in Redis, and the known shards whose topics are in none of them.
 
-    Redis may have come back empty, and have only the shards of the listeners that were quicker than
-    the election. To cut the rest anew would replace their channels and read their past again.
+    Redis may have come back empty, with only the shards of listeners that were faster than the
+    election. New shards for the rest would replace their channels and read their past again.
     """
     topics = {topic for shard in stored.values() for topic in shard.topics}
     kept = {

@@ -1,4 +1,4 @@
-"""What a coordinator tells Prometheus: names and meanings stand in `mirror.runtime.metrics`."""
+"""A coordinator's metrics; `mirror.runtime.metrics` has their names and meanings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PASS_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 1
 
 
 class Metrics:
-    """A coordinator's metrics. All but who leads is the leader's to tell."""
+    """A coordinator's metrics. Only the leader sets those of the fleet."""
 
     def __init__(self, made: CollectorRegistry) -> None:
         self._leader = names.gauge(names.LEADER, made)
@@ -34,7 +34,7 @@ class Metrics:
         made.register(Histograms(names.PASS_SECONDS, lambda: {(): self._passes}))
 
     def note(self, outcome: Outcome, seconds: float) -> None:
-        """A pass was made."""
+        """Note a pass that took `seconds`."""
         self._shards.set(len(outcome.shards))
         self._topics.set(sum(len(shard.topics) for shard in outcome.shards.values()))
         self._listeners.set(len(outcome.alive))
@@ -47,18 +47,18 @@ class Metrics:
             self._changes.labels(change.what).inc()
 
     def census(self, gaps_open: int, active: int, overdue: int, oldest_due: float) -> None:
-        """What Redis holds was counted; `oldest_due` is in seconds."""
+        """Note the counts from Redis; `oldest_due` is in seconds."""
         self._oldest_due.set(oldest_due)
         self._gaps_open.set(gaps_open)
         self._conversations.labels("active").set(active)
         self._conversations.labels("overdue").set(overdue)
 
     def gone(self, topics: int) -> None:
-        """So many topics were mirrored and went lately."""
+        """Note the number of mirrored topics that disappeared lately."""
         self._gone.set(topics)
 
     def lead(self, leads: bool) -> None:
-        """Whether this one leads; who does not tells nothing of the fleet."""
+        """Note whether this coordinator leads; if not, the fleet's metrics become 0."""
         self._leader.set(leads)
         if leads:
             return

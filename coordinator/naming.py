@@ -1,9 +1,9 @@
-"""The names of what is mirrored: learnt with each listing, stored where they differ. No I/O.
+"""The names of mirrored queues and users: learnt from listings, stored if they differ. No I/O.
 
-`Naming` keeps names of what listings have, and gives those of the mirrored topics. What no
-client lists any more keeps its stored name as long as a topic of it is mirrored: a listing that is
-doubted takes no name away. Names of people are the exception: under `MIRROR_PII` `drop` and `hash`
-nothing stays in Redis but what that setting makes of a name.
+`Naming` keeps the names from listings, and returns those of the mirrored topics. An entity that no
+client lists any more keeps its stored name while one of its topics is mirrored, so a doubted
+listing removes no name. Names of people are the exception: with `MIRROR_PII` `drop` and `hash` only
+the dropped or hashed form stays in Redis.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from mirror.genesys.shapes import Entity
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
 
-# Of each family: far more than one mirror's channels carry.
+# Per family: far more than one mirror's channels carry.
 MOST_NAMES: Final = 100_000
 FIELDS_A_WRITE: Final = 100
 
 
 class Called(msgspec.Struct, frozen=True):
-    """The names of mirrored queues and users. Family → id → name; `ids` also of the nameless.
+    """The names of mirrored queues and users: family → id → name; `ids` includes those without one.
 
-    Of the families in `strict` no stored name stays but those of `names`. `digest` is another one
-    where anything of this is.
+    For families in `strict`, stored names that are not in `names` are removed. `digest` changes
+    with any of the content.
     """
 
     names: Mapping[Family, Mapping[str, str]]
@@ -40,18 +40,18 @@ class Called(msgspec.Struct, frozen=True):
 
 
 class Naming:
-    """What discovery heard of names."""
+    """The names that discovery found."""
 
     def __init__(self, settings: Settings) -> None:
         self._pii = (settings.pii, settings.pii_key)
         self._strict: frozenset[Family] = frozenset(
-            {"users"} if settings.pii != "keep" else ()  # what was kept under another setting goes
+            {"users"} if settings.pii != "keep" else ()  # removes names kept under another setting
         )
         self._heard: dict[Family, dict[str, str]] = {family: {} for family in FAMILIES}
         self._last: tuple[frozenset[str], Called] | None = None
 
     def hear(self, family: Family, entities: Iterable[Entity]) -> None:
-        """A whole listing of a family by one client."""
+        """Take a whole listing of a family by one client."""
         heard = self._heard[family]
         for entity in entities:
             name = masked(family, entity.name, *self._pii)
@@ -60,7 +60,7 @@ class Naming:
                 self._last = None
 
     def called(self, topics: frozenset[str]) -> Called:
-        """The names of those whose topics these are."""
+        """The names of the queues and users of these topics."""
         if self._last is not None and self._last[0] == topics:
             return self._last[1]
         ids: dict[Family, set[str]] = {family: set() for family in FAMILIES}
@@ -82,7 +82,7 @@ class Naming:
 def name_changes(
     keys: Keys, family: Family, called: Called, stored: Mapping[str, str]
 ) -> Iterator[Write]:
-    """What makes the `stored` names of a family those of `called`."""
+    """The changes that turn the `stored` names of a family into those of `called`."""
     names, ids = called.names[family], called.ids[family]
     news: dict[int, list[str]] = {}
     gone: dict[int, list[str]] = {}

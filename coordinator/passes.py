@@ -1,8 +1,8 @@
 """The passes of a coordinator: claims the lead, and while it leads decides and writes to Redis.
 
-`Passes.turn` is one pass, made by the main thread every `PASS_SECONDS`. A pass reads Redis, has
-`coordinator.leader` decide, and writes all that it decided under the fence of the lead. While
-another coordinator leads it only keeps up with what that one stored.
+The main thread calls `Passes.turn` every `PASS_SECONDS`. A pass reads Redis, lets
+`coordinator.leader` decide, and writes all decisions under the leader's fence. While another
+coordinator leads, a pass only follows the stored state.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SLOW_PASS_SECONDS: Final = 0.2
 
 
 class Passes:
-    """What one coordinator remembers from pass to pass. All but `health` is the main thread's."""
+    """A coordinator's memory between passes. All but `health` belongs to the main thread."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Passes:
     ) -> None:
         """`name` is this coordinator's; `beat` is called between two waits for a silent Redis.
 
-        `also` gives reasons that status is to tell beside those of discovery.
+        `also` returns reasons for the status, besides those of discovery.
         """
         keys = Keys(settings.namespace)
         self.name = name
@@ -81,13 +81,13 @@ class Passes:
         self._coverage_due = 0.0
         self._census_due = 0.0
         self._follow_due = 0.0
-        self._unfiled: list[Gap] = []  # found, not yet known to be in Redis
+        self._unfiled: list[Gap] = []  # found, but not yet known to be in Redis
         self._filed = Filed()
         self._restored: dict[str, Shard] = {}
         self._told_unassigned: dict[str, str] = {}
 
     def turn(self) -> None:
-        """Claim the lead and, having it, make a pass. Resigns after three failures in a row."""
+        """Claim the lead; as leader, make a pass. Resigns after three failures in a row."""
         try:
             now_ms, elected = self.leadership.claim()
             if self.leadership.fence:
@@ -110,11 +110,11 @@ class Passes:
             if self._failures in {1, FAILED_PASSES}:
                 self._log.warning("pass_failed", failures=self._failures, error=error)
             if self._failures == FAILED_PASSES:
-                self._beat()  # what follows is a second wait for the same silence
+                self._beat()  # the next call may wait for the silent Redis again
                 self.resign()
 
     def health(self) -> Health:
-        """How this process is, from memory; the whole mirror's health is `mirror status`."""
+        """The health of this process, from memory; `mirror status` has the whole mirror's."""
         reasons: list[str] = []
         if self._failures:
             reasons.append(f"{self._failures} passes in a row failed: Redis does not answer")
@@ -135,15 +135,15 @@ class Passes:
         self.discovery.recall(recalled(self.leader.shards, self.leader.seats))
 
     def _follow(self) -> None:
-        """Keep up with whoever leads. Should Redis come back empty and this one lead, it knows how
-        things stood just before, and not how they stood when it led last."""
+        """Follow the present leader. So if Redis comes back empty and this coordinator then leads,
+        it knows the latest state, not the state of its own last lead."""
         if time.monotonic() >= self._follow_due:
             self.leader.follow(*self._stored())
             self._filed.look(self._store.gaps(self._filed))
             self._follow_due = time.monotonic() + FOLLOW_SECONDS
 
     def _stored(self) -> tuple[dict[str, Shard], Ledger, dict[str, ShardCoverage]]:
-        """What the last leader stored. The coverage is read first: what it says is filed."""
+        """The last leader's stored state. The coverage is read first: its gaps are filed."""
         store = self._store
         coverage = store.coverage()
         return store.shards(self.leader.shards), store.ledger(), coverage
@@ -155,7 +155,7 @@ class Passes:
         store = self._store
         known = None if self.leader.shards else store.shards({})
         if known and known != self._restored:
-            # Stored by listeners since the election: what is missing of it is doubted too.
+            # Listeners stored these since the election: missing topics are doubted too.
             self._restored = known
             self.discovery.recall(recalled(known, {}))
         outcome = self.leader.step(seen, self.discovery.found, now_ms, permissions, known)
@@ -172,7 +172,7 @@ class Passes:
         stored = self._stored_coverage
         cut = outcome is not None and outcome.changed_shards
         if self._unfiled or cut or time.monotonic() >= self._coverage_due:
-            # Behind the gaps: a frontier that is stored has its gaps filed (I9).
+            # After the gaps: the gaps of a stored frontier must be filed (I9).
             more, stored = store.coverage_writes(self.leader.coverage, stored)
             writes += [*more, *store.passed_writes(now_ms)]
             self._coverage_due = time.monotonic() + COVERAGE_SECONDS
@@ -193,7 +193,7 @@ class Passes:
             self._tell(outcome, time.monotonic() - started)
 
     def _writes(self, outcome: Outcome, seen: Seen, now_ms: int) -> list[Write]:
-        """All that a pass decided, but for gaps and coverage."""
+        """The writes of a pass, except gaps and coverage."""
         store = self._store
         return [
             *store.shard_writes(outcome.shards, seen),
@@ -239,7 +239,7 @@ class Passes:
             self._log.info("slow_pass", seconds=round(seconds, 3))
 
     def resign(self) -> None:
-        """Give up the lead, if it is held."""
+        """Give up the lead, if this coordinator has it."""
         self.metrics.lead(False)
         self.discovery.wanted.clear()
         try:

@@ -1,11 +1,10 @@
-"""The coordinator's program: elects a leader among all that run; the leader shares out channels.
+"""The coordinator's program: all coordinators elect a leader, and the leader assigns channels.
 
     main thread   one pass every `PASS_SECONDS` (`coordinator.passes`)
     discovery     lists topics over REST while this one leads (`coordinator.discovery`)
     tracker       tracks conversations, in every coordinator (`coordinator.tracker`)
 
-Nothing on the way of an event asks the coordinator (I7): while none runs, every open channel goes
-on.
+No event depends on a coordinator (I7): while none runs, every open channel goes on.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from mirror.settings import Settings
 def main(settings: Settings) -> int:
     """Run a coordinator until a signal ends it. Returns its exit code.
 
-    Raises `MirrorError` where start-up fails (see `mirror.base.errors` for the exit code).
+    Raises `MirrorError` if the start fails (see `mirror.base.errors` for the exit code).
     """
     settings.require_clients()
     name = f"{settings.host}-{os.getpid()}-{secrets.token_hex(2)}"  # of this start of the process
@@ -53,14 +52,14 @@ class Coordinator(Program):
         self._settings = settings
         self._coordinator = coordinator
         self._growth = growth_of(settings)
-        # Apart from what health asks for: status tells it too, also without a metrics port.
+        # Apart from the checks of health: status shows it too, also without a metrics port.
         self._grown = Checkup(self._growth.findings)
 
     def start(self, process: Process) -> None:
         """Wait for Redis, Genesys and Kafka, then discover and track.
 
-        With a start-up time-out of 0 Kafka is not waited for: leading needs no Kafka, and a
-        coordinator that comes back while Kafka is away must still replace dead listeners.
+        With a start-up time-out of 0 it does not wait for Kafka: leading needs no Kafka, and a
+        coordinator that starts while Kafka is away must still replace dead listeners.
         """
         settings, thread_watch, stopping = self._settings, process.thread_watch, process.stopping
         client, keys = connect(settings), Keys(settings.namespace)
@@ -96,17 +95,17 @@ class Coordinator(Program):
         process.thread("tracker", lambda: tracker.run(stopping))
 
     def turn(self) -> float:
-        """Claim the lead and, having it, make a pass."""
+        """Claim the lead; as leader, make a pass."""
         self._passes.turn()
         return PASS_SECONDS
 
     def health(self) -> Health:
-        """How this process is; the whole mirror's health is `mirror status`."""
+        """The health of this process; `mirror status` has the whole mirror's."""
         found = self._passes.health()
         return Health.of((*found.reasons, *self._tracker.reasons))
 
     def checks(self) -> Iterator[Finding]:
-        """What all processes share."""
+        """The checks that all processes share."""
         yield from check_redis(self._settings)
         yield from check_kafka(self._settings)
         yield from self._grown.findings

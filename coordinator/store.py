@@ -1,7 +1,7 @@
-"""What the leader reads from Redis at the start of a pass, and the writes that a pass leads to.
+"""The leader's reads from Redis at the start of a pass, and the writes at its end.
 
-Reading everything each pass, and writing what differs, is what makes a flushed Redis whole again
-without anybody noticing: there is no memory of what was written before.
+Each pass reads everything and writes the differences. So a flushed Redis is filled again by the
+next pass: there is no memory of earlier writes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mirror.redis.keys import NOTE, REASON, Keys
 
 T = TypeVar("T")
 
-# A listener that has been silent for so long is forgotten.
+# A listener that has been silent for this long is forgotten.
 FORGOTTEN_MS: Final = 10 * 60 * 1000
 
 _encode = msgspec.json.encode
@@ -63,7 +63,7 @@ class Store:
         self._keys = keys
 
     def see(self) -> Seen:
-        """Everything that changes while a mirror runs."""
+        """Read all state that changes while a mirror runs."""
         keys = self._keys
         with explained():
             pipe = self._redis.pipeline(transaction=False)
@@ -86,7 +86,7 @@ class Store:
             beats={listener: int(score) for listener, score in beats},
             listeners=listeners,
             assignments=assignments,
-            # An unreadable epoch differs from every true one, so that it is written anew.
+            # An unreadable epoch differs from every valid one, so it is written again.
             shard_epochs={
                 shard: readable(int, epoch, keys.shards) or 0 for shard, epoch in epochs.items()
             },
@@ -101,7 +101,7 @@ class Store:
         )
 
     def shards(self, known: Mapping[str, Shard]) -> dict[str, Shard]:
-        """All shards that Redis has. Of the `known` ones those in another epoch are fetched."""
+        """All shards in Redis. `known` shards are fetched only if their epoch differs."""
         with explained():
             epochs: Any = self._redis.hgetall(self._keys.shards)
             kept = {
@@ -124,25 +124,25 @@ class Store:
         return _readable(_coverage, _fields(self._keys.coverage, texts))
 
     def departed(self) -> dict[str, int]:
-        """Topics that could not be seen any more, as the last leader stored them."""
+        """Topics that became invisible, as the last leader stored them."""
         with explained():
             text: Any = self._redis.get(self._keys.departed)
         return readable(_departed, text, self._keys.departed) or {}
 
     def census(self) -> tuple[int, int, int, float]:
-        """Open gaps, active and overdue conversations, and how overdue the first of them is, in
-        seconds; raises `RedisUnavailable`."""
+        """Open gaps, active conversations, overdue conversations, and the longest overdue time in
+        seconds. Raises `RedisUnavailable`."""
         with explained():
             open_gaps: Any = self._redis.zcount(self._keys.gaps, "-inf", "(+inf")
         counts = count_conversations(self._redis, self._keys)
         return int(open_gaps), *counts, oldest_due_seconds(self._redis, self._keys)
 
     def gaps(self, filed: Filed) -> LedgerView:
-        """The gap ledger, as far as `filed` does not know it."""
+        """The gap ledger: the scores of remembered gaps, and gaps that `filed` does not know."""
         keys, known = self._keys, filed.ids
         with explained():
-            pipe = self._redis.pipeline()  # both at one moment
-            # `known` are among the open ones: so many are enough to find what is new.
+            pipe = self._redis.pipeline()  # both from one moment
+            # The `known` gaps are among the open ones: this many are enough to find new ones.
             pipe.zrangebyscore(keys.gaps, "-inf", "(+inf", 0, len(known) + filed.room)
             if known:
                 pipe.zmscore(keys.gaps, list(known))
@@ -165,7 +165,7 @@ class Store:
     # -- writes ----------------------------------------------------------------------------------
 
     def shard_writes(self, shards: Mapping[str, Shard], seen: Seen) -> list[Write]:
-        """Shards that Redis has not, or in another epoch; and the end of those that are no more."""
+        """Write shards that Redis lacks or has in another epoch; delete those that are gone."""
         keys = self._keys
         writes: list[Write] = []
         for shard in shards.values():
@@ -178,14 +178,14 @@ class Store:
         return writes
 
     def seat_writes(self, seats: Records, seen: Seen) -> list[Write]:
-        """The ledger, where it differs from the stored one."""
+        """Write the seats, if they differ from the stored ones."""
         text = _encode(ledger(seats)).decode()
         return [] if text == seen.seats else [Write("SET", self._keys.seats, (text,))]
 
     def assignment_writes(
         self, grants: Mapping[str, tuple[Grant, ...]], seen: Seen, now_ms: int
     ) -> list[Write]:
-        """Assignments of all that beat or beat lately, where they differ from the stored ones."""
+        """Write the assignments of all recent listeners, if they differ from the stored ones."""
         writes: list[Write] = []
         for listener in seen.beats:
             wanted = grants.get(listener, ())
@@ -197,7 +197,7 @@ class Store:
         return writes
 
     def forgotten_writes(self, seen: Seen, now_ms: int) -> list[Write]:
-        """Listeners that died long ago leave no trace."""
+        """Delete the traces of listeners that died long ago."""
         keys = self._keys
         writes: list[Write] = []
         for listener, beat_ms in seen.beats.items():
@@ -208,13 +208,13 @@ class Store:
         return writes
 
     def rejected_writes(self, rejected: Mapping[str, str], seen: Seen) -> list[Write]:
-        """Topics that Genesys refuses, by name, and those that it refuses no more."""
+        """Write refused topics; delete those that are no longer refused."""
         return _differences(self._keys.rejected, rejected, seen.rejected)
 
     def problem_writes(
         self, uncovered: Mapping[str, OngoingGap], problems: Mapping[str, str], seen: Seen
     ) -> list[Write]:
-        """Shards that nobody receives, and seats that do not serve, as they are now."""
+        """Write the uncovered shards and the seats that do not serve."""
         told = {shard: _encode(ongoing).decode() for shard, ongoing in uncovered.items()}
         return [
             *_differences(self._keys.uncovered, told, seen.uncovered),
@@ -224,12 +224,12 @@ class Store:
     def discovery_writes(
         self, reasons: Iterable[str], notes: Iterable[str], seen: Seen
     ) -> list[Write]:
-        """What discovery has to say, each line once."""
+        """Write discovery's reasons and notes, each line once."""
         said = dict.fromkeys(notes, NOTE) | dict.fromkeys(reasons, REASON)
         return _differences(self._keys.discovery, said, seen.discovery)
 
     def name_writes(self, called: Called | None, seen: Seen) -> list[Write]:
-        """What makes the stored names those of `called`; none where its digest is stored.
+        """Turn the stored names into those of `called`; no writes if its digest is stored.
 
         Raises `RedisUnavailable`.
         """
@@ -242,7 +242,7 @@ class Store:
         return [*writes, Write("SET", self._keys.names, (called.digest,))]
 
     def used_writes(self, released: Iterable[str], commands: Iterable[str]) -> list[Write]:
-        """Channels handed on and commands carried out are taken off their lists."""
+        """Remove used released channels, and commands that were carried out."""
         return [Write("HDEL", self._keys.released, (seat,)) for seat in released] + [
             Write("HDEL", self._keys.commands, (command,)) for command in commands
         ]
@@ -250,7 +250,7 @@ class Store:
     def coverage_writes(
         self, coverage: Mapping[str, ShardCoverage], stored: Mapping[str, bytes]
     ) -> tuple[list[Write], dict[str, bytes]]:
-        """The coverage that differs from `stored`, and what is stored afterwards."""
+        """Write the coverage that differs from `stored`. Also returns the new stored state."""
         now = {shard: _encode(entry) for shard, entry in coverage.items()}
         writes = [
             Write("HSET", self._keys.coverage, (shard, text))
@@ -263,19 +263,19 @@ class Store:
         ], now
 
     def passed_writes(self, now_ms: int) -> list[Write]:
-        """That a pass was made: whoever reads the state sees how old it is."""
+        """Write the time of the pass, so that readers know the age of the state."""
         return [Write("SET", self._keys.passed, (now_ms,))]
 
     def departed_writes(
         self, departed: Mapping[str, int], stored: Mapping[str, int] | None
     ) -> list[Write]:
-        """Topics that could not be seen any more, where that is not the `stored` object."""
+        """Write the topics that became invisible, unless they are the `stored` object."""
         if departed is stored:
             return []
         return [Write("SET", self._keys.departed, (_encode(departed),))]
 
     def gap_writes(self, gaps: Iterable[Gap], now_ms: int) -> list[Write]:
-        """New gaps, each filed once (see `mirror.fleet.gaps`)."""
+        """File new gaps, each once (see `mirror.fleet.gaps`)."""
         writes: list[Write] = []
         for gap in gaps:
             writes.append(Write("SETNX", self._keys.gap(gap.id), (_encode(gap),)))
@@ -286,9 +286,9 @@ class Store:
 def _readable(
     decode: Callable[[str], T], documents: Iterable[tuple[str, str, str | None]]
 ) -> dict[str, T]:
-    """Those of `documents` (id, key, text) that are there and can be read, by id.
+    """Id → document, for the readable ones of `documents` (id, key, text).
 
-    What cannot is as good as absent: it is written anew where it is ours to write.
+    An unreadable document counts as absent: the leader writes it again if it is the owner.
     """
     found = {}
     for id_, key, text in documents:
@@ -304,7 +304,7 @@ def _fields(key: str, texts: Mapping[str, str]) -> Iterator[tuple[str, str, str]
 
 
 def _differences(key: str, wanted: Mapping[str, str], stored: Mapping[str, str]) -> list[Write]:
-    """What makes the hash `stored` into `wanted`."""
+    """The writes that turn the hash `stored` into `wanted`."""
     news = sorted(item for item in wanted.items() if stored.get(item[0]) != item[1])
     writes = [Write("HSET", key, item) for item in news]
     return writes + [

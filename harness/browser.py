@@ -81,16 +81,16 @@ class Browser:
         self.command("Emulation.setEmulatedMedia", {"features": [feature]})
 
     def open(self, url: str) -> None:
-        """Load a page anew, also where only its fragment differs."""
+        """Load a page again, also if only its fragment differs."""
         self.driver.get("about:blank")
         self.driver.get(url)
 
     def run(self, script: str, *arguments: Any) -> Any:
-        """What a function body returns in the page."""
+        """Run a function body in the page. Returns its result."""
         return self.driver.execute_script(script, *arguments)
 
     def run_async(self, script: str, *arguments: Any) -> Any:
-        """What a function body hands to its last argument."""
+        """Run a function body in the page. Returns what it passes to its last argument."""
         return self.driver.execute_async_script(script, *arguments)
 
     def text(self, selector: str) -> str:

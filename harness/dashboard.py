@@ -39,6 +39,7 @@ class Dashboard:
 
     @property
     def settings(self) -> Settings:
+        """The settings of the dashboard's environment."""
         return load(self.env)
 
     def until_listening(self) -> Dashboard:

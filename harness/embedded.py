@@ -1,4 +1,4 @@
-"""What the sandbox embeds: a Redis, a Kafka-compatible broker, and the Genesys Cloud simulator.
+"""The sandbox's services: a Redis, a Kafka-compatible broker, and the Genesys Cloud simulator.
 
 Each takes its default port where that is free, so that `mirror tail` in a second terminal finds it
 without any setting, and another one where it is not (`Services.taken` says who has it).
@@ -37,7 +37,7 @@ CLIENTS: Final = "sandbox:sandbox,sandbox-2:sandbox-2"
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
-    """What the simulator plays: a small contact centre, livelier than life."""
+    """The simulator's play: a small contact centre, busier than a real one."""
 
     users: int = 60
     queues: int = 6
@@ -58,14 +58,16 @@ class Services(msgspec.Struct, frozen=True):
 
     @property
     def simulator_url(self) -> str:
+        """The simulator's base URL."""
         return f"http://{LOOPBACK}:{self.simulator_port}"
 
     @property
     def dashboard_url(self) -> str:
+        """The dashboard's URL."""
         return f"http://{LOOPBACK}:{self.dashboard_port}/"
 
     def environment(self) -> dict[str, str]:
-        """What a process of the mirror needs to find this sandbox."""
+        """The environment by which a process of the mirror finds this sandbox."""
         return {
             "REDIS_URL": f"redis://{LOOPBACK}:{self.redis_port}/0",
             "KAFKA_BOOTSTRAP_SERVERS": f"{LOOPBACK}:{self.kafka_port}",
@@ -76,6 +78,7 @@ class Services(msgspec.Struct, frozen=True):
 
     @property
     def on_default_ports(self) -> bool:
+        """Whether all services have their default ports."""
         return (self.redis_port, self.kafka_port) == (REDIS_PORT, KAFKA_PORT)
 
 

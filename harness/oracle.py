@@ -1,4 +1,4 @@
-"""Holds what came out of Kafka against the simulator's ledger of truth. Pure.
+"""Compares the events in Kafka with the simulator's ledger of truth. Pure.
 
 A transition of the ledger is matched by what names it in both: conversation, participant,
 communication and event type, and for what a leg can have several of, what tells them apart: the
@@ -34,7 +34,7 @@ _Place = tuple[int, str, bool]  # rank, start of the hold, whether it is its end
 _LegName = tuple[str, str | None, str | None]
 
 _NOT_IN_LEDGER: Final = frozenset({"finalize"})
-# What REST still tells of a conversation whose frames nobody received.
+# Transitions that REST still shows of a conversation whose frames nobody received.
 RESTORABLE: Final = frozenset({"start", "answer", "disconnect", "acw", "acw_end", "wrapup", "end"})
 # Fields that ledger and event share. Not the disconnect type, which Genesys changes between two
 # snapshots.
@@ -87,7 +87,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """A record that says something else than its truth."""
+    """A record that differs from its truth."""
 
     event: Event
     field: str
@@ -95,7 +95,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, kw_only=True):
-    """What the comparison found. `duplicates` are records beyond the first of an `event_id`."""
+    """The result of the comparison. `duplicates` are records after the first of an `event_id`."""
 
     transitions: int
     records: int
@@ -118,7 +118,7 @@ class Verdict(msgspec.Struct, kw_only=True):
 
 
 def restorable(truth: Truth) -> bool:
-    """Whether REST still tells of it when no frame reached anybody."""
+    """Whether REST still shows the transition when no frame reached anybody."""
     return truth.event_type in RESTORABLE and not truth.replaced
 
 
@@ -165,12 +165,12 @@ def judge(ledger: Iterable[Truth], events: Iterable[Event]) -> Verdict:
 
 
 def _over(pause: Truth) -> Truth:
-    """What would end a hold or park."""
+    """The transition that would end a hold or park."""
     return msgspec.structs.replace(pause, event_type=_OVER[pause.event_type])
 
 
 def disordered(events: Iterable[Event]) -> Iterator[Event]:
-    """Live events that come behind a later one of their leg. Repeats are dropped before."""
+    """Live events that come after a later one of their leg. Repeats are dropped before."""
     latest: dict[tuple[str, str, str], _Place] = {}
     for event in events:
         rank = _RANK.get(event.event_type)
@@ -196,9 +196,9 @@ def _is_transition(event: Event) -> bool:
 
 
 class _Certainty:
-    """What the truths of a leg, taken together, leave no doubt about.
+    """The facts that the truths of a leg together leave no doubt about.
 
-    Who joins late sees the latest role and queue of a participant, and cannot know former ones.
+    A reader that joins late sees the latest role and queue of a participant, not former ones.
     """
 
     def __init__(self, truths: Iterable[Truth]) -> None:
@@ -291,7 +291,7 @@ def _misdescribed(event: Event, truth: Truth, certain: _Certainty) -> Iterator[D
 
 
 def name_of_truth(truth: Truth) -> Name:
-    """What tells a transition from all others."""
+    """The name of a transition: it differs from all others."""
     which = truth.hold_started_at or truth.park_time or ""
     if truth.event_type == "end":
         which = truth.occurred_at
@@ -304,7 +304,7 @@ def name_of_truth(truth: Truth) -> Name:
 
 
 def name_of_event(event: Event) -> Name:
-    """The same of an event."""
+    """The name of the transition in an event."""
     which = event.hold_started_at or ""
     if event.event_type in {"park", "end"}:
         which = event.occurred_at

@@ -73,6 +73,7 @@ class Sandbox:
 
     @property
     def logs(self) -> Path:
+        """The folder of the log files."""
         return self.state / "log"
 
     def directions(self) -> str:

@@ -1,4 +1,4 @@
-"""A simulator of one's own for a test, and a small client that is not the mirror's."""
+"""Starts a simulator for a test, with a small client that is not the mirror's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ANSWER_SECONDS = 10.0
 
 @dataclass
 class Answer:
-    """What came back on one request."""
+    """The answer to one request."""
 
     status: int
     headers: dict[str, str]

@@ -1,4 +1,4 @@
-"""How a sandbox under supervisord is, seen from outside: who beats, whether every seat is live."""
+"""The state of a sandbox under supervisord, seen from outside: beats and live seats."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def whole(sandbox: Sandbox, gone: tuple[int, ...] = ()) -> bool:
 
 
 def process_of(run_dir: Path, name: str) -> ProcessInfo:
-    """What supervisord says of the process of that name."""
+    """supervisord's information on the process of that name."""
     return next(process for process in processes(run_dir) or [] if process.name == name)
 
 

@@ -1,10 +1,10 @@
-"""The janitor: no zombie, no gap. Asks Genesys over REST and never writes to it.
+"""The janitor: ends zombies and fills gaps. Asks Genesys over REST and never writes to it.
 
-program.py   what a janitor is built from; rounds.py: how each of its threads works
-duties.py    what a round of each thread is
-zombies/     verifies conversations that are overdue
+program.py   the parts of a janitor; rounds.py: the rounds of its threads
+duties.py    the work of one round of each thread
+zombies/     verifies overdue conversations
 gaps/        fills gaps of the ledger
-claims.py    claims work in Redis, so that janitors share it and a dead one's work goes on
+claims.py    claims work in Redis, so janitors share it and take over a dead janitor's work
 genesys.py   the OAuth clients, at the janitor's share of their budget
 producer.py  events → Kafka, acknowledged
 """

@@ -1,7 +1,7 @@
 """Claims work in Redis by lease. Every method raises `RedisUnavailable`.
 
-A lease is a score in the sorted set that holds the work: the time until which nobody else claims
-it. A janitor that dies loses nothing; its work is due again when the lease is over.
+A lease is a score in the sorted set of the work: the time until which no other janitor claims it.
+When a janitor dies, nothing is lost: its work is due again when the lease is over.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
 
-# A tracker beats every second; one that is silent for so long is dead or cut off.
+# A tracker beats every second; a tracker that is silent for this long is dead or cut off.
 TRACKER_SILENCE_SECONDS: Final = 15.0
 
 NEVER: Final = math.inf
-# Without a word on it: as long as the longest ages of verification that anybody sets.
+# The default: as long as the longest ages of verification that anybody sets.
 FURTHEST_SECONDS: Final = 366 * 24 * 3600.0
 SLACK_SECONDS: Final = 60.0
 DOUBTS_KEPT_SECONDS: Final = 7 * 24 * 3600.0
@@ -35,9 +35,9 @@ Obstacle = Literal["", "away", "behind"]
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """Work that is ours until the lease is over, claimed at `now_ms` of Redis.
+    """Work that is ours until the lease is over, claimed at the Redis time `now_ms`.
 
-    `obstacle` says why there is none.
+    `obstacle` says why there is no work.
     """
 
     lease: str
@@ -66,8 +66,8 @@ class Leases:
     ) -> Claim:
         """Conversations that are due for verification, unless the tracker is away or behind.
 
-        With `due_ms` only those that were due at that Redis time. Nobody puts them back for longer
-        than `furthest` seconds: who is due later is due now.
+        With `due_ms` only those that were due at that Redis time. Nobody defers them by more than
+        `furthest` seconds, so a conversation that is due later than that is due now.
         """
         keys = [self._keys.active, self._offsets]
         return self._claimed(keys, most, seconds, furthest, due_ms)
@@ -77,7 +77,7 @@ class Leases:
         return self._claimed([self._keys.gaps], most, seconds, furthest)
 
     def tracked(self, ids: tuple[str, ...]) -> dict[str, Tracked | None]:
-        """What the tracker keeps of these conversations now."""
+        """The tracker's present records of these conversations."""
         if not ids:
             return {}
         with explained():
@@ -88,15 +88,15 @@ class Leases:
         }
 
     def put_back(self, lease: str, after: Mapping[str, float]) -> None:
-        """Say in how many seconds claimed conversations are next due."""
+        """Set when claimed conversations are next due: id → seconds from now."""
         if after:
             pairs = [word for id_, s in after.items() for word in (id_, round(s * 1000))]
             self._settle([self._keys.active], [lease, *pairs])
 
     def doubted_since(self, conversation_id: str) -> float:
-        """Note that Genesys' word on a conversation is not believed; for how many seconds now.
+        """Note a doubt about Genesys' answer on a conversation. Returns its age in seconds.
 
-        A time that Redis' clock has not reached is of before it stepped back, and begins anew.
+        A time in the future is from before Redis' clock stepped back: the doubt starts again.
         """
         key = self._keys.doubted
         with explained():
@@ -110,14 +110,15 @@ class Leases:
         return float(now_ms - since) / 1000
 
     def trust(self, conversation_id: str) -> None:
-        """Forget that Genesys' word on it was doubted."""
+        """Forget the doubt about a conversation."""
         with explained():
             self._redis.zrem(self._keys.doubted, conversation_id)
 
     def drop_gap(self, lease: str, gap_id: str) -> None:
-        """Let go of a gap whose document has expired, or is none.
+        """Drop a gap whose document has expired or is unreadable.
 
-        If it was not done, the leader knows it and files it again (`coordinator.plan.gap_memory`).
+        If it was not done, the leader remembers it and files it again
+        (`coordinator.plan.gap_memory`).
         """
         if self._settle([self._keys.gaps], [lease, gap_id, "inf"]):
             with explained():
@@ -125,16 +126,16 @@ class Leases:
                 self._redis.delete(self._keys.gap(gap_id))
 
     def gap(self, gap_id: str) -> Gap | None:
-        """The gap as it was last written down; null where that is gone, or cannot be read."""
+        """The gap as last written; None if its document is gone or unreadable."""
         key = self._keys.gap(gap_id)
         with explained():
             text: Any = self._redis.get(key)
         return readable(decode, text, key)
 
     def write_gap(self, lease: str, gap: Gap, seconds: float) -> str:
-        """Write a gap down and keep it for so many more seconds (`NEVER`: it is done).
+        """Write a gap and extend its lease by `seconds` (`NEVER`: the gap is done).
 
-        Returns the lease from now on, empty where it was lost.
+        Returns the new lease, empty if it was lost.
         """
         after = "inf" if seconds == NEVER else str(round(seconds * 1000))
         return str(
@@ -145,7 +146,7 @@ class Leases:
         )
 
     def forget_expired_gaps(self) -> int:
-        """Drop gaps that are done and whose documents have expired; how many."""
+        """Drop done gaps whose documents have expired. Returns their number."""
         with explained():
             done = self._redis.zrangebyscore(self._keys.gaps, "+inf", "+inf", 0, FORGET_MOST)
             assert isinstance(done, list)  # the client is not an asynchronous one

@@ -1,4 +1,4 @@
-"""What a round of each of the janitor's threads is: one sweep over zombies, or one gap."""
+"""The work of one round of the janitor's threads: one sweep over zombies, or one gap."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from mirror.runtime.startup import RETRY_SECONDS
 # Between two looks into the gap ledger, which costs one Redis command.
 LEDGER_SECONDS: Final = 1.0
 FORGET_EVERY_SECONDS: Final = 600.0
-# A sweep is late when none has ended for so many intervals, and for so many seconds at the least:
-# one over a great many conversations takes minutes.
+# Sweeps are late when none has ended for this many intervals, and at least for this many seconds: a
+# sweep over very many conversations takes minutes.
 LATE_INTERVALS: Final = 3
 LATE_SECONDS: Final = 900.0
 
 
 def late_after(interval: float) -> float:
-    """Seconds without the end of a sweep from which on the janitor does not do its work."""
+    """Seconds without the end of a sweep after which the janitor counts as not working."""
     return max(LATE_SECONDS, LATE_INTERVALS * interval)
 
 
 class Sweeping:
-    """Sweeps every `interval` seconds; `note` is given what each did."""
+    """Sweeps every `interval` seconds; `note` is called with the result of each."""
 
     def __init__(self, zombies: Zombies, interval: float, note: Callable[[Sweep], None]) -> None:
         self._zombies = zombies
@@ -51,7 +51,7 @@ class Sweeping:
 
 
 class Filling:
-    """Fills gaps, and keeps the ledger free of those that were filled long ago."""
+    """Fills gaps, and removes gaps from the ledger that were filled long ago."""
 
     def __init__(self, filler: Filler, leases: Leases) -> None:
         self._filler = filler

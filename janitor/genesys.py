@@ -1,8 +1,8 @@
-"""The OAuth clients as the janitor uses them: in turn, and at its share of their request budget.
+"""The janitor's OAuth clients: used in turn, within the janitor's share of their request budget.
 
-Listeners and the coordinator need the budget for channels and discovery, so background work takes
-at most `share` of it, over all janitors together (a second meter in Redis), and stands back while
-the burst of the common budget is spent.
+Listeners and the coordinator need the budget for channels and discovery. So all janitors together
+take at most `share` of it (a second meter in Redis), and wait while the burst of the common budget
+is used up.
 """
 
 from __future__ import annotations
@@ -26,28 +26,32 @@ from mirror.settings import Settings
 
 LOOK_SECONDS: Final = 60.0
 _FORBIDDEN: Final = 403
-# Of a conversation of another division, one client says that it is refused or not there.
+# For a conversation of another division a client answers "refused" or "not found".
 _MAY_BE_ELSEWHERE: Final = frozenset({_FORBIDDEN, 404})
 
 
 class Genesys(Protocol):
-    """What the janitor asks of Genesys: three readings, never a write."""
+    """The janitor's calls to Genesys: three reads, never a write. All raise `GenesysError`."""
 
-    def conversation(self, conversation_id: str) -> bytes: ...
+    def conversation(self, conversation_id: str) -> bytes:
+        """The raw body of a conversation."""
 
-    def query_details(self, query: dict[str, Any]) -> AnalyticsPage: ...
+    def query_details(self, query: dict[str, Any]) -> AnalyticsPage:
+        """One page of an analytics details query."""
 
-    def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]: ...
+    def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
+        """Analytics of up to 100 conversations, without unknown ones."""
 
 
 class Pool(Genesys, Protocol):
-    """The same, of several OAuth clients."""
+    """The same calls, with several OAuth clients."""
 
-    def seeing(self, shard: str) -> Genesys: ...
+    def seeing(self, shard: str) -> Genesys:
+        """The clients that see the topics of a shard."""
 
 
 class SharedBudget(RateBudget):
-    """A client's budget of which all janitors together take at most a share."""
+    """A client's request budget, of which all janitors together take at most a share."""
 
     def __init__(self, client: redis.Redis, keys: Keys, oauth_client: str, share: float) -> None:
         burst = max(1, round(BURST * share))
@@ -60,7 +64,7 @@ class SharedBudget(RateBudget):
         self._share_lock = threading.Lock()
 
     def ask(self) -> float:
-        """0.0 where one call may go now, else after how many seconds to ask again."""
+        """0.0 if one call is allowed now, else the seconds until the next question."""
         with self._share_lock:
             if not self._granted:
                 try:
@@ -68,7 +72,7 @@ class SharedBudget(RateBudget):
                         [self._share_key], [self._share_cost_ms, self._share_burst_ms]
                     )
                 except RedisUnavailable:
-                    return super().ask()  # which goes by itself at a small part of the rate
+                    return super().ask()  # without Redis it allows a small part of the rate
                 if pause:
                     return int(pause) / 1000
                 self._granted = True  # kept until the common budget agrees
@@ -79,7 +83,7 @@ class SharedBudget(RateBudget):
 
 
 class Audience:
-    """Which OAuth clients see which topics, as the leader cut the shards for them."""
+    """The OAuth clients that see the topics of each shard, from the leader's shards."""
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._redis = client
@@ -88,7 +92,7 @@ class Audience:
         self._looked_at = -LOOK_SECONDS
 
     def of(self, shard: str) -> tuple[str, ...]:
-        """The clients that see the topics of a shard; empty where all do, or it is gone."""
+        """The clients that see the topics of a shard; empty if all do, or the shard is gone."""
         with explained():
             text: Any = self._redis.get(self._keys.shard(shard))
         return _seers(text)
@@ -105,7 +109,7 @@ class Audience:
 
 
 class _Seers(msgspec.Struct):
-    """Of a shard's document what is needed here."""
+    """The fields of a shard's document that are needed here."""
 
     clients: tuple[str, ...] = ()
 
@@ -117,14 +121,14 @@ def _seers(text: str | None) -> tuple[str, ...]:
     try:
         return _decode(text).clients if text else ()
     except msgspec.DecodeError:
-        return ()  # the leader writes it anew
+        return ()  # the leader writes it again
 
 
 class GenesysPool:
-    """All OAuth clients, asked in turn so that each one's budget carries its part.
+    """All OAuth clients, used in turn so that each budget carries its part.
 
-    Where clients see different divisions, the word of one is not enough that something is not
-    there: what it refuses or does not know, the others are asked for.
+    If clients see different divisions, "not found" from one client proves nothing: the others are
+    asked for conversations that it refuses or does not know.
     """
 
     def __init__(
@@ -140,7 +144,7 @@ class GenesysPool:
         self._turn = 0
 
     def sign_in(self) -> None:
-        """Learn whether host and credentials are right. Raises `GenesysError`."""
+        """Check host and credentials. Raises `GenesysError`."""
         for client in self.clients:
             client.sign_in()
 
@@ -159,11 +163,11 @@ class GenesysPool:
         return _Some(self, self.clients).query_details(query)
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
-        """Analytics of up to 100 conversations; unknown ones are left out."""
+        """Analytics of up to 100 conversations; unknown ones are not in the result."""
         return _Some(self, self.clients).details(conversation_ids)
 
     def in_turn(self, clients: Sequence[GenesysClient]) -> Iterator[GenesysClient]:
-        """The client whose turn it is, and where clients see different things all others."""
+        """The client whose turn it is; if clients see different divisions, then all others."""
         self._turn += 1
         first = self._turn % len(clients)
         self.calls += 1
@@ -189,7 +193,7 @@ class _Some:
             except GenesysError as error:
                 if error.status not in _MAY_BE_ELSEWHERE:
                     raise
-                # That it exists and is refused says more than that one client does not know it.
+                # "Refused" proves that it exists; "not found" of one client proves nothing.
                 if refused is None or error.status == _FORBIDDEN:
                     refused = error
         assert refused is not None

@@ -1,4 +1,4 @@
-"""What a janitor tells Prometheus: names and meanings stand in `mirror.runtime.metrics`."""
+"""A janitor's metrics; `mirror.runtime.metrics` has their names and meanings."""
 
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ class Metrics:
         return sum(producer.dead_letters for producer in self._producers)
 
     def note(self, sweep: Sweep) -> None:
-        """A sweep has ended."""
+        """Note the result of a sweep."""
         for outcome in OUTCOMES:
             self._verified.labels(outcome).inc(getattr(sweep, outcome))

@@ -1,10 +1,10 @@
-"""Events → Kafka, by the same records as the listeners', and acknowledged before it says so.
+"""Produces the janitor's events, with the listeners' records, and waits for acknowledgements.
 
-The janitor has no spool: what is not acknowledged was not done, and the work that it came from is
-still claimed or due in Redis and will be done again, under the same ids. Only a record that Kafka
-refuses for good (too large, a broker's policy) would be refused for ever and hold up its
-conversation or gap: it becomes a dead letter, and the rest goes on. Whose fault a refusal is says
-`mirror.kafka.faults`. A dead letter that cannot be written now holds up nothing: it is logged.
+The janitor has no spool. Without an acknowledgement the work counts as not done: it is still
+claimed or due in Redis, and will be done again, with the same ids. But a record that Kafka refuses
+for good (too large, a broker's policy) would block its conversation or gap for ever. So it becomes
+a dead letter, and the rest goes on. `mirror.kafka.faults` says whose fault a refusal is. A dead
+letter that cannot be written now blocks nothing: it is logged.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class AckedProducer:
     ) -> None:
         """`schemas`: topic → the header that names its schema (`mirror.kafka.registry`).
 
-        `partitions`: topic → over how many its keys go (`mirror.fleet.pinned`); of others
+        `partitions`: topic → partitions for its keys (`mirror.fleet.pinned`); for other topics
         librdkafka decides.
         """
         self.produced = 0
         self.dead_letters = 0
-        self.problem = ""  # why Kafka took nothing at the last attempt
+        self.problem = ""  # why the last attempt failed
         self._settings = settings
         self._report_progress = report_progress
         self._partitions = dict(partitions or {})
@@ -60,24 +60,24 @@ class AckedProducer:
     def send(self, events: Sequence[Event], seconds: float = ACK_SECONDS) -> None:
         """Produce `events` in their order and return when Kafka has all of them.
 
-        What it refuses for good is a dead letter then. Raises `KafkaUnavailable` where it did not
-        say so within `seconds`; some may be there.
+        Records that Kafka refuses for good have become dead letters by then. Raises
+        `KafkaUnavailable` if Kafka did not acknowledge within `seconds`; it may have some of them.
         """
         records = [self._recorder.record(event) for event in events]
         deadline = time.monotonic() + seconds
         if records and self._deliver(records, deadline) is not None:
-            for record in records:  # again, which ids make harmless
+            for record in records:  # a repeat is harmless: ids stay the same
                 refusal = self._deliver([record], time.monotonic() + seconds)
                 if refusal is not None:
                     self._bury(record, refusal, time.monotonic() + seconds)
         self.produced += len(events)
 
     def close(self) -> None:
-        """Let go of the producer; nothing waits in it between two calls of `send`."""
+        """Close the producer; it is empty between two calls of `send`."""
         self._producer = None
 
     def _bury(self, record: Record, refusal: KafkaError, deadline: float) -> None:
-        """A refused record becomes a dead letter, as long a one as Kafka takes."""
+        """Turn a refused record into a dead letter, of the greatest length that Kafka takes."""
         self._log.error("record_refused", code=refusal.name(), bytes=len(record.value))
         letter: Record | None = dead_letter(
             self._settings.dead_letter_topic,
@@ -101,7 +101,7 @@ class AckedProducer:
         self.dead_letters += 1
 
     def _deliver(self, records: Sequence[Record], deadline: float) -> KafkaError | None:
-        """None where Kafka has all of them; else why it will never take one of them.
+        """None if Kafka has all records; else the error by which it refuses one for good.
 
         Raises `KafkaUnavailable`.
         """
@@ -136,7 +136,7 @@ class AckedProducer:
         return partition(record.key, count) if count and record.key is not None else ANY_PARTITION
 
     def _make(self) -> Producer:
-        """A producer. One that cannot be made now (its CA's file is away) is work to do again."""
+        """Make a producer. If that fails (its CA's file is away), the work is tried again later."""
         try:
             return open_client(
                 Producer,
@@ -147,7 +147,7 @@ class AckedProducer:
             raise KafkaUnavailable(f"no Kafka producer can be made now: {error}") from error
 
     def _report(self, error: KafkaError | None, _message: Any) -> None:
-        # A refusal is one record's fault and decides; what else failed may be by its company.
+        # The refusal of one record decides; other records may have failed only with it.
         if error is not None and (self._failed is None or not faults.is_refused(self._failed)):
             self._failed = error
 

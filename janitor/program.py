@@ -3,8 +3,8 @@
     zombies   sweeps over overdue conversations every `MIRROR_JANITOR_INTERVAL`
     gaps      fills one gap after the other
 
-Any number of janitors share the work by leases. A stop lets what is under way finish or gives it
-back; what a second signal interrupts is due again when its lease lapses.
+Any number of janitors share the work by leases. A stop lets the present work finish, or gives it
+back. Work that a second signal interrupts is due again when its lease lapses.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from mirror.settings import Settings
 def main(settings: Settings) -> int:
     """Run a janitor until a signal ends it. Returns its exit code.
 
-    Raises `MirrorError` where start-up fails (see `mirror.base.errors` for the exit code).
+    Raises `MirrorError` if the start fails (see `mirror.base.errors` for the exit code).
     """
     settings.require_clients()
     return Process(settings).run(Janitor(settings))
@@ -122,29 +122,29 @@ class Janitor(Program):
         return Health.of(problems)
 
     def checks(self) -> Iterator[Finding]:
-        """What it works from, the lists in Redis, and what it works for, the topics."""
+        """The checks of its source, Redis, and of its target, the Kafka topics."""
         yield from check_redis(self._settings)
         yield from check_kafka(self._settings)
 
     def summary(self) -> dict[str, int]:
-        """What it has done."""
+        """The counts of its work."""
         return {"produced": sum(producer.produced for producer in self._producers)}
 
     def stop(self) -> None:
-        """Say in Redis that this janitor works no more."""
+        """Deregister this janitor in Redis."""
         try:
             self._reporter.leave()
         except RedisUnavailable as error:
             self._log.info("deregister_failed", error=str(error))
 
     def _at_work(self, report_progress: ReportProgress) -> ReportProgress:
-        """`report_progress`, which also says in Redis that this janitor works, and what holds it
-        up."""
+        """`report_progress`, which also reports in Redis that this janitor works, and its
+        problems."""
 
         def both(rest: float = 0.0) -> None:
             report_progress(rest)
             reasons = tuple(why for rounds in self._rounds for why in rounds.reasons())
-            with contextlib.suppress(RedisUnavailable):  # the work itself says so
+            with contextlib.suppress(RedisUnavailable):  # the work itself reports it
                 self._reporter.note(reasons)
 
         return both

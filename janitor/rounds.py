@@ -1,9 +1,8 @@
-"""A janitor's thread: does its work round by round, and says how it is.
+"""A janitor's thread: works round by round, and reports its health.
 
-What a round cannot do now (a service is away, a lease was lost) is tried again after
-`RETRY_SECONDS`, and is a reason why the janitor is `degraded` until a round does all its work. So
-is a thread of which no round has ended for longer than it may take. A thread that hangs is found
-by `mirror.base.thread_watch`.
+A round that fails (a service is away, a lease was lost) is tried again after `RETRY_SECONDS`. Until
+a round does all its work, the janitor is `degraded`. So it is while no round has ended for longer
+than allowed. `mirror.base.thread_watch` finds threads that hang.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from mirror.runtime.startup import RETRY_SECONDS
 
 
 class Round(msgspec.Struct, frozen=True):
-    """How a round ended: seconds until the next, and what kept it from a part of its work."""
+    """The end of a round: seconds until the next, and the reason if a part was not done."""
 
     pause: float
     problem: str = ""
 
 
 class Rounds:
-    """The rounds of one thread. `run` belongs to it; the rest may be asked by others."""
+    """The rounds of one thread. `run` belongs to that thread; others may call the rest."""
 
     def __init__(
         self,
@@ -41,9 +40,9 @@ class Rounds:
         late_after: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`work` does a round. It raises `DependencyError` or `LeaseLost` where it cannot now.
+        """`work` does a round. It raises `DependencyError` or `LeaseLost` if it fails for now.
 
-        No round has to end sooner than `late_after` seconds after the one before.
+        A round is late if it has not ended `late_after` seconds after the one before.
         """
         self.name = name
         self.problem = ""
@@ -75,7 +74,7 @@ class Rounds:
             stopping.wait(ended.pause)
 
     def reasons(self) -> tuple[str, ...]:
-        """Why this thread's work is not done, for `/healthz`."""
+        """Why this thread does not do its work, for `/healthz`."""
         reasons = (self.problem,) if self.problem else ()
         late = self._clock() - self._ended_at
         if late > self._late_after:

@@ -1,11 +1,11 @@
 """Listeners: hold channels, turn frames into events, and produce those straight to Kafka.
 
-    program.py   what a listener is built from; shutdown.py: the order in which it ends
+    program.py   the parts of a listener; shutdown.py: the order of its stop
     receive/     sockets → events
     channels/    the life of a channel, from its grant to its end
     publish/     events → Kafka, and the spool
-    beats.py     tells Redis how this listener is, and fetches its grants; fleet_link.py: the Lua
-    health.py    how this listener is
+    beats.py     reports to Redis and fetches this listener's grants; fleet_link.py: the Lua
+    health.py    the health of this listener
 
 Nothing on the way from a socket to Kafka waits for Redis or for REST.
 """

@@ -1,11 +1,11 @@
-"""Tells Redis how this listener is, and brings back the leader's word. The body of a thread.
+"""Reports this listener to Redis and fetches its assignment. The body of a thread.
 
-A beat is made from the loop's latest snapshot. A loop that hangs stops the beats with it, so that
-the leader sees what is true. While Redis does not answer nothing changes: channels go on (I8).
+A beat is made from the loop's latest snapshot. If the loop hangs, the beats stop too, so the leader
+notices. While Redis does not answer nothing changes: channels go on (I8).
 
-Between two beats it looks `LOOKS` times whether there is news either way: an assignment that was
-changed is taken, and a channel whose state changed is told of by an early beat. A take-over is so
-not delayed by the heartbeat twice, for its grant and for its success.
+Between two beats the thread checks `LOOKS` times for news: it takes a changed assignment, and sends
+an early beat if the state of a channel changed. Otherwise a take-over would wait for two
+heartbeats, for its grant and for its success.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ STALE_LEASES: Final = 0.75
 # Shards in one answer of Redis: a few MB, and a second beat is not late for it.
 SHARD_FETCHES: Final = 50
 LOOKS: Final = 4  # in a heartbeat
-MISSED_FILINGS: Final = 10  # with a beat, so that none waits for them
+MISSED_FILINGS: Final = 10  # per beat, so that no beat waits for them
 
 States = frozenset[tuple[str, str, int, str]]
 
 
 class Beats:
-    """What beats: `run` belongs to its thread, the rest may be used by others."""
+    """Sends the beats. `run` belongs to its thread; other threads may call the rest."""
 
     def __init__(
         self,
@@ -51,10 +51,10 @@ class Beats:
         clock: Callable[[], float] = time.monotonic,
         report_progress: ReportProgress = unwatched,
     ) -> None:
-        """`template` has what never changes: who and where this listener is."""
+        """`template` has the fields that never change: the listener's id, host and so on."""
         self.state: ListenerState = "live"
         self.failing_since: float | None = None
-        self.assigned_at = clock()  # when the leader's word last changed
+        self.assigned_at = clock()  # when the assignment last changed
         self._fleet = fleet
         self._loop = loop
         self._template = template
@@ -68,14 +68,14 @@ class Beats:
         self._shards: dict[str, Shard] = {}
         self._incomplete = False
         self._version = 0
-        self._told: States = frozenset()  # by the last beat that was heard
+        self._told: States = frozenset()  # in the last beat that Redis took
 
     def hurry(self) -> None:
-        """Beat at once: there is something to tell."""
+        """Beat at once: there is news."""
         self._now.set()
 
     def stop(self) -> None:
-        """Have `run` say farewell and return."""
+        """Have `run` deregister the listener and return."""
         self._stop.set()
         self._now.set()
 
@@ -100,8 +100,8 @@ class Beats:
             self._log.warning("deregister_failed", error=error)
 
     def _next_due(self, due: float) -> float:
-        """When to beat next: a heartbeat after the last beat was due, or after now where it came
-        early, so that many early ones do not put it off; and not at once where it came late."""
+        """The time of the next beat: a heartbeat after the last beat was due, or after now if it
+        came early, so that several early beats do not delay it. After a late beat, not at once."""
         now = self._clock()
         return max(min(due, now) + self._heartbeat, now + self._heartbeat / LOOKS)
 
@@ -119,7 +119,7 @@ class Beats:
         try:
             assignment = self._fleet.news(self._template.listener, self._loop.snapshot.version)
         except MirrorError:
-            return  # the next beat says so
+            return  # the next beat reports it
         if assignment is not None:
             self._assign(assignment)
 
@@ -152,14 +152,14 @@ class Beats:
             self.failing_since = None
 
     def _file(self, lost: Lost) -> None:
-        """File gaps for what a damaged spool lost: the leader counted it as kept."""
+        """File gaps for records that a damaged spool lost: the leader counted them as safe."""
         filed = self._fleet.file_loss(lost.name, lost.from_ms, lost.to_ms, self._template.listener)
         if filed:
             self._log.warning("spool_loss_filed", folder=lost.name, gaps=filed)
             self._loop.settle(lost)
 
     def _file_missed(self, missed: Missed) -> None:
-        """File a gap for topics that a channel did not have: the leader counted them as heard."""
+        """File a gap for topics that a channel lacked: the leader counted them as received."""
         self._fleet.file_missed(missed, self._clock(), self._template.listener)
         self._log.warning(
             "missed_topics_filed",
@@ -182,7 +182,7 @@ class Beats:
         )
 
     def _assign(self, assignment: Assignment) -> None:
-        """Fetch the shards that changed, then tell the loop. Unknown shards are asked for again."""
+        """Fetch changed shards, then inform the loop. Unknown shards are asked for again later."""
         epochs = {grant.shard: grant.shard_epoch for grant in assignment.grants}
         known = {shard_id: shard for shard_id, shard in self._shards.items() if shard_id in epochs}
         stale = [

@@ -1,4 +1,4 @@
-"""What a listener counts, in one struct that telemetry exports and beats quote from."""
+"""The counters of a listener, in one struct for telemetry and beats."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Counters(msgspec.Struct, kw_only=True):
     held: int = 0  # records in memory because the spool's disk refuses
     spools_damaged: int = 0  # spools set aside; what was whole in them was saved
     spool_lost: int = 0  # records that damaged spools no longer had
-    lanes_waiting: int = 0  # partitions of which something waits in the spool
+    lanes_waiting: int = 0  # partitions with records in the spool
     outages: int = 0  # times that the producer was set aside for the spool
 
     connects: int = 0
@@ -40,8 +40,8 @@ class Counters(msgspec.Struct, kw_only=True):
 
     read_seconds: float = 0.0  # spent in reading, normalising and producing
     native_frames: int = 0  # read by the native reader
-    native_failures: int = 0  # frames at which it broke off; Python read them
-    native_shadowed: int = 0  # frames that both read
-    native_differences: int = 0  # of these, those of which the records differed
+    native_failures: int = 0  # frames that it could not read; Python read them
+    native_shadowed: int = 0  # frames that both readers read
+    native_differences: int = 0  # of these, frames with different records
     slow: int = 0  # loop passes that took longer than 100 ms
     stalls: int = 0  # loop passes that took longer than a second

@@ -1,4 +1,4 @@
-"""What a listener tells Prometheus beside its counters: latency, ages, shares."""
+"""A listener's metrics beside its counters: latency, ages, shares."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tell(
     clients: Iterable[GenesysClient],
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Export them all. Each is read from memory, in whichever thread Prometheus is answered."""
+    """Export them all. Each is read from memory, in the thread that answers Prometheus."""
 
     def unsaved() -> Mapping[str, float]:
         return {"": max(0.0, clock() - publisher.durable_at())}

@@ -1,8 +1,8 @@
 """A listener's link to the leader, through Redis: beats go up, assignments come down.
 
 `FleetLink` is thin: each method is one Lua command. It remembers only the channel reservations
-made through it, so that every beat renews them. Safe to share between threads. Every method raises
-`RedisUnavailable` where Redis cannot be asked; a listener then goes on with what it has (I8).
+made through it, so that every beat renews them. Threads may share it. Every method raises
+`RedisUnavailable` if Redis cannot be asked; a listener then goes on with what it has (I8).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
 from mirror.settings import Settings
 
-# For how long a listener that fell silent can still be read about.
+# How long the record of a silent listener is kept.
 PACKAGE: Final = "listeners"
 BEAT_KEPT_SECONDS: Final = 3600.0
-# A reservation outlives its listener's last beat by so many leases. The leader takes a listener for
-# dead after one: where it is wrong, the channels of a listener that is merely slow, or was stopped
-# for a while, still count (I5). Where it is right, a client without spare channels waits longer.
+# A reservation outlives its listener's last beat by this many leases. The leader takes a listener
+# for dead after one lease. If it is wrong, the channels of a slow or paused listener still count
+# (I5). If it is right, a client without spare channels waits longer.
 RESERVED_LEASES: Final = 3
 
 _encode = msgspec.json.encode
@@ -41,7 +41,7 @@ _shard = msgspec.json.Decoder(Shard)
 
 
 class BeatAnswer(msgspec.Struct, frozen=True):
-    """What Redis says to a beat: its time, and the assignment where the listener lacks it."""
+    """Redis' answer to a beat: its time, and the assignment if the listener's is not current."""
 
     now_ms: int
     assignment: Assignment | None
@@ -63,11 +63,11 @@ class FleetLink:
         self._give_back = script(client, "give_back", PACKAGE)
 
     def beat(self, beat: Beat, version: int) -> BeatAnswer:
-        """Say that this listener lives, and ask for its assignment.
+        """Report that this listener lives, and ask for its assignment.
 
-        `version` is that of the assignment it holds (0: none). The answer carries another one only
-        where its version differs: take that one whole, whether its number is higher or lower.
-        No assignment in the answer means "go on as you are", never "drop everything".
+        `version` is the version of its present assignment (0: none). The answer has an assignment
+        only if the version differs: it replaces the present one, whether its number is higher or
+        lower. Without an assignment in the answer the listener goes on; it never drops everything.
         """
         holders: dict[str, list[str]] = defaultdict(list)
         with self._lock:
@@ -93,17 +93,17 @@ class FleetLink:
         return BeatAnswer(now_ms, readable(_assignment.decode, assignment or None, key))
 
     def news(self, listener_id: str, version: int) -> Assignment | None:
-        """The assignment where it is not the `version` that is held; between two beats."""
+        """The assignment if it differs from `version`, else None. For use between two beats."""
         with explained():
             text: Any = self._redis.get(self._keys.assignment(listener_id))
         assignment = readable(_assignment.decode, text, self._keys.assignment(listener_id))
         return None if assignment is None or assignment.version == version else assignment
 
     def shards(self, ids: Sequence[str]) -> dict[str, Shard]:
-        """Those of the shards that Redis has, by id, in one call.
+        """Shard id → shard, for the shards that Redis has, in one call.
 
-        What it has not, or has and cannot be read, is struck off its list of shards, so that the
-        leader writes it again.
+        Missing and unreadable shards are removed from Redis' list of shards, so that the leader
+        writes them again.
         """
         if not ids:
             return {}
@@ -120,9 +120,9 @@ class FleetLink:
         return found
 
     def restore_shards(self, shards: Iterable[Shard]) -> None:
-        """Store those of the shards that Redis has forgotten.
+        """Store the shards that Redis has lost.
 
-        A leader that never saw them goes on with these. What it knows better it sets right.
+        A leader that never saw them goes on with these, and corrects what it knows better.
         """
         keys = self._keys
         with explained():
@@ -137,11 +137,11 @@ class FleetLink:
             pipe.execute()
 
     def reserve_channel(self, client: str, holder: str, limit: int) -> bool:
-        """Reserve a channel of an OAuth client before creating it (I5); False where all are taken.
+        """Reserve a channel of an OAuth client before creating it (I5); False if all are taken.
 
         `holder` names the reservation, one per channel (e.g. `<listener>/<shard>/<replica>/
-        <epoch>`); asking again for one that is held is True. Beats renew it; without them it
-        lapses after `RESERVED_LEASES` times `MIRROR_LEASE`.
+        <epoch>`). Reserving it again is True. Beats renew it; without beats it lapses after
+        `RESERVED_LEASES` times `MIRROR_LEASE`.
         """
         granted = bool(
             self._reserve([self._keys.channels(client)], [holder, limit, self._lapse_ms])
@@ -158,7 +158,7 @@ class FleetLink:
         self._release([self._keys.channels(client)], [holder])
 
     def give_back(self, grant: Grant, handle: Handle, holder: str) -> None:
-        """Hand a channel on whose socket is closed; ends the reservation of `holder` too."""
+        """Hand on a channel with a closed socket; releases the reservation of `holder` too."""
         with self._lock:
             self._held.discard((grant.client, holder))
         released = Released(client=grant.client, epoch=grant.epoch, handle=handle)
@@ -168,10 +168,10 @@ class FleetLink:
         )
 
     def file_missed(self, missed: Missed, now: float, listener_id: str) -> None:
-        """File a gap for topics that a channel did not have.
+        """File a gap for topics that a channel lacked.
 
-        `now` is of the monotonic clock that `missed` counts by: ages become Redis' time (I6).
-        Filing it again changes nothing, unless a second of Redis passed in between.
+        `now` is from the monotonic clock of `missed`: ages become Redis' time (I6). Filing it again
+        within the same second of Redis changes nothing.
         """
         with explained():
             now_ms = redis_now_ms(self._redis)
@@ -190,10 +190,10 @@ class FleetLink:
         file_gap(self._redis, self._keys, gap)
 
     def file_loss(self, name: str, from_ms: int, to_ms: int, listener_id: str) -> int:
-        """File a gap in each shard for what a spool lost; how many shards there are.
+        """File a gap in each shard for records that a spool lost. Returns the number of shards.
 
-        The times are of this host's clock and are told in Redis' (I6). `name` tells one loss from
-        another: filing it again changes nothing.
+        The times are from this host's clock and are converted to Redis' (I6). `name` identifies the
+        loss: filing it again changes nothing.
         """
         with explained():
             ids: Any = self._redis.hkeys(self._keys.shards)
@@ -217,7 +217,7 @@ class FleetLink:
         return filed
 
     def leave(self, listener_id: str) -> None:
-        """Leave in good order, after the last channel was closed. Safe to repeat."""
+        """Deregister the listener, after its last channel was closed. Safe to repeat."""
         self._leave(
             [
                 self._keys.beats,

@@ -1,4 +1,4 @@
-"""How a listener is, from memory: for `/healthz`, Prometheus and supervisord's watchdog."""
+"""A listener's health, from memory: for `/healthz`, Prometheus and supervisord's watchdog."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mirror.runtime.metrics import CHANNELS, LISTENER, Numbers, States
 
 
 class Vitals:
-    """What the loop's snapshots and counters say. May be asked by any thread."""
+    """Health from the loop's snapshots and counters. Any thread may ask."""
 
     def __init__(
         self,
@@ -36,11 +36,11 @@ class Vitals:
         registry.register(States(CHANNELS, self._channels))
 
     def health(self) -> Health:
-        """`degraded` for the reasons that beats give too."""
+        """`degraded` for the same reasons as in beats."""
         return Health.of(self._loop.snapshot.reasons)
 
     def hung(self) -> tuple[str, ...]:
-        """Not empty while the loop does not turn, be it busy, stuck or ended."""
+        """Not empty while the loop makes no progress: it is busy, stuck or has ended."""
         late = self._clock() - self._loop.snapshot.at
         if late > self._lease:
             return (f"the loop hangs for {late:.0f}s: no socket is read",)

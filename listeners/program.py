@@ -1,11 +1,11 @@
-"""The listener's program: what it is built from, and what it adds to `mirror.runtime.process`.
+"""The listener's program: its threads, and its parts of `mirror.runtime.process`.
 
     loop        reads sockets, normalises, produces (`listeners.receive.loop`)
-    spool       writes and sends what Kafka cannot take now (`listeners.publish.keeper`)
+    spool       stores and sends records that Kafka cannot take now (`listeners.publish.keeper`)
     beats       talks to Redis (`listeners.beats`)
     worker-0…   REST calls and handshakes (`listeners.channels.workers`)
 
-The order in which it ends is `listeners.shutdown`'s.
+`listeners.shutdown` has the order of the stop.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from mirror.settings.directory import make_directory
 def main(settings: Settings) -> int:
     """Run a listener until a signal ends it. Returns its exit code.
 
-    Raises `MirrorError` where start-up fails (see `mirror.base.errors` for the exit code).
+    Raises `MirrorError` if the start fails (see `mirror.base.errors` for the exit code).
     """
     settings.require_clients()
     name = f"{settings.host}-{os.getpid()}-{secrets.token_hex(3)}"  # of this start of the process
@@ -130,7 +130,7 @@ class Listener(Program):
         self._beats_thread = process.thread("beats", self._beats.run)
 
     def _native(self, module: Any, normaliser: Normaliser) -> Native | None:
-        """The native reader, where it is wished for and here."""
+        """The native reader, if it is wanted and installed."""
         settings, native = self._settings, None
         if module is not None:
             recorder, shadow = self._publisher.recorder, settings.native_shadow
@@ -140,21 +140,21 @@ class Listener(Program):
         return native
 
     def health(self) -> Health:
-        """As the loop's snapshot says."""
+        """The health in the loop's snapshot."""
         return self._vitals.health()
 
     def hung(self) -> tuple[str, ...]:
-        """The loop, where it does not turn."""
+        """The loop, if it makes no progress."""
         return self._vitals.hung()
 
     def checks(self) -> Iterator[Finding]:
-        """What each host has of its own: its disk, its way to Redis, its clock."""
+        """The checks of this host: its disk, its way to Redis, its clock."""
         yield check_spool(self._settings)
         yield from check_redis(self._settings)
         yield from self._growth.findings()
 
     def stop(self) -> None:
-        """Drain, close, flush, say farewell."""
+        """Drain, close, flush, deregister."""
         shut_down(
             self._loop,
             self._loop_thread,
@@ -166,7 +166,7 @@ class Listener(Program):
         )
 
     def summary(self) -> dict[str, int]:
-        """What it has done."""
+        """The counts of its work."""
         counters = self._counters
         return {
             "frames": counters.frames,

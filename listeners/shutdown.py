@@ -1,12 +1,12 @@
-"""The order in which a listener ends, so that it loses nothing and the fleet does not wait for it.
+"""Stops a listener in an order that loses nothing and does not make the fleet wait.
 
-1. Tell the leader (`draining`) and go on receiving until it has moved the seats.
+1. Tell the leader (`draining`), and go on receiving until it has moved the seats.
 2. Close the channels, give them back, end the loop.
-3. Flush to Kafka; what Kafka does not take goes to the spool.
-4. Say farewell.
+3. Flush to Kafka; records that Kafka does not take go to the spool.
+4. Deregister at the leader.
 
 Each step has a deadline; together they take less than `PROGRAM_STOP_SECONDS` of
-`mirror.runtime.process`. What the loop holds is read from its snapshots alone.
+`mirror.runtime.process`. The loop's state is read only from its snapshots.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from listeners.receive.loop import Loop
 DRAIN_SECONDS: Final = 9.0
 CLOSE_SECONDS: Final = 1.5
 JOIN_SECONDS: Final = 2.0
-LAST_BREATH_SECONDS: Final = 0.1  # of a loop that ends by a crash
+LAST_BREATH_SECONDS: Final = 0.1  # for a loop that is crashing
 FLUSH_SECONDS: Final = 6.0
 RELEASE_SECONDS: Final = 2.0
 DEREGISTER_SECONDS: Final = 2.0
-# A leader that lives moves the first seat within a few beats; without one waiting is idle.
+# A live leader moves the first seat within a few beats; without a leader waiting is useless.
 IDLE_HEARTBEATS: Final = 2.5
 _LOOK_SECONDS: Final = 0.1
 
@@ -43,12 +43,12 @@ def shut_down(
     *,
     heartbeat: float,
 ) -> None:
-    """All steps, in order; what a failed step left undone, the flush does not wait for.
+    """Run all steps in order. The flush runs also after a failed step.
 
-    A loop that has crashed is not drained: what it held is flushed.
+    A crashed loop is not drained, but its records are flushed.
     """
     try:
-        loop_thread.join(LAST_BREATH_SECONDS)  # a crash that ends it may just be under way
+        loop_thread.join(LAST_BREATH_SECONDS)  # it may just be crashing
         if loop_thread.is_alive():
             _drain(loop, beats, heartbeat)
             loop.call(loop.session.close)
@@ -64,7 +64,7 @@ def shut_down(
 
 
 def _drain(loop: Loop, beats: Beats, heartbeat: float) -> None:
-    """Wait for the leader to move the seats; not for a leader that does not answer."""
+    """Wait until the leader has moved the seats; give up if the leader does not answer."""
     loop.call(loop.session.drain)
     beats.state = "draining"
     beats.hurry()
@@ -79,7 +79,7 @@ def _drain(loop: Loop, beats: Beats, heartbeat: float) -> None:
 
 
 def _wait(seconds: float, is_done: Callable[[], bool]) -> None:
-    """Until `is_done`, for at most so many seconds."""
+    """Wait until `is_done`, for at most `seconds`."""
     deadline = time.monotonic() + seconds
     while not is_done() and time.monotonic() < deadline:
         time.sleep(_LOOK_SECONDS)

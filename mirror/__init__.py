@@ -51,7 +51,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """The public names, imported when they are used: `mirror --help` must not wait for them."""
+    """The public names, imported at their first use: `mirror --help` must not wait for them."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"mirror.conversation.{_HOMES[name]}"), name)

@@ -4,8 +4,8 @@ time.
 Rules kept here: 20 channels for each OAuth client, the 21st silently removing an unconnected or
 the least recently used one; one socket for each channel, the second putting out the first; 1,000
 topics for each channel, a combined one counting once; 24 hours unless renewed; nothing of a
-channel outlives the token that made it. What happens to sockets is told by the return values and
-done by others.
+channel outlives the token that made it. Return values say what must happen to
+sockets; callers do it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class MissingPermission(Exception):
 
 
 class TopicAnswer(msgspec.Struct, frozen=True):
-    """What became of one topic of a subscription request."""
+    """The result for one topic of a subscription request."""
 
     id: str
     permitted: bool
@@ -77,7 +77,7 @@ class ChannelBook:
         self.renewing = frozenset({"PUT", "POST", "WS"})
 
     def create(self, token: Token, now_ms: int) -> tuple[Channel, list[Channel]]:
-        """A new channel, and the channels of that client that had to go for it."""
+        """A new channel, and the channels of that client that were removed for it."""
         mine = self.of_client(token.client_id)
         evicted = []
         while len(mine) >= self.channel_limit:
@@ -97,12 +97,15 @@ class ChannelBook:
         return channel, evicted
 
     def get(self, channel_id: str) -> Channel | None:
+        """A channel by its id, None if there is none."""
         return self._channels.get(channel_id)
 
     def all(self) -> list[Channel]:
+        """All channels."""
         return list(self._channels.values())
 
     def of_client(self, client_id: str) -> list[Channel]:
+        """All channels of an OAuth client."""
         return [c for c in self._channels.values() if c.client_id == client_id]
 
     def remove(self, channel_id: str) -> Channel | None:
@@ -124,7 +127,7 @@ class ChannelBook:
         return gone
 
     def connect(self, channel: Channel, socket: int, now_ms: int) -> int | None:
-        """Give the channel a socket; the number of the socket that it puts out, if any."""
+        """Give the channel a socket. Returns the number of the socket that it replaces, if any."""
         kicked, channel.socket = channel.socket, socket
         channel.used_ms = now_ms
         return kicked
@@ -199,7 +202,7 @@ class ChannelBook:
         return found.values() if found else ()
 
     def topic_count(self) -> int:
-        """How many distinct plain topics somebody is subscribed to."""
+        """The number of distinct plain topics with subscriptions."""
         return len(self._listeners)
 
     @staticmethod

@@ -35,6 +35,7 @@ class Clock:
 
     @property
     def scale(self) -> float:
+        """Genesys seconds per wall second."""
         return self._scale
 
     def wall_seconds(self, genesys_seconds: float) -> float:

@@ -152,7 +152,7 @@ class Engine:
         self._wake.set()
 
     def publish(self, play: Play) -> int:
-        """Send the present snapshot to all whose topic involves it; how many sockets took it."""
+        """Send the present snapshot to its topics. Returns how many sockets took it."""
         conversation = play.conversation
         shown = play.witness.look(self._ledger)
         if self._swallowed(play, shown):
@@ -218,7 +218,7 @@ class Engine:
             return count
         play = self.plays.pop(conversation_id, None)
         if play is not None:
-            play.step = -1  # whatever is due for it finds nothing to do
+            play.step = -1  # its pending steps find nothing to do
         return int(play is not None or self.archive.pop(conversation_id, None) is not None)
 
     async def run(self) -> None:
@@ -323,7 +323,7 @@ class Engine:
 
 
 def mark_sent(records: list[Record]) -> None:
-    """The frame that shows these left just now."""
+    """Note that the frame which shows these records has left."""
     now_ms = int(time.time() * 1000)
     for record in records:
         if record.first_sent_ms is None:

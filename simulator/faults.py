@@ -1,4 +1,4 @@
-"""Faults that can be switched on: which there are, whom they strike, and when. Pure.
+"""Faults that can be switched on: their kinds, targets and times. Pure.
 
 A fault is plain data, the same from the command line (`name:key=value,...`) and from the admin
 API (JSON). Standing faults stay until removed, used up (`count`) or over (`seconds`); the others
@@ -51,7 +51,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     fault: str
     id: int = 0
-    # Whom it strikes.
+    # Its targets.
     channel: str | None = None
     client: str | None = None
     topic: str | None = None
@@ -170,6 +170,7 @@ class FaultBook:
         self._note()
 
     def all(self) -> list[Fault]:
+        """All standing and repeated faults."""
         return list(self._faults.values())
 
     def named(self, *names: str) -> list[Fault]:

@@ -1,9 +1,9 @@
 """The ledger of truth: every transition that the simulator caused and a frame has shown. Pure.
 
-A `Witness` looks at each frame that is about to leave and says which transitions it shows. What no
-frame ever shows (a leg that rang and was answered between two snapshots) never enters the ledger,
-because nobody could know of it. `start` belongs to the first frame with a live leg, `end` to the
-frame in which every communication of every participant is ended.
+A `Witness` looks at each frame before it leaves and finds the transitions that it shows. A
+transition that no frame shows (a leg that rang and was answered between two snapshots) never enters
+the ledger, because nobody could know of it. `start` belongs to the first frame with a live leg,
+`end` to the frame in which every communication of every participant has ended.
 """
 
 from __future__ import annotations
@@ -64,10 +64,11 @@ class Ledger:
 
     @property
     def last_seq(self) -> int:
+        """The number of the newest record, 0 without one."""
         return self._next - 1
 
     def append(self, conversation: Conversation, transition: Transition) -> Record:
-        """Write a transition down as the frame that shows it has it."""
+        """Enter a transition with the content of the frame that shows it."""
         participant, leg = transition.participant, transition.leg
         kind = transition.event_type
         key = None if transition.key_ms is None else rfc3339(transition.key_ms)
@@ -119,7 +120,7 @@ class Ledger:
 
 
 def _describe(record: Record, participant: Participant, leg: Leg) -> None:
-    """Who and what the leg is, as frames have it now."""
+    """Fill the fields of participant and leg as frames have them now."""
     if participant.purpose != "voicemail":  # its user is whose box it is, and talks to nobody
         record.agent_id = participant.user_id
     role = participant.role
@@ -151,7 +152,7 @@ class Witness:
         self._codes: dict[str, dict[str | None, Record]] = {}
 
     def look(self, ledger: Ledger) -> list[Record]:
-        """Enter what the present snapshot shows; gives every unsent record that it shows."""
+        """Enter the transitions of the present snapshot. Returns its unsent records."""
         conversation = self._conversation
         self._unsent = [pair for pair in self._unsent if pair[1].first_sent_ms is None]
         fresh, conversation.pending = [*conversation.pending, *self._perhaps], []
@@ -178,7 +179,8 @@ class Witness:
         self._taken.update(record.seq for record in shown if record.first_sent_ms is None)
 
     def _known(self, transition: Transition) -> bool:
-        """The end of a hold or park can only be told by somebody to whom it was shown."""
+        """Whether the transition can be known: an end of a hold or park needs a frame of its
+        begin."""
         begin = _BEGIN.get(transition.event_type)
         if begin is None or transition.leg is None:
             return True

@@ -1,4 +1,4 @@
-"""Load: pre-built frames, pushed as fast as asked, for benchmarks of whoever receives them.
+"""Load: pre-built frames, sent at a requested rate, for benchmarks of receivers.
 
 Scripts are played once, beforehand, and their frames encoded with holes where the topic's id and
 the conversation's id go. Each lane then sends the frames of one script in order under a fresh

@@ -3,8 +3,8 @@ data.
 
 Several tokens of one client live side by side; asking for a new one ends none. Scopes do not
 apply to the client-credentials grant. The permissions of the client's role do, in the divisions in
-which that role is granted. A client has the documented role and nothing more unless it is told
-otherwise: a test double that is more generous than the documentation hides what is missing there.
+which that role is granted. By default a client has only the documented role: a test double that is
+more generous than the documentation hides what is missing there.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Org:
             self.users.append(user_id)
 
     def hire(self, count: int) -> None:
-        """So many more users join; who they are follows from how many there were."""
+        """Add `count` users; their ids follow from the number of users before."""
         rng = random.Random(f"hired-{len(self.users)}")
         for _ in range(count):
             self.add_user(uuid_from(rng))
@@ -62,9 +62,11 @@ class Org:
         return range(index % step if index % step < len(self.users) else 0, len(self.users), step)
 
     def has_user(self, user_id: str) -> bool:
+        """Whether the org has this user."""
         return user_id in self._user_index
 
     def has_queue(self, queue_id: str) -> bool:
+        """Whether the org has this queue."""
         return queue_id in self._queue_index
 
     def division_of_user(self, user_id: str) -> int:
@@ -82,6 +84,7 @@ class Org:
         return frozenset(found or {1})
 
     def queue_name(self, queue_id: str) -> str:
+        """The name of a queue."""
         return f"Queue {self._queue_index[queue_id] + 1:03d}"
 
     def user_body(self, user_id: str) -> dict[str, Any]:
@@ -128,7 +131,7 @@ class Org:
 
 
 class StatusChange(msgspec.Struct, frozen=True):
-    """What a user's status topics have to say; `presence` is null where it stayed."""
+    """A change for a user's status topics; `presence` is None if it stayed."""
 
     user_id: str
     routing_status: str
@@ -138,8 +141,8 @@ class StatusChange(msgspec.Struct, frozen=True):
 class Staff:
     """Which users are busy or away; hands out free members of a queue.
 
-    Who missed an alert is NOT_RESPONDING, and some go AWAY after work: both are passed over for
-    the next `ABSENT_PICKS` picks, so that no clock is needed.
+    A user who missed an alert is NOT_RESPONDING, and some go AWAY after work. Both are skipped for
+    the next `ABSENT_PICKS` picks, so no clock is needed.
     """
 
     #: How many random members are tried before the caller has to wait in the queue.
@@ -155,7 +158,7 @@ class Staff:
         self._absent: dict[str, int] = {}
         self._picks = 0
         self._seen: set[str] = set()
-        #: What the status topics have not told yet.
+        #: Changes that the status topics have not sent yet.
         self.changed: list[StatusChange] = []
 
     def pick(self, queue_id: str, avoid: str | None = None) -> str | None:
@@ -183,6 +186,7 @@ class Staff:
 
     @property
     def busy(self) -> int:
+        """The number of busy users."""
         return len(self._busy)
 
     def _choose(self, draw: Callable[[], str], avoid: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""What a conversation is made of: participants, their legs, after-call work, codes. Plain data.
+"""The parts of a conversation: participants, their legs, after-call work, codes. Plain data.
 
 A field is a fact that some surface shows, unless its comment says that none does. Times are Genesys
 milliseconds.
@@ -113,6 +113,7 @@ class Leg(msgspec.Struct, kw_only=True):
 
     @property
     def ended(self) -> bool:
+        """Whether the leg has ended."""
         return self.ended_ms is not None
 
     @property
@@ -139,7 +140,7 @@ class Leg(msgspec.Struct, kw_only=True):
 
 
 class Role(msgspec.Struct, frozen=True):
-    """What a leg is besides serving: monitor, coach, barge or consult, and on whom if known."""
+    """The role of a leg that does not serve: monitor, coach, barge or consult, and its target."""
 
     name: str
     participant_id: str | None

@@ -47,7 +47,7 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     unknown_conversation: int = 404
     #: Whether users of other divisions than the client's are left out of `GET /users` (7).
     users_by_division: bool = True
-    #: Path (a glob) of listings that name a next page for ever, and begin anew behind the last.
+    #: Path (a glob) of listings that always name a next page, and start over after the last.
     endless: str = ""
     #: Most entities on a page of users or queues (7).
     max_page_size: int = 500

@@ -21,7 +21,7 @@ GRACE_SECONDS = 1.0
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What the limiter says of one request: its headers, and whether it may pass."""
+    """The limiter's decision on one request: its headers, and whether it may pass."""
 
     allowed: bool
     count: int
@@ -76,7 +76,7 @@ class RateLimiter:
 
 
 def family_of(path: str) -> str | None:
-    """The family of routes that an org-wide limit counts a path to; None where none does."""
+    """The family of routes, for an org-wide limit, that a path belongs to; None if to none."""
     if path.startswith("/api/v2/routing/queues"):
         return "members" if path.endswith("/members") else "queues"
     if path.startswith("/api/v2/conversations/"):
@@ -100,7 +100,7 @@ class OrgLimiter:
         self._families.limit = limit
 
     def hit(self, path: str, client: str, now: float) -> Verdict | None:
-        """Count a request to `path`; None where no limit concerns it, or it is within."""
+        """Count a request to `path`; None if no limit applies, or the request is within it."""
         family = family_of(path)
         if family is None:
             return None
@@ -121,7 +121,7 @@ class OrgLimiter:
 
 
 class Bars:
-    """OAuth clients that an injected 429 told to stay away, and until when."""
+    """OAuth clients that got an injected 429, and the end of their pause."""
 
     def __init__(self) -> None:
         self._bars: dict[str, tuple[float, float]] = {}  # client → told first at, until

@@ -57,9 +57,11 @@ class Rules:
         self._kept.append(Violation(self._seq, rule, at_ms, subject, detail))
 
     def read(self, since_seq: int = 0) -> list[Violation]:
+        """The breaches after `since_seq`."""
         return [v for v in self._kept if v.seq > since_seq]
 
     def clear(self) -> None:
+        """Forget all breaches."""
         self._kept.clear()
         self.counts.clear()
 

@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 class Saboteur:
-    """The faults of one world, as deeds."""
+    """Carries out the faults of one world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -32,7 +32,7 @@ class Saboteur:
         self._later: set[asyncio.TimerHandle] = set()
 
     def apply(self, fault: Fault) -> int:
-        """Switch a fault on; how many things it struck at once."""
+        """Switch a fault on. Returns how many things it struck at once."""
         now = time.monotonic()
         if fault.fault in STRIKING and fault.every is None:
             return self._strike(fault)
@@ -140,7 +140,7 @@ class Saboteur:
         return any(wanted in plain for plain in channel.topics.values())
 
     def _choose(self, fault: Fault, found: list[_T]) -> list[_T]:
-        """As many of the found as the fault's `count` and `share` say, by chance."""
+        """A random selection of `found`, by the fault's `count` and `share`."""
         if fault.share < 1.0:
             found = [item for item in found if self._faults.rng.random() < fault.share]
         if fault.count is not None and fault.count < len(found):

@@ -1,4 +1,4 @@
-"""Runs an org on a port until it is told to stop."""
+"""Runs an org on a port until a signal stops it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a simulator is started with. Plain data: the command line fills it, tests build it."""
+"""The settings of a simulator. Plain data: the command line fills it, tests build it."""
 
 from __future__ import annotations
 

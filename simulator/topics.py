@@ -1,4 +1,4 @@
-"""Topic ids: which exist, what they need, what a combined one stands for (docs/protocol.md,
+"""Topic ids: the existing ones, their permissions, the meaning of combined ones (docs/protocol.md,
 "Channels"). Pure."""
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What the leader decides: data and `now` in, data out. Pure.
+"""The leader's decisions: data and `now` in, data out. Pure.
 
 sharding     topics → shards
-assignment   seats → listeners; seats, moves: what is granted, what changes hands
-liveness     which listeners are alive
-coverage     what was covered → gaps; gap_memory: which gaps were filed
+assignment   seats → listeners; seats: grants; moves: changes of hands
+liveness     the live listeners
+coverage     received intervals → gaps; gap_memory: filed gaps
 deafness     replicas that hear nothing while another one hears frames
-problems     what does not serve, in sentences for status and health
-sight        what each OAuth client may see; refusals, departed: topics that went missing
+problems     seats that do not serve, in sentences for status and health
+sight        the topics that each OAuth client may see; refusals, departed: missing topics
 """

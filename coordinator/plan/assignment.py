@@ -1,17 +1,17 @@
-"""Which listener holds which seat, on a channel of which OAuth client. Pure.
+"""Assigns each seat a listener, and an OAuth client for its channel. Pure.
 
-Rules, the stronger first:
+Rules, the strongest first:
 
 1. No listener holds two replicas of a shard; no client has more seats than `room`.
 2. Replicas of a shard are on different hosts, and on different clients, while there are two. A
    shard's clients are those that may see its topics, and no others.
-3. Listeners of one host differ by one seat at most, and so do all listeners as far as rule 2
-   leaves a choice: no single move would even them out.
-4. Whoever has a seat keeps it, unless a rule above says otherwise.
+3. Listeners of one host differ by at most one seat. So do all listeners, as far as rule 2 leaves a
+   choice: no single move would balance them better.
+4. A listener keeps its seats unless a rule above requires a move.
 
-First replicas are placed before second ones, so that a shortage costs redundancy before coverage.
-A seat that has a choice of clients leaves one to a seat that has none.
-A seat that cannot be placed is `unassigned`, with the reason.
+First replicas are placed before second ones, so a shortage costs redundancy before coverage. A seat
+with a choice of clients leaves the client to a seat without a choice. A seat that cannot be placed
+is `unassigned`, with the reason.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Why = Literal["no listener", "no channel"]
 
 
 class Place(NamedTuple):
-    """Where a seat is: a listener, and the OAuth client of its channel."""
+    """The place of a seat: a listener, and the OAuth client of its channel."""
 
     listener: str
     client: str
@@ -60,10 +60,10 @@ def place(
 ) -> Placement:
     """Place every seat of `wanted`.
 
-    `hosts`: listener → host, of listeners that may hold seats. `room`: OAuth client → most seats.
-    `current`: where seats are now. `preferred`: seat → client of a channel that waits for it.
+    `hosts`: listener → host, for listeners that may hold seats. `room`: OAuth client → most seats.
+    `current`: seat → present place. `preferred`: seat → client of a channel that waits for it.
     `avoid`: seat → the place where it failed, used only as a last resort.
-    `allowed`: shard → the clients that may see its topics; all clients where it has none.
+    `allowed`: shard → the clients that may see its topics; all clients for other shards.
     """
     avoid = avoid or {}
     work = _Work(hosts, room, {seat: place.listener for seat, place in avoid.items()})
@@ -81,7 +81,7 @@ def place(
     allowed = allowed or {}
     found = _with_clients(wanted, work, room, current, preferred or {}, avoid, allowed)
     for _ in range(CLIENT_ROUNDS):
-        # A seat that changed its client may have left one that spreads another shard.
+        # A seat that changed its client may have freed one that spreads another shard.
         better = _with_clients(wanted, work, room, found.places, {}, avoid, allowed)
         if better.places == found.places:
             break
@@ -90,11 +90,11 @@ def place(
 
 
 def _assignment_order(unassigned: Sequence[Seat], avoid: Mapping[Seat, Place]) -> list[Seat]:
-    """The order in which seats are placed: as they come, of a shard those with a place to avoid
-    first.
+    """The order in which seats are placed: as given, but within a shard seats with a place to avoid
+    come first.
 
-    Such a seat still has its channel. If another replica took the only listener that is left, it
-    would wait for that seat to leave, which has nowhere to go.
+    Such a seat still has its channel. If another replica took the only free listener, it would wait
+    for this seat to leave, which would have no place to go.
     """
     of_shard: dict[str, list[Seat]] = {}
     for seat in sorted(unassigned, key=lambda seat: seat not in avoid):
@@ -118,7 +118,7 @@ class _Work:
         self.replicas: dict[str, dict[str, str]] = {}  # shard → replica → listener
 
     def fits(self, seat: Seat, listener: str) -> bool:
-        """Rule 1, for listeners and the channels there are in all."""
+        """Rule 1, for listeners and for the total of channels."""
         others = self.replicas.get(seat[0], {})
         return len(self.listener) < self.left and listener not in others.values()
 
@@ -135,7 +135,7 @@ class _Work:
         del self.replicas[seat[0]][seat[1]]
 
     def colocated(self, seat: Seat, listener: str) -> int:
-        """How many other replicas of the seat's shard are on the listener's host."""
+        """The number of other replicas of the seat's shard on the listener's host."""
         if not self.several_hosts:
             return 0
         host = self.hosts[listener]
@@ -145,7 +145,7 @@ class _Work:
         )
 
     def best_listener(self, seat: Seat) -> str | None:
-        """The listener for a seat: on a host of its own, then the least loaded one."""
+        """The listener for a seat: first by a host of its own, then by the least load."""
         candidates = [listener for listener in self.load if self.fits(seat, listener)]
         if not candidates:
             return None
@@ -161,7 +161,7 @@ class _Work:
         )
 
     def spread(self) -> None:
-        """Rule 2: move replicas off a host that they share, where another host can take them."""
+        """Rule 2: move replicas off a shared host if another host can take them."""
         for seat in sorted(self.listener, key=lambda seat: (seat[1], seat[0]), reverse=True):
             colocated = self.colocated(seat, self.listener[seat])
             if not colocated:
@@ -173,7 +173,7 @@ class _Work:
             self.assign(seat, best if best is not None and better else old)
 
     def rebalance(self) -> None:
-        """Rule 3: move single seats from the fullest to the emptiest while that evens them out."""
+        """Rule 3: move single seats from the fullest to the emptiest while that helps."""
         while True:
             step = self._rebalance_step()
             if step is None:
@@ -197,7 +197,7 @@ class _Work:
 
 
 class _Clients:
-    """OAuth clients for seats, while they are given. `allowed` as of `place`."""
+    """The assignment of OAuth clients to seats, in progress. `allowed` as in `place`."""
 
     def __init__(self, room: Mapping[str, int], allowed: Mapping[str, frozenset[str]]) -> None:
         self._room = room
@@ -207,7 +207,7 @@ class _Clients:
         self._siblings: dict[str, dict[str, str]] = {}
 
     def choice(self, seat: Seat) -> int:
-        """How many clients a seat may have."""
+        """The number of clients that a seat may have."""
         return len(self._allowed.get(seat[0], self._room))
 
     def may(self, seat: Seat, client: str) -> bool:
@@ -224,7 +224,7 @@ class _Clients:
         return self._siblings.get(seat[0], {}).values()
 
     def fill(self, client: str) -> int:
-        """How full a client is: the less, the emptier."""
+        """How full a client is: lower is emptier."""
         return self._used[client] - self._room[client]
 
     def give(self, seat: Seat, client: str) -> None:
@@ -235,7 +235,7 @@ class _Clients:
         self._siblings.setdefault(seat[0], {})[seat[1]] = client
 
     def make_room(self, seat: Seat) -> list[str]:
-        """A seat that can go elsewhere leaves its client to this one, second replicas first."""
+        """Move another seat to another client, second replicas first. Returns the freed client."""
         wanted = self._allowed.get(seat[0], self._room.keys())
         for other in sorted(self.of, key=lambda held: (held[1], held[0]), reverse=True):
             old = self.of[other]
@@ -268,7 +268,7 @@ def _with_clients(
         keep = held.client if held is not None else preferred.get(seat, "")
         if clients.may(seat, keep) and keep not in clients.taken(seat):
             clients.give(seat, keep)
-    # Of replicas of one rank those with the smallest choice first.
+    # Within one rank of replicas, seats with the smallest choice first.
     for seat in sorted(seated, key=lambda each: (each[1], clients.choice(each))):
         free = [] if seat in clients.of else clients.free(seat) or clients.make_room(seat)
         if not free:
@@ -300,5 +300,5 @@ def _with_clients(
 
 
 def usable(limit: int) -> int:
-    """How many of a client's `limit` channels may be seats: the rest is for make-before-break."""
+    """The most seats for a client's `limit` channels: the rest is for make before break."""
     return max(1, limit - (2 if limit >= 10 else 1))

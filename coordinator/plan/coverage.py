@@ -1,20 +1,20 @@
-"""Which topics were received when, and what nobody received: the gaps. Pure.
+"""Computes when topics were received, and the gaps in between. Pure.
 
-A live channel's report is a fact: it received from `covered_ms` ago until its last frame, and not
-a moment longer (I10). The replicas' intervals are joined into one frontier per shard, up to which
-it is covered. Where the next interval begins behind the frontier, what lies between is a gap,
-unless a channel that held the frontier still receives: it may only be quiet, and its next frame
-(a heartbeat at the latest) will tell. The judgement waits for it.
+A live channel's report is a fact: it received from `covered_ms` ago until its last frame, and not a
+moment longer (I10). The replicas' intervals are joined into one frontier per shard: the time up to
+which the shard is covered. If the next interval begins after the frontier, the time between is a
+gap. But if a channel that held the frontier still receives, it may only be quiet: the decision
+waits for its next frame, at the latest a heartbeat.
 
-A shard that no living channel receives is `uncovered` from its frontier on. It is shown while that
-lasts. A gap is filed when somebody receives again: only then is its end known.
+A shard that no live channel receives is `uncovered` from its frontier on, and shown as such. Its
+gap is filed when a channel receives again: only then is the end known.
 
-Topics that nobody had before are `pending` from the horizon (`MIRROR_HORIZON`) until a channel
-that knows of them is live; that stretch is a gap too, of the kind `snapshot`: a new mirror's first
-gap is its snapshot of what is active, however long ago it began. Topics that were received before
-(they come from another shard, or come back after their queue could not be seen) are pending from
-when they were received last: a gap like others, since what began and ended meanwhile counts too.
-So are topics that Genesys refuses on every channel of their shard, until a channel has them again.
+Topics that nobody had before are `pending` from the horizon (`MIRROR_HORIZON`) until a channel that
+knows them is live. That interval is a gap of the kind `snapshot`: a new mirror's first gap is its
+snapshot of all active conversations, however long ago they began. Topics that were received before
+(they come from another shard, or their queue was invisible for a while) are pending from their last
+reception: a normal gap, because conversations that began and ended meanwhile count too. So are
+topics that Genesys refuses on every channel of their shard, until a channel has them again.
 
 A channel that the leader doubts (`coordinator.plan.deafness`) covers nothing meanwhile.
 """
@@ -29,7 +29,7 @@ import msgspec
 from mirror.fleet.gaps import Gap
 from mirror.fleet.words import Beat, Shard
 
-# Ages are rounded to milliseconds and beats take a moment: what is closer than this is no gap.
+# Ages are rounded to milliseconds and beats take a moment: a shorter interval is no gap.
 SLACK_MS: Final = 50
 
 #: A channel: its listener, shard, replica and epoch.
@@ -38,8 +38,8 @@ NO_RESTARTS: Final[Mapping[Key, int]] = {}
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """Topics that wait for their coverage, and the shard epoch that has them. `back`: they were
-    received before, until `from_ms`."""
+    """Topics that wait for coverage, and the shard epoch that has them. `back`: they were received
+    before, until `from_ms`."""
 
     topics: tuple[str, ...]
     shard_epoch: int
@@ -48,16 +48,15 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class ShardCoverage(msgspec.Struct):
-    """How far a shard is covered; None before its first frame."""
+    """The frontier of a shard, None before its first frame, and its pending topics."""
 
     until_ms: int | None = None
     pending: tuple[Pending, ...] = ()
 
 
 class Interval(msgspec.Struct, frozen=True, order=True):
-    """A channel received without a break from `start_ms` to `end_ms` (Redis time), the time of its
-    last frame; `lasting` where it still receives. Genesys refuses it the topics `rejected`, whose
-    names are in lower case."""
+    """A channel received without a break from `start_ms` to its last frame at `end_ms` (Redis
+    time). `lasting`: it still receives. `rejected`: topics that Genesys refuses, in lower case."""
 
     start_ms: int
     end_ms: int
@@ -66,7 +65,7 @@ class Interval(msgspec.Struct, frozen=True, order=True):
     rejected: frozenset[str] = frozenset()
 
     def has(self, topic: str) -> bool:
-        """Whether the topic is among those that it received."""
+        """Whether the channel received this topic."""
         return topic.lower() not in self.rejected
 
 
@@ -77,9 +76,9 @@ def note_fresh(
     now_ms: int,
     horizon_ms: int,
 ) -> None:
-    """Topics entered their shards: they wait for their first coverage.
+    """Note topics that entered their shards and wait for their first coverage.
 
-    What is active of them, and began since the horizon, is not known until then.
+    Their active conversations that began since the horizon are unknown until then.
     """
     for shard_id, topics in fresh.items():
         if topics:
@@ -94,7 +93,7 @@ def note_back(
     shards: Mapping[str, Shard],
     since: Mapping[str, int],
 ) -> None:
-    """Topics that were received until `since` (topic → Redis ms) entered other shards."""
+    """Note topics that entered other shards, received until `since` (topic → Redis ms)."""
     for shard_id, topics in back.items():
         groups: dict[int, list[str]] = {}
         for topic in topics:
@@ -117,8 +116,8 @@ def note_entered(
     now_ms: int,
     horizon_ms: int,
 ) -> None:
-    """Topics entered their shards (shard → topics): those that were received `until` some time are
-    back, the others are fresh."""
+    """Note topics that entered shards (shard → topics): topics in `until` are back, others are
+    fresh."""
     back: dict[str, list[str]] = {}
     fresh: dict[str, list[str]] = {}
     for part in entered:
@@ -132,7 +131,7 @@ def note_entered(
 def received_until(
     coverage: Mapping[str, ShardCoverage], shards: Mapping[str, Shard]
 ) -> dict[str, int]:
-    """Topic → until when it was received (Redis ms), of those that were received at all."""
+    """Topic → until when it was received (Redis ms), for topics that were received at all."""
     found: dict[str, int] = {}
     for shard_id, shard in shards.items():
         entry = coverage.get(shard_id)
@@ -155,10 +154,9 @@ def intervals(
     doubted: Container[Key] = (),
     restarts: Mapping[Key, int] = NO_RESTARTS,
 ) -> dict[str, list[Interval]]:
-    """Shard → what its channels received, from each listener's last beat and its Redis time.
+    """Shard → the intervals of its channels, from each listener's last beat and its Redis time.
 
-    `doubted` channels are left out; of those that were doubted until some time (`restarts`) only
-    what they received since counts.
+    `doubted` channels are left out. A channel in `restarts` counts only from the end of its doubt.
     """
     found: dict[str, list[Interval]] = {}
     for listener in listeners.keys() & beats.keys():
@@ -181,9 +179,9 @@ def advance(
     shards: Mapping[str, Shard],
     seen: Mapping[str, Sequence[Interval]],
 ) -> list[Gap]:
-    """Move every shard's frontier by what was `seen`; returns the gaps that this closed.
+    """Move every shard's frontier by the `seen` intervals. Returns the gaps that this closed.
 
-    `coverage` is changed in place; shards that are no more are dropped from it.
+    `coverage` is changed in place; shards that no longer exist are removed from it.
     """
     gaps: list[Gap] = []
     for shard_id in [known for known in coverage if known not in shards]:
@@ -209,8 +207,8 @@ def uncovered(
     shards: Mapping[str, Shard],
     seen: Mapping[str, Sequence[Interval]],
 ) -> dict[str, int]:
-    """Shard that nobody receives now → since when (Redis ms): since its last frame (I10), or from
-    the horizon where there was none yet."""
+    """Shard that no channel receives → since when (Redis ms): its last frame (I10), or the horizon
+    if there was none yet."""
     found: dict[str, int] = {}
     for shard_id in shards:
         entry = coverage.get(shard_id)
@@ -225,7 +223,7 @@ def uncovered(
 
 
 def is_fresh(entry: ShardCoverage) -> bool:
-    """Whether nobody ever received any topic of it."""
+    """Whether no topic of the shard was ever received."""
     return entry.until_ms is None and not any(pending.back for pending in entry.pending)
 
 
@@ -234,8 +232,8 @@ def _by_time(interval: Interval) -> tuple[int, int]:
 
 
 def _note_refused(entry: ShardCoverage, shard: Shard, found: Sequence[Interval]) -> None:
-    """Topics that every channel of their shard is refused are pending, from when the last one that
-    had them received; the frontier goes on without them."""
+    """Make topics pending that are refused on every channel of their shard, from their last
+    reception on. The frontier advances without them."""
     lasting = [interval for interval in found if interval.lasting]
     if entry.until_ms is None or not lasting:
         return
@@ -257,8 +255,8 @@ def _note_refused(entry: ShardCoverage, shard: Shard, found: Sequence[Interval])
 
 
 def _first_coverage(entry: ShardCoverage, shard_id: str, interval: Interval) -> list[Gap]:
-    """The gaps of pending topics that this interval's channel has. Their channel had them at its
-    latest frame; whether it had them before is not known, so the gap reaches until then."""
+    """The gaps of pending topics that this interval's channel has. It had them at its latest frame;
+    whether it had them earlier is unknown, so the gap ends at that frame."""
     left: list[Pending] = []
     covered: list[Pending] = []
     for pending in entry.pending:
@@ -283,8 +281,8 @@ def _first_coverage(entry: ShardCoverage, shard_id: str, interval: Interval) -> 
 
 
 def _gap(shard_id: str, topics: Sequence[str], from_ms: int, to_ms: int, kind: str = "g") -> Gap:
-    """The id is made of what the gap is, so that filing it twice files it once. `kind`: `g`ap,
-    `s`napshot, or a gap of topics that came `b`ack, which may be as long as one of their shard."""
+    """A gap whose id is made of its content, so that filing it twice files it once. `kind`: `g`ap,
+    `s`napshot, or a gap of topics that came `b`ack, which may equal a gap of their shard."""
     return Gap(
         id=f"{to_ms // 1000:x}-{kind}{shard_id}-{from_ms % 0xFFFFFF:06x}",
         shard=shard_id,

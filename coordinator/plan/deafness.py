@@ -1,20 +1,21 @@
-"""Replicas that hear nothing while another replica of their shard hears frames. Pure.
+"""Finds replicas that hear nothing while another replica of their shard hears frames. Pure.
 
-Heartbeats come on a channel whose topics were taken away, and on one that Genesys forgot. Both
-replicas of a shard get the same frames, so of two that are live one that hears nothing for
-`DEAF_MS`, while another one hears at least `LEAST_HEARD` frames, is doubted:
+Heartbeats still come on a channel whose topics were removed, or that Genesys forgot. All replicas
+of a shard get the same frames. So a live replica is doubted if it hears nothing for `DEAF_MS` while
+another one hears at least `LEAST_HEARD` frames:
 
-1. It covers nothing until it hears a frame, or its topics were set again. Its listener compares
-   them at once (`Grant.doubted_ms`).
-2. Heard still nothing `DEAF_MS` later, its topics are right and it stays deaf: it gets a successor,
-   a fresh channel, as make before break. A seat whose successors stay deaf as well waits twice as
-   long each time, up to `MOST_PATIENCE_MS`.
+1. It covers nothing until it hears a frame or its topics are set again. Its listener compares them
+   at once (`Grant.doubted_ms`).
+2. If it still hears nothing `DEAF_MS` later, its topics are right but it is deaf. It gets a
+   successor on a fresh channel (make before break). If the successors stay deaf too, the wait
+   doubles each time, up to `MOST_PATIENCE_MS`.
 
-Frames that a sister heard while this replica heard some too, or a moment after, may be the same
-ones: they say nothing. So a burst of frames that is followed by quiet makes nobody doubted.
+Frames that a sister heard together with this replica's frames, or a moment later, may be the same
+frames, so they prove nothing. A burst of frames followed by quiet raises no doubt.
 
-A replica of which Genesys refuses topics is left alone: the frames may be of those. So is a replica
-whose sister hears nothing either: a quiet shard. Times are Redis milliseconds; nothing is stored.
+A replica with refused topics is left alone: the frames may belong to those topics. So is a replica
+whose sister hears nothing either: the shard is quiet. Times are Redis milliseconds; nothing is
+stored.
 """
 
 from __future__ import annotations
@@ -32,31 +33,31 @@ from mirror.fleet.words import Beat, ChannelReport
 # Two sockets differ by more than 5 s in one of a hundred calls.
 DEAF_MS: Final = 30_000
 LEAST_HEARD: Final = 5
-# Ages in beats are rounded and take a moment: a channel whose coverage begins later than before by
-# more than this was set again.
+# Ages in beats are rounded and take a moment. If a channel's coverage begins later than before by
+# more than this, its topics were set again.
 SLACK_MS: Final = 1_000
 MOST_PATIENCE_MS: Final = 3_600_000
 
 
 class Ear(msgspec.Struct):
-    """What is known of one channel's hearing."""
+    """The state of one channel's hearing."""
 
-    heard: int  # frames that came on topics, as told last
-    since_ms: int  # when that changed last, or the watch began
-    start_ms: int  # since when it covers its topics
-    sisters: int = 0  # frames that another replica heard well after that, at most
-    sisters_ms: int = 0  # since when
+    heard: int  # frames on topics, in the last report
+    since_ms: int  # when `heard` last changed, or the watch began
+    start_ms: int  # the begin of its coverage
+    sisters: int = 0  # most frames that another replica heard well after `since_ms`
+    sisters_ms: int = 0  # since when `sisters` counts
     doubted_ms: int = 0  # 0: not doubted
-    covers_from_ms: int = 0  # it was doubted until then
+    covers_from_ms: int = 0  # the end of its last doubt
 
 
 class Deafness:
-    """The leader's memory of who hears."""
+    """The leader's memory of the hearing of all channels."""
 
     def __init__(self, deaf_ms: int = DEAF_MS) -> None:
         self._deaf_ms = deaf_ms
         self._ears: dict[Key, Ear] = {}
-        self._successors: dict[Seat, int] = {}  # in a row that were wanted for deafness
+        self._successors: dict[Seat, int] = {}  # successors in a row because of deafness
 
     def look(
         self,
@@ -65,7 +66,7 @@ class Deafness:
         alive: Collection[str],
         now_ms: int,
     ) -> None:
-        """Learn from the last beats of the living."""
+        """Learn from the last beats of live listeners."""
         live = dict(_serving(listeners, beats, alive))
         self._ears = {key: ear for key, ear in self._ears.items() if key in live}
         risen: dict[str, dict[Key, int]] = {}
@@ -85,7 +86,7 @@ class Deafness:
         for key, report in live.items():
             others = [n for other, n in risen.get(report.shard, {}).items() if other[2] != key[2]]
             ear = self._ears[key]
-            same_ms = self._deaf_ms // 2  # within it a sister may tell of the same frames
+            same_ms = self._deaf_ms // 2  # within it a sister may report the same frames
             if others and now_ms - ear.since_ms > same_ms:
                 ear.sisters += max(others)
                 ear.sisters_ms = ear.sisters_ms or now_ms
@@ -95,15 +96,15 @@ class Deafness:
                 ear.doubted_ms = now_ms
 
     def doubted(self) -> dict[Key, int]:
-        """The channels that are doubted, and since when."""
+        """Doubted channel → since when."""
         return {key: ear.doubted_ms for key, ear in self._ears.items() if ear.doubted_ms}
 
     def restarts(self) -> dict[Key, int]:
-        """Channels that were doubted until then: what they covered before does not count."""
+        """Channel that was doubted → the end of the doubt; its earlier coverage does not count."""
         return {key: ear.covers_from_ms for key, ear in self._ears.items() if ear.covers_from_ms}
 
     def hopeless(self, now_ms: int) -> dict[Seat, Key]:
-        """Seats whose channel was compared and stays deaf: they want a successor."""
+        """Seats that need a successor: their channel was compared and stays deaf."""
         found: dict[Seat, Key] = {}
         for key, ear in self._ears.items():
             seat = (key[1], key[2])
@@ -113,11 +114,11 @@ class Deafness:
         return found
 
     def note_successor(self, seat: Seat) -> None:
-        """A successor was granted to a seat that stays deaf."""
+        """Note that a deaf seat was granted a successor."""
         self._successors[seat] = self._successors.get(seat, 0) + 1
 
     def _hears(self, key: Key, ear: Ear, now_ms: int, *, is_frame: bool) -> None:
-        """A frame came, or its topics were set again: the watch begins once more."""
+        """Restart the watch: a frame came, or the topics were set again."""
         if is_frame:
             self._successors.pop((key[1], key[2]), None)
         if ear.doubted_ms:
@@ -129,7 +130,7 @@ class Deafness:
 def _serving(
     listeners: Mapping[str, Beat], beats: Mapping[str, int], alive: Collection[str]
 ) -> Iterator[tuple[Key, ChannelReport]]:
-    """The channels that receive, where all of their shard's topics are confirmed."""
+    """The receiving channels on which all of their shard's topics are confirmed."""
     for name, beat in listeners.items():
         if name not in alive or name not in beats:
             continue

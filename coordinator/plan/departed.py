@@ -1,8 +1,8 @@
-"""Topics that were mirrored and could not be seen any more, in case they come back. Pure.
+"""Remembers mirrored topics that became invisible, in case they come back. Pure.
 
-A queue that is gone for an hour (its division was taken from the role, Genesys listed nothing)
-comes back as a topic without a shard. A snapshot of its active conversations would miss those that
-began and ended meanwhile. So the leader files a gap, from the topic's last frame on.
+A queue that was invisible for an hour (its division was removed from the role, Genesys listed
+nothing) comes back as a topic without a shard. A snapshot of its active conversations would miss
+those that began and ended meanwhile. So the leader files a gap from the topic's last frame on.
 
 The memory is stored, for the next leader.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-# A listing that loses half of the largest org at once; 7 MB in Redis, written where it changed.
+# Enough for a listing that loses half of the largest org at once: 7 MB in Redis, written on change.
 MOST: Final = 100_000
 
 
@@ -25,11 +25,11 @@ class Departed:
 
     @property
     def until(self) -> Mapping[str, int]:
-        """What is remembered, to be stored. Another object where it differs from before."""
+        """The memory, to be stored. A new object if it differs from before."""
         return self._until
 
     def recall(self, stored: Mapping[str, int]) -> None:
-        """What the last leader stored; nothing where Redis has forgotten it."""
+        """Take the last leader's memory; empty if Redis lost it."""
         if stored:
             self._until = dict(stored)
 

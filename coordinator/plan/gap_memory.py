@@ -1,8 +1,8 @@
-"""The leader's memory of the gap ledger, so that a Redis that forgets loses no gap. Pure.
+"""The leader's memory of the gap ledger, so that no gap is lost when Redis loses data. Pure.
 
-Every pass shows the memory what the ledger has. What is open there is remembered, whoever filed it;
-what is done is dropped from the memory; what the ledger lost is to be filed again. A gap that was
-filled unseen, just before the loss, is filled twice, which repeats events under their own ids.
+Every pass compares the memory with the ledger. Open gaps are remembered, whoever filed them; done
+gaps are dropped; gaps that the ledger lost are filed again. A gap that was filled unnoticed just
+before the loss is filled twice, which only repeats events with the same ids.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import msgspec
 
 from mirror.fleet.gaps import Gap
 
-# A gap of a thousand topics takes about 100 kB. Beyond this a loss of Redis may cost gaps.
+# A gap of a thousand topics takes about 100 kB. Above this size a loss of Redis may lose gaps.
 MAX_REMEMBERED: Final = 1_000
 
 
 class LedgerView(msgspec.Struct, frozen=True):
     """The ledger at one moment.
 
-    `scores`: id of a remembered gap → its score, None where the ledger does not have it.
+    `scores`: id of a remembered gap → its score, None if the ledger does not have it.
     `fresh`: open gaps that were not remembered.
     """
 
@@ -31,7 +31,7 @@ class LedgerView(msgspec.Struct, frozen=True):
 
 
 class Filed:
-    """Gaps that are filed and not done, at most `most` of them."""
+    """Filed gaps that are not done, at most `most`."""
 
     def __init__(self, most: int = MAX_REMEMBERED) -> None:
         self._gaps: dict[str, Gap] = {}
@@ -39,12 +39,12 @@ class Filed:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Of all that is remembered."""
+        """The ids of all remembered gaps."""
         return tuple(self._gaps)
 
     @property
     def room(self) -> int:
-        """How many more gaps can be remembered."""
+        """The number of gaps that still fit into the memory."""
         return max(0, self._most - len(self._gaps))
 
     def add(self, gaps: Iterable[Gap]) -> None:
@@ -54,12 +54,12 @@ class Filed:
                 self._gaps[gap.id] = gap
 
     def look(self, view: LedgerView) -> list[Gap]:
-        """Learn from the ledger; returns what it lost, to be filed again from its beginning."""
+        """Learn from the ledger. Returns the gaps that it lost, to file again from their begin."""
         for gap_id, score in view.scores.items():
             if score == math.inf:
                 self._gaps.pop(gap_id, None)
         self.add(gap for gap in view.fresh if not gap.done)
-        # What was read for it was lost with it: both readings are made again.
+        # The progress of a gap is lost with it: both readings are made again.
         return [
             msgspec.structs.replace(
                 self._gaps[gap_id], state="open", attempts=0, found=0, read=0, readings=0, errors=()

@@ -1,9 +1,9 @@
-"""Which listeners are alive, by Redis time. Pure.
+"""Decides which listeners are alive, by Redis time. Pure.
 
-A listener is dead when it has not beaten for a lease, counted only while somebody could have seen
-it: after an election, an outage of Redis or a jump of its clock every listener has a whole lease to
-be heard again, or an outage would look like the death of all. A listener that said farewell is gone
-at once.
+A listener is dead when it has not beaten for a lease. Only time in which the leader could see beats
+counts: after an election, an outage of Redis or a jump of its clock every listener has a whole
+lease to beat again. Otherwise an outage would look like the death of all. A listener that
+deregistered is gone at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 
 class Watch(msgspec.Struct):
-    """How long this leader has been watching without a break, in Redis ms."""
+    """The time for which this leader has watched without a break, in Redis ms."""
 
     lease_ms: int
     since_ms: int = 0
@@ -28,7 +28,7 @@ class Watch(msgspec.Struct):
         self.last_ms = now_ms
 
     def alive(self, now_ms: int, beats: Mapping[str, int], holders: Iterable[str]) -> set[str]:
-        """The living among all that beat, and among the `holders` of seats."""
+        """The live listeners among all that beat, and among the `holders` of seats."""
         living = {
             listener
             for listener, beat_ms in beats.items()
@@ -39,5 +39,5 @@ class Watch(msgspec.Struct):
         return living
 
     def unheard(self, now_ms: int, beats: Mapping[str, int], alive: Iterable[str]) -> set[str]:
-        """Those of the living whose last beat is older than a lease, or forgotten."""
+        """The listeners in `alive` whose last beat is older than a lease, or lost."""
         return {listener for listener in alive if now_ms - beats.get(listener, 0) > self.lease_ms}

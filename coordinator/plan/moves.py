@@ -1,4 +1,4 @@
-"""What the leader changes next, from what is wanted and what is. Pure: make before break (I3).
+"""Decides the leader's next changes, from the wanted and the present state. Pure (I3).
 
 Each pass looks at every seat:
 
@@ -14,9 +14,9 @@ Each pass looks at every seat:
 - it is wanted elsewhere, or its channel asks for a successor: it gets one, unless another replica
   of its shard is moving, or the OAuth client has no channel to spare, or `MAX_MOVES` are under way.
 
-Channels that must go soon (a draining listener, a socket that Genesys closes) go before those that
-are merely better elsewhere; the latter also wait until every other replica of the shard serves, but
-for one that is wanted on the very listener that they would leave.
+Channels that must move soon (a draining listener, a socket that Genesys closes) go before those
+that would only be better elsewhere. The latter also wait until every other replica of the shard
+serves, except for a replica that is wanted on the very listener that they would leave.
 """
 
 from __future__ import annotations
@@ -37,15 +37,14 @@ DEAF: Final = "its channel hears nothing, another replica does"
 
 
 class SuccessorRequest(msgspec.Struct, frozen=True):
-    """A successor that somebody asks for; an `urgent` one does not wait for the other replicas."""
+    """A requested successor; an `urgent` one does not wait for the other replicas."""
 
     why: str
     urgent: bool = False
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What happened to a seat, for the log: `granted`, `moving`, `moved`, `abandoned`,
-    `revoked`."""
+    """A change of a seat, for the log: `granted`, `moving`, `moved`, `abandoned`, `revoked`."""
 
     seat: Seat
     what: str
@@ -55,11 +54,10 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Situation(msgspec.Struct, frozen=True):
-    """What a pass knows. `limits`: OAuth client → its channels; `leaving`: draining listeners;
-    `allowed`: shard → the clients that may see it, where not all may;
-    `unheard`: counted as alive although not heard of yet (see `coordinator.plan.liveness`): they
-    keep
-    what they have and get nothing, and nothing is evened out until they are told apart."""
+    """The input of a pass. `limits`: OAuth client → its channels; `leaving`: draining listeners;
+    `allowed`: shard → the clients that may see it, for shards that not all may see; `unheard`:
+    listeners that count as alive although they have not beaten yet (`coordinator.plan.liveness`):
+    they keep their seats and get none, and nothing is rebalanced until their state is known."""
 
     now_ms: int
     alive: frozenset[str]
@@ -74,11 +72,11 @@ class Situation(msgspec.Struct, frozen=True):
 
 
 def unhealthy(seats: Records, now_ms: int, patience_ms: int) -> dict[Seat, Place]:
-    """Seats whose channel has not been live for `patience_ms`, nor has been granted since, and the
-    places where they failed.
+    """Seat → the place where it failed, for seats whose channel has not been live for `patience_ms`
+    and that were not granted again since.
 
-    While no more than half of the seats serve, the trouble may be Genesys' or the network's: then
-    one seat at a time is tried elsewhere, instead of all of them being moved about.
+    While at most half of the seats serve, Genesys or the network may be the cause. Then only one
+    seat at a time is tried elsewhere.
     """
     found = {
         seat: record.current.place
@@ -96,7 +94,7 @@ def unhealthy(seats: Records, now_ms: int, patience_ms: int) -> dict[Seat, Place
 
 
 def advance(seats: Records, situation: Situation) -> list[Change]:
-    """Bring `seats` one step nearer to what is wanted; says what changed."""
+    """Bring `seats` one step nearer to the wanted state. Returns the changes."""
     changes: list[Change] = []
     for seat in sorted(seats):
         _settle(seats[seat], situation, changes)
@@ -123,7 +121,7 @@ def advance(seats: Records, situation: Situation) -> list[Change]:
 
 
 def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> None:
-    """The dead leave, successors take over or are given up."""
+    """Remove dead holders; let successors take over, or abandon them."""
     current, successor = record.current, record.next
     if successor is not None and successor.listener not in situation.alive:
         changes.append(_change(record, successor, "abandoned", "its listener died"))
@@ -145,7 +143,7 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
         record.seat not in situation.wanted.places
         and record.seat not in situation.wanted.unassigned
     ):
-        current = successor = None  # the shard is no more
+        current = successor = None  # the shard no longer exists
     if successor is None:
         record.why = ""
     record.current, record.next = current, successor
@@ -154,8 +152,8 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
 def _spare_blind(
     seats: Records, record: SeatRecord, situation: Situation, changes: list[Change]
 ) -> None:
-    """Genesys refuses the topics on a client that may not see them: such a channel is worth
-    nothing, where another replica serves."""
+    """Release channels on clients that may not see their topics, if another replica serves: Genesys
+    refuses the topics there, so the channels are useless."""
     current = record.current
     if current is None or record.seat not in situation.wanted.unassigned:
         return
@@ -168,7 +166,7 @@ def _spare_blind(
 
 
 def _gone(record: SeatRecord, situation: Situation) -> bool:
-    """Nobody wants the seat. An unassigned one keeps its record, for its epoch."""
+    """Whether nobody wants the seat. An unassigned seat keeps its record, for its epoch."""
     return record.current is None and record.seat not in situation.wanted.unassigned
 
 
@@ -195,7 +193,7 @@ def _free_place(
 
 
 def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budget) -> Change:
-    """A seat that nobody holds is granted at once."""
+    """Grant a seat that nobody holds, at once."""
     released = situation.released.get(record.seat)
     handle = released.handle if released and released.client == place.client else None
     record.epoch = _next_epoch(record, situation.now_ms)
@@ -205,13 +203,13 @@ def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budg
 
 
 def _next_epoch(record: SeatRecord, now_ms: int) -> int:
-    """At least the Redis time in seconds: it rises on where everything was forgotten, and where a
-    new shard has the number of one that is no more."""
+    """The next epoch, at least the Redis time in seconds. So epochs keep rising after Redis lost
+    everything, and when a new shard has the number of an old one."""
     return max(record.epoch + 1, now_ms // 1000)
 
 
 def _ordered(seats: Records, situation: Situation) -> list[tuple[Seat, SuccessorRequest]]:
-    """The seats for which a successor is wanted, the urgent ones first."""
+    """The seats that need a successor, urgent ones first."""
     requests: dict[Seat, SuccessorRequest] = {}
     for seat, place in situation.wanted.places.items():
         current = seats[seat].current
@@ -233,7 +231,7 @@ def _succeed(
     situation: Situation,
     budget: _Budget,
 ) -> Change | None:
-    """A successor for a seat that is held, where the rules allow one now."""
+    """Grant a successor for a held seat, if the rules allow it now."""
     place = situation.wanted.places[record.seat]
     current, successor = record.current, record.next
     if current is None or place.listener in situation.unheard:
@@ -241,7 +239,7 @@ def _succeed(
     if successor is not None and (
         successor.listener not in situation.leaving or successor.listener == place.listener
     ):
-        return None  # one is on its way
+        return None  # it has a successor already
     others = [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
     if any(other.next is not None for other in others):
         return None
@@ -261,7 +259,10 @@ def _succeed(
     record.why = request.why
     budget.use(place.client)
     if not current.live and current.listener == place.listener:
-        record.current, record.next = record.next, None  # nothing serves: nothing to keep
+        record.current, record.next = (
+            record.next,
+            None,
+        )  # it does not serve, so there is nothing to keep
     return _change(record, record.next or record.current or current, "moving", request.why)
 
 
@@ -274,7 +275,7 @@ def _waits_for(place: Place, held: Holding, budget: _Budget) -> bool:
 
 
 class _Budget:
-    """How many channels of each OAuth client are in use, successors included."""
+    """The number of used channels of each OAuth client, successors included."""
 
     def __init__(self, seats: Records, limits: Mapping[str, int]) -> None:
         self._limits = limits

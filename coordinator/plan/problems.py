@@ -1,4 +1,4 @@
-"""What the leader says to people: seats that do not serve, topics that are refused. Pure."""
+"""The leader's messages for people: seats that do not serve, refused topics. Pure."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ UNASSIGNED: Final[Mapping[Why, str]] = {
 def problems(
     seats: Records, vacant: Mapping[Seat, Why], doubted: Iterable[Key], before_ms: int
 ) -> dict[str, str]:
-    """Seat → why it does not serve: it has no place (`vacant`), its channel is not live since
-    `before_ms` (Redis ms), or hears nothing (`doubted`)."""
+    """Seat → why it does not serve: it has no place (`vacant`), its channel has not been live since
+    `before_ms` (Redis ms), or its channel hears nothing (`doubted`)."""
     not_live = {
         seat_name(*seat): f"not live on {record.current.listener} "
         f"since {rfc3339(record.not_live_since_ms)}, and tried again"
@@ -43,7 +43,7 @@ def rejected(
     shards: Mapping[str, Shard],
     permissions: str,
 ) -> dict[str, str]:
-    """Topic → why Genesys refuses it, from the reports of the living."""
+    """Topic → why Genesys refuses it, from the reports of live listeners."""
     names = {
         topic
         for listener in alive & listeners.keys()

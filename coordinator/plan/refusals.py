@@ -1,13 +1,13 @@
-"""OAuth clients that list a queue or user and are refused its topics all the same. Pure.
+"""OAuth clients that list a queue or user but are refused its topics. Pure.
 
-Not every listing goes by division: Genesys lists users to any client, and refuses the topics of
-those in whose division the client's role is not granted. Which client is refused which topic the
-listeners tell; the topic then goes to the others. Where all are refused nothing is gained by moving
-it, and it stays where it is, as refused.
+Not all listings respect divisions: Genesys lists users to any client, but refuses topics of users
+in divisions where the client's role is not granted. The listeners report which client is refused
+which topic; the topic then goes to the other clients. If all are refused, the topic stays where it
+is, as refused.
 
-A refusal is believed once no further one has come for `quiet_ms`, so that one client's refusal does
-not move topics that the next will refuse too. It is kept with the shard for the next leader, until
-an operator asks for a rebalance: then everything is asked for again.
+A refusal counts when no further one has come for `quiet_ms`, so that topics do not move to a client
+that is about to be refused too. Refusals are stored with the shard for the next leader, until an
+operator requests a rebalance: then all topics are tried again.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from mirror.fleet.words import Beat, Shard
 
 
 class Refusals:
-    """Topic → the clients that are refused it. Times are Redis milliseconds."""
+    """Topic → the clients that are refused this topic. Times are Redis milliseconds."""
 
     def __init__(self, clients: Iterable[str], quiet_ms: int) -> None:
         self._clients = frozenset(clients)
         self._quiet_ms = quiet_ms
         self._by: dict[str, frozenset[str]] = {}
-        self._learned_ms: int | None = None  # what was learned then is not believed yet
+        self._learned_ms: int | None = None  # refusals learnt then do not count yet
 
     def recall(self, shards: Mapping[str, Shard]) -> None:
-        """What the last leader knew."""
+        """Take the last leader's refusals from the stored shards."""
         self._learned_ms = None
         self._by = {
             topic: frozenset(shard.refused)
@@ -39,14 +39,14 @@ class Refusals:
         }
 
     def forget(self) -> None:
-        """Everything is asked for again."""
+        """Forget all refusals: all topics are tried again."""
         self._by = {}
         self._learned_ms = None
 
     def learn(self, listeners: Iterable[Beat], shards: Mapping[str, Shard], now_ms: int) -> bool:
-        """Learn from reports of the living; whether there is news to be believed now.
+        """Learn from reports of live listeners. Returns whether new refusals count now.
 
-        A report from before the shard was last changed may be of before a rebalance.
+        Reports with an older shard epoch are ignored: they may be from before a rebalance.
         """
         for beat in listeners:
             for report in beat.channels:
@@ -71,7 +71,7 @@ class Refusals:
         return tuple(sorted(none.union(*(self._by.get(topic, none) for topic in topics))))
 
     def applied(self, found: Found) -> Found:
-        """What discovery found, without the clients that are refused what they list."""
+        """Discovery's result, without clients that are refused topics that they list."""
         audience = dict(found.audience)
         for topic, refused in self._by.items():
             left = audience.get(topic, self._clients) - refused

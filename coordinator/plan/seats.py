@@ -1,6 +1,6 @@
-"""The leader's own record of the seats, and how it learns from beats. Pure.
+"""The leader's record of the seats, updated from beats. Pure.
 
-A seat has at most two holdings: `current`, which serves, and `next`, which is to serve once its
+A seat has at most two holdings: `current`, which serves, and `next`, which serves as soon as its
 listener reports it live (I3). Epochs of a seat only rise.
 """
 
@@ -30,12 +30,13 @@ class Holding(msgspec.Struct, frozen=True):
 
     @property
     def place(self) -> Place:
+        """The listener and OAuth client of the holding."""
         return Place(self.listener, self.client)
 
 
 class SeatRecord(msgspec.Struct):
-    """One seat. `why` says what `next` is for; `not_live_since_ms` since when (Redis ms) its
-    current channel is not live, None while it is; `ended` is the highest epoch that died with
+    """One seat. `why` is the reason of `next`. `not_live_since_ms`: since when (Redis ms) its
+    current channel is not live, None while it is live. `ended` is the highest epoch that died with
     its listener."""
 
     shard: str
@@ -49,10 +50,11 @@ class SeatRecord(msgspec.Struct):
 
     @property
     def seat(self) -> Seat:
+        """The key of the seat: (shard, replica)."""
         return (self.shard, self.replica)
 
     def holdings(self) -> Iterator[Holding]:
-        """What the seat has, serving first."""
+        """The holdings of the seat, the serving one first."""
         if self.current is not None:
             yield self.current
         if self.next is not None:
@@ -74,18 +76,18 @@ def records(ledger: Ledger) -> Records:
 
 
 def ledger(seats: Records) -> Ledger:
-    """The same, in a stable order, ready to be stored."""
+    """The seats in a stable order, ready to be stored."""
     return Ledger([seats[seat] for seat in sorted(seats)])
 
 
 def note_reports(
     seats: Records, beats: Mapping[str, Beat], alive: Iterable[str], now_ms: int
 ) -> None:
-    """Note which holdings serve, and adopt what live listeners hold that nobody knows of.
+    """Note which holdings serve, and adopt unknown holdings of live listeners.
 
-    Adoption is how a leader goes on after Redis forgot everything: of several listeners that
-    report the same unknown seat the one with the highest epoch stays. It also takes the place of
-    what is known of the seat where it is newer: another leader has granted it since.
+    By adoption a leader goes on after Redis lost everything. If several listeners report the same
+    unknown seat, the highest epoch stays. A newer holding also replaces the known one: another
+    leader has granted it since.
     """
     living = set(alive)
     reports: dict[Seat, list[tuple[str, ChannelReport]]] = {}
@@ -105,7 +107,7 @@ def note_reports(
             ((report.epoch, who, report.client) for who, report in said if report.state in SERVING),
             default=None,
         )
-        # A listener that was taken for dead and wakes up closes what it still reports.
+        # A listener that was taken for dead and wakes up closes the channels that it still reports.
         if newest is not None and newest[0] > record.ended:
             epoch, who, client = newest
             if epoch > known or (record.current is None and record.next is None):
@@ -130,9 +132,9 @@ def _noted(
 def grants(
     seats: Records, shards: Mapping[str, Shard], doubted: Mapping[Key, int]
 ) -> dict[str, tuple[Grant, ...]]:
-    """Listener → what it is to hold. Of two holdings of one listener only the newer is granted:
-    the listener itself keeps the older channel until the newer one is live. Channels that are
-    `doubted` are told since when."""
+    """Listener → its grants. Of two holdings of one listener only the newer is granted: the
+    listener itself keeps the older channel until the newer one is live. Grants of `doubted`
+    channels carry the start of the doubt."""
     result: dict[str, dict[Seat, Grant]] = {}
     for seat in sorted(seats):
         shard = shards.get(seat[0])

@@ -1,19 +1,22 @@
 """Cuts topics into shards. Pure.
 
-Promises: every topic is in exactly one shard; no shard has more topics than a channel takes; all
-topics of a shard have one audience (the OAuth clients that may see them), so that each of those
-clients can carry all of it; a topic stays in its shard for as long as both live and have the same
-audience, so that a new or removed user touches one shard; a shard's epoch rises when, and only
-when, its topics or its audience change, and never repeats even where Redis forgot everything (it
-is at least the Redis time of the change).
+Promises:
 
-Topics that change shards are received by nobody for a moment. So shards are not merged, and new
-topics go to the emptiest shard first: churn fills up what it emptied. But where a part of a shard's
-topics gets another audience, it has to leave (the larger part keeps the shard), and the pieces
-would use up the channels of clients that see little: only then shards are merged as well.
+- Every topic is in exactly one shard, and no shard has more topics than a channel takes.
+- All topics of a shard have the same audience (the OAuth clients that may see them), so each of
+  these clients can carry the whole shard.
+- A topic stays in its shard as long as both exist and have the same audience. So a new or removed
+  user changes only one shard.
+- A shard's epoch rises if and only if its topics or its audience change. It never repeats, even
+  after Redis lost everything: it is at least the Redis time of the change.
 
-Queues are far busier than users. Topics enter in the order of a hash of their names, so that a
-fresh cut spreads the queues over all shards.
+A topic that changes its shard is received by nobody for a moment. So shards are not merged, and new
+topics go to the emptiest shard first, which churn has emptied. But topics whose audience changes
+must leave their shard (the larger part keeps it), and small shards would use up the channels of
+clients that see little: only then shards are merged too.
+
+Queues are far busier than users. Topics enter in the order of a hash of their names, so a fresh cut
+spreads the queues over all shards.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ _ALIKE: Final[Mapping[str, Audience]] = {}
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """Shards by id; which of their topics nobody had before, and which another shard had."""
+    """The result: shards by id, topics that no shard had before, topics from another shard."""
 
     shards: dict[str, Shard]
     changed: frozenset[str]
@@ -52,9 +55,9 @@ def cut(
 ) -> Cut:
     """The shards for `topics`, with as little change to `shards` as possible.
 
-    `limit` is the most topics of a shard, `audience` has the topics that not every client may see,
-    `refused_by` tells which clients are refused any of a list of topics.
-    `fresh` has, per shard, the topics in no earlier shard, `moved` those that were in another one.
+    `limit` is the most topics of a shard, `audience` has the topics that not every client may see.
+    `refused_by` returns the clients that are refused any of a list of topics. In the result `fresh`
+    has, per shard, the topics that no earlier shard had, `moved` those from another shard.
     """
     wanted = set(topics)
     kept: dict[str, list[str]] = {}
@@ -113,7 +116,7 @@ def cut(
 
 
 def _common(topics: list[str], audience: Mapping[str, Audience], now: Audience) -> Audience:
-    """The audience of most of the topics; of two that have as many, the one there is now."""
+    """The audience of most of the topics; in a tie, the present one."""
     counts = Counter(audience.get(topic, ANYBODY) for topic in topics)
     return max(counts, key=lambda who: (counts[who], who == now, sorted(who)), default=now)
 
@@ -121,7 +124,7 @@ def _common(topics: list[str], audience: Mapping[str, Audience], now: Audience) 
 def _needless(
     kept: Mapping[str, list[str]], owners: Mapping[str, Audience], limit: int
 ) -> list[str]:
-    """The smallest shards of each audience whose topics fit into its others."""
+    """The smallest shards of each audience whose topics fit into its other shards."""
     found: list[str] = []
     for who in set(owners.values()):
         mine = sorted(

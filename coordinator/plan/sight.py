@@ -1,15 +1,15 @@
-"""Which topics each OAuth client may see, and which listings to believe. Pure.
+"""Decides which topics each OAuth client may see, and which listings to believe. Pure.
 
-Clients whose roles are granted in different divisions list different queues and users. What counts
-is what all of them see together, and a topic has an *audience*: the clients that may have it.
+Clients with roles in different divisions list different queues and users. The union of their lists
+is mirrored, and a topic has an *audience*: the clients that may see it.
 
-An answer that lists more is believed at once. One that lists less is not: losing a division or a
-permission, or a Genesys in trouble, looks just like queues that were deleted, and would close
-channels. What is missing stays in force until a second answer misses it too; where more than half
-of a client's list is missing, until it has been missing for `DOUBT_SECONDS`. A just-elected leader
-doubts as well: `recall` gives it what the stored shards say.
+An answer that lists more is believed at once. An answer that lists less is not: a lost division or
+permission, or a Genesys in trouble, looks exactly like deleted queues, and would close channels.
+Missing topics stay in force until a second answer lacks them too. If more than half of a client's
+list is missing, they stay for `DOUBT_SECONDS`. A newly elected leader doubts as well: `recall`
+gives it the topics of the stored shards.
 
-Where a listing fails, what is believed of it stays.
+After a failed listing the last list stays in force.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from mirror.fleet.words import Shard
 
 DOUBT_SECONDS: Final = 60.0
 
-#: Every OAuth client may have it.
+#: Every OAuth client may see the topic.
 ANYBODY: Final[frozenset[str]] = frozenset()
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What is to be mirrored. `audience` has the topics that not every client may see."""
+    """The topics to mirror. `audience` has the topics that not every client may see."""
 
     topics: frozenset[str]
     audience: Mapping[str, frozenset[str]]
 
 
 class Recalled(msgspec.Struct, frozen=True):
-    """Topics that were mirrored before. `clients`: who is known to have them, because the shard is
-    theirs alone or they hold a channel of it; `open` where the shard is for every client."""
+    """Topics that were mirrored before. `clients`: those known to see them, because the shard is
+    theirs alone or they hold a channel of it. `open`: the shard is for every client."""
 
     topics: tuple[str, ...]
     clients: frozenset[str]
@@ -46,7 +46,7 @@ class Recalled(msgspec.Struct, frozen=True):
 
 
 def recalled(shards: Mapping[str, Shard], seats: Records) -> list[Recalled]:
-    """What the stored shards and seats say of who sees what."""
+    """The mirrored topics and their clients, from the stored shards and seats."""
     holders: dict[str, set[str]] = {}
     for record in seats.values():
         holders.setdefault(record.shard, set()).update(
@@ -63,7 +63,7 @@ def recalled(shards: Mapping[str, Shard], seats: Records) -> list[Recalled]:
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """So many of `known` topics are missing from a client's list, and are kept for now."""
+    """`missing` of `known` topics are missing from a client's list, and are kept for now."""
 
     client: str
     family: str
@@ -72,7 +72,7 @@ class Doubt(msgspec.Struct, frozen=True):
 
     @property
     def much(self) -> bool:
-        """More than half: that is no everyday change."""
+        """Whether more than half is missing: that is no everyday change."""
         return 2 * self.missing > self.known
 
 
@@ -87,7 +87,7 @@ class _View(msgspec.Struct):
 
 
 def family_of(topic: str) -> str:
-    """`queues` or `users`: whose conversations, or status, a topic tells."""
+    """The family of a topic: `queues` or `users`."""
     return "queues" if topic.startswith("v2.routing.queues.") else "users"
 
 
@@ -101,15 +101,15 @@ class Sight:
         self._views = {(client, family): _View() for client in clients for family in families}
 
     def recall(self, before: Iterable[Recalled]) -> None:
-        """Begin anew, from what was mirrored `before`; families that are not wanted are left out.
+        """Start over from the topics that were mirrored `before`, without unwanted families.
 
-        A client that is only assumed to see a topic is believed at its first answer.
+        For a client that is only assumed to see a topic, the first answer decides.
         """
         every = frozenset(self._clients)
         sure: dict[tuple[str, str], set[str]] = {key: set() for key in self._views}
         assumed: dict[tuple[str, str], set[str]] = {key: set() for key in self._views}
         for recalled in before:
-            # Nothing is known where those that had it are clients no more.
+            # If none of its clients is configured any more, nothing is known.
             known = recalled.clients & every or every
             others = every - known if recalled.open else ()
             for topic in recalled.topics:
@@ -127,7 +127,7 @@ class Sight:
             )
 
     def hear(self, client: str, family: str, listed: frozenset[str], now: float) -> None:
-        """A client's whole list of a family, at `now` (seconds of a steady clock)."""
+        """Take a client's whole list of a family, at `now` (monotonic seconds)."""
         view = self._views[client, family]
         lost = view.topics - view.assumed - listed
         patience = DOUBT_SECONDS if 2 * len(lost) > len(view.topics) else 0.0
@@ -144,11 +144,11 @@ class Sight:
         )
 
     def fail(self, client: str, family: str) -> None:
-        """The list could not be had: what was known stays."""
+        """Note that a listing failed: the last list stays."""
         self._views[client, family].tried = True
 
     def doubts(self) -> list[Doubt]:
-        """What is missing and kept for now."""
+        """The missing topics that are kept for now."""
         return [
             Doubt(client, family, len(view.missing), len(view.topics))
             for (client, family), view in self._views.items()
@@ -156,7 +156,7 @@ class Sight:
         ]
 
     def settled(self) -> frozenset[str]:
-        """Families of which every client was asked."""
+        """Families that every client was asked for."""
         return frozenset(
             family
             for family in self._families
@@ -164,8 +164,8 @@ class Sight:
         )
 
     def found(self) -> Found:
-        """What all clients see together. A family of which some client was not asked yet is left
-        out, unless it is recalled: its audience would change with each answer."""
+        """The union of all clients' lists. A family is left out until every client was asked,
+        unless it was recalled: its audience would change with each answer."""
         ready = self._families if self._recalled else self.settled()
         audience: dict[str, set[str]] = {}
         for (client, family), view in self._views.items():
@@ -179,7 +179,8 @@ class Sight:
         )
 
     def alone(self) -> dict[tuple[str, str], int]:
-        """(client, family) → how many topics that client alone sees, where there are several."""
+        """(client, family) → the number of topics that only this client sees, with several
+        clients."""
         counts: dict[tuple[str, str], int] = {}
         if len(self._clients) < 2:
             return counts

@@ -1,7 +1,7 @@
-"""The tracker: folds the interaction topic into Redis, so that all know what is active.
+"""The tracker: folds the interaction topic into Redis, so that all know the active conversations.
 
 fold.py      one conversation and its next events → the conversation after them (pure)
-batch.py     the records of one partition → what the Lua command is to write (pure)
+batch.py     the records of one partition → the writes of the Lua command (pure)
 store.py     reads and writes the fold, exactly once, by `lua/fold.lua`
 service.py   the consumer around them
 """

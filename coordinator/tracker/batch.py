@@ -1,4 +1,4 @@
-"""The records of one partition → what is to be written of each conversation. Pure."""
+"""Turns the records of one partition into the changes of their conversations. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _msgpack: Final = msgspec.msgpack.Decoder(Seen)
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """What a batch makes of one conversation.
+    """The change of one conversation by a batch.
 
-    `due_ms` is when it is to be verified by its age (Genesys' time), null where it has ended, and
-    `was_due_ms` the same before the batch, null where it was not active. `threshold_ms` is the age
+    `due_ms` is when it must be verified because of its age (Genesys' time), None if it has ended.
+    `was_due_ms` is the same before the batch, None if it was not active. `threshold_ms` is the age
     at which conversations of its media are verified.
     """
 
@@ -31,10 +31,10 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 def read(values: Iterable[bytes | None]) -> tuple[dict[str, list[Seen]], int]:
-    """The events of `values` by conversation, each in its order, and how many were unreadable.
+    """Conversation id → its events in order, and the number of unreadable values.
 
-    The encoding is told by the first byte: JSON objects open with a brace, which no MessagePack map
-    does. So a topic may hold both, as it does after `MIRROR_ENCODING` was changed.
+    The first byte shows the encoding: a JSON object begins with a brace, a MessagePack map does
+    not. So a topic may hold both, as it does after a change of `MIRROR_ENCODING`.
     """
     conversations: dict[str, list[Seen]] = {}
     unreadable = 0
@@ -58,11 +58,10 @@ def changes(
     general: float,
     media: Mapping[str, float],
 ) -> list[Change]:
-    """What the events make of their conversations; unchanged ones are left out.
+    """The changes of the conversations by the events, without unchanged conversations.
 
-    `documents` are the conversations as stored, in the order of `conversations` (one that cannot be
-    read is begun anew); `general` and
-    `media` are the ages of verification in seconds.
+    `documents` are the stored conversations, in the order of `conversations`; an unreadable one is
+    started over. `general` and `media` are the ages of verification in seconds.
     """
     found: list[Change] = []
     for (conversation_id, events), document in zip(conversations.items(), documents, strict=True):

@@ -1,17 +1,17 @@
-"""What a conversation is after its next event. Pure.
+"""Folds an event into the tracker's record of its conversation. Pure.
 
-Events repeat (two replicas, restarts, back-fill) and repeats can come late, so the rules are those
-that docs/event.md gives to consumers: the end of a leg is sticky, a leg that was never seen opens
-its conversation (again), and an `end` counts only where no leg is open that it does not know.
+Events repeat (two replicas, restarts, back-fill), and repeats can come late. So the rules are those
+of docs/event.md for consumers: the end of a leg is final, a leg that was never seen opens its
+conversation (again), and an `end` counts only if it knows all open legs.
 
-A janitor that dies between its `end` and its `finalize` must find the conversation again, so after
-a janitor's `end` it stays active until its `finalize`.
+A janitor that dies between its `end` and its `finalize` must find the conversation again. So after
+a janitor's `end` the conversation stays active until its `finalize`.
 
-A leg is named by its participant and its communication, which every event of it carries. Leaves to
-others: what a consumer is shown (`mirror.conversation.fold`).
+Participant and communication, which every event of a leg carries, name the leg. The view of
+consumers is left to `mirror.conversation.fold`.
 
-What is kept of a conversation is bounded, whatever its age: of a message thread of fifty thousand
-legs the latest are known, and an event of it costs what an event of a call costs.
+The record is bounded, whatever the conversation's age: of a message thread with fifty thousand legs
+only the latest are kept, and an event of it costs as much as an event of a call.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from mirror.conversation.event import Role
 from mirror.conversation.fold import ENDED_STATES
 from mirror.fleet.tracked import Tracked, TrackedLeg
 
-# Of so many ended legs the names are kept. What is older is let go: at the price of an `end` that
-# the janitor, not the tracker, can name, and of a late repeat that opens its leg until it ends.
+# The names of this many ended legs are kept. The price of dropping older ones: only the janitor,
+# not the tracker, can name the `end`, and a late repeat opens its leg until the leg ends.
 MAX_OVER: Final = 256
-# Of so many open legs at once the tracker knows. Beyond them only the conversation's end counts.
+# The tracker knows at most this many open legs. Beyond that only the conversation's end counts.
 MAX_OPEN: Final = 256
 MAX_PLACES: Final = 64
-# A repeat that is read a moment later is no news, and must cost no write.
+# A repeat within this time is no news, and must cost no write.
 HEARD_EVERY_MS: Final = 30_000
 
 _OF_CONVERSATION: Final = frozenset({"start", "end", "finalize"})
@@ -67,10 +67,10 @@ class Seen(msgspec.Struct, gc=False):
 
 
 def fold(tracked: Tracked | None, event: Seen) -> Tracked:
-    """`tracked` after `event`; changed in place where it was given."""
+    """`tracked` after `event`, changed in place; a new record without `tracked`."""
     event_type = event.event_type
     if tracked is None:
-        # A code may be saved long after the end, when nothing is kept of the conversation any more.
+        # A code may be saved long after the end, when the record is gone.
         is_over = event_type in _AFTER_CALL
         tracked = Tracked(epoch_ms(event.occurred_at), ended=is_over)
     if event_type in _OF_CONVERSATION:
@@ -84,12 +84,12 @@ def fold(tracked: Tracked | None, event: Seen) -> Tracked:
 
 
 def end_id(conversation_id: str, tracked: Tracked) -> str:
-    """The id of the `end` that all legs known by now make."""
+    """The id of the `end` of all legs known so far."""
     return legs.end_id(conversation_id, [*tracked.over, *(leg.name for leg in tracked.legs)])
 
 
 def epoch_ms(text: str) -> int:
-    """Epoch milliseconds of an event's time; 0 where it is none (an event of a newer schema)."""
+    """Epoch milliseconds of an event's time; 0 if invalid (an event of a newer schema)."""
     try:
         return round(datetime.fromisoformat(text).timestamp() * 1000)
     except ValueError:
@@ -98,8 +98,8 @@ def epoch_ms(text: str) -> int:
 
 def _end(tracked: Tracked, event: Seen) -> None:
     if tracked.legs:
-        # An end is either a late repeat of an earlier one, or knows these legs to be over. A
-        # janitor has asked Genesys: its word holds for all legs, whatever they are called there.
+        # An end is either a late repeat, or it knows that these legs are over. A janitor has asked
+        # Genesys: its end counts for all legs, whatever their names.
         if event.event_type == "end" and event.event_id != end_id(event.conversation_id, tracked):
             return
         for leg in list(tracked.legs):
@@ -135,7 +135,7 @@ def _leg(tracked: Tracked, event: Seen, participant_id: str, medium: str) -> Non
     leg.role_participant_id = event.role_participant_id
     leg.answered = leg.answered or event_type in _CONNECTED
     leg.state = event.state
-    # A first reading tells of a hold that nobody witnessed; an answer does not end one.
+    # A first reading may show a hold that nobody witnessed; an answer does not end a hold.
     if event_type != "answer" or event.origin == "snapshot":
         leg.held = event.held
 

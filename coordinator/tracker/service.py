@@ -1,17 +1,18 @@
-"""The consumer around the fold: which partitions, from where, and what when Redis forgets.
+"""The consumer around the fold: its partitions, its offsets, and recovery when Redis loses data.
 
-Offsets live in Redis beside what they account for, never in Kafka. A partition is therefore placed
-at the offset that Redis has; where it has none (a new mirror, a flushed Redis), at the beginning of
-what is retained, or, where that reaches far back, at a day before the longest age of verification.
-What is older and still goes on, a thread of messages of weeks, is not in what is read then: once
-the partitions are folded again, Genesys is asked for all that is unfinished and began since
-`MIRROR_HORIZON` (`mirror.fleet.backfill.file_recall`), and janitors read what the fold lacks.
+Offsets live in Redis beside the folded records, never in Kafka. So a partition is read from the
+offset in Redis. Without one (a new mirror, a flushed Redis) it is read from the beginning; if that
+reaches far back, from a day before the longest age of verification. Older conversations that still
+go on, such as message threads of weeks, are missed by that. So once the partitions are folded
+again, janitors ask Genesys for all unfinished conversations that began since `MIRROR_HORIZON`
+(`mirror.fleet.backfill.file_recall`), and read those that the fold lacks.
 
-While a partition is being caught up it is marked `behind`, and janitors wait: a conversation whose
-end is still unread is no zombie.
+A partition that is not caught up is marked `behind`, and janitors wait: a conversation with an
+unread end is no zombie.
 
-Several coordinators share the partitions as one classic consumer group. Two that believe to own the
-same one for a moment write nothing twice: the stored offset decides (`lua/fold.lua`).
+Several coordinators share the partitions as one classic consumer group. If two believe for a moment
+that they own the same partition, nothing is written twice: the stored offset decides
+(`lua/fold.lua`).
 """
 
 from __future__ import annotations
@@ -45,21 +46,21 @@ from mirror.settings import Settings
 
 BATCH: Final = 5_000
 POLL_SECONDS: Final = 0.2
-# The broker answers with so much, or with what it has after `fetch.wait.max.ms`. Answering each few
-# records at once took it an eighth of its time, and a turn waits for a batch anyway.
+# The broker answers when it has this many bytes, or after `fetch.wait.max.ms`. Answers for every
+# few records took an eighth of its time, and a turn waits for a batch anyway.
 FETCH_BYTES: Final = 65_536
 BEAT_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 0.5
-# Beyond the longest age of verification. A longer way back costs minutes in which no zombie is
-# looked for, and Kafka need not have it at all; for what is older Genesys is asked.
+# Added to the longest age of verification. Reading further back costs minutes without a search for
+# zombies, and Kafka may not have older records; Genesys is asked for older conversations.
 HORIZON_MARGIN_SECONDS: Final = 24 * 3600.0
-# A record as young as this is as good as the end of the partition, which a broker may not announce.
+# A record this young counts as the end of the partition, which a broker may not announce.
 FRESH_SECONDS: Final = 10.0
 _METADATA_TIMEOUT_SECONDS: Final = 10.0
 
 
 class Tracker:
-    """Tracks conversations until it is told to stop. `run` owns everything it opens.
+    """Tracks conversations until `stop`. `run` owns everything that it opens.
 
     The counters may be read from other threads at any time.
     """
@@ -71,16 +72,16 @@ class Tracker:
         report_progress: ReportProgress = unwatched,
         name: str = "tracker",
     ) -> None:
-        """`name` is that of its process, for what it says of itself in Redis."""
+        """`name` is the name of its process, for its reports in Redis."""
         self.events = 0  # folded, repeats included
         self.batches = 0  # written, each of one partition
         self.unreadable = 0
         self.rebuilds = 0  # partitions begun without a stored offset
-        self.conflicts = 0  # batches given up because another offset was stored
-        self.lag = 0  # records of own partitions that are not folded, as far as the broker tells
+        self.conflicts = 0  # batches dropped because another offset was stored
+        self.lag = 0  # unfolded records of own partitions, by the broker's last answer
         self.lag_seconds = 0.0  # age of the oldest of them, at most
         self.caught_up = False  # all own partitions are folded to their end
-        self.reasons: tuple[str, ...] = ()  # why it does not do its work
+        self.reasons: tuple[str, ...] = ()  # why it does not work
         self._settings = settings
         self._report_progress = report_progress
         self._topic = settings.topic
@@ -93,14 +94,16 @@ class Tracker:
         self._reporter = Reporter(self._redis, self._keys, "tracker", name)
         self._stored: dict[int, str] = {}  # own partitions → offset that Redis has ("" for none)
         self._behind: set[int] = set()  # own partitions in which newer records are known to wait
-        self._rebuilding: set[int] = set()  # placed at the beginning, not one record seen yet
+        self._rebuilding: set[int] = set()  # placed at the beginning, no record seen yet
         self._misplaced = True
         self._redis_away = False
         self._beat_at = 0.0
         self._folded_at: dict[int, float] = {}  # time of a partition's last folded record, epoch s
-        self._even_at: dict[int, float] = {}  # when nothing of a partition waited, monotonic s
+        self._even_at: dict[
+            int, float
+        ] = {}  # when a partition last had no waiting record, monotonic s
         self._begun_at = time.monotonic()
-        self._recall = False  # a fold began without the whole past: Genesys is to be asked
+        self._recall = False  # a fold began without the whole past: Genesys must be asked
 
     def run(self, stop: threading.Event) -> None:
         """Track until `stop` is set; outlives any outage of Kafka and Redis."""
@@ -123,7 +126,7 @@ class Tracker:
     def _step(self, consumer: Any) -> None:
         if time.monotonic() >= self._beat_at:
             self._look(consumer)
-            self._report_progress()  # what follows may be a second wait for Redis
+            self._report_progress()  # the next call may wait for Redis again
         if self._misplaced and self._stored:
             self._place(consumer)
         if time.monotonic() >= self._beat_at:
@@ -134,7 +137,7 @@ class Tracker:
             if error is None:
                 batches.setdefault(message.partition(), []).append(message)
             elif error.code() == KafkaError._PARTITION_EOF:
-                # It comes behind the records before it, which may be those of this very turn.
+                # The end comes after records that may be of this very turn.
                 self._behind.discard(message.partition())
                 self._rebuilding.discard(message.partition())
             else:
@@ -185,7 +188,7 @@ class Tracker:
         self.unreadable += unreadable
 
     def _look(self, consumer: Any) -> None:
-        """How the work goes, from memory; and say so where it changed."""
+        """Update the state of the work, from memory, and report changes."""
         now = time.monotonic()
         self.lag = self._lag(consumer)
         self._vitals.measured(self.lag, self.events, now)
@@ -207,7 +210,7 @@ class Tracker:
             self._log.info("deregister_failed", error=str(error))
 
     def _beat(self) -> None:
-        """Tell janitors how far the fold is; learn whether Redis still has what was written."""
+        """Report the fold's progress to janitors; check that Redis still has the written state."""
         self._beat_at = time.monotonic() + BEAT_SECONDS
         if self._misplaced:
             return
@@ -222,7 +225,7 @@ class Tracker:
                 self._misplaced = True
 
     def _ask_genesys(self) -> None:
-        """Have janitors look for what goes on and the fold lacks; tried until it is filed."""
+        """Have janitors look for live conversations that the fold lacks; repeated until filed."""
         now_ms = round(time.time() * 1000)
         since_ms = now_ms - round(self._settings.horizon * 1000)
         gaps = file_recall(self._redis, self._keys, since_ms, now_ms)
@@ -234,7 +237,7 @@ class Tracker:
         lag = 0
         oldest = 0.0
         for partition, stored in self._stored.items():
-            # As of the last answer of the broker, so nobody is asked; -1001 before the first one.
+            # From the broker's last answer, without a request; -1001 before the first answer.
             low, high = consumer.get_watermark_offsets(
                 TopicPartition(self._topic, partition), cached=True
             )
@@ -248,8 +251,8 @@ class Tracker:
         return lag
 
     def _age(self, partition: int) -> float:
-        """How old a partition's first record that waits is at most: it came behind the last one
-        folded, and since nothing waited."""
+        """The greatest possible age of a partition's first waiting record, in seconds: it came
+        after the last folded record, and after the last time without waiting records."""
         waits = time.monotonic() - self._even_at.get(partition, self._begun_at)
         folded_at = self._folded_at.get(partition)
         if folded_at is None:
@@ -260,7 +263,7 @@ class Tracker:
     # -- where to read from ----------------------------------------------------------------------
 
     def _place(self, consumer: Any) -> None:
-        """Put all own partitions where Redis is."""
+        """Set all own partitions to the offsets in Redis."""
         self._behind = set(self._stored)
         offsets = self._store.beat(sorted(self._behind), behind=True)
         places = []
@@ -281,9 +284,9 @@ class Tracker:
         )
 
     def _skip_ahead(self, consumer: Any, partition: int, first: Message) -> bool:
-        """Leave out what is too old to matter; True where the partition was placed anew.
+        """Skip records that are too old to matter. Returns whether the partition was moved.
 
-        Asked only where old records really are there, since not every broker finds offsets by time.
+        Done only if there really are old records, because not every broker finds offsets by time.
         """
         longest = max(self._settings.zombie_after_media.values(), default=0.0)
         horizon = max(longest, self._settings.zombie_after) + HORIZON_MARGIN_SECONDS
@@ -299,7 +302,7 @@ class Tracker:
                 return False
             consumer.seek(TopicPartition(self._topic, partition, found))
         except KafkaException as error:
-            # The long way then: it only takes longer.
+            # Without a position the whole partition is read: that only takes longer.
             self._log.warning("tracker_no_offset_by_time", partition=partition, error=error)
             return False
         return True
@@ -310,7 +313,7 @@ class Tracker:
         self._even_at.clear()
         self._misplaced = True
         self._vitals.assigned(time.monotonic())
-        consumer.assign([])  # read nothing before `_place` has asked Redis from where
+        consumer.assign([])  # read nothing before `_place` has the offsets from Redis
 
     def _on_lost(self, _consumer: Any, _partitions: list[TopicPartition]) -> None:
         self._stored = {}
@@ -322,7 +325,7 @@ class Tracker:
         self._vitals.sampled(decode(text), self._stored, self._topic, time.monotonic())
 
     def _without_redis(self, consumer: Any, error: RedisUnavailable) -> None:
-        """Stay in the group, take nothing, and begin again from what Redis will have."""
+        """Stay in the group without reading, and start again from the offsets in Redis later."""
         if not self._redis_away:
             self._redis_away = True
             self._log.warning("tracker_redis_unavailable", error=str(error))
@@ -331,7 +334,7 @@ class Tracker:
         # Not `pause`: a `resume` right behind an `assign` can cross the start of the partition's
         # fetcher within librdkafka, which then drops all that it fetches as outdated.
         consumer.assign([])
-        consumer.consume(1, timeout=RETRY_SECONDS)  # what it returns is read again
+        consumer.consume(1, timeout=RETRY_SECONDS)  # its records are read again later
 
     def _consumer(self) -> Any:
         settings = self._settings

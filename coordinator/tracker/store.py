@@ -15,8 +15,8 @@ from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
 
-# After-call work may follow an end, and so may repeats of its last events: an ended conversation
-# is known for a while, so that they do not open it again.
+# After-call work may follow an end, and so may repeats of the last events. So an ended conversation
+# is kept for a while, and they do not open it again.
 ENDED_KEPT_SECONDS: Final = 900
 
 
@@ -31,7 +31,7 @@ class Store:
         self._beat = script(client, "tracker_beat", "coordinator")
 
     def documents(self, conversation_ids: Sequence[str]) -> list[str | None]:
-        """What is stored of each conversation."""
+        """The stored record of each conversation, None if there is none."""
         if not conversation_ids:
             return []
         with explained():
@@ -47,7 +47,7 @@ class Store:
         *,
         behind: bool,
     ) -> bool:
-        """Write a batch and its offset; False where another offset than `expected` is stored."""
+        """Write a batch and its offset; False if the stored offset is not `expected`."""
         arguments: list[str | bytes | int] = [
             partition,
             expected,
@@ -68,13 +68,14 @@ class Store:
         return bool(self._fold(keys, arguments))
 
     def anybody_behind(self) -> bool:
-        """Whether newer records are known to wait in some partition, also of other trackers."""
+        """Whether records wait in any partition, also in those of other trackers."""
         with explained():
             fields: Any = self._redis.hkeys(self._offsets)
         return any(str(field).startswith("behind:") for field in fields)
 
     def beat(self, partitions: Sequence[int], *, behind: bool) -> dict[int, str]:
-        """Say that a tracker lives and how these partitions stand; partition → stored offset."""
+        """Report that a tracker lives, and whether these partitions are `behind`. Returns partition
+        → stored offset."""
         flat = self._beat([self._offsets], [int(behind), *partitions])
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         return {

@@ -1,7 +1,7 @@
-"""Whether the tracker does its work, judged from what librdkafka tells. Pure.
+"""Judges from librdkafka's statistics whether the tracker works. Pure.
 
-A consumer group that refuses us, a partition whose leader is away and a lag that only grows raise
-no error: the tracker just folds nothing, and the count of active conversations stands still.
+Some failures raise no error: a consumer group that refuses us, a partition without a leader, a lag
+that only grows. The tracker just folds nothing, and the count of active conversations stands still.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Final
 
 import msgspec
 
-# What lasts for so long is told as a fault; the fold counts as old much sooner.
+# A problem that lasts this long is reported; the fold counts as old much sooner.
 PATIENCE_SECONDS: Final = 60.0
 STALE_SECONDS: Final = 10.0
-# An error of the consumer that was not repeated for so long is over.
+# An error of the consumer that was not repeated for this long is over.
 ERROR_SECONDS: Final = 120.0
-# A smaller lag is that of a busy moment.
+# A smaller lag is normal in a busy moment.
 LEAST_LAG: Final = 1_000
 STATISTICS_MS: Final = 2_000
 _STEPS: Final = {
@@ -31,7 +31,7 @@ _STEPS: Final = {
 
 
 class Partition(msgspec.Struct, frozen=True):
-    """What librdkafka's statistics say of a partition; -1 has what awaits metadata."""
+    """A partition in librdkafka's statistics; -1 holds records that await metadata."""
 
     partition: int
     leader: int = -1
@@ -39,27 +39,27 @@ class Partition(msgspec.Struct, frozen=True):
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """What they say of a topic."""
+    """A topic in librdkafka's statistics."""
 
     partitions: dict[str, Partition] = {}
 
 
 class Broker(msgspec.Struct, frozen=True):
-    """What they say of a broker."""
+    """A broker in librdkafka's statistics."""
 
     nodeid: int = -1
     state: str = ""
 
 
 class Group(msgspec.Struct, frozen=True):
-    """What they say of the consumer group."""
+    """The consumer group in librdkafka's statistics."""
 
     state: str = ""
     join_state: str = ""
 
 
 class Statistics(msgspec.Struct, frozen=True):
-    """librdkafka's statistics (its STATISTICS.md), as far as they are read."""
+    """The fields of librdkafka's statistics (its STATISTICS.md) that are read."""
 
     brokers: dict[str, Broker] = {}
     topics: dict[str, Topic] = {}
@@ -70,26 +70,26 @@ decode: Final = msgspec.json.Decoder(Statistics).decode
 
 
 class Vitals:
-    """What is known of the tracker's consumer. `now` is monotonic seconds throughout."""
+    """The state of the tracker's consumer. `now` is always monotonic seconds."""
 
     def __init__(self, group: str, now: float) -> None:
         self._group = group
         self._joined = False
-        self._joined_at = now  # since when it is, or is not, in the group
+        self._joined_at = now  # when it last joined or left the group
         self._reached_at = now  # when a broker was connected last
-        self._away: tuple[int, ...] = ()  # own partitions without a leader that is connected
+        self._away: tuple[int, ...] = ()  # own partitions without a connected leader
         self._away_since = now
-        self._errors: dict[str, tuple[str, float]] = {}  # code → what it says, and when last
+        self._errors: dict[str, tuple[str, float]] = {}  # code → text, time of the last one
         self._current_at = now  # when the fold was last known to be up to date
         self._lag = 0
         self._folded = -1
         self._folded_at = now
-        self._least = (-1, -1)  # the least lag of the window before, and of this one
+        self._least = (-1, -1)  # the least lag of the last window, and of this one
         self._window_at = now
         self._grows = False
 
     def assigned(self, now: float) -> None:
-        """The group gave this tracker its partitions, which may be none."""
+        """The group gave this tracker its partitions (maybe none)."""
         self._joined, self._joined_at = True, now
         self._errors.clear()
         self._folded_at = now
@@ -144,7 +144,7 @@ class Vitals:
         return self._lag > 0 and now - self._folded_at >= STALE_SECONDS
 
     def stale_ms(self, now: float) -> int:
-        """For how long the fold has not been known to be up to date, 0 where that is a moment."""
+        """Milliseconds since the fold was last known to be up to date, 0 for a moment."""
         stale = now - self._current_at
         return round(stale * 1000) if stale >= STALE_SECONDS else 0
 

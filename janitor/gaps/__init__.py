@@ -2,6 +2,6 @@
 
 filler       claims a gap, reads it, closes it
 reading      one reading of a gap; plan: the queries that find its conversations (pure)
-answers      what an answer is worth; agreement: whether REST and analytics name legs alike
-marks        which conversations of a gap have been read; unfinished: those that the tracker knows
+answers      judges answers; agreement: whether REST and analytics name legs alike
+marks        conversations of a gap that have been read; unfinished: those that the tracker knows
 """

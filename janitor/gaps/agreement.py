@@ -1,8 +1,8 @@
-"""Whether analytics names legs as REST does. Pure.
+"""Checks whether analytics names legs as REST does. Pure.
 
-Events of analytics have the ids of frames only where a session's id is that of its communication
-(docs/protocol.md, "Legs"). No public recording shows the same conversation from both, so the
-janitor looks where it has both, and takes no events from analytics once they were seen to differ.
+Events from analytics have the ids of frames only if a session's id is the id of its communication
+(docs/protocol.md, "Legs"). No public recording shows the same conversation from both. So the
+janitor compares whenever it has both, and takes no events from analytics after a difference.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mirror.conversation.normaliser.bodies import Body
 from mirror.conversation.normaliser.snapshot import communications
 from mirror.genesys.shapes import AnalyticsConversation
 
-ENOUGH: Final = 100  # conversations that were compared; more would tell nothing new
+ENOUGH: Final = 100  # compared conversations; more would show nothing new
 
 
 class _Session(msgspec.Struct, rename="camel"):
@@ -32,7 +32,7 @@ _participants: Final = msgspec.json.Decoder(list[_Shown] | None)
 
 
 class Agreement:
-    """What was seen of conversations that both gave."""
+    """The results of comparing conversations from both."""
 
     def __init__(self) -> None:
         self._same = 0
@@ -40,11 +40,11 @@ class Agreement:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing speaks against it, or more speaks for it."""
+        """Whether no difference was seen, or more agreement than differences."""
         return self._other <= self._same
 
     def look(self, rest: bytes, analytics: AnalyticsConversation) -> None:
-        """Compare what both say of one conversation.
+        """Compare the two answers on one conversation.
 
         Analytics lags and REST may show fewer legs, so one common leg of a participant is enough.
         """
@@ -54,7 +54,7 @@ class Agreement:
             body = _body.decode(rest)
             shown = _participants.decode(analytics.participants)
         except msgspec.DecodeError:
-            return  # who reads it says so
+            return  # its reader reports it
         sessions = {
             participant.participant_id: {
                 session.session_id for session in participant.sessions or ()

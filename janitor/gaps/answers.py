@@ -1,12 +1,12 @@
-"""What Genesys' answer about one conversation is worth.
+"""Judges Genesys' answer about one conversation.
 
-An answer counts where it is Genesys' own and about what was asked. A cache or gateway may answer
-with another conversation's body, or with an error page of its own: that is no word on this one.
+An answer counts only if it is Genesys' own and about the requested conversation. A cache or gateway
+may answer with another conversation's body, or with its own error page: that says nothing.
 
-    given       the conversation, with the id that was asked for
+    given       the conversation, with the requested id
     refused     403, with a code of Genesys': the role lacks a right or a division
     forgotten   404, with a code of Genesys': purged, never there, or too young to be known yet
-    strange     something else than Genesys' JSON about this conversation
+    strange     anything but Genesys' JSON about this conversation
     failed      no answer, a time-out, 5xx
 """
 
@@ -26,13 +26,14 @@ _UNAUTHORISED: Final = 401
 
 
 class Rest(Protocol):
-    """The one reading of REST that is needed."""
+    """The REST call that `ask` needs."""
 
-    def conversation(self, conversation_id: str) -> bytes: ...
+    def conversation(self, conversation_id: str) -> bytes:
+        """The raw body of a conversation. Raises `GenesysError`."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came. `raw` is the body of what was given; `why` one line that says why it was not."""
+    """A judged answer. `raw` is the body if given, else `why` is one line with the reason."""
 
     kind: Kind
     raw: bytes = b""
@@ -49,7 +50,7 @@ _asked = msgspec.json.Decoder(_Asked)
 def ask(genesys: Rest, conversation_id: str) -> Answer:
     """`GET /api/v2/conversations/{id}`, judged.
 
-    Raises `GenesysError` where nothing can be asked at all: no budget, no token.
+    Raises `GenesysError` if no call can be made at all: no budget, no token.
     """
     try:
         raw = genesys.conversation(conversation_id)
@@ -63,11 +64,11 @@ def ask(genesys: Rest, conversation_id: str) -> Answer:
 
 
 def judge(raw: bytes, conversation_id: str) -> Answer:
-    """A body of status 200: of this conversation, or strange."""
+    """Judge a body of status 200: it is this conversation, or strange."""
     try:
         shown = _asked.decode(raw).id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # What is wrong in part is the normaliser's to salvage; what lacks the id is not Genesys'.
+        # The normaliser salvages a partly wrong body. A body without the id is not Genesys'.
         if raw.lstrip()[:1] == b"{" and conversation_id.encode() in raw[:256]:
             return Answer("given", raw)
         return Answer("strange", why="the answer is not Genesys' JSON of a conversation")

@@ -1,14 +1,13 @@
-"""Fills gaps: takes the next one of the ledger, reads it (`janitor.gaps.reading`), says how it
-went.
+"""Fills gaps: takes the ledger's next gap, reads it (`janitor.gaps.reading`), notes the result.
 
-A gap is read twice. The first reading takes all that lived in it and can be found; the second, as
-long after as analytics may lag (`lag_seconds`), takes what was not known before. A reading counts
-only where all of it was read. What was refused, is not known yet, or cannot be read keeps the gap
-open with its reasons, and is tried again at growing distance; after a day (`PATIENCE_SECONDS`) the
-gap is `unfillable`, for those reasons.
+A gap is read twice. The first reading takes all conversations that lived in the gap and can be
+found. The second, after the lag of analytics (`lag_seconds`), takes those that were unknown before.
+A reading counts only if everything was read. Conversations that were refused, are unknown yet or
+cannot be read keep the gap open, with the reasons; it is tried again after growing pauses. After a
+day (`PATIENCE_SECONDS`) the gap becomes `unfillable`, with those reasons.
 
-Which conversations were read stands in Redis beside the gap, so that a janitor which takes over a
-dead one's gap goes on where that one was. The mark is set after the acknowledgement (I9).
+Redis has the read conversations beside the gap, so a janitor that takes over a dead janitor's gap
+goes on from there. A mark is set after the acknowledgement (I9).
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ LEASE_SECONDS: Final = 240.0
 WRITE_EVERY_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 30.0
 RETRY_MOST_SECONDS: Final = 900.0
-# For so long a gap is tried again of which not all can be read, and at least so often.
+# How long, and at least how often, a gap is tried again that cannot be read completely.
 PATIENCE_SECONDS: Final = 24 * 3600.0
 LEAST_ATTEMPTS: Final = 8
-# For so long readings of other gaps are known; gaps of one outage are filed and read together.
+# How long readings of other gaps are remembered; gaps of one outage are filed and read together.
 SHARED_MS: Final = 3_600_000
 _BAD_REQUEST: Final = 400
 
@@ -85,7 +84,7 @@ class Filler:
         self._log = logger("janitor.gaps")
 
     def fill_next(self) -> bool:
-        """Work on the next gap that is due, until its reading ends; False where there is none.
+        """Work on the next due gap until its reading ends; False if no gap is due.
 
         Raises `RedisUnavailable` and `KafkaUnavailable`; the gap is then due again by itself.
         """
@@ -104,7 +103,7 @@ class Filler:
 
 
 class _Attempt:
-    """One attempt at one gap, under one lease. It is what the reading reports to."""
+    """One attempt at one gap, under one lease. The reading reports to it."""
 
     def __init__(self, filler: Filler, gap: Gap, lease: str) -> None:
         self.gap = gap
@@ -114,7 +113,7 @@ class _Attempt:
         self._written_at = time.monotonic()
 
     def run(self) -> None:
-        """Read to the end, or write down why not."""
+        """Read the gap to its end, or note why that failed."""
         filler, gap = self._filler, self.gap
         if not predicates(gap.topics):
             self.change(state="unfillable", errors=("no topic of a queue or a user",))
@@ -141,7 +140,7 @@ class _Attempt:
         except LeaseLost:
             self._log.warning("gap_lease_lost", gap=gap.id)
             return
-        except Stopped:  # whoever is next goes on at once
+        except Stopped:  # the next janitor goes on at once
             self.change(state="open")
             self._write(0.0)
             return
@@ -163,11 +162,11 @@ class _Attempt:
     # --- what the reading tells -------------------------------------------------------------------
 
     def change(self, **fields: object) -> None:
-        """Change what is known of the gap; written down with the next beat."""
+        """Change fields of the gap; the next beat writes them."""
         self.gap = msgspec.structs.replace(self.gap, **fields)
 
     def beat(self) -> None:
-        """Renew the lease and show progress, every now and then. Raises `LeaseLost`."""
+        """Renew the lease and write the progress, if it is time. Raises `LeaseLost`."""
         if time.monotonic() - self._written_at >= WRITE_EVERY_SECONDS:
             self._write(self._filler._lease_seconds)
 
@@ -206,7 +205,7 @@ class _Attempt:
         self._retry_later((str(error),))
 
     def _retry_later(self, errors: tuple[str, ...], *, final: bool = False) -> None:
-        """The gap stays open; `final` errors, those about its conversations, do not for ever."""
+        """Leave the gap open; with `final` errors, about its conversations, not for ever."""
         attempts = self.gap.attempts
         if final:
             now_ms = redis_now_ms(self._filler._redis)

@@ -1,17 +1,18 @@
 """A gap → the analytics queries that find its conversations. Pure.
 
-A details query goes by the begin: it lists conversations that began on a day (UTC) that its
-interval touches, whatever went on later (docs/protocol.md, "Analytics"). So a gap of ten minutes is
-not found by asking for ten minutes. What lived in it is
+A details query selects by the begin: it lists conversations that began on the days (UTC) that its
+interval touches (docs/protocol.md, "Analytics"). So a query for the ten minutes of a gap does not
+find the gap's conversations. These queries do:
 
-    ended         what has an end, begun since the horizon: latest end first, until one lies before
-                  the gap. So few pages are read, however many conversations began since
-    unfinished    what has no end yet, begun since the horizon
-    of its days   for a gap of long ago, whatever began on its days instead of all that ended since
+    ended         conversations with an end, begun since the horizon: latest end first, until an
+                  end lies before the gap. So few pages are read, however many began since
+    unfinished    conversations without an end yet, begun since the horizon
+    of its days   for a gap of long ago: conversations that began on its days, instead of all that
+                  ended since
 
-`lived` tells whether one that is listed reached into the gap. Genesys limits an interval to 31
-days, a page to 100 and a query to 100,000 hits; a query of more hits is split by whole days, and
-one of a single day by its topics (`Question.parts`).
+`lived` says whether a listed conversation reached into the gap. Genesys limits an interval to 31
+days, a page to 100 and a query to 100,000 hits. A query with more hits is split by whole days, and
+a query of a single day by its topics (`Question.parts`).
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ PAGE_SIZE: Final = 100
 MAX_PREDICATES: Final = 100
 DAY_MS: Final = 24 * 3_600_000
 MAX_INTERVAL_MS: Final = 31 * DAY_MS
-# Beyond so many hits analytics stops counting.
+# Analytics counts no more hits than this.
 MAX_HITS: Final = 100_000
-# Both ends of a gap are times of ours, read from two machines: a little more is asked for.
+# Both ends of a gap are our times, from two machines: the query asks for a little more.
 MARGIN_MS: Final = 5_000
-# After-call work goes on when all legs are over, and nobody documents whether `conversationEnd`
-# waits for it: what ended so long before the gap is looked at, segment by segment.
+# After-call work follows the end of all legs, and Genesys does not document whether
+# `conversationEnd` waits for it. So conversations that ended up to this long before the gap are
+# checked segment by segment.
 AFTER_CALL_MS: Final = 30 * 60_000
 
 _DIMENSIONS: Final = {"queues": "queueId", "users": "userId"}
@@ -47,8 +49,8 @@ Which = Literal["all", "ended", "unfinished"]
 class Question(msgspec.Struct, frozen=True):
     """One details query, all its pages: predicates are (dimension, id) pairs joined by `or`.
 
-    `until_ms` bounds what is of interest: conversations that began by then. `since_ms` is the
-    earliest end of interest, of `ended` ones.
+    Only conversations that began by `until_ms` are of interest. `since_ms` is the earliest end of
+    interest, for `ended` ones.
     """
 
     from_ms: int
@@ -97,9 +99,9 @@ class Question(msgspec.Struct, frozen=True):
         return query
 
     def goes_on(self, page: list[AnalyticsConversation]) -> bool:
-        """Whether the next page can have something of interest.
+        """Whether the next page may have conversations of interest.
 
-        The order is asked for, and believed only as far as the page shows it.
+        The query asks for an order, but relies on it only as far as the page shows it.
         """
         if len(page) < PAGE_SIZE:
             return False
@@ -114,9 +116,9 @@ class Question(msgspec.Struct, frozen=True):
         return not in_order or known[-1] <= self.until_ms
 
     def parts(self) -> tuple[Question, ...]:
-        """The same question in parts that list fewer each; empty where it cannot be split.
+        """The same question in smaller parts; empty if it cannot be split.
 
-        Cut at midnight, so that no day is asked for twice; a single day by its topics.
+        Split at midnight, so no day is asked for twice; a single day by its topics.
         """
         middle = _midnight((self.from_ms + self.to_ms) // 2)
         if middle <= self.from_ms:
@@ -136,7 +138,7 @@ class Question(msgspec.Struct, frozen=True):
 
 
 def predicates(topics: Iterable[str]) -> list[tuple[str, str]]:
-    """(dimension, id) of every topic of a queue or a user; other topics are left out.
+    """(dimension, id) of every topic of a queue or a user, without other topics.
 
     `v2.routing.queues.{id}.conversations` and `v2.users.{id}.conversations`.
     """
@@ -163,7 +165,7 @@ def questions(gap: Gap, horizon_ms: int, now_ms: int) -> Iterator[Question]:
         first_day = _midnight(since)
         if now_ms - since <= until - first_day + DAY_MS:
             asked.append((earliest, until, "ended"))
-        else:  # fewer began on its days than ended since
+        else:  # fewer conversations began on its days than ended since
             asked += [(first_day, until, "all"), (earliest, first_day - 1, "ended")]
         asked.append((earliest, until, "unfinished"))
     else:
@@ -178,7 +180,8 @@ def questions(gap: Gap, horizon_ms: int, now_ms: int) -> Iterator[Question]:
 def lived(shown: AnalyticsConversation, from_ms: int, to_ms: int) -> bool:
     """Whether a conversation reached into an interval, as far as analytics shows.
 
-    It did where it began by then and had not ended before, its after-call work included.
+    It did if it began before the interval's end and, with its after-call work, did not end before
+    the interval.
     """
     began, ended = epoch_ms(shown.conversation_start), epoch_ms(shown.conversation_end)
     if began is not None and began > to_ms + MARGIN_MS:
@@ -190,7 +193,7 @@ def lived(shown: AnalyticsConversation, from_ms: int, to_ms: int) -> bool:
 
 
 def epoch_ms(text: str | None) -> int | None:
-    """Epoch milliseconds of a time of Genesys; null where it is none."""
+    """Epoch milliseconds of a time of Genesys; None if it is no time."""
     try:
         return round(datetime.fromisoformat(text or "").timestamp() * 1000)
     except ValueError:
@@ -214,7 +217,7 @@ _participants = msgspec.json.Decoder(list[_Participant])
 
 
 def _last(shown: AnalyticsConversation) -> float:
-    """When the last segment began or ended; for ever where that cannot be told."""
+    """When the last segment began or ended; infinite if unknown."""
     try:
         participants = _participants.decode(shown.participants)
     except msgspec.DecodeError:
@@ -231,7 +234,7 @@ def _last(shown: AnalyticsConversation) -> float:
 
 
 def _windows(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Intervals that Genesys takes, the latest first; no day is touched by two of them."""
+    """Intervals that Genesys accepts, the latest first; no two of them touch the same day."""
     while start <= stop:
         begin = max(start, stop - MAX_INTERVAL_MS)
         yield begin, stop

@@ -1,22 +1,21 @@
-"""One reading of a gap: finds its conversations, reads each, and says of which it could not.
+"""One reading of a gap: finds its conversations, reads each, and reports those it could not read.
 
     analytics' queries (`janitor.gaps.plan`)       the conversations that lived in the gap
-    the tracker's active set                  those that it knows as unfinished at these topics, as
-                                              far as the queries did not list them: analytics is
-                                              asked for a hundred at once whether they lived then
+    the tracker's active set                  unfinished conversations at these topics that the
+                                              queries did not list; analytics is asked, a hundred
+                                              at once, whether they lived then
     GET, by id                                the whole history of each
 
-What REST refuses or has forgotten is taken from analytics, whose word on it came with the list. A
-refusal is an exception only where other conversations are given: if REST refuses all that it is
-asked for, a right is missing that may come back, and what analytics tells is produced, but does not
-count as read for the first hour.
+Conversations that REST refuses or has forgotten are taken from analytics, which listed them. A
+single refusal is an exception. But if REST refuses all requested conversations, a right is missing
+that may come back: events from analytics are produced, but do not count as read in the first hour.
 
 A conversation touches topics of several shards, so one outage makes several gaps that all list it.
-A GET tells the whole history of a conversation up to the moment it was asked for: one that was
-asked for after a gap's end, and acknowledged, serves that gap too, whichever gap it was made for.
+A GET returns the whole history of a conversation up to the moment of the request. So a GET made
+after a gap's end, and acknowledged, serves that gap too, whichever gap it was made for.
 
-Readings carry the time *before* the conversation was asked for: a live event that comes while the
-answer is under way is then newer than the answer, and wins.
+Readings carry the time *before* the request: a live event that comes while the answer is on its way
+is then newer than the answer, and wins.
 """
 
 from __future__ import annotations
@@ -47,12 +46,12 @@ from mirror.fleet.gaps import Gap, redis_now_ms
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.redis.keys import Keys
 
-# What began so short a time before it was asked for may not be known to REST and analytics yet.
+# Conversations that began this short before the request may be unknown to REST and analytics yet.
 PROPAGATION_MS: Final = 10 * 60_000
-# For so long a refusal of everything is taken for a right that comes back.
+# For this time a refusal of everything is taken for a right that may come back.
 REFUSED_MS: Final = 3_600_000
 MAX_PAGES: Final = MAX_HITS // PAGE_SIZE
-# So many calls that failed one after the other, each with its own retries: Genesys is unwell.
+# After this many failed calls in a row, each with its own retries, Genesys counts as unavailable.
 GIVE_UP_AFTER: Final = 3
 MAX_ERRORS: Final = 5
 MAX_ERROR_LENGTH: Final = 300
@@ -60,15 +59,15 @@ _TOO_MANY: Final = "too_many"
 
 
 class LeaseLost(MirrorError):
-    """Somebody else works on this gap now: we were too slow."""
+    """Another janitor works on this gap now: we were too slow."""
 
 
 class Stopped(Exception):
-    """This process is told to stop."""
+    """This process is stopping."""
 
 
 class Desk(msgspec.Struct, kw_only=True):
-    """What a reading works with."""
+    """The tools of a reading."""
 
     client: redis.Redis
     keys: Keys
@@ -84,13 +83,15 @@ class Desk(msgspec.Struct, kw_only=True):
 
 
 class Holder(Protocol):
-    """Who holds the gap: keeps what is known of it, and the lease."""
+    """Holds the gap: its state and its lease."""
 
     gap: Gap
 
-    def change(self, **fields: object) -> None: ...
+    def change(self, **fields: object) -> None:
+        """Change fields of the gap."""
 
-    def beat(self) -> None: ...
+    def beat(self) -> None:
+        """Renew the lease. Raises `LeaseLost`."""
 
 
 class GapReading:
@@ -99,7 +100,7 @@ class GapReading:
     def __init__(self, desk: Desk, holder: Holder) -> None:
         self.conversations = 0
         self.events = 0
-        self.least_queries = 0  # the fewest queries that would have listed what was found
+        self.least_queries = 0  # the fewest queries that could have listed the found conversations
         self._desk = desk
         self._holder = holder
         self._marks = Marks(desk.client, desk.keys, holder.gap)
@@ -114,29 +115,29 @@ class GapReading:
     # --- what came of it --------------------------------------------------------------------------
 
     def reasons(self) -> Mapping[str, int]:
-        """Why conversations were not read → how many."""
+        """Reason → number of conversations that were not read."""
         found: Counter[str] = Counter()
         for (reason, _), count in self._unread.items():
             found[reason] += count
         return found
 
     def errors(self) -> tuple[str, ...]:
-        """Why not all of it was read, for people; empty where it was."""
+        """Why not everything was read, for people; empty if everything was."""
         return tuple(
             (line if reason == _TOO_MANY else f"{_conversations(count)}: {line}")[:MAX_ERROR_LENGTH]
             for (reason, line), count in self._unread.most_common(MAX_ERRORS)
         )
 
     def forget(self, shared_ms: int) -> None:
-        """The gap is filled: its marks are of no use any more. Raises `RedisUnavailable`."""
+        """Delete the marks of the filled gap. Raises `RedisUnavailable`."""
         self._marks.forget(shared_ms)
 
     # --- finding ----------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Read all there is.
+        """Read all conversations of the gap.
 
-        Raises `GenesysError` where nothing can be asked, `KafkaUnavailable`, `RedisUnavailable`,
+        Raises `GenesysError` if no call can be made, `KafkaUnavailable`, `RedisUnavailable`,
         `LeaseLost`, `Stopped`.
         """
         gap = self._holder.gap
@@ -152,7 +153,7 @@ class GapReading:
         self._judge_refusals()
 
     def _pages(self, question: Question) -> Iterator[list[AnalyticsConversation]]:
-        """What a question finds, page by page."""
+        """The results of a question, page by page."""
         for number in range(1, MAX_PAGES + 1):
             self._turn()
             self._called()
@@ -170,7 +171,7 @@ class GapReading:
         self._unread[(_TOO_MANY, line)] += 1
 
     def _read_page(self, page: Sequence[AnalyticsConversation]) -> int:
-        """Read those of a page that lived in the gap and were not read; how many lived in it."""
+        """Read a page's unread conversations that lived in the gap. Returns how many lived."""
         gap, desk = self._holder.gap, self._desk
         known = {
             conversation.conversation_id: conversation
@@ -189,7 +190,7 @@ class GapReading:
         return len(known)
 
     def _read_tracked(self) -> None:
-        """Read what the tracker knows as unfinished at the gap's topics and no query listed."""
+        """Read the tracker's unfinished conversations at the gap's topics that no query listed."""
         gap, desk = self._holder.gap, self._desk
         places = {place for _, place in predicates(gap.topics)}
         names = desk.unfinished.at(places, gap.to_ms + MARGIN_MS)
@@ -214,9 +215,11 @@ class GapReading:
     # --- reading ----------------------------------------------------------------------------------
 
     def _take(self, known: Mapping[str, AnalyticsConversation | None]) -> None:
-        """Read conversations, with what analytics says of each."""
+        """Read conversations; `known` has analytics' answer on each."""
         todo = self._marks.left_of(list(known))
-        random.shuffle(todo)  # else janitors at gaps of one outage ask for the same at once
+        random.shuffle(
+            todo
+        )  # so that janitors at gaps of one outage do not ask for the same at once
         gap = self._holder.gap
         self._holder.change(found=gap.found + len(known), read=gap.read + len(known) - len(todo))
         for id_ in todo:
@@ -231,7 +234,7 @@ class GapReading:
     def _read(
         self, conversation_id: str, shown: AnalyticsConversation | None, asked_ms: int
     ) -> bool:
-        """Read one conversation and produce what it tells; whether that is all of it."""
+        """Read one conversation and produce its events. Returns whether it was read completely."""
         desk = self._desk
         asked_at = time.time()
         self._called()
@@ -265,7 +268,8 @@ class GapReading:
         asked_at: float,
         asked_ms: int,
     ) -> bool:
-        """Take from analytics what REST does not give; whether that counts as all of it."""
+        """Take a conversation from analytics that REST does not return. Returns whether it counts
+        as complete."""
         desk = self._desk
         if answer.kind == "failed" or shown is None:
             why = answer.why
@@ -279,7 +283,7 @@ class GapReading:
         raw = msgspec.json.encode(shown)
         reading = desk.normaliser.analytics(raw, show_epoch(asked_at), asked_at)
         self._produce(reading)
-        # It lags: what it shows as going on may have gone on further within the gap.
+        # Analytics lags: a conversation that goes on may have had more events within the gap.
         is_late = asked_ms >= self._holder.gap.to_ms + desk.lag_ms
         if reading.problem is not None:
             self._note("strange", f"analytics cannot be read: {reading.problem.message}")
@@ -294,7 +298,7 @@ class GapReading:
         return False
 
     def _judge_refusals(self) -> None:
-        """Whether what was refused, and read from analytics, counts as read."""
+        """Decide whether refused conversations, read from analytics, count as read."""
         if not self._refused:
             return
         gap = self._holder.gap

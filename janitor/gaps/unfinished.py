@@ -1,7 +1,7 @@
-"""What the tracker knows as unfinished at some queues and users: the third source of a gap.
+"""The tracker's unfinished conversations at some queues and users: the third source of a gap.
 
-The active set may have a hundred thousand conversations, and one outage makes a gap of each shard.
-So it is read once for all gaps that had ended by then: what began later did not live in them.
+The active set may have a hundred thousand conversations, and one outage makes a gap for each shard.
+So the set is read once for all gaps that ended before: later conversations did not live in them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from mirror.fleet.tracked import Tracked, scan_active
 from mirror.redis.keys import Keys
 
 KEPT_SECONDS: Final = 600.0
-# Beyond so many conversations the later ones are left to the other two sources.
+# Conversations beyond this number are left to the other two sources.
 MOST: Final = 300_000
 
 
 class Unfinished:
-    """An index of the active set by place, made anew when a gap needs a later one."""
+    """An index of the active set by queue and user, rebuilt when a gap needs a later one."""
 
     def __init__(
         self, client: redis.Redis, keys: Keys, report_progress: ReportProgress = unwatched
@@ -37,7 +37,7 @@ class Unfinished:
         self._forget_at = 0.0
 
     def at(self, places: Set[str], until_ms: int) -> list[str]:
-        """Ids of conversations that belong or belonged to these places and began by `until_ms`.
+        """Ids of conversations that are or were at these places and began by `until_ms`.
 
         Raises `RedisUnavailable`.
         """
@@ -47,11 +47,11 @@ class Unfinished:
         return [id_ for id_ in found if self._since[id_] <= until_ms]
 
     def knows(self, conversation_id: str) -> bool:
-        """Whether it was in the active set when that was last read."""
+        """Whether the conversation was in the active set at its last reading."""
         return conversation_id in self._since
 
     def tidy(self) -> None:
-        """Let go of an index that is old."""
+        """Drop an old index."""
         if time.monotonic() >= self._forget_at:
             self._at, self._since, self._read_ms = {}, {}, 0
 

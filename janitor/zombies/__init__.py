@@ -1,6 +1,6 @@
 """Conversations that stay active too long: verified with Genesys, finalised if they are over.
 
-sweep        claims what is overdue, asks, acts
-verdict      what the answers mean, and which events say so (pure)
-doubt        when answers are not believed (pure)
+sweep        claims overdue conversations, asks Genesys, acts
+verdict      the meaning of the answers, and their events (pure)
+doubt        answers that are not believed yet (pure)
 """

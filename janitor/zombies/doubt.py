@@ -1,14 +1,14 @@
-"""When Genesys' word that a conversation is over is not believed yet. Pure.
+"""Doubts Genesys' answer that a conversation is over. Pure.
 
-A finalised conversation that goes on is worse than a zombie that is found late. So the word is
-doubted, said, and asked for again later
+A finalised conversation that goes on is worse than a zombie that is found late. So in two cases the
+answer is doubted, reported, and asked for again later:
 
-- where a frame contradicts it: a process of ours read within the last minutes that a leg lives,
-  after the moment at which all is said to have ended;
-- where nothing is known to Genesys at all: every GET says 404 and analytics lists none of those
-  that it was asked for. A gateway, a wrong host or a wrong organisation answers so. It is believed
-  where both are seen to know another conversation (`janitor.zombies.sweep`), or when they have said
-  the same for a day.
+- A frame contradicts it: a process of ours read within the last minutes that a leg was live after
+  the alleged end.
+- Genesys seems to know nothing at all: every GET returns 404, and analytics lists none of the
+  requested conversations. A gateway, a wrong host or a wrong organisation answers like this. The
+  answer is believed if both know some other conversation (`janitor.zombies.sweep`), or after they
+  have said the same for a day.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 from mirror.fleet.tracked import Tracked
 
 FRESH_SECONDS: Final = 600.0
-# Frames come late by seconds, clocks differ, and what was heard is kept rounded.
+# Frames come seconds late, clocks differ, and `heard_ms` is rounded.
 LATE_MS: Final = 60_000
 BELIEVED_AFTER_SECONDS: Final = 24 * 3600.0
 
@@ -29,9 +29,9 @@ NOTHING_KNOWN: Final = "REST and analytics know no conversation at all"
 def contradicts(
     tracked: Tracked, now_ms: int, ended_ms: int | None, fresh_seconds: float = FRESH_SECONDS
 ) -> bool:
-    """Whether a frame contradicts that all legs had ended at `ended_ms` (null: by now).
+    """Whether a frame contradicts that all legs had ended at `ended_ms` (None: by now).
 
-    What was heard further ahead than `fresh_seconds` is of a clock that has stepped back since.
+    A frame further in the future than `fresh_seconds` is from before a clock stepped back.
     """
     if abs(now_ms - tracked.heard_ms) >= fresh_seconds * 1000:
         return False

@@ -1,4 +1,4 @@
-"""Verifies conversations that are overdue, and finalises those that are over.
+"""Verifies overdue conversations, and finalises those that are over.
 
     analytics says   Genesys' GET says   then
     active           (not asked)         put back: verified again later
@@ -9,14 +9,14 @@
     any              403, 5xx, time-out  put back for a short while
     any              something strange   the same: another's body, a page that is not Genesys'
 
-Over is what has no leg left, although `conversationEnd` waits for after-call work. What a fresh
-frame contradicts, or what is said of everything at once, is doubted and put back
-(`janitor.zombies.doubt`).
+A conversation without a live leg is over, although `conversationEnd` waits for after-call work. An
+answer that a fresh frame contradicts, or that is the same for everything, is doubted, and the
+conversation put back (`janitor.zombies.doubt`).
 
-What was finalised stays in the active set until the tracker reads its end from Kafka, and is only
-put back so that nobody does it twice: a janitor that dies before the acknowledgement leaves a lease
-that lapses. Analytics is asked for many conversations at once; a GET is spent only on those that
-it does not know to be active.
+A finalised conversation stays in the active set until the tracker reads its end from Kafka. It is
+put back only so that it is not done twice: if a janitor dies before the acknowledgement, its lease
+lapses. Analytics is asked for many conversations at once; a GET is made only for those that
+analytics does not show as active.
 """
 
 from __future__ import annotations
@@ -45,29 +45,29 @@ from mirror.fleet.tracked import Tracked, threshold_ms
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.settings import Settings
 
-# What analytics takes in one call (docs/protocol.md, "Analytics").
+# Most conversations per call of analytics (docs/protocol.md, "Analytics").
 BATCH: Final = 100
 LEASE_SECONDS: Final = 240.0
-# Beyond this part of the lease no new conversation is begun: a call may take a minute.
+# After this part of the lease no new conversation is started: a call may take a minute.
 LEASE_SHARE: Final = 0.7
 RETRY_SECONDS: Final = 120.0
-# So many calls that failed one after the other, each with its own retries: Genesys is unwell.
+# After this many failed calls in a row, each with its own retries, Genesys counts as unavailable.
 GIVE_UP_AFTER: Final = 3
 # How long the tracker may take to read an end that Kafka has.
 FOLD_SECONDS: Final = 120.0
-# What was doubted is asked for again in so long.
+# A doubted conversation is asked for again after this time.
 DOUBT_SECONDS: Final = 600.0
 # Without a filter a details query takes an interval of at most a week.
 CONTROL_MS: Final = 7 * 24 * 3_600_000 - 60_000
-# Still active: next verified when it has been overdue for twice as long, at most hourly.
+# An active conversation is next verified when it is overdue for twice as long, at least hourly.
 AGAIN_MOST_SECONDS: Final = 3600.0
 
 
 class Sweep(msgspec.Struct):
-    """What a sweep did, in conversations; `calls` of Genesys and the fewest it could have taken.
+    """The result of a sweep in conversations, its `calls` to Genesys and the fewest possible.
 
-    The fewest: one analytics call a batch and one GET a conversation that is over, since nothing
-    is finalised without a GET.
+    The fewest: one analytics call per batch and one GET per conversation that is over, because
+    nothing is finalised without a GET.
     """
 
     claimed: int = 0
@@ -85,17 +85,17 @@ class Sweep(msgspec.Struct):
 
 
 class _Batch:
-    """What is known while one batch is verified."""
+    """The state of one batch in verification."""
 
     def __init__(self, lease: str, details: Mapping[str, AnalyticsConversation]) -> None:
         self.lease = lease
         self.details = details
         self.rest_knows = False
-        self.unknown: list[str] = []  # neither REST nor analytics knows them; not judged yet
+        self.unknown: list[str] = []  # unknown to REST and analytics; not judged yet
 
 
 class Zombies:
-    """Sweeps over the conversations that are due."""
+    """Sweeps over the due conversations."""
 
     def __init__(
         self,
@@ -126,9 +126,9 @@ class Zombies:
         self._log = logger("janitor.zombies")
 
     def sweep(self) -> Sweep:
-        """Verify all that is due now. Raises `RedisUnavailable` and `KafkaUnavailable`.
+        """Verify all conversations due now. Raises `RedisUnavailable` and `KafkaUnavailable`.
 
-        What falls due while it works waits for the next sweep, so that a sweep comes to an end.
+        Conversations that become due meanwhile wait for the next sweep, so that a sweep ends.
         """
         sweep = Sweep()
         began = time.monotonic()
@@ -151,7 +151,7 @@ class Zombies:
         return sweep
 
     def _verify(self, lease: str, ids: tuple[str, ...], until: float, sweep: Sweep) -> bool:
-        """Verify one batch; False where Genesys cannot be asked now."""
+        """Verify one batch; False if Genesys cannot be asked now."""
         sweep.calls += 1
         sweep.least_calls += 1
         try:
@@ -186,7 +186,7 @@ class Zombies:
                 self._leases.put_back(lease, dict.fromkeys(suspects[position:], self._retry()))
                 return False
             if self._stopping() or time.monotonic() > until:
-                # Due again at once, for whoever is next.
+                # Due again at once, for the next janitor.
                 self._leases.put_back(lease, dict.fromkeys(suspects[position:], 0.0))
                 self._judge_unknown(batch, sweep)
                 return not self._stopping()
@@ -211,7 +211,8 @@ class Zombies:
     def _confirm(
         self, conversation_id: str, answer: Answer, batch: _Batch, sweep: Sweep
     ) -> float | None:
-        """Act on Genesys' word on one suspect; when it is next due, null where it is not judged."""
+        """Act on Genesys' answer on one suspect. Returns when it is next due, None if not
+        judged."""
         details = batch.details.get(conversation_id)
         if answer.kind not in {"given", "forgotten"}:
             sweep.failed += 1
@@ -223,8 +224,8 @@ class Zombies:
             )
             return self._retry()
         now_ms = round(time.time() * 1000)
-        # Read anew: its end may have come while we asked. Where nothing is kept of it, the fold
-        # was lost, and Genesys tells all there is.
+        # Read again: its end may have come meanwhile. Without a record the fold was lost, and
+        # Genesys has the whole conversation.
         tracked = self._leases.tracked((conversation_id,))[conversation_id] or Tracked(now_ms)
         if tracked.ended:
             sweep.ended_meanwhile += 1
@@ -255,7 +256,7 @@ class Zombies:
         return self._finalise(conversation_id, events, sweep)
 
     def _judge_unknown(self, batch: _Batch, sweep: Sweep) -> None:
-        """Finalise what neither REST nor analytics knows, if both are seen to know anything."""
+        """Finalise conversations that REST and analytics do not know, if both know any others."""
         if not batch.unknown:
             return
         knows = self._knows_anything(batch, sweep)
@@ -283,7 +284,7 @@ class Zombies:
             self._leases.put_back(batch.lease, {id_: seconds})
 
     def _knows_anything(self, batch: _Batch, sweep: Sweep) -> bool:
-        """Whether REST and analytics know some conversation: one of the batch, or any at all."""
+        """Whether REST and analytics know a conversation: of the batch, or any other."""
         if batch.details and batch.rest_knows:
             return True
         try:
@@ -332,11 +333,11 @@ class Zombies:
         return max(self._settings.janitor_interval, min(DOUBT_SECONDS, self._settings.zombie_after))
 
     def _again(self, tracked: Tracked | None) -> float:
-        """In how many seconds one that seems to go on is verified again.
+        """Seconds until a conversation that seems to go on is verified again.
 
-        What analytics calls active may have ended within its lag. So soon after it was due it is
-        asked for again when the lag is over, and then at growing distance: an end is found late by
-        the lag, or by as long as the conversation was overdue when it ended, or by an hour.
+        A conversation that analytics calls active may have ended within its lag. So it is asked for
+        again when the lag is over, and then after growing pauses. An end is found late by the lag,
+        or by the time that the conversation was overdue at its end, or by an hour.
         """
         settings = self._settings
         overdue = 0.0

@@ -1,8 +1,8 @@
-"""What Genesys' answers about a suspect mean, and which events say so. Pure.
+"""Turns Genesys' answers about a suspect into events. Pure.
 
-The events of an end are read from the conversation itself by the normaliser, so that they carry
-the ids and times that the frames would have given them. Only where Genesys no longer has it are
-they made from what the tracker knew.
+The normaliser reads the events of an end from the conversation itself, so they have the ids and
+times that frames would have given them. Only if Genesys no longer has the conversation, they are
+made from the tracker's record.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _AFTER_CALL = frozenset({"acw", "acw_end", "wrapup"})
 
 
 class _Ending(msgspec.Struct, rename="camel"):
-    """The field of a REST conversation that says whether it is over."""
+    """The field of a REST conversation that shows its end."""
 
     end_time: str | None = None
 
@@ -35,10 +35,10 @@ _ending = msgspec.json.Decoder(_Ending)
 
 
 def suspicion(details: AnalyticsConversation | None, normaliser: Normaliser) -> Suspicion:
-    """What analytics, which lags, says of a conversation; `normaliser` does not know it.
+    """Analytics' answer, which lags, on a conversation that `normaliser` does not know.
 
-    `conversationEnd` waits for after-call work, in which an agent may be stuck for days: over is
-    what has no leg left (docs/protocol.md, "Ends").
+    `conversationEnd` waits for after-call work, in which an agent may be stuck for days. So a
+    conversation without a live leg is over (docs/protocol.md, "Ends").
     """
     if details is None:
         return "unknown"
@@ -51,11 +51,11 @@ def suspicion(details: AnalyticsConversation | None, normaliser: Normaliser) -> 
 def read(
     raw: bytes, conversation_id: str, tracked: Tracked, normaliser: Normaliser, now_ms: int
 ) -> list[Event]:
-    """The events that the mirror lacks of a conversation that `raw` shows as over; else none.
+    """The missing events of a conversation if `raw` shows it as over; else none.
 
-    `raw` is the body of `GET /api/v2/conversations/{id}` and `normaliser` one that does not know
-    the conversation. Over means: `endTime` is set, or every leg has ended (docs/protocol.md,
-    "Ends"). The last event is `finalize`.
+    `raw` is the body of `GET /api/v2/conversations/{id}`; `normaliser` must not know the
+    conversation. Over means: `endTime` is set, or every leg has ended (docs/protocol.md, "Ends").
+    The last event is `finalize`.
     """
     reading = normaliser.conversation(raw, rfc3339(now_ms), 0.0, origin="janitor")
     told = _finished(reading.events, conversation_id, tracked, "ended", now_ms)
@@ -78,9 +78,9 @@ def read_analytics(
     *,
     by_legs: bool = True,
 ) -> list[Event]:
-    """The same of a conversation that analytics shows as over and REST has forgotten.
+    """The same for a conversation that analytics shows as over and REST has forgotten.
 
-    Not `by_legs` where analytics names legs otherwise than REST: then only its end counts.
+    Not `by_legs` if analytics names legs differently from REST: then only the end counts.
     """
     name = details.conversation_id
     if by_legs:
@@ -96,9 +96,9 @@ def read_analytics(
 
 
 def missing(events: list[Event], tracked: Tracked) -> list[Event]:
-    """Those of `events` that the tracker has not seen, as far as it can tell.
+    """The `events` that the tracker has not seen, as far as its record shows.
 
-    What is repeated all the same is repeated under its own id, and does no harm.
+    Other repeats have their own ids and do no harm.
     """
     over = set(tracked.over)
     answered = {leg.name for leg in tracked.legs if leg.answered}
@@ -127,7 +127,7 @@ def closing(
 ) -> list[Event]:
     """The missing `disconnect`s and `end` of a conversation, and its `finalize`.
 
-    From what the tracker knows. Without `ended_at` their time is ours.
+    Made from the tracker's record. Without `ended_at` their time is ours.
     """
     return ending(
         conversation_id,
@@ -142,7 +142,7 @@ def closing(
 def _finished(
     events: list[Event], conversation_id: str, tracked: Tracked, reason: Reason, now_ms: int
 ) -> list[Event]:
-    """What the mirror lacks of a reading that has an `end`, then `finalize`; none without one."""
+    """The missing events of a reading with an `end`, then `finalize`; none without an `end`."""
     end = next((event for event in events if event.event_type == "end"), None)
     if end is None:
         return []

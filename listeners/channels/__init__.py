@@ -2,11 +2,11 @@
 
 table        the state machines of a channel as data (docs/channel.md shows them)
 channel      the machine of one channel: inputs; machine: its steps (both pure)
-upkeep       what a live channel asks beside receiving (pure); topic_list: what it asks for
-silence      how a silent socket is found (pure)
-attempts     how often a channel is tried, and the pauses in between (pure)
-lifetime     when a channel is renewed and when it wants a successor (pure)
+upkeep       a live channel's calls to Genesys (pure); topic_list: its topics (pure)
+silence      finds a silent socket (pure)
+attempts     the number of tries and the pauses in between (pure)
+lifetime     when a channel is renewed and when it needs a successor (pure)
 session      all channels of the process (pure)
-actions      what a channel asks for, as data; executor: carries those out
-workers      threads for what blocks; adapters: Redis and Genesys as the executor needs them
+actions      a channel's requests to its shell, as data; executor: carries them out
+workers      threads for blocking calls; adapters: Redis and Genesys for the executor
 """

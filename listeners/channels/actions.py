@@ -1,6 +1,6 @@
-"""What a channel asks its shell to do. Those with a number are answered by an input of the channel.
+"""Actions: a channel's requests to its shell. An input answers each action that has a number.
 
-Handles are secrets: an order is never logged whole.
+Handles are secrets: an action is never logged whole.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class Create(msgspec.Struct, frozen=True):
 
 
 class Connect(msgspec.Struct, frozen=True):
-    """Open the socket of `handle`, closing the one that is open."""
+    """Open the socket of `handle`, and close the open one first."""
 
     number: int
     handle: Handle
 
 
 class Subscribe(msgspec.Struct, frozen=True):
-    """PUT the full list of topics. Renews the channel: `read_expiry` asks until when."""
+    """PUT the full list of topics. This renews the channel; `read_expiry` asks for its new end."""
 
     number: int
     handle: Handle
@@ -54,7 +54,7 @@ class Close(msgspec.Struct, frozen=True):
 
 
 class Release(msgspec.Struct, frozen=True):
-    """Give the reservation back; `handle` too, where the channel can serve the next holder."""
+    """Give the reservation back, and `handle` too if the channel can serve the next holder."""
 
     handle: Handle | None
 

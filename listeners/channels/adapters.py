@@ -1,4 +1,4 @@
-"""Adapters of Redis and Genesys Cloud to the protocols that `Actions` asks for.
+"""Adapts Redis and Genesys Cloud to the protocols of `Actions`.
 
 `RedisAdapter` reserves channels through `listeners.fleet_link.FleetLink`; `GenesysAdapter` creates
 channels and sets topics through `mirror.genesys.client.GenesysClient`, one for each OAuth client.
@@ -53,7 +53,7 @@ class GenesysAdapter:
         self._client.sign_in()
 
     def check_uri(self, uri: str) -> None:
-        """Whether a channel's socket may be opened there, whoever handed the channel on."""
+        """Raise if a channel's socket must not be opened at `uri`, whoever handed it on."""
         self._client.check_uri(uri)
 
     def create(self) -> NewChannel:
@@ -63,10 +63,10 @@ class GenesysAdapter:
     def subscribe(
         self, channel_id: str, topics: tuple[str, ...], *, read_expiry: bool
     ) -> tuple[dict[str, str], float | None]:
-        """Set the full list; refused topics with their reasons, and seconds until it expires.
+        """Set the full list. Returns refused topics with reasons, and seconds until it expires.
 
-        The PUT renews, but its answer does not say until when: that is in the listing of channels,
-        and there only with the token that made the channel. Null where it is not found.
+        The PUT renews the channel, but its answer has no new end. The listing of channels has it,
+        but only for the token that made the channel. None if it is not found.
         """
         subscriptions = self._client.put_subscriptions(channel_id, topics)
         expires_in = None
@@ -83,7 +83,7 @@ class GenesysAdapter:
 
 
 def genesys_adapters(settings: Settings, client: redis.Redis) -> dict[str, GenesysAdapter]:
-    """OAuth client id → its adapter. Raises `SettingsError` where none is configured."""
+    """OAuth client id → its adapter. Raises `SettingsError` if no client is configured."""
     return {
         oauth.id: GenesysAdapter(
             GenesysClient(settings, oauth, RateBudget(client, Keys(settings.namespace), oauth.id))

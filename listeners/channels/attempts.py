@@ -1,10 +1,10 @@
-"""How often a channel is tried, and how long the pauses are in between. Pure.
+"""Decides how often a channel is tried, and how long the pauses are. Pure.
 
-- A call or handshake that fails is tried again after a pause that doubles, with jitter.
-- A socket that is lost is opened again once, on the same channel; lost again, or lost right after
-  it opened, the channel is given up: another process may hold it.
-- A channel whose handshake fails `CONNECT_TRIES` times is given up.
-- Channels that end right after they were made come ever more rarely.
+- A failed call or handshake is tried again after a pause that doubles, with jitter.
+- A lost socket is opened again once, on the same channel. If it is lost again, or right after it
+  opened, the channel is abandoned: another process may hold it.
+- A channel is abandoned after `CONNECT_TRIES` failed handshakes.
+- If channels end right after they were made, the pauses before new ones grow.
 
 All times are monotonic seconds.
 """
@@ -14,11 +14,11 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-# A socket lost sooner than this was no socket: somebody else may hold the channel.
+# A socket lost sooner than this was never usable: somebody else may hold the channel.
 STABLE_AFTER_SECONDS: Final = 5.0
-# A channel that ends sooner than this after it was made has not served. Where that happens again
-# and again (a token that lives a second ends its channels with it), the pause before the next one
-# doubles, or a seat would make channels by the hundred.
+# A channel that ends sooner than this has not served. If that happens again and again (a token that
+# lives for a second ends its channels with it), the pause before the next channel doubles.
+# Otherwise a seat would create hundreds of channels.
 SHORT_LIFE_SECONDS: Final = 10.0
 CONNECT_TRIES: Final = 3
 BACKOFF_FIRST_SECONDS: Final = 0.5
@@ -39,41 +39,41 @@ class Attempts:
 
     @property
     def opened_at(self) -> float:
-        """When the socket was opened last."""
+        """The time of the last opening of the socket."""
         return self._opened_at
 
     def pause(self) -> float:
-        """Before the next try, after a failure: full jitter over a doubling span."""
+        """The pause after a failure: full jitter over a doubling span, in seconds."""
         span = _doubled(self._failures)
         self._failures += 1
         return span * (0.5 + 0.5 * self._rng.random())
 
     def made(self, now: float) -> None:
-        """A channel was made."""
+        """Note that a channel was made."""
         self._made_at = now
         self._tries = 0
 
     def opened(self, now: float) -> None:
-        """Its socket is open."""
+        """Note that its socket is open."""
         self._opened_at = now
 
     def served(self) -> None:
-        """The channel is live."""
+        """Note that the channel is live."""
         self._failures = self._tries = 0
 
     def handshake_failed(self) -> bool:
-        """Whether it failed too often."""
+        """Note a failed handshake. Returns whether there were too many."""
         self._tries += 1
         return self._tries > CONNECT_TRIES
 
     def socket_lost(self, now: float) -> bool:
-        """Whether the channel is to be given up with its socket."""
+        """Note a lost socket. Returns whether to abandon the channel with it."""
         self._tries += 1
         return self._tries > 1 or now - self._opened_at < STABLE_AFTER_SECONDS
 
     def ended(self, now: float) -> float:
-        """The channel is no more. The least pause before the next: none where this one has served,
-        or is the first."""
+        """Note the channel's end. Returns the least pause before the next channel, in seconds: 0 if
+        this channel has served or is the first."""
         self._tries = 0
         if self._made_at is None:
             return 0.0

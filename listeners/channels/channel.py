@@ -1,20 +1,20 @@
 """The life of one notification channel, as a pure state machine.
 
-The shell does what the returned actions say and tells the outcome as an input; every input
-carries `now`, in monotonic seconds. A pending action has a number, and the outcome of an earlier
-one is ignored. Which phases there are, and which input leads from one to the next, stands in
-`listeners.channels.table` and nowhere else; docs/channel.md shows it. What a phase asks for when
-it is entered stands in `listeners.channels.machine`. This module turns what happens into inputs.
+The shell carries out the returned actions and reports each outcome as an input. Every input carries
+`now`, in monotonic seconds. A pending action has a number, and late outcomes of earlier actions are
+ignored. `listeners.channels.table` alone has the phases and the inputs that lead from one to the
+next; docs/channel.md shows it. `listeners.channels.machine` has the actions of each phase. This
+module turns events into inputs.
 
-The socket is open before topics are subscribed, so that nothing is sent to nobody. Topics are
-always set as one full list and compared with the answer; they are read and compared after a
-reconnect, at intervals, and before they are set again (I4). A channel covers its topics from when
-they were known to be set on an open socket, and until the last frame before a loss (I10). Topics
-that turn out not to be set are `missed` since they were confirmed last.
+The socket is open before topics are subscribed, so that no frame is lost. Topics are always set as
+one full list and compared with the answer. They are read and compared after a reconnect, at
+intervals, and before they are set again (I4). A channel covers its topics from the moment when they
+were known to be set on an open socket until the last frame before a loss (I10). Topics that turn
+out not to be set count as `missed` since their last confirmation.
 
-What a live channel does beside receiving is in `upkeep`, how silence is found in `silence`, when a
-channel is renewed and when it wants a successor in `lifetime`, how often it is tried in `attempts`.
-Which replica may open what is for others to say.
+`upkeep` has the other work of a live channel, `silence` finds silence, `lifetime` decides when a
+channel is renewed and needs a successor, `attempts` how often it is tried. The leader decides which
+replica opens a channel.
 
 Sources: docs/protocol.md, "Channels" and "Sockets".
 """
@@ -48,11 +48,11 @@ class Channel(Machine):
         return self._step("timed out", now) if self.phase != "closed" else NONE
 
     def reserved(self, number: int, now: float, *, granted: bool, retry_in: float) -> list[Action]:
-        """Redis answered a `Reserve`, or did not: then `granted` is false."""
+        """Redis answered a `Reserve`, or did not answer: then `granted` is false."""
         if number != self._number or self.phase != "reserving":
             if granted and self.phase == "closed":
                 return [Release(None)]
-            self._reserved = self._reserved or granted  # it came late, and is ours all the same
+            self._reserved = self._reserved or granted  # late, but ours
             return NONE
         if not granted:
             return self._step("refused", now, pause=retry_in)
@@ -68,7 +68,8 @@ class Channel(Machine):
         expires_in: float | None,
         token_expires_in: float | None,
     ) -> list[Action]:
-        """A channel was made; it lives `expires_in` seconds unless renewed, its token so long."""
+        """A channel was made. It lives `expires_in` seconds unless renewed, its token
+        `token_expires_in` seconds."""
         if number != self._number or self.phase != "creating":
             return NONE
         self.handle = handle
@@ -89,7 +90,7 @@ class Channel(Machine):
         return self._step("reopened" if self._topics.is_known else "opened", now)
 
     def verified(self, number: int, now: float, topics: frozenset[str]) -> list[Action]:
-        """What is set on the channel; topic names compare without case."""
+        """Genesys said which topics are set; topic names compare without case."""
         if number != self._number:
             return NONE
         if self.phase == "live" and self._upkeep.state == "comparing":
@@ -100,14 +101,14 @@ class Channel(Machine):
             self._miss(self._topics.missing(topics), now)
             return self._step("differs", now)
         actions = self._step("as wanted", now)
-        # They were set all the while, so the socket received from its first moment.
+        # The topics were set all the time, so the socket received from its first moment.
         self.covered_since = self._attempts.opened_at
         return actions
 
     def subscribed(
         self, number: int, now: float, *, rejected: tuple[str, ...], expires_in: float | None
     ) -> list[Action]:
-        """The full list was set, but for `rejected`; the channel lives `expires_in` seconds."""
+        """The full list was set, except `rejected`; the channel lives `expires_in` seconds."""
         is_renewal = self.phase == "live" and self._upkeep.state == "setting"
         if number != self._number or not (is_renewal or self.phase == "subscribing"):
             return NONE
@@ -124,7 +125,7 @@ class Channel(Machine):
     def failed(
         self, number: int, now: float, *, gone: bool = False, retry_in: float = 0.0, why: str = ""
     ) -> list[Action]:
-        """A pending action failed; `gone`: Genesys says that the channel is no more."""
+        """A pending action failed; `gone`: Genesys says that the channel does not exist."""
         if number != self._number or self.phase in {"closing", "closed"}:
             return NONE
         self.error = why[:MOST_ERROR_LETTERS]
@@ -135,7 +136,7 @@ class Channel(Machine):
         return self._step("failed", now, pause=retry_in)
 
     def traffic(self, now: float) -> list[Action]:
-        """Anything was read. On the hot path the shell sets `last_frame` itself once live."""
+        """Bytes were read. While live, the shell sets `last_frame` itself on the hot path."""
         self.last_frame = now
         return self._step("traffic", now) if self.phase == "proving" else NONE
 
@@ -157,12 +158,11 @@ class Channel(Machine):
     def set_topics(
         self, grant: Grant, topics: tuple[str, ...], now: float, *, shard_epoch: int = 0
     ) -> list[Action]:
-        """The leader's word on the same grant: the shard's topics changed, or their epoch alone,
-        or the channel is doubted."""
+        """The leader changed the same grant: the shard's topics, only their epoch, or a doubt."""
         self.grant = grant
         self._upkeep.hurry(grant.doubted_ms, now)
         self._topics.want(topics, shard_epoch)
-        # A pending step compares with what is wanted when it ends.
+        # A pending step compares with the wanted list when it ends.
         return self._ask(self._upkeep.look(now), now) if self.phase == "live" else NONE
 
     def retire(
@@ -170,7 +170,7 @@ class Channel(Machine):
     ) -> list[Action]:
         """A successor is live, or the grant is gone: receive for a while, close, release.
 
-        `give_back`: nobody else holds the seat yet, and the channel can serve who does next.
+        `give_back`: no other listener holds the seat yet, and the channel can serve the next one.
         """
         if self.phase in {"closing", "closed"}:
             if linger is not None:
@@ -181,11 +181,11 @@ class Channel(Machine):
         return self._step("retired", now)
 
     def uncover(self) -> None:
-        """What is received can no longer be kept: it covers nothing."""
+        """Received frames can no longer be stored: the channel covers nothing."""
         self.covered_since = None
 
     def cover(self, now: float) -> None:
-        """What is received can be kept again, from now on."""
+        """Received frames can be stored again, from now on."""
         if self.phase == "live" and self.covered_since is None and not self._is_unknown:
             self.covered_since = now
 
@@ -206,27 +206,27 @@ class Channel(Machine):
     # -- reading ---------------------------------------------------------------------------------
 
     def awaits(self, number: int) -> bool:
-        """Whether the outcome of this action is still waited for."""
+        """Whether the channel still waits for the outcome of this action."""
         return number == self._number and self.phase not in {"closing", "closed"}
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The topics that are wanted."""
+        """The wanted topics."""
         return self._topics.wanted
 
     @property
     def rotate(self) -> str:
-        """Why a successor is wanted, empty where none is."""
+        """Why the channel needs a successor, empty if it needs none."""
         return self._lifetime.rotate
 
     @property
     def rotate_since(self) -> float | None:
-        """Since when."""
+        """Since when it needs a successor, monotonic seconds."""
         return self._lifetime.rotate_since
 
     @property
     def shard(self) -> Shard:
-        """The topics that it is to receive, and their epoch."""
+        """The wanted topics and their epoch."""
         return Shard(self.grant.shard, self._topics.wanted, self._topics.epoch)
 
     @property
@@ -239,7 +239,8 @@ class Channel(Machine):
         return "lost" if self._was_live else "opening"
 
     def report(self, now: float, kept_until: float) -> ChannelReport:
-        """What the beat says. `kept_until`: what was read until then is durable (I9)."""
+        """The channel's report for the beat. `kept_until`: frames read until then are durable
+        (I9)."""
         covered = self.covered_since if self.phase in {"live", "closing"} else None
         last_frame = min(self.last_frame, kept_until) if covered is not None else self.last_frame
         expires_at = self._lifetime.expires_at

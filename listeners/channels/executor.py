@@ -1,9 +1,9 @@
-"""Carries out what a channel asks for that blocks, and posts the outcome back to the loop.
+"""Carries out a channel's blocking actions, and posts their outcomes back to the loop.
 
-Every outcome is an `Outcome`: a function of `now` that the loop calls in its own thread, which
-feeds the channel and returns its next actions. Errors become `failed`; what Genesys itself says is
-gone (404 for a channel, 401 and 403 at the handshake) is told apart from what may heal, and from
-what a gateway says in its place.
+An `Outcome` is a function of `now`. The loop calls it in its own thread; it feeds the channel and
+returns the next actions. Errors become `failed`. A channel is `gone` only if Genesys itself says so
+(404 for a channel, 401 and 403 at the handshake); other errors, and answers of a gateway in its
+place, may be temporary.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mirror.fleet.words import Grant
 from mirror.genesys.handles import Handle
 from mirror.genesys.shapes import NewChannel
 
-# While every reservation is taken another listener must let go first.
+# While all reservations are taken, another listener must release one first.
 FULL_RETRY_SECONDS: Final = 3.0
 _NOT_FOUND: Final = 404
 
@@ -34,22 +34,34 @@ Opened = Callable[[Channel, Connection, int], None]
 
 
 class Genesys(Protocol):
-    """What is asked of Genesys for one OAuth client."""
+    """The calls to Genesys for one OAuth client. All raise `GenesysError`."""
 
-    def check_uri(self, uri: str) -> None: ...
-    def create(self) -> NewChannel: ...
+    def check_uri(self, uri: str) -> None:
+        """Raise if a channel's socket must not be opened at `uri`."""
+
+    def create(self) -> NewChannel:
+        """Create a channel."""
+
     def subscribe(
         self, channel_id: str, topics: tuple[str, ...], *, read_expiry: bool
-    ) -> tuple[dict[str, str], float | None]: ...
-    def topics(self, channel_id: str) -> frozenset[str]: ...
+    ) -> tuple[dict[str, str], float | None]:
+        """Set the full list. Returns refused topics with reasons, and seconds until it expires."""
+
+    def topics(self, channel_id: str) -> frozenset[str]:
+        """The topics that are set on the channel."""
 
 
 class Reservations(Protocol):
-    """What is asked of Redis for a channel."""
+    """The calls to Redis for a channel. All raise `RedisUnavailable`."""
 
-    def reserve(self, client: str, holder: str) -> bool: ...
-    def release(self, client: str, holder: str) -> None: ...
-    def give_back(self, grant: Grant, holder: str, handle: Handle) -> None: ...
+    def reserve(self, client: str, holder: str) -> bool:
+        """Reserve a channel of the client; False if all are taken."""
+
+    def release(self, client: str, holder: str) -> None:
+        """Release the reservation of `holder`."""
+
+    def give_back(self, grant: Grant, holder: str, handle: Handle) -> None:
+        """Hand the channel on to the seat's next holder, and release the reservation."""
 
 
 class Actions:
@@ -66,7 +78,7 @@ class Actions:
         user_agent: str,
         opened: Opened,
     ) -> None:
-        """`opened` takes a connection in the loop's thread, before its outcome is told."""
+        """`opened` takes a connection in the loop's thread, before the channel gets the outcome."""
         self._workers = workers
         self._genesys = genesys
         self._reservations = reservations
@@ -126,7 +138,7 @@ class Actions:
 
     def _connect(self, channel: Channel, action: Connect) -> Outcome:
         try:
-            # The channel may have been handed on through Redis, so its host is looked at again.
+            # The channel may have been handed on through Redis, so its host is checked again.
             self._client(channel).check_uri(action.handle.uri)
         except GenesysError as error:
             self._log.error("channel_host_refused", **_fields(channel), error=error)
@@ -181,7 +193,7 @@ class Actions:
             else:
                 self._reservations.release(grant.client, channel.holder)
         except MirrorError as error:
-            # The reservation lapses by itself; only the channel's next use is lost.
+            # The reservation lapses by itself; only the channel cannot be used again.
             self._log.warning("channel_release_failed", **_fields(channel), error=error)
 
     def _client(self, channel: Channel) -> Genesys:
@@ -201,7 +213,7 @@ def _failed(channel: Channel, number: int, error: MirrorError) -> Outcome:
 
 
 def _said(error: MirrorError) -> str:
-    """An error for a beat, which others read: in one line, without secrets."""
+    """The text of an error for a beat, which others read: one line, without secrets."""
     return scrub(" ".join(str(error).split()))
 
 

@@ -1,4 +1,4 @@
-"""The steps of a channel: what each phase asks for when it is entered, and what ends with it. Pure.
+"""The steps of a channel: the actions at each phase's start, and the clean-up at its end. Pure.
 
 `Machine._step` is the only way from a phase to the next, by `listeners.channels.table`. `_enter`
 sets the deadline of the new phase and returns its actions. A socket that the new phase does not
@@ -32,8 +32,8 @@ from mirror.genesys.handles import Handle
 
 MOST_ERROR_LETTERS: Final = 200  # of an error in a beat
 ACTION_TIMEOUT_SECONDS: Final = 90.0  # beyond the deadlines of REST calls and handshakes
-# How long a retired channel goes on receiving: two sockets differ by more than 5 s in one of a
-# hundred calls (docs/protocol.md, "Sockets"), and what only the old one gets must not be cut off.
+# How long a retired channel goes on receiving: in one of a hundred calls two sockets differ by more
+# than 5 s (docs/protocol.md, "Sockets"), and frames that only the old socket gets must not be lost.
 LINGER_SECONDS: Final = 10.0
 
 NONE: Final[list[Action]] = []
@@ -57,7 +57,7 @@ class Machine:
         shard_epoch: int = 0,
         compare_every: float = COMPARE_SECONDS,
     ) -> None:
-        """`holder` names this channel's reservation in Redis; `shard_epoch` is that of `topics`."""
+        """`holder` names this channel's reservation in Redis; `shard_epoch` belongs to `topics`."""
         self.grant = grant
         self.holder = holder
         self.phase: Phase = "waiting"
@@ -84,10 +84,10 @@ class Machine:
         self._was_live = False
         self._reserved = False
         self._give_back = False
-        self._is_unknown = False  # Genesys said, to a reading, that the channel is no more
+        self._is_unknown = False  # a GET of Genesys said that the channel does not exist
 
     def _step(self, what: Input, now: float, pause: float = 0.0) -> list[Action]:
-        """The one way from a phase to the next; `pause`: the least one before the next try."""
+        """Go to the next phase; nothing else does. `pause`: the least pause before the next try."""
         before = self.phase
         after = step(TRANSITIONS, before, what)
         if after is None:
@@ -99,7 +99,7 @@ class Machine:
         return [Close(), *actions] if closes else actions
 
     def _enter(self, phase: Phase, now: float, pause: float) -> list[Action]:
-        """Set the deadline of a phase, and ask for what it begins with."""
+        """Set the deadline of a phase, and return its first actions."""
         self.phase = phase
         self._deadline = now + ACTION_TIMEOUT_SECONDS
         number = self._next()
@@ -148,13 +148,13 @@ class Machine:
         return self._step("create" if self.handle is None else "connect", now)
 
     def _lost(self, now: float) -> list[Action]:
-        """The socket is no more: the same channel once again, then a new one."""
+        """The socket is lost: try the same channel once more, then a new one."""
         if self._attempts.socket_lost(now):
             return self._forget("channel lost", now)
         return self._step("socket lost", now)
 
     def _forget(self, what: Input, now: float) -> list[Action]:
-        """The channel is no more: a new one next, at once if this one has served."""
+        """The channel is gone: make a new one, at once if this one has served."""
         self.handle = None
         self._is_unknown = False
         self._topics.forget()
@@ -162,7 +162,7 @@ class Machine:
         return self._step(what, now, pause=self._attempts.ended(now))
 
     def _miss(self, topics: tuple[str, ...], now: float) -> None:
-        """These topics were not heard since they were confirmed last, as far as is known."""
+        """Note these topics as missed since their last confirmation."""
         since = self._topics.confirmed_at
         if topics and since is not None:
             self._misses += 1
@@ -172,8 +172,8 @@ class Machine:
         self._topics.doubt()
 
     def _ask(self, verdict: Verdict, now: float, found: frozenset[str] = NOTHING) -> list[Action]:
-        """Do what the upkeep says. The socket goes on meanwhile, and so does the coverage, unless
-        topics are missing: then all of it begins again."""
+        """Carry out the upkeep's verdict. The socket and the coverage go on meanwhile. If topics
+        are missing, the coverage begins again."""
         match verdict:
             case "set":
                 self._upkeep.take("set")
@@ -191,7 +191,7 @@ class Machine:
                 self._miss(self._topics.missing(), now)
                 return self._forget("gone", now)
             case "unknown":
-                # A reading alone says so, and frames may still come: a successor first.
+                # Only a GET says so, and frames may still come: get a successor first.
                 self._miss(self._topics.missing(), now)
                 self._is_unknown = True
                 self.covered_since = None

@@ -1,22 +1,24 @@
-"""Keeps the channels held in step with the grants given. Pure, like the channels themselves.
+"""Keeps the channels in line with the grants. Pure, like the channels themselves.
 
 A seat (shard and replica) has one current channel, at most one successor, and channels that are
 retiring. The rules, in order:
 
-- A seat under another epoch gets a successor; the current channel goes on until the successor is
-  live, then it retires (I3). A successor that is itself superseded is dropped at once.
-- The same epoch with other topics changes the current channel's list. Back at the current epoch
-  its successor was given up, and is dropped.
-- A seat no longer granted retires: the leader takes a seat only when its next holder is live.
-- A seat whose channel lost its socket is interrupted, and so is a seat that comes back here: frames
-  may be missing, once when that begins and once when it ends. Make before break interrupts nothing.
-- Topics that a channel turned out not to have are kept as `missed` until a gap is filed for them.
-- No word from the leader changes nothing (I8). A request for rotation that the leader has not
-  granted for `PATIENCE_SECONDS` (`EXPIRY_PATIENCE_SECONDS` where there is time) is fulfilled here,
-  with a successor under the same grant.
+- A seat under another epoch gets a successor. The current channel goes on until the successor is
+  live, then it retires (I3). A superseded successor is dropped at once.
+- The same epoch with other topics changes the current channel's list. If a grant returns to the
+  current epoch, the leader gave the successor up, and it is dropped.
+- A seat that is no longer granted retires: the leader takes a seat only when its next holder is
+  live.
+- A seat whose channel lost its socket is interrupted, and so is a seat that comes back to this
+  listener: frames may be missing, once at the begin and once at the end of the interruption. Make
+  before break interrupts nothing.
+- Topics that a channel turned out to lack are kept as `missed` until a gap is filed for them.
+- Silence of the leader changes nothing (I8). If the leader has not granted a rotation for
+  `PATIENCE_SECONDS` (`EXPIRY_PATIENCE_SECONDS` if there is time), the session opens a successor
+  under the same grant.
 
-`Step` pairs an action with the channel it is for. The shell carries them out and calls `settle`
-after each input.
+`Step` pairs an action with its channel. The shell carries out the steps and calls `settle` after
+each input.
 """
 
 from __future__ import annotations
@@ -42,17 +44,17 @@ PATIENCE_SECONDS: Final = 15.0
 EXPIRY_PATIENCE_SECONDS: Final = 600.0
 _EXPIRIES: Final = frozenset({"token_expiring", "channel_expiring"})
 LAST_LINGER_SECONDS: Final = 0.5
-# Losses that wait to be filed while Redis is away: the oldest stay, since the newest may be told
-# again by the next comparison.
+# Losses that wait to be filed while Redis is away. The oldest stay, because the next comparison may
+# find the newest again.
 MOST_MISSED: Final = 1_000
 
 
 class Held(msgspec.Struct):
-    """What a seat has."""
+    """The channels of a seat."""
 
     current: Channel
     successor: Channel | None = None
-    missing: bool = False  # frames that others may have seen, since the seat received last
+    missing: bool = False  # frames may be missing since the seat last received
 
 
 class Session:
@@ -66,7 +68,7 @@ class Session:
         rng: Random,
         compare_every: float = COMPARE_SECONDS,
     ) -> None:
-        """`silence`: seconds that a socket may be silent; `compare_every`: of `Keeping`."""
+        """`silence`: seconds that a socket may be silent; `compare_every`: as in `Keeping`."""
         self._compare_every = compare_every
         self.missed: list[Missed] = []  # not filed yet
         self._listener = listener
@@ -84,7 +86,7 @@ class Session:
     # -- inputs ----------------------------------------------------------------------------------
 
     def assign(self, assignment: Assignment, shards: dict[str, Shard], now: float) -> list[Step]:
-        """What to do about the leader's word. A grant whose shard is not known yet waits."""
+        """The steps for a new assignment. A grant whose shard is not known yet waits."""
         self.version = assignment.version
         steps: list[Step] = []
         granted = {grant.seat for grant in assignment.grants}
@@ -113,7 +115,7 @@ class Session:
         return steps + self.settle(now)
 
     def settle(self, now: float) -> list[Step]:
-        """Puts live successors in place, notes interruptions, forgets what is closed."""
+        """Promote live successors, note interruptions, forget closed channels."""
         steps: list[Step] = []
         for held in self.seats.values():
             successor = held.successor
@@ -136,11 +138,11 @@ class Session:
         return steps
 
     def filed(self, missed: Missed) -> None:
-        """A gap is in the ledger for it."""
+        """The ledger has a gap for these missed topics."""
         self.missed = [other for other in self.missed if other.name != missed.name]
 
     def drain(self, _now: float) -> list[Step]:
-        """The listener stops: the leader moves its seats away, it opens none for itself."""
+        """The listener stops: the leader moves its seats away; the session opens no successors."""
         self.draining = True
         return []
 
@@ -156,7 +158,7 @@ class Session:
     # -- reading ---------------------------------------------------------------------------------
 
     def channels(self) -> list[Channel]:
-        """All channels, in no order that matters."""
+        """All channels, in no particular order."""
         found = list(self.retiring)
         for held in self.seats.values():
             found.append(held.current)
@@ -165,7 +167,7 @@ class Session:
         return found
 
     def reports(self, now: float, kept_until: float) -> tuple[ChannelReport, ...]:
-        """One report for each epoch of a seat: the one that serves, else the one under way."""
+        """One report for each epoch of a seat: of the serving channel, else of the opening one."""
         reports: dict[tuple[str, str, int], ChannelReport] = {}
         for channel in self.retiring:
             report = channel.report(now, kept_until)
@@ -188,7 +190,7 @@ class Session:
         steps: list[Step] = []
         newest = held.successor or held.current
         if held.successor is not None and grant.epoch == held.current.grant.epoch:
-            if held.successor.grant.epoch != grant.epoch:  # the leader gave its successor up
+            if held.successor.grant.epoch != grant.epoch:  # the leader gave up the successor
                 steps += self._retire(held.successor, now)
                 held.successor = None
             newest = held.current
@@ -204,7 +206,7 @@ class Session:
         if held.current.phase == "live" or held.current.covered_since is not None:
             held.successor = self._open(grant, shard, now)
         else:
-            # Nothing is received on it: there is nothing to keep until the other is live.
+            # The channel receives nothing, so there is nothing to keep until the other is live.
             steps += self._retire(held.current, now)
             held.current, held.successor = self._open(grant, shard, now), None
         return steps

@@ -1,9 +1,9 @@
 """Finds a socket that fell silent. Pure.
 
     heard     frames or heartbeats come in time
-    probed    a heartbeat is late: Genesys' own ping was sent, whose pong counts as traffic
+    probed    a heartbeat is late: Genesys' own ping was sent, and its pong counts as traffic
 
-Nine tenths of the permitted silence lead from the first to the second; all of it ends the socket.
+After nine tenths of the permitted silence the socket is probed; after all of it, closed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class SilenceWatch:
         self._take("heard")
 
     def look(self, silent: float) -> Verdict:
-        """What to do after so many seconds without a frame."""
+        """The verdict after `silent` seconds without a frame."""
         if silent >= self.permitted:
             self._take("silent")
             return "lost"

@@ -1,8 +1,8 @@
-"""What can happen to a channel, as data: each phase, each input of it, and the phase that follows.
+"""The state machines of a channel as data: (phase, input) → next phase.
 
-`Channel` makes no step that is not here. docs/channel.md is drawn from these tables, and the tests
-hold each step of any history to them. An input that its phase does not know is a bug: `step` logs
-it and stays where it is, or raises `ImpossibleStep` while `STRICT` is set, as tests set it.
+`Channel` makes no other steps. docs/channel.md is generated from these tables, and tests check each
+step of any history against them. An input that a phase does not know is a bug: `step` logs it and
+stays in its phase, or raises `ImpossibleStep` while `STRICT` is set, as in tests.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ class ImpossibleStep(AssertionError):
 
 
 def step(table: Mapping[S, Mapping[I, S]], state: S, what: I) -> S | None:
-    """The state that follows, None where this input cannot come in this state."""
+    """The next state, None if this input is impossible in this state."""
     follows = table[state].get(what)
     if follows is None:
         if STRICT:

@@ -1,17 +1,17 @@
-"""What a live channel asks of Genesys while it receives: its list set again, or read. Pure.
+"""The calls of a live channel to Genesys: its list is set again, or read and compared. Pure.
 
-    idle        nothing is asked
+    idle        no call is under way
     setting     the full list is being set: topics changed, or the channel is renewed
-    comparing   the topics that are set are being read, and compared with those that are wanted (I4)
+    comparing   the topics on the channel are being read, and compared with the wanted list (I4)
 
-Heartbeats come on a channel whose subscriptions another tool took away. So the list is compared
-about every `COMPARE_SECONDS`, and at once where the leader doubts the channel. Twenty channels of
-an OAuth client ask twenty times a minute, of the 300 that Genesys allows; jitter keeps them apart.
-A list is also compared before it is set, where the last comparison is not fresh: the PUT would hide
-that topics were missing.
+Heartbeats still come on a channel whose subscriptions another tool removed. So the list is compared
+about every `COMPARE_SECONDS`, and at once if the leader doubts the channel. Twenty channels of an
+OAuth client make twenty calls a minute, of the 300 that Genesys allows; jitter spreads them. A list
+is also compared before it is set, unless the last comparison is fresh: the PUT would hide that
+topics were missing.
 
-A list that differs again and again is compared ever more rarely: another tool may set its own each
-time, or an answer may not say all. What is doubted then reaches back to the last good comparison.
+If a list differs again and again, comparisons become rarer: another tool may set its own list each
+time, or an answer may be incomplete. The doubt then reaches back to the last good comparison.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ FRESH_SECONDS: Final = 5.0
 _JITTER: Final = (0.75, 1.25)
 _MOST_DIFFERENCES: Final = 4
 
-#: What the channel does about it: nothing, a PUT, a GET, another phase; or it is gone, by the word
-#: of a PUT (`gone`) or of a GET alone (`unknown`).
+#: The channel's next move: nothing, a PUT, a GET, another phase; or the channel is gone, as a PUT
+#: (`gone`) or only a GET (`unknown`) says.
 Verdict = Literal["", "set", "compare", "differs", "gone", "unknown"]
 
 
@@ -57,7 +57,7 @@ class Keeping:
         return "set" if self._topics.is_outdated else ""
 
     def look(self, now: float) -> Verdict:
-        """What is due, where nothing is asked yet."""
+        """The next call, if it is due and none is under way."""
         if self.state != "idle":
             return ""
         if self._must_set(now):
@@ -75,13 +75,13 @@ class Keeping:
             self._compare_at = min(self._compare_at, now)
 
     def compared(self, found: frozenset[str], now: float) -> Verdict:
-        """These topics are set."""
+        """Genesys said that the topics `found` are set."""
         if self._topics.missing(found):
             self._differences = min(self._differences + 1, _MOST_DIFFERENCES)
             return "differs"
         if self._must_set(now):
             return "set"
-        if not self._topics.is_as_wanted(found, now):  # others were added, or are refused no more
+        if not self._topics.is_as_wanted(found, now):  # topics were added, or are no longer refused
             self._differences = min(self._differences + 1, _MOST_DIFFERENCES)
             return "set"
         self.take("done")
@@ -116,7 +116,7 @@ class Keeping:
         return self._topics.is_outdated or self._lifetime.renewal_due(now)
 
     def _is_fresh(self, now: float) -> bool:
-        """Whether it is known what is set; or nothing is, so that a PUT hides nothing."""
+        """Whether the list on the channel is known, or empty, so that a PUT hides nothing."""
         confirmed = self._topics.confirmed_at
         return confirmed is None or now - confirmed <= FRESH_SECONDS
 

@@ -1,11 +1,11 @@
-"""A few threads that do what blocks: REST calls, handshakes, Redis reservations.
+"""A few threads for blocking calls: REST calls, handshakes, Redis reservations.
 
-Jobs are bounded by their maker (a channel has at most one under way). The threads are daemons, so
-that one caught in a time-out never delays the end of the process.
+The number of jobs is bounded by the channels: each has at most one under way. The threads are
+daemons, so a thread that waits for a time-out never delays the end of the process.
 
-That they turn is not watched (`mirror.base.thread_watch`). A job that hangs costs one channel its
-step, which has a deadline and is then tried elsewhere, while the sockets that are open go on; to
-end the process over it would close those.
+`mirror.base.thread_watch` does not watch these threads. A job that hangs costs one channel its
+step, which has a deadline and is tried again, while the open sockets go on. Killing the process
+would close them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Workers:
         self._jobs.put(job)
 
     def stop(self, seconds: float) -> None:
-        """Finish what is queued, for at most `seconds`."""
+        """Finish the queued jobs, for at most `seconds`."""
         for _ in self._threads:
             self._jobs.put(self._stopped.set)
         for thread in self._threads:
@@ -57,5 +57,5 @@ class Workers:
             try:
                 job()
             except Exception as error:  # noqa: BLE001 - the pool must outlive a bug in a job
-                # A job that fails in a way it did not foresee: its channel's deadline handles it.
+                # A job failed in an unforeseen way: its channel's deadline handles it.
                 self._log.error("worker_failed", error=error, exc_info=True)

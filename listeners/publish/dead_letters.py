@@ -1,7 +1,7 @@
-"""Watches how many of a channel's frames become dead letters. Pure.
+"""Watches the share of a channel's frames that become dead letters. Pure.
 
-If more than a tenth of a channel's frames over a minute end there, the listener says so in its
-health and its log.
+If more than a tenth of a channel's frames over a minute do, the listener reports it in its health
+and its log.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 WINDOW_SECONDS: Final = 60.0
 SLICE_SECONDS: Final = 5.0
 SHARE: Final = 0.1
-# One bad frame on a channel that has had three is chance, not a state.
+# One bad frame out of three may be chance.
 LEAST_DEAD_LETTERS: Final = 3
 
 
@@ -26,7 +26,7 @@ class DeadLetterWatch:
         self._seen = (0, 0)
 
     def update(self, now: float, frames: int, dead_letters: int) -> None:
-        """Tell the channel's totals; call at least once in a `SLICE_SECONDS`."""
+        """Take the channel's totals. Call at least once per `SLICE_SECONDS`."""
         last = self._slices[-1][0] if self._slices else None
         if last is None or now - last >= SLICE_SECONDS:
             self._slices.append((now, *self._seen))

@@ -1,11 +1,11 @@
 """The producers of the direct way, one after the other.
 
-    candidate ──(has its number at the brokers)──▶ producer ──(set aside)──▶ retiring ──▶ gone
+    candidate ──(has its producer id)──▶ producer ──(set aside)──▶ retiring ──▶ gone
 
-A producer is retired where a report failed, a lane stands still, or all of them do. Nothing more is
-given to it then: the lanes that are well empty themselves, and what is left is purged, which
-reports it as failed. A producer that was purged is never used again: its successor begins with
-sequence numbers of its own at the broker.
+A producer is retired if a delivery failed, or if a lane or all lanes stand still. It gets no more
+records then: healthy lanes empty themselves, and the rest is purged, which reports each record as
+failed. A purged producer is never used again: its successor begins with sequence numbers of its own
+at the broker.
 
 All methods belong to one thread, and none waits. What failed is noted while a producer is polled
 (`reports`), and taken back by the path in slices. Nothing may be raised from within a poll to end
@@ -30,7 +30,7 @@ from mirror.kafka.partition import Partitions
 from mirror.kafka.record import Record
 from mirror.settings import Settings
 
-# A retired producer: how long the lanes that are well may empty themselves, and when they have.
+# A retired producer: the time for healthy lanes to empty, and the pause that shows that they have.
 GRACE_SECONDS: Final = 1.0
 QUIET_SECONDS: Final = 0.1
 CANDIDATE_SECONDS: Final = 30.0  # how long a producer may wait for its number at the brokers
@@ -41,7 +41,7 @@ Report = tuple[int, Record | None, Any]  # a record's number, itself where it is
 
 
 class _Candidate(msgspec.Struct, frozen=True):
-    """A producer to be, and what watches its lanes."""
+    """A producer without a producer id yet, and the watch of its lanes."""
 
     producer: Producer
     watch: LaneWatch
@@ -49,7 +49,7 @@ class _Candidate(msgspec.Struct, frozen=True):
 
 
 class Direct:
-    """The producer in use, the one that retires, and the one to be."""
+    """The producer in use, the retiring one, and the candidate."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Direct:
         now: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`partitions`: topic → over how many its keys go; kept up to date here."""
+        """`partitions`: topic → partitions for its keys; updated here."""
         self.producer: Producer | None = None
         self.retiring: Producer | None = None
         self.retired_at = now
@@ -71,15 +71,15 @@ class Direct:
         self._candidate: _Candidate | None = None
         self._acked = 0
         self._acked_at = now
-        self._problem: tuple[str, int, KafkaError] | None = None  # of the reports of this poll
+        self._problem: tuple[str, int, KafkaError] | None = None  # from the reports of this poll
         self._purged = False
-        self._left = 0  # in the retiring producer, when that last became less
+        self._left = 0  # records in the retiring producer, when their number last fell
         self._less_at = now
         self._log = logger("listener.publisher")
 
     @property
     def reason(self) -> str:
-        """Why no producer can be made now, empty where one can."""
+        """Why no producer can be made now, empty if one can."""
         return self._producers.reason
 
     @property
@@ -90,13 +90,13 @@ class Direct:
         return len(self.reports) + waiting
 
     def begin(self, now: float) -> None:
-        """Make the first one, and use it at once: nothing is there that it could overtake."""
+        """Make the first producer and use it at once: there are no records to overtake."""
         candidate = self._make(now)
         if candidate is not None:
             self._use(candidate, now)
 
     def reopen(self, now: float, *, may_make: bool) -> bool:
-        """Make a producer, and take it into use when it has its number; whether it was."""
+        """Make a producer, and use it when it has its producer id. Returns whether it is in use."""
         candidate = self._candidate
         if candidate is None:
             if may_make:
@@ -125,9 +125,9 @@ class Direct:
             self._problem = (message.topic(), message.partition(), error)
 
     def why_not(self, waiting: int, acked: int, now: float) -> str:
-        """Why the producer is of no more use, empty where it is.
+        """Why the producer is of no more use, empty while it is useful.
 
-        `waiting` of its records have no report, `acked` of all that were ever handed in are gone.
+        `waiting` counts its records without a report, `acked` all records ever acknowledged.
         """
         if self._problem is not None:
             topic, number, error = self._problem
@@ -160,7 +160,7 @@ class Direct:
     def retire(self, now: float, *, hurry: bool = False) -> bool:
         """Go on with the one that retires; whether nothing is left of it, and it is gone.
 
-        `hurry`: the lanes that are well get no more time.
+        `hurry`: healthy lanes get no more time.
         """
         producer = self.retiring
         assert producer is not None
@@ -182,7 +182,7 @@ class Direct:
         return False
 
     def durable_at(self, now: float) -> float:
-        """Up to when all that was given to the producer in use is acknowledged (I9)."""
+        """The time up to which all records of the producer in use are acknowledged (I9)."""
         if self.producer is None:
             return now
         if not len(self.producer):

@@ -1,21 +1,21 @@
-"""Sends what waits in the store, each lane by itself, oldest first.
+"""Sends the stored records to Kafka, each lane by itself, oldest first.
 
     waiting ──(its turn)──▶ in flight ──(acknowledged)──▶ removed from the store
        ▲                        │
        └──(a pause)──(failed)───┤
                                 └──(refused, alone in its batch)──▶ a dead letter
 
-A lane has a bounded window in flight, and a small one until something of it was acknowledged. What
-is acknowledged is removed from the store (I9) and never sent again; what is in flight stays there
-until it is, so a lane that stands still costs the others nothing: librdkafka goes on trying it, and
-the lane goes on where it stood. What failed is sent again from the first failure on, after a pause
-that grows. Brokers refuse a batch as a whole, so what they refuse for good is sent again one by
-one, and the record that is refused alone is replaced by its dead letter.
+A lane has a bounded window in flight, and a small window until its first acknowledgement.
+Acknowledged records are removed from the store (I9) and never sent again. Records in flight stay in
+the store until then. So a lane that stands still costs the others nothing: librdkafka keeps trying
+it, and the lane goes on where it stood. After a failure the lane is sent again from the first
+failed record on, after a growing pause. Brokers refuse a batch as a whole. So records of a refused
+batch are sent again one by one, and a record that is refused alone is replaced by its dead letter.
 
-One producer serves all lanes. It is made before it is needed: a producer gets its number from the
-brokers, which may not be able to give any when one of them is away, and asks them for the topics'
-partitions (`listeners.publish.metadata`). It is replaced where it is no longer of use: by its own
-fault, or when none of its lanes has moved for `RENEW_AFTER_SECONDS`.
+One producer serves all lanes. It is made before it is needed, because it needs a producer id from
+the brokers, which they may not give while a broker is away, and the topics' partitions
+(`listeners.publish.metadata`). It is replaced after a fault of its own, or when none of its lanes
+has moved for `RENEW_AFTER_SECONDS`.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from mirror.kafka.record import Record
 
 WINDOW_RECORDS: Final = 500
 WINDOW_BYTES: Final = 1024 * 1024
-TRIAL_RECORDS: Final = 20  # in flight of a lane of which nothing was acknowledged yet
+TRIAL_RECORDS: Final = 20  # in flight in a lane before its first acknowledgement
 MOST_IN_FLIGHT: Final = 4_000
 STEP_SECONDS: Final = 0.02
 REMOVE_EVERY_SECONDS: Final = 0.05
 REMOVE_RECORDS: Final = 500
 PAUSE_MOST_SECONDS: Final = 5.0
-# librdkafka goes on trying by itself; this is for the case that it does not.
+# librdkafka keeps trying by itself; this covers the case that it does not.
 RENEW_AFTER_SECONDS: Final = 300.0
 STATISTICS_MS: Final = 1_000
 
@@ -65,14 +65,14 @@ class Drain:
         told: Callable[[Record, int], None] = lambda _record, _count: None,
         topics: Sequence[str] = (),
     ) -> None:
-        """`make` gives a producer that reports every delivery, None where it cannot now.
+        """`make` returns a producer that reports every delivery, None if it cannot now.
 
-        `reject` puts the dead letter of a record into the store. `last_error` is what librdkafka
-        complained of last. `told` hears of one record of a batch that Kafka has, and of how many
-        it stands for. Of `topics` the producer knows the partitions before it sends any.
+        `reject` puts the dead letter of a record into the store. `last_error` returns librdkafka's
+        last error. `told` is called with a sample record of each acknowledged batch and the batch's
+        size. The producer learns the partitions of `topics` before it sends anything.
         """
         self.delivered = 0
-        self.acked_at: float | None = None  # when Kafka took anything last
+        self.acked_at: float | None = None  # when Kafka last took a record
         self._store = store
         self._make = make
         self._reject = reject
@@ -96,7 +96,7 @@ class Drain:
         return sum(len(line.sent) for line in self._lines.values())
 
     def is_moving(self, now: float) -> bool:
-        """Whether some lane is not known to stand still."""
+        """Whether at least one lane is not known to stand still."""
         return any(
             line.problem is None and (line.sent or line.acked or now >= line.resume_at)
             for line in self._lines.values()
@@ -107,16 +107,16 @@ class Drain:
         return [line.problem for line in self._lines.values() if line.problem is not None]
 
     def suspect(self, topic: str, partition: int, text: str) -> None:
-        """A lane stood still elsewhere: told until it moves here."""
+        """A lane stood still in another producer: report it until it moves here."""
         for lane in self._store.waiting:
             if lane.topic == topic and partition in {lane.partition, -1}:
                 line = self._line(lane)
                 self._tell(line, Problem(topic, lane.partition, "partition", text, _SEE_LEADER))
 
-    # -- the clockwork ---------------------------------------------------------------------------
+    # -- work ------------------------------------------------------------------------------------
 
     def step(self, now: float, *, may_send: bool) -> None:
-        """Serve reports, remove what is acknowledged, send what may be sent."""
+        """Serve reports, remove acknowledged records, send the next ones if `may_send`."""
         if self._old is not None:
             self._old.poll(0)
             if not len(self._old):
@@ -141,11 +141,11 @@ class Drain:
             self._send(self._producer, now)
 
     def is_quiet(self, topic: str) -> bool:
-        """Whether nothing of a topic is under way."""
+        """Whether no record of a topic is in flight."""
         return all(line.is_idle for lane, line in self._lines.items() if lane.topic == topic)
 
     def is_stuck(self, topic: str) -> bool:
-        """Whether something of a topic is under way that does not move."""
+        """Whether records of a topic are in flight and do not move."""
         return any(
             line.sent and line.problem is not None
             for lane, line in self._lines.items()
@@ -153,13 +153,13 @@ class Drain:
         )
 
     def restart(self) -> None:
-        """Give up what is in flight, and begin anew: lanes are about to change."""
+        """Give up the records in flight and start over: lanes are about to change."""
         if self._forget([line for line in self._lines.values() if line.acked]):
             self._renew()
             self._lines.clear()
 
     def close(self) -> None:
-        """Give up what is in flight; it is still in the store. The last call."""
+        """Give up the records in flight; they are still in the store. The last call."""
         for line in self._lines.values():
             if line.reports:
                 self._settle(line, 0.0)
@@ -177,7 +177,7 @@ class Drain:
         taken = 0
         for sequence, error in reports:
             if sequence not in line.sent:
-                continue  # of before a fresh start
+                continue  # from before a restart
             line.sent.discard(sequence)
             if error is None:
                 line.acked.append(sequence)
@@ -203,7 +203,7 @@ class Drain:
             self._judge(line, now)
 
     def _judge(self, line: Line, now: float) -> None:
-        """All of a lane that was in flight has its report, and some of it failed."""
+        """Decide on a lane whose records in flight all have reports, some of them failures."""
         if not self._forget([line]):
             return
         failed, line.failed = line.failed, {}
@@ -237,7 +237,7 @@ class Drain:
                 line.alone = len(failed)
 
     def _bury(self, line: Line, sequence: int, error: KafkaError) -> None:
-        """A record that is refused alone: its dead letter takes its place in the store."""
+        """Replace a record that was refused alone by its dead letter in the store."""
         source = line.source
         assert source is not None
         try:
@@ -262,7 +262,7 @@ class Drain:
     # -- the store -------------------------------------------------------------------------------
 
     def _remove(self, now: float) -> None:
-        """Forget what is acknowledged, in one write to each spool."""
+        """Remove acknowledged records, in one write to each spool."""
         many = sum(len(line.acked) for line in self._lines.values())
         if not many or (now - self._removed_at < REMOVE_EVERY_SECONDS and many < REMOVE_RECORDS):
             return
@@ -270,7 +270,7 @@ class Drain:
         self._forget([line for line in self._lines.values() if line.acked])
 
     def _forget(self, lines: list[Line]) -> bool:
-        """Remove what is acknowledged of these; false where a spool was found damaged."""
+        """Remove the acknowledged records of these lines; False if a spool was found damaged."""
         sources: dict[int, tuple[Source, dict[Lane, list[int]]]] = {}
         for line in lines:
             if line.acked and line.source is not None:
@@ -286,7 +286,7 @@ class Drain:
         return True
 
     def _start_over(self, source: Source, error: SpoolError) -> None:
-        """A spool is damaged: what is whole of it takes its place, and all begins anew."""
+        """A spool is damaged: its intact part replaces it, and the drain starts over."""
         self._renew()
         self._lines.clear()
         self._store.start_over()
@@ -297,7 +297,7 @@ class Drain:
                 self._log.error("spool_repair_failed", error=failed)
 
     def _renew(self) -> None:
-        """Another producer next; what this one has in flight is reported as purged."""
+        """Replace the producer; its records in flight are reported as purged."""
         if self._producer is not None and self._old is None:
             purge(self._producer)
             self._old, self._producer = self._producer, None
@@ -306,7 +306,7 @@ class Drain:
     # -- sending ---------------------------------------------------------------------------------
 
     def _look(self, now: float) -> None:
-        """Forget lanes that are empty; tell of those that stand still."""
+        """Forget empty lanes; note lanes that stand still."""
         waiting = self._store.waiting
         for lane in [lane for lane, line in self._lines.items() if line.is_idle]:
             if lane not in waiting:
@@ -344,7 +344,7 @@ class Drain:
         return line
 
     def _feed(self, producer: Producer, line: Line, room: int, now: float) -> int:
-        """Send of a lane what its window has room for; how many that were."""
+        """Send as many records of a lane as its window has room for. Returns their number."""
         lane, sent = line.lane, line.sent
         if now < line.resume_at or line.failed or line.reports or not self._is_placed(lane):
             return 0
@@ -352,7 +352,7 @@ class Drain:
         free = min(window - len(sent), room)
         if free <= 0 or len(sent) > window // 2:
             return 0
-        if line.is_idle:  # numbers are those of one source: it changes only while none is under way
+        if line.is_idle:  # the source changes only while nothing is in flight
             line.source, line.cursor = self._store.source(lane), BEFORE_ALL
         source = line.source
         if source is None:  # on its way to the disk
@@ -392,7 +392,7 @@ class Drain:
         return len(batch)
 
     def _is_placed(self, lane: Lane) -> bool:
-        """Whether the lane is one of its topic as that is now."""
+        """Whether the lane fits its topic's present number of partitions."""
         partitions = self._partitions.get(lane.topic, 0)
         if not partitions:  # not known yet: the lane was right when it was stored
             return True

@@ -1,10 +1,9 @@
-"""What a spool is known to hold, told outside its database: so that a loss is noticed.
+"""Notes the content of a spool outside its database, so that a loss is noticed.
 
-A database that was truncated, or whose log was, may be whole and empty. The file `extent` beside it
-says how many records it holds and from when they are. It is written without waiting for the disk:
-a killed process leaves it as it was, and after a power cut it may be older than the database. It
-errs to the side of fewer records, except then: an alarm too many costs a back-fill, one too few
-would hide a loss.
+A truncated database, or one with a truncated log, may look intact and empty. The file `extent`
+beside it has the number of records and their times. It is written without waiting for the disk: it
+survives a killed process, but after a power cut it may be older than the database. Otherwise it
+errs towards fewer records. A false alarm costs a back-fill; a missed alarm would hide a loss.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from mirror.base.errors import MirrorError
 
 EXTENT: Final = "extent"
 LOST: Final = "lost"
-# A record is stored after it waited for Kafka; what came to be lost was received before.
+# A record is stored after it has waited for Kafka, so lost records were received this much earlier.
 MARGIN_BEFORE_MS: Final = 15_000
 MARGIN_BEHIND_MS: Final = 2_000
 _FORM: Final = Struct("<4sQQQ")
@@ -32,7 +31,7 @@ _MAGIC: Final = b"ext1"
 class Lost(msgspec.Struct, frozen=True):
     """Records that a damaged spool no longer has, received between these times (epoch ms).
 
-    `records` is null where it is not known how many.
+    `records` is None if their number is unknown.
     """
 
     name: str
@@ -52,30 +51,30 @@ class Extent:
         self._file: int | None = descriptor
 
     def put(self, records: int) -> None:
-        """So many records are there now, some of them just stored."""
+        """Note the number of records after some were stored."""
         now = wall_ms()
         self.since_ms = self.since_ms or now
         self.until_ms = max(self.until_ms, now)
         self._write(records)
 
     def removed(self, records: int) -> None:
-        """So many records are left."""
+        """Note the number of records after some were removed."""
         if not records:
             self.since_ms = self.until_ms = 0
         self._write(records)
 
     def begin(self, since_ms: int, records: int) -> None:
-        """So many records were there before this file."""
+        """Note records that are older than this file."""
         self.since_ms, self.until_ms = since_ms, wall_ms()
         self._write(records)
 
     def inherit(self, lost: Lost, records: int) -> None:
-        """What was saved of another spool is as old as that was."""
+        """Note records saved from another spool, with that spool's times."""
         self.since_ms = min(self.since_ms or lost.from_ms, lost.from_ms)
         self._write(records)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             os.close(self._file)
         self._file = None
@@ -87,19 +86,19 @@ class Extent:
         content = _FORM.pack(_MAGIC, records, self.since_ms, self.until_ms)
         try:
             os.pwrite(self._file, content + zlib.crc32(content).to_bytes(4, "little"), 0)
-        except OSError:  # a full disk: the database's own error tells of it
+        except OSError:  # a full disk: the database's own error reports it
             return
 
 
 def open_extent(folder: Path) -> Extent:
-    """The extent of the spool in `folder`, made where there is none. Raises `OSError`."""
+    """The extent of the spool in `folder`, created if missing. Raises `OSError`."""
     records, since, until = read(folder) or (0, 0, 0)
     descriptor = os.open(folder / EXTENT, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     return Extent(folder, descriptor, records, since, until)
 
 
 def read(folder: Path) -> tuple[int, int, int] | None:
-    """Records, since and until, None where they cannot be read."""
+    """(records, since_ms, until_ms), None if unreadable."""
     try:
         content = (folder / EXTENT).read_bytes()
     except OSError:
@@ -112,7 +111,7 @@ def read(folder: Path) -> tuple[int, int, int] | None:
 
 
 def judge(folder: Path, database: Path, saved: int) -> Lost | None:
-    """What the spool in `folder` lost, when so many records were saved; None where nothing."""
+    """The loss of the spool in `folder` if `saved` records were saved; None without a loss."""
     known = read(folder)
     if known is not None:
         records, since, until = known
@@ -120,7 +119,8 @@ def judge(folder: Path, database: Path, saved: int) -> Lost | None:
             return None
         lost: int | None = records - saved
     else:
-        # Only the files tell: the folder's lock is made with it, the database is written last.
+        # Only the files' times are left: the lock is as old as the folder, the database is written
+        # last.
         try:
             since = round((folder / "lock").stat().st_mtime * 1000)
             until = round(database.stat().st_mtime * 1000)
@@ -134,7 +134,7 @@ def judge(folder: Path, database: Path, saved: int) -> Lost | None:
 def remember(folder: Path, lost: Lost) -> None:
     """Note a loss in the folder that was set aside, until a gap is filed for it.
 
-    Raises `MirrorError` where the disk refuses.
+    Raises `MirrorError` if the disk refuses.
     """
     try:
         (folder / LOST).write_bytes(msgspec.json.encode(lost))
@@ -143,7 +143,7 @@ def remember(folder: Path, lost: Lost) -> None:
 
 
 def recall(folder: Path) -> Lost | None:
-    """The loss noted in a folder that was set aside, None where there is none to be filed."""
+    """The loss noted in a folder that was set aside, None if no gap is due for it."""
     try:
         return msgspec.json.decode((folder / LOST).read_bytes(), type=Lost)
     except (OSError, msgspec.DecodeError):
@@ -151,7 +151,7 @@ def recall(folder: Path) -> Lost | None:
 
 
 def settle(folder: Path) -> None:
-    """A gap is filed for what this folder lost."""
+    """Note that a gap is filed for the loss of this folder."""
     (folder / LOST).unlink(missing_ok=True)
 
 

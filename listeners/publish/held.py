@@ -1,4 +1,4 @@
-"""What waits in memory while the spool's disk refuses, and both as one source."""
+"""Records that wait in memory while the spool's disk refuses, and both merged as one source."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ HELD_BYTES: Final = 32 * 1024 * 1024
 
 
 class Source(Protocol):
-    """Where a lane's records wait in order: a spool, or memory."""
+    """A place where a lane's records wait in order: a spool, or memory."""
 
     @property
     def lanes(self) -> Mapping[Lane, int]:
-        """How many records each lane has; lanes without any are absent."""
+        """Lane → number of records; lanes without records are absent."""
 
     def head(self, lane: Lane, after: int, most: int, most_bytes: int) -> list[Numbered]:
-        """A lane's first records behind the number `after`."""
+        """A lane's first records after the sequence number `after`."""
 
     def remove(self, delivered: Mapping[Lane, Sequence[int]]) -> None:
         """Forget records, by lane: Kafka has them."""
 
 
 class Held:
-    """What waits in memory, in order."""
+    """Records that wait in memory, in order."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -40,11 +40,11 @@ class Held:
 
     @property
     def records(self) -> int:
-        """How many there are."""
+        """The number of records."""
         return len(self._waiting)
 
     def take(self, records: list[Numbered]) -> int:
-        """Hold as many as there is room for, in sequence; how many that were."""
+        """Hold as many records as there is room for, in sequence. Returns their number."""
         taken = 0
         for numbered in sorted(records, key=by_sequence):
             size = len(numbered.record.value)
@@ -57,7 +57,7 @@ class Held:
         return taken
 
     def first(self, most: int) -> list[Numbered]:
-        """The first of them."""
+        """The first `most` records."""
         return self._waiting[:most]
 
     def head(self, lane: Lane, after: int, most: int, most_bytes: int) -> list[Numbered]:
@@ -79,7 +79,7 @@ class Held:
             self.forget(sequences)
 
     def forget(self, sequences: Sequence[int]) -> set[int]:
-        """Forget these; which of them were here."""
+        """Forget the records with these numbers. Returns the numbers that were here."""
         asked = set(sequences)
         gone = {numbered.sequence for numbered in self._waiting if numbered.sequence in asked}
         if gone:
@@ -87,7 +87,7 @@ class Held:
         return gone
 
     def replace(self, topic: str, partitions: int) -> None:
-        """Put a topic's records in the lanes of so many partitions."""
+        """Put a topic's records in the lanes for `partitions` partitions."""
         self._settle(
             [
                 placed_anew(numbered, partitions) if numbered.record.topic == topic else numbered
@@ -102,7 +102,7 @@ class Held:
 
 
 class Merged:
-    """A spool and what waits in memory, in sequence: what was taken back last may be the oldest."""
+    """A spool and memory merged in sequence: records taken back last may be the oldest."""
 
     def __init__(self, spool: Spool, held: Held) -> None:
         self.spool = spool
@@ -110,7 +110,7 @@ class Merged:
 
     @property
     def lanes(self) -> Mapping[Lane, int]:
-        """How many records each lane has."""
+        """Lane → number of records."""
         return Counter(self.spool.lanes) + Counter(self._held.lanes)
 
     def head(self, lane: Lane, after: int, most: int, most_bytes: int) -> list[Numbered]:
@@ -121,12 +121,12 @@ class Merged:
             part = source.head(lane, after, most, most_bytes)
             found += part
             if part and len(part) < source.lanes.get(lane, 0):
-                ends.append(part[-1].sequence)  # behind it may be older ones than the other gave
+                ends.append(part[-1].sequence)  # the other source may have older ones
         found.sort(key=by_sequence)
         return [numbered for numbered in found if not ends or numbered.sequence <= min(ends)][:most]
 
     def remove(self, delivered: Mapping[Lane, Sequence[int]]) -> None:
-        """Forget these."""
+        """Forget records that Kafka has, by lane."""
         stored = {}
         for lane, sequences in delivered.items():
             held = self._held.forget(sequences)
@@ -136,7 +136,7 @@ class Merged:
 
 
 def placed_anew(numbered: Numbered, partitions: int) -> Numbered:
-    """The record in the lane that it has with so many partitions."""
+    """The record in its lane for `partitions` partitions."""
     record = numbered.record
     lane = lane_of(record.topic, record.key, numbered.sequence, partitions)
     return msgspec.structs.replace(numbered, place=lane.place)

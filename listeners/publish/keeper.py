@@ -1,18 +1,18 @@
-"""The spool's thread: all that waits for a disk, so that the loop never does.
+"""The spool's thread: does all work that waits for a disk, so that the loop never waits.
 
     loop     keep, hold, release ──▶  (lists under a lock)
-    spool    writes what was kept, adopts, mends and moves; sends what waits (`drain`)
+    spool    writes kept records, adopts, repairs and moves; sends stored records (`drain`)
 
-The loop hands records in and goes on. What comes back is read from memory: which lanes have
-anything waiting, what troubles them, up to when all is on disk.
+The loop hands in records and goes on. The results are read from memory: the lanes that wait, their
+problems, and the time up to which all records are on disk.
 
-No record may overtake an older one of its lane. So while the loop takes back what a producer could
-not deliver, it holds the drain: what is taken back last may be older than all that waits. A step of
-this thread sends only if it was not held when it took over what was handed in, and the first one
-after a hold writes all of that before it sends any.
+No record may overtake an older one of its lane. While the loop takes back records that a producer
+could not deliver, it holds the drain, because these records may be older than all stored ones. A
+step of this thread sends only if there was no hold when it took over the kept records. The first
+step after a hold writes all of them before it sends any.
 
-A disk that does not answer holds up this thread alone. Its loss of time is told by `reasons`, and
-what cannot wait in memory any longer is counted as lost (`listeners.publish.store`).
+A disk that does not answer blocks only this thread. `reasons` reports the delay, and records
+without room in memory are counted as lost (`listeners.publish.store`).
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from mirror.kafka.partition import Partitions
 from mirror.kafka.record import Record
 from mirror.settings import Settings
 
-BUSY_SECONDS: Final = 0.005  # between two steps while something waits
+BUSY_SECONDS: Final = 0.005  # between two steps while records wait
 IDLE_SECONDS: Final = 1.0
-SLOW_DISK_SECONDS: Final = 5.0  # a step that takes longer is told
-# Numbers of dead letters that are made here: apart from those of the loop.
+SLOW_DISK_SECONDS: Final = 5.0  # a longer step is reported
+# Sequence numbers of dead letters that are made here, apart from the loop's numbers.
 LETTERS_FROM: Final = 1 << 62
 
 
@@ -61,9 +61,9 @@ class Keeper:
         told: Callable[[Record, int], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`partitions`: topic → over how many its keys go. `told` hears of deliveries (`Drain`).
+        """`partitions`: topic → partitions for its keys. `told` is called for deliveries (`Drain`).
 
-        Raises `SpoolError` where the spool folder cannot be used.
+        Raises `SpoolError` if the spool folder cannot be used.
         """
         now = clock()
         topics = [settings.topic, settings.dead_letter_topic]
@@ -93,8 +93,8 @@ class Keeper:
         self._was_held = False
         self._suspects: deque[Suspect] = deque()
         self._settled: deque[Lost] = deque()
-        self._filed: set[str] = set()  # losses that a gap is filed for
-        self._step_at: float | None = None  # when the step under way began
+        self._filed: set[str] = set()  # losses with a filed gap
+        self._step_at: float | None = None  # when the present step began
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._log = logger("listener.spool")
@@ -103,37 +103,37 @@ class Keeper:
     # -- the loop's end --------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     @property
     def waiting(self) -> Mapping[Lane, int]:
-        """How many records each lane has here, those that are not on disk yet included."""
+        """Lane → number of records here, including those that are not on disk yet."""
         return self.store.waiting
 
     @property
     def delivered(self) -> int:
-        """Records that the drain delivered."""
+        """The number of records that the drain delivered."""
         return self._drain.delivered
 
     @property
     def acked_at(self) -> float | None:
-        """When Kafka took anything from here last."""
+        """When Kafka last took a record from here."""
         return self._drain.acked_at
 
     def keep(self, sequence: int, record: Record, lane: Lane, now: float) -> None:
-        """Take a record under its number, in its lane."""
+        """Take a record under its sequence number, in its lane."""
         self.store.keep(sequence, record, lane, now)
         if not self._wake.is_set():
             self._wake.set()
 
     def hold(self) -> None:
-        """Send nothing that is not being sent: older records are about to be taken back."""
+        """Begin to send nothing more: older records are about to be taken back."""
         with self.store.lock:
             self._held = True
 
     def release(self, suspects: list[Suspect]) -> None:
-        """All is taken back; `suspects` stood still elsewhere."""
+        """All records are taken back; `suspects` are lanes that stood still in the producer."""
         with self.store.lock:
             self._held = False
             self._suspects.extend(suspects)
@@ -147,23 +147,23 @@ class Keeper:
 
     @property
     def losses(self) -> tuple[Lost, ...]:
-        """What damaged spools lost, as far as no gap is filed for it."""
+        """Losses of damaged spools without a filed gap."""
         return tuple(lost for lost in list(self.store.losses) if lost.name not in self._filed)
 
     def reasons(self, now: float) -> tuple[str, ...]:
-        """What is wrong with the disk's speed."""
+        """A reason if the disk is too slow."""
         began = self._step_at
         if began is None or now - began < SLOW_DISK_SECONDS:
             return ()
         return (f"the spool's disk has not answered for {now - began:.0f}s",)
 
     def check(self) -> None:
-        """Raises what ended the thread."""
+        """Raise the exception that ended the thread, if any."""
         if self.crash is not None:
             raise self.crash
 
     def stop(self, seconds: float) -> None:
-        """Write what there is and let go of the folders; give up after `seconds`."""
+        """Write all kept records and release the folders; give up after `seconds`."""
         self._stop.set()
         self._wake.set()
         self._thread.join(seconds)
@@ -219,7 +219,8 @@ class Keeper:
             self.store.settle(self._settled.popleft())
 
     def _place(self, now: float) -> bool:
-        """Move what waits of a topic that has other partitions now; whether all is in its lane."""
+        """Move stored records of topics with a new number of partitions. Returns whether all
+        records are in their lanes."""
         store = self.store
         for topic, partitions in list(self._partitions.items()):
             if store.placed.get(topic, 0) == partitions:
@@ -228,7 +229,7 @@ class Keeper:
             with store.lock:
                 waiting = list(store.waiting)
             if any(lane.topic == topic and not first <= lane.place < end for lane in waiting):
-                if not self._drain.is_quiet(topic):  # it gets no more: its lanes are not right
+                if not self._drain.is_quiet(topic):  # nothing more is sent: its lanes are wrong
                     if self._drain.is_stuck(topic):
                         self._drain.restart()
                     continue
@@ -242,7 +243,7 @@ class Keeper:
         return True
 
     def _replace(self, record: Record, error: KafkaError) -> None:
-        """Put the dead letter of a stored record into the store, before that one is removed."""
+        """Put the dead letter of a stored record into the store, before the record is removed."""
         letter = self.letters.of_record(record, error)
         if letter is None:
             return

@@ -1,15 +1,15 @@
-"""Lanes: what waits for one partition of one topic, apart from all others. Pure.
+"""Lanes: the records of one partition of one topic, apart from all others. Pure.
 
-Order matters within a lane only, so a lane that stands still holds up nothing but itself. `Lane`
-names one; its `place` holds the partition and the number of partitions that it was computed with,
-for a topic that grows puts its keys elsewhere.
+Order matters only within a lane, so a lane that stands still blocks no other. `Lane` names a lane.
+Its `place` holds the partition and the number of partitions that it was computed with, because a
+topic that grows moves its keys.
 
-`LaneWatch` reads librdkafka's statistics of a producer whose acknowledgements are not told one by
-one, and knows from them up to which moment every lane is acknowledged (I9), and which lanes stand
-still. A sample says of a lane how many records entered it and the number of the last one that was
-acknowledged, in the order in which they entered: the idempotent producer counts them so. (What it
-tells of its queues is no use: records on their way to a broker are in none of them.) A record that
-failed is never acknowledged; the producer is retired for it.
+`LaneWatch` reads librdkafka's statistics of a producer that does not report each acknowledgement.
+From them it knows up to which time every lane is acknowledged (I9), and which lanes stand still. A
+sample has, for each lane, the number of records that entered it and the number of the last
+acknowledged record: the idempotent producer counts records in the order in which they enter. (The
+lengths of its queues are useless: records on their way to a broker are in none of them.) A failed
+record is never acknowledged; the producer is retired for it.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _PARTITIONS: Final = 1 << _BITS
 
 
 class Lane(msgspec.Struct, frozen=True, order=True):
-    """A partition of a topic. A `place` of 0: how many partitions the topic has is not known."""
+    """A partition of a topic. `place` 0: the topic's number of partitions is unknown."""
 
     topic: str
     place: int = 0
 
     @property
     def partition(self) -> int:
-        """The partition, -1 where it is not known."""
+        """The partition, -1 if unknown."""
         return self.place % _PARTITIONS if self.place else -1
 
 
 def lane_of(topic: str, key: str | None, sequence: int, partitions: int) -> Lane:
-    """The lane of a record. Without a key any will do: they take turns."""
+    """The lane of a record. Records without a key take the lanes in turn."""
     if not partitions:
         return Lane(topic)
     number = sequence % partitions if key is None else partition(key, partitions)
@@ -57,12 +57,12 @@ def are_of_one_size(lane: Lane, other: Lane) -> bool:
 
 
 def places(partitions: int) -> tuple[int, int]:
-    """The first place of a topic with so many partitions, and the first behind the last."""
+    """The range of places of a topic with `partitions` partitions: first, last + 1."""
     return partitions << _BITS, (partitions << _BITS) + partitions
 
 
 class Partition(msgspec.Struct):
-    """What librdkafka's statistics say of a partition; -1 has what awaits metadata."""
+    """A partition in librdkafka's statistics; -1 holds records that await metadata."""
 
     partition: int
     leader: int = -1
@@ -73,13 +73,13 @@ class Partition(msgspec.Struct):
 
 
 class Topic(msgspec.Struct):
-    """What they say of a topic."""
+    """A topic in librdkafka's statistics."""
 
     partitions: dict[str, Partition]
 
 
 class Broker(msgspec.Struct):
-    """What they say of a broker."""
+    """A broker in librdkafka's statistics."""
 
     nodeid: int
     nodename: str
@@ -87,13 +87,13 @@ class Broker(msgspec.Struct):
 
 
 class Idempotence(msgspec.Struct):
-    """What they say of the producer's number at the brokers."""
+    """The state of the producer id in librdkafka's statistics."""
 
     idemp_state: str = ""
 
 
 class Statistics(msgspec.Struct):
-    """librdkafka's statistics (its STATISTICS.md), as far as they are read. `ts` is in µs."""
+    """The fields of librdkafka's statistics (its STATISTICS.md) that are read. `ts` is in µs."""
 
     ts: int
     topics: dict[str, Topic]
@@ -102,7 +102,7 @@ class Statistics(msgspec.Struct):
 
 
 class StalledPartition(msgspec.Struct, frozen=True):
-    """A partition as librdkafka names it, and where its leader is, in words."""
+    """A partition that stands still, and its leader's broker and state, in words."""
 
     topic: str
     partition: int
@@ -110,7 +110,7 @@ class StalledPartition(msgspec.Struct, frozen=True):
 
 
 class _Seen(msgspec.Struct):
-    """A lane over time: records that entered, that are acknowledged, and since when it stands."""
+    """A lane over time: records entered, records acknowledged, and since when it stands still."""
 
     entered: int = 0
     done: int = 0
@@ -131,26 +131,26 @@ class LaneWatch:
         partitions: Partitions,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`partitions`: over how many the keys of each topic go; kept up to date here."""
+        """`partitions`: topic → partitions for its keys; updated here."""
         self._now = clock
         self.partitions = partitions
-        self.is_ready = False  # has its number at the brokers: it can produce
+        self.is_ready = False  # it has its producer id, so it can produce
         self._durable_at = now
-        self._awaiting = 0  # that entered before their topic was known, ever
+        self._awaiting = 0  # records that ever entered before their topic was known
         self._lanes: dict[tuple[str, int], _Seen] = {}
         self._samples: deque[tuple[float, dict[tuple[str, int], int]]] = deque()
 
     def statistics(self, text: str) -> None:
-        """Take librdkafka's statistics, as they come."""
+        """Take librdkafka's statistics, JSON."""
         try:
             found = _decode(text)
-        except msgspec.DecodeError:  # without a sample nothing more is told to be durable
+        except msgspec.DecodeError:  # without a sample `durable_at` does not advance
             return
-        age = _clock() - found.ts / 1e6  # of librdkafka's clock, which is not ours on macOS
+        age = _clock() - found.ts / 1e6  # by librdkafka's clock, which differs from ours on macOS
         self.sample(found, self._now() - max(0.0, age))
 
     def sample(self, found: Statistics, at: float) -> None:
-        """Take what was true at `at`, in monotonic seconds."""
+        """Take the statistics of the time `at`, monotonic seconds."""
         self.is_ready = found.eos is not None and found.eos.idemp_state == "Assigned"
         brokers = {broker.nodeid: broker for broker in found.brokers.values()}
         awaiting, unplaced = 0, False
@@ -180,7 +180,7 @@ class LaneWatch:
                 self.partitions.learn(name, known)
         placed = not unplaced and awaiting == self._awaiting
         self._awaiting = awaiting
-        for lane in gone:  # of a topic that is no more: nothing is left in it
+        for lane in gone:  # its topic is gone, so it is empty
             seen = self._lanes[lane]
             seen.done = seen.entered
             seen.stands_since = None
@@ -194,16 +194,16 @@ class LaneWatch:
                 break
             self._durable_at = then
             samples.popleft()
-        # What awaited metadata a moment ago may be on its way to its lane, and is in none.
+        # Records that awaited metadata a moment ago may be on their way to a lane, and in none.
         if placed and len(samples) < MOST_SAMPLES:
             samples.append((at, {lane: seen.entered for lane, seen in self._lanes.items()}))
 
     def durable_at(self) -> float:
-        """The moment up to which all that entered is acknowledged or was given back."""
+        """The time up to which all records that entered were acknowledged or given back."""
         return self._durable_at
 
     def is_empty(self, now: float) -> None:
-        """Nothing is left in the producer."""
+        """Note that the producer is empty."""
         self._durable_at = now
         self._samples.clear()
 
@@ -216,7 +216,7 @@ class LaneWatch:
         ]
 
     def leader(self, topic: str, number: int) -> str:
-        """Where a partition's leader is, and in which state the way there."""
+        """The broker of a partition's leader, and the state of the connection to it, in words."""
         seen = self._lanes.get((topic, number))
         return seen.leader if seen else ""
 

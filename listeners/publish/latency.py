@@ -1,12 +1,12 @@
-"""How long records take to Kafka, from what the publisher counts anyway. Pure.
+"""Measures how long records take to reach Kafka, from counts that the publisher has anyway. Pure.
 
 `read`: from the last byte of a frame to the acknowledgement of its records. A mark stands for the
-records of about 5 ms. It is done when as many records are acknowledged as were handed in up to it:
-as if lanes did not overtake each other, which leaves the mean as it is and blurs who was late.
+records of about 5 ms. A mark is done when as many records are acknowledged as were handed in up to
+it, as if lanes did not overtake each other. The mean stays exact; single late records are blurred.
 `occurred`: from Genesys' time of one event of a mark, by our clock.
 
-What went through the store is told by samples, when Kafka has it (`waited`). What was taken back
-from a producer is told there too, and not here.
+Records that went through the store are measured by samples, when Kafka has them (`waited`). So are
+records that were taken back from a producer.
 """
 
 from __future__ import annotations
@@ -57,32 +57,32 @@ class Latency:
         self._done = 0
 
     def tallies(self) -> Mapping[tuple[str, ...], Tally]:
-        """By since when."""
+        """Start of the measurement (`read`, `occurred`) → tally."""
         return {
             ("read",): self._read.merged(self._waited_read),
             ("occurred",): self._occurred.merged(self._waited_occurred),
         }
 
     def begin(self, entered: int) -> None:
-        """Nothing is under way any more; `entered` records were."""
+        """Start over: no record is under way; `entered` records were handed in so far."""
         self._marks.clear()
         self._done = entered
 
     def mark(self, entered: int, at: float, latest: Event) -> None:
-        """Records up to the `entered`-th were read at `at`, the last event of them is `latest`."""
+        """Records up to the `entered`-th were read at `at`; `latest` is their last event."""
         if not self._is_within(entered, at):
             is_dated = latest.origin == "live" and not latest.estimated
             occurred = epoch(latest.occurred_at) if is_dated else 0.0
             self._marks.append(_Mark(entered, at, occurred))
 
     def mark_record(self, entered: int, at: float, latest: NativeRecord) -> None:
-        """As `mark`, where the last event is encoded already."""
+        """Like `mark`, for a last event that is encoded already."""
         if not self._is_within(entered, at):
             value, _, headers = latest
             self._marks.append(_Mark(entered, at, _occurred(value, headers)))
 
     def _is_within(self, entered: int, at: float) -> bool:
-        """Whether the last mark, which is young enough, stands for these records too."""
+        """Whether the last mark is young enough to stand for these records too."""
         marks = self._marks
         if not marks or (at - marks[-1].at >= MARK_SECONDS and len(marks) < MOST_MARKS):
             return False
@@ -90,7 +90,7 @@ class Latency:
         return True
 
     def acknowledged(self, count: int, now: float) -> None:
-        """So many records that entered are in Kafka."""
+        """Note that Kafka has the first `count` records."""
         marks = self._marks
         while marks and marks[0].entered <= count:
             mark = marks.popleft()
@@ -101,7 +101,7 @@ class Latency:
                     self._occurred.add(self._wall() - mark.occurred)
 
     def waited(self, record: Record, count: int) -> None:
-        """A record from the store is in Kafka now; it stands for `count` of them."""
+        """Kafka has a record from the store; the record stands for `count` records."""
         received = _RECEIVED.search(record.value)
         if received is None:
             return  # a dead letter, which has no such time
@@ -112,7 +112,7 @@ class Latency:
 
 
 def _occurred(value: bytes, headers: Sequence[Header]) -> float:
-    """Genesys' time of a live event's record, in epoch seconds; 0 where it has none."""
+    """Genesys' time of a live event's record, in epoch seconds; 0 if it has none."""
     known = dict(headers)
     moment = known.get("ce_time")
     is_dated = known.get("ce_origin") == "live" and _DATED.search(value) is not None

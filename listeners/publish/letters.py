@@ -18,7 +18,7 @@ PRODUCE: Final = "produce"
 
 
 class Letters:
-    """Writes them. Any thread may ask; counters are added to under `lock`."""
+    """Makes dead letters. Any thread may call; `lock` guards the counters."""
 
     def __init__(
         self, settings: Settings, listener: str, counters: Counters, lock: threading.RLock
@@ -41,7 +41,7 @@ class Letters:
         message: str,
         size: int | None = None,
     ) -> Record:
-        """Of a frame; `size` is the full size where `value` was cut."""
+        """The dead letter of a frame; `size` is the full size if `value` was cut."""
         with self._lock:
             self._counters.dead_letters += 1
         return dead_letter(
@@ -58,8 +58,8 @@ class Letters:
         )
 
     def of_record(self, record: Record, error: KafkaError) -> Record | None:
-        """Of a record that Kafka refuses for good; of a dead letter a shorter one, null where there
-        is too little left of it."""
+        """The dead letter of a record that Kafka refuses for good. A refused dead letter becomes a
+        shorter one, None if too little would be left."""
         is_letter = record.topic == self._settings.dead_letter_topic
         cut = shorter(record) if is_letter else None
         with self._lock:

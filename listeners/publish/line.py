@@ -1,4 +1,4 @@
-"""A lane that drains: what of it is under way, and why it waits."""
+"""A lane of the drain: its records in flight, and the reason why it waits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BEFORE_ALL: Final = -(1 << 62)
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Why a lane waits. `kind` says how much is concerned, `step` what to do."""
+    """Why a lane waits. `kind` is the extent of the problem, `step` the operator's next step."""
 
     topic: str
     partition: int
@@ -27,7 +27,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, kw_only=True):
-    """A lane that drains. `cursor` is the last number that was sent."""
+    """A lane of the drain. `cursor` is the last sequence number that was sent."""
 
     lane: Lane
     source: Source | None = None
@@ -35,10 +35,10 @@ class Line(msgspec.Struct, kw_only=True):
     sent: set[int] = msgspec.field(default_factory=set)
     reports: list[tuple[int, KafkaError | None]] = msgspec.field(default_factory=list)
     acked: list[int] = msgspec.field(default_factory=list)
-    sample: Numbered | None = None  # the last record of a batch in flight, and how many that has
+    sample: Numbered | None = None  # the last record of a batch in flight, for `told`
     sample_of: int = 0
     failed: dict[int, KafkaError] = msgspec.field(default_factory=dict)
-    alone: int = 0  # records still to be sent one by one
+    alone: int = 0  # records to send one by one
     proven: bool = False
     pause: float = PAUSE_FIRST_SECONDS
     resume_at: float = 0.0
@@ -47,5 +47,5 @@ class Line(msgspec.Struct, kw_only=True):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing of it is under way."""
+        """Whether no record of the lane is in flight."""
         return not (self.sent or self.reports or self.acked or self.failed)

@@ -1,11 +1,11 @@
-"""Keeps a producer that may be needed at any moment acquainted with its topics.
+"""Keeps a producer's knowledge of its topics fresh, so that it is ready at any moment.
 
-librdkafka asks for a topic's partitions when it first sends to it, and forgets them some minutes
-later. It asks any broker that it is connected to. Where that broker has just frozen, the answer
-comes from another only after the socket's time-out, and all lanes wait for it, those that are well
-too. So the partitions are asked for beforehand, again and again, while all is well.
+librdkafka asks for a topic's partitions at the first record for it, and forgets them some minutes
+later. It asks any connected broker. If that broker has just frozen, another broker answers only
+after the socket's time-out, and all lanes wait, the healthy ones too. So the partitions are
+requested beforehand, again and again.
 
-The questions wait in a thread of their own: whoever asks never does.
+The requests wait in a thread of their own; the caller never waits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ANSWER_SECONDS: Final = 10.0
 
 
 class Metadata:
-    """Asks for the partitions of some topics."""
+    """Requests the partitions of some topics."""
 
     def __init__(self, topics: Sequence[str]) -> None:
         self._topics = topics
@@ -31,11 +31,11 @@ class Metadata:
         self._failed = False
 
     def forget(self) -> None:
-        """Another producer is in use: it knows nothing."""
+        """A new producer is in use: it knows no topics yet."""
         self._look_at = float("-inf")
 
     def look(self, producer: Producer, now: float) -> None:
-        """Ask, where it is time to; call often."""
+        """Request the partitions if it is time. Call often."""
         if self._thread is not None:
             if self._thread.is_alive():
                 return
@@ -55,5 +55,5 @@ class Metadata:
         try:
             for topic in self._topics:
                 producer.list_topics(topic, timeout=ANSWER_SECONDS)
-        except KafkaException:  # what sends says why: this look only saves it a wait
+        except KafkaException:  # the sending code reports it: this request only saves a wait
             self._failed = True

@@ -1,12 +1,12 @@
-"""The way of each record: straight to librdkafka, behind what waits, or into the store.
+"""Chooses the way of each record: straight to librdkafka, behind waiting records, or to the store.
 
-    nothing older of its lane waits               straight to the producer in use
-    the last stored ones of its lane are under way    in memory, behind them (`pauses`)
-    else                                          to the spool's thread (`keeper`)
+    no older record of its lane waits               straight to the producer in use
+    the last stored records of its lane are in flight    in memory, behind them (`pauses`)
+    otherwise                                       to the spool's thread (`keeper`)
 
 Every record has a sequence number. When a lane fails, the producer in use is retired
-(`listeners.publish.direct`): what it cannot deliver is taken back and stored under its numbers, so
-that no record overtakes an older one of its conversation. All methods belong to one thread, and
+(`listeners.publish.direct`). Its undelivered records are taken back and stored under their numbers,
+so that no record overtakes an older one of its conversation. All methods belong to one thread, and
 none waits.
 """
 
@@ -31,8 +31,8 @@ from mirror.kafka.partition import partition
 from mirror.kafka.record import EventReader, NativeRecord, Record, Recorder, UndecodableRecord
 
 PAUSE_SECONDS: Final = 0.5
-# As librdkafka has them: the key chooses the partition, as while none is known; and the record's
-# time is that of now.
+# librdkafka's constants: the key chooses the partition (used while the partitions are unknown), and
+# the record's time is now.
 ANY_PARTITION: Final = -1
 NOW: Final = 0
 MOST_HANDED: Final = 5_000  # taken back, and not written yet
@@ -40,7 +40,7 @@ SLICE_RECORDS: Final = 400  # taken back in one go
 
 
 class Path:
-    """What decides on each record."""
+    """Decides on the way of each record."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Path:
         """`direct` may have a producer already."""
         self.sequence = 0
         self.pauses = Pauses()
-        self.released_at = clock()  # when the last producer had been taken back
+        self.released_at = clock()  # when all records of the last producer had been taken back
         self._recorder = recorder
         self._keeper = keeper
         self._store = keeper.store
@@ -64,10 +64,10 @@ class Path:
         self._counters = counters
         self._clock = clock
         self._reader = EventReader()
-        self._latest: NativeRecord | None = None  # handed in since the last mark
+        self._latest: NativeRecord | None = None  # the latest since the last mark
         self._produce: Callable[..., None]
-        self._is_open = False  # whether the events' topic has nothing in the store
-        self._kept = 0  # records given to the store, ever
+        self._is_open = False  # whether the store has no record of the events' topic
+        self._kept = 0  # records ever given to the store
         self._shut: frozenset[str] = frozenset()  # topics that cannot be written
         self._log = logger("listener.publisher")
         self._note_direct()
@@ -103,7 +103,7 @@ class Path:
                 return
 
     def records(self, records: list[NativeRecord]) -> None:
-        """As `events`, of records that are encoded already."""
+        """Like `events`, for records that are encoded already."""
         self._latest = records[-1]
         topic = self._recorder.topic
         if not self._is_open:
@@ -125,21 +125,21 @@ class Path:
                 return
 
     def mark_records(self, read_at: float) -> None:
-        """As `mark`, of what `records` took since the last mark."""
+        """Like `mark`, for the input of `records` since the last mark."""
         latest, self._latest = self._latest, None
         if latest is not None and self._direct.producer is not None:
             self._latency.mark_record(self._entered(), read_at, latest)
 
     def mark(self, read_at: float, latest: Event) -> None:
-        """What was handed in since the last mark was read at `read_at`, `latest` as the last."""
+        """All events since the last mark were read at `read_at`; `latest` is the last of them."""
         self._latest = None
         if self._direct.producer is not None:
             self._latency.mark(self._entered(), read_at, latest)
 
     def send(self, record: Record) -> None:
-        """Any record, on whichever way is open to it."""
+        """Send any record on the way that is open to it."""
         self.sequence = sequence = self.sequence + 1
-        with self._store.lock:  # lanes do not change between the look and what follows from it
+        with self._store.lock:  # lanes must not change between the decision and its effect
             lane = self._store.lane(record, sequence)
             if self._direct.producer is None:
                 self._keep(sequence, record, lane)
@@ -167,7 +167,7 @@ class Path:
             self._not_taken(sequence, record, error)
 
     def _pause(self, sequence: int, record: Record, lane: Lane) -> bool:
-        """Have a record wait for the lane's last stored ones; false where it is to be stored."""
+        """Let a record wait for the lane's last stored records; False if it must be stored."""
         if lane.topic in self._shut:
             return False
         left, now = self._store.waiting.get(lane, 0), self._clock()
@@ -175,7 +175,7 @@ class Path:
         return self.pauses.take(lane, sequence, record, left, self._keeper.acked_at, now)
 
     def resume(self, now: float) -> None:
-        """Send what paused where nothing older waits, and store what has paused in vain."""
+        """Send paused records whose lane has no older ones; store those that paused in vain."""
         for lane in self.pauses.over(self._store.waiting, now):
             for sequence, record in self.pauses.end(lane):
                 with self._store.lock:
@@ -193,11 +193,12 @@ class Path:
                     self._keep(sequence, record, self._store.lane(record, sequence))
 
     def _is_held(self, lane: Lane) -> bool:
-        """Whether what is newer of a lane must wait: older of it is in the store."""
+        """Whether new records of a lane must wait, because the store has older ones."""
         waiting = self._store.waiting
         if not waiting:
             return False
-        # Of a topic whose partitions are or were not known, or that cannot be written, all waits.
+        # All records of a topic wait if its partitions are, or were, unknown, or if the topic
+        # cannot be written.
         if lane.topic in self._shut or Lane(lane.topic) in waiting:
             return True
         return (
@@ -205,14 +206,14 @@ class Path:
         )
 
     def _may_open(self, now: float) -> bool:
-        """Whether Kafka takes something again, or there is nothing to try it with."""
+        """Whether Kafka takes records again, or no stored record is left to try."""
         acked_at = self._keeper.acked_at
         if acked_at is not None and acked_at > self._direct.retired_at:
             return True
         return not self._store.waiting and now >= self._direct.retired_at + PAUSE_SECONDS
 
     def reopen(self, now: float) -> None:
-        """Take a producer into use where there is none, and Kafka takes something again."""
+        """Start using a producer if there is none and Kafka takes records again."""
         if self._direct.reopen(now, may_make=self._may_open(now)):
             self._note_direct()
             self._log.info("producer_recovered", waiting=sum(self.waiting().values()))
@@ -223,7 +224,7 @@ class Path:
             self._latency.begin(self._entered())
 
     def note_open(self) -> None:
-        """Whether events may go straight to Kafka without a look at their lane."""
+        """Note whether events may go straight to Kafka without checking their lane."""
         is_direct = self._direct.producer is not None
         if not self._store.waiting:
             self._shut = frozenset()
@@ -241,16 +242,16 @@ class Path:
         )
 
     def waiting(self) -> Mapping[Lane, int]:
-        """A copy: the spool's thread changes the original."""
+        """Lane → waiting records. A copy: the spool's thread changes the original."""
         with self._store.lock:
             return dict(self._store.waiting)
 
     def _entered(self) -> int:
-        """Records that went to producers of the direct way, but for those taken back."""
+        """The number of records given to direct producers, without those taken back."""
         return self.sequence - self._kept - self.pauses.count
 
     def judge(self, now: float) -> None:
-        """Retire the producer where it is of no more use."""
+        """Retire the producer if it is of no more use."""
         waiting = self._direct.under_way
         acked = self._entered() - waiting
         self._latency.acknowledged(acked, now)
@@ -259,7 +260,7 @@ class Path:
             self.set_aside(reason, now)
 
     def set_aside(self, reason: str, now: float) -> None:
-        """Retire the direct producer: what is not acknowledged goes to the store."""
+        """Retire the direct producer: unacknowledged records go to the store."""
         self._keeper.hold()
         self._direct.set_aside(reason, now)
         del self._produce
@@ -269,6 +270,7 @@ class Path:
         self._counters.outages += 1
 
     def retire(self, now: float, *, hurry: bool = False) -> None:
+        """Continue the retirement of a producer. `hurry`: healthy lanes get no more time."""
         if self._store.handed > MOST_HANDED:
             return  # the disk takes them more slowly; the rest is as safe where it is
         reports = self._direct.reports
@@ -288,7 +290,7 @@ class Path:
             self._is_open = False
 
     def _take_back(self, sequence: int, record: Record) -> None:
-        """Store what a producer did not deliver: older of its lane may still be in there."""
+        """Store an undelivered record: the producer may still have older ones of its lane."""
         self._keeper.hold()
         with self._store.lock:
             self._keep(sequence, record, self._store.lane(record, sequence))

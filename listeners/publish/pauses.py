@@ -1,9 +1,9 @@
-"""New records of lanes whose last stored ones are on their way: they wait in memory for those.
+"""Pauses new records of a lane in memory while its last stored records are in flight. Pure.
 
-Without it a busy lane would never leave the store: whatever comes while its last records are sent
-would be stored behind them, most of all where the disk is slow. So once little is left of a lane
-and Kafka takes it, what is new waits here, for `PAUSE_SECONDS` at most; then it goes straight to
-Kafka, or to the store like all before it. Pure.
+Without pauses a busy lane would never leave the store: records that come while its last ones are
+sent would be stored behind them, above all on a slow disk. So when few records of a lane are left
+and Kafka takes them, new records wait here, for at most `PAUSE_SECONDS`. Then they go straight to
+Kafka, or to the store like all before them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import msgspec
 from listeners.publish.lanes import Lane, are_of_one_size
 from mirror.kafka.record import Record
 
-LITTLE: Final = 500  # records left of a lane
+LITTLE: Final = 500  # stored records left in a lane
 PAUSE_SECONDS: Final = 3.0
-BARRED_SECONDS: Final = 5.0  # a lane whose pause was in vain is not paused again for so long
-MOST_RECORDS: Final = 5_000  # of all lanes
-MOVED_SECONDS: Final = 2.0  # Kafka took something so lately
+BARRED_SECONDS: Final = 5.0  # after a pause in vain the lane is not paused again for this time
+MOST_RECORDS: Final = 5_000  # in all lanes together
+MOVED_SECONDS: Final = 2.0  # Kafka took a record within this time
 
 
 class Pause(msgspec.Struct):
@@ -49,10 +49,10 @@ class Pauses:
         moved_at: float | None,
         now: float,
     ) -> bool:
-        """Have a record wait here; false where it is to be stored.
+        """Let a record wait here; False if it must be stored.
 
-        `left` of the lane are in the store, Kafka took something of any at `moved_at`. Once a lane
-        pauses, all that is new of it waits here, in order.
+        `left` counts the lane's stored records; at `moved_at` Kafka last took a record of any lane.
+        Once a lane pauses, all its new records wait here, in order.
         """
         pause = self._lanes.get(lane)
         if pause is None:
@@ -70,7 +70,7 @@ class Pauses:
         return lane in self._lanes
 
     def misplaced(self, lane: Lane) -> list[Lane]:
-        """Lanes of the same topic that pause, of when it had other partitions."""
+        """Paused lanes of the same topic from when it had another number of partitions."""
         return [
             other
             for other in self._lanes
@@ -78,7 +78,7 @@ class Pauses:
         ]
 
     def over(self, waiting: dict[Lane, int], now: float) -> list[Lane]:
-        """Lanes of which nothing is stored any more, and those that have paused long enough."""
+        """Lanes without stored records, and lanes that have paused long enough."""
         crowded = self.count >= MOST_RECORDS
         found = []
         for lane, pause in self._lanes.items():
@@ -91,7 +91,7 @@ class Pauses:
         return found
 
     def end(self, lane: Lane) -> list[tuple[int, Record]]:
-        """The lane pauses no more; what waited, in order."""
+        """End the pause of a lane. Returns its records in order."""
         records = self._lanes.pop(lane).records
         self.count -= len(records)
         return records

@@ -1,9 +1,9 @@
-"""Producers for the publisher: made when they can be, let go of without waiting.
+"""Makes producers for the publisher, and ends them without waiting.
 
-A producer that cannot be made now (a CA's file is away while a secret manager turns it, a memory
-limit, a property that librdkafka does not take) is tried again; records wait in the spool
-meanwhile. A producer is ended in a thread of its own: its end joins librdkafka's threads, and one
-of them may be asking a name server.
+If a producer cannot be made now (a secret manager is replacing the CA's file, a memory limit, a
+property that librdkafka does not accept), the attempt is repeated; records wait in the spool
+meanwhile. A producer ends in a thread of its own: its end joins librdkafka's threads, and one of
+them may be waiting for a name server.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Producers:
     """Makes producers of one role."""
 
     def __init__(self, settings: Settings, role: str) -> None:
-        self.reason = ""  # why none can be made now
+        self.reason = ""  # why no producer can be made now
         self.client_log = ClientLog(f"{role}.kafka")
         self._settings = settings
         self._role = role
@@ -38,9 +38,9 @@ class Producers:
     def make(
         self, now: float, statistics: Callable[[str], None], every_ms: int, *, all_reports: bool
     ) -> Producer | None:
-        """A producer, None where none can be made now.
+        """A producer, None if none can be made now.
 
-        `statistics` gets librdkafka's, every so many ms. `all_reports`: of successes too.
+        `statistics` is called with librdkafka's statistics. `all_reports`: report successes too.
         """
         if now < self._try_at:
             return None
@@ -50,7 +50,7 @@ class Producers:
             "stats_cb": statistics,
             "delivery.report.only.error": not all_reports,
         }
-        if all_reports:  # what it has is on disk too: librdkafka need never give it up
+        if all_reports:  # its records are also on disk: librdkafka never needs to give them up
             config["delivery.timeout.ms"] = 0
             config.pop("message.timeout.ms", None)
         try:
@@ -75,8 +75,8 @@ def let_go(last: list[Producer]) -> None:
 
 
 def purge(producer: Producer) -> None:
-    """Give up all that is not acknowledged; `poll` then reports each record as purged.
+    """Give up all unacknowledged records; `poll` then reports each of them as purged.
 
-    Without waiting: confluent-kafka 2.16 passes `blocking` on as librdkafka's `NON_BLOCKING`.
+    Does not wait: confluent-kafka 2.16 passes `blocking` on as librdkafka's `NON_BLOCKING`.
     """
     producer.purge(in_queue=True, in_flight=True, blocking=True)

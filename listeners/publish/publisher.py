@@ -1,25 +1,25 @@
-"""Gives records to Kafka in order, and to the spool what Kafka cannot take now.
+"""Sends records to Kafka in order, and stores those that Kafka cannot take now.
 
-    a lane       with nothing in the store: its records go straight to librdkafka
-                 with anything in the store: they go there too, and the spool's thread sends them
+    a lane       without stored records: new records go straight to librdkafka
+                 with stored records: new records are stored too, and the spool's thread sends them
 
-A lane is a partition of a topic (`listeners.publish.lanes`). Only what one lane has waiting holds
-up what is newer in it: topics and partitions do not wait for each other.
+A lane is a partition of a topic (`listeners.publish.lanes`). Records wait only for older ones of
+their own lane: topics and partitions do not wait for each other.
 
     direct ──(a lane stands still, a report failed, queue full)──▶ retiring ──▶ spooling ──▶ direct
 
 Every record has a sequence number. When a lane fails, the direct producer is retired
-(`listeners.publish.direct`): what it cannot deliver is taken back and stored under its numbers, so
-that no record overtakes an older one of its conversation. The drain sends it on with a producer of
-its own; as soon as Kafka takes any of it there is a direct producer again, for all lanes that have
-nothing in the store. What may have reached Kafka unacknowledged is sent again; consumers drop
-repeated ids.
+(`listeners.publish.direct`). Its undelivered records are taken back and stored under their numbers,
+so that no record overtakes an older one of its conversation. The drain sends stored records with a
+producer of its own. As soon as Kafka takes one of them, there is a direct producer again, for all
+lanes without stored records. Records that may have reached Kafka without an acknowledgement are
+sent again; consumers drop repeated ids.
 
-Success is not reported record by record on the direct way: librdkafka's statistics tell how far
-each lane is. A record that Kafka refuses for good becomes a dead letter.
+On the direct way librdkafka does not report each success; its statistics tell how far each lane is.
+A record that Kafka refuses for good becomes a dead letter.
 
-All methods belong to one thread, and none but `stop` waits: what there is much of is taken in
-slices, and all that asks a disk is the spool's thread's (`listeners.publish.keeper`).
+All methods belong to one thread, and only `stop` waits: large amounts of work are done in slices,
+and the spool's thread does all work on a disk (`listeners.publish.keeper`).
 """
 
 from __future__ import annotations
@@ -45,9 +45,7 @@ from mirror.kafka.record import (
 )
 from mirror.settings import Settings
 
-LAST_LOOK_SECONDS: Final = (
-    1.0  # while stopping: without any progress for so long there will be none
-)
+LAST_LOOK_SECONDS: Final = 1.0  # while stopping: after this time without progress, give up
 TAKE_BACK_SECONDS: Final = 4.0
 LAST_WRITE_SECONDS: Final = 4.0
 WAIT_SECONDS: Final = 0.01
@@ -70,9 +68,8 @@ class Publisher:
     ) -> None:
         """`schemas`: topic → the header that names its schema (`mirror.kafka.registry`).
 
-        `partitions`: topic → over how many its keys go (`mirror.fleet.pinned`), as far as that is
-        known; of other topics what statistics tell first.
-        Raises `SpoolError` where the spool folder cannot be used.
+        `partitions`: topic → partitions for its keys (`mirror.fleet.pinned`), if known; for other
+        topics the first statistics count. Raises `SpoolError` if the spool folder cannot be used.
         """
         now = clock()
         self._settings = settings
@@ -103,8 +100,8 @@ class Publisher:
     def agents(self, events: list[AgentEvent]) -> None:
         """Take the states of one frame of an agent topic.
 
-        Where agents are not asked for, a channel taken over may show them all the same. They are
-        passed over: their Kafka topic need not exist.
+        A channel that was taken over may show agents although they are not mirrored. Such states
+        are skipped: their Kafka topic need not exist.
         """
         if not self._settings.agents:
             return
@@ -122,7 +119,7 @@ class Publisher:
         message: str,
         size: int | None = None,
     ) -> None:
-        """Take what could not be read; `size` is the full size where `value` was cut."""
+        """Take an unreadable frame; `size` is the full size if `value` was cut."""
         self._path.send(
             self._letters.of_frame(
                 value,
@@ -134,12 +131,12 @@ class Publisher:
             )
         )
 
-    # -- the clockwork ---------------------------------------------------------------------------
+    # -- work ------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """Call often: serves delivery reports, notices what stands still, opens the way again.
+        """Serve delivery reports, notice standstills, reopen the direct way. Call often.
 
-        Raises what ended the spool's thread.
+        Raises the exception that ended the spool's thread.
         """
         self._keeper.check()
         self._turn(now)
@@ -165,12 +162,12 @@ class Publisher:
         return "partly" if self._store.waiting else "direct"
 
     def durable_at(self) -> float:
-        """Monotonic time up to which all that was handed in is in Kafka or on disk (I9)."""
+        """Monotonic time up to which all records handed in are in Kafka or on disk (I9)."""
         return self._durable_at
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What waits, why, and what to do about it."""
+        """Why records wait, and what to do about it."""
         found = reasons(
             self._keeper.problems,
             self._path.waiting(),
@@ -181,7 +178,7 @@ class Publisher:
 
     @property
     def losses(self) -> tuple[Lost, ...]:
-        """What damaged spools lost, as far as no gap is filed for it."""
+        """Losses of damaged spools without a filed gap."""
         return self._keeper.losses
 
     def settle(self, lost: Lost) -> None:
@@ -190,12 +187,12 @@ class Publisher:
 
     @property
     def refusing_since(self) -> float | None:
-        """Since when the spool takes nothing more, null while it does."""
+        """Since when the spool takes no more records, None while it does."""
         return self._store.refusing_since
 
     @property
     def pending(self) -> int:
-        """Records that are neither acknowledged nor on disk."""
+        """The number of records that are neither acknowledged nor on disk."""
         return self._direct.under_way + self._store.unsaved + self._path.pauses.count
 
     @property
@@ -205,7 +202,7 @@ class Publisher:
         return direct.under_way > 0 or (direct.producer is None and self._keeper.is_moving)
 
     def stop(self, seconds: float) -> None:
-        """Deliver what there is within `seconds`; the rest goes to disk. The last call."""
+        """Deliver the records within `seconds`; the rest goes to disk. The last call."""
         started = self._clock()
         moved_at, progress = started, (-1, -1)
         while (now := self._clock()) < started + seconds:
@@ -216,7 +213,7 @@ class Publisher:
             if moved != progress:
                 moved_at, progress = now, moved
             elif not self.pending and now - moved_at > LAST_LOOK_SECONDS:
-                break  # what is left waits for a Kafka that is away, and is in the store
+                break  # the rest is in the store and waits for Kafka
             time.sleep(WAIT_SECONDS)
         if self._direct.producer is not None:
             self._path.set_aside("stopping", self._clock())
@@ -233,11 +230,11 @@ class Publisher:
             written = self._keeper.written
         counters.produced = self._path.sequence + written
         durable = counters.produced - self._direct.under_way - unsaved - self._path.pauses.count
-        # What was inherited is in the spool but not of this count: it must not seem to fall.
+        # Inherited records are in the spool but not in this count, which must not fall.
         counters.delivered = max(counters.delivered, durable - stored - lost)
         if self._direct.retiring is not None or self._path.pauses:
             return
         stored_at = self._store.durable_at if unsaved else now
-        if stored_at >= self._path.released_at:  # what was taken back is on disk
+        if stored_at >= self._path.released_at:  # all records taken back are on disk
             durable_at = min(stored_at, self._direct.durable_at(now))
             self._durable_at = max(self._durable_at, durable_at)

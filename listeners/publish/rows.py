@@ -1,6 +1,6 @@
-"""The rows of a spool's database: how they are written, counted, read and checked.
+"""Writes, counts, reads and checks the rows of a spool's database.
 
-Each record carries a checksum, so that what is damaged is never taken for what was stored.
+Each record carries a checksum, so that a damaged record is never taken for the stored one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from listeners.publish.lanes import Lane
 from mirror.kafka.record import Header, Record
 
 BUSY_TIMEOUT_SECONDS: Final = 5.0
-# SQLite's own row and the index of its key.
+# The overhead of SQLite's row and of its key in the index.
 ROW_OVERHEAD: Final = 32
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS records (
@@ -46,16 +46,16 @@ class Numbered(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def lane(self) -> Lane:
-        """Where it waits."""
+        """The record's lane."""
         return Lane(self.record.topic, self.place)
 
 
 class Damaged(Exception):
-    """A record is not what was stored."""
+    """A record differs from the stored one."""
 
 
 def as_text(column: bytes) -> str:
-    """Text from the database. What is none is damage; sqlite3 takes it for a passing trouble."""
+    """Text from the database. Invalid text is damage; sqlite3 would report a temporary error."""
     try:
         return column.decode()
     except UnicodeDecodeError as error:
@@ -93,7 +93,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         path,
         timeout=BUSY_TIMEOUT_SECONDS,
         isolation_level=None,
-        # The loop's thread uses it, and when that has ended the one that stops the process.
+        # The loop's thread uses it, and after its end the thread that stops the process.
         check_same_thread=False,
     )
     database.text_factory = as_text
@@ -114,7 +114,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def count(database: sqlite3.Connection) -> tuple[dict[Lane, int], int]:
-    """How many records wait in each lane, and the bytes of all. It reads the index alone."""
+    """Lane → waiting records, and the bytes of all. Reads only the index."""
     lanes: dict[Lane, int] = {}
     size = 0
     for topic, place, records, cost in database.execute(
@@ -128,7 +128,7 @@ def count(database: sqlite3.Connection) -> tuple[dict[Lane, int], int]:
 
 
 def delete(database: sqlite3.Connection, sequences: Iterable[int]) -> int:
-    """Delete records; how many bytes they had."""
+    """Delete records. Returns their size in bytes."""
     rows = (
         row
         for sequence in sequences
@@ -140,7 +140,7 @@ def delete(database: sqlite3.Connection, sequences: Iterable[int]) -> int:
 
 
 def by_sequence(numbered: Numbered) -> int:
-    """A key to sort by."""
+    """The sort key: the sequence number."""
     return numbered.sequence
 
 
@@ -152,7 +152,7 @@ BACKWARDS: Final = "NOT INDEXED ORDER BY sequence DESC"
 def read_records(
     database: sqlite3.Connection, which: str, arguments: Sequence[str | int] = ()
 ) -> Iterator[tuple[Numbered, int]]:
-    """Records with their size, in order. Raises what `Spool` explains."""
+    """Records with their size, in order. Raises errors that `Spool` explains."""
     cursor = database.execute(f"SELECT {COLUMNS} FROM records {which}", arguments)  # noqa: S608  # constants
     try:
         for sequence, topic, key, value, headers, cost, checksum, place in cursor:
@@ -172,7 +172,7 @@ _headers = msgspec.msgpack.Decoder(list[tuple[str, Any]])
 
 
 def _pairs(content: bytes) -> list[Header]:
-    """The headers of a record: their values are text, bytes or nothing."""
+    """The headers of a record: values are text, bytes or None."""
     try:
         pairs: list[Header] = list(_headers.decode(content))
     except UnicodeDecodeError as error:
@@ -183,6 +183,6 @@ def _pairs(content: bytes) -> list[Header]:
 
 
 def checksum_of(sequence: int, topic: str, key: str | None, value: bytes, headers: bytes) -> int:
-    """Of all that a record is."""
+    """The checksum over all parts of a record."""
     checksum = zlib.crc32(f"{sequence}\x1f{topic}\x1f{key}".encode())
     return zlib.crc32(headers, zlib.crc32(value, checksum))

@@ -1,8 +1,8 @@
-"""Spools whose process is gone, and what is whole of damaged ones.
+"""Adopts spools whose process is gone, and saves the intact part of damaged spools.
 
-`adopt` finds subfolders whose owner is gone, so that what a killed process left is delivered by the
-next one on the host. `salvage` copies what is whole of a damaged spool into a fresh folder, and
-keeps the damaged one beside it, as `<name>.broken-<n>`, for a person to look at. What it lost is
+`adopt` finds subfolders whose owner is gone, so that the next process on the host delivers the
+records of a killed one. `salvage` copies the intact records of a damaged spool into a fresh folder,
+and keeps the damaged folder beside it, as `<name>.broken-<n>`, for a person to inspect. The loss is
 noted there (`listeners.publish.extent`) until a gap is filed for it.
 """
 
@@ -36,10 +36,10 @@ SALVAGE_BYTES: Final = 4 * 1024 * 1024
 
 
 class Salvage(msgspec.Struct, frozen=True):
-    """What became of a damaged spool.
+    """The result of a salvage.
 
-    `spool`: what was whole, null where nothing was; `aside`: where the damaged folder is now;
-    `lost`: what is missing, null where nothing is.
+    `spool`: the intact records, None if there are none. `aside`: the new path of the damaged
+    folder. `lost`: the loss, None if nothing is missing.
     """
 
     spool: Spool | None
@@ -48,10 +48,10 @@ class Salvage(msgspec.Struct, frozen=True):
 
 
 def salvage(folder: Path, limit: int) -> Salvage:
-    """Copy what is whole of a damaged spool to a fresh one, and set the damaged folder aside.
+    """Copy the intact records of a damaged spool to a fresh one; set the damaged folder aside.
 
-    Nobody may have it open. Damage in the middle does not hide what lies behind it: records are
-    read from both ends. Raises `SpoolError` where the disk refuses; then nothing has changed.
+    Nobody may have it open. Records are read from both ends, so damage in the middle does not hide
+    later records. Raises `SpoolError` if the disk refuses; then nothing has changed.
     """
     fresh = Spool(_unused(folder, SALVAGED), limit)
     try:
@@ -88,7 +88,7 @@ def _copy(source: Path, target: Spool, read: set[int], order: str) -> None:
     batch: list[Numbered] = []
     size = 0
     try:
-        # So SQLite reads what is left of a file that is shorter than its header says.
+        # Makes SQLite read the rest of a file that is shorter than its header says.
         database.execute("PRAGMA writable_schema=ON")
         columns = [row[1] for row in database.execute("PRAGMA table_info(records)")]
         if columns and "place" not in columns:
@@ -103,7 +103,7 @@ def _copy(source: Path, target: Spool, read: set[int], order: str) -> None:
                 target.put(batch)
                 batch, size = [], 0
     except (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, Damaged):
-        pass  # what lies before it is copied; the caller tells how much that is
+        pass  # the records before the damage are copied; the caller counts them
     finally:
         database.close()
     target.put(batch)
@@ -124,8 +124,9 @@ def adopt(
 ) -> list[Spool]:
     """Spools in `directory` whose process is gone, locked for this one, oldest first.
 
-    Empty ones are removed on the way. Of a damaged one what is whole is adopted; `damaged` is told
-    what became of it. A folder that is another process', or that cannot be read now, is left alone.
+    Empty spools are removed. A damaged spool is salvaged: its intact records are adopted, and
+    `damaged` is called with the result. A folder of another process, or one that cannot be read
+    now, is left alone.
     """
     adopted = []
     try:
@@ -135,7 +136,7 @@ def adopt(
             if BROKEN not in path.name and (path / DATABASE).exists()
         ]
         folders.sort(key=lambda path: (path / DATABASE).stat().st_mtime)
-    except OSError:  # none there yet, or one vanished: the next look finds the rest
+    except OSError:  # no folder yet, or one vanished: the next look finds the rest
         return []
     for folder in folders:
         if folder == own:
@@ -149,7 +150,7 @@ def adopt(
                 continue  # the next look tries again
             damaged(found)
             spool = found.spool
-        except SpoolError:  # its owner lives, or it is not ours to read
+        except SpoolError:  # its owner is alive, or we may not read it
             continue
         if spool is None:
             continue
@@ -161,9 +162,9 @@ def adopt(
 
 
 def losses(directory: Path) -> list[Lost]:
-    """What the folders that were set aside lost, as far as no gap is filed for it yet."""
+    """Losses of the folders that were set aside, without a filed gap."""
     try:
         asides = sorted(path for path in directory.iterdir() if BROKEN in path.name)
-    except OSError:  # none there yet
+    except OSError:  # no folder yet
         return []
     return [lost for lost in map(extent.recall, asides) if lost is not None]

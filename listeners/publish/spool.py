@@ -1,23 +1,22 @@
-"""Where records wait on disk while Kafka cannot take them: a bounded, ordered queue over SQLite.
+"""A bounded, ordered queue on disk (SQLite) for records that Kafka cannot take now.
 
 A process owns one subfolder of `MIRROR_SPOOL_DIR`, held by an advisory lock for as long as the
 process lives. `listeners.publish.salvage` finds subfolders whose owner is gone.
 
-Promises
-- `put` returns when its records are on disk: one transaction with `synchronous=FULL`, so that
-  neither a kill nor a power cut takes back what was stored. The publisher puts in batches, at most
-  some twenty a second, which is what makes an fsync for each affordable.
+Promises:
+
+- `put` returns when its records are on disk: one transaction with `synchronous=FULL`, so neither a
+  kill nor a power cut loses stored records. The publisher puts batches, at most some twenty a
+  second, so an fsync for each is affordable.
 - Order is by sequence number, whatever the order in which records were put.
-- Lanes (`listeners.publish.lanes`) are read each by itself, in order, so that none waits for
-  another.
-- The limit counts keys, values and headers. A full spool keeps the oldest and refuses the newest:
-  what is stored stays a whole past, what is missing is one interval that ends when Kafka is back,
-  and the listener reports no coverage for it, so that it becomes a gap in the ledger and is
-  back-filled.
-- A full disk never holds up what was delivered: `remove` then only remembers, and such records are
-  sent once more after a crash.
-- What cannot be trusted is not sent: each record carries a checksum. A damaged database is
-  `SpoolBroken`; `listeners.publish.salvage` saves what is whole.
+- Each lane (`listeners.publish.lanes`) is read by itself, in order, so no lane waits for another.
+- The limit counts keys, values and headers. A full spool keeps the oldest records and refuses new
+  ones. So the stored past is complete, and the loss is one interval that ends when Kafka is back.
+  The listener reports no coverage for it, so it becomes a gap in the ledger and is back-filled.
+- A full disk never blocks delivery: `remove` then only remembers, and such records are sent once
+  more after a crash.
+- Damaged records are never sent: each record carries a checksum. A damaged database raises
+  `SpoolBroken`; `listeners.publish.salvage` saves the intact records.
 """
 
 from __future__ import annotations
@@ -59,16 +58,16 @@ class SpoolError(MirrorError):
 
 
 class SpoolBroken(SpoolError):
-    """The database is damaged: `salvage` saves what is whole."""
+    """The database is damaged: `salvage` saves the intact records."""
 
 
 class Spool:
     """The queue in one locked folder. One thread uses it at a time."""
 
     def __init__(self, folder: Path, limit: int) -> None:
-        """Takes the folder, making it if need be.
+        """Lock the folder; create it if necessary.
 
-        Raises `SpoolError` where it is another process' or not writable.
+        Raises `SpoolError` if it belongs to another process or is not writable.
         """
         self.folder = folder
         self._limit = limit
@@ -110,9 +109,9 @@ class Spool:
             )
 
     def put(self, records: Sequence[Numbered]) -> int:
-        """Store as many as fit, in sequence; returns how many were stored.
+        """Store as many as fit, in sequence. Returns the number of stored records.
 
-        Raises `SpoolError` where the disk refuses; then none of them was stored.
+        Raises `SpoolError` if the disk refuses; then none was stored.
         """
         rows = []
         lanes: dict[Lane, int] = {}
@@ -146,9 +145,10 @@ class Spool:
         return len(rows)
 
     def head(self, lane: Lane, after: int, most: int, most_bytes: int) -> list[Numbered]:
-        """A lane's first `most` records behind `after`, or fewer: up to `most_bytes`, at least one.
+        """A lane's first records after number `after`: at most `most` and `most_bytes`, at least
+        one.
 
-        Raises `SpoolBroken` where one of them is damaged.
+        Raises `SpoolBroken` if one of them is damaged.
         """
         found: list[Numbered] = []
         size = 0
@@ -168,13 +168,13 @@ class Spool:
     def remove(self, delivered: Mapping[Lane, Sequence[int]]) -> None:
         """Forget records that Kafka has, by lane.
 
-        It does not wait for the disk: after a power cut some may be sent once more. Where the disk
-        refuses, they are passed over until it does not; `SpoolBroken` is raised.
+        It does not wait for the disk: after a power cut some may be sent once more. If the disk
+        refuses, the records are skipped until it works again. Raises `SpoolBroken`.
         """
         self.check()
         many = sum(map(len, delivered.values()))
         gone = self._gone.union(*delivered.values())
-        self._extent.removed(self.records - many)  # before: should we die here, it says too few
+        self._extent.removed(self.records - many)  # first: a crash here makes it too low
         try:
             with self._explained():
                 self._database.execute("PRAGMA synchronous=NORMAL")
@@ -194,8 +194,8 @@ class Spool:
             take_of(self.lanes, lane, len(sequences))
 
     def check(self) -> None:
-        """Raises `SpoolBroken` where somebody cut or took away a file: SQLite never makes one
-        shorter, and may not look for hours."""
+        """Raise `SpoolBroken` if a file was truncated or removed: SQLite never shortens a file,
+        and might not notice for hours."""
         path = self.folder / DATABASE
         try:
             sizes = (path.stat().st_size, path.with_name(f"{DATABASE}-wal").stat().st_size)
@@ -206,7 +206,7 @@ class Spool:
         self._sizes = sizes
 
     def replace(self, topic: str, partitions: int, most: int) -> bool:
-        """Put up to `most` records of a topic in the lanes of so many partitions; whether all are.
+        """Move up to `most` records of a topic to the lanes for `partitions`; whether all are done.
 
         Raises `SpoolError`.
         """
@@ -231,7 +231,7 @@ class Spool:
         return len(rows) < most
 
     def close(self) -> None:
-        """Let go of the folder; an empty one is removed."""
+        """Unlock the folder; remove it if it is empty."""
         lock, self._lock = self._lock, None
         if lock is None:
             return
@@ -248,7 +248,7 @@ class Spool:
             os.close(lock)
 
     def abandon(self) -> None:
-        """Let go of the folder, whatever state it is in. Safe to repeat."""
+        """Unlock the folder in any state. Safe to repeat."""
         lock, self._lock = self._lock, None
         if lock is None:
             return
@@ -259,7 +259,7 @@ class Spool:
             os.close(lock)
 
     def inherit(self, lost: Lost) -> None:
-        """What is in here was saved from a spool that lost some: it is as old as that was."""
+        """Note that the records were saved from a damaged spool, with the times of that spool."""
         self._extent.inherit(lost, self.records)
 
     def _transaction(self) -> Transaction:
@@ -267,8 +267,8 @@ class Spool:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """sqlite's errors as ours. What is no `OperationalError` is damage; so is a message that is
-        no text, for it quotes the file."""
+        """Turn sqlite's errors into ours. All but `OperationalError` mean damage. So does a message
+        that is no text, because it quotes the file."""
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -278,7 +278,7 @@ class Spool:
 
 
 def take_of(lanes: dict[Lane, int], lane: Lane, count: int) -> None:
-    """So many fewer of a lane; one without any is absent."""
+    """Subtract `count` records from a lane; remove the lane at zero."""
     left = lanes.get(lane, 0) - count
     if left > 0:
         lanes[lane] = left

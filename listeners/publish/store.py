@@ -1,7 +1,7 @@
-"""The spools of a process: its own, and those it adopted from processes that are gone.
+"""The spools of a process: its own, and those adopted from processes that are gone.
 
-The loop hands records in (`keep`), which costs it no more than a lock that nobody holds while the
-disk works. All else belongs to the spool's thread (`listeners.publish.keeper`). Records wait up to
+The loop hands in records (`keep`). That costs only a lock, which nobody holds while the disk works.
+The spool's thread does the rest (`listeners.publish.keeper`). Records wait up to
 `COMMIT_EVERY_SECONDS` before they are written, so that many share one fsync. While the disk
 refuses, they wait in memory, up to `HELD_RECORDS` and `HELD_BYTES`, and go to Kafka from there if
 it comes back first: a full disk alone costs nothing. While the disk does not answer at all, as many
@@ -9,12 +9,12 @@ wait to be taken. What neither the spool nor memory has room for is counted as l
 first, and `refusing_since` is set until records are taken again, or would be: half of the spool is
 free. Where Kafka is back, what is new may never come here.
 
-Each lane is read by itself, from the oldest inherited spool that has any of it, then from our own.
-`waiting` says which lanes have any: what is newer of them goes behind. `durable_at` is the time up
-to which all that was handed in is on disk (I9), or is counted as lost.
+Each lane is read by itself, from the oldest inherited spool with records of it, then from our own.
+`waiting` has the lanes with stored records: new records of them go behind. `durable_at` is the time
+up to which all records handed in are on disk (I9), or counted as lost.
 
-A damaged spool is set aside, loudly, and what is whole in it goes on (`listeners.publish.salvage`).
-What it lost is told by `losses` until a gap is filed for it.
+A damaged spool is set aside with an error in the log, and its intact records go on
+(`listeners.publish.salvage`). `losses` has its loss until a gap is filed for it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ MOVE_RECORDS: Final = 1_000
 
 
 class Balance(NamedTuple):
-    """How many records are on no disk yet, on disk, and lost: all of one moment."""
+    """The numbers of records not on disk yet, on disk, and lost, at one moment."""
 
     unsaved: int
     stored: int
@@ -56,19 +56,19 @@ class Balance(NamedTuple):
 
 
 class Store:
-    """Own spool and inherited ones."""
+    """The process' own spool and the inherited ones."""
 
     def __init__(self, settings: Settings, listener: str, counters: Counters, now: float) -> None:
-        """Raises `SpoolError` where the spool folder cannot be used."""
-        # Around `waiting`, `placed`, what is handed in, and counters that two threads add to; never
-        # held while the disk works.
+        """Raises `SpoolError` if the spool folder cannot be used."""
+        # Guards `waiting`, `placed`, the records handed in, and counters of two threads. Never held
+        # while the disk works.
         self.lock = threading.RLock()
-        self.placed: dict[str, int] = {}  # topic → partitions that its lanes are of
+        self.placed: dict[str, int] = {}  # topic → partitions of its lanes
         self.durable_at = now
         self.refusing_since: float | None = None
         self.waiting: dict[Lane, int] = {}
         self.losses: list[Lost] = []
-        self.broken: list[Spool] = []  # to be mended by who drains them
+        self.broken: list[Spool] = []  # damaged; the drain repairs them
         self._directory = settings.spool_dir
         self._limit = settings.spool_limit
         self._counters = counters
@@ -78,9 +78,9 @@ class Store:
         self._inherited: list[Spool] = []
         self._unsaved: list[Numbered] = []
         self._unsaved_bytes = 0
-        self._acknowledged: dict[Lane, int] = {}  # and not removed yet
+        self._acknowledged: dict[Lane, int] = {}  # not removed yet
         self._hand: list[Numbered] = []  # being written
-        self._settled = (0, 0)  # records in memory and on disk, when nothing was half done
+        self._settled = (0, 0)  # records in memory and on disk, at the last consistent moment
         self._held = Held()
         self._problem = ""  # why the disk refuses
         self._committed_at = now
@@ -92,23 +92,23 @@ class Store:
 
     @property
     def unsaved(self) -> int:
-        """Records that are not on disk yet."""
+        """The number of records that are not on disk yet."""
         return self.balance().unsaved
 
     @property
     def handed(self) -> int:
-        """Records that were handed in and wait for the disk's first word on them."""
+        """The number of records handed in that the disk has not been tried with yet."""
         return len(self._unsaved) + len(self._hand)
 
     def balance(self) -> Balance:
-        """What became of all records that were handed in or inherited, and not delivered."""
+        """The state of all undelivered records that were handed in or inherited."""
         with self.lock:
             held, stored = self._settled
             unsaved = len(self._unsaved) + len(self._hand) + held
             return Balance(unsaved, stored, self._counters.lost)
 
     def lane(self, record: Record, sequence: int) -> Lane:
-        """Where a record waits, as the store's lanes are now."""
+        """The lane of a record, by the store's present lanes."""
         return lane_of(record.topic, record.key, sequence, self.placed.get(record.topic, 0))
 
     def keep(self, sequence: int, record: Record, lane: Lane, now: float) -> None:
@@ -125,7 +125,7 @@ class Store:
     # -- the spool's thread ----------------------------------------------------------------------
 
     def commit(self, now: float) -> None:
-        """Write what was taken, behind what waits in memory."""
+        """Write the records handed in, after those that wait in memory."""
         if self._held.records and now >= self._ask_at:
             self._write_held(now)
         with self.lock:
@@ -158,7 +158,7 @@ class Store:
             self._settle()
 
     def tick(self, now: float) -> None:
-        """Write what waits long enough, look for orphans."""
+        """Write records that have waited long enough; look for orphaned spools."""
         if now - self._committed_at >= COMMIT_EVERY_SECONDS or len(self._unsaved) >= COMMIT_RECORDS:
             self.commit(now)
         if self.refusing_since is not None and self._has_room():
@@ -172,7 +172,7 @@ class Store:
         self._count()
 
     def source(self, lane: Lane) -> Source | None:
-        """Where a lane goes on: the oldest inherited spool that has any of it, then our own."""
+        """The next source of a lane: the oldest inherited spool with its records, then our own."""
         for spool in self._inherited:
             if lane in spool.lanes:
                 return spool
@@ -181,13 +181,13 @@ class Store:
         return self._own if lane in self._own.lanes else None
 
     def acknowledge(self, lane: Lane, records: int) -> None:
-        """Kafka has so many of a lane: they hold up nothing any more. `remove` follows."""
+        """Kafka has the first `records` of a lane: they block nothing more. `remove` follows."""
         with self.lock:
             self._acknowledged[lane] = self._acknowledged.get(lane, 0) + records
             take_of(self.waiting, lane, records)
 
     def start_over(self) -> None:
-        """What was acknowledged and not removed is sent again."""
+        """Send records again that were acknowledged but not removed."""
         with self.lock:
             self._acknowledged.clear()
             self._count_waiting()
@@ -204,9 +204,9 @@ class Store:
             self._close(spool)
 
     def replace(self, topic: str, partitions: int, now: float) -> bool:
-        """Put a topic's stored records in the lanes of so many partitions; whether all are there.
+        """Move a topic's stored records to the lanes for `partitions`; whether all are done.
 
-        It moves some at a time, `place` puts an end to it. Nobody may drain them meanwhile. Raises
+        Moves some per call; `place` completes the move. Nobody may drain them meanwhile. Raises
         `SpoolError`.
         """
         self.commit(now)
@@ -217,7 +217,7 @@ class Store:
         return True
 
     def place(self, topic: str, partitions: int) -> None:
-        """From now on a topic's lanes are those of so many partitions."""
+        """Use the lanes for `partitions` partitions for a topic from now on."""
         with self.lock:
             self.placed[topic] = partitions
             self._unsaved = [
@@ -232,7 +232,7 @@ class Store:
         self.losses = [known for known in self.losses if known.name != lost.name]
 
     def mend(self, source: Source) -> None:
-        """Set a damaged spool aside, and go on with what is whole in it."""
+        """Set a damaged spool aside, and go on with its intact records."""
         if isinstance(source, Merged):
             source = source.spool
         if not isinstance(source, Spool) or source not in (self._own, *self._inherited):
@@ -245,7 +245,7 @@ class Store:
         name = source.folder.name
         try:
             found = salvage(source.folder, self._limit)
-        except SpoolError as error:  # whoever adopts it tries again
+        except SpoolError as error:  # the process that adopts it tries again
             self._log.error("spool_damaged", folder=name, reason=str(error))
             name += "+"
         else:
@@ -257,7 +257,7 @@ class Store:
         self._count_waiting()
 
     def close(self) -> None:
-        """Write what waits and let go of the folders; what they hold stays."""
+        """Write waiting records and unlock the folders; their records stay."""
         self._ask_at = self._committed_at
         self.commit(self._committed_at)
         if self._held.records:
@@ -275,7 +275,7 @@ class Store:
             return self._own.put(records)
 
     def _write_held(self, now: float) -> None:
-        """Ask the disk again."""
+        """Try the disk again."""
         self._ask_at = now + ASK_EVERY_SECONDS
         waiting = self._held.first(COMMIT_RECORDS)
         while waiting:
@@ -307,7 +307,7 @@ class Store:
         return not self.unsaved and self._own.bytes <= ROOM_SHARE * self._limit
 
     def _check(self) -> None:
-        """Notice a spool whose files were cut while nobody read it."""
+        """Notice a spool whose files were truncated while nobody read it."""
         for spool in (self._own, *self._inherited):
             if not spool.records:
                 continue
@@ -342,7 +342,7 @@ class Store:
             )
 
     def _count_waiting(self) -> None:
-        """Lanes and what waits in them, counted anew."""
+        """Count the waiting records of all lanes again."""
         with self.lock:
             waiting: Counter[Lane] = Counter(
                 numbered.lane for numbered in (*self._unsaved, *self._hand)

@@ -1,4 +1,4 @@
-"""What waits in the spool, and why, in words for health and status. Pure."""
+"""Explains why records wait in the spool, for health and status. Pure."""
 
 from __future__ import annotations
 

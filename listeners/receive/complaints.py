@@ -1,7 +1,7 @@
-"""What is wrong with a listener, in sentences for its health and its beats.
+"""The problems of a listener, in sentences for its health and its beats.
 
-More than a tenth of a channel's frames that become dead letters are a complaint of the channel; the
-publisher and the spool have their own.
+A channel has a problem if more than a tenth of its frames become dead letters; the publisher and
+the spool have their own problems.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from listeners.publish.publisher import Publisher
 
 
 class Complaints:
-    """The dead-letter watches of all channels, and what else is wrong."""
+    """The dead-letter watches of all channels, and the other problems."""
 
     def __init__(self) -> None:
         self._watches: dict[Channel, DeadLetterWatch] = {}
         self._bad: set[Channel] = set()
-        self.dead_share = 0.0  # of the last minute's frames, those that became dead letters
+        self.dead_share = 0.0  # the share of the last minute's frames that became dead letters
 
     def look(self, channels: Iterable[Channel], now: float) -> list[Channel]:
-        """Count what has become dead letters; the channels that are newly bad."""
+        """Count dead letters. Returns the channels that are newly bad."""
         held = set(channels)
         for gone in self._watches.keys() - held:
             del self._watches[gone]
@@ -43,7 +43,7 @@ class Complaints:
         return fresh
 
     def sentences(self, publisher: Publisher, held: int) -> tuple[str, ...]:
-        """All that is wrong now; `held` records are in memory because the disk refuses."""
+        """All present problems; `held` records are in memory because the disk refuses."""
         reasons = [
             f"more than a tenth of the frames of shard {channel.grant.shard} "
             f"replica {channel.grant.replica} are dead letters"

@@ -1,8 +1,7 @@
 """One open WebSocket: a non-blocking socket with its frame parser. Belongs to the loop's thread.
 
-`open_socket` (`mirror.genesys.sockets`) does the blocking handshake in a worker, and takes the
-socket out of websocket-client's hands: from then on bytes are cut here (see
-`listeners.receive.frames`).
+`open_socket` (`mirror.genesys.sockets`) does the blocking handshake in a worker and takes over the
+socket from websocket-client. From then on `listeners.receive.frames` parses its bytes.
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ class Connection:
         return self.sock.fileno()
 
     def read(self, view: memoryview) -> tuple[list[Item], int, bool]:
-        """What has arrived: items, bytes read, and whether more may wait that select cannot see.
+        """Read: (items, bytes read, whether more bytes may wait that select cannot see).
 
-        `view` is the loop's read buffer, shared by all connections. Raises `OSError` where the
-        socket is broken and `EOFError` where the server closed it without a close frame.
+        `view` is the loop's read buffer, shared by all connections. Raises `OSError` if the socket
+        is broken, and `EOFError` if the server closed it without a close frame.
         """
         parser = self.parser
         start = end = parser.restore(view)
@@ -71,19 +70,19 @@ class Connection:
         return parser.cut(view, end), end - start, more
 
     def send(self, opcode: int, payload: bytes) -> None:
-        """Send a frame, or keep it until the socket takes it; `OSError` where it is broken."""
+        """Send a frame, or keep it until the socket takes it. `OSError` if the socket is broken."""
         self._outgoing += encode(opcode, payload)
         if len(self._outgoing) > MAX_OUTGOING:
             raise OSError("the server does not read what is sent")
         self.flush()
 
     def send_raw(self, frame: bytes) -> None:
-        """As `send`, for a frame that is encoded already."""
+        """Like `send`, for a frame that is encoded already."""
         self._outgoing += frame
         self.flush()
 
     def flush(self) -> None:
-        """Send what waits. Raises `OSError` where the socket is broken."""
+        """Send waiting bytes. Raises `OSError` if the socket is broken."""
         while self._outgoing:
             try:
                 sent = self.sock.send(self._outgoing)
@@ -93,9 +92,9 @@ class Connection:
 
     @property
     def wants_to_write(self) -> bool:
-        """Whether something waits to be sent."""
+        """Whether bytes wait to be sent."""
         return bool(self._outgoing)
 
     def close(self) -> None:
-        """Close the socket; what waits is dropped."""
+        """Close the socket; drop waiting bytes."""
         self.sock.close()

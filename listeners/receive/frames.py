@@ -1,14 +1,15 @@
-"""Cuts the client's side of RFC 6455 out of a stream of bytes. No I/O.
+"""Parses WebSocket frames (RFC 6455, the client's side) from a stream of bytes. No I/O.
 
-`FrameParser.cut` takes whatever bytes have arrived and hands out complete messages as `bytes`, and
-`Ping`, `Pong`, `Closed`, `Oversized` and `Failure` as what they are. Any cutting of the stream
-gives the same items. The handshake is done by others (websocket-client), without extensions.
+`FrameParser.cut` takes the bytes that have arrived. It returns complete messages as `bytes`, and
+`Ping`, `Pong`, `Closed`, `Oversized` and `Failure`. The items are the same however the stream is
+cut into reads. websocket-client does the handshake, without extensions.
 
-Chosen on purpose:
-- Text is not checked for UTF-8 here. RFC 6455 wants the connection closed (1007); here a message
-  with bad text becomes a dead letter, and the channel lives on.
-- A binary message is handed out like text. Genesys sends none; should it, the reader judges it.
-- A message over the size limit is skipped as it arrives, and its beginning handed out as
+Decisions:
+
+- Text is not checked for UTF-8 here. RFC 6455 wants the connection closed (1007). Here a message
+  with bad text becomes a dead letter, and the channel goes on.
+- A binary message is returned like text. Genesys sends none; if it does, the reader judges it.
+- A message over the size limit is skipped as it arrives, and its beginning is returned as
   `Oversized`. The connection goes on: the length in its header says where the next frame begins.
 """
 
@@ -21,10 +22,10 @@ from typing import Final
 import msgspec
 
 MAX_MESSAGE: Final = 16 * 1024 * 1024
-# Of a message over the limit, this much is kept for the dead letter.
+# Bytes of an oversized message that are kept for the dead letter.
 KEPT_OF_OVERSIZED: Final = 64 * 1024
-# An unfinished frame larger than this is collected on the side, so that the shared read buffer
-# stays small.
+# A larger unfinished frame is collected in a buffer of its own, so the shared read buffer stays
+# small.
 MAX_TAIL: Final = 64 * 1024
 # RFC 6455 sets no number of fragments, and each costs memory however small it is.
 MAX_FRAGMENTS: Final = 65_536
@@ -65,7 +66,7 @@ class Pong(msgspec.Struct, frozen=True):
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """The server closes; `code` is 1005 where its frame had none."""
+    """The server closes; `code` is 1005 if its frame had none."""
 
     code: int
     reason: str
@@ -79,7 +80,7 @@ class Oversized(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """The server broke the protocol. Close with `code`; the parser takes nothing more."""
+    """The server violated the protocol. Close with `code`; the parser takes nothing more."""
 
     code: int
     reason: str
@@ -91,12 +92,12 @@ Item = bytes | Ping | Pong | Closed | Oversized | Failure
 class FrameParser:
     """The receiving side of one connection.
 
-    Either give bytes to `feed`, or, without copying, use a buffer shared by many connections, of
+    Either pass bytes to `feed`, or, without copying, use a buffer shared by many connections, of
     more than `MAX_TAIL` + 14 bytes:
 
-        start = cutter.restore(view)             # puts back the unfinished frame
+        start = parser.restore(view)             # puts back the unfinished frame
         count = sock.recv_into(view[start:])
-        items = cutter.cut(view, start + count)
+        items = parser.cut(view, start + count)
     """
 
     def __init__(self, limit: int = MAX_MESSAGE) -> None:
@@ -107,13 +108,13 @@ class FrameParser:
         self._parts: list[bytes] = []
         self._size = 0  # of the message under way, skipped bytes included
         self._oversized = False
-        # A large frame under way: its first byte, how much of it is to come, what has come.
+        # A large frame in progress: its first byte, the missing number of bytes, the bytes so far.
         self._first = 0
         self._left = 0
         self._body = bytearray()
 
     def restore(self, view: memoryview) -> int:
-        """Puts the unfinished frame at the start of `view`; returns its size in bytes."""
+        """Put the unfinished frame at the start of `view`. Returns its size in bytes."""
         size = len(self.tail)
         if size:
             view[:size] = self.tail
@@ -125,7 +126,7 @@ class FrameParser:
         return self.cut(memoryview(joined), len(joined))
 
     def cut(self, view: memoryview, end: int) -> list[Item]:
-        """The items in `view[:end]`, which begins with what `restore` put there."""
+        """The items in `view[:end]`, which begins with the bytes from `restore`."""
         items: list[Item] = []
         position = self._continue(view, end, items) if self._left else 0
         while not self.closed and end - position >= 2:
@@ -174,7 +175,8 @@ class FrameParser:
         end: int,
         items: list[Item],
     ) -> int:
-        """Any frame but a whole, unfragmented text: the position after it, or 0 to wait for more"""
+        """Parse any frame but a whole, unfragmented text. Returns the position after it, or 0 to
+        wait for more bytes."""
         opcode = first & 0x0F
         wrong = self._wrong(first, length, size, opcode)
         if wrong:
@@ -217,7 +219,8 @@ class FrameParser:
         return ""
 
     def _continue(self, view: memoryview, end: int, items: list[Item], start: int = 0) -> int:
-        """Takes what there is of the data frame under way; the position after it."""
+        """Take the available bytes of the data frame in progress. Returns the position after
+        them."""
         taken = min(self._left, end - start)
         stop = start + taken
         self._left -= taken
@@ -282,7 +285,7 @@ class FrameParser:
 
 
 def encode(opcode: int, payload: bytes, mask: bytes | None = None) -> bytes:
-    """One whole, masked client frame. `mask` is four random bytes where not given."""
+    """One whole, masked client frame. `mask` defaults to four random bytes."""
     mask = os.urandom(4) if mask is None else mask
     size = len(payload)
     if size < 126:
@@ -297,6 +300,6 @@ def encode(opcode: int, payload: bytes, mask: bytes | None = None) -> bytes:
 
 
 def encode_close(code: int, reason: str = "", mask: bytes | None = None) -> bytes:
-    """A masked close frame; `reason` is cut to what a control frame holds."""
+    """A masked close frame; `reason` is cut to the size of a control frame."""
     text = reason.encode()[: _MAX_CONTROL - 2].decode(errors="ignore").encode()
     return encode(CLOSE, _U16.pack(code) + text, mask)

@@ -1,4 +1,4 @@
-"""How other threads reach the loop: a bounded queue of calls, and a socket that wakes it."""
+"""The way of other threads to the loop: a bounded queue of calls, and a socket that wakes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Message = Callable[[float], list[Step]]
 
 
 class Inbox:
-    """What other threads have the loop do, in the order in which it came."""
+    """Calls of other threads to the loop, in their order."""
 
     def __init__(self) -> None:
         self._messages: Queue[Message] = Queue(INBOX)
@@ -28,7 +28,8 @@ class Inbox:
         self._log = logger("listener")
 
     def put(self, message: Message) -> None:
-        """Have the loop call `message` with `now`; waits while the inbox is full, not for ever."""
+        """Have the loop call `message` with `now`. Waits, with a deadline, while the inbox is
+        full."""
         try:
             self._messages.put(message, timeout=POST_TIMEOUT_SECONDS)
         except Full:
@@ -46,7 +47,7 @@ class Inbox:
             return
 
     def clear_wake(self) -> None:
-        """The loop is awake."""
+        """Note that the loop is awake."""
         try:
             while self.woken.recv(_WAKING):
                 pass
@@ -54,7 +55,7 @@ class Inbox:
             return
 
     def take(self) -> Iterator[Message]:
-        """What has come by now."""
+        """The calls that have come by now."""
         for _ in range(INBOX):
             try:
                 yield self._messages.get_nowait()
@@ -62,6 +63,6 @@ class Inbox:
                 return
 
     def close(self) -> None:
-        """No more wakes."""
+        """Close the sockets: `wake` has no effect any more."""
         self._waker.close()
         self.woken.close()

@@ -1,7 +1,7 @@
-"""What the frames of a socket become: events, agents' states, dead letters, a request to the
-channel.
+"""Turns the frames of a socket into events, agents' states, dead letters and requests to a channel.
 
-No frame stops the others: what cannot be read is a dead letter, and so is a frame that meets a bug.
+No frame stops the others: an unreadable frame becomes a dead letter, and so does a frame that hits
+a bug.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mirror.conversation.normaliser import Normaliser, Reading
 MAX_LOGGED_TOPICS: Final = 1_000
 MAX_LOGGED_MEDIA: Final = 20
 
-#: What a channel is asked by a system message (`listeners.receive.system_messages.requested`).
+#: The request of a system message to a channel (`listeners.receive.system_messages.requested`).
 Asked = Callable[[Channel, str, float], None]
 Control = Callable[[Item], None]
 
@@ -40,7 +40,7 @@ class Intake:
         asked: Asked,
         native: Native | None = None,
     ) -> None:
-        """`native` reads before `normaliser` where it is given, and is of the same one."""
+        """`native`, if given, reads before `normaliser` and must wrap the same one."""
         self.normalise = normaliser.frame if native is None else native.frame
         self._native = native
         self._publisher = publisher
@@ -51,7 +51,7 @@ class Intake:
         self._log = logger("listener")
 
     def take(self, channel: Channel, items: list[Item], now: float, control: Control) -> None:
-        """Read what was cut from a socket; `control` takes control frames and failures."""
+        """Read the items of a socket; `control` takes control frames and failures."""
         received_at = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
         publish = self._publisher.events
         normalise = self.normalise
@@ -73,8 +73,8 @@ class Intake:
             try:
                 reading = normalise(item, received_at, now)
             except Exception as error:  # noqa: BLE001 - see below
-                # A frame that meets a bug of ours must not cost the frames behind it.
-                # Its text may quote the frame, so only its kind and place are told.
+                # A frame that hits a bug of ours must not cost the frames behind it.
+                # The error's text may quote the frame, so only its kind and place are logged.
                 kind = type(error).__name__
                 self._log.error("normaliser_failed", error=kind, at=_place(error))
                 self._bury(channel, item, None, "conversation", kind, "")
@@ -95,7 +95,7 @@ class Intake:
         self._counters.events += events
 
     def _judge(self, channel: Channel, raw: bytes, reading: Reading, now: float) -> None:
-        """A frame that is more, or other, than a conversation."""
+        """Handle a frame that has more, or other things, than a conversation."""
         counters = self._counters
         problem = reading.problem
         if problem is not None:
@@ -148,12 +148,12 @@ class Intake:
 
 
 def fields(channel: Channel) -> dict[str, object]:
-    """What a log line says of a channel."""
+    """The fields of a log line on a channel."""
     grant = channel.grant
     return {"shard": grant.shard, "replica": grant.replica, "epoch": grant.epoch}
 
 
 def _place(error: Exception) -> str:
-    """Where an error was raised, as `file.py:line`."""
+    """The place where an error was raised, as `file.py:line`."""
     frames = extract_tb(error.__traceback__)
     return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

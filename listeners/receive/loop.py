@@ -1,10 +1,10 @@
 """The one thread that reads all sockets, and the shortest way from there to Kafka.
 
-    select → recv_into a shared buffer → cut frames → normalise → produce
+    select → recv_into a shared buffer → parse frames → normalise → produce
 
-Everything that blocks happens elsewhere: `Actions` runs it in workers, `Beats` talks to Redis in a
-thread of its own, and both only post to the loop's bounded inbox and wake it. So a Redis or a REST
-that hangs never delays a frame (I7).
+All blocking work happens in other threads: `Actions` runs it in workers, and `Beats` talks to Redis
+in a thread of its own. Both only post to the loop's bounded inbox and wake it. So a hanging Redis
+or REST API never delays a frame (I7).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from mirror.fleet.words import Assignment, Shard
 from mirror.genesys.handles import shorten
 
 READ_BUFFER: Final = 256 * 1024
-READ_SECONDS: Final = 0.01  # of a pass; sockets that are still unread then are the next one's
+READ_SECONDS: Final = 0.01  # per pass; the next pass reads the other sockets
 SESSION_EVERY_SECONDS: Final = 0.05
 PUBLISH_EVERY_SECONDS: Final = 0.005
 IDLE_SECONDS: Final = 0.05
@@ -61,8 +61,8 @@ GENESYS_PING: Final = b'{"message":"ping"}'
 class Loop:
     """Owns the sockets and the session.
 
-    Other threads call `post`, `assign`, `call`, `settle` and `stop`, and read `snapshot`. All else,
-    the session's data too, belongs to the thread that runs it.
+    Other threads call `post`, `assign`, `call`, `settle` and `stop`, and read `snapshot`. All other
+    methods, and the session's data, belong to the thread of `run`.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Loop:
         native: Native | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`native` reads before `normaliser` where it is given, and is of the same one."""
+        """`native`, if given, reads before `normaliser` and must wrap the same one."""
         self.session = session
         self.counters = counters
         self.snapshot = Snapshot(at=clock(), version=0)
@@ -83,13 +83,13 @@ class Loop:
         self._normaliser: Normaliser | Native = normaliser if native is None else native
         self._native = native
         self.intake = Intake(normaliser, publisher, counters, self._asked, native)
-        self._interruptions = 0  # of the session's, those that the normaliser knows of
+        self._interruptions = 0  # those of the session's that the normaliser knows
         self._clock = clock
         self._log = logger("listener")
         self._selector = selectors.DefaultSelector()
         self._view = memoryview(bytearray(READ_BUFFER))
         self._connections: dict[Channel, Connection] = {}
-        # To be read, the one that has waited longest first. Not all their bytes can select see.
+        # Channels to read, the longest waiting first. select does not see all of their bytes.
         self._unread: dict[Channel, None] = {}
         self._complaints = Complaints()
         self._inbox = Inbox()
@@ -102,11 +102,11 @@ class Loop:
     # -- from other threads ----------------------------------------------------------------------
 
     def post(self, channel: Channel, outcome: Outcome) -> None:
-        """Tell a channel the outcome of an action."""
+        """Pass the outcome of an action to its channel."""
         self._inbox.put(lambda now: [(channel, action) for action in outcome(now)])
 
     def assign(self, assignment: Assignment, shards: dict[str, Shard]) -> None:
-        """Tell the session the leader's word."""
+        """Pass the leader's assignment to the session."""
         self._inbox.put(lambda now: self.session.assign(assignment, shards, now))
 
     def call(self, function: Message) -> None:
@@ -114,7 +114,7 @@ class Loop:
         self._inbox.put(function)
 
     def settle(self, lost: Lost) -> None:
-        """Tell the publisher that a gap is filed for what a spool lost."""
+        """Tell the publisher that a gap is filed for a spool's loss."""
 
         def settle(_now: float) -> list[Step]:
             self._publisher.settle(lost)
@@ -123,7 +123,7 @@ class Loop:
         self._inbox.put(settle)
 
     def filed(self, missed: Missed) -> None:
-        """Tell the session that a gap is filed for what a channel missed."""
+        """Tell the session that a gap is filed for a channel's missed topics."""
 
         def filed(_now: float) -> list[Step]:
             self.session.filed(missed)
@@ -153,7 +153,7 @@ class Loop:
             if now >= self._publish_at:
                 self._publish_at = now + PUBLISH_EVERY_SECONDS
                 self._publisher.tick(now)
-            # Behind a stall every socket is read before any is judged silent: the silence was ours.
+            # After a stall of ours every socket is read before any is judged silent.
             if now >= self._session_at and (late or not self._is_late(now)):
                 self._session_at = now + SESSION_EVERY_SECONDS
                 self._do(self.session.tick(now), now)
@@ -167,7 +167,7 @@ class Loop:
                 self._log.warning("loop_stalled", seconds=round(passed, 3))
 
     def _is_late(self, now: float) -> bool:
-        """Whether the session last judged longer ago than a stall."""
+        """Whether the session's last tick is longer ago than a stall."""
         return now - self._session_at > STALL_SECONDS - SESSION_EVERY_SECONDS
 
     def _timeout(self) -> float:
@@ -198,7 +198,7 @@ class Loop:
     # -- frames ----------------------------------------------------------------------------------
 
     def _read(self, channel: Channel) -> bool:
-        """Read what has arrived for a channel, as far as the buffer holds it; whether more has."""
+        """Read a channel's bytes, as many as the buffer holds. Returns whether more may wait."""
         connection = self._connections.get(channel)
         if connection is None:
             return False
@@ -223,7 +223,7 @@ class Loop:
         self.intake.take(channel, items, now, partial(self._control, channel, connection))
 
     def _asked(self, channel: Channel, asked: str, now: float) -> None:
-        """A system message asks for something."""
+        """Carry out the request of a system message."""
         if asked == RENEW:
             self._do([(channel, action) for action in channel.renew(now)], now)
         else:
@@ -318,7 +318,7 @@ class Loop:
         try:
             connection.send_raw(encode_close(code))
         except OSError:
-            return  # it is closed by us in any case
+            return  # we close it in any case
 
     def _lose(self, channel: Channel) -> None:
         self._drop(channel)
@@ -336,7 +336,7 @@ class Loop:
 
     @property
     def dead_share(self) -> float:
-        """Of the last minute's frames, the share that became dead letters."""
+        """The share of the last minute's frames that became dead letters, 0 to 1."""
         return self._complaints.dead_share
 
     def _take_snapshot(self, now: float) -> None:

@@ -1,9 +1,9 @@
 """Reads common frames with the native reader, all others with the normaliser (docs/native.md).
 
-The native reader takes a frame only where it is certain of every byte of the records. `Native`
-joins both: each conversation is with one of them, and goes to Python with the first frame that
-Python reads. It goes back behind that frame, unless it has what only Python knows of: a link to
-another conversation, odd text or times.
+The native reader takes a frame only if it is certain of every byte of the records. `Native` joins
+both. One of the two holds each conversation. A conversation moves to Python with a frame that
+Python must read, and back after that frame, unless it has something that only Python handles: a
+link to another conversation, odd text or times.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mirror.conversation.normaliser.memory import Conversation
 from mirror.fleet.words import NativeState
 from mirror.kafka.record import NativeRecord, Recorder
 
-MAX_FAILURES: Final = 3  # of the native reader; with so many it is not asked any more
+MAX_FAILURES: Final = 3  # of the native reader; then it is not used any more
 
 
 class Native:
@@ -38,9 +38,9 @@ class Native:
         *,
         shadow: int = 0,
     ) -> None:
-        """`module` is what `native_reader.load` gave; `recorder` says what all records have.
+        """`module` comes from `native_reader.load`; `recorder` has the parts that records share.
 
-        With `shadow` one frame in so many is read by both, and differences are counted.
+        With `shadow` both readers read every `shadow`-th frame, and differences are counted.
         """
         self.normaliser = normaliser
         self.version: str = module.VERSION
@@ -65,7 +65,7 @@ class Native:
 
     @property
     def is_broken(self) -> bool:
-        """Whether it failed too often to be asked any more."""
+        """Whether the native reader failed too often to be used any more."""
         return self.reader.failures >= MAX_FAILURES
 
     @property
@@ -74,7 +74,7 @@ class Native:
         return "broken" if self.is_broken else "on"
 
     def interrupted(self) -> None:
-        """As `Normaliser.interrupted`, for both."""
+        """Like `Normaliser.interrupted`, for both readers."""
         self.normaliser.interrupted()
         self.reader.interrupted()
 
@@ -86,7 +86,7 @@ class Native:
         publish: Callable[[list[NativeRecord]], None],
         channel: Channel,
     ) -> Iterator[Item]:
-        """Read `items`, and give those that are left to Python, each when its turn has come."""
+        """Read `items`; yield those that are left for Python, each in its turn."""
         counters, reader = self._counters, self.reader
         place = 0
         while place < len(items):

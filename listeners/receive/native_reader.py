@@ -1,6 +1,6 @@
-"""The native reader, `interaction-mirror-native`: what it offers, and whether it is here.
+"""The interface of the native reader, `interaction-mirror-native`, and its loading.
 
-It is a distribution of its own, behind the extra `fast`, and nothing depends on it
+It is a distribution of its own, installed by the extra `fast`. Nothing depends on it
 (docs/native.md).
 """
 
@@ -14,7 +14,7 @@ from mirror.conversation.normaliser.lending import State
 from mirror.kafka.record import NativeRecord
 
 MODULE: Final = "interaction_mirror_native"
-API: Final = 1  # what this version of the mirror speaks
+API: Final = 1  # the version of the interface
 
 
 class Reader(Protocol):
@@ -24,21 +24,21 @@ class Reader(Protocol):
     refused: int
 
     def interrupted(self) -> None:
-        """As `Normaliser.interrupted`."""
+        """Like `Normaliser.interrupted`."""
 
     def read(
         self, messages: list[Any], start: int, received_at: str, now: float
     ) -> tuple[list[NativeRecord], int]:
-        """The records of the messages from `start`, and the place of the first not read."""
+        """The records of the messages from `start` on, and the index of the first unread one."""
 
     def take(self, conversation_id: str) -> State | None:
-        """Give a conversation away."""
+        """Hand over a conversation; None if unknown."""
 
     def put(self, conversation_id: str, state: State) -> bool:
-        """Take a conversation, unless it has what only Python knows of."""
+        """Take a conversation; False if it has something that only Python handles."""
 
     def break_next(self) -> None:
-        """Break off amid the next frame: for tests."""
+        """Fail in the middle of the next frame: for tests."""
 
     def __len__(self) -> int: ...
 
@@ -46,9 +46,9 @@ class Reader(Protocol):
 
 
 def load(mode: str) -> Any:
-    """The native module, null where it is not wished for or not here.
+    """The native module, None if it is not wanted or not installed.
 
-    `mode` is `MIRROR_NATIVE`. Raises `SettingsError` where it is required and cannot be had.
+    `mode` is `MIRROR_NATIVE`. Raises `SettingsError` if it is required but cannot be loaded.
     """
     if mode == "off":
         return None

@@ -1,8 +1,8 @@
-"""Reads one frame in so many with the native reader and with Python, and counts differences.
+"""Reads every n-th frame with the native reader and with Python, and counts differences.
 
-For a canary (`MIRROR_NATIVE_SHADOW`): Python reads such a frame on a copy of what the native reader
-remembers of its conversation. The native reader's records are what is produced. Of a frame that
-differs nothing is logged but its event types: it may hold personal data.
+For a canary (`MIRROR_NATIVE_SHADOW`): Python reads such a frame on a copy of the native reader's
+memory of its conversation. The native reader's records are produced. If the records differ, only
+the event types are logged: the frame may hold personal data.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _decode: Final = msgspec.json.Decoder(_Frame).decode
 
 
 class Shadow:
-    """Reads as the native reader does, and looks at one message in `every`."""
+    """Reads with the native reader, and checks one message in `every` with Python."""
 
     def __init__(
         self,
@@ -43,19 +43,20 @@ class Shadow:
         counters: Counters,
         every: int,
     ) -> None:
-        """`normaliser` is the one beside `reader`; `recorder` makes the records to compare."""
+        """`normaliser` shares its conversations with `reader`; `recorder` makes records to
+        compare."""
         self._reader = reader
         self._normaliser = normaliser
         self._recorder = recorder
         self._counters = counters
         self._every = every
-        self._ahead = every  # messages up to the next that is looked at, itself included
+        self._ahead = every  # messages up to and including the next checked one
         self._log = logger("listener.native")
 
     def read(
         self, messages: list[Any], start: int, received_at: str, now: float
     ) -> tuple[list[NativeRecord], int]:
-        """As `Reader.read`."""
+        """Like `Reader.read`."""
         found: list[NativeRecord] = []
         place, count = start, len(messages)
         while place < count:

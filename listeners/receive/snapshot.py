@@ -1,4 +1,4 @@
-"""What the loop leaves for the other threads of a listener: beats, health and metrics read it."""
+"""The loop's state for other threads of a listener: beats, health and metrics read it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mirror.fleet.words import ChannelReport, NativeState
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What the loop says of itself to other threads; `at` is monotonic seconds.
+    """The state of the loop at `at`, monotonic seconds.
 
-    `seats` and `open_channels` count what the session holds.
+    `seats` and `open_channels` are counts of the session.
     """
 
     at: float

@@ -1,8 +1,8 @@
-"""What Genesys' system messages ask of a channel. Pure.
+"""Genesys' system messages and their requests to a channel. Pure.
 
-A topic that begins with `v2.system.` says that a socket closes soon, that the channel is subscribed
-no more, or that its token was revoked: a successor is wanted. Another one asks to set the topics
-again, since they expire. Topics compare without case; unknown ones ask for nothing.
+A topic that begins with `v2.system.` says that a socket closes soon, that the channel lost its
+subscriptions, or that its token was revoked: the channel needs a successor. Another topic asks to
+set the topics again, because they expire. Topics compare without case; unknown topics are ignored.
 
 Sources: docs/protocol.md, "Sockets".
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-#: The list of topics is to be set again.
+#: The list of topics must be set again.
 RENEW: Final = "renew"
 
 _REQUESTS: Final = {
@@ -23,6 +23,6 @@ _REQUESTS: Final = {
 
 
 def requested(topic: str) -> str:
-    """Why the channel wants a successor, `RENEW`, or empty where nothing is asked."""
+    """Why the channel needs a successor, or `RENEW`, or empty for no request."""
     plain = topic.lower()
     return next((what for begin, what in _REQUESTS.items() if plain.startswith(begin)), "")

@@ -1,6 +1,6 @@
-"""Output on a terminal that cannot show every character: a plain one takes its place.
+"""Replaces characters that a terminal cannot show by plain ones.
 
-What counts is whether a character can be encoded, whatever the encoding is called.
+A character is replaced when the stream's encoding cannot encode it, whatever the encoding's name.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import codecs
 from typing import Final, TextIO
 
 _HANDLER: Final = "mirror.ascii_fallback"
-# All ASCII: what takes a character's place must be encodable itself.
+# All replacements are ASCII: every encoding has it.
 _PLAIN: Final = {
     "✓": "ok",
     "✗": "x",
@@ -25,7 +25,7 @@ _PLAIN: Final = {
 
 
 def install(*streams: TextIO | None) -> None:
-    """Have `streams` write a plain character for each that they cannot encode, and never fail."""
+    """Make `streams` write a plain character for each that they cannot encode. Never fails."""
     codecs.register_error(_HANDLER, _plain)
     for stream in streams:
         reconfigure = getattr(stream, "reconfigure", None)  # a stream in memory has none

@@ -12,8 +12,8 @@
             ├── GenesysRefused          401, 403: credentials or permissions
             └── GenesysRateLimited      429, carries `retry_after`
 
-The text of an error is the one line its reader sees: what failed, where, and what to do. It never
-holds a secret, a channel id or personal data, so that it can be logged as it is.
+The text of an error is the one line that its reader sees: what failed, where, and what to do. The
+text never holds a secret, a channel id or personal data, so it can be logged as it is.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class DependencyError(MirrorError):
 
 
 class RedisUnavailable(DependencyError):
-    """Redis does not answer, or not in time, or refuses us. `cure` is what to do, in short."""
+    """Redis does not answer in time, or refuses us. `cure` says in short what to do."""
 
     def __init__(self, message: str, *, cure: str = "") -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class RedisUnavailable(DependencyError):
 
 
 class RedisUnsupported(RedisUnavailable):
-    """The server is of a kind that the mirror does not work with: waiting does not help."""
+    """The mirror does not work with this kind of Redis server. Waiting does not help."""
 
     exit_code = EXIT_USAGE
 
@@ -67,11 +67,10 @@ class RegistryUnavailable(DependencyError):
 class GenesysError(DependencyError):
     """Genesys Cloud answered with an error, or not at all.
 
-    `status` is the HTTP status (0 where Genesys did not answer), `code` Genesys' own error code
-    (`not.found`, `too.many.requests`, ...) and `said` its own words, empty where the body had none.
-    `correlation_id` is what Genesys' support asks for. `is_genesys` is false where no one answered,
-    or something else did in Genesys' place (a proxy's or gateway's page): then nothing is known of
-    what was asked for, whatever the status.
+    `status` is the HTTP status (0 if Genesys did not answer), `code` Genesys' own error code
+    (`not.found`, `too.many.requests`, ...) and `said` Genesys' message, empty if the body had none.
+    Genesys' support asks for the `correlation_id`. `is_genesys` is false if there was no answer or
+    a proxy or gateway answered instead: then the status says nothing about the requested object.
     """
 
     def __init__(
@@ -93,7 +92,7 @@ class GenesysError(DependencyError):
 
 
 class GenesysUnavailable(GenesysError):
-    """No answer in time, a broken connection, a 5xx, or an answer that is not Genesys' own."""
+    """No answer in time, a broken connection, a 5xx, or an answer from something else."""
 
 
 class GenesysRefused(GenesysError):

@@ -1,7 +1,7 @@
-"""Packages that come with an extra of the installation: one clear line where one is missing.
+"""Optional packages, installed by an extra: one clear line when such a package is missing.
 
-The project is installed from a checkout; its name is in no registry, so no line may tell people to
-install it by name.
+The project is installed from a checkout. Its name is in no registry, so no message may tell people
+to install it by name.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from mirror.base.errors import MirrorError
 
 
 def how_to_install(extra: str) -> str:
-    """What to do to have an extra, as the end of a line."""
+    """How to install an extra, as the end of a sentence."""
     return f"in the checkout run pip install -c constraints.txt '.[{extra}]'"
 
 
 @contextmanager
 def needed_for(what: str, extra: str) -> Iterator[None]:
-    """Turn a package that cannot be imported into a `MirrorError` that says how to install it."""
+    """Turn an `ImportError` into a `MirrorError` that says how to install the package."""
     try:
         yield
     except ModuleNotFoundError as error:

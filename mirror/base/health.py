@@ -1,4 +1,4 @@
-"""How a process, or the whole mirror, is: `ok`, `degraded` or `down`, and why."""
+"""The health of a process or of the whole mirror: `ok`, `degraded` or `down`, with reasons."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Status = Literal["ok", "degraded", "down"]
 
 
 class Health(msgspec.Struct, frozen=True):
-    """How a process or the whole mirror is, and why it is not better."""
+    """The health of a process or of the whole mirror, with a reason for each problem."""
 
     health: Status
     reasons: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, reasons: Iterable[str], hung: Iterable[str] = ()) -> Self:
-        """`ok` without reasons, `degraded` with some, `down` where `hung` tells of threads too."""
+        """`ok` without reasons, `degraded` with reasons, `down` if `hung` names threads."""
         hung, reasons = tuple(hung), tuple(reasons)
         return cls("down" if hung else "degraded" if reasons else "ok", (*hung, *reasons))

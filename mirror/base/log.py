@@ -7,9 +7,9 @@ A traceback is a field of a debug line only. Values that name secrets are masked
 caller passes: a channel's id opens its socket, so it is logged shortened
 (`mirror.genesys.handles.shorten`).
 
-A line never holds up or ends who writes it: it is handed to a thread (`mirror.base.sink`), and
-dropped and counted where stderr does not take it. Nothing here touches structlog's global
-configuration, which belongs to the program that imports these modules.
+Logging never blocks or stops its caller: a thread writes the lines (`mirror.base.sink`). Lines that
+stderr does not take are dropped and counted. Nothing here touches structlog's global configuration,
+which belongs to the program that imports these modules.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from structlog.testing import LogCapture
 from mirror.base.redact import scrub
 from mirror.base.sink import Sink
 
-# How long a process that ends waits for its last lines to be taken.
+# How long an ending process waits until its last lines are written.
 EXIT_SECONDS: Final = 2.0
 
 _LEVELS: Final = {
@@ -54,19 +54,19 @@ class Log:
         self._bound: Any = None
 
     def debug(self, event: str, /, **fields: Any) -> None:
-        """What helps to find a fault."""
+        """Log details that help to find a fault."""
         self._write("debug", event, fields)
 
     def info(self, event: str, /, **fields: Any) -> None:
-        """What happened and is in order."""
+        """Log a normal event."""
         self._write("info", event, fields)
 
     def warning(self, event: str, /, **fields: Any) -> None:
-        """What somebody may have to look at."""
+        """Log an event that somebody may have to look into."""
         self._write("warning", event, fields)
 
     def error(self, event: str, /, **fields: Any) -> None:
-        """What ended a part of the work."""
+        """Log a failure that ended a part of the work."""
         self._write("error", event, fields)
 
     def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ class Log:
 
 
 class _Output:
-    """Where this process' lines go: nowhere until `configure`."""
+    """The destination of this process' lines: none until `configure`."""
 
     def __init__(self) -> None:
         self.root: Any = None
@@ -90,7 +90,7 @@ class _Output:
 
 
 class _Lines:
-    """What structlog takes for a logger: hands each rendered line to the sink."""
+    """The logger that structlog wraps: hands each rendered line to the sink."""
 
     def __init__(self, sink: Sink) -> None:
         self.debug = self.info = self.warning = self.error = sink.put
@@ -102,7 +102,7 @@ _output: Final = _Output()
 def logger(part: str) -> Log:
     """The logger of one part of a process, e.g. `listener.channel`.
 
-    Until `configure` is called its lines are dropped: a command's stderr is for its one line.
+    Its lines are dropped until `configure` is called: a command's stderr is for its own messages.
     """
     return Log(part)
 
@@ -135,24 +135,24 @@ def is_configured() -> bool:
 
 
 def flush(seconds: float) -> bool:
-    """Wait at most so long until all lines are written or dropped; whether they are."""
+    """Wait at most `seconds` until all lines are written or dropped. Returns whether they are."""
     return _output.sink is None or _output.sink.flush(seconds)
 
 
 def dropped() -> int:
-    """Lines that stderr did not take."""
+    """The number of lines that stderr did not take."""
     return 0 if _output.sink is None else _output.sink.dropped
 
 
 def say(text: str) -> None:
-    """One line of plain text behind the log's lines; needs `configure`."""
+    """Write one line of plain text after the log's lines. Needs `configure`."""
     if _output.sink is not None:
         _output.sink.put(text)
 
 
 @contextmanager
 def capture_logs() -> Iterator[list[Any]]:
-    """The lines that are logged meanwhile, as dictionaries, for tests."""
+    """For tests: collect the lines that are logged in this context, as dictionaries."""
     before, captured = _output.root, LogCapture()
     _output.root = structlog.wrap_logger(
         None,

@@ -17,9 +17,9 @@ _HIDDEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp", "Cf"})
 # Two format characters that scripts and emoji need: they join letters, and do nothing else.
 _JOINERS: Final = frozenset("\u200c\u200d")
 _MORE: Final = "…"
-# What output of ours may hold besides text: ends of lines, tabs, and colours.
+# Our own output may hold these besides text: ends of lines, tabs, and colours.
 _OURS: Final = re.compile(r"(\n|\t|\x1b\[[0-9;]{0,20}m)")
-# In JSON only strings hold these; what is below U+0020 is escaped there already.
+# In JSON only strings hold these. Characters below U+0020 are escaped there already.
 _IN_JSON: Final = re.compile(
     "[\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
 )
@@ -35,9 +35,10 @@ def printable(text: str, most: int | None = None) -> str:
 
 
 def harmless(text: str) -> str:
-    """A text of ours, with its lines and colours; anything else that acts is shown.
+    """A text of ours with its lines and colours; all other control characters are made visible.
 
-    A net below what is `printable` part by part already, since it cannot tell whose a colour is.
+    A second line of defence: the parts of the text should be `printable` already, because this
+    function cannot tell our colours from those of somebody else.
     """
     if text.isprintable():
         return text
@@ -47,7 +48,7 @@ def harmless(text: str) -> str:
 
 
 def printable_json(document: str) -> str:
-    """The same JSON, in which nothing acts on a terminal: such characters as `\\u` escapes."""
+    """The same JSON with all characters that act on a terminal as `\\u` escapes."""
     return _IN_JSON.sub(lambda found: f"\\u{ord(found.group()):04x}", document)
 
 

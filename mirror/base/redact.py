@@ -1,6 +1,6 @@
-"""Takes secrets out of text that people will see: passwords, bearer tokens and channel ids.
+"""Removes secrets from text that people will see: passwords, bearer tokens and channel ids.
 
-A net below what is careful already: it knows forms, not the secrets themselves.
+A second line of defence behind careful callers: it knows patterns, not the secrets themselves.
 """
 
 from __future__ import annotations

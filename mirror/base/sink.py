@@ -1,9 +1,10 @@
 """Takes lines to a file descriptor that may block, fail or be gone, on a thread of its own.
 
-`put` never waits for the descriptor and never raises: what a full disk (ENOSPC), a reader that went
-away (EPIPE) or a pipe that nobody reads does not take is dropped and counted. What waits is bounded
-by lines and bytes; beyond that the newest lines are dropped, so that what led to the trouble is
-kept. When the descriptor takes lines again, a notice says how many are missing.
+`put` never waits for the descriptor and never raises. Lines are dropped and counted when the disk
+is full (ENOSPC), the reader went away (EPIPE) or nobody reads the pipe. The waiting lines are
+bounded in number and bytes. Beyond the bound the newest lines are dropped, so the log keeps the
+lines that led to the trouble. When the descriptor takes lines again, a notice says how many are
+missing.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Sink:
         self._descriptor = _descriptor(stream)
 
     def put(self, line: str) -> None:
-        """Have `line` written when it can be. Returns at once."""
+        """Queue `line` for writing. Returns at once."""
         data = f"{line}\n".encode(errors="backslashreplace")
         with self._changed:
             full = len(self._lines) >= self._most_lines
@@ -66,7 +67,7 @@ class Sink:
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
-        """Wait at most so long until all is written or dropped; whether it is."""
+        """Wait at most `seconds` until all lines are written or dropped; whether they are."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: not self._lines and not self._under_way, timeout=seconds
@@ -90,7 +91,7 @@ class Sink:
                 self._changed.notify_all()
 
     def _write(self, data: bytes) -> bool:
-        """Whether all of `data` was taken. May block for as long as nobody reads a pipe."""
+        """Whether all of `data` was written. Blocks for as long as nobody reads a pipe."""
         if self._torn:
             data = b"\n" + data
         try:

@@ -1,4 +1,4 @@
-"""How long things took: counts by ranges of seconds, cheap to add to. Pure.
+"""Histograms of durations: counts by ranges of seconds, cheap to add to. Pure.
 
 One thread adds, or several under the caller's lock; any thread may read.
 """
@@ -20,13 +20,13 @@ class Tally:
         self.seconds = 0.0
 
     def add(self, seconds: float, count: int = 1) -> None:
-        """So many things took `seconds` each; less than none, as a stepping clock says, is none."""
+        """Add `count` durations of `seconds` each. A negative one (a stepped clock) counts as 0."""
         seconds = max(0.0, seconds)
         self.counts[bisect_left(self.bounds, seconds)] += count
         self.seconds += seconds * count
 
     def merged(self, other: Tally) -> Tally:
-        """Both in one; of the same bounds."""
+        """A tally with the counts of both, which must have the same bounds."""
         both = Tally(self.bounds)
         both.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
         both.seconds = self.seconds + other.seconds

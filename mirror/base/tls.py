@@ -1,8 +1,7 @@
-"""What went wrong between two ends that speak TLS, in words that name the cure.
+"""Explains TLS failures, with the fix.
 
-`reason` reads the errors of Python's `ssl`, wherever a library has wrapped them. The mirror
-verifies certificates and host names everywhere and never goes on without; what may be configured
-otherwise is the settings' business.
+`reason` finds the errors of Python's `ssl` inside the exceptions of libraries. The mirror always
+verifies certificates and host names. The settings decide what may be configured otherwise.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE
 
 
 def reason(error: BaseException) -> str | None:
-    """Why TLS failed, None where it did not: looks through what caused `error`."""
+    """Why TLS failed, from `error` and its causes; None if TLS is not the cause."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
@@ -40,8 +39,8 @@ def _verdict(error: ssl.SSLCertVerificationError) -> str:
 
 def _alert(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLEOFError):
-        # With TLS 1.3 a server tells only after the handshake that it wanted a certificate, and its
-        # alert may be overtaken by the end of the connection.
+        # With TLS 1.3 a server says only after the handshake that it wanted a certificate, and the
+        # end of the connection may overtake its alert.
         return "it closed the connection; it may want a client certificate"
     name = (error.reason or "").upper().replace(" ", "_")
     if any(word in name for word in _WANTS_CERTIFICATE):

@@ -1,7 +1,7 @@
 """Reads the units that settings are written in: durations, sizes, counts.
 
-Each function returns the value or raises `ValueError` whose text says what the value should look
-like, ready to follow "takes" in a message.
+Each function returns the value or raises `ValueError`. Its text describes a correct value and fits
+behind "takes" in a message.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What can be wrong, and its cure: checks of settings, Redis, Kafka, Genesys and this machine.
+"""Checks of settings, Redis, Kafka, Genesys and this machine; each problem comes with its fix.
 
-Each check is a function that returns findings and never raises for what it looks for. They live
-outside the command line, so that `mirror doctor`, health endpoints and tests share them.
+Each check is a function that returns findings. It never raises for the problems it looks for. The
+checks live outside the command line, so `mirror doctor`, health endpoints and tests share them.
 """
 
 from mirror.checks.examine import examine

@@ -1,13 +1,13 @@
-"""The check that a channel lives: one is opened, asked by a ping, and must answer.
+"""Checks that a channel works: opens one, sends a ping, and expects an answer.
 
-A handshake alone shows little: a proxy may let it pass and swallow what follows. So a channel is
-made within the OAuth client's budget, its socket is opened, and `{"message":"ping"}` is sent, which
-Genesys answers at once. On request the check also waits for the first heartbeat, which takes up to
-half a minute.
+A handshake alone proves little: a proxy may let it pass and swallow the frames that follow. So the
+check creates a channel within the OAuth client's budget, opens its socket and sends
+`{"message":"ping"}`, which Genesys answers at once. On request the check also waits for the first
+heartbeat, which takes up to half a minute.
 
-Genesys cannot be told to end a channel. So the channel is kept in Redis and used again by the next
-check, and none is made where that would take the room that rotation needs: Genesys closes the
-oldest beyond 20. A second socket on a channel puts out the first, so checks take turns at it.
+Genesys has no call that ends a channel. So the check keeps its channel in Redis for the next check,
+and creates none if that would take the room that rotation needs: Genesys closes the oldest beyond
+20. A second socket on a channel closes the first, so checks take turns.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from mirror.settings import Settings
 # Genesys answers at once, and sends a heartbeat every 30 s (docs/protocol.md).
 PONG_SECONDS: Final = 10.0
 HEARTBEAT_SECONDS: Final = 40.0
-# For so long a check waits for its turn; another that waits for a heartbeat may take longer.
+# A check waits this long for its turn. A check that waits for a heartbeat may hold it longer.
 TURN_SECONDS: Final = 30.0
 # Rotation opens a channel before it closes the old one; two may rotate at once.
 SPARE_CHANNELS: Final = 2
-#: Beyond this a channel may have ended meanwhile.
+#: An older channel may have ended meanwhile.
 MOST_LIFE_SECONDS: Final = 23 * 3600.0
 _LOOK_SECONDS: Final = 1.0
 _TURN_LOOK_SECONDS: Final = 0.2
@@ -59,7 +59,7 @@ class _Body(msgspec.Struct, frozen=True):
 
 
 class _Frame(msgspec.Struct, frozen=True, rename="camel"):
-    """What is read of a frame here."""
+    """The fields of a frame that the check reads."""
 
     topic_name: str = ""
     event_body: _Body = _Body()
@@ -70,13 +70,13 @@ _handle: Final = msgspec.json.Decoder(Handle).decode
 
 
 class _NoRoomError(Exception):
-    """No channel is made, since others need it."""
+    """No channel is created, because listeners need the room."""
 
 
 def check_channel(settings: Settings, say: Say, *, heartbeat: bool = False) -> Iterator[Finding]:
-    """One finding on a channel of the first OAuth client; none where no client is set.
+    """One finding on a channel of the first OAuth client; none if no client is set.
 
-    `say` gets a word before a long wait; with `heartbeat` there is one.
+    `say` gets a line before a long wait, which `heartbeat` causes.
     """
     if not settings.clients:
         return
@@ -95,9 +95,9 @@ def check_channel(settings: Settings, say: Say, *, heartbeat: bool = False) -> I
             "the channels that are open show it (`mirror channels`); or add an OAuth client",
         )
     except RedisUnavailable:
-        yield doubtful(_CHECK, subject, "not tried: Redis is away", "mend that first")
+        yield doubtful(_CHECK, subject, "not tried: Redis is away", "fix that first")
     except GenesysError as error:
-        cure = "mend what is said of this client above, then try again"
+        cure = "fix the problem of this client above, then try again"
         yield bad(_CHECK, subject, f"no channel can be opened: {error}", cure, EXIT_DEPENDENCY)
     finally:
         store.close()
@@ -135,7 +135,7 @@ def _try(
 
 
 def silent(subject: str, what: str, seconds: float) -> Finding:
-    """The socket opens, and is of no use."""
+    """The socket opens, but no frame arrives."""
     within = f" within {seconds:.0f} s" if seconds else ""
     return bad(
         _CHECK,
@@ -150,7 +150,7 @@ def silent(subject: str, what: str, seconds: float) -> Finding:
 def _heard(
     sock: websocket.WebSocket, renew: Callable[[], None], seconds: float, word: str
 ) -> float | None:
-    """Seconds until a frame of the channel itself that has `word` came; None where none did."""
+    """Seconds until a frame of the channel itself with `word` came; None if none came."""
     started = time.monotonic()
     sock.settimeout(_LOOK_SECONDS)
     while (passed := time.monotonic() - started) < seconds:
@@ -166,7 +166,7 @@ def _heard(
         try:
             frame = _frame(text)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            continue  # whatever it is, it is no answer
+            continue  # not JSON, so not the answer
         if (
             frame.topic_name.lower() == _METADATA
             and word in (frame.event_body.message or "").lower()
@@ -176,7 +176,7 @@ def _heard(
 
 
 def _opened(store: redis.Redis, keys: Keys, client: GenesysClient) -> websocket.WebSocket:
-    """The open socket of the channel of an earlier check, or of a new one."""
+    """The open socket of an earlier check's channel, or of a new channel."""
     key = keys.probe(client.id)
     text: Any = store.get(key)
     known = readable(_handle, text, key)
@@ -206,10 +206,10 @@ def _socket(client: GenesysClient, handle: Handle) -> websocket.WebSocket:
 def _reserved(
     store: redis.Redis, keys: Keys, client: GenesysClient, settings: Settings
 ) -> Iterator[Callable[[], None]]:
-    """Holds one of the client's channels while it is open; gives what renews the reservation.
+    """Reserve one of the client's channels for this context; yields a call that renews it.
 
-    Raises `_NoRoomError` where that would take what rotation needs, here or at Genesys, and where
-    other checks hold the channel for long.
+    Raises `_NoRoomError` if rotation needs the room, here or at Genesys, or if other checks hold
+    the channel for too long.
     """
     holder = f"doctor-{settings.host}-{os.getpid()}-{secrets.token_hex(4)}"
     lease_ms = round(settings.lease * 1000)

@@ -1,7 +1,7 @@
-"""Repeats checks of `mirror doctor` while a process runs, so that `/healthz` tells them too.
+"""Repeats checks of `mirror doctor` while a process runs, so that `/healthz` shows them too.
 
-A check may wait for a service that does not answer, and health is asked for often: the checks run
-in a thread of their own, and who asks gets the last findings from memory.
+A check may wait for a service that does not answer, and probes ask for health often. So the checks
+run in a thread of their own, and `/healthz` answers with the last findings from memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mirror.base import log
 from mirror.checks.finding import Finding
 
 EVERY_SECONDS: Final = 60.0
-#: While something is ill: what was mended should not be told for a minute more.
+#: While a check fails: a problem that was fixed should not be shown for another minute.
 EVERY_ILL_SECONDS: Final = 10.0
 
 
@@ -30,15 +30,15 @@ class Checkup:
         self._thread = threading.Thread(target=self._run, name="checkup", daemon=True)
 
     def start(self) -> None:
-        """Check at once, and then again and again."""
+        """Check at once, then repeat until `stop`."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin no further round; one that waits for a dead service is not waited for."""
+        """Begin no further round. Does not wait for a round that hangs on a dead service."""
         self._stop.set()
 
     def reasons(self) -> tuple[str, ...]:
-        """What must be mended, in a line each."""
+        """The problems that somebody must fix, one line each."""
         return tuple(
             f"{finding.check}: {finding.subject}: {finding.detail}"
             for finding in self.findings
@@ -46,14 +46,14 @@ class Checkup:
         )
 
     def look(self) -> float:
-        """One round. Returns for how many seconds its findings are good."""
+        """Run one round. Returns for how many seconds its findings are valid."""
         try:
             self.findings = tuple(self._checks())
         except Exception as error:  # noqa: BLE001 - a check that fails must not end the process
             if not self._failed:
                 self._log.error("checkup_failed", error=error, exc_info=True)
             self._failed = True
-            self.findings = ()  # what was found before may be so no more
+            self.findings = ()  # the earlier findings may be out of date
             return EVERY_SECONDS
         self._failed = False
         return EVERY_ILL_SECONDS if self.reasons() else EVERY_SECONDS

@@ -26,10 +26,10 @@ def examine(
     *,
     heartbeat: bool = False,
 ) -> Iterator[Finding]:
-    """All findings, each as soon as it is there. Takes up to some ten seconds a dead service.
+    """Yield all findings, each as soon as it is known. A dead service takes up to some ten seconds.
 
-    `environ` is the environment that `settings` were read from. With `heartbeat` the first
-    heartbeat of a channel is waited for; `say` gets a word before that.
+    `environ` is the environment that `settings` were read from. With `heartbeat` the check waits
+    for the first heartbeat of a channel; `say` gets a line before that wait.
     """
     yield from check_machine(settings, environ)
     yield from check_redis(settings)

@@ -10,7 +10,7 @@ from mirror.base.errors import EXIT_DONE, EXIT_FAILED
 
 Level = Literal["good", "doubtful", "bad"]
 
-# Every check: what docs/runbook.md has an entry of (`doctor: <check>`), and what it looks at.
+# Check → what it looks at. docs/runbook.md has an entry for each (`doctor: <check>`).
 CHECKS: Final = {
     "settings": "variables that look like settings and are none",
     "redis": "Redis answers",
@@ -49,11 +49,11 @@ CHECKS: Final = {
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `mirror doctor`: what was looked at, how it is, and the cure where it is ill.
+    """One line of `mirror doctor`: the subject, its state, and the fix for a problem.
 
-    `check` is a key of `CHECKS`, `subject` what people read; `ok` is false where something must
-    be done. `exit_code` is what a command ends
-    with because of this finding (`mirror.base.errors`); a doubtful one ends nothing.
+    `check` is a key of `CHECKS`, `subject` the name that people read. `ok` is false if somebody
+    must act. `exit_code` is the exit code of a command because of this finding
+    (`mirror.base.errors`); a doubtful finding never fails a command.
     """
 
     check: str
@@ -66,19 +66,19 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def good(check: str, subject: str, detail: str) -> Finding:
-    """Nothing to do."""
+    """A finding without a problem."""
     return Finding(check=check, subject=subject, level="good", ok=True, detail=detail)
 
 
 def doubtful(check: str, subject: str, detail: str, cure: str) -> Finding:
-    """Works, and may not be what is meant, or could not be looked at."""
+    """A finding that works but may not be intended, or that could not be checked."""
     return Finding(
         check=check, subject=subject, level="doubtful", ok=True, detail=detail, cure=cure
     )
 
 
 def bad(check: str, subject: str, detail: str, cure: str, exit_code: int = EXIT_FAILED) -> Finding:
-    """Something to do, and what."""
+    """A finding with a problem; `cure` says how to fix it."""
     return Finding(
         check=check,
         subject=subject,

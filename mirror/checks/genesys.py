@@ -1,5 +1,5 @@
-"""Checks of Genesys Cloud: each OAuth client's credentials, channels, permissions and rate; and
-what the clients see together."""
+"""Checks of Genesys Cloud: each OAuth client's credentials, channels, permissions and rate, and the
+queues and users that the clients see together."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from mirror.settings import OAuthClient, Settings
 AGENT_TOPICS: Final = ("v2.users.{id}.presence", "v2.users.{id}.routingStatus")
 # A rotation opens a channel before it closes the old one.
 SPARE_CHANNELS: Final = 1
-_ONE: Final = 1  # the smallest page: only its total is wanted
+_ONE: Final = 1  # the smallest page: the check needs only its total
 _NOT_FOUND: Final = 404
 _ROLE: Final = f"give its role {role_text()}, in every division to be mirrored"
-# More than so many queues or users are not listed to the end: it would take the request budget.
+# Longer lists of queues or users are not read to the end: that would use up the request budget.
 MOST_LISTED: Final = 5_000
 
-# Family → OAuth client → what it lists; None where it is not known.
+# Family → OAuth client → its list; None if unknown.
 Lists = dict[str, dict[str, list[Entity] | None]]
 
 
 def check_genesys(settings: Settings) -> Iterator[Finding]:
-    """Findings on every OAuth client; only the first where none is set or one is refused."""
+    """Findings on every OAuth client; only the first if none is set or a client is refused."""
     try:
         clients = settings.require_clients()
     except SettingsError as error:
@@ -65,7 +65,7 @@ def check_genesys(settings: Settings) -> Iterator[Finding]:
             refused: Any = store.hgetall(keys.rejected)
         yield from rejected(refused)
     except RedisUnavailable:
-        pass  # told where Redis is looked at
+        pass  # `check_redis` reports it
     finally:
         store.close()
 
@@ -81,7 +81,7 @@ def _client(
     keys = Keys(settings.namespace)
     for family in _families(settings):
         lists.setdefault(family, {})[client.id] = None
-    # Before our own calls, which would wait for the budget and find it whole again.
+    # Before our own calls: they wait for the budget, and it would be full again after them.
     ahead = _ahead(store, keys, client.id)
     budget = None if ahead is None else rate(subject, ahead)
     if budget is not None and budget.level != "good":
@@ -125,7 +125,7 @@ def _reserved(store: redis.Redis, keys: Keys, client_id: str) -> int | None:
 
 
 def channels(subject: str, held: int, reserved: int | None, settings: Settings) -> Finding:
-    """`held` exist at Genesys, `reserved` are this mirror's own; None where Redis is away."""
+    """`held` channels exist at Genesys, `reserved` are this mirror's; None if Redis is away."""
     limit = settings.channels_per_client
     told = f"{subject} channels"
     detail = f"{held} of {limit} exist"
@@ -155,7 +155,7 @@ def channels(subject: str, held: int, reserved: int | None, settings: Settings) 
 
 
 def topics(subject: str, settings: Settings, available: list[AvailableTopic]) -> Finding:
-    """Whether Genesys has the topics by WebSocket, and what it wants for them."""
+    """Whether Genesys offers the topics over WebSocket, and which permissions they need."""
     wanted = [
         template
         for family, template in (("queues", QUEUE_TOPIC), ("users", USER_TOPIC))
@@ -182,13 +182,13 @@ def topics(subject: str, settings: Settings, available: list[AvailableTopic]) ->
 
 
 def _by_socket(topic: AvailableTopic) -> bool:
-    """Where Genesys does not say which transports a topic has, it has them all."""
+    """Whether the topic is available over WebSocket. A topic without transports has all of them."""
     named = {name.lower() for name in topic.transports or ("all",)}
     return bool(named & {"all", "websocket", "websockets"})
 
 
 def rejected(refused: dict[str, str]) -> Iterator[Finding]:
-    """`refused` is what the leader noted: topic → why Genesys refuses it."""
+    """`refused` is the leader's note: topic → why Genesys refuses it."""
     if not refused:
         return
     topic, why = min(refused.items())
@@ -201,7 +201,7 @@ def rejected(refused: dict[str, str]) -> Iterator[Finding]:
 
 
 def _families(settings: Settings) -> list[str]:
-    """What is listed."""
+    """The families that discovery lists."""
     users = "users" in settings.families or settings.agents
     return [*(["queues"] if "queues" in settings.families else []), *(["users"] if users else [])]
 
@@ -209,7 +209,7 @@ def _families(settings: Settings) -> list[str]:
 def _permissions(
     subject: str, settings: Settings, client: GenesysClient, lists: Lists
 ) -> Iterator[Finding]:
-    """Ask once for each kind of thing that processes ask for; fills `lists` where they matter."""
+    """Make each kind of call that processes make, once; fills `lists` if they matter."""
     now = datetime.now(UTC)
     interval = f"{(now - timedelta(minutes=1)).isoformat()}/{now.isoformat()}"
     query = {"interval": interval, "paging": {"pageSize": _ONE, "pageNumber": 1}}
@@ -239,7 +239,7 @@ def _permissions(
 
 
 def _list(settings: Settings, client: GenesysClient, family: str, lists: Lists) -> int:
-    """How many there are; which, goes into `lists` where they are few and it matters."""
+    """The number of entities. If they are few and it matters, their ids go into `lists`."""
     page_of = client.queues if family == "queues" else client.users
     total = page_of(1, _ONE).total
     matters = len(settings.clients) > 1 or _patterns(settings, family) != ("*",)
@@ -253,7 +253,7 @@ def _patterns(settings: Settings, family: str) -> tuple[str, ...]:
 
 
 def filters(settings: Settings, lists: Lists) -> Iterator[Finding]:
-    """Entries of `MIRROR_QUEUES` and `MIRROR_USERS` that no client's list has anything of."""
+    """Entries of `MIRROR_QUEUES` and `MIRROR_USERS` that match nothing in any client's list."""
     for family, by_client in lists.items():
         patterns = _patterns(settings, family)
         known = [found for found in by_client.values() if found is not None]
@@ -277,12 +277,12 @@ def filters(settings: Settings, lists: Lists) -> Iterator[Finding]:
 
 
 def _distinct(entities: list[Entity]) -> int:
-    """How many there are; several clients may list the same."""
+    """The number of different entities; several clients may list the same one."""
     return len({entity.id for entity in entities})
 
 
 def alone(lists: Lists) -> Iterator[Finding]:
-    """What a single one of several OAuth clients sees: losing that client loses it."""
+    """Entities that only one of several OAuth clients sees: losing that client loses them."""
     for family, by_client in lists.items():
         known = {client: found for client, found in by_client.items() if found is not None}
         if len(known) < 2:
@@ -309,11 +309,11 @@ def alone(lists: Lists) -> Iterator[Finding]:
 
 
 def _nothing(_answer: object) -> None:
-    """That Genesys answered is all that is wanted."""
+    """The answer's content does not matter, only that there was an answer."""
 
 
 def _conversation(client: GenesysClient) -> None:
-    """A conversation that cannot be: 404 shows that reading is allowed."""
+    """Read a conversation that cannot exist: a 404 shows that reading is allowed."""
     try:
         client.conversation(str(uuid.uuid4()))
     except GenesysError as error:
@@ -322,14 +322,15 @@ def _conversation(client: GenesysClient) -> None:
 
 
 def _cure(error: GenesysError) -> str:
-    """A refusal is mended in the role, and nothing else is."""
+    """The fix of a failed call: only a refusal is fixed in the role."""
     if isinstance(error, GenesysRefused):
         return f"{_ROLE} (docs/permissions.md)"
     return "see whether Genesys Cloud is well, and any proxy or gateway before it; then try again"
 
 
 def visible(subject: str, what: str, total: int, *, several: bool = False) -> Finding:
-    """A role without divisions lists nothing, and no call fails. One of `several` may see less."""
+    """A finding on an empty list: with a role without divisions no call fails, and nothing is
+    listed. With `several` clients one client may see less."""
     if total == 0 and several:
         return doubtful(
             "genesys.visible",
@@ -349,7 +350,7 @@ def visible(subject: str, what: str, total: int, *, several: bool = False) -> Fi
 
 
 def _ahead(store: redis.Redis, keys: Keys, client_id: str) -> float | None:
-    """By how many seconds the budget has been used in advance; None where Redis is away."""
+    """Seconds of budget that were used in advance; None if Redis is away."""
     try:
         with explained():
             whole_at: Any = store.get(keys.rate(client_id))

@@ -1,7 +1,7 @@
 """Notices that a topic has more partitions than its keys are spread over.
 
-Producers keep to the number that the mirror began with (`mirror.fleet.pinned`), so added partitions
-stay empty and nothing is out of order. It is told as a fault until an operator adopts them.
+Producers keep the number of partitions that the mirror began with (`mirror.fleet.pinned`), so added
+partitions stay empty and order is kept. The check reports a problem until an operator adopts them.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Counts = Callable[[], Mapping[str, int]]
 
 
 class Growth:
-    """How many partitions topics have, against how many their keys go to."""
+    """Compares the partitions of topics with the number that their keys are spread over."""
 
     def __init__(self, settings: Settings, count: Counts, known: Counts) -> None:
-        """`count` gives topic → partitions, or raises `KafkaUnavailable`; `known` over how many
-        keys go, or raises `RedisUnavailable`: what was seen last counts then."""
-        #: What was found last, in a line each.
+        """`count` returns topic → partitions, or raises `KafkaUnavailable`. `known` returns topic →
+        partitions in use, or raises `RedisUnavailable`: then the last known numbers count."""
+        #: The last findings, one line each.
         self.reasons: tuple[str, ...] = ()
         self._topics = (settings.topic, *((settings.agents_topic,) if settings.agents else ()))
         self._count = count
@@ -41,12 +41,12 @@ class Growth:
         self._pinned: dict[str, int] = {}
 
     def findings(self) -> Iterator[Finding]:
-        """One for each topic that grew; none while Kafka does not answer, which others tell."""
+        """One for each topic that grew; none while Kafka does not answer, which others report."""
         try:
             counts = self._count()
         except KafkaUnavailable:
             return
-        with contextlib.suppress(RedisUnavailable):  # others tell; what was read is still so
+        with contextlib.suppress(RedisUnavailable):  # others report it; the last numbers hold
             self._pinned |= self._known()
         found = [
             grown(topic, self._pinned[topic], counts[topic])
@@ -60,7 +60,7 @@ class Growth:
 
 
 def growth_of(settings: Settings) -> Growth:
-    """As Kafka and Redis have them."""
+    """The check against the numbers in Kafka and Redis."""
     client, keys = connect(settings), Keys(settings.namespace)
 
     def counts() -> dict[str, int]:
@@ -70,7 +70,7 @@ def growth_of(settings: Settings) -> Growth:
 
 
 def grown(topic: str, first: int, now: int) -> Finding:
-    """A topic that has more partitions than its keys go to."""
+    """The finding on a topic with `now` partitions whose keys use only the `first` ones."""
     detail = (
         f"{now} partitions, and conversations go to {first} of them as when the mirror began: "
         "those that were added stay empty"

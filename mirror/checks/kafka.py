@@ -24,7 +24,7 @@ DAY_MS: Final = 24 * 3_600_000
 
 
 def check_kafka(settings: Settings) -> Iterator[Finding]:
-    """Findings on the cluster; only the first where it cannot be reached."""
+    """Findings on the cluster; only the first if it cannot be reached."""
     try:
         cluster = check(settings, TIMEOUT_SECONDS)
     except KafkaUnavailable as error:
@@ -66,8 +66,8 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
             "kafka.partitions",
             subject,
             f"{partitions} partitions, fewer than {wanted}",
-            "where consumers cannot keep up, stop them, add partitions with kafka-topics --alter, "
-            "and let them start anew: conversations move to other partitions",
+            "if consumers cannot keep up, stop them, add partitions with kafka-topics --alter, "
+            "and start them again: conversations move to other partitions",
         )
     elif partitions > wanted:
         yield doubtful(
@@ -117,7 +117,7 @@ def configuration(
 def durability(
     topic: str, replication: int, values: dict[str, str], *, compacted: bool = False
 ) -> Iterator[Finding]:
-    """What a topic's configuration makes of an acknowledged record."""
+    """Whether a topic's configuration keeps acknowledged records safe."""
     subject = f"topic {topic}"
     insync = int(values.get("min.insync.replicas") or 1)
     if replication >= 3 and insync < 2:
@@ -161,7 +161,7 @@ def durability(
 
 
 def compaction(topic: str, policy: str) -> Finding:
-    """Whether a topic keeps the last record of each key, and for ever."""
+    """Whether a topic keeps the last record of each key for ever."""
     if policy == "compact":
         return good("kafka.compaction", f"topic {topic}", "compacted")
     return bad(

@@ -1,8 +1,8 @@
-"""Checks of what our Kafka user may do: topics, the tracker's group, an idempotent producer.
+"""Checks of our Kafka user's rights: topics, the tracker's group, an idempotent producer.
 
-Rights on topics and groups are what the broker says of them; nothing is written and no group is
-joined. Whether a producer may be idempotent no broker says: one is made, gets its number at the
-brokers, and is let go of without a record.
+The broker says which rights we have on topics and groups; the check writes nothing and joins no
+group. No broker says whether a producer may be idempotent. So the check makes a producer, waits
+until the brokers give it a producer id, and closes it without sending a record.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from mirror.kafka.config import ClientLog, open_client, producer_config
 from mirror.settings import Settings
 
 TIMEOUT_SECONDS: Final = 8.0
-# A cluster that was started just now gives out numbers only after some seconds.
+# A cluster that has just started gives out producer ids only after some seconds.
 NUMBER_SECONDS: Final = 15.0
 _STATISTICS_MS: Final = 100
 _POLL_SECONDS: Final = 0.1
-# States of librdkafka's idempotent producer: it has its number; it will never get any.
+# States of librdkafka's idempotent producer: it has its id; it will never get one.
 _NUMBERED: Final = "Assigned"
 _REFUSED: Final = "FatalError"
 _ENDS: Final = frozenset({_NUMBERED, _REFUSED})
@@ -37,7 +37,7 @@ _OF_GROUPS: Final = (AclOperation.READ, AclOperation.DESCRIBE)
 _HIDDEN: Final = frozenset(
     {KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
 )
-# A group's coordinator moves, or the topic of offsets is just being made.
+# A group's coordinator moves, or the offsets topic is just being created.
 _UNSETTLED: Final = frozenset(
     {
         KafkaError.NOT_COORDINATOR,
@@ -49,13 +49,13 @@ _PAUSE_SECONDS: Final = 0.5
 
 
 class _Idempotence(msgspec.Struct, frozen=True):
-    """Where the producer is in getting its number."""
+    """How far the producer is in getting its producer id."""
 
     idemp_state: str = ""
 
 
 class _Statistics(msgspec.Struct, frozen=True):
-    """librdkafka's statistics (its STATISTICS.md), as far as they are read."""
+    """The part of librdkafka's statistics (its STATISTICS.md) that the check reads."""
 
     eos: _Idempotence = _Idempotence()
 
@@ -69,13 +69,13 @@ def tracker_group(settings: Settings) -> str:
 
 
 def check_rights(settings: Settings, client: AdminClient, topics: list[str]) -> Iterator[Finding]:
-    """What the broker says of our rights on `topics`, which exist, and on the tracker's group."""
+    """Findings on our rights on `topics`, which exist, and on the tracker's group."""
     yield from topic_rights(client, topics)
     yield _group(settings, client)
 
 
 def topic_rights(client: AdminClient, topics: list[str]) -> Iterator[Finding]:
-    """What the broker says of our rights on `topics`, which exist."""
+    """Findings on our rights on `topics`, which exist."""
     if not topics:
         return
     try:
@@ -100,7 +100,7 @@ def topic_rights(client: AdminClient, topics: list[str]) -> Iterator[Finding]:
 
 
 def rights(allowed: dict[str, list[AclOperation] | None]) -> Finding:
-    """`allowed` is topic → operations that the broker allows us; None where it has no ACLs."""
+    """`allowed` is topic → operations that the broker allows us; None if it has no ACLs."""
     lacking = [
         f"{operation.name} on {topic}"
         for topic, operations in allowed.items()
@@ -136,7 +136,7 @@ def _group(settings: Settings, client: AdminClient) -> Finding:
 
 
 def _allowed_on_group(client: AdminClient, name: str) -> list[AclOperation] | None:
-    """What the group's coordinator lets us do; waits for a coordinator that is just being found."""
+    """The operations that the group's coordinator allows; waits while a coordinator is elected."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
@@ -160,9 +160,9 @@ def _code(error: Exception) -> int | None:
 
 
 def group(name: str, allowed: list[AclOperation] | None, prefix: str) -> Finding:
-    """`allowed` is what the broker lets us do with the tracker's group; None without ACLs.
+    """`allowed` are our operations on the tracker's group; None without ACLs.
 
-    With a `prefix` of the platform the group is made by the platform's own command.
+    With a `prefix` of the platform, the platform's own command creates the group.
     """
     lacking = [
         operation.name
@@ -186,7 +186,7 @@ def group(name: str, allowed: list[AclOperation] | None, prefix: str) -> Finding
 
 
 def check_idempotence(settings: Settings, seconds: float = NUMBER_SECONDS) -> Finding:
-    """Whether the brokers give an idempotent producer its number, within `seconds`."""
+    """Whether the brokers give an idempotent producer its id within `seconds`."""
     log = ClientLog("kafka.doctor")
     state = ""
 
@@ -213,7 +213,7 @@ def check_idempotence(settings: Settings, seconds: float = NUMBER_SECONDS) -> Fi
 
 
 def idempotence(state: str, said: str) -> Finding:
-    """`state` is where librdkafka's idempotent producer came to, `said` what it complained of."""
+    """`state` is the last state of librdkafka's idempotent producer, `said` its last error."""
     subject = "idempotent writing"
     if state == _NUMBERED:
         return good("kafka.idempotence", subject, "the brokers number our records")
@@ -233,7 +233,7 @@ def _unusable(check: str, subject: str, error: MirrorError) -> Finding:
 
 
 def reason(error: Exception) -> str:
-    """What a call of Kafka failed by, in a few words."""
+    """Why a call of Kafka failed, in a few words."""
     if not isinstance(error, KafkaException):
         return "no answer in time"
     cause = error.args[0]

@@ -1,4 +1,4 @@
-"""Checks of this machine: what looks like a setting, supervisord, and the disk for the spool."""
+"""Checks of this machine: misspelt settings, supervisord, and the disk for the spool."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _ROOM_CURE: Final = "free disk, set MIRROR_SPOOL_DIR to a larger one, or lower M
 
 
 def check_machine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """What needs no other service. `environ` is the environment that `settings` came from."""
+    """The checks that need no other service. `environ`: the environment `settings` came from."""
     yield unread_settings(settings.unread)
     yield check_spool(settings)
     yield _supervisord(run_directory(environ))
 
 
 def unread_settings(unread: Sequence[Unread]) -> Finding:
-    """A misspelt variable is silently its default, unless somebody looks."""
+    """The finding on variables that no setting reads: a misspelt one is silently its default."""
     if unread:
         return doubtful(
             "settings",
@@ -39,7 +39,7 @@ def unread_settings(unread: Sequence[Unread]) -> Finding:
 
 
 def check_spool(settings: Settings) -> Finding:
-    """Asks the file system alone: a listener does so for its health, too."""
+    """The finding on the spool's directory. Asks only the file system; listeners use it too."""
     directory = settings.spool_dir
     existing = next(path for path in (directory, *directory.parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
@@ -80,7 +80,7 @@ def _supervisord(run_dir: Path) -> Finding:
 
 
 def supervised(found: list[ProcessInfo] | None) -> Finding:
-    """`found` is what supervisord runs; None where there is no supervisord."""
+    """`found` are supervisord's processes; None if no supervisord runs."""
     if found is None:
         version = importlib.metadata.version("supervisor")
         return good("supervisord", "supervisord", f"version {version}, none runs here")

@@ -1,4 +1,4 @@
-"""A line on what the mirror keeps of people where nobody may expect it."""
+"""A line on personal data in a place where nobody may expect it: dead letters."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from mirror.settings import Settings
 
 
 def check_personal(settings: Settings) -> Finding:
-    """What dead letters hold. It asks nobody, and is never wrong."""
+    """The finding on the content of dead letters. Needs no service and never fails."""
     return good("personal", "personal data", what_is_kept(settings))

@@ -26,7 +26,7 @@ REBUILD: Final = "stop all projectors, run mirror projector rebuild, and start t
 
 
 def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Finding]:
-    """Findings on the projector's topics; none where Kafka is away, which `check_kafka` tells.
+    """Findings on the projector's topics; none if Kafka is away, which `check_kafka` reports.
 
     `tries` begins a transactional producer where projectors run, to see whether our user may.
     """
@@ -41,7 +41,7 @@ def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Find
             yield missing(settings, topic)
             continue
         there.append(topic)
-        own = cluster.topics[topic][0]  # whether it is the right number, `partitions` says
+        own = cluster.topics[topic][0]  # `partitions` checks the number
         yield from shape(cluster, topic, own, settings.replication_factor)
         is_state = topic == settings.conversations_topic
         yield from configuration(client, cluster, topic, compacted=is_state)

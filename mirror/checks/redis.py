@@ -1,4 +1,4 @@
-"""Checks of Redis: reachable, recent, keeps what it is given, quick, allows, clock near ours."""
+"""Checks of Redis: reachable, recent, evicts nothing, fast, allows our commands, clock right."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RIGHTS_CURE: Final = "give the user of REDIS_URL the rights of deploy/redis.acl
 
 
 def check_redis(settings: Settings) -> Iterator[Finding]:
-    """Findings on `REDIS_URL`; only the first where it cannot be reached."""
+    """Findings on `REDIS_URL`; only the first if it cannot be reached."""
     client = connect(settings)
     try:
         check(client, settings)
@@ -63,7 +63,7 @@ def _answers(settings: Settings, client: redis.Redis) -> Iterator[Finding]:
 
 
 def version(info: dict[str, Any]) -> Finding:
-    """The oldest release that has all commands in use (`ZMSCORE`, `SMISMEMBER`)."""
+    """Whether the release has all commands in use (`ZMSCORE`, `SMISMEMBER`)."""
     text = str(info.get("valkey_version") or info.get("redis_version") or "0")
     name = "Valkey" if info.get("valkey_version") else "Redis"
     numbers = tuple(int(part) for part in re.findall(r"\d+", text)[:2])
@@ -78,7 +78,7 @@ def version(info: dict[str, Any]) -> Finding:
 
 
 def memory(info: dict[str, Any]) -> Finding:
-    """What is evicted looks like a death or a conversation that never was."""
+    """Whether Redis evicts keys: that looks like a dead listener or loses a conversation."""
     policy = str(info.get("maxmemory_policy", "noeviction"))
     most, used = int(info.get("maxmemory") or 0), int(info.get("used_memory", 0))
     detail = f"{used >> 20} MiB{f' of {most >> 20}' if most else ''}, {policy}"
@@ -109,7 +109,8 @@ def _latency(client: redis.Redis) -> Finding:
 
 
 def latency(median_ms: float) -> Finding:
-    """A beat every two seconds bears much; the tracker writes once a batch."""
+    """Whether Redis answers fast enough. Much is tolerable: a listener beats every two seconds, the
+    tracker writes once a batch."""
     detail = f"{median_ms:.1f} ms, the median of {_ASKED} calls"
     if median_ms > SLOW_MS:
         return doubtful(
@@ -122,7 +123,7 @@ def latency(median_ms: float) -> Finding:
 
 
 def _rights(client: redis.Redis, keys: Keys) -> Finding:
-    """Do once, on keys that live for seconds, what processes do."""
+    """Run each command that processes use, once, on keys that live for seconds."""
     text, ranked, fields = (keys.key("doctor", kind) for kind in ("text", "ranked", "fields"))
     rate = script(client, "rate")
     attempts: dict[str, Callable[[], object]] = {
@@ -149,7 +150,7 @@ def _rights(client: redis.Redis, keys: Keys) -> Finding:
 
 
 def rights(refused: dict[str, str]) -> Finding:
-    """`refused` is command → the word of Redis' answer, its whole text where we do not know it."""
+    """`refused` is command → the error word of Redis' answer, or its whole text if unknown."""
     if not refused:
         return good("redis.rights", "Redis rights", "reads, writes and scripts are allowed")
     told = ", ".join(
@@ -168,7 +169,8 @@ def _clock(client: redis.Redis) -> Finding:
 
 
 def clock(ahead_s: float) -> Finding:
-    """Leases go by Redis' clock alone (I6); `received_at` is ours, and people compare logs."""
+    """Whether Redis' clock is near ours. Leases use Redis' clock alone (I6), but `received_at` uses
+    ours, and people compare logs."""
     where = "ahead of" if ahead_s >= 0 else "behind"
     detail = f"{abs(1000 * ahead_s):.0f} ms {where} the Redis server"
     if abs(ahead_s) > CLOCK_APART_SECONDS:

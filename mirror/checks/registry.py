@@ -1,4 +1,4 @@
-"""The check of the schema registry, where one is set: it answers, and takes our credentials."""
+"""The check of the schema registry, if one is set: it answers and accepts our credentials."""
 
 from __future__ import annotations
 

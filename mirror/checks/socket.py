@@ -1,9 +1,9 @@
-"""The check that sockets can be opened: the way to the streaming host, through any proxy.
+"""Checks that sockets can be opened: the way to the streaming host, through any proxy.
 
-REST may work where WebSockets do not: another host, a firewall that knows only the first, a proxy
-that looks into TLS and lets no `Upgrade` pass. So one handshake is made, with a channel that does
-not exist, and what answers it is judged. No channel is made for it: Genesys closes the oldest
-beyond 20, and cannot be told to close this one.
+REST may work while WebSockets do not: they use another host, a firewall may know only the first, or
+a proxy may inspect TLS and block `Upgrade`. So the check makes one handshake with a channel that
+does not exist and judges the answer. It creates no channel: Genesys closes the oldest beyond 20,
+and has no call that closes this one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CURE: Final = (
 
 
 def check_socket(settings: Settings) -> Iterator[Finding]:
-    """One finding; none where no OAuth client is set, since nothing is to be opened then."""
+    """One finding; none if no OAuth client is set."""
     if not settings.clients:
         return
     url = streaming_url(settings)
@@ -40,7 +40,7 @@ def check_socket(settings: Settings) -> Iterator[Finding]:
 
 
 def streaming_url(settings: Settings) -> str:
-    """Where channels are, the API's own host where that is set by hand."""
+    """The URL of channels: the streaming host, or the API's own host if that is set by hand."""
     if not settings.custom_urls:
         return f"wss://streaming.{settings.region}"
     api = urlsplit(settings.api_url)
@@ -48,7 +48,7 @@ def streaming_url(settings: Settings) -> str:
 
 
 def answered(url: str, error: GenesysError) -> Finding:
-    """What the failure of a handshake with an unknown channel shows."""
+    """The finding on a handshake with an unknown channel that failed by `error`."""
     if error.status in GONE:
         return good("genesys.socket", _SUBJECT, f"{url} answers handshakes")
     if error.status:

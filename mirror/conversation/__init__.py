@@ -1,9 +1,9 @@
-"""The ground: what happened in a conversation. Pure, and importing nothing of ours above it.
+"""What happened in a conversation: events, views and their rules. Pure; imports nothing above it.
 
 event, agent_event  the flat records of the topics; schema: their JSON Schema
-legs, times         what names a leg and its transitions; times as text
+legs, times         names of legs and their transitions; times as text
 normaliser/         frames, REST bodies and analytics → events
 fold                events → a consumer's view; document: the view that the projector writes
-ending              which events end a conversation; course: its legs step by step, for people
-masking             personal values taken out of dead letters
+ending              the events that end a conversation; course: its legs step by step, for people
+masking             removes personal values from dead letters
 """

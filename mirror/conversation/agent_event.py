@@ -1,7 +1,7 @@
 """The flat record of an agent's state, for the topic `genesys-agents` (keyed by user id).
 
 One record for each change of presence or of routing status. A record describes a state, not a
-difference: the latest by `occurred_at` of each `event_type` is what holds.
+difference: the latest record by `occurred_at` of each `event_type` is the current state.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ AgentEventType = Literal["presence", "routing_status"]
 class AgentEvent(msgspec.Struct, kw_only=True):
     """One state of one user.
 
-    `event_id` names the state by user, kind, value and Genesys' own time of it; without such a time
-    the record is a `snapshot` reading with an id of its own. `presence` is the system presence in
-    capitals (`ON_QUEUE`), `presence_id` the organisation's own presence; both are null on
-    `routing_status`, whose word is in `routing_status` (`IDLE`). Times as in `Event`.
+        if agent.event_type == "presence":
+            presences[agent.user_id] = agent.presence      # ON_QUEUE
+
+    `event_id` is made of user, kind, value and Genesys' time of the state. Without such a time the
+    record is a `snapshot` reading with an id of its own. `presence` is the system presence in
+    capitals (`ON_QUEUE`), `presence_id` the organisation's own presence. Both are null if
+    `event_type` is `routing_status`; then `routing_status` holds the state (`IDLE`). Times as in
+    `Event`.
     """
 
     schema_version: int = SCHEMA_VERSION

@@ -1,7 +1,7 @@
 """The course of one conversation: its legs with every step of each, for people. Pure.
 
-`course` folds the events as `mirror.conversation.fold` does and keeps, beside how each leg stands,
-what brought it there: each transition once, by when it occurred.
+`course` folds the events as `mirror.conversation.fold` does. Beside the state of each leg it keeps
+the steps to that state: each transition once, in the order of their times.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import msgspec
 from mirror.conversation.event import RANK, Event, Role
 from mirror.conversation.fold import LegView, find_leg, fold
 
-# After a leg's end, or beside what it does: they are no state of it.
+# These come after a leg's end or beside its state, so they are no state of the leg.
 _BESIDE: Final = frozenset({"acw", "acw_end", "wrapup"})
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One transition: `estimated` where its time is ours. `snapshot` is a reading of a state."""
+    """One transition. `estimated`: its time is ours. `snapshot`: a reading of a state."""
 
     at: str
     event_type: str
@@ -29,14 +29,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """One hold; `until` is null while it lasts, or where nobody told its end."""
+    """One hold; `until` is None while it lasts, or if its end is unknown."""
 
     since: str
     until: str | None
 
 
 class LegCourse(msgspec.Struct, kw_only=True):
-    """One leg: how it stands, since when, and how it came there. Times as in events."""
+    """One leg: its state, since when, and the steps to it. Times as in events."""
 
     participant_id: str
     communication_id: str | None
@@ -75,7 +75,7 @@ class Course(msgspec.Struct, kw_only=True):
 
 
 def course(events: Iterable[Event]) -> Course | None:
-    """The course of the conversation of these events, in their order; null where there is none."""
+    """The course of the conversation of `events`, in their order; None without events."""
     view = None
     steps: dict[str, dict[str, Step]] = {}
     holds: dict[str, dict[str, str | None]] = {}
@@ -147,7 +147,7 @@ def _leg(leg: LegView, steps: list[Step], holds: dict[str, str | None]) -> LegCo
 
 
 def held_seconds(leg: LegCourse, now: str) -> float:
-    """For how long the leg was on hold in all; a hold that lasts counts until `now`."""
+    """Seconds that the leg was on hold in all; a hold that still lasts counts until `now`."""
     return sum(
         max(0.0, (_moment(hold.until or now) - _moment(hold.since)).total_seconds())
         for hold in leg.holds

@@ -1,7 +1,7 @@
 """The view of a conversation as a document for consumers: the value of `genesys-conversations`.
 
-`document` turns what `mirror.conversation.fold` keeps into it. It has the fields that a wallboard
-shows and none of what the fold needs to judge the next event. The JSON Schema is
+`document` makes it from the view of `mirror.conversation.fold`. The document has the fields that a
+wallboard shows, and none of the fields that the fold needs for the next event. The JSON Schema is
 `mirror.conversation.schema.view_schema`. Pure.
 """
 
@@ -40,7 +40,10 @@ class LegDocument(msgspec.Struct, kw_only=True, gc=False):
 class ConversationDocument(msgspec.Struct, kw_only=True, gc=False):
     """The present state of a conversation of Genesys Cloud.
 
-    All fields are present, null where nothing is known. Times are RFC 3339 text in UTC with
+        found = msgspec.json.decode(message.value(), type=ConversationDocument)
+        on_hold = [leg.agent_id for leg in found.legs if leg.held]
+
+    All fields are present, null if nothing is known. Times are RFC 3339 text in UTC with
     milliseconds.
     """
 
@@ -60,9 +63,9 @@ def document(
 ) -> ConversationDocument:
     """`view` for consumers.
 
-    `legs` are its legs, each with the time at which it came into its present state (empty where
-    that is not known), `updated_at` when its latest event was read, and `events` the number of its
-    events, each counted once.
+    `legs` are its legs, each with the time at which its present state began (empty if that is not
+    known). `updated_at` is when its latest event was read, `events` the number of its events, each
+    counted once.
     """
     shown = [_leg(leg, since) for leg, since in legs]
     return ConversationDocument(
@@ -100,7 +103,7 @@ def _leg(leg: LegView, since: str) -> LegDocument:
 
 
 def _queue(legs: list[LegDocument]) -> str | None:
-    """The queue of the latest leg that lives and has one; where none lives, of the latest."""
+    """The queue of the latest live leg with a queue; without a live leg, that of the latest leg."""
     latest: str | None = None
     for leg in reversed(legs):
         if leg.queue_id is not None:

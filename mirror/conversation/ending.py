@@ -1,6 +1,6 @@
-"""Ends that no frame showed: what the janitor tells of a conversation that is over.
+"""Ends that no frame showed: the janitor's events for a conversation that is over.
 
-Under the ids that the frames would have had, so that a frame which comes after all repeats them.
+They have the ids that events of frames would have had, so a frame that still comes repeats them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _OVER: Final = "disconnected"
 
 
 class LiveLeg(Protocol):
-    """What is known of a leg of which no `disconnect` was seen; the tracker keeps it."""
+    """The tracker's record of a leg without a `disconnect`."""
 
     medium: str
     communication_id: str | None
@@ -28,7 +28,7 @@ class LiveLeg(Protocol):
 
     @property
     def key(self) -> LegKey:
-        """What names it."""
+        """The key that names the leg."""
 
 
 def ending(
@@ -42,12 +42,12 @@ def ending(
 ) -> list[Event]:
     """The missing `disconnect`s, `end` and `finalize` of a conversation that Genesys says is over.
 
-    `live` are its legs that no `disconnect` was seen of, `over` the names of the others
-    (`LegKey.name`). `ended_at` is the end that Genesys gives, RFC 3339 in milliseconds; without one
-    the times are `received_at` and estimated.
+    `live` are its legs without a `disconnect`, `over` the names of the others (`LegKey.name`).
+    `ended_at` is Genesys' end of the conversation, RFC 3339 in milliseconds; without it the times
+    are `received_at` and estimated.
 
-    For a conversation that can be read, prefer `Normaliser.conversation`, which gives all that was
-    missed, and `finalize` after it.
+    If the conversation can be read, prefer `Normaliser.conversation`, which returns all missed
+    events, and `finalize` after it.
     """
     names = [*over, *(leg.key.name for leg in live)]
     end = Event(
@@ -73,7 +73,7 @@ def ending(
 def disconnect(
     conversation_id: str, leg: LiveLeg, *, received_at: str, ended_at: str | None = None
 ) -> Event:
-    """The `disconnect` of a leg of which none was seen."""
+    """The `disconnect` of a leg that had none."""
     return Event(
         event_id=transition_id(conversation_id, leg.key, "disconnect"),
         event_type="disconnect",

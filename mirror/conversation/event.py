@@ -1,8 +1,13 @@
 """The one flat event, its words and its identity.
 
-`Event` is the record that consumers build on: the same fields for every transition, whatever
-frame shape, topic or API it came from. `event_id` is a hash of what every source of a transition
-has in common (see `identity`), so repeating an event is harmless and dropping repeats is enough.
+    event = msgspec.json.decode(message.value(), type=Event)
+    if event.event_id not in seen and event.event_type == "answer":
+        seen.add(event.event_id)
+        print(event.occurred_at, event.conversation_id, event.agent_id)
+
+`Event` is the record that consumers build on: it has the same fields for every transition, whatever
+frame shape, topic or API the transition came from. `event_id` is a hash over the parts that all
+sources of a transition share (see `identity`), so consumers only have to drop repeated ids.
 """
 
 from __future__ import annotations
@@ -36,11 +41,11 @@ Origin = Literal["live", "snapshot", "backfill", "janitor"]
 Reason = Literal["ended", "not_found"]
 Role = Literal["monitor", "coach", "barge", "consult"]
 
-# The purposes of people of the organisation: agents on queued work, users on all other.
+# Purposes of the organisation's people: agents on queued work, users on all other.
 STAFF: Final = frozenset({"agent", "user"})
 
-# A leg's events in the order that holds after dropping repeats; hold and resume share a rank and
-# are ordered among themselves by `hold_started_at`, parks by their own times.
+# The order of a leg's events after repeats are dropped. Hold and resume share a rank:
+# `hold_started_at` orders them; parks are ordered by their own times.
 RANK: Final[dict[str, int]] = {
     "start": 0,
     "dial": 1,
@@ -62,6 +67,9 @@ RANK: Final[dict[str, int]] = {
 
 class Event(msgspec.Struct, kw_only=True, gc=False):
     """One transition of a conversation or of one of its legs.
+
+        event = msgspec.json.decode(message.value(), type=Event)
+        wallboard.show(event.queue_id, event.event_type, event.occurred_at)
 
     Every field is present in every encoded event, null where it does not apply. Times are RFC 3339
     text in UTC with milliseconds (`2026-11-23T10:00:00.123Z`), in JSON and MessagePack alike.
@@ -101,10 +109,10 @@ class Event(msgspec.Struct, kw_only=True, gc=False):
 
 
 def identity(*parts: str) -> str:
-    """The `event_id` of a transition: 32 hex digits over what names it, its conversation first.
+    """The `event_id` of a transition: 32 hex digits, a hash over `parts`, the conversation first.
 
-    What the parts are, `mirror/conversation/legs.py` says.
+    `mirror/conversation/legs.py` says which parts each transition has.
     """
-    digest = _EMPTY.copy()  # half as dear as a new one
+    digest = _EMPTY.copy()  # twice as fast as a new hash object
     digest.update("\x1f".join(parts).encode())
     return digest.hexdigest()

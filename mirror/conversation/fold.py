@@ -1,4 +1,4 @@
-"""The consumer's side: from events, repeated and reordered as they may be, to how things stand.
+"""Folds events into the view of their conversation: repeated and reordered events included.
 
     from mirror import fold
 
@@ -6,23 +6,23 @@
     for event in events_of_one_conversation:
         view = fold(view, event)
 
-Any number of repeats, of replicas that lag behind each other, and of back-fill give the same view,
-as long as each transition is among the events (docs/event.md, "Folding events into a view"):
+Repeats, replicas that lag behind each other, and back-fill all give the same view, as long as each
+transition is among the events (docs/event.md, "Folding events into a view"):
 
-- The end of a leg is sticky. Before it, a leg only goes forward: `dial`/`alert`, `answer`, then
+- The end of a leg is final. Before its end a leg only goes forward: `dial`/`alert`, `answer`, then
   holds and parks by their start. An event that lies behind is history.
-- A `snapshot` reading is how a leg was when it was read: it corrects whether the leg is held or
-  parked, its role and its wrap-up code, whatever came before, but for an end and for what was read
-  after it. The latest hold, park or code, repeated, is a later word if it was read later, and then
-  counts again; all other repeats count for nothing.
-- A hold is over with its resume, and with a park that began after it. A park is over with the
-  unpark that it names.
-- Of wrap-up codes the latest counts.
-- A conversation is over when an `end` was seen and no leg of it is live, or with `finalize`. A leg
-  that is seen live after that makes it active again. Whoever sees after-call work first came after
-  the `end`, and takes it for over.
+- A `snapshot` reading says how a leg was when it was read. It corrects hold, park, role and wrap-up
+  code, whatever came before. It does not undo an end, or a reading that is later than itself. A
+  repeat of the latest hold, park or code counts again if it was read later. All other repeats are
+  ignored.
+- A resume ends its hold, and so does a park that began after the hold. An unpark names the park
+  that it ends.
+- The latest wrap-up code counts.
+- A conversation is over with `finalize`, or after an `end` when no leg is live. A leg that is live
+  after that makes the conversation active again. If the first event is of after-call work, the
+  `end` went by before, and the conversation counts as over.
 
-Pure: no clock, no I/O. A view is changed in place and given back.
+Pure: no clock, no I/O. `fold` changes the view in place and returns it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from mirror.conversation.legs import LegKey, leg_key, transition_id
 
 ENDED_STATES: Final = frozenset({"disconnected", "terminated"})
 _DESCRIPTIVE: Final = ("communication_id", "purpose", "agent_id", "queue_id", "direction")
-# Repeats of these may be a later word than what the view says.
+# A repeat of these may be newer than the state in the view.
 COUNT_AGAIN: Final = frozenset({"hold", "resume", "park", "unpark", "wrapup"})
 _FOLLOWS: Final = frozenset({"acw", "acw_end", "wrapup"})
 _RANK_OF_ANSWER: Final = RANK["answer"]
@@ -47,11 +47,11 @@ Place = tuple[str, int]  # when a hold or park began, and whether it began or en
 
 
 class LegView(msgspec.Struct, kw_only=True):
-    """One leg as its events tell. Times are those of the events; null where none told.
+    """One leg, as its events describe it. Times are those of the events; None if unknown.
 
     `number` is its place among the legs of its conversation, in the order in which they were first
-    seen. `rank` is that of the furthest event (`event.RANK`). The fields behind it are the fold's
-    own.
+    seen. `rank` is the rank of the furthest event (`event.RANK`). The fields after `rank` are the
+    fold's own.
     """
 
     participant_id: str
@@ -79,38 +79,42 @@ class LegView(msgspec.Struct, kw_only=True):
     rank: int = 0
     last_hold: Place = ("", 0)
     last_park: Place = ("", 0)
-    told_at: str = ""  # when the last word on whether it is held or parked was read
-    role_at: str = ""  # when the last word on its role was read
-    coded_at: str = ""  # when the last wrap-up code was saved, where Genesys said so
-    code_read_at: str = ""  # when the last word on its code was read
+    told_at: str = ""  # when its hold or park was last read
+    role_at: str = ""  # when its role was last read
+    coded_at: str = ""  # when the last wrap-up code was saved, if Genesys said so
+    code_read_at: str = ""  # when its code was last read
 
     @property
     def key(self) -> LegKey:
-        """What names the leg."""
+        """The key that names the leg."""
         return leg_key(self.participant_id, self.communication_id, self.media_type)
 
     @property
     def serves(self) -> bool:
-        """Whether it is the live leg of an agent or user who serves.
+        """Whether this is the live leg of an agent or user who serves the customer.
 
-        Who monitors, coaches, barges or is consulted does not.
+        A person who monitors, coaches, barges or is consulted does not serve.
         """
         return not self.ended and self.role is None and self.purpose in STAFF
 
     @property
     def acw(self) -> Literal["none", "working", "done"]:
-        """How its after-call work stands."""
+        """The state of its after-call work."""
         if self.acw_ended_at is not None:
             return "done"
         return "none" if self.acw_started_at is None else "working"
 
 
 class ConversationView(msgspec.Struct, kw_only=True):
-    """One conversation as its events tell.
+    """One conversation, as its events describe it.
 
-    `legs` are by name (`LegKey.name`), in the order in which they were first seen; `open` counts
-    those that have not ended. `seen` has the ids of all its events but `snapshot` readings, which
-    never repeat. `joined_late` says that the first event was of after-call work: its `end` went by.
+        view = fold(view, event)
+        agents = [leg.agent_id for leg in view.legs.values() if leg.serves]
+
+    `legs` is leg name (`LegKey.name`) → leg, in the order in which the legs were first seen; `open`
+    counts the legs that have not ended. `seen` has the ids of all events but `snapshot` readings,
+    which never repeat. `joined_late`: the first event was of after-call work, so its `end` went by
+    before.
     """
 
     id: str
@@ -126,9 +130,12 @@ class ConversationView(msgspec.Struct, kw_only=True):
 
 
 def fold(view: ConversationView | None, event: Event) -> ConversationView:
-    """The view after `event`; without a view, that of a conversation that begins with it.
+    """The view after `event`; without a view, `event` begins one.
 
-    All events of one conversation, in the order of their partition.
+        view = fold(None, first)
+        view = fold(view, second)
+
+    Pass all events of one conversation, in the order of their partition.
     """
     if view is None:
         view = begin(event)
@@ -153,7 +160,7 @@ def fold(view: ConversationView | None, event: Event) -> ConversationView:
 
 
 def begin(event: Event) -> ConversationView:
-    """The view of a conversation that begins with `event`, which is yet to be folded."""
+    """An empty view of the conversation of `event`. Does not fold `event`."""
     return ConversationView(id=event.conversation_id, joined_late=event.event_type in _FOLLOWS)
 
 
@@ -165,7 +172,7 @@ def is_repeat(view: ConversationView | None, event: Event) -> bool:
 def find_leg(
     view: ConversationView, participant_id: str, communication_id: str | None, medium: str
 ) -> LegView:
-    """The leg of that name, added where the view does not know it."""
+    """The leg of that name, added if the view does not know it."""
     name = leg_key(participant_id, communication_id, medium).name
     leg = view.legs.get(name)
     if leg is None:
@@ -197,7 +204,7 @@ def _leg(conversation_id: str, leg: LegView, event: Event) -> None:
         value = getattr(event, name)
         if value is not None:
             setattr(leg, name, value)
-    # A role goes with its leg: whoever sees it over for the first time cannot know that it had one.
+    # A role ends with its leg: a source that first sees the leg ended cannot know its role.
     knows = event.role is not None or event.state not in ENDED_STATES
     if knows and event.received_at >= leg.role_at:
         leg.role_at = event.received_at
@@ -221,7 +228,7 @@ def _leg(conversation_id: str, leg: LegView, event: Event) -> None:
 
 
 def _code(leg: LegView, event: Event) -> None:
-    """Of dated codes the one that was saved last counts, of others the one that came last."""
+    """Note a wrap-up code. The dated code that was saved last counts, else the code read last."""
     coded_at = "" if event.estimated else event.occurred_at
     if event.origin != "snapshot" and coded_at and coded_at < leg.coded_at:
         return
@@ -234,9 +241,9 @@ def _move(conversation_id: str, leg: LegView, event: Event) -> None:
     if event.origin == "snapshot":
         if event.received_at >= leg.told_at:
             _stand(leg, event)
-            # It may stand against a resume that a late frame made up. Who sees that hold, says so.
-            # Where the hold only lags, its replica's next frame takes it back; a hold left out here
-            # nobody would tell again.
+            # It may contradict a resume that came from a late frame; a source that sees the hold
+            # reports it. If the hold only lags, its replica's next frame takes it back. Nobody
+            # would report a hold again that is left out here.
             leg.last_hold = (leg.last_hold[0], _BEGAN)
             leg.last_park = (leg.last_park[0], _BEGAN)
             if kind == "answer":
@@ -262,8 +269,8 @@ def _place_hold(leg: LegView, event: Event) -> None:
 
 
 def _place_park(conversation_id: str, leg: LegView, event: Event) -> None:
-    """Parks are told apart by their start; an unpark has no time of Genesys', and names its park by
-    its id.
+    """The start of a park tells parks apart. An unpark has no time of Genesys'; its id names its
+    park.
     """
     since = leg.last_park[0]
     if event.event_type == "park" and not event.estimated:
@@ -276,13 +283,13 @@ def _place_park(conversation_id: str, leg: LegView, event: Event) -> None:
         return  # the end of an earlier park
     if always or place >= leg.last_park:
         leg.last_park = max(leg.last_park, place)
-        # An unpark that lags says nothing of a hold that began behind it.
+        # A late unpark says nothing about a hold that began after it.
         if event.event_type == "park" or leg.parked_at is not None:
             _stand(leg, event)
 
 
 def _stand(leg: LegView, event: Event) -> None:
-    """The leg is held, parked or neither, as the event says."""
+    """Set the leg to held, parked or neither, as the event says."""
     leg.state = event.state
     leg.held = event.held
     leg.hold_started_at = event.hold_started_at if event.held else None

@@ -1,18 +1,18 @@
-"""What names a leg, and what names its transitions: the one owner of both.
+"""Names of legs and ids of their transitions: the only module that makes them.
 
-A leg is one communication of one participant. Frames, REST bodies and analytics (`sessionId`) give
-its id; one participant may have many, one after another and of any medium, and their positions in
-an array mean nothing (docs/protocol.md, "Legs").
+A leg is one communication of one participant. Frames, REST bodies and analytics (`sessionId`) have
+its id. A participant may have many legs, one after another and of any medium; their positions in an
+array mean nothing (docs/protocol.md, "Legs").
 
-The id of a transition is a hash over what every source of it has in common: conversation,
-participant, communication, event type, and what tells apart those that a leg can have several of:
+The id of a transition is a hash over the parts that all sources share: conversation, participant,
+communication and event type. Transitions that a leg can have several of add one more part:
 
     hold, resume     the start of the hold
     park, unpark     the start of the park
     wrapup           the code
     end, finalize    the legs that had ended
 
-Never a time of ours, a topic, a correlation id or a position. Pure.
+Our own times, topics, correlation ids and positions are never part of an id. Pure.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def leg_key(participant_id: str, communication_id: str | None, medium: str) -> L
 
 
 def transition_id(conversation_id: str, leg: LegKey, event_type: str, which: str = "") -> str:
-    """The `event_id` of a leg's transition. `which`: see the table above; empty for the others."""
+    """The `event_id` of a leg's transition. `which` is the part of the table above, else empty."""
     return identity(conversation_id, leg.participant_id, leg.communication_id, event_type, which)
 
 
 def reading_id(conversation_id: str, leg: LegKey, event_type: str, received_at: str) -> str:
-    """The `event_id` of a `snapshot` reading, which repeats a state and is nobody else's."""
+    """The `event_id` of a `snapshot` reading: unique, because a reading is no transition."""
     return identity(conversation_id, *leg, event_type, "snapshot", received_at)
 
 

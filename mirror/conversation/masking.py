@@ -1,15 +1,14 @@
 """Masks personal values in the JSON of a dead letter. Pure.
 
-What is kept is what is known to tell nothing about a person: ids and times, short words under the
-names that the normaliser reads, flags and small numbers. Every other text is masked, also under
-names that this version does not know, and so is all that stands under a personal name
-(`attributes`, `ani`, whatever ends in `Name`, …). A mask shows neither kind nor length of what it
-stands for; with a key it is the HMAC that events carry for the same value, so that both can be
-joined.
+Values that say nothing about a person are kept: ids and times, short words under the names that the
+normaliser reads, flags and small numbers. Every other text is masked, also under names that this
+version does not know. Everything under a personal name is masked too (`attributes`, `ani`, any name
+that ends in `Name`, …). A mask shows neither the kind nor the length of its value. With a key the
+mask is the HMAC that events carry for the same value, so that both can be joined.
 
-White space, order and structure stay, so that a masked letter still shows why it died and can be
-read again. What is no JSON is left alone. The beginning of a JSON text that was cut is masked as
-far as it goes.
+White space, order and structure stay, so a masked dead letter still shows its fault and can be
+parsed again. A value that is not JSON is left alone. A JSON text that was cut off is masked as far
+as it goes.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from mirror.conversation.normaliser.bodies import (
 from mirror.conversation.normaliser.personal import Personal
 
 MASK: Final = "***"
-# About a tenth of a second of work; what lies behind is cut off.
+# About a tenth of a second of work; the rest of a larger value is cut off.
 MOST_TOKENS: Final = 30_000
 _LONGEST_NUMBER: Final = 6
 
@@ -54,7 +53,7 @@ _READ: Final = (
     PresenceDefinition,
     RoutingStatus,
 )
-# Words of Genesys that nothing is made of, and that help to see what a frame is about.
+# Words of Genesys that no event uses, kept because they help to understand a frame.
 _WORDS: Final = (
     "version",
     "provider",
@@ -91,7 +90,7 @@ _PERSONAL_ENDS: Final = (
     "callerid",
 )
 _NOT_PERSONAL: Final = frozenset({"topicName"})
-_CONSULT: Final = "consultInitiator"  # the one attribute that is read whatever `MIRROR_PII` says
+_CONSULT: Final = "consultInitiator"  # the only attribute that is read with every `MIRROR_PII`
 _YES_OR_NO: Final = frozenset({"true", "false"})
 
 _STRING: Final = rb'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"'
@@ -111,14 +110,14 @@ _TIME: Final = re.compile(
 
 
 class Masked(msgspec.Struct, frozen=True):
-    """JSON without personal values. `is_whole`: nothing was cut off its end."""
+    """JSON without personal values. `is_whole`: its end was not cut off."""
 
     value: bytes
     is_whole: bool
 
 
 class Mask:
-    """What stands in the place of personal values."""
+    """Makes the text that replaces a personal value."""
 
     def __init__(self, key: str = "") -> None:
         """`key` is the HMAC key of `hash`; without one every value becomes `***`."""
@@ -127,15 +126,15 @@ class Mask:
 
     @classmethod
     def of(cls, pii: str, key: str) -> Mask | None:
-        """What `MIRROR_PII` asks for, with the key of `hash`; null for `keep`."""
+        """The mask for a value of `MIRROR_PII`, with the key of `hash`; None for `keep`."""
         if pii == "keep":
             return None
         return cls(key if pii == "hash" else "")
 
     def json(self, value: bytes, most_bytes: int, *, is_cut: bool = False) -> Masked | None:
-        """`value` with its personal values masked, up to `most_bytes`; null where it is no JSON.
+        """`value` with its personal values masked, up to `most_bytes`; None if it is not JSON.
 
-        `is_cut`: it is only the beginning of what came.
+        `is_cut`: `value` is only the beginning of the original.
         """
         try:
             codecs.getincrementaldecoder("utf-8")().decode(value, final=not is_cut)
@@ -144,12 +143,12 @@ class Mask:
         return _Walk(self, value, is_cut).run(most_bytes)
 
     def text(self, value: str) -> str:
-        """What stands for a personal text."""
+        """The mask of a personal text."""
         return MASK if self._personal is None else self._personal.hidden(value)
 
 
 class _Walk:
-    """One way through a JSON text, token by token: nothing nested costs a stack."""
+    """One walk through a JSON text, token by token: deep nesting costs no stack."""
 
     def __init__(self, mask: Mask, value: bytes, is_cut: bool) -> None:
         self._mask = mask
@@ -169,7 +168,7 @@ class _Walk:
         while expected != "end":
             found = match(self._value, at)
             if found is None:
-                # The end of what came, within a token or between two.
+                # The end of the bytes, within a token or between two.
                 return Masked(b"".join(parts), False) if self._is_at_end(at) else None
             string, mark, word = found.groups()
             token = string or mark or word
@@ -203,7 +202,7 @@ class _Walk:
         return re.fullmatch(rb"[a-z0-9.eE+-]*", rest) is not None
 
     def _next(self, expected: str, token: bytes, is_string: bool, is_mark: bool) -> str | None:
-        """What must follow `token`, null where it may not stand here."""
+        """The kind of token that must follow `token`; None if `token` is not allowed here."""
         if not is_mark:
             if expected in {"value", "value or ]"}:
                 return self._after_value()
@@ -262,6 +261,6 @@ def _is_personal(name: str) -> bool:
 
 
 def _text(token: bytes) -> str:
-    """What a string token says; half a surrogate pair, which no UTF-8 has, as a question mark."""
+    """The text of a string token. Half a surrogate pair, which UTF-8 cannot hold, becomes `?`."""
     text: str = json.loads(token)
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,7 +1,7 @@
-"""The JSON Schemas of event and view, made from the structs that make them.
+"""The JSON Schemas of event and view, generated from their structs.
 
-All fields are required and no others allowed, because every event has exactly these
-(docs/event.md). Fields whose words are Genesys' stay open strings: it adds words.
+All fields are required and no others are allowed: every event has exactly these fields
+(docs/event.md). Fields with Genesys' words stay open strings, because Genesys adds words.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "agent_id": "The user of the leg.",
     "queue_id": "The queue of the leg while it lived.",
     "role": "This leg listens, whispers, joined in or is consulted; null: it serves.",
-    "role_participant_id": "With a role: on whom.",
+    "role_participant_id": "With a role: the participant that it concerns.",
     "linked_conversation_id": "The conversation that this one serves, where Genesys says so.",
     "direction": "inbound or outbound, as the source says.",
     "state": "After the transition: of the leg in Genesys' words, or active/ended.",
@@ -111,7 +111,10 @@ LEG_DESCRIPTIONS: Final[dict[str, str]] = {
 
 
 def event_schema() -> dict[str, Any]:
-    """The JSON Schema of an event of the interaction topic."""
+    """The JSON Schema of an event of the interaction topic.
+
+    jsonschema.validate(json.loads(message.value()), event_schema())
+    """
     return _schema(Event, "Genesys interaction event")
 
 

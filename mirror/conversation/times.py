@@ -6,22 +6,21 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-# What nearly all of Genesys' times look like; days that no month has are left to the parser.
+# The form of nearly all of Genesys' times. The parser judges days that no month has.
 _USUAL: Final = re.compile(
     r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
 )
-# Times come again within the frames of some seconds: those that were looked at, until there are too
-# many of them.
+# The same times come again in the frames of the next seconds: a bounded cache of parsed times.
 _MOST_REMEMBERED: Final = 4_096
 _remembered: Final[set[str]] = set()
 
 
 def instant(text: str | None) -> str | None:
-    """`text` as `2026-11-23T10:00:00.123Z`, or null where it is absent or no time.
+    """`text` as `2026-11-23T10:00:00.123Z`, or None if it is absent or no time.
 
-    Nearly all of Genesys' times have that form already and are returned as they are; other
-    precisions and offsets are converted (finer digits are cut, not rounded).
+    Nearly all of Genesys' times have that form already and are returned unchanged. Other precisions
+    and offsets are converted; finer digits are cut, not rounded.
     """
     if text is None or text in _remembered:
         return text
@@ -50,5 +49,5 @@ def show_epoch(seconds: float) -> str:
 
 
 def epoch(text: str) -> float:
-    """Seconds since the epoch, of a time as events carry it. Raises `ValueError`."""
+    """Seconds since the epoch of a time in the form that events carry. Raises `ValueError`."""
     return datetime.fromisoformat(text).timestamp()

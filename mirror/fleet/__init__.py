@@ -1,15 +1,15 @@
-"""Who holds what, and what is missing: what leader, listeners and janitors share through Redis.
+"""The fleet's shared state in Redis: who holds which seat, and which intervals are missing.
 
-All that asks Redis here raises `RedisUnavailable` where it does not answer, refuses, or holds what
-is not ours.
+All functions that ask Redis raise `RedisUnavailable` if Redis does not answer, refuses, or holds a
+value of somebody else.
 
-words        shard, seat, grant, beat: the words that leader and listeners exchange
+words        shard, seat, grant, beat: the messages between leader and listeners
 gaps         the ledger of intervals that no socket covered
-tracked      what the tracker keeps of conversations
-workers      what trackers and janitors say of themselves
-reasons      why a mirror is not well, and the next step
-status       what Redis holds → how the mirror is, for commands and pages
-requests     what operators ask of the leader
-pinned       over how many partitions keys are spread
+tracked      the tracker's record of each conversation
+workers      the status that trackers and janitors report
+reasons      why a mirror is not healthy, and the next step
+status       the state in Redis → the health of the mirror, for commands and pages
+requests     requests of operators to the leader
+pinned       the number of partitions that keys are spread over
 backfill     gaps filed by hand
 """

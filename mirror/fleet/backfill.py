@@ -1,6 +1,6 @@
-"""Filing gaps by hand, and following how they are filled: what `mirror backfill` does.
+"""Files gaps by hand and follows their progress, for `mirror backfill`.
 
-The work is the janitors'; this only writes to the gap ledger and reads it.
+Janitors do the work; this module only writes to the gap ledger and reads it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _shard = msgspec.json.Decoder(Shard)
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far some gaps are, together: conversations `found` and `read` in the reading under way.
+    """The progress of several gaps together: conversations `found` and `read` in this reading.
 
-    `share` is from 0 to 1 over all readings; `waiting` says that all were read once and wait for
+    `share` is from 0 to 1 over all readings. `waiting`: all gaps were read once and wait for
     analytics before they are read again.
     """
 
@@ -40,7 +40,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def done(self) -> bool:
-        """Whether nobody will work on any of them any more."""
+        """Whether no work is left on any of the gaps."""
         return self.state in {"filled", "unfillable"}
 
 
@@ -55,9 +55,9 @@ def file_backfill(
 ) -> list[Gap]:
     """File gaps for an interval (epoch milliseconds) and return them.
 
-    For these queues and users; for all that the mirror is subscribed to, a gap per shard, where
-    none are named. Raises `SettingsError` for an empty interval, `MirrorError` where there are no
-    shards yet, `RedisUnavailable`.
+    For these queues and users; without any, for all topics of the mirror, one gap per shard. Raises
+    `SettingsError` for an empty interval, `MirrorError` if there are no shards yet, and
+    `RedisUnavailable`.
     """
     if since_ms >= until_ms:
         raise SettingsError("the interval is empty: --since takes a time before --until")
@@ -90,7 +90,7 @@ def file_backfill(
 def unmirrored(
     client: redis.Redis, keys: Keys, *, queues: Sequence[str] = (), users: Sequence[str] = ()
 ) -> list[str]:
-    """Those of these queues and users that no shard has. Raises `RedisUnavailable`."""
+    """The queues and users among these that no shard has. Raises `RedisUnavailable`."""
     mirrored = {topic for topics in _subscribed(client, keys).values() for topic in topics}
     wanted = {f"queue {queue}": QUEUE_TOPIC.format(id=queue) for queue in queues}
     wanted |= {f"user {user}": USER_TOPIC.format(id=user) for user in users}
@@ -98,9 +98,9 @@ def unmirrored(
 
 
 def file_recall(client: redis.Redis, keys: Keys, since_ms: int, now_ms: int) -> int:
-    """File what makes janitors ask Genesys for unfinished conversations that the tracker forgot.
+    """File gaps by which janitors ask Genesys for unfinished conversations the tracker forgot.
 
-    A gap per shard, at most one an hour; how many there are to be. Raises `RedisUnavailable`.
+    One gap per shard, at most one an hour. Returns the number of gaps. Raises `RedisUnavailable`.
     """
     subscribed = _subscribed(client, keys)
     for shard, topics in subscribed.items():
@@ -122,7 +122,7 @@ def file_recall(client: redis.Redis, keys: Keys, since_ms: int, now_ms: int) -> 
 
 
 def follow(client: redis.Redis, keys: Keys, gap_ids: Sequence[str]) -> Progress:
-    """How far these gaps are now. Raises `RedisUnavailable`."""
+    """The present progress of these gaps. Raises `RedisUnavailable`."""
     with explained():
         texts: Any = client.mget([keys.gap(gap_id) for gap_id in gap_ids])
         gaps = [decode(text) for text in texts if text]
@@ -130,7 +130,7 @@ def follow(client: redis.Redis, keys: Keys, gap_ids: Sequence[str]) -> Progress:
 
 
 def progress(gaps: Sequence[Gap]) -> Progress:
-    """How far these gaps are, together."""
+    """The progress of these gaps together."""
     done = [gap for gap in gaps if gap.done]
     if len(done) == len(gaps):
         unfillable = any(gap.state == "unfillable" for gap in gaps)

@@ -7,13 +7,13 @@ Filing is `SET gap:<id> … NX` and `ZADD gaps NX <now> <id>`; claiming moves th
 lease, so that a janitor that dies gives the gap back. A gap that is done (`filled`, `unfillable`)
 has the score `+inf` and its document expires after `KEPT_SECONDS`.
 
-While nobody receives a shard its gap has no end yet: the leader shows it as an `OngoingGap`, and
-files the gap when somebody receives again.
+While no channel receives a shard, its gap has no end yet: the leader shows it as an `OngoingGap`,
+and files the gap when a channel receives again.
 
-A gap counts as filled after its second reading: analytics lags, so the first may miss the last
-minutes (docs/protocol.md, "Analytics"). A reading counts only where all that lived in the gap could
-be read; else the gap stays open, says why (`errors`) and is tried again. What nobody can read for a
-day makes it `unfillable`.
+A gap counts as filled after its second reading: analytics lags, so the first reading may miss the
+last minutes (docs/protocol.md, "Analytics"). A reading counts only if all conversations of the gap
+could be read. Otherwise the gap stays open, has the reasons in `errors`, and is tried again. A gap
+that fails for a day becomes `unfillable`.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """One interval without cover.
 
     `topics` are notification topics (`v2.routing.queues.{id}.conversations`, …). Times are epoch
-    milliseconds: `from_ms` that of the last frame before, `to_ms` that of the first after. A `gap`
-    asks for all that lived in the interval; a `snapshot` for what began in it and goes on; a
-    `recall` for the same, but for what the tracker knows. `found` and `read` count the
-    conversations of the reading in progress, `unread` those of them that could not be read, for the
-    reasons in `errors`; `events` all that were produced for this gap, `readings` how often it was
-    read to its end. `failing_since_ms` (0 for never) is when it was first tried in vain, by Redis'
-    clock. `calls` are the REST calls made for it, `least_calls` the fewest that would have done.
+    milliseconds: `from_ms` is the last frame before the gap, `to_ms` the first frame after it. The
+    kind `gap` asks for all conversations that were live in the interval, `snapshot` for those that
+    began in it and still go on, `recall` for the same except those the tracker knows. `found` and
+    `read` count the conversations of the reading in progress, `unread` those that could not be
+    read, for the reasons in `errors`. `events` counts the events produced for this gap, `readings`
+    its complete readings. `failing_since_ms` is when the first try failed, by Redis' clock (0:
+    never). `calls` are the REST calls made for it, `least_calls` the fewest that were necessary.
     """
 
     id: str
@@ -72,14 +72,14 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def done(self) -> bool:
-        """Whether nobody will work on it any more."""
+        """Whether no work is left on the gap."""
         return self.state in {"filled", "unfillable"}
 
 
 class OngoingGap(msgspec.Struct, frozen=True):
-    """A shard of `topics` topics that nobody receives now, since `from_ms` (epoch ms).
+    """A shard of `topics` topics that no channel receives, since `from_ms` (epoch ms).
 
-    `fresh`: nobody ever did, and `from_ms` is how far back its snapshot looks.
+    `fresh`: no channel ever received it, and `from_ms` is the begin of its snapshot gap.
     """
 
     shard: str
@@ -108,12 +108,12 @@ _ongoing_gap = msgspec.json.Decoder(OngoingGap).decode
 
 
 def new_id() -> str:
-    """An id for a gap: sorts by time of filing, tells nothing else."""
+    """A new gap id; ids sort by time of filing."""
     return f"{round(time.time()):x}-{uuid.uuid4().hex[:6]}"
 
 
 def file_gap(client: redis.Redis, keys: Keys, gap: Gap) -> bool:
-    """File a gap; False where one of that id is there already. Raises `RedisUnavailable`."""
+    """File a gap; False if its id is in the ledger already. Raises `RedisUnavailable`."""
     with explained():
         if not client.set(keys.gap(gap.id), encode(gap), nx=True):
             return False
@@ -122,7 +122,7 @@ def file_gap(client: redis.Redis, keys: Keys, gap: Gap) -> bool:
 
 
 def read_gap(client: redis.Redis, keys: Keys, gap_id: str) -> Gap | None:
-    """One gap, None where the ledger does not have it. Raises `RedisUnavailable`."""
+    """One gap, None if the ledger does not have it. Raises `RedisUnavailable`."""
     with explained():
         text = client.get(keys.gap(gap_id))
         return decode(text) if isinstance(text, str) else None
@@ -141,7 +141,7 @@ def list_gaps(client: redis.Redis, keys: Keys) -> list[Gap]:
 
 
 def list_ongoing_gaps(client: redis.Redis, keys: Keys) -> list[OngoingGap]:
-    """The shards that nobody receives now, the longest first. Raises `RedisUnavailable`."""
+    """The shards without cover now, the longest uncovered first. Raises `RedisUnavailable`."""
     with explained():
         texts: Any = client.hvals(keys.uncovered)
         uncovered = [_ongoing_gap(text) for text in texts]
@@ -149,7 +149,7 @@ def list_ongoing_gaps(client: redis.Redis, keys: Keys) -> list[OngoingGap]:
 
 
 def view_ongoing_gap(ongoing: OngoingGap, now_ms: int) -> GapView:
-    """It as people see it: an open gap that lasts until now."""
+    """The view of an ongoing gap: an open gap that lasts until now."""
     return GapView(
         id=f"lasting-{ongoing.shard}",
         shard=ongoing.shard,
@@ -163,7 +163,7 @@ def view_ongoing_gap(ongoing: OngoingGap, now_ms: int) -> GapView:
 
 
 def count_gaps(gaps: Sequence[Gap]) -> tuple[int, int]:
-    """How many are still to be filled, and how many are filled."""
+    """The numbers of open and of filled gaps."""
     return (
         sum(not gap.done for gap in gaps),
         sum(gap.state == "filled" for gap in gaps),
@@ -171,7 +171,7 @@ def count_gaps(gaps: Sequence[Gap]) -> tuple[int, int]:
 
 
 def reasons(gaps: Sequence[Gap]) -> list[str]:
-    """Why gaps are not filled that were tried, one line for all that share a reason."""
+    """Why tried gaps are not filled, one line for all gaps that share a reason."""
     problem: dict[tuple[bool, str], list[str]] = {}
     for gap in gaps:
         if gap.state != "filled" and gap.errors:
@@ -185,7 +185,7 @@ def reasons(gaps: Sequence[Gap]) -> list[str]:
 
 
 def view(gap: Gap) -> GapView:
-    """The gap as people and `--json` see it."""
+    """The gap in the form that commands and `--json` show."""
     return GapView(
         id=gap.id,
         shard=gap.shard,

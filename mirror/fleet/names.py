@@ -1,11 +1,11 @@
-"""What the mirrored queues and users are called: the leader keeps it in Redis, commands read it.
+"""Names of the mirrored queues and users: the leader stores them in Redis, commands read them.
 
-Discovery reads the names with the ids. The leader stores those of what is mirrored, each family in
-`SLICES` hashes of id → name, so that no command that reads 60,000 names holds up Redis. A name
-goes when its topics do. A queue's name is no personal data. A person's name is: `masked` obeys
-`MIRROR_PII`.
+Discovery reads the names with the ids. The leader stores the names of mirrored entities, each
+family in `SLICES` hashes of id → name, so that a command that reads 60,000 names does not block
+Redis. A name goes away with its topics. A queue's name is not personal data. A person's name is:
+`masked` obeys `MIRROR_PII`.
 
-A name is for people to read. Nothing decides by a name, and everything works without names.
+Names are for people. No decision depends on a name, and everything works without names.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Family = Literal["queues", "users"]
 FAMILIES: Final[tuple[Family, ...]] = ("queues", "users")
 SLICES: Final = 64
 LONGEST_NAME: Final = 200
-# A name that was asked for is asked for again after so long: it may be new, or another one.
+# A name is looked up again after this time: it may be new or changed.
 FRESH_SECONDS: Final = 60.0
 MOST_REMEMBERED: Final = 100_000
 HASH_DIGITS: Final = 32
@@ -36,7 +36,7 @@ _USER_PREFIX: Final = "v2.users."
 
 
 def entity_of(topic: str) -> tuple[Family, str]:
-    """Whose topic it is: the family and the id. Case is as in the topic."""
+    """The family and id of a topic's queue or user. Case is as in the topic."""
     if topic.startswith(_QUEUE_PREFIX):
         return "queues", topic.removeprefix(_QUEUE_PREFIX).partition(".")[0]
     rest = topic.removeprefix(_USER_PREFIX).partition(".")[0]
@@ -44,15 +44,15 @@ def entity_of(topic: str) -> tuple[Family, str]:
 
 
 def slice_of(entity_id: str) -> int:
-    """Which of the `SLICES` hashes of a family has this id."""
+    """The number of the hash, of a family's `SLICES`, that has this id."""
     return zlib.crc32(entity_id.encode()) % SLICES
 
 
 def masked(family: Family, name: str, pii: str, pii_key: str) -> str:
-    """The name as it may be kept, empty where it may not be.
+    """The name in the form that may be stored, empty if it may not be stored.
 
-    `pii` is `MIRROR_PII`: a person's name is left out (`drop`), hashed as in events (`hash`) or
-    kept (`keep`).
+    `pii` is `MIRROR_PII`: a person's name is dropped (`drop`), hashed as in events (`hash`) or kept
+    (`keep`).
     """
     name = name.strip()
     if family == "queues" or not name or pii == "keep":
@@ -78,14 +78,14 @@ class Names:
     def __init__(
         self, client: redis.Redis, keys: Keys, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`client` decodes."""
+        """`client` must decode answers to text."""
         self._redis = client
         self._keys = keys
         self._clock = clock
         self._known: dict[tuple[Family, str], tuple[str, float]] = {}
 
     def of(self, family: Family, ids: Iterable[str | None]) -> dict[str, str]:
-        """The names of those `ids` that have one. Raises `RedisUnavailable`."""
+        """Id → name, for those of `ids` that have a name. Raises `RedisUnavailable`."""
         wanted = {id_ for id_ in ids if id_}
         now = self._clock()
         stale = [id_ for id_ in sorted(wanted) if self._is_stale(family, id_, now)]

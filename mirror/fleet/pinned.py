@@ -1,13 +1,13 @@
-"""Over how many partitions each topic's keys are spread, kept while a mirror lives.
+"""The number of partitions that each topic's keys are spread over, fixed while a mirror lives.
 
-Which partition a conversation is in follows from their number. Partitions that are added to a topic
-would move conversations that are alive: their events would then be in two partitions, out of order.
-So the first process notes in Redis how many there are, all that produce spread keys over that many,
-and added ones stay empty until an operator stops everything and adopts them (`mirror init
---adopt-partitions`).
+The number of partitions decides which partition a conversation is in. Added partitions would move
+live conversations: their events would be in two partitions, out of order. So the first process
+notes the number in Redis, and all producers spread keys over that many partitions. Added partitions
+stay empty until an operator stops everything and adopts them (`mirror init --adopt-partitions`).
 
-A topic that was made again with fewer is followed at once: what is no more cannot be written to.
-Redis that came back empty is given the number of the first process that starts then.
+If a topic was created again with fewer partitions, the smaller number counts at once: missing
+partitions cannot be written to. If Redis comes back empty, the next process that starts notes the
+number again.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from mirror.redis.keys import Keys
 
 
 def pinned(stored: Mapping[str, int], found: Mapping[str, int]) -> dict[str, int]:
-    """Topic → over how many partitions its keys go: as `stored`, of those that are `found`."""
+    """Topic → partitions for its keys: the `stored` number, at most the `found` one."""
     return {topic: min(stored.get(topic, count), count) for topic, count in found.items() if count}
 
 
 def pin(client: redis.Redis, keys: Keys, found: Mapping[str, int]) -> dict[str, int]:
-    """Learn, and note, over how many of the partitions that were `found` keys go.
+    """Topic → partitions for its keys; notes the numbers in Redis.
 
-    `found` is topic → partitions. Raises `RedisUnavailable`.
+    `found` is topic → partitions in Kafka. Raises `RedisUnavailable`.
     """
     stored = read_pinned(client, keys)
     counts = pinned(stored, found)
@@ -39,7 +39,7 @@ def pin(client: redis.Redis, keys: Keys, found: Mapping[str, int]) -> dict[str, 
 
 
 def read_pinned(client: redis.Redis, keys: Keys) -> dict[str, int]:
-    """What is noted. Raises `RedisUnavailable`."""
+    """Topic → noted number of partitions. Raises `RedisUnavailable`."""
     with explained():
         texts: Any = client.hgetall(keys.partitions)
     counts = {topic: readable(int, text, keys.partitions) for topic, text in texts.items()}
@@ -49,9 +49,9 @@ def read_pinned(client: redis.Redis, keys: Keys) -> dict[str, int]:
 def adopt(
     client: redis.Redis, keys: Keys, found: Mapping[str, int], topics: Iterable[str]
 ) -> dict[str, tuple[int, int]]:
-    """Spread keys of `topics` over all partitions that were `found`, from the next start on.
+    """Spread keys of `topics` over all `found` partitions, from the next start on.
 
-    Topic → how many it was and is, of those that change. Raises `RedisUnavailable`.
+    Returns topic → (old, new) number, for topics that change. Raises `RedisUnavailable`.
     """
     stored = read_pinned(client, keys)
     changed = {

@@ -1,4 +1,4 @@
-"""Why a mirror is not well, and the next step: a line each. Pure."""
+"""Why a mirror is not healthy, and the next step: one line per reason. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Seat = tuple[str, str]
 
 
 def errors(listeners: Mapping[str, Beat], alive: set[str]) -> dict[str, str]:
-    """Shard → why a channel of it failed last, from listeners that live."""
+    """Shard → the last error of its channels, as live listeners report it."""
     found: dict[str, str] = {}
     for listener_id in sorted(alive & listeners.keys()):
         for report in listeners[listener_id].channels:
@@ -27,12 +27,12 @@ def errors(listeners: Mapping[str, Beat], alive: set[str]) -> dict[str, str]:
 
 
 def because(shard: str, found: Mapping[str, str]) -> str:
-    """The last error of a shard's channels, and the next step; empty where none is known."""
+    """The last error of a shard's channels, and the next step; empty if none is known."""
     return f": {found[shard]}; {DOCTOR}" if shard in found else ""
 
 
 def uncovered(lasting: Iterable[OngoingGap], found: Mapping[str, str]) -> list[str]:
-    """Shards that nobody receives."""
+    """One reason for each shard that no channel receives."""
     return [
         f"nobody receives shard {ongoing.shard} ({counted(ongoing.topics, 'topic')}) "
         + ("yet" if ongoing.fresh else f"since {rfc3339(ongoing.from_ms)}")
@@ -54,7 +54,7 @@ def problems(seats: Mapping[str, str]) -> list[str]:
 
 
 def leading(leader: str | None, passed_ms: int | None, now_ms: int, patience_ms: int) -> list[str]:
-    """No leader, or one whose last pass was too long ago: what it wrote is old."""
+    """The reason if there is no leader, or if its last pass, and so its state, is too old."""
     age_ms = None if passed_ms is None else now_ms - passed_ms
     old = age_ms is not None and age_ms > patience_ms
     if leader is None:
@@ -72,8 +72,8 @@ def leading(leader: str | None, passed_ms: int | None, now_ms: int, patience_ms:
 
 
 def tracking(workers: Sequence[Worker], now_ms: int) -> list[str]:
-    """Why the count of active conversations is not to be believed; nothing where none is known of
-    any tracker, as with an older version."""
+    """Why the count of active conversations may be wrong; empty if no tracker ever reported, as in
+    an older version."""
     known = [worker for worker in workers if worker.kind == "tracker"]
     if not known:
         return []
@@ -102,8 +102,8 @@ def janitors(
     waited_ms: int,
     work: tuple[int, int],
 ) -> list[str]:
-    """There is work for janitors and none of them does it: of `work`, overdue conversations and
-    open gaps, the oldest waits for `waited_ms`."""
+    """The reason if work waits and no janitor does it. `work`: overdue conversations and open gaps;
+    the oldest has waited for `waited_ms`."""
     overdue, gaps = work
     heard = working(list(workers), "janitor", now_ms, silent_ms)
     if heard:

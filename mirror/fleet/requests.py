@@ -1,8 +1,8 @@
-"""What operators ask of the leader: drain a listener, rebalance, rotate a channel.
+"""Requests of operators to the leader: drain a listener, rebalance, rotate a channel.
 
-A request is a field of the hash `commands`; the leader carries it out in one of its next passes and
-takes it off. `drain:<listener>` stays as long as that listener lives, or until it is taken back: it
-gets no seat meanwhile.
+A request is a field of the hash `commands`. The leader carries it out in one of its next passes and
+removes the field. `drain:<listener>` stays until the listener is gone or an operator takes the
+request back; meanwhile the listener gets no seats.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ REBALANCE: Final = "rebalance"
 
 
 def request_drain(client: redis.Redis, keys: Keys, listener: str) -> None:
-    """Ask for all seats of a listener to be moved to others. Raises `RedisUnavailable`."""
+    """Ask the leader to move all seats of a listener to others. Raises `RedisUnavailable`."""
     _request(client, keys, DRAIN + listener)
 
 
 def take_back_drain(client: redis.Redis, keys: Keys, listener: str) -> bool:
-    """Let a listener have seats again; False where it was not to be drained.
+    """Let a listener have seats again; False if no drain was requested.
 
     Raises `RedisUnavailable`.
     """
@@ -35,12 +35,12 @@ def take_back_drain(client: redis.Redis, keys: Keys, listener: str) -> bool:
 
 
 def request_rebalance(client: redis.Redis, keys: Keys) -> None:
-    """Ask for seats to be spread again over all listeners. Raises `RedisUnavailable`."""
+    """Ask the leader to spread seats over all listeners again. Raises `RedisUnavailable`."""
     _request(client, keys, REBALANCE)
 
 
 def request_rotation(client: redis.Redis, keys: Keys, shard: str, replica: str) -> None:
-    """Ask for a fresh channel for a seat. Raises `RedisUnavailable`."""
+    """Ask the leader for a fresh channel for a seat. Raises `RedisUnavailable`."""
     _request(client, keys, ROTATE + seat_name(shard, replica))
 
 

@@ -1,7 +1,7 @@
-"""How the whole mirror is, put together from what its processes wrote to Redis.
+"""The status of the whole mirror, assembled from the state of its processes in Redis.
 
-`assemble` is pure; `read` fetches what it needs. The CLI, the dashboard and the demo share it, so
-they cannot disagree.
+`assemble` is pure; `read` fetches its input. The CLI, the dashboard and the demo share this status,
+so they cannot disagree.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ T = TypeVar("T")
 
 MAX_REASONS: Final = 20
 MAX_NAMED: Final = 5
-# Beats after which the leader's state is old: it writes every two seconds that it made a pass.
+# Beats after which the leader's state is old: the leader notes every two seconds that it made a
+# pass.
 STATE_BEATS: Final = 5
 
 
@@ -53,7 +54,7 @@ class ListenerStatus(msgspec.Struct, kw_only=True):
 
 
 class ReplicaStatus(msgspec.Struct, kw_only=True):
-    """One seat of a shard: who holds it, on which channel (shortened), and how that is."""
+    """One seat of a shard: its listener, its channel (shortened) and the channel's state."""
 
     replica: str
     listener: str | None = None
@@ -89,7 +90,7 @@ class ShardStatus(msgspec.Struct, kw_only=True):
 
 
 class GapCounts(msgspec.Struct):
-    """How many gaps wait to be filled, and how many were."""
+    """The numbers of open and of filled gaps."""
 
     open: int = 0
     filled: int = 0
@@ -103,7 +104,7 @@ class ConversationCounts(msgspec.Struct):
 
 
 class MirrorStatus(msgspec.Struct, kw_only=True):
-    """`mirror status --json`. `notes` are worth knowing and nothing to mend."""
+    """`mirror status --json`. `notes` are worth knowing but need no action."""
 
     health: HealthStatus
     reasons: list[str]
@@ -116,7 +117,7 @@ class MirrorStatus(msgspec.Struct, kw_only=True):
 
 
 class Facts(msgspec.Struct, kw_only=True):
-    """What Redis holds of a mirror at one moment. Times are Redis milliseconds."""
+    """The state of a mirror in Redis at one moment. Times are Redis milliseconds."""
 
     now_ms: int
     leader: str | None
@@ -133,12 +134,12 @@ class Facts(msgspec.Struct, kw_only=True):
     workers: list[Worker] = []
     drained: set[str] = set()
     passed_ms: int | None = None
-    waited_ms: int = 0  # for so long the oldest work for janitors is due
+    waited_ms: int = 0  # how long the oldest work for janitors has been due
 
 
 class Limits(msgspec.Struct, frozen=True):
     """Ages in milliseconds: beyond `state_ms` the leader's state is old, beyond `janitor_ms` a
-    janitor that says nothing does not work."""
+    silent janitor counts as not working."""
 
     state_ms: int = 10_000
     janitor_ms: int = 210_000
@@ -192,7 +193,7 @@ def _state(facts: Facts, listener_id: str, beat: Beat, lease_ms: int) -> str:
 
 
 def _replica(facts: Facts, shard_id: str, replica: str, alive: set[str]) -> ReplicaStatus:
-    """The best channel that any listener reports for a seat; the newest epoch where several are."""
+    """The best channel that listeners report for a seat; of several, the newest epoch."""
     best: tuple[tuple[bool, bool, int], str, ChannelReport] | None = None
     for listener_id, beat in facts.listeners.items():
         for report in beat.channels:
@@ -336,7 +337,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
 
 
 def _waited(first: list[tuple[str, float]], now_ms: int) -> int:
-    """For how long the first of a sorted set of what is due at its score has been due."""
+    """Milliseconds that the first item of a sorted set, with its due time as score, has waited."""
     return max(0, round(now_ms - first[0][1])) if first and first[0][1] < now_ms else 0
 
 

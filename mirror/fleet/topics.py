@@ -1,4 +1,4 @@
-"""What is mirrored: every topic with whose it is, its name, and the channels that receive it."""
+"""The mirrored topics: each with its queue or user, the name, and the channels that receive it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _shard = msgspec.json.Decoder(Shard).decode
 
 
 class TopicView(msgspec.Struct, kw_only=True):
-    """A topic that is mirrored. `kind` `states` is a user's presence and routing status.
+    """A mirrored topic. `kind` `states` is a user's presence and routing status.
 
-    `name` is null where it is not known, or may not be kept (`MIRROR_PII`). `refused` says why
-    Genesys does not deliver it. `last_event_ms` is the age of the last event of its queue or user,
-    null where that was not looked up or is not known.
+    `name` is None if it is unknown or must not be stored (`MIRROR_PII`). `refused` says why Genesys
+    does not deliver the topic. `last_event_ms` is the age of the last event of its queue or user,
+    None if unknown or not looked up.
     """
 
     topic: str
@@ -78,7 +78,7 @@ def views(
     names: Mapping[Family, Mapping[str, str]],
     refused: Mapping[str, str],
 ) -> list[TopicView]:
-    """The topics of `shards`, from what Redis has of them."""
+    """The topics of `shards`, with their state in Redis."""
     found = []
     for shard in shards:
         for topic in shard.topics:

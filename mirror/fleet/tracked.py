@@ -1,14 +1,14 @@
-"""What the tracker keeps of a conversation in Redis, and how to read it.
+"""The tracker's record of a conversation in Redis, and the functions that read it.
 
 `conversation:<id>` is a string: `Tracked` as a JSON array, small because a million of them must fit
-into a gigabyte. Ended legs shrink to their names, which is all that the id of an `end` needs, and
-to the queues and users that they were at. All lists are bounded, so that an event of a conversation
-of months costs what an event of a call costs.
+into a gigabyte. Of an ended leg only its name is kept, because the id of an `end` needs it, and its
+queue and user. All lists are bounded, so an event of a conversation of months costs as much as an
+event of a call.
 `active` is a sorted set of conversation id → Redis time at which it is next due for verification.
 
-The tracker alone writes conversations; janitors only move scores of `active`. The array begins with
-the number of its form: one of another form is not read, but written anew by the tracker, which
-keeps its offsets under that number too and so folds the topic anew.
+Only the tracker writes conversations; janitors only change scores of `active`. The array begins
+with the number of its form. A record of another form is not read: the tracker keeps its offsets per
+form too, so it folds the topic from the beginning and writes the record again.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _IDS: Final = 5_000
 class TrackedLeg(msgspec.Struct, array_like=True):
     """A leg that has not ended.
 
-    `role` says that it listens, whispers, joined in or is consulted, and `role_participant_id` on
-    whom: it is not the agent who serves.
+    `role`: the leg monitors, coaches, barges in or is consulted, so it does not serve;
+    `role_participant_id` is the participant that the role concerns.
     """
 
     participant_id: str
@@ -52,7 +52,7 @@ class TrackedLeg(msgspec.Struct, array_like=True):
 
     @property
     def key(self) -> LegKey:
-        """What names the leg in its events."""
+        """The key that names the leg in its events."""
         return leg_key(self.participant_id, self.communication_id, self.medium)
 
     @property
@@ -62,17 +62,17 @@ class TrackedLeg(msgspec.Struct, array_like=True):
 
     @property
     def serves(self) -> bool:
-        """Whether it is of somebody who handles the conversation, or of its other side."""
+        """Whether it is the leg of an agent who handles the conversation, or of the other side."""
         return self.role is None
 
 
 class Tracked(msgspec.Struct, array_like=True, tag=FOLD_FORM):
     """One conversation. `since_ms` is when it began, Genesys' time in epoch milliseconds.
 
-    `legs` are the open ones, `over` the names of those that ended, of which `forgotten` more are
-    not kept; `places` are queues and users of ended legs. `ended` says that its end was seen and
-    nothing opened since. `heard_ms` is when a process of ours last read that a leg lives, by its
-    clock and rounded down.
+    `legs` are the open legs, `over` the names of ended legs; `forgotten` counts ended legs whose
+    names were dropped. `places` are queues and users of ended legs. `ended`: the end was seen and
+    no leg opened since. `heard_ms` is when a process of ours last read that a leg is live, by that
+    process' clock and rounded down.
     """
 
     since_ms: int
@@ -84,14 +84,14 @@ class Tracked(msgspec.Struct, array_like=True, tag=FOLD_FORM):
     places: list[str] = []
 
     def was_at(self, places: Set[str]) -> bool:
-        """Whether a leg of it belongs, or belonged, to one of these queues and users (ids)."""
+        """Whether one of its legs is, or was, at one of these queues and users (ids)."""
         return any(leg.queue_id in places or leg.agent_id in places for leg in self.legs) or any(
             place in places for place in self.places
         )
 
 
 class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation as `mirror conversations` shows it; `due_ms` is negative where overdue."""
+    """A conversation as `mirror conversations` shows it; `due_ms` is negative if overdue."""
 
     id: str
     since_ms: int
@@ -119,13 +119,15 @@ decode = msgspec.json.Decoder(Tracked).decode
 
 
 def threshold_ms(tracked: Tracked, general: float, media: Mapping[str, float]) -> int:
-    """After which age the conversation is verified: the longest of its open legs' media."""
+    """The age in milliseconds after which the conversation is verified: the longest threshold of
+    its open legs' media."""
     seconds = max((media.get(leg.medium, general) for leg in tracked.legs), default=general)
     return round(seconds * 1000)
 
 
 def read_conversation(client: redis.Redis, keys: Keys, conversation_id: str) -> Tracked | None:
-    """What is kept of one conversation, ended ones for a while. Raises `RedisUnavailable`."""
+    """The record of one conversation; ended ones are kept for a while. Raises
+    `RedisUnavailable`."""
     key = keys.conversation(conversation_id)
     with explained():
         text: Any = client.get(key)
@@ -135,7 +137,7 @@ def read_conversation(client: redis.Redis, keys: Keys, conversation_id: str) -> 
 def show_conversation(
     client: redis.Redis, keys: Keys, conversation_id: str
 ) -> ConversationView | None:
-    """One conversation, None where Redis does not know it. Raises `RedisUnavailable`."""
+    """One conversation, None if Redis does not know it. Raises `RedisUnavailable`."""
     tracked = read_conversation(client, keys, conversation_id)
     if tracked is None:
         return None
@@ -146,7 +148,7 @@ def show_conversation(
 
 
 def find_active(client: redis.Redis, keys: Keys, beginning: str, most: int) -> list[str]:
-    """The ids of active conversations that begin so, in any case; no more than `most`.
+    """The ids of active conversations that begin with `beginning`, case ignored; at most `most`.
 
     Raises `RedisUnavailable`.
     """
@@ -171,11 +173,11 @@ def list_conversations(
     queue: str | None = None,
     limit: int | None = None,
 ) -> Iterator[ConversationView]:
-    """Active conversations, the one that is due next first. Raises `RedisUnavailable`.
+    """Active conversations, soonest verification first. Raises `RedisUnavailable`.
 
-    `overdue` keeps those that are due for verification, `queue` those with an open leg of that
-    queue id that serves. Reads in chunks, so that a million of them neither block Redis nor fill
-    memory.
+    `overdue` keeps only conversations that are due for verification, `queue` only those with an
+    open, serving leg at that queue id. Reads in chunks, so a million conversations neither block
+    Redis nor fill memory.
     """
     now = redis_now_ms(client)
     shown = 0
@@ -193,9 +195,9 @@ def list_conversations(
 def read_active(
     client: redis.Redis, keys: Keys, until: int | str = "+inf"
 ) -> Iterator[tuple[str, int, Tracked]]:
-    """Active conversations due `until` a Redis time: id, when it is due, and what is kept of it.
+    """Active conversations due `until` a Redis time: (id, due time, record).
 
-    In the order in which they are due, read in chunks. Raises `RedisUnavailable`.
+    In the order of their due times, read in chunks. Raises `RedisUnavailable`.
     """
     offset = 0
     while True:
@@ -214,10 +216,10 @@ def read_active(
 
 
 def scan_active(client: redis.Redis, keys: Keys) -> Iterator[list[tuple[str, Tracked]]]:
-    """Every conversation that is active throughout the scan, perhaps one twice.
+    """Every conversation that is active throughout the scan; some may come twice.
 
-    In batches, between which the caller may do something else. It goes by the scores, so that what
-    leaves the set meanwhile hides nothing behind it. Raises `RedisUnavailable`.
+    In batches, so the caller can do other work in between. The scan follows the scores, so an entry
+    that leaves the set meanwhile hides no other. Raises `RedisUnavailable`.
     """
     after, skip = "-inf", 0
     while True:
@@ -240,7 +242,7 @@ def scan_active(client: redis.Redis, keys: Keys) -> Iterator[list[tuple[str, Tra
 
 
 def count_conversations(client: redis.Redis, keys: Keys) -> tuple[int, int]:
-    """How many are active, and how many of them are overdue. Raises `RedisUnavailable`."""
+    """The numbers of active and of overdue conversations. Raises `RedisUnavailable`."""
     with explained():
         active: Any = client.zcard(keys.active)
         overdue: Any = client.zcount(keys.active, "-inf", redis_now_ms(client))
@@ -248,7 +250,7 @@ def count_conversations(client: redis.Redis, keys: Keys) -> tuple[int, int]:
 
 
 def oldest_due_seconds(client: redis.Redis, keys: Keys) -> float:
-    """For how long the conversation has been due that waits longest, 0 where none is.
+    """Seconds for which the longest overdue conversation has been due, 0 if none is.
 
     Raises `RedisUnavailable`.
     """

@@ -1,16 +1,16 @@
-"""The words that listeners and coordinators exchange through Redis.
+"""The messages that listeners and coordinators exchange through Redis.
 
 A *shard* is a stable set of topics. Each shard has `MIRROR_REPLICAS` *seats*, named by shard and
-replica (`a`, `b`, …). The leader *grants* each seat to a listener; the listener opens a channel
-for the grant and tells of it in its *beat*.
+replica (`a`, `b`, …). The leader *grants* each seat to a listener. The listener opens a channel for
+the grant and reports it in its *beat*.
 
 A grant carries an epoch. The same seat under a higher epoch means: open a fresh channel, and close
-the old one only when the new one is live. Moving a seat to another listener, rotating a channel
-and rebalancing are all that one thing; the leader takes a seat from its old holder only after the
-new holder has reported the new epoch live (make before break).
+the old one only when the new one is live. Moves, rotations and rebalancing all work this way: the
+leader takes a seat from its old holder only after the new holder has reported the new epoch live
+(make before break).
 
-Ages, not clock times, travel in beats: no process compares its wall clock with another's. A reader
-turns an age into Redis time by subtracting it from the Redis time of the beat.
+Beats carry ages, not clock times: no process compares its wall clock with another's. A reader turns
+an age into Redis time by subtracting it from the Redis time of the beat.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ ChannelState = Literal["opening", "live", "rotating", "closing", "lost"]
 class Shard(msgspec.Struct, frozen=True):
     """A set of topics that share a channel. `epoch` rises whenever `topics` or `clients` changes.
 
-    `clients` are the OAuth clients that may see its topics, in order; empty where all may.
-    `refused` are those that list them and that Genesys refuses some of them.
+    `clients` are the OAuth clients that may see its topics, in order; empty if all may. `refused`
+    are clients that list the topics but are refused some of them by Genesys.
     """
 
     id: str
@@ -43,7 +43,7 @@ class Shard(msgspec.Struct, frozen=True):
 
 
 class Released(msgspec.Struct, frozen=True):
-    """A channel that waits for its seat's next holder: whose OAuth client's, from which grant."""
+    """A channel that waits for its seat's next holder: its OAuth client and its grant."""
 
     client: str
     epoch: int
@@ -51,10 +51,10 @@ class Released(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """The leader's word that a listener shall hold a seat, on a channel of one OAuth client.
+    """The leader's order that a listener holds a seat, on a channel of one OAuth client.
 
-    `doubted_ms`: since when (Redis ms) the channel hears nothing while another replica does. The
-    listener then compares what is set on it at once; 0 where it is not doubted.
+    `doubted_ms`: Redis time in ms since which the channel hears nothing while another replica does;
+    0 if there is no doubt. The listener then compares the channel's topics at once.
     """
 
     shard: str
@@ -67,25 +67,26 @@ class Grant(msgspec.Struct, frozen=True):
 
     @property
     def seat(self) -> tuple[str, str]:
+        """The granted seat: (shard, replica)."""
         return (self.shard, self.replica)
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """All grants of one listener. `version` rises with every change of it."""
+    """All grants of one listener. `version` rises with every change."""
 
     version: int
     grants: tuple[Grant, ...]
 
 
 class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a listener says of one of its channels in a beat.
+    """A listener's report of one of its channels in a beat.
 
-    `channel` is shortened. `covered_ms` is for how long this channel has received without a break
-    (null while it does not); `last_frame_ms` the age of the last frame, heartbeats included.
-    `rotate` says why the channel needs a successor soon, empty where it does not. `shard_epoch` is
-    that of the topic list which Genesys confirmed last, 0 where that is unknown. `error` is why the
-    last step of a channel that is not live failed. `heard` are those
-    of the `frames` that came on a topic: neither heartbeats nor pongs nor system messages.
+    `channel` is shortened. `covered_ms` is how long this channel has received without a break (None
+    while it does not), `last_frame_ms` the age of the last frame, heartbeats included. `rotate`
+    says why the channel needs a successor soon, empty if it needs none. `shard_epoch` is the epoch
+    of the topic list that Genesys confirmed last, 0 if unknown. `error` says why the last step of a
+    channel that is not live failed. `heard` counts the `frames` that came on a topic: no
+    heartbeats, pongs or system messages.
     """
 
     shard: str
@@ -109,7 +110,7 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
-    """What a listener tells Redis every `MIRROR_HEARTBEAT`."""
+    """A listener's report to Redis, every `MIRROR_HEARTBEAT`."""
 
     listener: str
     host: str

@@ -1,7 +1,7 @@
-"""What trackers and janitors say of themselves in Redis, so that others see whether they work.
+"""Reports of trackers and janitors in Redis, by which others see whether they work.
 
-Each is a field of the hash `workers` that it writes every `EVERY_SECONDS` while its threads turn.
-Whoever writes removes what has been silent for `FORGOTTEN_SECONDS`; a reader judges by age.
+Each worker writes its field of the hash `workers` every `EVERY_SECONDS` while its threads make
+progress. Writers remove fields that were silent for `FORGOTTEN_SECONDS`; readers judge by age.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from mirror.redis.keys import Keys
 
 EVERY_SECONDS: Final = 5.0
 FORGOTTEN_SECONDS: Final = 600.0
-#: A tracker that says nothing for so long is dead or cut off.
+#: A tracker that is silent for this long is dead or cut off.
 TRACKER_SILENT_MS: Final = 20_000
 
 Kind = Literal["tracker", "janitor"]
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """One tracker or janitor at `at_ms` of Redis. `reasons` are why it does not do its work.
+    """One tracker or janitor at the Redis time `at_ms`. `reasons` say why it does not work.
 
-    Of a tracker: `partitions` are its own, `lag` their records that are not folded yet, and
-    `stale_ms` for how long it has not known that its fold is up to date.
+    For a tracker: `partitions` counts its own, `lag` counts their records that are not folded yet,
+    and `stale_ms` is how long it has not known that its fold is up to date.
     """
 
     kind: Kind
@@ -76,7 +76,7 @@ class Reporter:
         lag: int = 0,
         stale_ms: int = 0,
     ) -> None:
-        """Say how the work goes, where it is time or the reasons changed.
+        """Report the state of the work, if it is time or the reasons changed.
 
         Raises `RedisUnavailable`.
         """
@@ -104,7 +104,7 @@ class Reporter:
                 self._redis.hdel(self._key, *old)
 
     def leave(self) -> None:
-        """Say nothing more, also not by a thread that still works. Raises `RedisUnavailable`."""
+        """Stop reporting, also from threads that still work. Raises `RedisUnavailable`."""
         with self._lock:
             self._has_left = True
         with explained():
@@ -112,15 +112,15 @@ class Reporter:
 
 
 def read(texts: Mapping[str, str], key: str) -> dict[str, Worker]:
-    """The workers of the hash `key`; what cannot be read is left out."""
+    """The workers in the hash `key`, without unreadable fields."""
     found = {field: readable(_decode, text, key) for field, text in texts.items()}
     return {field: worker for field, worker in found.items() if worker is not None}
 
 
 def forgotten(workers: Mapping[str, Worker], fields: Mapping[str, str], now_ms: int) -> list[str]:
-    """Fields of workers that were silent for too long, or that nobody can read.
+    """Fields of workers that were silent for too long, and unreadable fields.
 
-    The newest of each kind stays: that none works any more has to be seen for as long as it lasts.
+    The newest of each kind stays, so that everybody sees for how long none has worked.
     """
     latest = now_ms - round(FORGOTTEN_SECONDS * 1000)
     by_age = sorted(workers.items(), key=lambda item: item[1].at_ms)
@@ -134,19 +134,19 @@ def forgotten(workers: Mapping[str, Worker], fields: Mapping[str, str], now_ms: 
 
 
 def list_workers(client: redis.Redis, keys: Keys) -> list[Worker]:
-    """All that were heard lately. Raises `RedisUnavailable`."""
+    """All workers that reported lately. Raises `RedisUnavailable`."""
     with explained():
         texts: Any = client.hgetall(keys.workers)
     return list(read(texts, keys.workers).values())
 
 
 def working(workers: list[Worker], kind: Kind, now_ms: int, silent_ms: int) -> list[Worker]:
-    """Those of a kind that were heard within `silent_ms`."""
+    """The workers of a kind that reported within `silent_ms`."""
     return [
         worker for worker in workers if worker.kind == kind and now_ms - worker.at_ms <= silent_ms
     ]
 
 
 def janitor_silent_ms(interval: float) -> int:
-    """How long a janitor may say nothing that pauses `interval` seconds between sweeps."""
+    """How many milliseconds a janitor with `interval` seconds between sweeps may be silent."""
     return round(1000 * (3 * interval + 30.0))

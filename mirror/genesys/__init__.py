@@ -1,8 +1,8 @@
-"""The Genesys Cloud end: REST calls, their errors, and which hosts to trust.
+"""The Genesys Cloud end: REST calls, their errors, and the hosts to trust.
 
 client           the calls that the mirror makes, typed; shapes: their answers; topics
-http             one call done well: token, budget, time-outs, retries
-refusals         whose answer it is, and what it says; timing: how long calls take
-wire, proxy      how hosts are reached; sockets: WebSocket handshakes; hosts: whom to trust
-listing, filters bounded listings; which queues and users are wanted; rights; handles
+http             one call with token, budget, time-outs and retries
+refusals         error answers: their source and meaning; timing: durations of calls
+wire, proxy      connections to hosts; sockets: WebSocket handshakes; hosts: which to trust
+listing, filters bounded listings; filters of queues and users; rights; handles
 """

@@ -1,9 +1,8 @@
-"""The REST calls that the mirror makes, typed. How a call is made stands in `mirror.genesys.http`.
+"""The REST calls that the mirror makes, typed. `mirror.genesys.http` does the transport.
 
 Every method raises a `GenesysError` of `mirror.base.errors`: `GenesysUnavailable` after its
-retries,
-`GenesysRefused` on 401 and 403, `GenesysRateLimited` where the budget does not allow the call in
-time, `GenesysError` with `status` otherwise (404 for a channel or conversation that is gone).
+retries, `GenesysRefused` on 401 and 403, `GenesysRateLimited` if the budget does not allow the call
+in time, otherwise `GenesysError` with `status` (404: the channel or conversation is gone).
 
 Sources: docs/protocol.md, "Channels", "Reading conversations", "Analytics", "Lists".
 """
@@ -40,8 +39,8 @@ from mirror.settings import OAuthClient, Settings
 T = TypeVar("T")
 
 CHANNELS: Final = "/api/v2/notifications/channels"
-# The first needs the permission that the topics of queues need too. The second needs one of its own
-# and lists the same, for a role that has that alone (docs/permissions.md).
+# The first needs the same permission as the topics of queues. The second lists the same queues by a
+# permission of its own, for roles that have only that one (docs/permissions.md).
 QUEUES: Final = ("/api/v2/routing/queues", "/api/v2/routing/queues/divisionviews/all")
 USERS: Final = "/api/v2/users"
 DETAILS: Final = "/api/v2/analytics/conversations/details"
@@ -59,7 +58,7 @@ class GenesysClient:
         budget: RateBudget,
         stop: threading.Event | None = None,
     ) -> None:
-        """`stop`, once set, makes calls fail instead of waiting for retries or budget."""
+        """When `stop` is set, calls fail instead of waiting for retries or budget."""
         self.id = oauth_client.id
         self._settings = settings
         self._http = Transport(settings, oauth_client, budget, stop)
@@ -67,7 +66,7 @@ class GenesysClient:
 
     @property
     def calls(self) -> Calls:
-        """How long its requests took, and how they ended."""
+        """The durations and outcomes of its requests."""
         return self._http.calls
 
     @property
@@ -76,7 +75,7 @@ class GenesysClient:
         return self._http.token_left
 
     def sign_in(self) -> None:
-        """Get a token where there is none: learns whether host and credentials are right."""
+        """Get a token if there is none: shows whether host and credentials are right."""
         self._http.sign_in()
 
     def token_expires_in(self) -> float | None:
@@ -84,7 +83,7 @@ class GenesysClient:
         return self._http.token_expires_in()
 
     def check_uri(self, uri: str) -> None:
-        """Raises `GenesysError` where a channel's `uri` is not on a host of Genesys."""
+        """Raise `GenesysError` if a channel's `uri` is not on a host of Genesys."""
         check_stream_uri(uri, self._settings)
 
     def create_channel(self) -> NewChannel:
@@ -99,10 +98,10 @@ class GenesysClient:
         )
 
     def put_subscriptions(self, channel_id: str, topics: Iterable[str]) -> Subscriptions:
-        """Make `topics` the channel's topics, whatever it had (I4); renews its 24 hours.
+        """Replace the channel's topics by `topics` (I4); renews its 24 hours.
 
-        Topics that Genesys refuses do not harm the others (`ignoreErrors`); what it did not
-        mention counts as refused.
+        Topics that Genesys refuses do not affect the others (`ignoreErrors`). Topics missing in the
+        answer count as refused.
         """
         wanted = list(topics)
         template = CHANNELS + "/{}/subscriptions"
@@ -137,8 +136,8 @@ class GenesysClient:
     def channels(self, *, all_tokens: bool = False) -> dict[str, float | None]:
         """Channel id → seconds until it expires, of this token's channels.
 
-        With `all_tokens` of the whole OAuth client: Genesys hides the ids of other tokens'
-        channels, which are numbered `?1`, `?2`, … here.
+        With `all_tokens`, of the whole OAuth client. Genesys hides the ids of other tokens'
+        channels; they are numbered `?1`, `?2`, … here.
         """
         query = {"includechannels": "oauthclient" if all_tokens else "token"}
         answer = self._http.call("GET", CHANNELS, query=query)
@@ -149,7 +148,7 @@ class GenesysClient:
         }
 
     def available_topics(self) -> list[AvailableTopic]:
-        """Topic templates, with the permissions they need and the transports they go by."""
+        """Topic templates, with the permissions that they need and their transports."""
         path = "/api/v2/notifications/availabletopics"
         answer = self._http.call("GET", path, query={"expand": "transports,requiresPermissions"})
         return self._decode(answer, AvailableTopics, f"GET {path}").entities
@@ -157,7 +156,7 @@ class GenesysClient:
     def queues(self, page: int, size: int = LARGE_PAGE) -> EntityPage:
         """A page of queues (from 1), of the divisions that the client's role is granted in.
 
-        Of the two listings there are, the one that the role may read: which, the first page tells.
+        Genesys has two listings of queues; the first page finds the one that the role may read.
         """
         try:
             return self._page(self._queues, page, size, {})
@@ -169,7 +168,7 @@ class GenesysClient:
             try:
                 return self._page(self._queues, page, size, {})
             except GenesysRefused as second:
-                # Both are refused: the documented role is what to give, whichever came first.
+                # Both are refused: the fix is the documented role, whichever was tried first.
                 self._queues = QUEUES[0]
                 raise (refusal if tried == QUEUES[0] else second) from None
 
@@ -178,7 +177,7 @@ class GenesysClient:
         return self._page(USERS, page, size, {"state": "active"})
 
     def conversation(self, conversation_id: str) -> bytes:
-        """A conversation in the nested shape, as it came."""
+        """The raw body of a conversation, in the nested shape."""
         return self._http.call("GET", "/api/v2/conversations/{}", conversation_id).body
 
     def query_details(self, query: Mapping[str, Any]) -> AnalyticsPage:
@@ -187,7 +186,7 @@ class GenesysClient:
         return self._decode(answer, AnalyticsPage, f"POST {DETAILS}/query")
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
-        """Analytics of up to `MAX_ANALYTICS_IDS` conversations; unknown ones are left out."""
+        """Analytics of up to `MAX_ANALYTICS_IDS` conversations, without unknown ones."""
         if len(conversation_ids) > MAX_ANALYTICS_IDS:
             raise ValueError(f"at most {MAX_ANALYTICS_IDS} ids")
         query = {"id": ",".join(conversation_ids)}
@@ -203,9 +202,9 @@ class GenesysClient:
 
 
 def _seconds_until(expires: str, answer: Answer) -> float | None:
-    """Seconds from Genesys' own time of the answer until `expires`: our clock is not asked.
+    """Seconds from Genesys' time of the answer until `expires`, within bounds.
 
-    Within bounds, whatever it says.
+    Our own clock plays no part.
     """
     try:
         return channel_life(datetime.fromisoformat(expires).timestamp() - answer.date())

@@ -1,4 +1,4 @@
-"""`MIRROR_QUEUES` and `MIRROR_USERS`: which queues and users they stand for. Pure."""
+"""Applies `MIRROR_QUEUES` and `MIRROR_USERS` to queues and users. Pure."""
 
 from __future__ import annotations
 

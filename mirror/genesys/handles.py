@@ -16,7 +16,7 @@ class Handle(msgspec.Struct, frozen=True):
 
 
 def shorten(channel_id: str) -> str:
-    """A channel id as people may see it: the id is the secret that opens its socket.
+    """A channel id shortened for people: the whole id is the secret that opens its socket.
 
     `streaming-4-h0ghbrbgoj6p1s60th821d9278` becomes `streaming-4-h0gh…`.
     """

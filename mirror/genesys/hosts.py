@@ -1,8 +1,8 @@
-"""Which hosts a channel's socket may be on.
+"""Decides on which hosts a channel's socket may be.
 
-A `connectUri` comes from the network, so it is believed only within the configured region, or on
-the API host where that is set by hand (a gateway, the simulator): otherwise a forged answer could
-send a listener anywhere.
+A `connectUri` comes from the network. It is trusted only within the configured region, or on the
+API host if that is set by hand (a gateway, the simulator). Otherwise a forged answer could send a
+listener anywhere.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from mirror.settings import Settings
 
 
 def check_stream_uri(uri: str, settings: Settings) -> None:
-    """Raise `GenesysError` naming the host where a channel's `uri` is not one to connect to.
+    """Raise `GenesysError` that names the host if a channel's `uri` is not trusted.
 
-    Regions: `wss://` to the region domain or below it. Custom URLs: the API's own host, `ws://`
-    too where the API itself is plain HTTP.
+    Regions: `wss://` to the region domain or below it. Custom URLs: the API's own host, also by
+    `ws://` if the API itself is plain HTTP.
     """
     try:
         parts = urlsplit(uri)

@@ -1,11 +1,15 @@
-"""One HTTP call to Genesys Cloud, done well: token, budget, time-outs, retries, errors.
+"""Makes one HTTP call to Genesys Cloud: token, budget, time-outs, retries, errors.
 
-Promises: a call asks the client's request budget first; a 429 is told to every process; what can
-heal is tried again with jitter, at most `ATTEMPTS` times within `DEADLINE_SECONDS`; an answer is
-read up to a limit, counted after decompression, and within a time (`mirror.genesys.wire`, which
-knows the proxy too); what is no answer of Genesys is never taken for one, and what is raised is one
-of `mirror.base.errors` in one line that names host and cure (`mirror.genesys.refusals`).
-Neither token, secret nor channel id comes out of here: calls are named by their path's template.
+Promises:
+
+- A call asks the client's request budget first. A 429 slows down every process.
+- Temporary failures are tried again with jitter, at most `ATTEMPTS` times in `DEADLINE_SECONDS`.
+- An answer is bounded in size, counted after decompression, and in time (`mirror.genesys.wire`,
+  which knows the proxy too).
+- An answer of something else is never taken for Genesys' answer.
+- All errors are of `mirror.base.errors`, one line that names host and fix
+  (`mirror.genesys.refusals`). No token, secret or channel id leaves this module: the path's
+  template names a call.
 
 Sources: docs/protocol.md, "Tokens", "Limits".
 """
@@ -50,7 +54,7 @@ BACKOFF_SECONDS: Final = 0.5
 MAX_BACKOFF_SECONDS: Final = 8.0
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 POOL_SIZE: Final = 16
-# A token is renewed when so little of its life is left, so that a channel made by then outlives
+# A token is renewed this long before its end, so that a channel made with the new token outlives
 # the old one (a channel dies with the token that made it: docs/protocol.md, "Sockets").
 TOKEN_MARGIN_SHARE: Final = 0.25
 _HEALS: Final = frozenset({408, 409, 500, 502, 503, 504})
@@ -73,7 +77,7 @@ class Transport:
         budget: RateBudget,
         stop: threading.Event | None = None,
     ) -> None:
-        """`stop` cuts waits short when it is set: calls then fail with `GenesysUnavailable`."""
+        """When `stop` is set, waits end and calls fail with `GenesysUnavailable`."""
         self.client = client
         self.calls = Calls()
         self.api_host = urlsplit(settings.api_url).netloc
@@ -97,11 +101,11 @@ class Transport:
 
     @property
     def token_left(self) -> float | None:
-        """As `token_expires_in`, without waiting for a token that is being asked for."""
+        """Like `token_expires_in`, without waiting for a token request in progress."""
         return self._token_ends - time.monotonic() if self._token else None
 
     def sign_in(self) -> None:
-        """See to it that there is a token; tries once. Raises `GenesysError`."""
+        """Get a token if there is none; tries once. Raises `GenesysError`."""
         self._bearer(time.monotonic())
 
     def call(
@@ -116,8 +120,8 @@ class Transport:
     ) -> Answer:
         """One call; `template` has `{}` for each of `path`.
 
-        `accept` are error statuses to return like successes. A call that is not `repeatable` is
-        not tried again where it may have had its effect.
+        `accept` are error statuses to return like successes. A call that is not `repeatable` is not
+        tried again if it may have had its effect.
         """
         name = f"{method} {template.replace('{}', '…')}"
         url = self._api_url + template.format(*path)
@@ -156,7 +160,7 @@ class Transport:
     def _pause(
         self, error: GenesysError, status: int, attempt: int, repeatable: bool
     ) -> float | None:
-        """After how many seconds to try again, None where trying again would not help."""
+        """Seconds until the next try, None if trying again would not help."""
         if isinstance(error, GenesysRateLimited):
             self._budget.push(error.retry_after)
             return error.retry_after
@@ -219,7 +223,7 @@ class Transport:
         self._token_ends = time.monotonic() + life
 
     def _check(self, answer: Answer, method: str, name: str) -> None:
-        """Whether an answer that is taken for Genesys' word is that. Raises where it is not."""
+        """Raise if the answer is not Genesys' own."""
         if answer.status >= 300:
             return
         if method != "HEAD" and answer.status != _NO_CONTENT and not answer.is_json:
@@ -240,7 +244,7 @@ class Transport:
         content: bytes | None,
         query: Mapping[str, str | int] | None = None,
     ) -> Answer:
-        """One request, one answer, whatever its status. Raises where there is none."""
+        """One request and its answer, with any status. Raises if there is no answer."""
         self._spend(name, host)
         if query:
             url = f"{url}?{urlencode(query)}"
@@ -297,9 +301,9 @@ class Transport:
 
 
 def decode(body: bytes, kind: type[T], name: str, host: str, *, strict: bool = True) -> T:
-    """`body` as `kind`; raises `GenesysUnavailable` where it is not.
+    """`body` as `kind`. Raises `GenesysUnavailable` if it does not fit.
 
-    Where not `strict`, a number may come as text.
+    If not `strict`, a number may come as text.
     """
     try:
         return msgspec.json.decode(body, type=kind, strict=strict)
@@ -321,7 +325,7 @@ def _read(response: urllib3.BaseHTTPResponse, host: str) -> bytes:
         response.close()
         raise _too_large(host, int(announced))
     try:
-        # Part by part as it comes, so that the deadline holds also for a host that trickles.
+        # Part by part, so the deadline also holds for a host that sends slowly.
         while part := response.read1(_CHUNK, decode_content=True):
             parts.append(part)
             total += len(part)
@@ -341,7 +345,7 @@ def _too_large(host: str, size: int) -> GenesysError:
 
 
 def _proxy_failed(error: BaseException | None) -> ProxyFailed | None:
-    """The proxy's failure among what caused `error`."""
+    """The proxy's failure among the causes of `error`."""
     while error is not None and not isinstance(error, ProxyFailed):
         inner = next((cause for cause in error.args if isinstance(cause, BaseException)), None)
         error = inner or error.__cause__ or error.__context__

@@ -1,12 +1,12 @@
 """Reads a listing of Genesys to its end, and makes sure that there is an end.
 
-A listing is believed whole or not at all. It fails where a page brings nothing that an earlier one
-had not brought, where it has far more than its first page announced, or more than `MAX_ENTITIES`,
-and where it takes longer than `LISTING_SECONDS`: a gateway that answers each page with the first,
-or names a next page for ever, would otherwise use up the request budget that channels need.
+A listing is used whole or not at all. It fails if a page has nothing new, if there is far more than
+the first page announced or more than `MAX_ENTITIES`, or if it takes longer than `LISTING_SECONDS`.
+Otherwise a gateway that answers each page with the first, or always names a next page, would use up
+the request budget that channels need.
 
-A page may hold up to `LARGE_PAGE` entities. Nobody documents the largest page of users, so that a
-400 to the first page is answered by asking for `SAFE_PAGE`.
+A page may hold up to `LARGE_PAGE` entities. Genesys does not document the largest page of users, so
+after a 400 to the first page the listing asks for `SAFE_PAGE`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def read_listing(
 ) -> list[Entity]:
     """Every entity, each once. `page_of(number, size)` reads a page; `what` names it in errors.
 
-    Raises `GenesysError` where a page does, or the listing does not end.
+    Raises `GenesysError` if a page fails or the listing does not end.
     """
     found: dict[str, Entity] = {}
     deadline = clock() + LISTING_SECONDS

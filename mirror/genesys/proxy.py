@@ -1,10 +1,10 @@
-"""Which proxy leads to a host, by `HTTPS_PROXY` and `NO_PROXY`: REST and WebSockets alike. Pure.
+"""Chooses the proxy for a host by `HTTPS_PROXY` and `NO_PROXY`, for REST and WebSockets. Pure.
 
-Both variables are read in lower case too, which wins, as with curl. `HTTPS_PROXY` is
-`http://user:password@host:port`, user and password percent-encoded or left out; the proxy is asked
-for a tunnel (`CONNECT`), so that it sees host and port and nothing else. Plain `http://` and `ws://`
-(a simulator, a gateway on this machine) never go through it. `NO_PROXY` is a list with commas:
-`*`, hosts with all below them, `host:port`, addresses and networks (`10.0.0.0/8`).
+Both variables are also read in lower case, which wins, as with curl. `HTTPS_PROXY` is
+`http://user:password@host:port`; user and password are percent-encoded or absent. The mirror asks
+the proxy for a tunnel (`CONNECT`), so the proxy sees only host and port. Plain `http://` and `ws://`
+(a simulator, a gateway on this machine) never use it. `NO_PROXY` is a list with commas: `*`, hosts
+with all hosts below them, `host:port`, addresses and networks (`10.0.0.0/8`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FORM: Final = (
 
 
 class Proxy(msgspec.Struct, frozen=True):
-    """A proxy to ask for tunnels. `authorization` is a secret, empty where none is set."""
+    """A proxy that makes tunnels. `authorization` is a secret, empty if none is set."""
 
     host: str
     port: int
@@ -36,7 +36,7 @@ class Proxy(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """As people may see it."""
+        """The proxy's address without its secret."""
         return f"{bracketed(self.host)}:{self.port}"
 
     def __repr__(self) -> str:
@@ -44,9 +44,9 @@ class Proxy(msgspec.Struct, frozen=True):
 
 
 def proxy_for(host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
-    """The proxy that leads to `host:port` over TLS, None where it is reached directly.
+    """The proxy for TLS to `host:port`, None for a direct connection.
 
-    Raises `SettingsError` where `HTTPS_PROXY` does not parse; its text does not hold the value.
+    Raises `SettingsError` if `HTTPS_PROXY` does not parse; its text does not hold the value.
     """
     url = _either(environ, "https_proxy")
     if not url or _excluded(host, port, _either(environ, "no_proxy")):
@@ -55,7 +55,7 @@ def proxy_for(host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
 
 
 def bracketed(host: str) -> str:
-    """As it stands before a port: an IPv6 address in brackets."""
+    """The host as written before a port: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
@@ -73,7 +73,7 @@ def _parsed(url: str) -> Proxy:
         raise SettingsError(_FORM) from None
     if parts.scheme != "http":
         raise SettingsError(f"{_FORM}; proxies that speak TLS or SOCKS themselves cannot be used")
-    # A password that is not percent-encoded would end up in what is taken for a host or a path.
+    # A password that is not percent-encoded would be parsed as a part of the host or the path.
     if not host or "@" in parts.path or parts.path.strip("/") or parts.query or parts.fragment:
         raise SettingsError(_FORM)
     authorization = ""
@@ -102,7 +102,7 @@ def _matches(
         try:
             return address in ipaddress.ip_network(entry.strip("[]"), strict=False)
         except ValueError:
-            pass  # no address: with a port perhaps, or a name, which follows
+            pass  # no address; the next lines try a port and a name
     name, colon, digits = entry.rpartition(":")
     if colon and digits.isdecimal() and len(digits) <= len(str(_MOST_PORT)):
         if int(digits) != port:

@@ -1,11 +1,11 @@
-"""What an HTTP answer that is no success means: whose it is, what it says, what to do. Pure.
+"""Explains HTTP answers that are no success: their source, their meaning and the fix. Pure.
 
 An error of Genesys is a JSON object with a `code` (`ErrorBody`; the login host's has `error`), or
-carries Genesys' correlation id, as the answer to a `HEAD` does. Anything else was put in its place
-by a proxy, a gateway or a firewall (some of them in JSON with a `message`), and says nothing of
-what was asked for: least of all that it is not found.
+carries Genesys' correlation id, as the answer to a `HEAD` does. All other answers come from a
+proxy, a gateway or a firewall (some of them JSON with a `message`). They say nothing about the
+requested object, and above all not that it does not exist.
 
-Numbers from outside are bounded here before anybody uses them.
+This module bounds numbers from outside before anybody uses them.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ MOST_READ: Final = 4_000
 LEAST_SECRET: Final = 8
 _CORRELATION: Final = "inin-correlation-id"
 _DAY_SECONDS: Final = 86_400.0
-# A token's life when Genesys does not say, and the longest it lets anybody set.
+# A token's life if Genesys does not say, and the longest that Genesys lets anybody set.
 DEFAULT_TOKEN_SECONDS: Final = _DAY_SECONDS
 MOST_TOKEN_SECONDS: Final = 31 * _DAY_SECONDS
-# Channels are made anew for an expiry no more often than that, whatever an answer says.
+# Channels are replaced because of an expiry at most this often, whatever an answer says.
 LEAST_CHANNEL_SECONDS: Final = 600.0
 MOST_CHANNEL_SECONDS: Final = 2 * _DAY_SECONDS
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back: status, headers in lower case, body."""
+    """An HTTP answer: status, headers in lower case, body."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def date(self) -> float:
-        """Genesys' time of the answer, Unix seconds; ours where it did not say."""
+        """Genesys' time of the answer, Unix seconds; our time if the answer has none."""
         try:
             return email.utils.parsedate_to_datetime(self.headers.get("date", "")).timestamp()
         except (ValueError, TypeError, OverflowError):
@@ -56,17 +56,17 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def correlation_id(self) -> str:
-        """What Genesys' support asks for; empty where the answer is not Genesys' own."""
+        """The id that Genesys' support asks for; empty if the answer is not Genesys' own."""
         return printable(self.headers.get(_CORRELATION, ""), MOST_CODE)
 
     @property
     def is_json(self) -> bool:
-        """Whether the body begins as Genesys' answers do; an empty one does not."""
+        """Whether the body begins like Genesys' answers; an empty body does not."""
         return self.body.lstrip()[:1] in {b"{", b"["}
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """What an error answer says, in text that can be shown: bounded, and without secrets."""
+    """The text of an error answer, fit to be shown: bounded, and without secrets."""
 
     status: int
     code: str
@@ -76,18 +76,18 @@ class Refusal(msgspec.Struct, frozen=True):
 
     @property
     def told(self) -> str:
-        """Its status and what Genesys says of it, for a line."""
+        """The status and Genesys' message, for a line."""
         return f"{self.status}{f' {self.code}' if self.code else ''}{self.words}"
 
     @property
     def words(self) -> str:
-        """Genesys' own words and the correlation id, for a line; empty where there are none."""
+        """Genesys' message and the correlation id, for a line; empty without either."""
         text = f": {self.said.rstrip('.')}" if self.said else ""
         return text + (f" [correlation id {self.correlation_id}]" if self.correlation_id else "")
 
 
 def refusal(answer: Answer, secrets: tuple[str, ...] = ()) -> Refusal:
-    """Read an error answer; `secrets` are taken out of its words (ids that the call had in it)."""
+    """Read an error answer; `secrets` (ids in the call) are removed from its text."""
     body = _error_body(answer)
     code = printable(body.code or body.error, MOST_CODE)
     text = body.message or body.description or body.error_description
@@ -135,7 +135,7 @@ def call_error(
 def login_error(
     answer: Answer, name: str, host: str, client: str, secrets: tuple[str, ...]
 ) -> GenesysError:
-    """The error of asking for a token."""
+    """The error of a token request."""
     found = refusal(answer, secrets)
     if found.is_genesys and found.status in {400, 401, 403}:
         return _refused(
@@ -149,7 +149,7 @@ def login_error(
 
 
 def not_json(answer: Answer, name: str, host: str) -> GenesysUnavailable:
-    """A success that is no answer of Genesys."""
+    """The error for a success status whose body is not Genesys'."""
     return GenesysUnavailable(
         f"{host} answers {name} with {_kind(answer)} instead of JSON: {_CURE}", is_genesys=False
     )
@@ -162,7 +162,8 @@ _CURE: Final = (
 
 
 def _foreign(answer: Answer, name: str, host: str, client: str) -> GenesysError:
-    """Whatever the status says, it is not Genesys' word on what was asked for: its status is 0."""
+    """The error for an answer that is not Genesys'. Its status is 0: it says nothing about the
+    requested object."""
     what = f"{host} answers {name} with {answer.status} and {_kind(answer)}, not as Genesys does"
     if answer.status == 429:
         found = Refusal(429, "", "", "", is_genesys=False)
@@ -171,7 +172,7 @@ def _foreign(answer: Answer, name: str, host: str, client: str) -> GenesysError:
 
 
 def _kind(answer: Answer) -> str:
-    """What a body is, in a word."""
+    """The kind of a body, in a word."""
     if not answer.body.strip():
         return "no body"
     start = answer.body.lstrip()[:15].lower()
@@ -210,7 +211,7 @@ def _as(kind: type[GenesysError], text: str, found: Refusal) -> GenesysError:
 
 
 def _error_body(answer: Answer) -> ErrorBody:
-    """Field by field, so that one of another type does not hide the others."""
+    """Read field by field, so a field of a wrong type does not hide the others."""
     try:
         raw = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -226,7 +227,7 @@ def _error_body(answer: Answer) -> ErrorBody:
 
 
 def retry_after(answer: Answer) -> float:
-    """Seconds to stay away: what the header says, in seconds or as a date, within bounds."""
+    """Seconds to wait, from the `Retry-After` header (seconds or a date), within bounds."""
     text = answer.headers.get("retry-after", "").strip()
     try:
         seconds = float(text)
@@ -244,10 +245,10 @@ def token_life(expires_in: float) -> float:
 
 
 def channel_life(seconds: float | None) -> float | None:
-    """Seconds after which a channel is made anew for an expiry, within bounds; None is unknown.
+    """Seconds after which a channel is replaced for its expiry, within bounds; None: unknown.
 
-    A floor under it: a token of a second would otherwise make a channel a second, and Genesys gives
-    up the oldest beyond 20. Should the channel really end so soon, that is seen as such.
+    The floor matters: a token of one second would cause a new channel each second, and Genesys
+    closes the oldest beyond 20. If the channel really ends so soon, its listener notices the end.
     """
     if seconds is None:
         return None
@@ -255,5 +256,5 @@ def channel_life(seconds: float | None) -> float | None:
 
 
 def bounded(value: float, least: float, most: float, default: float) -> float:
-    """`value` from `least` to `most`; what is no number is `default`."""
+    """`value`, limited to `least` … `most`; `default` if it is not a number."""
     return default if math.isnan(value) else min(max(value, least), most)

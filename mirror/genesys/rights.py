@@ -1,7 +1,7 @@
-"""The rights that the mirror needs in Genesys Cloud: the one table of which docs, doctor and the
-simulator's default client speak (docs/permissions.md; a test compares them).
+"""The rights that the mirror needs in Genesys Cloud, for docs, doctor and the simulator alike.
 
-Every call that the mirror makes and that needs a permission stands here.
+Every call of the mirror that needs a permission stands in this table. A test compares it with
+docs/permissions.md and with the simulator's default client.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 
 class Right(msgspec.Struct, frozen=True):
-    """A permission: as the API names it, as the admin pages do, and what needs it."""
+    """A permission: its names in the API and on the admin pages, and the calls that need it."""
 
     permission: str
     name: str

@@ -1,4 +1,4 @@
-"""What the mirror reads of Genesys' answers: only the fields it needs (SDK class names beside)."""
+"""Structs of Genesys' answers, with only the fields that the mirror reads, by SDK class name."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ChannelList(msgspec.Struct):
 
 
 class TopicState(msgspec.Struct, rename="camel"):
-    """`ChannelTopic`: a topic as subscribed to, or why not."""
+    """`ChannelTopic`: a subscribed topic, or the reason of its refusal."""
 
     id: str
     state: str = "Permitted"
@@ -60,7 +60,7 @@ class TopicList(msgspec.Struct):
 
 
 class AvailableTopic(msgspec.Struct, rename="camel"):
-    """`AvailableTopic`: a topic template, what it needs, and how it can be had."""
+    """`AvailableTopic`: a topic template, its permissions and its transports."""
 
     id: str
     requires_permissions: list[str] | None = None
@@ -81,7 +81,7 @@ class Entity(msgspec.Struct):
 
 
 class EntityPage(msgspec.Struct, rename="camel"):
-    """A page of a listing. `next_uri` is absent on the last one."""
+    """A page of a listing. `next_uri` is absent on the last page."""
 
     entities: list[Entity] = []
     page_count: int = 1
@@ -90,7 +90,7 @@ class EntityPage(msgspec.Struct, rename="camel"):
 
 
 class AnalyticsConversation(msgspec.Struct, rename="camel"):
-    """`AnalyticsConversationWithoutAttributes`. No `conversation_end`: it is still going on."""
+    """`AnalyticsConversationWithoutAttributes`. Without `conversation_end` it still goes on."""
 
     conversation_id: str
     conversation_start: str = ""
@@ -99,16 +99,16 @@ class AnalyticsConversation(msgspec.Struct, rename="camel"):
 
 
 class AnalyticsPage(msgspec.Struct, rename="camel"):
-    """One page of details; `conversations` is empty behind the last one."""
+    """One page of details; `conversations` is empty after the last page."""
 
     conversations: list[AnalyticsConversation] = []
     total_hits: int = 0
 
 
 class NewChannel(msgspec.Struct, frozen=True):
-    """A channel just created. Times are seconds from now, null where Genesys did not say.
+    """A channel just created. Times are seconds from now, None if Genesys did not say.
 
-    `token_expires_in` is that of the token it was created with: the channel may die with it.
+    `token_expires_in` belongs to the token that created the channel: the channel may die with it.
     """
 
     handle: Handle
@@ -117,7 +117,7 @@ class NewChannel(msgspec.Struct, frozen=True):
 
 
 class Subscriptions(msgspec.Struct, frozen=True):
-    """Which topics a channel has now, and why it has not the others."""
+    """The topics that a channel has now, and the reasons why it lacks others."""
 
     permitted: tuple[str, ...]
     rejected: dict[str, str]

@@ -1,8 +1,8 @@
-"""Opens a channel's socket: connects as REST does, over verified TLS, and shakes hands.
+"""Opens a channel's socket: connects like REST, over verified TLS, and makes the handshake.
 
-Promises: the same proxy and the same words for what fails as REST (`mirror.genesys.wire`); what a
-server may say until the channel is open is bounded in time and size; neither a redirect is followed
-nor the URI told, which is the channel's secret.
+Promises: sockets use the same proxy and the same error messages as REST (`mirror.genesys.wire`).
+The server's bytes until the channel is open are bounded in time and size. Redirects are not
+followed. The URI, which is the channel's secret, never appears in a message.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from mirror.genesys.refusals import Answer, refusal
 from mirror.genesys.wire import dial
 
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
-# All that a server may say until the channel is open, and how long it may take to say it.
+# Most bytes that a server may send until the channel is open, and the time that it has for them.
 MAX_HANDSHAKE_BYTES: Final = 64 * 1024
 HANDSHAKE_SECONDS: Final = 20.0
-# Handshake answers that mean the channel is no more, where they are Genesys' own.
+# Handshake answers that mean the channel is gone, if they are Genesys' own.
 GONE: Final = frozenset({401, 403, 404, 410})
 _PORTS: Final = {"ws": 80, "wss": 443}
-# What lies between may forget a connection that is silent between two heartbeats.
+# Network devices on the way may forget a connection that is silent between two heartbeats.
 _KEPT_ALIVE: Final = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
     (socket.IPPROTO_TCP, getattr(socket, name), value)
     for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
@@ -37,7 +37,7 @@ _KEPT_ALIVE: Final = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
 
 
 def tls_context() -> ssl.SSLContext:
-    """The one context that all sockets share: certificates and host names are verified.
+    """The TLS context of all sockets: verifies certificates and host names.
 
     `SSL_CERT_FILE` and `SSL_CERT_DIR` add a private CA, as OpenSSL reads them.
     """
@@ -47,10 +47,10 @@ def tls_context() -> ssl.SSLContext:
 
 
 class BoundedSocket:
-    """A socket during the handshake: reads so many bytes for so long, and no more.
+    """A socket during the handshake, bounded in bytes and in time.
 
     websocket-client bounds neither the head of an answer, which it reads byte by byte, nor the body
-    of a refusal; its time-out begins anew with each byte.
+    of a refusal, and its time-out starts again with each byte.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -59,7 +59,7 @@ class BoundedSocket:
         self._deadline = time.monotonic() + HANDSHAKE_SECONDS
 
     def recv(self, size: int) -> bytes:
-        """As `socket.recv`; `OSError` where the server says too much or takes too long."""
+        """Like `socket.recv`; raises `OSError` if the server sends too much or takes too long."""
         if self._left <= 0:
             raise OSError(errno.EMSGSIZE, "its answer is too large")
         seconds = self._deadline - time.monotonic()
@@ -86,9 +86,9 @@ class _Client(websocket.WebSocket):
 def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.socket:
     """Connect and shake hands; blocks up to the time-out of each step.
 
-    Raises `GenesysError` whose `status` is the answer of the handshake, 0 where there was none; its
-    `is_genesys` is false where a gateway answered in Genesys' place. Its text never holds the URI,
-    which is the channel's secret.
+    Raises `GenesysError`. Its `status` is the handshake's answer, 0 without one; `is_genesys` is
+    false if a gateway answered in Genesys' place. Its text never holds the URI, which is the
+    channel's secret.
     """
     try:
         sock = _connected(uri, context)
@@ -118,7 +118,7 @@ def open_socket(uri: str, context: ssl.SSLContext, user_agent: str) -> socket.so
 
 
 def _refused(error: websocket.WebSocketBadStatusException) -> GenesysError:
-    """What a handshake's refusal says, and whose it is (`mirror.genesys.refusals`)."""
+    """The error of a refused handshake, with its source (`mirror.genesys.refusals`)."""
     status = error.status_code
     headers = {str(k).lower(): str(v) for k, v in (error.resp_headers or {}).items()}
     found = refusal(Answer(status, headers, error.resp_body or b""))
@@ -133,9 +133,9 @@ def _refused(error: websocket.WebSocketBadStatusException) -> GenesysError:
 
 
 def _connected(uri: str, context: ssl.SSLContext) -> socket.socket:
-    """A connection to the host of `uri`, over TLS where it says so, by the proxy where one is set.
+    """A connection to the host of `uri`: with TLS for `wss`, through the proxy if one is set.
 
-    Raises `OSError`, or `ValueError` where it is no URI of a socket.
+    Raises `OSError`, or `ValueError` if `uri` is no URI of a socket.
     """
     parts = urlsplit(uri)
     if parts.scheme not in _PORTS or not parts.hostname:

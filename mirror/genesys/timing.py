@@ -1,7 +1,7 @@
-"""How long calls to Genesys take and how they end, by kinds that are few.
+"""Measures calls to Genesys: durations and outcomes by kind of call.
 
-A kind is what a call asks for, never whom: no id, no client, no path. Programs export the sums
-over their OAuth clients as `mirror_genesys_request_seconds`.
+There are few kinds. A kind has no id, client or path. Programs export the sums over their OAuth
+clients as `mirror_genesys_request_seconds`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Outcome = Literal["done", "refused", "not_found", "limited", "failed", "no_answe
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 BOUNDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
-# Parts of a call's name, the narrower before the wider.
+# Parts of a call's name → kind, narrow before wide.
 _PARTS: Final[tuple[tuple[str, Kind], ...]] = (
     ("/oauth/token", "token"),
     ("/subscriptions", "subscriptions"),
@@ -43,18 +43,18 @@ class Calls:
         }
 
     def add(self, name: str, status: int | None, seconds: float) -> None:
-        """One request was answered with `status`, null where there was no answer."""
+        """Count one request that took `seconds`; `status` is None if there was no answer."""
         with self._lock:
             self.tallies[kind_of(name), outcome_of(status)].add(seconds)
 
 
 def kind_of(name: str) -> Kind:
-    """What a call asks for, by its method and path template."""
+    """The kind of a call, by its method and path template."""
     return next((kind for part, kind in _PARTS if part in name), "other")
 
 
 def outcome_of(status: int | None) -> Outcome:
-    """What became of a call."""
+    """The outcome of a call, by its status."""
     if status is None:
         return "no_answer"
     if status < 300:

@@ -1,4 +1,4 @@
-"""The notification topics that are mirrored, as templates (docs/protocol.md, "Topics")."""
+"""Templates of the mirrored notification topics (docs/protocol.md, "Topics")."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Connections to Genesys' hosts: by the proxy where there is one, and bounded in time and size.
+"""Connections to Genesys' hosts: through the proxy if there is one, bounded in time and size.
 
-`dial` opens one, for REST and WebSockets alike. `pool_classes` are urllib3's pools, whose
-connections are dialled so and whose answers are bounded: the status line, the headers and however
-many `1xx` answers come before them have one deadline and `MAX_HEAD_BYTES` together; a body and its
-trailers have `ANSWER_SECONDS` and `MAX_WIRE_BYTES`. http.client's own limits are per read and per
-line, so that a server could make it wait for ever by a byte now and then.
+`dial` opens a connection, for REST and WebSockets alike. `pool_manager` makes urllib3's pools with
+such connections and bounded answers. The status line, the headers and all `1xx` answers before them
+share one deadline and `MAX_HEAD_BYTES`; a body and its trailers have `ANSWER_SECONDS` and
+`MAX_WIRE_BYTES`. http.client's own limits are per read and per line, so a server could make it wait
+for ever with a byte now and then.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mirror.genesys.proxy import Proxy, bracketed, proxy_for
 
 MAX_HEAD_BYTES: Final = 128 * 1024
 ANSWER_SECONDS: Final = 30.0
-# Of what a body may be (`mirror.genesys.http`), and the frame of small chunks around it.
+# The largest body (`mirror.genesys.http`) plus the framing of small chunks around it.
 MAX_WIRE_BYTES: Final = 64 * 1024 * 1024
 MAX_PROXY_ANSWER: Final = 16 * 1024
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: ([^\r\n]*))?\r?\n")
@@ -39,16 +39,17 @@ _FORBIDDEN: Final = 403
 
 
 class ProxyFailed(OSError):
-    """The proxy does not answer, or gives no tunnel. The text says who, what and the cure."""
+    """The proxy does not answer, or refuses the tunnel. The text names proxy, failure and fix."""
 
     def __init__(self, text: str) -> None:
         super().__init__(errno.ECONNREFUSED, text)
 
 
 def dial(host: str, port: int, *, secure: bool, seconds: float) -> socket.socket:
-    """A connection to `host:port`, by the proxy where `secure` and the environment names one.
+    """A connection to `host:port`, through the proxy if `secure` and the environment names one.
 
-    Raises `OSError`; `ProxyFailed` where it is the proxy's. Its time-out is what is left.
+    Raises `OSError`, or `ProxyFailed` for a failure of the proxy. The connection's time-out is the
+    rest of `seconds`.
     """
     deadline = time.monotonic() + seconds
     proxy = proxy_for(host, port, os.environ) if secure else None
@@ -91,7 +92,7 @@ def _tunnel(proxy: Proxy, host: str, port: int, deadline: float) -> socket.socke
 
 
 def _proxy_answer(sock: socket.socket, deadline: float) -> bytes:
-    """The head of its answer, whatever its status."""
+    """The head of the proxy's answer, with any status."""
     head = b""
     while b"\r\n\r\n" not in head and b"\n\n" not in head:
         seconds = deadline - time.monotonic()
@@ -100,7 +101,7 @@ def _proxy_answer(sock: socket.socket, deadline: float) -> bytes:
         if len(head) > MAX_PROXY_ANSWER:
             raise OSError(errno.EMSGSIZE, "its answer is too large")
         sock.settimeout(seconds)
-        # Byte by byte behind the shortest answer: what follows the head belongs to the tunnel.
+        # Byte by byte after the shortest answer: bytes after the head belong to the tunnel.
         data = sock.recv(1 if head else _SHORTEST)
         if not data:
             raise OSError(errno.ECONNRESET, "it closes the connection")
@@ -134,34 +135,36 @@ def _judge(head: bytes, proxy: Proxy, named: str, target: str) -> None:
 
 
 class Limits:
-    """What may still be read of an answer."""
+    """The bytes and the time that are left for an answer."""
 
     def __init__(self) -> None:
         self.deadline = math.inf
         self.left = MAX_HEAD_BYTES
 
     def head(self, seconds: float) -> None:
-        """Status line, headers and `1xx` answers come now."""
+        """Set the limits for status line, headers and `1xx` answers."""
         self.deadline = time.monotonic() + seconds
         self.left = MAX_HEAD_BYTES
 
     def body(self) -> None:
-        """The body comes now."""
+        """Set the limits for the body."""
         self.deadline = time.monotonic() + ANSWER_SECONDS
         self.left = MAX_WIRE_BYTES
 
 
 class BoundedReader(io.RawIOBase):
-    """A socket's raw file that reads so much and so long, and then raises `OSError`."""
+    """A socket's raw file that raises `OSError` when its limits are reached."""
 
     def __init__(self, raw: Any, sock: Any, limits: Limits) -> None:
         self._raw, self._sock, self._limits = raw, sock, limits
         self._most: float | None = sock.gettimeout()
 
     def readable(self) -> bool:
+        """Always true: part of the interface of raw files."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Read into `buffer`; the number of bytes. Raises `OSError` at a limit."""
         limits = self._limits
         seconds = limits.deadline - time.monotonic()
         if seconds <= 0:
@@ -180,7 +183,7 @@ class BoundedReader(io.RawIOBase):
 
 
 class _BoundedSocket:
-    """A connected socket whose files read within limits; else as it is."""
+    """A connected socket whose files read within limits; all else is unchanged."""
 
     def __init__(self, sock: Any, limits: Limits) -> None:
         self._sock, self._limits = sock, limits
@@ -195,7 +198,7 @@ class _BoundedSocket:
 
 
 class _Bounded:
-    """Mixed into urllib3's connections."""
+    """Mixin of urllib3's connections: dials by `dial` and bounds answers."""
 
     sock: Any
     timeout: Any
@@ -216,11 +219,11 @@ class _Bounded:
 
 
 class _Plain(_Bounded, HTTPConnection):
-    """Without TLS, never by a proxy."""
+    """Without TLS, never through a proxy."""
 
 
 class _Secure(_Bounded, HTTPSConnection):
-    """With TLS, by the proxy where there is one."""
+    """With TLS, through the proxy if there is one."""
 
     def _new_conn(self) -> socket.socket:
         host, port = self._dns_host, int(self.port or self.default_port)
@@ -238,9 +241,9 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
 
 
 def pool_manager(size: int) -> urllib3.PoolManager:
-    """A pool whose connections are bounded, of `size` connections a host.
+    """A pool of bounded connections, `size` per host.
 
-    Raises `SettingsError` where `HTTPS_PROXY` does not parse.
+    Raises `SettingsError` if `HTTPS_PROXY` does not parse.
     """
     proxy_for("api.invalid", 443, {**os.environ, "NO_PROXY": "", "no_proxy": ""})
     pool = urllib3.PoolManager(num_pools=4, maxsize=size, retries=False)

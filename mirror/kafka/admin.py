@@ -1,4 +1,4 @@
-"""Topics, and whether Kafka can be reached at all.
+"""Creates and checks topics, and tells whether Kafka can be reached.
 
 `check` and `ensure_topics` block up to their time-out and raise `KafkaUnavailable` with one line
 that names the brokers. Both are for start-up and commands, never for the data path.
@@ -22,12 +22,12 @@ from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.kafka.spread import await_spread
 from mirror.settings import Settings
 
-# A day's interactions can be read again for a week; a dead letter waits a month for its reader.
+# Interactions can be read again for a week; a dead letter waits a month for its reader.
 RETENTION_MS: Final = 7 * 24 * 3_600_000
 DEAD_LETTER_RETENTION_MS: Final = 30 * 24 * 3_600_000
 DEAD_LETTER_PARTITIONS: Final = 3
-# A projector that takes over a partition reads all of it, so it is kept small: what is still to be
-# compacted, and the segment that is written to, which never is.
+# A projector that takes over a partition reads all of it. So the uncompacted part is kept small:
+# the segments that wait for compaction, and the active segment, which Kafka never compacts.
 COMPACTED: Final = {
     "cleanup.policy": "compact",
     "segment.bytes": str(64 * 1024 * 1024),
@@ -36,7 +36,7 @@ COMPACTED: Final = {
 }
 SPREAD_SECONDS: Final = 30.0
 _ATTEMPT_SECONDS: Final = 5.0
-_ATTEMPT_WATCHED_SECONDS: Final = 2.0  # somebody at a terminal wants to hear something
+_ATTEMPT_WATCHED_SECONDS: Final = 2.0  # a person at a terminal expects some output
 _PAUSE_SECONDS: Final = 0.5
 
 _log = logger("kafka.check")
@@ -46,7 +46,7 @@ Outcome = Literal["created", "exists", "fewer_partitions", "more_partitions"]
 
 
 class TopicState(msgspec.Struct, frozen=True, kw_only=True):
-    """What `ensure_topics` found or did; `note` is for people, empty where all is well."""
+    """The result of `ensure_topics` for a topic; `note` is for people, empty if all is well."""
 
     name: str
     outcome: Outcome
@@ -62,9 +62,9 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reachable cluster says of itself: brokers, and topic → (partitions, replication).
+    """A reachable cluster: its brokers, and topic → (partitions, replication).
 
-    `addresses` are the brokers' own, `host:port`.
+    `addresses` are those that the brokers advertise, `host:port`.
     """
 
     brokers: int
@@ -72,7 +72,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...] = ()
 
     def partitions(self, settings: Settings) -> dict[str, int]:
-        """Those of the mirror's topics that exist → how many partitions they have."""
+        """Existing topic of the mirror → its number of partitions."""
         topics = (settings.topic, settings.dead_letter_topic, settings.agents_topic)
         return {topic: self.topics[topic][0] for topic in topics if topic in self.topics}
 
@@ -108,7 +108,7 @@ def _cluster(
     log: ClientLog,
     waiting: Waiting | None = None,
 ) -> Cluster:
-    """Asks until an answer or `timeout` seconds (0: for ever) have passed."""
+    """Ask until there is an answer or `timeout` seconds (0: for ever) have passed."""
     deadline = time.monotonic() + timeout if timeout else None
     attempt = _ATTEMPT_SECONDS if waiting is None else _ATTEMPT_WATCHED_SECONDS
     while True:
@@ -145,18 +145,18 @@ def _address(broker: Any) -> str:
 
 
 def check(settings: Settings, timeout: float) -> Cluster:
-    """What the cluster is, within `timeout` seconds (0: wait for ever).
+    """The cluster, within `timeout` seconds (0: wait for ever).
 
-    Raises `KafkaUnavailable` where no broker answers or the cluster refuses us.
+    Raises `KafkaUnavailable` if no broker answers or the cluster refuses us.
     """
     log = ClientLog("kafka.check")
     return _cluster(_client(settings, log), settings, timeout, log)
 
 
 def check_topics(settings: Settings, timeout: float, *, agents: bool = False) -> Cluster:
-    """As `check`, and the mirror's topics must exist, with `agents` theirs too; waits for them.
+    """Like `check`, and wait for the mirror's topics; with `agents` also for the agents topic.
 
-    Raises `KafkaUnavailable` that names the missing topic and its cure.
+    Raises `KafkaUnavailable` that names the missing topic and the fix.
     """
     log = ClientLog("kafka.check")
     client = _client(settings, log)
@@ -191,7 +191,7 @@ def _wanted(
     where they exist or are `named`.
     """
     events = _deleted(RETENTION_MS)
-    # The projector's have as many partitions as what they are made from.
+    # The projector's topics have as many partitions as their source.
     projected = found.get(settings.topic, (settings.partitions, 0))[0]
     wanted = [
         (settings.topic, settings.partitions, events),
@@ -220,7 +220,7 @@ def ensure_topics(
     waiting: Waiting | None = None,
     named: Sequence[str] = (),
 ) -> list[TopicState]:
-    """Make the mirror's topics where they are missing. Safe to repeat; never changes a topic.
+    """Create the mirror's missing topics. Safe to repeat; never changes an existing topic.
 
     The projector's are made where `MIRROR_PROJECTORS` is not 0, and where they are `named`.
     While no broker answers, `waiting` gets the servers, why, and the seconds that are left (None
@@ -245,9 +245,9 @@ def ensure_topics(
 
 
 def replace_topics(settings: Settings, names: Sequence[str], timeout: float) -> list[TopicState]:
-    """Delete the topics of these names, and make all that is missing.
+    """Delete the topics of these names, then create all missing topics.
 
-    Raises `KafkaUnavailable` as `ensure_topics` does, and where one is not deleted.
+    Raises `KafkaUnavailable` like `ensure_topics`, and if a topic cannot be deleted.
     """
     log = ClientLog("kafka.init")
     client = _client(settings, log)

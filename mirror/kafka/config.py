@@ -1,11 +1,11 @@
-"""What librdkafka is told, and where its own words go.
+"""Configures librdkafka's clients, and passes their messages on to our log.
 
-`producer_config`, `consumer_config` and `admin_config` turn `Settings.kafka.properties` into
-client configurations. What the contract promises of every record (idempotence, `acks=all`, the
-partitioner of Java clients) cannot be overridden by `KAFKA_CONF_*`; all else can.
+`producer_config`, `consumer_config` and `admin_config` turn `Settings.kafka.properties` into client
+configurations. The properties that the mirror's promises rest on (idempotence, `acks=all`, the
+partitioner of Java clients) cannot be overridden by `KAFKA_CONF_*`; all others can.
 
-librdkafka writes to stderr by itself and repeats itself while a broker is away. `ClientLog` takes
-both its log lines and its error callbacks, and passes each kind on to our log at most once in
+librdkafka by itself writes to stderr, and repeats its messages while a broker is away. `ClientLog`
+takes its log lines and error callbacks, and passes each kind on to our log at most once in
 `REPEAT_AFTER_SECONDS`.
 """
 
@@ -28,16 +28,16 @@ T = TypeVar("T")
 # Bounds what librdkafka holds for us; its own default is 1 GiB. What does not fit is spooled.
 QUEUE_KBYTES: Final = 65_536
 QUEUE_MESSAGES: Final = 200_000
-# librdkafka gives a record up after this time. It is long on purpose: the publisher notices a
-# stalled cluster by itself and takes everything back in order; this only catches what it missed.
+# librdkafka gives up a record after this time. It is long on purpose: the publisher notices a
+# stalled cluster by itself and takes its records back in order. This is only the last resort.
 DELIVERY_TIMEOUT_MS: Final = 300_000
 LINGER_MS: Final = 5
-# A transaction that its producer left open holds up who reads what is committed for so long, and
-# up to ten seconds more until the broker looks. One takes some ten milliseconds; a broker that is
-# replaced meanwhile takes seconds.
+# A transaction that its producer left open blocks readers of committed records for this time, and
+# up to ten seconds more until the broker looks. A transaction takes some ten milliseconds, or some
+# seconds if a broker is replaced meanwhile.
 TRANSACTION_TIMEOUT_MS: Final = 15_000
-# How long a new client takes an unknown topic for one that is just being made. What waits for it
-# is then given back, to wait in the spool.
+# For this time a new client assumes that an unknown topic is just being created. After that its
+# records come back, to wait in the spool.
 UNKNOWN_TOPIC_MS: Final = 5_000
 RECONNECT_BACKOFF_MAX_MS: Final = 2_000
 SOCKET_TIMEOUT_MS: Final = 15_000
@@ -49,8 +49,8 @@ _CLIENT_CERTIFICATE: Final = (
     "TLS failed, the broker wants a client certificate or refuses ours: see KAFKA_CLIENT_CERT "
     "and KAFKA_CLIENT_CERT_KEY"
 )
-# librdkafka's words → ours. It does not tell a foreign CA, a foreign host name and an expired
-# certificate apart, nor a client certificate that is missing from one that is refused.
+# librdkafka's words → ours. librdkafka reports a foreign CA, a foreign host name and an expired
+# certificate alike, and also a missing and a refused client certificate.
 _TRUST: Final = {
     "certificate verify failed": (
         "TLS failed, the broker's certificate is not accepted: it is expired, for another host "
@@ -70,7 +70,7 @@ _TRUST: Final = {
         "KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
     ),
 }
-# What other variables than KAFKA_CONF_* set, or this module.
+# Properties that other variables than KAFKA_CONF_* set, or this module.
 _OURS: Final = frozenset(
     {"bootstrap.servers", "client.id", "group.id", "security.protocol", "sasl.mechanism"}
 )
@@ -94,8 +94,8 @@ _FIXED_PRODUCER: Final = {
 class ClientLog(logging.Handler):
     """Passes librdkafka's log lines and errors on to our log, each kind once in a while.
 
-    Use `ClientLog(part).options()` as keyword arguments of a client. `last_error` is what it
-    complained of last.
+    Use `ClientLog(part).options()` as keyword arguments of a client. `last_error` is the text of
+    its last error.
     """
 
     def __init__(self, part: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -107,13 +107,13 @@ class ClientLog(logging.Handler):
 
     def options(self) -> dict[str, Any]:
         """`logger` and `error_cb` for a client of confluent-kafka."""
-        # A logger of our own, outside logging's global tree: nobody else's handlers see it.
+        # A logger outside logging's global tree, so that no other handler sees its lines.
         target = logging.Logger("librdkafka")  # noqa: LOG001 - a private logger is the point
         target.addHandler(self)
         return {"logger": target, "error_cb": self.error}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One log line of librdkafka."""
+        """Take one log line of librdkafka."""
         text = record.getMessage()
         facility = text.partition(" ")[0][:40]
         if self._is_fresh(facility):
@@ -140,7 +140,7 @@ class ClientLog(logging.Handler):
 
 
 def explain(error: KafkaError) -> str:
-    """What librdkafka complains of, in words that name the cure where it is about trust."""
+    """librdkafka's error in words; TLS errors come with their fix."""
     text = error.str()
     for sign, meaning in _TRUST.items():
         if sign in text:
@@ -162,8 +162,8 @@ def _common(settings: Settings, role: str) -> dict[str, Any]:
 def producer_config(settings: Settings, role: str) -> dict[str, Any]:
     """Configuration of a producer of `role` (`listener`, `janitor`, …).
 
-    Reports of delivery reach Python for failures only; what was delivered is what was produced and
-    neither waits nor failed.
+    Delivery reports reach Python only for failures. A record that was produced, neither waits nor
+    failed, was delivered.
     """
     return {
         "linger.ms": LINGER_MS,
@@ -179,9 +179,9 @@ def producer_config(settings: Settings, role: str) -> dict[str, Any]:
 
 
 def consumer_config(settings: Settings, role: str, group: str | None = None) -> dict[str, Any]:
-    """Configuration of a consumer of `role`, in `group` (prefixed) or outside of any group.
+    """Configuration of a consumer of `role`, in `group` (prefixed) or without a group.
 
-    Offsets are never committed by librdkafka itself: they move after what they account for.
+    librdkafka never commits offsets by itself: an offset moves only after its records were handled.
     """
     return {
         "auto.offset.reset": "earliest",
@@ -201,7 +201,7 @@ def transactional_config(settings: Settings, role: str, transactional_id: str) -
         **producer_config(settings, role),
         "transactional.id": transactional_id,
         "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
-        # librdkafka takes neither longer than that.
+        # librdkafka accepts no longer time for either.
         "delivery.timeout.ms": TRANSACTION_TIMEOUT_MS,
         "socket.timeout.ms": TRANSACTION_TIMEOUT_MS,
     }
@@ -210,9 +210,9 @@ def transactional_config(settings: Settings, role: str, transactional_id: str) -
 def committed_reader_config(
     settings: Settings, role: str, group: str | None = None
 ) -> dict[str, Any]:
-    """As `consumer_config`, for who must not see what a transaction wrote before it is committed.
+    """Like `consumer_config`, for readers of committed records only.
 
-    A group's offsets are then read only once no transaction is about to move them (KIP-447).
+    A group's offsets are then read only when no open transaction is about to move them (KIP-447).
     """
     return {**consumer_config(settings, role, group), "isolation.level": "read_committed"}
 
@@ -223,10 +223,10 @@ def admin_config(settings: Settings, role: str = "admin") -> dict[str, Any]:
 
 
 def open_client(kind: Callable[..., T], config: dict[str, Any], log: ClientLog) -> T:
-    """A client of librdkafka, its log in ours.
+    """A client of librdkafka that logs to `log`.
 
-    Raises `SettingsError` where librdkafka does not take a property: the `KAFKA_*` settings are
-    passed on to it as they are, and it alone knows all of them.
+    Raises `SettingsError` if librdkafka does not accept a property: `KAFKA_*` settings are passed
+    on unchanged, and only librdkafka knows all of them.
     """
     try:
         return kind(config, **log.options())
@@ -246,10 +246,10 @@ def open_client(kind: Callable[..., T], config: dict[str, Any], log: ClientLog) 
 
 
 def _wrong(kind: Callable[..., Any], config: Mapping[str, Any], reason: str) -> str:
-    """The variable that librdkafka does not take, and what it holds.
+    """The variable that librdkafka does not accept, and its value.
 
-    librdkafka names some properties otherwise than they were set (`linger.ms` is
-    `queue.buffering.max.ms` to it), so each is tried by itself: that which fails alike it is.
+    librdkafka's error may use another name for the property (`queue.buffering.max.ms` for
+    `linger.ms`). So each property is tried by itself: the culprit fails with the same error.
     """
     # A consumer without a group is refused before its properties are looked at.
     needed = {"group.id": config["group.id"]} if "group.id" in config else {}
@@ -265,12 +265,12 @@ def _wrong(kind: Callable[..., Any], config: Mapping[str, Any], reason: str) -> 
                 shown = "" if _SECRET.search(key) else f" is {value!r}, which"
                 return f"{name}{shown} is not taken"
         except (ValueError, TypeError):
-            continue  # wants others beside it, and so is not what failed
+            continue  # needs other properties beside it, so it is not the culprit
     return "KAFKA_CONF_* or another KAFKA_* setting is wrong"
 
 
 def _without_codes(reason: str) -> str:
-    """What OpenSSL complains of, without its numbers and where librdkafka met it."""
+    """OpenSSL's message without error numbers and librdkafka's source position."""
     last = reason.rpartition("failed: ")[2]
     parts = (part.strip() for part in last.split(":"))
     return ", ".join(part for part in parts if part and not _CODE.fullmatch(part))

@@ -1,7 +1,7 @@
 """Reads the interaction topic without a consumer group: for `mirror tail`, the demo, a page.
 
-All partitions are assigned by hand, so any number of readers see every event and leave nothing
-behind on the brokers. Records that hold no event are counted and passed over.
+All partitions are assigned by hand, so any number of readers see every event and leave no state on
+the brokers. Records that hold no event are counted and skipped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 BATCH: Final = 500
 _POLL_SECONDS: Final = 0.5
-METADATA_TIMEOUT_SECONDS: Final = 10.0  # or MIRROR_STARTUP_TIMEOUT where that is less
+METADATA_TIMEOUT_SECONDS: Final = 10.0  # or MIRROR_STARTUP_TIMEOUT if that is less
 
 
 class _Stream(Generic[T]):
@@ -72,7 +72,7 @@ class _Stream(Generic[T]):
     def read(self, timeout: float) -> list[T]:
         """What arrives within `timeout` seconds: empty where nothing does, at most `BATCH`.
 
-        Raises `KafkaUnavailable` for an error that reconnecting does not mend.
+        Raises `KafkaUnavailable` for an error that reconnecting does not fix.
         """
         events: list[T] = []
         for message in take(self._consumer, BATCH, timeout):
@@ -136,9 +136,9 @@ class AgentStream(_Stream[AgentEvent]):
 
 
 def latest_events(settings: Settings, most: int, seconds: float) -> Iterator[Event]:
-    """The last events of the interaction topic, `most` of all partitions together, as they lie.
+    """The last events of the interaction topic, `most` over all partitions, in topic order.
 
-    Ends at what was the end when it began, or after `seconds`. Raises `KafkaUnavailable`.
+    Stops at the end as it was at the start, or after `seconds`. Raises `KafkaUnavailable`.
     """
     consumer, partitions = open_reader(settings, settings.topic, "reader")
     try:
@@ -157,10 +157,10 @@ def latest_events(settings: Settings, most: int, seconds: float) -> Iterator[Eve
 def conversation_events(
     settings: Settings, conversation_id: str, since_ms: int, seconds: float
 ) -> Iterator[Event]:
-    """What Kafka has of one conversation since a time (epoch milliseconds), in its order.
+    """The events of one conversation in Kafka since `since_ms` (epoch milliseconds), in order.
 
-    Reads its partition alone, to what was the end when it began. Raises `KafkaUnavailable`, also
-    where `seconds` were not enough.
+    Reads only the conversation's partition, up to its end as it was at the start. Raises
+    `KafkaUnavailable`, also if `seconds` are not enough.
     """
     consumer, partitions = open_reader(settings, settings.topic, "reader")
     try:
@@ -186,7 +186,7 @@ def _stretches(
     seconds: float,
     key: bytes | None = None,
 ) -> Iterator[Event]:
-    """The events of some stretches of offsets, by partition; of one `key` where it is given."""
+    """The events in ranges of offsets, by partition; with `key`, only events of that key."""
     reader = EventReader()
     topic = settings.topic
     deadline = time.monotonic() + seconds
@@ -207,7 +207,7 @@ def _stretches(
                 continue
             with suppress(UndecodableRecord):
                 yield reader.decode(message.value(), message.headers())
-        # What a transaction left behind at the end is no message: ask where we are.
+        # A transaction's marker at the end is no message, so ask for the position.
         for place in consumer.position([TopicPartition(topic, number) for number in left]):
             if place.offset >= left[place.partition]:
                 del left[place.partition]
@@ -216,11 +216,11 @@ def _stretches(
 def open_reader(
     settings: Settings, topic: str, role: str, *, committed: bool = False
 ) -> tuple[Consumer, list[int]]:
-    """A consumer of `role` without a group, and the partitions of `topic`; nothing is assigned.
+    """A consumer of `role` without a group, and the partitions of `topic`. Assigns nothing.
 
-    With `committed` it reads what transactions wrote once they are committed.
+    With `committed` it reads only committed records of transactions.
 
-    Raises `KafkaUnavailable` where no broker answers or the topic does not exist.
+    Raises `KafkaUnavailable` if no broker answers or the topic does not exist.
     """
     log = ClientLog(f"kafka.{role.replace('-', '_')}")
     configuration = committed_reader_config if committed else consumer_config
@@ -230,7 +230,7 @@ def open_reader(
             try:
                 found = consumer.list_topics(topic, timeout=_timeout(settings)).topics[topic]
             except KafkaException:
-                consumer.poll(0)  # which is when librdkafka says what it complained of
+                consumer.poll(0)  # librdkafka reports its errors only here
                 raise
         if found.error is not None or not found.partitions:
             raise KafkaUnavailable(
@@ -245,7 +245,7 @@ def open_reader(
 def take(consumer: Consumer, most: int, timeout: float) -> list[Message]:
     """At most `most` messages, as soon as there is one; none after `timeout` seconds.
 
-    `consume` waits for a whole batch; so wait for one message, and take what else is there.
+    `consume` waits for a whole batch. So wait for one message, then take the others that are there.
     """
     messages = consumer.consume(1, timeout=timeout)
     if messages:
@@ -259,7 +259,8 @@ def _timeout(settings: Settings) -> float:
 
 @contextmanager
 def _explained(settings: Settings, log: ClientLog | None = None) -> Iterator[None]:
-    """What librdkafka raises is a time-out; what it complained of meanwhile is the reason."""
+    """Turn librdkafka's exceptions into `KafkaUnavailable`. They often say only "timed out"; the
+    reason is librdkafka's last log message."""
     try:
         yield
     except KafkaException as error:

@@ -1,4 +1,4 @@
-"""Reads the dead-letter topic: what could not be read, why, and the original bytes."""
+"""Reads the dead-letter topic: unreadable frames and refused records, with reason and bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mirror.kafka.consume import open_reader, take
 from mirror.kafka.record import CONTENT_TYPES, ERRORS, EventReader, UndecodableRecord
 from mirror.settings import Settings
 
-_QUIET_SECONDS: Final = 2.0  # a partition that says nothing for so long has been read to its end
+_QUIET_SECONDS: Final = 2.0  # a partition without a message for this long was read to its end
 _BATCH: Final = 200
 
 
@@ -30,12 +30,12 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def truncated(self) -> bool:
-        """Whether `value` is only the beginning of what came."""
+        """Whether `value` is only the beginning of the original."""
         return "truncated-bytes" in self.why
 
     @property
     def masked(self) -> str:
-        """How its personal values were masked: `drop`, `hash`, or nothing where they were not."""
+        """How its personal values were masked: `drop`, `hash`, or empty if not masked."""
         return self.why.get("masked", "")
 
 
@@ -43,7 +43,7 @@ class DeadLetters:
     """The dead letters that Kafka still keeps. Use as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises `KafkaUnavailable` where no broker answers or the topic does not exist."""
+        """Raises `KafkaUnavailable` if no broker answers or the topic does not exist."""
         self._topic = settings.dead_letter_topic
         self._consumer, self._partitions = open_reader(settings, self._topic, "dead-letters")
 
@@ -54,11 +54,11 @@ class DeadLetters:
         self._consumer.close()
 
     def every(self) -> Iterator[DeadLetter]:
-        """All of them, in the order of each partition."""
+        """All dead letters, in the order of each partition."""
         yield from self._from(dict.fromkeys(self._partitions, 0))
 
     def one(self, letter_id: str) -> DeadLetter:
-        """The one of that id. Raises `MirrorError` where there is none."""
+        """The dead letter of that id. Raises `MirrorError` if there is none."""
         partition, dash, offset = letter_id.partition("-")
         if dash and partition.isdigit() and offset.isdigit() and int(partition) in self._partitions:
             for letter in self._from({int(partition): int(offset)}):
@@ -80,7 +80,7 @@ class DeadLetters:
 
 
 def what_is_kept(settings: Settings) -> str:
-    """What dead letters hold of people, for those who run the mirror."""
+    """A sentence for operators on the personal data in dead letters."""
     topic = settings.dead_letter_topic
     if settings.pii == "keep":
         return f"MIRROR_PII=keep: {topic} holds frames as they came, personal data included"
@@ -92,9 +92,9 @@ def what_is_kept(settings: Settings) -> str:
 
 
 def refused_event(letter: DeadLetter) -> Event | None:
-    """The event of a letter of stage `produce`; null where it was cut, or held no event.
+    """The event of a letter of stage `produce`; None if it was cut, or holds no event.
 
-    Its letter says nothing of its encoding, which its first byte tells.
+    The first byte tells the encoding; the letter's headers do not have it.
     """
     encoding = "json" if letter.value.startswith(b"{") else "msgpack"
     try:

@@ -1,7 +1,7 @@
-"""What a broker's or librdkafka's refusal of a record means: whose fault, and for how long.
+"""Classifies refusals of records by brokers and librdkafka: whose fault, and for how long.
 
-One table over all of librdkafka's error codes, looked at once. A producer's shell asks `judge` and
-acts by the kind alone:
+One table covers all error codes of librdkafka. A producer's shell asks `judge` and acts by the kind
+alone:
 
     kind        whose fault it is                                what is done
     ----------  -----------------------------------------------  ---------------------------------
@@ -90,7 +90,7 @@ _NAMES: Final[Mapping[Kind, str]] = {
     """,
 }
 
-# What an operator does next, by code, else by kind.
+# The operator's next step, by code, else by kind.
 _STEPS: Final[Mapping[str, str]] = {
     "TOPIC_AUTHORIZATION_FAILED": "give the mirror's user the right Write on this topic",
     "CLUSTER_AUTHORIZATION_FAILED": "give the mirror's user the right IdempotentWrite or Write",
@@ -114,12 +114,12 @@ _KIND_STEPS: Final[Mapping[Kind, str]] = {
     "ours": "",
     "foreign": "see the brokers' logs",
 }
-# What confluent-kafka puts before the words of an error that `produce` raises.
+# confluent-kafka's prefix of an error that `produce` raises.
 _AT_ONCE: Final = "Unable to produce message: "
 
 
 def _codes() -> dict[int, Kind]:
-    """Code → kind. Names that the installed librdkafka does not have are passed over."""
+    """Code → kind. Skips names that the installed librdkafka does not have."""
     found: dict[int, Kind] = {}
     for kind, names in _NAMES.items():
         for name in names.split():
@@ -134,28 +134,28 @@ KINDS: Final[Mapping[int, Kind]] = _codes()
 
 
 def judge(error: KafkaError) -> Kind:
-    """The kind of an error. A code of a newer librdkafka holds up its partition alone."""
+    """The kind of an error. An unknown code of a newer librdkafka blocks only its partition."""
     if error.fatal():
         return "client"
     return KINDS.get(error.code(), "partition")
 
 
 def is_refused(error: KafkaError) -> bool:
-    """Whether this record will never be taken, should it be alone in its batch."""
+    """Whether Kafka will never take this record, given that it was alone in its batch."""
     return judge(error) == "record"
 
 
 def words(error: KafkaError) -> str:
-    """What an error is, in the same words from `produce` and from a delivery report."""
+    """The text of an error, the same from `produce` and from a delivery report."""
     return f"{error.name()}: {error.str().removeprefix(_AT_ONCE)}"
 
 
 def step(error: KafkaError) -> str:
-    """What an operator does next."""
+    """The operator's next step."""
     return _STEPS.get(error.name()) or _KIND_STEPS[judge(error)]
 
 
 def cause(error: BaseException) -> KafkaError | None:
-    """What librdkafka complains of in an exception of confluent-kafka, None where it says none."""
+    """librdkafka's error in an exception of confluent-kafka, None if it has none."""
     inner: Any = error.args[0] if isinstance(error, KafkaException) and error.args else None
     return inner if isinstance(inner, KafkaError) else None

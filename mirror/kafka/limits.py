@@ -1,4 +1,4 @@
-"""How large a record may be. What else Kafka refuses, and why: `mirror.kafka.faults`."""
+"""The largest record. `mirror.kafka.faults` has the other reasons of refusals."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Final
 
 from mirror.settings import Settings
 
-# librdkafka's own limit, where `KAFKA_CONF_MESSAGE_MAX_BYTES` says nothing else.
+# librdkafka's own limit, used unless `KAFKA_CONF_MESSAGE_MAX_BYTES` is set.
 DEFAULT_RECORD_LIMIT: Final = 1_000_000
 
 
 def record_limit(settings: Settings) -> int:
-    """How many bytes a record may have, with key and headers."""
+    """The most bytes of a record, with key and headers."""
     return int(settings.kafka.properties.get("message.max.bytes", DEFAULT_RECORD_LIMIT))

@@ -1,8 +1,8 @@
-"""Which partition a key belongs to: what `murmur2_random` of librdkafka and Java clients compute.
+"""Computes the partition of a key, as `murmur2_random` of librdkafka and Java clients does.
 
-librdkafka would follow a topic that grows, and put live conversations elsewhere. So producers name
-the partition, of as many as there were when the mirror began. In plain Python a key takes some
-5 µs; `partition` remembers the latest, since a conversation has many events.
+librdkafka would follow a topic that grows, and move live conversations. So producers name the
+partition themselves, out of the number of partitions that the mirror began with. In plain Python a
+key takes some 5 µs; `partition` caches the latest keys, because a conversation has many events.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def murmur2(data: bytes) -> int:
 
 @lru_cache(maxsize=REMEMBERED)
 def partition(key: str, count: int) -> int:
-    """The partition of a key, of `count`."""
+    """The partition of a key, from 0 to `count` - 1."""
     return (murmur2(key.encode()) & 0x7FFFFFFF) % count
 
 
 class Partitions(dict[str, int]):
-    """Topic → over how many partitions its keys go.
+    """Topic → number of partitions that its keys are spread over.
 
-    It follows a topic that is made again with fewer, and one that is back; never one that grows.
+    It follows a topic that was created again with fewer partitions, and its return; never growth.
     """
 
     def __init__(self, known: Mapping[str, int]) -> None:
@@ -49,5 +49,5 @@ class Partitions(dict[str, int]):
         self._most = dict(known)
 
     def learn(self, topic: str, count: int) -> None:
-        """A topic has so many partitions now."""
+        """Note that a topic has `count` partitions now."""
         self[topic] = min(count, self._most.setdefault(topic, count))

@@ -33,7 +33,7 @@ def group_id(settings: Settings) -> str:
 
 
 def transactional_prefix(settings: Settings) -> str:
-    """What the transactional ids of its projectors begin with; each process adds a name."""
+    """The prefix of the transactional ids of this mirror's projectors; each process adds a name."""
     return f"{group_id(settings)}-"
 
 

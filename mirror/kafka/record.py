@@ -1,9 +1,9 @@
 """The Kafka records of events, agents' states and dead letters.
 
-docs/event.md describes them; agents' states are told as events are.
+docs/event.md describes them; records of agents' states have the same form.
 
-`Recorder` is on the hot path: what is the same for many records (header pairs of a type, a source,
-an origin) is built once and shared. Everything else is a function of its arguments.
+`Recorder` is on the hot path: header pairs that many records share (type, source, origin) are built
+once. Everything else is a function of its arguments.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ NativeRecord = tuple[bytes, str, list[Header]]
 
 CONTENT_TYPES: Final = {"json": "application/json", "msgpack": "application/msgpack"}
 ERRORS: Final = "mirror.errors."
-# Source topics are bounded by what is subscribed (20,000 a client); the cache just must not grow
-# without end when somebody feeds it made-up names.
+# The subscription bounds the source topics (20,000 per client). The cache is bounded too, in case
+# frames carry made-up names.
 MAX_CACHED_SOURCES: Final = 50_000
 MAX_ERROR_MESSAGE: Final = 500
 # Head room for key, headers and the batch around a dead letter's value.
@@ -51,7 +51,7 @@ class UndecodableRecord(MirrorError):
 
 
 def _encoder(encoding: str) -> Callable[[Any], bytes]:
-    """What makes the value of a record."""
+    """The function that encodes the value of a record."""
     encoder = msgspec.json.Encoder() if encoding == "json" else msgspec.msgpack.Encoder()
     return encoder.encode
 
@@ -146,14 +146,14 @@ class AgentRecorder:
 
 
 class EventReader:
-    """Decodes the value of a record by its `content-type`, JSON where there is none."""
+    """Decodes the value of a record by its `content-type`, JSON without one."""
 
     def __init__(self) -> None:
         self._json = msgspec.json.Decoder(Event)
         self._msgpack = msgspec.msgpack.Decoder(Event)
 
     def decode(self, value: bytes | None, headers: Any = None) -> Event:
-        """The event. Raises `UndecodableRecord` where `value` does not hold one."""
+        """The event in `value`. Raises `UndecodableRecord` if there is none."""
         content_type = CONTENT_TYPES["json"].encode()
         for name, content in headers or ():
             if name == "content-type" and content is not None:
@@ -197,11 +197,11 @@ def dead_letter(
 ) -> Record:
     """A dead letter for `topic`: the original bytes, keyed by their source topic.
 
-    `size` is the full size of the original in bytes where `value` is only its beginning. What is
-    larger than `limit` bytes with its headers is cut, and the header `truncated-bytes` tells the
-    full size. `mask` takes personal values out of JSON, and the header `masked` tells how; null
-    for what has none: an event of ours holds only what `MIRROR_PII` allows. `message` must be free
-    of personal data.
+    `size` is the full size of the original in bytes if `value` is only its beginning. A letter that
+    is larger than `limit` bytes with its headers is cut, and the header `truncated-bytes` has the
+    full size. `mask` removes personal values from JSON, and the header `masked` says how; None for
+    our own events, which hold only what `MIRROR_PII` allows. `message` must be free of personal
+    data.
     """
     full = len(value) if size is None else size
     is_cut = full > len(value)
@@ -228,7 +228,7 @@ def dead_letter(
 
 
 def shorter(record: Record) -> Record | None:
-    """Half of a dead letter that a broker found too large; null where there is too little left."""
+    """Half of a dead letter that a broker found too large; None if too little would be left."""
     size = len(record.value) // 2
     if size < LEAST_DEAD_LETTER:
         return None

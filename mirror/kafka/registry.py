@@ -1,15 +1,15 @@
-"""Confluent Schema Registry in header mode: what a record's value is, told by one more header.
+"""Confluent Schema Registry in header mode: one more header names the schema of a record's value.
 
 Off unless `SCHEMA_REGISTRY_URL` is set. A process registers the JSON Schema of its records once, at
 its start, under `<topic>-value`, and gives each record the header that Confluent's deserialisers
-look for. Values stay plain JSON, so that consumers without a registry read them as ever, and the
-header is the same for all records of a topic: nothing is asked and nothing is computed on the hot
-path. Registering the same schema again changes nothing, so every process may.
+expect. Values stay plain JSON, so consumers without a registry can still read them. The header is
+the same for all records of a topic, so the hot path makes no request and computes nothing.
+Registering the same schema again changes nothing, so every process may do it.
 
-The header holds the schema's GUID, or its number where the registry gives no GUID (before Confluent
-Platform 8.0, and compatible ones of others); Confluent's deserialisers take both.
+The header holds the schema's GUID, or its number if the registry has no GUIDs (Confluent Platform
+before 8.0, compatible registries of others). Confluent's deserialisers accept both.
 
-The client is confluent-kafka's own. What it needs besides is in the extra `registry`.
+The client is confluent-kafka's own; the extra `registry` installs its other packages.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _KIND: Final = "JSON"
 
 
 def register(settings: Settings, timeout: float) -> dict[str, Header]:
-    """Register the schemas of what this mirror produces: topic → the header of its records.
+    """Register the schemas of this mirror's records. Returns topic → the header of its records.
 
     Empty without a registry. Tries for `timeout` seconds (0: for ever). Raises
-    `RegistryUnavailable` where the registry does not answer or refuses us, at once for a schema
-    that it finds incompatible.
+    `RegistryUnavailable` if the registry does not answer or refuses us, and at once for an
+    incompatible schema.
     """
     if settings.registry is None:
         return {}
@@ -53,9 +53,10 @@ def register(settings: Settings, timeout: float) -> dict[str, Header]:
 
 
 def register_views(settings: Settings, timeout: float) -> dict[str, Header]:
-    """As `register`, for the two topics of the projector.
+    """Like `register`, for the two topics of the projector.
 
-    Records of the once topic have the header that they had; its subject is for who looks for it.
+    Records of the once topic keep the header of the source topic. The once topic's own subject is
+    for people who look for it.
     """
     if settings.registry is None:
         return {}
@@ -78,7 +79,7 @@ def _register_all(
 
 
 def reach(settings: Settings) -> int:
-    """How many subjects the registry has, for who wants to know whether it answers.
+    """The number of subjects in the registry, to see whether the registry answers.
 
     Raises `RegistryUnavailable`.
     """
@@ -92,9 +93,9 @@ def reach(settings: Settings) -> int:
 
 
 def open_registry(settings: Settings) -> SchemaRegistryClient:
-    """A client of the registry of `settings`, which asks nothing yet.
+    """A client of the registry of `settings`. Makes no request yet.
 
-    Raises `SettingsError` where the extra is missing.
+    Raises `SettingsError` if the extra is missing.
     """
     try:
         import httpx2  # noqa: F401  # which of the HTTP libraries it uses depends on its version
@@ -105,7 +106,7 @@ def open_registry(settings: Settings) -> SchemaRegistryClient:
             f"{how_to_install('registry')}"
         ) from error
     registry = settings.registry
-    assert registry is not None  # who calls has looked
+    assert registry is not None  # checked by the caller
     configuration: dict[str, Any] = {
         "url": registry.url,
         "timeout": ANSWER_SECONDS,
@@ -119,7 +120,7 @@ def open_registry(settings: Settings) -> SchemaRegistryClient:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """What the client raises: its own errors, and those of the HTTP library beneath it."""
+    """The client's exceptions: its own errors, and those of its HTTP library."""
     import httpx2
     from confluent_kafka.schema_registry import SchemaRegistryError
 

@@ -1,7 +1,7 @@
-"""Waits until every broker that a client may ask knows some topics.
+"""Waits until every broker knows newly created topics.
 
-A topic is made at the controller; the other brokers learn of it a moment later, and one that does
-not know it yet answers a client that it does not exist.
+A topic is created at the controller; the other brokers learn of it a moment later. Until then they
+answer clients that the topic does not exist.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.settings import Settings
 
 _PAUSE_SECONDS: Final = 0.1
-# A broker that answers nothing for so long is one that a client cannot ask either.
+# A broker without an answer for this long cannot mislead a client either.
 _ATTEMPT_SECONDS: Final = 3.0
 
 
 def unknown(topics: Mapping[str, Any], names: Iterable[str]) -> list[str]:
-    """Which of `names` a broker's answer lacks, or has without a leader for each partition."""
+    """The topics in `names` that a broker's answer lacks, or has without a leader everywhere."""
     return [
         name
         for name in names
@@ -39,11 +39,11 @@ def await_spread(
 ) -> None:
     """Ask each of `brokers` (`host:port`) until it knows all of `names`.
 
-    Raises `KafkaUnavailable` where one that answers does not know them within `seconds`.
+    Raises `KafkaUnavailable` if a broker that answers does not know them within `seconds`.
     """
     deadline = time.monotonic() + seconds
     for broker in brokers:
-        # A client of its own knows no other broker yet, so it asks this one.
+        # A fresh client knows no other broker yet, so it asks this one.
         config = {**admin_config(settings), "bootstrap.servers": broker}
         client = open_client(AdminClient, config, ClientLog("kafka.init"))
         await_one(broker, client.list_topics, names, deadline)
@@ -56,7 +56,7 @@ def await_one(
     deadline: float,
     pause: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Ask one broker by `list_topics` until it knows all, does not answer, or `deadline` passes.
+    """Ask one broker until it knows all topics, does not answer, or `deadline` passes.
 
     `deadline` is monotonic seconds. Raises `KafkaUnavailable` at its end.
     """

@@ -1,18 +1,20 @@
 """What Redis' error answers mean, and what follows from them. Pure.
 
-An error answer is a word and a text (`READONLY You can't write against a read only replica.`). To
-the mirror it means one of six things, whoever asked and whatever was asked:
+An error answer is a word and a text (`READONLY You can't write against a read only replica.`). For
+every caller and every command it means one of six things:
 
-    wrong server   this is not, or no longer, the server that `REDIS_URL` means: every connection
-                   that was made until now leads to it, so all are given up
-    not yet        it will do by itself (it loads its data, runs a long script): keep the connection
-    credentials    it does not know us: the connection is made anew, with what REDIS_URL says then
-    rights         it knows us and does not permit this
-    full           it takes no more (memory, disk, clients)
-    unsupported    a kind of server that the mirror does not work with
+    wrong server   this is not, or no longer, the server that `REDIS_URL` means; all connections
+                   made until now lead to it, so all are closed
+    not yet        the server recovers by itself (loads data, runs a long script); the connection
+                   stays
+    credentials    the server does not know us; the connection is opened again, with the
+                   credentials that REDIS_URL has then
+    rights         the server knows us and does not permit the command
+    full           the server has no more room (memory, disk, clients)
+    unsupported    the mirror does not work with this kind of server
 
-`MEANINGS` is the one table; `mirror.redis.connections` acts on it, `mirror.redis.connect` words
-errors by it, and `mirror doctor` takes its cures from it.
+`MEANINGS` is the table. `mirror.redis.connections` acts on it, `mirror.redis.connect` and
+`mirror doctor` take their texts from it.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ import redis
 from redis import exceptions
 
 Kind = Literal["wrong server", "not yet", "credentials", "rights", "full", "unsupported"]
-#: Which connections an answer ends: all that were made so far, the one it came by, or none.
+#: The connections that an answer ends: all made so far, the connection it came by, or none.
 Drops = Literal["all", "this", "none"]
 
 
 class Meaning(msgspec.Struct, frozen=True):
-    """What an answer means. `says` follows the server's name, `cure` is what to do."""
+    """The meaning of an answer. `says` follows the server's name, `cure` is the fix."""
 
     kind: Kind
     drops: Drops
@@ -48,7 +50,7 @@ _CLUSTER: Final = Meaning(
     "is a Redis Cluster, which the mirror does not support",
     "use a single server, one behind a fail-over address, or Sentinel (redis+sentinel://)",
 )
-_CREDENTIALS: Final = "check REDIS_URL; a rotated password is read anew from REDIS_URL_FILE"
+_CREDENTIALS: Final = "check REDIS_URL; a rotated password is read again from REDIS_URL_FILE"
 
 MEANINGS: Final[Mapping[str, Meaning]] = {
     "READONLY": Meaning("wrong server", "all", "is a read-only replica, not the master", _MASTER),
@@ -57,7 +59,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "NOREPLICAS": Meaning(
         "wrong server",
         "all",
-        "is a master with fewer replicas than it is told to write with",
+        "is a master with fewer replicas than it needs to accept writes",
         "bring its replicas back, or lower min-replicas-to-write",
     ),
     "LOADING": Meaning(
@@ -93,7 +95,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
         "full",
         "none",
         "cannot save to its disk and takes no writes",
-        "free its disk, or mend what its log says of saving",
+        "free its disk, or fix what its log says of saving",
     ),
     "MAXCLIENTS": Meaning(
         "full",
@@ -114,7 +116,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     ),
 }
 
-# redis-py takes the word off where it knows it. Subclasses come first.
+# redis-py removes the words that it knows. Subclasses come first.
 _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (exceptions.ReadOnlyError, "READONLY"),
     (exceptions.MasterDownError, "MASTERDOWN"),
@@ -128,7 +130,7 @@ _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (exceptions.OutOfMemoryError, "OOM"),
     (exceptions.AuthenticationError, "WRONGPASS"),
 )
-# Redis before 7 wraps what a command in a script answered: `… @user_script:5: -READONLY You can't…`
+# Redis before 7 wraps answers to commands in scripts: `… @user_script:5: -READONLY You can't…`
 _IN_SCRIPT: Final = re.compile(r"-([A-Z]{3,12}) ")
 _NO_LOGIN: Final = re.compile(r"authentication required|already authenticated", re.IGNORECASE)
 _NO_CLIENTS: Final = "max number of clients"
@@ -136,7 +138,7 @@ _NO_RIGHT_IN_SCRIPT: Final = "ACL failure in script"
 
 
 class Refused(redis.RedisError):
-    """A server of a kind that the mirror does not work with; never tried again. `code` is ours."""
+    """The mirror does not work with this kind of server; never tried again. `code` is ours."""
 
     def __init__(self, code: str) -> None:
         super().__init__(MEANINGS[code].says)
@@ -144,7 +146,7 @@ class Refused(redis.RedisError):
 
 
 class WrongServer(redis.ConnectionError):
-    """The connection leads to the wrong server, and is lost; redis-py tries a fresh one."""
+    """The connection leads to the wrong server and is closed; redis-py tries a fresh one."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -152,7 +154,7 @@ class WrongServer(redis.ConnectionError):
 
 
 def code_of(error: BaseException) -> str:
-    """The word of an answer (a key of `MEANINGS`); empty where it is none of them."""
+    """The word of an answer (a key of `MEANINGS`); empty for other errors."""
     if isinstance(error, Refused | WrongServer):
         return error.code
     if not isinstance(error, redis.RedisError):
@@ -175,5 +177,5 @@ def code_of(error: BaseException) -> str:
 
 
 def meaning(error: BaseException) -> Meaning | None:
-    """What an answer means; None for what is no answer of the server, or says something else."""
+    """The meaning of an error answer; None for other errors and other answers."""
     return MEANINGS.get(code_of(error))

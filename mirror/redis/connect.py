@@ -1,13 +1,16 @@
 """Connections to Redis: `redis://`, `rediss://`, `unix://`, `redis+sentinel://` and its TLS twin.
 
-Promises: every answer is text; no call takes longer than a connection and an answer may
-(`TIMEOUT_SECONDS` each, tried `TRIES` times), so that nothing hangs on a silent server, and each
-Sentinel is asked once in a try, so that three silent ones take 12 s; a failure is one
-`RedisUnavailable` whose line names the server and never a password. What an error answer means,
-and which connections it ends, stands in `mirror.redis.answers`. Connecting is lazy: use `check`
-or `wait_for` to learn whether somebody answers. Over TLS the certificate and the host name are
-verified unless the settings say otherwise, whatever redis-py's defaults are. Where `REDIS_URL` came
-from a file, each new connection takes user and password from what the file holds by then.
+Promises:
+
+- Every answer is text.
+- No call hangs on a silent server: connecting and answering have `TIMEOUT_SECONDS` each, tried
+  `TRIES` times. A try asks each Sentinel once, so three silent ones take 12 s.
+- A failure is one `RedisUnavailable` whose line names the server, never a password.
+  `mirror.redis.answers` says what an error answer means and which connections it ends.
+- Connecting is lazy: use `check` or `wait_for` to see whether Redis answers.
+- Over TLS the certificate and the host name are verified unless the settings say otherwise,
+  whatever redis-py's defaults are.
+- If `REDIS_URL` came from a file, each new connection reads user and password from it again.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ SENTINEL_PORT: Final = 26379
 MAX_URL_BYTES: Final = 64 * 1024
 START_CURE: Final = "start Redis, or correct REDIS_URL"
 _CERTIFICATES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
-#: How a line calls Redis where nobody says which one it is.
+#: The name of Redis in messages if the caller gives none.
 SOMEWHERE: Final = "Redis"
 _EXPLAINED: Final = (redis.RedisError, msgspec.DecodeError, RecursionError)
 _RETRY_PAUSE_SECONDS: Final = 0.05
@@ -56,7 +59,7 @@ _log = logger("redis")
 def connect(settings: Settings) -> redis.Redis:
     """A client of `settings.redis_url`, safe to share between threads. Sends nothing yet.
 
-    Raises `SettingsError` where a certificate that it names cannot be used.
+    Raises `SettingsError` if a certificate in the URL cannot be used.
     """
     parts = urlsplit(settings.redis_url)
     options = _options(settings) | {
@@ -69,7 +72,7 @@ def connect(settings: Settings) -> redis.Redis:
         return _through_sentinel(settings, options)
     if "db" in (query := dict(parse_qsl(parts.query))):
         options["db"] = int(query["db"])
-    # What the parameters ask for is among the options now, in our reading of them.
+    # The options now hold the URL's parameters, as we read them.
     url = settings.redis_url.partition("?")[0]
     if (path := _rotated(settings)) is not None:
         options["credential_provider"] = _FromFile(path, *_credentials(parts.netloc))
@@ -78,17 +81,17 @@ def connect(settings: Settings) -> redis.Redis:
 
 
 def address(settings: Settings) -> str:
-    """Where `settings.redis_url` points, as people may see it: without user and password."""
+    """The address in `settings.redis_url`, without user and password."""
     parts = urlsplit(settings.redis_url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 @contextmanager
 def explained(where: str = SOMEWHERE) -> Iterator[None]:
-    """Turn what redis-py raises inside into `RedisUnavailable`, one line that names `where`.
+    """Turn redis-py's exceptions into `RedisUnavailable`, one line that names `where`.
 
-    So it does with a value that cannot be decoded: whoever wrote it, the mirror goes on without.
-    It may be nested: the line then has the name that the outermost gives.
+    A value that cannot be decoded counts as such an exception too. Contexts may be nested: the line
+    then has the outermost name.
     """
     try:
         yield
@@ -104,7 +107,7 @@ def explained(where: str = SOMEWHERE) -> Iterator[None]:
 def check(client: redis.Redis, settings: Settings) -> None:
     """Read once, as every process and command does; raises `RedisUnavailable`.
 
-    It is no `PING`, which Redis refuses where it cannot save, and answers where it cannot be read.
+    `PING` would not do: Redis refuses it when it cannot save, and answers it when reads fail.
     """
     with explained(f"Redis at {address(settings)}"):
         client.get(Keys(settings.namespace).leader)
@@ -113,8 +116,8 @@ def check(client: redis.Redis, settings: Settings) -> None:
 def wait_for(client: redis.Redis, settings: Settings, timeout: float | None = None) -> None:
     """Wait until Redis answers, at most `timeout` seconds (0: for ever).
 
-    Without `timeout` that is `settings.startup_timeout`. Raises the last `RedisUnavailable`, and at
-    once where waiting would not help: `RedisUnsupported`.
+    The default `timeout` is `settings.startup_timeout`. Raises the last `RedisUnavailable`, and
+    `RedisUnsupported` at once, because waiting would not help.
     """
     timeout = settings.startup_timeout if timeout is None else timeout
     started = time.monotonic()
@@ -136,11 +139,11 @@ def wait_for(client: redis.Redis, settings: Settings, timeout: float | None = No
 def _options(settings: Settings) -> dict[str, Any]:
     return {
         "decode_responses": True,
-        "encoding_errors": "replace",  # what is no text is no document of ours either
+        "encoding_errors": "replace",  # a value that is no text is no document of ours
         "protocol": 2,
         "socket_timeout": TIMEOUT_SECONDS,
         "socket_connect_timeout": TIMEOUT_SECONDS,
-        "health_check_interval": 0,  # by PING; `mirror.redis.connections` looks by itself
+        "health_check_interval": 0,  # redis-py's, by PING; `mirror.redis.connections` has its own
         "max_connections": MAX_CONNECTIONS,
         "retry": Retry(ExponentialBackoff(_RETRY_PAUSE_SECONDS, _RETRY_PAUSE_SECONDS), TRIES - 1),
         "client_name": f"interaction-mirror:{settings.namespace}",
@@ -148,7 +151,7 @@ def _options(settings: Settings) -> dict[str, Any]:
 
 
 def _tls_options(settings: Settings) -> dict[str, Any]:
-    """redis-py's words for what `REDIS_URL` and `REDIS_TLS_VERIFY` say about TLS."""
+    """redis-py's options for the TLS parts of `REDIS_URL` and `REDIS_TLS_VERIFY`."""
     given = dict(parse_qsl(urlsplit(settings.redis_url).query))
     verify = settings.redis_tls_verify
     if given.get("ssl_cert_reqs") == "none":
@@ -165,7 +168,7 @@ def _tls_options(settings: Settings) -> dict[str, Any]:
 
 
 def _try_certificates(files: dict[str, str]) -> None:
-    """Load them once, so that a wrong path is told as such and not as a server's failure."""
+    """Load the certificates once, so that a wrong path is not reported as a server's failure."""
     try:
         context = ssl.create_default_context(cafile=files.get("ssl_ca_certs"))
         if "ssl_certfile" in files:
@@ -189,7 +192,7 @@ def _explanation(where: str, error: BaseException) -> RedisUnavailable:
 
 
 def _told(where: str, error: redis.RedisError) -> RedisUnavailable:
-    """The one line on what redis-py raised, by what it means."""
+    """The error with one line that explains redis-py's exception."""
     found = meaning(error)
     if found is not None:
         kind = RedisUnsupported if found.kind == "unsupported" else RedisUnavailable
@@ -211,12 +214,12 @@ def _told(where: str, error: redis.RedisError) -> RedisUnavailable:
 
 
 def _said(found: Meaning, error: redis.RedisError) -> str:
-    """Redis' own words, where they tell more than ours."""
+    """Redis' own message, if it says more than ours."""
     return f" ({_reason(error)})" if found.kind in {"rights", "full"} else ""
 
 
 def _rotated(settings: Settings) -> Path | None:
-    """The file that `settings.redis_url` was read from; None where it came otherwise."""
+    """The file that `settings.redis_url` was read from; None if it came from elsewhere."""
     path = os.environ.get("REDIS_URL_FILE", "")
     if not path or os.environ.get("REDIS_URL") or _url_in(Path(path)) != settings.redis_url:
         return None
@@ -224,7 +227,7 @@ def _rotated(settings: Settings) -> Path | None:
 
 
 def _url_in(path: Path) -> str:
-    """What the file holds; empty where it cannot be read (it is being replaced, say)."""
+    """The URL in the file; empty if the file cannot be read (it is being replaced, say)."""
     try:
         with path.open("rb") as file:
             return file.read(MAX_URL_BYTES).decode().strip()
@@ -234,20 +237,20 @@ def _url_in(path: Path) -> str:
 
 
 def _credentials(netloc: str) -> tuple[str, str]:
-    """User and password, empty where there are none."""
+    """User and password, empty if absent."""
     user, _, password = netloc.rpartition("@")[0].partition(":")
     return unquote(user), unquote(password)
 
 
 class _FromFile(CredentialProvider):
-    """User and password as the file has them when a connection is made: they may be rotated."""
+    """Reads user and password from the file for each new connection: they may be rotated."""
 
     def __init__(self, path: Path, user: str, password: str) -> None:
         self._path = path
         self._last = (user, password)
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        """What redis-py sends with `AUTH`."""
+        """The credentials that redis-py sends with `AUTH`."""
         try:
             found = _credentials(urlsplit(_url_in(self._path)).netloc)
         except ValueError:
@@ -261,7 +264,7 @@ class _FromFile(CredentialProvider):
 def _through_sentinel(settings: Settings, options: dict[str, Any]) -> redis.Redis:
     """`redis+sentinel://user:password@host:port,host:port/service/db`.
 
-    User and password are those of the data servers. Sentinels that want their own take them as
+    User and password are for the data servers. Sentinels with credentials of their own need
     `?sentinel_username=…&sentinel_password=…`.
     """
     parts = urlsplit(settings.redis_url)
@@ -276,8 +279,8 @@ def _through_sentinel(settings: Settings, options: dict[str, Any]) -> redis.Redi
     asking = {name: value for name, value in options.items() if name not in ours}
     if parts.scheme.startswith("rediss"):
         asking["ssl"] = True
-    # The next one is asked instead. With tries of its own for each, tried again over all of them,
-    # one call took so long that the watchdog killed a coordinator over it.
+    # No retries per Sentinel: the next Sentinel is asked instead. With retries for each, repeated
+    # over all of them, one call took so long that the watchdog killed a coordinator.
     asking["retry"] = Retry(NoBackoff(), 0)
     for name in ("username", "password"):
         if given := query.get(f"sentinel_{name}"):

@@ -1,14 +1,15 @@
 """Connections of redis-py that know which server they lead to.
 
 Promises, for every command of every process:
+
 - A server of the wrong kind (Redis Cluster, a Sentinel) is refused as soon as it is reached.
-- Where a server turns out to be the wrong one (`mirror.redis.answers`), every connection that was
-  made until then is given up, and the command is tried once more on a fresh one. So a fail-over
-  behind an address that leaves old connections open costs one command, not the process.
-- A connection that only reads learns of a fail-over too: each asks its server at least every
-  `LOOK_SECONDS` what it is, and is given up where a master has become a replica.
-- It is asked by `HELLO`, which servers answer when they refuse `PING` (MISCONF), and which the
-  rights of no user can forbid.
+- If a server turns out to be the wrong one (`mirror.redis.answers`), all connections made until
+  then are closed, and the command is tried once more on a fresh connection. So a fail-over behind
+  an address that leaves old connections open costs one command, not the process.
+- A connection that only reads notices a fail-over too: it asks its server for the role at least
+  every `LOOK_SECONDS`, and is closed if a master has become a replica.
+- The question is `HELLO`: servers answer it even when they refuse `PING` (MISCONF), and no rights
+  of a user can forbid it.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ _log = logger("redis")
 
 
 class Standing:
-    """Shared by the connections of one client: from which connection on they are to be trusted."""
+    """Shared by a client's connections: the first generation that is still trusted."""
 
     def __init__(self) -> None:
         self.generation = 0
         self._lock = threading.Lock()
 
     def leave(self, generation: int, why: str) -> None:
-        """Give up all connections of that generation. Many may find out at once; one is enough."""
+        """Close all connections of that generation. Several callers may do so at once."""
         with self._lock:
             if generation != self.generation:
                 return
@@ -47,7 +48,7 @@ class Standing:
 
 
 class _Knowing:
-    """Mixed into each kind of connection."""
+    """Mixin of each kind of connection: knows the server's role."""
 
     _sock: Any
     _command_packer: Any
@@ -71,7 +72,7 @@ class _Knowing:
         self._greeted = True
 
     def _look(self) -> None:
-        """Ask what the server is. Raises `Refused`, and `WrongServer` where it became a replica."""
+        """Ask for the server's kind and role. Raises `Refused`, or `WrongServer` for a replica."""
         self._look_at = time.monotonic() + LOOK_SECONDS
         super().send_packed_command(  # type: ignore[misc]  # as above
             self._command_packer.pack("HELLO"), check_health=False
@@ -81,7 +82,7 @@ class _Knowing:
         except redis.ResponseError as error:
             if meaning(error) is not None:
                 raise
-            self._look_at = math.inf  # something between us and Redis does not know the command
+            self._look_at = math.inf  # a proxy before Redis does not know the command
             return
         found = _pairs(answer)
         if found.get("mode") == "cluster":
@@ -94,8 +95,8 @@ class _Knowing:
         self._was_master = not is_replica
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        """As redis-py's, on a connection that leads to the right server as far as is known."""
-        # What is given up here, redis-py's own sending connects anew.
+        """Like redis-py's, but only to a server that is the right one as far as is known."""
+        # redis-py's own sending reopens a connection that is closed here.
         if self._greeted and self._sock is not None:
             if self._generation != self._standing.generation:
                 self.disconnect()
@@ -107,7 +108,7 @@ class _Knowing:
         super().send_packed_command(command, check_health)  # type: ignore[misc]  # as above
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
-        """As redis-py's; an answer that means another server ends the connection as well."""
+        """Like redis-py's; an answer that means "wrong server" also closes the connection."""
         try:
             return super().read_response(*args, **kwargs)  # type: ignore[misc]  # as above
         except redis.RedisError as error:
@@ -122,7 +123,7 @@ class _Knowing:
             raise
 
     def disconnect(self, *args: Any, **kwargs: Any) -> None:
-        """As redis-py's."""
+        """Like redis-py's; the next connection looks at its server again."""
         self._greeted = False
         super().disconnect(*args, **kwargs)  # type: ignore[misc]  # as above
 
@@ -164,7 +165,7 @@ def connection_class(scheme: str) -> type[Any]:
 
 
 def _pairs(answer: Any) -> dict[str, str]:
-    """`HELLO`'s answer, a list of names and values in turn, or a map where RESP3 is spoken."""
+    """`HELLO`'s answer as a dict: it is a list of names and values, or a map with RESP3."""
     if isinstance(answer, dict):
         return {str(name): str(value) for name, value in answer.items()}
     if not isinstance(answer, list):

@@ -1,7 +1,7 @@
-"""Documents of ours in Redis, read so that nothing which stands under their keys ends a process.
+"""Reads our documents in Redis; an unreadable value never ends a process.
 
-Redis is a cache of the truth: what cannot be read there counts as absent, and whoever owns the key
-writes it anew. It is told in the log, since somebody else may be writing under our keys.
+Redis is a cache of the truth. An unreadable value counts as absent, and the key's owner writes it
+again. The log has a line about it, because somebody else may be writing under our keys.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _log = logger("redis")
 
 
 def readable(decode: Callable[[str], T], text: str | None, key: str) -> T | None:
-    """The document in `text`; null where there is none, or none of ours under that `key`.
+    """The document in `text`; None if the `key` is absent or its value is not ours.
 
-    `decode` may raise what msgspec or a conversion (`int`) raises.
+    `decode` may raise the errors of msgspec or of a conversion (`int`).
     """
     if text is None:
         return None
     try:
         return decode(text)
     except _UNREADABLE as error:
-        # Not the text itself: nobody knows what somebody else puts there.
+        # Without the text itself: somebody else may have put a secret there.
         _log.warning("unreadable_value", key=key, error=type(error).__name__)
         return None

@@ -1,4 +1,4 @@
-"""The keyspace, documented in one place. Nothing else in the project spells a Redis key.
+"""All Redis keys, in one place. No other module spells a key.
 
 All keys of a mirror start with `mirror:{<namespace>}:`; the braces are a Redis Cluster hash tag,
 so that a script may touch several of them. Times are Redis milliseconds.
@@ -62,9 +62,10 @@ from typing import Final
 
 import msgspec
 
-# The form of what the tracker keeps of a conversation. Another one means another fold.
+# The form of the tracker's record of a conversation. Another form means that the topic is folded
+# again.
 FOLD_FORM: Final = 2
-# Something must be mended, or is only worth knowing.
+# A problem that somebody must fix, or a note that is only worth knowing.
 REASON: Final = "reason"
 NOTE: Final = "note"
 
@@ -80,117 +81,149 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def leader(self) -> str:
+        """The leader's token."""
         return self.key("leader")
 
     @property
     def fence(self) -> str:
+        """The counter of elections."""
         return self.key("leader", "fence")
 
     @property
     def beats(self) -> str:
+        """Listeners by their last beat."""
         return self.key("beats")
 
     @property
     def shards(self) -> str:
+        """Shards and their epochs."""
         return self.key("shards")
 
     @property
     def seats(self) -> str:
+        """The leader's record of the seats."""
         return self.key("seats")
 
     @property
     def released(self) -> str:
+        """Channels that wait for their seats' next holders."""
         return self.key("released")
 
     @property
     def rejected(self) -> str:
+        """Topics that Genesys refuses."""
         return self.key("rejected")
 
     @property
     def uncovered(self) -> str:
+        """Shards that no channel receives."""
         return self.key("uncovered")
 
     @property
     def problems(self) -> str:
+        """Seats that cannot be placed or do not serve."""
         return self.key("problems")
 
     @property
     def discovery(self) -> str:
+        """Reasons and notes of discovery."""
         return self.key("discovery")
 
     @property
     def names(self) -> str:
+        """The digest of all stored names."""
         return self.key("names")
 
     @property
     def departed(self) -> str:
+        """Topics that disappeared, and until when they were received."""
         return self.key("departed")
 
     @property
     def coverage(self) -> str:
+        """Until when each shard is covered."""
         return self.key("coverage")
 
     @property
     def gaps(self) -> str:
+        """Gaps by the time of their next claim."""
         return self.key("gaps")
 
     @property
     def readings(self) -> str:
+        """Conversations that were read for gaps lately."""
         return self.key("readings")
 
     @property
     def workers(self) -> str:
+        """Reports of trackers and janitors."""
         return self.key("workers")
 
     @property
     def partitions(self) -> str:
+        """Topics and the partitions that their keys are spread over."""
         return self.key("partitions")
 
     @property
     def passed(self) -> str:
+        """The time of the leader's last pass."""
         return self.key("passed")
 
     @property
     def commands(self) -> str:
+        """Requests of operators."""
         return self.key("commands")
 
     @property
     def active(self) -> str:
+        """Active conversations by their next verification."""
         return self.key("active")
 
     @property
     def doubted(self) -> str:
+        """Conversations that Genesys does not know, and since when."""
         return self.key("doubted")
 
     def listener(self, listener_id: str) -> str:
+        """The last beat of a listener."""
         return self.key("listener", listener_id)
 
     def assignment(self, listener_id: str) -> str:
+        """The grants of a listener."""
         return self.key("assignment", listener_id)
 
     def shard(self, shard_id: str) -> str:
+        """A shard with its topics."""
         return self.key("shard", shard_id)
 
     def names_of(self, family: str, part: int) -> str:
+        """One slice of a family's names."""
         return self.key("names", family, str(part))
 
     def channels(self, client_id: str) -> str:
+        """Channel reservations of an OAuth client."""
         return self.key("channels", client_id)
 
     def probe(self, client_id: str) -> str:
+        """The channel of `mirror doctor` for an OAuth client."""
         return self.key("probe", client_id)
 
     def probing(self, client_id: str) -> str:
+        """The turns of checks at that channel."""
         return self.key("probing", client_id)
 
     def rate(self, client_id: str) -> str:
+        """The request budget of an OAuth client."""
         return self.key("rate", client_id)
 
     def gap(self, gap_id: str) -> str:
+        """A gap."""
         return self.key("gap", gap_id)
 
     def conversation(self, conversation_id: str) -> str:
+        """The tracker's record of a conversation."""
         return self.key("conversation", conversation_id)
 
     def offsets(self, topic: str) -> str:
+        """The tracker's offsets for a topic."""
         return self.key("offsets", str(FOLD_FORM), topic)

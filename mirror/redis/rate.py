@@ -1,15 +1,15 @@
 """The request budget of an OAuth client, shared by all processes and kept below Genesys' limit.
 
-Genesys allows 300 requests a minute and token (docs/protocol.md, "Limits") and says nothing of how
-its minute runs. The budget is the generic cell rate algorithm: `RATE_PER_MINUTE` in the long run
-and `BURST` ahead of it, so any minute sees at most their sum, which is below the limit. A 429
-pushes it forward for everyone by `Retry-After`, at most by `LONGEST_PAUSE_SECONDS`.
+Genesys allows 300 requests per minute and token (docs/protocol.md, "Limits"), and does not say when
+its minute begins. The budget is the generic cell rate algorithm (GCRA): `RATE_PER_MINUTE` in the
+long run and `BURST` ahead of it. So any minute has at most their sum, which is below the limit. A
+429 delays all processes by `Retry-After`, at most by `LONGEST_PAUSE_SECONDS`.
 
-A stored time that is further ahead than that and the burst cannot be: Redis' clock was set back
-since. It is not believed, or no call would go for as long as the clock was set back.
+A stored time further ahead than that pause plus the burst means that Redis' clock was set back. It
+is ignored; otherwise no call would be allowed for as long as the clock was set back.
 
-Where Redis cannot be asked, a process goes on by itself with the same rule at a part of the rate
-(I7): a wrong budget may earn a 429 and never loses an event.
+If Redis cannot be asked, a process goes on by the same rule with a part of the rate (I7): a wrong
+budget may cause a 429, but never loses an event.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from mirror.redis.scripts import script
 
 RATE_PER_MINUTE: Final = 230
 BURST: Final = 50
-# Genesys' minute is over by then; whoever asks too early is told so by the next 429.
+# Genesys' minute is over by then; after a too early call the next 429 says so.
 LONGEST_PAUSE_SECONDS: Final = 300.0
-# Without Redis each process takes so large a part, as if a handful shared the client.
+# Without Redis each process uses this part of the rate, as if a handful shared the client.
 ALONE_SHARE: Final = 0.2
-# How long a process keeps to its own budget before it asks Redis again.
+# How long a process uses its own budget before it asks Redis again.
 ALONE_SECONDS: Final = 5.0
 _LONGEST_MS: Final = round(LONGEST_PAUSE_SECONDS * 1000)
 
@@ -46,7 +46,7 @@ class Meter:
         self._whole_at = 0.0
 
     def ask(self, now: float) -> float:
-        """0 where a call may go at `now` (seconds), else after how many seconds to ask again."""
+        """0 if a call is allowed at `now` (seconds), else the seconds until the next question."""
         whole_at = max(self._whole_at, now) + self._cost
         ahead = whole_at - now - self._tolerance
         if ahead > 0:
@@ -55,13 +55,13 @@ class Meter:
         return 0.0
 
     def push(self, now: float, seconds: float) -> None:
-        """Let nothing pass for so many seconds from `now`."""
+        """Allow no call for `seconds` from `now`."""
         seconds = bounded_pause(seconds)
         self._whole_at = max(self._whole_at, now + seconds + self._tolerance)
 
 
 def bounded_pause(seconds: float) -> float:
-    """A pause that somebody else asked for; what is no number is the longest."""
+    """A requested pause within bounds; the longest pause for a value that is no number."""
     if math.isnan(seconds):
         return LONGEST_PAUSE_SECONDS
     return min(max(seconds, 0.0), LONGEST_PAUSE_SECONDS)
@@ -70,8 +70,8 @@ def bounded_pause(seconds: float) -> float:
 class RateBudget:
     """One OAuth client's budget: `ask` before every call, `push` after a 429. Thread-safe.
 
-    `burst` below `BURST` makes a polite user of the same budget: background work with a smaller
-    burst stands back while others have spent theirs.
+    A `burst` below `BURST` gives way to others: background work with a smaller burst waits while
+    others have used theirs up.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class RateBudget:
         self._lock = threading.Lock()
 
     def ask(self) -> float:
-        """0.0 where one call may go now, else after how many seconds to ask again."""
+        """0.0 if one call is allowed now, else the seconds until the next question."""
         now = self._clock()
         if self._ask and now >= self._alone_until:
             try:
@@ -107,7 +107,7 @@ class RateBudget:
             return self._alone.ask(now)
 
     def push(self, seconds: float) -> None:
-        """Keep every process away from this OAuth client for so many seconds, within bounds."""
+        """Let no process call as this OAuth client for `seconds`, within bounds."""
         seconds = bounded_pause(seconds)
         with self._lock:
             self._alone.push(self._clock(), seconds)

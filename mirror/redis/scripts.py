@@ -1,7 +1,7 @@
-"""Lua commands: one a file, found beside the package that uses them.
+"""Lua commands: one per file, beside the package that uses them.
 
-`script` gives a callable that runs one by its digest and loads it again where the server forgot
-it (a restart, a flush, a fail-over). Errors come out as `RedisUnavailable`.
+`script` returns a callable that runs a command by its digest, and loads it again if the server
+forgot it (a restart, a flush, a fail-over). Errors are raised as `RedisUnavailable`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a command line ends: one line on stderr and an exit code, whatever went wrong.
+"""Runs command lines: every failure is one line on stderr and an exit code.
 
     @program("janitor")
     def command(settings: Settings) -> int:
@@ -41,7 +41,7 @@ OPTIONS: Final[dict[str, Any]] = {
 
 
 def program(name: str) -> Callable[[Callable[[Settings], int]], click.Command]:
-    """The command that runs a process; its help is the docstring of what it runs."""
+    """The command that runs a process; its help is the docstring of the wrapped function."""
 
     def decorate(main: Callable[[Settings], int]) -> click.Command:
         return click.Command(
@@ -67,7 +67,7 @@ def run(command: click.Command, arguments: Sequence[str], name: str) -> int:
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe has seen enough. Without this, Python complains when it flushes.
+        # The reader closed the pipe. Without this, Python complains when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     except OSError as error:
@@ -93,12 +93,12 @@ def is_debugging() -> bool:
         try:
             level = value(os.environ, "MIRROR_LOG_LEVEL")
         except SettingsError:
-            return False  # the command's own `load` says it
+            return False  # the command's own `load` reports it
     return level.lower() == "debug"
 
 
 def _run_program(name: str, main: Callable[[Settings], int]) -> int:
-    """Run a process; supervisord's watchdog learns with which exit code it could not start."""
+    """Run a process, and note its exit code for supervisord's watchdog if it cannot start."""
     from mirror.base import log
     from mirror.settings import load
     from mirror.supervision.heartbeat_file import HeartbeatFile
@@ -116,7 +116,7 @@ def _run_program(name: str, main: Callable[[Settings], int]) -> int:
 
 
 def fail(message: str, code: int) -> int:
-    """Say why a command fails, in one line that is harmless to a terminal; returns `code`."""
+    """Print why a command fails, in one line that is safe for a terminal. Returns `code`."""
     from mirror.base.printable import printable
     from mirror.base.redact import scrub
 

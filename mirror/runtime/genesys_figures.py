@@ -1,4 +1,4 @@
-"""What a process tells Prometheus of its calls to Genesys."""
+"""Exports a process' calls to Genesys to Prometheus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mirror.runtime.metrics import REQUESTS, TOKEN_LEFT
 
 
 def tell_of_genesys(clients: Iterable[GenesysClient], registry: CollectorRegistry) -> None:
-    """Export the calls of all of a process' OAuth clients, and the token that ends first."""
+    """Export the calls of all of a process' OAuth clients, and the earliest end of a token."""
     held = tuple(clients)
 
     def token_left() -> Mapping[str, float]:

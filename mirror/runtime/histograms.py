@@ -13,12 +13,12 @@ from mirror.runtime.metrics import Described
 
 
 class Histograms(Collector):
-    """Exports tallies as they are when Prometheus asks."""
+    """Exports the present tallies when Prometheus asks."""
 
     def __init__(
         self, metric: Described, source: Callable[[], Mapping[tuple[str, ...], Tally]]
     ) -> None:
-        """`source` gives the tallies by the values of the metric's labels, in their order."""
+        """`source` returns label values, in the metric's order → tally."""
         self._metric = metric
         self._source = source
 
@@ -36,16 +36,16 @@ class Histograms(Collector):
 class Gauges(Collector):
     """Exports numbers that are kept elsewhere, by the values of one label or of none.
 
-    What cannot be told now has no series.
+    A value that is unknown now has no series.
     """
 
     def __init__(self, metric: Described, source: Callable[[], Mapping[str, float]]) -> None:
-        """`source`: value of the label → number; with no label, under the empty text."""
+        """`source` returns label value → number; without a label the key is the empty text."""
         self._metric = metric
         self._source = source
 
     def collect(self) -> Iterable[Metric]:
-        """One sample a value."""
+        """One sample per value."""
         names = [name for name, _ in self._metric.labels]
         family = GaugeMetricFamily(self._metric.name, self._metric.help, labels=names)
         for value, number in self._source().items():

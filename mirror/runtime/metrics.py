@@ -1,8 +1,8 @@
 """All metrics: their names, kinds, labels and meanings, in one place.
 
-Names follow Prometheus: prefix `mirror_`, base units, `_total` for what only grows. Labels are
-bounded: never a conversation, a user, a topic or a channel. Processes make theirs from here
-(`counter`, `gauge`, `Numbers`, `States`); docs/metrics.md is generated from here.
+Names follow Prometheus: prefix `mirror_`, base units, `_total` for counters. Labels are bounded:
+never a conversation, a user, a topic or a channel. Processes make their metrics from these tables
+(`counter`, `gauge`, `Numbers`, `States`), and docs/metrics.md is generated from them.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ TOKEN_LEFT: Final = _gauge(
 )
 GENESYS: Final = (REQUESTS, TOKEN_LEFT)
 
-# Of a coordinator; what is told of the fleet the leader tells, and it is 0 in the others.
+# Of a coordinator. Only the leader reports the fleet; the other coordinators report 0.
 LEADER: Final = _gauge("leader", "1 while this coordinator leads.")
 SHARDS: Final = _gauge("shards", "Shards of topics.")
 TOPICS: Final = _gauge("topics", "Topics in all shards.")
@@ -190,7 +190,7 @@ COORDINATOR: Final = (
     PASS_SECONDS,
 )
 
-# Attribute of a coordinator's tracker → metric; each coordinator tells of its own partitions.
+# Attribute of a coordinator's tracker → metric; each coordinator reports its own partitions.
 TRACKER: Final[Mapping[str, Described]] = {
     "events": _counter("tracker_events", "Events folded, including repeats."),
     "batches": _counter("tracker_batches", "Batches written, each of one partition."),
@@ -241,7 +241,7 @@ DASHBOARD: Final[Mapping[str, Described]] = {
     "opened_in": _gauge("dashboard_opening_seconds", "How long that took; 0 before."),
 }
 
-# Attribute of a projector's loop → metric; each tells of its own partitions.
+# Attribute of a projector's loop → metric; each projector reports its own partitions.
 PROJECTOR: Final[Mapping[str, Described]] = {
     "events": _counter("projector_events", "Events written to the once topic."),
     "repeats": _counter("projector_repeats", "Copies of events, which are not written."),
@@ -269,7 +269,7 @@ PROJECTOR_SHARE: Final[Mapping[str, Described]] = {
     "conversations": _gauge("projector_conversations", "Conversations of own partitions."),
 }
 
-# Heading of docs/metrics.md → what stands under it.
+# Heading of docs/metrics.md → the metrics below it.
 ALL: Final[Mapping[str, tuple[Described, ...]]] = {
     "Every process": (HEALTH, BUILD, LOG_DROPPED),
     "Listener, coordinator and janitor": GENESYS,
@@ -291,21 +291,21 @@ ALL: Final[Mapping[str, tuple[Described, ...]]] = {
 
 
 def counter(metric: Described, registry: CollectorRegistry) -> Counter:
-    """A counter to be increased where the thing happens; all known labels begin at zero."""
+    """A counter that the caller increases; all known labels begin at zero."""
     made = Counter(metric.name, metric.help, [name for name, _ in metric.labels], registry=registry)
     _begin(made, metric)
     return made
 
 
 def gauge(metric: Described, registry: CollectorRegistry) -> Gauge:
-    """A gauge to be set where the thing changes."""
+    """A gauge that the caller sets."""
     made = Gauge(metric.name, metric.help, [name for name, _ in metric.labels], registry=registry)
     _begin(made, metric)
     return made
 
 
 def _begin(made: Counter | Gauge, metric: Described) -> None:
-    """So that a rate over the first increase is not lost, and no series appears out of nothing."""
+    """Create all series at zero, so that a rate includes the first increase."""
     if len(metric.labels) == 1:
         for value in metric.labels[0][1]:
             if value != "…":
@@ -313,7 +313,7 @@ def _begin(made: Counter | Gauge, metric: Described) -> None:
 
 
 class Numbers(Collector):
-    """Exports numbers that are kept elsewhere, as they are when Prometheus asks."""
+    """Exports numbers that are kept elsewhere, with their values when Prometheus asks."""
 
     def __init__(self, metrics: Mapping[str, Described], source: object) -> None:
         """`source` has each key of `metrics` as an attribute."""
@@ -331,12 +331,12 @@ class Counts(Collector):
     """Exports counts that are kept elsewhere, by the values of a metric's one label."""
 
     def __init__(self, metric: Described, count: Callable[[], Mapping[str, int]]) -> None:
-        """What `count` does not have is 0, so that no series appears out of nothing."""
+        """Values that `count` does not have are 0, so that every series exists from the start."""
         self._metric = metric
         self._count = count
 
     def collect(self) -> Iterable[Metric]:
-        """One sample a value of the label."""
+        """One sample per value of the label."""
         ((label, values),) = self._metric.labels
         counts = self._count()
         family = CounterMetricFamily(self._metric.name, self._metric.help, labels=[label])
@@ -346,15 +346,15 @@ class Counts(Collector):
 
 
 class States(Collector):
-    """Exports how many there are in each state."""
+    """Exports the number of things in each state."""
 
     def __init__(self, metric: Described, count: Callable[[], Mapping[str, int]]) -> None:
-        """`count` gives all states there can be, so that none vanishes when it is empty."""
+        """`count` returns all possible states, so that no series vanishes when it is empty."""
         self._metric = metric
         self._count = count
 
     def collect(self) -> Iterable[Metric]:
-        """One sample a state."""
+        """One sample per state."""
         family = GaugeMetricFamily(self._metric.name, self._metric.help, labels=["state"])
         for state, number in self._count().items():
             family.add_metric([state], number)

@@ -8,18 +8,18 @@
     signals       waits for the first signal (`mirror.runtime.signals`); a second ends it at once
     telemetry     `/metrics`, `/healthz` and `/livez`, and the checkup behind them
 
-A program's threads are made by `Process.thread`. When one of them, or `turn`, raises, that is
-logged once as `thread_failed`, the process stops in order and exits with `EXIT_FAILED`. An error of
-`start` is raised by `run`: the entry (`mirror.runtime.command`) says it in one line and picks the
-exit code. A signal during the start ends the process within `START_GRACE_SECONDS`, whatever it
-waits for: a program takes nothing that others need back before its last wait is over.
+`Process.thread` starts a program's threads. If one of them or `turn` raises, the process logs
+`thread_failed` once, stops in order and exits with `EXIT_FAILED`. `run` raises an error of `start`;
+`mirror.runtime.command` prints it in one line and chooses the exit code. A signal during the start
+ends the process within `START_GRACE_SECONDS`, whatever it waits for. This is safe because a program
+takes nothing that others need back before its last wait is over.
 
-The stop: `Program.stop` with the deadlines of the program, then up to `JOIN_SECONDS` for threads,
-then telemetry. All of that takes less than `STOP_SECONDS`, which supervisors must grant.
+The stop: `Program.stop` with the program's deadlines, then up to `JOIN_SECONDS` for threads, then
+telemetry. All of it takes less than `STOP_SECONDS`, which supervisors must grant.
 
-Under supervisord the process beats (`mirror.supervision.heartbeat_file`) while it works and no
-thread of it hangs (`mirror.base.thread_watch`, `Program.hung`). A program whose heart is not the
-main thread (`beats = False`) calls `Process.beat` from the thread that is.
+Under supervisord the process beats (`mirror.supervision.heartbeat_file`) while it works and none of
+its threads hangs (`mirror.base.thread_watch`, `Program.hung`). If the main thread is not a
+program's central thread (`beats = False`), the central one calls `Process.beat`.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ from mirror.runtime.telemetry import Telemetry
 from mirror.settings import Settings
 from mirror.supervision.heartbeat_file import EVERY_SECONDS, HeartbeatFile
 
-#: What a whole stop may take, at the most; supervisors are told to wait a little longer.
+#: The longest stop; supervisors are configured to wait a little longer.
 STOP_SECONDS: Final = 25.0
-#: What `Program.stop` may take.
+#: The time for `Program.stop`.
 PROGRAM_STOP_SECONDS: Final = 22.5
 #: From the first signal on, for threads that end by `Process.stopping` alone.
 JOIN_SECONDS: Final = 20.0
-#: For a start that is behind its last wait: what it has begun is then stopped in order.
+#: For a start that is past its last wait: its parts are then stopped in order.
 START_GRACE_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.1
 
 
 class Program:
-    """What one program has of its own. Subclasses override what they need.
+    """The parts of a process that each program has of its own, for subclasses to override.
 
     `name` is its name in logs; `beats` says whether the main thread beats for supervisord.
     """
@@ -68,34 +68,34 @@ class Program:
     def start(self, process: Process) -> None:
         """Wait for services (`process.startup`), build, start threads (`process.thread`).
 
-        Called by the thread `start`. Raises `MirrorError` where the process cannot start.
+        Called by the thread `start`. Raises `MirrorError` if the process cannot start.
         """
         raise NotImplementedError
 
     def turn(self) -> float:
-        """One round of the main thread's work; the seconds until the next."""
+        """One round of the main thread's work. Returns the seconds until the next round."""
         return EVERY_SECONDS
 
     def health(self) -> Health:
-        """How the program is, from memory, by any thread; `degraded` and `down` with reasons.
+        """The program's health, from memory, for any thread; `degraded` and `down` with reasons.
 
-        A program that works on nothing it should work on is not `ok`.
+        A program that should work but does nothing is not `ok`.
         """
         return Health("ok")
 
     def hung(self) -> Iterable[str]:
-        """Which of its threads hang, beside those that `Process.thread_watch` knows: it is
-        `down`."""
+        """The threads that hang, besides those that `Process.thread_watch` knows. Any makes the
+        program `down`."""
         return ()
 
     def checks(self) -> Iterable[Finding]:
-        """The checks of `mirror doctor` that are repeated for `/healthz`, by a thread of theirs."""
+        """The checks of `mirror doctor` to repeat for `/healthz`, in a thread of their own."""
         return ()
 
     def stop(self) -> None:
         """End the work in order, within `PROGRAM_STOP_SECONDS`. Not called before `start` is done.
 
-        Threads that watch `Process.stopping` need nothing more.
+        Threads that watch `Process.stopping` need no call here.
         """
 
     def details(self) -> dict[str, Any]:
@@ -108,10 +108,10 @@ class Program:
 
 
 class Process:
-    """One process. `stopping` is set once it is to end, whatever the reason."""
+    """One process. `stopping` is set when the process must end, for any reason."""
 
     def __init__(self, settings: Settings, **fields: str) -> None:
-        """`fields` say which process this is, in the log events of its start and end."""
+        """`fields` identify the process in the log events of its start and end."""
         self.settings = settings
         self.stopping = threading.Event()
         self.thread_watch = ThreadWatch()
@@ -128,9 +128,9 @@ class Process:
         self._failure: Exception | None = None
 
     def run(self, program: Program) -> int:
-        """Live until a signal or a crash; the exit code. Raises what `program.start` raises.
+        """Run until a signal or a crash. Returns the exit code. Raises errors of `program.start`.
 
-        To be called by the first thread of the process, before it has others.
+        Call it from the first thread of the process, before there are others.
         """
         self._program = program
         self._log = log = logger(program.name)
@@ -163,7 +163,7 @@ class Process:
     def serve(self) -> None:
         """Serve `/metrics`, `/healthz` and `/livez` now, while `start` goes on. Safe to repeat.
 
-        Raises `SettingsError` where an address or the port cannot be had.
+        Raises `SettingsError` if an address or the port is not available.
         """
         if self._telemetry is None:
             self._telemetry = Telemetry(
@@ -220,7 +220,7 @@ class Process:
             self._telemetry.close()
 
     def _guarded(self, name: str, work: Callable[[], object]) -> None:
-        """Do `work`; without it the process is of no use, so that it ends and is restarted."""
+        """Do `work`. If it raises, the process is useless, so it ends and is restarted."""
         try:
             work()
         except Exception as error:  # noqa: BLE001 - whatever it was, the process must not live on

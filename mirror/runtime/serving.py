@@ -1,10 +1,10 @@
 """A small HTTP server for `/metrics` and `/healthz`: one thread, few connections, short deadlines.
 
-Anybody who reaches the port may open connections, so it takes little of what the data path needs:
-one thread, at most `MOST_CONNECTIONS` descriptors, and no connection longer than `HEAD_SECONDS` for
-a request and `ANSWER_SECONDS` for the answer. Who asks is served although others only wait: a
-further connection takes the place of the oldest that has not asked yet. Requests have no body, and
-an answer ends its connection.
+Anybody who reaches the port may open connections, so the server takes little from the data path:
+one thread, at most `MOST_CONNECTIONS` descriptors, `HEAD_SECONDS` for a request and
+`ANSWER_SECONDS` for its answer. Idle connections do not block others: when all places are taken, a
+new connection replaces the oldest that has not sent a request yet. Requests have no body, and each
+connection ends after its answer.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ HEAD_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 10.0
 LONGEST_HEAD: Final = 16_384
 BACKLOG: Final = 128
-# Without a descriptor to spare nobody is accepted for so long; what waits stays in the backlog.
+# Without a free descriptor the server accepts nobody for this long; the backlog keeps connections.
 REST_SECONDS: Final = 1.0
 _READ: Final = 8_192
 _JOIN_SECONDS: Final = 2.0
 _WILDCARDS: Final = frozenset({"::", "0.0.0.0"})  # noqa: S104 - named here to be told apart
-# What this machine does not have: a family of addresses, or the address.
+# Errors for an address, or a family of addresses, that this machine does not have.
 _NOT_HERE: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What is asked. Names of `headers` are in lower case."""
+    """An HTTP request. Names of `headers` are in lower case."""
 
     method: str
     path: str
@@ -47,7 +47,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What is answered."""
+    """An HTTP answer."""
 
     status: int
     body: bytes
@@ -58,7 +58,7 @@ Handler = Callable[[Request], Answer]
 
 
 def parse(head: bytes) -> Request | None:
-    """The request of a head, None where it is none."""
+    """The request in a head, None if it is no valid request."""
     first, *lines = head.decode("latin-1").replace("\r\n", "\n").split("\n")
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
@@ -99,10 +99,10 @@ def respond(head: bytes, handler: Handler) -> bytes:
 
 
 def listen(hosts: Iterable[str], port: int, backlog: int = BACKLOG) -> list[socket.socket]:
-    """Sockets that listen on all addresses of `hosts`. Raises `OSError` where one cannot be had.
+    """Listening sockets for all addresses of `hosts`. Raises `OSError` if one is not available.
 
-    A family that this machine does not have is left out of "all addresses" (`::`, `0.0.0.0`), as
-    long as another one is there.
+    "All addresses" (`::`, `0.0.0.0`) leaves out a family that this machine does not have, if it
+    has the other.
     """
     sockets: list[socket.socket] = []
     missing: OSError | None = None
@@ -132,7 +132,7 @@ def _listening(family: int, address: object, backlog: int) -> socket.socket:
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # IPv4 has a socket of its own, whatever the machine's default is.
+            # IPv4 has its own socket, whatever the machine's default is.
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind(address)  # type: ignore[arg-type] # its form follows from the family
         made.listen(backlog)
@@ -144,7 +144,7 @@ def _listening(family: int, address: object, backlog: int) -> socket.socket:
 
 
 class _Connection:
-    """One connection: the head that is read, then what is left of the answer."""
+    """One connection: first the head that was read, then the rest of the answer."""
 
     def __init__(self, made: socket.socket, due: float) -> None:
         self.socket = made
@@ -154,7 +154,7 @@ class _Connection:
 
 
 class Server:
-    """Answers on sockets that listen, until it is closed."""
+    """Answers requests on listening sockets until `close`."""
 
     def __init__(
         self,
@@ -193,7 +193,7 @@ class Server:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """The number of open connections."""
         return len(self._connections)
 
     def _run(self) -> None:
@@ -239,9 +239,9 @@ class Server:
     def _accept(self, listening: socket.socket) -> None:
         try:
             made, _ = listening.accept()
-        except (BlockingIOError, ConnectionError):  # it gave up meanwhile
+        except (BlockingIOError, ConnectionError):  # the client gave up meanwhile
             return
-        except OSError as error:  # no descriptor is left: do not ask again at once
+        except OSError as error:  # no descriptor is left: do not try again at once
             self._log.warning("accept_failed", error=error)
             self._rest()
             return
@@ -302,6 +302,6 @@ class Server:
 
 
 def _end(head: bytes) -> int:
-    """Where the head ends; -1 where it does not yet."""
+    """The position of the head's end; -1 if the head is incomplete."""
     ends = [at for at in (head.find(b"\r\n\r\n"), head.find(b"\n\n")) if at >= 0]
     return min(ends, default=-1)

@@ -1,16 +1,16 @@
-"""The signals that end a process in order, waited for by a thread of their own.
+"""Ends a process in order on a signal; a thread of its own waits for the signals.
 
     signals.watch(stop)        # by the first thread, before other threads start
     ...                        # `stop("SIGTERM")` is called once, by the thread `signals`
                                # the second SIGTERM, SIGINT or SIGQUIT ends the process at once
 
-No handler runs between two lines of code, and every wait on a lock may be as long as it likes. All
-threads of the process have the signals blocked: they inherit that from the first.
+So no signal handler interrupts other code, and waits on locks may be long. All threads of the
+process block the signals; they inherit the mask from the first thread.
 
-Which they are: all that a supervisor, a terminal, a container runtime or a limit may send and that
-would else end the process without draining. One that is ignored when the process starts (`nohup`)
-stays ignored. Only those by which people and supervisors insist (`INSISTING`) end it at once the
-second time: some supervisors send SIGTERM and SIGHUP together.
+The signals are those that a supervisor, a terminal, a container runtime or a limit may send, and
+that would otherwise end the process without draining. A signal that is ignored when the process
+starts (`nohup`) stays ignored. Only the second of the signals by which people and supervisors
+insist (`INSISTING`) ends the process at once: some supervisors send SIGTERM and SIGHUP together.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ _heard: Final[set[str]] = set()
 
 
 def block() -> None:
-    """From now on they wait to be asked for."""
+    """Block the signals: from now on they stay pending until `wait` or `watch`."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _awaited())
 
 
 def wait(seconds: float) -> str | None:
-    """The name of one that comes within so many seconds, null where none does.
+    """The name of a signal that comes within `seconds`, None if none comes.
 
-    CPython answers with a `siginfo` that nobody filled in where its wait is interrupted behind its
-    deadline, as by SIGCONT after a stop, by a debugger or a profiler. That is none of these.
+    If the wait is interrupted after its deadline (by SIGCONT after a stop, a debugger or a
+    profiler), CPython returns an uninitialised `siginfo`. That is no signal.
     """
     name = _wait(_awaited(), seconds)
     if name is not None:
@@ -59,9 +59,9 @@ def wait(seconds: float) -> str | None:
 
 
 def watch(stop: Callable[[str], None]) -> None:
-    """Block them, and have a thread wait for them: it calls `stop` with the name of the first.
+    """Block the signals and start a thread that calls `stop` with the first signal's name.
 
-    The second that insists ends the process at once. To be called by the first thread.
+    The second insisting signal ends the process at once. Call it from the first thread.
     """
     block()
     _by_default()
@@ -99,5 +99,5 @@ def _wait(numbers: frozenset[signal.Signals], seconds: float) -> str | None:
 
 
 def _awaited() -> frozenset[signal.Signals]:
-    """A blocked signal is kept although it is ignored, so what is ignored is not blocked."""
+    """The signals to block, without ignored ones: a blocked signal is kept although ignored."""
     return frozenset(number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)

@@ -1,8 +1,8 @@
-"""What a process waits for before it works: Kafka, the schema registry, Redis, Genesys Cloud.
+"""Waits for the services that a process needs: Kafka, the schema registry, Redis, Genesys Cloud.
 
-All waits of one start share one deadline, `MIRROR_STARTUP_TIMEOUT` seconds after the start (0: they
-wait for ever). Each raises a `DependencyError` when it has passed, and at once where waiting does
-not help. Why a wait goes on is logged once per reason.
+All waits of one start share one deadline, `MIRROR_STARTUP_TIMEOUT` seconds after the start (0: wait
+for ever). Each wait raises a `DependencyError` after the deadline, or at once if waiting does not
+help. Each reason for waiting is logged once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mirror.kafka.record import Header
 
-#: Between two attempts, at the start and whenever a program tries again what a service refused.
+#: Between two attempts, at the start and whenever a program repeats a refused call.
 RETRY_SECONDS: Final = 1.0
 # A deadline that has passed leaves time for one attempt; 0 would mean "for ever".
 LEAST_SECONDS: Final = 0.1
@@ -47,7 +47,7 @@ class Startup:
         self._deadline = clock() + timeout if timeout else None
 
     def left(self) -> float:
-        """Seconds that are left, never 0 but where there is no deadline."""
+        """The seconds left; 0 only if there is no deadline."""
         if self._deadline is None:
             return 0.0
         return max(LEAST_SECONDS, self._deadline - self._clock())
@@ -57,7 +57,7 @@ class Startup:
         return check_topics(self._settings, self.left(), agents=agents)
 
     def registry(self) -> dict[str, Header]:
-        """Register schemas: topic → the header of its records. Raises `RegistryUnavailable`."""
+        """Register schemas. Returns topic → header of its records. Raises `RegistryUnavailable`."""
         return registry.register(self._settings, self.left())
 
     def view_registry(self) -> dict[str, Header]:

@@ -35,7 +35,7 @@ ALL_ADDRESSES: Final = ("::", "0.0.0.0")  # noqa: S104 - what a platform probes
 
 
 class Page(msgspec.Struct, frozen=True):
-    """What `/healthz` answers: `Health`, and what was checked, as `mirror doctor --json` has it."""
+    """The answer of `/healthz`: `Health`, and the checks in the form of `mirror doctor --json`."""
 
     health: Status
     reasons: tuple[str, ...]
@@ -43,7 +43,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class _LogFigures:
-    """What Prometheus is told of the log."""
+    """The log's numbers for Prometheus."""
 
     @property
     def dropped(self) -> int:
@@ -82,7 +82,7 @@ class Telemetry:
                 checkup.start()
 
     def _health(self) -> Health:
-        """The worse of what the process knows of itself and what was checked."""
+        """The worse of the process' own health and of the checks."""
         own = self._own_health()
         found = () if self._checkup is None else self._checkup.reasons()
         if not found:
@@ -122,7 +122,7 @@ class Telemetry:
         return Answer(status, ("\n".join(hung) or "lives").encode() + b"\n")
 
     def _metrics_answer(self, request: Request) -> Answer:
-        """As Prometheus' own WSGI application answers: its formats, `name[]`, gzip."""
+        """The same answer as Prometheus' own WSGI application: its formats, `name[]`, gzip."""
         started: list[Any] = []
         environ = {
             "REQUEST_METHOD": "GET",
@@ -136,7 +136,7 @@ class Telemetry:
 
 
 def listen_for_metrics(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
-    """Sockets that listen. Raises `SettingsError` where one cannot be had."""
+    """Listening sockets. Raises `SettingsError` if an address is not available."""
     try:
         return listen(hosts, port)
     except OSError as error:

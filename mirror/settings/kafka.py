@@ -1,7 +1,7 @@
 """Kafka's settings as librdkafka properties: the plain ones, Heroku's, and any other.
 
-A certificate or a password that is given is used, or start-up ends: without a security protocol
-librdkafka would leave them aside and speak plain text.
+If a certificate or a password would have no effect, the start fails: without a security protocol
+librdkafka would ignore it and speak plain text.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ OWN_PROPERTIES: Final = frozenset(
 
 
 def read_kafka(reader: Reader) -> KafkaSettings:
-    """How to reach Kafka. `KAFKA_BOOTSTRAP_SERVERS` wins over the `KAFKA_URL` of a platform."""
+    """Read Kafka's settings. `KAFKA_BOOTSTRAP_SERVERS` wins over a platform's `KAFKA_URL`."""
     heroku = reader.parse("KAFKA_URL", "", kafka_url)
     explicit = reader.text("KAFKA_BOOTSTRAP_SERVERS")
     bootstrap = reader.parse(
@@ -75,8 +75,8 @@ def read_kafka(reader: Reader) -> KafkaSettings:
                 value.upper() if key in {"security.protocol", "sasl.mechanism"} else value
             )
     if from_heroku and "ssl.ca.pem" in properties:
-        # Heroku's brokers present certificates of a CA made for the one cluster, without their
-        # host names; trust rests on that CA alone.
+        # Heroku's brokers present certificates without host names, of a CA that serves only this
+        # cluster. So trust rests on the CA alone.
         properties["ssl.endpoint.identification.algorithm"] = "none"
     for name in sorted(set(_conf_names(reader.environ))):
         if value := reader.text(name):
@@ -109,7 +109,7 @@ def _conf_names(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _protect(reader: Reader, properties: dict[str, str]) -> None:
-    """Settle the security protocol, and whom to trust where it is TLS."""
+    """Set the security protocol, and for TLS the trusted CAs."""
     protocol = properties.get("security.protocol", "").lower()
     has_sasl = any(key.startswith("sasl.") for key in properties)
     has_tls = any(key.startswith("ssl.") for key in properties)
@@ -125,7 +125,7 @@ def _protect(reader: Reader, properties: dict[str, str]) -> None:
         raise SettingsError(
             f"KAFKA_SECURITY_PROTOCOL is {protocol}: with certificates set it takes ssl or sasl_ssl"
         )
-    # librdkafka brings an OpenSSL of its own, which does not look at the variable by itself.
+    # librdkafka has its own OpenSSL, which does not read the variable.
     trusted = reader.environ.get("SSL_CERT_FILE", "")
     if (
         trusted

@@ -1,4 +1,4 @@
-"""From environment variables to `Settings`."""
+"""Makes `Settings` from environment variables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mirror.settings.unread import unread
 MAX_TOPICS_PER_CHANNEL: Final = 1000  # Genesys' limit: the 1,001st topic is answered with 400
 MAX_METRICS_OFFSET: Final = 999
 ALL_ADDRESSES: Final = "::,0.0.0.0"
-# Where a process that listens on all addresses is asked from its own machine.
+# The address to ask, on its own machine, a process that listens on all addresses.
 LOOPBACK: Final = {"::": "::1", "0.0.0.0": "127.0.0.1"}  # noqa: S104 - a key, not listened on
 TOPICS: Final = {
     "MIRROR_TOPIC": "genesys-interactions",
@@ -35,7 +35,7 @@ MAX_CHANNELS_PER_CLIENT: Final = 20  # Genesys' limit: the 21st creation evicts 
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read and check all settings. `environ` is the process environment where not given.
+    """Read and check all settings. `environ` defaults to the process environment.
 
     Raises `SettingsError` for the first setting that does not parse or contradicts another.
     """
@@ -111,7 +111,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         pii_key=pii_key,
         metrics_hosts=_metrics_hosts(reader),
         metrics_port=_metrics_port(reader),
-        # A platform that sets PORT routes to it from outside.
+        # A platform that sets PORT routes outside traffic to it.
         dashboard_host=parse(
             "MIRROR_DASHBOARD_HOST", "::" if text("PORT") else "127.0.0.1", values.listen_host
         ),
@@ -132,7 +132,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 def metrics_addresses(environ: Mapping[str, str]) -> tuple[tuple[str, ...], int]:
     """Hosts and port of the process of this environment, seen from its machine; port 0 if nowhere.
 
-    Raises `SettingsError` where the settings of the address do not parse.
+    Raises `SettingsError` if the settings of the address do not parse.
     """
     reader = Reader(environ)
     hosts = _metrics_hosts(reader)
@@ -144,7 +144,7 @@ def _metrics_hosts(reader: Reader) -> tuple[str, ...]:
 
 
 def _metrics_port(reader: Reader) -> int:
-    """Where processes of a host share one environment, each adds an offset of its own."""
+    """The port for metrics. Processes that share an environment each add their own offset."""
     port = reader.parse("MIRROR_METRICS_PORT", "0", values.between(0, 65_535))
     offset = reader.parse("MIRROR_METRICS_OFFSET", "0", values.between(0, MAX_METRICS_OFFSET))
     if not port:
@@ -158,9 +158,9 @@ def _metrics_port(reader: Reader) -> int:
 
 
 def _login_url(api_url: str, region: str) -> str:
-    """The login host that goes with an API host: `//api.` becomes `//login.`, as in Genesys' SDK.
+    """The login host of an API host: `//api.` becomes `//login.`, as in Genesys' SDK.
 
-    A gateway or simulator on one host serves both, so any other URL stands for itself.
+    A gateway or simulator on one host serves both, so other URLs are returned unchanged.
     """
     if not api_url:
         return f"https://login.{region}"
@@ -196,7 +196,7 @@ def _topics(reader: Reader, prefix: str) -> dict[str, str]:
 
 
 def _native(reader: Reader, pii: str) -> str:
-    """Personal fields are Python's alone."""
+    """Read `MIRROR_NATIVE`. The native reader does not handle personal fields."""
     mode = reader.parse("MIRROR_NATIVE", "auto", values.choice("auto", "off", "require"))
     if pii == "drop" or mode == "off":
         return mode

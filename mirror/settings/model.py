@@ -1,4 +1,4 @@
-"""What settings are once they are read: frozen structs whose `repr` holds no secret."""
+"""Structs of the settings: frozen, and without secrets in their `repr`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class OAuthClient(msgspec.Struct, frozen=True):
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach Kafka, as librdkafka properties, and what goes before names."""
+    """The connection to Kafka as librdkafka properties, and the prefix of names."""
 
     properties: dict[str, str]
     prefix: str = ""
@@ -55,7 +55,7 @@ class Unread(msgspec.Struct, frozen=True):
 
 
 class Supervised(msgspec.Struct, frozen=True, kw_only=True):
-    """How the processes of `mirror up` run. `counts`: program → how many. Durations in seconds."""
+    """Settings of `mirror up`. `counts`: program → number of processes. Durations in seconds."""
 
     counts: dict[str, int]
     run_dir: Path
@@ -65,7 +65,7 @@ class Supervised(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in force. Durations are seconds, sizes bytes, times none."""
+    """All settings in force. Durations are in seconds, sizes in bytes."""
 
     region: str
     clients: tuple[OAuthClient, ...]
@@ -134,7 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def require_clients(self) -> tuple[OAuthClient, ...]:
         """The OAuth clients, for a command that talks to Genesys.
 
-        Raises `SettingsError` where none is configured.
+        Raises `SettingsError` if none is configured.
         """
         if not self.clients:
             raise SettingsError(

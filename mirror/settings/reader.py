@@ -1,4 +1,4 @@
-"""Reads variables out of one environment, and remembers what was in force."""
+"""Reads variables from one environment, and remembers the values in force."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _SECRET_WORDS: Final = ("SECRET", "PASSWORD", "KEY", "TOKEN", "CREDENTIAL", "OAU
 _SHOWN_LENGTH: Final = 200
 _SERVICE: Final = re.compile(r".*_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
 _SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.*")
-# Far above any certificate chain; a device or a log given by mistake is not read to its end.
+# Far above any certificate chain. A device or a log, given by mistake, is not read to its end.
 MAX_FILE_BYTES: Final = 256 * 1024
 
 
 class Reader:
-    """Reads variables from one environment and remembers what was in force.
+    """Reads variables from one environment and remembers the values in force.
 
-    `read` holds name → value of all that was asked for; `used` the variables that gave a value,
-    under the names by which they are set (`X` or `X_FILE`).
+    `read` is name → value of all variables that were asked for; `used` are the variables that had a
+    value, under the names by which they are set (`X` or `X_FILE`).
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -45,7 +45,7 @@ class Reader:
         self.used: set[str] = set()
 
     def text(self, name: str, default: str = "") -> str:
-        """The value of `name` without the white space around it, or what its file holds.
+        """The value of `name`, or of its file, without the white space around it.
 
         The variable wins over the file: `X_FILE` beside `X` is not read, and not in `used`.
         """
@@ -62,6 +62,7 @@ class Reader:
         return value
 
     def parse(self, name: str, default: str, parser: Callable[[str], T]) -> T:
+        """The value of `name` (or `default`) through `parser`. Raises `SettingsError`."""
         value = self.text(name, default)
         try:
             return parser(value)
@@ -74,17 +75,17 @@ class Reader:
 
 
 def is_service_link(name: str, value: str) -> bool:
-    """Whether Kubernetes set this variable: it tells each pod of each Service in its namespace.
+    """Whether Kubernetes set this variable: each pod gets variables for the namespace's Services.
 
-    A Service `mirror-dashboard` means `MIRROR_DASHBOARD_PORT=tcp://10.0.0.7:8080` in every pod,
-    which is no setting of ours.
+    For a Service `mirror-dashboard` every pod has `MIRROR_DASHBOARD_PORT=tcp://10.0.0.7:8080`,
+    which is not a setting of ours.
     """
     is_port = name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(value) is not None
     return is_port or _SERVICE.fullmatch(name) is not None
 
 
 def _contents(name: str, path: str) -> str:
-    """What the file of `<name>_FILE` holds, without the space around it."""
+    """The content of the file in `<name>_FILE`, without the white space around it."""
     reason = ""
     try:
         with Path(path).open("rb") as file:
@@ -105,13 +106,13 @@ def _contents(name: str, path: str) -> str:
 def value(environ: Mapping[str, str], name: str, default: str = "") -> str:
     """One variable of `environ`, for code that needs no further setting. May be `<name>_FILE`.
 
-    Raises `SettingsError` where the file cannot be read.
+    Raises `SettingsError` if the file cannot be read.
     """
     return Reader(environ).text(name, default)
 
 
 def describe(environment: Mapping[str, str]) -> dict[str, str]:
-    """Variable → what is in force, for `mirror doctor --settings`. Secrets are masked."""
+    """Variable → value in force, for `mirror doctor --settings`. Secrets are masked."""
     return {name: _masked(name, value) for name, value in sorted(environment.items())}
 
 

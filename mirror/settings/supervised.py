@@ -1,7 +1,6 @@
-"""What `mirror up` needs beside the settings of the processes that it starts.
+"""Settings of `mirror up`, besides the settings of the processes that it starts.
 
-`deploy/supervisord.conf` takes these variables from the environment, so each has a default here and
-nowhere else.
+`deploy/supervisord.conf` takes these variables from the environment; their only defaults are here.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ from mirror.settings.values import between, choice, positive_duration
 HANG_AFTER: Final = "20s"
 MOST_PROCESSES: Final = 100  # of a kind: each has an offset of two digits for its metrics port
 LONGEST_START_SECONDS: Final = 3600
-# Program of supervisord.conf → the variable that says how many of it run. In the order of their
-# metrics ports: supervisord.conf adds 0, 1, … for the first, 100, … for the next, and so on.
+# Program of supervisord.conf → the variable with its number of processes. In the order of their
+# metrics ports: supervisord.conf adds 0, 1, … for the first program, 100, … for the next, and so
+# on.
 COUNTS: Final[Mapping[str, str]] = {
     "coordinator": "MIRROR_COORDINATORS",
     "listener": "MIRROR_LISTENERS",
@@ -31,7 +31,7 @@ COUNTS: Final[Mapping[str, str]] = {
 
 
 def read_supervised(reader: Reader) -> Supervised:
-    """Read and check all of it. Raises `SettingsError`; makes no directory."""
+    """Read and check these settings. Raises `SettingsError`. Creates no directory."""
     defaults = {
         "coordinator": "1",
         "listener": "2",
@@ -58,16 +58,16 @@ def read_supervised(reader: Reader) -> Supervised:
 
 
 def run_directory(environ: Mapping[str, str]) -> Path:
-    """Where the supervisord of `mirror up` has its socket: `MIRROR_RUN_DIR`, or the default."""
+    """The directory of `mirror up`'s supervisord socket: `MIRROR_RUN_DIR`, or the default."""
     return Path(Reader(environ).text("MIRROR_RUN_DIR", str(state_directory(environ) / "run")))
 
 
 def state_directory(environ: Mapping[str, str]) -> Path:
-    """Where the mirror keeps its state for this user, where nothing else is set."""
+    """The default directory for the mirror's state of this user."""
     state = environ.get("XDG_STATE_HOME") or f"{environ.get('HOME', '/var/lib')}/.local/state"
     return Path(state) / "interaction-mirror"
 
 
 def has_dashboard() -> bool:
-    """Whether what the web page needs is installed (the extra `dashboard`)."""
+    """Whether the web page's packages are installed (the extra `dashboard`)."""
     return all(importlib.util.find_spec(name) for name in ("starlette", "uvicorn"))

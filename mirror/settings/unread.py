@@ -1,7 +1,7 @@
-"""Variables that look like settings and change nothing: each is told, with the nearest name.
+"""Finds variables that look like settings but change nothing, and the nearest name of a setting.
 
-A misspelt variable leaves its setting at the default, which nobody would see. `unread` is pure; a
-process logs what it finds at each start, and `mirror doctor` shows it.
+A misspelt variable leaves its setting at the default, which nobody would notice. `unread` is pure.
+Processes log its result at each start, and `mirror doctor` shows it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TESTS: Final = ("MIRROR_TEST_", "MIRROR_WRITE_GOLDEN")
 def unread(
     environ: Mapping[str, str], used: Iterable[str], known: Iterable[str]
 ) -> tuple[Unread, ...]:
-    """What of `environ` looks like a setting and was not used.
+    """The variables in `environ` that look like settings and were not used.
 
     `used` are the variables that gave a value, `known` the names of all settings.
     """

@@ -1,7 +1,6 @@
-"""What each kind of setting takes: parsers that raise `ValueError` saying so.
+"""Parsers for each kind of setting. They raise `ValueError` with the accepted form.
 
-The text of the error follows "takes" in the one line that a user sees, so it names the form and
-never the value.
+The text follows "takes" in the one line that a user sees, so it names the form, never the value.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def between(least: int, most: int) -> Callable[[str], int]:
 
 
 def positive_duration(text: str) -> float:
-    """Seconds, more than none."""
+    """Seconds, more than 0."""
     seconds = duration(text)
     if seconds <= 0:
         raise ValueError("a duration above zero such as 250ms, 35s, 5m, 4h or 31d")
@@ -63,7 +62,7 @@ def positive_duration(text: str) -> float:
 
 
 def share(text: str) -> float:
-    """A part of the whole, more than nothing."""
+    """A share from 0.01 to 1."""
     expected = "a share from 0.01 to 1, such as 0.6"
     try:
         value = float(text)
@@ -100,7 +99,7 @@ def base_url(text: str) -> str:
     if not text:
         return ""
     expected = "a base URL such as https://api.mypurecloud.com"
-    word(text)  # urlsplit leaves out line feeds and tabs; what connects later does not
+    word(text)  # urlsplit drops line feeds and tabs; the clients that connect do not
     try:
         parts = urlsplit(text)
         port_is_valid = parts.port is None or parts.port > 0
@@ -128,7 +127,7 @@ def topic_name(text: str) -> str:
 
 
 def topic_prefix(text: str) -> str:
-    """What goes before the names of topics and groups; may be empty."""
+    """The prefix of topics and groups; may be empty."""
     if not re.fullmatch(r"[A-Za-z0-9._-]{0,200}", text):
         raise ValueError("the beginning of a Kafka topic name: letters, digits, ., - and _")
     return text
@@ -155,8 +154,8 @@ def redis_url(text: str) -> str:
     is_service = parts.scheme.endswith("+sentinel") and parts.path.count("/") < 2
     if db and not db.isdigit() and not is_service:
         raise ValueError(expected)
-    # An "@", "/", "?" or "#" of a password that is not percent-encoded would end up in what is
-    # taken for a host, a path or a parameter, and be shown as such.
+    # An "@", "/", "?" or "#" in a password that is not percent-encoded would move a part of the
+    # password into the host, the path or a parameter, and messages would show it.
     addresses = parts.netloc.rpartition("@")[2].split(",")
     if parts.scheme != "unix" and not all(map(_REDIS_ADDRESS.fullmatch, addresses)):
         raise ValueError(expected)
@@ -175,7 +174,7 @@ def _is_port(address: str) -> bool:
 
 
 def _check_redis_parameters(scheme: str, query: str) -> None:
-    """A misspelt parameter must not leave a connection less protected than it reads."""
+    """Refuse unknown parameters: a misspelt one must not weaken a connection unnoticed."""
     parameters = parse_qs(query, keep_blank_values=True)
     known = set(REDIS_PARAMETERS)
     if scheme.endswith("+sentinel"):
@@ -221,7 +220,7 @@ def servers(text: str) -> str:
 
 
 def kafka_url(text: str) -> str:
-    """`host:port,…` from `kafka+ssl://host:port,…`; empty where unset."""
+    """`host:port,…` from `kafka+ssl://host:port,…`; empty if unset."""
     if not text:
         return ""
     found = []
@@ -273,7 +272,7 @@ def subscribe(text: str) -> tuple[str, ...]:
 
 
 def zombie_after(text: str) -> tuple[float, dict[str, float]]:
-    """The general age in seconds, and those of single media."""
+    """The general age in seconds, and medium → age in seconds."""
     general: float | None = None
     media: dict[str, float] = {}
     seen: set[str] = set()
@@ -319,7 +318,7 @@ def listen_hosts(text: str) -> tuple[str, ...]:
 
 
 def header_name(text: str) -> str:
-    """The name of an HTTP header, empty where unset."""
+    """The name of an HTTP header, empty if unset."""
     if text and not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", text):
         raise ValueError("the name of an HTTP header, such as X-Forwarded-User")
     return text

@@ -2,14 +2,13 @@
 
     file = HeartbeatFile.of(os.environ)
     file.touch()       # from the thread that matters, every second, while the work goes on
-    file.ended(2)      # with which exit code it ends, where that matters to who starts it again
+    file.ended(2)      # the exit code, for the watchdog that restarts processes
 
-`<MIRROR_RUN_DIR>/heartbeats/<process name>` holds the process id, and behind it the exit code once
-there is one; each beat sets the file's time, which needs no room on a full disk. It depends on
-nothing else, so that a process which waits for Redis or Kafka is not taken for one that hangs.
-Whether the threads beside the one that beats do their part, `mirror.base.thread_watch` says.
-`mirror/supervision/watchdog.py` reads the files. Elsewhere than under supervisord nothing is
-written: containers ask `/healthz`.
+`<MIRROR_RUN_DIR>/heartbeats/<process name>` holds the process id, and at the end the exit code.
+Each beat sets the file's time, which needs no room on a full disk. The beat depends on no service,
+so a process that waits for Redis or Kafka does not look hung. `mirror.base.thread_watch` judges the
+process' other threads. `mirror/supervision/watchdog.py` reads the files. Without supervisord there
+is no file: containers ask `/healthz`.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ EVERY_SECONDS: Final = 1.0  # between two beats, at least
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """What a file says: whose it is, when it was written (ns, only to be compared), how it ended.
+    """A heartbeat: process id, time of the file (ns, only for comparison) and exit code.
 
-    `exit_code` is None while the process lives, and for one that ended without a word.
+    `exit_code` is None while the process runs, and if it ended without noting a code.
     """
 
     pid: int
@@ -49,12 +48,12 @@ class HeartbeatFile:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> HeartbeatFile:
-        """That of a process of the supervisord that `environ` names; else one that does nothing."""
+        """This process' file under supervisord; without supervisord, a file that does nothing."""
         folder, name = environ.get("MIRROR_RUN_DIR"), environ.get("SUPERVISOR_PROCESS_NAME")
         return cls(Path(folder) / FOLDER / name if folder and name else None)
 
     def touch(self) -> None:
-        """Say that the work goes on; does nothing within a second of the last time."""
+        """Note that the work goes on. Does nothing within a second of the last beat."""
         now = self._clock()
         if self._path is None or now < self._next:
             return
@@ -64,11 +63,11 @@ class HeartbeatFile:
                 os.utime(self._path)
                 return
         except OSError:
-            self._known = False  # it was taken away: written anew
+            self._known = False  # the file was removed: write it again
         self._known = self._write(f"{os.getpid()}\n")
 
     def ended(self, exit_code: int) -> None:
-        """Say with which exit code this process ends."""
+        """Note the exit code of this process."""
         self._write(f"{os.getpid()} {exit_code}\n")
 
     def _write(self, text: str) -> bool:
@@ -80,13 +79,13 @@ class HeartbeatFile:
             fresh.write_text(text, encoding="ascii")
             fresh.replace(self._path)
         except OSError:
-            # Not a reason to end a process that works: without a file of its own it is not judged.
+            # No reason to end a working process: without a file the watchdog does not judge it.
             return False
         return True
 
 
 def read_heartbeat(run_dir: Path, name: str) -> Heartbeat | None:
-    """What the process `name` said last; None where it never did."""
+    """The last heartbeat of the process `name`; None if there is none."""
     path = run_dir / FOLDER / name
     try:
         words = path.read_text(encoding="ascii").split()

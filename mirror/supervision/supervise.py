@@ -1,7 +1,7 @@
 """Runs supervisord on `deploy/supervisord.conf`, for `mirror up` and `mirror sandbox`.
 
-The file takes everything that differs between machines from the environment; `environment` adds
-what is not set there (`mirror/settings/supervised.py`).
+The file takes all values that differ between machines from the environment; `environment` adds the
+missing ones (`mirror/settings/supervised.py`).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ LONGEST_RUN_DIR: Final = 80
 
 
 def command(environ: Mapping[str, str] | None = None) -> list[str]:
-    """The argument list that runs supervisord in the foreground, under the `MIRROR_USER` set.
+    """The argument list that runs supervisord in the foreground, as `MIRROR_USER` if set.
 
-    None is named where none is set: a process may run under a number without a name, as containers
-    do. As root it is named, because supervisord warns of what nobody may have meant.
+    Without `MIRROR_USER` no user is named: a process may run under a number without a name, as
+    containers do. As root the user is named, because supervisord warns otherwise.
     """
     user = value(os.environ if environ is None else environ, "MIRROR_USER")
     if not user and os.getuid() == 0:
@@ -45,10 +45,10 @@ def control(*arguments: str) -> list[str]:
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` with every variable that the file names. Makes the run and log directories.
+    """`environ` with every variable that the file names. Creates the run and log directories.
 
     Raises `SettingsError` for a value that does not parse, a run directory whose path is too long,
-    and a directory that cannot be made.
+    or a directory that cannot be created.
     """
     reader = Reader(environ)
     supervised = read_supervised(reader)

@@ -1,6 +1,7 @@
 """Talks to a running supervisord over the Unix socket in its run directory.
 
-`processes` asks how its processes are. `Supervisord` starts and stops them, and ends it.
+`processes` asks for the state of its processes. `Supervisord` starts and stops them, and shuts it
+down.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SOCKET: Final = "supervisor.sock"
 
 
 class ProcessInfo(msgspec.Struct, frozen=True):
-    """One process: its name in its group, state in supervisord's words, and why it is in it."""
+    """One process: its name and group, its state in supervisord's words, and the reason."""
 
     group: str
     name: str
@@ -33,7 +34,7 @@ class ProcessInfo(msgspec.Struct, frozen=True):
 
 
 class SupervisordSilent(MirrorError):
-    """There is a socket, and nobody answers on it."""
+    """The socket exists, but nobody answers on it."""
 
 
 class _Connection(http.client.HTTPConnection):
@@ -68,7 +69,7 @@ class _Transport(Transport):
 class Supervisord:
     """The supervisord of a run directory.
 
-    Each method raises `SupervisordSilent`, and `MirrorError` where supervisord refuses.
+    Each method raises `SupervisordSilent`, and `MirrorError` if supervisord refuses.
     """
 
     def __init__(self, run_dir: Path) -> None:
@@ -76,7 +77,7 @@ class Supervisord:
 
     @property
     def is_there(self) -> bool:
-        """Whether its socket is: it runs, or was killed."""
+        """Whether its socket exists: it runs, or was killed."""
         return self._path.exists()
 
     def pid(self) -> int:
@@ -84,7 +85,7 @@ class Supervisord:
         return int(self._ask(lambda server: server.supervisor.getPID()))
 
     def processes(self) -> list[ProcessInfo]:
-        """All its processes but this one."""
+        """All its processes except the calling one."""
         found: Any = self._ask(lambda server: server.supervisor.getAllProcessInfo())
         return [
             ProcessInfo(
@@ -100,17 +101,17 @@ class Supervisord:
         ]
 
     def stop(self, process: ProcessInfo) -> None:
-        """Ask a process to stop. Nothing waits for it."""
+        """Ask a process to stop. Does not wait for its end."""
         name = f"{process.group}:{process.name}"
         self._ask(lambda server: server.supervisor.stopProcess(name, False))
 
     def start(self, process: ProcessInfo) -> None:
-        """Start a process that does not run. Nothing waits for it."""
+        """Start a process that does not run. Does not wait for it."""
         name = f"{process.group}:{process.name}"
         self._ask(lambda server: server.supervisor.startProcess(name, False))
 
     def shut_down(self) -> None:
-        """Stop all processes in order, and then supervisord. Nothing waits for it."""
+        """Stop all processes in order, then supervisord. Does not wait for the end."""
         self._ask(lambda server: server.supervisor.shutdown())
 
     def _ask(self, question: Callable[[ServerProxy], Any]) -> Any:
@@ -125,9 +126,9 @@ class Supervisord:
 
 
 def processes(run_dir: Path) -> list[ProcessInfo] | None:
-    """All processes of the supervisord in `run_dir`; None where there is none.
+    """All processes of the supervisord in `run_dir`; None if there is none.
 
-    Raises `SupervisordSilent` where its socket is there and it does not answer.
+    Raises `SupervisordSilent` if its socket exists but nobody answers.
     """
     supervisord = Supervisord(run_dir)
     return supervisord.processes() if supervisord.is_there else None

@@ -1,17 +1,17 @@
-"""The watchdog of supervisord: kills what runs and no longer works, starts what was given up.
+"""The watchdog of supervisord: kills hung processes, restarts those that supervisord gave up.
 
-An event listener of supervisord (`[eventlistener:watchdog]`), called at each of its ticks. Two
-things supervisord does not do by itself:
+An event listener of supervisord (`[eventlistener:watchdog]`), called at each of its ticks. It
+handles two cases that supervisord does not:
 
-- A process that lives but hangs. Each touches a file every second while it works and none of its
-  threads hangs (`mirror.supervision.heartbeat_file`, `mirror.base.thread_watch`). One that has
-  beaten and then does not for `MIRROR_HANG_AFTER` (default `20s`) is killed; supervisord starts it
-  again. SIGKILL, because what hangs does not hear SIGTERM; nothing that was acknowledged is lost by
-  it.
-- A process that supervisord gave up (FATAL), because it ended at once several times: what it needs,
-  say a topic, was missing. It is started again after `RETRY_FIRST_SECONDS` seconds, then after
-  twice as many each time up to `RETRY_LAST_SECONDS`, until it stays. Not one whose last word was
-  exit code 2: a setting is wrong, which no restart mends.
+- A process runs but hangs. Each process touches a file every second while it works and none of its
+  threads hangs (`mirror.supervision.heartbeat_file`, `mirror.base.thread_watch`). A process whose
+  beats stop for `MIRROR_HANG_AFTER` (default `20s`) is killed; supervisord starts it again. The
+  signal is SIGKILL, because a hung process does not react to SIGTERM. Acknowledged records are not
+  lost.
+- Supervisord gave up a process (FATAL) because it ended at once several times: a dependency, say a
+  topic, was missing. The watchdog starts it again after `RETRY_FIRST_SECONDS`, then after twice the
+  time each, up to `RETRY_LAST_SECONDS`, until it stays up. A process that ended with exit code 2 is
+  left stopped: a setting is wrong, which no restart fixes.
 
 A process is judged from its first beat on, by this process' monotonic clock: neither a wrong wall
 clock nor a machine that slept makes it look dead. `judge` is the rule, pure; the rest is I/O.
@@ -40,12 +40,12 @@ from mirror.supervision.heartbeat_file import Heartbeat, read_heartbeat
 
 RETRY_FIRST_SECONDS: Final = 5.0
 RETRY_LAST_SECONDS: Final = 60.0
-# After a pause of its own so long, the watchdog cannot tell who beat meanwhile.
+# After such a long pause of its own, the watchdog cannot know which processes beat meanwhile.
 ASLEEP_SECONDS: Final = 15.0
 
 
 class Process(msgspec.Struct, frozen=True):
-    """What supervisord says of a process, and what the process itself says."""
+    """A process: its state in supervisord, and its own heartbeat."""
 
     group: str
     name: str
@@ -55,12 +55,12 @@ class Process(msgspec.Struct, frozen=True):
 
     @property
     def full_name(self) -> str:
-        """As supervisorctl takes it."""
+        """The name in the form of supervisorctl."""
         return f"{self.group}:{self.name}"
 
 
 class Action(msgspec.Struct, frozen=True):
-    """What to do to a process, and why."""
+    """An action on a process, with the reason."""
 
     what: Literal["kill", "start", "leave"]
     process: Process
@@ -68,16 +68,16 @@ class Action(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct):
-    """What the watchdog remembers between two looks, by process name."""
+    """The watchdog's memory between two ticks, by process name."""
 
     looked_at: float = 0.0
     beats: dict[str, tuple[Heartbeat, float]] = {}
-    retries: dict[str, tuple[float, float]] = {}  # → when to try next, the pause before that
+    retries: dict[str, tuple[float, float]] = {}  # → time of the next try, the pause before it
     left: set[str] = set()
 
 
 def judge(processes: list[Process], memory: Memory, now: float, hang_after: float) -> list[Action]:
-    """What to do at `now` (monotonic seconds). Changes `memory`."""
+    """The actions at `now` (monotonic seconds). Changes `memory`."""
     slept = now - memory.looked_at > ASLEEP_SECONDS
     memory.looked_at = now
     if slept:
@@ -145,7 +145,7 @@ class Watchdog:
         self._log = log.logger("watchdog")
 
     def look(self) -> None:
-        """One look. What supervisord refuses is logged and tried again at the next."""
+        """Look at all processes once. A refused action is logged and tried again next time."""
         try:
             found = self._rpc.supervisor.getAllProcessInfo()
         except (Error, OSError) as error:

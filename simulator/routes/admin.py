@@ -55,7 +55,7 @@ async def stats(request: web.Request) -> web.Response:
 
 
 def stats_body(world: World) -> dict[str, Any]:
-    """What `/_sim/stats` answers."""
+    """The answer of `/_sim/stats`."""
     channels = world.channels.all()
     return {
         "uptime_seconds": round(time.time() - world.started, 3),
@@ -256,13 +256,13 @@ def _tune(world: World, order: _Control) -> None:
 
 
 async def index(_: web.Request) -> web.Response:
-    """What there is here."""
+    """List the routes of the admin API."""
     names = sorted({route.path for route in routes()})
     return json_response({"simulator": "Genesys Cloud", "admin": names})
 
 
 async def list_faults(request: web.Request) -> web.Response:
-    """What is switched on, and what there is."""
+    """List the active faults and the known kinds."""
     known = {"striking": STRIKING, "standing": STANDING, "garbage": GARBAGE_KINDS}
     return json_response({"faults": world_of(request).faults.all(), "known": known})
 

@@ -1,4 +1,4 @@
-"""What every REST request passes: correlation id, bearer token, rate limits, error bodies."""
+"""The middleware of every REST request: correlation id, bearer token, limits, error bodies."""
 
 from __future__ import annotations
 

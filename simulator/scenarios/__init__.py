@@ -1,4 +1,4 @@
-"""Scripts of conversations by medium, and which one is played next.
+"""Scripts of conversations by medium, and the choice of the next one.
 
 `pick` walks through the media by weight without chance (so that a short run shows all of them) and
 chooses among a medium's scripts by weight.

@@ -20,13 +20,13 @@ MAX_LOOKS = 600
 
 
 class Link(msgspec.Struct):
-    """What the one conversation tells the other."""
+    """The shared state of the two conversations."""
 
     #: The consult is over, or the customer has been merged in.
     done: bool = False
-    #: Who is consulted is to take over.
+    #: The consulted agent must take over.
     taken_over: bool = False
-    #: Who is consulted has answered.
+    #: The consulted agent has answered.
     answered: bool = False
 
 

@@ -1,7 +1,7 @@
 """A messaging conversation that comes back to agents again and again.
 
-Who had it before is not a new participant: his old one gets a further communication, another queue,
-another after-call work and another code (docs/protocol.md, "Legs").
+An agent who had it before does not become a new participant: the old one gets a further
+communication, another queue, another after-call work and another code (docs/protocol.md, "Legs").
 """
 
 from __future__ import annotations

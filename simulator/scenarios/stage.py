@@ -1,4 +1,4 @@
-"""What a scenario script has at hand: the conversation, the org, chance and the present time.
+"""The tools of a scenario script: the conversation, the org, chance and the present time.
 
 A script is a generator. It changes the conversation and yields `Beat`s: "let a frame show this,
 come back after so many Genesys seconds". Whoever runs it sets `now` before each step, so scripts
@@ -118,9 +118,11 @@ class Stage:
         return Beat(self.rng.uniform(low, high), frame=False)
 
     def chance(self, probability: float) -> bool:
+        """True with this probability."""
         return self.rng.random() < probability
 
     def uuid(self) -> str:
+        """A random UUID of this conversation."""
         return uuid_from(self.rng)
 
     def queue(self, avoid: str | None = None) -> str:

@@ -1,7 +1,7 @@
 """A supervisor on an agent's call: he listens, whispers, joins in.
 
-He is a participant of purpose `user` with an outbound call of his own, and looks like somebody who
-talks but for the keys that name whom he supervises, and `mediaRoles`
+The supervisor is a participant of purpose `user` with a separate outbound call. Only `mediaRoles`
+and the keys that name the supervised participant distinguish this from a normal call
 (docs/protocol.md, "Roles").
 """
 

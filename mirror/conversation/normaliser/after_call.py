@@ -1,12 +1,12 @@
-"""After-call work and wrap-up codes: what follows a leg's end.
+"""After-call work and wrap-up codes, which follow a leg's end.
 
-Both belong to the communication (docs/protocol.md, "After-call work"). A participant repeats them,
-those of its latest communication, and where no communication has its own, that is all there is. It
-may still show those of an earlier communication when the next one lives: what is older than a leg
-is not of that leg.
+Both belong to the communication (docs/protocol.md, "After-call work"). A participant repeats those
+of its latest communication; if no communication has its own, the participant's are the only source.
+A participant may still show those of an earlier communication while the next one is live. So values
+that are older than a leg do not belong to that leg.
 
-A code is saved each time it is chosen, also while the agent still talks; a later one replaces it.
-All of them are told behind the leg's end, in the order in which they were seen.
+A code is saved each time the agent chooses one, also during the call; a later code replaces it. All
+codes are reported after the leg's end, in the order in which they were seen.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from mirror.conversation.normaliser.words import (
 )
 from mirror.conversation.times import instant
 
-MAX_CODES: Final = 16  # of one leg; of more, the oldest are forgotten
+MAX_CODES: Final = 16  # per leg; beyond, the oldest are forgotten
 _ACW: Final = BITS["acw"]
 _AFTER_ALL: Final = "9"  # after every time
 
 
 def _latest(shown: Sequence[Communication]) -> list[Communication]:
-    """Of a participant's communications those that no later one followed.
+    """The communications of a participant that no later communication followed.
 
-    One after another means that a later one was connected behind the end of an earlier one. Their
-    places in an array say nothing.
+    A communication follows another if it was connected after the other's end. Their places in an
+    array say nothing.
     """
     last = max((instant(communication.connected_time) or "" for communication in shown), default="")
     return [
@@ -46,10 +46,10 @@ def _latest(shown: Sequence[Communication]) -> list[Communication]:
 
 
 class Succession(msgspec.Struct, gc=False):
-    """Which communications of a participant others followed.
+    """Tells which communications of a participant were followed by others.
 
-    `began` is when the last one was connected. One that was never connected does not say when it
-    began: `unanswered` has, for each medium, until when the last such one went on.
+    `began` is when the last communication was connected. A communication that was never connected
+    has no start: `unanswered` is medium → the end of the last such communication.
     """
 
     began: str = ""
@@ -57,7 +57,7 @@ class Succession(msgspec.Struct, gc=False):
 
     @classmethod
     def of(cls, shown: Sequence[Communication]) -> Succession:
-        """That of all communications of a participant."""
+        """The succession of all communications of a participant."""
         made = cls()
         for communication in shown:
             began = instant(communication.connected_time)
@@ -71,9 +71,9 @@ class Succession(msgspec.Struct, gc=False):
         return made
 
     def follows(self, communication: Communication) -> bool:
-        """Whether `one` is over and its participant got another one since.
+        """Whether `communication` is over and its participant got another one since.
 
-        Its participant's queue is then the other one's.
+        The participant's queue is then the queue of the other communication.
         """
         over = instant(communication.disconnected_time)
         if over is None:
@@ -83,11 +83,10 @@ class Succession(msgspec.Struct, gc=False):
 
 
 def handled(participant: Participant, shown: Sequence[Communication]) -> Communication | None:
-    """The communication in `shown` that its participant's after-call work is of.
+    """The communication in `shown` to which the participant's after-call work belongs.
 
-    Of several at once it is the one that has a code, else the one that was connected first: a
-    callback comes before the call that it dials. None where one of them, or of those before them,
-    tells its own work.
+    Of several at once, the communication with a code counts, else the one that was connected first:
+    a callback comes before the call that it dials. None if any communication has its own work.
     """
     told = (participant.wrapup, participant.start_acw_time, participant.end_acw_time)
     if told == (None, None, None):
@@ -105,7 +104,7 @@ def handled(participant: Participant, shown: Sequence[Communication]) -> Communi
 def work_of(
     participant: Participant, communication: Communication, is_handled: bool
 ) -> Work | None:
-    """What a reading tells of a communication's after-call work; null where it tells nothing."""
+    """The after-call work of a communication in a reading; None if the reading has none."""
     own, wrapup = communication.after_call_work, communication.wrapup
     state = began = ended = None
     if is_handled and (participant.start_acw_time or participant.end_acw_time):
@@ -126,9 +125,9 @@ def work_of(
 
 
 def _unless_earlier(time: str | None, communication: Communication) -> str | None:
-    """A time of a participant; null where it is of an earlier communication than this one.
+    """A time of a participant; None if it belongs to an earlier communication than this one.
 
-    That is what lies before this one was connected, and all while it is unanswered.
+    A time before this communication was connected is earlier, and any time while it is unanswered.
     """
     connected = instant(communication.connected_time) or ""
     if communication.state in UNANSWERED or (instant(time) or _AFTER_ALL) < connected:
@@ -137,14 +136,14 @@ def _unless_earlier(time: str | None, communication: Communication) -> str | Non
 
 
 def note(view: View) -> None:
-    """Remember the code that a live leg shows, until the leg is over."""
+    """Remember the code of a live leg until the leg is over."""
     work = view.work
     if work is not None and work.code:
         _take(view, work.code, instant(work.coded_at) or "")
 
 
 def tell_work(view: View, told: list[Transition]) -> None:
-    """Tell the after-call work and the codes of a leg that is over."""
+    """Report the after-call work and the codes of a leg that is over."""
     work = view.work
     if work is None:
         return
@@ -171,16 +170,16 @@ def _codes(view: View, code: str, coded_at: str, told: list[Transition]) -> None
         at = coded_at if known == code else ""
         if tell_often(told, view, "wrapup", at or None, known, code=known):
             last = known
-    # One that came back, or that is later than what was told only now, has been told before.
+    # A code that came back, or that is later than the ones just reported, was reported before.
     if (returned or last is not None) and last != codes[-1]:
         told.append(Transition(view, "wrapup", None, view.state, code=codes[-1], snapshot=True))
 
 
 def _take(view: View, code: str, coded_at: str) -> bool:
-    """Note the code that a reading shows; whether one counts again that another had replaced.
+    """Note the code of a reading. Returns whether a replaced code counts again.
 
-    A dated code counts before those that were saved earlier, and a reading that shows an earlier
-    one is late. Where codes have no times, the latest reading counts.
+    A dated code beats codes that were saved earlier; a reading with an earlier code is late. If
+    codes have no times, the latest reading counts.
     """
     leg = view.leg
     service = leg.service

@@ -1,7 +1,6 @@
 """Frames of agent topics → `AgentEvent`: presence, routing status, and both in one (activity).
 
-The user is named by the topic: a presence frame has no user id in its body (docs/protocol.md,
-"Agents").
+The topic names the user: a presence frame has no user id in its body (docs/protocol.md, "Agents").
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from mirror.conversation.times import instant
 
 
 class PresenceDefinition(msgspec.Struct, rename="camel"):
-    """A presence of the organisation and the one of Genesys behind it."""
+    """A presence of the organisation and Genesys' system presence behind it."""
 
     id: str | None = None
     system_presence: str | None = None
 
 
 class Presence(msgspec.Struct, rename="camel"):
-    """What a user says of being there. `modified_date` is missing in the recorded frame."""
+    """The presence of a user. `modified_date` is missing in the recorded frame."""
 
     presence_definition: PresenceDefinition | None = None
     modified_date: str | None = None
@@ -45,7 +44,7 @@ class AgentBody(Presence, rename="camel"):
 
 
 class AgentFrame(msgspec.Struct, rename="camel"):
-    """The envelope, as of conversations."""
+    """The envelope, the same as for conversations."""
 
     topic_name: str | None = None
     event_body: AgentBody | None = None
@@ -75,7 +74,7 @@ def agent_events(topic: str, frame: AgentFrame, received_at: str) -> list[AgentE
 
 
 class _Maker:
-    """What all events of one frame share."""
+    """Makes the events of one frame from the parts that they share."""
 
     def __init__(self, topic: str, metadata: Metadata | None, received_at: str) -> None:
         self._topic = topic
@@ -86,7 +85,7 @@ class _Maker:
     def event(
         self, kind: Literal["presence", "routing_status"], value: str, occurred_at: str | None
     ) -> AgentEvent:
-        # Without a time of Genesys', returning to a state is told from repeating it by ours only.
+        # Without Genesys' time, only our own time tells a return to a state from its repeat.
         at = occurred_at or self._received_at
         how = ("dated",) if occurred_at is not None else ("snapshot",)
         return AgentEvent(

@@ -1,9 +1,9 @@
-"""The shape of analytics queries, made into the body that all other shapes share.
+"""Turns results of analytics queries into the body that all other shapes share.
 
-Analytics is the fall-back of back-fill, for conversations that `GET /conversations/{id}` does not
-give. It has sessions and segments instead of states, so states are read from the last segment. A
-session is a communication under the same id, and alone tells the queue of each. What it calls
-`unknown` media cannot be named and is left out.
+Analytics is the fallback of back-fill, for conversations that `GET /conversations/{id}` does not
+return. It has sessions and segments instead of states, so the last segment gives the state. A
+session is a communication under the same id, and the only source of each communication's queue. Its
+medium `unknown` cannot be named and is left out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ARRAY_OF_MEDIUM: Final = {medium: array for array, medium in MEDIA_OF_ARRAY.ite
 
 
 class SessionSegment(msgspec.Struct, rename="camel"):
-    """A stretch of a session; the last one says how it was disconnected."""
+    """A stretch of a session; the last segment says how the session was disconnected."""
 
     segment_type: str | None = None
     segment_start: str | None = None
@@ -77,7 +77,7 @@ class AnalyticsParticipant(msgspec.Struct, rename="camel"):
 
 
 class AnalyticsConversation(msgspec.Struct, rename="camel"):
-    """AnalyticsConversationWithoutAttributes, as far as it is read."""
+    """The fields of AnalyticsConversationWithoutAttributes that are read."""
 
     conversation_id: str | None = None
     conversation_start: str | None = None
@@ -87,7 +87,7 @@ class AnalyticsConversation(msgspec.Struct, rename="camel"):
 
 
 def body_of(conversation: AnalyticsConversation) -> tuple[PersonalBody, bool]:
-    """The conversation as a body, and whether all of its legs are in it."""
+    """The conversation as a body, and whether the body has all of its legs."""
     participants: list[PersonalParticipant] = []
     complete = True
     over = conversation.conversation_end is not None
@@ -119,7 +119,7 @@ def body_of(conversation: AnalyticsConversation) -> tuple[PersonalBody, bool]:
 
 
 def _linked(conversation: AnalyticsConversation) -> str | None:
-    """The conversation that it serves, or that a merge took it into."""
+    """The id of the conversation that this one serves, or that a merge moved it into."""
     if conversation.associated_conversation_id:
         return conversation.associated_conversation_id
     for participant in conversation.participants or ():
@@ -132,7 +132,7 @@ def _linked(conversation: AnalyticsConversation) -> str | None:
 
 
 def _add(participant: PersonalParticipant, session: Session) -> None:
-    """What a session tells of its participant."""
+    """Add the fields of a session to its participant."""
     participant.ani = participant.ani or session.ani
     participant.dnis = participant.dnis or session.dnis
     participant.monitored_participant_id = (
@@ -147,7 +147,7 @@ def _add(participant: PersonalParticipant, session: Session) -> None:
 
 
 def _communication(session: Session, over: bool) -> Communication:
-    """A session as a communication, of a conversation that may be `over`."""
+    """A session as a communication; `over`: the whole conversation has ended."""
     segments = session.segments or []
     own = [segment for segment in segments if segment.kind != WRAPUP_SEGMENT]
     after = [segment for segment in segments if segment.kind == WRAPUP_SEGMENT]
@@ -170,8 +170,8 @@ def _communication(session: Session, over: bool) -> Communication:
 
 
 def _state(communication: Communication, own: list[SessionSegment], over: bool) -> None:
-    """A session without a disconnect type lives, unless the whole conversation is `over` or its
-    after-call work began.
+    """Set the state. A session without a disconnect type is live, unless the conversation is `over`
+    or its after-call work began.
     """
     last = own[-1]
     kind = next((s.disconnect_type for s in reversed(own) if s.disconnect_type), None)

@@ -1,13 +1,12 @@
-"""What is read of a conversation: typed structs of the needed fields.
+"""Typed structs of the fields of a conversation that the normaliser needs.
 
 Frames and REST bodies share a shape: participants with an array of communications per medium
-(docs/protocol.md, "Shapes"). Fields that are not named here are skipped by the decoder and never
-become Python objects, which is what makes reading a 4 KB frame cheap. Fields stand in the order in
-which Genesys sends them, where the decoder looks first. Nothing here can be part of a cycle, so the
-garbage collector need not watch it.
+(docs/protocol.md, "Shapes"). The decoder skips fields that are not named here: they never become
+Python objects, which makes reading a 4 KB frame cheap. Fields stand in the order in which Genesys
+sends them, where the decoder looks first. Nothing here can be part of a cycle, so the garbage
+collector need not watch these objects.
 
-Personal fields are only in the `Personal…` structs, so that with `MIRROR_PII=drop` they are not
-even decoded.
+Only the `Personal…` structs have personal fields, so with `MIRROR_PII=drop` they are never decoded.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ class Reference(msgspec.Struct, gc=False):
 
 
 class Wrapup(msgspec.Struct, rename="camel", gc=False):
-    """A wrap-up code as it is saved now. One without `end_time` may be provisional."""
+    """The wrap-up code that is saved now. Without `end_time` it may be provisional."""
 
     code: str | None = None
     end_time: str | None = None
@@ -47,10 +46,10 @@ class Segment(msgspec.Struct, rename="camel", gc=False):
 
 
 class Communication(msgspec.Struct, rename="camel", gc=False):
-    """One communication of a participant. REST alone has segments and when it began to alert.
+    """One communication of a participant. Only REST has segments and the start of alerting.
 
-    `queue_id` is set by analytics alone, where each session tells its own. `medium` is that of the
-    array that it stands in (`snapshot.communications`).
+    Only analytics sets `queue_id`: each of its sessions has its own. `medium` comes from the array
+    that holds the communication (`snapshot.communications`).
     """
 
     id: str | None = None
@@ -74,7 +73,7 @@ Communications = list[Communication] | None
 
 
 class ConsultMark(msgspec.Struct, rename="camel", gc=False):
-    """The one attribute that is not personal: who began a consultation."""
+    """The only attribute that is not personal: who began a consultation."""
 
     consult_initiator: Any = None
 
@@ -117,11 +116,11 @@ class Body(msgspec.Struct, rename="camel", gc=False):
     start_time: str | None = None
     end_time: str | None = None
     associated_conversation: Reference | None = None
-    message: str | None = None  # heartbeats and pongs: what `channel.metadata` says
+    message: str | None = None  # the text of `channel.metadata`, in heartbeats and pongs
 
 
 class CutBody(msgspec.Struct, rename="camel", gc=False):
-    """A conversation whose participants are not read yet: `snapshot.py`."""
+    """A conversation whose participants are still raw bytes: `snapshot.py` reads them."""
 
     id: str | None = None
     participants: list[msgspec.Raw] | None = None
@@ -132,7 +131,7 @@ class CutBody(msgspec.Struct, rename="camel", gc=False):
 
 
 class Metadata(msgspec.Struct, gc=False):
-    """What the service says of the frame itself."""
+    """Genesys' metadata of the frame itself."""
 
     correlation_id: str | None = msgspec.field(name="CorrelationId", default=None)
 
@@ -146,7 +145,7 @@ class Frame(msgspec.Struct, rename="camel", gc=False):
 
 
 class CutFrame(msgspec.Struct, rename="camel", gc=False):
-    """The envelope around a conversation whose participants are not read yet."""
+    """The envelope around a conversation whose participants are still raw bytes."""
 
     topic_name: str | None = None
     event_body: CutBody | None = None
@@ -154,7 +153,7 @@ class CutFrame(msgspec.Struct, rename="camel", gc=False):
 
 
 class PersonalParticipant(Participant, rename="camel", gc=False):
-    """A participant with the fields that tell who somebody is."""
+    """A participant with the fields that identify a person."""
 
     name: str | None = None
     address: str | None = None

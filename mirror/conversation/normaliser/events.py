@@ -1,4 +1,4 @@
-"""Transitions → events: what a transition is called, when it happened, and who saw it."""
+"""Turns transitions into events: their type, time, origin and fields."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mirror.conversation.normaliser.personal import Personal
 from mirror.conversation.normaliser.transition import Transition, View
 from mirror.conversation.normaliser.words import ENDED, VOICEMAIL, disconnect_type
 
-# A leg that rings or dials is witnessed doing so, although Genesys does not say since when.
+# We witness a leg that rings or dials, although Genesys does not say since when it does.
 _WITNESSED: Final = frozenset({"alert", "dial"})
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Where a reading comes from: what its events carry besides the transition itself."""
+    """The source of a reading: the fields that its events carry besides the transition."""
 
     received_at: str
     origin: Origin = "live"
@@ -35,7 +35,7 @@ def events(
     personal: Personal | None,
     first_sight: bool,
 ) -> list[Event]:
-    """The events of one reading. On `first_sight` nothing was known of the conversation before."""
+    """The events of one reading. On `first_sight` the conversation was unknown before."""
     made = []
     for transition in told:
         view = transition.view
@@ -57,7 +57,7 @@ def events(
 
 
 def _of_conversation(conversation: Conversation, transition: Transition, source: Source) -> Event:
-    """An event of the conversation as a whole: all fields of legs are null."""
+    """An event of the conversation as a whole: all fields of legs are None."""
     return Event(
         event_id=transition.which,
         event_type=transition.event_type,
@@ -84,7 +84,7 @@ def _of_leg(
     else:
         event_id = transition_id(conversation.id, key, transition.event_type, transition.which)
     # Python passes up to 15 keyword arguments directly and more in a dict, at four times the cost.
-    # So what is mostly null is set afterwards.
+    # So fields that are mostly None are set afterwards.
     event = Event(
         event_id=event_id,
         event_type=transition.event_type,
@@ -119,6 +119,6 @@ def _of_leg(
         event.origin = source.origin
     if transition.at is None:
         event.estimated = True
-    if transition.state in ENDED:  # not of what came before the end, where a body tells it all
+    if transition.state in ENDED:  # a whole body also has the time before the end
         event.disconnect_type = disconnect_type(communication.disconnect_type)
     return event

@@ -1,7 +1,7 @@
-"""A conversation's memory as tuples: the form in which the native reader takes and gives it.
+"""A conversation's memory as tuples: the form that the native reader exchanges with Python.
 
-Nothing gets lost on the way but the bytes of the last snapshot, which only make reading faster.
-What the native reader cannot hold has no such form: a link to another conversation
+Only the bytes of the last snapshot are lost on the way; they only make reading faster. A
+conversation that is linked to another one has no such form: the native reader cannot hold the link
 (docs/native.md).
 """
 
@@ -17,7 +17,7 @@ State = tuple[Any, ...]
 
 
 def state_of(conversation: Conversation) -> State | None:
-    """What the native reader takes; null where it cannot hold all of it."""
+    """The state for the native reader; None if the native reader cannot hold all of it."""
     if conversation.linked is not None:
         return None
     legs = list(conversation.legs.values())

@@ -1,15 +1,15 @@
-"""What a process remembers of each conversation, so that a full snapshot becomes transitions.
+"""Remembers each conversation of a process, so that a full snapshot becomes transitions.
 
-Bounded in two ways: a conversation without a live leg is forgotten when it has been quiet for a
-grace, and beyond a number of conversations the quietest is, of those that rest (below) one without
-a live leg first. Forgetting is harmless: the next frame is a first sight again, and its events
-repeat ids that consumers already dropped. The bytes of a snapshot are kept for the few that came
-last: repeats follow closely.
+The memory is bounded in two ways. A conversation without a live leg is forgotten after a grace
+period without frames. Above a maximum number of conversations the least recently seen one is
+forgotten: first among those at rest (below) without a live leg, then among the others at rest.
+Forgetting is harmless: the next frame is a first sight again, and consumers drop the repeated ids
+of its events. Only the latest few snapshots keep their bytes: repeats follow closely.
 
-Most conversations are quiet at any time: calls that are talked, messages that wait for days, ends
-whose grace runs. After a while such a one rests as a string of bytes, a third of its size
-(docs/performance.md); its next frame wakes it. Only what tells unchanged participants is dropped,
-so that this frame is read as a whole.
+Most conversations are quiet at any time: long talks, messages that wait for days, conversations in
+their grace period. After a while such a conversation rests as a string of bytes, a third of its
+size (docs/performance.md); its next frame wakes it. A conversation at rest loses only the digests
+of unchanged participants, so all of that frame is read.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ TIDY_AT_ONCE: Final = 64  # conversations, so that no frame waits long for the o
 class Spell(msgspec.Struct, array_like=True, gc=False):
     """The holds, or the parks, of one leg.
 
-    `since` names the one that lasts, null where none does: its Genesys time, or `#` and a number
-    where it has none. `last` is the latest Genesys time that was ever shown.
+    `since` names the current hold or park: its Genesys time, or `#` and a number without such a
+    time; None if there is none. `last` is the latest Genesys time ever shown.
     """
 
     since: str | None = None
@@ -42,29 +42,29 @@ class Spell(msgspec.Struct, array_like=True, gc=False):
 
 
 class Service(msgspec.Struct, array_like=True, gc=False):
-    """What only the leg of an agent or user has.
+    """Fields that only legs of agents and users have.
 
-    `since` is when it was connected, RFC 3339, empty where that is not known. `queue_id` is the
-    queue while it lived. `codes` are the wrap-up codes that were seen, the latest last; `coded_at`
-    is when that one was saved, empty where Genesys did not say.
+    `since` is when the leg was connected, RFC 3339, empty if unknown. `queue_id` is the queue while
+    the leg was live. `codes` are the wrap-up codes that were seen, the latest last; `coded_at` is
+    when the latest was saved, empty if Genesys did not say.
     """
 
     since: str | None = None
     queue_id: str | None = None
     role: Role | None = None
-    on: str | None = None  # the participant that the role is about
+    on: str | None = None  # the participant who is monitored, coached, …
     codes: tuple[str, ...] = ()
     coded_at: str = ""
 
 
 class Leg(msgspec.Struct, array_like=True, gc=False):
-    """One communication of one participant, as far as it was told.
+    """One communication of one participant, with the transitions that were reported.
 
-    `seen` tells what its last reading showed, to skip readings that show nothing new: a hash, since
-    the words and times themselves would be half of a conversation's memory. `once` has the bit
-    (`transition.BITS`) of each transition that was told and comes once, `often` names the others:
-    the event type, with what tells them apart behind it; a set on each leg would be a third of all
-    memory, and few legs need one.
+    `seen` is a hash of the last reading, to skip readings without news; the words and times
+    themselves would be half of a conversation's memory. `once` has a bit (`transition.BITS`) for
+    each reported transition that comes once. `often` has the names of the others: the event type,
+    followed by the part that tells them apart. Few legs have such names; a set on every leg would
+    take a third of all memory.
     """
 
     key: LegKey
@@ -80,9 +80,9 @@ class Leg(msgspec.Struct, array_like=True, gc=False):
 
 
 class Known(msgspec.Struct, gc=False):
-    """What one participant of the last snapshot showed: its legs, and whether all had ended there.
+    """One participant of the last snapshot: its legs, and whether all of them had ended there.
 
-    `digest` is of the participant's bytes. It is set where those bytes, when they come again, say
+    `digest` is the hash of the participant's bytes. It is set only if the same bytes would bring
     nothing new (`snapshot.py`).
     """
 
@@ -92,22 +92,22 @@ class Known(msgspec.Struct, gc=False):
 
 
 class Conversation(msgspec.Struct, array_like=True, gc=False):
-    """All that is known of one conversation. `open` counts the legs that have not ended.
+    """The memory of one conversation. `open` counts the legs that have not ended.
 
-    `ends` tells, as hashes, which legs had ended when an `end` was told.
+    `ends` are hashes, one for each reported `end`, over the legs that had ended by then.
     """
 
     id: str
     legs: dict[tuple[str, str], Leg] = msgspec.field(default_factory=dict)
     known: Sequence[Known] = ()  # the participants of the last snapshot, in its order
-    body: bytes | None = None  # of the last snapshot, where it is among the latest of all
+    body: bytes | None = None  # of the last snapshot, if it is among the latest of all
     place: int = -1  # where `Memory` keeps that body
     open: int = 0
     ends: tuple[int, ...] = ()
     linked: str | None = None  # the conversation that this one serves
     last_frame: float = 0.0
     doubtful: bool = True  # legs may have been held or resumed unseen since the last frame
-    late: bool = False  # the last news was, and what it did not show has not counted yet
+    late: bool = False  # the last news came late: what it did not show does not count yet
     interruptions: int = 0  # how many its process had had when the last frame came
 
 
@@ -121,17 +121,17 @@ class Memory:
         self.max_conversations = max_conversations
         self.grace = grace
         self.rest_after = REST_AFTER_SECONDS
-        # Asked for a conversation that is unknown here, and gives it away (`lending.py`).
+        # Called for a conversation that is unknown here; hands it over if it has it (`lending.py`).
         self.borrow: Callable[[str], Conversation | None] = _nobody_has
-        # Each in the order of the last frames: those awake, and those at rest, with live legs or
-        # without.
+        # Each in the order of the last frames: conversations awake, at rest with live legs, and at
+        # rest without live legs.
         self._awake: OrderedDict[str, Conversation] = OrderedDict()
         self._open: OrderedDict[str, bytes] = OrderedDict()
         self._over: OrderedDict[str, bytes] = OrderedDict()
         self._tidy_at = 0.0
-        self._forget_at = 0.0  # none of `_over` is to be forgotten before
-        # Those with a body: a plain ring, since each frame that brings news passes by here. The
-        # place that a conversation had before is left as it is until its turn comes.
+        self._forget_at = 0.0  # nothing in `_over` expires before
+        # Conversations with a body: a plain ring, because each frame with news passes here. The
+        # former place of a conversation stays as it is until the ring reaches it.
         self._bodies = [Conversation("")] * MAX_BODIES
         self._place = 0
 
@@ -147,15 +147,15 @@ class Memory:
 
     @property
     def resting(self) -> int:
-        """How many rest."""
+        """The number of conversations at rest."""
         return len(self._open) + len(self._over)
 
     def get(self, conversation_id: str) -> Conversation | None:
-        """The conversation if it is known and does not rest."""
+        """The conversation, if it is known and awake."""
         return self._awake.get(conversation_id)
 
     def recall(self, conversation_id: str, now: float) -> Conversation:
-        """The conversation, new where it was unknown, and now the most recently seen one."""
+        """The conversation, new if it was unknown. It becomes the most recently seen one."""
         if self._tidy_at <= now:
             self._tidy(now)
         conversation = self._awake.get(conversation_id)
@@ -170,11 +170,11 @@ class Memory:
         return conversation
 
     def release(self, conversation_id: str) -> Conversation | None:
-        """Forget a conversation that does not rest, and give it away."""
+        """Forget a conversation that is awake, and return it."""
         return self._awake.pop(conversation_id, None)
 
     def keep(self, conversation: Conversation) -> None:
-        """Take back what `release` gave away."""
+        """Take back a conversation that `release` returned."""
         self._awake[conversation.id] = conversation
 
     def keep_body(self, conversation: Conversation, body: bytes) -> None:
@@ -195,7 +195,7 @@ class Memory:
         return self.borrow(conversation_id) if raw is None else _unpack(conversation_id, raw)
 
     def _tidy(self, now: float) -> None:
-        """Put to rest and forget what has been quiet for long enough, so many at once."""
+        """Put quiet conversations to rest and forget the quietest, at most `TIDY_AT_ONCE`."""
         for _ in range(TIDY_AT_ONCE):
             rested, forgot = self._rest_one(now), self._forget_one(now)
             if not rested and not forgot:
@@ -223,7 +223,7 @@ class Memory:
 
 
 def _nobody_has(_conversation_id: str) -> None:
-    """Nobody else remembers conversations."""
+    """The default owner of unknown conversations: there is none."""
 
 
 _packing: Final = msgspec.msgpack.Encoder()
@@ -231,7 +231,7 @@ _packed: Final = msgspec.msgpack.Decoder(tuple[Conversation, list[Leg]])
 
 
 def _pack(conversation: Conversation) -> bytes:
-    """A conversation but for its id, which its key has. The conversation is of no use any more."""
+    """The bytes of a conversation without its id, which is the key. Destroys the conversation."""
     legs = list(conversation.legs.values())
     conversation.id = ""
     conversation.legs = {}  # each leg has its key

@@ -1,7 +1,7 @@
 """From the bytes of a frame to events: decode, classify, compare, and never raise.
 
-One normaliser serves all channels of a process, so that a conversation that arrives by several
-topics is reported once. Not thread-safe: it belongs to the one thread that reads sockets.
+One normaliser serves all channels of a process, so a conversation that arrives by several topics is
+reported once. Not thread-safe: it belongs to the thread that reads sockets.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ ReadingKind = Literal["conversation", "agent", "heartbeat", "pong", "system", "u
 Stage = Literal["decode", "schema", "conversation"]
 
 DEFAULT_MAX_CONVERSATIONS: Final = 100_000
-DEFAULT_GRACE_SECONDS: Final = 900.0  # that after-call work may go on after the end
+DEFAULT_GRACE_SECONDS: Final = 900.0  # after-call work may last this long after the end
 MAX_ID_LENGTH: Final = 128  # Genesys' ids are UUIDs of 36; anything far longer is no id
 MAX_TOPIC_LENGTH: Final = 512  # Genesys takes topics of at most 200 characters
 MAX_CORRELATION_LENGTH: Final = 128
-# Objects and arrays of one frame, counted where it is large: a conversation of 10,000 messages has
-# some 30,000, and the loop that reads sockets has other channels to serve.
+# Objects and arrays of one frame, counted if the frame is large: a conversation of 10,000 messages
+# has some 30,000, and the loop that reads sockets has other channels to serve.
 LARGE_FRAME: Final = 256 * 1024
 MAX_VALUES: Final = 200_000
 
@@ -59,7 +59,7 @@ _PLACEHOLDER_BODY: Final = b'{"id":"=","participants":[]}'
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Why a frame is a dead letter: where it failed, and how. Holds no content of the frame."""
+    """Why a frame is a dead letter: the failed stage and the error. No content of the frame."""
 
     stage: Stage
     error: str
@@ -78,9 +78,9 @@ _LONG_TEXT: Final = Problem("schema", "TextTooLong", "an id or a word that is fa
 
 
 class Reading(msgspec.Struct):
-    """What one frame was. `problem` may stand beside events: what could be read was.
+    """The result of reading one frame. `problem` may stand beside the events of the readable parts.
 
-    `agents` is for the topic of agent states, and empty but for frames of the kind `agent`.
+    `agents` goes to the topic of agent states; it is empty except for frames of the kind `agent`.
     `strange` are media that this version does not know.
     """
 
@@ -88,13 +88,13 @@ class Reading(msgspec.Struct):
     topic: str | None = None
     events: list[Event] = []
     problem: Problem | None = None
-    message: str | None = None  # what a heartbeat, pong or system frame says
+    message: str | None = None  # the text of a heartbeat, pong or system frame
     agents: list[AgentEvent] = []
     strange: frozenset[str] = frozenset()
 
 
 class Normaliser:
-    """ThreadWatch frames, REST bodies and analytics into events, remembering what it told."""
+    """Turns frames, REST bodies and analytics into events, and remembers what it reported."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Normaliser:
         max_conversations: int = DEFAULT_MAX_CONVERSATIONS,
         grace: float = DEFAULT_GRACE_SECONDS,
     ) -> None:
-        """`personal` is null with `MIRROR_PII=drop`: personal fields are then not even decoded."""
+        """`personal` is None with `MIRROR_PII=drop`: then personal fields are never decoded."""
         self.memory = Memory(max_conversations, grace)
         self._personal = personal
         self._frame_type: type[Frame] = Frame if personal is None else PersonalFrame
@@ -119,16 +119,16 @@ class Normaliser:
     def interrupted(self) -> None:
         """Frames may have been missed: a socket was lost, or a channel replaced.
 
-        The next frame of each conversation then says again whether its connected legs are held,
-        because a hold may have begun or ended unseen.
+        At the next frame of each conversation the normaliser reports again whether its connected
+        legs are held, because a hold may have begun or ended unseen.
         """
         self.interruptions += 1
 
     def frame(self, raw: bytes, received_at: str, now: float) -> Reading:
         """Read one notification frame.
 
-        `received_at` is RFC 3339 with milliseconds; `now` monotonic seconds. Never raises on
-        content: what cannot be read is told by `problem`.
+        `received_at` is RFC 3339 with milliseconds, `now` monotonic seconds. Never raises on
+        content: `problem` says what could not be read.
         """
         start = raw.find(_BODY, 0, _BODY_WITHIN) + len(_BODY)
         repeated = self._repeat(raw, start, now)
@@ -153,7 +153,7 @@ class Normaliser:
         if body is None or not body.id or len(body.id) > MAX_ID_LENGTH:
             return Reading("conversation", topic, problem=_NO_ID)
         conversation = self._recall(body.id, now)
-        # Only a snapshot after a snapshot is compared by its bytes.
+        # The bytes of a snapshot are compared only with those of the snapshot before it.
         reread = conversation.doubtful or conversation.late or body.end_time is not None
         last = () if reread else conversation.known
         try:
@@ -169,11 +169,12 @@ class Normaliser:
         return reading
 
     def _repeat(self, raw: bytes, start: int, now: float) -> str | None:
-        """The topic of a frame whose body is, byte for byte, the last one of its conversation.
+        """The topic of a frame that repeats, byte for byte, the last body of its conversation.
 
-        Genesys sends each snapshot to every topic that it concerns, and some twice, so that such
-        frames are half of all. Nothing of a body needs to be read then: not even where it ends,
-        since what stands around it must be a frame without it. Null where that does not hold.
+        Genesys sends each snapshot to every topic that it concerns, and some twice, so half of all
+        frames are such repeats. Their bodies need no decoding. Not even the end of the body is
+        searched: the bytes around the known body must be a frame without a body. None if the frame
+        is no such repeat.
         """
         conversation = self.memory.get(
             raw[start + len(_ID) : start + _ID_END].decode("ascii", "replace")
@@ -199,11 +200,11 @@ class Normaliser:
         if classify(topic) != "conversation":
             return None
         if self.memory.recall(conversation.id, now) is not conversation:
-            return None  # it was put to rest, or forgotten, just now
+            return None  # it has just been put to rest, or forgotten
         return topic
 
     def _salvaged(self, raw: bytes, received_at: str, now: float, error: Exception) -> Reading:
-        """What can be read of a frame that the decoder refused."""
+        """The reading of a frame that the decoder refused, from its readable parts."""
         salvaged = _salvage(raw, self._frame_type, error)
         if isinstance(salvaged, Problem):
             return Reading("garbage", problem=salvaged)
@@ -241,8 +242,9 @@ class Normaliser:
     def analytics(self, raw: bytes, received_at: str, now: float) -> Reading:
         """Read one conversation of an analytics query or multi-get, as `conversation` reads REST.
 
-        For what REST does not give (any more). An `end` is told only where all legs are known. It
-        lags by minutes, so how a leg is now it cannot say: it gives no `snapshot` readings.
+        For conversations that REST does not return (any more). An `end` is reported only if all
+        legs are known. Analytics lags by minutes and cannot say how a leg is now, so there are no
+        `snapshot` readings.
         """
         problem: Problem | None = None
         try:
@@ -290,7 +292,7 @@ class Normaliser:
         partial: bool = False,
         complete: bool = True,
     ) -> Reading:
-        """Compare one body with what is known of its conversation."""
+        """Compare one body with the memory of its conversation."""
         conversation.known = ()
         conversation.body = None
         first_sight = not conversation.legs
@@ -307,7 +309,7 @@ class Normaliser:
         elif shown.is_cut:
             reading.problem = _LONG_TEXT
         elif any(piece.shown and not piece.participant.id for piece in shown.changed):
-            reading.problem = _NOBODY  # a leg that nobody can name
+            reading.problem = _NOBODY  # a leg of a participant without an id
         return reading
 
     def _recall(self, conversation_id: str, now: float) -> Conversation:
@@ -332,11 +334,11 @@ class Normaliser:
 
 
 class _TooMuch(Exception):
-    """A frame whose size is in bounds, and the number of whose values is not."""
+    """The frame has too many values, though its size is within bounds."""
 
 
 def _check(raw: bytes) -> None:
-    """Refuse what would cost too much to decode, and text that is none where it is not decoded.
+    """Refuse frames that cost too much to decode, and bytes that are no UTF-8.
 
     Raises `_TooMuch` and `UnicodeDecodeError`.
     """
@@ -352,7 +354,7 @@ def _salvage(raw: bytes, kind: type[T], error: Exception) -> tuple[T, Problem] |
     try:
         value, faults = salvage(raw, kind)
     except (ValueError, RecursionError) as unreadable:
-        # Where both decoders fail, the first one names the byte.
+        # If both decoders fail, the first one names the byte.
         return _unreadable(unreadable if isinstance(unreadable, UnicodeDecodeError) else error)
     where = ", ".join(faults) or "a field that is not read"
     return value, Problem("schema", type(error).__name__, f"unexpected value at {where}")
@@ -369,16 +371,16 @@ def _unreadable(error: Exception) -> Problem:
 
 
 def _source(topic: str, frame: Frame | CutFrame, received_at: str) -> Source:
-    """Where the events of a notification frame come from."""
+    """The source of the events of a notification frame."""
     metadata = frame.metadata
     correlation_id = metadata.correlation_id if metadata is not None else None
     if correlation_id is not None and len(correlation_id) > MAX_CORRELATION_LENGTH:
-        correlation_id = None  # it would be copied into each event
+        correlation_id = None  # each event would have a copy
     return Source(received_at, "live", topic, correlation_id)
 
 
 def _other(kind: Kind, topic: str, frame: Frame | CutFrame) -> Reading:
-    # Of topics that are not read for conversations, the body was not expected to fit.
+    # The body of other topics is not expected to fit.
     body = frame.event_body
     message = body.message if body is not None else None
     if kind == "channel":

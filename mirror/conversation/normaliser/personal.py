@@ -1,7 +1,7 @@
 """Personal fields: left out, hashed, or kept, as `MIRROR_PII` says.
 
-`hash` replaces each value by a keyed HMAC-SHA-256, cut to 32 hex digits: equal values stay equal
-and can be joined on, and without the key a phone number cannot be found by trying all of them.
+`hash` replaces each value by a keyed HMAC-SHA-256, cut to 32 hex digits. Equal values stay equal
+and can be joined. Without the key nobody can find a phone number by trying all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HASH_DIGITS: Final = 32
 
 
 class Personal:
-    """Puts a participant's personal fields into its events. With `drop` none of this is made."""
+    """Fills the personal fields of events. With `drop` there is no such object."""
 
     def __init__(self, key: str = "") -> None:
         """`key` is the HMAC key of `hash`; without one the values are kept as they are."""
@@ -27,9 +27,9 @@ class Personal:
 
     @classmethod
     def of(cls, pii: str, key: str) -> Personal | None:
-        """What `MIRROR_PII` asks for, with the key of `hash`; null for `drop`.
+        """The object for a value of `MIRROR_PII`, with the key of `hash`; None for `drop`.
 
-        Raises `ValueError` for `hash` without a key, which would keep what it should hide.
+        Raises `ValueError` for `hash` without a key, which would keep the values in clear.
         """
         if pii == "keep":
             return cls()
@@ -40,7 +40,7 @@ class Personal:
         return cls(key)
 
     def put(self, event: Event, participant: PersonalParticipant) -> None:
-        """Fill the personal fields of `event` from `participant`; absent ones stay null."""
+        """Fill the personal fields of `event` from `participant`; absent ones stay None."""
         event.ani = self._value(participant.ani)
         event.dnis = self._value(participant.dnis)
         event.address = self._value(participant.address)
@@ -56,12 +56,12 @@ class Personal:
         return None if value is None else self.hidden(value)
 
     def hidden(self, value: str) -> str:
-        """What stands for one personal text: its HMAC, or itself where it is kept or empty."""
+        """The replacement of a personal text: its HMAC, or the text itself if kept or empty."""
         if not value or not self._key:
             return value
         return hmac.new(self._key, value.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]
 
 
 def _text(value: Any) -> str:
-    """Attributes are text; what is not (Genesys takes numbers and more) stands as its JSON."""
+    """An attribute as text. Genesys also takes numbers and more: those become their JSON."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

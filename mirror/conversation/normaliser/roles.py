@@ -1,10 +1,11 @@
-"""Who of the staff on a conversation does not serve: who monitors, coaches, barges, is consulted.
+"""Finds the staff who do not serve: those who monitor, coach, barge in or are consulted.
 
-Genesys names the participant on whom somebody monitors, coaches or barges on the supervisor alone.
-While a consultation lasts, the customer, who consults and who is consulted all carry the same
-`consultParticipantId`, that of the customer; it goes away with the consultation. Who consults has
-the attribute `consultInitiator` in the recorded frame; that he always has it, Genesys does not say
-(docs/protocol.md, "Consultations"). Without it he is who served before.
+If somebody monitors, coaches or barges in, only the supervisor's participant names the other one.
+While a consultation lasts, the customer, the consulting and the consulted agent all carry the same
+`consultParticipantId`, the customer's. It goes away with the consultation. In the recorded frame
+the consulting agent has the attribute `consultInitiator`; Genesys does not say that this is always
+so (docs/protocol.md, "Consultations"). Without the attribute, the agent who served before is taken
+for the consulting one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _AFTER_ALL: Final = "9"  # after every time
 
 
 class Assigned(NamedTuple):
-    """A role, and the participant whom it is about. Both null: this leg serves."""
+    """A role, and the participant that it concerns. Both None: this leg serves."""
 
     role: Role | None
     on: str | None
@@ -35,7 +36,7 @@ _SERVES: Final = Assigned(None, None)
 
 
 def role_of(view: View, consulted: Collection[str]) -> Assigned:
-    """The role of a leg; `consulted` are the participants who are consulted."""
+    """The role of a leg; `consulted` are the ids of participants who are consulted."""
     who = view.participant
     if who.barged_participant_id:
         return Assigned("barge", who.barged_participant_id)
@@ -53,8 +54,7 @@ def role_of(view: View, consulted: Collection[str]) -> Assigned:
 class Consultation(NamedTuple):
     """The ids of participants who are consulted.
 
-    `is_left` says that the participant who consulted is gone. Whom he left serves, whatever keys
-    are left.
+    `is_left`: the consulting agent is gone. The consulted agent serves now, whatever fields remain.
     """
 
     consulted: Collection[str] = ()
@@ -67,7 +67,7 @@ _NONE: Final = Consultation()
 def consultation(
     conversation: Conversation, changed: Sequence[Piece], known: Sequence[Known]
 ) -> Consultation:
-    """Who in `changed` is consulted by somebody else."""
+    """The participants in `changed` that somebody else consults."""
     for piece in changed:
         if piece.participant.consult_participant_id:
             break
@@ -81,7 +81,8 @@ def consultation(
     if not parties:
         return _NONE
     serving = _serving(conversation)
-    # Who served by an earlier leg may be consulted by whom he left: who serves now comes first.
+    # An agent who served by an earlier leg may now be consulted by his successor, so agents who
+    # serve now come first.
     asks = {participant_id for participant_id, lives in serving.items() if lives} or set(serving)
     asking = [
         piece for piece in parties if _is_marked(piece.participant) or piece.participant.id in asks
@@ -89,7 +90,7 @@ def consultation(
     read = {piece.participant.id for piece in changed}
     served = any(lives and participant_id not in read for participant_id, lives in serving.items())
     if not asking and not served and (len(parties) > 1 or len(changed) == len(known)):
-        first = min(parties, key=_connected)  # who consults is seen for the first time
+        first = min(parties, key=_connected)  # the consulting agent is seen for the first time
         asking = [first] if _connected(first) != _AFTER_ALL else []
     if not any(is_live(piece.shown) for piece in asking) and not served:
         return Consultation(is_left=True)
@@ -98,7 +99,7 @@ def consultation(
 
 
 def are_left(conversation: Conversation) -> bool:
-    """Whether a live leg still has the role `consult`. Asked when the consultation was left."""
+    """Whether a live leg still has the role `consult`, after the consulting agent left."""
     return any(
         not leg.ended and leg.service is not None and leg.service.role == "consult"
         for leg in conversation.legs.values()
@@ -117,7 +118,7 @@ def _is_marked(participant: Participant) -> bool:
 
 
 def _serving(conversation: Conversation) -> dict[str | None, bool]:
-    """Who talked before and was not consulted, and whether such a leg of his lives."""
+    """Participant who served before → whether a serving leg of the participant is live."""
     found: dict[str | None, bool] = {}
     for leg in conversation.legs.values():
         if leg.once & ANSWER and leg.service is not None and leg.service.role is None:
@@ -132,6 +133,6 @@ def is_live(shown: Sequence[Communication]) -> bool:
 
 
 def _connected(piece: Piece) -> str:
-    """When a participant was connected first; after every time where it was not."""
+    """When a participant was first connected; later than all times if it never was."""
     times = [instant(communication.connected_time) for communication in piece.shown]
     return min((time for time in times if time), default=_AFTER_ALL)

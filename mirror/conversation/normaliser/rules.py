@@ -1,23 +1,22 @@
-"""Compares a snapshot with what is known of its conversation: the transitions in between.
+"""Compares a snapshot with the memory of its conversation and returns the transitions in between.
 
-Pure: takes a conversation's memory and one reading, brings the memory up to date, and returns the
-list of transitions. Rules
+Pure: takes a conversation's memory and one reading, updates the memory, and returns the list of
+transitions. The rules:
 
-- A leg that was never seen enters with its whole visible history. Ids make repetition harmless.
-- The end of a leg is sticky. Everything else follows the latest frame: frames carry no order.
-- A frame that shows a leg earlier than it is known to be came late. It may add dated history, but
-  what it does *not* show (a hold, a park) counts for nothing, nor does it when that comes again
-  without anything new. With the next news all legs are compared, since it may be true by then.
-- What was read, not witnessed, and cannot be dated is a `snapshot` reading. So is whether a leg of
-  staff is held or parked, on first sight and after an interruption (it may have changed unseen), a
-  hold or park that is still shown although its end was told, and a change of role. The latter ones
-  have ids of their own: they correct a consumer's view and must not be dropped as repeats.
-- What is known to be incomplete (`partial`) counts like a late frame: what it does not show may be
-  what could not be read.
+- A leg that was never seen enters with its whole visible history. Ids make repeats harmless.
+- The end of a leg is final. Everything else follows the latest frame: frames carry no order.
+- A frame is late if it shows a leg in an earlier state than the known one. A late frame may add
+  dated history. A hold or park that it does *not* show is no evidence, also if the same frame comes
+  again. At the next news all legs are compared, because the late frame may be true by then.
+- A state that was read, not witnessed, and has no date becomes a `snapshot` reading. So do these:
+  hold and park of a staff leg on first sight and after an interruption (they may have changed
+  unseen); a hold or park that is still shown after its end was reported; a change of role. The
+  last two have ids of their own: they correct a consumer's view and must not be dropped as repeats.
+- An incomplete body (`partial`) counts like a late frame: the missing part may be unreadable.
 
-What names a transition: `mirror/conversation/legs.py`. `end` is named by the legs that had ended,
-so that everybody who reads the same snapshot gives it the same id, and a conversation that went on
-ends anew.
+`mirror/conversation/legs.py` names the transitions. The id of `end` is made of the legs that had
+ended. So all readers of one snapshot give it the same id, and a conversation that went on gets a
+new `end`.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ from mirror.conversation.normaliser.words import (
 from mirror.conversation.times import instant
 
 _GOES_ON: Final = "9"  # after every time
-MAX_ENDS: Final = 64  # of one conversation; beyond, older ones would be told again
+MAX_ENDS: Final = 64  # per conversation; older ones would be reported again
 
 
 def transitions(
@@ -60,12 +59,12 @@ def transitions(
     partial: bool = False,
     complete: bool = True,
 ) -> tuple[list[Transition], bool]:
-    """What happened between what was known of `conversation` and `body`, which it now knows.
+    """The transitions between the memory of `conversation` and `body`. Updates the memory.
 
-    `shown` are the participants of the body; all are to be read while the conversation is doubtful
-    or late. `partial` says that not all of the body could be read, not `complete` that it lacks
-    legs. The second result says whether a time in it was none. Never raises on content: absent,
-    empty and unknown values are read as what they are.
+    `shown` are the participants of the body; all of them are read while the conversation is
+    doubtful or late. `partial`: a part of the body could not be read. Not `complete`: the body
+    lacks legs. The second result says whether a time in the body was invalid. Never raises on
+    content: absent, empty and unknown values are accepted.
     """
     told: list[Transition] = []
     first_sight = not conversation.legs
@@ -83,7 +82,7 @@ def transitions(
     elif not conversation.late or any(view.news for view in views):
         _settle(conversation, views, told, first_sight)
     if is_left and roles.are_left(conversation):
-        # The frame showed nothing new of the consulted leg. The next frame is read as a whole.
+        # The frame had no news of the consulted leg. All of the next frame is read.
         conversation.doubtful = True
     if first_sight and conversation.legs:
         told.insert(0, _start(conversation.id, body, views))
@@ -98,7 +97,7 @@ def _tell_legs(
     consulted: Collection[str],
     told: list[Transition],
 ) -> tuple[bool, bool]:
-    """Tell what legs gained by a reading; whether it came late for one of them, or is flawed."""
+    """Report the news of all legs. Returns whether the reading is late for one, or flawed."""
     late = flawed = False
     left: list[View] = []
     for view in views:
@@ -124,7 +123,7 @@ def _tell_legs(
 
 
 def _ask_again(views: Sequence[View]) -> None:
-    """What these did not show is still to be compared, even if the same comes again."""
+    """Have these legs compared at the next frame, even if the same bytes come again."""
     for view in views:
         view.leg.seen = None
 
@@ -135,9 +134,9 @@ def _settle(
     told: list[Transition],
     first_sight: bool,
 ) -> None:
-    """What a frame in time does not show counts; it ends all doubt.
+    """Apply a frame that is not late: a hold or park that it does not show is over.
 
-    Not of a leg that stands as a late frame showed it: that one is yet to be seen in time.
+    A leg whose state came from a late frame is left out until a timely frame shows it.
     """
     unsure = conversation.doubtful
     if unsure or conversation.late:
@@ -152,10 +151,10 @@ def _settle(
 
 
 def _confirm(view: View, told: list[Transition], first_sight: bool) -> None:
-    """Say whether a leg of staff is held or parked that was answered and lives.
+    """Report whether a live, answered leg of staff is held or parked.
 
-    Only staff hold: their customer is `confined` then. On first sight, what has no time is told as
-    a snapshot reading already.
+    Only staff hold: their customer is `confined` then. On first sight, undated states were already
+    reported as snapshot readings.
     """
     if view.leg.ended or view.state in UNANSWERED or view.participant.purpose not in STAFF:
         return
@@ -167,7 +166,7 @@ def _confirm(view: View, told: list[Transition], first_sight: bool) -> None:
 
 
 def _reading(view: View) -> Transition:
-    """How a live leg is now, without claiming to know when it became so."""
+    """A `snapshot` reading of a live leg: its present state, without a start."""
     if view.communication.held:
         return Transition(view, "hold", None, view.state, "", True, view.held_since, snapshot=True)
     kind: EventType = "park" if view.state == PARKED else "answer"
@@ -175,7 +174,7 @@ def _reading(view: View) -> Transition:
 
 
 def _is_late(view: View) -> bool:
-    """Whether a reading shows its leg earlier than it is known to be."""
+    """Whether a reading shows its leg in an earlier state than the known one."""
     if view.state in ENDED:
         return False
     if view.leg.ended or (view.leg.once & ANSWER and view.state in UNANSWERED):
@@ -184,9 +183,9 @@ def _is_late(view: View) -> bool:
 
 
 def _history(view: View, consulted: Collection[str], told: list[Transition]) -> None:
-    """What only a late frame showed: nothing is lost, and ids and ranks put it in order.
+    """Report history that only a late frame showed. Ids and ranks put it in order.
 
-    The role that the leg had then goes into the events of this frame and changes nothing else.
+    The events of this frame get the role that the leg had then; nothing else changes by it.
     """
     if view.leg.service is not None:
         view.late_role, view.late_role_on = roles.role_of(view, consulted)
@@ -197,13 +196,13 @@ def _history(view: View, consulted: Collection[str], told: list[Transition]) -> 
     spells.history(view, told)
 
 
-# --- what a leg gained ----------------------------------------------------------------------------
+# --- news of a leg --------------------------------------------------------------------------------
 
 
 def _advance(
     conversation: Conversation, view: View, consulted: Collection[str], told: list[Transition]
 ) -> None:
-    """What a leg reached by this reading, in the order in which legs live."""
+    """Report the states that a leg reached by this reading, in the order of a leg's life."""
     leg, state, communication = view.leg, view.state, view.communication
     turned = view.participant.purpose in STAFF and _serve(view, consulted)
     if communication.segments or communication.start_alerting_time:
@@ -232,12 +231,12 @@ def _advance(
 
 
 def _serve(view: View, consulted: Collection[str]) -> bool:
-    """Keep what only legs of staff have; whether the role of one that talks changed."""
+    """Keep the fields of staff legs. Returns whether the role of a connected leg changed."""
     leg = view.leg
     service = leg.service
     if service is None:
         service = leg.service = Service()
-    # At its end the participant may show the queue that it goes on in.
+    # At the leg's end its participant may already show the next queue.
     lives = view.state not in ENDED or service.queue_id is None
     if lives and not leg.ended and not view.is_followed:
         service.queue_id = view.participant.queue_id or service.queue_id
@@ -246,7 +245,7 @@ def _serve(view: View, consulted: Collection[str]) -> bool:
     if service.since is None:
         service.since = view.connected
     if view.state in ENDED and not view.first:
-        return False  # the keys of a consultation go with its end
+        return False  # the fields of a consultation go away with its end
     role = roles.role_of(view, consulted)
     if role == (service.role, service.on):
         return False
@@ -255,7 +254,7 @@ def _serve(view: View, consulted: Collection[str]) -> bool:
 
 
 def _alerts(view: View, told: list[Transition]) -> None:
-    """The alert of which REST tells the time. It is dated, unlike a witnessed one."""
+    """Report the alert whose time REST has. Unlike a witnessed alert, it is dated."""
     began = instant(view.communication.start_alerting_time)
     for segment in view.communication.segments or ():
         if began is None and (segment.type or "").lower() == ALERT_SEGMENT:
@@ -265,12 +264,12 @@ def _alerts(view: View, told: list[Transition]) -> None:
 
 
 def _is_transferred(view: View) -> bool:
-    """Whether a leg was left by a transfer, but for who was consulted.
+    """Whether a leg ended by a transfer. The leg of a consulted agent does not.
 
-    Asked when all legs of the reading are known. A merge (`transfer.conference`) leaves nothing to
-    anybody. Of a consultation, who consulted transfers and who was consulted does not; which of the
-    two ends as `transfer.consult` Genesys does not say (docs/protocol.md, "Consultations"), so it
-    is who has a successor.
+    Needs all legs of the reading. A merge (`transfer.conference`) is no transfer. In a consultation
+    the consulting agent transfers and the consulted one does not. Genesys does not say which of the
+    two legs ends as `transfer.consult` (docs/protocol.md, "Consultations"), so the leg with a
+    successor counts as transferred.
     """
     leg = view.leg
     if leg.service is None or not leg.once & ANSWER or view.participant.purpose not in STAFF:
@@ -280,9 +279,9 @@ def _is_transferred(view: View) -> bool:
 
 
 class _Staff(NamedTuple):
-    """The legs of staff who can serve, by when they were connected.
+    """The legs of staff who can serve, ordered by when they were connected.
 
-    `until` has for each until when it or one before it went on, at the latest.
+    `until` has, for each leg, the latest end among this leg and all before it.
     """
 
     legs: list[Leg]
@@ -305,10 +304,10 @@ def _since(leg: Leg) -> str:
 
 
 def _has_successor(leg: Leg, staff: _Staff) -> bool:
-    """Whether another leg of staff was connected while this one lived, and outlives it.
+    """Whether another leg of staff was connected while this leg was live, and outlives it.
 
-    Where somebody goes on who was there before, it was not who consulted, who left. It goes by
-    times alone, which every reader of the conversation has; of a long thread few are looked at.
+    If an earlier agent stays, the leg that ended was not the consulting agent's. The rule uses only
+    times, which every reader of the conversation has, and looks at few legs of a long thread.
     """
     since, over = _since(leg), leg.ended_at or ""
     if (leg.service is not None and leg.service.role == "consult") or not since:
@@ -327,7 +326,7 @@ def _has_successor(leg: Leg, staff: _Staff) -> bool:
 
 
 def _start(conversation_id: str, body: Body | CutBody, views: list[View]) -> Transition:
-    """`start`, at the conversation's own time (REST), or estimated at the earliest of its legs."""
+    """`start`, at the conversation's own time (REST) or estimated as its earliest leg's."""
     began = instant(body.start_time)
     earliest = min((view.connected for view in views if view.connected), default=None)
     return Transition(
@@ -343,10 +342,11 @@ def _start(conversation_id: str, body: Body | CutBody, views: list[View]) -> Tra
 def _end(
     conversation: Conversation, known: Sequence[Known], over: str | None, told: list[Transition]
 ) -> None:
-    """`end`, where a snapshot shows that all its legs are over, once for the same legs.
+    """Report `end` if all legs of a snapshot are over, once for the same legs.
 
-    It counts what the snapshot shows, not what is known, so that everybody who reads it names the
-    same end, also late. It is the end of the last leg: REST's `endTime` waits for after-call work.
+    Only the legs in the snapshot count, not those in memory, so all readers of the snapshot name
+    the same end, also late ones. Its time is the end of the last leg: REST's `endTime` waits for
+    after-call work.
     """
     legs: list[Leg] = []
     for participant in known:

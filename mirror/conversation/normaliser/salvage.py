@@ -1,9 +1,9 @@
-"""Reads what can be read of a frame that is wrong in part.
+"""Reads the valid parts of a frame that is partly wrong.
 
-The fast typed decoder refuses a whole frame for one field of the wrong type, for a number that no
-machine holds and for half a surrogate pair. `salvage` reads the frame untyped instead, leaves out
-or mends exactly the values that do not fit, and tells where they were, so that the rest becomes
-events and the frame a dead letter besides.
+The fast typed decoder refuses a whole frame for one field of the wrong type, for a number that is
+too large and for half a surrogate pair. `salvage` reads the frame untyped instead. It drops or
+repairs exactly the values that do not fit, and returns their paths. So the rest becomes events, and
+the frame also becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import msgspec
 T = TypeVar("T", bound=msgspec.Struct)
 
 MAX_DIGITS: Final = 18
-MAX_FAULTS: Final = 5  # paths that are named; more would not help a reader
+MAX_FAULTS: Final = 5  # paths to report; more would not help a reader
 
 
 def salvage(raw: bytes, kind: type[T]) -> tuple[T, list[str]]:
     """The frame in `raw` as `kind` without the values that do not fit, and those values' paths.
 
-    Raises `ValueError` where `raw` is not JSON (`UnicodeDecodeError` where it is not UTF-8),
-    `RecursionError` where it is nested too deeply, and `msgspec.ValidationError` where it is not an
+    Raises `ValueError` if `raw` is not JSON (`UnicodeDecodeError` if it is not UTF-8),
+    `RecursionError` if it is nested too deeply, and `msgspec.ValidationError` if it is not an
     object.
     """
     document = json.loads(
@@ -38,7 +38,7 @@ def salvage(raw: bytes, kind: type[T]) -> tuple[T, list[str]]:
 
 
 def _number(digits: str) -> int:
-    """Only attributes can be numbers; those that no machine holds count as 0."""
+    """The integer in `digits`. Only attributes can be numbers; a too large one counts as 0."""
     return int(digits) if len(digits) <= MAX_DIGITS else 0
 
 
@@ -94,7 +94,7 @@ def _text(value: str) -> str:
 
 
 def _mend(value: Any) -> Any:
-    """Any JSON value, its text mended."""
+    """Any JSON value with its text repaired."""
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, list):

@@ -1,12 +1,12 @@
-"""A snapshot cut into its participants: which are as the last snapshot showed them, and which not.
+"""Splits a snapshot into its participants, and finds those that changed since the last snapshot.
 
-Whenever anything changes, Genesys sends the whole conversation again, ended legs included, and once
-for each topic that it concerns. So most participants of a frame are byte for byte as they were in
-the frame before. `recognise` tells by a digest of the bytes: what is unchanged is neither decoded
-nor compared, which is most of the work on a frame (docs/performance.md).
+At every change Genesys sends the whole conversation again, ended legs included, and once for each
+topic that it concerns. So most participants of a frame are byte for byte the same as in the frame
+before. `recognise` compares digests of the bytes. An unchanged participant is neither decoded nor
+compared, which saves most of the work on a frame (docs/performance.md).
 
-Only the very last snapshot counts. A participant that comes back to an older state (frames that
-overtook one another) differs from it, and is read.
+Only the very last snapshot counts. A participant that returns to an older state (frames overtook
+one another) differs from the last snapshot, and is read.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Known
 from mirror.conversation.normaliser.words import ENDED, MEDIA_OF_ARRAY
 
-# Genesys' ids are UUIDs of 36 and its words short; anything far longer is neither, and would be
-# copied into each event. It is looked for where a participant is long: that is what costs.
+# Genesys' ids are UUIDs of 36 characters and its words are short. Anything far longer is neither,
+# and each event would have a copy. Only long participants are searched, because the search costs.
 MAX_WORD: Final = 128
 LONG_TEXT: Final = 4_096
 _WORDS: Final = ("id", "user_id", "queue_id", "purpose", "consult_participant_id")
@@ -44,17 +44,17 @@ _KNOWN_ARRAYS: Final = (
 )
 _AS_GENESYS_WRITES: Final = tuple(b'"%b":' % name for name in _KNOWN_ARRAYS)
 
-NAME_WITHIN: Final = 256  # bytes before an array, where its name stands
-# Names of unknown media are logged and counted, so they are few and short.
+NAME_WITHIN: Final = 256  # bytes before an array that hold its name
+# Names of unknown media go to the log and to a metric, so their number and length are bounded.
 MAX_NAME: Final = 64
-MAX_STRANGE: Final = 8  # of one participant
+MAX_STRANGE: Final = 8  # per participant
 _OTHERS: Final = "others"
 
-_OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]  # but calls
+_OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]  # all media but calls
 
 
 class Piece(msgspec.Struct, gc=False):
-    """A participant that is to be read, its communications, and what will be known of it."""
+    """A participant to read, its communications, and its new entry in the memory."""
 
     participant: Participant
     shown: list[Communication]
@@ -64,9 +64,9 @@ class Piece(msgspec.Struct, gc=False):
 class Snapshot(msgspec.Struct, gc=False):
     """The participants of one body.
 
-    `changed` are those to be read, `known` is what will be known of all of them. `strange` are the
-    names of media that this version does not know; `is_cut` says that text was left out for its
-    length.
+    `changed` are the participants to read, `known` the new entries of all participants in the
+    memory. `strange` are the names of media that this version does not know. `is_cut`: text was
+    dropped because of its length.
     """
 
     changed: list[Piece] = []
@@ -80,11 +80,11 @@ def recognise(
     last: Sequence[Known],
     decode: Callable[[msgspec.Raw], Participant],
 ) -> Snapshot:
-    """Which participants in `raws` differ from the `last` ones in their places.
+    """Find the participants in `raws` that differ from the `last` ones at the same places.
 
-    Of the rest it is known what `last` has of them. Raises what `decode` raises. Python's hash of
-    bytes is SipHash under a key that each process draws: 64 bits that nobody can aim at, of which
-    a handful are compared.
+    The rest keep their entries in `last`. Raises what `decode` raises. Digests are Python's hash of
+    bytes: SipHash with a random key per process. Its 64 bits cannot be forged, and only a handful
+    are compared.
     """
     found = Snapshot()
     changed, known = found.changed, found.known
@@ -110,7 +110,7 @@ def recognise(
 
 
 def _cut(participant: Participant, shown: Sequence[Communication]) -> bool:
-    """Leave out ids and words of absurd length; whether there were any."""
+    """Drop ids and words of absurd length. Returns whether there were any."""
     is_cut = _cut_words(participant, _WORDS)
     for communication in shown:
         is_cut = _cut_words(communication, _WORDS_OF_LEG) or is_cut
@@ -142,7 +142,7 @@ def _are_known(text: bytes) -> bool:
 
 
 def _is_known(text: bytes, start: int) -> bool:
-    """Whether the array of objects that begins there is known, or has no name of its own."""
+    """Whether the array of objects at `start` is known, or has no name of its own."""
     before = text[max(0, start - NAME_WITHIN) : start].rstrip()
     if not before.endswith(b":"):
         return True
@@ -151,7 +151,7 @@ def _is_known(text: bytes, start: int) -> bool:
 
 
 def _strange(raw: bytes) -> dict[str, bool]:
-    """The arrays of a participant that look like unknown media, and whether one there lives."""
+    """Name of an array that looks like an unknown medium → whether a leg in it is live."""
     participant: Any = msgspec.json.decode(raw)
     found: dict[str, bool] = {}
     for name, array in participant.items():
@@ -167,7 +167,7 @@ def _strange(raw: bytes) -> dict[str, bool]:
 
 
 def whole(participants: Iterable[Participant] | None) -> list[Piece]:
-    """Participants of a source of which nothing is recognised again."""
+    """The pieces of participants from a source that is never compared by bytes."""
     return [
         Piece(participant, communications(participant), Known())
         for participant in participants or ()

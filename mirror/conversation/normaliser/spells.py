@@ -1,10 +1,10 @@
-"""Holds and parks: what one leg can go into and come out of several times.
+"""Holds and parks: states that a leg can enter and leave several times.
 
-A hold is named by its Genesys time (`startHoldTime`, shown while it lasts), and so is the resume
-that ends it; a park and its unpark by `parkTime`. Where Genesys gives no time they are told apart
-by their number on the leg. Whether a leg is held or parked, its state alone says: `resumeTime` is
-when somebody plans to go on, and what the keys of a park do when it is taken up again is not
-documented (docs/protocol.md, "Parks").
+`startHoldTime`, which Genesys shows while a hold lasts, names a hold and the resume that ends it.
+`parkTime` names a park and its unpark. Without such a time, their number on the leg tells them
+apart. Only the state says whether a leg is held or parked: `resumeTime` is when somebody plans to
+go on, and Genesys does not document what happens to a park's fields when the leg is taken up again
+(docs/protocol.md, "Parks").
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PARK: Final = _Kind("park", "unpark")
 
 
 def are_earlier(view: View) -> bool:
-    """Whether a reading shows a leg in a hold before its latest, or before its latest park."""
+    """Whether a reading shows a hold or park of the leg that began before the latest one."""
     leg = view.leg
     if leg.park is not None and view.parked_at is not None and view.parked_at < leg.park.last:
         return True
@@ -38,7 +38,7 @@ def are_earlier(view: View) -> bool:
 
 
 def history(view: View, told: list[Transition]) -> None:
-    """Tell the dated hold and park that a late reading shows."""
+    """Report the dated hold and park of a late reading."""
     if view.communication.held and view.held_since is not None:
         _dated(view, _HOLD, view.held_since, told)
     if view.parked_at is not None:
@@ -46,7 +46,7 @@ def history(view: View, told: list[Transition]) -> None:
 
 
 def advance(view: View, told: list[Transition]) -> None:
-    """Tell the hold and the park that a live leg shows, and a park that it came out of unseen."""
+    """Report the hold and the park of a live leg, and a park that ended unseen."""
     if view.communication.segments:
         _segments(view, told)
     if view.communication.held:
@@ -59,7 +59,7 @@ def advance(view: View, told: list[Transition]) -> None:
 
 
 def ended(view: View, told: list[Transition]) -> None:
-    """What a leg that is over shows of its holds and parks. Those that it ended in just stop."""
+    """Report the holds and parks of an ended leg. A hold or park at its end has no end event."""
     if view.communication.segments:
         _segments(view, told)
     if view.parked_at is not None:
@@ -72,7 +72,7 @@ def ended(view: View, told: list[Transition]) -> None:
 
 
 def release(view: View, told: list[Transition]) -> None:
-    """Tell the ends of the hold and the park that a leg no longer shows.
+    """Report the ends of the hold and the park that a leg no longer shows.
 
     Only for frames that are not late.
     """
@@ -86,7 +86,7 @@ def release(view: View, told: list[Transition]) -> None:
 
 
 def _begin(view: View, kind: _Kind, since: str | None, told: list[Transition]) -> None:
-    """A leg is held or parked, since then where Genesys says so."""
+    """Report that a leg is held or parked; `since` is Genesys' time, None without one."""
     spell = _spell(view.leg, kind)
     if since is None:
         if spell.since is None:
@@ -95,14 +95,14 @@ def _begin(view: View, kind: _Kind, since: str | None, told: list[Transition]) -
         return
     if spell.since == since:
         return
-    if since < spell.last:  # history, but not how the leg is now
+    if since < spell.last:  # history, not the present state of the leg
         _dated(view, kind, since, told)
         return
     if spell.since is not None:
-        _over(view, kind, told)  # it ended and the next began between two frames
+        _over(view, kind, told)  # it ended and the next one began between two frames
     spell.since = spell.last = since
     if not _dated(view, kind, since, told):
-        # Told before, and its end perhaps too: say how it is, without claiming that it is new.
+        # Reported before, and perhaps its end too: report the state as a reading, not as new.
         hold = since if kind is _HOLD else None
         told.append(
             Transition(view, kind.began, None, view.state, "", kind is _HOLD, hold, snapshot=True)
@@ -110,32 +110,32 @@ def _begin(view: View, kind: _Kind, since: str | None, told: list[Transition]) -
 
 
 def _dated(view: View, kind: _Kind, since: str, told: list[Transition]) -> bool:
-    """Tell what began `since`; whether it was new."""
+    """Report a hold or park that began at `since`. Returns whether it was new."""
     if kind is _PARK:
         return tell_often(told, view, "park", since, since, PARKED)
     return tell_often(told, view, "hold", since, since, CONNECTED, held=True, hold_started_at=since)
 
 
 def _over(view: View, kind: _Kind, told: list[Transition]) -> None:
-    """What lasted is over, at a time that Genesys does not say."""
+    """Report that the current hold or park is over, at a time that Genesys does not give."""
     spell = _spell(view.leg, kind)
     since, spell.since = spell.since, None
     if since is None:
         return
     if kind is _HOLD:
         held, hold = False, None if since.startswith("#") else since
-    else:  # a leg that was taken up again may be held by now
+    else:  # a leg that was taken up again may be held now
         held, hold = bool(view.communication.held), view.held_since
     if not tell_often(told, view, kind.over, None, since, held=held, hold_started_at=hold):
         told.append(Transition(view, kind.over, None, view.state, "", held, hold, snapshot=True))
 
 
 def _segments(view: View, told: list[Transition]) -> None:
-    """Holds that the segments of a REST body tell, but for one that still lasts.
+    """Report the holds in the segments of a REST body, except a hold that still lasts.
 
-    A hold segment is taken to begin at the `startHoldTime` of its hold (docs/protocol.md,
-    "Segments"): a guess, and the reason why it is not made of anything but a dated segment. A hold
-    that ends with its leg has no resume.
+    A hold segment is assumed to begin at the `startHoldTime` of its hold (docs/protocol.md,
+    "Segments"). That is a guess, so only dated segments count. A hold that ends with its leg has no
+    resume.
     """
     over = view.state in ENDED
     for segment in view.communication.segments or ():
@@ -143,7 +143,7 @@ def _segments(view: View, told: list[Transition]) -> None:
         if (segment.type or "").lower() != HOLD_SEGMENT or since is None:
             continue
         if until is None and not over:
-            continue  # lasts: `held` and `startHoldTime` say so
+            continue  # still lasts: `held` and `startHoldTime` show it
         spell = _spell(view.leg, _HOLD)
         spell.last = max(spell.last, since)
         _dated(view, _HOLD, since, told)

@@ -1,8 +1,8 @@
-"""What a topic name says: which kind of frame it brings.
+"""Classifies topic names: which kind of frame a topic brings.
 
 Topic names are compared without regard to case, as Genesys' own clients do (docs/protocol.md,
-"Topics"). Topics of one medium (`….conversations.calls`) are not read: nested topics carry all that
-they do.
+"Topics"). Topics of a single medium (`….conversations.calls`) are not read: the nested topics carry
+the same content.
 """
 
 from __future__ import annotations

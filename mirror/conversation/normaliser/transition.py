@@ -1,4 +1,4 @@
-"""What a reading consists of: legs as it shows them, and the transitions that it adds. Pure."""
+"""The parts of a reading: the legs that it shows and the transitions that it adds. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mirror.conversation.normaliser.bodies import Communication, Participant
 from mirror.conversation.normaliser.memory import Leg
 from mirror.conversation.times import instant
 
-# One bit for each transition that a leg has once, those that most legs have first: small numbers
-# are shared objects.
+# One bit for each transition that a leg has once. The most common ones come first: Python shares
+# the objects of small numbers.
 BITS: Final[dict[str, int]] = {
     name: 1 << place
     for place, name in enumerate(
@@ -20,8 +20,8 @@ BITS: Final[dict[str, int]] = {
     )
 }
 ANSWER: Final = BITS["answer"]
-# Beyond so many holds, parks and codes of one leg, older ones are forgotten: if they came again,
-# they would be told again under the same ids.
+# Older holds, parks and codes of one leg beyond this number are forgotten: if they came again, they
+# would be reported again under the same ids.
 MAX_OFTEN: Final = 1_000
 
 
@@ -36,7 +36,7 @@ class Work(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class View(msgspec.Struct, gc=False):
-    """One leg as one reading shows it, beside what is known of it.
+    """One leg in one reading, beside the memory of the leg.
 
     Times are RFC 3339, null where the leg has none; `connected` is empty where it is there and
     cannot be read, and `flawed` then, or where another time cannot. `news` says whether the reading
@@ -62,7 +62,7 @@ class View(msgspec.Struct, gc=False):
     late_role_on: str | None = None
 
     def times(self, connected: str | None, ended_at: str | None) -> None:
-        """Read the times of the leg, of which these two may be its participant's."""
+        """Read the times of the leg. These two may be its participant's."""
         hold, park = self.communication.start_hold_time, self.communication.park_time
         read: str | None
         if connected:
@@ -84,12 +84,12 @@ class View(msgspec.Struct, gc=False):
 
 
 class Transition(msgspec.Struct, gc=False):
-    """Something that a reading shows and that was not told before.
+    """A change in a reading that was not reported before.
 
-    `view` is the leg as the reading shows it, null for the conversation. `at` is Genesys' time,
-    null where it has none; not `exact` where it is a bound. `which` tells apart those that a leg
-    can have several of (`mirror/conversation/legs.py`); for the conversation it is the event's id.
-    A `snapshot` says how the leg is, not that something happened to it.
+    `view` is the leg in the reading, None for the conversation. `at` is Genesys' time, None without
+    one; not `exact` if it is only a bound. `which` tells apart transitions that a leg can have
+    several of (`mirror/conversation/legs.py`); for the conversation it is the event's id. A
+    `snapshot` describes a state of the leg, not a change.
     """
 
     view: View | None
@@ -107,9 +107,9 @@ class Transition(msgspec.Struct, gc=False):
 def tell(
     told: list[Transition], view: View, event_type: EventType, at: str | None, state: str = ""
 ) -> None:
-    """Add a transition that a leg has once, unless it was told before.
+    """Add a transition that a leg has once, unless it was reported before.
 
-    `state` is the one after the transition, that of the reading if not given.
+    `state` is the state after the transition; the default is the reading's.
     """
     leg = view.leg
     bit = BITS[event_type]
@@ -129,7 +129,7 @@ def tell_often(
     hold_started_at: str | None = None,
     code: str | None = None,
 ) -> bool:
-    """Add a transition that a leg can have several of, as `tell` does; whether it was new."""
+    """Add a transition that a leg can have several of, like `tell`. Returns whether it was new."""
     if not _is_new(view.leg, event_type + which):
         return False
     told.append(
@@ -139,7 +139,7 @@ def tell_often(
 
 
 def _is_new(leg: Leg, mark: str) -> bool:
-    """Note that a transition of those that come often was told; whether it was not yet."""
+    """Note a transition of the repeatable kind. Returns whether it was not reported before."""
     if leg.often is None or len(leg.often) >= MAX_OFTEN:
         leg.often = {mark}
     elif mark in leg.often:

@@ -1,4 +1,4 @@
-"""Reads the legs of a snapshot: which differ from their last reading, and as what. Pure."""
+"""Reads the legs of a snapshot and returns those that differ from their last reading. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mirror.conversation.normaliser.snapshot import Piece
 from mirror.conversation.normaliser.transition import View
 from mirror.conversation.normaliser.words import ENDED
 
-# A hash of bytes is the same whoever makes it; the native reader makes them too (docs/native.md).
+# This hash of bytes is the same in Python and in the native reader (docs/native.md).
 _pack: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -25,13 +25,13 @@ def read(
     over: str | None,
     everything: bool,
 ) -> list[View]:
-    """The legs of all participants that are to be read, as `_read_legs` has them."""
+    """The changed legs of all participants to read, as `_read_legs` makes them."""
     views: list[View] = []
     for piece in changed:
         if piece.participant.id:
             _read_legs(conversation, piece, consulted, over, everything, views)
         elif roles.is_live(piece.shown):
-            piece.known.ended = False  # nobody can be named, and the conversation goes on
+            piece.known.ended = False  # a participant without an id: the conversation goes on
     return views
 
 
@@ -45,14 +45,15 @@ def _read_legs(
 ) -> None:
     """Add the legs of a participant that differ from their last reading, or `everything`.
 
-    Legs that were unknown become known, and open; `known` learns of all that are shown. A leg that
-    looks live although REST says that the conversation was `over` then, lags behind: it ended at
-    the latest then (docs/protocol.md, "Ends").
+    Unknown legs enter the memory as open; `known` gets all legs that are shown. A leg that looks
+    live although REST says that the conversation was `over` lags behind: it ended at that time at
+    the latest (docs/protocol.md, "Ends").
 
     A leg's own times come first. A participant's times also cover its other legs, and its
-    `connectedTime` is a little earlier than the leg's (docs/protocol.md, "Times"), so they serve
-    only where the leg has none and there is no other. A leg that ended without one of its own was
-    never connected: its participant may have been, by an earlier leg that is shown no more.
+    `connectedTime` is a little earlier than the leg's (docs/protocol.md, "Times"). So they count
+    only if the leg has none and is the only one. A leg that ended without a time of connection was
+    never connected; its participant may have been connected by an earlier leg that is not shown any
+    more.
     """
     participant, shown, known = piece.participant, piece.shown, piece.known
     participant_id = participant.id or ""
@@ -72,7 +73,7 @@ def _read_legs(
             leg = conversation.legs[key] = Leg(key, medium)
             conversation.open += 1
         elif name in legs:
-            # A second one under that name is no leg of its own, but may go on.
+            # A second communication of that name is no leg of its own, but may be live.
             known.ended = known.ended and (over is not None or communication.state in ENDED)
             continue
         legs[name] = leg

@@ -1,4 +1,4 @@
-"""The words of Genesys and ours, and how one becomes the other: every mapping table in one place.
+"""Maps Genesys' words to ours: every mapping table in one place.
 
 Sources: names and enums of the classes in Genesys' public SDK (PureCloudPlatformClientV2 269.0.0):
 `ConversationEventTopic*` for notifications, `Conversation` and its media for REST,
@@ -30,7 +30,7 @@ MEDIA_OF_ARRAY: Final[dict[str, str]] = {
     "screen_monitorings": "screen_monitoring",
 }
 
-# `mediaType` of an analytics session, in lower case → our medium; `unknown` is left out.
+# `mediaType` of an analytics session, in lower case → our medium; without `unknown`.
 MEDIA_OF_ANALYTICS: Final[dict[str, str]] = {
     "voice": "call",
     "callback": "callback",
@@ -44,10 +44,10 @@ MEDIA_OF_ANALYTICS: Final[dict[str, str]] = {
     "screenmonitoring": "screen_monitoring",
 }
 
-# Segments of an analytics session (`segmentType`) → the state of a leg whose last segment it is;
-# all others, such as `interact`, `hold`, `ivr` and `voicemail`, are `connected`. In the ones of
-# `WAITING_SEGMENTS` the leg was not yet connected to anybody; `system` precedes the answer by 10 to
-# 250 ms (docs/protocol.md, "Segments").
+# Type of a leg's last segment in analytics (`segmentType`) → the leg's state. All other types, such
+# as `interact`, `hold`, `ivr` and `voicemail`, mean `connected`. During `WAITING_SEGMENTS` the leg
+# was not yet connected to anybody; `system` precedes the answer by 10 to 250 ms (docs/protocol.md,
+# "Segments").
 STATE_OF_SEGMENT: Final[dict[str, str]] = {
     "alert": "alerting",
     "contacting": "contacting",
@@ -62,7 +62,7 @@ STATE_OF_SEGMENT: Final[dict[str, str]] = {
     "parked": "parked",
 }
 WAITING_SEGMENTS: Final = frozenset(STATE_OF_SEGMENT) - {"parked"}
-# Types of segments in lower case, as they are compared: REST capitalises them.
+# Types of segments in lower case for comparison: REST capitalises them.
 ALERT_SEGMENT: Final = "alert"
 HOLD_SEGMENT: Final = "hold"
 WRAPUP_SEGMENT: Final = "wrapup"
@@ -74,17 +74,17 @@ DIALING: Final = frozenset({"dialing", "contacting", "offering"})
 ALERTING: Final = "alerting"
 CONNECTED: Final = "connected"
 PARKED: Final = "parked"
-# In these a leg has not been answered, whatever times it carries.
+# A leg in these states has not been answered, whatever times it carries.
 UNANSWERED: Final = frozenset({*DIALING, ALERTING, "scheduled", "uploading", "converting", "none"})
 
-# A voicemail box carries the user whose box it is, and is no agent.
+# A voicemail box carries the id of its user, but is no agent.
 VOICEMAIL: Final = "voicemail"
 
-# After-call work in these states does not take place, whatever times are beside it.
+# In these states there is no after-call work, whatever times stand beside it.
 NO_AFTER_CALL_WORK: Final = frozenset({"skipped", "notApplicable"})
 AFTER_CALL_WORK_DONE: Final = "complete"
 
-# How a leg ends that goes on in another conversation, and how one of a consultation can end.
+# Disconnect types of a leg that goes on in another conversation, and of a consultation's leg.
 MERGED: Final = "transfer.conference"
 CONSULTED: Final = "transfer.consult"
 
@@ -112,7 +112,7 @@ _PLAIN_DISCONNECT_TYPES: Final = frozenset(
 
 
 def disconnect_type(word: str | None) -> str | None:
-    """`word` in the spelling of notifications; unknown words unchanged, empty ones null."""
+    """`word` in the spelling of notifications; unknown words unchanged, empty ones None."""
     if not word:
         return None
     if word in _PLAIN_DISCONNECT_TYPES:
