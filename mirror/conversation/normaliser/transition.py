@@ -41,8 +41,8 @@ class View(msgspec.Struct, gc=False):
     Times are RFC 3339, null where the leg has none; `connected` is empty where it is there and
     cannot be read, and `flawed` then, or where another time cannot. `news` says whether the reading
     differs from the last one, `first` whether there was none, `is_followed` whether the participant
-    got another leg since this one ended. `late_role`, on the participant `late_role_on`, is the role
-    that a late frame shows.
+    got another leg since this one ended. `late_role`, on the participant `late_role_on`, is the
+    role that a late frame shows.
     """
 
     participant: Participant
