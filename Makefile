@@ -112,7 +112,8 @@ native-lint: ## check the native reader's format and lints, and its dependencies
 		else echo "native-lint: dependencies not audited: no cargo-audit"; fi
 
 docs: $(VENV)/.ready-docs ## build the documentation site into build/site
-	@$(BIN)/mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "The site is in build/site: $(BIN)/python -m http.server --directory build/site"
 
 clean: ## remove the environment, caches and build results; the Kafka cache stays
 	@rm -rf $(VENV) $(VENV)-oldest build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -112,7 +112,7 @@ class Bench:
     def kill_listener(self) -> None:
         """`kill -9`, and the same seats live elsewhere."""
         name = "listeners-0"
-        (victim,) = [one for one in self._beats() if one.pid == self.mirror.processes[name].pid]
+        (victim,) = [beat for beat in self._beats() if beat.pid == self.mirror.processes[name].pid]
         self._phase("listener killed")
         self.mirror.processes.pop(name).kill()
         began = time.monotonic()
@@ -158,7 +158,7 @@ class Bench:
         )
         time.sleep(3.0)  # for whatever else may come of it
         after = self._topics_by_channel()
-        changed = sum(before.get(one) != count for one, count in after.items())
+        changed = sum(before.get(id_) != count for id_, count in after.items())
         changed += len(before.keys() - after.keys())
         now = self.mirror.redis.hgetall(self.mirror.keys.shards)
         moved = sum(epochs.get(shard) != epoch for shard, epoch in now.items())
@@ -320,7 +320,7 @@ class Bench:
                     (one.listener, hosts.get(one.listener, one.listener), one.client)
                 )
         for index, word in enumerate(("listener", "host", "client")):
-            shared = sum(len({one[index] for one in pair}) < 2 for pair in pairs.values())
+            shared = sum(len({place[index] for place in pair}) < 2 for pair in pairs.values())
             if shared:
                 broken[f"shards on one {word}"] = shared
         seen = ", ".join(f"{count} {name}" for name, count in broken.items()) or "none"

@@ -29,7 +29,7 @@ LEASE_MS: Final = 8_000
 def pass_times(topics: int) -> dict[str, float]:
     """What the pass had to do → milliseconds of CPU, the median of some rounds."""
     rounds = [_round(topics) for _ in range(ROUNDS)]
-    return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+    return {name: statistics.median(timed[name] for timed in rounds) for name in rounds[0]}
 
 
 def _round(count: int) -> dict[str, float]:

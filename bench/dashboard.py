@@ -211,8 +211,8 @@ def updates(browser: Browser, page: Dashboard, number: int, waiting: int) -> Non
     producer = Producer(producer_config(page.settings, "bench"))
     produce(page.settings, conversation(999_999, "talking"), producer)  # connects it
     sent: list[float] = []
-    for one in range(number):
-        events = conversation(1_000_000 + one, "waiting", since=0.0)
+    for index in range(number):
+        events = conversation(1_000_000 + index, "waiting", since=0.0)
         sent.append(time.time() * 1000)
         produce(page.settings, events, producer)
         time.sleep(random.uniform(0.25, 0.45))

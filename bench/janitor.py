@@ -84,13 +84,19 @@ def cut(folder: Path, rate: float) -> bool:
 def _judge_cut(mirror: Deployment, before: Mapping[str, int]) -> bool:
     everything, events = mirror.raw_ledger(), mirror.events()
     # Without a queue and a user it has no topic, so no frame and no gap can tell of it.
-    reachable = {one["conversation_id"] for one in everything if one["queue_id"] or one["agent_id"]}
-    ledger = [Truth(**known(one)) for one in everything if one["conversation_id"] in reachable]
+    reachable = {
+        record["conversation_id"]
+        for record in everything
+        if record["queue_id"] or record["agent_id"]
+    }
+    ledger = [
+        Truth(**known(record)) for record in everything if record["conversation_id"] in reachable
+    ]
     # As if every frame had been sent: what was not is the gap.
-    verdict = judge([_as_sent(one) for one in ledger], events)
-    lost = Counter(one.event_type for one in verdict.missing)
-    unsent = Counter(one.event_type for one in ledger if one.first_sent_ms is None)
-    happened = Counter(one.event_type for one in ledger)
+    verdict = judge([_as_sent(truth) for truth in ledger], events)
+    lost = Counter(truth.event_type for truth in verdict.missing)
+    unsent = Counter(truth.event_type for truth in ledger if truth.first_sent_ms is None)
+    happened = Counter(truth.event_type for truth in ledger)
     print(f"\n  {'transition':<12} {'happened':>9} {'not sent':>9} {'missing':>8}  told by REST")
     for kind in sorted(happened):
         told = "yes, the last code" if kind == "wrapup" else "yes"
@@ -107,21 +113,21 @@ def _judge_cut(mirror: Deployment, before: Mapping[str, int]) -> bool:
             "conversations that they list": f"{sum(gap.found for gap in gaps):,}, "
             f"{len(backfilled):,} different ones back-filled",
             "GET of a conversation": f"{after[GET] - before[GET]:,}, least {len(backfilled):,}",
-            "analytics calls": sum(after[one] - before[one] for one in (QUERY, DETAILS)),
+            "analytics calls": sum(after[route] - before[route] for route in (QUERY, DETAILS)),
             "REST calls of the gaps": f"{sum(gap.calls for gap in gaps):,}, "
             f"least {sum(gap.least_calls for gap in gaps):,}",
             "could not be read at first": sum(gap.unread for gap in gaps),
             "missing of what REST tells": unfilled,
             "missing of what it does not": sum(lost.values()) - unfilled,
             "left out: without queue or user": len(
-                {one["conversation_id"] for one in everything} - reachable
+                {record["conversation_id"] for record in everything} - reachable
             ),
             "events invented": len(verdict.invented),
             "rules of Genesys broken": violations(mirror),
         },
     )
-    for one in [missing for missing in verdict.missing if restorable(missing)][:5]:
-        print("  missing:", one)
+    for truth in [missing for missing in verdict.missing if restorable(missing)][:5]:
+        print("  missing:", truth)
     for event in verdict.invented[:5]:
         print("  invented:", event)
     return unfilled == 0 and not verdict.invented

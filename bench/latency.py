@@ -84,7 +84,7 @@ def main() -> None:
         results = interleaved(
             settings,
             options.runs,
-            lambda one: measure(grounds, one),
+            lambda setting: measure(grounds, setting),
             warm_up=settings[-1:] * WARM_UPS,
         )
     print(table(HEAD, rows(results)))
@@ -96,10 +96,13 @@ def rows(results: dict[Setting, list[Latencies]]) -> Iterator[tuple[str, ...]]:
         yield (
             f"{setting.rate:,}",
             setting.transport,
-            f"{sum(len(one.sorted_ms) for one in runs):,}",
-            *(f"{middle(one.at(share) for one in runs):.1f}" for share in (0.5, 0.99, 0.999)),
-            f"{max(one.sorted_ms[-1] for one in runs):.0f}",
-            f"{middle(one.cpu_us for one in runs):.1f}",
+            f"{sum(len(measured.sorted_ms) for measured in runs):,}",
+            *(
+                f"{middle(measured.at(share) for measured in runs):.1f}"
+                for share in (0.5, 0.99, 0.999)
+            ),
+            f"{max(measured.sorted_ms[-1] for measured in runs):.0f}",
+            f"{middle(measured.cpu_us for measured in runs):.1f}",
         )
 
 

@@ -80,7 +80,7 @@ def main() -> None:
             results = interleaved(SUBJECTS, options.runs, bench.strike(number))
             rows += [(f"{name.partition('-')[0]} {what}", results[name]) for name in SUBJECTS]
         given_up: list[Seconds] = [
-            (bench.given_up(one, options.away), None) for one in range(options.runs)
+            (bench.given_up(index, options.away), None) for index in range(options.runs)
         ]
     rows.append((f"listener given up {options.away:.0f} s ago, topics made", given_up))
     lease = sandbox.settings.lease
@@ -150,8 +150,8 @@ def _add_given_up(sandbox: Sandbox, count: int) -> None:
     """Have supervisord know them, and start none."""
     include = Path(sandbox.state) / "given-up.conf"
     text = [
-        GIVEN_UP.format(number=one, own=",".join(f'{k}="{v}"' for k, v in _own(one).items()))
-        for one in range(count)
+        GIVEN_UP.format(number=index, own=",".join(f'{k}="{v}"' for k, v in _own(index).items()))
+        for index in range(count)
     ]
     include.write_text("\n".join(text), encoding="utf-8")
     sandbox.environment["MIRROR_SUPERVISOR_INCLUDE"] += f" {include}"
@@ -167,7 +167,7 @@ def _told(what: str, name: str, until_beat: float, until_whole: float | None) ->
 def _row(row: tuple[str, list[Seconds]]) -> list[str]:
     name, runs = row
     cells = [name]
-    for values in ([one for one, _ in runs], [two for _, two in runs if two is not None]):
+    for values in ([run for run, _ in runs], [two for _, two in runs if two is not None]):
         cells += [f"{f(values):.1f}" if values else "" for f in (middle, min, max)]
     return cells
 

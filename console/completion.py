@@ -31,7 +31,7 @@ def channels(_context: object, _parameter: object, incomplete: str) -> list[str]
 
     with suppress(MirrorError), redis_of_settings() as (client, _, settings):
         found = (channel.channel.rstrip("…") for channel in read_channels(client, settings))
-        return [one for one in found if one and one.startswith(incomplete)]
+        return [text for text in found if text and text.startswith(incomplete)]
     return []
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def warn_of_unread(settings: Settings) -> None:
     """Say on stderr which variables look like settings and change nothing."""
-    for one in settings.unread:
-        say(f"mirror: warning: {one}")
+    for variable in settings.unread:
+        say(f"mirror: warning: {variable}")
 
 
 @contextmanager

@@ -63,11 +63,11 @@ def conversations(
             whole = is_whole_id(conversation_id)
             matches = [] if whole else find_active(client, keys, conversation_id, limit)
             if len(matches) < 2:
-                one = matches[0] if matches else conversation_id
-                _show_one(client, keys, settings, one, since, called, as_json)
+                found_id = matches[0] if matches else conversation_id
+                _show_one(client, keys, settings, found_id, since, called, as_json)
                 return
             shown = (show_conversation(client, keys, match) for match in matches)
-            found = [one for one in shown if one is not None]
+            found = [view for view in shown if view is not None]
         if as_json:
             echo_json({"conversations": found})
             return
@@ -267,17 +267,17 @@ def conversations_text(
     from console.render import NARROW, Column, table
     from mirror.conversation.event import STAFF
 
-    def queue(one: ConversationView) -> str:
-        ids = [leg.queue_id for leg in one.legs if leg.queue_id and not leg.role]
+    def queue(view: ConversationView) -> str:
+        ids = [leg.queue_id for leg in view.legs if leg.queue_id and not leg.role]
         return called.name("queues", ids[-1]) or ids[-1][:SHORT_ID] if ids else "-"
 
-    def agent(one: ConversationView) -> str:
-        ids = dict.fromkeys(leg.agent_id for leg in one.legs if leg.agent_id and not leg.role)
+    def agent(view: ConversationView) -> str:
+        ids = dict.fromkeys(leg.agent_id for leg in view.legs if leg.agent_id and not leg.role)
         return ", ".join(called.name("users", each) or each[:SHORT_ID] for each in ids) or "-"
 
-    def legs(one: ConversationView) -> str:
+    def legs(view: ConversationView) -> str:
         # Who serves first: that is what a narrow terminal has room for.
-        ordered = sorted(one.legs, key=lambda leg: (leg.purpose not in STAFF, bool(leg.role)))
+        ordered = sorted(view.legs, key=lambda leg: (leg.purpose not in STAFF, bool(leg.role)))
         return ", ".join(map(_leg_text, ordered)) or "-"
 
     return table(
@@ -292,15 +292,15 @@ def conversations_text(
         ),
         (
             (
-                one.id,
-                _due(one.due_ms),
-                str(len(one.legs) + one.legs_over),
-                ", ".join(dict.fromkeys(leg.media_type for leg in one.legs)) or "-",
-                queue(one),
-                agent(one),
-                legs(one),
+                view.id,
+                _due(view.due_ms),
+                str(len(view.legs) + view.legs_over),
+                ", ".join(dict.fromkeys(leg.media_type for leg in view.legs)) or "-",
+                queue(view),
+                agent(view),
+                legs(view),
             )
-            for one in found
+            for view in found
         ),
         empty="No active conversation fits." if is_filtered else "No conversation is active.",
     )

@@ -32,9 +32,14 @@ def list_(limit: int, as_json: bool) -> None:
         found = list(islice(letters.every(), limit))
     if as_json:
         listed = [
-            {"id": one.id, "at": rfc3339(one.at_ms), "topic": one.topic, "bytes": len(one.value)}
-            | {"errors": one.why}
-            for one in found
+            {
+                "id": letter.id,
+                "at": rfc3339(letter.at_ms),
+                "topic": letter.topic,
+                "bytes": len(letter.value),
+            }
+            | {"errors": letter.why}
+            for letter in found
         ]
         echo_json({"dead_letters": listed})
         return
@@ -51,15 +56,15 @@ def list_(limit: int, as_json: bool) -> None:
             ),
             (
                 (
-                    one.id,
-                    f"{rfc3339(one.at_ms)[:19]}Z",
-                    str(len(one.value)),
-                    one.why.get("stage", ""),
-                    one.why.get("exception.class.name", ""),
-                    one.why.get("exception.message", ""),
-                    one.topic,
+                    letter.id,
+                    f"{rfc3339(letter.at_ms)[:19]}Z",
+                    str(len(letter.value)),
+                    letter.why.get("stage", ""),
+                    letter.why.get("exception.class.name", ""),
+                    letter.why.get("exception.message", ""),
+                    letter.topic,
                 )
-                for one in found
+                for letter in found
             ),
             empty="No dead letters.",
         )

@@ -83,7 +83,7 @@ def find_ids(
 
     if all(map(is_whole_id, texts)):
         return tuple(text.lower() for text in texts)
-    one = family.removesuffix("s")
+    singular = family.removesuffix("s")
     names = read_names(client, keys, family)
     known = sorted(mirrored_ids(read_shards(client, keys), family))
     found: list[str] = []
@@ -94,9 +94,8 @@ def find_ids(
         ids = [entity for entity in known if is_called(names.get(entity), entity, text)]
         if not ids:
             raise SettingsError(
-                f"{option} is {text!r}: there is no such {one} among the {len(known)} that are "
-                f"mirrored. `mirror topics` lists them; a {one} that is not mirrored is named by "
-                "its whole id"
+                f"{option} is {text!r}: there is no such {singular} among {len(known)} mirrored "
+                f"{family}. `mirror topics` lists them; name any other {singular} by its whole id"
             )
         if len(ids) > 1:
             shown = ", ".join(

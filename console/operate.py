@@ -97,10 +97,10 @@ def drain(listener: str, wait: float) -> None:
 
     with redis_of_settings() as (client, keys, settings):
         found = read(client, settings).listeners
-        if listener not in {one.id for one in found}:
+        if listener not in {known.id for known in found}:
             raise MirrorError(f"there is no listener {listener}: `mirror listeners` shows them")
         request_drain(client, keys, listener)
-        if not any(one.state == "live" and one.id != listener for one in found):
+        if not any(other.state == "live" and other.id != listener for other in found):
             say(
                 f"{listener} has nowhere to go: no other listener takes channels. It keeps its own "
                 f"until one does; `mirror undrain {listener}` ends this"
@@ -108,7 +108,9 @@ def drain(listener: str, wait: float) -> None:
         deadline = time.monotonic() + wait
         while wait:
             left = sum(
-                one.channels for one in read(client, settings).listeners if one.id == listener
+                status.channels
+                for status in read(client, settings).listeners
+                if status.id == listener
             )
             if not left:
                 say(f"{listener} is drained")
@@ -165,11 +167,11 @@ def rotate(channel: str) -> None:
     with redis_of_settings() as (client, keys, settings):
         wanted = channel.rstrip("….")
         found = [
-            one
-            for one in read_channels(client, settings)
-            if wanted and one.channel.rstrip("…").startswith(wanted)
+            row
+            for row in read_channels(client, settings)
+            if wanted and row.channel.rstrip("…").startswith(wanted)
         ]
-        seats = {(one.shard, one.replica) for one in found}
+        seats = {(row.shard, row.replica) for row in found}
         if len(seats) != 1:
             many = "more than one channel is" if seats else "there is no channel"
             raise MirrorError(f"{many} {channel}: `mirror channels` shows them")

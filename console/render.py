@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import click
 
+from mirror.base.errors import MirrorError
 from mirror.base.printable import harmless, printable, printable_json
 
 # What a column is shortened to where the terminal is too narrow, and what marks it.
@@ -94,16 +95,16 @@ def _fitting(
     shown = {index: size for index, size in enumerate(wide) if size}
     if width is None:
         return list(shown.items())
-    for index in sorted(shown, key=lambda one: -columns[one].drop):
-        least = sum(min(size, columns[one].least or size) for one, size in shown.items())
+    for index in sorted(shown, key=lambda index: -columns[index].drop):
+        least = sum(min(size, columns[index].least or size) for index, size in shown.items())
         if least + _GAP * (len(shown) - 1) <= width or not columns[index].drop:
             break
         del shown[index]
     while sum(shown.values()) + _GAP * (len(shown) - 1) > width:
-        can = [one for one, size in shown.items() if size > (columns[one].least or size)]
+        can = [index for index, size in shown.items() if size > (columns[index].least or size)]
         if not can:
             break
-        shown[max(can, key=lambda one: shown[one])] -= 1
+        shown[max(can, key=lambda index: shown[index])] -= 1
     return list(shown.items())
 
 
@@ -147,7 +148,7 @@ def terminal_width() -> int | None:
     import os
     import shutil
 
-    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+    if _is_terminal() or os.environ.get("COLUMNS"):
         return shutil.get_terminal_size().columns
     return None
 
@@ -193,7 +194,7 @@ def echo_json(document: object) -> None:
 def echo_bytes(content: bytes) -> None:
     """Write bytes to stdout as they are; to a terminal as text that it can show."""
     with _read():
-        if sys.stdout.isatty():
+        if _is_terminal():
             click.echo(harmless(content.decode(errors="backslashreplace")))
         else:
             click.echo(content)
@@ -201,6 +202,8 @@ def echo_bytes(content: bytes) -> None:
 
 @contextmanager
 def _read() -> Iterator[None]:
+    if sys.stdout is None:
+        raise MirrorError("stdout is closed: this command writes to it; open it, or name a file")
     try:
         yield
     except BrokenPipeError as error:
@@ -211,4 +214,9 @@ def colourful() -> bool:
     """Whether stdout wants colour."""
     import os
 
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return _is_terminal() and not os.environ.get("NO_COLOR")
+
+
+def _is_terminal() -> bool:
+    """Whether stdout is one. Python has no stdout where it was closed at the start (`>&-`)."""
+    return sys.stdout is not None and sys.stdout.isatty()

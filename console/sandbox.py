@@ -32,7 +32,10 @@ def sandbox(demo: bool, seconds: float | None, listeners: int, rate: float, spee
     if seconds is not None and not demo:
         raise click.UsageError("--seconds needs --demo.")
     say("Starting Redis, a broker, the simulator and the mirror …")
-    with Sandbox(Scene(rate=rate, speed=speed, autostart=not demo), listeners) as running:
+    made = Sandbox(Scene(rate=rate, speed=speed, autostart=not demo), listeners)
+    for line in made.services.taken:
+        say(f"  {line}")
+    with made as running:
         say(running.directions())
         if not demo:
             running.wait()

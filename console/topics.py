@@ -47,13 +47,13 @@ def topics(queue: str | None, user: str | None, as_json: bool) -> None:
     echo(topics_text(found, oldest_ms, is_filtered=bool(queue or user)))
 
 
-def _is_wanted(one: TopicView, queue: str | None, user: str | None) -> bool:
+def _is_wanted(topic: TopicView, queue: str | None, user: str | None) -> bool:
     from mirror.fleet.topics import is_called
 
     if queue is None and user is None:
         return True
-    wanted = queue if one.kind == "queue" else user
-    return wanted is not None and is_called(one.name, one.id, wanted)
+    wanted = queue if topic.kind == "queue" else user
+    return wanted is not None and is_called(topic.name, topic.id, wanted)
 
 
 def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
@@ -72,9 +72,9 @@ def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
     oldest = ""
     for event in latest_events(settings, BACKLOG, _READ_SECONDS):
         oldest = min(oldest or event.received_at, event.received_at)
-        for one in (event.source_topic, event.queue_id, event.agent_id):
-            if one:
-                last[one] = max(last.get(one, ""), event.received_at)
+        for key in (event.source_topic, event.queue_id, event.agent_id):
+            if key:
+                last[key] = max(last.get(key, ""), event.received_at)
     now_ms = round(time.time() * 1000)
     for topic in found:
         # A user's states are events of another Kafka topic.
@@ -91,16 +91,16 @@ def topics_text(found: list[TopicView], oldest_ms: int | None, *, is_filtered: b
     from console.views import state
     from mirror.base.units import counted
 
-    def last(one: TopicView) -> str:
-        if one.last_event_ms is not None:
-            return age(one.last_event_ms)
-        return "?" if oldest_ms is None or one.kind == "states" else f"over {age(oldest_ms)}"
+    def last(topic: TopicView) -> str:
+        if topic.last_event_ms is not None:
+            return age(topic.last_event_ms)
+        return "?" if oldest_ms is None or topic.kind == "states" else f"over {age(oldest_ms)}"
 
-    def channels(one: TopicView) -> str:
-        if one.refused is not None:
+    def channels(topic: TopicView) -> str:
+        if topic.refused is not None:
             return "refused"
-        states = {replica.state for replica in one.replicas} or {"lost"}
-        words = [f"{replica.replica} {replica.state}" for replica in one.replicas]
+        states = {replica.state for replica in topic.replicas} or {"lost"}
+        words = [f"{replica.replica} {replica.state}" for replica in topic.replicas]
         return state("live") if states == {"live"} else ", ".join(words) or "lost"
 
     shown = table(
@@ -115,16 +115,16 @@ def topics_text(found: list[TopicView], oldest_ms: int | None, *, is_filtered: b
         ),
         (
             (
-                one.kind,
-                one.name or "-",
-                one.id,
-                one.shard,
-                channels(one),
-                ", ".join(f"{at.replica} {at.listener}" for at in one.replicas if at.listener)
+                topic.kind,
+                topic.name or "-",
+                topic.id,
+                topic.shard,
+                channels(topic),
+                ", ".join(f"{at.replica} {at.listener}" for at in topic.replicas if at.listener)
                 or "-",
-                last(one),
+                last(topic),
             )
-            for one in found
+            for topic in found
         ),
         empty="No topic of that name or id is mirrored."
         if is_filtered
@@ -134,7 +134,9 @@ def topics_text(found: list[TopicView], oldest_ms: int | None, *, is_filtered: b
         return shown
     mark = styled("!", fg="yellow")
     refused = [
-        joined(" ", (mark, f"{one.name or one.id}: {one.refused}")) for one in found if one.refused
+        joined(" ", (mark, f"{topic.name or topic.id}: {topic.refused}"))
+        for topic in found
+        if topic.refused
     ]
     return "\n".join([shown, *refused, "", counted(len(found), "topic")])
 

@@ -94,12 +94,15 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
     from mirror.redis.connect import connect
     from mirror.redis.keys import Keys
     from mirror.redis.rate import RateBudget
+    from mirror.supervision.supervise import check_machine
 
     counts = settings.supervised.counts
     with connect(settings) as client:  # asks nothing yet
         if any(counts[program] for program in _WORKING):
-            for one in settings.require_clients():
-                GenesysClient(settings, one, RateBudget(client, Keys(settings.namespace), one.id))
+            for oauth in settings.require_clients():
+                GenesysClient(
+                    settings, oauth, RateBudget(client, Keys(settings.namespace), oauth.id)
+                )
     log = ClientLog("kafka.up")
     open_client(Producer, producer_config(settings, "up"), log)
     open_client(Consumer, consumer_config(settings, "up"), log).close()
@@ -107,6 +110,7 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
         registry.open_registry(settings).close()
     if counts["dashboard"]:
         _check_dashboard(settings)
+    check_machine(settings, environ)
     _check_metrics(environ)
 
 
@@ -123,8 +127,8 @@ def _check_dashboard(settings: Settings) -> None:
             "set it to 0"
         ) from error
     check_guard(settings)
-    for one in listen(settings):
-        one.close()
+    for listening in listen(settings):
+        listening.close()
 
 
 def _check_metrics(environ: Mapping[str, str]) -> None:
@@ -190,12 +194,12 @@ def status(as_json: bool) -> None:
             ("PROCESS", "STATE", "PID", Column("DETAIL", 16)),
             (
                 (
-                    one.name,
-                    styled(one.state, fg=_COLOURS.get(one.state, "red")),
-                    str(one.pid or "-"),
-                    one.description.removeprefix(f"pid {one.pid}, "),
+                    process.name,
+                    styled(process.state, fg=_COLOURS.get(process.state, "red")),
+                    str(process.pid or "-"),
+                    process.description.removeprefix(f"pid {process.pid}, "),
                 )
-                for one in found
+                for process in found
             ),
             empty="No process.",
         )
@@ -209,7 +213,7 @@ def _complete_process(_context: object, _parameter: object, incomplete: str) -> 
     with suppress(MirrorError):
         supervisord, _ = _running()
         found = supervisord.processes()
-        names = [ALL, *{one.group for one in found}, *(one.name for one in found)]
+        names = [ALL, *{process.group for process in found}, *(process.name for process in found)]
         return sorted({name for name in names if name.startswith(incomplete)})
     return []
 
@@ -226,10 +230,12 @@ def restart(names: tuple[str, ...]) -> None:
     for process in chosen:
         if process.state in _RUNS:
             supervisord.stop(process)
-            _until(supervisord, process.name, lambda one: one.state not in {*_RUNS, "STOPPING"})
+            _until(
+                supervisord, process.name, lambda process: process.state not in {*_RUNS, "STOPPING"}
+            )
         supervisord.start(process)
         now = _until(
-            supervisord, process.name, lambda one: one.state not in {"STARTING", "BACKOFF"}
+            supervisord, process.name, lambda process: process.state not in {"STARTING", "BACKOFF"}
         )
         if now.state != "RUNNING":
             raise MirrorError(
@@ -246,15 +252,15 @@ def chosen_processes(found: list[ProcessInfo], names: tuple[str, ...]) -> list[P
     chosen: dict[str, ProcessInfo] = {}
     for name in names:
         meant = [
-            one
-            for one in found
-            if name in {one.name, one.group, f"{one.group}:{one.name}"}
-            or (name == ALL and one.group != "watchdog")
+            process
+            for process in found
+            if name in {process.name, process.group, f"{process.group}:{process.name}"}
+            or (name == ALL and process.group != "watchdog")
         ]
         if not meant:
-            known = ", ".join(sorted(one.name for one in found))
+            known = ", ".join(sorted(process.name for process in found))
             raise MirrorError(f"there is no process {name}: it takes {known}, a kind, or {ALL}")
-        chosen.update((one.name, one) for one in meant)
+        chosen.update((process.name, process) for process in meant)
     return list(chosen.values())
 
 
@@ -306,11 +312,11 @@ def _until(supervisord: Supervisord, name: str, done: Callable[[ProcessInfo], bo
 
     deadline = time.monotonic() + START_SECONDS
     while True:
-        one = next(process for process in supervisord.processes() if process.name == name)
-        if done(one):
-            return one
+        current = next(process for process in supervisord.processes() if process.name == name)
+        if done(current):
+            return current
         if time.monotonic() > deadline:
-            raise MirrorError(f"{name} is {one.state} for {START_SECONDS:.0f} s")
+            raise MirrorError(f"{name} is {current.state} for {START_SECONDS:.0f} s")
         time.sleep(_LOOK_SECONDS)
 
 

@@ -57,6 +57,7 @@ def listeners_text(listeners: list[ListenerStatus]) -> str:
             Column("HOST", NARROW, drop=1),
             "STATE",
             Column("CHANNELS", drop=2),
+            Column("NATIVE", drop=3),
             "LAST BEAT",
         ),
         (
@@ -65,6 +66,7 @@ def listeners_text(listeners: list[ListenerStatus]) -> str:
                 listener.host,
                 state(listener.state),
                 str(listener.channels),
+                listener.native,
                 age(listener.last_beat_ms),
             )
             for listener in listeners

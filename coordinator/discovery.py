@@ -49,11 +49,11 @@ _ONE: Final = {"queues": "queue", "users": "user"}
 def topics_of(settings: Settings, family: str, entities: Iterable[Entity]) -> frozenset[str]:
     """The topics of a family's entities that are wanted."""
     if family == "queues":
-        return frozenset(QUEUE_TOPIC.format(id=one) for one in matching(entities, settings.queues))
+        return frozenset(QUEUE_TOPIC.format(id=id_) for id_ in matching(entities, settings.queues))
     wanted = matching(entities, settings.users)
     templates = [USER_TOPIC] if "users" in settings.families else []
     templates += [AGENT_TOPIC] if settings.agents else []
-    return frozenset(template.format(id=one) for template in templates for one in wanted)
+    return frozenset(template.format(id=id_) for template in templates for id_ in wanted)
 
 
 def families_of(settings: Settings) -> tuple[str, ...]:
@@ -72,7 +72,9 @@ def unavailable(settings: Settings, available: Iterable[AvailableTopic]) -> dict
         topic = known.get(template.lower())
         if topic is None:
             reasons[template] = "Genesys does not list it"
-        elif topic.transports and not _WEBSOCKET & {one.lower() for one in topic.transports}:
+        elif topic.transports and not _WEBSOCKET & {
+            transport.lower() for transport in topic.transports
+        }:
             reasons[template] = "not available over WebSockets"
     return reasons
 
@@ -135,7 +137,7 @@ class Discovery:
             self.found = self.called = None
             self._began = None
             self.reasons = self.notes = ()
-            self._lists = [_List(one.client, one.family) for one in self._lists]
+            self._lists = [_List(old.client, old.family) for old in self._lists]
 
     def run(self, stop: threading.Event) -> None:
         """List again and again until `stop` is set; errors are logged and kept in `reasons`."""
@@ -151,17 +153,17 @@ class Discovery:
             self._check_templates()
         if self._began is None:
             self._began = self._clock()
-        due = [one for one in self._lists if one.due <= self._clock()]
-        for one in due:
+        due = [listing for listing in self._lists if listing.due <= self._clock()]
+        for listing in due:
             if stop is None or not stop.is_set():
-                self._read(one, stop)
+                self._read(listing, stop)
         if due:
             self._offer()
 
-    def _read(self, one: _List, stop: threading.Event | None) -> None:
+    def _read(self, listing: _List, stop: threading.Event | None) -> None:
         settings = self._settings
-        client, family = one.client.id, one.family
-        page_of = one.client.queues if family == "queues" else one.client.users
+        client, family = listing.client.id, listing.family
+        page_of = listing.client.queues if family == "queues" else listing.client.users
         try:
             entities = read_listing(
                 page_of, family, report_progress=self._report_progress, clock=self._clock
@@ -169,19 +171,21 @@ class Discovery:
         except GenesysError as error:
             if stop is not None and stop.is_set():
                 return
-            one.failures += 1
-            pause = RETRY_SECONDS * 2.0 ** min(one.failures - 1, 16)
-            one.due = self._clock() + min(pause, max(settings.discovery_interval, RETRY_SECONDS))
-            if one.error != str(error):
+            listing.failures += 1
+            pause = RETRY_SECONDS * 2.0 ** min(listing.failures - 1, 16)
+            listing.due = self._clock() + min(
+                pause, max(settings.discovery_interval, RETRY_SECONDS)
+            )
+            if listing.error != str(error):
                 self._log.error("discovery_failed", client=client, family=family, error=error)
-            one.error = str(error)
+            listing.error = str(error)
             with self._lock:
                 self._sight.fail(client, family)
             return
-        one.failures, one.error = 0, ""
+        listing.failures, listing.error = 0, ""
         patterns = settings.queues if family == "queues" else settings.users
-        one.unmatched = unmatched(entities, patterns)
-        one.seen = len(entities)
+        listing.unmatched = unmatched(entities, patterns)
+        listing.seen = len(entities)
         self._naming.hear("queues" if family == "queues" else "users", entities)
         with self._lock:
             self._sight.hear(client, family, topics_of(settings, family, entities), self._clock())
@@ -189,7 +193,7 @@ class Discovery:
                 (doubt.client, doubt.family) == (client, family) for doubt in self._sight.doubts()
             )
         pause = settings.discovery_interval
-        one.due = self._clock() + (min(pause, RETRY_SECONDS) if doubted else pause)
+        listing.due = self._clock() + (min(pause, RETRY_SECONDS) if doubted else pause)
 
     def _report_progress(self, rest: float = 0.0) -> None:
         """A page is about to be read: no long list holds up what the others have found."""
@@ -202,13 +206,13 @@ class Discovery:
         """Make known what is found, and what is wrong."""
         with self._lock:
             early = self._began is None or self._clock() - self._began <= FIRST_SECONDS
-            whole = len(self._sight.settled()) == len({one.family for one in self._lists})
+            whole = len(self._sight.settled()) == len({listing.family for listing in self._lists})
             found = self._sight.found() if whole or not early else None
             if self._began is None:
                 found = None  # asked before the last `recall`
             doubts = self._sight.doubts()
             alone = self._sight.alone()
-            heard = any(one.unmatched is not None for one in self._lists)
+            heard = any(listing.unmatched is not None for listing in self._lists)
             before = self.found
             if found is not None and found != before and (heard or found.topics):
                 self.found = found
@@ -224,7 +228,7 @@ class Discovery:
                 not_for_all=len(self.found.audience),
             )
             self._note_gone(old, self.found.topics)
-        told = {f"{one.client}/{one.family}": one.missing for one in doubts}
+        told = {f"{doubt.client}/{doubt.family}": doubt.missing for doubt in doubts}
         for doubt in doubts:
             if self._told.get(f"{doubt.client}/{doubt.family}") != doubt.missing:
                 self._log.warning(
@@ -236,12 +240,15 @@ class Discovery:
                 )
         self._told = told
         missing = [
-            f"discovery: {one.missing} of {one.known} topics of {one.family} are missing from the "
-            f"list that OAuth client {one.client} sees; they are kept until it says so again"
-            for one in doubts
-            if one.much
+            f"discovery: {doubt.missing} of {doubt.known} topics of {doubt.family} are missing "
+            f"from the list of OAuth client {doubt.client}; they are kept until it says so again"
+            for doubt in doubts
+            if doubt.much
         ]
-        absent = [f"Genesys does not offer {one}: {why}" for one, why in self._unavailable.items()]
+        absent = [
+            f"Genesys does not offer {template}: {why}"
+            for template, why in self._unavailable.items()
+        ]
         self.reasons = (
             *self._failing(),
             *missing,
@@ -288,9 +295,9 @@ class Discovery:
     def _failing(self) -> list[str]:
         """What cannot be listed; one line for all clients that fail alike."""
         lines: dict[tuple[str, str], list[str]] = {}
-        for one in self._lists:
-            if one.error:
-                lines.setdefault((one.family, one.error), []).append(one.client.id)
+        for listing in self._lists:
+            if listing.error:
+                lines.setdefault((listing.family, listing.error), []).append(listing.client.id)
         return [
             f"discovery: {family} cannot be listed by OAuth client {', '.join(who)}: {error}"
             for (family, error), who in lines.items()
@@ -300,8 +307,8 @@ class Discovery:
         """Entries of filters that match nothing, where every client's list was read."""
         lines = []
         for family, name in (("queues", "MIRROR_QUEUES"), ("users", "MIRROR_USERS")):
-            lists = [one.unmatched for one in self._lists if one.family == family]
-            known = [one for one in lists if one is not None]
+            lists = [listing.unmatched for listing in self._lists if listing.family == family]
+            known = [patterns for patterns in lists if patterns is not None]
             if known and len(known) == len(lists):
                 lines += [
                     f"{name}: {pattern!r} matches no {_ONE[family]}"
@@ -312,8 +319,8 @@ class Discovery:
     def _nothing(self) -> list[str]:
         """Families of which no client lists anything."""
         seen: dict[str, list[int | None]] = {}
-        for one in self._lists:
-            seen.setdefault(one.family, []).append(one.seen)
+        for listing in self._lists:
+            seen.setdefault(listing.family, []).append(listing.seen)
         return [
             f"no {_ONE[family]} is visible: grant the role in the divisions that have them"
             for family, counts in seen.items()

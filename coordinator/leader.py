@@ -111,7 +111,9 @@ class Leader:
         self.shards = shards if ledger.seats else _joined(shards, self.shards)
         self.seats = seats.records(ledger) if ledger.seats else self.seats
         known = {**self.coverage, **cover}
-        self.coverage = {one: entry for one, entry in known.items() if one in self.shards}
+        self.coverage = {
+            shard_id: entry for shard_id, entry in known.items() if shard_id in self.shards
+        }
 
     def step(
         self,
@@ -137,7 +139,7 @@ class Leader:
                 return None
             begun = True
         unwatched = self.shards.keys() - self.coverage.keys() if begun else set()
-        heard = [one for listener, one in seen.listeners.items() if listener in seen.beats]
+        heard = [report for listener, report in seen.listeners.items() if listener in seen.beats]
         if REBALANCE in seen.commands:
             self._refusals.forget()
             self._cut_for = None
@@ -151,7 +153,7 @@ class Leader:
         unheard = self._watch.unheard(now_ms, seen.beats, alive)
         alive -= unheard - holders
         unheard &= holders
-        self._hosts.update({one: beat.host for one, beat in seen.listeners.items()})
+        self._hosts.update({listener: beat.host for listener, beat in seen.listeners.items()})
         seats.note_reports(self.seats, seen.listeners, alive, now_ms)
         deafness = self._deafness
         deafness.look(seen.listeners, seen.beats, alive, now_ms)
@@ -169,7 +171,7 @@ class Leader:
                 wanted=wanted,
                 requests=self._requests(seen, unhealthy, now_ms),
                 limits=rules.clients,
-                released={_seat(name): one for name, one in seen.released.items()},
+                released={_seat(name): handle for name, handle in seen.released.items()},
                 patience_ms=patience_ms,
                 allowed=self._allowed(),
             )
@@ -182,8 +184,8 @@ class Leader:
         )
         # Of these nobody knows how far they were received: where nobody does, from the horizon on.
         not_live = {
-            one: self.shards[one].topics
-            for one in unwatched & self.shards.keys() - intervals.keys()
+            shard_id: self.shards[shard_id].topics
+            for shard_id in unwatched & self.shards.keys() - intervals.keys()
         }
         coverage.note_fresh(self.coverage, not_live, self.shards, now_ms, rules.horizon_ms)
         gaps = coverage.advance(self.coverage, self.shards, intervals)
@@ -265,7 +267,9 @@ class Leader:
             if (listener in seen.listeners and seen.listeners[listener].state == "draining")
             or DRAIN + listener in seen.commands
         )
-        staying = {one: self._hosts.get(one, one) for one in sorted(alive - leaving)}
+        staying = {
+            listener: self._hosts.get(listener, listener) for listener in sorted(alive - leaving)
+        }
         current = {
             seat: (record.next or record.current).place  # type: ignore[union-attr]  # see filter
             for seat, record in self.seats.items()
@@ -294,7 +298,7 @@ class Leader:
         room = {client: assignment.usable(limit) for client, limit in self._rules.clients.items()}
         wanted = assignment.seats(self.shards, self._rules.replicas)
         preferred = {
-            _seat(name): one.client for name, one in (seen.released if seen else {}).items()
+            _seat(name): handle.client for name, handle in (seen.released if seen else {}).items()
         }
         return assignment.place(wanted, hosts, room, current, preferred, avoid, self._allowed())
 
@@ -352,9 +356,9 @@ def _joined(stored: Mapping[str, Shard], known: Mapping[str, Shard]) -> dict[str
     """
     topics = {topic for shard in stored.values() for topic in shard.topics}
     kept = {
-        one: shard
-        for one, shard in known.items()
-        if one not in stored and topics.isdisjoint(shard.topics)
+        shard_id: shard
+        for shard_id, shard in known.items()
+        if shard_id not in stored and topics.isdisjoint(shard.topics)
     }
     return {**stored, **kept}
 

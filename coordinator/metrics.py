@@ -62,7 +62,7 @@ class Metrics:
         self._leader.set(leads)
         if leads:
             return
-        for one in (
+        for gauge in (
             self._shards,
             self._topics,
             self._listeners,
@@ -70,5 +70,5 @@ class Metrics:
             self._rejected,
             self._gone,
         ):
-            one.set(0)
+            gauge.set(0)
         self.census(0, 0, 0, 0.0)

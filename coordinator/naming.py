@@ -69,8 +69,8 @@ class Naming:
             ids[family].add(entity_id)
         names: dict[Family, dict[str, str]] = {}
         for family, heard in self._heard.items():
-            kept = (one for one in sorted(heard.keys() & ids[family]) if heard[one])
-            names[family] = {one: heard[one] for one in islice(kept, MOST_NAMES)}
+            kept = (id_ for id_ in sorted(heard.keys() & ids[family]) if heard[id_])
+            names[family] = {id_: heard[id_] for id_ in islice(kept, MOST_NAMES)}
             if len(heard) > MOST_NAMES:
                 self._heard[family] = dict(names[family])
         known = {family: frozenset(some) for family, some in ids.items()}
@@ -86,12 +86,12 @@ def name_changes(
     names, ids = called.names[family], called.ids[family]
     news: dict[int, list[str]] = {}
     gone: dict[int, list[str]] = {}
-    for one, name in names.items():
-        if stored.get(one) != name:
-            news.setdefault(slice_of(one), []).extend((one, name))
-    for one in stored:
-        if one not in names and (one not in ids or family in called.strict):
-            gone.setdefault(slice_of(one), []).append(one)
+    for id_, name in names.items():
+        if stored.get(id_) != name:
+            news.setdefault(slice_of(id_), []).extend((id_, name))
+    for id_ in stored:
+        if id_ not in names and (id_ not in ids or family in called.strict):
+            gone.setdefault(slice_of(id_), []).append(id_)
     for part, fields in sorted(news.items()):
         for chunk in _chunks(fields, 2 * FIELDS_A_WRITE):
             yield Write("HSET", keys.names_of(family, part), chunk)

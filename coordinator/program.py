@@ -71,7 +71,7 @@ class Coordinator(Program):
             for oauth in settings.require_clients()
         ]
         process.startup.redis(client)
-        process.startup.genesys(*(one.sign_in for one in genesys))
+        process.startup.genesys(*(client.sign_in for client in genesys))
         if settings.startup_timeout:
             process.startup.kafka()
         discovery = Discovery(settings, genesys, thread_watch.of("discovery"))

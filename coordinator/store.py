@@ -105,7 +105,9 @@ class Store:
         with explained():
             epochs: Any = self._redis.hgetall(self._keys.shards)
             kept = {
-                one: shard for one, shard in known.items() if epochs.get(one) == str(shard.epoch)
+                shard_id: shard
+                for shard_id, shard in known.items()
+                if epochs.get(shard_id) == str(shard.epoch)
             }
             return kept | self._documents(sorted(epochs.keys() - kept), self._keys.shard, Shard)
 
@@ -146,7 +148,7 @@ class Store:
                 pipe.zmscore(keys.gaps, list(known))
             listed, *scores = pipe.execute()
             fresh = sorted(set(listed) - set(known))[: filed.room]
-            names = [keys.gap(one) for one in fresh]
+            names = [keys.gap(gap_id) for gap_id in fresh]
             texts: Any = self._redis.mget(names) if names else []
         return LedgerView(
             scores=dict(zip(known, scores[0], strict=True)) if known else {},
@@ -256,7 +258,9 @@ class Store:
             if stored.get(shard) != text
         ]
         gone = stored.keys() - now.keys()
-        return writes + [Write("HDEL", self._keys.coverage, (one,)) for one in sorted(gone)], now
+        return writes + [
+            Write("HDEL", self._keys.coverage, (shard_id,)) for shard_id in sorted(gone)
+        ], now
 
     def passed_writes(self, now_ms: int) -> list[Write]:
         """That a pass was made: whoever reads the state sees how old it is."""
@@ -287,10 +291,10 @@ def _readable(
     What cannot is as good as absent: it is written anew where it is ours to write.
     """
     found = {}
-    for one, key, text in documents:
+    for id_, key, text in documents:
         document = readable(decode, text, key)
         if document is not None:
-            found[one] = document
+            found[id_] = document
     return found
 
 
@@ -303,4 +307,6 @@ def _differences(key: str, wanted: Mapping[str, str], stored: Mapping[str, str])
     """What makes the hash `stored` into `wanted`."""
     news = sorted(item for item in wanted.items() if stored.get(item[0]) != item[1])
     writes = [Write("HSET", key, item) for item in news]
-    return writes + [Write("HDEL", key, (one,)) for one in sorted(stored.keys() - wanted.keys())]
+    return writes + [
+        Write("HDEL", key, (field,)) for field in sorted(stored.keys() - wanted.keys())
+    ]

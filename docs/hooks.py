@@ -14,6 +14,8 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parent.parent
 # Pages at the root of the repository that are part of the site.
 PAGES = ("GUARANTEES.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+# The site draws no diagrams: what draws them comes from elsewhere. Tables beside them say the same.
+DIAGRAM = re.compile(r"^```mermaid\n.*?^```\n\n?", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?:\.\./)*(?P<page>[A-Z]+\.md)(?P<anchor>#[^)]*)?\)")
 
 
@@ -26,11 +28,11 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Links to pages of the root lead to their copies on the site."""
+    """Without diagrams, and with links to pages of the root led to their copies on the site."""
     up = "../" * page.file.src_uri.count("/")
 
     def lead(match: re.Match[str]) -> str:
         name, anchor = match["page"], match["anchor"] or ""
         return f"]({up}{name.lower()}{anchor})" if name in PAGES else match[0]
 
-    return LINK.sub(lead, markdown)
+    return LINK.sub(lead, DIAGRAM.sub("", markdown))

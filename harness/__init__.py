@@ -5,8 +5,10 @@
                  kafka_install brings its jars, and a Java where there is none
     simulated    a simulator, and a client of its admin API, REST and sockets
     deployment   coordinator, listeners, janitor as processes, and ways to look at them
-    ledger       reads what truly happened; oracle: what is missing, twice or invented
-    sandbox      what `mirror sandbox` runs under one supervisord; embedded: the services in it
+    ledger       reads what truly happened; oracle: what is missing, twice or invented; views: what
+                 of a conversation's view is not so
+    sandbox      what `mirror sandbox` runs under one supervisord; embedded: the services in it;
+                 guard: ends all of it when the sandbox is killed
     dashboard    a dashboard process and what tests feed it; browser: Chromium, by Selenium
     supervised   waiting for processes under supervisord
     traffic      frames like those of a contact centre; instructions: what a frame costs

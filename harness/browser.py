@@ -114,7 +114,7 @@ class Browser:
     def complaints(self) -> list[str]:
         """What the page logged since the last call, the network's own words left out."""
         logged = self.driver.get_log("browser")  # type: ignore[no-untyped-call]  # Selenium's
-        return [one["message"] for one in logged if one["source"] != "network"]
+        return [entry["message"] for entry in logged if entry["source"] != "network"]
 
     def shot(self, path: Path) -> None:
         """Write what is seen as a PNG."""

@@ -158,7 +158,7 @@ def fleet_by_hand(client: redis.Redis, settings: Settings, shards: int = 12) -> 
     reports: dict[str, list[ChannelReport]] = {"north": [], "south": [], "west": []}
     hosts = list(reports)
     for number in range(shards):
-        shard = Shard(str(number + 1), tuple(f"t{number}-{one}" for one in range(900)), 1)
+        shard = Shard(str(number + 1), tuple(f"t{number}-{topic}" for topic in range(900)), 1)
         client.set(keys.shard(shard.id), msgspec.json.encode(shard))
         client.hset(keys.shards, shard.id, "1")
         for offset, replica in enumerate("ab"):
@@ -196,7 +196,7 @@ def fleet_by_hand(client: redis.Redis, settings: Settings, shards: int = 12) -> 
         gap = Gap(
             id=f"5f3a{number}-s{number + 1}-00000{number}",
             shard=str(number + 1),
-            topics=tuple(f"t{number}-{one}" for one in range(900)),
+            topics=tuple(f"t{number}-{topic}" for topic in range(900)),
             from_ms=now_ms - (5 - number) * hour,
             to_ms=now_ms - (5 - number) * hour + hour // 3,
             state=state,

@@ -59,6 +59,7 @@ class Deployment:
         self.redis: redis.Redis = connect(self.settings)
         self.processes: dict[str, ManagedProcess] = {}
         self.ports: dict[str, int] = {}
+        self.http_seconds = HTTP_SECONDS
 
     def start(self, stack: ExitStack, programs: Mapping[str, str]) -> None:
         """Start processes, name → module; `stack` ends them."""
@@ -158,7 +159,7 @@ class Deployment:
         """What a process answers on its metrics port, whatever the status."""
         try:
             url = f"http://127.0.0.1:{self.ports[name]}{path}"
-            with urlopen(url, timeout=HTTP_SECONDS) as response:
+            with urlopen(url, timeout=self.http_seconds) as response:
                 return bytes(response.read())
         except HTTPError as error:
             with error:

@@ -1,19 +1,22 @@
 """What the sandbox embeds: a Redis, a Kafka-compatible broker, and the Genesys Cloud simulator.
 
 Each takes its default port where that is free, so that `mirror tail` in a second terminal finds it
-without any setting, and any free port where it is not.
+without any setting, and another one where it is not (`Services.taken` says who has it).
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from harness.process import free_ports
 from mirror.base.errors import DependencyError
 from mirror.base.extras import how_to_install
 
@@ -22,6 +25,14 @@ REDIS_PORT: Final = 6379
 KAFKA_PORT: Final = 9092
 SIMULATOR_PORT: Final = 8090
 DASHBOARD_PORT: Final = 8080
+DEFAULT_PORTS: Final = {
+    "Redis": REDIS_PORT,
+    "the broker": KAFKA_PORT,
+    "the simulator": SIMULATOR_PORT,
+    "the dashboard": DASHBOARD_PORT,
+}
+MOST_COMMAND: Final = 80  # letters of one in a message
+_LISTENS: Final = "0A"  # the state of a socket, as Linux tells it
 CLIENTS: Final = "sandbox:sandbox,sandbox-2:sandbox-2"
 
 
@@ -43,6 +54,7 @@ class Services(msgspec.Struct, frozen=True):
     kafka_port: int
     simulator_port: int
     dashboard_port: int
+    taken: tuple[str, ...] = ()  # a line for each default port that somebody has
 
     @property
     def simulator_url(self) -> str:
@@ -68,8 +80,56 @@ class Services(msgspec.Struct, frozen=True):
 
 
 def choose_ports() -> Services:
-    """Default ports where they are free, any free ones where they are not."""
-    return Services(*(_port(p) for p in (REDIS_PORT, KAFKA_PORT, SIMULATOR_PORT, DASHBOARD_PORT)))
+    """Default ports where they are free, other ones where they are not."""
+    ports, taken = [], []
+    for what, preferred in DEFAULT_PORTS.items():
+        port = preferred if is_free(preferred) else free_ports(1)[0]
+        ports.append(port)
+        if port != preferred:
+            taken.append(in_use(preferred, f"{what} takes {port}"))
+    redis_port, kafka_port, simulator_port, dashboard_port = ports
+    return Services(redis_port, kafka_port, simulator_port, dashboard_port, tuple(taken))
+
+
+def is_free(port: int) -> bool:
+    """Whether a server can have that port of loopback."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def in_use(port: int, meanwhile: str) -> str:
+    """A line: who has a port, what happens for now, and what frees it."""
+    found = holder(port)
+    if found is None:
+        return f"port {port} is in use, {meanwhile}: end what listens there to free it"
+    pid, command = found
+    return f"port {port} is in use by pid {pid} ({command}), {meanwhile}: kill {pid} frees it"
+
+
+def holder(port: int) -> tuple[int, str] | None:
+    """The process that listens on a port, and its command; None where this machine does not tell.
+
+    Linux tells of processes of the same user.
+    """
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(OSError):
+            for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == _LISTENS and int(fields[1].rpartition(":")[2], 16) == port:
+                    inodes.add(f"socket:[{fields[9]}]")
+    for entry in Path("/proc").glob("[0-9]*") if inodes else ():
+        with suppress(OSError):
+            if any(os.readlink(one) in inodes for one in (entry / "fd").iterdir()):  # noqa: PTH115 - no path
+                raw = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                return int(entry.name), raw.decode(errors="replace").strip()[:MOST_COMMAND]
+    return None
 
 
 def supervisor_programs(services: Services, scene: Scene, state: Path) -> str:
@@ -108,18 +168,6 @@ killasgroup = true
 redirect_stderr = true
 stdout_logfile = %(ENV_MIRROR_LOG_DIR)s/{name}.log
 """
-
-
-def _port(preferred: int) -> int:
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise DependencyError(f"no free port on {LOOPBACK}")
 
 
 def _redis_server() -> str:

@@ -245,7 +245,11 @@ class KafkaCluster:
         raw = uuid.uuid4().bytes
         cluster_id = "M" + base64.urlsafe_b64encode(raw).decode().rstrip("=")[1:]  # no leading dash
         with ThreadPoolExecutor(self.size) as pool:
-            list(pool.map(lambda one: one.format(cluster_id, self._format_arguments), self.brokers))
+            list(
+                pool.map(
+                    lambda broker: broker.format(cluster_id, self._format_arguments), self.brokers
+                )
+            )
         for broker in self.brokers:
             broker.start()
         self.wait_ready()

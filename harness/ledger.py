@@ -12,15 +12,18 @@ from harness.oracle import Truth
 PAGE_RECORDS: Final = 100_000
 
 
-def pages(get: Callable[[str], Any], since: int = 0) -> Iterator[dict[str, Any]]:
+def pages(
+    get: Callable[[str], Any], since: int = 0, size: int = PAGE_RECORDS
+) -> Iterator[dict[str, Any]]:
     """The records behind `since`, oldest first, with every field that the simulator gives.
 
-    `get` takes a path of the simulator's admin API and returns the decoded answer.
+    `get` takes a path of the simulator's admin API and returns the decoded answer. A page has at
+    most `size` records.
     """
     while True:
-        page = get(f"/_sim/ledger?since_seq={since}&limit={PAGE_RECORDS}")
+        page = get(f"/_sim/ledger?since_seq={since}&limit={size}")
         yield from page["records"]
-        if len(page["records"]) < PAGE_RECORDS:
+        if len(page["records"]) < size:
             return
         since = page["next_seq"]
 

@@ -315,6 +315,6 @@ def name_of_event(event: Event) -> Name:
     return _name(event, which)
 
 
-def _name(one: Truth | Event, which: str) -> Name:
-    participant, communication = one.participant_id or "", one.communication_id or ""
-    return (one.conversation_id, participant, communication, one.event_type, which)
+def _name(told: Truth | Event, which: str) -> Name:
+    participant, communication = told.participant_id or "", told.communication_id or ""
+    return (told.conversation_id, participant, communication, told.event_type, which)

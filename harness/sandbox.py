@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,15 +14,24 @@ from typing import Final
 
 import urllib3
 
-from harness.embedded import LOOPBACK, Scene, Services, choose_ports, supervisor_programs
+from harness.embedded import (
+    LOOPBACK,
+    Scene,
+    Services,
+    choose_ports,
+    in_use,
+    is_free,
+    supervisor_programs,
+)
 from mirror.base.errors import DependencyError, MirrorError
 from mirror.settings import Settings, load
 from mirror.supervision import supervise
 
 READY_WITHIN_SECONDS: Final = 60.0  # seconds; a cold start on a slow machine takes about ten
-STOPPED_WITHIN_SECONDS: Final = 40.0  # seconds; longer than supervisord's longest `stopwaitsecs`
+STOPPED_WITHIN_SECONDS: Final = 20.0  # longer than the guard takes to kill what does not end
+KILLED_WITHIN_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.1
-_PR_SET_PDEATHSIG: Final = 1
+GUARD: Final = "harness.guard"
 
 
 class Sandbox:
@@ -102,16 +109,15 @@ class Sandbox:
         programs = supervisor_programs(self.services, self.scene, self.state)
         (self.state / "services.conf").write_text(programs, encoding="utf-8")
         # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the rest in
-        # order. Should we be killed instead, the kernel tells supervisord (Linux).
+        # order. Should we be killed instead, the pipe to the guard ends, and it does that.
         with (self.logs / "supervisord.out").open("wb") as out:
             self._supervisord = subprocess.Popen(
-                supervise.command(),
+                [sys.executable, "-m", GUARD, str(self.state), *supervise.command()],
                 env=self.environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  # no thread runs yet
             )
         self._until("Redis", self._redis_answers)
         self._until("the simulator", self._simulator_answers)
@@ -132,10 +138,12 @@ class Sandbox:
         shutil.rmtree(self.state, ignore_errors=True)
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
-        for child in _children(process.pid):
-            os.kill(child, signal.SIGKILL)
-        process.kill()
-        process.wait()
+        process.terminate()  # the second one: the guard kills everything
+        try:
+            process.wait(KILLED_WITHIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     def _control(self, *arguments: str) -> None:
         result = subprocess.run(
@@ -149,6 +157,9 @@ class Sandbox:
         if result.returncode:
             told = " ".join((result.stdout + result.stderr).split())
             program = arguments[-1].partition(":")[0]
+            port = self.services.dashboard_port
+            if program == "dashboard" and not is_free(port):
+                raise DependencyError(in_use(port, "which was free a moment ago"))
             raise MirrorError(
                 f"supervisord could not {' '.join(arguments)}: {told}{self._hint(program)}"
             )
@@ -210,16 +221,3 @@ def _state_directory() -> Path:
         return state
     state.rmdir()
     return Path(tempfile.mkdtemp(prefix="mirror-sandbox-", dir="/tmp"))
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _children(pid: int) -> list[int]:
-    """The processes that `pid` started, on systems that tell (`/proc`)."""
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    except OSError:
-        return []
-    return [int(child) for child in text.split()]

@@ -42,10 +42,11 @@ class Simulated:
     token: str = ""
     sockets: list[websocket.WebSocket] = field(default_factory=list)
     tls: ssl.SSLContext | None = None
+    answer_seconds: float = ANSWER_SECONDS
 
     def open(self, request: urllib.request.Request) -> Any:
         """Send a request; raises what urllib raises."""
-        return urllib.request.urlopen(request, timeout=ANSWER_SECONDS, context=self.tls)
+        return urllib.request.urlopen(request, timeout=self.answer_seconds, context=self.tls)
 
     def call(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None

@@ -83,14 +83,14 @@ class Leases:
         with explained():
             texts: Any = self._redis.mget([self._keys.conversation(id_) for id_ in ids])
         return {
-            one: readable(decode_tracked, text, self._keys.conversation(one))
-            for one, text in zip(ids, texts, strict=True)
+            id_: readable(decode_tracked, text, self._keys.conversation(id_))
+            for id_, text in zip(ids, texts, strict=True)
         }
 
     def put_back(self, lease: str, after: Mapping[str, float]) -> None:
         """Say in how many seconds claimed conversations are next due."""
         if after:
-            pairs = [word for one, s in after.items() for word in (one, round(s * 1000))]
+            pairs = [word for id_, s in after.items() for word in (id_, round(s * 1000))]
             self._settle([self._keys.active], [lease, *pairs])
 
     def doubted_since(self, conversation_id: str) -> float:
@@ -149,9 +149,11 @@ class Leases:
         with explained():
             done = self._redis.zrangebyscore(self._keys.gaps, "+inf", "+inf", 0, FORGET_MOST)
             assert isinstance(done, list)  # the client is not an asynchronous one
-            texts = self._redis.mget([self._keys.gap(str(one)) for one in done]) if done else []
+            texts = (
+                self._redis.mget([self._keys.gap(str(gap_id)) for gap_id in done]) if done else []
+            )
             assert isinstance(texts, list)
-            gone = [str(one) for one, text in zip(done, texts, strict=True) if text is None]
+            gone = [str(gap_id) for gap_id, text in zip(done, texts, strict=True) if text is None]
             if gone:
                 self._redis.zrem(self._keys.gaps, *gone)
         return len(gone)

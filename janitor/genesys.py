@@ -132,8 +132,8 @@ class GenesysPool:
     ) -> None:
         keys = Keys(settings.namespace)
         self.clients = [
-            GenesysClient(settings, one, SharedBudget(client, keys, one.id, share), stop)
-            for one in settings.require_clients()
+            GenesysClient(settings, oauth, SharedBudget(client, keys, oauth.id, share), stop)
+            for oauth in settings.require_clients()
         ]
         self.audience = Audience(client, keys)
         self.calls = 0
@@ -202,8 +202,11 @@ class _Some:
         found: dict[str, AnalyticsConversation] = {}
         missing = list(conversation_ids)
         for client in self._pool.in_turn(self._clients):
-            found.update((one.conversation_id, one) for one in client.details(missing))
-            missing = [one for one in missing if one not in found]
+            found.update(
+                (conversation.conversation_id, conversation)
+                for conversation in client.details(missing)
+            )
+            missing = [id_ for id_ in missing if id_ not in found]
             if not missing:
                 break
         return list(found.values())

@@ -178,17 +178,20 @@ class Beats:
             spool_records=snapshot.spool_records,
             spool_bytes=snapshot.spool_bytes,
             reasons=snapshot.reasons,
+            native=snapshot.native,
         )
 
     def _assign(self, assignment: Assignment) -> None:
         """Fetch the shards that changed, then tell the loop. Unknown shards are asked for again."""
         epochs = {grant.shard: grant.shard_epoch for grant in assignment.grants}
-        known = {one: shard for one, shard in self._shards.items() if one in epochs}
-        stale = [one for one in epochs if not _is_known(known.get(one), epochs[one])]
+        known = {shard_id: shard for shard_id, shard in self._shards.items() if shard_id in epochs}
+        stale = [
+            shard_id for shard_id in epochs if not _is_known(known.get(shard_id), epochs[shard_id])
+        ]
         for start in range(0, len(stale), SHARD_FETCHES):
             self._report_progress()
             known |= self._fleet.shards(stale[start : start + SHARD_FETCHES])
-        complete = all(_is_known(known.get(one), epoch) for one, epoch in epochs.items())
+        complete = all(_is_known(known.get(shard_id), epoch) for shard_id, epoch in epochs.items())
         self._shards = known
         self._incomplete = not complete
         if assignment.version != self._version:

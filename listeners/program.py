@@ -46,6 +46,7 @@ from mirror.redis.keys import Keys
 from mirror.runtime.metrics import NATIVE, SPOOL_LIMIT, gauge
 from mirror.runtime.process import Process, Program
 from mirror.settings import Settings
+from mirror.settings.directory import make_directory
 
 
 def main(settings: Settings) -> int:
@@ -72,6 +73,7 @@ class Listener(Program):
     def start(self, process: Process) -> None:
         """Wait for all services, then read sockets."""
         settings, counters = self._settings, self._counters
+        make_directory("MIRROR_SPOOL_DIR", settings.spool_dir)
         module = native_reader.load(settings.native)
         client = connect(settings)
         reservations = RedisAdapter(client, settings)

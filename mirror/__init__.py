@@ -4,8 +4,9 @@
 
 `Event` is the record of the interaction topic, `fold` takes one into the view of its conversation
 (docs/event.md), and `event_schema` is its JSON Schema. `ConversationDocument` is the record of the
-topic of conversations (docs/projector.md), and `view_schema` its JSON Schema. Imports nothing from
-the rooms above it (`listeners`, `coordinator`, `janitor`, `projector`, `dashboard`, `simulator`).
+topic of conversations (docs/projector.md), and `view_schema` its JSON Schema. Imports nothing
+from the packages above it (`listeners`, `coordinator`, `janitor`, `projector`, `dashboard`,
+`simulator`).
 """
 
 from __future__ import annotations

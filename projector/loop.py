@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
+from mirror.kafka.projected import PARTITIONS_HEADER
 from mirror.settings import Settings
 from projector.projection import Draft
 from projector.restore import KEPT_HEADER
@@ -51,23 +52,32 @@ class Loop:
         settings: Settings,
         transactional_id: str,
         *,
+        partitions: int,
+        held: Callable[[], str] = str,
         header: Header | None = None,
         report_progress: ReportProgress = unwatched,
         make_writer: Callable[[Settings, str], Writer] = Writer,
     ) -> None:
-        """`header` names the schema of views (`mirror.kafka.registry`)."""
+        """The topics have so many `partitions`. Nothing is projected while `held` says why.
+
+        `header` names the schema of views (`mirror.kafka.registry`).
+        """
         self.events = self.repeats = self.unreadable = self.views = self.tombstones = 0
         self.transactions = self.aborted = self.fenced = 0
-        self.hold = ""  # why nothing is projected; set from outside
         self.problem = ""  # why the last transaction was aborted
-        self.share = Share(settings, self._accept)
+        self.share = Share(settings, self._accept, partitions)
         self._settings = settings
+        self._held = held
         self._report_progress = report_progress
         self._log = logger("projector")
         self._writer = make_writer(settings, transactional_id)
         self._careful = 0
         self._sweep_at = 0.0
-        self._headers = [("content-type", b"application/json"), *([header] if header else ())]
+        self._headers = [
+            ("content-type", b"application/json"),
+            *([header] if header else ()),
+            (PARTITIONS_HEADER, str(partitions).encode()),
+        ]
 
     def run(self, stop: threading.Event) -> None:
         """Project until `stop` is set; outlives any outage of Kafka."""
@@ -89,11 +99,11 @@ class Loop:
 
     def step(self, consumer: Any) -> None:
         """One turn: place, restore, read, project, write."""
-        share = self.share
-        if not self.hold:
+        share, is_held = self.share, bool(self._held())
+        if not is_held:
             share.advance(consumer)
         batches = self._sorted(consumer, self._read(consumer))
-        if self.hold:
+        if is_held:
             if share.ready:
                 share.renew(consumer, share.ready)
             return

@@ -1,45 +1,31 @@
-"""A projector process: `mirror projector`.
+"""The projector's program: turns the stream into each event once and the state of conversations.
 
-    main thread   beats while the others turn, until a signal; then waits for them
-    project       the loop (loop.py): reads, projects, writes
-    topics        compares the partitions of the three topics every `COMPARE_SECONDS`
+    project   the loop (`projector.loop`): reads, projects, writes
+    topics    compares the partitions of the three topics (`projector.topics`)
 
-Any number of projectors share the partitions as one consumer group. Stopping: the transaction under
-way is finished, and the partitions are given back; at once on a second signal.
+Any number of projectors share the partitions as one consumer group. A stop finishes the transaction
+that is under way and gives the partitions back. Health is served while the start waits, and says
+for what.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-import threading
-import time
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
-from prometheus_client import CollectorRegistry
-
-from mirror import __version__
-from mirror.base import log
-from mirror.base.errors import EXIT_DONE, EXIT_FAILED, KafkaUnavailable
 from mirror.base.health import Health
-from mirror.base.thread_watch import ThreadWatch
-from mirror.checks.checkup import Checkup
 from mirror.checks.finding import Finding
 from mirror.checks.projector import check_projector
-from mirror.kafka import registry
 from mirror.kafka.projected import transactional_prefix
-from mirror.runtime import metrics, signals
-from mirror.runtime.telemetry import Telemetry
+from mirror.runtime import metrics
+from mirror.runtime.process import Process, Program
 from mirror.settings import Settings
-from mirror.supervision.heartbeat_file import HeartbeatFile
 from projector.loop import Loop
-from projector.topics import await_even, count_partitions, uneven
+from projector.topics import Topics
 
-COMPARE_SECONDS: Final = 5.0
-BEAT_SECONDS: Final = 1.0
-JOIN_SECONDS: Final = 20.0
-# Restoring and catching up take their time after a start; what takes longer is told.
+# Restoring and catching up take their time after a start; what takes longer is a reason.
 LATE_SECONDS: Final = 60.0
 
 
@@ -48,63 +34,46 @@ def main(settings: Settings) -> int:
 
     Raises `MirrorError` where start-up fails (see `mirror.base.errors` for the exit code).
     """
-    log.configure("projector", settings.log_level)
-    return Projector(settings).run()
+    return Process(settings).run(Projector(settings))
 
 
-class Projector:
-    """One projector process."""
+class Projector(Program):
+    """One projector."""
+
+    name = "projector"
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._log = log.logger("projector")
-        self._stop = threading.Event()
-        self._thread_watch = ThreadWatch()
-        self._crashed = False
-        self._partitions = 0
-        self._registry = CollectorRegistry()
+        self._settings = settings
+        self._topics = Topics(settings)
+        self._loop: Loop | None = None
 
-    def run(self) -> int:
-        """Start, wait for a signal, stop."""
-        settings = self.settings
-        self._log.info("starting", version=__version__)
-        self._partitions = await_even(settings, settings.startup_timeout)
-        schemas = registry.register_views(settings, settings.startup_timeout)
-        signals.watch(self._end)  # before the first thread
-        loop = self.loop = Loop(
+    def start(self, process: Process) -> None:
+        """Wait for Kafka, even topics and the schema registry, then project."""
+        settings, thread_watch, stopping = self._settings, process.thread_watch, process.stopping
+        process.serve()
+        partitions = self._topics.wait(process.startup.left)
+        schemas = process.startup.view_registry()
+        loop = Loop(
             settings,
             f"{transactional_prefix(settings)}{settings.host}-{os.getpid()}-{secrets.token_hex(4)}",
+            partitions=partitions,
+            held=lambda: self._topics.why,
             header=schemas.get(settings.conversations_topic),
-            report_progress=self._thread_watch.of("project"),
+            report_progress=thread_watch.of("project"),
         )
-        self._registry.register(metrics.Numbers(metrics.PROJECTOR, loop))
-        self._registry.register(metrics.Numbers(metrics.PROJECTOR_SHARE, loop.share))
-        telemetry = Telemetry(
-            settings.metrics_port,
-            self._registry,
-            self.health,
-            Checkup(self._checks),
-            settings.metrics_hosts,
-        )
-        threads = [
-            threading.Thread(target=self._guarded, args=(name, work), name=name, daemon=True)
-            for name, work in (("project", loop.run), ("topics", self._compare))
-        ]
-        for thread in threads:
-            thread.start()
-        self._log.info("started", partitions=self._partitions)
-        self._wait()
-        deadline = time.monotonic() + JOIN_SECONDS
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        telemetry.close()
-        self._log.info("stopped", events=loop.events, transactions=loop.transactions)
-        return EXIT_FAILED if self._crashed else EXIT_DONE
+        process.registry.register(metrics.Numbers(metrics.PROJECTOR, loop))
+        process.registry.register(metrics.Numbers(metrics.PROJECTOR_SHARE, loop.share))
+        self._loop = loop
+        process.thread("project", lambda: loop.run(stopping))
+        report_progress = thread_watch.of("topics")
+        process.thread("topics", lambda: self._topics.watch(stopping, report_progress))
 
     def health(self) -> Health:
         """`down` where nothing may be projected, `degraded` where something is not."""
-        loop, share = self.loop, self.loop.share
-        stopped = [why for why in (loop.hold, share.refusal) if why]
+        loop = self._loop
+        if loop is None:
+            return Health.of(["it waits for Kafka"], filter(None, [self._topics.why]))
+        share = loop.share
         reasons = [why for why in (loop.problem, share.problem) if why]
         if not share.joined:
             reasons.append("the consumer group has not counted this process in")
@@ -114,45 +83,17 @@ class Projector:
             reasons.append(f"the oldest record has waited for {share.lag:.0f} s")
         if share.missed:
             reasons.append(f"Kafka deleted {share.missed} records before they were projected")
-        return Health.of(reasons, (*stopped, *self._thread_watch.reasons()))
+        return Health.of(reasons, filter(None, [self._topics.why, share.refusal]))
 
-    def _checks(self) -> Iterator[Finding]:
-        yield from check_projector(self.settings)
+    def checks(self) -> Iterator[Finding]:
+        """What it reads and writes."""
+        yield from check_projector(self._settings)
 
-    def _compare(self, stop: threading.Event) -> None:
-        """Hold the loop while the topics are uneven: their partitions may grow at any time."""
-        report_progress = self._thread_watch.of("topics")
-        while not stop.is_set():
-            report_progress()
-            try:
-                why = uneven(self.settings, count_partitions(self.settings), self._partitions)
-            except KafkaUnavailable:
-                why = self.loop.hold  # who cannot be asked has not changed; the loop tells the rest
-            if why != self.loop.hold:
-                if why:
-                    self._log.error("topics_uneven", why=why)
-                else:
-                    self._log.info("topics_even")
-                self.loop.hold = why
-            report_progress(rest=COMPARE_SECONDS)
-            stop.wait(COMPARE_SECONDS)
+    def details(self) -> dict[str, Any]:
+        """With how many partitions it projects."""
+        return {"partitions": self._topics.partitions}
 
-    def _guarded(self, name: str, work: Callable[[threading.Event], None]) -> None:
-        """Without either thread this process is of no use: it ends, and is started again."""
-        try:
-            work(self._stop)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the process must not live on
-            self._crashed = True
-            self._log.error("thread_failed", thread=name, error=error, exc_info=True)
-            self._stop.set()
-
-    def _end(self, name: str) -> None:
-        self._log.info("stopping", signal=name)
-        self._stop.set()
-
-    def _wait(self) -> None:
-        heartbeat_file = HeartbeatFile.of(os.environ)
-        while not self._stop.is_set():
-            if self._thread_watch.all_progress():
-                heartbeat_file.touch()
-            self._stop.wait(BEAT_SECONDS)
+    def summary(self) -> dict[str, int]:
+        """What it has done."""
+        loop = self._loop
+        return {} if loop is None else {"events": loop.events, "transactions": loop.transactions}

@@ -19,6 +19,7 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from mirror.base.errors import KafkaUnavailable, MirrorError
 from mirror.base.log import logger
+from mirror.kafka.projected import REBUILD
 from mirror.settings import Settings
 from projector.offsets import Offsets
 from projector.placing import Place, place
@@ -35,8 +36,12 @@ MOST_DOUBLED: Final = 4
 class Share:
     """This process' part of the partitions. All but the counters is for one thread."""
 
-    def __init__(self, settings: Settings, accept: Callable[[Draft], None]) -> None:
-        """`accept` is called with a draft that turns out to be written."""
+    def __init__(
+        self, settings: Settings, accept: Callable[[Draft], None], partitions: int
+    ) -> None:
+        """`accept` is called with a draft that turns out to be written; the topics have so many
+        `partitions`, and a further one is refused.
+        """
         self.restored = 0
         self.missed = 0
         self.joined = False  # the group has counted us in, be it without a partition
@@ -49,6 +54,7 @@ class Share:
         self.read_ms: dict[int, int] = {}  # ready partitions → time of the last record read
         self._settings = settings
         self._accept = accept
+        self._partitions = partitions
         self._log = logger("projector")
         self._offsets = Offsets(settings)
         self._known: dict[int, Partition] = {}  # whole ones; kept, since they may come back
@@ -158,7 +164,16 @@ class Share:
         self._stop_restore()
 
     def _place_new(self, consumer: Any) -> None:
+        added = {number for number in self._new if number >= self._partitions}
+        if added:
+            self._refuse(
+                added,
+                f"{self._settings.topic} had {self._partitions} partitions when this process "
+                f"started, and has more: {REBUILD}",
+            )
         numbers = set(self._new)
+        if not numbers:
+            return
         try:
             # The group's offsets first: once they are settled, so is what a restore must reach.
             committed = self._offsets.committed(consumer, numbers)
@@ -207,8 +222,7 @@ class Share:
             if found.is_shorter:
                 why = (
                     f"partition {number} of {self._settings.topic} ends before what was projected "
-                    "of it: it was made anew or lost its end; stop all projectors, "
-                    "`mirror projector rebuild`, and start them"
+                    f"of it: it was made anew or lost its end; {REBUILD}"
                 )
                 self._refuse({number}, why)
                 continue

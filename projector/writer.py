@@ -5,6 +5,9 @@ another one under another id: a broker that is yet to end the last transaction r
 of that id, for as long as a partition in it has no leader. What fences a projector that was deposed
 is its group: the offsets of a transaction are refused where the group has gone on without the
 member that sends them (docs/decisions/0006-projector.md).
+
+A producer that does not return from a call is left behind with it (`projector.bounded`): its
+transaction is never committed, and the broker ends it by its age.
 """
 
 from __future__ import annotations
@@ -19,9 +22,12 @@ from mirror.base.log import logger
 from mirror.kafka.config import ClientLog, explain, open_client, transactional_config
 from mirror.kafka.faults import cause
 from mirror.settings import Settings
+from projector.bounded import BoundedCalls, Stuck
 
 # Longer than a transaction may take: librdkafka's own time-outs come first.
 CALL_SECONDS: Final = 20.0
+# A call that has not returned by then is stuck: librdkafka's own time-out has passed.
+RETURN_SECONDS: Final = CALL_SECONDS + 2.0
 POLL_SECONDS: Final = 0.05
 
 Headers = Sequence[tuple[str, Any]]
@@ -76,8 +82,12 @@ class Writer:
         settings: Settings,
         transactional_id: str,
         make: Callable[..., Any] = Producer,
+        return_seconds: float = RETURN_SECONDS,
     ) -> None:
+        """A call that takes longer than `return_seconds` is given up, and its producer with it."""
         self._settings = settings
+        self._return_seconds = return_seconds
+        self._calls = BoundedCalls()
         self._id = transactional_id
         self._made = 0
         self._make = make
@@ -95,11 +105,16 @@ class Writer:
             producer.begin_transaction()
             for record in records:
                 self._produce(producer, record)
-            producer.send_offsets_to_transaction(offsets, group, CALL_SECONDS)
+            self._bounded(
+                lambda: producer.send_offsets_to_transaction(offsets, group, CALL_SECONDS)
+            )
             is_sure = False
-            _retried(producer.commit_transaction)
+            self._retried(producer.commit_transaction)
         except KafkaException as error:
             raise self._abort(error, is_sure=is_sure) from error
+        except Stuck as error:
+            self._producer = None
+            raise Aborted(str(error), is_doubtful=not is_sure) from error
 
     def close(self) -> None:
         """Let go of the producer; a transaction that is open is aborted."""
@@ -116,7 +131,7 @@ class Writer:
             identity = f"{self._id}-{self._made}"
             config = transactional_config(self._settings, "projector", identity)
             producer = open_client(self._make, config, self._log)
-            _retried(producer.init_transactions)
+            self._retried(producer.init_transactions)
             self._producer = producer
         return self._producer
 
@@ -148,22 +163,24 @@ class Writer:
         producer, self._producer = self._producer, None
         if producer is not None:
             try:
-                _retried(producer.abort_transaction)
-            except KafkaException as failed:
+                self._retried(producer.abort_transaction)
+            except (KafkaException, Stuck) as failed:
                 # The broker ends it by its age; until then who reads what is committed waits.
                 logger("projector").warning("abort_failed", why=str(failed))
         return Aborted(why, is_doubtful=not (is_sure or refused), is_fenced=is_fenced)
 
+    def _retried(self, call: Callable[[float], object]) -> None:
+        """Call, again and again where librdkafka says that the answer is only late."""
+        deadline = time.monotonic() + CALL_SECONDS
+        while True:
+            try:
+                self._bounded(lambda: call(CALL_SECONDS))
+                return
+            except KafkaException as error:
+                reason = cause(error)
+                if reason is None or not reason.retriable() or time.monotonic() >= deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
 
-def _retried(call: Callable[[float], object]) -> None:
-    """Call, again and again where librdkafka says that the answer is only late."""
-    deadline = time.monotonic() + CALL_SECONDS
-    while True:
-        try:
-            call(CALL_SECONDS)
-            return
-        except KafkaException as error:
-            reason = cause(error)
-            if reason is None or not reason.retriable() or time.monotonic() >= deadline:
-                raise
-            time.sleep(POLL_SECONDS)
+    def _bounded(self, call: Callable[[], object]) -> None:
+        self._calls.make(call, self._return_seconds)

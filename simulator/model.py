@@ -76,6 +76,8 @@ class Conversation(msgspec.Struct, kw_only=True):
     pending: list[Transition] = msgspec.field(default_factory=list)
     #: The scenario has nothing more to do.
     finished: bool = False
+    #: Filters of analytics that were judged when all was over → what came of it.
+    judged: dict[bytes, bool] = msgspec.field(default_factory=dict)
 
     def live(self) -> bool:
         """Whether any communication of any participant is not ended."""

@@ -117,7 +117,7 @@ class OrgLimiter:
     def forget_idle(self, now: float) -> None:
         """Drop windows that are over."""
         self._families.forget_idle(now)
-        self._refused = {one: at for one, at in self._refused.items() if now < at[1]}
+        self._refused = {key: at for key, at in self._refused.items() if now < at[1]}
 
 
 class Bars:

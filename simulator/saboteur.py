@@ -142,7 +142,7 @@ class Saboteur:
     def _choose(self, fault: Fault, found: list[_T]) -> list[_T]:
         """As many of the found as the fault's `count` and `share` say, by chance."""
         if fault.share < 1.0:
-            found = [one for one in found if self._faults.rng.random() < fault.share]
+            found = [item for item in found if self._faults.rng.random() < fault.share]
         if fault.count is not None and fault.count < len(found):
             found = self._faults.rng.sample(found, fault.count)
         return found

@@ -47,7 +47,7 @@ def shipped(project: str = PROJECT, extras: Iterable[str] = EXTRAS) -> dict[str,
         for text in importlib.metadata.requires(name) or ():
             requirement = Requirement(text)
             marker = requirement.marker
-            if marker and not any(marker.evaluate({"extra": one}) for one in ("", *wanted)):
+            if marker and not any(marker.evaluate({"extra": extra}) for extra in ("", *wanted)):
                 continue
             needed = canonicalize_name(requirement.name)
             found[needed] = importlib.metadata.version(needed)
@@ -81,12 +81,12 @@ def judge(report: Any, accepted: set[str]) -> Verdict:
     for package in report["dependencies"]:
         if "skip_reason" in package:
             verdict.unasked.append(package["name"])
-        for one in package.get("vulns", ()):
+        for vulnerability in package.get("vulns", ()):
             line = (
-                f"{package['name']} {package['version']}: {one['id']}, "
-                f"fixed in {', '.join(one['fix_versions']) or 'no release yet'}"
+                f"{package['name']} {package['version']}: {vulnerability['id']}, "
+                f"fixed in {', '.join(vulnerability['fix_versions']) or 'no release yet'}"
             )
-            is_accepted = accepted & {one["id"], *one.get("aliases", ())}
+            is_accepted = accepted & {vulnerability["id"], *vulnerability.get("aliases", ())}
             (verdict.accepted if is_accepted else verdict.known).append(line)
     return verdict
 

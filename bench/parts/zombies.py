@@ -47,12 +47,12 @@ def _judge_zombies(
     mirror: Deployment, before: Mapping[str, int], seconds: tuple[float, float]
 ) -> bool:
     ledger, events = mirror.raw_ledger(), mirror.events()
-    shown = {one["conversation_id"] for one in ledger if one["first_sent_ms"] is not None}
+    shown = {record["conversation_id"] for record in ledger if record["first_sent_ms"] is not None}
     ends: dict[str, dict[str, Any]] = {}
-    for one in ledger:
-        if one["event_type"] == "end":
-            ends[one["conversation_id"]] = one
-    swallowed = {one for one, end in ends.items() if end["first_sent_ms"] is None} & shown
+    for record in ledger:
+        if record["event_type"] == "end":
+            ends[record["conversation_id"]] = record
+    swallowed = {id_ for id_, end in ends.items() if end["first_sent_ms"] is None} & shown
     # The first gap, what was active before the mirror came, is read twice: that tells ends too.
     backfilled = {
         event.conversation_id
@@ -62,7 +62,7 @@ def _judge_zombies(
     unseen = swallowed - backfilled
     final = {event.conversation_id: event for event in events if event.event_type == "finalize"}
     finals = {event.event_id for event in events if event.event_type == "finalize"}
-    verdict = judge([Truth(**known(one)) for one in ledger], events)
+    verdict = judge([Truth(**known(record)) for record in ledger], events)
     claims, sweeps = _sweeps(mirror)
     # What went on at the age of verification was put back, and is no case for the first sweep.
     late, lasted = [], 0
@@ -91,7 +91,7 @@ def _judge_zombies(
             "in the first sweep after due": f"{sum(t <= 1 for t, _ in late):,} of {len(late):,}",
             "ended after due, found later": lasted,
             "seconds after due": _spread([wait for _, wait in late]),
-            "sweeps": f"{len(janitors)}, longest {max(one['seconds'] for one in janitors):.1f} s",
+            "sweeps": f"{len(janitors)}, longest {max(run['seconds'] for run in janitors):.1f} s",
             "REST calls of the janitors": f"{count['calls']:,}",
             "fewest: one GET a zombie": f"{least:,} with one analytics call for {BATCH} suspects",
             "fewest at this cadence": f"{count['least_calls']:,} (sweeps had smaller batches)",

@@ -183,7 +183,7 @@ class _Work:
             self.assign(seat, listener)
 
     def _rebalance_step(self) -> tuple[Seat, str] | None:
-        order = sorted(self.load, key=lambda one: (self.load[one], one))
+        order = sorted(self.load, key=lambda listener: (self.load[listener], listener))
         for full in reversed(order):
             for empty in order:
                 if self.load[full] - self.load[empty] < 2:
@@ -210,39 +210,43 @@ class _Clients:
         """How many clients a seat may have."""
         return len(self._allowed.get(seat[0], self._room))
 
-    def may(self, seat: Seat, one: str) -> bool:
+    def may(self, seat: Seat, client: str) -> bool:
         """Whether a seat may have this client now."""
         allowed = self._allowed.get(seat[0], self._room)
-        return one in allowed and self._used[one] < self._room.get(one, 0)
+        return client in allowed and self._used[client] < self._room.get(client, 0)
 
     def free(self, seat: Seat) -> list[str]:
         """The clients that a seat may have now."""
-        return [one for one in sorted(self._room) if self.may(seat, one)]
+        return [client for client in sorted(self._room) if self.may(seat, client)]
 
     def taken(self, seat: Seat) -> Collection[str]:
         """The clients of the other replicas."""
         return self._siblings.get(seat[0], {}).values()
 
-    def fill(self, one: str) -> int:
+    def fill(self, client: str) -> int:
         """How full a client is: the less, the emptier."""
-        return self._used[one] - self._room[one]
+        return self._used[client] - self._room[client]
 
-    def give(self, seat: Seat, one: str) -> None:
+    def give(self, seat: Seat, client: str) -> None:
         if seat in self.of:
             self._used[self.of[seat]] -= 1
-        self.of[seat] = one
-        self._used[one] += 1
-        self._siblings.setdefault(seat[0], {})[seat[1]] = one
+        self.of[seat] = client
+        self._used[client] += 1
+        self._siblings.setdefault(seat[0], {})[seat[1]] = client
 
     def make_room(self, seat: Seat) -> list[str]:
         """A seat that can go elsewhere leaves its client to this one, second replicas first."""
         wanted = self._allowed.get(seat[0], self._room.keys())
-        for other in sorted(self.of, key=lambda one: (one[1], one[0]), reverse=True):
+        for other in sorted(self.of, key=lambda held: (held[1], held[0]), reverse=True):
             old = self.of[other]
             elsewhere = self.free(other) if old in wanted else []
             if elsewhere:
-                others = [one for name, one in self._siblings[other[0]].items() if name != other[1]]
-                self.give(other, min(elsewhere, key=lambda one: (one in others, self.fill(one))))
+                others = [
+                    client for name, client in self._siblings[other[0]].items() if name != other[1]
+                ]
+                self.give(
+                    other, min(elsewhere, key=lambda client: (client in others, self.fill(client)))
+                )
                 return [old]
         return []
 
@@ -265,7 +269,7 @@ def _with_clients(
         if clients.may(seat, keep) and keep not in clients.taken(seat):
             clients.give(seat, keep)
     # Of replicas of one rank those with the smallest choice first.
-    for seat in sorted(seated, key=lambda one: (one[1], clients.choice(one))):
+    for seat in sorted(seated, key=lambda each: (each[1], clients.choice(each))):
         free = [] if seat in clients.of else clients.free(seat) or clients.make_room(seat)
         if not free:
             continue
@@ -276,11 +280,11 @@ def _with_clients(
             seat,
             min(
                 free,
-                key=lambda one: (
-                    one in taken,
-                    one == bad,
-                    held is None or one != held.client,
-                    clients.fill(one),
+                key=lambda client: (
+                    client in taken,
+                    client == bad,
+                    held is None or client != held.client,
+                    clients.fill(client),
                 ),
             ),
         )

@@ -186,7 +186,7 @@ def advance(
     `coverage` is changed in place; shards that are no more are dropped from it.
     """
     gaps: list[Gap] = []
-    for shard_id in [one for one in coverage if one not in shards]:
+    for shard_id in [known for known in coverage if known not in shards]:
         del coverage[shard_id]
     for shard_id, shard in shards.items():
         entry = coverage.setdefault(shard_id, ShardCoverage())
@@ -197,7 +197,7 @@ def advance(
         for interval in found:
             until = interval.start_ms if entry.until_ms is None else entry.until_ms
             if interval.start_ms > until + SLACK_MS:
-                if any(one.lasting and one.start_ms <= until + SLACK_MS for one in found):
+                if any(other.lasting and other.start_ms <= until + SLACK_MS for other in found):
                     break
                 gaps.append(_gap(shard_id, shard.topics, until, interval.start_ms))
             entry.until_ms = max(until, interval.end_ms)
@@ -214,11 +214,11 @@ def uncovered(
     found: dict[str, int] = {}
     for shard_id in shards:
         entry = coverage.get(shard_id)
-        if entry is None or any(one.lasting for one in seen.get(shard_id, ())):
+        if entry is None or any(interval.lasting for interval in seen.get(shard_id, ())):
             continue
         since = entry.until_ms
         if since is None and entry.pending:
-            since = min(one.from_ms for one in entry.pending)
+            since = min(pending.from_ms for pending in entry.pending)
         if since is not None:
             found[shard_id] = since
     return found
@@ -226,7 +226,7 @@ def uncovered(
 
 def is_fresh(entry: ShardCoverage) -> bool:
     """Whether nobody ever received any topic of it."""
-    return entry.until_ms is None and not any(one.back for one in entry.pending)
+    return entry.until_ms is None and not any(pending.back for pending in entry.pending)
 
 
 def _by_time(interval: Interval) -> tuple[int, int]:
@@ -236,15 +236,15 @@ def _by_time(interval: Interval) -> tuple[int, int]:
 def _note_refused(entry: ShardCoverage, shard: Shard, found: Sequence[Interval]) -> None:
     """Topics that every channel of their shard is refused are pending, from when the last one that
     had them received; the frontier goes on without them."""
-    lasting = [one for one in found if one.lasting]
+    lasting = [interval for interval in found if interval.lasting]
     if entry.until_ms is None or not lasting:
         return
-    refused = frozenset.intersection(*(one.rejected for one in lasting))
-    waiting = {topic for one in entry.pending for topic in one.topics} if refused else set()
+    refused = frozenset.intersection(*(interval.rejected for interval in lasting))
+    waiting = {topic for pending in entry.pending for topic in pending.topics} if refused else set()
     news: dict[int, list[str]] = {}
     for topic in shard.topics if refused else ():
         if topic.lower() in refused and topic not in waiting:
-            ends = [one.end_ms for one in found if one.has(topic)]
+            ends = [interval.end_ms for interval in found if interval.has(topic)]
             from_ms = min(entry.until_ms, max(ends, default=entry.until_ms))
             news.setdefault(from_ms, []).append(topic)
     entry.pending = (
@@ -261,22 +261,24 @@ def _first_coverage(entry: ShardCoverage, shard_id: str, interval: Interval) -> 
     latest frame; whether it had them before is not known, so the gap reaches until then."""
     left: list[Pending] = []
     covered: list[Pending] = []
-    for one in entry.pending:
-        known = not interval.shard_epoch or interval.shard_epoch >= one.shard_epoch
-        had = tuple(topic for topic in one.topics if interval.has(topic))
-        if not known or not had or interval.end_ms <= one.from_ms:
-            left.append(one)
+    for pending in entry.pending:
+        known = not interval.shard_epoch or interval.shard_epoch >= pending.shard_epoch
+        had = tuple(topic for topic in pending.topics if interval.has(topic))
+        if not known or not had or interval.end_ms <= pending.from_ms:
+            left.append(pending)
             continue
-        covered.append(msgspec.structs.replace(one, topics=had))
-        if len(had) < len(one.topics):
-            refused = tuple(topic for topic in one.topics if not interval.has(topic))
-            left.append(msgspec.structs.replace(one, topics=refused))
+        covered.append(msgspec.structs.replace(pending, topics=had))
+        if len(had) < len(pending.topics):
+            refused = tuple(topic for topic in pending.topics if not interval.has(topic))
+            left.append(msgspec.structs.replace(pending, topics=refused))
     if not covered:
         return []
     entry.pending = tuple(left)
     return [
-        _gap(shard_id, one.topics, one.from_ms, interval.end_ms, "b" if one.back else "s")
-        for one in covered
+        _gap(
+            shard_id, pending.topics, pending.from_ms, interval.end_ms, "b" if pending.back else "s"
+        )
+        for pending in covered
     ]
 
 

@@ -40,4 +40,4 @@ class Watch(msgspec.Struct):
 
     def unheard(self, now_ms: int, beats: Mapping[str, int], alive: Iterable[str]) -> set[str]:
         """Those of the living whose last beat is older than a lease, or forgotten."""
-        return {one for one in alive if now_ms - beats.get(one, 0) > self.lease_ms}
+        return {listener for listener in alive if now_ms - beats.get(listener, 0) > self.lease_ms}

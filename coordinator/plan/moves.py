@@ -3,7 +3,8 @@
 Each pass looks at every seat:
 
 - its holder died: the seat goes to its wanted place at once, on a fresh channel (I1), or on the
-  channel that its owner gave back;
+  channel that its owner gave back; where the OAuth client has no channel left, since seats that are
+  wanted elsewhere have not moved yet, as soon as one has;
 - its successor is live: the successor serves, and the old holder's grant ends;
 - its successor died, or does not come to live for `patience_ms`: it is given up;
 - no client that may see its shard has a channel left for it, and another replica serves: what it
@@ -104,10 +105,10 @@ def advance(seats: Records, situation: Situation) -> list[Change]:
     for seat in [seat for seat in seats if seat not in wanted and _gone(seats[seat], situation)]:
         del seats[seat]
     budget = _Budget(seats, situation.limits)
-    for seat in sorted(wanted, key=lambda one: (one[1], one[0])):
+    for seat in sorted(wanted, key=lambda key: (key[1], key[0])):
         record = seats.setdefault(seat, SeatRecord(*seat))
         if record.current is None and record.next is None:
-            place = _free_place(seats, record, wanted)
+            place = _free_place(seats, record, wanted, budget)
             if place is not None and place.listener not in situation.unheard:
                 changes.append(_grant(record, place, situation, budget))
     moving = sum(record.next is not None for record in seats.values())
@@ -171,16 +172,26 @@ def _gone(record: SeatRecord, situation: Situation) -> bool:
     return record.current is None and record.seat not in situation.wanted.unassigned
 
 
-def _free_place(seats: Records, record: SeatRecord, wanted: Mapping[Seat, Place]) -> Place | None:
+def _free_place(
+    seats: Records, record: SeatRecord, wanted: Mapping[Seat, Place], budget: _Budget
+) -> Place | None:
     """Where an unassigned seat can be granted now: its place, unless another replica still has that
-    listener; then that replica's own new place, and the two have changed roles."""
+    listener, or others still have the client's channels; then that replica's own new place, and the
+    two have changed roles."""
     others = [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
     taken = {holding.listener for other in others for holding in other.holdings()}
     candidates = [
         wanted[record.seat],
         *(wanted[other.seat] for other in others if other.seat in wanted),
     ]
-    return next((place for place in candidates if place.listener not in taken), None)
+    return next(
+        (
+            place
+            for place in candidates
+            if place.listener not in taken and budget.has_spare(place.client)
+        ),
+        None,
+    )
 
 
 def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budget) -> Change:
@@ -239,9 +250,10 @@ def _succeed(
     wanted = situation.wanted.places
     waiting = [other for other in others if other.current is None or not other.current.live]
     if not request.urgent and any(
-        one.seat not in wanted or wanted[one.seat].listener != current.listener for one in waiting
+        other.seat not in wanted or not _waits_for(wanted[other.seat], current, budget)
+        for other in waiting
     ):
-        return None  # those that wait for this very listener would wait for ever
+        return None
     if not budget.has_spare(place.client):
         return None
     record.epoch = _next_epoch(record, situation.now_ms)
@@ -251,6 +263,14 @@ def _succeed(
     if not current.live and current.listener == place.listener:
         record.current, record.next = record.next, None  # nothing serves: nothing to keep
     return _change(record, record.next or record.current or current, "moving", request.why)
+
+
+def _waits_for(place: Place, held: Holding, budget: _Budget) -> bool:
+    """Whether who is wanted at a place waits for what is held: that listener, or a channel of its
+    client, which has none left. Neither may wait for the other."""
+    if place.listener == held.listener:
+        return True
+    return place.client == held.client and not budget.has_spare(held.client)
 
 
 class _Budget:

@@ -98,11 +98,11 @@ def note_reports(
             record = seats[seat] = SeatRecord(*seat)
         known = record.epoch
         record.epoch = max(known, *(report.epoch for _, report in said))
-        serving = {(who, one.epoch) for who, one in said if one.state in SERVING}
+        serving = {(who, report.epoch) for who, report in said if report.state in SERVING}
         record.current = _noted(record.current, serving, living)
         record.next = _noted(record.next, serving, living)
         newest = max(
-            ((one.epoch, who, one.client) for who, one in said if one.state in SERVING),
+            ((report.epoch, who, report.client) for who, report in said if report.state in SERVING),
             default=None,
         )
         # A listener that was taken for dead and wakes up closes what it still reports.

@@ -66,8 +66,10 @@ def cut(
         mine = [topic for topic in mine if audience.get(topic, ANYBODY) == owners[shard.id]]
         kept[shard.id] = mine[:limit]
         taken.update(kept[shard.id])
-    if any(owners[one.id] != frozenset(one.clients) for one in shards.values()) or any(
-        topic in wanted and topic not in taken for one in shards.values() for topic in one.topics
+    if any(owners[shard.id] != frozenset(shard.clients) for shard in shards.values()) or any(
+        topic in wanted and topic not in taken
+        for shard in shards.values()
+        for topic in shard.topics
     ):
         for merged in _needless(kept, owners, limit):
             taken.difference_update(kept[merged])
@@ -122,8 +124,11 @@ def _needless(
     """The smallest shards of each audience whose topics fit into its others."""
     found: list[str] = []
     for who in set(owners.values()):
-        mine = sorted((one for one in kept if owners[one] == who), key=lambda one: len(kept[one]))
-        needed = -(-sum(len(kept[one]) for one in mine) // limit)
+        mine = sorted(
+            (shard_id for shard_id in kept if owners[shard_id] == who),
+            key=lambda shard_id: len(kept[shard_id]),
+        )
+        needed = -(-sum(len(kept[shard_id]) for shard_id in mine) // limit)
         found += mine[: max(0, len(mine) - needed)]
     return found
 

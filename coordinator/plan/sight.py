@@ -108,11 +108,11 @@ class Sight:
         every = frozenset(self._clients)
         sure: dict[tuple[str, str], set[str]] = {key: set() for key in self._views}
         assumed: dict[tuple[str, str], set[str]] = {key: set() for key in self._views}
-        for one in before:
+        for recalled in before:
             # Nothing is known where those that had it are clients no more.
-            known = one.clients & every or every
-            others = every - known if one.open else ()
-            for topic in one.topics:
+            known = recalled.clients & every or every
+            others = every - known if recalled.open else ()
+            for topic in recalled.topics:
                 family = family_of(topic)
                 if family in self._families:
                     for client in known:
@@ -131,11 +131,15 @@ class Sight:
         view = self._views[client, family]
         lost = view.topics - view.assumed - listed
         patience = DOUBT_SECONDS if 2 * len(lost) > len(view.topics) else 0.0
-        gone = {one for one in lost if one in view.missing and now - view.missing[one] >= patience}
+        gone = {
+            topic
+            for topic in lost
+            if topic in view.missing and now - view.missing[topic] >= patience
+        }
         kept = lost - gone
         self._views[client, family] = _View(
             topics=listed | kept,
-            missing={one: view.missing.get(one, now) for one in kept},
+            missing={topic: view.missing.get(topic, now) for topic in kept},
             tried=True,
         )
 

@@ -26,32 +26,31 @@ _OPENING: Final = """\
 Made from `listeners/channels/table.py` by `python -m docs.build.pages`.
 
 A listener opens one notification channel for each grant of the leader. The channel is a pure state
-machine: an input and the time go in, actions for the shell come out, and nothing leads from a phase
-to the next but the table below. A test drives it through random histories and holds each step to
-the table, and each row of the table to the histories. An input that a phase does not know is an
-error in tests; in production it is the log event `impossible_step`, and the channel stays where it
-is.
+machine: it takes an input and the time, and returns actions for the shell. Only the table below
+leads from one phase to the next. A test drives the machine through random histories. It checks that
+each step is in the table, and that each row of the table occurs. If a phase does not know an input,
+tests fail; in production the log says `impossible_step`, and the channel stays in its phase.
 
-- The socket is open before topics are subscribed, so that no frame is sent to nobody.
-- Topics are set as one full list ([I4](invariants.md)): set again where they differ.
+- The socket is open before topics are subscribed, so that no frame gets lost in between.
+- Topics are set as one full list ([I4](invariants.md)), and set again if Genesys has others.
 - A channel is reserved in Redis before it is made ([I5](invariants.md)).
 - Coverage begins when topics are known to be set on an open socket, and ends with the last frame
   before a loss ([I10](invariants.md)).
-- Topics that turn out not to be set were heard by nobody on this channel since they were confirmed
-  last: the listener files a gap for them.
+- If topics turn out not to be set, this channel has not received them since they were last
+  confirmed. The listener files a gap for that time.
 """
 _UPKEEP: Final = """
 ## While it is live
 
-Beside receiving, a live channel asks one thing of Genesys at a time. Its topics are compared about
-every 60 seconds, before they are set again, and at once where the leader doubts the channel: it
-hears nothing while another replica of its shard hears frames.
+While it receives, a live channel makes one request to Genesys at a time. Its topics are compared
+about every 60 seconds, before they are set again, and at once if the leader doubts the channel,
+because it receives nothing while another replica of its shard receives frames.
 """
 _SILENCE: Final = """
 ## Silence
 
-Each socket is watched: heartbeats come every 30 seconds, and `MIRROR_SILENCE` is the longest
-silence that is permitted.
+Each socket is watched. Genesys sends a heartbeat every 30 seconds, and `MIRROR_SILENCE` is the
+longest silence that is permitted.
 """
 
 

@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 
 ROOT: Final = Path(__file__).parents[2]
-# Room → who writes its log.
-ROOMS: Final[Mapping[str, str]] = {
+# Package → who writes its log.
+PACKAGES: Final[Mapping[str, str]] = {
     "listeners": "Listeners",
     "coordinator": "Coordinators",
     "janitor": "Janitors",
@@ -39,10 +39,10 @@ class LogEvent(msgspec.Struct, frozen=True, order=True):
     fields: tuple[str, ...]
 
 
-def log_events(room: str) -> list[LogEvent]:
-    """All events of one room, by module and in the order of its text."""
+def log_events(package: str) -> list[LogEvent]:
+    """All events of one package, by module and in the order of its text."""
     found: list[LogEvent] = []
-    for path in sorted((ROOT / room).rglob("*.py")):
+    for path in sorted((ROOT / package).rglob("*.py")):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         found += _of_module(module, ast.parse(path.read_text(encoding="utf-8")))
     return list(dict.fromkeys(found))

@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from docs.build.channel_page import channel_page
-from docs.build.log_events import ROOMS, log_events, purpose
+from docs.build.log_events import PACKAGES, log_events, purpose
 from docs.build.vectors import vectors
 from mirror.conversation.schema import event_schema, view_schema
 from mirror.runtime.metrics import ALL, Described
@@ -41,11 +41,12 @@ def metrics_page() -> str:
         "# Metrics",
         "",
         "Made from `mirror/runtime/metrics.py` by `python -m docs.build.pages`.",
-        "Each process serves",
-        "`/metrics` and `/healthz` on `MIRROR_METRICS_PORT`; under `mirror up` each adds its own",
-        "offset to it (docs/settings.md). Counters begin at zero with the process. What a",
-        "coordinator tells of the fleet is the leader's; the others tell 0: take `max` over them.",
-        "The usual `process_…` metrics (CPU, memory, open files, start) are there too.",
+        "",
+        "Each process serves `/metrics` and `/healthz` on `MIRROR_METRICS_PORT`. Under `mirror up`",
+        "each process adds its own offset to the port ([settings](settings.md)). Counters begin at",
+        "zero with the process. Only the leader reports figures of the whole fleet; the other",
+        "coordinators report 0, so use `max` over them. The usual `process_…` metrics (CPU,",
+        "memory, open files, start time) are there too.",
     ]
     for heading, metrics in ALL.items():
         lines += [
@@ -73,18 +74,18 @@ def monitoring_page() -> str:
         "",
         "Made from `deploy/grafana/dashboard.json` by `python -m docs.build.pages`.",
         "",
-        "1. Set `MIRROR_METRICS_PORT`. Under `mirror up` every process has a port of its own from",
-        "   there on (docs/settings.md); [metrics.md](metrics.md) has all names.",
-        "2. Have Prometheus scrape them and read the rules of `deploy/prometheus/alerts.yaml`;",
-        "   `deploy/prometheus/prometheus.yaml` is an example. Each alert has an entry in the",
-        "   [runbook](runbook.md).",
+        "1. Set `MIRROR_METRICS_PORT`. Under `mirror up` every process has its own port, counted",
+        "   from this one ([settings](settings.md)). [Metrics](metrics.md) has all names.",
+        "2. Let Prometheus scrape the processes and load the rules of",
+        "   `deploy/prometheus/alerts.yaml`. `deploy/prometheus/prometheus.yaml` is an example.",
+        "   Each alert has an entry in the [runbook](runbook.md).",
         "3. In Grafana import `deploy/grafana/dashboard.json` (Dashboards, New, Import) and choose",
-        "   this Prometheus; or put `deploy/grafana/provisioning` where Grafana looks for it.",
-        "   `deploy/compose.yaml` runs all of it, Grafana on http://127.0.0.1:3000.",
+        "   this Prometheus. Or copy `deploy/grafana/provisioning` to Grafana's provisioning",
+        "   folder. `deploy/compose.yaml` runs all of it, with Grafana on http://127.0.0.1:3000.",
         "",
-        "The expressions of rules and panels are tested against scrapes of running processes. The",
-        "panels' looks are not: the dashboard was written to Grafana 12's format and has not been",
-        "seen in a Grafana yet, which is why there is no picture here.",
+        "The expressions of rules and panels are tested against scrapes of running processes. How",
+        "the panels look is not tested: the dashboard was written for Grafana 12 and was not",
+        "opened in a Grafana yet, so there is no picture here.",
     ]
     panels = json.loads((DOCS.parent / "deploy/grafana/dashboard.json").read_bytes())["panels"]
     for panel in panels:
@@ -100,21 +101,23 @@ def logs_page() -> str:
     lines = [
         "# Log events",
         "",
-        "Made from the source by `python -m docs.build.pages`. Every process writes JSON lines to",
-        "stderr (under `mirror up` to one file each), at `MIRROR_LOG_LEVEL` and above. Each has",
-        "`process`, `part`, `event`, `level` and `time` (RFC 3339, UTC), and the fields below; `…`",
-        "stands for what varies. Channel ids are shortened, secrets masked, and no field holds",
-        "personal data. A traceback is a field of debug lines only.",
+        "Made from the source by `python -m docs.build.pages`.",
         "",
-        "A line never holds up or ends a process. What stderr does not take (nobody reads the",
-        "pipe, its reader is gone, the disk is full) waits in memory, at most 10,000 lines and",
-        "4 MiB, and is dropped beyond that. `mirror_log_lines_dropped_total` counts it, and once",
-        "lines are taken again `log_lines_dropped` says how many are missing (`count`). A process",
-        "that ends waits up to two seconds for its last lines.",
+        "Every process writes JSON lines to stderr (under `mirror up` to one file each), at",
+        "`MIRROR_LOG_LEVEL` and above. Each line has `process`, `part`, `event`, `level` and",
+        "`time` (RFC 3339, UTC), and the fields below; `…` stands for fields that vary. Channel",
+        "ids are shortened, secrets are masked, and no field holds personal data. Only debug lines",
+        "have a traceback.",
+        "",
+        "Logging never blocks or ends a process. If stderr does not accept lines (the pipe's",
+        "reader is slow or gone, the disk is full), they wait in memory: at most 10,000 lines and",
+        "4 MiB. Further lines are dropped. `mirror_log_lines_dropped_total` counts them, and when",
+        "stderr accepts lines again, `log_lines_dropped` says how many are missing (`count`). A",
+        "process that ends waits up to two seconds for its last lines.",
     ]
-    for room, heading in ROOMS.items():
+    for package, heading in PACKAGES.items():
         lines += ["", f"## {heading}"]
-        events = log_events(room)
+        events = log_events(package)
         for module in dict.fromkeys(event.module for event in events):
             lines += ["", f"`{module}`: {purpose(module)}", ""]
             lines += ["| event | level | fields |", "|---|---|---|"]
@@ -137,9 +140,10 @@ def commands_page() -> str:
     lines = [
         "# Commands",
         "",
-        "Made from the commands' own help by `python -m docs.build.pages`. Data goes to stdout,",
-        "messages to stderr. Exit codes: 0 done, 1 the work failed, 2 wrong usage or settings, 3 a",
-        "dependency is unreachable or refuses, 130 and 143 on signals.",
+        "Made from the commands' own help by `python -m docs.build.pages`.",
+        "",
+        "Data goes to stdout, messages to stderr. Exit codes: 0 done, 1 the work failed, 2 wrong",
+        "usage or settings, 3 a dependency is unreachable or refuses, 130 and 143 on signals.",
     ]
     for name, text in _helps(cli, "mirror"):
         lines += ["", f"## {name}", "", "```text", text, "```"]

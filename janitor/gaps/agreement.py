@@ -56,8 +56,10 @@ class Agreement:
         except msgspec.DecodeError:
             return  # who reads it says so
         sessions = {
-            one.participant_id: {session.session_id for session in one.sessions or ()}
-            for one in shown or ()
+            participant.participant_id: {
+                session.session_id for session in participant.sessions or ()
+            }
+            for participant in shown or ()
         }
         both = [
             (ids, sessions[participant.id])

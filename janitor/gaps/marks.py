@@ -36,7 +36,7 @@ class Marks:
         with explained():
             marked = self._redis.smismember(self._own, ids)
         assert isinstance(marked, list)  # the client is not an asynchronous one
-        return [one for one, is_read in zip(ids, marked, strict=True) if not is_read]
+        return [id_ for id_, is_read in zip(ids, marked, strict=True) if not is_read]
 
     def mark(self, conversation_id: str) -> None:
         """It was read, and Kafka has what it told (I9)."""

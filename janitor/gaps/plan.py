@@ -103,7 +103,7 @@ class Question(msgspec.Struct, frozen=True):
         """
         if len(page) < PAGE_SIZE:
             return False
-        times = [_time(one, self.which) for one in page]
+        times = [_time(conversation, self.which) for conversation in page]
         if any(time is None for time in times):
             return True
         known = [time for time in times if time is not None]

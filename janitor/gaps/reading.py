@@ -173,13 +173,18 @@ class GapReading:
         """Read those of a page that lived in the gap and were not read; how many lived in it."""
         gap, desk = self._holder.gap, self._desk
         known = {
-            one.conversation_id: one
-            for one in page
-            if one.conversation_id not in self._seen and lived(one, gap.from_ms, gap.to_ms)
+            conversation.conversation_id: conversation
+            for conversation in page
+            if conversation.conversation_id not in self._seen
+            and lived(conversation, gap.from_ms, gap.to_ms)
         }
-        self._seen.update(one.conversation_id for one in page)
+        self._seen.update(conversation.conversation_id for conversation in page)
         if gap.kind == "recall":
-            known = {name: one for name, one in known.items() if not desk.unfinished.knows(name)}
+            known = {
+                name: conversation
+                for name, conversation in known.items()
+                if not desk.unfinished.knows(name)
+            }
         self._take(known)
         return len(known)
 
@@ -193,13 +198,16 @@ class GapReading:
             group = todo[first : first + PAGE_SIZE]
             self._turn()
             self._called()
-            shown = {one.conversation_id: one for one in desk.genesys.details(group)}
+            shown = {
+                conversation.conversation_id: conversation
+                for conversation in desk.genesys.details(group)
+            }
             self.least_queries += 1
             self._take(
                 {
-                    one: shown.get(one)
-                    for one in group
-                    if one not in shown or lived(shown[one], gap.from_ms, gap.to_ms)
+                    id_: shown.get(id_)
+                    for id_ in group
+                    if id_ not in shown or lived(shown[id_], gap.from_ms, gap.to_ms)
                 }
             )
 
@@ -211,13 +219,13 @@ class GapReading:
         random.shuffle(todo)  # else janitors at gaps of one outage ask for the same at once
         gap = self._holder.gap
         self._holder.change(found=gap.found + len(known), read=gap.read + len(known) - len(todo))
-        for one in todo:
+        for id_ in todo:
             self._turn()
             asked_ms = self._now_ms()
-            if self._marks.read_elsewhere(one, asked_ms):
-                self._mark(one)
-            elif self._read(one, known[one], asked_ms):
-                self._mark(one)
+            if self._marks.read_elsewhere(id_, asked_ms):
+                self._mark(id_)
+            elif self._read(id_, known[id_], asked_ms):
+                self._mark(id_)
                 self._least(1)
 
     def _read(
@@ -293,8 +301,8 @@ class GapReading:
         since = gap.failing_since_ms
         waited = self._now_ms() - since if since else 0
         if self._given or waited >= REFUSED_MS:
-            for one in self._refused:
-                self._mark(one)
+            for id_ in self._refused:
+                self._mark(id_)
                 self._least(1)
             return
         for _ in self._refused:

@@ -43,8 +43,8 @@ class Unfinished:
         """
         if self._read_ms <= until_ms or time.monotonic() >= self._forget_at:
             self._read()
-        found = dict.fromkeys(one for place in places for one in self._at.get(place, ()))
-        return [one for one in found if self._since[one] <= until_ms]
+        found = dict.fromkeys(id_ for place in places for id_ in self._at.get(place, ()))
+        return [id_ for id_ in found if self._since[id_] <= until_ms]
 
     def knows(self, conversation_id: str) -> bool:
         """Whether it was in the active set when that was last read."""

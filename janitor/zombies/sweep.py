@@ -157,7 +157,11 @@ class Zombies:
         try:
             asked = set(ids)
             shown = self._genesys.details(ids)
-            details = {one.conversation_id: one for one in shown if one.conversation_id in asked}
+            details = {
+                conversation.conversation_id: conversation
+                for conversation in shown
+                if conversation.conversation_id in asked
+            }
         except GenesysError as error:
             self._log.warning("analytics_failed", error=str(error), conversations=len(ids))
             sweep.failed += len(ids)
@@ -166,16 +170,16 @@ class Zombies:
         tracked = self._leases.tracked(ids)
         after: dict[str, float] = {}
         suspects = []
-        for one in ids:
-            if suspicion(details.get(one), self._normaliser()) == "active":
+        for id_ in ids:
+            if suspicion(details.get(id_), self._normaliser()) == "active":
                 sweep.active += 1
-                after[one] = self._again(tracked[one])
+                after[id_] = self._again(tracked[id_])
             else:
-                suspects.append(one)
+                suspects.append(id_)
         self._leases.put_back(lease, after)
         batch = _Batch(lease, details)
         in_a_row = 0
-        for position, one in enumerate(suspects):
+        for position, id_ in enumerate(suspects):
             self._report_progress()
             if in_a_row >= GIVE_UP_AFTER:
                 sweep.failed += len(suspects) - position
@@ -187,20 +191,20 @@ class Zombies:
                 self._judge_unknown(batch, sweep)
                 return not self._stopping()
             try:
-                answer = ask(self._genesys, one)
+                answer = ask(self._genesys, id_)
                 sweep.calls += 1
                 in_a_row = in_a_row + 1 if answer.kind == "failed" else 0
-                seconds = self._confirm(one, answer, batch, sweep)
+                seconds = self._confirm(id_, answer, batch, sweep)
             except GenesysError as error:  # no budget, no token
                 answer = Answer("failed", why=str(error))
                 in_a_row = GIVE_UP_AFTER
-                seconds = self._confirm(one, answer, batch, sweep)
+                seconds = self._confirm(id_, answer, batch, sweep)
             except KafkaUnavailable:
                 rest = [*suspects[position:], *batch.unknown]
                 self._leases.put_back(lease, dict.fromkeys(rest, self._retry()))
                 raise
             if seconds is not None:
-                self._leases.put_back(lease, {one: seconds})
+                self._leases.put_back(lease, {id_: seconds})
         self._judge_unknown(batch, sweep)
         return True
 
@@ -255,28 +259,28 @@ class Zombies:
         if not batch.unknown:
             return
         knows = self._knows_anything(batch, sweep)
-        for position, one in enumerate(batch.unknown):
+        for position, id_ in enumerate(batch.unknown):
             self._report_progress()
-            if not knows and self._leases.doubted_since(one) < doubt.BELIEVED_AFTER_SECONDS:
+            if not knows and self._leases.doubted_since(id_) < doubt.BELIEVED_AFTER_SECONDS:
                 self._leases.put_back(
-                    batch.lease, {one: self._doubt(one, doubt.NOTHING_KNOWN, sweep)}
+                    batch.lease, {id_: self._doubt(id_, doubt.NOTHING_KNOWN, sweep)}
                 )
                 continue
-            tracked = self._leases.tracked((one,))[one]
+            tracked = self._leases.tracked((id_,))[id_]
             now_ms = round(time.time() * 1000)
             if tracked is None or tracked.ended:
                 sweep.ended_meanwhile += 1
                 seconds = FOLD_SECONDS
             else:
                 try:
-                    events = closing(one, tracked, "not_found", now_ms)
-                    seconds = self._finalise(one, events, sweep)
+                    events = closing(id_, tracked, "not_found", now_ms)
+                    seconds = self._finalise(id_, events, sweep)
                 except KafkaUnavailable:
                     left = dict.fromkeys(batch.unknown[position:], self._retry())
                     self._leases.put_back(batch.lease, left)
                     raise
-                self._leases.trust(one)
-            self._leases.put_back(batch.lease, {one: seconds})
+                self._leases.trust(id_)
+            self._leases.put_back(batch.lease, {id_: seconds})
 
     def _knows_anything(self, batch: _Batch, sweep: Sweep) -> bool:
         """Whether REST and analytics know some conversation: one of the batch, or any at all."""

@@ -137,7 +137,7 @@ class Session:
 
     def filed(self, missed: Missed) -> None:
         """A gap is in the ledger for it."""
-        self.missed = [one for one in self.missed if one.name != missed.name]
+        self.missed = [other for other in self.missed if other.name != missed.name]
 
     def drain(self, _now: float) -> list[Step]:
         """The listener stops: the leader moves its seats away, it opens none for itself."""

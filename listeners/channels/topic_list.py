@@ -78,7 +78,7 @@ class TopicList:
     def missing(self, found: frozenset[str] = frozenset()) -> tuple[str, ...]:
         """The topics that were confirmed last and are not among the `found` ones."""
         absent = _plain(found) | _plain(self.rejected)
-        return tuple(one for one in self._confirmed or () if one.lower() not in absent)
+        return tuple(topic for topic in self._confirmed or () if topic.lower() not in absent)
 
     def doubt(self) -> None:
         """What is set is not what was confirmed."""

@@ -7,14 +7,18 @@ given to it then: the lanes that are well empty themselves, and what is left is 
 reports it as failed. A producer that was purged is never used again: its successor begins with
 sequence numbers of its own at the broker.
 
-All methods belong to one thread, and none waits; failed reports are taken in slices.
+All methods belong to one thread, and none waits. What failed is noted while a producer is polled
+(`reports`), and taken back by the path in slices. Nothing may be raised from within a poll to end
+it early: the client keeps such an exception, with it the frames that it passed, and with them the
+producer, whose statistics then pile up for as long as the process lives.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from confluent_kafka import KafkaError, Producer
@@ -23,20 +27,17 @@ from listeners.publish.lanes import SAMPLE_EVERY_MS, STALL_SECONDS, LaneWatch
 from listeners.publish.producers import Producers, let_go, purge
 from mirror.base.log import logger
 from mirror.kafka.partition import Partitions
+from mirror.kafka.record import Record
 from mirror.settings import Settings
 
 # A retired producer: how long the lanes that are well may empty themselves, and when they have.
 GRACE_SECONDS: Final = 1.0
 QUIET_SECONDS: Final = 0.1
-SLICE: Final = 400  # failed reports taken in one go
 CANDIDATE_SECONDS: Final = 30.0  # how long a producer may wait for its number at the brokers
 MOST_NAMED: Final = 5
 
 Suspect = tuple[str, int, str]  # topic, partition, and why it is thought to stand still
-
-
-class _Enough(Exception):
-    """A slice of reports is taken: librdkafka keeps the rest for the next poll."""
+Report = tuple[int, Record | None, Any]  # a record's number, itself where it is kept, the message
 
 
 class _Candidate(msgspec.Struct, frozen=True):
@@ -62,6 +63,7 @@ class Direct:
         self.retiring: Producer | None = None
         self.retired_at = now
         self.suspects: list[Suspect] = []
+        self.reports: deque[Report] = deque()  # that failed, to be taken back: no more than a queue
         self._producers = Producers(settings, "listener")
         self._partitions = partitions
         self._clock = clock
@@ -73,7 +75,6 @@ class Direct:
         self._purged = False
         self._left = 0  # in the retiring producer, when that last became less
         self._less_at = now
-        self._slice = SLICE
         self._log = logger("listener.publisher")
 
     @property
@@ -83,8 +84,10 @@ class Direct:
 
     @property
     def under_way(self) -> int:
-        """Records in the producers."""
-        return sum(len(one) for one in (self.producer, self.retiring) if one is not None)
+        """Records in the producers, and those of them that wait to be taken back."""
+        producers = (self.producer, self.retiring)
+        waiting = sum(len(producer) for producer in producers if producer is not None)
+        return len(self.reports) + waiting
 
     def begin(self, now: float) -> None:
         """Make the first one, and use it at once: nothing is there that it could overtake."""
@@ -111,25 +114,15 @@ class Direct:
             let_go(last)
         return False
 
-    def poll(self, producer: Producer) -> None:
-        """Serve its reports, a slice of them."""
-        self._slice = SLICE
-        try:
-            producer.poll(0)
-        except _Enough:
-            return
-
-    def failed(self, topic: str, partition: int, error: KafkaError | None) -> None:
+    def failed(self, report: Report, error: KafkaError | None) -> None:
         """A report of this poll failed; `error` is null where that was our own doing.
 
-        Only noted here: librdkafka must not be asked for more from within its callback. Raises what
-        ends the slice.
+        Only noted here: librdkafka must not be asked for more from within its callback.
         """
+        self.reports.append(report)
         if error is not None and self._problem is None:
-            self._problem = (topic, partition, error)
-        self._slice -= 1
-        if self._slice <= 0:
-            raise _Enough
+            message = report[2]
+            self._problem = (message.topic(), message.partition(), error)
 
     def why_not(self, waiting: int, acked: int, now: float) -> str:
         """Why the producer is of no more use, empty where it is.
@@ -146,10 +139,12 @@ class Direct:
             return ""
         said = self._producers.client_log.last_error
         for place in stalled:
-            where = ", ".join(one for one in (place.leader, said) if one)
+            where = ", ".join(part for part in (place.leader, said) if part)
             text = f"no acknowledgement for {STALL_SECONDS:.0f}s" + (f" ({where})" if where else "")
             self.suspects.append((place.topic, place.partition, text))
-        names = ", ".join(f"{one.topic}/{one.partition}" for one in stalled[:MOST_NAMED])
+        names = ", ".join(
+            f"{partition.topic}/{partition.partition}" for partition in stalled[:MOST_NAMED]
+        )
         return f"no acknowledgement for {STALL_SECONDS:.0f}s: {names or 'all'}"
 
     def set_aside(self, reason: str, now: float) -> None:
@@ -163,17 +158,17 @@ class Direct:
         self._log.warning("producer_failed_over_to_spool", reason=reason, waiting=self._left)
 
     def retire(self, now: float, *, hurry: bool = False) -> bool:
-        """Go on with the one that retires; whether nothing is left in it, and it is gone.
+        """Go on with the one that retires; whether nothing is left of it, and it is gone.
 
         `hurry`: the lanes that are well get no more time.
         """
         producer = self.retiring
         assert producer is not None
-        self.poll(producer)
+        producer.poll(0)
         left = len(producer)
         if left < self._left:
             self._left, self._less_at = left, now
-        if not left:
+        if not left and not self.reports:
             last = [producer]
             self.retiring = None
             del producer
@@ -183,7 +178,7 @@ class Direct:
         if not self._purged and (hurry or quiet):
             self._purged = True
             purge(producer)
-            self.poll(producer)
+            producer.poll(0)
         return False
 
     def durable_at(self, now: float) -> float:

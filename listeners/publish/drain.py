@@ -308,7 +308,7 @@ class Drain:
     def _look(self, now: float) -> None:
         """Forget lanes that are empty; tell of those that stand still."""
         waiting = self._store.waiting
-        for lane in [one for one, line in self._lines.items() if line.is_idle]:
+        for lane in [lane for lane, line in self._lines.items() if line.is_idle]:
             if lane not in waiting:
                 del self._lines[lane]
         moved_at = [line.moved_at for line in self._lines.values() if line.sent]
@@ -316,7 +316,7 @@ class Drain:
             if line.sent and now - line.moved_at > STALL_SECONDS and line.problem is None:
                 lane = line.lane
                 leader = self._watch.leader(lane.topic, lane.partition)
-                said = ", ".join(one for one in (leader, self._last_error()) if one)
+                said = ", ".join(part for part in (leader, self._last_error()) if part)
                 text = f"no acknowledgement for {STALL_SECONDS:.0f}s" + (
                     f" ({said})" if said else ""
                 )

@@ -81,24 +81,24 @@ class Held:
     def forget(self, sequences: Sequence[int]) -> set[int]:
         """Forget these; which of them were here."""
         asked = set(sequences)
-        gone = {one.sequence for one in self._waiting if one.sequence in asked}
+        gone = {numbered.sequence for numbered in self._waiting if numbered.sequence in asked}
         if gone:
-            self._settle([one for one in self._waiting if one.sequence not in gone])
+            self._settle([numbered for numbered in self._waiting if numbered.sequence not in gone])
         return gone
 
     def replace(self, topic: str, partitions: int) -> None:
         """Put a topic's records in the lanes of so many partitions."""
         self._settle(
             [
-                placed_anew(one, partitions) if one.record.topic == topic else one
-                for one in self._waiting
+                placed_anew(numbered, partitions) if numbered.record.topic == topic else numbered
+                for numbered in self._waiting
             ]
         )
 
     def _settle(self, waiting: list[Numbered]) -> None:
         self._waiting = sorted(waiting, key=by_sequence)
-        self.bytes = sum(len(one.record.value) for one in waiting)
-        self.lanes = dict(Counter(one.lane for one in waiting))
+        self.bytes = sum(len(numbered.record.value) for numbered in waiting)
+        self.lanes = dict(Counter(numbered.lane for numbered in waiting))
 
 
 class Merged:
@@ -123,7 +123,7 @@ class Merged:
             if part and len(part) < source.lanes.get(lane, 0):
                 ends.append(part[-1].sequence)  # behind it may be older ones than the other gave
         found.sort(key=by_sequence)
-        return [one for one in found if not ends or one.sequence <= min(ends)][:most]
+        return [numbered for numbered in found if not ends or numbered.sequence <= min(ends)][:most]
 
     def remove(self, delivered: Mapping[Lane, Sequence[int]]) -> None:
         """Forget these."""

@@ -148,7 +148,7 @@ class Keeper:
     @property
     def losses(self) -> tuple[Lost, ...]:
         """What damaged spools lost, as far as no gap is filed for it."""
-        return tuple(one for one in list(self.store.losses) if one.name not in self._filed)
+        return tuple(lost for lost in list(self.store.losses) if lost.name not in self._filed)
 
     def reasons(self, now: float) -> tuple[str, ...]:
         """What is wrong with the disk's speed."""

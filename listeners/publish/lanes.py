@@ -51,9 +51,9 @@ def lane_of(topic: str, key: str | None, sequence: int, partitions: int) -> Lane
     return Lane(topic, partitions << _BITS | number)
 
 
-def are_of_one_size(one: Lane, other: Lane) -> bool:
+def are_of_one_size(lane: Lane, other: Lane) -> bool:
     """Whether both were computed with the same number of partitions."""
-    return one.place >> _BITS == other.place >> _BITS
+    return lane.place >> _BITS == other.place >> _BITS
 
 
 def places(partitions: int) -> tuple[int, int]:
@@ -157,24 +157,24 @@ class LaneWatch:
         gone = set(self._lanes)
         for name, topic in found.topics.items():
             known = 0
-            for one in topic.partitions.values():
-                if one.partition < 0:
-                    awaiting += one.msgs
-                    unplaced = unplaced or one.msgq_cnt > 0
+            for counts in topic.partitions.values():
+                if counts.partition < 0:
+                    awaiting += counts.msgs
+                    unplaced = unplaced or counts.msgq_cnt > 0
                     continue
-                known += not one.unknown
-                gone.discard((name, one.partition))
-                seen = self._lanes.get((name, one.partition))
+                known += not counts.unknown
+                gone.discard((name, counts.partition))
+                seen = self._lanes.get((name, counts.partition))
                 if seen is None:
-                    if not one.msgs:
+                    if not counts.msgs:
                         continue
-                    seen = self._lanes[(name, one.partition)] = _Seen()
-                if one.acked_msgid >= one.msgs:
+                    seen = self._lanes[(name, counts.partition)] = _Seen()
+                if counts.acked_msgid >= counts.msgs:
                     seen.stands_since = None
-                elif one.acked_msgid > seen.done or seen.stands_since is None:
+                elif counts.acked_msgid > seen.done or seen.stands_since is None:
                     seen.stands_since = at
-                seen.done, seen.entered = one.acked_msgid, one.msgs
-                broker = brokers.get(one.leader)
+                seen.done, seen.entered = counts.acked_msgid, counts.msgs
+                broker = brokers.get(counts.leader)
                 seen.leader = f"{broker.nodename}, {broker.state}" if broker else ""
             if known:
                 self.partitions.learn(name, known)

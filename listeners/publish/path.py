@@ -36,6 +36,7 @@ PAUSE_SECONDS: Final = 0.5
 ANY_PARTITION: Final = -1
 NOW: Final = 0
 MOST_HANDED: Final = 5_000  # taken back, and not written yet
+SLICE_RECORDS: Final = 400  # taken back in one go
 
 
 class Path:
@@ -199,7 +200,9 @@ class Path:
         # Of a topic whose partitions are or were not known, or that cannot be written, all waits.
         if lane.topic in self._shut or Lane(lane.topic) in waiting:
             return True
-        return lane in waiting if lane.place else any(one.topic == lane.topic for one in waiting)
+        return (
+            lane in waiting if lane.place else any(other.topic == lane.topic for other in waiting)
+        )
 
     def _may_open(self, now: float) -> bool:
         """Whether Kafka takes something again, or there is nothing to try it with."""
@@ -268,6 +271,11 @@ class Path:
     def retire(self, now: float, *, hurry: bool = False) -> None:
         if self._store.handed > MOST_HANDED:
             return  # the disk takes them more slowly; the rest is as safe where it is
+        reports = self._direct.reports
+        for _ in range(min(SLICE_RECORDS, len(reports))):
+            sequence, record, message = reports.popleft()
+            self._counters.failed += 1
+            self._take_back(sequence, record or self._record_of(sequence, message))
         if self._direct.retire(now, hurry=hurry):
             self.released_at = self._clock()
             self._keeper.release(self._direct.suspects)
@@ -298,7 +306,21 @@ class Path:
         self.set_aside(reason, self._clock())
 
     def _failed(self, sequence: int, error: KafkaError | None, message: Any) -> None:
-        """Delivery report of an event that failed. Its headers follow from its value."""
+        """Delivery report of an event that failed."""
+        self._failed_record(sequence, None, error, message)
+
+    def _failed_record(
+        self, sequence: int, record: Record | None, error: KafkaError | None, message: Any
+    ) -> None:
+        direct = self._direct
+        if not direct.reports:
+            self._keeper.hold()
+        # By our own purge; else the producer is retired for it, and the hold ends with that.
+        is_ours = direct.retiring is not None
+        direct.failed((sequence, record, message), None if is_ours else error)
+
+    def _record_of(self, sequence: int, message: Any) -> Record:
+        """The record of an event that failed. Its headers follow from its value."""
         value = message.value() or b""
         content = [self._recorder.content_type]
         try:
@@ -308,14 +330,4 @@ class Path:
             headers = content
         key = message.key()
         key = key.decode() if isinstance(key, bytes) else key
-        record = Record(message.topic(), key, value, headers)
-        self._failed_record(sequence, record, error, message)
-
-    def _failed_record(
-        self, sequence: int, record: Record, error: KafkaError | None, message: Any
-    ) -> None:
-        self._counters.failed += 1
-        self._take_back(sequence, record)
-        # By our own purge; else the producer is retired for it, and the hold ends with that.
-        is_ours = self._direct.retiring is not None
-        self._direct.failed(record.topic, message.partition(), None if is_ours else error)
+        return Record(message.topic(), key, value, headers)

@@ -72,7 +72,9 @@ class Pauses:
     def misplaced(self, lane: Lane) -> list[Lane]:
         """Lanes of the same topic that pause, of when it had other partitions."""
         return [
-            one for one in self._lanes if one.topic == lane.topic and not are_of_one_size(one, lane)
+            other
+            for other in self._lanes
+            if other.topic == lane.topic and not are_of_one_size(other, lane)
         ]
 
     def over(self, waiting: dict[Lane, int], now: float) -> list[Lane]:

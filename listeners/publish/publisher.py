@@ -147,7 +147,7 @@ class Publisher:
     def _turn(self, now: float) -> None:
         direct, path = self._direct, self._path
         if direct.producer is not None:
-            direct.poll(direct.producer)
+            direct.producer.poll(0)
             path.judge(now)
             path.resume(now)
         elif direct.retiring is not None:

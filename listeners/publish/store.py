@@ -6,7 +6,8 @@ disk works. All else belongs to the spool's thread (`listeners.publish.keeper`).
 refuses, they wait in memory, up to `HELD_RECORDS` and `HELD_BYTES`, and go to Kafka from there if
 it comes back first: a full disk alone costs nothing. While the disk does not answer at all, as many
 wait to be taken. What neither the spool nor memory has room for is counted as lost, the newest
-first, and `refusing_since` is set until records are taken again.
+first, and `refusing_since` is set until records are taken again, or would be: half of the spool is
+free. Where Kafka is back, what is new may never come here.
 
 Each lane is read by itself, from the oldest inherited spool that has any of it, then from our own.
 `waiting` says which lanes have any: what is newer of them goes behind. `durable_at` is the time up
@@ -40,6 +41,7 @@ COMMIT_EVERY_SECONDS: Final = 0.05
 COMMIT_RECORDS: Final = 400
 ADOPT_EVERY_SECONDS: Final = 60.0
 CHECK_EVERY_SECONDS: Final = 1.0
+ROOM_SHARE: Final = 0.5  # of the limit: what is free when a full spool is taken for well again
 ASK_EVERY_SECONDS: Final = 1.0  # while the disk refuses: how often to ask it again
 # A topic has other partitions than when its records were stored: so many are moved in one go.
 MOVE_RECORDS: Final = 1_000
@@ -159,6 +161,8 @@ class Store:
         """Write what waits long enough, look for orphans."""
         if now - self._committed_at >= COMMIT_EVERY_SECONDS or len(self._unsaved) >= COMMIT_RECORDS:
             self.commit(now)
+        if self.refusing_since is not None and self._has_room():
+            self._count_lost(0, "", now)
         if now >= self._check_at:
             self._check_at = now + CHECK_EVERY_SECONDS
             self._check()
@@ -195,7 +199,7 @@ class Store:
             for lane, sequences in delivered.items():
                 take_of(self._acknowledged, lane, len(sequences))
             self._settle()
-        for spool in [one for one in self._inherited if not one.records]:
+        for spool in [inherited for inherited in self._inherited if not inherited.records]:
             self._inherited.remove(spool)
             self._close(spool)
 
@@ -217,15 +221,15 @@ class Store:
         with self.lock:
             self.placed[topic] = partitions
             self._unsaved = [
-                placed_anew(one, partitions) if one.record.topic == topic else one
-                for one in self._unsaved
+                placed_anew(numbered, partitions) if numbered.record.topic == topic else numbered
+                for numbered in self._unsaved
             ]
             self._count_waiting()
 
     def settle(self, lost: Lost) -> None:
         """A gap is filed for this loss."""
         extent.settle(self._directory / lost.name)
-        self.losses = [one for one in self.losses if one.name != lost.name]
+        self.losses = [known for known in self.losses if known.name != lost.name]
 
     def mend(self, source: Source) -> None:
         """Set a damaged spool aside, and go on with what is whole in it."""
@@ -280,7 +284,7 @@ class Store:
             except SpoolError:
                 return
             self._counters.spooled += stored
-            self._held.forget([one.sequence for one in waiting[:stored]])
+            self._held.forget([numbered.sequence for numbered in waiting[:stored]])
             if stored < len(waiting):
                 with self.lock:
                     self._settle()
@@ -297,6 +301,10 @@ class Store:
         elif not lost and self.refusing_since is not None:
             self.refusing_since = None
             self._log.warning("spool_recovered", lost=self._counters.lost)
+
+    def _has_room(self) -> bool:
+        """Whether what comes next will be kept, as far as that can be said."""
+        return not self.unsaved and self._own.bytes <= ROOM_SHARE * self._limit
 
     def _check(self) -> None:
         """Notice a spool whose files were cut while nobody read it."""
@@ -315,8 +323,8 @@ class Store:
             self._log.info("spool_adopted", folder=spool.folder.name, records=spool.records)
         self._inherited += found
         self._count_waiting()
-        known = {one.name for one in self.losses}
-        self.losses += [one for one in losses(self._directory) if one.name not in known]
+        known = {lost.name for lost in self.losses}
+        self.losses += [lost for lost in losses(self._directory) if lost.name not in known]
 
     def _told_damaged(self, found: Salvage) -> None:
         self._counters.spools_damaged += 1
@@ -336,7 +344,9 @@ class Store:
     def _count_waiting(self) -> None:
         """Lanes and what waits in them, counted anew."""
         with self.lock:
-            waiting: Counter[Lane] = Counter(one.lane for one in (*self._unsaved, *self._hand))
+            waiting: Counter[Lane] = Counter(
+                numbered.lane for numbered in (*self._unsaved, *self._hand)
+            )
             for spool in (*self._inherited, self._own):
                 waiting.update(spool.lanes)
             waiting.update(self._held.lanes)

@@ -24,17 +24,17 @@ def reasons(
 ) -> tuple[str, ...]:
     """One reason for each topic and cause; `kept_out` says why no producer can be made."""
     found = [
-        f"the spool lost {'records' if one.records is None else f'{one.records} records'} of "
-        f"{show_epoch(one.from_ms / 1000)} to {show_epoch(one.to_ms / 1000)} (see {one.name}): "
+        f"the spool lost {'records' if lost.records is None else f'{lost.records} records'} of "
+        f"{show_epoch(lost.from_ms / 1000)} to {show_epoch(lost.to_ms / 1000)} (see {lost.name}): "
         "a gap is to be filed for it"
-        for one in losses[:MOST_REASONS]
+        for lost in losses[:MOST_REASONS]
     ]
     if kept_out:
         found.append(f"no Kafka producer can be made, events are spooled: {kept_out}")
     groups: dict[tuple[str, str, str], set[int]] = defaultdict(set)
     for problem in problems:
         groups[(problem.topic, problem.text, problem.step)].add(problem.partition)
-    stalled = {(one.topic, one.partition) for one in problems}
+    stalled = {(problem.topic, problem.partition) for problem in problems}
     if (
         waiting
         and all((lane.topic, lane.partition) in stalled for lane in waiting)

@@ -81,6 +81,7 @@ class Loop:
         self.snapshot = Snapshot(at=clock(), version=0)
         self._publisher = publisher
         self._normaliser: Normaliser | Native = normaliser if native is None else native
+        self._native = native
         self.intake = Intake(normaliser, publisher, counters, self._asked, native)
         self._interruptions = 0  # of the session's, those that the normaliser knows of
         self._clock = clock
@@ -359,6 +360,7 @@ class Loop:
             reasons=self._complaints.sentences(self._publisher, self.counters.held),
             spool_records=self.counters.spool_records,
             spool_bytes=self.counters.spool_bytes,
+            native="off" if self._native is None else self._native.state,
             losses=self._publisher.losses,
             missed=tuple(self.session.missed),
         )

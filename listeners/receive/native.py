@@ -20,6 +20,7 @@ from mirror.base.log import logger
 from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.conversation.normaliser.lending import conversation_of, state_of
 from mirror.conversation.normaliser.memory import Conversation
+from mirror.fleet.words import NativeState
 from mirror.kafka.record import NativeRecord, Recorder
 
 MAX_FAILURES: Final = 3  # of the native reader; with so many it is not asked any more
@@ -66,6 +67,11 @@ class Native:
     def is_broken(self) -> bool:
         """Whether it failed too often to be asked any more."""
         return self.reader.failures >= MAX_FAILURES
+
+    @property
+    def state(self) -> NativeState:
+        """In the words of the fleet."""
+        return "broken" if self.is_broken else "on"
 
     def interrupted(self) -> None:
         """As `Normaliser.interrupted`, for both."""

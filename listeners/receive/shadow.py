@@ -97,7 +97,7 @@ class Shadow:
         try:
             events = python.frame(message, received_at, now).events
             made = [self._recorder.record(event) for event in events]
-            is_same = [(one.value, one.key, one.headers) for one in made] == records
+            is_same = [(record.value, record.key, record.headers) for record in made] == records
             types: list[str] = [event.event_type for event in events]
         except Exception as error:  # noqa: BLE001 - a bug in the comparison must cost no frame
             is_same, types = False, [type(error).__name__]

@@ -6,7 +6,7 @@ import msgspec
 
 from listeners.channels.topic_list import Missed
 from listeners.publish.extent import Lost
-from mirror.fleet.words import ChannelReport
+from mirror.fleet.words import ChannelReport, NativeState
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -24,4 +24,5 @@ class Snapshot(msgspec.Struct, frozen=True):
     spool_records: int = 0
     spool_bytes: int = 0
     losses: tuple[Lost, ...] = ()  # of damaged spools, to be filed as gaps
+    native: NativeState = "off"
     missed: tuple[Missed, ...] = ()  # topics that channels did not have, to be filed as gaps

@@ -25,7 +25,7 @@ def reason(error: BaseException) -> str | None:
             return f"its certificate is not accepted: {_verdict(cause)}"
         if isinstance(cause, ssl.SSLError):
             return _alert(cause)
-        cause = next((one for one in cause.args if isinstance(one, ssl.SSLError)), None) or (
+        cause = next((inner for inner in cause.args if isinstance(inner, ssl.SSLError)), None) or (
             cause.__cause__ or cause.__context__
         )
     return None

@@ -11,6 +11,8 @@ from typing import Final
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATION_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+# Ten years. Far above it a deadline no longer fits what threads and Redis count in.
+MAX_DURATION_SECONDS: Final = 3650 * _DURATION_UNITS["d"]
 _SIZE: Final = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|TiB)?")
 _SIZE_UNITS: Final = {
     None: 1,
@@ -23,13 +25,16 @@ _SIZE_UNITS: Final = {
 
 
 def duration(text: str) -> float:
-    """Seconds from `250ms`, `35s`, `5m`, `4h`, `31d`; a bare `0` is zero."""
+    """Seconds from `250ms`, `35s`, `5m`, `4h`, `31d`, up to ten years; a bare `0` is zero."""
     if text.strip() == "0":
         return 0.0
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError("a duration such as 250ms, 35s, 5m, 4h or 31d")
-    return float(match[1]) * _DURATION_UNITS[match[2]]
+    seconds = float(match[1]) * _DURATION_UNITS[match[2]]
+    if seconds > MAX_DURATION_SECONDS:
+        raise ValueError("a duration such as 250ms, 35s, 5m, 4h or 31d, of at most 3650d")
+    return seconds
 
 
 def size(text: str) -> int:
@@ -66,6 +71,6 @@ def show_size(size_bytes: int) -> str:
     return f"{size_bytes}B"
 
 
-def counted(number: int, one: str, several: str = "") -> str:
+def counted(number: int, singular: str, several: str = "") -> str:
     """`1 gap`, `2 gaps`, `1,000 gaps`."""
-    return f"{number:,} {one if number == 1 else several or one + 's'}"
+    return f"{number:,} {singular if number == 1 else several or singular + 's'}"

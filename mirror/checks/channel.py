@@ -185,7 +185,9 @@ def _opened(store: redis.Redis, keys: Keys, client: GenesysClient) -> websocket.
             return _socket(client, known)
         store.delete(key)
     created = client.create_channel()
-    lives = [one for one in (created.expires_in, created.token_expires_in) if one is not None]
+    lives = [
+        seconds for seconds in (created.expires_in, created.token_expires_in) if seconds is not None
+    ]
     seconds = min([*lives, MOST_LIFE_SECONDS])
     if seconds >= 1:
         store.set(key, msgspec.json.encode(created.handle), ex=int(seconds))

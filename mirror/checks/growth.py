@@ -53,7 +53,9 @@ class Growth:
             for topic in self._topics
             if topic in counts and counts[topic] > self._pinned.get(topic, counts[topic])
         ]
-        self.reasons = tuple(f"{one.subject}: {one.detail}; {one.cure}" for one in found)
+        self.reasons = tuple(
+            f"{finding.subject}: {finding.detail}; {finding.cure}" for finding in found
+        )
         yield from found
 
 

@@ -84,11 +84,11 @@ def supervised(found: list[ProcessInfo] | None) -> Finding:
     if found is None:
         version = importlib.metadata.version("supervisor")
         return good("supervisord", "supervisord", f"version {version}, none runs here")
-    ill = [one for one in found if one.state not in {"RUNNING", "STARTING"}]
+    ill = [process for process in found if process.state not in {"RUNNING", "STARTING"}]
     if not ill:
         return good("supervisord", "supervisord", f"{len(found)} processes run")
-    told = ", ".join(f"{one.group}:{one.name} is {one.state}" for one in ill)
-    wrong = any(one.exit_code == EXIT_USAGE for one in ill)
+    told = ", ".join(f"{process.group}:{process.name} is {process.state}" for process in ill)
+    wrong = any(process.exit_code == EXIT_USAGE for process in ill)
     return bad(
         "supervisord",
         "supervisord",

@@ -1,4 +1,8 @@
-"""Checks of what the projector needs of Kafka: its topics, as many partitions, transactions."""
+"""Checks of what the projector needs of Kafka: its topics, as many partitions, transactions.
+
+With `MIRROR_PROJECTORS=0` it needs none of it: what is missing is then no fault, and what is there
+is looked at all the same, since a projector elsewhere may use it.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,13 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from mirror.base.errors import EXIT_DEPENDENCY, KafkaUnavailable
-from mirror.checks.finding import Finding, bad, good
+from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.checks.kafka import configuration, shape
 from mirror.checks.kafka_rights import TIMEOUT_SECONDS, topic_rights
 from mirror.kafka.admin import Cluster, check
 from mirror.kafka.config import ClientLog, admin_config, explain, open_client, transactional_config
 from mirror.kafka.faults import cause
-from mirror.kafka.projected import transactional_prefix
+from mirror.kafka.projected import moved, read_partitions, transactional_prefix
 from mirror.settings import Settings
 
 REBUILD: Final = "stop all projectors, run mirror projector rebuild, and start them"
@@ -24,7 +28,7 @@ REBUILD: Final = "stop all projectors, run mirror projector rebuild, and start t
 def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Finding]:
     """Findings on the projector's topics; none where Kafka is away, which `check_kafka` tells.
 
-    `tries` begins a transactional producer, to see whether our user may.
+    `tries` begins a transactional producer where projectors run, to see whether our user may.
     """
     try:
         cluster = check(settings, TIMEOUT_SECONDS)
@@ -34,7 +38,7 @@ def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Find
     there = []
     for topic in (settings.once_topic, settings.conversations_topic):
         if topic not in cluster.topics:
-            yield bad("kafka.topic", f"topic {topic}", "does not exist", "run mirror init")
+            yield missing(settings, topic)
             continue
         there.append(topic)
         own = cluster.topics[topic][0]  # whether it is the right number, `partitions` says
@@ -42,9 +46,31 @@ def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Find
         is_state = topic == settings.conversations_topic
         yield from configuration(client, cluster, topic, compacted=is_state)
     yield from partitions(cluster, settings.topic, there)
-    yield from (one for one in topic_rights(client, there) if one.level != "good")
-    if tries:
+    if settings.conversations_topic in there:
+        yield from views(settings, cluster.topics[settings.conversations_topic][0])
+    yield from (finding for finding in topic_rights(client, there) if finding.level != "good")
+    if tries and settings.has_projectors:
         yield _transactions(settings)
+
+
+def missing(settings: Settings, topic: str) -> Finding:
+    """What it means that one of the projector's topics is not there."""
+    if settings.has_projectors:
+        return bad("kafka.topic", f"topic {topic}", "does not exist", "run mirror init")
+    return good("kafka.topic", f"topic {topic}", "is not there, and MIRROR_PROJECTORS is 0")
+
+
+def views(settings: Settings, found: int) -> Iterator[Finding]:
+    """Whether the views were made with as many partitions as are `found`."""
+    subject = f"topic {settings.conversations_topic}"
+    try:
+        why = moved(settings, read_partitions(settings, found, TIMEOUT_SECONDS), found)
+    except KafkaUnavailable as error:
+        cure = "kafka-acls --add: Read on the topic and on the groups of the mirror"
+        yield doubtful("kafka.projector", subject, str(error), cure)
+        return
+    if why:
+        yield bad("kafka.projector", subject, why, REBUILD)
 
 
 def partitions(cluster: Cluster, source: str, topics: list[str]) -> Iterator[Finding]:

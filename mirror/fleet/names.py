@@ -88,11 +88,11 @@ class Names:
         """The names of those `ids` that have one. Raises `RedisUnavailable`."""
         wanted = {id_ for id_ in ids if id_}
         now = self._clock()
-        stale = [one for one in sorted(wanted) if self._is_stale(family, one, now)]
+        stale = [id_ for id_ in sorted(wanted) if self._is_stale(family, id_, now)]
         if stale:
             self._learn(family, stale, now)
-        found = ((one, self._known[family, one][0]) for one in wanted)
-        return {one: name for one, name in found if name}
+        found = ((id_, self._known[family, id_][0]) for id_ in wanted)
+        return {id_: name for id_, name in found if name}
 
     def _is_stale(self, family: Family, entity_id: str, now: float) -> bool:
         known = self._known.get((family, entity_id))
@@ -100,12 +100,12 @@ class Names:
 
     def _learn(self, family: Family, ids: list[str], now: float) -> None:
         pipe = self._redis.pipeline(transaction=False)
-        for one in ids:
-            pipe.hget(self._keys.names_of(family, slice_of(one)), one)
+        for id_ in ids:
+            pipe.hget(self._keys.names_of(family, slice_of(id_)), id_)
         with explained():
             names: list[str | None] = pipe.execute()
         if len(self._known) + len(ids) > MOST_REMEMBERED:
             self._known.clear()
         self._known.update(
-            ((family, one), (name or "", now)) for one, name in zip(ids, names, strict=True)
+            ((family, id_), (name or "", now)) for id_, name in zip(ids, names, strict=True)
         )

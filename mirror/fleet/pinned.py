@@ -34,7 +34,7 @@ def pin(client: redis.Redis, keys: Keys, found: Mapping[str, int]) -> dict[str, 
     """
     stored = read_pinned(client, keys)
     counts = pinned(stored, found)
-    _write(client, keys, {one: n for one, n in counts.items() if stored.get(one) != n})
+    _write(client, keys, {topic: n for topic, n in counts.items() if stored.get(topic) != n})
     return counts
 
 
@@ -59,7 +59,7 @@ def adopt(
         for topic in topics
         if topic in stored and topic in found and stored[topic] != found[topic]
     }
-    _write(client, keys, {one: now for one, (_, now) in changed.items()})
+    _write(client, keys, {topic: now for topic, (_, now) in changed.items()})
     return changed
 
 

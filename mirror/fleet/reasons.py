@@ -79,15 +79,15 @@ def tracking(workers: Sequence[Worker], now_ms: int) -> list[str]:
         return []
     heard = working(list(known), "tracker", now_ms, TRACKER_SILENT_MS)
     if not heard:
-        latest = max(one.at_ms for one in known)
+        latest = max(status.at_ms for status in known)
         said_of = f"the count of conversations is as of {rfc3339(latest)}: no tracker was heard "
         return [said_of + "since; start `mirror coordinator`, or see its log"]
-    said = list(dict.fromkeys(reason for one in heard for reason in one.reasons))
+    said = list(dict.fromkeys(reason for status in heard for reason in status.reasons))
     if said:
         return said
-    if not any(one.partitions for one in heard):
+    if not any(status.partitions for status in heard):
         return ["no tracker has a partition: conversations are not tracked; " + DOCTOR]
-    stale = max(one.stale_ms for one in heard)
+    stale = max(status.stale_ms for status in heard)
     if stale:
         return [
             f"the count of conversations is {stale / 1000:.0f} s old: the tracker waits for Kafka"
@@ -107,7 +107,7 @@ def janitors(
     overdue, gaps = work
     heard = working(list(workers), "janitor", now_ms, silent_ms)
     if heard:
-        return list(dict.fromkeys(f"janitor: {why}" for one in heard for why in one.reasons))
+        return list(dict.fromkeys(f"janitor: {why}" for status in heard for why in status.reasons))
     if waited_ms <= silent_ms or not (overdue or gaps):
         return []
     told = " and ".join(
@@ -126,7 +126,11 @@ def draining(
 ) -> tuple[list[str], list[str]]:
     """Reasons and notes on listeners that are drained on request; `states`: id → (state,
     channels)."""
-    others = [one for one, (state, _) in states.items() if state == "live" and one not in wished]
+    others = [
+        listener
+        for listener, (state, _) in states.items()
+        if state == "live" and listener not in wished
+    ]
     reasons, notes = [], []
     for listener in sorted(wished & states.keys()):
         state, channels = states[listener]

@@ -38,7 +38,10 @@ STATE_BEATS: Final = 5
 
 
 class ListenerStatus(msgspec.Struct, kw_only=True):
-    """One listener. `state` is `live`, `draining` or `dead` (no beat within the lease)."""
+    """One listener. `state` is `live`, `draining` or `dead` (no beat within the lease).
+
+    `native` says whether its native reader reads: `on`, `off` or `broken` (docs/native.md).
+    """
 
     id: str
     host: str
@@ -46,6 +49,7 @@ class ListenerStatus(msgspec.Struct, kw_only=True):
     channels: int
     last_beat_ms: int
     spool_records: int = 0
+    native: str = "off"
 
 
 class ReplicaStatus(msgspec.Struct, kw_only=True):
@@ -152,6 +156,7 @@ def assemble(
             channels=sum(report.state in {"live", "rotating"} for report in beat.channels),
             last_beat_ms=facts.now_ms - facts.beats[listener_id],
             spool_records=beat.spool_records,
+            native=beat.native,
         )
         for listener_id, beat in sorted(facts.listeners.items())
         if listener_id in facts.beats

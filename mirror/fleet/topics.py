@@ -52,14 +52,14 @@ def read_shards(client: redis.Redis, keys: Keys) -> list[Shard]:
         for at in range(0, len(ids), _CHUNK):
             found: Any = client.mget([keys.shard(id_) for id_ in ids[at : at + _CHUNK]])
             texts += found
-    shards = (readable(_shard, text, keys.shard(one)) for one, text in zip(ids, texts, strict=True))
+    shards = (readable(_shard, text, keys.shard(id_)) for id_, text in zip(ids, texts, strict=True))
     return [shard for shard in shards if shard is not None]
 
 
 def mirrored_ids(shards: Iterable[Shard], family: Family) -> set[str]:
     """The ids of the queues or users that have a topic in these shards."""
     entities = (entity_of(topic) for shard in shards for topic in shard.topics)
-    return {one for kind, one in entities if kind == family}
+    return {entity_id for kind, entity_id in entities if kind == family}
 
 
 def read_topics(client: redis.Redis, settings: Settings) -> list[TopicView]:
@@ -95,7 +95,7 @@ def views(
                     refused=refused.get(topic),
                 )
             )
-    return sorted(found, key=lambda one: (one.kind, (one.name or "~").lower(), one.id))
+    return sorted(found, key=lambda topic: (topic.kind, (topic.name or "~").lower(), topic.id))
 
 
 def is_called(name: str | None, entity_id: str, text: str) -> bool:

@@ -156,7 +156,7 @@ def find_active(client: redis.Redis, keys: Keys, beginning: str, most: int) -> l
     while len(found) < most:
         with explained():
             page: Any = client.zrange(keys.active, start, start + _IDS - 1)
-        found.update(dict.fromkeys(one for one in page if one.lower().startswith(lower)))
+        found.update(dict.fromkeys(id_ for id_ in page if id_.lower().startswith(lower)))
         if len(page) < _IDS:
             break
         start += _IDS
@@ -205,7 +205,7 @@ def read_active(
             )
             if not page:
                 return
-            texts: Any = client.mget([keys.conversation(one) for one, _ in page])
+            texts: Any = client.mget([keys.conversation(id_) for id_, _ in page])
         offset += len(page)
         for (conversation_id, due), text in zip(page, texts, strict=True):
             tracked = readable(decode, text, keys.conversation(conversation_id))
@@ -225,13 +225,13 @@ def scan_active(client: redis.Redis, keys: Keys) -> Iterator[list[tuple[str, Tra
             page: Any = client.zrangebyscore(
                 keys.active, after, "+inf", start=skip, num=_CHUNK, withscores=True
             )
-            ids = [one for one, _ in page]
+            ids = [id_ for id_, _ in page]
             texts: Any = client.mget([keys.conversation(id_) for id_ in ids]) if ids else []
         found = (
-            (one, readable(decode, text, keys.conversation(one)))
-            for one, text in zip(ids, texts, strict=True)
+            (id_, readable(decode, text, keys.conversation(id_)))
+            for id_, text in zip(ids, texts, strict=True)
         )
-        yield [(one, tracked) for one, tracked in found if tracked is not None]
+        yield [(id_, tracked) for id_, tracked in found if tracked is not None]
         if len(page) < _CHUNK:
             return
         last = f"{page[-1][1]:.0f}"

@@ -23,6 +23,8 @@ from mirror.genesys.handles import Handle
 
 REPLICAS: Final = "abcd"
 ListenerState = Literal["live", "draining", "dead"]
+# Whether the native reader reads: `broken` where it failed too often to be asked any more.
+NativeState = Literal["on", "off", "broken"]
 ChannelState = Literal["opening", "live", "rotating", "closing", "lost"]
 
 
@@ -118,6 +120,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     spool_records: int = 0
     spool_bytes: int = 0
     reasons: tuple[str, ...] = ()
+    native: NativeState = "off"
 
 
 def seat_name(shard: str, replica: str) -> str:

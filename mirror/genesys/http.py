@@ -343,7 +343,7 @@ def _too_large(host: str, size: int) -> GenesysError:
 def _proxy_failed(error: BaseException | None) -> ProxyFailed | None:
     """The proxy's failure among what caused `error`."""
     while error is not None and not isinstance(error, ProxyFailed):
-        inner = next((one for one in error.args if isinstance(one, BaseException)), None)
+        inner = next((cause for cause in error.args if isinstance(cause, BaseException)), None)
         error = inner or error.__cause__ or error.__context__
     return error
 

@@ -117,7 +117,7 @@ def _judge(head: bytes, proxy: Proxy, named: str, target: str) -> None:
         raise ProxyFailed(f"{named} does not speak HTTP there: check HTTPS_PROXY")
     said = printable((found.group(2) or b"").decode("latin-1"), 100)
     if status == _LOGIN_WANTED and not proxy.authorization:
-        offered = {one.decode().lower() for one in _OFFERED.findall(head)}
+        offered = {scheme.decode().lower() for scheme in _OFFERED.findall(head)}
         if offered and "basic" not in offered:
             raise ProxyFailed(
                 f"{named} wants a login by {', '.join(sorted(offered))} (407), and the mirror "

@@ -77,8 +77,8 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
         return {topic: self.topics[topic][0] for topic in topics if topic in self.topics}
 
 
-def _counted(count: int, one: str) -> str:
-    return f"{count} {one}{'' if count == 1 else 's'}"
+def _counted(count: int, singular: str) -> str:
+    return f"{count} {singular}{'' if count == 1 else 's'}"
 
 
 def _reason(error: Any, log: ClientLog) -> str:
@@ -183,17 +183,27 @@ def check_topics(settings: Settings, timeout: float, *, agents: bool = False) ->
 
 
 def _wanted(
-    settings: Settings, found: Mapping[str, tuple[int, int]]
+    settings: Settings, found: Mapping[str, tuple[int, int]], named: Sequence[str] = ()
 ) -> list[tuple[str, int, dict[str, str]]]:
-    """The mirror's topics, with their partitions and configuration, given what there is."""
+    """The mirror's topics, with their partitions and configuration, given what there is.
+
+    Where no projector runs (`MIRROR_PROJECTORS=0`) nobody writes its topics: they are wanted only
+    where they exist or are `named`.
+    """
     events = _deleted(RETENTION_MS)
     # The projector's have as many partitions as what they are made from.
     projected = found.get(settings.topic, (settings.partitions, 0))[0]
     wanted = [
         (settings.topic, settings.partitions, events),
         (settings.dead_letter_topic, DEAD_LETTER_PARTITIONS, _deleted(DEAD_LETTER_RETENTION_MS)),
-        (settings.once_topic, projected, events),
-        (settings.conversations_topic, projected, COMPACTED),
+    ]
+    wanted += [
+        (topic, projected, config)
+        for topic, config in (
+            (settings.once_topic, events),
+            (settings.conversations_topic, COMPACTED),
+        )
+        if settings.has_projectors or topic in found or topic in named
     ]
     if settings.agents:
         wanted.append((settings.agents_topic, settings.partitions, events))
@@ -205,10 +215,14 @@ def _deleted(retention_ms: int) -> dict[str, str]:
 
 
 def ensure_topics(
-    settings: Settings, timeout: float = 30.0, waiting: Waiting | None = None
+    settings: Settings,
+    timeout: float = 30.0,
+    waiting: Waiting | None = None,
+    named: Sequence[str] = (),
 ) -> list[TopicState]:
     """Make the mirror's topics where they are missing. Safe to repeat; never changes a topic.
 
+    The projector's are made where `MIRROR_PROJECTORS` is not 0, and where they are `named`.
     While no broker answers, `waiting` gets the servers, why, and the seconds that are left (None
     for ever) at each attempt. Returns once every broker that answers knows them, so that whoever
     starts now finds them.
@@ -217,7 +231,7 @@ def ensure_topics(
     log = ClientLog("kafka.init")
     client = _client(settings, log)
     cluster = _cluster(client, settings, timeout, log, waiting)
-    wanted = _wanted(settings, cluster.topics)
+    wanted = _wanted(settings, cluster.topics, named)
     states = [
         _found(name, partitions, cluster.topics[name])
         if name in cluster.topics
@@ -251,7 +265,7 @@ def replace_topics(settings: Settings, names: Sequence[str], timeout: float) -> 
         if time.monotonic() >= deadline:
             raise _unavailable(settings, f"{' and '.join(there)} not deleted in time")
         time.sleep(_PAUSE_SECONDS)
-    return ensure_topics(settings, timeout)
+    return ensure_topics(settings, timeout, named=names)
 
 
 def _found(name: str, wanted: int, found: tuple[int, int]) -> TopicState:

@@ -251,11 +251,13 @@ def _wrong(kind: Callable[..., Any], config: Mapping[str, Any], reason: str) -> 
     librdkafka names some properties otherwise than they were set (`linger.ms` is
     `queue.buffering.max.ms` to it), so each is tried by itself: that which fails alike it is.
     """
+    # A consumer without a group is refused before its properties are looked at.
+    needed = {"group.id": config["group.id"]} if "group.id" in config else {}
     for key, value in config.items():
         if not isinstance(value, str) or key in _OURS:
             continue
         try:
-            kind({key: value}, **ClientLog("kafka.settings").options())
+            kind({**needed, key: value}, **ClientLog("kafka.settings").options())
         except KafkaException as error:
             cause = error.args[0]
             if reason == (cause.str() if isinstance(cause, KafkaError) else str(cause)):

@@ -144,11 +144,11 @@ def latest_events(settings: Settings, most: int, seconds: float) -> Iterator[Eve
     try:
         with _explained(settings):
             ends = {}
-            for one in partitions:
-                place = TopicPartition(settings.topic, one)
+            for number in partitions:
+                place = TopicPartition(settings.topic, number)
                 low, high = consumer.get_watermark_offsets(place, timeout=_timeout(settings))
                 if high > low:
-                    ends[one] = (max(low, high - most // len(partitions)), high)
+                    ends[number] = (max(low, high - most // len(partitions)), high)
         yield from _stretches(consumer, settings, ends, seconds)
     finally:
         consumer.close()
@@ -164,17 +164,17 @@ def conversation_events(
     """
     consumer, partitions = open_reader(settings, settings.topic, "reader")
     try:
-        one = partition(conversation_id, len(partitions))
+        number = partition(conversation_id, len(partitions))
         with _explained(settings):
-            wanted = [TopicPartition(settings.topic, one, since_ms)]
+            wanted = [TopicPartition(settings.topic, number, since_ms)]
             (start,) = consumer.offsets_for_times(wanted, timeout=_timeout(settings))
             _, high = consumer.get_watermark_offsets(
-                TopicPartition(settings.topic, one), timeout=_timeout(settings)
+                TopicPartition(settings.topic, number), timeout=_timeout(settings)
             )
         if start.offset < 0 or start.offset >= high:
             return
         key = conversation_id.encode()
-        yield from _stretches(consumer, settings, {one: (start.offset, high)}, seconds, key)
+        yield from _stretches(consumer, settings, {number: (start.offset, high)}, seconds, key)
     finally:
         consumer.close()
 
@@ -190,8 +190,8 @@ def _stretches(
     reader = EventReader()
     topic = settings.topic
     deadline = time.monotonic() + seconds
-    consumer.assign([TopicPartition(topic, one, start) for one, (start, _) in ends.items()])
-    left = {one: high for one, (_, high) in ends.items()}
+    consumer.assign([TopicPartition(topic, number, start) for number, (start, _) in ends.items()])
+    left = {number: high for number, (_, high) in ends.items()}
     while left:
         if time.monotonic() > deadline:
             raise KafkaUnavailable(
@@ -208,7 +208,7 @@ def _stretches(
             with suppress(UndecodableRecord):
                 yield reader.decode(message.value(), message.headers())
         # What a transaction left behind at the end is no message: ask where we are.
-        for place in consumer.position([TopicPartition(topic, one) for one in left]):
+        for place in consumer.position([TopicPartition(topic, number) for number in left]):
             if place.offset >= left[place.partition]:
                 del left[place.partition]
 

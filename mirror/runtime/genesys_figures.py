@@ -17,8 +17,8 @@ def tell_of_genesys(clients: Iterable[GenesysClient], registry: CollectorRegistr
     held = tuple(clients)
 
     def token_left() -> Mapping[str, float]:
-        lives = [left for one in held if (left := one.token_left) is not None]
+        lives = [left for client in held if (left := client.token_left) is not None]
         return {"": min(lives)} if lives else {}
 
-    registry.register(Histograms(REQUESTS, lambda: total(one.calls for one in held)))
+    registry.register(Histograms(REQUESTS, lambda: total(client.calls for client in held)))
     registry.register(Gauges(TOKEN_LEFT, token_left))

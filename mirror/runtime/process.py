@@ -6,7 +6,7 @@
     main thread   waits for the start, then calls `Program.turn` until the process is to stop
     start         runs `Program.start`, which waits for services and starts the other threads
     signals       waits for the first signal (`mirror.runtime.signals`); a second ends it at once
-    telemetry     `/metrics` and `/healthz`, and the checkup behind them
+    telemetry     `/metrics`, `/healthz` and `/livez`, and the checkup behind them
 
 A program's threads are made by `Process.thread`. When one of them, or `turn`, raises, that is
 logged once as `thread_failed`, the process stops in order and exits with `EXIT_FAILED`. An error of
@@ -161,7 +161,7 @@ class Process:
         return thread
 
     def serve(self) -> None:
-        """Serve `/metrics` and `/healthz` now, while `start` goes on. Safe to repeat.
+        """Serve `/metrics`, `/healthz` and `/livez` now, while `start` goes on. Safe to repeat.
 
         Raises `SettingsError` where an address or the port cannot be had.
         """
@@ -172,6 +172,7 @@ class Process:
                 self.health,
                 Checkup(self._program.checks),
                 self.settings.metrics_hosts,
+                self.hung,
             )
 
     def beat(self) -> None:
@@ -181,11 +182,16 @@ class Process:
 
     def health(self) -> Health:
         """The program's health; `down` where one of its threads hangs or has crashed."""
+        hung = self.hung()
+        own = self._program.health()
+        return Health("down", (*hung, *own.reasons)) if hung else own
+
+    def hung(self) -> tuple[str, ...]:
+        """Which of its threads hang or have crashed: another process would help."""
         hung = (*self.thread_watch.reasons(), *self._program.hung())
         if self._crashed:
             hung = (f"the thread {self._crashed} has crashed: the process stops", *hung)
-        own = self._program.health()
-        return Health("down", (*hung, *own.reasons)) if hung else own
+        return hung
 
     def _start(self) -> None:
         try:

@@ -119,8 +119,8 @@ def listen(hosts: Iterable[str], port: int, backlog: int = BACKLOG) -> list[sock
                         raise
                     missing = error
     except OSError:
-        for one in sockets:
-            one.close()
+        for listening in sockets:
+            listening.close()
         raise
     if missing is not None and not sockets:
         raise missing
@@ -181,8 +181,8 @@ class Server:
     def start(self) -> None:
         """Answer from now on."""
         self._selector.register(self._woken, selectors.EVENT_READ)
-        for one in self._listening:
-            self._selector.register(one, selectors.EVENT_READ)
+        for listening in self._listening:
+            self._selector.register(listening, selectors.EVENT_READ)
         self._thread.start()
 
     def close(self) -> None:
@@ -215,16 +215,16 @@ class Server:
             descriptor = key.fd
             if key.fileobj in self._listening:
                 self._accept(key.fileobj)
-            elif one := self._connections.get(descriptor):
+            elif current := self._connections.get(descriptor):
                 try:
-                    self._go_on(one, events)
+                    self._go_on(current, events)
                 except OSError:  # the other side is gone
-                    self._drop(one)
+                    self._drop(current)
         now = time.monotonic()
-        for one in [
+        for overdue in [
             connection for connection in self._connections.values() if connection.due <= now
         ]:
-            self._drop(one)
+            self._drop(overdue)
         if self._resting_until and now >= self._resting_until:
             self._resting_until = 0.0
             for listening in self._listening:
@@ -248,9 +248,14 @@ class Server:
         made.setblocking(False)
         if len(self._connections) >= self._most:
             known = self._connections.values()
-            self._drop(next((one for one in known if one.answer is None), next(iter(known))))
-        one = _Connection(made, time.monotonic() + self._head_seconds)
-        self._connections[made.fileno()] = one
+            self._drop(
+                next(
+                    (connection for connection in known if connection.answer is None),
+                    next(iter(known)),
+                )
+            )
+        connection = _Connection(made, time.monotonic() + self._head_seconds)
+        self._connections[made.fileno()] = connection
         self._selector.register(made, selectors.EVENT_READ)
 
     def _rest(self) -> None:
@@ -259,29 +264,29 @@ class Server:
             for listening in self._listening:
                 self._selector.unregister(listening)
 
-    def _go_on(self, one: _Connection, events: int) -> None:
-        if one.answer is None and events & selectors.EVENT_READ:
+    def _go_on(self, connection: _Connection, events: int) -> None:
+        if connection.answer is None and events & selectors.EVENT_READ:
             try:
-                data = one.socket.recv(_READ)
+                data = connection.socket.recv(_READ)
             except BlockingIOError:
                 return
-            one.head += data
-            end = _end(one.head)
-            if not data or (end < 0 and len(one.head) > LONGEST_HEAD):
-                self._drop(one)
+            connection.head += data
+            end = _end(connection.head)
+            if not data or (end < 0 and len(connection.head) > LONGEST_HEAD):
+                self._drop(connection)
                 return
             if end < 0:
                 return
-            one.answer = memoryview(self._answered(one.head[:end]))
-            one.due = time.monotonic() + self._answer_seconds
-            self._selector.modify(one.socket, selectors.EVENT_WRITE)
-        if one.answer is not None:
+            connection.answer = memoryview(self._answered(connection.head[:end]))
+            connection.due = time.monotonic() + self._answer_seconds
+            self._selector.modify(connection.socket, selectors.EVENT_WRITE)
+        if connection.answer is not None:
             try:
-                one.answer = one.answer[one.socket.send(one.answer) :]
+                connection.answer = connection.answer[connection.socket.send(connection.answer) :]
             except BlockingIOError:
                 return
-            if not one.answer:
-                self._drop(one)
+            if not connection.answer:
+                self._drop(connection)
 
     def _answered(self, head: bytes) -> bytes:
         try:
@@ -290,10 +295,10 @@ class Server:
             self._log.error("request_failed", error=error, exc_info=True)
             return render(Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: see the log\n"))
 
-    def _drop(self, one: _Connection) -> None:
-        self._selector.unregister(one.socket)
-        del self._connections[one.socket.fileno()]
-        one.socket.close()
+    def _drop(self, connection: _Connection) -> None:
+        self._selector.unregister(connection.socket)
+        del self._connections[connection.socket.fileno()]
+        connection.socket.close()
 
 
 def _end(head: bytes) -> int:

@@ -76,7 +76,7 @@ def _watch(stop: Callable[[str], None]) -> None:
 
 
 def _insist() -> None:
-    left = 1 if _heard & {one.name for one in INSISTING} else 2
+    left = 1 if _heard & {number.name for number in INSISTING} else 2
     name = None
     while left:
         name = _wait(INSISTING, _WATCH_SECONDS)
@@ -100,4 +100,4 @@ def _wait(numbers: frozenset[signal.Signals], seconds: float) -> str | None:
 
 def _awaited() -> frozenset[signal.Signals]:
     """A blocked signal is kept although it is ignored, so what is ignored is not blocked."""
-    return frozenset(one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN)
+    return frozenset(number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)

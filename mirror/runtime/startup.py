@@ -60,6 +60,10 @@ class Startup:
         """Register schemas: topic → the header of its records. Raises `RegistryUnavailable`."""
         return registry.register(self._settings, self.left())
 
+    def view_registry(self) -> dict[str, Header]:
+        """As `registry`, for the two topics of the projector. Raises `RegistryUnavailable`."""
+        return registry.register_views(self._settings, self.left())
+
     def redis(self, client: redis.Redis) -> None:
         """Wait for Redis. Raises `RedisUnavailable`."""
         wait_for(client, self._settings, self.left())

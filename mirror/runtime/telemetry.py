@@ -1,12 +1,13 @@
-"""`/metrics` and `/healthz` of a process, on `MIRROR_METRICS_PORT`.
+"""`/metrics`, `/healthz` and `/livez` of a process, on `MIRROR_METRICS_PORT`.
 
 Metrics are Prometheus' own: a process registers its collectors in one `CollectorRegistry` and hands
 it here; what every process tells is added. Health is a function that the process gives; it is asked
 at each request and must answer from memory. To it come the checks of `mirror doctor` that the
 process repeats (`mirror.checks.checkup`): what they find ill makes an `ok` process `degraded`.
 `/healthz` answers 200 while `ok` or `degraded` (a degraded process does its work) and 503 when
-`down`. The server (`mirror.runtime.serving`) takes one thread and few descriptors, whoever
-connects.
+`down`. `/livez` answers 503 only where another process in its place would help: a thread hangs or
+has crashed. A process that is `down` because it must not work (a projector whose topics are uneven)
+lives. The server (`mirror.runtime.serving`) takes one thread and few descriptors, whoever connects.
 """
 
 from __future__ import annotations
@@ -59,9 +60,14 @@ class Telemetry:
         health: Callable[[], Health],
         checkup: Checkup | None = None,
         hosts: Iterable[str] = ALL_ADDRESSES,
+        hung: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """Listens at once. Raises `SettingsError` where an address or the port cannot be had."""
+        """Listens at once. `hung` says what hangs or has crashed, from memory.
+
+        Raises `SettingsError` where an address or the port cannot be had.
+        """
         self._own_health = health
+        self._hung = hung
         self._checkup = checkup
         registry.register(States(HEALTH, self._states))
         gauge(BUILD, registry).labels(__version__).set(1)
@@ -97,8 +103,10 @@ class Telemetry:
     def _answer(self, request: Request) -> Answer:
         if request.path == "/metrics":
             return self._metrics_answer(request)
+        if request.path == "/livez":
+            return self._live_answer()
         if request.path != "/healthz":
-            return Answer(HTTPStatus.NOT_FOUND, b"/metrics or /healthz\n")
+            return Answer(HTTPStatus.NOT_FOUND, b"/metrics, /healthz or /livez\n")
         health = self._health()
         is_down = health.health == "down"
         checks = () if self._checkup is None else self._checkup.findings
@@ -107,6 +115,11 @@ class Telemetry:
             msgspec.json.encode(Page(health.health, health.reasons, checks)),
             (("Content-Type", "application/json"),),
         )
+
+    def _live_answer(self) -> Answer:
+        hung = tuple(self._hung())
+        status = HTTPStatus.SERVICE_UNAVAILABLE if hung else HTTPStatus.OK
+        return Answer(status, ("\n".join(hung) or "lives").encode() + b"\n")
 
     def _metrics_answer(self, request: Request) -> Answer:
         """As Prometheus' own WSGI application answers: its formats, `name[]`, gzip."""

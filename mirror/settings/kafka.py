@@ -25,6 +25,20 @@ _FILE_PROPERTIES: Final = frozenset(
         "sasl.oauthbearer.assertion.jwt.template.file",
     }
 )
+# What the mirror's promises rest on: it sets these itself, whatever a variable says. A variable
+# that names one of them is told as a setting that nothing reads.
+OWN_PROPERTIES: Final = frozenset(
+    {
+        "acks",
+        "delivery.report.only.error",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "enable.idempotence",
+        "group.id",
+        "partitioner",
+        "transactional.id",
+    }
+)
 
 
 def read_kafka(reader: Reader) -> KafkaSettings:
@@ -73,18 +87,25 @@ def read_kafka(reader: Reader) -> KafkaSettings:
     )
 
 
+def is_own(name: str) -> bool:
+    """Whether a variable is for a property that the mirror sets itself."""
+    return name.startswith(_CONF) and _property(name) in OWN_PROPERTIES
+
+
 def _property(name: str) -> str:
     """`KAFKA_CONF_LINGER_MS` sets `linger.ms`."""
     return name.removeprefix(_CONF).lower().replace("_", ".")
 
 
 def _conf_names(environ: Mapping[str, str]) -> Iterator[str]:
-    """The variables `KAFKA_CONF_<PROPERTY>` that are set, be it by a file."""
+    """The variables `KAFKA_CONF_<PROPERTY>` that are set, be it by a file, and may be."""
     for name in environ:
         if not name.startswith(_CONF):
             continue
         by_file = name.endswith(_FILE) and _property(name) not in _FILE_PROPERTIES
-        yield name.removesuffix(_FILE) if by_file else name
+        plain = name.removesuffix(_FILE) if by_file else name
+        if _property(plain) not in OWN_PROPERTIES:
+            yield plain
 
 
 def _protect(reader: Reader, properties: dict[str, str]) -> None:

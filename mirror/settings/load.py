@@ -22,6 +22,13 @@ MAX_METRICS_OFFSET: Final = 999
 ALL_ADDRESSES: Final = "::,0.0.0.0"
 # Where a process that listens on all addresses is asked from its own machine.
 LOOPBACK: Final = {"::": "::1", "0.0.0.0": "127.0.0.1"}  # noqa: S104 - a key, not listened on
+TOPICS: Final = {
+    "MIRROR_TOPIC": "genesys-interactions",
+    "MIRROR_DEAD_LETTER_TOPIC": "genesys-interactions.dlq",
+    "MIRROR_AGENTS_TOPIC": "genesys-agents",
+    "MIRROR_ONCE_TOPIC": "genesys-interactions.once",
+    "MIRROR_CONVERSATIONS_TOPIC": "genesys-conversations",
+}
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 MOST_SHADOWED: Final = 1_000_000
 MAX_CHANNELS_PER_CLIENT: Final = 20  # Genesys' limit: the 21st creation evicts another channel
@@ -53,6 +60,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     pii_key = text("MIRROR_PII_KEY")
     if pii == "hash" and not pii_key:
         raise SettingsError("MIRROR_PII_KEY is not set: MIRROR_PII=hash takes a secret key there")
+    topics = _topics(reader, kafka.prefix)
     return Settings(
         region=region,
         clients=_oauth_clients(reader),
@@ -86,15 +94,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         janitor_share=parse("MIRROR_JANITOR_SHARE", "0.6", values.share),
         horizon=parse("MIRROR_HORIZON", "31d", values.positive_duration),
         analytics_lag=parse("MIRROR_ANALYTICS_LAG", "5m", duration),
-        topic=kafka.prefix + parse("MIRROR_TOPIC", "genesys-interactions", values.topic_name),
-        dead_letter_topic=kafka.prefix
-        + parse("MIRROR_DEAD_LETTER_TOPIC", "genesys-interactions.dlq", values.topic_name),
-        agents_topic=kafka.prefix
-        + parse("MIRROR_AGENTS_TOPIC", "genesys-agents", values.topic_name),
-        once_topic=kafka.prefix
-        + parse("MIRROR_ONCE_TOPIC", "genesys-interactions.once", values.topic_name),
-        conversations_topic=kafka.prefix
-        + parse("MIRROR_CONVERSATIONS_TOPIC", "genesys-conversations", values.topic_name),
+        topic=topics["MIRROR_TOPIC"],
+        dead_letter_topic=topics["MIRROR_DEAD_LETTER_TOPIC"],
+        agents_topic=topics["MIRROR_AGENTS_TOPIC"],
+        once_topic=topics["MIRROR_ONCE_TOPIC"],
+        conversations_topic=topics["MIRROR_CONVERSATIONS_TOPIC"],
         conversation_grace=parse("MIRROR_CONVERSATION_GRACE", "24h", values.positive_duration),
         partitions=parse("MIRROR_PARTITIONS", "12", values.between(1, 10_000)),
         replication_factor=parse("MIRROR_REPLICATION_FACTOR", "3", values.between(1, 100)),
@@ -175,6 +179,20 @@ def _oauth_clients(reader: Reader) -> tuple[OAuthClient, ...]:
             given, missing = missing, given
         raise SettingsError(f"{given} is set and {missing} is not: set both, or none of them")
     return (OAuthClient(client_id, secret),) if client_id else ()
+
+
+def _topics(reader: Reader, prefix: str) -> dict[str, str]:
+    """Variable → its topic. Two alike would mix what consumers and the projector keep apart."""
+    found: dict[str, str] = {}
+    for name, default in TOPICS.items():
+        topic = prefix + reader.parse(name, default, values.topic_name)
+        for other, taken in found.items():
+            if topic == taken:
+                raise SettingsError(
+                    f"{name} is {topic!r}: it takes another topic than {other}, which is {taken!r}"
+                )
+        found[name] = topic
+    return found
 
 
 def _native(reader: Reader, pii: str) -> str:

@@ -126,6 +126,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Settings(namespace={self.namespace!r}, region={self.region!r})"
 
+    @property
+    def has_projectors(self) -> bool:
+        """Whether this mirror runs projectors: `MIRROR_PROJECTORS=0` says that it runs none."""
+        return self.supervised.counts["projector"] > 0
+
     def require_clients(self) -> tuple[OAuthClient, ...]:
         """The OAuth clients, for a command that talks to Genesys.
 

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from mirror.settings.kafka import is_own
 from mirror.settings.model import Unread
 from mirror.settings.reader import is_service_link
 
@@ -41,5 +42,7 @@ def _hint(name: str, environ: Mapping[str, str], names: list[str]) -> str:
     plain = name.removesuffix(_FILE)
     if name != plain and environ.get(plain, "").strip():
         return f"{plain} is set, and is what counts"
+    if is_own(plain):
+        return "the mirror sets this property itself"
     near = difflib.get_close_matches(plain, names, n=1, cutoff=0.0)[0]
     return f"the nearest name is {near}{_FILE if name != plain else ''}"

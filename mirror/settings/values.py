@@ -32,6 +32,8 @@ REDIS_PARAMETERS_OF: Final = {
 
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
 _REDIS_ADDRESS: Final = re.compile(r"\s*(\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+)(:\d{1,5})?\s*")
+_SERVER: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:/@]+):\d{1,5}")
+MAX_PORT: Final = 65_535
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
@@ -160,8 +162,16 @@ def redis_url(text: str) -> str:
         raise ValueError(expected)
     if "@" in parts.path or parts.fragment or (len(addresses) > 1 and "+" not in parts.scheme):
         raise ValueError(f"{expected}, where user and password are percent-encoded")
+    if parts.scheme != "unix" and not all(map(_is_port, addresses)):
+        raise ValueError(f"{expected}, with ports from 1 to {MAX_PORT}")
     _check_redis_parameters(parts.scheme, parts.query)
     return text
+
+
+def _is_port(address: str) -> bool:
+    """Whether the port of a Redis address is one, or none is given."""
+    port = _REDIS_ADDRESS.fullmatch(address)
+    return port is None or port[2] is None or 0 < int(port[2][1:]) <= MAX_PORT
 
 
 def _check_redis_parameters(scheme: str, query: str) -> None:
@@ -203,10 +213,10 @@ def pem(kind: str) -> Callable[[str], str]:
 def servers(text: str) -> str:
     """`host:port,…` as librdkafka takes it."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(
-        re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:/@]+):\d{1,5}", s) for s in parts
-    ):
+    if not parts or not all(map(_SERVER.fullmatch, parts)):
         raise ValueError("host:port, or several separated by commas")
+    if not all(0 < int(part.rpartition(":")[2]) <= MAX_PORT for part in parts):
+        raise ValueError(f"host:port with a port from 1 to {MAX_PORT}")
     return ",".join(parts)
 
 
@@ -237,6 +247,8 @@ def clients(text: str) -> tuple[OAuthClient, ...]:
         if not (client_id and colon and secret):
             raise ValueError("id:secret, or several separated by commas")
         found.append(OAuthClient(word(client_id), word(secret)))
+    if text and not found:
+        raise ValueError("id:secret, or several separated by commas")
     if len({client.id for client in found}) != len(found):
         raise ValueError("id:secret pairs, each id once")
     return tuple(found)
@@ -264,6 +276,7 @@ def zombie_after(text: str) -> tuple[float, dict[str, float]]:
     """The general age in seconds, and those of single media."""
     general: float | None = None
     media: dict[str, float] = {}
+    seen: set[str] = set()
     for part in (part.strip() for part in text.split(",")):
         medium, equals, value = part.rpartition("=")
         try:
@@ -275,6 +288,9 @@ def zombie_after(text: str) -> tuple[float, dict[str, float]]:
             raise ValueError(
                 f"durations such as {DEFAULT_ZOMBIE_AFTER}, for media among {', '.join(MEDIA)}"
             )
+        if medium in seen:
+            raise ValueError(f"each duration once, such as {DEFAULT_ZOMBIE_AFTER}")
+        seen.add(medium)
         if equals:
             media[medium] = seconds
         else:

@@ -7,6 +7,8 @@ what is not set there (`mirror/settings/supervised.py`).
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +16,8 @@ from typing import Final
 
 import mirror
 from mirror.base.errors import SettingsError
-from mirror.settings import value
+from mirror.settings import Settings, value
+from mirror.settings.directory import make_directory
 from mirror.settings.reader import Reader
 from mirror.settings.supervised import COUNTS, read_supervised
 
@@ -61,11 +64,28 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
         ("MIRROR_RUN_DIR", supervised.run_dir),
         ("MIRROR_LOG_DIR", supervised.log_dir),
     ):
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SettingsError(
-                f"{name} is {str(path)!r}, which cannot be made ({error.strerror}): it takes "
-                "a directory that can be written to"
-            ) from error
+        make_directory(name, path)
     return complete
+
+
+def check_machine(settings: Settings, environ: Mapping[str, str]) -> None:
+    """That the user and the Python of the processes exist, and the listeners' spool.
+
+    Raises `SettingsError`. The spool of another user is that user's listeners' to make.
+    """
+    user = settings.supervised.user
+    if user:
+        try:
+            _ = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+        except KeyError:
+            raise SettingsError(
+                f"MIRROR_USER is {user!r}: it takes a user of this machine"
+            ) from None
+    elif settings.supervised.counts["listener"]:
+        make_directory("MIRROR_SPOOL_DIR", settings.spool_dir)
+    python = value(environ, "MIRROR_PYTHON", sys.executable)
+    if shutil.which(python) is None:
+        raise SettingsError(
+            f"MIRROR_PYTHON is {python!r}, which cannot be run: it takes the Python that the "
+            "mirror is installed for"
+        )

@@ -88,15 +88,15 @@ class Supervisord:
         found: Any = self._ask(lambda server: server.supervisor.getAllProcessInfo())
         return [
             ProcessInfo(
-                group=one["group"],
-                name=one["name"],
-                state=one["statename"],
-                pid=one["pid"],
-                exit_code=one["exitstatus"],
-                description=one["description"],
+                group=process["group"],
+                name=process["name"],
+                state=process["statename"],
+                pid=process["pid"],
+                exit_code=process["exitstatus"],
+                description=process["description"],
             )
-            for one in found
-            if one["pid"] != os.getpid()
+            for process in found
+            if process["pid"] != os.getpid()
         ]
 
     def stop(self, process: ProcessInfo) -> None:

@@ -171,7 +171,7 @@ def _number(request: web.Request, name: str, default: int) -> int:
 
 
 def _ids(request: web.Request) -> list[str]:
-    return [one for text in request.query.getall("id", []) for one in text.split(",") if one]
+    return [id_ for text in request.query.getall("id", []) for id_ in text.split(",") if id_]
 
 
 def routes() -> list[web.RouteDef]:

@@ -213,14 +213,14 @@ def _wall_ms() -> int:
 
 def routes() -> list[web.RouteDef]:
     """The notification routes."""
-    one = CHANNELS + "/{channel_id}"
+    channel = CHANNELS + "/{channel_id}"
     return [
         web.post(CHANNELS, create_channel),
         web.get(CHANNELS, list_channels, allow_head=False),
-        web.head(one, head_channel),
-        web.get(one + "/subscriptions", get_subscriptions, allow_head=False),
-        web.put(one + "/subscriptions", put_subscriptions),
-        web.post(one + "/subscriptions", post_subscriptions),
-        web.delete(one + "/subscriptions", delete_subscriptions),
+        web.head(channel, head_channel),
+        web.get(channel + "/subscriptions", get_subscriptions, allow_head=False),
+        web.put(channel + "/subscriptions", put_subscriptions),
+        web.post(channel + "/subscriptions", post_subscriptions),
+        web.delete(channel + "/subscriptions", delete_subscriptions),
         web.get("/api/v2/notifications/availabletopics", available_topics, allow_head=False),
     ]

@@ -47,7 +47,7 @@ def conversation_body(conversation: Conversation) -> dict[str, Any]:
     if conversation.associated_id is not None:
         body["associatedConversation"] = {"id": conversation.associated_id}
     if conversation.consultations:
-        body["consultationConversations"] = [{"id": one} for one in conversation.consultations]
+        body["consultationConversations"] = [{"id": id_} for id_ in conversation.consultations]
     if conversation.transfers:
         body["recentTransfers"] = [transfer_body(t) for t in conversation.transfers]
     return body

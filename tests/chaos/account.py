@@ -1,123 +1,78 @@
 """What came out of Kafka and what truly happened, kept side by side while the site lives.
 
-`Account` reads the interaction topic in a thread of its own, from its beginning, without a group,
-and checks of every record what the contract says of key, partition and headers. `Books` adds the
-simulator's ledger and judges the conversations of one trial.
+`Account` reads the interaction topic, and checks of every record what docs/event.md says of key,
+partition and headers. `Books` adds the simulator's ledger and judges the conversations of one
+trial.
 """
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import Any, Self
-
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 from harness import ledger
 from harness.oracle import Name, Truth, Verdict, judge, name_of_event, name_of_truth
-from mirror.base.errors import KafkaUnavailable
 from mirror.conversation.event import Event
-from mirror.kafka.consume import open_reader, take
 from mirror.kafka.record import EventReader, UndecodableRecord
 from mirror.settings import Settings
+from tests.chaos.follow import Follower
 
-BATCH = 1_000
-PAUSE_SECONDS = 0.2
-OPEN_SECONDS = 20.0
 # Conversations of an earlier trial go on: how far back the ledger is read again.
 OVERLAP = 4_000
 
 
-class Account:
+class Account(Follower):
     """All events of the topic, by conversation, in the order of their partitions."""
 
     def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, settings.topic)
         self.records = 0
         self.wrong: list[str] = []  # records that break docs/event.md
-        self._settings = settings
         self._reader = EventReader()
         self._events: dict[str, list[Event]] = defaultdict(list)
         self._told: set[Name] = set()
         self._touched: set[str] = set()
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._crash: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="account", daemon=True)
 
     def told(self, truths: Iterable[Truth]) -> Callable[[Truth], bool]:
         """Whether a transition is among the events read so far."""
         names = {name_of_truth(truth) for truth in truths}
-        with self._lock:
-            self._check()
+        with self.lock:
+            self.check()
             known = names & self._told
         return lambda truth: name_of_truth(truth) in known
 
     def take_touched(self) -> set[str]:
         """Conversations with records since the last call."""
-        with self._lock:
-            self._check()
+        with self.lock:
+            self.check()
             touched, self._touched = self._touched, set()
         return touched
 
     def of(self, conversations: Iterable[str]) -> list[Event]:
         """All events of these conversations."""
-        with self._lock:
-            self._check()
+        with self.lock:
+            self.check()
             return [
                 event
                 for conversation in conversations
                 for event in self._events.get(conversation, ())
             ]
 
-    def _check(self) -> None:
-        if self._crash is not None:
-            raise AssertionError("the reader of the topic has ended") from self._crash
-
-    def _run(self) -> None:
+    def take_record(self, message: Any) -> None:
+        """Keep its event, and say where it is not as the contract has it."""
+        self.records += 1
         try:
-            consumer, partitions = self._open()
-            try:
-                consumer.assign(
-                    [TopicPartition(self._settings.topic, p, OFFSET_BEGINNING) for p in partitions]
-                )
-                while not self._stop.is_set():
-                    self._take(take(consumer, BATCH, PAUSE_SECONDS))
-            finally:
-                consumer.close()
-        except Exception as error:  # noqa: BLE001 - raised where the account is asked
-            self._crash = error
+            event = self._reader.decode(message.value(), message.headers())
+        except UndecodableRecord as error:
+            self.wrong.append(f"{message.partition()}@{message.offset()}: {error}")
+            return
+        self._events[event.conversation_id].append(event)
+        self._touched.add(event.conversation_id)
+        self._told.add(name_of_event(event))
+        self._inspect(message, event)
 
-    def _open(self) -> tuple[Consumer, list[int]]:
-        """A reader; a topic that was just made is not known to all brokers at once."""
-        deadline = time.monotonic() + OPEN_SECONDS
-        while True:
-            try:
-                return open_reader(self._settings, self._settings.topic, "chaos")
-            except KafkaUnavailable:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(PAUSE_SECONDS)
-
-    def _take(self, messages: list[Message]) -> None:
-        with self._lock:
-            for message in messages:
-                if message.error() is not None:
-                    continue  # a broker is away: it comes back or the trial says what is missing
-                self.records += 1
-                try:
-                    event = self._reader.decode(message.value(), message.headers())
-                except UndecodableRecord as error:
-                    self.wrong.append(f"{message.partition()}@{message.offset()}: {error}")
-                    continue
-                self._events[event.conversation_id].append(event)
-                self._touched.add(event.conversation_id)
-                self._told.add(name_of_event(event))
-                self._inspect(message, event)
-
-    def _inspect(self, message: Message, event: Event) -> None:
+    def _inspect(self, message: Any, event: Event) -> None:
         headers: dict[str, Any] = dict(message.headers() or [])
         expected = {
             "ce_id": event.event_id.encode(),
@@ -131,19 +86,6 @@ class Account:
         if wrong:
             self.wrong.append(f"{event.event_id}: {', '.join(wrong)}")
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join(10.0)
-
 
 class Books:
     """The simulator's ledger beside the account."""
@@ -151,6 +93,7 @@ class Books:
     def __init__(self, account: Account, get: Callable[[str], Any]) -> None:
         """`get` asks the simulator's admin API."""
         self.account = account
+        self.judged: set[str] = set()  # the conversations of the latest verdict
         self._get = get
         self._truths: dict[int, Truth] = {}
         self._by_conversation: dict[str, set[int]] = defaultdict(set)
@@ -183,13 +126,24 @@ class Books:
         """
         since = truths[0].seq if truths else self.last_seq()
         conversations = self.account.take_touched() | {truth.conversation_id for truth in truths}
+        self.judged = conversations
         events = self.account.of(conversations)
-        # Read after the events: what is in them has happened by now.
-        for truth in self.truths(max(0, since - OVERLAP), self.last_seq()):
-            self._truths[truth.seq] = truth
-            self._by_conversation[truth.conversation_id].add(truth.seq)
+        self._refresh(since)  # after the events: what is in them has happened by now
         asked = {truth.seq: truth for truth in truths}
         found = {
             seq for conversation in conversations for seq in self._by_conversation[conversation]
         }
         return judge([asked.get(seq, self._truths[seq]) for seq in sorted(found)], events)
+
+    def truths_of(self, conversations: Collection[str]) -> list[Truth]:
+        """All records of these conversations, as the ledger has them now, oldest first."""
+        self._refresh(self.last_seq())
+        found = {
+            seq for conversation in conversations for seq in self._by_conversation[conversation]
+        }
+        return [self._truths[seq] for seq in sorted(found)]
+
+    def _refresh(self, since: int) -> None:
+        for truth in self.truths(max(0, since - OVERLAP), self.last_seq()):
+            self._truths[truth.seq] = truth
+            self._by_conversation[truth.conversation_id].add(truth.seq)

@@ -25,7 +25,7 @@ exec {python} "$@"
 
 
 class Host:
-    """Listeners, a coordinator and a janitor under one supervisord; ends them with it."""
+    """Listeners, a coordinator, a janitor and a projector under one supervisord; ends them."""
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Host:
         listeners: int = 2,
         coordinators: int = 1,
         janitors: int = 1,
+        projectors: int = 1,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -57,8 +58,7 @@ class Host:
                 "MIRROR_LISTENERS": str(listeners),
                 "MIRROR_COORDINATORS": str(coordinators),
                 "MIRROR_JANITORS": str(janitors),
-                # tests/integration/test_projector_*.py break projectors.
-                "MIRROR_PROJECTORS": "0",
+                "MIRROR_PROJECTORS": str(projectors),
                 # It only reads, and hosts that share one address would fight for its port.
                 "MIRROR_DASHBOARDS": "0",
                 "MIRROR_PYTHON": str(wrapper),
@@ -101,14 +101,21 @@ class Host:
 
     def owner(self, pid: int) -> str | None:
         """The name of the process with that pid, None where it is none of ours."""
-        return next((name for name, one in self.pids().items() if one == pid), None)
+        return next((name for name, known in self.pids().items() if known == pid), None)
+
+    def stop(self, program: str) -> None:
+        """Stop it as `supervisorctl stop` does; it stays so."""
+        self._ask("stopProcess", _full(program), already=Faults.NOT_RUNNING)
+
+    def start_again(self, program: str) -> None:
+        """Start what was stopped."""
+        self._ask("startProcess", _full(program), already=Faults.ALREADY_STARTED)
 
     def restart(self, program: str) -> None:
         """Stop it as `supervisorctl restart` does, and start it again."""
-        group = program.partition("-")[0]
         # The watchdog restarts too: what it was quicker at needs no second call.
-        self._ask("stopProcess", f"{group}:{program}", already=Faults.NOT_RUNNING)
-        self._ask("startProcess", f"{group}:{program}", already=Faults.ALREADY_STARTED)
+        self.stop(program)
+        self.start_again(program)
 
     def kill(self) -> None:
         """SIGKILL for everything at once, as when the power fails."""
@@ -165,3 +172,8 @@ class Host:
         trace: TracebackType | None,
     ) -> None:
         self.kill()
+
+
+def _full(program: str) -> str:
+    """The name of a process, with its group, as supervisord takes it."""
+    return f"{program.partition('-')[0]}:{program}"

@@ -1,8 +1,8 @@
 """The whole mirror with all it stands on, for tests that break it.
 
-Two hosts under supervisord, each with listeners, a coordinator and a janitor; Redis with a replica
-and three Sentinels; Apache Kafka; the simulator under load. Timings are as short as a busy machine
-allows, so that a trial takes seconds: `TIMINGS`.
+Two hosts under supervisord, each with listeners, a coordinator, a janitor and a projector; Redis
+with a replica and three Sentinels; Apache Kafka; the simulator under load. Timings are as short as
+a busy machine allows, so that a trial takes seconds: `TIMINGS`.
 """
 
 from __future__ import annotations
@@ -17,19 +17,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from confluent_kafka import KafkaException
+
 from harness.deployment import Deployment
 from harness.kafka import KafkaCluster, read_topic
-from harness.process import ManagedProcess, wait_until
+from harness.process import ManagedProcess, ServiceError, wait_until
 from harness.redis import SentinelRedis
 from harness.simulated import Simulated
 from mirror.base.errors import RedisUnavailable
 from mirror.fleet.gaps import Gap, list_gaps
 from mirror.fleet.status import MirrorStatus
 from mirror.kafka.admin import ensure_topics
+from mirror.kafka.projected import group_id
 from tests.chaos.account import Account, Books
 from tests.chaos.disk import small_disk
 from tests.chaos.host import Host
 from tests.chaos.network import Loopback, Network
+from tests.chaos.projected import Once, Views
 
 HOSTS = ("north", "south")
 PLACES = (*HOSTS, "redis", "kafka", "genesys")
@@ -38,6 +42,7 @@ BROKER_HEAP_MIB = 256
 DOWN_AFTER_MS = 5_000
 LIVE_SECONDS = 60.0
 LEDGER_SECONDS = 30.0
+GROUP_SECONDS = 5.0
 
 TIMINGS = {
     "MIRROR_HEARTBEAT": "500ms",
@@ -58,6 +63,8 @@ KAFKA = {
     "broker.session.timeout.ms": 4_000,
     "broker.heartbeat.interval.ms": 1_000,
     "replica.lag.time.max.ms": 4_000,
+    # How often a broker looks for transactions that were left open; 10 s by default.
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1_000,
 }
 
 
@@ -136,6 +143,7 @@ class Site:
         ensure_topics(self.settings)
         self.account = enter(Account(self.settings))
         self.books = Books(self.account, self.org.get)
+        self.once, self.views = enter(Once(self.settings)), enter(Views(self.settings))
         self.hosts = {}
         for name in HOSTS:
             host = Host(
@@ -198,7 +206,7 @@ class Site:
         alive = [
             listener for listener in self.mirror.status().listeners if listener.state != "dead"
         ]
-        return sum(one.spool_records for one in alive)
+        return sum(beat.spool_records for beat in alive)
 
     def gaps(self) -> list[Gap]:
         """The gap ledger; waits for Redis where that has just failed over."""
@@ -219,6 +227,22 @@ class Site:
                 if replica.listener and replica.state in {"live", "rotating"}:
                     found[replica.listener] = found.get(replica.listener, 0) + 1
         return found
+
+    def projectors_group(self) -> tuple[int, list[int]]:
+        """The broker that coordinates the projectors' group, and how many partitions each has.
+
+        Raises `ServiceError` where Kafka does not say.
+        """
+        group = group_id(self.settings)
+        admin = self.kafka.admin()  # kept: its answers end with it
+        try:
+            admin.list_topics(timeout=GROUP_SECONDS)
+            answer = admin.describe_consumer_groups([group], request_timeout=GROUP_SECONDS)
+            found = answer[group].result(GROUP_SECONDS)
+        except (KafkaException, TimeoutError) as error:
+            raise ServiceError(f"the group {group} is not known: {error}") from error
+        shares = [len(member.assignment.topic_partitions) for member in found.members]
+        return found.coordinator.id, shares
 
     def dead_letters(self) -> int:
         """How many there are."""

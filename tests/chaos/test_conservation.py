@@ -25,7 +25,7 @@ def at_random(request: pytest.FixtureRequest) -> float:
     return float(request.config.getoption("--chaos-seconds"))
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=[one.id for one in FAULTS])
+@pytest.mark.parametrize("fault", FAULTS, ids=[row.id for row in FAULTS])
 def test_fault(fault: Fault, site: Site, enter: Callable[[Row], None], at_random: float) -> None:
     """Nothing is missing, invented, altered or out of order, and fresh events flow afterwards."""
     if at_random:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +19,14 @@ from harness.process import ServiceError
 from mirror.base.errors import MirrorError
 from mirror.conversation.event import Event
 from mirror.fleet.gaps import Gap
+from tests.chaos.projected import Projected
 from tests.chaos.site import Site, complaints
 
 STRUCK_SECONDS = 40.0
 WHOLE_SECONDS = 75.0
 FRESH_SECONDS = 20.0
+# The projector may have to wait for a transaction that was left open, and for its group.
+PROJECTED_SECONDS = 75.0
 FRESH = 40  # transitions after recovery that must come through
 UNDER_FAULT = 150  # transitions that happen while the fault lasts, two or three seconds of load
 POLL_SECONDS = 0.25
@@ -80,6 +84,9 @@ class Row:
     duplicates: int = 0
     windowed: int = 0  # lost inside the fault's named window
     late: int = 0  # behind a later one of their leg, inside the fault's named window
+    unprojected: int = 0  # events that are not in the once topic
+    twice: int = 0  # events that stand in it more than once
+    views: int = 0  # conversations whose view is not the fold, or not what happened
     restored: int = 0  # gaps that were filled in this trial
     lasted: float = 0.0  # seconds from the strike to the heal
     recovery: float = 0.0  # seconds from the begin of the heal until the site was whole
@@ -210,6 +217,7 @@ class Trial:
             row.problems.append(str(error))
         lost = site.books.untold(truths)
         self._enter(site.books.judge(truths), lost)
+        self._reckon_projected()
         row.restored = sum(g.done and g.id not in self._old_gaps for g in site.gaps())
         broken = site.org.get("/_sim/violations")["counts"]
         for rule in NEVER_BROKEN:
@@ -219,11 +227,25 @@ class Trial:
             row.problems.append(f"records unlike the contract: {site.account.wrong[:3]}")
             site.account.wrong.clear()
 
+    def _reckon_projected(self) -> None:
+        """Each event once, and each view as the fold of the stream and as it happened."""
+        site, row = self._site, self._row
+        found = Projected(site.books, site.once, site.views, site.books.judged, self._fault.window)
+        with suppress(ServiceError):  # what is not right then stands in `found`
+            site.until(found.look, PROJECTED_SECONDS, "all is projected", interval=POLL_SECONDS)
+        twice = [one for one in site.once.twice() if one not in site.blamed]
+        site.blamed |= set(twice)
+        wrong = {**found.untrue, **found.unlike}
+        row.unprojected, row.twice, row.views = len(found.missing), len(twice), len(wrong)
+        row.problems += [f"not in the once topic: {one}" for one in found.missing[:4]]
+        row.problems += [f"twice in the once topic: {one}" for one in twice[:4]]
+        row.problems += [f"view of {key}: {why}" for key, why in sorted(wrong.items())[:4]]
+
     def _enter(self, verdict: Verdict, lost: list[Truth]) -> None:
         row, fault, blamed = self._row, self._fault, self._site.blamed
         missing = self._demanded(lost)
-        disordered = [one for one in verdict.disordered if one.event_id not in blamed]
-        late = [one for one in disordered if one.event_type in fault.late]
+        disordered = [event for event in verdict.disordered if event.event_id not in blamed]
+        late = [event for event in disordered if event.event_type in fault.late]
         invented = [event for event in verdict.invented if event.event_id not in blamed]
         if fault.strangers:
             strangers = [event for event in invented if event.event_type == "start"]
@@ -233,17 +255,21 @@ class Trial:
         findings: dict[str, list[Truth] | list[Event] | list[Difference]] = {
             "missing": missing,
             "invented": invented,
-            "altered": [one for one in verdict.altered if one.event.event_id not in blamed],
-            "out of order": [one for one in disordered if one.event_type not in fault.late],
+            "altered": [
+                alteration
+                for alteration in verdict.altered
+                if alteration.event.event_id not in blamed
+            ],
+            "out of order": [event for event in disordered if event.event_type not in fault.late],
         }
         # A conversation outlives a trial: what was told of it is not told again.
-        blamed |= {one.event_id for one in disordered + verdict.invented}
-        blamed |= {one.event.event_id for one in verdict.altered}
+        blamed |= {event.event_id for event in disordered + verdict.invented}
+        blamed |= {alteration.event.event_id for alteration in verdict.altered}
         row.events, row.duplicates = verdict.events, verdict.duplicates
         row.windowed, row.late = len(lost) - len(missing), len(late)
         row.missing, row.invented, row.altered, row.disordered = map(len, findings.values())
         for name, found in findings.items():
-            row.problems += [f"{name}: {_brief(one)}" for one in found[:4]]
+            row.problems += [f"{name}: {_brief(item)}" for item in found[:4]]
         if row.windowed and not fault.window:
             row.problems.append(f"{row.windowed} transitions were received by nobody")
 
@@ -264,7 +290,9 @@ def _brief(found: Truth | Event | Difference) -> str:
 
 HEAD = (
     f"{'fault':<48} {'events':>6} {'missing':>7} {'invented':>8} {'altered':>7} {'disorder':>8} "
-    f"{'late':>4} {'copies':>6} {'window':>6} {'gaps':>4} {'lasted':>8} {'recovery':>8}  verdict"
+    f"{'late':>4} {'copies':>6} {'window':>6} "
+    f"{'unproj':>6} {'twice':>5} {'views':>5} "
+    f"{'gaps':>4} {'lasted':>8} {'recovery':>8}  verdict"
 )
 
 
@@ -273,6 +301,7 @@ def line(row: Row) -> str:
     text = (
         f"{row.fault:<48} {row.events:>6} {row.missing:>7} {row.invented:>8} {row.altered:>7} "
         f"{row.disordered:>8} {row.late:>4} {row.duplicates:>6} {row.windowed:>6} "
+        f"{row.unprojected:>6} {row.twice:>5} {row.views:>5} "
         f"{row.restored:>4} {row.lasted:>6.1f} s {row.recovery:>6.1f} s  {row.verdict}"
     )
     return "\n".join([text, *(f"    {problem[:400]}" for problem in row.problems)])

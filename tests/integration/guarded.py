@@ -35,7 +35,7 @@ class Guarded(Session):
 
 def _guard(name: str) -> None:
     thread = threading.current_thread().name
-    if thread != OWNER and any(one.name == OWNER for one in threading.enumerate()):
+    if thread != OWNER and any(living.name == OWNER for living in threading.enumerate()):
         sys.stderr.write(f"foreign access to {name} by {thread}\n")
         raise AssertionError(f"{thread} touches {name}")
 

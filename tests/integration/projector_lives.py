@@ -97,7 +97,7 @@ def _live(
     def make_writer(settings: Settings, identity: str) -> Writer:
         return Writer(settings, identity, make=Producer)
 
-    loop = _Ending(settings, identity, make_writer=make_writer)
+    loop = _Ending(settings, identity, partitions=settings.partitions, make_writer=make_writer)
     loop.run(loop.stop)
 
 

@@ -22,10 +22,10 @@ from confluent_kafka.cimpl import NewTopic
 
 from harness.kafka import _SILENT, KafkaCluster, admin_client, create_topic
 from harness.process import ManagedProcess, wait_until
+from harness.views import difference, folded
 from mirror.base.errors import KafkaUnavailable
-from mirror.conversation.document import ConversationDocument, document
+from mirror.conversation.document import ConversationDocument
 from mirror.conversation.event import Event
-from mirror.conversation.fold import ConversationView, fold
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings, load
 from projector.offsets import Offsets
@@ -47,7 +47,9 @@ def flow(name: str) -> tuple[Event, ...]:
 
 
 # The id of an unpark is made from that of its conversation, so parks cannot be given another one.
-FLOWS: Final = sorted(one.stem for one in CASES.glob("*.jsonl") if not one.stem.startswith("P01"))
+FLOWS: Final = sorted(
+    case.stem for case in CASES.glob("*.jsonl") if not case.stem.startswith("P01")
+)
 
 
 def stream(conversations: int, seed: int) -> list[Event]:
@@ -206,7 +208,9 @@ class Stage:
     def count(self) -> Counted:
         """Both topics, held against the stream."""
         sent = {event.event_id: event for event in self.sent}
-        seen = Counter(dict(one.headers())["ce_id"].decode() for one in self.read(self.once))
+        seen = Counter(
+            dict(message.headers())["ce_id"].decode() for message in self.read(self.once)
+        )
         return Counted(
             missing=len(sent.keys() - seen.keys()),
             twice=sum(number - 1 for number in seen.values()),
@@ -217,7 +221,7 @@ class Stage:
     def _wrong(self) -> list[str]:
         shown, expected = self.views(), self.expected()
         keys = shown.keys() | expected.keys()
-        return sorted(key for key in keys if not _same(shown.get(key), expected.get(key)))
+        return sorted(key for key in keys if difference(shown.get(key), expected.get(key)))
 
     @property
     def once(self) -> str:
@@ -227,28 +231,17 @@ class Stage:
     def views(self) -> dict[str, ConversationDocument]:
         """What a wallboard has that reads the topic of conversations from its beginning."""
         found: dict[str, ConversationDocument] = {}
-        for one in self.read(self.settings.conversations_topic):
-            key = one.key().decode()
-            if one.value() is None:
+        for message in self.read(self.settings.conversations_topic):
+            key = message.key().decode()
+            if message.value() is None:
                 found.pop(key, None)
             else:
-                found[key] = msgspec.json.decode(one.value(), type=ConversationDocument)
+                found[key] = msgspec.json.decode(message.value(), type=ConversationDocument)
         return found
 
     def expected(self) -> dict[str, ConversationDocument]:
         """The library's fold of all that was sent, in the order of the log."""
-        views: dict[str, ConversationView] = {}
-        ids: dict[str, set[str]] = {}
-        for event in self.sent:
-            key = event.conversation_id
-            views[key] = fold(views.get(key), event)
-            ids.setdefault(key, set()).add(event.event_id)
-        return {
-            key: document(
-                view, ((leg, "") for leg in view.legs.values()), updated_at="", events=len(ids[key])
-            )
-            for key, view in views.items()
-        }
+        return folded(self.sent)
 
 
 class Counted(msgspec.Struct):
@@ -261,19 +254,6 @@ class Counted(msgspec.Struct):
 
 
 EXACT: Final = Counted(0, 0, 0, [])
-
-
-def _same(shown: ConversationDocument | None, expected: ConversationDocument | None) -> bool:
-    """Whether two views are equal but for times that are not in the fold."""
-    if shown is None or expected is None:
-        return shown is expected
-    legs = [
-        msgspec.structs.replace(leg, since=wanted.since)
-        for leg, wanted in zip(shown.legs, expected.legs, strict=False)
-    ]
-    return len(legs) == len(shown.legs) and expected == msgspec.structs.replace(
-        shown, updated_at="", legs=legs
-    )
 
 
 def quick_cluster(folder: Path) -> Iterator[str]:

@@ -147,9 +147,9 @@ def test_seats_follow_the_living(environment: dict[str, str], fleet: Fleet, tmp_
             request_rotation(client, Keys(settings.namespace), seat.shard, seat.replica)
             fleet.until(
                 lambda: any(
-                    one.seat == seat.seat and one.epoch > seat.epoch
+                    grant.seat == seat.seat and grant.epoch > seat.epoch
                     for mine in fleet.grants.values()
-                    for one in mine
+                    for grant in mine
                 ),
                 "the seat has a higher epoch",
             )

@@ -103,7 +103,7 @@ def beating(redis_url: str) -> Iterator[None]:
             while not done.wait(0.5):
                 with suppress(redis.RedisError):
                     now = round(time.time() * 1000)
-                    beats = {str(one): now for one in client.zrange(name, 0, -1)}
+                    beats = {str(member): now for member in client.zrange(name, 0, -1)}
                     if beats:
                         client.zadd(name, beats)
 
@@ -136,8 +136,8 @@ def violations(browser: Browser) -> list[str]:
         browser.driver.set_script_timeout(WAIT_SECONDS)
     assert "error" not in found, found
     return [
-        f"{one['id']}: {one['help']}: {[node['html'][:120] for node in one['nodes'][:3]]}"
-        for one in found["violations"]
+        f"{broken['id']}: {broken['help']}: {[node['html'][:120] for node in broken['nodes'][:3]]}"
+        for broken in found["violations"]
     ]
 
 

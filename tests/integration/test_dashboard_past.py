@@ -42,7 +42,7 @@ def opened(settings: Settings) -> Iterator[Reader]:
     with redis.Redis.from_url(settings.redis_url, decode_responses=True) as client:
         reader = Reader(settings, client, Hub())
         past = Past(settings, reader)
-        threads = [threading.Thread(target=one.run, args=(stop,)) for one in (reader, past)]
+        threads = [threading.Thread(target=part.run, args=(stop,)) for part in (reader, past)]
         for thread in threads:
             thread.start()
         try:

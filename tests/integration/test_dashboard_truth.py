@@ -137,7 +137,7 @@ class World:
 
 def sent(org: Simulated) -> list[dict[str, Any]]:
     """The transitions that were sent, in the order in which they were."""
-    records = [one for one in org.ledger() if one["first_sent_ms"] is not None]
+    records = [record for record in org.ledger() if record["first_sent_ms"] is not None]
     return sorted(records, key=lambda record: (record["first_sent_ms"], record["seq"]))
 
 
@@ -295,7 +295,9 @@ def day_of_truth(records: list[dict[str, Any]]) -> dict[str, list[str]]:
                 after = leg["acw_end"] - leg["acw"] if {"acw", "acw_end"} <= leg.keys() else 0
                 days[leg["queue"]]["handle"].append(leg["disconnect"] - leg["answer"] + after)
         queued = [leg for leg in legs if leg["purpose"] == "acd" and "begin" in leg]
-        for leg in sorted(queued, key=lambda one: -one["begin"]):  # the latest takes its answers
+        for leg in sorted(
+            queued, key=lambda queue_leg: -queue_leg["begin"]
+        ):  # the latest takes its answers
             day = days[leg["queue"]]
             day["offered"].append(leg["begin"])
             mine = [
@@ -307,7 +309,7 @@ def day_of_truth(records: list[dict[str, Any]]) -> dict[str, list[str]]:
             later = [one["begin"] for one in queued if one["begin"] > leg["begin"]]
             later += [one["answer"] for one in agents + mine if one["answer"] >= leg["disconnect"]]
             if mine:
-                day["wait"].append(min(one["answer"] for one in mine) - leg["begin"])
+                day["wait"].append(min(agent_leg["answer"] for agent_leg in mine) - leg["begin"])
             elif left and max(left) < leg["disconnect"] + 3_000 and not later:
                 day["abandoned"].append(leg["disconnect"])
             else:
@@ -347,8 +349,8 @@ def test_todays_figures_are_true(running: tuple[Simulated, Dashboard]) -> None:
         unavailable(str(missing))
     with browser, late.process:
         late.until_listening().until_open()
-        for one in (page, late):
-            browser.open(one.url + "/")
+        for view in (page, late):
+            browser.open(view.url + "/")
             compared: tuple[Any, Any] = ({}, {})
 
             def equal() -> bool:

@@ -144,7 +144,7 @@ def test_the_exit_code_is_that_of_the_worst_line(env: dict[str, str]) -> None:
 def test_redis_away(env: dict[str, str]) -> None:
     """Nobody listens: one finding, exit code 3."""
     found = list(check_redis(load(env | {"REDIS_URL": f"redis://{NOBODY}/0"})))
-    assert [(one.check, one.exit_code) for one in found] == [("redis", EXIT_DEPENDENCY)]
+    assert [(finding.check, finding.exit_code) for finding in found] == [("redis", EXIT_DEPENDENCY)]
 
 
 def test_redis_that_evicts(
@@ -166,21 +166,21 @@ def test_a_redis_user_that_may_only_read(env: dict[str, str], tmp_path: Path) ->
         reader = load(settings | {"REDIS_URL": guarded.url("mirror-reader")})
         assert "zadd" in _ill(check_redis(reader), "redis.rights").detail
         worker = load(settings | {"REDIS_URL": guarded.url("mirror")})
-        assert all(one.level == "good" for one in check_redis(worker))
+        assert all(finding.level == "good" for finding in check_redis(worker))
 
 
 def test_kafka_away(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """No broker answers: one finding, exit code 3."""
     monkeypatch.setattr("mirror.checks.kafka.TIMEOUT", 1.0)
     found = list(check_kafka(load(env | {"KAFKA_BOOTSTRAP_SERVERS": NOBODY})))
-    assert [(one.check, one.exit_code) for one in found] == [("kafka", EXIT_DEPENDENCY)]
+    assert [(finding.check, finding.exit_code) for finding in found] == [("kafka", EXIT_DEPENDENCY)]
 
 
 def test_topics_that_are_missing(env: dict[str, str]) -> None:
     """Each is named, and `mirror init` is the cure."""
-    found = [one for one in check_kafka(load(env)) if one.check == "kafka.topic"]
-    assert [one.level for one in found] == ["bad", "bad"]
-    assert all("mirror init" in one.cure for one in found)
+    found = [finding for finding in check_kafka(load(env)) if finding.check == "kafka.topic"]
+    assert [finding.level for finding in found] == ["bad", "bad"]
+    assert all("mirror init" in finding.cure for finding in found)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_topics_of_the_projector_that_are_wrong(cluster: KafkaCluster, env: dict
     assert _ill(iter(found), "kafka.compaction").subject.endswith(".conversations")
     assert _ill(iter(found), "kafka.projector").detail.startswith("4 partitions, and ")
     assert _ill(iter(found), "kafka.topic").subject.endswith(".once")
-    assert [one.level for one in found if one.check == "kafka.transactions"] == ["good"]
+    assert [finding.level for finding in found if finding.check == "kafka.transactions"] == ["good"]
 
 
 @pytest.mark.usefixtures("topics")
@@ -322,7 +322,7 @@ def test_a_spent_budget(env: dict[str, str], redis_server: RedisServer, tmp_path
     settings = load(env | {"GENESYS_CLIENTS": "spent:sandbox"})
     with redis_server.client() as client:
         found = list(check_genesys(settings))
-        assert [one.level for one in found if one.check == "genesys.rate"] == ["good"]
+        assert [finding.level for finding in found if finding.check == "genesys.rate"] == ["good"]
         RateBudget(client, Keys(tmp_path.name), "spent").push(2.4)
     assert "wait 2 s" in _ill(check_genesys(settings), "genesys.rate", "doubtful").detail
 

@@ -67,7 +67,7 @@ def test_a_ping_is_answered_on_one_channel_however_often(
     assert exist(org) == before + 1
     with redis_server.client() as client:
         assert client.zcard(Keys(settings.namespace).channels(CLIENT)) == 0
-    own = [one for one in check_genesys(settings) if one.check == "genesys.channels"]
+    own = [finding for finding in check_genesys(settings) if finding.check == "genesys.channels"]
     assert own[0].detail.startswith(f"{before + 1} of 20"), own
 
 
@@ -86,10 +86,10 @@ def test_checks_at_once_take_turns_at_the_channel(
     before = exist(org)
     with ThreadPoolExecutor(3) as pool:
         found = [
-            one.result()[0]
-            for one in [pool.submit(checked, settings, heartbeat=True) for _ in range(3)]
+            future.result()[0]
+            for future in [pool.submit(checked, settings, heartbeat=True) for _ in range(3)]
         ]
-    assert [one.level for one in found] == ["good"] * 3, found
+    assert [finding.level for finding in found] == ["good"] * 3, found
     assert exist(org) == before
     with redis_server.client() as client:
         assert client.zcard(Keys(settings.namespace).probing(CLIENT)) == 0

@@ -57,7 +57,7 @@ def platform(
         brokers = kafka.servers["MTLS"].replace("127.0.0.1", "localhost")
         env: dict[str, str | None] = {
             "SSL_CERT_FILE": None,
-            "KAFKA_URL": ",".join(f"kafka+ssl://{one}" for one in brokers.split(",")),
+            "KAFKA_URL": ",".join(f"kafka+ssl://{broker}" for broker in brokers.split(",")),
             "KAFKA_TRUSTED_CERT": authority.pem,
             "KAFKA_CLIENT_CERT": client.cert_pem,
             "KAFKA_CLIENT_CERT_KEY": client.key_pem,
@@ -131,12 +131,12 @@ def test_a_release_and_its_dynos(platform: Platform, tmp_path: Path) -> None:
         wait_until(tracked, 40.0, "conversations by a group of the prefix", interval=1.0)
         code, stdout, stderr = run_mirror(tmp_path, platform.env, "status", "--json")
         assert code == 0, stderr
-        for one in dynos:
-            one.send(signal.SIGTERM)
+        for started in dynos:
+            started.send(signal.SIGTERM)
         began = time.monotonic()
-        assert [one.wait(DYNO_TERM_SECONDS) for one in dynos] == [0, 0, 0]
+        assert [dyno.wait(DYNO_TERM_SECONDS) for dyno in dynos] == [0, 0, 0]
         assert time.monotonic() - began < DYNO_TERM_SECONDS - 5.0
-    assert not any("AUTHORIZATION" in one.stderr for one in dynos)
+    assert not any("AUTHORIZATION" in dyno.stderr for dyno in dynos)
 
 
 @pytest.mark.parametrize(

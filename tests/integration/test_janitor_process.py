@@ -133,8 +133,8 @@ def test_kills_neither_lose_nor_invent(
 
     def lapse() -> None:
         """What the dead janitor had claimed is due again, as after its lease."""
-        for one in stage.client.zrange(active, 0, -1):
-            stage.client.zadd(active, {str(one): 1}, xx=True)
+        for id_ in stage.client.zrange(active, 0, -1):
+            stage.client.zadd(active, {str(id_): 1}, xx=True)
 
     with tracking(stage.settings):
         wait_until(lambda: set(going_on) < stage.tracked(), 30, "tracked")

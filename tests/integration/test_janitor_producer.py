@@ -61,8 +61,10 @@ def test_a_record_that_kafka_never_takes_becomes_a_dead_letter(
     producer.send([event(4)])
     producer.close()
     reader = EventReader()
-    got = [reader.decode(one.value(), one.headers()) for one in read_topic(kafka, topic)]
-    ids = list(dict.fromkeys(one.event_id for one in got))
+    got = [
+        reader.decode(message.value(), message.headers()) for message in read_topic(kafka, topic)
+    ]
+    ids = list(dict.fromkeys(produced.event_id for produced in got))
     assert ids == [event(number).event_id for number in (1, 3, 4)]
     (letter,) = read_topic(kafka, letters)
     headers: Any = letter.headers()
@@ -93,8 +95,10 @@ def test_a_dead_letter_that_cannot_be_written_holds_up_nothing(
     producer.send([event(4)])
     producer.close()
     reader = EventReader()
-    got = [reader.decode(one.value(), one.headers()) for one in read_topic(kafka, topic)]
-    ids = list(dict.fromkeys(one.event_id for one in got))
+    got = [
+        reader.decode(message.value(), message.headers()) for message in read_topic(kafka, topic)
+    ]
+    ids = list(dict.fromkeys(produced.event_id for produced in got))
     assert ids == [event(number).event_id for number in (1, 3, 4)]
     assert any(line["event"] == "dead_letter_write_failed" for line in lines)
     assert producer.dead_letters == 0

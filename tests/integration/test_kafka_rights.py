@@ -98,7 +98,7 @@ def allow(
 
 def found(settings: Settings, check: str) -> Finding:
     """The one finding of that check."""
-    (finding,) = [one for one in check_kafka(settings) if one.check == check]
+    (finding,) = [finding for finding in check_kafka(settings) if finding.check == check]
     return finding
 
 

@@ -102,7 +102,7 @@ def test_a_start_waits_for_the_topics(kafka: str, topic_name: str) -> None:
         ensure_topics(settings)
         waiting.join(10.0)
     assert len(found) == 1
-    assert {one["event"] for one in told} == {"waiting_for_topics"}
+    assert {line["event"] for line in told} == {"waiting_for_topics"}
 
 
 def test_a_start_right_behind_init_finds_the_topics_at_every_broker(

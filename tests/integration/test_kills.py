@@ -87,9 +87,9 @@ def lapse(stage: Stage) -> None:
     """All that is claimed is due again, as after the lease of a janitor that died."""
     for name in (stage.keys.active, stage.keys.gaps):
         scores: Any = stage.client.zrange(name, 0, -1, withscores=True)
-        for one, score in scores:
+        for member, score in scores:
             if score != float("inf"):
-                stage.client.zadd(name, {one: 1.0}, xx=True)
+                stage.client.zadd(name, {member: 1.0}, xx=True)
 
 
 def transitions(events: list[Event]) -> set[str]:

@@ -396,6 +396,13 @@ def test_a_missing_dependency_ends_the_start_with_one_line(
     assert "Traceback" not in line
 
 
+def test_a_spool_directory_that_cannot_be_is_a_wrong_setting(scene: Scene) -> None:
+    """Exit code 2, at which a supervisor leaves it, and the line names the variable."""
+    code, line = run_to_the_end(scene, MIRROR_SPOOL_DIR="/proc/nope")
+    assert code == 2
+    assert line.startswith("mirror: MIRROR_SPOOL_DIR is '/proc/nope', which cannot be made ")
+
+
 def test_a_second_signal_ends_it_at_once(scene: Scene) -> None:
     """The first one drains, the second one does not wait."""
     scene.start()

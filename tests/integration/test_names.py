@@ -74,10 +74,10 @@ def test_topics_are_all_that_is_mirrored_by_name(built: Deployment) -> None:
     """Every queue and user of the org with its name, its channels, and its last event."""
     found = document(built, "topics")["topics"]
     for kind, family in (("queue", "queues"), ("user", "users")):
-        shown = {one["id"]: one["name"] for one in found if one["kind"] == kind}
+        shown = {topic["id"]: topic["name"] for topic in found if topic["kind"] == kind}
         assert shown == named(built, family)
-    assert {at["state"] for one in found for at in one["replicas"]} == {"live"}
-    assert any(one["last_event_ms"] is not None for one in found)
+    assert {at["state"] for topic in found for at in topic["replicas"]} == {"live"}
+    assert any(topic["last_event_ms"] is not None for topic in found)
 
 
 def test_topics_are_found_by_name_and_by_the_beginning_of_an_id(built: Deployment) -> None:
@@ -85,7 +85,7 @@ def test_topics_are_found_by_name_and_by_the_beginning_of_an_id(built: Deploymen
     queue_id, name = next(iter(named(built, "queues").items()))
     for text in (name.lower(), f"{name[:3]}*{name[-1]}", queue_id[:8]):
         found = document(built, "topics", "--queue", text)["topics"]
-        assert [(one["id"], one["name"]) for one in found] == [(queue_id, name)]
+        assert [(topic["id"], topic["name"]) for topic in found] == [(queue_id, name)]
     assert "No topic of that name" in built.command("topics", "--user", "nosuch")[0].decode()
 
 
@@ -213,7 +213,7 @@ def test_the_shell_completes_ids(built: Deployment) -> None:
         with process:
             assert process.wait(SECONDS) == 0
         found = {line.partition(",")[2] for line in process.stdout.splitlines()}
-        assert found == {one for one in known if one.startswith(known[0][:3])}
+        assert found == {id_ for id_ in known if id_.startswith(known[0][:3])}
 
 
 def test_names_come_back_where_redis_forgot_them(built: Deployment) -> None:

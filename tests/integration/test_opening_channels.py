@@ -57,7 +57,7 @@ class Opening:
 
     def granted(self, host: str) -> tuple[Grant, ...]:
         """What the leader grants the listener of a host."""
-        (name,) = (one for one in self.beats() if one.startswith(f"{host}-"))
+        (name,) = (name_ for name_ in self.beats() if name_.startswith(f"{host}-"))
         text: Any = self.redis.get(self.keys.assignment(name))
         return msgspec.json.decode(text, type=Assignment).grants if text else ()
 

@@ -104,7 +104,7 @@ def test_a_topic_that_grows_under_load_puts_nothing_out_of_order(env: dict[str, 
     second.until(lambda: second.counters.delivered == 300)
     second.publisher.stop(10.0)
     producer = AckedProducer(settings, partitions=pinned(settings))
-    producer.send([event(one, number) for one, number in second._numbers.items()])
+    producer.send([event(key, number) for key, number in second._numbers.items()])
     records = read_topic(settings.kafka.properties["bootstrap.servers"], settings.topic)
     assert len(records) == 300 + 1_800 + 300 + CONVERSATIONS
     assert {record.partition() for record in records} == set(range(BEFORE))

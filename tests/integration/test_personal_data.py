@@ -107,7 +107,7 @@ def broken(topic: str) -> list[bytes]:
         wrong.append({**body, "participants": [person, text]})
     wrong += [{**body, "id": None}, {**body, "id": {text: text}}, {**body, "participants": text}]
     return [
-        *(frame(topic, one) for one in wrong),
+        *(frame(topic, body) for body in wrong),
         whole[: len(whole) // 2],
         whole.replace(b"<zoe@", b"\xff\xfe<zoe@"),
         whole.replace(b'"wrapupTimeoutMs": 2147483648', b'"wrapupTimeoutMs": NaN'),
@@ -169,7 +169,7 @@ class Lived:
                 for leg in legs:
                     found += [leg.get("subject"), leg.get("callbackUserName")]
                     found += leg.get("callbackNumbers", ())
-                self.values |= {one for one in found if one}
+                self.values |= {text for text in found if text}
 
     def _send(self) -> None:
         """Frames of this test: full of personal values, then broken."""
@@ -224,10 +224,12 @@ def test_no_personal_value_is_left_anywhere(lived: Lived) -> None:
     """Not one of them, in no spelling of JSON or MessagePack, in any place or log."""
     values = {MARK, *lived.values}
     assert len(values) > 15, "the simulator made up people"
-    needles = {form for one in values for form in (one.encode(), json.dumps(one)[1:-1].encode())}
+    needles = {form for text in values for form in (text.encode(), json.dumps(text)[1:-1].encode())}
     letters = lived.mirror.records(lived.mirror.env["MIRROR_DEAD_LETTER_TOPIC"])
-    masked = [one for one in letters if "mirror.errors.masked" in headers_of(one)]
-    assert {headers_of(one)["mirror.errors.masked"].decode() for one in masked} == {lived.mode}
+    masked = [letter for letter in letters if "mirror.errors.masked" in headers_of(letter)]
+    assert {headers_of(letter)["mirror.errors.masked"].decode() for letter in masked} == {
+        lived.mode
+    }
     assert len(masked) == len(HOSTS) * sum(map(is_json, lived.sent)), (
         "all that is JSON, and no other"
     )
@@ -239,11 +241,11 @@ def test_no_personal_value_is_left_anywhere(lived: Lived) -> None:
     places = 0
     for place, content in traces(lived.mirror):
         places += 1
-        assert not [one for one in needles if one in content], (place, content[:400])
+        assert not [needle for needle in needles if needle in content], (place, content[:400])
     assert places > 300
     listed, said = lived.mirror.command("dlq", "list", "--json")
     for shown in (listed, said.encode(), lived.mirror.command("conversations", "--json")[0]):
-        assert not [one for one in needles if one in shown]
+        assert not [needle for needle in needles if needle in shown]
 
 
 def test_what_is_told_of_people_is_what_the_mode_allows(lived: Lived) -> None:
@@ -343,7 +345,7 @@ def test_dead_letters_are_listed_shown_and_retried(lived: Lived) -> None:
     """`dlq list` names all, `show` gives their bytes, `retry` the events under their old ids."""
     listed = json.loads(lived.mirror.command("dlq", "list", "--json")[0])["dead_letters"]
     assert len(listed) == lived.letters()
-    assert {one["errors"]["stage"] for one in listed} == {"decode", "schema", "conversation"}
+    assert {letter["errors"]["stage"] for letter in listed} == {"decode", "schema", "conversation"}
     shown = set()
     partial = garbage = ""
     for record in lived.mirror.records(lived.mirror.env["MIRROR_DEAD_LETTER_TOPIC"]):
@@ -380,7 +382,7 @@ def test_a_listener_says_when_a_tenth_of_its_frames_are_dead(lived: Lived) -> No
 
     def say_so() -> bool:
         said = [lived.mirror.health(host) for host in HOSTS]
-        return all("dead letters" in str(one["reasons"]) for one in said)
+        return all("dead letters" in str(status["reasons"]) for status in said)
 
     wait_until(say_so, 10.0, "both listeners to say so")
     for host in HOSTS:

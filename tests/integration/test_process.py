@@ -167,7 +167,9 @@ def test_a_second_signal_ends_it_at_once(start: Start) -> None:
     assert process.returncode == -signal.SIGTERM
 
 
-@pytest.mark.parametrize("package", ["listeners", "coordinator", "janitor", "dashboard"])
+@pytest.mark.parametrize(
+    "package", ["listeners", "coordinator", "janitor", "projector", "dashboard"]
+)
 def test_a_package_is_its_command(package: str) -> None:
     """`python -m` says the same as `mirror`, and does not load the console."""
     name = {"listeners": "listener"}.get(package, package)

@@ -17,8 +17,10 @@ from confluent_kafka.cimpl import NewPartitions
 
 from harness.kafka import KafkaUnavailable, admin_client
 from harness.process import ManagedProcess, free_ports, wait_until
+from mirror.checks.projector import check_projector
 from mirror.conversation.schema import view_schema
 from mirror.kafka.admin import ensure_topics
+from projector.rebuild import rebuild
 from tests.integration.projector_support import EXACT, Stage, quick_cluster, stream
 from tests.services.availability import unavailable
 
@@ -60,15 +62,15 @@ def test_each_event_stands_once_and_each_view_is_the_fold(
     stage.await_projected()
     assert stage.count() == EXACT
     first: dict[str, Any] = {}
-    for one in stage.read(stage.settings.topic):
-        first.setdefault(dict(one.headers())["ce_id"].decode(), one)
-    for one in stage.read(stage.once):
-        source = first[dict(one.headers())["ce_id"].decode()]
+    for message in stage.read(stage.settings.topic):
+        first.setdefault(dict(message.headers())["ce_id"].decode(), message)
+    for message in stage.read(stage.once):
+        source = first[dict(message.headers())["ce_id"].decode()]
         for part in ("key", "value", "headers", "timestamp", "partition"):
-            assert getattr(one, part)() == getattr(source, part)(), part
+            assert getattr(message, part)() == getattr(source, part)(), part
     schema = view_schema()
-    for one in stage.read(stage.settings.conversations_topic):
-        jsonschema.validate(json.loads(one.value()), schema)
+    for message in stage.read(stage.settings.conversations_topic):
+        jsonschema.validate(json.loads(message.value()), schema)
     assert process.stop() == 0
 
 
@@ -216,3 +218,33 @@ def test_init_makes_the_topics(cluster: str) -> None:
     made = {state.name: state for state in ensure_topics(settings, 20)}
     assert {made[name].partitions for name in names} == {3}
     assert {made[name].outcome for name in names} == {"created"}
+
+
+def test_without_projectors_their_topics_may_be_missing(cluster: str) -> None:
+    """With `MIRROR_PROJECTORS=0` init makes none, doctor finds nothing wrong and tries no
+    transaction; what exists is looked at all the same. A rebuild makes them.
+    """
+    stage = Stage(cluster, partitions=3, MIRROR_PROJECTORS="0")
+    names = [stage.settings.once_topic, stage.settings.conversations_topic]
+    looked_at = check_projector(stage.settings, tries=True)
+    assert [one for one in looked_at if one.level == "bad"] == []
+    admin = admin_client(cluster)
+    for answer in admin.delete_topics(names).values():
+        answer.result(20)
+    wait_until(lambda: not set(names) & admin.list_topics(timeout=5).topics.keys(), 20, "are gone")
+    assert not set(names) & {state.name for state in ensure_topics(stage.settings, 20)}
+    found = list(check_projector(stage.settings, tries=True))
+    assert [one.check for one in found] == ["kafka.topic", "kafka.topic"]
+    assert {one.level for one in found} == {"good"}
+    assert {state.name for state in rebuild(stage.settings)} == set(names)
+    wanted = msgspec.structs.replace(
+        stage.settings,
+        supervised=msgspec.structs.replace(
+            stage.settings.supervised, counts={**stage.settings.supervised.counts, "projector": 1}
+        ),
+    )
+    assert "good" in {
+        one.level
+        for one in check_projector(wanted, tries=True)
+        if one.check == "kafka.transactions"
+    }

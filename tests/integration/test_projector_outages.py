@@ -104,10 +104,6 @@ def test_kafka_is_silent_for_longer_than_a_session_and_a_transaction(
     assert stage.count() == EXACT
 
 
-@pytest.mark.xfail(
-    run=False,
-    reason="open: after a crash of the only broker the group's offsets do not reach the end",
-)
 def test_kafka_crashes_with_a_transaction_under_way(
     cluster: KafkaCluster, start_process: Start, tmp_path: Path
 ) -> None:

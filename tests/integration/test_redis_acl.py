@@ -125,7 +125,9 @@ def test_a_whole_mirror_needs_no_more(
 def test_the_command_of_the_documentation_makes_a_file_that_redis_takes(tmp_path: Path) -> None:
     """docs/tls.md: passwords of one's own, and another namespace."""
     text = (ACL.parents[1] / "docs" / "tls.md").read_text()
-    (block,) = (one for one in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if ".acl" in one)
+    (block,) = (
+        fenced for fenced in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if ".acl" in fenced
+    )
     users = tmp_path / "users.acl"
     command = block.replace("/etc/redis/users.acl", str(users))
     subprocess.run(["sh", "-euc", command], cwd=ACL.parents[1], check=True, timeout=20)

@@ -120,8 +120,8 @@ def test_idle_connections_of_the_pool_are_given_up_too(
     with Switch(master.port) as switch, closing(connect(settings_of(switch.port))) as client:
         pool = client.connection_pool
         several = [pool.get_connection() for _ in range(3)]
-        for one in several:
-            pool.release(one)
+        for process in several:
+            pool.release(process)
         swap(master, replica)
         switch.target = replica.port
         client.set("mirror:{default}:x", "new")
@@ -129,10 +129,10 @@ def test_idle_connections_of_the_pool_are_given_up_too(
             old.replicaof("NO", "ONE")  # so that it no longer follows
             old.set("mirror:{default}:x", "stale")
         taken: list[Any] = [pool.get_connection() for _ in range(3)]
-        for one in taken:
-            one.send_packed_command(one.pack_command("GET", "mirror:{default}:x"))
-            assert one.read_response() == "new"
-            pool.release(one)
+        for process in taken:
+            process.send_packed_command(process.pack_command("GET", "mirror:{default}:x"))
+            assert process.read_response() == "new"
+            pool.release(process)
 
 
 def test_who_only_reads_follows_too(
@@ -158,7 +158,7 @@ def test_a_replica_by_choice_is_read_from(pair: tuple[RedisServer, RedisServer])
         with pytest.raises(RedisUnavailable, match="read-only replica, not the master"):
             FleetLink(client, settings).beat(BEAT, 0)
         check(client, settings)
-    findings = {one.check: one for one in check_redis(settings)}
+    findings = {finding.check: finding for finding in check_redis(settings)}
     assert "lead to the master" in findings["redis.rights"].cure
     assert "redis.acl" not in findings["redis.rights"].cure
 
@@ -292,7 +292,7 @@ def test_under_misconf_what_only_reads_works(tmp_path: Path) -> None:
             check(client, settings)
             with pytest.raises(RedisUnavailable, match="cannot save to its disk"):
                 FleetLink(client, settings).beat(BEAT, 0)
-        findings = {one.check: one for one in check_redis(settings)}
+        findings = {finding.check: finding for finding in check_redis(settings)}
         assert findings["redis"].ok
         assert "free its disk" in findings["redis.rights"].cure
         code, _, stderr = run_mirror(tmp_path, {"REDIS_URL": settings.redis_url}, "status")
@@ -311,7 +311,7 @@ def test_a_full_redis_is_told_as_full(tmp_path: Path) -> None:
             check(client, settings)
             with pytest.raises(RedisUnavailable, match="is full and takes no writes"):
                 link.beat(BEAT, 0)
-            findings = {one.check: one for one in check_redis(settings)}
+            findings = {finding.check: finding for finding in check_redis(settings)}
             assert "raise its maxmemory" in findings["redis.rights"].cure
             admin.config_set("maxmemory", 0)
             link.beat(BEAT, 0)

@@ -190,11 +190,11 @@ def test_what_clients_see_alone_and_filters_that_match_nothing(
 ) -> None:
     """Doctor lists with each client; only what must be mended is an ✗."""
     found = findings(org, redis_url, "one:s,two:s", MIRROR_QUEUES="Queue*,Support")
-    assert [one.detail for one in found if not one.ok] == [
+    assert [finding.detail for finding in found if not finding.ok] == [
         "'Support' matches nothing among 4 queues, of which the filter selects 4"
     ]
-    lonely = [one for one in found if one.level == "doubtful"]
-    assert [one.subject for one in lonely] == [
+    lonely = [finding for finding in found if finding.level == "doubtful"]
+    assert [finding.subject for finding in lonely] == [
         "Genesys client two queues",
         "Genesys client two users",
     ]
@@ -204,7 +204,7 @@ def test_what_clients_see_alone_and_filters_that_match_nothing(
 def test_a_role_that_is_granted_nowhere(org: Simulated, redis_url: str) -> None:
     """It is refused what needs a right, and lists no user."""
     ill = [finding for finding in findings(org, redis_url, "nowhere:s") if not finding.ok]
-    assert {one.check for one in ill} == {"genesys.permissions", "genesys.visible"}
+    assert {finding.check for finding in ill} == {"genesys.permissions", "genesys.visible"}
 
 
 def test_what_is_of_other_divisions_is_kept_from_a_client(org: Simulated) -> None:
@@ -223,13 +223,13 @@ def test_what_is_of_other_divisions_is_kept_from_a_client(org: Simulated) -> Non
     assert mine < everything
     other = min(everything - mine)
     assert org.call("GET", f"/api/v2/routing/queues/{other}").status == 404
-    topics = [f"v2.routing.queues.{one}.conversations" for one in (min(mine), other)]
+    topics = [f"v2.routing.queues.{queue_id}.conversations" for queue_id in (min(mine), other)]
     answer = org.subscribe(org.channel()["id"], topics, "?ignoreErrors=true").body["entities"]
-    assert {one["id"]: one["state"] for one in answer} == {
+    assert {entry["id"]: entry["state"] for entry in answer} == {
         topics[0]: "Permitted",
         topics[1]: "Rejected",
     }
-    rejected = next(one for one in answer if one["state"] == "Rejected")
+    rejected = next(entry for entry in answer if entry["state"] == "Rejected")
     assert "routing:queue:view" in rejected["missingPermissions"]
     assert {*seen, *(org.call("GET", f"/api/v2/conversations/{id_}").status for id_ in ids)} <= {
         200,
@@ -306,10 +306,12 @@ def test_a_right_that_is_missing_is_a_reason_and_takes_nothing_else_down(
         wait_until(lambda: bool(status(mirror)["shards"]), SECONDS, "users are mirrored")
         told = status(mirror)
         assert told["health"] == "degraded"
-        (reason,) = [one for one in told["reasons"] if one.startswith("discovery:")]
+        (reason,) = [reason for reason in told["reasons"] if reason.startswith("discovery:")]
         assert "queues cannot be listed" in reason
         assert "permission(s): routing:queue:view" in reason
-        assert any("routing:queue:view" in one for one in mirror.health("coordinator")["reasons"])
+        assert any(
+            "routing:queue:view" in reason for reason in mirror.health("coordinator")["reasons"]
+        )
         assert "permission(s): routing:queue:view" in mirror.processes["coordinator"].stderr
         assert [shard["topics"] for shard in told["shards"]] == [12]
         mirror.org.post("/_sim/control", {"roles": {CLIENT: "+routing:queue:view"}})

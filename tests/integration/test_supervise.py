@@ -83,7 +83,7 @@ def test_queries_of_alerts_and_dashboard_find_what_processes_tell(
         for query in _alert_queries():
             prometheus.query(query)  # Prometheus takes it
         firing = prometheus.query('ALERTS{alertstate="firing"}')
-        assert [one["metric"]["alertname"] for one in firing] == []
+        assert [alert["metric"]["alertname"] for alert in firing] == []
 
 
 def sandbox_ports(sandbox: Sandbox) -> list[int]:
@@ -106,18 +106,18 @@ def _replaced(sandbox: Sandbox, number: signal.Signals, names: list[str], second
     as soon as the new process has started."""
     struck = [process_of(sandbox.state, name) for name in names]
     began = time.monotonic()
-    for one in struck:
-        os.kill(one.pid, number)
+    for victim in struck:
+        os.kill(victim.pid, number)
 
     def replaced() -> bool:
         now = {process.name: process.pid for process in processes(sandbox.state) or []}
-        return all(now.get(one.name, 0) not in {0, one.pid} for one in struck)
+        return all(now.get(process.name, 0) not in {0, process.pid} for process in struck)
 
     wait_until(replaced, seconds, "every process has a new pid")
-    for one in struck:
-        await_another(sandbox.state, one.name, one.pid, START_SECONDS)
-        print(f"{number.name} {one.name}: works again {time.monotonic() - began:.1f} s later")
-    gone = tuple(one.pid for one in struck)
+    for victim in struck:
+        await_another(sandbox.state, victim.name, victim.pid, START_SECONDS)
+        print(f"{number.name} {victim.name}: works again {time.monotonic() - began:.1f} s later")
+    gone = tuple(process.pid for process in struck)
     wait_until(lambda: whole(sandbox, gone), 60, "every seat is live again")
     print(f"{number.name}: the mirror is whole {time.monotonic() - began:.1f} s later")
 
@@ -294,6 +294,8 @@ def test_what_was_given_up_comes_back_with_its_dependency(
 def _fatal(run_dir: Path) -> Callable[[str], bool]:
     def is_fatal(name: str) -> bool:
         found = processes(run_dir)
-        return found is not None and any(one.name == name and one.state == "FATAL" for one in found)
+        return found is not None and any(
+            process.name == name and process.state == "FATAL" for process in found
+        )
 
     return is_fatal

@@ -359,7 +359,10 @@ def genesys_findings(secured: Secured, folder: Path, url: str, trusted: Path) ->
     code, stdout, stderr = run_mirror(folder, env, "doctor", "--json", timeout=60)
     assert "Traceback" not in stderr
     found: list[dict[str, object]] = json.loads(stdout)["findings"]
-    return {"code": code, **next(one for one in found if "Genesys" in str(one["subject"]))}
+    return {
+        "code": code,
+        **next(finding for finding in found if "Genesys" in str(finding["subject"])),
+    }
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def life(conversation: str, *, over: bool) -> list[Event]:
             event("disconnect", "customer", "disconnected"),
             event("end", None, "ended"),
         ]
-    return [one for one in events for _ in range(2)]
+    return [event for event in events for _ in range(2)]
 
 
 def lives(count: int, seed: int) -> tuple[list[Event], set[str]]:
@@ -266,9 +266,11 @@ def test_one_of_more_trackers_than_partitions_is_well_without(
     ensure_topics(made)
     with tracking(made) as first, tracking(made) as second:
         both = (first, second)
-        wait_until(lambda: all(one._vitals._joined for one in both), 60, "both are in the group")
-        assert [one.reasons for one in both] == [(), ()]
-        assert sorted(len(one._stored) for one in both) == [0, 1]
+        wait_until(
+            lambda: all(tracker._vitals._joined for tracker in both), 60, "both are in the group"
+        )
+        assert [tracker.reasons for tracker in both] == [(), ()]
+        assert sorted(len(tracker._stored) for tracker in both) == [0, 1]
 
 
 PROGRAM = """

@@ -56,7 +56,7 @@ def up(tmp_path: Path, env: dict[str, str | None]) -> Iterator[ManagedProcess]:
                 found = supervisord.processes()
             except SupervisordSilent:
                 return False
-            return "RUNNING" in {one.state for one in found if one.name == "janitor-0"}
+            return "RUNNING" in {process.state for process in found if process.name == "janitor-0"}
 
         wait_until(runs, SECONDS, "the janitor runs")
         yield process
@@ -82,7 +82,7 @@ def test_it_says_what_runs_and_is_controlled_by_its_own_commands(
         assert "takes up to 28 s" in process.stderr
 
         status = json.loads(ask(tmp_path, env, "up", "status", "--json").stdout)
-        before = {one["name"]: one["pid"] for one in status["processes"]}
+        before = {process["name"]: process["pid"] for process in status["processes"]}
         assert (status["pid"], set(before)) == (process.pid, {"janitor-0", "watchdog"})
         assert "janitor-0" in ask(tmp_path, env, "up", "status").stdout
 
@@ -94,7 +94,7 @@ def test_it_says_what_runs_and_is_controlled_by_its_own_commands(
         restarted = ask(tmp_path, env, "up", "restart", "janitor")
         assert restarted.returncode == 0, restarted.describe("restart")
         status = json.loads(ask(tmp_path, env, "up", "status", "--json").stdout)
-        after = {one["name"]: one["pid"] for one in status["processes"]}
+        after = {process["name"]: process["pid"] for process in status["processes"]}
         assert after["janitor-0"] != before["janitor-0"]
         assert after["watchdog"] == before["watchdog"]
         assert ask(tmp_path, env, "up", "restart", "nosuch").returncode == 1
@@ -111,9 +111,9 @@ def test_one_that_was_killed_does_not_keep_the_next_from_starting(
     """Its socket is still there, and nobody listens on it."""
     with up(tmp_path, env) as process:
         janitor = next(
-            one.pid
-            for one in Supervisord(Path(str(env["MIRROR_RUN_DIR"]))).processes()
-            if one.name == "janitor-0"
+            process.pid
+            for process in Supervisord(Path(str(env["MIRROR_RUN_DIR"]))).processes()
+            if process.name == "janitor-0"
         )
         os.kill(process.pid, signal.SIGKILL)
         process.wait(SECONDS)

@@ -41,12 +41,12 @@ class Relay:
         self._listener.close()
         with self._lock:
             sockets, threads = list(self._sockets), list(self._threads)
-        for one in sockets:
-            _end(one)
+        for end in sockets:
+            _end(end)
         for thread in threads:
             thread.join(5)
-        for one in sockets:
-            one.close()
+        for end in sockets:
+            end.close()
 
     def dial(self, port: int) -> socket.socket:
         """A connection to a port of this machine, ended with the others. Raises `OSError`."""

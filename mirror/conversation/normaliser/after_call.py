@@ -37,8 +37,12 @@ def _latest(shown: Sequence[Communication]) -> list[Communication]:
     One after another means that a later one was connected behind the end of an earlier one. Their
     places in an array say nothing.
     """
-    last = max((instant(one.connected_time) or "" for one in shown), default="")
-    return [one for one in shown if (instant(one.disconnected_time) or _AFTER_ALL) >= last]
+    last = max((instant(communication.connected_time) or "" for communication in shown), default="")
+    return [
+        communication
+        for communication in shown
+        if (instant(communication.disconnected_time) or _AFTER_ALL) >= last
+    ]
 
 
 class Succession(msgspec.Struct, gc=False):
@@ -55,25 +59,27 @@ class Succession(msgspec.Struct, gc=False):
     def of(cls, shown: Sequence[Communication]) -> Succession:
         """That of all communications of a participant."""
         made = cls()
-        for one in shown:
-            began = instant(one.connected_time)
+        for communication in shown:
+            began = instant(communication.connected_time)
             if began is not None:
                 made.began = max(made.began, began)
             else:
-                until = instant(one.disconnected_time) or _AFTER_ALL
-                made.unanswered[one.medium] = max(made.unanswered.get(one.medium, ""), until)
+                until = instant(communication.disconnected_time) or _AFTER_ALL
+                made.unanswered[communication.medium] = max(
+                    made.unanswered.get(communication.medium, ""), until
+                )
         return made
 
-    def follows(self, one: Communication) -> bool:
+    def follows(self, communication: Communication) -> bool:
         """Whether `one` is over and its participant got another one since.
 
         Its participant's queue is then the other one's.
         """
-        over = instant(one.disconnected_time)
+        over = instant(communication.disconnected_time)
         if over is None:
             return False
-        own = instant(one.connected_time)
-        return (over <= self.began != own) or over < self.unanswered.get(one.medium, "")
+        own = instant(communication.connected_time)
+        return (over <= self.began != own) or over < self.unanswered.get(communication.medium, "")
 
 
 def handled(participant: Participant, shown: Sequence[Communication]) -> Communication | None:
@@ -87,10 +93,13 @@ def handled(participant: Participant, shown: Sequence[Communication]) -> Communi
     if told == (None, None, None):
         return None
     candidates = _latest(shown)
-    if any(one.after_call_work for one in shown) or not candidates:
+    if any(communication.after_call_work for communication in shown) or not candidates:
         return None
     coded = [candidate for candidate in candidates if candidate.wrapup is not None]
-    return min(coded or candidates, key=lambda one: instant(one.connected_time) or _AFTER_ALL)
+    return min(
+        coded or candidates,
+        key=lambda communication: instant(communication.connected_time) or _AFTER_ALL,
+    )
 
 
 def work_of(
@@ -158,10 +167,10 @@ def _codes(view: View, code: str, coded_at: str, told: list[Transition]) -> None
     service = view.leg.service
     codes = service.codes if service is not None else ()
     last = None
-    for one in codes:
-        at = coded_at if one == code else ""
-        if tell_often(told, view, "wrapup", at or None, one, code=one):
-            last = one
+    for known in codes:
+        at = coded_at if known == code else ""
+        if tell_often(told, view, "wrapup", at or None, known, code=known):
+            last = known
     # One that came back, or that is later than what was told only now, has been told before.
     if (returned or last is not None) and last != codes[-1]:
         told.append(Transition(view, "wrapup", None, view.state, code=codes[-1], snapshot=True))
@@ -190,6 +199,6 @@ def _take(view: View, code: str, coded_at: str) -> bool:
         return False
     if is_earlier:
         return False
-    service.codes = (*(one for one in codes if one != code), code)
+    service.codes = (*(known for known in codes if known != code), code)
     service.coded_at = coded_at
     return True

@@ -154,8 +154,8 @@ def _communication(session: Session, over: bool) -> Communication:
     communication = Communication(id=session.session_id, direction=session.direction)
     for segment in segments:
         communication.queue_id = segment.queue_id or communication.queue_id
-    connected = (one for one in own if one.kind not in WAITING_SEGMENTS)
-    communication.connected_time = next((one.segment_start for one in connected), None)
+    connected = (segment for segment in own if segment.kind not in WAITING_SEGMENTS)
+    communication.connected_time = next((segment.segment_start for segment in connected), None)
     communication.segments = [
         Segment(segment.segment_type, segment.segment_start, segment.segment_end) for segment in own
     ]

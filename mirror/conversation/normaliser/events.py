@@ -37,35 +37,35 @@ def events(
 ) -> list[Event]:
     """The events of one reading. On `first_sight` nothing was known of the conversation before."""
     made = []
-    for one in told:
-        view = one.view
+    for transition in told:
+        view = transition.view
         if view is None:
-            event = _of_conversation(conversation, one, source)
+            event = _of_conversation(conversation, transition, source)
         else:
-            event = _of_leg(conversation, one, view, source)
+            event = _of_leg(conversation, transition, view, source)
             if personal is not None and isinstance(view.participant, PersonalParticipant):
                 personal.put(event, view.participant)
-            if one.snapshot or (
+            if transition.snapshot or (
                 first_sight
-                and one.at is None
+                and transition.at is None
                 and source.origin == "live"
-                and one.event_type not in _WITNESSED
+                and transition.event_type not in _WITNESSED
             ):
                 event.origin = "snapshot"
         made.append(event)
     return made
 
 
-def _of_conversation(conversation: Conversation, one: Transition, source: Source) -> Event:
+def _of_conversation(conversation: Conversation, transition: Transition, source: Source) -> Event:
     """An event of the conversation as a whole: all fields of legs are null."""
     return Event(
-        event_id=one.which,
-        event_type=one.event_type,
+        event_id=transition.which,
+        event_type=transition.event_type,
         conversation_id=conversation.id,
         linked_conversation_id=conversation.linked,
-        state=one.state,
-        occurred_at=one.at or source.received_at,
-        estimated=one.at is None or not one.exact,
+        state=transition.state,
+        occurred_at=transition.at or source.received_at,
+        estimated=transition.at is None or not transition.exact,
         received_at=source.received_at,
         origin=source.origin,
         source_topic=source.topic,
@@ -73,19 +73,21 @@ def _of_conversation(conversation: Conversation, one: Transition, source: Source
     )
 
 
-def _of_leg(conversation: Conversation, one: Transition, view: View, source: Source) -> Event:
+def _of_leg(
+    conversation: Conversation, transition: Transition, view: View, source: Source
+) -> Event:
     participant, communication, leg = view.participant, view.communication, view.leg
     key, purpose = leg.key, participant.purpose
     service = leg.service if purpose in STAFF else None
-    if one.snapshot:
-        event_id = reading_id(conversation.id, key, one.event_type, source.received_at)
+    if transition.snapshot:
+        event_id = reading_id(conversation.id, key, transition.event_type, source.received_at)
     else:
-        event_id = transition_id(conversation.id, key, one.event_type, one.which)
+        event_id = transition_id(conversation.id, key, transition.event_type, transition.which)
     # Python passes up to 15 keyword arguments directly and more in a dict, at four times the cost.
     # So what is mostly null is set afterwards.
     event = Event(
         event_id=event_id,
-        event_type=one.event_type,
+        event_type=transition.event_type,
         conversation_id=conversation.id,
         participant_id=key.participant_id,
         media_type=leg.medium,
@@ -96,8 +98,8 @@ def _of_leg(conversation: Conversation, one: Transition, view: View, source: Sou
             communication.queue_id or participant.queue_id if service is None else service.queue_id
         ),
         direction=communication.direction,
-        state=one.state,
-        occurred_at=one.at or source.received_at,
+        state=transition.state,
+        occurred_at=transition.at or source.received_at,
         received_at=source.received_at,
         source_topic=source.topic,
         correlation_id=source.correlation_id,
@@ -109,14 +111,14 @@ def _of_leg(conversation: Conversation, one: Transition, view: View, source: Sou
             event.role, event.role_participant_id = service.role, service.on
     if conversation.linked is not None:
         event.linked_conversation_id = conversation.linked
-    if one.held or one.hold_started_at is not None:
-        event.held, event.hold_started_at = one.held, one.hold_started_at
-    if one.code is not None:
-        event.wrapup_code = one.code
+    if transition.held or transition.hold_started_at is not None:
+        event.held, event.hold_started_at = transition.held, transition.hold_started_at
+    if transition.code is not None:
+        event.wrapup_code = transition.code
     if source.origin != "live":
         event.origin = source.origin
-    if one.at is None:
+    if transition.at is None:
         event.estimated = True
-    if one.state in ENDED:  # not of what came before the end, where a body tells it all
+    if transition.state in ENDED:  # not of what came before the end, where a body tells it all
         event.disconnect_type = disconnect_type(communication.disconnect_type)
     return event

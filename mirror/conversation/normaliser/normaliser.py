@@ -275,7 +275,7 @@ class Normaliser:
             return Reading("conversation", source.topic, problem=problem or _NO_ID)
         conversation = self._recall(body.id, now)
         pieces = whole(body.participants)
-        shown = Snapshot(pieces, [one.known for one in pieces])
+        shown = Snapshot(pieces, [piece.known for piece in pieces])
         partial = problem is not None
         reading = self._read(conversation, body, shown, source, partial, complete)
         reading.problem = problem or reading.problem
@@ -306,7 +306,7 @@ class Normaliser:
             reading.problem = _NO_TIME
         elif shown.is_cut:
             reading.problem = _LONG_TEXT
-        elif any(one.shown and not one.participant.id for one in shown.changed):
+        elif any(piece.shown and not piece.participant.id for piece in shown.changed):
             reading.problem = _NOBODY  # a leg that nobody can name
         return reading
 

@@ -68,30 +68,32 @@ def consultation(
     conversation: Conversation, changed: Sequence[Piece], known: Sequence[Known]
 ) -> Consultation:
     """Who in `changed` is consulted by somebody else."""
-    for one in changed:
-        if one.participant.consult_participant_id:
+    for piece in changed:
+        if piece.participant.consult_participant_id:
             break
     else:
         return _NONE
     parties = [
-        one
-        for one in changed
-        if one.participant.consult_participant_id and _is_party(one.participant)
+        piece
+        for piece in changed
+        if piece.participant.consult_participant_id and _is_party(piece.participant)
     ]
     if not parties:
         return _NONE
     serving = _serving(conversation)
     # Who served by an earlier leg may be consulted by whom he left: who serves now comes first.
-    asks = {one for one, lives in serving.items() if lives} or set(serving)
-    asking = [one for one in parties if _is_marked(one.participant) or one.participant.id in asks]
-    read = {one.participant.id for one in changed}
-    served = any(lives and one not in read for one, lives in serving.items())
+    asks = {participant_id for participant_id, lives in serving.items() if lives} or set(serving)
+    asking = [
+        piece for piece in parties if _is_marked(piece.participant) or piece.participant.id in asks
+    ]
+    read = {piece.participant.id for piece in changed}
+    served = any(lives and participant_id not in read for participant_id, lives in serving.items())
     if not asking and not served and (len(parties) > 1 or len(changed) == len(known)):
         first = min(parties, key=_connected)  # who consults is seen for the first time
         asking = [first] if _connected(first) != _AFTER_ALL else []
-    if not any(is_live(one.shown) for one in asking) and not served:
+    if not any(is_live(piece.shown) for piece in asking) and not served:
         return Consultation(is_left=True)
-    ids = {one.participant.id for one in parties} - {one.participant.id for one in asking}
+    ids = {piece.participant.id for piece in parties} - {piece.participant.id for piece in asking}
     return Consultation({id_ for id_ in ids if id_})
 
 
@@ -126,10 +128,10 @@ def _serving(conversation: Conversation) -> dict[str | None, bool]:
 
 def is_live(shown: Sequence[Communication]) -> bool:
     """Whether one of these communications has not ended."""
-    return any((one.state or "none") not in ENDED for one in shown)
+    return any((communication.state or "none") not in ENDED for communication in shown)
 
 
 def _connected(piece: Piece) -> str:
     """When a participant was connected first; after every time where it was not."""
-    times = [instant(one.connected_time) for one in piece.shown]
+    times = [instant(communication.connected_time) for communication in piece.shown]
     return min((time for time in times if time), default=_AFTER_ALL)

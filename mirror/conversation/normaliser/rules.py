@@ -349,10 +349,10 @@ def _end(
     same end, also late. It is the end of the last leg: REST's `endTime` waits for after-call work.
     """
     legs: list[Leg] = []
-    for one in known:
-        if not one.ended and over is None:
+    for participant in known:
+        if not participant.ended and over is None:
             return
-        legs += one.legs
+        legs += participant.legs
     if not legs:
         return
     which = hash(frozenset([leg.key for leg in legs]))

@@ -98,9 +98,9 @@ def _mend(value: Any) -> Any:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, list):
-        return [_mend(one) for one in value]
+        return [_mend(item) for item in value]
     if isinstance(value, dict):
-        return {_text(name): _mend(one) for name, one in value.items()}
+        return {_text(name): _mend(item) for name, item in value.items()}
     return value
 
 

@@ -112,17 +112,17 @@ def recognise(
 def _cut(participant: Participant, shown: Sequence[Communication]) -> bool:
     """Leave out ids and words of absurd length; whether there were any."""
     is_cut = _cut_words(participant, _WORDS)
-    for one in shown:
-        is_cut = _cut_words(one, _WORDS_OF_LEG) or is_cut
+    for communication in shown:
+        is_cut = _cut_words(communication, _WORDS_OF_LEG) or is_cut
     return is_cut
 
 
-def _cut_words(one: Participant | Communication, names: Sequence[str]) -> bool:
+def _cut_words(owner: Participant | Communication, names: Sequence[str]) -> bool:
     is_cut = False
     for name in names:
-        text = getattr(one, name)
+        text = getattr(owner, name)
         if text is not None and len(text) > MAX_WORD:
-            setattr(one, name, None)
+            setattr(owner, name, None)
             is_cut = True
     return is_cut
 
@@ -157,7 +157,9 @@ def _strange(raw: bytes) -> dict[str, bool]:
     for name, array in participant.items():
         if name.encode() in _KNOWN_ARRAYS or not isinstance(array, list):
             continue
-        states = [one.get("state") for one in array if isinstance(one, dict) and one.get("state")]
+        states = [
+            item.get("state") for item in array if isinstance(item, dict) and item.get("state")
+        ]
         if states:
             short = name[:MAX_NAME] if len(found) < MAX_STRANGE else _OTHERS
             found[short] = found.get(short, False) or any(state not in ENDED for state in states)

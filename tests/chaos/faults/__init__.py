@@ -6,13 +6,24 @@ four minutes later, so janitors come first and the last reckoning finds their ga
 
 from __future__ import annotations
 
-from tests.chaos.faults import disks, hosts, kafka, network, processes, redis, rest, sockets
+from tests.chaos.faults import (
+    disks,
+    hosts,
+    kafka,
+    network,
+    processes,
+    projectors,
+    redis,
+    rest,
+    sockets,
+)
 from tests.chaos.trial import Fault
 
 FAULTS: tuple[Fault, ...] = (
     *processes.FAULTS,
     *redis.FAULTS,
     *kafka.FAULTS,
+    *projectors.FAULTS,
     *disks.FAULTS,
     *sockets.FAULTS,
     *rest.FAULTS,

@@ -31,7 +31,7 @@ def busiest_listener(site: Site) -> str:
     holders = {
         name: seats for name, seats in site.holders().items() if int(name.split("-")[1]) in pids
     }
-    return max(holders, key=lambda one: (holders[one], one))
+    return max(holders, key=lambda holder: (holders[holder], holder))
 
 
 def send(site: Site, identity: str, number: signal.Signals) -> Hit:

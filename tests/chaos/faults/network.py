@@ -36,8 +36,8 @@ def cut(*pairs: tuple[str, str]) -> Deed:
     """Swallow packets between these pairs."""
 
     def strike(site: Site) -> Sequence[tuple[str, str]]:
-        for one, other in pairs:
-            site.network.cut(one, other)
+        for here, other in pairs:
+            site.network.cut(here, other)
         return pairs
 
     return strike
@@ -45,8 +45,8 @@ def cut(*pairs: tuple[str, str]) -> Deed:
 
 def mend(site: Site, hit: Sequence[tuple[str, str]] | None) -> None:
     """Let them pass again."""
-    for one, other in hit or ():
-        site.network.mend(one, other)
+    for here, other in hit or ():
+        site.network.mend(here, other)
 
 
 def dead_host(name: str) -> Callable[[Site, Any], bool]:

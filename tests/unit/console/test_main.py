@@ -79,6 +79,9 @@ def test_help_is_there_at_once() -> None:
         (["up"], {"GENESYS_CLIENTS": "a:b", "MIRROR_DASHBOARD_HOST": "::"}, 2, "DASHBOARD_TOKEN"),
         (["up"], {**NO_PAGE, "MIRROR_METRICS_PORT": "65500"}, 2, "METRICS_PORT"),
         (["up"], {"GENESYS_CLIENTS": "a:b", "HTTPS_PROXY": "socks5://x:1"}, 2, "HTTPS_PROXY"),
+        (["up"], {**NO_PAGE, "MIRROR_SPOOL_DIR": "/proc/nope"}, 2, "MIRROR_SPOOL_DIR is"),
+        (["up"], {**NO_PAGE, "MIRROR_USER": "nobody-here"}, 2, "MIRROR_USER is"),
+        (["up"], {**NO_PAGE, "MIRROR_PYTHON": "/nope"}, 2, "MIRROR_PYTHON is"),
         (["up", "status"], {"MIRROR_RUN_DIR": "/tmp/nobody"}, 1, "no mirror up runs here"),
         (["tail", "--type", "nosuch"], {}, 2, "answer"),
         (["tail", "--agents", "--type", "answer"], {}, 2, "presence, routing_status"),
@@ -107,3 +110,17 @@ def test_a_failure_is_one_line_and_a_code(
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
     assert words in result.stderr
     assert "hunter2" not in result.stderr
+
+
+def test_a_closed_stdout_is_said() -> None:
+    """What a command found and cannot write is no success."""
+    result = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "from console import main; main()" schema >&-', sys.executable],
+        env=ENVIRON,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith("mirror: stdout is closed: ")

@@ -24,7 +24,11 @@ RED = "\x1b[31mred"
 
 def acting(text: str) -> set[str]:
     """What in a text acts on a terminal, apart from ends of lines and colours of ours."""
-    return {one for one in click.unstyle(text) if not (one.isprintable() or one == "\n")}
+    return {
+        character
+        for character in click.unstyle(text)
+        if not (character.isprintable() or character == "\n")
+    }
 
 
 def test_a_cell_shows_what_it_holds() -> None:

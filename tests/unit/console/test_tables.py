@@ -35,14 +35,14 @@ DAYS_AGO = "2026-11-24T23:59:59.999Z"
 
 REPLICAS = [
     ReplicaStatus(
-        replica=one,
+        replica=letter,
         listener=LISTENER,
         channel=CHANNEL,
         state="rotating",
         client=ID,
         last_frame_ms=999_000,
     )
-    for one in "abcd"
+    for letter in "abcd"
 ]
 LISTENERS = [
     ListenerStatus(id=LISTENER, host=HOST, state="draining", channels=20, last_beat_ms=99_900)
@@ -243,7 +243,7 @@ def test_columns_go_in_their_order_and_only_where_they_must() -> None:
 
 def test_numbers_have_their_nouns() -> None:
     """One gap, two gaps."""
-    assert [counted(one, "gap") for one in (0, 1, 2_300)] == ["0 gaps", "1 gap", "2,300 gaps"]
+    assert [counted(number, "gap") for number in (0, 1, 2_300)] == ["0 gaps", "1 gap", "2,300 gaps"]
     assert counted(2, "entry", "entries") == "2 entries"
     assert "1 conversation active · 0 overdue · 1 gap open" in views.status_text(STATUS)
 

@@ -63,10 +63,10 @@ def _possible(world: World) -> list[Thing]:
             lambda _now: _hide(world.join("user", "dialing")),
             lambda _now: _hide(world.join("voicemail", "connected")),
         ]
-        serving = [one for one in world.people if _serves(one) and one.leg.talks]
+        serving = [person for person in world.people if _serves(person) and person.leg.talks]
         if serving:
             things.append(partial(_supervise, world, serving[0]))
-            if not any(one.consults or one.role == "consult" for one in world.people):
+            if not any(person.consults or person.role == "consult" for person in world.people):
                 things.append(partial(_consult, world, serving[-1]))
     for person in world.people:
         things += [partial(happens, person) for happens in _of_person(world, person)]
@@ -112,7 +112,7 @@ def _of_who_left(world: World, person: Person) -> list[Callable[[Person, str], N
     possible: list[Callable[[Person, str], None]] = []
     if person.leg.medium == "call" and person.leg.state == "disconnected":
         possible.append(_terminate)
-    if sum(len(one.legs) for one in world.people) >= MOST_LEGS:
+    if sum(len(person.legs) for person in world.people) >= MOST_LEGS:
         return possible
     if person is world.customer and world.over:
         possible.append(partial(_ring, world, world.medium, "connected"))
@@ -213,13 +213,13 @@ def _end(world: World, person: Person, now: str) -> None:
     if person.role == "consult" and leg.connected:
         leg.kind = "transfer.consult" if leg.kind.startswith("transfer") else leg.kind
     elif person.consults:
-        consulted = next(one for one in world.people if one.role == "consult")
+        consulted = next(person for person in world.people if person.role == "consult")
         leg.kind = "transfer.consult" if consulted.leg.connected else "client"
     if person.role == "consult" or person.consults:
-        for one in (*(one for one in world.people if one.consults), world.customer):
-            one.consults, one.on = False, None
-        for one in (one for one in world.people if one.role == "consult"):
-            one.role = one.on = None
+        for other in (*(person for person in world.people if person.consults), world.customer):
+            other.consults, other.on = False, None
+        for other in (person for person in world.people if person.role == "consult"):
+            other.role = other.on = None
     for spells in (leg.holds, leg.parks):
         if spells and spells[-1][1] is None:
             spells[-1] = (spells[-1][0], now)
@@ -285,8 +285,8 @@ def deliveries(draw: st.DrawFn, history: History, *, lossy: bool = False) -> lis
             late = draw(st.integers(0, 4)) if draw(st.booleans()) else 0
             shape = draw(st.sampled_from(SHAPES))
             restart = draw(st.integers(0, 9)) == 0
-            for one in ("user", shape) if shape == "analytics" else (shape,):
-                delivery = Delivery(receiver, index, one, restart)
+            for source in ("user", shape) if shape == "analytics" else (shape,):
+                delivery = Delivery(receiver, index, source, restart)
                 arrivals.append((index + late, len(arrivals), delivery))
     arrivals.sort()
     last = len(history) - 1

@@ -248,5 +248,5 @@ def test_attributes_that_are_no_text_are_kept_as_text() -> None:
     """A null is left out, and nothing of it makes a dead letter."""
     attributes = [e.attributes for e in events("P04_attribute_null_with_pii_keep") if e.attributes]
     assert attributes
-    assert all(isinstance(value, str) for one in attributes for value in one.values())
+    assert all(isinstance(value, str) for given in attributes for value in given.values())
     assert msgspec.json.decode(msgspec.json.encode(events("P04_attribute_null_with_pii_keep")))

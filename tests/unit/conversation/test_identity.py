@@ -45,11 +45,11 @@ def invented(history: History, seen: dict[str, Event]) -> list[Event]:
     """
     truth = true_ids(told(history))
     over = set()
-    for one in truth.values():
-        if one.event_type in {"hold", "park"}:
-            key = LegKey(one.participant_id or "", one.communication_id or "")
-            kind = "resume" if one.event_type == "hold" else "unpark"
-            over.add(transition_id(one.conversation_id, key, kind, one.occurred_at))
+    for past in truth.values():
+        if past.event_type in {"hold", "park"}:
+            key = LegKey(past.participant_id or "", past.communication_id or "")
+            kind = "resume" if past.event_type == "hold" else "unpark"
+            over.add(transition_id(past.conversation_id, key, kind, past.occurred_at))
     replaced = history[0].order == "replace"
     return [
         event
@@ -167,7 +167,7 @@ def agrees(view: ConversationView, world: World, *, lossy: bool = False) -> None
     Where frames were lost, what they alone showed cannot be known: the end of a communication that
     its successor replaced, and the queue of one that somebody else's took over.
     """
-    hidden = sum(len(one.legs) - len(world.shown(one)) for one in world.people)
+    hidden = sum(len(person.legs) - len(world.shown(person)) for person in world.people)
     if not (lossy and hidden):
         assert view.state == ("ended" if world.over else "active")
     for person in world.people:

@@ -44,9 +44,9 @@ def frames() -> list[bytes]:
     for path in sorted(RECORDINGS.glob("*.json")):
         document = json.loads(path.read_bytes())
         found += [
-            json.dumps(one).encode()
-            for one in (document if isinstance(document, list) else [document])
-            if isinstance(one, dict) and "topicName" in one
+            json.dumps(item).encode()
+            for item in (document if isinstance(document, list) else [document])
+            if isinstance(item, dict) and "topicName" in item
         ]
     return found
 

@@ -91,7 +91,7 @@ def test_barging_counts_before_coaching_before_monitoring() -> None:
             for event in events
             if event.participant_id == "p-2"
         ]
-    assert [one for one in found if one[1] != "monitor"] == [
+    assert [triple for triple in found if triple[1] != "monitor"] == [
         ("answer", "coach", "p-1"),
         ("answer", "barge", "p-1"),
     ]

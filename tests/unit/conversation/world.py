@@ -138,7 +138,7 @@ class World(msgspec.Struct, kw_only=True):
 
     def ring(self, person: Person, medium: str, state: str, queue_id: str | None) -> None:
         """A participant gets one more communication."""
-        number = sum(len(one.legs) for one in self.people)
+        number = sum(len(person.legs) for person in self.people)
         now = at(self.ms)
         person.legs.append(
             Leg(

@@ -31,19 +31,19 @@ def check(
     places = result.places
     assert set(places) | set(result.unassigned) == set(wanted)
     assert not set(places) & set(result.unassigned)
-    assert all(one.listener in hosts for one in places.values())
-    used = Counter(one.client for one in places.values())
+    assert all(chosen.listener in hosts for chosen in places.values())
+    used = Counter(chosen.client for chosen in places.values())
     assert all(used[client] <= room[client] for client in used)
     by_shard: dict[str, list[Place]] = {}
-    for (shard, _), one in places.items():
-        by_shard.setdefault(shard, []).append(one)
+    for (shard, _), chosen in places.items():
+        by_shard.setdefault(shard, []).append(chosen)
     for replicas in by_shard.values():
         listeners = [replica.listener for replica in replicas]
         assert len(set(listeners)) == len(listeners)
         if len(set(hosts.values())) >= 2 and len(replicas) >= 2:
             assert len({hosts[listener] for listener in listeners}) >= 2
     load = Counter(dict.fromkeys(hosts, 0))
-    load.update(one.listener for one in places.values())
+    load.update(chosen.listener for chosen in places.values())
     for full in hosts:
         for empty in hosts:
             if hosts[full] == hosts[empty] and not result.unassigned:
@@ -81,7 +81,7 @@ def test_a_death_moves_only_the_dead_ones_seats() -> None:
     wanted = seats([str(n) for n in range(30)], 2)
     before = place(wanted, hosts, {"c": 100}, {}).places
     after = place(wanted, {"l1": "x", "l2": "x"}, {"c": 100}, before).places
-    assert all(after[seat] == one for seat, one in before.items() if one.listener != "l3")
+    assert all(after[seat] == held for seat, held in before.items() if held.listener != "l3")
 
 
 def test_a_newcomer_takes_no_more_than_its_share() -> None:

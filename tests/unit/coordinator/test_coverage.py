@@ -26,7 +26,7 @@ def run(*passes: list[Interval]) -> tuple[ShardCoverage, list[tuple[int, int]]]:
     coverage: dict[str, ShardCoverage] = {}
     gaps = []
     for seen in passes:
-        gaps += [(one.from_ms, one.to_ms) for one in advance(coverage, SHARDS, {"1": seen})]
+        gaps += [(gap.from_ms, gap.to_ms) for gap in advance(coverage, SHARDS, {"1": seen})]
     return coverage["1"], gaps
 
 
@@ -131,16 +131,17 @@ def test_every_moment_is_covered_or_in_a_gap(passes: list[list[tuple[int, int]]]
     """Whatever is reported in whatever order, from the first frame to the frontier each moment
     was received by a channel or is in a filed gap."""
     seen = [
-        [Interval(start * 1000, (start + length) * 1000) for start, length in one] for one in passes
+        [Interval(start * 1000, (start + length) * 1000) for start, length in spans]
+        for spans in passes
     ]
     coverage, gaps = run(*seen)
-    told = [one for batch in seen for one in batch]
+    told = [interval for batch in seen for interval in batch]
     if coverage.until_ms is None:
         assert not told
         return
-    begin = min(one.start_ms for one in next(batch for batch in seen if batch))
+    begin = min(interval.start_ms for interval in next(batch for batch in seen if batch))
     for moment in range(begin, coverage.until_ms, 500):
-        received = any(one.start_ms <= moment <= one.end_ms for one in told)
+        received = any(interval.start_ms <= moment <= interval.end_ms for interval in told)
         assert received or any(start <= moment <= end for start, end in gaps), moment
     assert all(end - start > SLACK_MS for start, end in gaps)
 

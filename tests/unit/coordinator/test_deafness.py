@@ -116,7 +116,7 @@ def test_one_that_hears_again_covers_from_then_on() -> None:
     assert pair.deafness.doubted()
     pair.step(1, 1)
     assert pair.deafness.doubted() == {}
-    assert [one.start_ms for one in pair.covered()] == [1_000_000, pair.now]
+    assert [interval.start_ms for interval in pair.covered()] == [1_000_000, pair.now]
 
 
 def test_one_whose_topics_were_set_again_is_given_time() -> None:

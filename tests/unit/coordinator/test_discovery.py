@@ -46,7 +46,7 @@ class Client:
             raise found
         if found == "endless":
             return EntityPage(entities=[Entity(id=f"u{page}")], next_uri="next")
-        return EntityPage(entities=[Entity(id=one, name=one * 2) for one in found])
+        return EntityPage(entities=[Entity(id=id_, name=id_ * 2) for id_ in found])
 
 
 class World:
@@ -161,7 +161,7 @@ def test_a_just_elected_leader_does_not_believe_one_short_answer(listed: str) ->
     """Redis says what was mirrored: it stays, and the doubt is told, until Genesys is well."""
     client = Client("p", queues=listed)
     world = World(client, MIRROR_SUBSCRIBE="queues")
-    topics = tuple(f"v2.routing.queues.{one}.conversations" for one in "abcdef")
+    topics = tuple(f"v2.routing.queues.{letter}.conversations" for letter in "abcdef")
     world.discovery.recall([Recalled(topics, frozenset("p"), open=True)])
     assert world.look() == set("abcdef")
     reason = world.discovery.reasons[0]
@@ -182,7 +182,7 @@ def test_what_was_mirrored_and_is_no_more_is_told_for_an_hour() -> None:
         world.look(300.0)  # one answer that misses it is not believed
         assert world.discovery.gone == 0
         assert world.look(300.0) == {"a", "b", "x", "y"}
-    (warning,) = [one for one in told if one["event"] == "topics_gone"]
+    (warning,) = [line for line in told if line["event"] == "topics_gone"]
     assert (warning["log_level"], warning["count"]) == ("warning", 1)
     assert world.discovery.gone == 1
     (reason,) = world.discovery.reasons

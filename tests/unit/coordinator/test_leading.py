@@ -114,12 +114,12 @@ def test_a_flush_moves_nothing() -> None:
     world = World(2)
     for _ in range(20):
         world.step()
-    before = {name: set(one.channels) for name, one in world.listeners.items()}
+    before = {name: set(listener.channels) for name, listener in world.listeners.items()}
     world.flush()
     world.elect()  # not even the leader remembers
     for _ in range(20):
         world.step()
-    assert {name: set(one.channels) for name, one in world.listeners.items()} == before
+    assert {name: set(listener.channels) for name, listener in world.listeners.items()} == before
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -129,14 +129,14 @@ def test_a_flush_moves_nothing_though_redis_has_some_shards_again(seed: int) -> 
     for _ in range(20):
         world.step()
     shards = dict(world.shards)
-    before = {name: set(one.channels) for name, one in world.listeners.items()}
+    before = {name: set(listener.channels) for name, listener in world.listeners.items()}
     world.flush()
     world.return_early()
     world.begin()
     for _ in range(20):
         world.step()
     assert world.shards == shards
-    assert {name: set(one.channels) for name, one in world.listeners.items()} == before
+    assert {name: set(listener.channels) for name, listener in world.listeners.items()} == before
     assert world.unfiled() == []
 
 
@@ -151,7 +151,7 @@ def test_who_follows_knows_what_the_leader_did() -> None:
     for _ in range(40):
         world.step()
     world.told(before)
-    held = {name: set(one.channels) for name, one in world.listeners.items()}
+    held = {name: set(listener.channels) for name, listener in world.listeners.items()}
     shards, covered = dict(world.shards), set(world.leader.coverage)
     world.flush()
     world.leader = before
@@ -160,7 +160,7 @@ def test_who_follows_knows_what_the_leader_did() -> None:
     assert set(before.coverage) == covered
     for _ in range(20):
         world.step()
-    assert {name: set(one.channels) for name, one in world.listeners.items()} == held
+    assert {name: set(listener.channels) for name, listener in world.listeners.items()} == held
     assert world.broken + world.unfiled() == []
 
 
@@ -178,7 +178,7 @@ def test_what_was_granted_since_is_not_taken_back(seed: int) -> None:
     del world.listeners[died.name]
     for _ in range(CALM_STEPS):
         world.step()
-    held = {name: set(one.channels) for name, one in world.listeners.items()}
+    held = {name: set(listener.channels) for name, listener in world.listeners.items()}
     world.flush()
     world.leader = before
     world.begin()
@@ -232,11 +232,11 @@ def test_a_rebalance_from_before_another_one_led_is_over() -> None:
     steps(60)
     world.listeners[gone.name] = Listener(gone.name, gone.host)
     steps(60)
-    placed = {name: set(one.channels) for name, one in world.listeners.items()}
+    placed = {name: set(listener.channels) for name, listener in world.listeners.items()}
     world.leader = before
     world.begin()
     steps(60)
-    assert {name: set(one.channels) for name, one in world.listeners.items()} == placed
+    assert {name: set(listener.channels) for name, listener in world.listeners.items()} == placed
 
 
 def test_coverage_that_redis_lost_in_part_is_kept_from_memory() -> None:
@@ -247,7 +247,7 @@ def test_coverage_that_redis_lost_in_part_is_kept_from_memory() -> None:
         world.step()
     known = dict(world.leader.coverage)
     lost = min(known)
-    cover = {one: entry for one, entry in known.items() if one != lost}
+    cover = {known_id: entry for known_id, entry in known.items() if known_id != lost}
     world.leader.follow(dict(world.shards), ledger_of(world.stored), cover)
     assert world.leader.coverage == known
 
@@ -257,11 +257,11 @@ def test_silence_of_all_after_an_outage_is_nobodys_death() -> None:
     world = World(3)
     for _ in range(20):
         world.step()
-    before = {name: set(one.channels) for name, one in world.listeners.items()}
+    before = {name: set(listener.channels) for name, listener in world.listeners.items()}
     world.now += 10 * LEASE_MS
     for _ in range(12):
         world.step()
-    assert {name: set(one.channels) for name, one in world.listeners.items()} == before
+    assert {name: set(listener.channels) for name, listener in world.listeners.items()} == before
     assert world.unwell() == []
 
 

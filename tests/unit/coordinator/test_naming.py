@@ -59,7 +59,7 @@ def names_in(stored: Stored, family: Family) -> dict[str, str]:
     """All names of a family."""
     prefix = KEYS.key("names", family) + ":"
     found = (fields for key, fields in stored.items() if key.startswith(prefix))
-    return {one: name for fields in found for one, name in fields.items()}
+    return {field: name for fields in found for field, name in fields.items()}
 
 
 @pytest.mark.parametrize(

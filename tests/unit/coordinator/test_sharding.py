@@ -24,7 +24,7 @@ def check(before: dict[str, Shard], after: Cut, topics: frozenset[str], limit: i
         else:
             assert old is None or shard.epoch > old.epoch
             assert shard.id in after.changed
-        if all(len(one.topics) <= limit for one in before.values()):
+        if all(len(known.topics) <= limit for known in before.values()):
             assert all(old_home.get(topic, shard.id) == shard.id for topic in shard.topics)
     assert after.retired == before.keys() - after.shards.keys()
 

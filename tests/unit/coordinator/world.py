@@ -95,16 +95,16 @@ class Listener:
                     shard=shard,
                     replica=replica,
                     epoch=epoch,
-                    client=one.client,
-                    state="live" if one.live_ms <= now else "opening",
-                    covered_ms=now - one.live_ms if one.live_ms <= now else None,
-                    last_frame_ms=0 if one.live_ms <= now else None,
-                    heard=0 if one.deaf else max(0, now - one.live_ms) // 1000,
-                    rotate=one.rotate if one.live_ms <= now else "",
-                    rejected=world.refused(self.shards.get(shard), one.client),
+                    client=channel.client,
+                    state="live" if channel.live_ms <= now else "opening",
+                    covered_ms=now - channel.live_ms if channel.live_ms <= now else None,
+                    last_frame_ms=0 if channel.live_ms <= now else None,
+                    heard=0 if channel.deaf else max(0, now - channel.live_ms) // 1000,
+                    rotate=channel.rotate if channel.live_ms <= now else "",
+                    rejected=world.refused(self.shards.get(shard), channel.client),
                     shard_epoch=self.shards[shard].epoch if shard in self.shards else 0,
                 )
-                for (shard, replica, epoch), one in sorted(self.channels.items())
+                for (shard, replica, epoch), channel in sorted(self.channels.items())
             ),
         )
 
@@ -250,7 +250,7 @@ class World:
 
     def find(self) -> Found | None:
         """What discovery says: the same object while nothing changes."""
-        audience = {one: who for one, who in self.audience.items() if one in self.topics}
+        audience = {topic: who for topic, who in self.audience.items() if topic in self.topics}
         if (self._found.topics, self._found.audience) != (self.topics, audience):
             self._found = Found(self.topics, audience)
         return None if self.blind else self._found
@@ -296,8 +296,8 @@ class World:
     def beat(self, listener: Listener) -> None:
         """A listener beats, and does what it is told."""
         listener.next_beat = self.now + HEARTBEAT_MS
-        for key, one in listener.channels.items():
-            if one.live_ms <= self.now:
+        for key, channel in listener.channels.items():
+            if channel.live_ms <= self.now:
                 listener.told_live.setdefault(key, self.now)
         self.beats[listener.name] = self.now
         self.documents[listener.name] = listener.report(self.now, self)
@@ -316,7 +316,7 @@ class World:
                 known.pop(listener.name, None)
 
     def obey(self, listener: Listener, told: Assignment) -> None:
-        granted = {(one.shard, one.replica): one for one in told.grants}
+        granted = {(grant.shard, grant.replica): grant for grant in told.grants}
         for shard, replica, epoch in list(listener.channels):
             if (shard, replica) not in granted:
                 self.close(listener, (shard, replica, epoch), given_up=True)
@@ -329,7 +329,9 @@ class World:
 
     def note_epochs(self, listener: Listener, told: Assignment) -> None:
         listener.shards = {
-            one.shard: self.shards[one.shard] for one in told.grants if one.shard in self.shards
+            grant.shard: self.shards[grant.shard]
+            for grant in told.grants
+            if grant.shard in self.shards
         }
         for grant in told.grants:
             back = (*grant.seat, grant.epoch) in listener.channels
@@ -351,8 +353,8 @@ class World:
         """Of a seat's channels the newest live one stays, and what is newer."""
         for shard, replica, epoch in list(listener.channels):
             newer_lives = any(
-                (s, r) == (shard, replica) and e > epoch and one.live_ms <= self.now
-                for (s, r, e), one in listener.channels.items()
+                (s, r) == (shard, replica) and e > epoch and channel.live_ms <= self.now
+                for (s, r, e), channel in listener.channels.items()
             )
             if newer_lives:
                 self.close(listener, (shard, replica, epoch), given_up=False)
@@ -363,7 +365,7 @@ class World:
         self.excused.discard((listener.name, key))
         # What was lost while this listener was paused, nobody could tell it.
         since = min(self.now, listener.last_beat) - NOTICE_MS
-        lost = any(at >= since and one[:2] == key[:2] for at, one in self.lost)
+        lost = any(at >= since and seat_key[:2] == key[:2] for at, seat_key in self.lost)
         unknown = listener.told_live.pop(key, self.now) == self.now
         # Listeners store the shards that they hold, those that are no more for a moment too.
         if not given_up or closed.live_ms > self.now or key[0] not in self.outcome.shards:
@@ -372,11 +374,11 @@ class World:
             return  # of a shard that is no more: its number was given anew
         # Whom the leader cannot know to be dead yet counts: that is a second fault, not its error.
         late = self.now - LEASE_MS - NOTICE_MS
-        dying = [one for died, one in self.killed if died >= late]
+        dying = [victim for died, victim in self.killed if died >= late]
         elsewhere = any(
-            one is not listener and (s, r) == key[:2] and channel.live_ms <= self.now
-            for one in [*self.listeners.values(), *dying]
-            for (s, r, _), channel in one.channels.items()
+            other is not listener and (s, r) == key[:2] and channel.live_ms <= self.now
+            for other in [*self.listeners.values(), *dying]
+            for (s, r, _), channel in other.channels.items()
         )
         if not elsewhere and not lost and not excused and not unknown:
             self.broken.append(f"{key} closed on {listener.name} before another was live")
@@ -416,8 +418,8 @@ class World:
         received = {
             shard
             for listener in self.listeners.values()
-            for (shard, _, _), one in listener.channels.items()
-            if one.live_ms <= self.now
+            for (shard, _, _), channel in listener.channels.items()
+            if channel.live_ms <= self.now
         }
         able = any(not listener.draining for listener in self.listeners.values())
         for shard in [*self.unseen, *self.not_live]:
@@ -449,7 +451,7 @@ class World:
             listener.name: listener for listener in self.listeners.values() if not listener.draining
         }
         replicas = min(2, len(free))
-        several_hosts = len({one.host for one in free.values()}) > 1
+        several_hosts = len({home.host for home in free.values()}) > 1
         found: list[str] = []
         places: dict[str, list[tuple[str, str]]] = {}
         load = dict.fromkeys(free, 0)
@@ -470,7 +472,7 @@ class World:
             is_known = {client for _, client in mine} >= set(CLIENTS)
             if is_known and audiences != {frozenset(document.clients)}:
                 found.append(f"{shard} has topics of {audiences}")
-            found += [f"{shard} is on {one}" for _, one in mine if one not in clients]
+            found += [f"{shard} is on {client}" for _, client in mine if client not in clients]
             if len(mine) < replicas:
                 found.append(f"{shard} has {len(mine)} of {replicas} channels")
             elif replicas == 2 and several_hosts and len({free[who].host for who, _ in mine}) < 2:

@@ -123,7 +123,7 @@ def test_a_second_is_a_point_of_the_charts() -> None:
     (point,) = rates.turn(NOW_MS + 1_000)
     assert point[1:] == (4, 1, 20, 90)
     assert rates.turn(NOW_MS + 1_200) == []
-    assert [one.events for one in rates.turn(NOW_MS + 3_000)] == [0, 0]
+    assert [second.events for second in rates.turn(NOW_MS + 3_000)] == [0, 0]
 
 
 def test_the_latest_presence_counts() -> None:

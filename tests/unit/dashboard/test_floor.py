@@ -17,8 +17,8 @@ QUICK_SECONDS = 2.0  # seconds, on a machine with other work
 def floor_after(*events: Event) -> Floor:
     """A floor that has read these."""
     floor = Floor()
-    for one in events:
-        floor.fold(one, NOW_MS)
+    for step in events:
+        floor.fold(step, NOW_MS)
     return floor
 
 
@@ -59,8 +59,8 @@ def test_a_call_goes_through_its_places() -> None:
     """Menu, queue, agent, hold, after-call work: one place at a time, and none when it is over."""
     floor = Floor()
     course: list[dict[str, int]] = []
-    for one in A_CALL:
-        floor.fold(one, NOW_MS)
+    for step in A_CALL:
+        floor.fold(step, NOW_MS)
         now = counts(floor.total())
         if not course or course[-1] != now:
             course.append(now)
@@ -93,7 +93,7 @@ def test_repeats_change_nothing() -> None:
     """Two replicas give each event twice: the counts are those of one, and the second is told."""
     floor = floor_after(*A_CALL[:7])
     before = counts(floor.total())
-    assert [floor.fold(one, NOW_MS) for one in A_CALL[:7]] == [False] * 7
+    assert [floor.fold(step, NOW_MS) for step in A_CALL[:7]] == [False] * 7
     assert counts(floor.total()) == before
 
 

@@ -15,7 +15,7 @@ PEOPLE = {"u-calls": "Ada Lovelace"}
 def floor() -> Floor:
     """A call that is talked to, a chat that waits, a call in after-call work, one that is over."""
     made = Floor()
-    for one in (
+    for event in (
         leg("answer", "acd", -90, conversation_id="calls"),
         leg("disconnect", "acd", -60, conversation_id="calls"),
         leg("answer", "agent", -60, conversation_id="calls"),
@@ -26,7 +26,7 @@ def floor() -> Floor:
         leg("answer", "agent", -80, conversation_id="gone"),
         leg("disconnect", "agent", -20, conversation_id="gone"),
     ):
-        made.fold(one, NOW_MS)
+        made.fold(event, NOW_MS)
     return made
 
 
@@ -83,7 +83,7 @@ def test_pages_have_everything_once() -> None:
         floor.fold(leg("answer", "acd", -number, conversation_id=f"c{number}"), NOW_MS)
     pages = [ids(chosen(floor, Choice(), page)) for page in (1, 2, 3, 4)]
     assert [len(page) for page in pages] == [PAGE, PAGE, 7, 0]
-    assert [one for page in pages for one in page] == [f"c{n}" for n in reversed(range(107))]
+    assert [id_ for page in pages for id_ in page] == [f"c{n}" for n in reversed(range(107))]
 
 
 def test_events_are_of_what_fits(floor: Floor) -> None:

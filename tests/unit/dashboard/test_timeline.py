@@ -11,12 +11,12 @@ from tests.unit.dashboard.test_floor import A_CALL
 def test_a_leg_is_drawn_stretch_by_stretch() -> None:
     """Ringing, talking, held, talking, after-call work, each from and to when it happened."""
     floor = Floor()
-    for one in A_CALL:
-        floor.fold(one, NOW_MS)
+    for step in A_CALL:
+        floor.fold(step, NOW_MS)
     known = floor.known("c")
     assert known is not None
     told = timeline(known.view, known.marks)
-    agent = next(one for one in told["legs"] if one["purpose"] == "agent")
+    agent = next(shown for shown in told["legs"] if shown["purpose"] == "agent")
     seconds = [
         (state, (since - NOW_MS) / 1000, until and (until - NOW_MS) / 1000)
         for state, since, until in agent["stretches"]
@@ -34,8 +34,8 @@ def test_a_leg_is_drawn_stretch_by_stretch() -> None:
 def test_late_events_are_drawn_where_they_belong() -> None:
     """The order is that of when things occurred, not of when they were read."""
     floor = Floor()
-    for one in (leg("answer", "agent", 15), leg("hold", "agent", 20), leg("alert", "agent", 10)):
-        floor.fold(one, NOW_MS)
+    for step in (leg("answer", "agent", 15), leg("hold", "agent", 20), leg("alert", "agent", 10)):
+        floor.fold(step, NOW_MS)
     known = floor.known("c")
     assert known is not None
     (only,) = timeline(known.view, known.marks)["legs"]

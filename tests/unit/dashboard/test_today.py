@@ -174,8 +174,8 @@ def test_each_figure_counts_on_its_own_day() -> None:
 def test_a_new_day_begins_at_nothing() -> None:
     """What lives goes on; its later figures are of the new day."""
     today = Today(DAY_MS, 20_000)
-    for one in answered(12, name="a"):
-        today.note(one, NOW_MS)
+    for event in answered(12, name="a"):
+        today.note(event, NOW_MS)
     today.note(leg("answer", "acd", 0, conversation_id="b"), NOW_MS)
     tomorrow = DAY_MS + 86_400_000
     today.turn(tomorrow, tomorrow)
@@ -189,13 +189,13 @@ def test_a_new_day_begins_at_nothing() -> None:
 def test_what_is_over_lets_go_of_its_facts_and_keeps_its_figures() -> None:
     """What still comes of it changes nothing; what lives is kept."""
     today = Today(DAY_MS, 20_000)
-    for one in answered(12, name="a"):
-        today.note(one, NOW_MS)
+    for event in answered(12, name="a"):
+        today.note(event, NOW_MS)
     today.note(leg("answer", "acd", 0, conversation_id="lives"), NOW_MS)
     wanted = today.queues["q1"].values()
     today.turn(DAY_MS, NOW_MS + QUIET_MS + 1)
-    for one in answered(12, name="a"):
-        today.note(one, NOW_MS)
+    for event in answered(12, name="a"):
+        today.note(event, NOW_MS)
     assert today.queues["q1"].values() == wanted
     today.note(leg("answer", "agent", 4, conversation_id="lives"), NOW_MS)
     assert today.queues["q1"].answered == 2

@@ -46,8 +46,8 @@ def commands() -> list[Command]:
             for line in block.replace("\\\n", " ").splitlines()
         ]
         typed = [match[1] for line in lines if (match := _TYPED.match(line))]
-        for one in [*typed, *_INLINE.findall(_FENCE.sub("", text))]:
-            for part in re.split(r" (?:&&|\||>|2>|;) ?", one)[:1]:
+        for command in [*typed, *_INLINE.findall(_FENCE.sub("", text))]:
+            for part in re.split(r" (?:&&|\||>|2>|;) ?", command)[:1]:
                 words = shlex.split(" ".join(part.split()), comments=True)
                 while words and "=" in words[0]:
                     words.pop(0)

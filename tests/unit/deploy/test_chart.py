@@ -45,7 +45,7 @@ def render(tmp_path: Path) -> Render:
         unavailable(str(missing))
 
     def objects(**values: Any) -> list[dict[str, Any]]:
-        return [one for one in yaml.safe_load_all(template(tmp_path, values)) if one]
+        return [document for document in yaml.safe_load_all(template(tmp_path, values)) if document]
 
     return objects
 
@@ -94,7 +94,7 @@ def test_every_value_reaches_an_object(render: Render) -> None:
     text = yaml.safe_dump_all(objects)
     for word in ("registry.example/mirror:2.0", "name: pull", "name: vault", "storage: 20Gi"):
         assert word in text
-    (listener,) = (one for one in objects if one["kind"] == "StatefulSet")
+    (listener,) = (resource for resource in objects if resource["kind"] == "StatefulSet")
     assert listener["spec"]["replicas"] == 4
     assert listener["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] == "fast"
     pod = listener["spec"]["template"]["spec"]
@@ -103,27 +103,27 @@ def test_every_value_reaches_an_object(render: Render) -> None:
     assert "requiredDuringSchedulingIgnoredDuringExecution" in pod["affinity"]["podAntiAffinity"]
     assert pod["containers"][0]["ports"] == [{"name": "metrics", "containerPort": 9999}]
     assert {"name": "A", "value": "b"} in next(
-        one["spec"]["template"]["spec"]["containers"][0]["env"]
-        for one in objects
-        if one["metadata"]["name"].endswith("-dashboard") and one["kind"] == "Deployment"
+        resource["spec"]["template"]["spec"]["containers"][0]["env"]
+        for resource in objects
+        if resource["metadata"]["name"].endswith("-dashboard") and resource["kind"] == "Deployment"
     )
     assert "port: 9093" in text
     if importlib.util.find_spec("kubernetes_validate") is None:
         unavailable(f"no kubernetes-validate: {CURE}")
     import kubernetes_validate
 
-    for one in objects:
-        kubernetes_validate.validate(one, kubernetes_validate.latest_version(), strict=True)
+    for resource in objects:
+        kubernetes_validate.validate(resource, kubernetes_validate.latest_version(), strict=True)
 
 
 def test_a_process_without_replicas_and_a_network_without_policy(render: Render) -> None:
     """What is switched off is not there, and nothing else goes with it."""
     objects = render(networkPolicy={"enabled": False}, processes={"dashboard": {"replicas": 0}})
-    assert not [one for one in objects if one["kind"] == "NetworkPolicy"]
+    assert not [resource for resource in objects if resource["kind"] == "NetworkPolicy"]
     (page,) = (
-        one
-        for one in objects
-        if one["metadata"]["name"].endswith("-dashboard") and one["kind"] == "Deployment"
+        resource
+        for resource in objects
+        if resource["metadata"]["name"].endswith("-dashboard") and resource["kind"] == "Deployment"
     )
     assert page["spec"]["replicas"] == 0
 
@@ -134,21 +134,25 @@ def test_the_operator_gets_the_job_and_the_alerts(render: Render) -> None:
     objects = render(
         podMonitor={"enabled": True, "labels": labels}, alerts={"enabled": True, "labels": labels}
     )
-    ours = {one["kind"]: one for one in objects if one["apiVersion"] == OPERATOR}
-    assert {one["metadata"]["labels"]["release"] for one in ours.values()} == {"prometheus"}
+    ours = {
+        resource["kind"]: resource for resource in objects if resource["apiVersion"] == OPERATOR
+    }
+    assert {resource["metadata"]["labels"]["release"] for resource in ours.values()} == {
+        "prometheus"
+    }
     (endpoint,) = ours["PodMonitor"]["spec"]["podMetricsEndpoints"]
     assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": "mirror"}]
     assert endpoint["port"] == "metrics"
     assert ours["PrometheusRule"]["spec"] == yaml.safe_load(ALERTS.read_text(encoding="utf-8"))
-    assert not [one for one in render() if one["apiVersion"] == OPERATOR]
+    assert not [resource for resource in render() if resource["apiVersion"] == OPERATOR]
 
 
 def test_alerts_lead_to_the_runbook_that_somebody_serves(render: Render) -> None:
     """`runbook_url` is what Alertmanager and Grafana make a link of."""
     address = "https://docs.example/runbook/"
     objects = render(alerts={"enabled": True, "runbookUrl": address})
-    (rules,) = (one for one in objects if one["kind"] == "PrometheusRule")
+    (rules,) = (resource for resource in objects if resource["kind"] == "PrometheusRule")
     annotations = [rule["annotations"] for rule in rules["spec"]["groups"][0]["rules"]]
     assert annotations
-    assert all(one["runbook_url"].startswith(f"{address}#mirror") for one in annotations)
-    assert not any("runbook" in one for one in annotations)
+    assert all(notes["runbook_url"].startswith(f"{address}#mirror") for notes in annotations)
+    assert not any("runbook" in notes for notes in annotations)

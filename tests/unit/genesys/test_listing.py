@@ -36,7 +36,7 @@ class Pages:
 def test_every_entity_is_read_once(count: int, largest: int) -> None:
     """Whatever the largest page that Genesys allows."""
     found = read_listing(Pages(count, largest), "queues")
-    assert [one.id for one in found] == [str(one) for one in range(count)]
+    assert [entity.id for entity in found] == [str(number) for number in range(count)]
 
 
 def test_a_listing_that_repeats_fails() -> None:

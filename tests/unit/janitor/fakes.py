@@ -127,10 +127,10 @@ class Genesys:
         filters = query.get("conversationFilters")
         wanted = filters[0]["predicates"][0]["operator"] if filters else "any"
         found = [
-            one
-            for name, one in self.analytics.items()
+            body
+            for name, body in self.analytics.items()
             if name in self.listed
-            and (wanted == "any" or (wanted == "exists") == (one.conversation_end is not None))
+            and (wanted == "any" or (wanted == "exists") == (body.conversation_end is not None))
         ]
         size, number = query["paging"]["pageSize"], query["paging"]["pageNumber"]
         return AnalyticsPage(found[(number - 1) * size : number * size], len(found))

@@ -63,9 +63,9 @@ def test_with_other_names_only_the_end_of_analytics_counts() -> None:
     tracked = Tracked(0, [TrackedLeg("p", "a", "call", "agent", "u", state="connected")])
     end = "2026-11-27T10:06:00.000Z"
     told = read_analytics(analytics("x", end=end), tracked, Normaliser(), 0, by_legs=False)
-    assert [(one.event_type, one.communication_id) for one in told] == [
+    assert [(event.event_type, event.communication_id) for event in told] == [
         ("disconnect", "a"),
         ("end", None),
         ("finalize", None),
     ]
-    assert {one.occurred_at for one in told} == {end}
+    assert {event.occurred_at for event in told} == {end}

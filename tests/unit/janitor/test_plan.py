@@ -72,7 +72,7 @@ def test_every_topic_is_asked_for_in_as_few_queries_as_are_allowed() -> None:
     """250 queues are three queries of each kind; a topic that comes twice counts once."""
     topics = [f"v2.routing.queues.q{n}.conversations" for n in range(250)]
     found = asked(gap(*topics, topics[0]))
-    assert [len(one.predicates) for one in found] == [100, 100, 50] * 2
+    assert [len(question.predicates) for question in found] == [100, 100, 50] * 2
     for which in ("ended", "unfinished"):
         values = {value for q in found if q.which == which for _, value in q.predicates}
         assert values == {f"q{n}" for n in range(250)}
@@ -103,7 +103,7 @@ def test_what_lived_in_a_gap_is_found_however_long_ago_it_began(
 def test_a_gap_that_has_just_ended_is_two_queries() -> None:
     """What ended since its begin, latest first, and what is unfinished."""
     found = asked(gap(USER))
-    assert [one.which for one in found] == ["ended", "unfinished"]
+    assert [question.which for question in found] == ["ended", "unfinished"]
     query = found[0].page(1)
     assert (query["orderBy"], query["order"]) == ("conversationEnd", "desc")
     assert query["paging"] == {"pageSize": 100, "pageNumber": 1}
@@ -112,7 +112,7 @@ def test_a_gap_that_has_just_ended_is_two_queries() -> None:
 def test_a_gap_of_weeks_ago_lists_its_days_instead_of_all_that_ended_since() -> None:
     """And what began before them and ended after its begin."""
     found = asked(gap(USER), later_ms=20 * DAY_MS)
-    assert [one.which for one in found] == ["all", "ended", "unfinished"]
+    assert [question.which for question in found] == ["all", "ended", "unfinished"]
     assert days(found[0]) == range(MIDNIGHT // DAY_MS, MIDNIGHT // DAY_MS + 1)
     assert found[1].to_ms == MIDNIGHT - 1
 
@@ -152,8 +152,8 @@ def test_too_many_hits_are_split_by_whole_days_then_by_topics() -> None:
         todo += parts
         if not parts:
             atoms.append(one)
-    assert all(len(days(one)) == 1 and len(one.predicates) == 1 for one in atoms)
-    asked_for = [(day, one.predicates) for one in atoms for day in days(one)]
+    assert all(len(days(atom)) == 1 and len(atom.predicates) == 1 for atom in atoms)
+    asked_for = [(day, atom.predicates) for atom in atoms for day in days(atom)]
     assert len(asked_for) == len(set(asked_for)) == 3 * len(days(question))
 
 

@@ -119,7 +119,7 @@ def test_what_only_the_tracker_knows_is_asked_for_a_hundred_at_once() -> None:
     stand.track("elsewhere", NOON - HOUR, queue="q2")
     stand.track("later", NOON + HOUR)
     reading = stand.read()
-    assert [len(one) for one in stand.genesys.multi_gets] == [100, 50]
+    assert [len(ids) for ids in stand.genesys.multi_gets] == [100, 50]
     assert len(stand.genesys.asked) == 50  # the others were over before
     assert reading.errors() == ()
 

@@ -44,8 +44,8 @@ def live(*bodies: bytes) -> list[Event]:
     """What listeners report of these bodies as frames."""
     normaliser = Normaliser()
     found: list[Event] = []
-    for one in bodies:
-        frame = b'{"topicName":"v2.users.u.conversations","eventBody":' + one + b"}"
+    for shown in bodies:
+        frame = b'{"topicName":"v2.users.u.conversations","eventBody":' + shown + b"}"
         found += normaliser.frame(frame, RECEIVED, 0.0).events
     return found
 

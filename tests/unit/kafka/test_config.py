@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from mirror.base import log
 from mirror.base.errors import SettingsError
@@ -57,10 +57,13 @@ def test_a_property_that_is_not_taken_names_its_variable(
 ) -> None:
     """And what it holds, unless that may be a secret; whoever sets several finds the one."""
     settings = load({"KAFKA_CONF_BATCH_SIZE": "1000", "KAFKA_CONF_ACKS": "1", variable: value})
-    config = producer_config(settings, "listener")
-    with pytest.raises(SettingsError) as raised:
-        open_client(Producer, config, ClientLog("test"))
-    assert str(raised.value).startswith(said)
+    for kind, config in (
+        (Producer, producer_config(settings, "listener")),
+        (Consumer, consumer_config(settings, "tail")),
+    ):
+        with pytest.raises(SettingsError) as raised:
+            open_client(kind, config, ClientLog("test"))
+        assert str(raised.value).startswith(said)
 
 
 @pytest.mark.parametrize(

@@ -553,7 +553,7 @@ def test_topics_that_are_missing_after_a_reconnect_were_missed() -> None:
     channel = live()
     verify = reconnected(channel, 50.0)
     channel.verified(verify.number, 52.0, frozenset(TOPICS[:1]))
-    assert [(one.topics, one.since, one.until) for one in channel.missed] == [
+    assert [(missed.topics, missed.since, missed.until) for missed in channel.missed] == [
         (TOPICS[1:], 0.0, 52.0)
     ]
 
@@ -694,7 +694,9 @@ TestAnyHistory = Fuzz.TestCase
 def test_every_row_of_the_tables_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing stands there that no history has; `Fuzz` holds that nothing else happens."""
     tables = (table.TRANSITIONS, table.UPKEEP, table.SILENCE)
-    rows = {(state, what) for one in tables for state, inputs in one.items() for what in inputs}
+    rows = {
+        (state, what) for rows_of in tables for state, inputs in rows_of.items() for what in inputs
+    }
     made: set[tuple[str, str]] = set()
 
     def step(states: Mapping[Any, Mapping[Any, Any]], state: Any, what: Any) -> Any:

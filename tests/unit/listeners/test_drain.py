@@ -96,11 +96,10 @@ class Brokers:
 class Scene:
     """A store, a drain and brokers, with a clock turned by the test."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, spool_limit: str = "64MiB") -> None:
         self.counters = Counters()
-        self.store = Store(
-            load({"MIRROR_SPOOL_DIR": str(folder)}), "listener-1", self.counters, 0.0
-        )
+        settings = load({"MIRROR_SPOOL_DIR": str(folder), "MIRROR_SPOOL_LIMIT": spool_limit})
+        self.store = Store(settings, "listener-1", self.counters, 0.0)
         self.brokers = Brokers()
         self.buried: list[tuple[int, str]] = []
         self.now = 0.0
@@ -370,3 +369,22 @@ def test_an_index_that_lost_records_is_damage(scene: Scene) -> None:
     scene.until_empty()
     assert sorted(scene.brokers.numbers) == list(range(1, 21))
     assert scene.counters.spools_damaged == 1
+
+
+def test_a_full_spool_that_is_drained_refuses_nothing_more(tmp_path: Path) -> None:
+    """Nothing new comes here once Kafka is back, and what is received is covered all the same."""
+    scene = Scene(tmp_path, spool_limit="64KiB")
+    try:
+        scene.brokers.frozen = {(TOPIC, number) for number in range(PARTITIONS)}
+        scene.keep(*range(4_000))
+        scene.turn()
+        assert scene.counters.lost
+        assert scene.store.refusing_since is not None
+        scene.turn()
+        assert scene.store.refusing_since is not None
+        scene.brokers.frozen = set()
+        scene.until_empty()
+        scene.turn()
+        assert scene.store.refusing_since is None
+    finally:
+        scene.store.close()

@@ -57,8 +57,8 @@ def test_records_are_told_when_as_many_are_acknowledged() -> None:
 def test_what_was_estimated_or_is_old_news_has_no_time_of_its_own() -> None:
     """Our own time of reading, a first reading and a back-fill say nothing of Genesys."""
     latency = Latency()
-    for number, one in enumerate((event(estimated=True), event(origin="snapshot")), 1):
-        latency.mark(number, float(number), one)
+    for number, reading in enumerate((event(estimated=True), event(origin="snapshot")), 1):
+        latency.mark(number, float(number), reading)
     latency.acknowledged(2, 9.0)
     assert count(latency, "read") == 2
     assert count(latency, "occurred") == 0

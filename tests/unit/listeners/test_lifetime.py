@@ -29,7 +29,7 @@ def test_shards_are_spread_over_their_part() -> None:
     """Fifty-one shards rotate over half an hour of a day's token, not in one minute."""
     moments = sorted(DAY * moment(shard, "a", ROTATE_TOKEN_AT) for shard in SHARDS)
     assert moments[-1] - moments[0] > 1_800
-    crowd = max(sum(one <= other < one + 120 for other in moments) for one in moments)
+    crowd = max(sum(start <= other < start + 120 for other in moments) for start in moments)
     assert crowd <= 12
 
 

@@ -191,7 +191,7 @@ def test_a_bug_in_the_normaliser_costs_one_frame_and_tells_nothing_of_it(scene: 
     with capture_logs() as lines:
         scene.far.sendall(held_call("unlucky") + held_call("c"))
         scene.until(lambda: scene.channel.frames == 2)
-    (line,) = [one for one in lines if one["event"] == "normaliser_failed"]
+    (line,) = [line for line in lines if line["event"] == "normaliser_failed"]
     assert line["error"] == "ValueError"
     assert line["at"].startswith("test_loop.py:")
     assert "unlucky" not in str(lines)

@@ -35,13 +35,13 @@ LANE = Lane("topic")
 
 def put(spool: Spool, *numbered: tuple[int, Record]) -> int:
     """Store records under their numbers, in the lane without a partition."""
-    return spool.put([Numbered(number, one) for number, one in numbered])
+    return spool.put([Numbered(number, content) for number, content in numbered])
 
 
 def head(spool: Spool, most: int = 1_000_000, size: int = LIMIT * 100) -> list[tuple[int, Record]]:
     """The first records of that lane."""
     found = spool.head(LANE, -1, most, size)
-    return [(one.sequence, one.record) for one in found]
+    return [(numbered.sequence, numbered.record) for numbered in found]
 
 
 def remove(spool: Spool, *numbers: int) -> None:
@@ -409,10 +409,12 @@ def test_lanes_are_read_each_by_itself(tmp_path: Path, open_spool: Open) -> None
     lanes = {number: lane_of("topic", f"k{number % 7}", number, 4) for number in range(40)}
     spool.put([Numbered(n, record(key=f"k{n % 7}"), lane.place) for n, lane in lanes.items()])
     for lane in set(lanes.values()):
-        numbers = [number for number, one in lanes.items() if one == lane]
+        numbers = [number for number, place in lanes.items() if place == lane]
         assert spool.lanes[lane] == len(numbers)
-        assert [one.sequence for one in spool.head(lane, -1, 99, LIMIT)] == numbers
-        assert [one.sequence for one in spool.head(lane, numbers[1], 2, LIMIT)] == numbers[2:4]
+        assert [numbered.sequence for numbered in spool.head(lane, -1, 99, LIMIT)] == numbers
+        assert [
+            numbered.sequence for numbered in spool.head(lane, numbers[1], 2, LIMIT)
+        ] == numbers[2:4]
         spool.remove({lane: numbers})
         assert lane not in spool.lanes
     assert (spool.records, spool.bytes) == (0, 0)
@@ -426,7 +428,9 @@ def test_a_topic_that_grows_gets_other_lanes(tmp_path: Path, open_spool: Open) -
     assert spool.replace("topic", 6, 100)
     wanted = {number: lane_of("topic", f"k{number % 7}", number, 6) for number in range(25)}
     found = {
-        one.sequence: one.lane for lane in spool.lanes for one in spool.head(lane, -1, 99, LIMIT)
+        numbered.sequence: numbered.lane
+        for lane in spool.lanes
+        for numbered in spool.head(lane, -1, 99, LIMIT)
     }
     assert found == wanted
     assert sum(spool.lanes.values()) == 25
@@ -459,15 +463,15 @@ def test_what_a_truncated_spool_lost_is_an_interval(tmp_path: Path, name: str, l
     size = (copy / name).stat().st_size
     os.truncate(copy / name, int(size * left))
     adopted, told = damaged(copy.parent)
-    saved = sum(one.records for one in adopted)
+    saved = sum(spool.records for spool in adopted)
     (result,) = told
     assert result.lost is not None
     assert result.lost.records == 100 - saved > 0
     assert (saved > 0) == (left > 0), "what is whole is saved"
     assert result.lost.from_ms < before <= wall_ms() < result.lost.to_ms + 1_000
     assert losses(copy.parent) == [result.lost]
-    for one in adopted:
-        one.close()
+    for inherited in adopted:
+        inherited.close()
 
 
 def test_a_spool_without_its_extent_lost_an_unknown_number(tmp_path: Path) -> None:
@@ -490,7 +494,7 @@ def test_a_killed_process_gives_no_false_alarm(tmp_path: Path) -> None:
     put(spool, *[(number, record()) for number in range(10, 15)])
     spool.abandon()
     adopted, told = damaged(tmp_path)
-    assert ([one.records for one in adopted], told) == ([5], [])
+    assert ([inherited.records for inherited in adopted], told) == ([5], [])
     adopted[0].close()
 
 

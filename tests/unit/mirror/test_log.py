@@ -12,7 +12,7 @@ from typing import TextIO
 
 import pytest
 
-from docs.build.log_events import ROOMS, log_events
+from docs.build.log_events import PACKAGES, log_events
 from mirror.base import log
 from mirror.base.sink import Sink
 
@@ -256,8 +256,8 @@ def test_a_line_has_the_part_of_its_logger() -> None:
     assert lines == [{"event": "waiting", "part": "janitor", "log_level": "warning"}]
 
 
-@pytest.mark.parametrize("room", sorted(ROOMS))
-def test_no_event_has_a_field_that_each_line_has(room: str) -> None:
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_no_event_has_a_field_that_each_line_has(package: str) -> None:
     """It would overwrite it, or be overwritten."""
     reserved = {"process", "part", "event", "level", "time"}
-    assert [event for event in log_events(room) if reserved & set(event.fields)] == []
+    assert [event for event in log_events(package) if reserved & set(event.fields)] == []

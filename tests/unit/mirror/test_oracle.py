@@ -126,7 +126,7 @@ def test_a_role_is_compared_where_it_never_changed() -> None:
     """A plain agent is nobody's supervisor; who only monitored, never did anything else."""
     plain = [_truth("answer", **AGENT), _truth("disconnect", **AGENT)]
     wrong = _event("answer", **AGENT, role="monitor", role_participant_id="q")
-    fields = [one.field for one in judge(plain, [wrong]).altered]
+    fields = [alteration.field for alteration in judge(plain, [wrong]).altered]
     assert fields == ["role", "role_participant_id"]
     role: dict[str, Any] = {"role": "monitor", "role_participant_id": "q"}
     supervisor = [_truth(kind, **AGENT, **role) for kind in ("answer", "disconnect")]
@@ -154,7 +154,7 @@ def test_the_queue_is_that_of_the_leg() -> None:
 
     def told(queue: str | None) -> list[str]:
         event = _event("answer", **AGENT | {"communication_id": "l1"}, queue_id=queue)
-        return [one.field for one in judge(truths, [event]).altered]
+        return [alteration.field for alteration in judge(truths, [event]).altered]
 
     assert told("q1") == told(None) == []
     assert told("q2") == ["queue_id"]
@@ -201,7 +201,9 @@ def test_a_record_that_says_something_else_is_altered(field: str, told: str | No
     leg = LEG | {"agent_id": "u", "purpose": "agent", "direction": "inbound"}
     right, wrong = _event("answer", **leg), _event("answer", **{**leg, field: told})
     verdict = judge([_truth("answer", **leg)], [right, wrong])
-    assert [(one.field, one.event) for one in verdict.altered] == [(field, wrong)]
+    assert [(alteration.field, alteration.event) for alteration in verdict.altered] == [
+        (field, wrong)
+    ]
     assert not verdict.clean
 
 

@@ -45,7 +45,7 @@ def test_it_can_be_bounded() -> None:
 def test_nothing_of_any_text_acts(text: str, most: int) -> None:
     """No control character, surrogate or separator comes out, and it stays stable."""
     shown = printable(text, most)
-    assert not {unicodedata.category(one) for one in shown} & {"Cc", "Cs", "Zl", "Zp"}
+    assert not {unicodedata.category(character) for character in shown} & {"Cc", "Cs", "Zl", "Zp"}
     assert printable(shown) == shown
 
 
@@ -60,6 +60,8 @@ def test_json_is_the_same_json(text: str) -> None:
     """What acts is escaped in JSON's own way, so that it reads as the same document."""
     shown = printable_json(json.dumps({"x": text}, ensure_ascii=False))
     assert json.loads(shown) == {"x": text}
-    acting = {one for one in shown if unicodedata.category(one) in {"Cc", "Zl", "Zp"}}
+    acting = {
+        character for character in shown if unicodedata.category(character) in {"Cc", "Zl", "Zp"}
+    }
     assert not acting
     assert "\u202e" not in shown

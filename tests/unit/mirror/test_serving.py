@@ -211,6 +211,22 @@ def test_all_addresses_are_those_of_both_families() -> None:
         telemetry.close()
 
 
+def test_a_process_that_is_down_may_live() -> None:
+    """`/healthz` says whether it works, `/livez` whether another process would help."""
+    (port,) = free_ports(1)
+    hung: list[str] = []
+    telemetry = Telemetry(
+        port, CollectorRegistry(), lambda: Health("down", ("held",)), hung=lambda: hung
+    )
+    try:
+        assert ask(port, "/healthz")[0] == 503
+        assert ask(port, "/livez") == (200, b"lives\n")
+        hung.append("the thread loop hangs")
+        assert ask(port, "/livez") == (503, b"the thread loop hangs\n")
+    finally:
+        telemetry.close()
+
+
 def test_an_address_of_choice_is_the_only_one() -> None:
     """`MIRROR_METRICS_HOST=127.0.0.2` answers there and nowhere else."""
     (port,) = free_ports(1)

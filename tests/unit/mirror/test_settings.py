@@ -64,6 +64,14 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("GENESYS_API_URL", "api.mypurecloud.com", "a base URL"),
         ("KAFKA_BOOTSTRAP_SERVERS", "broker", "host:port"),
         ("MIRROR_TOPIC", "with space", "a Kafka topic name"),
+        ("MIRROR_LEASE", "1000000000000d", "at most 3650d"),
+        ("MIRROR_ZOMBIE_AFTER", "4h,6h", "each duration once"),
+        ("MIRROR_ZOMBIE_AFTER", "4h,email=1h,email=2h", "each duration once"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "broker:99999", "a port from 1 to 65535"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "broker:0", "a port from 1 to 65535"),
+        ("MIRROR_ONCE_TOPIC", "genesys-interactions", "another topic than MIRROR_TOPIC"),
+        ("MIRROR_DEAD_LETTER_TOPIC", "genesys-interactions", "another topic than MIRROR_TOPIC"),
+        ("MIRROR_CONVERSATIONS_TOPIC", "genesys-agents", "another topic than MIRROR_AGENTS_TOPIC"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_it_takes(name: str, value: str, takes: str) -> None:
@@ -82,6 +90,8 @@ def test_a_wrong_value_is_named_with_what_it_takes(name: str, value: str, takes:
     [
         {"REDIS_URL": "http://user:hunter2@host"},
         {"GENESYS_CLIENTS": "hunter2"},
+        {"GENESYS_CLIENTS": ","},
+        {"REDIS_URL": "redis://:hunter2@host:99999/0"},
         {"KAFKA_URL": "hunter2"},
         {"GENESYS_API_URL": "https://user:hunter2@host"},
         {"KAFKA_BOOTSTRAP_SERVERS": "user:hunter2@host"},

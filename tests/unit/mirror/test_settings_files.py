@@ -125,6 +125,13 @@ def test_librdkafka_knows_the_properties_that_end_in_file() -> None:
         ({"MIRROR_RUN_DIR": "/r", "MIRROR_LISTENERS": "2", "MIRROR_HANG_AFTER": "9s"}, {}),
         ({"MIRROR_TEST_SEED": "1", "HOME": "/root", "MIRRORS": "2"}, {}),
         ({"KAFKA_CONF_LINGER_MS": "20", "KAFKA_CONF_NOT_KNOWN_HERE": "1"}, {}),
+        (
+            {"KAFKA_CONF_ACKS": "1", "KAFKA_CONF_TRANSACTIONAL_ID_FILE": "/none"},
+            dict.fromkeys(
+                ("KAFKA_CONF_ACKS", "KAFKA_CONF_TRANSACTIONAL_ID_FILE"),
+                "the mirror sets this property itself",
+            ),
+        ),
         ({"KAFKA_SERVICE_HOST": "10.0.0.7", "KAFKA_PORT_9092_TCP_ADDR": "10.0.0.7"}, {}),
         ({"KAFKA_PORT": "tcp://10.0.0.7:9092", "KAFKA_SERVICE_PORT_PLAIN": "9092"}, {}),
     ],
@@ -133,7 +140,7 @@ def test_what_nothing_reads_is_told_with_the_nearest_name(
     environ: dict[str, str], told: dict[str, str]
 ) -> None:
     """Misspelt names, files beside a value; not what Kubernetes or supervisord's side sets."""
-    assert {one.name: one.hint for one in load(environ).unread} == told
+    assert {variable.name: variable.hint for variable in load(environ).unread} == told
 
 
 def test_a_warning_reads_as_one_line() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from console.views import listeners_text
 from mirror.fleet.gaps import Gap, OngoingGap, reasons
 from mirror.fleet.status import ConversationCounts, Facts, GapCounts, assemble
 from mirror.fleet.words import Beat, ChannelReport, ChannelState, Shard
@@ -285,3 +286,12 @@ def test_work_for_janitors_that_nobody_does_is_a_reason() -> None:
     assert assemble(facts, 2, LEASE).reasons == ["janitor: gaps: 403"]
     facts.workers = [Worker(kind="janitor", name="j", at_ms=NOW - 220_000)]
     assert "no janitor works" in assemble(facts, 2, LEASE).reasons[0]
+
+
+def test_whether_the_native_reader_reads_is_told_of_each_listener() -> None:
+    """As its beat says; one of an earlier version, which says nothing, has none."""
+    broken = msgspec.structs.replace(_beat("x", _report("a")), native="broken")
+    status = assemble(_facts(broken, _beat("y", _report("b"))), 2, LEASE)
+    assert [one.native for one in status.listeners] == ["broken", "off"]
+    assert "NATIVE" in listeners_text(status.listeners)
+    assert "broken" in listeners_text(status.listeners)

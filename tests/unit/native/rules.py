@@ -141,7 +141,7 @@ def find(tree: ast.AST, names: list[str]) -> ast.stmt:
                 return find(node, names[1:]) if names[1:] else node
         elif isinstance(node, ast.AnnAssign | ast.Assign):
             targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets
-            if any(isinstance(one, ast.Name) and one.id == names[0] for one in targets):
+            if any(isinstance(target, ast.Name) and target.id == names[0] for target in targets):
                 return node
     raise LookupError(".".join(names))
 

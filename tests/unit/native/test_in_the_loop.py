@@ -39,7 +39,7 @@ class Records(AckedProducer):
 
     def events(self, events: list[Event]) -> None:
         made = [self._recorder.record(event) for event in events]
-        self.all += [(one.value, one.key or "", one.headers) for one in made]
+        self.all += [(record.value, record.key or "", record.headers) for record in made]
 
     def records(self, records: list[NativeRecord]) -> None:
         self.all += records
@@ -95,9 +95,12 @@ def odd_call(conversation: str) -> bytes:
 def _told(records: list[NativeRecord]) -> list[dict[str, Any]]:
     """Events without what depends on the moment."""
     told = [json.loads(value) for value, _, _ in records]
-    for one in told:
-        one |= {"received_at": "", "occurred_at": "" if one["estimated"] else one["occurred_at"]}
-        one["event_id"] = one["event_id"] if one["origin"] == "live" else ""
+    for told_event in told:
+        told_event |= {
+            "received_at": "",
+            "occurred_at": "" if told_event["estimated"] else told_event["occurred_at"],
+        }
+        told_event["event_id"] = told_event["event_id"] if told_event["origin"] == "live" else ""
     return told
 
 
@@ -136,7 +139,7 @@ def test_a_lost_socket_makes_both_say_again_what_is_held(scene: NativeScene) -> 
     scene.loop.session.interruptions += 1
     scene.loop._do([], time.monotonic())
     scene.play(held_call("c"), held_call("c"))
-    assert [one["origin"] for one in _told(scene.records.all[told:])] == ["snapshot"]
+    assert [told_event["origin"] for told_event in _told(scene.records.all[told:])] == ["snapshot"]
 
 
 def test_failures_are_counted_and_logged_and_switch_it_off(scene: NativeScene) -> None:

@@ -125,10 +125,10 @@ def test_after_some_failures_python_reads_everything() -> None:
     native = Native(MODULE, Normaliser(), recorder(), Counters())
     native.read([FRAME], 0, at(0), 0.0)
     for number in range(MAX_FAILURES):
-        assert not native.is_broken
+        assert native.state == "on"
         native.reader.break_next()
         native.read([of(f"c-x{number}", LIVE)], 0, at(1), 1.0)
-    assert native.is_broken
+    assert native.state == "broken"
     over = frame(conversation(participant(OVER)))
     events = native.frame(over, at(2_000), 2.0).events
     assert [event.event_type for event in events] == ["disconnect", "end"]

@@ -51,9 +51,9 @@ def stream(kind: Kind, order: Order, seed: int) -> Iterator[Message]:
     frames = list(payloads(kind, seed))
     if order == "mixed up":
         late = sorted(
-            (number + rng.random() * LATE_FRAMES, one) for number, one in enumerate(frames)
+            (number + rng.random() * LATE_FRAMES, frame) for number, frame in enumerate(frames)
         )
-        frames = [one for _, one in late if rng.random() > 0.05]
+        frames = [frame for _, frame in late if rng.random() > 0.05]
     for number, raw in enumerate(frames):
         yield raw, show_epoch(1_790_000_000 + number / 100), number / 100
 
@@ -101,18 +101,20 @@ def test_cases_give_the_same_records(name: str) -> None:
     for _ in range(2):
         for number, item in enumerate(case(name)):
             raw = json.dumps(item.get("body", item)).encode()
-            for one in (raw, msgspec.json.encode(json.loads(raw))):
-                twins.read([(one, at(10_000 * number), float(number))])
+            for body in (raw, msgspec.json.encode(json.loads(raw))):
+                twins.read([(body, at(10_000 * number), float(number))])
 
 
-@pytest.mark.parametrize("name", sorted(one.name for one in golden.ROOT.glob("recordings/*.json")))
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in golden.ROOT.glob("recordings/*.json"))
+)
 def test_recordings_give_the_same_records(name: str) -> None:
     """Every JSON object in a recording, as if it were a frame."""
     twins = Twins()
     document = json.loads((golden.ROOT / "recordings" / name).read_bytes())
-    for number, one in enumerate(objects(document)):
-        twins.read([(msgspec.json.encode(one), at(number), 0.0)])
-        body = {"topicName": USER_TOPIC, "eventBody": one}
+    for number, document_ in enumerate(objects(document)):
+        twins.read([(msgspec.json.encode(document_), at(number), 0.0)])
+        body = {"topicName": USER_TOPIC, "eventBody": document_}
         twins.read([(msgspec.json.encode(body), at(number), 0.0)])
 
 
@@ -123,8 +125,8 @@ def objects(document: Any) -> Iterator[dict[str, Any]]:
     inner: Sequence[Any] = ()
     if isinstance(document, dict | list):
         inner = list(document.values()) if isinstance(document, dict) else document
-    for one in inner:
-        yield from objects(one)
+    for field in inner:
+        yield from objects(field)
 
 
 @given(st.data())
@@ -155,8 +157,8 @@ def test_valid_frames_give_the_same_records(seed: int, rest: bool) -> None:
         topic, name = rng.choice(sorted(topics.items()))
         body = generate.body(name, rng)
         body["id"] = "c-1"
-        for place, one in enumerate(body.get("participants", ())):
-            one["id"] = f"p-{place}"
+        for place, participant in enumerate(body.get("participants", ())):
+            participant["id"] = f"p-{place}"
         body = plain(body, rng)
         raw = envelope(topic.replace("{id}", "u-1"), encode_body(body), "c")
         twins.read([(raw, at(number), number * (40.0 if rest else 1.0))] * 2)

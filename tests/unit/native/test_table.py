@@ -35,7 +35,7 @@ def test_a_rule_is_where_the_table_says(rule: Rule) -> None:
 def test_no_module_of_rules_is_left_out() -> None:
     """Each one of the normaliser is in the table, or is Python's alone."""
     named = {Path(rule.python).name for rule in RULES}
-    there = {one.name for one in (ROOT / NORMALISER).glob("*.py")} - {"__init__.py"}
+    there = {path.name for path in (ROOT / NORMALISER).glob("*.py")} - {"__init__.py"}
     assert there - named == PYTHON_ALONE
 
 

@@ -38,7 +38,7 @@ def recorder(encoding: str = "json", *, schema: bool = False) -> Recorder:
 def records(made: Recorder, reading: Reading) -> list[Record]:
     """The records of a reading."""
     found = [made.record(event) for event in reading.events]
-    return [(one.value, one.key, one.headers) for one in found]
+    return [(record.value, record.key, record.headers) for record in found]
 
 
 class Twins:
@@ -109,7 +109,7 @@ def _but_events(reading: Reading) -> Reading:
 def difference(found: list[Record], expected: list[Record], raw: bytes) -> str:
     """What differs, for the report of a failing test."""
     lines = [f"frame {raw[:3000]!r}", f"{len(found)} records, {len(expected)} expected"]
-    for one, other in zip(found, expected, strict=False):
-        if one != other:
-            lines += [f"- {other}", f"+ {one}"]
+    for ours, wanted in zip(found, expected, strict=False):
+        if ours != wanted:
+            lines += [f"- {wanted}", f"+ {ours}"]
     return "\n".join(lines)

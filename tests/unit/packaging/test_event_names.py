@@ -6,26 +6,26 @@ import re
 
 import pytest
 
-from docs.build.log_events import ROOMS, ROOT, log_events, nameless
+from docs.build.log_events import PACKAGES, ROOT, log_events, nameless
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_every_event_has_a_literal_name(room: str) -> None:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_event_has_a_literal_name(package: str) -> None:
     """No name is put together at run time, so that a search finds where it comes from."""
     found = {
         path.relative_to(ROOT).as_posix(): lines
-        for path in (ROOT / room).rglob("*.py")
+        for path in (ROOT / package).rglob("*.py")
         if (lines := nameless(path.read_text()))
     }
     assert found == {}
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_every_name_is_in_snake_case(room: str) -> None:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_name_is_in_snake_case(package: str) -> None:
     """One form for all names."""
-    assert [event.name for event in log_events(room) if not NAME.fullmatch(event.name)] == []
+    assert [event.name for event in log_events(package) if not NAME.fullmatch(event.name)] == []
 
 
 def test_a_name_that_is_put_together_is_found() -> None:

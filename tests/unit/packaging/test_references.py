@@ -14,7 +14,7 @@ READ = frozenset(
     (".py", ".md", ".lua", ".conf", ".yaml", ".yml", ".service", ".toml", ".cfg", ".js")
 )
 SKIPPED = ("tests/vendor/", "dashboard/pages/static/vendor/", "CHANGELOG.md")
-ROOMS = (
+PACKAGES = (
     "mirror|listeners|coordinator|janitor|projector|dashboard|console|harness|simulator|docs|bench"
 )
 # Pages of other projects, and those that only the built site has.
@@ -33,10 +33,10 @@ HEADING = re.compile(r"(?<![\w/.-])((?:[\w-]+/)*[\w-]+\.md), ((?:\"[^\"]+\"(?:, 
 BREAK = re.compile(r"\n\s*(?:#: ?|# ?|-- ?|// ?)?")
 INVARIANT = re.compile(r"\bI(\d{1,2})\b(?!\.)")
 SECTION = re.compile(r"(?<!RFC \d{4}, )\b[Ss]ections? \d")
-MODULE = re.compile(rf"`((?:{ROOMS})(?:\.\w+)+)`")
+MODULE = re.compile(rf"`((?:{PACKAGES})(?:\.\w+)+)`")
 HEADERS = "mirror.errors."  # of dead letters
 ENVIRONMENT = "mirror.env"  # what people fill in
-FILE = re.compile(rf"(?<![\w/.-])((?:{ROOMS}|tests)/[\w/]+\.(?:py|lua))\b")
+FILE = re.compile(rf"(?<![\w/.-])((?:{PACKAGES}|tests)/[\w/]+\.(?:py|lua))\b")
 
 
 def _listed() -> list[Path]:

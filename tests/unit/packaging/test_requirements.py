@@ -73,7 +73,7 @@ def test_what_is_left_out_of_the_slug_is_not_built_from() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     packages = {
-        one.partition(".")[0] for one in lines_of(setup["options.packages.find"]["include"])
+        pattern.partition(".")[0] for pattern in lines_of(setup["options.packages.find"]["include"])
     }
     needed = packages | {"README.md", "LICENSE", "setup.cfg", "pyproject.toml", "constraints.txt"}
     left_out = {line.strip("/") for line in lines(".slugignore")}

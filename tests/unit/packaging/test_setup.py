@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
-ROOMS = (
+PACKAGES = (
     "mirror",
     "listeners",
     "coordinator",
@@ -45,14 +45,14 @@ def lines(text: str) -> list[str]:
 
 
 def test_every_room_is_installed(setup: configparser.ConfigParser) -> None:
-    """Every room and its subpackages are found; tests and benchmarks are not."""
+    """Every package and its subpackages are found; tests and benchmarks are not."""
     patterns = lines(setup["options.packages.find"]["include"])
-    assert sorted(patterns) == sorted([*ROOMS, *(f"{room}.*" for room in ROOMS)])
+    assert sorted(patterns) == sorted([*PACKAGES, *(f"{package}.*" for package in PACKAGES)])
 
 
 def test_every_folder_of_code_is_a_package() -> None:
     """A folder with modules but without `__init__.py` would be left out of the wheel."""
-    modules = [module.parent for room in ROOMS for module in (ROOT / room).rglob("*.py")]
+    modules = [module.parent for package in PACKAGES for module in (ROOT / package).rglob("*.py")]
     folders = {folder for module in modules for folder in (module, *module.parents)}
     inside = {folder for folder in folders if ROOT in folder.parents}
     assert {folder for folder in inside if not (folder / "__init__.py").is_file()} == set()
@@ -75,10 +75,10 @@ def test_requirements_have_a_lower_bound_and_a_tested_version(
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
 
 
-def imported_modules(room: str) -> set[str]:
-    """Return the top-level names that the modules of a room import, anywhere in them."""
+def imported_modules(package: str) -> set[str]:
+    """Return the top-level names that the modules of a package import, anywhere in them."""
     found: set[str] = set()
-    for module in (ROOT / room).rglob("*.py"):
+    for module in (ROOT / package).rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text())):
             if isinstance(node, ast.Import):
                 found |= {alias.name.split(".")[0] for alias in node.names}
@@ -87,18 +87,23 @@ def imported_modules(room: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_every_import_is_a_requirement(setup: configparser.ConfigParser, room: str) -> None:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_import_is_a_requirement(setup: configparser.ConfigParser, package: str) -> None:
     """Nothing is imported that comes only because some requirement happens to bring it."""
     wanted = lines(setup["options"]["install_requires"])
-    extras = ("sandbox", "dashboard", "registry", *(("dev", "kafka") if room == "harness" else ()))
+    extras = (
+        "sandbox",
+        "dashboard",
+        "registry",
+        *(("dev", "kafka") if package == "harness" else ()),
+    )
     for extra in extras:
         wanted += lines(setup["options.extras_require"][extra])
     declared = {canonicalize_name(Requirement(line).name) for line in wanted}
     providers = importlib.metadata.packages_distributions()
-    for module in imported_modules(room) - sys.stdlib_module_names - set(ROOMS):
+    for module in imported_modules(package) - sys.stdlib_module_names - set(PACKAGES):
         names = {canonicalize_name(name) for name in providers.get(module, [module])}
-        assert names & declared, f"{room} imports {module}, which setup.cfg does not name"
+        assert names & declared, f"{package} imports {module}, which setup.cfg does not name"
 
 
 def test_console_script_is_mirror(setup: configparser.ConfigParser) -> None:
@@ -143,6 +148,6 @@ def test_wheel_carries_code_scripts_and_deployment_files(tmp_path: Path) -> None
         carried = set(archive.namelist())
 
     data = re.compile(r"\.(py|lua|conf|example|html|css|js|svg|woff2|service|ya?ml|json)$")
-    wanted = {name for name in files if name.split("/")[0] in ROOMS and data.search(name)}
+    wanted = {name for name in files if name.split("/")[0] in PACKAGES and data.search(name)}
     assert wanted - carried == set()
     assert not [name for name in carried if name.startswith(("tests/", "bench/"))]

@@ -29,11 +29,11 @@ class Outcome:
     def views(self) -> dict[str, ConversationDocument]:
         """What a consumer of the topic of conversations has."""
         found: dict[str, ConversationDocument] = {}
-        for one in self.log:
-            if one.value is None:
-                found.pop(one.key, None)
+        for record in self.log:
+            if record.value is None:
+                found.pop(record.key, None)
             else:
-                found[one.key] = read_view(one.value)
+                found[record.key] = read_view(record.value)
         return found
 
     def feed(self, events: Iterable[Event], *, batch: int = 10_000, ends: bool = False) -> None:
@@ -68,7 +68,7 @@ class Outcome:
     def restart(self) -> None:
         """Another projector takes over, from what is in Kafka."""
         fresh = Partition(0, GRACE_MS)
-        for one in self.log:
-            fresh.restore(one.key, one.kept, is_tombstone=one.value is None)
+        for record in self.log:
+            fresh.restore(record.key, record.kept, is_tombstone=record.value is None)
         fresh.following = max(fresh.following, self.partition.following)
         self.partition = fresh

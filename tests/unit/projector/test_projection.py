@@ -39,7 +39,9 @@ def folded(events: Sequence[Event]) -> dict[str, ConversationView]:
 
 def legs_of(outcome: Outcome) -> dict[str, object]:
     """The views, without what depends on which copy came first: times of reading."""
-    return {key: msgspec.structs.replace(one, updated_at="") for key, one in outcome.views.items()}
+    return {
+        key: msgspec.structs.replace(view, updated_at="") for key, view in outcome.views.items()
+    }
 
 
 def ids(events: Sequence[Event]) -> list[str]:

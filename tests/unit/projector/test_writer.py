@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from mirror.settings import load
+from projector.bounded import BoundedCalls, Stuck
 from projector.writer import Aborted, Out, Writer
 
 
@@ -63,3 +65,55 @@ def test_what_fails_before_the_commit_is_not_written(at: str) -> None:
     error, producer = failure(at, KafkaError(KafkaError._STATE))
     assert not error.is_doubtful
     assert "commit_transaction" not in producer.calls
+
+
+class Hanging(Failing):
+    """A producer whose call does not return before it is released."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__("", KafkaError(KafkaError._STATE))
+        self._hangs_at = at
+        self.released = threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        call = super().__getattr__(name)
+
+        def hang(*_: Any, **__: Any) -> None:
+            self.released.wait(60)
+
+        return hang if name == self._hangs_at else call
+
+
+@pytest.mark.parametrize(
+    ("at", "is_doubtful"),
+    [
+        ("init_transactions", False),
+        ("send_offsets_to_transaction", False),
+        ("commit_transaction", True),
+    ],
+)
+def test_a_producer_that_does_not_return_is_left_behind(at: str, is_doubtful: bool) -> None:
+    """It is not touched again, be it to abort, and the next batch has another producer."""
+    stuck, next_one = Hanging(at), Hanging("")
+    made = [next_one, stuck]
+    writer = Writer(
+        load({"HOME": "/root"}), "t-1", make=lambda *_, **__: made.pop(), return_seconds=0.05
+    )
+    with pytest.raises(Aborted, match="did not return") as caught:
+        writer.write([Out("once", 0, b"k", b"v", None)], [], None)
+    assert caught.value.is_doubtful == is_doubtful
+    assert "abort_transaction" not in stuck.calls
+    writer.write([Out("once", 0, b"k", b"v", None)], [], None)
+    assert next_one.calls[-1] == "commit_transaction"
+    stuck.released.set()
+
+
+def test_calls_that_are_stuck_are_counted() -> None:
+    """Beyond a number of them the process is of no use; those that come back do not count."""
+    calls, released = BoundedCalls(most_stuck=1), threading.Event()
+    with pytest.raises(Stuck):
+        calls.make(released.wait, 0.01)
+    with pytest.raises(RuntimeError, match="2 calls"):
+        calls.make(released.wait, 0.01)
+    released.set()
+    assert calls.make(lambda: 7, 5.0) == 7

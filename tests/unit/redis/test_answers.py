@@ -93,9 +93,9 @@ def test_each_is_told_in_one_line_with_its_cure(answer: str, code: str) -> None:
 )
 def test_a_kind_decides_about_connections(kind: Kind, drops: set[str]) -> None:
     """Only the wrong server ends all of them; who has no place or no login makes this one anew."""
-    found = [one for one in MEANINGS.values() if one.kind == kind]
+    found = [known for known in MEANINGS.values() if known.kind == kind]
     assert found
-    assert {one.drops for one in found} == drops
+    assert {known.drops for known in found} == drops
 
 
 def test_what_is_no_answer_means_nothing() -> None:

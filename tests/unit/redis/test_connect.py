@@ -49,16 +49,22 @@ def test_sentinel() -> None:
     assert isinstance(pool, SentinelConnectionPool)
     assert pool.service_name == "orders"
     assert (pool.connection_kwargs["password"], pool.connection_kwargs["db"]) == ("pw", 4)
-    asked = [one.connection_pool.connection_kwargs for one in pool.sentinel_manager.sentinels]
-    assert [(one["host"], one["port"]) for one in asked] == [("s1", 26379), ("s2", 26379)]
-    assert all(one["password"] == "other" for one in asked)
+    asked = [
+        sentinel.connection_pool.connection_kwargs for sentinel in pool.sentinel_manager.sentinels
+    ]
+    assert [(kwargs["host"], kwargs["port"]) for kwargs in asked] == [("s1", 26379), ("s2", 26379)]
+    assert all(kwargs["password"] == "other" for kwargs in asked)
 
 
 def test_each_sentinel_is_asked_once_in_a_try() -> None:
     """Where one is silent the next is asked; the connection as a whole is tried again."""
     pool = connect(settings("redis+sentinel://s1,s2,s3/orders")).connection_pool
     assert isinstance(pool, SentinelConnectionPool)
-    assert [one.get_retry().get_retries() for one in pool.sentinel_manager.sentinels] == [0, 0, 0]
+    assert [sentinel.get_retry().get_retries() for sentinel in pool.sentinel_manager.sentinels] == [
+        0,
+        0,
+        0,
+    ]
     assert pool.connection_kwargs["retry"].get_retries() == TRIES - 1
 
 

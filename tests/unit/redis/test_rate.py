@@ -20,7 +20,7 @@ def test_no_window_has_more_than_rate_and_burst(pauses: list[float]) -> None:
         if meter.ask(now) == 0.0:
             passed.append(now)
     for start in passed:
-        assert sum(start <= one < start + 60 for one in passed) <= 60 + 10 + 1
+        assert sum(start <= moment < start + 60 for moment in passed) <= 60 + 10 + 1
 
 
 def test_the_answer_is_when_to_come_back() -> None:

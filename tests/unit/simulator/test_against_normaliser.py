@@ -101,6 +101,6 @@ def test_rest_and_analytics_tell_nothing_false(scenario: str) -> None:
                     assert not found.altered, seed
             last, _ = played.other_shapes[-1]
             events = Normaliser().conversation(encode_body(last), RECEIVED, 0.0).events
-            missing = [one for one in verdict(played, events).missing if restorable(one)]
+            missing = [truth for truth in verdict(played, events).missing if restorable(truth)]
             ends = [record for record in played.records if record.event_type == "end"][:-1]
-            assert {one.seq for one in missing} <= {one.seq for one in ends}, seed
+            assert {end.seq for end in missing} <= {end.seq for end in ends}, seed

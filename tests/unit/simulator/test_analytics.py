@@ -50,7 +50,7 @@ def ask(begin: int, end: int, most: int = 100_000, **more: Any) -> dict[str, Any
 
 def names(found: dict[str, Any]) -> list[str]:
     """The ids of an answer."""
-    return [one["conversationId"] for one in found.get("conversations", [])]
+    return [shown["conversationId"] for shown in found.get("conversations", [])]
 
 
 def test_the_day_of_the_begin_decides() -> None:
@@ -91,3 +91,20 @@ def test_counting_stops_at_the_most_hits() -> None:
     assert len(names(found)) == 1
     beyond = ask(NOON - DAY_MS, NOON, 2, paging={"pageSize": 1, "pageNumber": 3})
     assert "conversations" not in beyond
+
+
+def test_what_is_over_is_judged_by_when_it_is_asked_about() -> None:
+    """A verdict that is kept says nothing of the time before the conversation was over."""
+    over = conversation("over", NOON, NOON + 1_000)
+    over.finished = True
+    filters = {"conversationFilters": UNFINISHED}
+    query = {"interval": f"{rfc3339(NOON)}/{rfc3339(NOON + 1)}", **filters}
+    asked = parse(json.dumps(query).encode())
+
+    def found_at(as_of_ms: int) -> list[str]:
+        return names(answer(asked, [over], as_of_ms))
+
+    assert found_at(NOON + 60_000) == []
+    assert found_at(NOON + 60_000) == []
+    assert found_at(NOON + 500) == ["over"]
+    assert found_at(NOON + 60_000) == []

@@ -57,21 +57,21 @@ def arrays(order: str) -> list[list[str]]:
                 if participant["purpose"] == "agent" and len(legs[0]) > 2:
                     known = [leg.id for leg in legs[0]]
                     shown = [leg["id"] for leg in participant["messages"]]
-                    found.append([str(known.index(one)) for one in shown])
+                    found.append([str(known.index(participant)) for participant in shown])
     return found
 
 
 def test_the_legs_of_a_reused_participant_come_in_three_orders() -> None:
     """Appended, newest first, or the newest alone; REST has them all."""
     appended = arrays("append")
-    assert any(len(one) > 2 for one in appended)
-    assert all(one == sorted(one, key=int) for one in appended)
+    assert any(len(order) > 2 for order in appended)
+    assert all(order == sorted(order, key=int) for order in appended)
     first = arrays("newest_first")
-    assert any(len(one) > 2 for one in first)
-    assert all(one == sorted(one, key=int, reverse=True) for one in first)
+    assert any(len(order) > 2 for order in first)
+    assert all(order == sorted(order, key=int, reverse=True) for order in first)
     replaced = arrays("replace")
-    assert {len(one) for one in replaced} == {1}
-    assert len({one[0] for one in replaced}) > 2
+    assert {len(order) for order in replaced} == {1}
+    assert len({order[0] for order in replaced}) > 2
     played = perform("message_reassigned", 1, of_rest, Quirks(reused_participant="replace"))
     longest = max(len(p["messages"]) for p in played.other_shapes[-1]["participants"])
     assert longest > 2
@@ -179,7 +179,7 @@ def test_a_voicemail_is_recorded_before_anybody_answers() -> None:
 
 def test_a_merge_goes_on_in_another_conversation() -> None:
     """Customer and agent end `transfer.conference` here; the customer talks there."""
-    played = next(one for one in merges("merge_call") if one.others)
+    played = next(merge for merge in merges("merge_call") if merge.others)
     ended = [r for r in played.records if r.disconnect_type == "transfer.conference"]
     assert {r.purpose for r in ended if r.event_type == "disconnect"} == {"customer", "agent"}
     assert "transfer" not in {r.event_type for r in played.records}
@@ -199,7 +199,7 @@ def test_a_merge_goes_on_in_another_conversation() -> None:
 
 def test_a_consultation_of_its_own_is_linked_both_ways() -> None:
     """`associatedConversation` on it, `consultationConversations` on the one that it serves."""
-    played = next(one for one in merges("consult_apart") if one.others)
+    played = next(merge for merge in merges("consult_apart") if merge.others)
     other = played.others[0]
     served, serving = played.frames[-1][0], other.frames[-1][0]
     assert serving["associatedConversation"] == {"id": served["id"]}

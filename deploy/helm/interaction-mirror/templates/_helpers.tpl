@@ -83,14 +83,14 @@ spec:
         {{- if eq $process "dashboard" }}
         - {name: page, containerPort: 8080}
         {{- end }}
-      # A process that waits for Redis, Kafka or Genesys at its start serves no health yet, so this
-      # probe is patient. /healthz answers 503 only where the process is `down`.
+      # A process that waits for Redis, Kafka or Genesys at its start may serve nothing yet, so this
+      # probe is patient. /livez answers 503 only where a restart helps, /healthz where it is `down`.
       startupProbe:
-        httpGet: {path: /healthz, port: metrics}
+        httpGet: {path: /livez, port: metrics}
         periodSeconds: 5
         failureThreshold: 720
       livenessProbe:
-        httpGet: {path: /healthz, port: metrics}
+        httpGet: {path: /livez, port: metrics}
         periodSeconds: 10
         timeoutSeconds: 5
         failureThreshold: 3

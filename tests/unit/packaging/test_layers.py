@@ -1,4 +1,4 @@
-"""Which rooms may import which: no import points up (docs/invariants.md, I13)."""
+"""Which packages may import which: no import points up (docs/invariants.md, I13)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PROGRAMS = ("listeners", "coordinator", "janitor", "projector", "dashboard")
-# The floors of the library, from the ground up: each imports those before it, and itself.
-FLOORS = (
+# The layers of the library, lowest first: each imports those before it, and itself.
+LAYERS = (
     ("mirror.conversation",),
     ("mirror.base",),
     ("mirror.settings",),
@@ -20,15 +20,15 @@ FLOORS = (
     ("mirror.checks",),
     ("mirror.runtime",),
 )
-# Neighbours on one floor know nothing of each other; `mirror` itself (its version) is open to all
-# but the ground.
-WALLS: dict[str, tuple[str, ...]] = {
-    room: tuple(below for lower in FLOORS[:height] for below in lower)
-    for height, floor in enumerate(FLOORS)
-    for room in floor
+# Packages of one layer do not import each other; `mirror` itself (its version) is open to all but
+# the lowest layer.
+ALLOWED: dict[str, tuple[str, ...]] = {
+    package: tuple(below for lower in LAYERS[:height] for below in lower)
+    for height, layer in enumerate(LAYERS)
+    for package in layer
 }
-LIBRARY = tuple(WALLS)
-WALLS |= {
+LIBRARY = tuple(ALLOWED)
+ALLOWED |= {
     "mirror": ("mirror.conversation",),
     "simulator": (),
     **dict.fromkeys(PROGRAMS, LIBRARY),
@@ -53,28 +53,32 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def room_of(module: str) -> str | None:
-    """The room of ours that a module belongs to, the narrowest of `WALLS`."""
+def package_of(module: str) -> str | None:
+    """The package of ours that a module belongs to, the narrowest of `ALLOWED`."""
     parts = module.split(".")
     for length in (2, 1):
-        if ".".join(parts[:length]) in WALLS or ".".join(parts[:length]) == "tests":
+        if ".".join(parts[:length]) in ALLOWED or ".".join(parts[:length]) == "tests":
             return ".".join(parts[:length])
     return None
 
 
 def climbs() -> dict[str, tuple[str, ...]]:
-    """File → the modules that it imports against the walls."""
+    """File → the modules that it imports and may not."""
     found: dict[str, tuple[str, ...]] = {}
-    for top in {room.split(".", maxsplit=1)[0] for room in WALLS}:
+    for top in {package.split(".", maxsplit=1)[0] for package in ALLOWED}:
         for path in sorted((ROOT / top).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
-            room = room_of(name.removesuffix(".py").replace("/", "."))
-            assert room is not None
-            allowed = (room, *WALLS[room], *(() if room == "mirror.conversation" else ("mirror",)))
+            package = package_of(name.removesuffix(".py").replace("/", "."))
+            assert package is not None
+            allowed = (
+                package,
+                *ALLOWED[package],
+                *(() if package == "mirror.conversation" else ("mirror",)),
+            )
             up = sorted(
                 module
                 for module in imports(path)
-                if (target := room_of(module)) is not None and target not in allowed
+                if (target := package_of(module)) is not None and target not in allowed
             )
             if up:
                 found[name] = tuple(up)
@@ -82,11 +86,11 @@ def climbs() -> dict[str, tuple[str, ...]]:
 
 
 def test_no_import_points_up() -> None:
-    """Each import against the walls is one of `EXCEPTIONS`, and each of these still exists."""
+    """Each import that points up is one of `EXCEPTIONS`, and each of these still exists."""
     assert climbs() == EXCEPTIONS
 
 
-@pytest.mark.parametrize("room", [room for room in WALLS if "." not in room])
-def test_each_room_exists(room: str) -> None:
-    """A room that was moved takes its walls along."""
-    assert (ROOT / room).is_dir()
+@pytest.mark.parametrize("package", [package for package in ALLOWED if "." not in package])
+def test_each_package_exists(package: str) -> None:
+    """A package that was moved takes its rule along."""
+    assert (ROOT / package).is_dir()

@@ -1,0 +1,122 @@
+"""A publisher that nobody takes anything from: what it refuses leaves nothing behind in memory.
+
+The clock is the test's, the producers are librdkafka's own, towards a port where nobody listens.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from harness.process import free_ports, wait_until
+from listeners.counters import Counters
+from listeners.publish.publisher import Publisher
+from mirror.conversation.event import Event
+from mirror.settings import load
+
+REFUSED = 100_000
+UNDER_WAY = 2_000  # when the producer is given up: several slices
+BATCH = 500
+# Of 100,000 records: what a record leaves behind, even one block, would be twenty times as many.
+MOST_BLOCKS = 5_000
+
+
+def event(number: int) -> Event:
+    """One of few conversations, so that what is remembered of a key does not grow."""
+    return Event(
+        event_id=f"{number:032x}",
+        event_type="answer",
+        conversation_id=f"conversation-{number % 50}",
+        participant_id="p",
+        state="connected",
+        occurred_at="2026-11-23T10:00:00.000Z",
+        received_at="2026-11-23T10:00:00.100Z",
+        source_topic="v2.users.u1.conversations",
+        address="x" * 500,
+    )
+
+
+class Scene:
+    """A publisher, its counters, and its clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = 1_000.0
+        self.counters = Counters()
+        settings = load(
+            {
+                "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_ports(1)[0]}",
+                "MIRROR_SPOOL_DIR": str(folder),
+                "MIRROR_SPOOL_LIMIT": "64KiB",
+            }
+        )
+        topics = {settings.topic: 4, settings.dead_letter_topic: 1}
+        self.publisher = Publisher(
+            settings, "l", self.counters, partitions=topics, clock=lambda: self.now
+        )
+        self._number = 0
+
+    def turn(self, seconds: float = 0.05) -> None:
+        """One pass of the loop."""
+        self.now += seconds
+        self.publisher.tick(self.now)
+
+    def send(self, count: int) -> None:
+        """Hand in events, a batch at a time, each taken by the spool's thread before the next."""
+        for _ in range(count // BATCH):
+            self.publisher.events([event(self._number + index) for index in range(BATCH)])
+            self._number += BATCH
+            self.turn()
+            wait_until(self._is_taken, 30.0, "the spool's thread takes the batch")
+
+    def _is_taken(self) -> bool:
+        self.turn()
+        return not self.publisher.pending
+
+    def give_up(self) -> None:
+        """Have the direct producer retired, with records in it."""
+        self.publisher.events([event(number) for number in range(UNDER_WAY)])
+        self.turn(10.0)
+        self.turn(10.0)
+        assert self.publisher.mode == "spooling"
+        wait_until(self._is_taken, 30.0, "what was under way is taken back")
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """Ended behind the test, as in a process that stops."""
+    made = Scene(tmp_path)
+    yield made
+    made.publisher.stop(0.0)
+
+
+def producers() -> int:
+    """How many of this process are not ended."""
+    gc.collect()
+    return sum(isinstance(one, Producer) for one in gc.get_objects())
+
+
+def test_a_producer_that_was_given_up_is_ended(scene: Scene) -> None:
+    """One that lives on, polled by nobody, would collect a statistic each quarter of a second."""
+    before = producers()  # its own, that of its drain, and none of other tests
+    scene.give_up()
+    wait_until(lambda: producers() < before, 10.0, "the producer is ended")
+    assert scene.counters.failed == UNDER_WAY
+
+
+def test_what_is_refused_leaves_nothing_in_memory(scene: Scene) -> None:
+    """A full spool refuses for hours: a hundred thousand records are counted, and gone."""
+    scene.give_up()
+    scene.send(10 * BATCH)
+    lost = scene.counters.lost
+    assert lost, "the spool is not full"
+    gc.collect()
+    before = sys.getallocatedblocks()
+    scene.send(REFUSED)
+    gc.collect()
+    assert scene.counters.lost == lost + REFUSED
+    assert sys.getallocatedblocks() - before < MOST_BLOCKS
