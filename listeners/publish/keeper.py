@@ -225,8 +225,7 @@ class Keeper:
             if store.placed.get(topic, 0) == partitions:
                 continue
             first, end = places(partitions)
-            with store.lock:
-                waiting = list(store.waiting)
+            waiting = store.lanes_waiting()
             if any(lane.topic == topic and not first <= lane.place < end for lane in waiting):
                 if not self._drain.is_quiet(topic):  # it gets no more: its lanes are not right
                     if self._drain.is_stuck(topic):
