@@ -49,6 +49,7 @@ from harness import ledger
 from harness.deployment import Deployment
 from harness.kafka import KafkaCluster
 from harness.oracle import Truth
+from harness.process import ServiceError
 from mirror.base.errors import MirrorError
 from mirror.fleet.gaps import list_gaps
 
@@ -251,7 +252,13 @@ class Run:
     # --- what is seen -------------------------------------------------------------------------
 
     def _metrics(self, name: str) -> dict[str, float]:
-        """What a process tells Prometheus: name with labels → value."""
+        """What a process tells Prometheus: name with labels → value.
+
+        Raises `ServiceError` where it has ended.
+        """
+        process = self._built.processes[name]
+        if not process.running:
+            raise ServiceError(process.describe(f"{name} ended with {process.returncode}"))
         lines = patiently(lambda: self._built.http(name, "/metrics")).decode().splitlines()
         told = (line.rpartition(" ") for line in lines if not line.startswith("#"))
         return {key: float(value) for key, _, value in told}
@@ -392,6 +399,9 @@ class Run:
                 + (f"full after {full:.0f} s, " if full is not None else "never full, ")
                 + f"{facts.refused[name]:,.0f} records refused"
             )
+            if not self._built.processes[name].running:
+                facts.late.append(f"{name} ended by itself")
+                continue
             told = self._metrics(name)
             slow = round(told["mirror_loop_slow_passes_total"])
             rows[f"longest pass of {name}"] = f"{self.longest_pass(name, told)}, {slow} over 0.1 s"

@@ -108,7 +108,7 @@ class Drain:
 
     def suspect(self, topic: str, partition: int, text: str) -> None:
         """A lane stood still in another producer: report it until it moves here."""
-        for lane in self._store.waiting:
+        for lane in self._store.lanes_waiting():
             if lane.topic == topic and partition in {lane.partition, -1}:
                 line = self._line(lane)
                 self._tell(line, Problem(topic, lane.partition, "partition", text, _SEE_LEADER))
@@ -326,7 +326,7 @@ class Drain:
             self._renew()
 
     def _send(self, producer: Producer, now: float) -> None:
-        lanes = list(self._store.waiting)
+        lanes = self._store.lanes_waiting()
         until = time.monotonic() + STEP_SECONDS
         room = MOST_IN_FLIGHT - self.in_flight
         for index in range(len(lanes)):

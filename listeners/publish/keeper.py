@@ -226,8 +226,7 @@ class Keeper:
             if store.placed.get(topic, 0) == partitions:
                 continue
             first, end = places(partitions)
-            with store.lock:
-                waiting = list(store.waiting)
+            waiting = store.lanes_waiting()
             if any(lane.topic == topic and not first <= lane.place < end for lane in waiting):
                 if not self._drain.is_quiet(topic):  # nothing more is sent: its lanes are wrong
                     if self._drain.is_stuck(topic):

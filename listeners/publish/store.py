@@ -111,6 +111,11 @@ class Store:
         """The lane of a record, by the store's present lanes."""
         return lane_of(record.topic, record.key, sequence, self.placed.get(record.topic, 0))
 
+    def lanes_waiting(self) -> list[Lane]:
+        """A copy: the other thread changes the original."""
+        with self.lock:
+            return list(self.waiting)
+
     def keep(self, sequence: int, record: Record, lane: Lane, now: float) -> None:
         """Take a record under its sequence number, in its lane."""
         with self.lock:

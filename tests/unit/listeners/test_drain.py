@@ -388,3 +388,19 @@ def test_a_full_spool_that_is_drained_refuses_nothing_more(tmp_path: Path) -> No
         assert scene.store.refusing_since is None
     finally:
         scene.store.close()
+
+
+def test_records_of_new_lanes_may_come_while_lanes_are_told_to_stand_still(scene: Scene) -> None:
+    """The loop hands in while the spool's thread looks through the lanes: neither ends by it."""
+    scene.keep(1)
+
+    class Log:
+        """Written to while the lanes are looked through, which is when the loop hands in more."""
+
+        def warning(self, *_: object, **_fields: object) -> None:
+            scene.keep(*range(2, 10))
+
+    scene.drain._log = cast("Any", Log())
+    scene.drain.suspect(TOPIC, -1, "it stands still")
+    scene.drain.suspect(TOPIC, scene.lane(1).partition, "it stands still in other words")
+    assert scene.drain.problems()
