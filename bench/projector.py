@@ -35,11 +35,11 @@ from harness.kafka import KafkaCluster, create_topic
 from harness.process import ManagedProcess, wait_until
 from mirror.conversation.event import Event
 from mirror.conversation.times import show_epoch
+from mirror.kafka.kept import KEPT_HEADER
 from mirror.kafka.partition import partition as partition_of
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings, load
 from projector.projection import Draft, Partition
-from projector.restore import KEPT_HEADER
 
 PARTITIONS: Final = 12
 ONCE: Final = "bench.once"

@@ -82,13 +82,16 @@ class Store:
             ids = [listener for listener, _ in beats]
             listeners = self._documents(ids, keys.listener, Beat)
             assignments = self._documents(ids, keys.assignment, Assignment)
+            lost = self._lost_shards(epochs)
         return Seen(
             beats={listener: int(score) for listener, score in beats},
             listeners=listeners,
             assignments=assignments,
-            # An unreadable epoch differs from every valid one, so it is written again.
+            # An unreadable epoch differs from every valid one, so it is written again. So is that
+            # of a shard whose document is gone.
             shard_epochs={
-                shard: readable(int, epoch, keys.shards) or 0 for shard, epoch in epochs.items()
+                shard: 0 if shard in lost else readable(int, epoch, keys.shards) or 0
+                for shard, epoch in epochs.items()
             },
             released=_readable(_released, _fields(keys.released, released)),
             commands=commands,
@@ -99,6 +102,14 @@ class Store:
             discovery=discovery,
             names=names,
         )
+
+    def _lost_shards(self, indexed: Iterable[str]) -> set[str]:
+        """The shards that are in the index and have no document."""
+        shards = list(indexed)
+        pipe = self._redis.pipeline(transaction=False)
+        for shard in shards:
+            pipe.exists(self._keys.shard(shard))
+        return {shard for shard, there in zip(shards, pipe.execute(), strict=True) if not there}
 
     def shards(self, known: Mapping[str, Shard]) -> dict[str, Shard]:
         """All shards in Redis. `known` shards are fetched only if their epoch differs."""

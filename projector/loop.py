@@ -17,10 +17,10 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
+from mirror.kafka.kept import KEPT_HEADER
 from mirror.kafka.projected import PARTITIONS_HEADER
 from mirror.settings import Settings
 from projector.projection import Draft
-from projector.restore import KEPT_HEADER
 from projector.share import Share
 from projector.writer import Aborted, Out, Writer
 

@@ -14,82 +14,21 @@ from typing import Final
 
 import msgspec
 
-from mirror.base.errors import MirrorError
 from mirror.conversation.document import ConversationDocument, document
 from mirror.conversation.event import RANK, Event
 from mirror.conversation.fold import COUNT_AGAIN, ConversationView, LegView, begin, fold
 from mirror.conversation.legs import leg_key
+from mirror.kafka.kept import FORMAT, ID_BYTES, Head, Kept, KeptLeg, encode, read_kept
 
-# Rises where an older projector could not read what is kept, or would read it wrongly.
-FORMAT: Final = 1
 # A call has some thirty events. 8 KiB a record of a conversation that has more.
 MAX_IDS: Final = 512
 # Of a message thread of fifty thousand legs the latest stay in the view: 300 KiB a record at most.
 MAX_LEGS: Final = 256
-ID_BYTES: Final = 16
-
-
-class UnknownFormat(MirrorError):
-    """What is kept of a conversation was written by another version, or by somebody else."""
-
-
-class Head(msgspec.Struct, frozen=True, gc=False):
-    """What a restore needs to know of a kept conversation, and all that a tombstone has.
-
-    `offset` is that of the last record that was folded, in the partition of the interaction topic.
-    `ended_ms` is when the conversation came to be ended, on the clock of its partition.
-    """
-
-    format: int
-    offset: int
-    ended_ms: int | None = None
-
-
-class Leg(LegView, kw_only=True, omit_defaults=True):
-    """A leg, and when it came into its present state."""
-
-    since: str = ""
-
-
-class _Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
-    format: int
-    offset: int
-    ended_ms: int | None = None
-    id: str
-    started_at: str | None = None
-    over_at: str | None = None
-    finalized: str | None = None
-    linked: str | None = None
-    is_active: bool = False
-    joined_late: bool = False
-    legs: list[Leg] = msgspec.field(default_factory=list)
-    ids: bytes = b""
-    latest_at: str = ""
-    half_at: str = ""
-    forgotten_at: str = ""
-    updated_at: str = ""
-    events: int = 0
-
-
-_encoder: Final = msgspec.msgpack.Encoder()
-_head: Final = msgspec.msgpack.Decoder(Head)
-_kept: Final = msgspec.msgpack.Decoder(_Kept)
-
-
-def read_head(kept: bytes) -> Head:
-    """The head of a kept conversation, or of a tombstone. Raises `UnknownFormat`."""
-    try:
-        head = _head.decode(kept)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _unknown(str(error)) from error
-    if head.format != FORMAT:
-        raise _unknown(f"format {head.format}, this version reads {FORMAT}")
-    return head
 
 
 def tombstone(offset: int) -> bytes:
     """What a tombstone has in place of a kept conversation."""
-    return _encoder.encode(Head(FORMAT, offset))
+    return encode(Head(FORMAT, offset))
 
 
 def raw_id(event_id: str) -> bytes:
@@ -125,21 +64,10 @@ class Conversation:
     @classmethod
     def of(cls, kept: bytes) -> Conversation:
         """What `kept` holds. Raises `UnknownFormat`."""
-        try:
-            stored = _kept.decode(kept)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _unknown(str(error)) from error
+        stored = read_kept(kept)
         conversation = cls(stored.id)
-        view = conversation.view
-        view.started_at, view.ended_at = stored.started_at, stored.over_at
-        view.finalized, view.linked_conversation_id = stored.finalized, stored.linked
-        view.state = "active" if stored.is_active else "ended"
-        view.joined_late = stored.joined_late
-        for leg in stored.legs:
-            name = leg.key.name
-            view.legs[name] = leg
-            view.open += not leg.ended
-            conversation._since[name] = leg.since
+        conversation.view = stored.view()
+        conversation._since = {leg.key.name: leg.since for leg in stored.legs}
         conversation.ids = stored.ids
         conversation.latest_at, conversation.half_at = stored.latest_at, stored.half_at
         conversation.forgotten_at = stored.forgotten_at
@@ -149,13 +77,13 @@ class Conversation:
     def keep(self, offset: int, ended_ms: int | None) -> bytes:
         """The conversation as bytes. `offset` and `ended_ms`: see `Head`."""
         view = self.view
-        legs: list[Leg] = []
+        legs: list[KeptLeg] = []
         for name, leg in view.legs.items():
-            assert isinstance(leg, Leg)  # `_leg` makes all of them
+            assert isinstance(leg, KeptLeg)  # `_leg` makes all of them
             leg.since = self._since.get(name, "")
             legs.append(leg)
-        return _encoder.encode(
-            _Kept(
+        return encode(
+            Kept(
                 format=FORMAT,
                 offset=offset,
                 ended_ms=ended_ms,
@@ -233,7 +161,7 @@ class Conversation:
         key = leg_key(event.participant_id, event.communication_id, event.media_type)
         leg = self.view.legs.get(key.name)
         if leg is None and not repeated:
-            leg = self.view.legs[key.name] = Leg(
+            leg = self.view.legs[key.name] = KeptLeg(
                 participant_id=event.participant_id,
                 media_type=event.media_type,
                 communication_id=event.communication_id,
@@ -303,10 +231,3 @@ def _leg_tells(leg: LegView, event: Event) -> bool:
         "wrapup": leg.wrapup_code is not None,
     }
     return told.get(kind, RANK[kind] <= leg.rank)
-
-
-def _unknown(what: str) -> UnknownFormat:
-    return UnknownFormat(
-        f"what is kept of a conversation cannot be read ({what}): run the version that wrote it, "
-        "or `mirror projector rebuild`"
-    )

@@ -18,7 +18,8 @@ import msgspec
 
 from mirror.conversation.event import Event
 from mirror.conversation.fold import COUNT_AGAIN
-from projector.memory import Conversation, knows, raw_id, read_head, tombstone
+from mirror.kafka.kept import read_head
+from projector.memory import Conversation, knows, raw_id, tombstone
 
 # A transaction that only says farewell stays small; the rest is due in the next one.
 MOST_TOMBSTONES: Final = 2_000

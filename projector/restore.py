@@ -15,10 +15,10 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from mirror.base.log import logger
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
+from mirror.kafka.kept import KEPT_HEADER
 from mirror.settings import Settings
 from projector.projection import Partition
 
-KEPT_HEADER: Final = "mirror-kept"
 BATCH: Final = 5_000
 READ_SECONDS: Final = 0.05
 

@@ -23,13 +23,11 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from dashboard.reader.floor_position import epoch_ms
 from dashboard.reader.timeline import Mark
-from mirror.conversation.fold import ConversationView, LegView
+from mirror.conversation.fold import ConversationView
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
+from mirror.kafka.kept import ID_BYTES, KEPT_HEADER, KeptLeg, UnknownFormat, read_head, read_kept
 from mirror.settings import Settings
 
-KEPT_HEADER: Final = "mirror-kept"
-FORMAT: Final = 1  # of what is kept
-ID_BYTES: Final = 16
 BATCH: Final = 5_000
 READ_SECONDS: Final = 0.05
 # Behind that, folding the end of the stream is quicker.
@@ -55,39 +53,6 @@ class Opened(msgspec.Struct):
     seconds: float = 0.0
 
 
-class Head(msgspec.Struct, frozen=True, gc=False):
-    """What is kept of every record, tombstones too.
-
-    `offset` is that of the last record of the interaction topic that is counted; `ended_ms` is when
-    the conversation came to be ended.
-    """
-
-    format: int
-    offset: int
-    ended_ms: int | None = None
-
-
-class KeptLeg(LegView, kw_only=True):
-    """A leg, and when it came into its present state."""
-
-    since: str = ""
-
-
-class Kept(msgspec.Struct, kw_only=True):
-    """What the projector keeps of a conversation, as far as a page needs it."""
-
-    id: str
-    ended_ms: int | None = None
-    started_at: str | None = None
-    over_at: str | None = None
-    finalized: str | None = None
-    linked: str | None = None
-    is_active: bool = False
-    joined_late: bool = False
-    legs: list[KeptLeg] = msgspec.field(default_factory=list)
-    ids: bytes = b""
-
-
 class Views(msgspec.Struct):
     """What was read: `kept` by conversation, without those that ended before `over_since_ms`.
 
@@ -108,11 +73,9 @@ class Views(msgspec.Struct):
         Raises `ViewsUnusable` where it was written by a version that this one does not know.
         """
         try:
-            head = _head.decode(kept)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ViewsUnusable(f"what the projector keeps cannot be read ({error})") from error
-        if head.format != FORMAT:
-            raise ViewsUnusable(f"the projector writes format {head.format}, not {FORMAT}")
+            head = read_head(kept)
+        except UnknownFormat as error:
+            raise ViewsUnusable(str(error)) from error
         self.records += 1
         self.following[partition] = max(self.following.get(partition, 0), head.offset + 1)
         is_over = head.ended_ms is not None and head.ended_ms < self.over_since_ms
@@ -131,7 +94,7 @@ class Views(msgspec.Struct):
         alive: list[bytes] = []
         over: list[tuple[int, bytes]] = []
         for kept in self.kept.values():
-            ended_ms = _head.decode(kept).ended_ms
+            ended_ms = read_head(kept).ended_ms
             if ended_ms is None:
                 alive.append(kept)
             else:
@@ -157,10 +120,6 @@ class Views(msgspec.Struct):
         if left > most:
             raise ViewsUnusable(f"the projector is {left:,} records behind")
         return places
-
-
-_head: Final = msgspec.msgpack.Decoder(Head)
-_kept: Final = msgspec.msgpack.Decoder(Kept)
 
 
 def read_views(
@@ -252,19 +211,11 @@ def view_of(kept: bytes, now_ms: int) -> Restored:
     Raises `ViewsUnusable`.
     """
     try:
-        stored = _kept.decode(kept)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ViewsUnusable(f"what the projector keeps cannot be read ({error})") from error
-    view = ConversationView(
-        id=stored.id,
-        state="active" if stored.is_active else "ended",
-        started_at=stored.started_at,
-        ended_at=stored.over_at,
-        finalized=stored.finalized,
-        linked_conversation_id=stored.linked,
-        joined_late=stored.joined_late,
-        seen={stored.ids[at : at + ID_BYTES].hex() for at in range(0, len(stored.ids), ID_BYTES)},
-    )
+        stored = read_kept(kept)
+    except UnknownFormat as error:
+        raise ViewsUnusable(str(error)) from error
+    view = stored.view()
+    view.seen = {stored.ids[at : at + ID_BYTES].hex() for at in range(0, len(stored.ids), ID_BYTES)}
     marks: list[Mark] = []
     first_seen: list[int] = []
     began_ms = epoch_ms(stored.started_at) if stored.started_at else now_ms
@@ -272,8 +223,6 @@ def view_of(kept: bytes, now_ms: int) -> Restored:
         marks.append(Mark(began_ms, "start", _OF_CONVERSATION))
     for number, leg in enumerate(stored.legs):  # those of long threads have gaps in their numbers
         leg.number = number
-        view.legs[leg.key.name] = leg
-        view.open += not leg.ended
         course = _course(leg)
         marks += course
         first_seen.append(min((mark.at_ms for mark in course), default=began_ms))

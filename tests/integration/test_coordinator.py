@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,29 @@ def test_a_coordinator_without_memory_moves_nothing_on_an_empty_redis(
         after = {name: {(g.seat, g.epoch) for g in mine} for name, mine in fleet.grants.items()}
         assert after == before
         assert client.hgetall(keys.shards) == shards
+
+
+def _exists(client: redis.Redis, name: str) -> bool:
+    return bool(client.exists(name))
+
+
+def test_each_lost_key_comes_back(
+    environment: dict[str, str], fleet: Fleet, tmp_path: Path
+) -> None:
+    """An index may outlive its documents and the documents their index: Redis evicts keys singly."""
+    fleet.join("l1")
+    fleet.join("l2")
+    settings = load(environment)
+    keys = Keys(settings.namespace)
+    with connect(settings) as client, coordinator(environment, tmp_path / "one"):
+        fleet.until(lambda: len(fleet.seats()) == 8, "everything is granted")
+        names = [keys.shard(shard) for shard in client.hgetall(keys.shards)]
+        names += [keys.assignment(listener) for listener in ("l1", "l2")]
+        names += [keys.shards, keys.seats, keys.coverage, keys.leader]
+        assert len(names) >= 4 + 2 + 4
+        for name in names:
+            assert client.delete(name) == 1, name
+            fleet.until(partial(_exists, client, name), f"{name} is there again")
 
 
 def test_a_drain_that_nobody_can_take_over_is_told(

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from dashboard.reader.floor import OVER_KEPT_MS, Floor, Known
-from dashboard.reader.views import FORMAT, Head, Views, ViewsUnusable, view_of
+from dashboard.reader.views import Views, ViewsUnusable, view_of
 from mirror.conversation.event import Event
+from mirror.kafka.kept import FORMAT, Head
 from projector.projection import Draft, Partition
 from tests.integration.projector_support import FLOWS, flow
 from tests.unit.dashboard.build import NOW_MS, event, leg
@@ -41,10 +42,14 @@ def restored(views: Views) -> Floor:
 
 def shown(known: Known) -> dict[str, Any]:
     """All that a page shows of a conversation."""
-    view = msgspec.to_builtins(known.view)
+    view = msgspec.structs.asdict(known.view)
     view.pop("seen")
-    for one in view["legs"].values():
-        one.pop("since", None)
+    view["legs"] = {
+        name: {
+            key: content for key, content in msgspec.structs.asdict(leg).items() if key != "since"
+        }
+        for name, leg in known.view.legs.items()
+    }
     return {
         "view": view,
         "place": known.place,

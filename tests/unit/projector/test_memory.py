@@ -11,16 +11,8 @@ from mirror.conversation.event import Event, EventType
 from mirror.conversation.fold import fold
 from mirror.conversation.legs import leg_key, transition_id
 from mirror.conversation.times import show
-from projector import memory
-from projector.memory import (
-    MAX_IDS,
-    MAX_LEGS,
-    Conversation,
-    UnknownFormat,
-    raw_id,
-    read_head,
-    tombstone,
-)
+from mirror.kafka.kept import ID_BYTES, UnknownFormat, read_head
+from projector.memory import MAX_IDS, MAX_LEGS, Conversation, raw_id, tombstone
 from tests.unit.projector.build import Outcome
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -75,7 +67,7 @@ def test_a_thread_of_months_is_bounded() -> None:
     assert view.events == 8_000
     assert max(sizes) < 150_000
     conversation = Conversation.of(outcome.partition.kept["c-1"])
-    assert len(conversation.ids) < MAX_IDS * memory.ID_BYTES
+    assert len(conversation.ids) < MAX_IDS * ID_BYTES
 
 
 def test_what_a_restarted_listener_tells_again_is_repeats() -> None:
