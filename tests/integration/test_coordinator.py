@@ -215,7 +215,7 @@ def _exists(client: redis.Redis, name: str) -> bool:
 def test_each_lost_key_comes_back(
     environment: dict[str, str], fleet: Fleet, tmp_path: Path
 ) -> None:
-    """An index may outlive its documents and the documents their index: Redis evicts keys singly."""
+    """Redis evicts keys one by one: an index may outlive its documents, and they their index."""
     fleet.join("l1")
     fleet.join("l2")
     settings = load(environment)
