@@ -22,6 +22,7 @@ from mirror.kafka.kept import FORMAT, ID_BYTES, Head, Kept, KeptLeg, encode, rea
 
 # A call has some thirty events. 8 KiB a record of a conversation that has more.
 MAX_IDS: Final = 512
+MAX_READINGS: Final = 256
 # Of a message thread of fifty thousand legs the latest stay in the view: 300 KiB a record at most.
 MAX_LEGS: Final = 256
 
@@ -42,8 +43,8 @@ def raw_id(event_id: str) -> bytes:
 def knows(kept: bytes, raw: bytes) -> bool:
     """Whether a kept conversation counts the event of that raw id, without decoding it.
 
-    The ids stand in it as they are; that 16 bytes of a hash turn up elsewhere in it by chance will
-    not happen.
+    The ids stand in it as they are, those of readings backwards. The same 16 bytes of a hash do not
+    occur elsewhere in it by chance.
     """
     return raw in kept
 
@@ -54,6 +55,7 @@ class Conversation:
     def __init__(self, conversation_id: str) -> None:
         self.view = ConversationView(id=conversation_id)
         self.ids = b""
+        self.readings = b""  # see `Kept`
         self.latest_at = ""  # no event happened after this,
         self.half_at = ""  # none of the older half of `ids` after this,
         self.forgotten_at = ""  # and no forgotten one after this
@@ -68,7 +70,7 @@ class Conversation:
         conversation = cls(stored.id)
         conversation.view = stored.view()
         conversation._since = {leg.key.name: leg.since for leg in stored.legs}
-        conversation.ids = stored.ids
+        conversation.ids, conversation.readings = stored.ids, stored.readings
         conversation.latest_at, conversation.half_at = stored.latest_at, stored.half_at
         conversation.forgotten_at = stored.forgotten_at
         conversation.updated_at, conversation.events = stored.updated_at, stored.events
@@ -96,6 +98,7 @@ class Conversation:
                 joined_late=view.joined_late,
                 legs=legs,
                 ids=self.ids,
+                readings=self.readings,
                 latest_at=self.latest_at,
                 half_at=self.half_at,
                 forgotten_at=self.forgotten_at,
@@ -119,8 +122,13 @@ class Conversation:
 
         Whether it is the first of its id, and whether it changed anything that is kept.
         """
-        repeated = self._counts(raw) or self._tells(event)
-        if repeated and (event.origin == "snapshot" or event.event_type not in COUNT_AGAIN):
+        is_counted = _holds(self.ids, raw)
+        is_read = not is_counted and _holds(self.readings, raw[::-1])
+        is_told = not is_counted and not is_read and self._tells(event)
+        if is_told and event.origin == "snapshot":
+            return False, False
+        repeated = is_counted or is_told
+        if repeated and event.event_type not in COUNT_AGAIN:
             return False, False
         if not self.events:
             self.view = begin(event)
@@ -135,24 +143,15 @@ class Conversation:
         view.seen = set()
         if leg is not None and (leg.state, leg.held, leg.ended) != stood:
             self._since[leg.key.name] = event.occurred_at
-        if repeated:
+        if repeated or (is_read and event.origin == "snapshot"):
             changed = leg is not None and msgspec.structs.astuple(leg) != before
             if changed:
                 self.updated_at = max(self.updated_at, event.received_at)
             return False, changed
-        self.events += 1
+        self.events += not is_read
         self.updated_at = max(self.updated_at, event.received_at)
         self._remember(event, raw)
-        return True, True
-
-    def _counts(self, raw: bytes) -> bool:
-        """Whether the event of that raw id was folded, as far as ids are remembered."""
-        at = self.ids.find(raw)
-        while at % ID_BYTES:  # -1 % 16 is 15
-            if at < 0:
-                return False
-            at = self.ids.find(raw, at + 1)
-        return True
+        return not is_read, True
 
     def _leg(self, event: Event, repeated: bool) -> LegView | None:
         """The leg of the event, added where it is new; none for an event of the conversation."""
@@ -171,8 +170,21 @@ class Conversation:
         return leg
 
     def _remember(self, event: Event, raw: bytes) -> None:
-        self.ids += raw
         self.latest_at = max(self.latest_at, event.occurred_at)
+        if event.origin == "snapshot":
+            self.readings += raw[::-1]
+            if len(self.readings) > MAX_READINGS * ID_BYTES:
+                self.readings = self.readings[MAX_READINGS // 2 * ID_BYTES :]
+                self.forgotten_at = self.latest_at
+        else:
+            self._remember_id(raw)
+        while len(self.view.legs) > MAX_LEGS:
+            self._forget_leg()
+
+    def _remember_id(self, raw: bytes) -> None:
+        if self.readings:
+            self.readings = _without(self.readings, raw[::-1])
+        self.ids += raw
         count = len(self.ids) // ID_BYTES
         if count == MAX_IDS // 2:
             self.half_at = self.latest_at
@@ -180,8 +192,6 @@ class Conversation:
             self.ids = self.ids[MAX_IDS // 2 * ID_BYTES :]
             self.forgotten_at = max(self.forgotten_at, self.half_at)
             self.half_at = self.latest_at
-        while len(self.view.legs) > MAX_LEGS:
-            self._forget_leg()
 
     def _forget_leg(self) -> None:
         """Forget the oldest leg that ended; where none did, the oldest."""
@@ -213,6 +223,23 @@ class Conversation:
         if event.event_type == "finalize":
             return view.finalized is not None
         return leg is None or _leg_tells(leg, event)
+
+
+def _place(ids: bytes, raw: bytes) -> int:
+    """Where an id stands among ids of `ID_BYTES` each; -1 if it is not there."""
+    at = ids.find(raw)
+    while at > 0 and at % ID_BYTES:
+        at = ids.find(raw, at + 1)
+    return at
+
+
+def _holds(ids: bytes, raw: bytes) -> bool:
+    return _place(ids, raw) >= 0
+
+
+def _without(ids: bytes, raw: bytes) -> bytes:
+    at = _place(ids, raw)
+    return ids if at < 0 else ids[:at] + ids[at + ID_BYTES :]
 
 
 def _leg_tells(leg: LegView, event: Event) -> bool:

@@ -44,6 +44,8 @@ class KeptLeg(LegView, kw_only=True, omit_defaults=True):
 class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A conversation. `ids` holds the raw ids of its latest events, `ID_BYTES` each.
 
+    `readings` holds, each of them backwards, the ids of events of which only `snapshot` readings
+    were seen: the fold does not count those as seen, because the dated event may have the same id.
     No event happened after `latest_at`, none of the older half of `ids` after `half_at`, and no
     forgotten one after `forgotten_at`.
     """
@@ -60,6 +62,7 @@ class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
     joined_late: bool = False
     legs: list[KeptLeg] = msgspec.field(default_factory=list)
     ids: bytes = b""
+    readings: bytes = b""
     latest_at: str = ""
     half_at: str = ""
     forgotten_at: str = ""

@@ -110,6 +110,38 @@ def test_any_delivery_gives_each_event_once_and_the_same_view(
     assert legs_of(outcome) == legs_of(plain)
 
 
+@given(deliveries(), st.data())
+def test_readings_under_the_id_of_a_transition_are_folded_as_a_consumer_folds_them(
+    delivery: tuple[tuple[Event, ...], list[Event], list[int]], data: st.DataObject
+) -> None:
+    """A listener that first sees a leg in the middle may read what another one saw happen, without
+    its time: the dated event may come before or after that, and still counts.
+    """
+    _, mixed, sizes = delivery
+    for place, event in enumerate(mixed):
+        if event.participant_id is not None and data.draw(st.booleans()):
+            mixed[place] = msgspec.structs.replace(
+                event, origin="snapshot", estimated=True, occurred_at=event.received_at
+            )
+    outcome, left = Outcome(), mixed
+    for size in (*sizes, len(mixed)):
+        outcome.project(left[:size])
+        outcome.restart()
+        left = left[size:]
+    assert ids(outcome.once) == list(dict.fromkeys(ids(mixed)))
+    for key, view in folded(mixed).items():
+        shown = outcome.views[key]
+        expected = document(
+            view,
+            ((leg, "") for leg in view.legs.values()),
+            updated_at=shown.updated_at,
+            events=shown.events,
+        )
+        for leg, wanted in zip(shown.legs, expected.legs, strict=True):
+            leg.since = wanted.since
+        assert shown == expected
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_restart_between_any_two_events_changes_nothing(name: str) -> None:
     """What is kept in Kafka is all that the fold needs: the same bytes come out."""
