@@ -1,10 +1,10 @@
 """One pass of the leader, without any I/O: from the present state in Redis to the new one.
 
-`Leader` remembers shards, seats and coverage between passes. All three are stored too, so a new
-leader begins with the state of the old one. If Redis loses everything, the leader writes shards and
-coverage again from memory, and adopts seats from the listeners' beats. A leader without memory
-waits until the listeners have stored the shards that they hold. Until it knows a shard it writes
-nothing: empty assignments would close every channel.
+`Leader` remembers shards, seats and coverage between passes. Redis stores all three too, so a new
+leader begins with the state of the old leader. If Redis loses all data, the leader writes shards
+and coverage again from memory, and takes seats from the listeners' beats. A leader without memory
+waits until the listeners have stored the shards that they hold. Until the leader knows a shard, it
+writes nothing: empty assignments would close every channel.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from mirror.fleet.gaps import Gap, OngoingGap
 from mirror.fleet.requests import DRAIN, REBALANCE, ROTATE
 from mirror.fleet.words import Grant, Shard, seat_name
 
-# A channel or successor that is not live after this many beats is tried again, if possible
-# elsewhere.
+# A channel that is not live after this many beats gets a successor, if possible elsewhere, and a
+# successor that is not live after this many beats is given up.
 PATIENCE_BEATS: Final = 30
 DEFAULT_HORIZON_MS: Final = 31 * 24 * 3_600_000
 # When no further topic was refused for this many beats, refused topics are placed elsewhere.
@@ -107,8 +107,8 @@ class Leader:
     ) -> None:
         """Learn the state in Redis while another coordinator leads.
 
-        Parts that Redis lost are kept from memory. A leader stores seats after their shards, so if
-        there are seats, all shards are there.
+        What Redis lost is kept in memory. A leader stores shards before their seats, so if Redis
+        has seats, it has all shards.
         """
         self.shards = shards if ledger.seats else _joined(shards, self.shards)
         self.seats = seats.records(ledger) if ledger.seats else self.seats
@@ -184,8 +184,8 @@ class Leader:
         intervals = coverage.intervals(
             seen.listeners, seen.beats, alive, deafness.doubted(), deafness.restarts()
         )
-        # Nobody knows until when these were received. Topics without cover count from the horizon
-        # on.
+        # Shards without a known coverage and without a live channel: nobody knows until when their
+        # topics were received. So their gap begins at the horizon.
         not_live = {
             shard_id: self.shards[shard_id].topics
             for shard_id in unwatched & self.shards.keys() - intervals.keys()
@@ -225,7 +225,7 @@ class Leader:
         )
 
     def _no_deafness(self) -> Deafness:
-        """A fresh watch: each replica beats several times within its patience."""
+        """A fresh watch of deaf replicas; each replica beats several times before it is doubted."""
         return Deafness(max(DEAF_MS, DEAF_BEATS * self._rules.heartbeat_ms))
 
     def _cut(self, found: Found | None, now_ms: int) -> frozenset[str]:
@@ -249,8 +249,8 @@ class Leader:
         return cut.changed | cut.retired
 
     def _heard_all(self, seen: Seen, now_ms: int) -> bool:
-        """Whether Redis has the shards of all channels, or the listeners had a lease to store them.
-        New shards would change the topics of every channel."""
+        """Whether Redis has the shards of all channels, or the listeners had a whole lease to store
+        them. To cut new shards before that would change the topics of every channel."""
         held = {channel.shard for beat in seen.listeners.values() for channel in beat.channels}
         late = now_ms - self._watch.since_ms > self._rules.lease_ms
         return self._settled(now_ms) and (late or held <= seen.shard_epochs.keys())
@@ -263,7 +263,7 @@ class Leader:
         self, seen: Seen, alive: set[str], unhealthy: Mapping[Seat, Place]
     ) -> tuple[Placement, frozenset[str]]:
         """The wanted placement, and the leaving listeners. A leaving listener keeps seats that no
-        other can take."""
+        other listener can take."""
         leaving = frozenset(
             listener
             for listener in alive
@@ -354,8 +354,9 @@ class Leader:
 def _joined(stored: Mapping[str, Shard], known: Mapping[str, Shard]) -> dict[str, Shard]:
     """The shards in Redis, and the known shards whose topics are in none of them.
 
-    Redis may have come back empty, with only the shards of listeners that were faster than the
-    election. New shards for the rest would replace their channels and read their past again.
+    Redis may have come back empty, and only some listeners may have stored their shards before the
+    election. New shards for the other topics would replace the channels of these topics, and
+    back-fill would read their past again.
     """
     topics = {topic for shard in stored.values() for topic in shard.topics}
     kept = {

@@ -1,8 +1,9 @@
-"""Reads the interaction topic in a group, has it projected, and writes: a transaction a batch.
+"""Reads the interaction topic as a member of a consumer group, projects the records, and writes.
 
-Which partitions, and from where: `projector.share`. A partition that cannot be written must not
-stop the others: after an abort each one is written by itself for a while, and who fails again
-rests.
+Each batch is one transaction. `projector.share` says which partitions this process reads, and from
+which offsets. A partition that cannot be written must not stop the others. So after an abort, the
+next batches are written partition by partition, and a partition that fails alone is left out for a
+while.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from projector.writer import Aborted, Out, Writer
 
 BATCH: Final = 5_000
 POLL_SECONDS: Final = 0.2
-# After the first record of a batch: a transaction costs some ten milliseconds, however small.
+# How long a batch waits for more records after its first one. Even a small transaction costs some
+# ten milliseconds.
 GATHER_SECONDS: Final = 0.02
-# Conversations whose grace is over are looked for so often.
+# The interval between two searches for conversations whose grace is over.
 SWEEP_SECONDS: Final = 1.0
-# After an abort so many batches are written partition by partition.
+# The number of batches that are written partition by partition after an abort.
 CAREFUL_BATCHES: Final = 5
 SESSION_TIMEOUT_MS: Final = 10_000
 
@@ -42,7 +44,7 @@ Header = tuple[str, Any]
 
 
 class Loop:
-    """Projects until it is told to stop. `run` owns everything it opens.
+    """Projects until `stop` of `run` is set. `run` closes everything that it opens.
 
     The counters may be read from other threads at any time.
     """
@@ -58,9 +60,9 @@ class Loop:
         report_progress: ReportProgress = unwatched,
         make_writer: Callable[[Settings, str], Writer] = Writer,
     ) -> None:
-        """The topics have so many `partitions`. Nothing is projected while `held` says why.
-
-        `header` names the schema of views (`mirror.kafka.registry`).
+        """`partitions` is the number of partitions of each topic. `held` returns why nothing may be
+        projected now, empty if projecting is allowed. `header` names the schema of views
+        (`mirror.kafka.registry`).
         """
         self.events = self.repeats = self.unreadable = self.views = self.tombstones = 0
         self.transactions = self.aborted = self.fenced = 0
@@ -80,7 +82,7 @@ class Loop:
         ]
 
     def run(self, stop: threading.Event) -> None:
-        """Project until `stop` is set; outlives any outage of Kafka."""
+        """Project until `stop` is set. An outage of Kafka does not end it."""
         consumer, share = self._consumer(), self.share
         try:
             consumer.subscribe(
@@ -98,7 +100,7 @@ class Loop:
             consumer.close()
 
     def step(self, consumer: Any) -> None:
-        """One turn: place, restore, read, project, write."""
+        """One round: find offsets, restore conversations, read, project and write."""
         share, is_held = self.share, bool(self._held())
         if not is_held:
             share.advance(consumer)
@@ -122,7 +124,7 @@ class Loop:
         return messages
 
     def _sorted(self, consumer: Any, messages: Iterable[Any]) -> dict[int, list[Message]]:
-        """Ready partition → its records, of what was read."""
+        """Ready partition → its records among `messages`. Notes ends and errors of partitions."""
         share = self.share
         batches: dict[int, list[Message]] = {}
         for message in messages:
@@ -155,7 +157,7 @@ class Loop:
                 share.rest(number)
 
     def _write(self, consumer: Any, batches: dict[int, list[Message]]) -> bool:
-        """Project and write some partitions in one transaction. Whether it is committed."""
+        """Project and write some partitions in one transaction. Returns whether it committed."""
         share, topic = self.share, self._settings.topic
         wall_ms = round(time.time() * 1000)
         drafts: list[Draft] = []
@@ -184,10 +186,10 @@ class Loop:
         topic, number = self._settings.once_topic, draft.partition.number
         for message in messages:
             if message.offset() < draft.following:
-                continue  # read again behind a new assignment
+                continue  # a repeat: a new assignment read the record again
             timestamp_ms = message.timestamp()[1]
             value = message.value()
-            # A clock that is ahead somewhere must not end the grace of all others.
+            # A record with a time in the future must not end the grace of other conversations.
             if draft.take(message.offset(), value, min(timestamp_ms, wall_ms)):
                 key, headers = message.key(), message.headers()
                 yield Out(topic, number, key, value, headers, max(0, timestamp_ms))

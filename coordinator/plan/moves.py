@@ -2,21 +2,22 @@
 
 Each pass looks at every seat:
 
-- its holder died: the seat goes to its wanted place at once, on a fresh channel (I1), or on the
-  channel that its owner gave back; where the OAuth client has no channel left, since seats that are
-  wanted elsewhere have not moved yet, as soon as one has;
-- its successor is live: the successor serves, and the old holder's grant ends;
-- its successor died, or does not come to live for `patience_ms`: it is given up;
-- no client that may see its shard has a channel left for it, and another replica serves: what it
-  holds on a client that may not see the shard is given up;
-- its channel is not live for `patience_ms` although its listener beats: it is `unhealthy`, and gets
-  a successor elsewhere, or a fresh channel in the same place where there is no other;
-- it is wanted elsewhere, or its channel asks for a successor: it gets one, unless another replica
-  of its shard is moving, or the OAuth client has no channel to spare, or `MAX_MOVES` are under way.
+- Its holder died: the seat is granted at its wanted place at once, on a fresh channel (I1), or on
+  the channel that its last holder gave back. If the OAuth client has no channel left, because seats
+  that are wanted elsewhere have not moved yet, the seat waits until one of them has moved.
+- Its successor is live: the successor serves, and the old holder's grant ends.
+- Its successor died, or is not live after `patience_ms`: the successor is given up.
+- Its channel is on an OAuth client that may not see the shard, no client that may see the shard has
+  a channel left, and another replica serves: the grant is revoked.
+- Its channel is not live for `patience_ms` although its listener beats: the seat is `unhealthy`,
+  and gets a successor elsewhere, or a fresh channel in the same place if there is no other place.
+- It is wanted elsewhere, or its channel needs a successor: the seat gets a successor, unless
+  another replica of its shard is moving or still holds that listener, or the OAuth client has no
+  channel to spare, or `MAX_MOVES` moves are under way.
 
-Channels that must move soon (a draining listener, a socket that Genesys closes) go before those
-that would only be better elsewhere. The latter also wait until every other replica of the shard
-serves, except for a replica that is wanted on the very listener that they would leave.
+Urgent moves (a draining listener, a socket that Genesys closes) come before moves that only improve
+the placement. The latter also wait until every other replica of the shard serves, except a replica
+that itself waits for the listener or channel that the move would free.
 """
 
 from __future__ import annotations
@@ -54,10 +55,14 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Situation(msgspec.Struct, frozen=True):
-    """The input of a pass. `limits`: OAuth client → its channels; `leaving`: draining listeners;
-    `allowed`: shard → the clients that may see it, for shards that not all may see; `unheard`:
-    listeners that count as alive although they have not beaten yet (`coordinator.plan.liveness`):
-    they keep their seats and get none, and nothing is rebalanced until their state is known."""
+    """The input of a pass.
+
+    `limits`: OAuth client → the most channels that it may have. `leaving`: draining listeners.
+    `allowed`: shard → the clients that may see it, only for shards that some client may not see.
+    `unheard`: listeners that count as alive although they have not beaten yet
+    (`coordinator.plan.liveness`). They keep their seats and get no others, and nothing is
+    rebalanced until their state is known.
+    """
 
     now_ms: int
     alive: frozenset[str]
@@ -72,11 +77,11 @@ class Situation(msgspec.Struct, frozen=True):
 
 
 def unhealthy(seats: Records, now_ms: int, patience_ms: int) -> dict[Seat, Place]:
-    """Seat → the place where it failed, for seats whose channel has not been live for `patience_ms`
-    and that were not granted again since.
+    """Seat → its place, for seats whose channel is not live and whose grant is older than
+    `patience_ms`.
 
     While at most half of the seats serve, Genesys or the network may be the cause. Then only one
-    seat at a time is tried elsewhere.
+    seat at a time gets a successor elsewhere.
     """
     found = {
         seat: record.current.place
@@ -152,8 +157,8 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
 def _spare_blind(
     seats: Records, record: SeatRecord, situation: Situation, changes: list[Change]
 ) -> None:
-    """Release channels on clients that may not see their topics, if another replica serves: Genesys
-    refuses the topics there, so the channels are useless."""
+    """Revoke the grant of a seat whose client may not see the shard, if another replica serves.
+    Genesys refuses the topics to that client, so the channel is useless."""
     current = record.current
     if current is None or record.seat not in situation.wanted.unassigned:
         return
@@ -166,16 +171,19 @@ def _spare_blind(
 
 
 def _gone(record: SeatRecord, situation: Situation) -> bool:
-    """Whether nobody wants the seat. An unassigned seat keeps its record, for its epoch."""
+    """Whether the record can be deleted. An unassigned seat keeps its record and its epoch."""
     return record.current is None and record.seat not in situation.wanted.unassigned
 
 
 def _free_place(
     seats: Records, record: SeatRecord, wanted: Mapping[Seat, Place], budget: _Budget
 ) -> Place | None:
-    """Where an unassigned seat can be granted now: its place, unless another replica still has that
-    listener, or others still have the client's channels; then that replica's own new place, and the
-    two have changed roles."""
+    """The place where a seat without a holder can be granted now, None if there is none.
+
+    That is its wanted place, if no other replica of the shard still holds that listener and the
+    client has a channel to spare. Otherwise the wanted place of another replica of the shard: the
+    two replicas change places.
+    """
     others = [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
     taken = {holding.listener for other in others for holding in other.holdings()}
     candidates = [
@@ -203,8 +211,8 @@ def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budg
 
 
 def _next_epoch(record: SeatRecord, now_ms: int) -> int:
-    """The next epoch, at least the Redis time in seconds. So epochs keep rising after Redis lost
-    everything, and when a new shard has the number of an old one."""
+    """The next epoch: at least the Redis time in seconds. So epochs keep rising even if Redis lost
+    all data, or if a new shard has the id of an old one."""
     return max(record.epoch + 1, now_ms // 1000)
 
 
@@ -267,8 +275,8 @@ def _succeed(
 
 
 def _waits_for(place: Place, held: Holding, budget: _Budget) -> bool:
-    """Whether who is wanted at a place waits for what is held: that listener, or a channel of its
-    client, which has none left. Neither may wait for the other."""
+    """Whether a seat that is wanted at `place` waits for what `held` occupies: the listener, or a
+    channel of a client that has none left. Then the move of `held` must not wait for that seat."""
     if place.listener == held.listener:
         return True
     return place.client == held.client and not budget.has_spare(held.client)

@@ -1,13 +1,16 @@
 """Fills gaps: takes the ledger's next gap, reads it (`janitor.gaps.reading`), notes the result.
 
-A gap is read twice. The first reading takes all conversations that lived in the gap and can be
-found. The second, after the lag of analytics (`lag_seconds`), takes those that were unknown before.
-A reading counts only if everything was read. Conversations that were refused, are unknown yet or
-cannot be read keep the gap open, with the reasons; it is tried again after growing pauses. After a
-day (`PATIENCE_SECONDS`) the gap becomes `unfillable`, with those reasons.
+A gap is read twice. The first reading reads all conversations that lived in the gap and can be
+found. The second reading comes after the lag of analytics (`lag_seconds`), and reads conversations
+that were unknown before. A reading counts only if everything was read. If Genesys refuses a
+conversation or does not know it yet, or if its body cannot be read, the gap stays open with the
+reasons, and is read again after growing pauses. After a day (`PATIENCE_SECONDS`) and
+`LEAST_ATTEMPTS` tries, such a gap becomes `unfillable`, with these reasons. While Genesys or Kafka
+is away, a gap only waits.
 
-Redis has the read conversations beside the gap, so a janitor that takes over a dead janitor's gap
-goes on from there. A mark is set after the acknowledgement (I9).
+Beside the gap, Redis has a mark for each conversation that was read. So a janitor that takes over a
+dead janitor's gap continues its reading. A mark is set only after Kafka has acknowledged the events
+of the conversation (I9).
 """
 
 from __future__ import annotations
@@ -38,10 +41,10 @@ LEASE_SECONDS: Final = 240.0
 WRITE_EVERY_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 30.0
 RETRY_MOST_SECONDS: Final = 900.0
-# How long, and at least how often, a gap is tried again that cannot be read completely.
+# A gap that cannot be read completely becomes unfillable after this time and this many tries.
 PATIENCE_SECONDS: Final = 24 * 3600.0
 LEAST_ATTEMPTS: Final = 8
-# How long readings of other gaps are remembered; gaps of one outage are filed and read together.
+# How long the readings of a filled gap still serve other gaps: one outage makes several gaps.
 SHARED_MS: Final = 3_600_000
 _BAD_REQUEST: Final = 400
 
@@ -86,7 +89,7 @@ class Filler:
     def fill_next(self) -> bool:
         """Work on the next due gap until its reading ends; False if no gap is due.
 
-        Raises `RedisUnavailable` and `KafkaUnavailable`; the gap is then due again by itself.
+        Raises `RedisUnavailable` and `KafkaUnavailable`; the gap is due again later.
         """
         self._report_progress()
         self._unfinished.tidy()
@@ -166,7 +169,7 @@ class _Attempt:
         self.gap = msgspec.structs.replace(self.gap, **fields)
 
     def beat(self) -> None:
-        """Renew the lease and write the progress, if it is time. Raises `LeaseLost`."""
+        """Renew the lease and write the progress, if both are due. Raises `LeaseLost`."""
         if time.monotonic() - self._written_at >= WRITE_EVERY_SECONDS:
             self._write(self._filler._lease_seconds)
 
@@ -205,7 +208,8 @@ class _Attempt:
         self._retry_later((str(error),))
 
     def _retry_later(self, errors: tuple[str, ...], *, final: bool = False) -> None:
-        """Leave the gap open; with `final` errors, about its conversations, not for ever."""
+        """Leave the gap open. `final`: the errors are about its conversations, and after a day
+        with such errors the gap is given up."""
         attempts = self.gap.attempts
         if final:
             now_ms = redis_now_ms(self._filler._redis)

@@ -1,20 +1,20 @@
 """The life of one notification channel, as a pure state machine.
 
-The shell carries out the returned actions and reports each outcome as an input. Every input carries
-`now`, in monotonic seconds. A pending action has a number, and late outcomes of earlier actions are
-ignored. `listeners.channels.table` alone has the phases and the inputs that lead from one to the
-next; docs/channel.md shows it. `listeners.channels.machine` has the actions of each phase. This
-module turns events into inputs.
+The shell (`listeners.channels.executor`) carries out the returned actions and reports each outcome
+by a call of a method here. Every call has `now`, in monotonic seconds. A pending action has a
+number, and late outcomes of earlier actions are ignored. Only `listeners.channels.table` says which
+input leads from one phase to the next; docs/channel.md shows that table.
+`listeners.channels.machine` has the actions of each phase. This module turns outcomes into inputs.
 
 The socket is open before topics are subscribed, so that no frame is lost. Topics are always set as
-one full list and compared with the answer. They are read and compared after a reconnect, at
-intervals, and before they are set again (I4). A channel covers its topics from the moment when they
-were known to be set on an open socket until the last frame before a loss (I10). Topics that turn
-out not to be set count as `missed` since their last confirmation.
+one full list and compared with the answer. After a reconnect, at intervals, and before the list is
+set again, the list at Genesys is read and compared (I4). A channel covers its topics from the
+moment when they were known to be set on an open socket until the last frame before a loss (I10). If
+topics turn out not to be set, they count as `missed` since their last confirmation.
 
-`upkeep` has the other work of a live channel, `silence` finds silence, `lifetime` decides when a
-channel is renewed and needs a successor, `attempts` how often it is tried. The leader decides which
-replica opens a channel.
+`upkeep` keeps the topics of a live channel right, `silence` finds silent sockets, `lifetime`
+decides when a channel is renewed and when it needs a successor, `attempts` how often a call is
+tried again. The leader decides which listener opens a channel for a replica.
 
 Sources: docs/protocol.md, "Channels" and "Sockets".
 """
@@ -158,19 +158,19 @@ class Channel(Machine):
     def set_topics(
         self, grant: Grant, topics: tuple[str, ...], now: float, *, shard_epoch: int = 0
     ) -> list[Action]:
-        """The leader changed the same grant: the shard's topics, only their epoch, or a doubt."""
+        """The leader changed this grant: the topics, their epoch, or since when it doubts them."""
         self.grant = grant
         self._upkeep.hurry(grant.doubted_ms, now)
         self._topics.want(topics, shard_epoch)
-        # A pending step compares with the wanted list when it ends.
+        # A pending action compares its result with the wanted list when the action ends.
         return self._ask(self._upkeep.look(now), now) if self.phase == "live" else NONE
 
     def retire(
         self, now: float, *, linger: float | None = None, give_back: bool = False
     ) -> list[Action]:
-        """A successor is live, or the grant is gone: receive for a while, close, release.
+        """A successor is live, or the grant has ended: receive for a while, close, release.
 
-        `give_back`: no other listener holds the seat yet, and the channel can serve the next one.
+        `give_back`: no other listener holds the seat yet, so the next holder can use this channel.
         """
         if self.phase in {"closing", "closed"}:
             if linger is not None:
@@ -239,8 +239,8 @@ class Channel(Machine):
         return "lost" if self._was_live else "opening"
 
     def report(self, now: float, kept_until: float) -> ChannelReport:
-        """The channel's report for the beat. `kept_until`: frames read until then are durable
-        (I9)."""
+        """The channel's report for the beat. The events of frames read until `kept_until` are on
+        disk or in Kafka (I9)."""
         covered = self.covered_since if self.phase in {"live", "closing"} else None
         last_frame = min(self.last_frame, kept_until) if covered is not None else self.last_frame
         expires_at = self._lifetime.expires_at

@@ -1,16 +1,17 @@
-"""The producers of the direct way, one after the other.
+"""The producers that send records straight to Kafka, without the spool, one after the other.
 
     candidate ──(has its producer id)──▶ producer ──(set aside)──▶ retiring ──▶ gone
 
-A producer is retired if a delivery failed, or if a lane or all lanes stand still. It gets no more
-records then: healthy lanes empty themselves, and the rest is purged, which reports each record as
-failed. A purged producer is never used again: its successor begins with sequence numbers of its own
-at the broker.
+A producer is retired if a delivery failed, or if one lane or all lanes stand still. A retiring
+producer gets no more records. Its healthy lanes empty themselves. Then the rest is purged, and
+librdkafka reports each purged record as failed. A purged producer is never used again: its
+successor begins with new sequence numbers at the broker.
 
-All methods belong to one thread, and none waits. What failed is noted while a producer is polled
-(`reports`), and taken back by the path in slices. Nothing may be raised from within a poll to end
-it early: the client keeps such an exception, with it the frames that it passed, and with them the
-producer, whose statistics then pile up for as long as the process lives.
+All methods belong to one thread, and no method waits. While a producer is polled, failed records
+are only noted (`reports`); the path (`listeners.publish.path`) takes them back in slices. Code that
+a poll calls must not raise an exception to end the poll early. The client keeps such an exception,
+and through its stack frames the producer. The statistics of that producer would then use more and
+more memory until the process ends.
 """
 
 from __future__ import annotations
@@ -30,14 +31,15 @@ from mirror.kafka.partition import Partitions
 from mirror.kafka.record import Record
 from mirror.settings import Settings
 
-# A retired producer: the time for healthy lanes to empty, and the pause that shows that they have.
+# A retiring producer is purged after GRACE_SECONDS, or when no record was delivered for
+# QUIET_SECONDS: then its healthy lanes are empty.
 GRACE_SECONDS: Final = 1.0
 QUIET_SECONDS: Final = 0.1
-CANDIDATE_SECONDS: Final = 30.0  # how long a producer may wait for its number at the brokers
+CANDIDATE_SECONDS: Final = 30.0  # how long a producer may wait for its producer id
 MOST_NAMED: Final = 5
 
-Suspect = tuple[str, int, str]  # topic, partition, and why it is thought to stand still
-Report = tuple[int, Record | None, Any]  # a record's number, itself where it is kept, the message
+Suspect = tuple[str, int, str]  # topic, partition, and why it seems to stand still
+Report = tuple[int, Record | None, Any]  # a record's number, the record if known, the message
 
 
 class _Candidate(msgspec.Struct, frozen=True):
@@ -63,7 +65,7 @@ class Direct:
         self.retiring: Producer | None = None
         self.retired_at = now
         self.suspects: list[Suspect] = []
-        self.reports: deque[Report] = deque()  # that failed, to be taken back: no more than a queue
+        self.reports: deque[Report] = deque()  # failed records, to be taken back by the path
         self._producers = Producers(settings, "listener")
         self._partitions = partitions
         self._clock = clock
@@ -84,7 +86,7 @@ class Direct:
 
     @property
     def under_way(self) -> int:
-        """Records in the producers, and those of them that wait to be taken back."""
+        """The number of records in the producers, and of failed ones not taken back yet."""
         producers = (self.producer, self.retiring)
         waiting = sum(len(producer) for producer in producers if producer is not None)
         return len(self.reports) + waiting
@@ -115,9 +117,9 @@ class Direct:
         return False
 
     def failed(self, report: Report, error: KafkaError | None) -> None:
-        """A report of this poll failed; `error` is null where that was our own doing.
+        """Note a failed record of this poll; `error` is None if our own purge failed it.
 
-        Only noted here: librdkafka must not be asked for more from within its callback.
+        It is only noted, because librdkafka must not be called from within its callback.
         """
         self.reports.append(report)
         if error is not None and self._problem is None:
@@ -125,7 +127,7 @@ class Direct:
             self._problem = (message.topic(), message.partition(), error)
 
     def why_not(self, waiting: int, acked: int, now: float) -> str:
-        """Why the producer is of no more use, empty while it is useful.
+        """Why the producer must be retired, empty while it works.
 
         `waiting` counts its records without a report, `acked` all records ever acknowledged.
         """
@@ -158,7 +160,7 @@ class Direct:
         self._log.warning("producer_failed_over_to_spool", reason=reason, waiting=self._left)
 
     def retire(self, now: float, *, hurry: bool = False) -> bool:
-        """Go on with the one that retires; whether nothing is left of it, and it is gone.
+        """Continue the retirement. Returns whether the retiring producer is empty and gone.
 
         `hurry`: healthy lanes get no more time.
         """

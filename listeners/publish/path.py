@@ -1,13 +1,13 @@
-"""Chooses the way of each record: straight to librdkafka, behind waiting records, or to the store.
+"""Chooses the way of each record: straight to Kafka, into memory for a moment, or into the spool.
 
-    no older record of its lane waits               straight to the producer in use
-    the last stored records of its lane are in flight    in memory, behind them (`pauses`)
-    otherwise                                       to the spool's thread (`keeper`)
+    no older record of its lane waits                  given to the producer in use
+    the last stored records of its lane are in flight  waits in memory, behind them (`pauses`)
+    otherwise                                          handed to the spool's thread (`keeper`)
 
 Every record has a sequence number. When a lane fails, the producer in use is retired
-(`listeners.publish.direct`). Its undelivered records are taken back and stored under their numbers,
-so that no record overtakes an older one of its conversation. All methods belong to one thread, and
-none waits.
+(`listeners.publish.direct`). The path takes back the records that this producer did not deliver,
+and stores them under their numbers. So no record overtakes an older record of its conversation. All
+methods belong to one thread, and no method waits for Kafka or the disk.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from mirror.kafka.partition import partition
 from mirror.kafka.record import EventReader, NativeRecord, Record, Recorder, UndecodableRecord
 
 PAUSE_SECONDS: Final = 0.5
-# librdkafka's constants: the key chooses the partition (used while the partitions are unknown), and
-# the record's time is now.
+# librdkafka's constants. ANY_PARTITION: librdkafka chooses the partition from the key, for topics
+# whose number of partitions is not known yet. NOW: the record's time is the present.
 ANY_PARTITION: Final = -1
 NOW: Final = 0
-MOST_HANDED: Final = 5_000  # taken back, and not written yet
-SLICE_RECORDS: Final = 400  # taken back in one go
+MOST_HANDED: Final = 5_000  # records that were taken back and are not on disk yet
+SLICE_RECORDS: Final = 400  # records that one call takes back
 
 
 class Path:
@@ -86,7 +86,7 @@ class Path:
         for index, event in enumerate(events, 1):
             self.sequence = sequence = self.sequence + 1
             try:
-                # By position, up to the headers: names cost a third of the call.
+                # Positional arguments: keyword arguments cost a third of the call.
                 produce(
                     topic,
                     encode(event),
@@ -197,8 +197,8 @@ class Path:
         waiting = self._store.waiting
         if not waiting:
             return False
-        # All records of a topic wait if its partitions are, or were, unknown, or if the topic
-        # cannot be written.
+        # All records of a topic wait if the topic cannot be written, or if the partition of one of
+        # its stored records is unknown.
         if lane.topic in self._shut or Lane(lane.topic) in waiting:
             return True
         return (
@@ -251,7 +251,7 @@ class Path:
         return self.sequence - self._kept - self.pauses.count
 
     def judge(self, now: float) -> None:
-        """Retire the producer if it is of no more use."""
+        """Retire the producer if a delivery failed or a lane stands still."""
         waiting = self._direct.under_way
         acked = self._entered() - waiting
         self._latency.acknowledged(acked, now)
@@ -272,7 +272,7 @@ class Path:
     def retire(self, now: float, *, hurry: bool = False) -> None:
         """Continue the retirement of a producer. `hurry`: healthy lanes get no more time."""
         if self._store.handed > MOST_HANDED:
-            return  # the disk takes them more slowly; the rest is as safe where it is
+            return  # the disk is behind; the rest is just as safe in memory here
         reports = self._direct.reports
         for _ in range(min(SLICE_RECORDS, len(reports))):
             sequence, record, message = reports.popleft()
@@ -317,7 +317,8 @@ class Path:
         direct = self._direct
         if not direct.reports:
             self._keeper.hold()
-        # By our own purge; else the producer is retired for it, and the hold ends with that.
+        # A record that our own purge failed has no error. Any other error retires the producer. In
+        # both cases the hold ends when the producer is gone.
         is_ours = direct.retiring is not None
         direct.failed((sequence, record, message), None if is_ours else error)
 

@@ -6,21 +6,20 @@
     for event in events_of_one_conversation:
         view = fold(view, event)
 
-Repeats, replicas that lag behind each other, and back-fill all give the same view, as long as each
-transition is among the events (docs/event.md, "Folding events into a view"):
+If each transition is among the events, the view does not depend on repeats, on replicas that lag
+behind each other, or on back-fill (docs/event.md, "Folding events into a view"):
 
 - The end of a leg is final. Before its end a leg only goes forward: `dial`/`alert`, `answer`, then
-  holds and parks by their start. An event that lies behind is history.
-- A `snapshot` reading says how a leg was when it was read. It corrects hold, park, role and wrap-up
-  code, whatever came before. It does not undo an end, or a reading that is later than itself. A
-  repeat of the latest hold, park or code counts again if it was read later. All other repeats are
-  ignored.
-- A resume ends its hold, and so does a park that began after the hold. An unpark names the park
-  that it ends.
+  holds and parks by their start. An event of an earlier step does not change the leg's state.
+- A `snapshot` reading is the state of a leg at the time of reading. The reading corrects hold,
+  park, role and wrap-up code. It does not undo an end, or what was read later. A repeat of the
+  latest hold, park or code counts again if it was read later. All other repeats are ignored.
+- A resume ends its hold, and so does a park that began after the hold. The id of an unpark says
+  which park it ends.
 - The latest wrap-up code counts.
 - A conversation is over with `finalize`, or after an `end` when no leg is live. A leg that is live
   after that makes the conversation active again. If the first event is of after-call work, the
-  `end` went by before, and the conversation counts as over.
+  conversation's `end` came before that event, and the conversation counts as over.
 
 Pure: no clock, no I/O. `fold` changes the view in place and returns it.
 """
@@ -43,7 +42,7 @@ _RANK_OF_ANSWER: Final = RANK["answer"]
 _BEGAN, _OVER = 0, 1
 _PARKED: Final = "parked"
 
-Place = tuple[str, int]  # when a hold or park began, and whether it began or ended then
+Place = tuple[str, int]  # when a hold or park began, and _BEGAN or _OVER
 
 
 class LegView(msgspec.Struct, kw_only=True):
@@ -112,9 +111,9 @@ class ConversationView(msgspec.Struct, kw_only=True):
         agents = [leg.agent_id for leg in view.legs.values() if leg.serves]
 
     `legs` is leg name (`LegKey.name`) → leg, in the order in which the legs were first seen; `open`
-    counts the legs that have not ended. `seen` has the ids of all events but `snapshot` readings,
-    which never repeat. `joined_late`: the first event was of after-call work, so its `end` went by
-    before.
+    counts the legs that have not ended. `seen` has the ids of all events except `snapshot` events:
+    a transition with the same id may still come, and must count. `joined_late`: the first event was
+    of after-call work, so the `end` of the conversation came before that event.
     """
 
     id: str
@@ -241,9 +240,10 @@ def _move(conversation_id: str, leg: LegView, event: Event) -> None:
     if event.origin == "snapshot":
         if event.received_at >= leg.told_at:
             _stand(leg, event)
-            # It may contradict a resume that came from a late frame; a source that sees the hold
-            # reports it. If the hold only lags, its replica's next frame takes it back. Nobody
-            # would report a hold again that is left out here.
+            # The reading may contradict a resume that came from a late frame. So the same hold may
+            # count again if a source that sees the hold reports it. If that report only lags, the
+            # next frame of its replica takes the hold back. But if a hold were ignored here, no
+            # source would report it again.
             leg.last_hold = (leg.last_hold[0], _BEGAN)
             leg.last_park = (leg.last_park[0], _BEGAN)
             if kind == "answer":
@@ -260,7 +260,7 @@ def _place_hold(leg: LegView, event: Event) -> None:
     since = event.hold_started_at
     # A hold that Genesys did not date can only be taken in the order of the log.
     place = (since or leg.last_hold[0], _BEGAN if event.event_type == "hold" else _OVER)
-    # The hold that is shown may be an earlier one, by a reading that was late; its resume ends it.
+    # After a late reading the view may show an earlier hold; the resume of that hold ends it.
     always = since is None or since == leg.hold_started_at
     if always or place >= leg.last_hold:
         leg.last_hold = max(leg.last_hold, place)
@@ -269,8 +269,8 @@ def _place_hold(leg: LegView, event: Event) -> None:
 
 
 def _place_park(conversation_id: str, leg: LegView, event: Event) -> None:
-    """The start of a park tells parks apart. An unpark has no time of Genesys'; its id names its
-    park.
+    """Apply a park or unpark. Parks differ by their start. Genesys does not date an unpark; the
+    `event_id` of an unpark says which park it ends.
     """
     since = leg.last_park[0]
     if event.event_type == "park" and not event.estimated:

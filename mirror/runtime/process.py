@@ -3,23 +3,25 @@
     def main(settings: Settings) -> int:
         return Process(settings).run(Janitor(settings))     # a `Program`
 
-    main thread   waits for the start, then calls `Program.turn` until the process is to stop
+    main thread   waits for the start, then calls `Program.turn` until the process must stop
     start         runs `Program.start`, which waits for services and starts the other threads
-    signals       waits for the first signal (`mirror.runtime.signals`); a second ends it at once
-    telemetry     `/metrics`, `/healthz` and `/livez`, and the checkup behind them
+    signals       waits for signals: the first stops the process in order, a second at once
+    telemetry     `/metrics`, `/healthz` and `/livez`, and the repeated checks of `mirror doctor`
 
 `Process.thread` starts a program's threads. If one of them or `turn` raises, the process logs
-`thread_failed` once, stops in order and exits with `EXIT_FAILED`. `run` raises an error of `start`;
-`mirror.runtime.command` prints it in one line and chooses the exit code. A signal during the start
-ends the process within `START_GRACE_SECONDS`, whatever it waits for. This is safe because a program
-takes nothing that others need back before its last wait is over.
+`thread_failed` once, stops in order and exits with `EXIT_FAILED`. If `start` raises an error, `run`
+raises the same error; `mirror.runtime.command` prints it in one line and chooses the exit code. A
+signal during the start ends the process after at most `START_GRACE_SECONDS`, whatever the start
+waits for. This is safe: until its last wait is over, a program holds nothing that it would have to
+give back to other processes.
 
-The stop: `Program.stop` with the program's deadlines, then up to `JOIN_SECONDS` for threads, then
-telemetry. All of it takes less than `STOP_SECONDS`, which supervisors must grant.
+The stop: `Program.stop` with the program's deadlines, then threads are joined, then telemetry is
+closed. The joins end `JOIN_SECONDS` after the stop began. The whole stop takes less than
+`STOP_SECONDS`, and supervisors must give the process this time.
 
 Under supervisord the process beats (`mirror.supervision.heartbeat_file`) while it works and none of
-its threads hangs (`mirror.base.thread_watch`, `Program.hung`). If the main thread is not a
-program's central thread (`beats = False`), the central one calls `Process.beat`.
+its threads hangs (`mirror.base.thread_watch`, `Program.hung`). If another thread than the main
+thread does the program's central work (`beats = False`), that thread calls `Process.beat`.
 """
 
 from __future__ import annotations
@@ -49,15 +51,16 @@ from mirror.supervision.heartbeat_file import EVERY_SECONDS, HeartbeatFile
 STOP_SECONDS: Final = 25.0
 #: The time for `Program.stop`.
 PROGRAM_STOP_SECONDS: Final = 22.5
-#: From the first signal on, for threads that end by `Process.stopping` alone.
+#: The time from the beginning of the stop in which threads must end.
 JOIN_SECONDS: Final = 20.0
-#: For a start that is past its last wait: its parts are then stopped in order.
+#: The time that a start may still take after a signal. If it ends in time, its parts are stopped in
+#: order.
 START_GRACE_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.1
 
 
 class Program:
-    """The parts of a process that each program has of its own, for subclasses to override.
+    """The parts of a process that differ between programs. Subclasses override them.
 
     `name` is its name in logs; `beats` says whether the main thread beats for supervisord.
     """
@@ -84,8 +87,8 @@ class Program:
         return Health("ok")
 
     def hung(self) -> Iterable[str]:
-        """The threads that hang, besides those that `Process.thread_watch` knows. Any makes the
-        program `down`."""
+        """The threads that hang, besides those that `Process.thread_watch` finds. If there is one,
+        the process is `down`."""
         return ()
 
     def checks(self) -> Iterable[Finding]:
@@ -176,18 +179,18 @@ class Process:
             )
 
     def beat(self) -> None:
-        """Tell supervisord's watchdog that the work goes on, unless a thread hangs."""
+        """Show the watchdog that the process works, unless a thread hangs."""
         if self.thread_watch.all_progress() and not tuple(self._program.hung()):
             self._heartbeat_file.touch()
 
     def health(self) -> Health:
-        """The program's health; `down` where one of its threads hangs or has crashed."""
+        """The program's health; `down` if one of the process' threads hangs or has crashed."""
         hung = self.hung()
         own = self._program.health()
         return Health("down", (*hung, *own.reasons)) if hung else own
 
     def hung(self) -> tuple[str, ...]:
-        """Which of its threads hang or have crashed: another process would help."""
+        """The threads that hang or have crashed, in words. If there is one, a restart helps."""
         hung = (*self.thread_watch.reasons(), *self._program.hung())
         if self._crashed:
             hung = (f"the thread {self._crashed} has crashed: the process stops", *hung)
@@ -220,7 +223,7 @@ class Process:
             self._telemetry.close()
 
     def _guarded(self, name: str, work: Callable[[], object]) -> None:
-        """Do `work`. If it raises, the process is useless, so it ends and is restarted."""
+        """Do `work`. If it raises, the process stops; its supervisor starts it again."""
         try:
             work()
         except Exception as error:  # noqa: BLE001 - whatever it was, the process must not live on

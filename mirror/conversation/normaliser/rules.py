@@ -3,20 +3,23 @@
 Pure: takes a conversation's memory and one reading, updates the memory, and returns the list of
 transitions. The rules:
 
-- A leg that was never seen enters with its whole visible history. Ids make repeats harmless.
+- For a leg that was never seen, the whole visible history is reported. Ids make repeats harmless.
 - The end of a leg is final. Everything else follows the latest frame: frames carry no order.
 - A frame is late if it shows a leg in an earlier state than the known one. A late frame may add
-  dated history. A hold or park that it does *not* show is no evidence, also if the same frame comes
-  again. At the next news all legs are compared, because the late frame may be true by then.
-- A state that was read, not witnessed, and has no date becomes a `snapshot` reading. So do these:
-  hold and park of a staff leg on first sight and after an interruption (they may have changed
-  unseen); a hold or park that is still shown after its end was reported; a change of role. The
-  last two have ids of their own: they correct a consumer's view and must not be dropped as repeats.
-- An incomplete body (`partial`) counts like a late frame: the missing part may be unreadable.
+  dated history. If a late frame does *not* show a hold or park, that proves nothing, even if the
+  same frame comes twice. The next frame with news compares all legs, because the state in the late
+  frame may be true by then.
+- An undated state of a conversation on first sight becomes a `snapshot` event, not a transition,
+  because this process did not see the state begin. The event has the id of the transition.
+- These become `snapshot` readings with ids of their own, because they correct a consumer's view and
+  no consumer may drop them as repeats: hold and park of a staff leg on first sight and after an
+  interruption (they may have changed unseen); a hold or park that is still shown after its end was
+  reported; a change of role; a wrap-up code that counts again.
+- An incomplete body (`partial`) counts like a late frame: the unreadable part may show more.
 
-`mirror/conversation/legs.py` names the transitions. The id of `end` is made of the legs that had
-ended. So all readers of one snapshot give it the same id, and a conversation that went on gets a
-new `end`.
+`mirror/conversation/legs.py` makes the ids of transitions. The id of `end` is made of the legs that
+had ended. So all readers of one snapshot give the `end` the same id, and a conversation that went
+on gets a new `end`.
 """
 
 from __future__ import annotations
@@ -61,10 +64,11 @@ def transitions(
 ) -> tuple[list[Transition], bool]:
     """The transitions between the memory of `conversation` and `body`. Updates the memory.
 
-    `shown` are the participants of the body; all of them are read while the conversation is
-    doubtful or late. `partial`: a part of the body could not be read. Not `complete`: the body
-    lacks legs. The second result says whether a time in the body was invalid. Never raises on
-    content: absent, empty and unknown values are accepted.
+    `shown` are the participants of the body. All of them are read while the conversation is
+    doubtful or late (`memory.Conversation`), otherwise only the changed ones. `partial`: a part of
+    the body could not be read. Not `complete`: the body lacks legs. The second result says whether
+    a time in the body was invalid. The content never causes an error: absent, empty and unknown
+    values are accepted.
     """
     told: list[Transition] = []
     first_sight = not conversation.legs
@@ -82,7 +86,7 @@ def transitions(
     elif not conversation.late or any(view.news for view in views):
         _settle(conversation, views, told, first_sight)
     if is_left and roles.are_left(conversation):
-        # The frame had no news of the consulted leg. All of the next frame is read.
+        # The frame had no news of the consulted leg, so all legs of the next frame are read.
         conversation.doubtful = True
     if first_sight and conversation.legs:
         told.insert(0, _start(conversation.id, body, views))
@@ -123,7 +127,7 @@ def _tell_legs(
 
 
 def _ask_again(views: Sequence[View]) -> None:
-    """Have these legs compared at the next frame, even if the same bytes come again."""
+    """Make the next frame compare these legs, even if the same bytes come again."""
     for view in views:
         view.leg.seen = None
 
@@ -153,8 +157,8 @@ def _settle(
 def _confirm(view: View, told: list[Transition], first_sight: bool) -> None:
     """Report whether a live, answered leg of staff is held or parked.
 
-    Only staff hold: their customer is `confined` then. On first sight, undated states were already
-    reported as snapshot readings.
+    Only legs of staff are held; the customer's leg is then `confined`. On first sight, undated
+    states were already reported as `snapshot` events.
     """
     if view.leg.ended or view.state in UNANSWERED or view.participant.purpose not in STAFF:
         return
@@ -183,9 +187,9 @@ def _is_late(view: View) -> bool:
 
 
 def _history(view: View, consulted: Collection[str], told: list[Transition]) -> None:
-    """Report history that only a late frame showed. Ids and ranks put it in order.
+    """Report history that only a late frame showed. The fold puts its events in their place.
 
-    The events of this frame get the role that the leg had then; nothing else changes by it.
+    The events get the role that the late frame shows. The late frame changes nothing else.
     """
     if view.leg.service is not None:
         view.late_role, view.late_role_on = roles.role_of(view, consulted)
@@ -231,7 +235,7 @@ def _advance(
 
 
 def _serve(view: View, consulted: Collection[str]) -> bool:
-    """Keep the fields of staff legs. Returns whether the role of a connected leg changed."""
+    """Note queue, start and role of a staff leg. Returns whether a connected leg's role changed."""
     leg = view.leg
     service = leg.service
     if service is None:
@@ -254,7 +258,7 @@ def _serve(view: View, consulted: Collection[str]) -> bool:
 
 
 def _alerts(view: View, told: list[Transition]) -> None:
-    """Report the alert whose time REST has. Unlike a witnessed alert, it is dated."""
+    """Report an alert with the time that REST gives. An alert from a frame has no time."""
     began = instant(view.communication.start_alerting_time)
     for segment in view.communication.segments or ():
         if began is None and (segment.type or "").lower() == ALERT_SEGMENT:
@@ -264,12 +268,12 @@ def _alerts(view: View, told: list[Transition]) -> None:
 
 
 def _is_transferred(view: View) -> bool:
-    """Whether a leg ended by a transfer. The leg of a consulted agent does not.
+    """Whether the disconnect type of an answered staff leg that ended says `transfer`.
 
-    Needs all legs of the reading. A merge (`transfer.conference`) is no transfer. In a consultation
-    the consulting agent transfers and the consulted one does not. Genesys does not say which of the
-    two legs ends as `transfer.consult` (docs/protocol.md, "Consultations"), so the leg with a
-    successor counts as transferred.
+    A merge (`transfer.conference`) is no transfer. In a consultation the consulting agent transfers
+    and the consulted agent does not. Genesys does not say which of the two legs ends as
+    `transfer.consult` (docs/protocol.md, "Consultations"). So the caller then also asks
+    `_has_successor`, which needs all legs of the reading.
     """
     leg = view.leg
     if leg.service is None or not leg.once & ANSWER or view.participant.purpose not in STAFF:
@@ -306,8 +310,9 @@ def _since(leg: Leg) -> str:
 def _has_successor(leg: Leg, staff: _Staff) -> bool:
     """Whether another leg of staff was connected while this leg was live, and outlives it.
 
-    If an earlier agent stays, the leg that ended was not the consulting agent's. The rule uses only
-    times, which every reader of the conversation has, and looks at few legs of a long thread.
+    If an agent who was connected earlier stays, the leg that ended is not the consulting agent's.
+    The rule uses only times, which every reader of the conversation has. Of a conversation with
+    many legs, it looks at a few.
     """
     since, over = _since(leg), leg.ended_at or ""
     if (leg.service is not None and leg.service.role == "consult") or not since:
@@ -342,11 +347,11 @@ def _start(conversation_id: str, body: Body | CutBody, views: list[View]) -> Tra
 def _end(
     conversation: Conversation, known: Sequence[Known], over: str | None, told: list[Transition]
 ) -> None:
-    """Report `end` if all legs of a snapshot are over, once for the same legs.
+    """Report `end` if all legs of a snapshot are over, once for the same set of legs.
 
-    Only the legs in the snapshot count, not those in memory, so all readers of the snapshot name
-    the same end, also late ones. Its time is the end of the last leg: REST's `endTime` waits for
-    after-call work.
+    Only the legs in the snapshot count, not the legs in memory. So all readers of the snapshot,
+    late ones too, give the `end` the same id. The time of `end` is the end of the last leg, because
+    REST's `endTime` waits for after-call work.
     """
     legs: list[Leg] = []
     for participant in known:
