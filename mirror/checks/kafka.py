@@ -66,8 +66,8 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
             "kafka.partitions",
             subject,
             f"{partitions} partitions, fewer than {wanted}",
-            "if consumers cannot keep up, stop them, add partitions with kafka-topics --alter, "
-            "and start them again: conversations move to other partitions",
+            "if consumers cannot keep up, add partitions with kafka-topics --alter; they stay empty "
+            "until `mirror init --adopt-partitions` (docs/runbook.md says when)",
         )
     elif partitions > wanted:
         yield doubtful(
