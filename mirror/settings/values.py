@@ -29,7 +29,12 @@ REDIS_PARAMETERS_OF: Final = {
     "ssl_check_hostname": ("true", "false"),
 }
 
-_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_REGION: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
+# A host or URL of Genesys: the scheme, the host's first label, and the region's domain after them.
+_REGION_HOST: Final = re.compile(
+    rf"(?:https?://)?(?:(?:api|apps|login|streaming)\.)?({_REGION.pattern})\.?(?:[:/?#].*)?"
+)
 _REDIS_ADDRESS: Final = re.compile(r"\s*(\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+)(:\d{1,5})?\s*")
 _SERVER: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:/@]+):\d{1,5}")
 MAX_PORT: Final = 65_535
@@ -88,10 +93,14 @@ def word(text: str) -> str:
 
 
 def region(text: str) -> str:
-    """A region domain; hosts are named after it."""
-    if not _HOST.fullmatch(text) or "." not in text:
+    """A region domain; hosts are named after it. Regions that we do not know are taken too."""
+    lower = text.lower()
+    found = _REGION_HOST.fullmatch(lower)
+    if found is None or "@" in text:
         raise ValueError("a region domain such as mypurecloud.com or usw2.pure.cloud")
-    return text.lower()
+    if found[1] != lower:
+        raise ValueError(f"the region's domain alone, here {found[1]}")
+    return lower
 
 
 def base_url(text: str) -> str:
