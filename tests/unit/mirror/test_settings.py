@@ -261,6 +261,35 @@ def test_a_redis_url_that_may_not_mean_what_it_reads_is_refused(url: str) -> Non
     assert "er2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "h:26379",
+        "h:26379/",
+        "h:26379/0",
+        "h:26379//0",
+        "h:26379,g:26379?sentinel_password=hunter2",
+        "h:26379/orders/0/0",
+        "h:26379/orders/zero",
+    ],
+)
+@pytest.mark.parametrize("scheme", ["redis+sentinel", "rediss+sentinel"])
+def test_sentinels_need_the_name_of_a_service(scheme: str, rest: str) -> None:
+    """A number alone is a database without a service; the line has the form with both."""
+    with pytest.raises(SettingsError, match="REDIS_URL holds a value of another form") as caught:
+        load({"REDIS_URL": f"{scheme}://{rest}"})
+    assert f"{scheme}://host:port,host:port/service/db" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_database_of_sentinels_stands_in_the_path() -> None:
+    """It is 0 unless given; as a parameter it would not be read."""
+    for rest in ("h:26379/orders", "h:26379/orders/", "h:26379/orders/4", "h:26379/0/0"):
+        assert load({"REDIS_URL": f"redis+sentinel://{rest}"}).redis_url.endswith(rest)
+    with pytest.raises(SettingsError, match="REDIS_URL holds a value of another form"):
+        load({"REDIS_URL": "redis+sentinel://h:26379/orders?db=4"})
+
+
 def test_the_redis_urls_of_the_documentation_are_taken() -> None:
     """TLS with its files, Sentinels with TLS, an IPv6 address, a percent-encoded password."""
     for url in (
