@@ -46,6 +46,9 @@ def conversations(
     ID may be the beginning of an id; if several active conversations match, they are listed. To
     show an ended conversation give its whole id: its events are read from Kafka, as far as Kafka
     still has them. Times are UTC.
+
+    In JSON, times are RFC 3339 as in events. `verification_due_at` is when a janitor will verify
+    the conversation, null if it has ended.
     """
     from console.context import redis_of_settings
     from console.names import Called, find_ids, is_whole_id
@@ -70,7 +73,7 @@ def conversations(
             shown = (show_conversation(client, keys, match) for match in matches)
             found = [view for view in shown if view is not None]
         if as_json:
-            echo_json({"conversations": found})
+            echo_json({"conversations": [document(view) for view in found]})
             return
         is_filtered = overdue or queue is not None
         echo(conversations_text(found, called, is_filtered=is_filtered))
@@ -91,8 +94,6 @@ def _show_one(
     part.
     """
     import time
-
-    import msgspec
 
     from console.moments import epoch_ms
     from console.names import is_whole_id
@@ -136,12 +137,43 @@ def _show_one(
         leg.queue_name = called.name("queues", leg.queue_id)
         leg.agent_name = called.name("users", leg.agent_id)
     if as_json:
-        document = msgspec.structs.asdict(found) | {"due_ms": view.due_ms if view else None}
-        echo_json({"conversations": [document]})
+        echo_json({"conversations": [course_document(found, view)]})
     else:
-        echo(course_text(found, view.due_ms if view else None, show_epoch(now_ms / 1000)))
+        echo(course_text(found, view.due_in_ms if view else None, show_epoch(now_ms / 1000)))
     if problem is not None:
         raise problem
+
+
+def document(view: ConversationView) -> dict[str, object]:
+    """One conversation in the list of `mirror conversations --json`. Times as in events."""
+    from mirror.conversation.times import show_epoch
+
+    return {
+        "id": view.id,
+        "state": "active" if view.active else "ended",
+        "started_at": show_epoch(view.since_ms / 1000),
+        "verification_due_at": _due_at(view),
+        "legs": view.legs,
+        "legs_over": view.legs_over,
+    }
+
+
+def course_document(found: Course, view: ConversationView | None) -> dict[str, object]:
+    """The conversation of `mirror conversations ID --json`. Times as in events.
+
+    `view` is what the tracker knows of it, None if it does not know it.
+    """
+    import msgspec
+
+    return msgspec.structs.asdict(found) | {
+        "verification_due_at": None if view is None else _due_at(view)
+    }
+
+
+def _due_at(view: ConversationView) -> str | None:
+    from mirror.conversation.times import show_epoch
+
+    return None if view.due_ms is None else show_epoch(view.due_ms / 1000)
 
 
 def _tracked(view: ConversationView) -> Course:
@@ -176,10 +208,11 @@ def _tracked(view: ConversationView) -> Course:
     )
 
 
-def course_text(found: Course, due_ms: int | None, now: str) -> str:
+def course_text(found: Course, due_in_ms: int | None, now: str) -> str:
     """The output of `mirror conversations ID`: a line per leg, then the steps of each.
 
-    `now` is a time in the form of events; ages and today's date follow from it.
+    `due_in_ms` is `ConversationView.due_in_ms`. `now` is a time in the form of events; ages and
+    today's date follow from it.
     """
     from console.events import SHORT_ID
     from console.render import NARROW, Column, facts, joined, styled, table, wrapped
@@ -206,8 +239,8 @@ def course_text(found: Course, due_ms: int | None, now: str) -> str:
         known.append(styled(f"ended {_when(found.ended_at, now, 'seconds')}"))
     if found.finalized:
         known.append(styled(f"finalised by a janitor ({found.finalized})"))
-    if due_ms is not None:
-        known.append(joined(" ", ("verification due", _due(due_ms))))
+    if due_in_ms is not None:
+        known.append(joined(" ", ("verification due", _due(due_in_ms))))
     if found.linked_conversation_id:
         known.append(styled(f"linked to {found.linked_conversation_id}"))
     known.append(styled(counted(found.events, "event")))
@@ -295,7 +328,7 @@ def conversations_text(
         (
             (
                 view.id,
-                _due(view.due_ms),
+                _due(view.due_in_ms),
                 str(len(view.legs) + view.legs_over),
                 ", ".join(dict.fromkeys(leg.media_type for leg in view.legs)) or "-",
                 queue(view),
@@ -313,14 +346,14 @@ def _leg_text(leg: TrackedLegView) -> str:
     return f"{leg.role or leg.purpose} {'held' if leg.held else leg.state}"
 
 
-def _due(due_ms: int | None) -> str:
+def _due(due_in_ms: int | None) -> str:
     from console.render import age, styled
 
-    if due_ms is None:
+    if due_in_ms is None:
         return "ended"
-    if due_ms < 0:
-        return styled(f"{age(-due_ms)} ago", fg="yellow")
-    return f"in {age(due_ms)}"
+    if due_in_ms < 0:
+        return styled(f"{age(-due_in_ms)} ago", fg="yellow")
+    return f"in {age(due_in_ms)}"
 
 
 COMMANDS = (conversations,)

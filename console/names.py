@@ -6,7 +6,7 @@ Names are in Redis (`mirror.fleet.names`). Commands that need only names from Re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from mirror.fleet.names import Family, Names
     from mirror.redis.keys import Keys
+
+    Mirrored = Callable[[Family], Mapping[str, str | None]]
 
 MOST_LISTED: Final = 5
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -28,9 +30,10 @@ def is_whole_id(text: str) -> bool:
 class Called:
     """Names of queues and agents for commands that show events, if Redis has them."""
 
-    def __init__(self, names: Names | None = None) -> None:
-        """Without `names` every id stays an id."""
+    def __init__(self, names: Names | None = None, mirrored: Mirrored | None = None) -> None:
+        """Without `names` every id stays an id. `mirrored` raises `RedisUnavailable`."""
         self._names = names
+        self._mirrored = mirrored
 
     def name(self, family: Family, entity_id: str | None) -> str | None:
         """The name of a queue or user, None if it has none or Redis does not answer."""
@@ -51,6 +54,30 @@ class Called:
             return False
         return is_called(self.name(family, entity_id), entity_id, text)
 
+    def unmatched(self, family: Family, option: str, text: str) -> str | None:
+        """The line about an option that means none of the mirrored queues or users.
+
+        None if it means one, or nobody can know: Redis has no names, or the family is not mirrored
+        (events of the other family show its ids too).
+        """
+        from mirror.base.errors import RedisUnavailable
+        from mirror.fleet.topics import is_called
+
+        if self._mirrored is None:
+            return None
+        try:
+            known = self._mirrored(family)
+        except RedisUnavailable as error:
+            return f"mirror: whether {option} matches anything is unknown, {error}"
+        if not known or any(is_called(name, entity, text) for entity, name in known.items()):
+            return None
+        line = f"mirror: {option} is {text!r}, which matches no mirrored {family[:-1]} now"
+        if any(known.values()):
+            return f"{line} (of {len(known)}): `mirror topics` lists them"
+        if family == "users":
+            return f"{line}: only ids can match, Redis has no names of people (MIRROR_PII)"
+        return None
+
 
 @contextmanager
 def names_if_any() -> Iterator[Called]:
@@ -59,12 +86,15 @@ def names_if_any() -> Iterator[Called]:
     from console.render import say
     from mirror.base.errors import RedisUnavailable
     from mirror.fleet.names import Names
+    from mirror.fleet.topics import mirrored_names
 
     with ExitStack() as stack:
         called = Called()
         try:
             client, keys, _ = stack.enter_context(redis_of_settings())
-            called = Called(Names(client, keys))
+            called = Called(
+                Names(client, keys), lambda family: mirrored_names(client, keys, family)
+            )
         except RedisUnavailable as error:
             say(f"mirror: ids are shown instead of names, {error}")
         yield called
@@ -78,29 +108,26 @@ def find_ids(
     Raises `SettingsError` that names the `option` if a text matches none or several.
     """
     from mirror.base.errors import SettingsError
-    from mirror.fleet.names import read_names
-    from mirror.fleet.topics import is_called, mirrored_ids, read_shards
+    from mirror.fleet.topics import is_called, mirrored_names
 
     if all(map(is_whole_id, texts)):
         return tuple(text.lower() for text in texts)
     singular = family.removesuffix("s")
-    names = read_names(client, keys, family)
-    known = sorted(mirrored_ids(read_shards(client, keys), family))
+    names = mirrored_names(client, keys, family)
+    known = sorted(names)
     found: list[str] = []
     for text in texts:
         if is_whole_id(text):
             found.append(text.lower())
             continue
-        ids = [entity for entity in known if is_called(names.get(entity), entity, text)]
+        ids = [entity for entity in known if is_called(names[entity], entity, text)]
         if not ids:
             raise SettingsError(
                 f"{option} is {text!r}: there is no such {singular} among {len(known)} mirrored "
                 f"{family}. `mirror topics` lists them; name any other {singular} by its whole id"
             )
         if len(ids) > 1:
-            shown = ", ".join(
-                f"{names.get(entity, '?')} ({entity})" for entity in ids[:MOST_LISTED]
-            )
+            shown = ", ".join(f"{names[entity] or '?'} ({entity})" for entity in ids[:MOST_LISTED])
             more = f" and {len(ids) - MOST_LISTED} more" if len(ids) > MOST_LISTED else ""
             raise SettingsError(
                 f"{option} is {text!r}, which {len(ids)} {family} are called: {shown}{more}. "

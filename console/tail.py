@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from console.names import Called
     from mirror.conversation.agent_event import AgentEvent
     from mirror.conversation.event import Event
+    from mirror.fleet.names import Family
 
 
 @click.command()
@@ -56,8 +57,9 @@ def tail(
     mirror tail --conversation 5b91 --since 2h
     mirror tail --agents --agent 'Ada*' --type presence
 
-    An event is shown if all filters match. Times are UTC, with a date unless it is today's. `~`
-    marks times set by the mirror because Genesys sent none.
+    An event is shown if all filters match. If no mirrored queue or agent matches, a message says
+    so, and `tail` waits: one may be made later. Times are UTC, with a date unless it is today's.
+    `~` marks times set by the mirror because Genesys sent none.
     """
     import time
 
@@ -92,6 +94,7 @@ def tail(
     else:
         stream = EventStream(settings, place, since_ms, once=once)
     with stream, names_if_any() as called:
+        say_unmatched(called, queue, agent)
         fits = _filter(called, conversation, queue, agent, kinds)
         width = terminal_width()
         if width is not None and not as_json and not agents:
@@ -110,6 +113,23 @@ def tail(
                 shown += 1
                 if limit is not None and shown >= limit:
                     return
+
+
+def say_unmatched(called: Called, queue: str | None, agent: str | None) -> None:
+    """Say on stderr which of these filters matches nothing that is mirrored now.
+
+    It is no error: the queue may be made, or the user be listed, while events are read.
+    """
+    from console.render import say
+
+    filters: tuple[tuple[Family, str, str | None], ...] = (
+        ("queues", "--queue", queue),
+        ("users", "--agent", agent),
+    )
+    for family, option, text in filters:
+        line = text and called.unmatched(family, option, text)
+        if line:
+            say(line)
 
 
 def _check_types(kinds: tuple[str, ...], *, agents: bool) -> None:

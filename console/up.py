@@ -86,11 +86,9 @@ def refuse_second(run_dir: Path) -> None:
 
 def check(settings: Settings, environ: Mapping[str, str]) -> None:
     """Raise the `SettingsError` with which one of the processes would end."""
-    from confluent_kafka import Consumer, Producer
-
     from mirror.genesys.client import GenesysClient
     from mirror.kafka import registry
-    from mirror.kafka.config import ClientLog, consumer_config, open_client, producer_config
+    from mirror.kafka.config import check_properties
     from mirror.redis.connect import connect
     from mirror.redis.keys import Keys
     from mirror.redis.rate import RateBudget
@@ -103,9 +101,7 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
                 GenesysClient(
                     settings, oauth, RateBudget(client, Keys(settings.namespace), oauth.id)
                 )
-    log = ClientLog("kafka.up")
-    open_client(Producer, producer_config(settings, "up"), log)
-    open_client(Consumer, consumer_config(settings, "up"), log).close()
+    check_properties(settings, "up")
     if settings.registry is not None:
         registry.open_registry(settings).close()
     if counts["dashboard"]:

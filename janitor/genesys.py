@@ -56,7 +56,7 @@ class SharedBudget(RateBudget):
     def __init__(self, client: redis.Redis, keys: Keys, oauth_client: str, share: float) -> None:
         burst = max(1, round(BURST * share))
         super().__init__(client, keys, oauth_client, burst=burst)
-        self._share_key = keys.rate(f"{oauth_client}:janitor")
+        self._share_key = keys.janitor_rate(oauth_client)
         self._ask_share = script(client, "rate")
         self._share_cost_ms = 60_000 / (RATE_PER_MINUTE * share)
         self._share_burst_ms = burst * self._share_cost_ms

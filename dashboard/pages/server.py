@@ -72,10 +72,14 @@ def listen(settings: Settings) -> list[socket.socket]:
     try:
         listening = serving.listen(hosts, port, BACKLOG_CONNECTIONS)
     except OSError as error:
+        if serving.is_of_another_machine(error):
+            raise SettingsError(
+                f"MIRROR_DASHBOARD_HOST is '{host}', which cannot be listened on "
+                f"({error.strerror}): it takes an address of this machine"
+            ) from error
         raise SettingsError(
             f"MIRROR_DASHBOARD_PORT is '{port}', which cannot be listened on at {host} "
-            f"({error.strerror}): it takes a free port, and MIRROR_DASHBOARD_HOST an address of "
-            "this machine"
+            f"({error.strerror}): it takes a free port"
         ) from error
     if sys.platform == "linux":
         for one in listening:

@@ -26,7 +26,7 @@ class Marks:
     def __init__(self, client: redis.Redis, keys: Keys, gap: Gap) -> None:
         self._redis = client
         self._readings = keys.readings
-        self._own = keys.key("gap", gap.id, "read")
+        self._own = keys.gap_read(gap.id)
         self._after_ms = gap.to_ms + AFTER_END_MS
 
     def left_of(self, ids: list[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from mirror.base.errors import EXIT_USAGE
 from mirror.base.units import show_size
 from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.settings import Settings, Unread
+from mirror.settings.directory import why_not_writable
 from mirror.settings.supervised import run_directory
 from mirror.supervision.supervisord import ProcessInfo, SupervisordSilent, processes
 
@@ -41,15 +41,15 @@ def unread_settings(unread: Sequence[Unread]) -> Finding:
 def check_spool(settings: Settings) -> Finding:
     """The finding on the spool's directory. Asks only the file system; listeners use it too."""
     directory = settings.spool_dir
-    existing = next(path for path in (directory, *directory.parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    if (why := why_not_writable(directory)) is not None:
         return bad(
             "spool",
             "spool",
-            f"{directory} cannot be written to",
+            f"{directory} cannot be written to ({why})",
             "set MIRROR_SPOOL_DIR to a directory of the mirror's user on a disk that stays",
         )
-    return room(directory, shutil.disk_usage(Path(existing)).free, settings.spool_limit)
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    return room(directory, shutil.disk_usage(existing).free, settings.spool_limit)
 
 
 def room(directory: Path, free: int, limit: int) -> Finding:

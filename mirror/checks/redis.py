@@ -124,7 +124,7 @@ def latency(median_ms: float) -> Finding:
 
 def _rights(client: redis.Redis, keys: Keys) -> Finding:
     """Run each command that processes use, once, on keys that live for seconds."""
-    text, ranked, fields = (keys.key("doctor", kind) for kind in ("text", "ranked", "fields"))
+    text, ranked, fields = keys.doctor_text, keys.doctor_ranked, keys.doctor_fields
     rate = script(client, "rate")
     attempts: dict[str, Callable[[], object]] = {
         "set": lambda: client.set(text, 1, px=1000 * _LIFE_S),
@@ -135,7 +135,7 @@ def _rights(client: redis.Redis, keys: Keys) -> Finding:
         "hset": lambda: client.hset(fields, "one", "1"),
         "hgetall": lambda: client.hgetall(fields),
         "del": lambda: client.delete(ranked, fields),
-        "scripts": lambda: rate([keys.key("doctor", "rate")], [1, 1000]),
+        "scripts": lambda: rate([keys.doctor_rate], [1, 1000]),
     }
     refused: dict[str, str] = {}
     for name, attempt in attempts.items():

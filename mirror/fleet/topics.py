@@ -62,6 +62,15 @@ def mirrored_ids(shards: Iterable[Shard], family: Family) -> set[str]:
     return {entity_id for kind, entity_id in entities if kind == family}
 
 
+def mirrored_names(client: redis.Redis, keys: Keys, family: Family) -> dict[str, str | None]:
+    """Id → name of each mirrored queue or user, None if Redis has no name of it.
+
+    Raises `RedisUnavailable`.
+    """
+    names = read_names(client, keys, family)
+    return {entity: names.get(entity) for entity in mirrored_ids(read_shards(client, keys), family)}
+
+
 def read_topics(client: redis.Redis, settings: Settings) -> list[TopicView]:
     """Every topic that is mirrored, by kind and name. Raises `RedisUnavailable`."""
     keys = Keys(settings.namespace)

@@ -91,14 +91,28 @@ class Tracked(msgspec.Struct, array_like=True, tag=FOLD_FORM):
 
 
 class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation as `mirror conversations` shows it; `due_ms` is negative if overdue."""
+    """A conversation as `mirror conversations` shows it.
+
+    `since_ms`, `due_ms` and `read_ms` are epoch milliseconds: when it began, when it is due for
+    verification (None if it has ended) and when it was read, the last two by Redis' clock.
+    """
 
     id: str
     since_ms: int
     due_ms: int | None
-    active: bool
+    read_ms: int
     legs: tuple[TrackedLegView, ...]
     legs_over: int
+
+    @property
+    def active(self) -> bool:
+        """Whether it has not ended."""
+        return self.due_ms is not None
+
+    @property
+    def due_in_ms(self) -> int | None:
+        """Milliseconds until it is due, negative if it is overdue, None if it has ended."""
+        return None if self.due_ms is None else self.due_ms - self.read_ms
 
 
 class TrackedLegView(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +158,7 @@ def show_conversation(
     with explained():
         due: Any = client.zscore(keys.active, conversation_id)
     now = redis_now_ms(client)
-    return _view(conversation_id, tracked, None if due is None else int(due) - now)
+    return _view(conversation_id, tracked, None if due is None else int(due), now)
 
 
 def find_active(client: redis.Redis, keys: Keys, beginning: str, most: int) -> list[str]:
@@ -186,7 +200,7 @@ def list_conversations(
             leg.serves and leg.queue_id == queue for leg in tracked.legs
         ):
             continue
-        yield _view(conversation_id, tracked, due - now)
+        yield _view(conversation_id, tracked, due, now)
         shown += 1
         if limit is not None and shown >= limit:
             return
@@ -259,12 +273,14 @@ def oldest_due_seconds(client: redis.Redis, keys: Keys) -> float:
     return max(0.0, (redis_now_ms(client) - first[0][1]) / 1000) if first else 0.0
 
 
-def _view(conversation_id: str, tracked: Tracked, due_ms: int | None) -> ConversationView:
+def _view(
+    conversation_id: str, tracked: Tracked, due_ms: int | None, read_ms: int
+) -> ConversationView:
     return ConversationView(
         id=conversation_id,
         since_ms=tracked.since_ms,
         due_ms=due_ms,
-        active=due_ms is not None,
+        read_ms=read_ms,
         legs=tuple(
             TrackedLegView(
                 participant_id=leg.participant_id,

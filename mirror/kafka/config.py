@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from mirror.base.errors import SettingsError
 from mirror.base.log import logger
@@ -243,6 +243,16 @@ def open_client(kind: Callable[..., T], config: dict[str, Any], log: ClientLog) 
             f"{_wrong(kind, config, reason)}: {reason}; it takes the properties of librdkafka, "
             "dots as underscores"
         ) from error
+
+
+def check_properties(settings: Settings, role: str) -> None:
+    """Raise the `SettingsError` with which a producer or a consumer would not open.
+
+    Does not wait for a broker.
+    """
+    log = ClientLog(f"kafka.{role}")
+    open_client(Producer, producer_config(settings, role), log)
+    open_client(Consumer, consumer_config(settings, role), log).close()
 
 
 def _wrong(kind: Callable[..., Any], config: Mapping[str, Any], reason: str) -> str:

@@ -262,7 +262,7 @@ class _FromFile(CredentialProvider):
 
 
 def _through_sentinel(settings: Settings, options: dict[str, Any]) -> redis.Redis:
-    """`redis+sentinel://user:password@host:port,host:port/service/db`.
+    """`redis+sentinel://user:password@host:port,host:port/service/db`; without `db` it is 0.
 
     User and password are for the data servers. Sentinels with credentials of their own need
     `?sentinel_username=…&sentinel_password=…`.
@@ -292,9 +292,7 @@ def _through_sentinel(settings: Settings, options: dict[str, Any]) -> redis.Redi
         **login,
         **options,
     )
-    client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]  # as above
-        service or "mymaster"
-    )
+    client: redis.Redis = sentinel.master_for(service)  # type: ignore[no-untyped-call]  # as above
     return client
 
 

@@ -34,6 +34,7 @@ so that a script may touch several of them. Times are Redis milliseconds.
     gap:<id>               string   `mirror.fleet.gaps.Gap`, JSON; expires some days after it is
                                     done
     gap:<id>:read          set      ids of the conversations read for a gap under way
+                                    (`janitor.gaps.marks`)
     readings               zset     conversation id → time before which its history has been read
                                     for any gap; those of the last hour
     workers                hash     `tracker/<coordinator>`, `janitor/<process>` →
@@ -54,6 +55,11 @@ so that a script may touch several of them. Times are Redis milliseconds.
                                     write that form of `mirror.fleet.tracked.Tracked`;
                                     `behind:<partition>` → 1 while newer records are known to wait;
                                     `beat` → time of a tracker's last beat
+    doctor:text            string   written by the check of rights (`mirror.checks.redis`), as are
+                                    the next three; all live for seconds
+    doctor:ranked          zset     its sorted set
+    doctor:fields          hash     its hash
+    doctor:rate            string   its request budget
 """
 
 from __future__ import annotations
@@ -75,155 +81,183 @@ class Keys(msgspec.Struct, frozen=True):
 
     namespace: str
 
-    def key(self, *parts: str) -> str:
-        """`mirror:{namespace}:a:b` from `key("a", "b")`."""
+    def _key(self, *parts: str) -> str:
+        """`mirror:{namespace}:a:b` from `_key("a", "b")`."""
         return ":".join((f"mirror:{{{self.namespace}}}", *parts))
 
     @property
     def leader(self) -> str:
         """The leader's token."""
-        return self.key("leader")
+        return self._key("leader")
 
     @property
     def fence(self) -> str:
         """The counter of elections."""
-        return self.key("leader", "fence")
+        return self._key("leader", "fence")
 
     @property
     def beats(self) -> str:
         """Listeners by their last beat."""
-        return self.key("beats")
+        return self._key("beats")
 
     @property
     def shards(self) -> str:
         """Shards and their epochs."""
-        return self.key("shards")
+        return self._key("shards")
 
     @property
     def seats(self) -> str:
         """The leader's record of the seats."""
-        return self.key("seats")
+        return self._key("seats")
 
     @property
     def released(self) -> str:
         """Channels that wait for their seats' next holders."""
-        return self.key("released")
+        return self._key("released")
 
     @property
     def rejected(self) -> str:
         """Topics that Genesys refuses."""
-        return self.key("rejected")
+        return self._key("rejected")
 
     @property
     def uncovered(self) -> str:
         """Shards that no channel receives."""
-        return self.key("uncovered")
+        return self._key("uncovered")
 
     @property
     def problems(self) -> str:
         """Seats that cannot be placed or do not serve."""
-        return self.key("problems")
+        return self._key("problems")
 
     @property
     def discovery(self) -> str:
         """Reasons and notes of discovery."""
-        return self.key("discovery")
+        return self._key("discovery")
 
     @property
     def names(self) -> str:
         """The digest of all stored names."""
-        return self.key("names")
+        return self._key("names")
 
     @property
     def departed(self) -> str:
         """Topics that disappeared, and until when they were received."""
-        return self.key("departed")
+        return self._key("departed")
 
     @property
     def coverage(self) -> str:
         """Until when each shard is covered."""
-        return self.key("coverage")
+        return self._key("coverage")
 
     @property
     def gaps(self) -> str:
         """Gaps by the time of their next claim."""
-        return self.key("gaps")
+        return self._key("gaps")
 
     @property
     def readings(self) -> str:
         """Conversations that were read for gaps lately."""
-        return self.key("readings")
+        return self._key("readings")
 
     @property
     def workers(self) -> str:
         """Reports of trackers and janitors."""
-        return self.key("workers")
+        return self._key("workers")
 
     @property
     def partitions(self) -> str:
         """Topics and the partitions that their keys are spread over."""
-        return self.key("partitions")
+        return self._key("partitions")
 
     @property
     def passed(self) -> str:
         """The time of the leader's last pass."""
-        return self.key("passed")
+        return self._key("passed")
 
     @property
     def commands(self) -> str:
         """Requests of operators."""
-        return self.key("commands")
+        return self._key("commands")
 
     @property
     def active(self) -> str:
         """Active conversations by their next verification."""
-        return self.key("active")
+        return self._key("active")
 
     @property
     def doubted(self) -> str:
         """Conversations that Genesys does not know, and since when."""
-        return self.key("doubted")
+        return self._key("doubted")
+
+    @property
+    def doctor_text(self) -> str:
+        """A string that the check of rights writes."""
+        return self._key("doctor", "text")
+
+    @property
+    def doctor_ranked(self) -> str:
+        """A sorted set that the check of rights writes."""
+        return self._key("doctor", "ranked")
+
+    @property
+    def doctor_fields(self) -> str:
+        """A hash that the check of rights writes."""
+        return self._key("doctor", "fields")
+
+    @property
+    def doctor_rate(self) -> str:
+        """A request budget that the check of rights spends."""
+        return self._key("doctor", "rate")
 
     def listener(self, listener_id: str) -> str:
         """The last beat of a listener."""
-        return self.key("listener", listener_id)
+        return self._key("listener", listener_id)
 
     def assignment(self, listener_id: str) -> str:
         """The grants of a listener."""
-        return self.key("assignment", listener_id)
+        return self._key("assignment", listener_id)
 
     def shard(self, shard_id: str) -> str:
         """A shard with its topics."""
-        return self.key("shard", shard_id)
+        return self._key("shard", shard_id)
 
     def names_of(self, family: str, part: int) -> str:
         """One slice of a family's names."""
-        return self.key("names", family, str(part))
+        return self._key("names", family, str(part))
 
     def channels(self, client_id: str) -> str:
         """Channel reservations of an OAuth client."""
-        return self.key("channels", client_id)
+        return self._key("channels", client_id)
 
     def probe(self, client_id: str) -> str:
         """The channel of `mirror doctor` for an OAuth client."""
-        return self.key("probe", client_id)
+        return self._key("probe", client_id)
 
     def probing(self, client_id: str) -> str:
         """The turns of checks at that channel."""
-        return self.key("probing", client_id)
+        return self._key("probing", client_id)
 
     def rate(self, client_id: str) -> str:
         """The request budget of an OAuth client."""
-        return self.key("rate", client_id)
+        return self._key("rate", client_id)
+
+    def janitor_rate(self, client_id: str) -> str:
+        """The janitors' part of the request budget of an OAuth client."""
+        return self._key("rate", client_id, "janitor")
 
     def gap(self, gap_id: str) -> str:
         """A gap."""
-        return self.key("gap", gap_id)
+        return self._key("gap", gap_id)
+
+    def gap_read(self, gap_id: str) -> str:
+        """The conversations that were read for a gap."""
+        return self._key("gap", gap_id, "read")
 
     def conversation(self, conversation_id: str) -> str:
         """The tracker's record of a conversation."""
-        return self.key("conversation", conversation_id)
+        return self._key("conversation", conversation_id)
 
     def offsets(self, topic: str) -> str:
         """The tracker's offsets for a topic."""
-        return self.key("offsets", str(FOLD_FORM), topic)
+        return self._key("offsets", str(FOLD_FORM), topic)

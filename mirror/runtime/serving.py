@@ -127,6 +127,12 @@ def listen(hosts: Iterable[str], port: int, backlog: int = BACKLOG) -> list[sock
     return sockets
 
 
+def is_of_another_machine(error: OSError) -> bool:
+    """Whether `listen` failed because of a host: its name does not resolve, or its address is not
+    of this machine. Otherwise it is the port that cannot be had."""
+    return isinstance(error, socket.gaierror) or error.errno in _NOT_HERE
+
+
 def _listening(family: int, address: object, backlog: int) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -25,7 +25,7 @@ from mirror.base import log
 from mirror.base.errors import SettingsError
 from mirror.base.health import Health, Status
 from mirror.runtime.metrics import BUILD, HEALTH, LOG_DROPPED, Numbers, States, gauge
-from mirror.runtime.serving import Answer, Request, Server, listen
+from mirror.runtime.serving import Answer, Request, Server, is_of_another_machine, listen
 
 if TYPE_CHECKING:
     from mirror.checks.checkup import Checkup
@@ -140,8 +140,13 @@ def listen_for_metrics(hosts: tuple[str, ...], port: int) -> list[socket.socket]
     try:
         return listen(hosts, port)
     except OSError as error:
+        if is_of_another_machine(error):
+            raise SettingsError(
+                f"MIRROR_METRICS_HOST is '{','.join(hosts)}', which cannot be listened on "
+                f"({error.strerror}): it takes addresses of this machine"
+            ) from error
         raise SettingsError(
             f"MIRROR_METRICS_PORT is '{port}', which cannot be listened on at {', '.join(hosts)} "
             f"({error.strerror}): it takes a free port, another one for each process of a host, "
-            "or 0, and MIRROR_METRICS_HOST addresses of this machine"
+            "or 0"
         ) from error

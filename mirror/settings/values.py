@@ -29,7 +29,12 @@ REDIS_PARAMETERS_OF: Final = {
     "ssl_check_hostname": ("true", "false"),
 }
 
-_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_REGION: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
+# A host or URL of Genesys: the scheme, the host's first label, and the region's domain after them.
+_REGION_HOST: Final = re.compile(
+    rf"(?:https?://)?(?:(?:api|apps|login|streaming)\.)?({_REGION.pattern})\.?(?:[:/?#].*)?"
+)
 _REDIS_ADDRESS: Final = re.compile(r"\s*(\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+)(:\d{1,5})?\s*")
 _SERVER: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:/@]+):\d{1,5}")
 MAX_PORT: Final = 65_535
@@ -88,10 +93,14 @@ def word(text: str) -> str:
 
 
 def region(text: str) -> str:
-    """A region domain; hosts are named after it."""
-    if not _HOST.fullmatch(text) or "." not in text:
+    """A region domain; hosts are named after it. Regions that we do not know are taken too."""
+    lower = text.lower()
+    found = _REGION_HOST.fullmatch(lower)
+    if found is None or "@" in text:
         raise ValueError("a region domain such as mypurecloud.com or usw2.pure.cloud")
-    return text.lower()
+    if found[1] != lower:
+        raise ValueError(f"the region's domain alone, here {found[1]}")
+    return lower
 
 
 def base_url(text: str) -> str:
@@ -150,9 +159,8 @@ def redis_url(text: str) -> str:
             raise ValueError(expected)
     elif not parts.netloc.rpartition("@")[2]:
         raise ValueError(expected)
-    db = parts.path.rpartition("/")[2] if parts.scheme != "unix" else ""
-    is_service = parts.scheme.endswith("+sentinel") and parts.path.count("/") < 2
-    if db and not db.isdigit() and not is_service:
+    db = parts.path.rpartition("/")[2] if parts.scheme in {"redis", "rediss"} else ""
+    if db and not db.isdigit():
         raise ValueError(expected)
     # An "@", "/", "?" or "#" in a password that is not percent-encoded would move a part of the
     # password into the host, the path or a parameter, and messages would show it.
@@ -163,8 +171,21 @@ def redis_url(text: str) -> str:
         raise ValueError(f"{expected}, where user and password are percent-encoded")
     if parts.scheme != "unix" and not all(map(_is_port, addresses)):
         raise ValueError(f"{expected}, with ports from 1 to {MAX_PORT}")
+    if parts.scheme.endswith("+sentinel"):
+        _check_sentinel_path(parts.scheme, parts.path)
     _check_redis_parameters(parts.scheme, parts.query)
     return text
+
+
+def _check_sentinel_path(scheme: str, path: str) -> None:
+    """Refuse a path without a service, and a number alone: that is a database without one."""
+    service, _, db = path.removeprefix("/").partition("/")
+    is_number_alone = service.isdigit() and not db
+    if not service or is_number_alone or (db and not db.isdigit()):
+        raise ValueError(
+            f"{scheme}://host:port,host:port/service/db, where service is the name under which "
+            "the Sentinels watch the server"
+        )
 
 
 def _is_port(address: str) -> bool:
@@ -176,9 +197,7 @@ def _is_port(address: str) -> bool:
 def _check_redis_parameters(scheme: str, query: str) -> None:
     """Refuse unknown parameters: a misspelt one must not weaken a connection unnoticed."""
     parameters = parse_qs(query, keep_blank_values=True)
-    known = set(REDIS_PARAMETERS)
-    if scheme.endswith("+sentinel"):
-        known |= SENTINEL_PARAMETERS
+    known = set(SENTINEL_PARAMETERS if scheme.endswith("+sentinel") else REDIS_PARAMETERS)
     if scheme.startswith("rediss"):
         known |= REDIS_TLS_PARAMETERS
     if not set(parameters) <= known or any(len(given) > 1 for given in parameters.values()):

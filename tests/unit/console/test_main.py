@@ -93,6 +93,9 @@ def test_help_is_there_at_once() -> None:
         (["listener"], {"MIRROR_LEASE": "1s"}, 2, "MIRROR_LEASE"),
         (["tail"], {"KAFKA_CONF_NOSUCH": "1"}, 2, "nosuch"),
         (["init"], {"KAFKA_CONF_NOSUCH": "1"}, 2, "nosuch"),
+        (["doctor", "--settings"], {"KAFKA_CONF_NOSUCH": "1"}, 2, "nosuch"),
+        (["doctor", "--settings"], {"KAFKA_CONF_LINGER_MS": "soon"}, 2, "KAFKA_CONF_LINGER_MS"),
+        (["doctor", "--settings", "--json"], {"KAFKA_CONF_NOSUCH": "1"}, 2, "nosuch"),
         (["status"], {"REDIS_URL": "redis://127.0.0.1:1/x"}, 2, "REDIS_URL"),
         (["gaps"], {"REDIS_URL": "redis://127.0.0.1:1/0"}, 3, "127.0.0.1:1"),
         (["status"], {"REDIS_URL": "redis://:hunter2@127.0.0.1:1/0"}, 3, "127.0.0.1:1"),
@@ -110,6 +113,13 @@ def test_a_failure_is_one_line_and_a_code(
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
     assert words in result.stderr
     assert "hunter2" not in result.stderr
+
+
+def test_settings_in_force_are_printed() -> None:
+    """Nothing is asked of a service for it: none runs here."""
+    result = _mirror("doctor", "--settings", KAFKA_CONF_LINGER_MS="20")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "KAFKA_CONF_LINGER_MS=20" in result.stdout.splitlines()
 
 
 def test_a_closed_stdout_is_said() -> None:

@@ -100,8 +100,8 @@ LISTED = [
     ConversationView(
         id=ID,
         since_ms=0,
-        due_ms=-7_199_000,
-        active=True,
+        due_ms=1_000,
+        read_ms=7_200_000,
         legs=tuple(TrackedLegView(**{**LEG, "role": None}) for _ in range(4)),  # type: ignore[arg-type]
         legs_over=100,
     )

@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.election import Write
 from coordinator.naming import Called, Naming, name_changes
-from mirror.fleet.names import FAMILIES, Family, entity_of, slice_of
+from mirror.fleet.names import FAMILIES, SLICES, Family, entity_of, slice_of
 from mirror.genesys.shapes import Entity
 from mirror.redis.keys import Keys
 from mirror.settings import load
@@ -57,8 +57,8 @@ def applied(called: Called, stored: Stored) -> tuple[Stored, list[Write]]:
 
 def names_in(stored: Stored, family: Family) -> dict[str, str]:
     """All names of a family."""
-    prefix = KEYS.key("names", family) + ":"
-    found = (fields for key, fields in stored.items() if key.startswith(prefix))
+    slices = {KEYS.names_of(family, part) for part in range(SLICES)}
+    found = (fields for key, fields in stored.items() if key in slices)
     return {field: name for fields in found for field, name in fields.items()}
 
 

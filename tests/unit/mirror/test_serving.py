@@ -239,16 +239,27 @@ def test_an_address_of_choice_is_the_only_one() -> None:
         telemetry.close()
 
 
-@pytest.mark.parametrize("hosts", [("192.0.2.1",), ("no-such-host.invalid",), ("127.0.0.1",)])
-def test_an_address_that_cannot_be_had_is_told(hosts: tuple[str, ...]) -> None:
-    """It is not this machine's, it does not resolve, or its port is taken."""
+@pytest.mark.parametrize(
+    "hosts", [("192.0.2.1",), ("127.0.0.1", "192.0.2.1"), ("no-such-host.invalid",)]
+)
+def test_an_address_of_another_machine_blames_the_hosts(hosts: tuple[str, ...]) -> None:
+    """It is not this machine's, or it does not resolve: another port would not help."""
+    (port,) = free_ports(1)
+    with pytest.raises(SettingsError) as caught:
+        Telemetry(port, CollectorRegistry(), lambda: Health("ok"), hosts=hosts)
+    assert str(caught.value).startswith(f"MIRROR_METRICS_HOST is '{','.join(hosts)}', which ")
+    assert "it takes addresses of this machine" in str(caught.value)
+
+
+def test_a_port_that_is_taken_blames_the_port() -> None:
+    """The address is this machine's."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(SettingsError, match=f"MIRROR_METRICS_PORT is '{port}'") as caught:
-            Telemetry(port, CollectorRegistry(), lambda: Health("ok"), hosts=hosts)
-    assert "MIRROR_METRICS_HOST" in str(caught.value)
+        with pytest.raises(SettingsError) as caught:
+            Telemetry(port, CollectorRegistry(), lambda: Health("ok"), hosts=["127.0.0.1"])
+    assert str(caught.value).startswith(f"MIRROR_METRICS_PORT is '{port}', which ")
 
 
 def test_metrics_come_as_prometheus_asks_for_them() -> None:

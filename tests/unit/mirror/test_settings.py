@@ -86,6 +86,50 @@ def test_a_wrong_value_is_named_with_what_it_takes(name: str, value: str, takes:
 
 
 @pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        ("api.mypurecloud.com", "mypurecloud.com"),
+        ("login.mypurecloud.ie", "mypurecloud.ie"),
+        ("apps.usw2.pure.cloud", "usw2.pure.cloud"),
+        ("streaming.usw2.pure.cloud", "usw2.pure.cloud"),
+        ("https://API.MyPureCloud.com/", "mypurecloud.com"),
+        ("https://apps.mypurecloud.com.au/directory/#/admin", "mypurecloud.com.au"),
+        ("https://mypurecloud.de", "mypurecloud.de"),
+        ("mypurecloud.com.", "mypurecloud.com"),
+        ("mypurecloud.com/", "mypurecloud.com"),
+        ("mypurecloud.com:443", "mypurecloud.com"),
+    ],
+)
+def test_a_host_or_url_in_place_of_the_region_is_refused_with_the_region(
+    value: str, meant: str
+) -> None:
+    """Hosts are named after the region: api.api.mypurecloud.com would be unreachable later."""
+    with pytest.raises(SettingsError) as caught:
+        load({"GENESYS_REGION": value})
+    assert str(caught.value) == (
+        f"GENESYS_REGION is {value!r}: it takes the region's domain alone, here {meant}"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["https://", "api.", "a..b", "-a.b", "https://me:hunter2@mypurecloud.com"]
+)
+def test_what_holds_no_region_is_refused_with_examples(value: str) -> None:
+    """There is nothing to suggest, and a password is not repeated."""
+    with pytest.raises(SettingsError, match="a region domain such as") as caught:
+        load({"GENESYS_REGION": value})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_region_that_we_do_not_know_is_taken() -> None:
+    """Genesys opens new ones. Case and white space do not count."""
+    for value in (" USW2.pure.cloud ", "aps9.pure.cloud", "corp.test", "api.cloud"):
+        region = value.strip().lower()
+        settings = load({"GENESYS_REGION": value})
+        assert (settings.region, settings.api_url) == (region, f"https://api.{region}")
+
+
+@pytest.mark.parametrize(
     "environ",
     [
         {"REDIS_URL": "http://user:hunter2@host"},
@@ -215,6 +259,35 @@ def test_a_redis_url_that_may_not_mean_what_it_reads_is_refused(url: str) -> Non
     with pytest.raises(SettingsError, match="REDIS_URL holds a value of another form") as caught:
         load({"REDIS_URL": url})
     assert "er2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "h:26379",
+        "h:26379/",
+        "h:26379/0",
+        "h:26379//0",
+        "h:26379,g:26379?sentinel_password=hunter2",
+        "h:26379/orders/0/0",
+        "h:26379/orders/zero",
+    ],
+)
+@pytest.mark.parametrize("scheme", ["redis+sentinel", "rediss+sentinel"])
+def test_sentinels_need_the_name_of_a_service(scheme: str, rest: str) -> None:
+    """A number alone is a database without a service; the line has the form with both."""
+    with pytest.raises(SettingsError, match="REDIS_URL holds a value of another form") as caught:
+        load({"REDIS_URL": f"{scheme}://{rest}"})
+    assert f"{scheme}://host:port,host:port/service/db" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_database_of_sentinels_stands_in_the_path() -> None:
+    """It is 0 unless given; as a parameter it would not be read."""
+    for rest in ("h:26379/orders", "h:26379/orders/", "h:26379/orders/4", "h:26379/0/0"):
+        assert load({"REDIS_URL": f"redis+sentinel://{rest}"}).redis_url.endswith(rest)
+    with pytest.raises(SettingsError, match="REDIS_URL holds a value of another form"):
+        load({"REDIS_URL": "redis+sentinel://h:26379/orders?db=4"})
 
 
 def test_the_redis_urls_of_the_documentation_are_taken() -> None:
