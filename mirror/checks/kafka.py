@@ -66,8 +66,8 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
             "kafka.partitions",
             subject,
             f"{partitions} partitions, fewer than {wanted}",
-            "if consumers cannot keep up, add partitions with kafka-topics --alter; they stay empty "
-            "until `mirror init --adopt-partitions` (docs/runbook.md says when)",
+            "if consumers cannot keep up, add partitions with kafka-topics --alter, and adopt them "
+            "with `mirror init --adopt-partitions`: until then they stay empty",
         )
     elif partitions > wanted:
         yield doubtful(
