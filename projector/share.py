@@ -27,6 +27,11 @@ from projector.projection import Draft, Partition
 from projector.restore import Restore
 
 RETRY_SECONDS: Final = 1.0
+# A partition that seems to have lost its end is asked about for so long, before it is refused. Its
+# end was read before its conversations were, and others may have gone on since; and a new leader of
+# a partition may know of fewer records than the last one, until its replicas have answered.
+SHORT_SECONDS: Final = 60.0
+SHORT_RETRY_SECONDS: Final = 5.0
 # A partition that could not be written by itself rests so long, and twice as long each time that it
 # fails again: a trial takes as long as a transaction may, and the others wait for it.
 REST_SECONDS: Final = 15.0
@@ -60,6 +65,7 @@ class Share:
         self._known: dict[int, Partition] = {}  # whole ones; kept, since they may come back
         self._new: set[int] = set()
         self._refused: set[int] = set()
+        self._short: dict[int, float] = {}  # partitions that seem to have lost their end → since
         self._rests: dict[int, float] = {}  # partitions that cannot be written → until when
         self._failures: dict[int, int] = {}  # partitions that could not be written → how often
         self._doubtful: dict[int, Draft] = {}  # drafts of a transaction that may be committed
@@ -220,11 +226,7 @@ class Share:
             number = partition.number
             found = place(committed.get(number), partition.following, low[number], high[number])
             if found.is_shorter:
-                why = (
-                    f"partition {number} of {self._settings.topic} ends before what was projected "
-                    f"of it: it was made anew or lost its end; {REBUILD}"
-                )
-                self._refuse({number}, why)
+                self._doubt_end(number)
                 continue
             self._known[number] = partition
             self._begin(number, found)
@@ -233,8 +235,18 @@ class Share:
         if whole:
             self._assign(consumer)
 
+    def _doubt_end(self, number: int) -> None:
+        """Ask again where this one ends, and refuse it when that has not helped."""
+        now = time.monotonic()
+        what = f"partition {number} of {self._settings.topic} ends before what was projected of it"
+        if now < self._short.setdefault(number, now) + SHORT_SECONDS:
+            self._wait(f"{what}: asked again", SHORT_RETRY_SECONDS)
+        else:
+            self._refuse({number}, f"{what}: it was created again or lost its end; {REBUILD}")
+
     def _begin(self, number: int, found: Place) -> None:
         partition = self._known[number]
+        self._short.pop(number, None)
         partition.following = found.offset
         self._new.discard(number)
         self.ready.add(number)
@@ -257,11 +269,11 @@ class Share:
             [TopicPartition(topic, n, self._known[n].following) for n in sorted(self.ready)]
         )
 
-    def _wait(self, why: str) -> None:
+    def _wait(self, why: str, seconds: float = RETRY_SECONDS) -> None:
         if why != self.problem:
             self._log.warning("projector_waits", why=why)
         self.problem = why
-        self._place_at = time.monotonic() + RETRY_SECONDS
+        self._place_at = time.monotonic() + seconds
 
     def _refuse(self, numbers: Iterable[int], why: str) -> None:
         """Held until the process starts again."""

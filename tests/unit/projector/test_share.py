@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from confluent_kafka import TopicPartition
 
 from mirror.settings import load
-from projector.share import Share
+from projector import share as module
+from projector.projection import Partition
+from projector.share import SHORT_SECONDS, Share
 
 
 class Group:
@@ -35,3 +38,73 @@ def test_a_partition_that_was_added_is_refused_when_the_group_gives_it() -> None
     assert "mirror projector rebuild" in share.refusal
     assert share.waiting == 1
     assert group.assigned == []
+
+
+class Ends:
+    """What Kafka says of offsets: the group is at 50, and the partition ends at `high`."""
+
+    def __init__(self, high: int) -> None:
+        self.high = high
+
+    def committed(self, _consumer: Any, numbers: set[int]) -> dict[int, int]:
+        """The group's offsets."""
+        return dict.fromkeys(numbers, 50)
+
+    def retained(self, _topic: str, numbers: set[int]) -> tuple[dict[int, int], dict[int, int]]:
+        """The first offsets, and those behind the last records."""
+        return dict.fromkeys(numbers, 0), dict.fromkeys(numbers, self.high)
+
+    def ends(self, _topic: str, numbers: set[int]) -> dict[int, int]:
+        """The ends of the topic of conversations."""
+        return dict.fromkeys(numbers, 0)
+
+
+class Restored:
+    """Partitions whose conversations are read at once."""
+
+    records = 0
+
+    def __init__(self, _settings: Any, partitions: dict[int, Partition], _ends: Any) -> None:
+        self._left = partitions
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """Those that are not whole yet."""
+        return frozenset(self._left)
+
+    def step(self) -> list[Partition]:
+        """All of them."""
+        whole, self._left = list(self._left.values()), {}
+        return whole
+
+    def close(self) -> None:
+        """Read no more."""
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_partition_that_seems_to_have_lost_its_end_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, comes_back: bool
+) -> None:
+    """A new leader may know of fewer records for a while. What stays shorter was created again."""
+    clock = [1_000.0]
+    monkeypatch.setattr("projector.share.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(module, "Restore", Restored)
+    settings = load({"HOME": "/root"})
+    share, group, ends = Share(settings, lambda _: None, partitions=2), Group(), Ends(high=40)
+    monkeypatch.setattr(share, "_offsets", ends)
+    share.on_assign(group, [TopicPartition(settings.topic, 0)])
+    while clock[0] < 1_000 + SHORT_SECONDS - 10:
+        share.advance(group)
+        assert (share.ready, share.refusal) == (set(), "")
+        clock[0] += 1.0
+    assert "ends before what was projected of it" in share.problem
+    if comes_back:
+        ends.high = 60
+    for _ in range(20):
+        clock[0] += 1.0
+        share.advance(group)
+    if comes_back:
+        assert (share.ready, share.refusal, share.problem) == ({0}, "", "")
+    else:
+        assert share.ready == set()
+        assert "it was created again or lost its end" in share.refusal
