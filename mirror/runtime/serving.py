@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
@@ -194,8 +195,10 @@ class Server:
     def close(self) -> None:
         """Stop answering and listening."""
         self._closing = True
-        self._wake.send(b"x")
+        with suppress(OSError):  # the thread has seen it already, and closed its end
+            self._wake.send(b"x")
         self._thread.join(_JOIN_SECONDS)
+        self._wake.close()
 
     @property
     def connections(self) -> int:
@@ -210,7 +213,6 @@ class Server:
             for made in [
                 *self._listening,
                 *(connection.socket for connection in self._connections.values()),
-                self._wake,
                 self._woken,
             ]:
                 made.close()

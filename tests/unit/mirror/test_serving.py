@@ -278,3 +278,13 @@ def test_metrics_come_as_prometheus_asks_for_them() -> None:
     assert "text/plain" in answer.headers["Content-Type"]
     assert "mirror_build_info{" in text
     assert "mirror_health" not in text
+
+
+def test_a_server_closes_at_any_moment_of_its_turn() -> None:
+    """Its thread may have ended before it is woken."""
+    for _ in range(300):
+        server, _ = serve()
+        server._closing = True  # as when the thread is between two turns
+        server._wake.send(b"x")
+        server._thread.join(SECONDS)
+        server.close()
