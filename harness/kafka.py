@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -359,29 +359,37 @@ def read_topic(
         partitions = [TopicPartition(topic, number, 0) for number in known.partitions]
         consumer.assign(partitions)
         if count is None:
-            return _to_the_ends(consumer, set(known.partitions), timeout)
+            ends = {
+                place.partition: consumer.get_watermark_offsets(place, timeout=ADMIN_SECONDS)[1]
+                for place in partitions
+            }
+            return _to_the_ends(consumer, ends, timeout)
         return _take(consumer, count, timeout)
     finally:
         consumer.close()
 
 
-def _to_the_ends(consumer: Consumer, partitions: set[int], timeout: float) -> list[Message]:
-    """Until the end of each partition was reached once.
+def _to_the_ends(consumer: Consumer, ends: dict[int, int], timeout: float) -> list[Message]:
+    """Until each partition was read to the offset in `ends`, or to its end.
 
-    Offsets do not tell how many records there are: transactions leave marks among them, and
-    compaction holes.
+    The last record before an offset may be a mark of a transaction, which is not handed out, or
+    be compacted away; then the end of the partition is reached, if nothing is written meanwhile.
     """
     records: list[Message] = []
+    partitions = {number for number, end in ends.items() if end}
     deadline = time.monotonic() + timeout
     while partitions:
         if time.monotonic() >= deadline:
             raise ServiceError(f"{len(partitions)} partitions not read within {timeout:g} s")
         for record in consumer.consume(1000, timeout=0.5):
             error = record.error()
+            number, offset = cast("int", record.partition()), record.offset()
             if error is None:
                 records.append(record)
+                if offset is not None and offset + 1 >= ends[number]:
+                    partitions.discard(number)
             elif error.code() == KafkaError._PARTITION_EOF:
-                partitions.discard(record.partition())
+                partitions.discard(number)
             else:
                 raise KafkaException(error)
     return records

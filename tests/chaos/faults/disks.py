@@ -97,11 +97,11 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="spools truncated while Kafka is away",
         proves="what a damaged spool lost is a gap, and is back-filled",
-        leaves="rings, holds and parks among what was lost",
+        leaves="rings, holds and parks among what was lost, and the order of what either side kept",
         strike=truncate_spools,
         heal=thaw_brokers,
         window=UNTOLD_BY_REST,
-        late=WITNESSED,
+        late=WITNESSED | {"answer", "disconnect", "acw", "acw_end", "wrapup"},
         under_fault=20,
     ),
 )
