@@ -83,6 +83,7 @@ class Site:
         self.folder = folder
         self.network: Network = network or Loopback()
         self.blamed: set[str] = set()  # ids of events that a trial has already complained of
+        self.strangers: set[str] = set()  # conversations of frames that no ledger knows
         self._brokers = brokers
         self._listeners = listeners
         self._stack = ExitStack()

@@ -248,10 +248,14 @@ class Trial:
         late = [event for event in disordered if event.event_type in fault.late]
         invented = [event for event in verdict.invented if event.event_id not in blamed]
         if fault.strangers:
-            strangers = [event for event in invented if event.event_type == "start"]
-            invented = [event for event in invented if event.event_type != "start"]
-            if not strangers:
+            begun = {event.conversation_id for event in invented if event.event_type == "start"}
+            self._site.strangers |= begun
+            if not begun:
                 row.problems.append("no conversation of unknown words came through")
+        # The janitor ends them later: Genesys does not know them.
+        invented = [
+            event for event in invented if event.conversation_id not in self._site.strangers
+        ]
         findings: dict[str, list[Truth] | list[Event] | list[Difference]] = {
             "missing": missing,
             "invented": invented,
