@@ -16,6 +16,7 @@ import msgspec
 
 from coordinator.plan import assignment, coverage, moves, problems, seats, sharding
 from coordinator.plan.assignment import Place, Placement, Seat
+from coordinator.plan.clock import UNKNOWN, RedisClock, moved_back
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.deafness import DEAF_MS, Deafness
 from coordinator.plan.departed import Departed
@@ -50,6 +51,14 @@ class Rules(msgspec.Struct, frozen=True):
     horizon_ms: int = DEFAULT_HORIZON_MS
 
 
+class _Stored(msgspec.Struct, frozen=True):
+    """The times that a new leader finds: none is later than the last pass of the old one."""
+
+    coverage: Mapping[str, ShardCoverage]
+    seats: Records
+    passed_ms: int
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """The decisions of a pass."""
 
@@ -65,6 +74,7 @@ class Outcome(msgspec.Struct, frozen=True):
     problems: Mapping[str, str]
     alive: frozenset[str]
     changed_shards: frozenset[str]
+    silent: frozenset[str]  # listeners of which nobody knows when they beat last
 
 
 class Leader:
@@ -77,6 +87,8 @@ class Leader:
         self.coverage: dict[str, ShardCoverage] = {}
         self._rules = rules
         self._watch = Watch(rules.lease_ms)
+        self._clock = RedisClock(rules.lease_ms)
+        self._passed_ms = 0
         self._hosts: dict[str, str] = {}
         self._goal: dict[Seat, Place] = {}
         self._uncovered: dict[str, OngoingGap] = {}
@@ -92,8 +104,11 @@ class Leader:
         ledger: Ledger,
         cover: dict[str, ShardCoverage],
         departed: Mapping[str, int] | None = None,
+        passed_ms: int | None = None,
     ) -> None:
-        """Take over from the last leader, from its state in Redis."""
+        """Take over from the last leader, from its state in Redis. `passed_ms`: the Redis time of
+        its last pass."""
+        self._passed_ms = passed_ms or 0
         self.follow(shards, ledger, cover)
         self.departed.recall(departed or {})
         self._cut_for = None
@@ -132,6 +147,7 @@ class Leader:
         """
         rules = self._rules
         begun, self._anew = self._anew, False
+        seen = self._on_this_clock(seen, now_ms, begun=begun)
         self._watch.look(now_ms, anew=begun)
         if not self.shards:
             if not self._heard_all(seen, now_ms):
@@ -167,6 +183,7 @@ class Leader:
         if self._settled(now_ms):
             situation = Situation(
                 now_ms=now_ms,
+                rising_ms=self._clock.rising(now_ms),
                 alive=frozenset(alive),
                 unheard=frozenset(unheard),
                 leaving=leaving,
@@ -222,7 +239,37 @@ class Leader:
             ),
             alive=frozenset(alive),
             changed_shards=changed,
+            silent=frozenset(
+                listener
+                for listener, beat_ms in seen.beats.items()
+                if beat_ms == UNKNOWN and now_ms - self._watch.since_ms > rules.lease_ms
+            ),
         )
+
+    def _on_this_clock(self, seen: Seen, now_ms: int, *, begun: bool) -> Seen:
+        """Move all times back if Redis' clock went back, and tell old beats from new ones."""
+        stored = _Stored(self.coverage, self.seats, self._passed_ms) if begun else None
+        step = self._clock.look(now_ms, seen.beats, stored)
+        if step is not None:
+            self.seats = moved_back(self.seats, step.by_ms)
+            self.coverage = moved_back(self.coverage, step.received_ms)
+            self._uncovered = moved_back(self._uncovered, step.received_ms)
+            self.departed.step_back(step.received_ms)
+            self._refusals.step_back(step.by_ms)
+            self._deafness.step_back(step.by_ms, now_ms)
+        reports = [report for beat in seen.listeners.values() for report in beat.channels]
+        self._clock.keep_ahead(
+            max(
+                (
+                    *(shard.epoch for shard in self.shards.values()),
+                    *(1000 * record.epoch for record in self.seats.values()),
+                    *(max(report.shard_epoch, 1000 * report.epoch) for report in reports),
+                ),
+                default=0,
+            ),
+            now_ms,
+        )
+        return msgspec.structs.replace(seen, beats=self._clock.known(now_ms, seen.beats))
 
     def _no_deafness(self) -> Deafness:
         """A fresh watch of deaf replicas; each replica beats several times before it is doubted."""
@@ -235,7 +282,14 @@ class Leader:
         limit = self._rules.topics_per_channel
         until = coverage.received_until(self.coverage, self.shards)
         audience = self._refusals.applied(found).audience
-        cut = sharding.cut(self.shards, found.topics, limit, now_ms, audience, self._refusals.of)
+        cut = sharding.cut(
+            self.shards,
+            found.topics,
+            limit,
+            self._clock.rising(now_ms),
+            audience,
+            self._refusals.of,
+        )
         until = self.departed.look(until, found.topics, now_ms) | until
         self.shards = cut.shards
         coverage.note_entered(

@@ -130,7 +130,8 @@ class Passes:
         self._log.info("elected", coordinator=self.name, fence=self.leadership.fence)
         self._stored_coverage = {}
         self._restored = {}
-        self.leader.begin(*self._stored(), self._store.departed())
+        passed_ms = self._store.passed()
+        self.leader.begin(*self._stored(), self._store.departed(), passed_ms)
         self._stored_departed = None
         self.discovery.recall(recalled(self.leader.shards, self.leader.seats))
 
@@ -168,7 +169,7 @@ class Passes:
         writes += store.name_writes(self.discovery.called, seen)
         writes += store.discovery_writes(reasons, self.discovery.notes, seen)
         writes += store.gap_writes([*self._unfiled, *lost], now_ms)
-        writes += store.forgotten_writes(seen, now_ms)
+        writes += store.forgotten_writes(seen, now_ms, outcome.silent if outcome else ())
         stored = self._stored_coverage
         cut = outcome is not None and outcome.changed_shards
         if self._unfiled or cut or time.monotonic() >= self._coverage_due:

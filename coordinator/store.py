@@ -6,7 +6,7 @@ next pass: there is no memory of earlier writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -140,6 +140,12 @@ class Store:
             text: Any = self._redis.get(self._keys.departed)
         return readable(_departed, text, self._keys.departed) or {}
 
+    def passed(self) -> int | None:
+        """The Redis time of the last leader's last pass."""
+        with explained():
+            text: Any = self._redis.get(self._keys.passed)
+        return readable(int, text, self._keys.passed)
+
     def census(self) -> tuple[int, int, int, float]:
         """Open gaps, active conversations, overdue conversations, and the longest overdue time in
         seconds. Raises `RedisUnavailable`."""
@@ -207,12 +213,12 @@ class Store:
                 writes.append(Write("SET", self._keys.assignment(listener), (document,)))
         return writes
 
-    def forgotten_writes(self, seen: Seen, now_ms: int) -> list[Write]:
-        """Delete the traces of listeners that died long ago."""
+    def forgotten_writes(self, seen: Seen, now_ms: int, silent: Container[str] = ()) -> list[Write]:
+        """Delete the traces of listeners that died long ago, and of `silent` ones."""
         keys = self._keys
         writes: list[Write] = []
         for listener, beat_ms in seen.beats.items():
-            if now_ms - beat_ms > FORGOTTEN_MS:
+            if now_ms - beat_ms > FORGOTTEN_MS or listener in silent:
                 writes.append(Write("ZREM", keys.beats, (listener,)))
                 writes.append(Write("DEL", keys.listener(listener)))
                 writes.append(Write("DEL", keys.assignment(listener)))

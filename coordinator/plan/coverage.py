@@ -16,7 +16,8 @@ snapshot of all active conversations, however long ago they began. Topics that w
 reception: a normal gap, because conversations that began and ended meanwhile count too. So are
 topics that Genesys refuses on every channel of their shard, until a channel has them again.
 
-A channel that the leader doubts (`coordinator.plan.deafness`) covers nothing meanwhile.
+A channel that the leader doubts (`coordinator.plan.deafness`) covers nothing meanwhile. If Redis'
+clock goes back, so do all times (`coordinator.plan.clock`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Final
 
 import msgspec
 
+from coordinator.plan.clock import UNKNOWN
 from mirror.fleet.gaps import Gap
 from mirror.fleet.words import Beat, Shard
 
@@ -156,14 +158,15 @@ def intervals(
 ) -> dict[str, list[Interval]]:
     """Shard → the intervals of its channels, from each listener's last beat and its Redis time.
 
-    `doubted` channels are left out. A channel in `restarts` counts only from the end of its doubt.
+    Left out are `doubted` channels, and those of listeners whose beat is `UNKNOWN`. A channel in
+    `restarts` counts only from the end of its doubt.
     """
     found: dict[str, list[Interval]] = {}
     for listener in listeners.keys() & beats.keys():
         beat_ms, beat = beats[listener], listeners[listener]
         for report in beat.channels:
             key = (listener, report.shard, report.replica, report.epoch)
-            if report.covered_ms is None or key in doubted:
+            if report.covered_ms is None or key in doubted or beat_ms == UNKNOWN:
                 continue
             start = max(beat_ms - report.covered_ms, restarts.get(key, 0))
             last = beat_ms - (report.last_frame_ms or 0)

@@ -26,6 +26,7 @@ from typing import Final
 import msgspec
 
 from coordinator.plan.assignment import Seat
+from coordinator.plan.clock import UNKNOWN, moved_back
 from coordinator.plan.coverage import Key
 from coordinator.plan.seats import SERVING
 from mirror.fleet.words import Beat, ChannelReport
@@ -59,6 +60,14 @@ class Deafness:
         self._ears: dict[Key, Ear] = {}
         self._successors: dict[Seat, int] = {}  # successors in a row because of deafness
 
+    def step_back(self, by_ms: int, now_ms: int) -> None:
+        """Redis' clock went back by `by_ms`, to `now_ms`: so do the times. Doubts stay, and only a
+        coverage that begins later says that topics were set again."""
+        self._ears = {
+            key: msgspec.structs.replace(ear, start_ms=now_ms)
+            for key, ear in moved_back(self._ears, by_ms).items()
+        }
+
     def look(
         self,
         listeners: Mapping[str, Beat],
@@ -71,8 +80,9 @@ class Deafness:
         self._ears = {key: ear for key, ear in self._ears.items() if key in live}
         risen: dict[str, dict[Key, int]] = {}
         for key, report in live.items():
-            start_ms = beats[key[0]] - (report.covered_ms or 0)
             ear = self._ears.get(key)
+            is_new = beats[key[0]] != UNKNOWN  # otherwise the report is the one from before
+            start_ms = beats[key[0]] - (report.covered_ms or 0) if is_new else now_ms
             if ear is None:
                 self._ears[key] = Ear(report.heard, now_ms, start_ms)
                 continue
@@ -80,9 +90,10 @@ class Deafness:
             ear.heard = report.heard
             if grown:
                 risen.setdefault(report.shard, {})[key] = grown
-            if grown or start_ms > ear.start_ms + SLACK_MS:
+            if grown or (is_new and start_ms > ear.start_ms + SLACK_MS):
                 self._hears(key, ear, now_ms, is_frame=grown > 0)
-            ear.start_ms = start_ms
+            if is_new:
+                ear.start_ms = start_ms
         for key, report in live.items():
             others = [n for other, n in risen.get(report.shard, {}).items() if other[2] != key[2]]
             ear = self._ears[key]

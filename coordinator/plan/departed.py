@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from coordinator.plan.clock import earlier
+
 # Enough for a listing that loses half of the largest org at once: 7 MB in Redis, written on change.
 MOST: Final = 100_000
 
@@ -32,6 +34,10 @@ class Departed:
         """Take the last leader's memory; empty if Redis lost it."""
         if stored:
             self._until = dict(stored)
+
+    def step_back(self, by_ms: int) -> None:
+        """Redis' clock went back: all times move back by `by_ms`."""
+        self._until = {topic: earlier(until, by_ms) for topic, until in self._until.items()}
 
     def look(
         self, received: Mapping[str, int], wanted: Collection[str], now_ms: int

@@ -58,6 +58,7 @@ class Situation(msgspec.Struct, frozen=True):
     """The input of a pass.
 
     `limits`: OAuth client → the most channels that it may have. `leaving`: draining listeners.
+    `rising_ms`: the time for new epochs, which rises although Redis' clock may go back.
     `allowed`: shard → the clients that may see it, only for shards that some client may not see.
     `unheard`: listeners that count as alive although they have not beaten yet
     (`coordinator.plan.liveness`). They keep their seats and get no others, and nothing is
@@ -65,6 +66,7 @@ class Situation(msgspec.Struct, frozen=True):
     """
 
     now_ms: int
+    rising_ms: int
     alive: frozenset[str]
     unheard: frozenset[str]
     leaving: frozenset[str]
@@ -204,16 +206,16 @@ def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budg
     """Grant a seat that nobody holds, at once."""
     released = situation.released.get(record.seat)
     handle = released.handle if released and released.client == place.client else None
-    record.epoch = _next_epoch(record, situation.now_ms)
+    record.epoch = _next_epoch(record, situation.rising_ms)
     record.current = Holding(place.listener, place.client, record.epoch, situation.now_ms, handle)
     budget.use(place.client)
     return _change(record, record.current, "granted", "handed on" if handle else "")
 
 
-def _next_epoch(record: SeatRecord, now_ms: int) -> int:
+def _next_epoch(record: SeatRecord, rising_ms: int) -> int:
     """The next epoch: at least the Redis time in seconds. So epochs keep rising even if Redis lost
     all data, or if a new shard has the id of an old one."""
-    return max(record.epoch + 1, now_ms // 1000)
+    return max(record.epoch + 1, rising_ms // 1000)
 
 
 def _ordered(seats: Records, situation: Situation) -> list[tuple[Seat, SuccessorRequest]]:
@@ -262,7 +264,7 @@ def _succeed(
         return None
     if not budget.has_spare(place.client):
         return None
-    record.epoch = _next_epoch(record, situation.now_ms)
+    record.epoch = _next_epoch(record, situation.rising_ms)
     record.next = Holding(place.listener, place.client, record.epoch, situation.now_ms)
     record.why = request.why
     budget.use(place.client)

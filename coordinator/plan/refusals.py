@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from coordinator.plan.clock import earlier
 from coordinator.plan.seats import SERVING
 from coordinator.plan.sight import ANYBODY, Found
 from mirror.fleet.words import Beat, Shard
@@ -42,6 +43,11 @@ class Refusals:
         """Forget all refusals: all topics are tried again."""
         self._by = {}
         self._learned_ms = None
+
+    def step_back(self, by_ms: int) -> None:
+        """Redis' clock went back by `by_ms`: so do the times."""
+        if self._learned_ms is not None:
+            self._learned_ms = earlier(self._learned_ms, by_ms)
 
     def learn(self, listeners: Iterable[Beat], shards: Mapping[str, Shard], now_ms: int) -> bool:
         """Learn from reports of live listeners. Returns whether new refusals count now.

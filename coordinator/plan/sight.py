@@ -5,9 +5,9 @@ is mirrored, and a topic has an *audience*: the clients that may see it.
 
 An answer that lists more is believed at once. An answer that lists less is not: a lost division or
 permission, or a Genesys in trouble, looks exactly like deleted queues, and would close channels.
-Missing topics stay in force until a second answer lacks them too. If more than half of a client's
-list is missing, they stay for `DOUBT_SECONDS`. A newly elected leader doubts as well: `recall`
-gives it the topics of the stored shards.
+Missing topics stay in force until a second answer lacks them too. If many are missing (`is_many`),
+they stay for `DOUBT_SECONDS`. A newly elected leader doubts as well: `recall` gives it the topics
+of the stored shards.
 
 After a failed listing the last list stays in force.
 """
@@ -24,6 +24,9 @@ from coordinator.plan.seats import Records
 from mirror.fleet.words import Shard
 
 DOUBT_SECONDS: Final = 60.0
+# So many topics of a list, and at least `MANY_TOPICS`, are no everyday change.
+MANY_SHARE: Final = 0.05
+MANY_TOPICS: Final = 3
 
 #: Every OAuth client may see the topic.
 ANYBODY: Final[frozenset[str]] = frozenset()
@@ -72,8 +75,8 @@ class Doubt(msgspec.Struct, frozen=True):
 
     @property
     def much(self) -> bool:
-        """Whether more than half is missing: that is no everyday change."""
-        return 2 * self.missing > self.known
+        """Whether many topics are missing (`is_many`)."""
+        return is_many(self.missing, self.known)
 
 
 class _View(msgspec.Struct):
@@ -84,6 +87,13 @@ class _View(msgspec.Struct):
     assumed: frozenset[str] = frozenset()
     missing: dict[str, float] = {}
     tried: bool = False
+
+
+def is_many(missing: int, known: int) -> bool:
+    """Whether `missing` of `known` topics are more than an everyday change: `MANY_SHARE` of the
+    list and at least `MANY_TOPICS`, or more than half of a short list."""
+    share = missing >= max(MANY_TOPICS, MANY_SHARE * known)
+    return share or 2 * missing > known
 
 
 def family_of(topic: str) -> str:
@@ -130,7 +140,7 @@ class Sight:
         """Take a client's whole list of a family, at `now` (monotonic seconds)."""
         view = self._views[client, family]
         lost = view.topics - view.assumed - listed
-        patience = DOUBT_SECONDS if 2 * len(lost) > len(view.topics) else 0.0
+        patience = DOUBT_SECONDS if is_many(len(lost), len(view.topics)) else 0.0
         gone = {
             topic
             for topic in lost

@@ -8,7 +8,7 @@ from typing import Final
 from mirror.base.units import counted
 from mirror.fleet.gaps import OngoingGap, rfc3339
 from mirror.fleet.words import Beat
-from mirror.fleet.workers import TRACKER_SILENT_MS, Worker, working
+from mirror.fleet.workers import TRACKER_SILENT_MS, Worker, is_ahead, is_recent, working
 
 MAX_NAMED: Final = 5
 DOCTOR: Final = "`mirror doctor` names the cure"
@@ -55,20 +55,26 @@ def problems(seats: Mapping[str, str]) -> list[str]:
 
 def leading(leader: str | None, passed_ms: int | None, now_ms: int, patience_ms: int) -> list[str]:
     """The reason if there is no leader, or if its last pass, and so its state, is too old."""
-    age_ms = None if passed_ms is None else now_ms - passed_ms
-    old = age_ms is not None and age_ms > patience_ms
+    old = passed_ms is not None and not is_recent(passed_ms, now_ms, patience_ms)
+    age = "" if passed_ms is None else _age(passed_ms, now_ms)
     if leader is None:
         said = (
             "no coordinator leads: what dies is not replaced; start `mirror coordinator`, or see "
             "its log"
         )
-        if old and age_ms is not None:
-            said += f". What it last wrote is {age_ms / 1000:.0f} s old"
+        if old:
+            said += f". What it last wrote is {age}"
         return [said]
-    if old and age_ms is not None:
-        said = f"the state is {age_ms / 1000:.0f} s old: {leader} leads and writes nothing, so "
+    if old:
+        said = f"the state is {age}: {leader} leads and writes nothing, so "
         return [said + "what is shown may be no more; see its log"]
     return []
+
+
+def _age(at_ms: int, now_ms: int) -> str:
+    if is_ahead(at_ms, now_ms):
+        return "of an unknown age, because Redis' clock went back"
+    return f"{(now_ms - at_ms) / 1000:.0f} s old"
 
 
 def tracking(workers: Sequence[Worker], now_ms: int) -> list[str]:
@@ -79,9 +85,15 @@ def tracking(workers: Sequence[Worker], now_ms: int) -> list[str]:
         return []
     heard = working(list(known), "tracker", now_ms, TRACKER_SILENT_MS)
     if not heard:
-        latest = max(status.at_ms for status in known)
-        said_of = f"the count of conversations is as of {rfc3339(latest)}: no tracker was heard "
-        return [said_of + "since; start `mirror coordinator`, or see its log"]
+        times = [status.at_ms for status in known if not is_ahead(status.at_ms, now_ms)]
+        since = (
+            f"as of {rfc3339(max(times))}: no tracker was heard since"
+            if times
+            else "of an unknown age: no tracker was heard since Redis' clock went back"
+        )
+        return [
+            f"the count of conversations is {since}; start `mirror coordinator`, or see its log"
+        ]
     said = list(dict.fromkeys(reason for status in heard for reason in status.reasons))
     if said:
         return said

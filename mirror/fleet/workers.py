@@ -1,7 +1,8 @@
 """Reports of trackers and janitors in Redis, by which others see whether they work.
 
 Each worker writes its field of the hash `workers` every `EVERY_SECONDS` while its threads make
-progress. Writers remove fields that were silent for `FORGOTTEN_SECONDS`; readers judge by age.
+progress. Writers remove fields that were silent for `FORGOTTEN_SECONDS`; readers judge by age. A
+time in the future is from before Redis' clock went back: it counts as old.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ EVERY_SECONDS: Final = 5.0
 FORGOTTEN_SECONDS: Final = 600.0
 #: A tracker that is silent for this long is dead or cut off.
 TRACKER_SILENT_MS: Final = 20_000
+
+# A reader takes Redis' time a moment before it reads what others wrote. What is further ahead was
+# written before Redis' clock went back.
+AHEAD_MS: Final = 5_000
 
 Kind = Literal["tracker", "janitor"]
 
@@ -122,14 +127,20 @@ def forgotten(workers: Mapping[str, Worker], fields: Mapping[str, str], now_ms: 
 
     The newest of each kind stays, so that everybody sees for how long none has worked.
     """
-    latest = now_ms - round(FORGOTTEN_SECONDS * 1000)
-    by_age = sorted(workers.items(), key=lambda item: item[1].at_ms)
-    newest = {worker.kind: field for field, worker in by_age}
+    kept_ms = round(FORGOTTEN_SECONDS * 1000)
+
+    def age(item: tuple[str, Worker]) -> tuple[bool, int]:
+        return is_recent(item[1].at_ms, now_ms, kept_ms), item[1].at_ms
+
+    newest = {worker.kind: field for field, worker in sorted(workers.items(), key=age)}
     return sorted(
         field
         for field in fields
         if field not in workers
-        or (workers[field].at_ms < latest and field != newest[workers[field].kind])
+        or (
+            not is_recent(workers[field].at_ms, now_ms, kept_ms)
+            and field != newest[workers[field].kind]
+        )
     )
 
 
@@ -140,10 +151,22 @@ def list_workers(client: redis.Redis, keys: Keys) -> list[Worker]:
     return list(read(texts, keys.workers).values())
 
 
+def is_ahead(at_ms: int, now_ms: int) -> bool:
+    """Whether a stored time is from before Redis' clock went back: its age is not known."""
+    return at_ms > now_ms + AHEAD_MS
+
+
+def is_recent(at_ms: int, now_ms: int, within_ms: int) -> bool:
+    """Whether a stored Redis time is at most `within_ms` old, and not ahead of Redis' time."""
+    return now_ms - at_ms <= within_ms and not is_ahead(at_ms, now_ms)
+
+
 def working(workers: list[Worker], kind: Kind, now_ms: int, silent_ms: int) -> list[Worker]:
     """The workers of a kind that reported within `silent_ms`."""
     return [
-        worker for worker in workers if worker.kind == kind and now_ms - worker.at_ms <= silent_ms
+        worker
+        for worker in workers
+        if worker.kind == kind and is_recent(worker.at_ms, now_ms, silent_ms)
     ]
 
 

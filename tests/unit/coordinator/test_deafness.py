@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coordinator.plan.clock import UNKNOWN
 from coordinator.plan.coverage import Interval, intervals
 from coordinator.plan.deafness import DEAF_MS, LEAST_HEARD, SLACK_MS, Deafness
 from mirror.fleet.words import Beat, ChannelReport
@@ -155,3 +156,35 @@ def test_one_that_is_lost_is_forgotten() -> None:
     pair.run(2 * DEAF_MS, 1, 0)
     pair.deafness.look(pair.listeners, pair.beats, {"north"}, pair.now)
     assert pair.deafness.doubted() == {}
+
+
+def set_back(pair: Pair, by_ms: int) -> None:
+    """Redis' clock goes back; until their next beat the listeners' last beats are unknown."""
+    pair.now -= by_ms
+    pair.covered_since = {name: since - by_ms for name, since in pair.covered_since.items()}
+    pair.beats = dict.fromkeys(pair.beats, UNKNOWN)
+    pair.deafness.step_back(by_ms, pair.now)
+    pair.deafness.look(pair.listeners, pair.beats, {"north", "south"}, pair.now)
+
+
+def test_a_deaf_replica_is_doubted_in_time_though_redis_clock_goes_back() -> None:
+    """By ten minutes, in the midst of its half minute of silence."""
+    pair = Pair()
+    pair.run(DEAF_MS // 2, 1, 0)
+    set_back(pair, 600_000)
+    pair.run(DEAF_MS // 2 + 3 * STEP_MS, 1, 0)
+    assert set(pair.deafness.doubted()) == {SOUTH}
+
+
+def test_a_doubt_stays_though_redis_clock_goes_back() -> None:
+    """It covers nothing before and after, and gets its successor in time."""
+    pair = Pair()
+    pair.run(DEAF_MS + 2 * STEP_MS, 1, 0)
+    assert set(pair.deafness.doubted()) == {SOUTH}
+    set_back(pair, 600_000)
+    assert set(pair.deafness.doubted()) == {SOUTH}
+    assert pair.covered() == []
+    pair.run(DEAF_MS + STEP_MS, 1, 0)
+    assert set(pair.deafness.doubted()) == {SOUTH}
+    assert len(pair.covered()) == 1
+    assert pair.deafness.hopeless(pair.now) == {("1", "b"): SOUTH}

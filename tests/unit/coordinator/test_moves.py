@@ -19,6 +19,7 @@ def situation(wanted: dict[Seat, Place], now_ms: int) -> Situation:
     """Everybody lives, nobody asks for anything."""
     return Situation(
         now_ms=now_ms,
+        rising_ms=now_ms,
         alive=frozenset({"north", "south"}),
         unheard=frozenset(),
         leaving=frozenset(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from coordinator.plan.seats import Holding, SeatRecord
 from coordinator.plan.sight import DOUBT_SECONDS, Recalled, Sight, recalled
 from mirror.fleet.words import Shard
@@ -62,6 +64,34 @@ def test_a_listing_that_shrinks_by_more_than_half_is_kept_for_longer() -> None:
         assert all(doubt.much for doubt in sight.doubts())
     sight.hear("p", "queues", frozenset(), 10.0 + DOUBT_SECONDS)
     assert sight.found().topics == frozenset()
+
+
+@pytest.mark.parametrize("missing", [5, 6, 45, 50])
+def test_a_list_without_several_topics_is_kept_for_longer(missing: int) -> None:
+    """A share of 5 % is no everyday change: two short answers in a row are not believed."""
+    sight = Sight(["p"], ["queues"])
+    names = [str(number) for number in range(100)]
+    whole, short = queues(*names), queues(*names[missing:])
+    sight.hear("p", "queues", whole, 0.0)
+    for seconds in range(10, 10 + int(DOUBT_SECONDS), 10):
+        sight.hear("p", "queues", short, float(seconds))
+        assert sight.found().topics == whole
+        assert all(doubt.much for doubt in sight.doubts())
+    sight.hear("p", "queues", short, 10.0 + DOUBT_SECONDS)
+    assert sight.found().topics == short
+
+
+@pytest.mark.parametrize(("missing", "known"), [(1, 3), (2, 10), (1, 100), (4, 100), (49, 1000)])
+def test_a_few_deleted_queues_go_at_the_second_answer(missing: int, known: int) -> None:
+    """One or two of a short list, less than 5 % of a long list."""
+    sight = Sight(["p"], ["queues"])
+    names = [str(number) for number in range(known)]
+    left = queues(*names[missing:])
+    sight.hear("p", "queues", queues(*names), 0.0)
+    sight.hear("p", "queues", left, 10.0)
+    assert not any(doubt.much for doubt in sight.doubts())
+    sight.hear("p", "queues", left, 20.0)
+    assert sight.found().topics == left
 
 
 def test_a_fresh_leader_doubts_what_a_running_one_would() -> None:

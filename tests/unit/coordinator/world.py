@@ -1,8 +1,10 @@
 """A world of listeners around a leader's pure core, for seeded histories of faults.
 
-Time is simulated and steps from pass to pass. Listeners are as `mirror.fleet.words` says: they
-beat, reserve and open what is granted after a while, keep the older channel until the newer one is
-live, close what is no longer granted. Redis is a few dictionaries that can be flushed.
+Time is simulated and steps from pass to pass. Redis' clock, by which the leader and the beats go,
+is set back now and then (`behind`); all else here is in real time. Listeners are as
+`mirror.fleet.words` says: they beat, reserve and open what is granted after a while, keep the older
+channel until the newer one is live, close what is no longer granted. Redis is a few dictionaries
+that can be flushed.
 
 What must hold, and when it need not:
 
@@ -117,7 +119,9 @@ class World:
         self.random = Random(seed)
         self.quick = Random(seed) if quick else None
         self.rights = Random(seed) if quick else None  # roles of clients change too
+        self.clocks = Random(seed) if quick else None
         self.now = 10_000_000_000
+        self.behind = 0  # ms by which Redis' clock was set back
         self.topics = frozenset(f"t{n}" for n in range(25))
         self.audience: dict[str, frozenset[str]] = {}  # as listings tell it
         self.forbidden: dict[str, frozenset[str]] = {}  # topic → clients that are refused it
@@ -130,7 +134,7 @@ class World:
         self.lost: list[tuple[int, Key]] = []
         self.excused: set[tuple[str, Key]] = set()  # (listener, holding) that the leader revoked
         self.last_fault = self.now
-        self.retired: dict[str, int] = {}  # shard that is no more → since when
+        self.retired: dict[str, int] = {}  # shard that is no more → its highest epoch
         self.not_live: dict[str, int] = {}  # shard that nobody receives → since when
         self.unseen: dict[str, list[int]] = {}  # shard → moments at which nobody received it
         self.gaps: dict[str, list[tuple[int, int]]] = {}
@@ -141,14 +145,26 @@ class World:
 
     # -- faults ----------------------------------------------------------------------------------
 
+    @property
+    def redis_now(self) -> int:
+        """Redis' time."""
+        return self.now - self.behind
+
+    def fail_over(self) -> None:
+        """Now and then Redis moves to a host whose clock is behind, by up to three hours."""
+        if self.clocks and self.clocks.random() < 0.1:
+            self.behind += self.clocks.randrange(3 * 3_600_000)
+
     def flush(self) -> None:
         """Redis forgets everything."""
+        self.passed: int | None = None
         self.beats: dict[str, int] = {}
         self.documents: dict[str, Beat] = {}
         self.assignments: dict[str, Assignment] = {}
         self.commands: dict[str, str] = {}
         self.shards: dict[str, Shard] = {}
         self.stored, self.coverage = b"{}", b"{}"
+        self.departed: dict[str, int] = {}
 
     def elect(self) -> None:
         """Another coordinator leads, knowing only what is stored."""
@@ -162,10 +178,15 @@ class World:
         self.leader = Leader(rules)
         if self.coverage == b"{}":  # nobody remembers how far it was covered
             self.unseen.clear()
+            if self.behind:  # nor the epochs of channels that are closed
+                for listener in self.listeners.values():
+                    opened = {key[:2]: key[2] for key in sorted(listener.channels)}
+                    listener.granted = opened
         self.begin()
 
     def begin(self) -> None:
-        self.leader.begin(dict(self.shards), ledger_of(self.stored), coverage_of(self.coverage))
+        stored = ledger_of(self.stored), coverage_of(self.coverage)
+        self.leader.begin(dict(self.shards), *stored, self.departed, self.passed)
 
     def told(self, follower: Leader) -> None:
         """`follower` reads what the leader stored."""
@@ -186,6 +207,7 @@ class World:
         """Something happens."""
         self.last_fault = self.now
         self.grant()
+        self.fail_over()
         names = sorted(self.listeners)
         one = self.listeners[self.random.choice(names)] if names else None
         match self.random.randrange(11):
@@ -273,21 +295,27 @@ class World:
             rejected={},
             seats=None,
         )
-        outcome = self.leader.step(seen, self.find(), self.now, stored=self.shards)
+        outcome = self.leader.step(seen, self.find(), self.redis_now, stored=self.shards)
         if outcome is None:
             return
         self.outcome = outcome
-        self.retired |= dict.fromkeys(self.shards.keys() - outcome.shards.keys(), self.now)
+        for shard in self.shards.keys() - outcome.shards.keys():
+            self.retired[shard] = self.highest_epoch(shard)
         self.shards = dict(outcome.shards)
         self.stored = msgspec.json.encode(ledger(self.leader.seats))
         self.coverage = msgspec.json.encode(self.leader.coverage)
         for gap in outcome.gaps:
-            self.gaps.setdefault(gap.shard, []).append((gap.from_ms, gap.to_ms))
+            real = gap.from_ms + self.behind, gap.to_ms + self.behind
+            self.gaps.setdefault(gap.shard, []).append(real)
+        self.departed, self.passed = dict(self.leader.departed.until), self.redis_now
+        for name in outcome.silent:
+            for known in (self.beats, self.documents, self.assignments):
+                known.pop(name, None)
         for name in self.beats:
             wanted = outcome.grants.get(name, ())
             old = self.assignments.get(name)
             if old is None or old.grants != wanted:
-                version = max(self.now, old.version + 1 if old else 1)
+                version = max(self.redis_now, old.version + 1 if old else 1)
                 self.assignments[name] = Assignment(version, wanted)
         for command in outcome.done_commands:
             self.commands.pop(command, None)
@@ -299,7 +327,7 @@ class World:
         for key, channel in listener.channels.items():
             if channel.live_ms <= self.now:
                 listener.told_live.setdefault(key, self.now)
-        self.beats[listener.name] = self.now
+        self.beats[listener.name] = self.redis_now
         self.documents[listener.name] = listener.report(self.now, self)
         told = self.assignments.get(listener.name)
         if told is not None:
@@ -341,6 +369,14 @@ class World:
                 self.broken.append(f"{listener.name} was granted {grant.seat} of no shard")
             listener.granted[grant.seat] = grant.epoch
 
+    def highest_epoch(self, shard: str) -> int:
+        """The highest epoch of a shard's seats that was granted yet."""
+        homes = [*self.listeners.values(), *(victim for _, victim in self.killed)]
+        granted = [
+            epoch for home in homes for (of, _), epoch in home.granted.items() if of == shard
+        ]
+        return max([*granted, self.redis_now // 1000])
+
     def open_of(self, client: str) -> int:
         """The client's channels that are open or reserved: those of the living."""
         return sum(
@@ -370,7 +406,7 @@ class World:
         # Listeners store the shards that they hold, those that are no more for a moment too.
         if not given_up or closed.live_ms > self.now or key[0] not in self.outcome.shards:
             return
-        if key[2] <= self.retired.get(key[0], 0) // 1000:
+        if key[2] <= self.retired.get(key[0], 0):
             return  # of a shard that is no more: its number was given anew
         # Whom the leader cannot know to be dead yet counts: that is a second fault, not its error.
         late = self.now - LEASE_MS - NOTICE_MS

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from mirror.fleet.workers import FORGOTTEN_SECONDS, Reporter, Worker, forgotten
+import pytest
+
+from mirror.fleet import reasons
+from mirror.fleet.workers import (
+    AHEAD_MS,
+    FORGOTTEN_SECONDS,
+    TRACKER_SILENT_MS,
+    Reporter,
+    Worker,
+    forgotten,
+    working,
+)
 from mirror.redis.keys import Keys
 
 NOW_MS = 10_000_000
@@ -28,6 +39,42 @@ def test_the_newest_of_a_kind_is_never_forgotten() -> None:
     )
     texts = dict.fromkeys([*workers, "junk"], "")
     assert forgotten(workers, texts, NOW_MS) == ["janitor/dead", "junk", "tracker/old"]
+
+
+@pytest.mark.parametrize("ahead_ms", [AHEAD_MS + 1, 600_000, 3_600_000])
+@pytest.mark.parametrize("kind", ["tracker", "janitor"])
+def test_a_report_of_the_future_is_old(kind: Any, ahead_ms: int) -> None:
+    """Redis' clock went back: a worker that has not reported since is not at work, and its field
+    goes before those of others."""
+    field, dead = worker(kind, "dead", NOW_MS + ahead_ms)
+    other, alive = worker(kind, "alive", NOW_MS)
+    assert working([dead, alive], kind, NOW_MS, TRACKER_SILENT_MS) == [alive]
+    assert forgotten({field: dead, other: alive}, {field: "", other: ""}, NOW_MS) == [field]
+    assert forgotten({field: dead}, {field: ""}, NOW_MS) == []
+
+
+def test_a_report_of_a_moment_ahead_is_recent() -> None:
+    """It was written after the reader took Redis' time."""
+    _, tracker = worker("tracker", "alive", NOW_MS + 1_000)
+    assert working([tracker], "tracker", NOW_MS, TRACKER_SILENT_MS) == [tracker]
+
+
+def test_a_state_of_the_future_is_a_reason() -> None:
+    """Redis' clock went back by an hour, and neither leader nor tracker has written since."""
+    hour_ms = 3_600_000
+    ahead = NOW_MS + hour_ms
+    assert reasons.leading("c1", NOW_MS, NOW_MS, 8_000) == []
+    assert reasons.leading("c1", NOW_MS + 1_000, NOW_MS, 8_000) == []
+    (said,) = reasons.leading("c1", ahead, NOW_MS, 8_000)
+    assert "unknown age" in said
+    (said,) = reasons.leading(None, ahead, NOW_MS, 8_000)
+    assert "unknown age" in said
+    _, tracker = worker("tracker", "dead", ahead)
+    (said,) = reasons.tracking([tracker], NOW_MS)
+    assert "Redis' clock went back" in said
+    _, janitor = worker("janitor", "dead", ahead)
+    (said,) = reasons.janitors([janitor], NOW_MS, 20_000, 30_000, (1, 0))
+    assert "no janitor works" in said
 
 
 class Hash:
