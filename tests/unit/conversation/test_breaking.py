@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from mirror.conversation.normaliser import Normaliser, Personal, Reading
+from mirror.conversation.normaliser.analytics import AnalyticsConversation, body_of
 from mirror.conversation.normaliser.normaliser import LARGE_FRAME, MAX_VALUES
 from tests.unit.conversation.build import (
     Reader,
@@ -328,6 +329,28 @@ def test_too_many_values_in_a_body_of_rest_are_one_too() -> None:
     for reading in readings:
         assert reading.problem is not None
         assert reading.problem.error == "TooManyValues"
+
+
+def test_a_frame_that_is_partly_wrong_is_read_quickly() -> None:
+    """However many legs it has."""
+    shown = [{**ENDED, "id": f"l-{number}"} for number in range(10_000)]
+    reading = quickly(frame(conversation(participant({"id": 17}, *shown))))
+    assert types(reading.events).count("disconnect") == 10_000
+    assert reading.problem is not None
+    assert reading.problem.error == "ValidationError"
+
+
+def test_a_session_of_analytics_costs_the_same_among_many() -> None:
+    """No list of the sessions before is copied for each."""
+    sessions = [{"sessionId": f"l-{number}", "mediaType": "voice"} for number in range(60_000)]
+    body = {"conversationId": "c", "participants": [{"participantId": "p", "sessions": sessions}]}
+    found = msgspec.json.decode(msgspec.json.encode(body), type=AnalyticsConversation)
+    began = time.process_time()
+    (person,) = body_of(found)[0].participants or ()
+    assert time.process_time() - began < QUICK_SECONDS
+    assert person.calls is not None
+    assert [call.id for call in person.calls[:2]] == ["l-0", "l-1"]
+    assert len(person.calls) == 60_000
 
 
 def test_a_large_sound_conversation_is_read() -> None:
