@@ -47,7 +47,7 @@ _AS_GENESYS_WRITES: Final = tuple(b'"%b":' % name for name in _KNOWN_ARRAYS)
 NAME_WITHIN: Final = 256  # bytes before an array that hold its name
 # Names of unknown media go to the log and to a metric, so their number and length are bounded.
 MAX_NAME: Final = 64
-MAX_STRANGE: Final = 8  # per participant
+MAX_STRANGE: Final = 8  # per participant, and per snapshot
 _OTHERS: Final = "others"
 
 _OTHER_MEDIA: Final = tuple(MEDIA_OF_ARRAY.values())[1:]  # all media but calls
@@ -102,7 +102,9 @@ def recognise(
             found.is_cut = True
         if not _are_known(text):
             strange = _strange(text)
-            found.strange |= strange.keys()
+            for name in strange:
+                is_one_more = name in found.strange or len(found.strange) < MAX_STRANGE
+                found.strange |= {name if is_one_more else _OTHERS}
             now.ended = not any(strange.values())
         changed.append(Piece(participant, shown, now))
         known.append(now)

@@ -162,6 +162,17 @@ def test_names_of_unknown_media_are_few_and_short() -> None:
     assert "end" not in types(reading.events)
 
 
+def test_names_of_unknown_media_are_few_in_all_participants_together() -> None:
+    """A frame has thousands of participants."""
+    people = [
+        {**participant(ENDED, participant_id=f"p-{number}"), f"m{number}": [{"state": "connected"}]}
+        for number in range(100)
+    ]
+    reading = read(*people)
+    assert len(reading.strange) < 10
+    assert {"m0", "others"} <= reading.strange
+
+
 def test_an_array_without_states_is_no_medium() -> None:
     """Genesys adds arrays of other things."""
     shown = participant(ENDED)
