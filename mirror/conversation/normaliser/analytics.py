@@ -104,8 +104,11 @@ def body_of(conversation: AnalyticsConversation) -> tuple[PersonalBody, bool]:
                 complete = False
                 continue
             array = _ARRAY_OF_MEDIUM[medium]
-            communications = getattr(participant, array) or []
-            setattr(participant, array, [*communications, _communication(session, over)])
+            communications = getattr(participant, array)
+            if communications is None:
+                communications = []
+                setattr(participant, array, communications)
+            communications.append(_communication(session, over))
             _add(participant, session)
         participants.append(participant)
     body = PersonalBody(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import types
+from functools import cache
 from typing import Any, Final, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -47,16 +48,21 @@ def _no_constant(word: str) -> NoReturn:
 
 
 def _struct(document: dict[str, Any], kind: type[T], path: str, faults: list[str]) -> T:
-    hints = get_type_hints(kind)
     values: dict[str, Any] = {}
-    for field in msgspec.structs.fields(kind):
-        if field.encode_name not in document:
+    for name, encoded, hint in _fields(kind):
+        if encoded not in document:
             continue
-        where = f"{path}.{field.encode_name}"
-        fits, value = _value(document[field.encode_name], hints[field.name], where, faults)
+        fits, value = _value(document[encoded], hint, f"{path}.{encoded}", faults)
         if fits:
-            values[field.name] = value
+            values[name] = value
     return kind(**values)
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, str, Any]]:
+    """Name, name in JSON and type of each field of `kind`. To look them up is slow."""
+    hints = get_type_hints(kind)
+    return [(f.name, f.encode_name, hints[f.name]) for f in msgspec.structs.fields(kind)]
 
 
 def _value(value: Any, kind: Any, path: str, faults: list[str]) -> tuple[bool, Any]:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from mirror.conversation.normaliser import Normaliser, Personal, Reading
+from mirror.conversation.normaliser.analytics import AnalyticsConversation, body_of
 from mirror.conversation.normaliser.normaliser import LARGE_FRAME, MAX_VALUES
 from tests.unit.conversation.build import (
     Reader,
@@ -161,6 +162,17 @@ def test_names_of_unknown_media_are_few_and_short() -> None:
     assert "end" not in types(reading.events)
 
 
+def test_names_of_unknown_media_are_few_in_all_participants_together() -> None:
+    """A frame has thousands of participants."""
+    people = [
+        {**participant(ENDED, participant_id=f"p-{number}"), f"m{number}": [{"state": "connected"}]}
+        for number in range(100)
+    ]
+    reading = read(*people)
+    assert len(reading.strange) < 10
+    assert {"m0", "others"} <= reading.strange
+
+
 def test_an_array_without_states_is_no_medium() -> None:
     """Genesys adds arrays of other things."""
     shown = participant(ENDED)
@@ -183,29 +195,6 @@ def test_a_medium_that_nobody_knew_is_told_once_in_a_repeated_frame() -> None:
 
 
 # --- ids ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [5_000, 1_000_000])
-@pytest.mark.parametrize("name", ["id", "userId", "queueId", "purpose"])
-def test_text_of_absurd_length_is_in_no_event(name: str, size: int) -> None:
-    """It would be copied into each; the rest is read, and the frame is a dead letter."""
-    shown = {**participant(CONNECTED), name: "x" * size}
-    reading = read(shown, participant(CONNECTED, participant_id="p-2"))
-    assert reading.problem is not None
-    assert reading.problem.error == "TextTooLong"
-    assert len(reading.problem.message) < 300
-    assert "p-2" in {event.participant_id for event in reading.events}
-    assert all(len(msgspec.json.encode(event)) < 3_000 for event in reading.events)
-
-
-@pytest.mark.parametrize(
-    "field", ["id", "state", "direction", "disconnectType", "startHoldTime", "parkTime"]
-)
-def test_words_of_a_leg_of_absurd_length_are_in_no_event(field: str) -> None:
-    """As of a participant."""
-    reading = read(participant({**CONNECTED, field: "x" * 10_000}))
-    assert reading.problem is not None
-    assert all(len(msgspec.json.encode(event)) < 3_000 for event in reading.events)
 
 
 def test_a_correlation_id_of_absurd_length_is_left_out() -> None:
@@ -328,6 +317,28 @@ def test_too_many_values_in_a_body_of_rest_are_one_too() -> None:
     for reading in readings:
         assert reading.problem is not None
         assert reading.problem.error == "TooManyValues"
+
+
+def test_a_frame_that_is_partly_wrong_is_read_quickly() -> None:
+    """However many legs it has."""
+    shown = [{**ENDED, "id": f"l-{number}"} for number in range(10_000)]
+    reading = quickly(frame(conversation(participant({"id": 17}, *shown))))
+    assert types(reading.events).count("disconnect") == 10_000
+    assert reading.problem is not None
+    assert reading.problem.error == "ValidationError"
+
+
+def test_a_session_of_analytics_costs_the_same_among_many() -> None:
+    """No list of the sessions before is copied for each."""
+    sessions = [{"sessionId": f"l-{number}", "mediaType": "voice"} for number in range(60_000)]
+    body = {"conversationId": "c", "participants": [{"participantId": "p", "sessions": sessions}]}
+    found = msgspec.json.decode(msgspec.json.encode(body), type=AnalyticsConversation)
+    began = time.process_time()
+    person = (body_of(found)[0].participants or [])[0]
+    assert time.process_time() - began < QUICK_SECONDS
+    assert person.calls is not None
+    assert [call.id for call in person.calls[:2]] == ["l-0", "l-1"]
+    assert len(person.calls) == 60_000
 
 
 def test_a_large_sound_conversation_is_read() -> None:
