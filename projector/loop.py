@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
@@ -35,6 +36,8 @@ SWEEP_SECONDS: Final = 1.0
 # The number of batches that are written partition by partition after an abort.
 CAREFUL_BATCHES: Final = 5
 SESSION_TIMEOUT_MS: Final = 10_000
+# Between two attempts to make a consumer.
+OPEN_SECONDS: Final = 1.0
 
 _OF_A_PARTITION: Final = frozenset(
     {KafkaError._PARTITION_EOF, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET}
@@ -83,7 +86,9 @@ class Loop:
 
     def run(self, stop: threading.Event) -> None:
         """Project until `stop` is set. An outage of Kafka does not end it."""
-        consumer, share = self._consumer(), self.share
+        consumer, share = self._opened(stop), self.share
+        if consumer is None:
+            return
         try:
             consumer.subscribe(
                 [self._settings.topic],
@@ -98,6 +103,22 @@ class Loop:
             share.close()
             self._writer.close()
             consumer.close()
+
+    def _opened(self, stop: threading.Event) -> Any:
+        """The consumer, as soon as it can be made; None if `stop` is set before."""
+        while not stop.is_set():
+            self._report_progress()
+            try:
+                consumer = self._consumer()
+            except MirrorError as error:
+                if str(error) != self.problem:
+                    self._log.warning("projector_waits", why=str(error))
+                self.problem = str(error)
+            else:
+                self.problem = ""
+                return consumer
+            stop.wait(OPEN_SECONDS)
+        return None
 
     def step(self, consumer: Any) -> None:
         """One round: find offsets, restore conversations, read, project and write."""
@@ -151,13 +172,14 @@ class Loop:
         self._careful = max(0, self._careful - bool(alone))
         for number in sorted(alone, key=share.is_suspect):  # suspects last
             self._report_progress()
-            if self._write(consumer, {number: batches[number]}):
+            failed = self._write(consumer, {number: batches[number]})
+            if failed is None:
                 share.clear(number)
-            else:
+            elif not failed.is_everywhere:
                 share.rest(number)
 
-    def _write(self, consumer: Any, batches: dict[int, list[Message]]) -> bool:
-        """Project and write some partitions in one transaction. Returns whether it committed."""
+    def _write(self, consumer: Any, batches: dict[int, list[Message]]) -> Aborted | None:
+        """Project and write some partitions in one transaction. Returns why nothing is written."""
         share, topic = self.share, self._settings.topic
         wall_ms = round(time.time() * 1000)
         drafts: list[Draft] = []
@@ -172,7 +194,7 @@ class Loop:
             self._writer.write(records, offsets, share.group)
         except Aborted as error:
             self._on_abort(consumer, drafts, error)
-            return False
+            return error
         self.transactions += 1
         self.problem = ""
         for draft in drafts:
@@ -180,7 +202,7 @@ class Loop:
         for number, messages in batches.items():
             if messages:
                 share.read_ms[number] = messages[-1].timestamp()[1]
-        return True
+        return None
 
     def _once(self, draft: Draft, messages: Iterable[Any], wall_ms: int) -> Iterator[Out]:
         topic, number = self._settings.once_topic, draft.partition.number
@@ -218,7 +240,7 @@ class Loop:
         )
         if error.is_doubtful:
             self.share.doubt(drafts)
-        if not error.is_fenced:
+        if not error.is_fenced and not error.is_everywhere:
             self._careful = CAREFUL_BATCHES
         self.share.renew(consumer, [draft.partition.number for draft in drafts], later=True)
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.kafka.config import ClientLog, explain, open_client, transactional_config
 from mirror.kafka.faults import cause
@@ -53,10 +54,21 @@ class Out:
 
 
 class Aborted(Exception):
-    """Nothing of the batch is written, or nobody knows yet whether it is (`is_doubtful`)."""
+    """Nothing of the batch is written, or nobody knows yet whether it is (`is_doubtful`).
 
-    def __init__(self, why: str, *, is_doubtful: bool = False, is_fenced: bool = False) -> None:
+    `is_everywhere`: there is no producer now, so it is the fault of no partition.
+    """
+
+    def __init__(
+        self,
+        why: str,
+        *,
+        is_doubtful: bool = False,
+        is_fenced: bool = False,
+        is_everywhere: bool = False,
+    ) -> None:
         super().__init__(why)
+        self.is_everywhere = is_everywhere
         self.is_doubtful = is_doubtful
         self.is_fenced = is_fenced
 
@@ -112,6 +124,8 @@ class Writer:
             self._retried(producer.commit_transaction)
         except KafkaException as error:
             raise self._abort(error, is_sure=is_sure) from error
+        except MirrorError as error:  # no producer can be made now
+            raise Aborted(str(error), is_everywhere=True) from error
         except Stuck as error:
             self._producer = None
             raise Aborted(str(error), is_doubtful=not is_sure) from error
