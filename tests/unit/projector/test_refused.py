@@ -96,8 +96,8 @@ class Producer:
             is_poisoned = self._broker.poison in [one.value for one, _ in batch]
             if sum(one.size for one, _ in batch) > self._broker.limit or is_poisoned:
                 error = KafkaError(self._broker.code)
-                for _, report in batch:
-                    report(error, None)
+                for queued in batch:
+                    queued[1](error, None)
                 self._error = KafkaError(self._broker.code, "", False, False, True)
             else:
                 self._written += [one for one, _ in batch]
