@@ -11,17 +11,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
 from mirror.kafka.kept import KEPT_HEADER
+from mirror.kafka.limits import record_limit
 from mirror.kafka.projected import PARTITIONS_HEADER
 from mirror.settings import Settings
-from projector.projection import Draft
+from projector.projection import Draft, View
 from projector.share import Share
 from projector.writer import Aborted, Out, Writer
 
@@ -35,6 +38,11 @@ SWEEP_SECONDS: Final = 1.0
 # The number of batches that are written partition by partition after an abort.
 CAREFUL_BATCHES: Final = 5
 SESSION_TIMEOUT_MS: Final = 10_000
+# Between two attempts to make a consumer.
+OPEN_SECONDS: Final = 1.0
+
+# So many conversations are logged by id, whose records Kafka refuses.
+MOST_TOLD: Final = 1_000
 
 _OF_A_PARTITION: Final = frozenset(
     {KafkaError._PARTITION_EOF, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET}
@@ -66,6 +74,7 @@ class Loop:
         """
         self.events = self.repeats = self.unreadable = self.views = self.tombstones = 0
         self.transactions = self.aborted = self.fenced = 0
+        self.shortened = self.refused = 0  # views, and records, that Kafka refuses for good
         self.problem = ""  # why the last transaction was aborted
         self.share = Share(settings, self._accept, partitions)
         self._settings = settings
@@ -73,6 +82,8 @@ class Loop:
         self._report_progress = report_progress
         self._log = logger("projector")
         self._writer = make_writer(settings, transactional_id)
+        self._limit = record_limit(settings)
+        self._told: set[str] = set()  # conversations of which a refusal was logged
         self._careful = 0
         self._sweep_at = 0.0
         self._headers = [
@@ -83,7 +94,9 @@ class Loop:
 
     def run(self, stop: threading.Event) -> None:
         """Project until `stop` is set. An outage of Kafka does not end it."""
-        consumer, share = self._consumer(), self.share
+        consumer, share = self._opened(stop), self.share
+        if consumer is None:
+            return
         try:
             consumer.subscribe(
                 [self._settings.topic],
@@ -98,6 +111,22 @@ class Loop:
             share.close()
             self._writer.close()
             consumer.close()
+
+    def _opened(self, stop: threading.Event) -> Any:
+        """The consumer, as soon as it can be made; None if `stop` is set before."""
+        while not stop.is_set():
+            self._report_progress()
+            try:
+                consumer = self._consumer()
+            except MirrorError as error:
+                if str(error) != self.problem:
+                    self._log.warning("projector_waits", why=str(error))
+                self.problem = str(error)
+            else:
+                self.problem = ""
+                return consumer
+            stop.wait(OPEN_SECONDS)
+        return None
 
     def step(self, consumer: Any) -> None:
         """One round: find offsets, restore conversations, read, project and write."""
@@ -151,13 +180,14 @@ class Loop:
         self._careful = max(0, self._careful - bool(alone))
         for number in sorted(alone, key=share.is_suspect):  # suspects last
             self._report_progress()
-            if self._write(consumer, {number: batches[number]}):
+            failed = self._write(consumer, {number: batches[number]})
+            if failed is None:
                 share.clear(number)
-            else:
+            elif not failed.is_everywhere:
                 share.rest(number)
 
-    def _write(self, consumer: Any, batches: dict[int, list[Message]]) -> bool:
-        """Project and write some partitions in one transaction. Returns whether it committed."""
+    def _write(self, consumer: Any, batches: dict[int, list[Message]]) -> Aborted | None:
+        """Project and write some partitions in one transaction. Returns why nothing is written."""
         share, topic = self.share, self._settings.topic
         wall_ms = round(time.time() * 1000)
         drafts: list[Draft] = []
@@ -172,7 +202,7 @@ class Loop:
             self._writer.write(records, offsets, share.group)
         except Aborted as error:
             self._on_abort(consumer, drafts, error)
-            return False
+            return error
         self.transactions += 1
         self.problem = ""
         for draft in drafts:
@@ -180,7 +210,7 @@ class Loop:
         for number, messages in batches.items():
             if messages:
                 share.read_ms[number] = messages[-1].timestamp()[1]
-        return True
+        return None
 
     def _once(self, draft: Draft, messages: Iterable[Any], wall_ms: int) -> Iterator[Out]:
         topic, number = self._settings.once_topic, draft.partition.number
@@ -192,13 +222,26 @@ class Loop:
             # A record with a time in the future must not end the grace of other conversations.
             if draft.take(message.offset(), value, min(timestamp_ms, wall_ms)):
                 key, headers = message.key(), message.headers()
-                yield Out(topic, number, key, value, headers, max(0, timestamp_ms))
+                leave_out = partial(draft.leave_out, key)
+                yield Out(topic, number, key, value, headers, max(0, timestamp_ms), leave_out)
 
     def _views(self, draft: Draft, wall_ms: int | None) -> Iterator[Out]:
-        topic, number = self._settings.conversations_topic, draft.partition.number
         for view in draft.views(wall_ms):
-            headers = [*self._headers, (KEPT_HEADER, view.kept)]
-            yield Out(topic, number, view.key, view.value, headers)
+            record: Out | None = self._view(draft, view)
+            # librdkafka does not count headers, and the broker would refuse the whole batch.
+            while record is not None and record.value and record.size > self._limit:
+                record = record.smaller()
+            if record is not None:
+                yield record
+
+    def _view(self, draft: Draft, view: View) -> Out:
+        def smaller() -> Out | None:
+            shortened = draft.shorten(view.key)
+            return None if shortened is None else self._view(draft, shortened)
+
+        topic, number = self._settings.conversations_topic, draft.partition.number
+        headers = [*self._headers, (KEPT_HEADER, view.kept)]
+        return Out(topic, number, view.key, view.value, headers, smaller=smaller)
 
     def _accept(self, draft: Draft) -> None:
         draft.partition.accept(draft)
@@ -208,6 +251,18 @@ class Loop:
         gone = sum(kept is None for _, kept, _ in draft.outcome)
         self.tombstones += gone
         self.views += len(draft.outcome) - gone
+        self.shortened += len(draft.shortened)
+        self.refused += len(draft.refused)
+        for key in {*draft.shortened, *draft.refused} - self._told:
+            if len(self._told) < MOST_TOLD:
+                self._told.add(key)
+                self._tell(draft.partition.number, key[:64], is_left_out=key in draft.refused)
+
+    def _tell(self, partition: int, conversation: str, *, is_left_out: bool) -> None:
+        if is_left_out:
+            self._log.error("record_left_out", conversation=conversation, partition=partition)
+        else:
+            self._log.warning("view_shortened", conversation=conversation, partition=partition)
 
     def _on_abort(self, consumer: Any, drafts: list[Draft], error: Aborted) -> None:
         self.aborted += 1
@@ -218,7 +273,7 @@ class Loop:
         )
         if error.is_doubtful:
             self.share.doubt(drafts)
-        if not error.is_fenced:
+        if not error.is_fenced and not error.is_everywhere:
             self._careful = CAREFUL_BATCHES
         self.share.renew(consumer, [draft.partition.number for draft in drafts], later=True)
 

@@ -10,7 +10,7 @@ time and by the view: one from before the memory, of which the view tells alread
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -25,6 +25,27 @@ MAX_IDS: Final = 512
 MAX_READINGS: Final = 256
 # Of a message thread of fifty thousand legs the latest stay in the view: 300 KiB a record at most.
 MAX_LEGS: Final = 256
+# A leg with a longer name (its ids) is not kept in a view that is shortened. Genesys' have 80.
+MOST_NAME: Final = 512
+# The fields that name a leg: with another text in them it is another leg.
+_OF_KEY: Final = frozenset({"participant_id", "communication_id", "media_type"})
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """What is kept of a conversation whose view Kafka refuses: `text` is in characters."""
+
+    text: int
+    legs: int
+    ids: int
+
+
+# One after the other, until Kafka takes the view.
+BOUNDS: Final = (
+    Bounds(text=256, legs=MAX_LEGS, ids=MAX_IDS),
+    Bounds(text=64, legs=64, ids=256),
+    Bounds(text=64, legs=8, ids=64),
+    Bounds(text=32, legs=0, ids=16),
+)
 
 
 def tombstone(offset: int) -> bytes:
@@ -193,10 +214,31 @@ class Conversation:
             self.forgotten_at = max(self.forgotten_at, self.half_at)
             self.half_at = self.latest_at
 
-    def _forget_leg(self) -> None:
-        """Forget the oldest leg that ended; where none did, the oldest."""
+    def shorten(self, bounds: Bounds) -> None:
+        """Keep less of a conversation that is too large for a record of Kafka.
+
+        What is forgotten here is forgotten as by age: its repeats are known by their times.
+        """
+        for name in [name for name in self.view.legs if len(name) > MOST_NAME]:
+            self._forget_leg(name)
+        while len(self.view.legs) > bounds.legs:
+            self._forget_leg()
+        if len(self.ids) + len(self.readings) > bounds.ids * ID_BYTES:
+            self.ids = self.ids[-bounds.ids * ID_BYTES :]
+            self.readings = b""
+            self.forgotten_at = max(self.forgotten_at, self.latest_at)
+        for leg in self.view.legs.values():
+            _shorten_texts(leg, bounds.text, _OF_KEY)
+        _shorten_texts(self.view, bounds.text, frozenset({"id"}))
+        for name, text in vars(self).items():
+            setattr(self, name, _shortened(text, bounds.text))
+        self._since = {name: _cut(since, bounds.text) for name, since in self._since.items()}
+
+    def _forget_leg(self, name: str | None = None) -> None:
+        """Forget a leg: the oldest that ended, if it is not named; where none did, the oldest."""
         legs = self.view.legs
-        name = next((name for name, leg in legs.items() if leg.ended), next(iter(legs)))
+        if name is None:
+            name = next((name for name, leg in legs.items() if leg.ended), next(iter(legs)))
         leg = legs.pop(name)
         self.view.open -= not leg.ended
         known = (leg.ended_at, leg.answered_at, self._since.pop(name, ""), self.forgotten_at)
@@ -240,6 +282,25 @@ def _holds(ids: bytes, raw: bytes) -> bool:
 def _without(ids: bytes, raw: bytes) -> bytes:
     at = _place(ids, raw)
     return ids if at < 0 else ids[:at] + ids[at + ID_BYTES :]
+
+
+def _shorten_texts(struct: msgspec.Struct, most: int, kept: frozenset[str]) -> None:
+    """Cut the texts in the fields of `struct` that are not `kept`."""
+    for field in struct.__struct_fields__:
+        if field not in kept:
+            setattr(struct, field, _shortened(getattr(struct, field), most))
+
+
+def _shortened(content: Any, most: int) -> Any:
+    if isinstance(content, str):
+        return _cut(content, most)
+    if isinstance(content, tuple):
+        return tuple(_shortened(part, most) for part in content)
+    return content
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _leg_tells(leg: LegView, event: Event) -> bool:

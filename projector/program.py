@@ -83,6 +83,10 @@ class Projector(Program):
             reasons.append(f"the oldest record has waited for {share.lag:.0f} s")
         if share.missed:
             reasons.append(f"Kafka deleted {share.missed} records before they were projected")
+        if loop.refused:
+            reasons.append(f"{loop.refused} records that Kafka refuses for good were left out")
+        if loop.shortened:
+            reasons.append(f"{loop.shortened} views were too large for Kafka, and are shortened")
         return Health.of(reasons, filter(None, [self._topics.why, share.refusal]))
 
     def checks(self) -> Iterator[Finding]:

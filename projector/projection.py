@@ -19,7 +19,7 @@ import msgspec
 from mirror.conversation.event import Event
 from mirror.conversation.fold import COUNT_AGAIN
 from mirror.kafka.kept import read_head
-from projector.memory import Conversation, knows, raw_id, tombstone
+from projector.memory import BOUNDS, Conversation, knows, raw_id, tombstone
 
 # A transaction that only says farewell stays small; the rest is due in the next one.
 MOST_TOMBSTONES: Final = 2_000
@@ -86,7 +86,10 @@ class Draft:
         self.clock_ms = partition.clock_ms
         self.events = self.repeats = self.unreadable = 0
         self.outcome: list[tuple[str, bytes | None, int | None]] = []
+        self.shortened: set[str] = set()  # conversations of which less is kept and shown
+        self.refused: list[str] = []  # conversations of records that are left out
         self._touched: dict[str, Conversation] = {}
+        self._bounds: dict[str, int] = {}  # id → how many of `BOUNDS` have been tried
         self._changed: dict[str, int] = {}  # id → offset of the last record that changed it
 
     def take(self, offset: int, value: bytes | None, timestamp_ms: int) -> bool:
@@ -137,6 +140,33 @@ class Draft:
         for key in list(self._leaving()):
             self.outcome.append((key, None, None))
             yield View(key, None, gone)
+
+    def shorten(self, key: str) -> View | None:
+        """A smaller view of a conversation, whose last one Kafka refuses; None if it is left out.
+
+        What is kept becomes the same as in the view. A tombstone is left out at once.
+        """
+        offset = self._changed.get(key)
+        if offset is not None:
+            conversation = self._touched[key]
+            place = next(n for n, found in enumerate(self.outcome) if found[0] == key)
+            _, before, ended_ms = self.outcome[place]
+            for number in range(self._bounds.get(key, 0), len(BOUNDS)):
+                self._bounds[key] = number + 1
+                conversation.shorten(BOUNDS[number])
+                kept = conversation.keep(offset, ended_ms)
+                if len(kept) < len(before or b""):
+                    self.outcome[place] = (key, kept, ended_ms)
+                    self.shortened.add(key)
+                    return View(key, _encoder.encode(conversation.document()), kept)
+        self.shortened.discard(key)
+        self.refused.append(key)
+        return None
+
+    def leave_out(self, key: bytes | str | None) -> None:
+        """Kafka refuses the once record of an event of this conversation."""
+        text = key.decode(errors="replace") if isinstance(key, bytes) else key or ""
+        self.refused.append(text)
 
     def _leaving(self) -> Iterator[str]:
         count = 0

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from mirror.base.errors import KafkaUnavailable, MirrorError
+from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.kafka.projected import REBUILD
 from mirror.settings import Settings
@@ -185,7 +185,7 @@ class Share:
             committed = self._offsets.committed(consumer, numbers)
             low, high = self._offsets.retained(self._settings.topic, numbers)
             ends = self._offsets.ends(self._settings.conversations_topic, numbers)
-        except (KafkaException, KafkaUnavailable) as error:
+        except (KafkaException, MirrorError) as error:
             self._wait(f"Kafka does not say where to go on: {error}")
             return
         self._stop_restore()
@@ -203,7 +203,10 @@ class Share:
                 grace_ms = round(self._settings.conversation_grace * 1000)
                 to_read[number] = Partition(number, grace_ms)
         if to_read:
-            self._restore = Restore(self._settings, to_read, ends)
+            try:
+                self._restore = Restore(self._settings, to_read, ends)
+            except MirrorError as error:
+                self._wait(f"conversations cannot be restored: {error}")
         self._assign(consumer)
 
     def _restore_some(self, consumer: Any) -> None:

@@ -6,6 +6,11 @@ of that id, for as long as a partition in it has no leader. What fences a projec
 is its group: the offsets of a transaction are refused where the group has gone on without the
 member that sends them (docs/decisions/0006-projector.md).
 
+A record that Kafka refuses for good holds up nothing: it is asked for a smaller one
+(`Out.smaller`), or left out. What librdkafka refuses by itself costs no transaction. A broker
+refuses whole batches, so the transaction is aborted and done again in smaller batches, until the
+record was sent alone.
+
 A producer that does not return from a call is left behind with it (`projector.bounded`): its
 transaction is never committed, and the broker ends it by its age.
 """
@@ -13,14 +18,15 @@ transaction is never committed, and the broker ends it by its age.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.kafka.config import ClientLog, explain, open_client, transactional_config
-from mirror.kafka.faults import cause
+from mirror.kafka.faults import cause, is_refused
 from mirror.settings import Settings
 from projector.bounded import BoundedCalls, Stuck
 
@@ -29,6 +35,12 @@ CALL_SECONDS: Final = 20.0
 # A call that has not returned by then is stuck: librdkafka's own time-out has passed.
 RETURN_SECONDS: Final = CALL_SECONDS + 2.0
 POLL_SECONDS: Final = 0.05
+# How long a batch with records that brokers refuse is divided. What was found out is kept for the
+# next attempt.
+WRITE_SECONDS: Final = 60.0
+DIVIDED: Final = 4
+LEAST_PIECE: Final = 16_384
+MOST_REFUSED: Final = 10_000
 
 Headers = Sequence[tuple[str, Any]]
 
@@ -36,7 +48,7 @@ Headers = Sequence[tuple[str, Any]]
 class Out:
     """One record to be written: to the partition of the record that it came from."""
 
-    __slots__ = ("headers", "key", "partition", "timestamp_ms", "topic", "value")
+    __slots__ = ("headers", "key", "partition", "smaller", "timestamp_ms", "topic", "value")
 
     def __init__(
         self,
@@ -46,21 +58,55 @@ class Out:
         value: bytes | None,
         headers: Headers | None,
         timestamp_ms: int = 0,
+        smaller: Callable[[], Out | None] = lambda: None,
     ) -> None:
-        """Without `timestamp_ms` it has the time of its writing."""
+        """Without `timestamp_ms` it has the time of its writing.
+
+        `smaller` is called if Kafka refuses it for good. It returns what is written in its place,
+        None if it is left out.
+        """
         self.topic, self.partition, self.key, self.value = topic, partition, key, value
-        self.headers, self.timestamp_ms = headers, timestamp_ms
+        self.headers, self.timestamp_ms, self.smaller = headers, timestamp_ms, smaller
+
+    @property
+    def size(self) -> int:
+        """Its bytes, with key and headers."""
+        parts = [self.key, self.value, *(part for header in self.headers or () for part in header)]
+        return sum(len(part) for part in parts if part is not None)
+
+    @property
+    def mark(self) -> int:
+        """The same for two records with the same content."""
+        return hash((self.topic, self.partition, self.key, self.value, tuple(self.headers or ())))
 
 
 class Aborted(Exception):
-    """Nothing of the batch is written, or nobody knows yet whether it is (`is_doubtful`)."""
+    """Nothing of the batch is written, or nobody knows yet whether it is (`is_doubtful`).
 
-    def __init__(self, why: str, *, is_doubtful: bool = False, is_fenced: bool = False) -> None:
+    `is_everywhere`: there is no producer now, so it is the fault of no partition.
+    """
+
+    def __init__(
+        self,
+        why: str,
+        *,
+        is_doubtful: bool = False,
+        is_fenced: bool = False,
+        is_everywhere: bool = False,
+    ) -> None:
         super().__init__(why)
+        self.is_everywhere = is_everywhere
         self.is_doubtful = is_doubtful
         self.is_fenced = is_fenced
 
 
+_BY_SIZE: Final = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.INVALID_MSG_SIZE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+    }
+)
 _DEPOSED: Final = frozenset(
     {
         KafkaError.ILLEGAL_GENERATION,
@@ -93,18 +139,55 @@ class Writer:
         self._make = make
         self._log = ClientLog("projector.kafka")
         self._producer: Any = None
+        self._refused: set[int] = set()  # marks of records that Kafka never takes
+        self._pieces: dict[str, int] = {}  # topic → most bytes of a batch that its brokers took
 
     def write(self, records: Iterable[Out], offsets: list[TopicPartition], group: Any) -> None:
         """Write `records` and the `offsets` of the consumer `group` (its metadata) as one.
 
         Raises `Aborted`; what follows is then decided by the offset that Kafka has.
         """
+        waiting: list[Out | None] = list(records)
+        pieces = dict(self._pieces)
+        deadline = time.monotonic() + WRITE_SECONDS
+        while True:
+            refused: list[tuple[Out, KafkaError]] = []
+            try:
+                self._attempt(waiting, offsets, group, pieces, refused)
+                return
+            except Aborted as error:
+                is_over = error.is_fenced or error.is_doubtful or time.monotonic() >= deadline
+                if not self._learn(refused, pieces) or is_over:
+                    raise
+                log = logger("projector")
+                log.info("transaction_divided", why=str(error))
+
+    def _attempt(
+        self,
+        waiting: list[Out | None],
+        offsets: list[TopicPartition],
+        group: Any,
+        pieces: Mapping[str, int],
+        refused: list[tuple[Out, KafkaError]],
+    ) -> None:
+        """One transaction. Puts into `waiting` what is written instead, into `refused` what brokers
+        refuse. Flushes before a batch of a topic has more bytes than its `pieces`.
+        """
         is_sure = True
         try:
             producer = self._ready()
             producer.begin_transaction()
-            for record in records:
-                self._produce(producer, record)
+            batches: dict[tuple[str, int], int] = {}
+            for number, record in enumerate(waiting):
+                while record is not None:
+                    if record.topic in pieces:
+                        self._divide(producer, record, pieces[record.topic], batches)
+                    if refused:
+                        raise KafkaException(refused[0][1])
+                    if self._takes(producer, record, refused):
+                        break
+                    record = record.smaller()
+                waiting[number] = record
             self._bounded(
                 lambda: producer.send_offsets_to_transaction(offsets, group, CALL_SECONDS)
             )
@@ -112,9 +195,58 @@ class Writer:
             self._retried(producer.commit_transaction)
         except KafkaException as error:
             raise self._abort(error, is_sure=is_sure) from error
+        except MirrorError as error:  # no producer can be made now
+            raise Aborted(str(error), is_everywhere=True) from error
         except Stuck as error:
             self._producer = None
             raise Aborted(str(error), is_doubtful=not is_sure) from error
+
+    def _divide(
+        self, producer: Any, record: Out, most: int, batches: dict[tuple[str, int], int]
+    ) -> None:
+        """End the batches that are under way where `record` would make its batch too large."""
+        place, size = (record.topic, record.partition), record.size
+        if batches.get(place, 0) and batches[place] + size > most:
+            batches.clear()
+            self._bounded(lambda: _flush(producer))
+        batches[place] = batches.get(place, 0) + size
+
+    def _takes(self, producer: Any, record: Out, refused: list[tuple[Out, KafkaError]]) -> bool:
+        """Hand `record` over; false if Kafka takes it never."""
+        if self._refused and record.mark in self._refused:
+            return False
+        try:
+            self._produce(producer, record, refused)
+        except KafkaException as error:
+            reason = cause(error)
+            if reason is None or reason.txn_requires_abort() or not is_refused(reason):
+                raise
+            self._know(record)
+            return False
+        return True
+
+    def _learn(self, refused: Iterable[tuple[Out, KafkaError]], pieces: dict[str, int]) -> bool:
+        """Note which records brokers refuse, and where it is yet to be found out, divide. Whether
+        there were any.
+        """
+        batches: dict[tuple[str, int], list[tuple[Out, KafkaError]]] = {}
+        for record, error in refused:
+            if is_refused(error):
+                batches.setdefault((record.topic, record.partition), []).append((record, error))
+        for (topic, _), batch in batches.items():
+            if len(batch) == 1:
+                self._know(batch[0][0])
+                continue
+            size = sum(record.size for record, _ in batch)
+            pieces[topic] = min(pieces.get(topic, size), size) // DIVIDED
+            if any(error.code() in _BY_SIZE for _, error in batch):
+                self._pieces[topic] = max(LEAST_PIECE, pieces[topic])
+        return bool(batches)
+
+    def _know(self, record: Out) -> None:
+        if len(self._refused) >= MOST_REFUSED:
+            self._refused.clear()
+        self._refused.add(record.mark)
 
     def close(self) -> None:
         """Let go of the producer; a transaction that is open is aborted."""
@@ -135,7 +267,11 @@ class Writer:
             self._producer = producer
         return self._producer
 
-    def _produce(self, producer: Any, record: Out) -> None:
+    def _produce(self, producer: Any, record: Out, refused: list[tuple[Out, KafkaError]]) -> None:
+        def report(error: KafkaError | None, _message: Any) -> None:
+            if error is not None:
+                refused.append((record, error))
+
         deadline = time.monotonic() + CALL_SECONDS
         while True:
             try:
@@ -144,6 +280,7 @@ class Writer:
                     record.value,
                     record.key,
                     record.partition,
+                    on_delivery=report,
                     timestamp=record.timestamp_ms,
                     headers=record.headers,
                 )
@@ -184,3 +321,9 @@ class Writer:
 
     def _bounded(self, call: Callable[[], object]) -> None:
         self._calls.make(call, self._return_seconds)
+
+
+def _flush(producer: Any) -> None:
+    """Have all that was produced answered."""
+    if producer.flush(CALL_SECONDS):
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))

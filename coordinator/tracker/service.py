@@ -34,12 +34,12 @@ from confluent_kafka import (
 from coordinator.tracker.batch import changes, read
 from coordinator.tracker.store import Store
 from coordinator.tracker.vitals import STATISTICS_MS, Vitals, decode
-from mirror.base.errors import RedisUnavailable
+from mirror.base.errors import MirrorError, RedisUnavailable
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.backfill import file_recall
 from mirror.fleet.workers import Reporter
-from mirror.kafka.config import ClientLog, consumer_config
+from mirror.kafka.config import ClientLog, consumer_config, open_client
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
@@ -107,7 +107,9 @@ class Tracker:
 
     def run(self, stop: threading.Event) -> None:
         """Track until `stop` is set; outlives any outage of Kafka and Redis."""
-        consumer = self._consumer()
+        consumer = self._opened(stop)
+        if consumer is None:
+            return
         try:
             consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_lost)
             while not stop.is_set():
@@ -336,6 +338,20 @@ class Tracker:
         consumer.assign([])
         consumer.consume(1, timeout=RETRY_SECONDS)  # its records are read again later
 
+    def _opened(self, stop: threading.Event) -> Any:
+        """The consumer, as soon as it can be made; None if `stop` is set before."""
+        told = ""
+        while not stop.is_set():
+            self._report_progress()
+            try:
+                return self._consumer()
+            except MirrorError as error:
+                if str(error) != told:
+                    told = str(error)
+                    self._log.warning("tracker_no_consumer", error=told)
+            stop.wait(RETRY_SECONDS)
+        return None
+
     def _consumer(self) -> Any:
         settings = self._settings
         config = {
@@ -348,4 +364,4 @@ class Tracker:
             "statistics.interval.ms": STATISTICS_MS,
             "stats_cb": self._sampled,
         }
-        return Consumer(config, **ClientLog("coordinator.tracker.kafka").options())
+        return open_client(Consumer, config, ClientLog("coordinator.tracker.kafka"))

@@ -16,7 +16,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from dashboard.reader.reader import Reader, wall_ms
-from mirror.base.errors import KafkaUnavailable
+from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.kafka.consume import open_reader, take
@@ -55,7 +55,7 @@ class Past:
             try:
                 if self._read(stop):
                     break
-            except (KafkaUnavailable, KafkaException) as error:
+            except (MirrorError, KafkaException) as error:
                 self._log.warning("past_interrupted", error=str(error))
                 stop.wait(RETRY_SECONDS)
         while not stop.wait(_POLL_SECONDS):

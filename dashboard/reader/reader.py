@@ -35,7 +35,7 @@ from dashboard.reader.views import (
     uncollected,
     view_of,
 )
-from mirror.base.errors import KafkaUnavailable, RedisUnavailable
+from mirror.base.errors import MirrorError, RedisUnavailable
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.tracked import read_active
@@ -111,7 +111,7 @@ class Reader:
             self._report_progress()
             try:
                 self._session(stop)
-            except (KafkaUnavailable, KafkaException) as error:
+            except (MirrorError, KafkaException) as error:
                 if not self.problem:
                     self._log.warning("reading_interrupted", error=str(error))
                 self.problem = str(error)

@@ -20,7 +20,7 @@ from dashboard.pages.hub import Hub, message
 from dashboard.reader import fleet
 from dashboard.reader.reader import Reader, wall_ms
 from mirror import __version__
-from mirror.base.errors import RedisUnavailable
+from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.names import FAMILIES, read_names
@@ -65,6 +65,7 @@ class Watch:
         self._reader = reader
         self._log = logger("dashboard.watch")
         self._kafka_log = ClientLog("kafka.dashboard_probe")
+        self._admin: AdminClient | None = None
         self._mirror: dict[str, Any] = {}
         self._keys = Keys(settings.namespace)
         self._names_digest: str | None = None
@@ -72,16 +73,11 @@ class Watch:
 
     def run(self, stop: threading.Event) -> None:
         """Look until `stop` is set."""
-        admin = open_client(
-            AdminClient, admin_config(self._settings, "dashboard-probe"), self._kafka_log
-        )
         looks = 0
         while not stop.is_set():
             self._report_progress()
             if looks % PROBE_EVERY == 0:
-                self.kafka = self._look(
-                    "kafka", self.kafka, lambda: admin.list_topics(timeout=PROBE_SECONDS)
-                )
+                self.kafka = self._look("kafka", self.kafka, self._probe)
             self.redis = self._look("redis", self.redis, self._read)
             looks += 1
             self._looked_at = self._clock()
@@ -109,11 +105,17 @@ class Watch:
             if stop.wait(PAUSE_SECONDS) or (not had and self._hub.streams):
                 return
 
+    def _probe(self) -> None:
+        if self._admin is None:
+            config = admin_config(self._settings, "dashboard-probe")
+            self._admin = open_client(AdminClient, config, self._kafka_log)
+        self._admin.list_topics(timeout=PROBE_SECONDS)
+
     def _look(self, name: str, before: Availability, ask: Callable[[], object]) -> Availability:
         try:
             ask()
-        except (KafkaException, RedisUnavailable) as error:
-            why = str(error) if isinstance(error, RedisUnavailable) else "no broker answers"
+        except (KafkaException, MirrorError) as error:
+            why = str(error) if isinstance(error, MirrorError) else "no broker answers"
             after = failed(before, wall_ms(), why)
         else:
             after = answered(before, wall_ms())

@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from mirror.base.errors import SettingsError
 from mirror.base.log import logger
+from mirror.kafka.files import unusable, variable
 from mirror.settings import Settings
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ _VARIABLES: Final = {
     "ssl.ca.pem": "KAFKA_TRUSTED_CERT",
     "ssl.certificate.pem": "KAFKA_CLIENT_CERT",
     "ssl.key.pem": "KAFKA_CLIENT_CERT_KEY",
-    "ssl.ca.location": "KAFKA_CONF_SSL_CA_LOCATION or SSL_CERT_FILE",
+    "ssl.key.location": variable("ssl.key.location"),
 }
 
 _FIXED_PRODUCER: Final = {
@@ -226,17 +227,21 @@ def open_client(kind: Callable[..., T], config: dict[str, Any], log: ClientLog) 
     """A client of librdkafka that logs to `log`.
 
     Raises `SettingsError` if librdkafka does not accept a property: `KAFKA_*` settings are passed
-    on unchanged, and only librdkafka knows all of them.
+    on unchanged, and only librdkafka knows all of them. Raises `FileUnusable`, which is a
+    `KafkaUnavailable`, if a file that a property names cannot be used now.
     """
     try:
         return kind(config, **log.options())
     except KafkaException as error:
         cause = error.args[0]
         reason = cause.str() if isinstance(cause, KafkaError) else str(cause)
-        for key, variable in _VARIABLES.items():
+        outage = unusable(config, reason, _without_codes(reason))
+        if outage is not None:
+            raise outage from error
+        for key, name in _VARIABLES.items():
             if key in reason:
                 raise SettingsError(
-                    f"{variable} cannot be used ({_without_codes(reason)}): it takes PEM, and a "
+                    f"{name} cannot be used ({_without_codes(reason)}): it takes PEM, and a "
                     "certificate and its key belong together"
                 ) from error
         raise SettingsError(
@@ -246,7 +251,7 @@ def open_client(kind: Callable[..., T], config: dict[str, Any], log: ClientLog) 
 
 
 def check_properties(settings: Settings, role: str) -> None:
-    """Raise the `SettingsError` with which a producer or a consumer would not open.
+    """Raise the error with which a producer or a consumer would not open: see `open_client`.
 
     Does not wait for a broker.
     """

@@ -248,6 +248,12 @@ PROJECTOR: Final[Mapping[str, Described]] = {
     "unreadable": _counter("projector_unreadable", "Records that hold no event, passed over."),
     "views": _counter("projector_views", "Views of conversations written."),
     "tombstones": _counter("projector_tombstones", "Conversations whose grace was over."),
+    "shortened": _counter(
+        "projector_views_shortened", "Views that were too large for Kafka, written with less."
+    ),
+    "refused": _counter(
+        "projector_records_refused", "Records that Kafka refuses for good, left out."
+    ),
     "transactions": _counter("projector_transactions", "Transactions committed."),
     "aborted": _counter("projector_transactions_aborted", "Transactions aborted; they are redone."),
     "fenced": _counter(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from mirror.base.errors import DependencyError
 from mirror.base.log import logger
 from mirror.kafka import registry
 from mirror.kafka.admin import Cluster, check_topics
+from mirror.kafka.files import FileUnusable
 from mirror.redis.connect import wait_for
 from mirror.settings import Settings
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import redis
 
     from mirror.kafka.record import Header
+
+T = TypeVar("T")
 
 #: Between two attempts, at the start and whenever a program repeats a refused call.
 RETRY_SECONDS: Final = 1.0
@@ -53,8 +56,14 @@ class Startup:
         return max(LEAST_SECONDS, self._deadline - self._clock())
 
     def kafka(self, *, agents: bool = False) -> Cluster:
-        """Wait for Kafka and the mirror's topics. Raises `KafkaUnavailable`."""
-        return check_topics(self._settings, self.left(), agents=agents)
+        """Wait for Kafka and the mirror's topics. Raises `KafkaUnavailable`.
+
+        A file of the settings that cannot be used now (a CA that is being replaced) is waited for.
+        """
+        return self._until(
+            lambda: check_topics(self._settings, self.left(), agents=agents),
+            FileUnusable,
+        )
 
     def registry(self) -> dict[str, Header]:
         """Register schemas. Returns topic → header of its records. Raises `RegistryUnavailable`."""
@@ -71,18 +80,21 @@ class Startup:
     def genesys(self, *sign_ins: Callable[[], object]) -> None:
         """Wait until each of `sign_ins` gets a token. Raises `GenesysError`."""
         for sign_in in sign_ins:
-            self._until(sign_in)
+            self._until(sign_in, DependencyError)
 
-    def _until(self, sign_in: Callable[[], object]) -> None:
+    def _until(self, work: Callable[[], T], kind: type[DependencyError]) -> T:
+        """What `work` returns. While it raises a `kind`, it is repeated, up to the deadline."""
         logged = ""
         while True:
             try:
-                sign_in()
-                return
-            except DependencyError as error:
+                return work()
+            except kind as error:
                 if self._deadline is not None and self._clock() + RETRY_SECONDS >= self._deadline:
                     raise
                 if str(error) != logged:
                     logged = str(error)
-                    self._log.warning("waiting_for_genesys", error=error)
+                    self._log.warning(
+                        "waiting_for_kafka" if kind is FileUnusable else "waiting_for_genesys",
+                        error=error,
+                    )
             self._sleep(RETRY_SECONDS)
