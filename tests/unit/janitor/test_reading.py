@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from janitor.gaps.plan import DAY_MS
-from janitor.gaps.reading import GIVE_UP_AFTER, REFUSED_MS, Desk, GapReading, Stopped
+from janitor.gaps.reading import GIVE_UP_AFTER, Desk, GapReading, Stopped
 from janitor.gaps.unfinished import Unfinished
+from janitor.gaps.withheld import LEAST_WITHHELD, MOST_SHARE, WAIT_MS, Withheld
 from mirror.base.errors import GenesysError, GenesysUnavailable
 from mirror.base.thread_watch import unwatched
 from mirror.conversation.normaliser import Normaliser
@@ -148,8 +149,61 @@ def test_a_refusal_of_everything_is_believed_after_an_hour() -> None:
     stand.genesys.errors["c"] = refusal()
     stand.change(failing_since_ms=stand.memory.now_ms)
     assert stand.read().errors()
-    stand.memory.now_ms += REFUSED_MS
+    stand.memory.now_ms += WAIT_MS
     assert stand.read().errors() == ()
+
+
+@pytest.mark.parametrize("kind", ["refused", "forgotten"])
+@pytest.mark.parametrize(("given", "withheld"), [(0, 50), (1, 49), (30, 20), (40, 10), (49, 1)])
+def test_many_withheld_conversations_keep_the_gap_open_for_an_hour(
+    kind: str, given: int, withheld: int
+) -> None:
+    """REST refuses or no longer knows more than a fifth of what analytics lists: a right that may
+    come back, or a REST that is unwell. Their events are produced at once, all the same."""
+    stand = Stand()
+    for number in range(given + withheld):
+        stand.genesys.add(f"c{number}", NOON, NOON + MINUTE)
+        if number >= given and kind == "refused":
+            stand.genesys.errors[f"c{number}"] = refusal()
+        elif number >= given:
+            del stand.genesys.rest[f"c{number}"]
+    are_many = withheld / (given + withheld) > MOST_SHARE
+    reading = stand.read()
+    assert reading.reasons() == ({kind: withheld} if are_many else {})
+    assert all("analytics lists it" in error for error in reading.errors())
+    assert (stand.gap.read, stand.gap.unread) == (
+        (given, withheld) if are_many else (given + withheld, 0)
+    )
+    assert len(stand.told()) == given + withheld
+    stand.change(failing_since_ms=stand.memory.now_ms)
+    stand.memory.now_ms += WAIT_MS - 1
+    assert bool(stand.read().errors()) == are_many, "those given before do not count again"
+    stand.memory.now_ms += 1
+    assert stand.read().errors() == ()
+
+
+def test_a_conversation_that_rest_gave_for_another_gap_counts_as_given() -> None:
+    """Gaps of one outage list the same conversations, and the first one has read most of them."""
+    stand = Stand()
+    for number in range(40):
+        stand.genesys.add(f"c{number}", NOON, NOON + MINUTE)
+        if number < 6:
+            stand.genesys.errors[f"c{number}"] = refusal()
+        else:
+            stand.memory.zadd(KEYS.readings, {f"c{number}": stand.memory.now_ms - 1})
+    assert stand.read().errors() == ()
+    assert len(stand.genesys.asked) == 6
+
+
+@pytest.mark.parametrize("kinds", [{"refused"}, {"forgotten"}, {"refused", "forgotten"}])
+@pytest.mark.parametrize("many", range(1, LEAST_WITHHELD))
+def test_few_withheld_conversations_say_nothing_as_a_share(many: int, kinds: set[str]) -> None:
+    """They are exceptions beside a given one; alone, only if all were purged."""
+    order = sorted(kinds)
+    reasons = {str(number): (order[number % len(order)], "") for number in range(many)}
+    is_refused = any(kind == "refused" for kind, _ in reasons.values())
+    assert Withheld(1, reasons).are_exceptions()
+    assert Withheld(0, reasons).are_exceptions() == (not is_refused)
 
 
 def test_an_exception_is_read_from_analytics() -> None:
