@@ -53,7 +53,10 @@ MAX_PAGES: Final = MAX_HITS // PAGE_SIZE
 GIVE_UP_AFTER: Final = 3
 MAX_ERRORS: Final = 5
 MAX_ERROR_LENGTH: Final = 300
+# Reasons that concern a listing and not a conversation.
 _TOO_MANY: Final = "too_many"
+_REPEATED: Final = "repeated"
+_OF_LISTINGS: Final = frozenset({_TOO_MANY, _REPEATED})
 
 
 class LeaseLost(MirrorError):
@@ -120,7 +123,9 @@ class GapReading:
     def errors(self) -> tuple[str, ...]:
         """Why not everything was read, for people; empty if everything was."""
         return tuple(
-            (line if reason == _TOO_MANY else f"{_conversations(count)}: {line}")[:MAX_ERROR_LENGTH]
+            (line if reason in _OF_LISTINGS else f"{_conversations(count)}: {line}")[
+                :MAX_ERROR_LENGTH
+            ]
             for (reason, line), count in self._unread.most_common(MAX_ERRORS)
         )
 
@@ -149,7 +154,9 @@ class GapReading:
         self._judge_withheld()
 
     def _pages(self, question: Question) -> Iterator[list[AnalyticsConversation]]:
-        """The results of a question, page by page."""
+        """The results of a question, page by page, until a page has nothing new."""
+        listed: set[str] = set()
+        name = question.predicates[0][1]
         for number in range(1, MAX_PAGES + 1):
             self._turn()
             self._called()
@@ -158,11 +165,21 @@ class GapReading:
                 for part in parts:
                     yield from self._pages(part)
                 return
+            before = len(listed)
+            listed.update(conversation.conversation_id for conversation in answer.conversations)
+            if answer.conversations and len(listed) == before:
+                if len(listed) < answer.total_hits or not answer.total_hits:
+                    line = (
+                        f"analytics repeats pages of {name}: page {number} has nothing new after "
+                        f"{len(listed):,} of {answer.total_hits:,} conversations; check "
+                        "GENESYS_API_URL and any gateway"
+                    )
+                    self._unread[(_REPEATED, line)] += 1
+                return
             if answer.conversations:
                 yield answer.conversations
             if not question.goes_on(answer.conversations):
                 return
-        name = question.predicates[0][1]
         line = f"one day of {name} has more conversations than analytics lists ({MAX_HITS:,})"
         self._unread[(_TOO_MANY, line)] += 1
 

@@ -299,9 +299,16 @@ def test_a_reading_stops_between_two_calls() -> None:
 class Crowded(Genesys):
     """One day of one queue has more conversations than analytics counts."""
 
-    def query_details(self, _query: Any) -> Any:
+    def query_details(self, query: Any) -> Any:
         self.queries += 1
-        return AnalyticsPage([self.analytics["c"]] * 100, 100_000)
+        first = query["paging"]["pageNumber"] * 100
+        return AnalyticsPage([self.named(number) for number in range(first, first + 100)], 100_000)
+
+    def conversation(self, name: str) -> bytes:
+        return self.rest["c"].replace(b'"id":"c"', f'"id":"{name}"'.encode())
+
+    def named(self, number: int) -> Any:
+        return msgspec.structs.replace(self.analytics["c"], conversation_id=f"c{number}")
 
 
 def test_a_day_that_cannot_be_listed_keeps_the_gap_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,3 +322,34 @@ def test_a_day_that_cannot_be_listed_keeps_the_gap_open(monkeypatch: pytest.Monk
     assert reading.errors() == (
         "one day of q1 has more conversations than analytics lists (100,000)",
     )
+
+
+class Repeating(Genesys):
+    """Each page is the first one, or the last one again and again."""
+
+    def __init__(self, pages: int, total_hits: int | None) -> None:
+        super().__init__()
+        self.pages, self.total_hits = pages, total_hits
+
+    def query_details(self, query: Any) -> Any:
+        number = min(query["paging"]["pageNumber"], self.pages)
+        page = super().query_details({**query, "paging": {"pageSize": 100, "pageNumber": number}})
+        return AnalyticsPage(
+            page.conversations, page.total_hits if self.total_hits is None else self.total_hits
+        )
+
+
+@pytest.mark.parametrize("total_hits", [None, 0], ids=["counted", "not counted"])
+@pytest.mark.parametrize("pages", [1, 3])
+def test_pages_that_repeat_end_the_listing(pages: int, total_hits: int | None) -> None:
+    """At the first page without anything new. Only a listing that is whole counts."""
+    stand = Stand(kind="snapshot")
+    stand.genesys = Repeating(pages, total_hits)
+    for number in range(300):
+        stand.genesys.add(f"c{number}", NOON)
+    reading = stand.read()
+    assert stand.genesys.queries == pages + 1
+    assert len(stand.genesys.asked) == 100 * pages
+    is_whole = pages == 3 and total_hits is None
+    assert reading.reasons() == ({} if is_whole else {"repeated": 1})
+    assert all("analytics repeats pages of q1" in error for error in reading.errors())
