@@ -11,7 +11,7 @@ A record that Kafka refuses for good holds up nothing: it is asked for a smaller
 refuses whole batches, so the transaction is aborted and done again in smaller batches, until the
 record was sent alone.
 
-A producer that does not return from a call is left behind with it (`projector.bounded`): its
+A producer that does not return from a call is left behind with it (`mirror.base.bounded`): its
 transaction is never committed, and the broker ends it by its age.
 """
 
@@ -23,12 +23,12 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from mirror.base.bounded import BoundedCalls, Stuck
 from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.kafka.config import ClientLog, explain, open_client, transactional_config
 from mirror.kafka.faults import cause, is_refused
 from mirror.settings import Settings
-from projector.bounded import BoundedCalls, Stuck
 
 # Longer than a transaction may take: librdkafka's own time-outs come first.
 CALL_SECONDS: Final = 20.0

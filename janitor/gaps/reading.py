@@ -6,9 +6,8 @@
                                               at once, whether they lived then
     GET, by id                                the whole history of each
 
-Conversations that REST refuses or has forgotten are taken from analytics, which listed them. A
-single refusal is an exception. But if REST refuses all requested conversations, a right is missing
-that may come back: events from analytics are produced, but do not count as read in the first hour.
+Conversations that REST refuses or has forgotten are taken from analytics, which listed them. If
+they are many, they do not count as read in the first hour (`janitor.gaps.withheld`).
 
 A conversation touches topics of several shards, so one outage makes several gaps that all list it.
 A GET returns the whole history of a conversation up to the moment of the request. So a GET made
@@ -35,6 +34,7 @@ from janitor.gaps.answers import Answer, ask
 from janitor.gaps.marks import Marks
 from janitor.gaps.plan import MARGIN_MS, MAX_HITS, PAGE_SIZE, Question, lived, predicates, questions
 from janitor.gaps.unfinished import Unfinished
+from janitor.gaps.withheld import Withheld
 from janitor.genesys import Genesys
 from janitor.producer import AckedProducer
 from mirror.base.errors import GenesysUnavailable, MirrorError
@@ -48,14 +48,15 @@ from mirror.redis.keys import Keys
 
 # Conversations that began this short before the request may be unknown to REST and analytics yet.
 PROPAGATION_MS: Final = 10 * 60_000
-# For this time a refusal of everything is taken for a right that may come back.
-REFUSED_MS: Final = 3_600_000
 MAX_PAGES: Final = MAX_HITS // PAGE_SIZE
 # After this many failed calls in a row, each with its own retries, Genesys counts as unavailable.
 GIVE_UP_AFTER: Final = 3
 MAX_ERRORS: Final = 5
 MAX_ERROR_LENGTH: Final = 300
+# Reasons that concern a listing and not a conversation.
 _TOO_MANY: Final = "too_many"
+_REPEATED: Final = "repeated"
+_OF_LISTINGS: Final = frozenset({_TOO_MANY, _REPEATED})
 
 
 class LeaseLost(MirrorError):
@@ -105,9 +106,7 @@ class GapReading:
         self._holder = holder
         self._marks = Marks(desk.client, desk.keys, holder.gap)
         self._seen: set[str] = set()
-        self._given = 0  # conversations that REST gave
-        self._refused: list[str] = []  # read from analytics because REST refuses them
-        self._refusal = ""
+        self._withheld = Withheld()
         self._unread: Counter[tuple[str, str]] = Counter()  # (reason, line) → conversations
         self._failed_in_a_row = 0
         self._log = logger("janitor.gaps")
@@ -124,7 +123,9 @@ class GapReading:
     def errors(self) -> tuple[str, ...]:
         """Why not everything was read, for people; empty if everything was."""
         return tuple(
-            (line if reason == _TOO_MANY else f"{_conversations(count)}: {line}")[:MAX_ERROR_LENGTH]
+            (line if reason in _OF_LISTINGS else f"{_conversations(count)}: {line}")[
+                :MAX_ERROR_LENGTH
+            ]
             for (reason, line), count in self._unread.most_common(MAX_ERRORS)
         )
 
@@ -150,10 +151,12 @@ class GapReading:
             self.least_queries += max(1, ceil(lived_in_it / PAGE_SIZE))
         if gap.kind == "gap":
             self._read_tracked()
-        self._judge_refusals()
+        self._judge_withheld()
 
     def _pages(self, question: Question) -> Iterator[list[AnalyticsConversation]]:
-        """The results of a question, page by page."""
+        """The results of a question, page by page, until a page has nothing new."""
+        listed: set[str] = set()
+        name = question.predicates[0][1]
         for number in range(1, MAX_PAGES + 1):
             self._turn()
             self._called()
@@ -162,11 +165,21 @@ class GapReading:
                 for part in parts:
                     yield from self._pages(part)
                 return
+            before = len(listed)
+            listed.update(conversation.conversation_id for conversation in answer.conversations)
+            if answer.conversations and len(listed) == before:
+                if len(listed) < answer.total_hits or not answer.total_hits:
+                    line = (
+                        f"analytics repeats pages of {name}: page {number} has nothing new after "
+                        f"{len(listed):,} of {answer.total_hits:,} conversations; check "
+                        "GENESYS_API_URL and any gateway"
+                    )
+                    self._unread[(_REPEATED, line)] += 1
+                return
             if answer.conversations:
                 yield answer.conversations
             if not question.goes_on(answer.conversations):
                 return
-        name = question.predicates[0][1]
         line = f"one day of {name} has more conversations than analytics lists ({MAX_HITS:,})"
         self._unread[(_TOO_MANY, line)] += 1
 
@@ -226,6 +239,7 @@ class GapReading:
             self._turn()
             asked_ms = self._now_ms()
             if self._marks.read_elsewhere(id_, asked_ms):
+                self._withheld.given += 1  # to another gap's reading
                 self._mark(id_)
             elif self._read(id_, known[id_], asked_ms):
                 self._mark(id_)
@@ -241,7 +255,7 @@ class GapReading:
         answer = ask(desk.genesys, conversation_id)
         self._count_failures(answer)
         if answer.kind == "given":
-            self._given += 1
+            self._withheld.given += 1
             if shown is not None:
                 desk.agreement.look(answer.raw, shown)
             reading = desk.normaliser.conversation(
@@ -289,28 +303,22 @@ class GapReading:
             self._note("strange", f"analytics cannot be read: {reading.problem.message}")
         elif shown.conversation_end is None and not is_late:
             self._note(answer.kind, answer.why)
-        elif answer.kind == "refused":
-            self._refused.append(conversation_id)
-            self._refusal = answer.why
-            return False
+        elif answer.kind in {"refused", "forgotten"}:
+            self._withheld.reasons[conversation_id] = (answer.kind, answer.why)
         else:
             return True
         return False
 
-    def _judge_refusals(self) -> None:
-        """Decide whether refused conversations, read from analytics, count as read."""
-        if not self._refused:
-            return
-        gap = self._holder.gap
-        since = gap.failing_since_ms
-        waited = self._now_ms() - since if since else 0
-        if self._given or waited >= REFUSED_MS:
-            for id_ in self._refused:
+    def _judge_withheld(self) -> None:
+        """Decide whether withheld conversations, read from analytics, count as read."""
+        since = self._holder.gap.failing_since_ms
+        are_read = self._withheld.are_read(self._now_ms() - since if since else 0)
+        for id_, (kind, why) in self._withheld.reasons.items():
+            if are_read:
                 self._mark(id_)
                 self._least(1)
-            return
-        for _ in self._refused:
-            self._note("refused", self._refusal)
+            else:
+                self._note(kind, f"{why}; analytics lists it")
 
     def _produce(self, reading: Reading) -> None:
         self._desk.producer.send(reading.events)

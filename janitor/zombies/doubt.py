@@ -4,7 +4,7 @@ A finalised conversation that goes on is worse than a zombie that is found late.
 answer is doubted, reported, and asked for again later:
 
 - A frame contradicts it: a process of ours read within the last minutes that a leg was live after
-  the alleged end.
+  the alleged end. An end without a time contradicts each such frame.
 - Genesys seems to know nothing at all: every GET returns 404, and analytics lists none of the
   requested conversations. A gateway, a wrong host or a wrong organisation answers like this. The
   answer is believed if both know some other conversation (`janitor.zombies.sweep`), or after they

@@ -249,9 +249,7 @@ class Zombies:
             sweep.active += 1
             return self._again(tracked)
         ended_ms = None if events[-1].estimated else epoch_ms(events[-1].occurred_at)
-        if ended_ms is not None and doubt.contradicts(
-            tracked, now_ms, ended_ms, self._fresh_seconds
-        ):
+        if doubt.contradicts(tracked, now_ms, ended_ms, self._fresh_seconds):
             return self._doubt(conversation_id, doubt.BY_FRAME, sweep)
         return self._finalise(conversation_id, events, sweep)
 

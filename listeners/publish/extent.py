@@ -4,6 +4,9 @@ A truncated database, or one with a truncated log, may look intact and empty. Th
 beside it has the number of records and their times. It is written without waiting for the disk: it
 survives a killed process, but after a power cut it may be older than the database. Otherwise it
 errs towards fewer records. A false alarm costs a back-fill; a missed alarm would hide a loss.
+
+Files may also be removed. `is_torn` finds a folder whose files cannot all be there, before SQLite
+makes a new database in it and deletes the log of the old one.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from listeners.publish.rows import is_of_earlier_version
 from mirror.base.errors import MirrorError
 
 EXTENT: Final = "extent"
@@ -49,6 +53,11 @@ class Extent:
         self.until_ms = until
         self._folder = folder
         self._file: int | None = descriptor
+
+    def begin_empty(self) -> None:
+        """Note an empty spool if nothing is noted yet, so that an unreadable file means damage."""
+        if not self.until_ms:
+            self._write(self.records)
 
     def put(self, records: int) -> None:
         """Note the number of records after some were stored."""
@@ -94,7 +103,9 @@ def open_extent(folder: Path) -> Extent:
     """The extent of the spool in `folder`, created if missing. Raises `OSError`."""
     records, since, until = read(folder) or (0, 0, 0)
     descriptor = os.open(folder / EXTENT, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    return Extent(folder, descriptor, records, since, until)
+    extent = Extent(folder, descriptor, records, since, until)
+    extent.begin_empty()
+    return extent
 
 
 def read(folder: Path) -> tuple[int, int, int] | None:
@@ -110,6 +121,41 @@ def read(folder: Path) -> tuple[int, int, int] | None:
     return (records, since, until) if magic == _MAGIC else None
 
 
+def files_of(database: Path) -> tuple[Path, ...]:
+    """The files that a spool's records may be in: the database, its log, the log's index."""
+    return (database, _beside(database, "-wal"), _beside(database, "-shm"))
+
+
+def is_spool(database: Path) -> bool:
+    """Whether the folder of `database` has, or had, records of a spool."""
+    return any(path.exists() for path in (*files_of(database), database.with_name(EXTENT)))
+
+
+def is_torn(database: Path) -> bool:
+    """Whether files of the spool were removed, as far as the other files show it.
+
+    Nothing is known of a folder in which no file is left. A killed process leaves all files, and
+    one that was stopped leaves the database and the extent.
+    """
+    known = read(database.parent)
+    if known is not None:
+        return known[0] > 0 and not database.exists()
+    if database.exists() and _beside(database, "-wal").exists():
+        return False
+    return is_spool(database) and not is_of_earlier_version(database)
+
+
+def modified_ms(database: Path) -> int:
+    """When the spool was last written (epoch ms), at the latest. Raises `OSError`."""
+    paths = [path for path in files_of(database)[:2] if path.exists()]
+    # Without them the folder has the time at which they were removed.
+    return max(round(path.stat().st_mtime * 1000) for path in paths or [database.parent])
+
+
+def _beside(database: Path, ending: str) -> Path:
+    return database.with_name(f"{database.name}{ending}")
+
+
 def judge(folder: Path, database: Path, saved: int) -> Lost | None:
     """The loss of the spool in `folder` if `saved` records were saved; None without a loss."""
     known = read(folder)
@@ -119,11 +165,10 @@ def judge(folder: Path, database: Path, saved: int) -> Lost | None:
             return None
         lost: int | None = records - saved
     else:
-        # Only the files' times are left: the lock is as old as the folder, the database is written
-        # last.
+        # Only the files' times are left: the lock is as old as the folder.
         try:
             since = round((folder / "lock").stat().st_mtime * 1000)
-            until = round(database.stat().st_mtime * 1000)
+            until = modified_ms(database)
         except OSError:
             since = until = wall_ms()
         lost = None

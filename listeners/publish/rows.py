@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,6 +86,25 @@ class Transaction:
     def _roll_back(self) -> None:
         if self._database.in_transaction:
             self._database.execute("ROLLBACK")
+
+
+def is_of_earlier_version(path: Path) -> bool:
+    """Whether the database is of a version that had no extent yet. Changes no file.
+
+    Raises `sqlite3.OperationalError` if it cannot be read now.
+    """
+    if not path.exists():
+        return False
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(address, uri=True)) as database:
+        database.text_factory = as_text
+        try:
+            columns = [row[1] for row in database.execute("PRAGMA table_info(records)")]
+        except sqlite3.OperationalError:
+            raise
+        except (sqlite3.Error, UnicodeDecodeError, Damaged):
+            return False
+    return bool(columns) and "place" not in columns
 
 
 def open_database(path: Path) -> sqlite3.Connection:

@@ -1,7 +1,8 @@
 """Adopts spools whose process is gone, and saves the intact part of damaged spools.
 
 `adopt` finds subfolders whose owner is gone, so that the next process on the host delivers the
-records of a killed one. `salvage` copies the intact records of a damaged spool into a fresh folder,
+records of a killed one. A folder without its database counts too: its other files show the loss.
+`salvage` copies the intact records of a damaged spool into a fresh folder,
 and keeps the damaged folder beside it, as `<name>.broken-<n>`, for a person to inspect. The loss is
 noted there (`listeners.publish.extent`) until a gap is filed for it.
 """
@@ -83,6 +84,8 @@ def salvage(folder: Path, limit: int) -> Salvage:
 
 def _copy(source: Path, target: Spool, read: set[int], order: str) -> None:
     """Copy whole records until the first damage."""
+    if not source.exists():  # opening it would make an empty one, and delete the log beside it
+        return
     database = sqlite3.connect(source, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
     database.text_factory = as_text
     batch: list[Numbered] = []
@@ -133,9 +136,9 @@ def adopt(
         folders = [
             path
             for path in directory.iterdir()
-            if BROKEN not in path.name and (path / DATABASE).exists()
+            if BROKEN not in path.name and extent.is_spool(path / DATABASE)
         ]
-        folders.sort(key=lambda path: (path / DATABASE).stat().st_mtime)
+        folders.sort(key=lambda path: extent.modified_ms(path / DATABASE))
     except OSError:  # no folder yet, or one vanished: the next look finds the rest
         return []
     for folder in folders:

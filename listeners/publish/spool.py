@@ -31,7 +31,7 @@ from typing import Final
 
 import msgspec
 
-from listeners.publish.extent import EXTENT, Lost, open_extent
+from listeners.publish.extent import EXTENT, Lost, files_of, is_torn, open_extent
 from listeners.publish.lanes import Lane, lane_of, places
 from listeners.publish.rows import (
     COLUMNS,
@@ -67,7 +67,8 @@ class Spool:
     def __init__(self, folder: Path, limit: int) -> None:
         """Lock the folder; create it if necessary.
 
-        Raises `SpoolError` if it belongs to another process or is not writable.
+        Raises `SpoolError` if it belongs to another process or is not writable, and `SpoolBroken`
+        if records or files are missing.
         """
         self.folder = folder
         self._limit = limit
@@ -83,6 +84,8 @@ class Spool:
             raise SpoolError(f"spool folder {folder} belongs to a running process") from error
         try:
             with self._explained():
+                if is_torn(folder / DATABASE):
+                    raise SpoolBroken(f"spool folder {folder}: files are missing")
                 self._database = open_database(folder / DATABASE)
                 try:
                     self.lanes, self.bytes = count(self._database)
@@ -239,7 +242,10 @@ class Spool:
         try:
             self._database.close()
             if self.records == 0:
-                for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", EXTENT, LOCK):
+                # The extent after the database: it says that the database was empty.
+                for path in files_of(self.folder / DATABASE):
+                    path.unlink(missing_ok=True)
+                for name in (EXTENT, LOCK):
                     (self.folder / name).unlink(missing_ok=True)
                 self.folder.rmdir()
         except (OSError, sqlite3.Error) as error:

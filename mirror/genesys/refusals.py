@@ -1,9 +1,11 @@
 """Explains HTTP answers that are no success: their source, their meaning and the fix. Pure.
 
-An error of Genesys is a JSON object with a `code` (`ErrorBody`; the login host's has `error`), or
-carries Genesys' correlation id, as the answer to a `HEAD` does. All other answers come from a
-proxy, a gateway or a firewall (some of them JSON with a `message`). They say nothing about the
-requested object, and above all not that it does not exist.
+An error of Genesys is a JSON object (`ErrorBody`) with a `code` of words joined by dots, such as
+`not.found`, or with a `contextId`; or it carries Genesys' correlation id, as the answer to a `HEAD`
+does. The login host's errors have an `error` of OAuth instead (RFC 6749, section 5.2). All other
+answers come from a proxy, a gateway or a firewall. Many of these are JSON too, with a `message`, an
+`error` or a `code` of another form. They say nothing about the requested object, and above all not
+that it does not exist.
 
 This module bounds numbers from outside before anybody uses them.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import email.utils
 import math
+import re
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -31,6 +34,8 @@ MOST_CODE: Final = 100
 MOST_READ: Final = 4_000
 LEAST_SECRET: Final = 8
 _CORRELATION: Final = "inin-correlation-id"
+_GENESYS_CODE: Final = re.compile(r"[a-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+")
+_OAUTH_CODE: Final = re.compile(r"[a-z]+(_[a-z]+)+")
 _DAY_SECONDS: Final = 86_400.0
 # A token's life if Genesys does not say, and the longest that Genesys lets anybody set.
 DEFAULT_TOKEN_SECONDS: Final = _DAY_SECONDS
@@ -86,10 +91,17 @@ class Refusal(msgspec.Struct, frozen=True):
         return text + (f" [correlation id {self.correlation_id}]" if self.correlation_id else "")
 
 
-def refusal(answer: Answer, secrets: tuple[str, ...] = ()) -> Refusal:
-    """Read an error answer; `secrets` (ids in the call) are removed from its text."""
+def refusal(answer: Answer, secrets: tuple[str, ...] = (), *, is_login: bool = False) -> Refusal:
+    """Read an error answer, of the login host if `is_login`; `secrets` (ids in the call) are
+    removed from its text."""
     body = _error_body(answer)
-    code = printable(body.code or body.error, MOST_CODE)
+    is_genesys = bool(
+        answer.correlation_id
+        or body.context_id
+        or _GENESYS_CODE.fullmatch(body.code)
+        or (is_login and _OAUTH_CODE.fullmatch(body.error))
+    )
+    code = (body.code or (body.error if is_login else "")) if is_genesys else ""
     text = body.message or body.description or body.error_description
     said = " ".join(text[:MOST_READ].split())
     for secret in secrets:
@@ -97,10 +109,10 @@ def refusal(answer: Answer, secrets: tuple[str, ...] = ()) -> Refusal:
             said = said.replace(secret, "…")
     return Refusal(
         status=answer.status,
-        code=code,
+        code=printable(code, MOST_CODE),
         said=printable(scrub(said), MOST_SAID),
         correlation_id=answer.correlation_id,
-        is_genesys=bool(code or answer.correlation_id),
+        is_genesys=is_genesys,
     )
 
 
@@ -111,6 +123,11 @@ def call_error(
     found = refusal(answer, secrets)
     if not found.is_genesys:
         return _foreign(answer, name, host, client)
+    return _error(found, answer, name, host, client)
+
+
+def _error(found: Refusal, answer: Answer, name: str, host: str, client: str) -> GenesysError:
+    """The error for an answer of Genesys'."""
     status = found.status
     what = f"{host} answers {name} with {found.told}"
     if status == 429:
@@ -135,9 +152,12 @@ def call_error(
 def login_error(
     answer: Answer, name: str, host: str, client: str, secrets: tuple[str, ...]
 ) -> GenesysError:
-    """The error of a token request."""
-    found = refusal(answer, secrets)
-    if found.is_genesys and found.status in {400, 401, 403}:
+    """The error of a token request. Its status never says that an object does not exist."""
+    found = refusal(answer, secrets, is_login=True)
+    is_known = found.status in {400, 401, 403, 408, 429} or found.status >= 500
+    if not (found.is_genesys and is_known):
+        return _foreign(answer, name, host, client)
+    if found.status in {400, 401, 403}:
         return _refused(
             f"{host} refuses OAuth client {client} ({found.code or found.status}{found.words}): "
             "check GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, that the client is active and uses "
@@ -145,7 +165,7 @@ def login_error(
             "the client has this host's address",
             found,
         )
-    return call_error(answer, name, host, client, secrets)
+    return _error(found, answer, name, host, client)
 
 
 def not_json(answer: Answer, name: str, host: str) -> GenesysUnavailable:
@@ -219,9 +239,9 @@ def _error_body(answer: Answer) -> ErrorBody:
     if not isinstance(raw, dict):
         return ErrorBody()
     texts = {
-        name: value
-        for name in ("message", "code", "error", "description")
-        if isinstance(value := raw.get(name) or raw.get(f"error_{name}"), str)
+        field.name: value
+        for field in msgspec.structs.fields(ErrorBody)
+        if isinstance(value := raw.get(field.encode_name), str)
     }
     return ErrorBody(**texts)
 

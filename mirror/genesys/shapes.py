@@ -22,6 +22,7 @@ class ErrorBody(msgspec.Struct):
 
     message: str = ""
     code: str = ""
+    context_id: str = msgspec.field(default="", name="contextId")
     error: str = ""
     description: str = ""
     error_description: str = ""

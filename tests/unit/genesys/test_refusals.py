@@ -20,6 +20,7 @@ from mirror.genesys.refusals import (
     call_error,
     channel_life,
     login_error,
+    refusal,
     retry_after,
     token_life,
 )
@@ -62,7 +63,8 @@ def test_genesys_own_words_name_the_missing_permission() -> None:
 def test_words_are_bounded_harmless_and_without_secrets() -> None:
     """No control character, no channel id, no token, no id of the call; some hundred characters."""
     said = f"\x1b]0;x\x07 {CHANNEL} id-of-the-call Bearer abcdefghijkl\n" + "x" * 10_000
-    found = error(answer(400, {"message": said, "code": "bad\x1b.request"}), "id-of-the-call")
+    body = {"message": said, "code": "bad\x1b.request", "contextId": "c"}
+    found = error(answer(400, body), "id-of-the-call")
     line = str(found)
     assert line.isprintable()
     assert found.code == "bad\\x1b.request"
@@ -92,6 +94,94 @@ def test_what_is_not_genesys_own_says_nothing(status: int, body: object, kind: s
     assert (found.status, found.is_genesys) == (0, False)
     assert f"with {status} and {kind}" in str(found)
     assert "gateway" in str(found)
+
+
+# What stands before an API answers with, at a path that it does not know or does not allow.
+GATEWAYS: dict[str, object] = {
+    "Spring": {
+        "timestamp": "2026-11-27T10:00:00.000+00:00",
+        "status": 404,
+        "error": "Not Found",
+        "path": "/api/v2/conversations/x",
+    },
+    "Spring, own code": {"status": 404, "code": "NOT_FOUND", "message": "No such route"},
+    "Fastify": {"message": "Route GET:/x not found", "error": "Not Found", "statusCode": 404},
+    "Fastify, code": {"code": "FST_ERR_NOT_FOUND", "error": "Not Found", "statusCode": 404},
+    "Express": {"error": "not_found"},
+    "Django": {"detail": "Not found."},
+    "nginx": PAGE,
+    "nginx, JSON": {"code": "404", "error": "Not Found"},
+    "Envoy": b"no healthy upstream",
+    "Envoy, local reply": {"code": 404, "message": "route_not_found"},
+    "Istio": b"RBAC: access denied",
+    "AWS API gateway": {"message": "Not Found"},
+    "AWS API gateway, REST": {"message": "Missing Authentication Token"},
+    "AWS load balancer": b"<html><head><title>404 Not Found</title></head></html>",
+    "Kong": {"message": "no Route matched with those values"},
+    "Kong 3": {"message": "no Route matched with those values", "request_id": "abc"},
+    "APISIX": {"error_msg": "404 Route Not Found"},
+    "Tyk": {"error": "Requested endpoint is forbidden"},
+    "Apigee": {
+        "fault": {"faultstring": "x", "detail": {"errorcode": "messaging.adaptors.http.flow.x"}}
+    },
+    "IBM": {"httpCode": "404", "httpMessage": "Not Found", "moreInformation": "No resources"},
+    "Google": {"error": {"code": 404, "message": "Requested entity", "status": "NOT_FOUND"}},
+    "gRPC gateway": {"code": 5, "message": "Not Found", "details": []},
+    "Azure": {"error": {"code": "ResourceNotFound", "message": "The resource was not found."}},
+    "Azure API management": {"statusCode": 404, "message": "Resource not found"},
+    "Azure front": {"code": "NotFound", "message": "Not found"},
+    "Cloudflare": {"success": False, "errors": [{"code": 7003, "message": "Could not route"}]},
+    "Cloudflare, limit": {"error_code": "1015", "error_name": "rate_limited"},
+    "RFC 9457": {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no"},
+    "WordPress": {"code": "rest_no_route", "message": "No route", "data": {"status": 404}},
+}
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 500, 503])
+@pytest.mark.parametrize("body", GATEWAYS.values(), ids=GATEWAYS.keys())
+def test_no_form_of_a_gateways_error_is_genesys_own(body: object, status: int) -> None:
+    """No conversation is forgotten, no channel gone, no right missing because of a gateway."""
+    found = error(answer(status, body))
+    assert isinstance(found, GenesysUnavailable)
+    assert (found.status, found.code, found.is_genesys) == (0, "", False)
+    assert not refusal(answer(status, body)).is_genesys
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize(
+    "body", [body for name, body in GATEWAYS.items() if name != "Express"], ids=str
+)
+def test_no_form_of_a_gateways_error_is_a_wrong_secret(body: object, status: int) -> None:
+    """At the login host, `error` counts only with a word of OAuth."""
+    found = login_error(answer(status, body), "POST /t", "login", "c", ())
+    assert (type(found), found.is_genesys) == (GenesysUnavailable, False)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "code"),
+    [
+        ({"code": "not.found"}, {}, "not.found"),
+        ({"code": "notification.invalid.topic", "message": "x"}, {}, "notification.invalid.topic"),
+        ({"code": "conflict", "contextId": "c"}, {}, "conflict"),
+        ({"code": "conflict"}, {"inin_correlation_id": "c"}, "conflict"),
+        ({"message": "x", "contextId": "c"}, {}, ""),
+    ],
+)
+def test_genesys_own_errors_are_known_by_code_context_or_header(
+    body: object, headers: dict[str, str], code: str
+) -> None:
+    """One of them is enough: no page says that each error has all three."""
+    found = error(answer(404, body, **headers))
+    assert (found.status, found.code, found.is_genesys) == (404, code, True)
+
+
+@pytest.mark.parametrize(
+    "body", [{"error": "invalid_client"}, {"code": "not.found"}, {"code": "x", "contextId": "c"}]
+)
+def test_a_login_host_without_its_path_says_nothing_of_an_object(body: object) -> None:
+    """A token is asked for within other calls: the caller must not take a 404 for its own."""
+    found = login_error(answer(404, body), "POST /t", "login", "c", ())
+    assert (type(found), found.status, found.is_genesys) == (GenesysUnavailable, 0, False)
 
 
 def test_a_bare_answer_with_genesys_correlation_id_is_genesys_own() -> None:

@@ -6,10 +6,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from janitor.claims import Claim
-from janitor.zombies.doubt import BELIEVED_AFTER_SECONDS, BY_FRAME, NOTHING_KNOWN
+from janitor.zombies.doubt import (
+    BELIEVED_AFTER_SECONDS,
+    BY_FRAME,
+    FRESH_SECONDS,
+    NOTHING_KNOWN,
+)
 from janitor.zombies.sweep import Sweep, Zombies
 from mirror.base.errors import GenesysError
 from mirror.conversation.normaliser import Normaliser
@@ -140,6 +146,34 @@ def test_a_fresh_frame_is_believed_before_rest(stand: Stand, settings: Settings)
     stand.genesys.add("other", now_ms() - HOUR)
     sweep = stand.sweep(settings)
     assert (sweep.finalised, sweep.doubted, sweep.doubt) == (0, 2, BY_FRAME)
+
+
+@pytest.mark.parametrize("heard_ms_ago", [60_000, 700_000])
+@pytest.mark.parametrize("source", ["REST", "analytics"])
+@pytest.mark.parametrize("dated", [True, False], ids=["dated", "undated"])
+def test_a_fresh_frame_is_believed_whether_or_not_the_end_has_a_time(
+    stand: Stand, settings: Settings, dated: bool, source: str, heard_ms_ago: int
+) -> None:
+    """The answer without a time is doubted too, and believed when no more frame comes."""
+    stand.leases.add("c", heard_ms=now_ms() - heard_ms_ago)
+    stand.genesys.add("c", now_ms() - 5 * HOUR, now_ms() - HOUR)
+    stand.genesys.add("other", now_ms() - HOUR)
+    if source == "analytics":
+        del stand.genesys.rest["c"]
+    if not dated:
+        if source == "REST":
+            body = msgspec.json.decode(stand.genesys.rest["c"])
+            del body["participants"][0]["calls"][0]["disconnectedTime"]
+            stand.genesys.rest["c"] = msgspec.json.encode(body)
+        else:
+            shown = stand.genesys.analytics["c"]
+            stand.genesys.analytics["c"] = msgspec.structs.replace(
+                shown, conversation_end="some day", participants=msgspec.Raw(b"[]")
+            )
+    sweep = stand.sweep(settings)
+    is_fresh = heard_ms_ago < FRESH_SECONDS * 1000
+    assert (sweep.doubted, sweep.finalised) == ((1, 0) if is_fresh else (0, 1))
+    assert sweep.doubt == (BY_FRAME if is_fresh else "")
 
 
 def test_an_end_that_came_after_the_last_frame_is_believed(

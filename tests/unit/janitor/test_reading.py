@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from janitor.gaps.plan import DAY_MS
-from janitor.gaps.reading import GIVE_UP_AFTER, REFUSED_MS, Desk, GapReading, Stopped
+from janitor.gaps.reading import GIVE_UP_AFTER, Desk, GapReading, Stopped
 from janitor.gaps.unfinished import Unfinished
+from janitor.gaps.withheld import LEAST_WITHHELD, MOST_SHARE, WAIT_MS, Withheld
 from mirror.base.errors import GenesysError, GenesysUnavailable
 from mirror.base.thread_watch import unwatched
 from mirror.conversation.normaliser import Normaliser
@@ -148,8 +149,61 @@ def test_a_refusal_of_everything_is_believed_after_an_hour() -> None:
     stand.genesys.errors["c"] = refusal()
     stand.change(failing_since_ms=stand.memory.now_ms)
     assert stand.read().errors()
-    stand.memory.now_ms += REFUSED_MS
+    stand.memory.now_ms += WAIT_MS
     assert stand.read().errors() == ()
+
+
+@pytest.mark.parametrize("kind", ["refused", "forgotten"])
+@pytest.mark.parametrize(("given", "withheld"), [(0, 50), (1, 49), (30, 20), (40, 10), (49, 1)])
+def test_many_withheld_conversations_keep_the_gap_open_for_an_hour(
+    kind: str, given: int, withheld: int
+) -> None:
+    """REST refuses or no longer knows more than a fifth of what analytics lists: a right that may
+    come back, or a REST that is unwell. Their events are produced at once, all the same."""
+    stand = Stand()
+    for number in range(given + withheld):
+        stand.genesys.add(f"c{number}", NOON, NOON + MINUTE)
+        if number >= given and kind == "refused":
+            stand.genesys.errors[f"c{number}"] = refusal()
+        elif number >= given:
+            del stand.genesys.rest[f"c{number}"]
+    are_many = withheld / (given + withheld) > MOST_SHARE
+    reading = stand.read()
+    assert reading.reasons() == ({kind: withheld} if are_many else {})
+    assert all("analytics lists it" in error for error in reading.errors())
+    assert (stand.gap.read, stand.gap.unread) == (
+        (given, withheld) if are_many else (given + withheld, 0)
+    )
+    assert len(stand.told()) == given + withheld
+    stand.change(failing_since_ms=stand.memory.now_ms)
+    stand.memory.now_ms += WAIT_MS - 1
+    assert bool(stand.read().errors()) == are_many, "those given before do not count again"
+    stand.memory.now_ms += 1
+    assert stand.read().errors() == ()
+
+
+def test_a_conversation_that_rest_gave_for_another_gap_counts_as_given() -> None:
+    """Gaps of one outage list the same conversations, and the first one has read most of them."""
+    stand = Stand()
+    for number in range(40):
+        stand.genesys.add(f"c{number}", NOON, NOON + MINUTE)
+        if number < 6:
+            stand.genesys.errors[f"c{number}"] = refusal()
+        else:
+            stand.memory.zadd(KEYS.readings, {f"c{number}": stand.memory.now_ms - 1})
+    assert stand.read().errors() == ()
+    assert len(stand.genesys.asked) == 6
+
+
+@pytest.mark.parametrize("kinds", [{"refused"}, {"forgotten"}, {"refused", "forgotten"}])
+@pytest.mark.parametrize("many", range(1, LEAST_WITHHELD))
+def test_few_withheld_conversations_say_nothing_as_a_share(many: int, kinds: set[str]) -> None:
+    """They are exceptions beside a given one; alone, only if all were purged."""
+    order = sorted(kinds)
+    reasons = {str(number): (order[number % len(order)], "") for number in range(many)}
+    is_refused = any(kind == "refused" for kind, _ in reasons.values())
+    assert Withheld(1, reasons).are_exceptions()
+    assert Withheld(0, reasons).are_exceptions() == (not is_refused)
 
 
 def test_an_exception_is_read_from_analytics() -> None:
@@ -245,9 +299,16 @@ def test_a_reading_stops_between_two_calls() -> None:
 class Crowded(Genesys):
     """One day of one queue has more conversations than analytics counts."""
 
-    def query_details(self, _query: Any) -> Any:
+    def query_details(self, query: Any) -> Any:
         self.queries += 1
-        return AnalyticsPage([self.analytics["c"]] * 100, 100_000)
+        first = query["paging"]["pageNumber"] * 100
+        return AnalyticsPage([self.named(number) for number in range(first, first + 100)], 100_000)
+
+    def conversation(self, name: str) -> bytes:
+        return self.rest["c"].replace(b'"id":"c"', f'"id":"{name}"'.encode())
+
+    def named(self, number: int) -> Any:
+        return msgspec.structs.replace(self.analytics["c"], conversation_id=f"c{number}")
 
 
 def test_a_day_that_cannot_be_listed_keeps_the_gap_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,3 +322,34 @@ def test_a_day_that_cannot_be_listed_keeps_the_gap_open(monkeypatch: pytest.Monk
     assert reading.errors() == (
         "one day of q1 has more conversations than analytics lists (100,000)",
     )
+
+
+class Repeating(Genesys):
+    """Each page is the first one, or the last one again and again."""
+
+    def __init__(self, pages: int, total_hits: int | None) -> None:
+        super().__init__()
+        self.pages, self.total_hits = pages, total_hits
+
+    def query_details(self, query: Any) -> Any:
+        number = min(query["paging"]["pageNumber"], self.pages)
+        page = super().query_details({**query, "paging": {"pageSize": 100, "pageNumber": number}})
+        return AnalyticsPage(
+            page.conversations, page.total_hits if self.total_hits is None else self.total_hits
+        )
+
+
+@pytest.mark.parametrize("total_hits", [None, 0], ids=["counted", "not counted"])
+@pytest.mark.parametrize("pages", [1, 3])
+def test_pages_that_repeat_end_the_listing(pages: int, total_hits: int | None) -> None:
+    """At the first page without anything new. Only a listing that is whole counts."""
+    stand = Stand(kind="snapshot")
+    stand.genesys = Repeating(pages, total_hits)
+    for number in range(300):
+        stand.genesys.add(f"c{number}", NOON)
+    reading = stand.read()
+    assert stand.genesys.queries == pages + 1
+    assert len(stand.genesys.asked) == 100 * pages
+    is_whole = pages == 3 and total_hits is None
+    assert reading.reasons() == ({} if is_whole else {"repeated": 1})
+    assert all("analytics repeats pages of q1" in error for error in reading.errors())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import subprocess
@@ -470,6 +471,59 @@ def test_what_a_truncated_spool_lost_is_an_interval(tmp_path: Path, name: str, l
     assert (saved > 0) == (left > 0), "what is whole is saved"
     assert result.lost.from_ms < before <= wall_ms() < result.lost.to_ms + 1_000
     assert losses(copy.parent) == [result.lost]
+    for inherited in adopted:
+        inherited.close()
+
+
+FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", EXTENT)
+
+
+@pytest.mark.parametrize("many", [0, 1_000], ids=["empty", "full"])
+@pytest.mark.parametrize(
+    "gone",
+    [names for count in range(len(FILES)) for names in itertools.combinations(FILES, count + 1)],
+    ids="+".join,
+)
+def test_a_spool_without_some_of_its_files_is_no_silent_loss(
+    tmp_path: Path, gone: tuple[str, ...], many: int
+) -> None:
+    """Whichever files of a killed process are removed: all records are adopted, or a gap is due.
+    Only a folder with no file at all has nothing to show."""
+    before = wall_ms()
+    spool = Spool(tmp_path / "dead", LIMIT)
+    put(spool, *[(number, record(bytes(200))) for number in range(many)])
+    copy = tmp_path / "spools" / "dead"
+    copy.mkdir(parents=True)
+    for name in {*FILES, "lock"} - set(gone):
+        (copy / name).write_bytes((tmp_path / "dead" / name).read_bytes())
+    spool.close()
+    adopted, told = damaged(copy.parent)
+    saved = sum(spool.records for spool in adopted)
+    for inherited in adopted:
+        inherited.close()
+    if len(gone) == len(FILES):
+        assert (saved, told) == (0, [])
+    elif many and saved < many:
+        (lost,) = losses(copy.parent)
+        assert lost.records in {many - saved, None}
+        assert lost.from_ms < before <= wall_ms() < lost.to_ms + 1_000
+        assert [result.lost for result in told] == [lost]
+    elif EXTENT not in gone:
+        assert told == [], "no false alarm"
+        assert list(copy.parent.iterdir()) == ([copy] if many else [])
+    if not many or saved < many:
+        assert damaged(copy.parent) == ([], []), "told once"
+
+
+@pytest.mark.parametrize("many", [0, 10])
+def test_a_stopped_process_leaves_no_torn_spool(tmp_path: Path, many: int) -> None:
+    """Stopped or given up, with records or without: the next process finds nothing missing."""
+    for name, end in (("closed", Spool.close), ("abandoned", Spool.abandon)):
+        spool = Spool(tmp_path / name, LIMIT)
+        put(spool, *[(number, record()) for number in range(many)])
+        end(spool)
+    adopted, told = damaged(tmp_path)
+    assert (sum(spool.records for spool in adopted), told) == (2 * many, [])
     for inherited in adopted:
         inherited.close()
 

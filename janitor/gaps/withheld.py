@@ -1,0 +1,41 @@
+"""Decides whether conversations that REST withholds count as read from analytics. Pure.
+
+REST withholds a conversation that it refuses (403) or no longer knows (404), although analytics
+lists it. A few are exceptions: of another division, or purged. If REST withholds many, the answer
+may be about to change: a right is missing that may come back, or REST itself is unwell. Then their
+events are produced, but for `WAIT_MS` they do not count as read, so the gap is read again.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+# For this time many withheld conversations are taken for a state that may pass.
+WAIT_MS: Final = 3_600_000
+# Fewer than this say nothing as a share.
+LEAST_WITHHELD: Final = 5
+MOST_SHARE: Final = 0.2
+
+
+class Withheld(msgspec.Struct):
+    """The answers of one reading about conversations that analytics lists.
+
+    `given` counts those that REST gave; `reasons` has (kind, line) of the withheld ones, by id.
+    """
+
+    given: int = 0
+    reasons: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)
+
+    def are_exceptions(self) -> bool:
+        """Whether so few are withheld that each may have its own cause."""
+        many = len(self.reasons)
+        if many >= LEAST_WITHHELD:
+            return many <= MOST_SHARE * (many + self.given)
+        # A right is missing for all of them. A single purged conversation is common.
+        return self.given > 0 or all(kind == "forgotten" for kind, _ in self.reasons.values())
+
+    def are_read(self, waited_ms: int) -> bool:
+        """Whether they count as read, `waited_ms` after the first incomplete reading."""
+        return self.are_exceptions() or waited_ms >= WAIT_MS
