@@ -12,8 +12,11 @@ from prometheus_client import CollectorRegistry
 from coordinator.discovery import Discovery
 from coordinator.metrics import Metrics
 from coordinator.passes import Passes
+from coordinator.plan.clock import UNSEEN_MS
+from coordinator.plan.coverage import ShardCoverage
 from janitor.claims import NEVER, Leases
-from mirror.fleet.gaps import Gap, file_gap, list_gaps
+from mirror.fleet.gaps import Gap, file_gap, list_gaps, redis_now_ms
+from mirror.fleet.words import Shard
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
@@ -137,3 +140,26 @@ def test_one_that_led_before_does_not_file_what_was_filled_since(
     client.flushall()
     first.turn()
     assert list_gaps(client, keys) == [gap("new")]
+
+
+def test_a_new_leader_moves_a_frontier_of_the_future_back(
+    settings: Settings, client: redis.Redis, coordinators: Iterator[Passes]
+) -> None:
+    """Redis' clock went back by an hour: the stored frontier, and the time of the last pass, say
+    so. The new leader stores a frontier that hides nothing."""
+    keys = Keys(settings.namespace)
+    ahead_ms = redis_now_ms(client) + 3_600_000
+    shard = Shard("1", ("v2.users.u.conversations",), 1)
+    client.set(keys.shard("1"), msgspec.json.encode(shard))
+    client.hset(keys.shards, "1", "1")
+    frontier_ms = ahead_ms - 1_000
+    client.hset(keys.coverage, "1", msgspec.json.encode(ShardCoverage(until_ms=frontier_ms)))
+    client.set(keys.passed, str(ahead_ms))
+    next(coordinators).turn()
+    stored = client.hget(keys.coverage, "1")
+    assert isinstance(stored, str)
+    until_ms = msgspec.json.decode(stored, type=ShardCoverage).until_ms
+    now_ms = redis_now_ms(client)
+    assert until_ms is not None
+    assert now_ms - UNSEEN_MS - 60_000 < until_ms <= now_ms - UNSEEN_MS - 1_000
+    assert int(str(client.get(keys.passed))) <= now_ms
