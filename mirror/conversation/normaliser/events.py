@@ -11,7 +11,7 @@ from mirror.conversation.event import STAFF, Event, Origin
 from mirror.conversation.legs import reading_id, transition_id
 from mirror.conversation.normaliser.bodies import PersonalParticipant
 from mirror.conversation.normaliser.memory import Conversation
-from mirror.conversation.normaliser.personal import Personal
+from mirror.conversation.normaliser.personal import Filling
 from mirror.conversation.normaliser.transition import Transition, View
 from mirror.conversation.normaliser.words import ENDED, VOICEMAIL, disconnect_type
 
@@ -32,10 +32,13 @@ def events(
     conversation: Conversation,
     told: Iterable[Transition],
     source: Source,
-    personal: Personal | None,
+    personal: Filling | None,
     first_sight: bool,
 ) -> list[Event]:
-    """The events of one reading. On `first_sight` the conversation was unknown before."""
+    """The events of one reading. On `first_sight` the conversation was unknown before.
+
+    `personal` fills the personal fields; None with `MIRROR_PII=drop`.
+    """
     made = []
     for transition in told:
         view = transition.view

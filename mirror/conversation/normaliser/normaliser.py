@@ -25,8 +25,9 @@ from mirror.conversation.normaliser.bodies import (
     PersonalParticipant,
 )
 from mirror.conversation.normaliser.events import Source, events
+from mirror.conversation.normaliser.lengths import cut
 from mirror.conversation.normaliser.memory import Conversation, Memory
-from mirror.conversation.normaliser.personal import Personal
+from mirror.conversation.normaliser.personal import Filling, Personal
 from mirror.conversation.normaliser.rules import transitions
 from mirror.conversation.normaliser.salvage import salvage
 from mirror.conversation.normaliser.snapshot import Snapshot, recognise, whole
@@ -74,7 +75,7 @@ _TOO_MUCH: Final = Problem(
 )
 _NOBODY: Final = Problem("schema", "MissingParticipantId", "a participant without an id")
 _NO_TIME: Final = Problem("schema", "InvalidTime", "a time that is none")
-_LONG_TEXT: Final = Problem("schema", "TextTooLong", "an id or a word that is far too long")
+_LONG_TEXT: Final = Problem("schema", "TextTooLong", "a text that is far too long, or too many")
 
 
 class Reading(msgspec.Struct):
@@ -276,8 +277,7 @@ class Normaliser:
         if body is None or not body.id or len(body.id) > MAX_ID_LENGTH:
             return Reading("conversation", source.topic, problem=problem or _NO_ID)
         conversation = self._recall(body.id, now)
-        pieces = whole(body.participants)
-        shown = Snapshot(pieces, [piece.known for piece in pieces])
+        shown = whole(body.participants, cut(body))
         partial = problem is not None
         reading = self._read(conversation, body, shown, source, partial, complete)
         reading.problem = problem or reading.problem
@@ -295,10 +295,14 @@ class Normaliser:
         """Compare one body with the memory of its conversation."""
         conversation.known = ()
         conversation.body = None
+        linked = body.associated_conversation
+        if linked is not None and cut(linked):
+            shown.is_cut = True
         first_sight = not conversation.legs
         partial = partial or not complete or shown.is_cut
         told, flawed = transitions(conversation, body, shown, partial, complete)
-        made = events(conversation, told, source, self._personal, first_sight) if told else []
+        filling = None if self._personal is None else Filling(self._personal)
+        made = events(conversation, told, source, filling, first_sight) if told else []
         reading = Reading("conversation", source.topic, made)
         if shown.strange:
             reading.strange = shown.strange
@@ -306,7 +310,7 @@ class Normaliser:
             reading.problem = Problem("conversation", "UnknownMedium", f"unknown media: {names}")
         elif flawed:
             reading.problem = _NO_TIME
-        elif shown.is_cut:
+        elif shown.is_cut or (filling is not None and filling.is_cut):
             reading.problem = _LONG_TEXT
         elif any(piece.shown and not piece.participant.id for piece in shown.changed):
             reading.problem = _NOBODY  # a leg of a participant without an id
@@ -328,6 +332,10 @@ class Normaliser:
             if isinstance(salvaged, Problem):
                 return Reading("agent", topic, problem=salvaged)
             frame, problem = salvaged
+        if frame.metadata is not None:
+            cut(frame.metadata)  # the frame itself is sound
+        if frame.event_body is not None and cut(frame.event_body):
+            problem = problem or _LONG_TEXT
         return Reading(
             "agent", topic, problem=problem, agents=agent_events(topic, frame, received_at)
         )

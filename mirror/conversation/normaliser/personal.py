@@ -14,12 +14,37 @@ import msgspec
 
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser.bodies import PersonalParticipant
+from mirror.conversation.normaliser.lengths import PERSONAL_TEXTS
 
 HASH_DIGITS: Final = 32
+# Each event of a participant has a copy of its personal values, and Kafka takes 1 MB of an event.
+MAX_TEXT: Final = 1_024  # characters: a name, number or address
+MAX_ATTRIBUTES: Final = 1_000  # per participant
+MAX_ATTRIBUTES_SIZE: Final = 64 * 1024  # characters: names and values of one participant
+# Characters in all events of one reading: copies of what its participants have, and more for few.
+MAX_COPIES: Final = 16
+FREE_SIZE: Final = 8 * 1024 * 1024
+
+_FIELD_OF: Final = {"name": "participant_name"}  # of an event; the others have their own names
+
+
+class Values(msgspec.Struct, gc=False):
+    """The personal values of one participant, as its events have them.
+
+    `size` is the number of characters. `is_cut`: a value was too long, or there were too many.
+    """
+
+    ani: str | None = None
+    dnis: str | None = None
+    address: str | None = None
+    participant_name: str | None = None
+    attributes: dict[str, str] | None = None
+    size: int = 0
+    is_cut: bool = False
 
 
 class Personal:
-    """Fills the personal fields of events. With `drop` there is no such object."""
+    """Makes the personal values of events. With `drop` there is no such object."""
 
     def __init__(self, key: str = "") -> None:
         """`key` is the HMAC key of `hash`; without one the values are kept as they are."""
@@ -39,21 +64,38 @@ class Personal:
             raise ValueError("MIRROR_PII=hash needs MIRROR_PII_KEY")
         return cls(key)
 
-    def put(self, event: Event, participant: PersonalParticipant) -> None:
-        """Fill the personal fields of `event` from `participant`; absent ones stay None."""
-        event.ani = self._value(participant.ani)
-        event.dnis = self._value(participant.dnis)
-        event.address = self._value(participant.address)
-        event.participant_name = self._value(participant.name)
+    def values(self, participant: PersonalParticipant) -> Values:
+        """The personal values of `participant` for its events; absent ones stay None."""
+        found = Values()
+        for name in PERSONAL_TEXTS:
+            text = getattr(participant, name)
+            if text is not None and len(text) > MAX_TEXT:
+                found.is_cut = True
+            elif text is not None:
+                shown = self.hidden(text)
+                found.size += len(shown)
+                setattr(found, _FIELD_OF.get(name, name), shown)
         if participant.attributes is not None:
-            event.attributes = {
-                name: self.hidden(_text(value))
-                for name, value in participant.attributes.items()
-                if value is not None
-            }
+            self._attributes(participant.attributes, found)
+        return found
 
-    def _value(self, value: str | None) -> str | None:
-        return None if value is None else self.hidden(value)
+    def _attributes(self, attributes: dict[str, Any], found: Values) -> None:
+        """Add the attributes of a participant, as far as there is room."""
+        kept = {
+            name: value if type(value) is str else _text(value)
+            for name, value in attributes.items()
+            if value is not None
+        }
+        size = _size(kept)
+        if len(kept) > MAX_ATTRIBUTES or size > MAX_ATTRIBUTES_SIZE:
+            kept = _first(kept)
+            found.is_cut = True
+            size = _size(kept)
+        if self._key:
+            kept = {name: self.hidden(text) for name, text in kept.items()}
+            size = _size(kept)
+        found.size += size
+        found.attributes = kept
 
     def hidden(self, value: str) -> str:
         """The replacement of a personal text: its HMAC, or the text itself if kept or empty."""
@@ -62,6 +104,53 @@ class Personal:
         return hmac.new(self._key, value.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]
 
 
+class Filling:
+    """Fills the personal fields of the events of one reading.
+
+    The values of a participant are made once. If the events have far more of them than the frame,
+    the rest stays without. `is_cut` then, or if a value was left out.
+    """
+
+    def __init__(self, personal: Personal) -> None:
+        self._personal = personal
+        self._made: dict[int, Values] = {}  # by the identity of the participant
+        self._room = FREE_SIZE
+        self.is_cut = False
+
+    def put(self, event: Event, participant: PersonalParticipant) -> None:
+        """Fill the personal fields of `event` from `participant`, which outlives this object."""
+        values = self._made.get(id(participant))
+        if values is None:
+            values = self._made[id(participant)] = self._personal.values(participant)
+            self._room += MAX_COPIES * values.size
+            self.is_cut = self.is_cut or values.is_cut
+        if values.size > self._room:
+            self.is_cut = True
+            return
+        self._room -= values.size
+        event.ani, event.dnis = values.ani, values.dnis
+        event.address, event.participant_name = values.address, values.participant_name
+        event.attributes = values.attributes
+
+
+def _size(attributes: dict[str, str]) -> int:
+    return sum(map(len, attributes)) + sum(map(len, attributes.values()))
+
+
+def _first(attributes: dict[str, str]) -> dict[str, str]:
+    """The first attributes, as many as an event may have. One that has no room is left out."""
+    kept: dict[str, str] = {}
+    room = MAX_ATTRIBUTES_SIZE
+    for name, text in attributes.items():
+        size = len(name) + len(text)
+        if size <= room:
+            room -= size
+            kept[name] = text
+            if len(kept) == MAX_ATTRIBUTES:
+                break
+    return kept
+
+
 def _text(value: Any) -> str:
-    """An attribute as text. Genesys also takes numbers and more: those become their JSON."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    """An attribute as text, which is its JSON. Genesys also takes numbers and more."""
+    return msgspec.json.encode(value).decode()

@@ -17,22 +17,9 @@ from typing import Any, Final
 import msgspec
 
 from mirror.conversation.normaliser.bodies import Communication, Participant
+from mirror.conversation.normaliser.lengths import cut, is_suspect
 from mirror.conversation.normaliser.memory import Known
 from mirror.conversation.normaliser.words import ENDED, MEDIA_OF_ARRAY
-
-# Genesys' ids are UUIDs of 36 characters and its words are short. Anything far longer is neither,
-# and each event would have a copy. Only long participants are searched, because the search costs.
-MAX_WORD: Final = 128
-LONG_TEXT: Final = 4_096
-_WORDS: Final = ("id", "user_id", "queue_id", "purpose", "consult_participant_id")
-_WORDS_OF_LEG: Final = (
-    "id",
-    "state",
-    "direction",
-    "disconnect_type",
-    "start_hold_time",
-    "park_time",
-)
 
 # Arrays of objects that this version knows: the media of a participant, and what stands in their
 # communications, segments among them. Any other may be a medium.
@@ -98,7 +85,7 @@ def recognise(
         participant = decode(raw)
         shown = communications(participant)
         now = Known(digest)
-        if len(text) > LONG_TEXT and _cut(participant, shown):
+        if is_suspect(text, len(shown)) and cut(participant):
             found.is_cut = True
         if not _are_known(text):
             strange = _strange(text)
@@ -109,24 +96,6 @@ def recognise(
         changed.append(Piece(participant, shown, now))
         known.append(now)
     return found
-
-
-def _cut(participant: Participant, shown: Sequence[Communication]) -> bool:
-    """Drop ids and words of absurd length. Returns whether there were any."""
-    is_cut = _cut_words(participant, _WORDS)
-    for communication in shown:
-        is_cut = _cut_words(communication, _WORDS_OF_LEG) or is_cut
-    return is_cut
-
-
-def _cut_words(owner: Participant | Communication, names: Sequence[str]) -> bool:
-    is_cut = False
-    for name in names:
-        text = getattr(owner, name)
-        if text is not None and len(text) > MAX_WORD:
-            setattr(owner, name, None)
-            is_cut = True
-    return is_cut
 
 
 def _are_known(text: bytes) -> bool:
@@ -168,12 +137,13 @@ def _strange(raw: bytes) -> dict[str, bool]:
     return found
 
 
-def whole(participants: Iterable[Participant] | None) -> list[Piece]:
-    """The pieces of participants from a source that is never compared by bytes."""
-    return [
+def whole(participants: Iterable[Participant] | None, is_cut: bool) -> Snapshot:
+    """The snapshot of participants from a source that is never compared by bytes."""
+    pieces = [
         Piece(participant, communications(participant), Known())
         for participant in participants or ()
     ]
+    return Snapshot(pieces, [piece.known for piece in pieces], is_cut=is_cut)
 
 
 def communications(participant: Participant) -> list[Communication]:

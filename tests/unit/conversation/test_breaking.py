@@ -197,29 +197,6 @@ def test_a_medium_that_nobody_knew_is_told_once_in_a_repeated_frame() -> None:
 # --- ids ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [5_000, 1_000_000])
-@pytest.mark.parametrize("name", ["id", "userId", "queueId", "purpose"])
-def test_text_of_absurd_length_is_in_no_event(name: str, size: int) -> None:
-    """It would be copied into each; the rest is read, and the frame is a dead letter."""
-    shown = {**participant(CONNECTED), name: "x" * size}
-    reading = read(shown, participant(CONNECTED, participant_id="p-2"))
-    assert reading.problem is not None
-    assert reading.problem.error == "TextTooLong"
-    assert len(reading.problem.message) < 300
-    assert "p-2" in {event.participant_id for event in reading.events}
-    assert all(len(msgspec.json.encode(event)) < 3_000 for event in reading.events)
-
-
-@pytest.mark.parametrize(
-    "field", ["id", "state", "direction", "disconnectType", "startHoldTime", "parkTime"]
-)
-def test_words_of_a_leg_of_absurd_length_are_in_no_event(field: str) -> None:
-    """As of a participant."""
-    reading = read(participant({**CONNECTED, field: "x" * 10_000}))
-    assert reading.problem is not None
-    assert all(len(msgspec.json.encode(event)) < 3_000 for event in reading.events)
-
-
 def test_a_correlation_id_of_absurd_length_is_left_out() -> None:
     """700 kB would stand in each event; the frame itself is sound."""
     body = conversation(
@@ -357,7 +334,7 @@ def test_a_session_of_analytics_costs_the_same_among_many() -> None:
     body = {"conversationId": "c", "participants": [{"participantId": "p", "sessions": sessions}]}
     found = msgspec.json.decode(msgspec.json.encode(body), type=AnalyticsConversation)
     began = time.process_time()
-    (person,) = body_of(found)[0].participants or ()
+    person = (body_of(found)[0].participants or [])[0]
     assert time.process_time() - began < QUICK_SECONDS
     assert person.calls is not None
     assert [call.id for call in person.calls[:2]] == ["l-0", "l-1"]
