@@ -23,6 +23,7 @@ MAX_WORD: Final = 128  # characters
 # Bytes. A participant that is not longer in JSON is not searched, because the search costs, and the
 # few events that it can become are small enough.
 LONG_TEXT: Final = 4_096
+LEG_BYTES: Final = 1_024  # as many bytes are searched in the time that `cut` takes for one leg
 
 PERSONAL_TEXTS: Final = tuple(
     field.name
@@ -44,9 +45,14 @@ class _Plan(NamedTuple):
     get_inner: Callable[[Any], tuple[Any, ...]]
 
 
-def is_suspect(raw: bytes) -> bool:
-    """Whether a text in JSON may be too long. Most JSON has none: then `cut` need not look."""
-    return len(raw) > LONG_TEXT and (b"\\" in raw or _LONG.search(raw) is not None)
+def is_suspect(raw: bytes, legs: int) -> bool:
+    """Whether a text of a participant, with its number of communications, may be too long.
+
+    `cut` then has to look. It takes longer than a look at the bytes if there are many legs.
+    """
+    if len(raw) <= LONG_TEXT:
+        return False
+    return legs * LEG_BYTES < len(raw) or b"\\" in raw or _LONG.search(raw) is not None
 
 
 def cut(owner: msgspec.Struct) -> bool:

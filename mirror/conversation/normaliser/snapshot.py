@@ -85,7 +85,7 @@ def recognise(
         participant = decode(raw)
         shown = communications(participant)
         now = Known(digest)
-        if is_suspect(text) and cut(participant):
+        if is_suspect(text, len(shown)) and cut(participant):
             found.is_cut = True
         if not _are_known(text):
             strange = _strange(text)

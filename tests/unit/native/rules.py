@@ -61,8 +61,8 @@ RULES: Final = (
           "wrapup after_call_work"),
     _rule("what is too long", "normaliser.py", "MAX_ID_LENGTH MAX_TOPIC_LENGTH "
           "MAX_CORRELATION_LENGTH LARGE_FRAME MAX_VALUES _check _source", "frame.rs", "word"),
-    _rule("words of absurd length", "lengths.py", "MAX_WORD LONG_TEXT is_suspect cut _plan",
-          "frame.rs", "word"),
+    _rule("words of absurd length", "lengths.py", "MAX_WORD LONG_TEXT LEG_BYTES is_suspect "
+          "cut _plan", "frame.rs", "word"),
     _rule("topics", "topics.py", "_CONVERSATIONS classify", "frame.rs", "is_conversation"),
     _rule("unchanged participants", "snapshot.py", "recognise", "frame.rs", "participants piece"),
     _rule("unknown media", "snapshot.py", "_KNOWN_ARRAYS _are_known _is_known _strange",
