@@ -83,7 +83,7 @@ class Loop:
         self._log = logger("projector")
         self._writer = make_writer(settings, transactional_id)
         self._limit = record_limit(settings)
-        self._told: set[str] = set()  # conversations of which a refusal was logged
+        self._told: set[tuple[str, str]] = set()  # conversations of which a refusal was logged
         self._careful = 0
         self._sweep_at = 0.0
         self._headers = [
@@ -253,16 +253,19 @@ class Loop:
         self.views += len(draft.outcome) - gone
         self.shortened += len(draft.shortened)
         self.refused += len(draft.refused)
-        for key in {*draft.shortened, *draft.refused} - self._told:
-            if len(self._told) < MOST_TOLD:
-                self._told.add(key)
-                self._tell(draft.partition.number, key[:64], is_left_out=key in draft.refused)
+        number = draft.partition.number
+        for key in self._untold("shortened", draft.shortened):
+            self._log.warning("view_shortened", conversation=key, partition=number)
+        for key in self._untold("refused", draft.refused):
+            self._log.error("record_left_out", conversation=key, partition=number)
 
-    def _tell(self, partition: int, conversation: str, *, is_left_out: bool) -> None:
-        if is_left_out:
-            self._log.error("record_left_out", conversation=conversation, partition=partition)
-        else:
-            self._log.warning("view_shortened", conversation=conversation, partition=partition)
+    def _untold(self, what: str, keys: Iterable[str]) -> list[str]:
+        """The conversations of which that was not logged yet. Their ids may be very long."""
+        fresh = {(what, key[:64]) for key in keys} - self._told
+        if len(self._told) + len(fresh) > MOST_TOLD:
+            return []
+        self._told |= fresh
+        return [key for _, key in sorted(fresh)]
 
     def _on_abort(self, consumer: Any, drafts: list[Draft], error: Aborted) -> None:
         self.aborted += 1

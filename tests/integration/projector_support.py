@@ -83,9 +83,12 @@ class Stage:
         cluster: str,
         partitions: int = 4,
         brokers: Mapping[str, list[int]] | None = None,
+        limit: int = 0,
         **environment: str,
     ) -> None:
-        """`brokers` maps the end of a topic's name to the broker of each of its partitions."""
+        """`brokers` maps the end of a topic's name to the broker of each of its partitions. The
+        projector's topics take batches up to `limit` bytes, if it is given.
+        """
         name = f"test-{uuid.uuid4().hex[:12]}"
         self.cluster = cluster
         self.env: dict[str, str] = {
@@ -104,6 +107,8 @@ class Stage:
         admin.list_topics(timeout=10)
         for end in ("", ".once", ".conversations"):
             config = {"cleanup.policy": "compact"} if end == ".conversations" else {}
+            if limit and end:
+                config["max.message.bytes"] = str(limit)
             if brokers is None:
                 create_topic(cluster, name + end, partitions=partitions, config=config)
                 continue
