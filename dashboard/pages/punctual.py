@@ -1,7 +1,8 @@
-"""uvicorn's HTTP/1.1 with a deadline for the head of a request.
+"""uvicorn's HTTP/1.1 with a deadline for a request, its head and its body.
 
-uvicorn closes a connection that idles between two requests. One that sends nothing, or half a
-request, would stay for ever and keep its descriptor.
+uvicorn closes a connection that idles between two requests. A connection that sends nothing, or
+half a request, would stay for ever and keep its descriptor. The dashboard's requests are small, so
+one deadline is enough for the whole of each. The answer has none: streams last for hours.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from typing import Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-HEAD_SECONDS: Final = 10.0
+REQUEST_SECONDS: Final = 10.0
 
 
 class Punctual(H11Protocol):
-    """Closes a connection whose request has not come `HEAD_SECONDS` after it could."""
+    """Closes a connection whose request is not complete `REQUEST_SECONDS` after it could begin."""
 
-    head_seconds = HEAD_SECONDS
+    request_seconds = REQUEST_SECONDS
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its parent
@@ -25,9 +26,9 @@ class Punctual(H11Protocol):
         super().connection_made(transport)
         self._watch()
 
-    def data_received(self, data: bytes) -> None:
-        """More of a request: of the one that is due, or the beginning of the next one."""
-        super().data_received(data)
+    def handle_events(self) -> None:
+        """More of a request: just received, or kept while the answer before was under way."""
+        super().handle_events()
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -36,18 +37,18 @@ class Punctual(H11Protocol):
         super().connection_lost(exc)
 
     def _watch(self) -> None:
-        if not self._awaits_head():
+        if not self._awaits_request():
             self._relax()
         elif self._deadline is None:
-            self._deadline = self.loop.call_later(self.head_seconds, self._late)
+            self._deadline = self.loop.call_later(self.request_seconds, self._late)
 
-    def _awaits_head(self) -> bool:
+    def _awaits_request(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # none before the first request
-        return cycle is None or cycle.response_complete
+        return cycle is None or cycle.response_complete or cycle.more_body
 
     def _late(self) -> None:
         self._deadline = None
-        if self._awaits_head():
+        if self._awaits_request():
             self.transport.close()
 
     def _relax(self) -> None:
