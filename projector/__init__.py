@@ -8,7 +8,7 @@ memory.py      one conversation and its next event; what is kept of it, and its 
 offsets.py     what Kafka is asked for
 placing.py     from which offset a partition goes on (pure)
 restore.py     a partition's conversations, read back from Kafka
-writer.py      transactions; bounded.py: calls of librdkafka that may never return
+writer.py      transactions
 topics.py      the three topics and their partitions, which must be as many
 rebuild.py     both topics from the retained past
 """

@@ -6,7 +6,7 @@ of that id, for as long as a partition in it has no leader. What fences a projec
 is its group: the offsets of a transaction are refused where the group has gone on without the
 member that sends them (docs/decisions/0006-projector.md).
 
-A producer that does not return from a call is left behind with it (`projector.bounded`): its
+A producer that does not return from a call is left behind with it (`mirror.base.bounded`): its
 transaction is never committed, and the broker ends it by its age.
 """
 
@@ -18,11 +18,11 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from mirror.base.bounded import BoundedCalls, Stuck
 from mirror.base.log import logger
 from mirror.kafka.config import ClientLog, explain, open_client, transactional_config
 from mirror.kafka.faults import cause
 from mirror.settings import Settings
-from projector.bounded import BoundedCalls, Stuck
 
 # Longer than a transaction may take: librdkafka's own time-outs come first.
 CALL_SECONDS: Final = 20.0

@@ -9,17 +9,19 @@ Registering the same schema again changes nothing, so every process may do it.
 The header holds the schema's GUID, or its number if the registry has no GUIDs (Confluent Platform
 before 8.0, compatible registries of others). Confluent's deserialisers accept both.
 
-The client is confluent-kafka's own; the extra `registry` installs its other packages.
+The client is confluent-kafka's own; the extra `registry` installs its other packages. Its time-out
+is that of a read, so each call has a deadline of its own (`mirror.base.bounded`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from mirror.base.bounded import BoundedCalls, Stuck
 from mirror.base.errors import RegistryUnavailable, SettingsError
 from mirror.base.extras import how_to_install
 from mirror.base.log import logger
@@ -32,7 +34,12 @@ if TYPE_CHECKING:
     from mirror.kafka.record import Header
 
 ANSWER_SECONDS: Final = 5
+# The whole of a call, also of an answer that comes byte by byte.
+CALL_SECONDS: Final = 10.0
+LEAST_CALL_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 1.0
+T = TypeVar("T")
+
 HEADER: Final = "__value_schema_id"
 _KIND: Final = "JSON"
 
@@ -68,14 +75,11 @@ def _register_all(
     settings: Settings, schemas: Mapping[str, dict[str, Any]], timeout: float
 ) -> dict[str, Header]:
     deadline = time.monotonic() + timeout if timeout else None
-    client = open_registry(settings)
-    try:
-        return {
-            topic: _register(settings, client, topic, schema, deadline)
-            for topic, schema in schemas.items()
-        }
-    finally:
-        client.close()
+    calls = _calls()
+    return {
+        topic: _register(settings, calls, topic, schema, deadline)
+        for topic, schema in schemas.items()
+    }
 
 
 def reach(settings: Settings) -> int:
@@ -83,13 +87,38 @@ def reach(settings: Settings) -> int:
 
     Raises `RegistryUnavailable`.
     """
-    client = open_registry(settings)
     try:
-        return len(client.get_subjects())
+        return _call(settings, _calls(), lambda client: len(client.get_subjects()), CALL_SECONDS)
     except _errors() as error:
         raise RegistryUnavailable(_told(settings, error)) from error
-    finally:
-        client.close()
+
+
+def _calls() -> BoundedCalls:
+    return BoundedCalls(library="the schema registry's client")
+
+
+def _call(
+    settings: Settings,
+    calls: BoundedCalls,
+    ask: Callable[[SchemaRegistryClient], T],
+    seconds: float,
+) -> T:
+    """The result of `ask`, within `seconds`; raises its exceptions and `Stuck`.
+
+    The client is made, used and closed by the same thread: a late call keeps it.
+    """
+
+    def work() -> T:
+        client = open_registry(settings)
+        try:
+            return ask(client)
+        finally:
+            client.close()
+
+    try:
+        return calls.make(work, seconds)
+    except RuntimeError as error:  # too many are stuck
+        raise RegistryUnavailable(_told(settings, error)) from error
 
 
 def open_registry(settings: Settings) -> SchemaRegistryClient:
@@ -120,16 +149,16 @@ def open_registry(settings: Settings) -> SchemaRegistryClient:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """The client's exceptions: its own errors, and those of its HTTP library."""
+    """The exceptions of a call: the client's own, those of its HTTP library, and a late answer."""
     import httpx2
     from confluent_kafka.schema_registry import SchemaRegistryError
 
-    return (SchemaRegistryError, httpx2.HTTPError, OSError)
+    return (SchemaRegistryError, httpx2.HTTPError, OSError, Stuck)
 
 
 def _register(
     settings: Settings,
-    client: SchemaRegistryClient,
+    calls: BoundedCalls,
     topic: str,
     schema: dict[str, Any],
     deadline: float | None,
@@ -139,8 +168,16 @@ def _register(
 
     text = msgspec.json.encode(schema).decode()
     while True:
+        left = CALL_SECONDS if deadline is None else deadline - time.monotonic()
         try:
-            found = client.register_schema_full_response(f"{topic}-value", Schema(text, _KIND))
+            found = _call(
+                settings,
+                calls,
+                lambda client: client.register_schema_full_response(
+                    f"{topic}-value", Schema(text, _KIND)
+                ),
+                min(CALL_SECONDS, max(left, LEAST_CALL_SECONDS)),
+            )
             break
         except _errors() as error:
             refused = isinstance(error, SchemaRegistryError) and error.http_status_code < 500
@@ -167,4 +204,6 @@ def _told(settings: Settings, error: Exception) -> str:
         )
     if status:
         return f"{where} answers {status}: check SCHEMA_REGISTRY_URL"
+    if isinstance(error, Stuck | RuntimeError):
+        return f"{where} gives no whole answer in time: check SCHEMA_REGISTRY_URL and any gateway"
     return f"{where} does not answer ({type(error).__name__}): check SCHEMA_REGISTRY_URL"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from mirror.base.bounded import BoundedCalls, Stuck
 from mirror.settings import load
-from projector.bounded import BoundedCalls, Stuck
 from projector.writer import Aborted, Out, Writer
 
 

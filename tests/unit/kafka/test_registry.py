@@ -1,0 +1,81 @@
+"""A schema registry whose answer never ends keeps nobody waiting longer than agreed."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from mirror.base.errors import RegistryUnavailable
+from mirror.kafka import registry
+from mirror.settings import Settings, load
+
+pytest.importorskip("httpx2")
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+# Of each kind of answer, what comes at once; byte after byte follows, each in time for a read.
+ANSWERS = {
+    "status line": b"",
+    "header": b"HTTP/1.1 200 OK\r\nX: ",
+    "body": HEAD + b"Content-Length: 1000\r\n\r\n[",
+    "chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n[",
+}
+PAUSE_SECONDS = 0.05
+
+
+@pytest.fixture(params=list(ANSWERS.values()), ids=list(ANSWERS))
+def settings(request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Settings with a registry that answers slowly for as long as the test lasts."""
+    ended = threading.Event()
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def trickle(made: socket.socket) -> None:
+        with made:
+            try:
+                made.recv(65_536)
+                made.sendall(request.param)
+                while not ended.wait(PAUSE_SECONDS):
+                    made.sendall(b"1")
+            except OSError:
+                return
+
+    def serve() -> None:
+        while True:
+            try:
+                made, _ = server.accept()
+            except OSError:  # the test has ended
+                return
+            threads.append(threading.Thread(target=trickle, args=(made,), daemon=True))
+            threads[-1].start()
+
+    threads = [threading.Thread(target=serve, daemon=True)]
+    threads[0].start()
+    yield load(
+        {
+            "GENESYS_CLIENT_ID": "a",
+            "GENESYS_CLIENT_SECRET": "b",
+            "SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{server.getsockname()[1]}",
+        }
+    )
+    ended.set()
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    for thread in threads:
+        thread.join(5.0)
+
+
+def test_an_answer_that_does_not_end_is_late(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever part of it comes byte by byte: registering ends in time, and so does the check."""
+    monkeypatch.setattr(registry, "CALL_SECONDS", 0.3)
+    monkeypatch.setattr(registry, "LEAST_CALL_SECONDS", 0.1)
+    started = time.monotonic()
+    with pytest.raises(RegistryUnavailable, match="no whole answer in time"):
+        registry.register(settings, 0.3)
+    with pytest.raises(RegistryUnavailable, match="no whole answer in time"):
+        registry.reach(settings)
+    assert time.monotonic() - started < registry.ANSWER_SECONDS
