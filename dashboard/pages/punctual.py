@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 REQUEST_SECONDS: Final = 10.0
@@ -45,9 +44,7 @@ class Punctual(H11Protocol):
 
     def _awaits_request(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # none before the first request
-        if cycle is None or cycle.response_complete:
-            return True
-        return self.conn.their_state is h11.SEND_BODY
+        return cycle is None or cycle.response_complete or cycle.more_body
 
     def _late(self) -> None:
         self._deadline = None

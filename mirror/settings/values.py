@@ -144,6 +144,20 @@ def topic_prefix(text: str) -> str:
 
 def redis_url(text: str) -> str:
     """Any form of Redis URL that `mirror.redis.connect` takes."""
+    try:
+        return _redis_url(text)
+    except ValueError as error:
+        if "@" not in text:
+            raise
+        # Such a character moves a part of the password into the host, the path, a parameter or the
+        # fragment, so the URL may be wrong in any of them.
+        raise ValueError(
+            f"{error}; user and password are percent-encoded: @ is %40, / is %2F, # is %23, ? is "
+            "%3F, % is %25"
+        ) from None
+
+
+def _redis_url(text: str) -> str:
     expected = (
         "redis://host:port/db, rediss://…, unix:///path or "
         "redis+sentinel://host:port,host:port/service/db (rediss+sentinel:// with TLS)"
@@ -162,13 +176,12 @@ def redis_url(text: str) -> str:
     db = parts.path.rpartition("/")[2] if parts.scheme in {"redis", "rediss"} else ""
     if db and not db.isdigit():
         raise ValueError(expected)
-    # An "@", "/", "?" or "#" in a password that is not percent-encoded would move a part of the
-    # password into the host, the path or a parameter, and messages would show it.
+    # Messages would show a part of the password that is taken for the host or the path.
     addresses = parts.netloc.rpartition("@")[2].split(",")
     if parts.scheme != "unix" and not all(map(_REDIS_ADDRESS.fullmatch, addresses)):
         raise ValueError(expected)
     if "@" in parts.path or parts.fragment or (len(addresses) > 1 and "+" not in parts.scheme):
-        raise ValueError(f"{expected}, where user and password are percent-encoded")
+        raise ValueError(expected)
     if parts.scheme != "unix" and not all(map(_is_port, addresses)):
         raise ValueError(f"{expected}, with ports from 1 to {MAX_PORT}")
     if parts.scheme.endswith("+sentinel"):

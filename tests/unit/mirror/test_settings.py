@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -259,6 +260,27 @@ def test_a_redis_url_that_may_not_mean_what_it_reads_is_refused(url: str) -> Non
     with pytest.raises(SettingsError, match="REDIS_URL holds a value of another form") as caught:
         load({"REDIS_URL": url})
     assert "er2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:{}@cache:6379/0",
+        "rediss://me:{}@cache/0?ssl_cert_reqs=required",
+        "redis+sentinel://me:{}@a:26379,b:26379/orders/0",
+    ],
+)
+@pytest.mark.parametrize("character", "/#?[]")
+@pytest.mark.parametrize("password", ["hunter{}2", "12{}3", "{}hunter", "h@nt{}er#2", "6379{}0"])
+def test_a_password_that_is_not_percent_encoded_is_named_as_the_cause(
+    url: str, character: str, password: str
+) -> None:
+    """Whichever part of the URL the character breaks; encoded, the same password is taken."""
+    secret = password.format(character)
+    assert load({"REDIS_URL": url.format(quote(secret, safe=""))}).redis_url
+    with pytest.raises(SettingsError, match="percent-encoded: @ is %40, / is %2F") as caught:
+        load({"REDIS_URL": url.format(secret)})
+    assert "hunter" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
