@@ -12,7 +12,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
     ResourceType,
 )
 
-from mirror.base.errors import EXIT_DEPENDENCY, KafkaUnavailable
+from mirror.base.errors import KafkaUnavailable
 from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.checks.kafka_rights import TIMEOUT_SECONDS, check_rights, reason
 from mirror.kafka.admin import DEAD_LETTER_PARTITIONS, Cluster, check
@@ -33,7 +33,7 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
             "Kafka",
             str(error),
             "start Kafka, or correct the KAFKA_* settings",
-            EXIT_DEPENDENCY,
+            error.exit_code,
         )
         return
     servers = settings.kafka.properties["bootstrap.servers"]

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from mirror.base.errors import KafkaUnavailable
+from mirror.base.errors import EXIT_USAGE, KafkaUnavailable
 
 # librdkafka's properties whose value is the path of a file end so.
 _ENDINGS: Final = (".location", ".file", ".keytab")
@@ -21,7 +21,12 @@ _ALSO: Final = {"ssl.ca.location": " or SSL_CERT_FILE"}
 
 
 class FileUnusable(KafkaUnavailable):
-    """A file that the settings name cannot be used now. Waiting may help."""
+    """A file that the settings name cannot be used now.
+
+    Waiting may help, so processes wait. A command that does not wait takes it for a wrong setting.
+    """
+
+    exit_code = EXIT_USAGE
 
 
 def is_file(key: str) -> bool:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from mirror.base.errors import DependencyError
+from mirror.base.errors import DependencyError, KafkaUnavailable
 from mirror.base.log import logger
 from mirror.kafka import registry
 from mirror.kafka.admin import Cluster, check_topics
@@ -60,10 +60,14 @@ class Startup:
 
         A file of the settings that cannot be used now (a CA that is being replaced) is waited for.
         """
-        return self._until(
-            lambda: check_topics(self._settings, self.left(), agents=agents),
-            FileUnusable,
-        )
+        try:
+            return self._until(
+                lambda: check_topics(self._settings, self.left(), agents=agents),
+                FileUnusable,
+            )
+        except FileUnusable as error:
+            # Supervisors start a process again that ends so, and not one with a wrong setting.
+            raise KafkaUnavailable(str(error)) from error
 
     def registry(self) -> dict[str, Header]:
         """Register schemas. Returns topic → header of its records. Raises `RegistryUnavailable`."""
