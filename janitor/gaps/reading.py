@@ -304,7 +304,7 @@ class GapReading:
         elif shown.conversation_end is None and not is_late:
             self._note(answer.kind, answer.why)
         elif answer.kind in {"refused", "forgotten"}:
-            self._withheld.reasons[conversation_id] = (answer.kind, answer.why)
+            self._withheld.add(conversation_id, answer.kind, answer.why)
         else:
             return True
         return False
@@ -312,13 +312,14 @@ class GapReading:
     def _judge_withheld(self) -> None:
         """Decide whether withheld conversations, read from analytics, count as read."""
         since = self._holder.gap.failing_since_ms
-        are_read = self._withheld.are_read(self._now_ms() - since if since else 0)
-        for id_, (kind, why) in self._withheld.reasons.items():
+        withheld = self._withheld
+        are_read = withheld.are_read(self._now_ms() - since if since else 0)
+        for id_, kind in withheld.kinds.items():
             if are_read:
                 self._mark(id_)
                 self._least(1)
             else:
-                self._note(kind, f"{why}; analytics lists it")
+                self._note(kind, f"{withheld.lines[kind]}; analytics lists it")
 
     def _produce(self, reading: Reading) -> None:
         self._desk.producer.send(reading.events)

@@ -22,19 +22,26 @@ MOST_SHARE: Final = 0.2
 class Withheld(msgspec.Struct):
     """The answers of one reading about conversations that analytics lists.
 
-    `given` counts those that REST gave; `reasons` has (kind, line) of the withheld ones, by id.
+    `given` counts those that REST gave; `kinds` has the kind of answer by id of a withheld one.
+    `lines` has a line for each kind: each answer has a correlation id of its own, one is enough.
     """
 
     given: int = 0
-    reasons: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)
+    kinds: dict[str, str] = msgspec.field(default_factory=dict)
+    lines: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def add(self, conversation_id: str, kind: str, line: str) -> None:
+        """REST withholds this conversation; `line` says why."""
+        self.kinds[conversation_id] = kind
+        self.lines[kind] = line
 
     def are_exceptions(self) -> bool:
         """Whether so few are withheld that each may have its own cause."""
-        many = len(self.reasons)
+        many = len(self.kinds)
         if many >= LEAST_WITHHELD:
             return many <= MOST_SHARE * (many + self.given)
         # A right is missing for all of them. A single purged conversation is common.
-        return self.given > 0 or all(kind == "forgotten" for kind, _ in self.reasons.values())
+        return self.given > 0 or all(kind == "forgotten" for kind in self.kinds.values())
 
     def are_read(self, waited_ms: int) -> bool:
         """Whether they count as read, `waited_ms` after the first incomplete reading."""

@@ -150,9 +150,11 @@ def open_registry(settings: Settings) -> SchemaRegistryClient:
 
 def _errors() -> tuple[type[Exception], ...]:
     """The exceptions of a call: the client's own, those of its HTTP library, and a late answer."""
-    import httpx2
-    from confluent_kafka.schema_registry import SchemaRegistryError
-
+    try:
+        import httpx2
+        from confluent_kafka.schema_registry import SchemaRegistryError
+    except ImportError:  # then `open_registry` has failed, and says so
+        return (OSError, Stuck)
     return (SchemaRegistryError, httpx2.HTTPError, OSError, Stuck)
 
 

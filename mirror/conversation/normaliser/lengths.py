@@ -17,7 +17,13 @@ from typing import Any, Final, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
-from mirror.conversation.normaliser.bodies import Participant, PersonalParticipant
+from mirror.conversation.normaliser.bodies import (
+    AfterCallWork,
+    Communication,
+    Participant,
+    PersonalParticipant,
+    Wrapup,
+)
 
 MAX_WORD: Final = 128  # characters
 # Bytes. A participant that is not longer in JSON is not searched, because the search costs, and the
@@ -105,3 +111,8 @@ def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
         (name,) = names
         return lambda owner: (getattr(owner, name),)
     return lambda _: ()
+
+
+# Plans are made once, which is slow: those of frames now, and not within the first frame.
+for _kind in (Participant, PersonalParticipant):
+    cut(_kind(calls=[Communication(wrapup=Wrapup(), after_call_work=AfterCallWork())]))

@@ -163,14 +163,16 @@ def test_many_withheld_conversations_keep_the_gap_open_for_an_hour(
     stand = Stand()
     for number in range(given + withheld):
         stand.genesys.add(f"c{number}", NOON, NOON + MINUTE)
-        if number >= given and kind == "refused":
-            stand.genesys.errors[f"c{number}"] = refusal()
-        elif number >= given:
-            del stand.genesys.rest[f"c{number}"]
+        if number >= given:
+            status = 403 if kind == "refused" else 404
+            stand.genesys.errors[f"c{number}"] = GenesysError(
+                f"GET answers {status} [correlation id {number}]", status=status, code="a.code"
+            )
     are_many = withheld / (given + withheld) > MOST_SHARE
     reading = stand.read()
     assert reading.reasons() == ({kind: withheld} if are_many else {})
     assert all("analytics lists it" in error for error in reading.errors())
+    assert len(reading.errors()) == are_many, "one line for all"
     assert (stand.gap.read, stand.gap.unread) == (
         (given, withheld) if are_many else (given + withheld, 0)
     )
@@ -200,10 +202,10 @@ def test_a_conversation_that_rest_gave_for_another_gap_counts_as_given() -> None
 def test_few_withheld_conversations_say_nothing_as_a_share(many: int, kinds: set[str]) -> None:
     """They are exceptions beside a given one; alone, only if all were purged."""
     order = sorted(kinds)
-    reasons = {str(number): (order[number % len(order)], "") for number in range(many)}
-    is_refused = any(kind == "refused" for kind, _ in reasons.values())
-    assert Withheld(1, reasons).are_exceptions()
-    assert Withheld(0, reasons).are_exceptions() == (not is_refused)
+    found = {str(number): order[number % len(order)] for number in range(many)}
+    is_refused = "refused" in found.values()
+    assert Withheld(1, found).are_exceptions()
+    assert Withheld(0, found).are_exceptions() == (not is_refused)
 
 
 def test_an_exception_is_read_from_analytics() -> None:
