@@ -18,7 +18,7 @@ from mirror.fleet.gaps import reasons as gap_reasons
 from mirror.fleet.requests import DRAIN
 from mirror.fleet.tracked import count_conversations
 from mirror.fleet.words import REPLICAS, Beat, ChannelReport, Shard
-from mirror.fleet.workers import Worker, janitor_silent_ms
+from mirror.fleet.workers import Worker, is_recent, janitor_silent_ms
 from mirror.fleet.workers import read as read_workers
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
@@ -187,7 +187,7 @@ def assemble(
 
 
 def _state(facts: Facts, listener_id: str, beat: Beat, lease_ms: int) -> str:
-    if facts.now_ms - facts.beats[listener_id] > lease_ms:
+    if not is_recent(facts.beats[listener_id], facts.now_ms, lease_ms):
         return "dead"
     return "draining" if listener_id in facts.drained else beat.state
 

@@ -58,9 +58,11 @@ def test_a_seat_without_channel_is_degraded() -> None:
     assert status.shards[0].replicas[1].state == "lost"
 
 
-def test_the_channels_of_a_dead_listener_are_lost() -> None:
-    """No beat within the lease: what it last said of its channels counts for nothing."""
-    status = assemble(_facts(_beat("x", _report("a")), age=LEASE + 1), 2, LEASE)
+@pytest.mark.parametrize("age", [LEASE + 1, -3_600_000], ids=["old", "before a step back"])
+def test_the_channels_of_a_dead_listener_are_lost(age: int) -> None:
+    """No beat within the lease, or one from before Redis' clock went back: what the listener last
+    said of its channels counts for nothing."""
+    status = assemble(_facts(_beat("x", _report("a")), age=age), 2, LEASE)
     assert status.health == "down"
     assert status.listeners[0].state == "dead"
     assert status.shards[0].replicas[0].state == "lost"
