@@ -20,13 +20,11 @@ def doctor(only_settings: bool, heartbeat: bool, as_json: bool) -> int:
     from console.context import warn_of_unread
     from console.render import echo, echo_json, joined, say, styled
     from mirror.checks import examine
-    from mirror.kafka.config import check_properties
     from mirror.settings import describe, load
 
     settings = load()
     if only_settings:
         warn_of_unread(settings)
-        check_properties(settings, "doctor")
         in_force = describe(settings.environment)
         if as_json:
             echo_json(in_force)

@@ -171,7 +171,7 @@ def test_a_redis_user_that_may_only_read(env: dict[str, str], tmp_path: Path) ->
 
 def test_kafka_away(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """No broker answers: one finding, exit code 3."""
-    monkeypatch.setattr("mirror.checks.kafka.TIMEOUT", 1.0)
+    monkeypatch.setattr("mirror.checks.kafka.TIMEOUT_SECONDS", 1.0)
     found = list(check_kafka(load(env | {"KAFKA_BOOTSTRAP_SERVERS": NOBODY})))
     assert [(finding.check, finding.exit_code) for finding in found] == [("kafka", EXIT_DEPENDENCY)]
 
