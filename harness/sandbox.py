@@ -136,6 +136,8 @@ class Sandbox:
                 process.wait(STOPPED_WITHIN_SECONDS)
             except (subprocess.TimeoutExpired, KeyboardInterrupt):
                 self._kill(process)
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
         shutil.rmtree(self.state, ignore_errors=True)
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
