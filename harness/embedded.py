@@ -118,7 +118,7 @@ def in_use(port: int, meanwhile: str) -> str:
 def holder(port: int) -> tuple[int, str] | None:
     """The process that listens on a port, and its command; None where this machine does not tell.
 
-    Linux tells of processes of the same user.
+    Only Linux says so, and only for processes of the same user.
     """
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):

@@ -1,4 +1,4 @@
-"""What happened and what Kafka tells of it, held against each other in a file on disk.
+"""Compares what happened with what is in Kafka, in a file on disk.
 
 An hour of events does not fit into memory twice, so both sides go into a SQLite database as they
 come: the simulator's ledger a page at a time, the topic from where the last reading ended. The

@@ -1,8 +1,8 @@
 """Notices that Redis' clock went back, and moves the leader's stored times back too. Pure.
 
 After a fail-over to a host with another clock Redis' time may be earlier than before, by minutes or
-hours. A stored time is then in the future: a frontier (`coordinator.plan.coverage`) would hide all
-that nobody receives until that time, and a channel that is not live would seem to be new.
+hours. A stored time is then in the future. The end of coverage (`coordinator.plan.coverage`) would
+hide every gap before that time, and a dead channel would look like a new one.
 
 So all stored times move back by as much as the clock did, and keep their distance from now. The
 time between the last look and the step is not known. What was received is therefore moved back by

@@ -135,7 +135,7 @@ def _leg(tracked: Tracked, event: Seen, participant_id: str, medium: str) -> Non
     leg.role_participant_id = event.role_participant_id
     leg.answered = leg.answered or event_type in _CONNECTED
     leg.state = event.state
-    # A first reading may show a hold that nobody witnessed; an answer does not end a hold.
+    # The first reading of a leg may show it on hold. An `answer` does not end that hold.
     if event_type != "answer" or event.origin == "snapshot":
         leg.held = event.held
 

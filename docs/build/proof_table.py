@@ -53,7 +53,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 def trials(log: str) -> list[Trial]:
-    """The rows of the last table in a log. Raises `ValueError` where there is none."""
+    """The rows of the last table in a log. Raises `ValueError` if the log has no table."""
     found: list[Trial] | None = None
     for line in log.splitlines():
         if _HEAD.match(line):

@@ -312,7 +312,7 @@ class Store:
         return not self.unsaved and self._own.bytes <= ROOM_SHARE * self._limit
 
     def _check(self) -> None:
-        """Notice a spool whose files were truncated while nobody read it."""
+        """Find a spool whose files were truncated between two reads."""
         for spool in (self._own, *self._inherited):
             if not spool.records:
                 continue

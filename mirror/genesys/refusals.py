@@ -2,7 +2,7 @@
 
 An error of Genesys is a JSON object (`ErrorBody`) with a `code` of words joined by dots, such as
 `not.found`, or with a `contextId`; or it carries Genesys' correlation id, as the answer to a `HEAD`
-does. The login host's errors have an `error` of OAuth instead (RFC 6749, section 5.2). All other
+does. The login host's errors have an `error` instead (docs/protocol.md, "Tokens"). All other
 answers come from a proxy, a gateway or a firewall. Many of these are JSON too, with a `message`, an
 `error` or a `code` of another form. They say nothing about the requested object, and above all not
 that it does not exist.

@@ -24,32 +24,30 @@ LOAD = 6.0  # conversations a second
 STATES = ("talking", "held", "parked", "waiting")
 
 
-def floor_of(page: Dashboard) -> dict[str, Any]:
-    """The first message of the view "Floor": all of it."""
+def message_of(
+    page: Dashboard, kind: str, is_wanted: Callable[[dict[str, Any]], Any]
+) -> dict[str, Any]:
+    """The first message of a kind that is wanted, of the view "Floor"."""
     with urllib.request.urlopen(f"{page.url}/stream?view=floor", timeout=10) as stream:
-        kind = ""
+        current = ""
         for line in stream:
             if line.startswith(b"event:"):
-                kind = line.split()[1].decode()
-            elif line.startswith(b"data:") and kind == "floor":
+                current = line.split()[1].decode()
+            elif line.startswith(b"data:") and current == kind:
                 found: dict[str, Any] = json.loads(line[5:])
-                if found.get("full"):
+                if is_wanted(found):
                     return found
     raise AssertionError("the stream ended")
+
+
+def floor_of(page: Dashboard) -> dict[str, Any]:
+    """The first message of the floor that has all of it."""
+    return message_of(page, "floor", lambda found: found.get("full"))
 
 
 def health_of(page: Dashboard) -> dict[str, Any]:
-    """What the page is told of how it is."""
-    with urllib.request.urlopen(f"{page.url}/stream?view=floor", timeout=10) as stream:
-        kind = ""
-        for line in stream:
-            if line.startswith(b"event:"):
-                kind = line.split()[1].decode()
-            elif line.startswith(b"data:") and kind == "health":
-                found: dict[str, Any] = json.loads(line[5:])
-                if found["opened"]["from"]:
-                    return found
-    raise AssertionError("the stream ended")
+    """The page's health, once it says from which topic the page opened."""
+    return message_of(page, "health", lambda found: found["opened"]["from"])
 
 
 def in_order(rows: Iterable[Any]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -58,20 +59,19 @@ class Fleet:
         self.left = True
 
 
+def beats_of(fleet: Any, heartbeat: float, clock: Callable[[], float], **more: Any) -> Beats:
+    """The beats of a listener between a Redis and a loop, both of them `fleet`."""
+    beat = Beat(listener="me", host="h", pid=1, version="0", state="live")
+    return Beats(fleet, fleet, beat, heartbeat=heartbeat, lease=4 * heartbeat, clock=clock, **more)
+
+
 @pytest.mark.parametrize("away", [True, False])
 def test_beats_do_not_hang(monkeypatch: pytest.MonkeyPatch, away: bool) -> None:
     """Neither where Redis is away for a day, nor where each of many shards takes minutes."""
     waiting = Waiting()
     fleet: Any = Fleet(waiting, away=away)
-    beats = Beats(
-        fleet,
-        fleet,
-        Beat(listener="me", host="h", pid=1, version="0", state="live"),
-        heartbeat=600.0,
-        lease=2_400.0,
-        clock=lambda: waiting.now,
-        report_progress=waiting.thread_watch.of("beats"),
-    )
+    progress = waiting.thread_watch.of("beats")
+    beats = beats_of(fleet, 600.0, lambda: waiting.now, report_progress=progress)
     monkeypatch.setattr(beats, "_stop", waiting)
     monkeypatch.setattr(beats._now, "wait", waiting.wait)
     beats.run()
@@ -111,14 +111,7 @@ def test_what_a_spool_lost_is_filed_as_a_gap() -> None:
     """With each beat until there is a shard to file it for; only then is it settled."""
     lost = Lost("me.broken-1", 1_000, 2_000, 7)
     ledger: Any = Ledger(lost)
-    beats = Beats(
-        ledger,
-        ledger,
-        Beat(listener="me", host="h", pid=1, version="0", state="live"),
-        heartbeat=1.0,
-        lease=4.0,
-        clock=lambda: 0.0,
-    )
+    beats = beats_of(ledger, 1.0, lambda: 0.0)
     beats._once()
     assert ledger.gaps == [("me.broken-1", 1_000, 2_000, "me")]
     assert ledger.settled == []
@@ -159,14 +152,7 @@ def test_early_beats_do_not_put_off_the_next_one(monkeypatch: pytest.MonkeyPatch
     waiting = Waiting()
     changes = [1.0 + 0.4 * number for number in range(18)]
     fleet: Any = Opening(waiting, changes)
-    beats = Beats(
-        fleet,
-        fleet,
-        Beat(listener="me", host="h", pid=1, version="0", state="live"),
-        heartbeat=2.0,
-        lease=8.0,
-        clock=lambda: waiting.now,
-    )
+    beats = beats_of(fleet, 2.0, lambda: waiting.now)
     monkeypatch.setattr(beats, "_stop", waiting)
     monkeypatch.setattr(beats._now, "wait", waiting.wait)
     beats.run()
@@ -179,14 +165,7 @@ def test_missed_topics_are_filed_as_a_gap_and_told_to_the_loop() -> None:
     missed = Missed("me/1/1", "7", "a", ("v2.users.u1.conversations",), 10.0, 70.0)
     ledger: Any = Ledger(Lost("me.broken-1", 1_000, 2_000, 7))
     ledger.snapshot = Snapshot(0.0, 1, missed=(missed,))
-    beats = Beats(
-        ledger,
-        ledger,
-        Beat(listener="me", host="h", pid=1, version="0", state="live"),
-        heartbeat=1.0,
-        lease=4.0,
-        clock=lambda: 0.0,
-    )
+    beats = beats_of(ledger, 1.0, lambda: 0.0)
     beats._once()
     assert ledger.gaps == [(missed, 0.0, "me")]
     assert ledger.settled == [missed]
