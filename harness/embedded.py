@@ -127,12 +127,23 @@ def holder(port: int) -> tuple[int, str] | None:
                 fields = line.split()
                 if fields[3] == _LISTENS and int(fields[1].rpartition(":")[2], 16) == port:
                     inodes.add(f"socket:[{fields[9]}]")
-    for entry in Path("/proc").glob("[0-9]*") if inodes else ():
+    for process in Path("/proc").glob("[0-9]*") if inodes else ():
         with suppress(OSError):
-            if any(os.readlink(one) in inodes for one in (entry / "fd").iterdir()):  # noqa: PTH115 - no path
-                raw = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
-                return int(entry.name), raw.decode(errors="replace").strip()[:MOST_COMMAND]
+            if any(_opened(descriptor) in inodes for descriptor in (process / "fd").iterdir()):
+                raw = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+                return int(process.name), raw.decode(errors="replace").strip()[:MOST_COMMAND]
     return None
+
+
+def _opened(descriptor: Path) -> str | None:
+    """What a descriptor in /proc stands for; None if it was closed since the folder was listed.
+
+    A process that lists its own descriptors sees the one by which it listed them, already closed.
+    """
+    try:
+        return os.readlink(descriptor)  # noqa: PTH115 - "socket:[123]" is no path
+    except FileNotFoundError:
+        return None
 
 
 def supervisor_programs(services: Services, scene: Scene, state: Path) -> str:
