@@ -64,7 +64,7 @@ COUNT_SECONDS: Final = 300.0  # between two readings of the topic, while Kafka f
 # What a busy machine may add to the course: Genesys forgets no conversation of it meanwhile.
 SLACK_SECONDS: Final = 1_800.0
 # Of a conversation of the simulator's usual mix of media.
-EVENTS_EACH: Final = 10.0
+EVENTS_EACH: Final = 16.0
 LEDGER_RECORDS: Final = 500_000  # that the simulator keeps: half an hour of them
 LEDGER_PAGE: Final = 5_000
 # A process may be slow to answer on a busy machine, and is asked again until so long.
