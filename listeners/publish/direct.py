@@ -7,15 +7,17 @@ producer gets no more records. Its healthy lanes empty themselves. Then the rest
 librdkafka reports each purged record as failed. A purged producer is never used again: its
 successor begins with new sequence numbers at the broker.
 
-All methods belong to one thread, and no method waits. While a producer is polled, failed records
-are only noted (`reports`); the path (`listeners.publish.path`) takes them back in slices. Code that
-a poll calls must not raise an exception to end the poll early. The client keeps such an exception,
+All methods but `failed` belong to one thread, and no method waits. While a producer is polled,
+failed records are only noted (`reports`); the path (`listeners.publish.path`) takes them back in
+slices. A purge can fail all records in one poll, so a thread of its own polls after it. Code that a
+poll calls must not raise an exception to end the poll early. The client keeps such an exception,
 and through its stack frames the producer. The statistics of that producer would then use more and
 more memory until the process ends.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -25,7 +27,7 @@ import msgspec
 from confluent_kafka import KafkaError, Producer
 
 from listeners.publish.lanes import SAMPLE_EVERY_MS, STALL_SECONDS, LaneWatch
-from listeners.publish.producers import Producers, let_go, purge
+from listeners.publish.producers import Producers, let_go, purge, serve_reports
 from mirror.base.log import logger
 from mirror.kafka.partition import Partitions
 from mirror.kafka.record import Record
@@ -74,7 +76,7 @@ class Direct:
         self._acked = 0
         self._acked_at = now
         self._problem: tuple[str, int, KafkaError] | None = None  # from the reports of this poll
-        self._purged = False
+        self._purged: threading.Thread | None = None  # serves the reports of the purge
         self._left = 0  # records in the retiring producer, when their number last fell
         self._less_at = now
         self._log = logger("listener.publisher")
@@ -119,7 +121,8 @@ class Direct:
     def failed(self, report: Report, error: KafkaError | None) -> None:
         """Note a failed record of this poll; `error` is None if our own purge failed it.
 
-        It is only noted, because librdkafka must not be called from within its callback.
+        Called by the thread that polls. The record is only noted, because librdkafka must not be
+        called from within its callback.
         """
         self.reports.append(report)
         if error is not None and self._problem is None:
@@ -153,7 +156,7 @@ class Direct:
         """Retire the producer in use."""
         assert self.producer is not None
         self.retiring, self.producer = self.producer, None
-        self._purged = False
+        self._purged = None
         self._problem = None
         self.retired_at = self._less_at = now
         self._left = len(self.retiring)
@@ -166,6 +169,8 @@ class Direct:
         """
         producer = self.retiring
         assert producer is not None
+        if self._purged is not None and self._purged.is_alive():
+            return False
         producer.poll(0)
         left = len(producer)
         if left < self._left:
@@ -177,10 +182,9 @@ class Direct:
             let_go(last)
             return True
         quiet = now - self._less_at > QUIET_SECONDS or now - self.retired_at > GRACE_SECONDS
-        if not self._purged and (hurry or quiet):
-            self._purged = True
+        if self._purged is None and (hurry or quiet):
             purge(producer)
-            producer.poll(0)
+            self._purged = serve_reports(producer)
         return False
 
     def durable_at(self, now: float) -> float:

@@ -3,7 +3,7 @@
 If a producer cannot be made now (a secret manager is replacing the CA's file, a memory limit, a
 property that librdkafka does not accept), the attempt is repeated; records wait in the spool
 meanwhile. A producer ends in a thread of its own: its end joins librdkafka's threads, and one of
-them may be waiting for a name server.
+them may be waiting for a name server. So are the reports of a purge served.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mirror.settings import Settings
 
 RETRY_FIRST_SECONDS: Final = 0.5
 RETRY_MOST_SECONDS: Final = 10.0
+REPORT_SECONDS: Final = 0.1
 
 
 class Producers:
@@ -72,6 +73,21 @@ class Producers:
 def let_go(last: list[Producer]) -> None:
     """End the producer in `last`, which holds the only reference to it."""
     threading.Thread(target=last.clear, name="producer-end", daemon=True).start()
+
+
+def serve_reports(producer: Producer) -> threading.Thread:
+    """Poll a purged producer in a thread until it is empty.
+
+    One poll reports all purged records, a microsecond and a half each. No exception may end it.
+    """
+
+    def serve() -> None:
+        while len(producer):
+            producer.poll(REPORT_SECONDS)
+
+    thread = threading.Thread(target=serve, name="producer-reports", daemon=True)
+    thread.start()
+    return thread
 
 
 def purge(producer: Producer) -> None:
