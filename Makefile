@@ -35,13 +35,13 @@ demo: $(VENV)/.ready-demo ## run the whole mirror against a simulated Genesys Cl
 check: lint ## lint, types and unit tests, in about a minute (ARGS="-k name")
 	@$(BIN)/python -m pytest tests/unit -n auto -m "not slow" --no-header -q $(ARGS)
 
-# What waits more than it works runs two at a time; what measures has the machine for itself.
+# Integration tests wait more than they work, so two run at a time; the rest has the machine for itself.
 test: $(VENV)/.ready-dev ## set up what tests need and run all but chaos (ARGS="-k name")
 	@$(BIN)/python $(KAFKA) --or-skip
 ifeq ($(strip $(ARGS)),)
-	@$(BIN)/python -m pytest tests/unit -n auto -m "not slow"
-	@$(BIN)/python -m pytest tests/integration -n 2 --dist loadfile -m together
-	@$(BIN)/python -m pytest -m "not chaos and not together and (integration or slow)"
+	@$(BIN)/python -m pytest tests/unit -n auto
+	@$(BIN)/python -m pytest tests/integration -n 2 --dist loadfile -m "not alone"
+	@$(BIN)/python -m pytest tests/integration -m alone
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

@@ -16,6 +16,8 @@ from tests.chaos.site import Site
 from tests.chaos.trial import Trial, table
 from tests.services.availability import unavailable
 
+pytestmark = pytest.mark.alone
+
 CHOSEN = ("listener killed", "Redis wiped (FLUSHALL)", "all sockets dropped")
 
 

@@ -41,6 +41,7 @@ from mirror.supervision.heartbeat_file import read_heartbeat
 from tests.services.availability import unavailable
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.slow,
     # Selenium leaves a socket to its driver to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

@@ -20,6 +20,8 @@ from harness.simulated import Simulated, simulated
 from tests.integration.projector_support import Stage
 from tests.integration.test_dashboard_truth import World, sent
 
+pytestmark = pytest.mark.alone
+
 LOAD = 6.0  # conversations a second
 STATES = ("talking", "held", "parked", "waiting")
 

@@ -26,6 +26,7 @@ from harness.simulated import Simulated, simulated
 from tests.services.availability import unavailable
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.slow,
     # Selenium leaves a socket to its driver to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

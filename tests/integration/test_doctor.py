@@ -35,8 +35,6 @@ from mirror.redis.rate import RateBudget
 from mirror.settings import load
 from tests.integration.secure_support import guarded_redis
 
-pytestmark = pytest.mark.together
-
 NOBODY = "127.0.0.1:1"
 
 

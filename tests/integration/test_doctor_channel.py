@@ -16,8 +16,6 @@ from mirror.checks.genesys import check_genesys
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 
-pytestmark = pytest.mark.together
-
 CLIENT = "sandbox"
 
 

@@ -12,8 +12,6 @@ from mirror.checks.socket import answered, check_socket, streaming_url
 from mirror.settings import load
 from tests.services.connect_proxy import ConnectProxy
 
-pytestmark = pytest.mark.together
-
 CLIENT = {"GENESYS_CLIENT_ID": "a", "GENESYS_CLIENT_SECRET": "b"}
 
 

@@ -17,8 +17,6 @@ from harness.process import ManagedProcess, wait_until
 from tests.integration.small_mirror import small_mirror
 from tests.unit.deploy.documented import commands, filled
 
-pytestmark = pytest.mark.together
-
 COMMAND_SECONDS = 180.0  # a backfill reads all that the mirror has seen, twice
 CHANGING = {"drain", "rebalance", "backfill", "rotate"}
 # Those that run until they are ended; `projector` also rebuilds, which tests of its own show.

@@ -23,8 +23,6 @@ from tests.services.postgres import PostgresServer, PostgresUnavailable
 from tests.unit.conversation.test_scenarios import told
 from tests.unit.simulator.theatre import perform
 
-pytestmark = pytest.mark.together
-
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 NAMES = ("inbound_call", "consult_call", "message_reassigned", "chat", "email")

@@ -17,8 +17,6 @@ from mirror.conversation.event import Event, identity
 from mirror.kafka.record import EventReader
 from mirror.settings import load
 
-pytestmark = pytest.mark.together
-
 AT = "2026-11-23T10:00:00.000Z"
 BROKER_LIMIT = 20_000
 

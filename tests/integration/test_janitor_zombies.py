@@ -31,8 +31,6 @@ from tests.integration.janitor_support import (
     tracking,
 )
 
-pytestmark = pytest.mark.together
-
 
 @pytest.fixture
 def sim(tmp_path: Path) -> Iterator[Simulated]:

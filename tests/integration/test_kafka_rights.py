@@ -30,8 +30,6 @@ from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 
-pytestmark = pytest.mark.together
-
 PASSWORD = "pl41n-S3cret-0123"
 USERS = ("grouped", "writer", "tracker")
 SHORT = 3.0

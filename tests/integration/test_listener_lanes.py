@@ -180,6 +180,8 @@ _LISTENER = """
 import json, sys, time
 from pathlib import Path
 from tests.integration.test_listener_publisher import Driver, configure
+
+pytestmark = pytest.mark.alone
 servers, topic, letters, spool = sys.argv[1:]
 driver = Driver(configure(servers, topic, letters, Path(spool)))
 handed = []  # (when, how many by then)

@@ -24,7 +24,7 @@ from mirror.redis.keys import Keys
 from mirror.settings import load
 from tests.integration.small_mirror import small_mirror
 
-pytestmark = [pytest.mark.together, pytest.mark.redis, pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.redis, pytest.mark.kafka, pytest.mark.timeout(120)]
 
 SCENARIOS = ("inbound_call", "hold", "message")
 SECONDS = 30.0

@@ -18,6 +18,8 @@ from harness.simulated import Simulated, simulated
 from mirror.fleet.words import Assignment, Beat, Grant
 from mirror.redis.keys import Keys
 
+pytestmark = pytest.mark.alone
+
 SHARDS = 36  # of two replicas each: twice as many as fit
 CHANNELS = 36
 ROOM = 18  # seats that the leader gives to an OAuth client of 20 channels

@@ -39,8 +39,6 @@ from tests.integration.small_mirror import HOSTS, headers_of, small_mirror, trac
 from tests.schemas import generate
 from tests.services.registry import SchemaRegistry
 
-pytestmark = pytest.mark.together
-
 MARK: Final = "zq7x"  # in every value that this test makes up
 KEY: Final = "a key that nobody knows"
 SCENARIOS = ("inbound_call", "email", "callback", "message", "chat")

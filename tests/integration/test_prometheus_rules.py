@@ -12,8 +12,6 @@ import yaml
 from tests.services.prometheus import promtool
 from tests.unit.deploy.expressions import ALERTS, alerts
 
-pytestmark = pytest.mark.together
-
 STEPS = 120  # minutes of every series
 AT = "100m"
 

@@ -20,8 +20,6 @@ from harness.redis import RedisServer
 from harness.simulated import Simulated, simulated
 from tests.integration.secure_support import ACL, Guarded, guarded_redis, run_mirror
 
-pytestmark = pytest.mark.together
-
 PASSWORD = "acl-S3cret-0123456789"
 READING = ("status", "listeners", "shards", "channels", "topics", "conversations", "gaps")
 

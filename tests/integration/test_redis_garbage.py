@@ -19,8 +19,6 @@ from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 from tests.integration.small_mirror import small_mirror
 
-pytestmark = pytest.mark.together
-
 GARBAGE = {"nested": "[" * 200_000, "no JSON": "\x00\x01", "another shape": '{"version": []}'}
 SPOILT = b"\xff{["  # neither text nor JSON nor a number
 KINDS_OF_KEYS = 12

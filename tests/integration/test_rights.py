@@ -26,8 +26,6 @@ from mirror.redis.rate import RateBudget
 from mirror.settings import OAuthClient, load
 from tests.integration.small_mirror import CLIENT, SECRET, small_mirror
 
-pytestmark = pytest.mark.together
-
 SECONDS = 40.0
 TWO = {"GENESYS_CLIENTS": f"{CLIENT}:{SECRET},q:q", "MIRROR_DISCOVERY_INTERVAL": "1s"}
 BUSY = ("--rate", "4", "--speed", "20", "--autostart")

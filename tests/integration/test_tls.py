@@ -34,8 +34,6 @@ from tests.integration.secure_support import (
 )
 from tests.services.certificates import Authority, Certificate
 
-pytestmark = pytest.mark.together
-
 QUICK: dict[str, str | None] = {
     "MIRROR_STARTUP_TIMEOUT": "1s",
     "SSL_CERT_FILE": None,

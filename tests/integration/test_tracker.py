@@ -42,8 +42,6 @@ from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 
-pytestmark = pytest.mark.together
-
 AT = "2026-11-23T10:00:00.000Z"
 
 

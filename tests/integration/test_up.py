@@ -20,7 +20,7 @@ import pytest
 from harness.process import ManagedProcess, free_ports, wait_until
 from mirror.supervision.supervisord import Supervisord, SupervisordSilent
 
-pytestmark = [pytest.mark.redis, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.alone, pytest.mark.redis, pytest.mark.timeout(120)]
 
 SECONDS = 40.0
 

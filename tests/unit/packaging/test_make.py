@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -93,22 +92,8 @@ def test_tests_and_chaos_fetch_kafka_first() -> None:
 
 
 def test_each_test_runs_in_one_stage() -> None:
-    """`make test` parts the tests: every one is in one stage, and none in two."""
-    stages = [
-        re.search(r'-m "?([a-z() ]+?)"?$', run)
-        for run in make("-n", "test").stdout.splitlines()[-3:]
-    ]
-    rules = [stage.group(1) for stage in stages if stage]
-    assert len(rules) == 3
-    names = ("chaos", "integration", "slow", "together")
-    for values in product((False, True), repeat=len(names)):
-        told = dict(zip(names, values, strict=True))
-        integration, chaos = told["integration"], told["chaos"]
-        if (chaos and integration) or (told["together"] and not integration):
-            continue  # a folder each
-        folders = (not integration and not chaos, integration, True)
-        ran = [
-            folder and bool(eval(rule, {}, told))
-            for folder, rule in zip(folders, rules, strict=True)
-        ]
-        assert ran.count(True) == (0 if chaos else 1), (told, ran)
+    """`make test` runs unit tests, then all integration tests in two parts."""
+    unit, most, alone = make("-n", "test").stdout.splitlines()[-3:]
+    assert unit.endswith(" -m pytest tests/unit -n auto")
+    assert most.endswith(' -m pytest tests/integration -n 2 --dist loadfile -m "not alone"')
+    assert alone.endswith(" -m pytest tests/integration -m alone")
