@@ -44,6 +44,9 @@ CONTENDERS: Final[dict[str, Sequence[str]]] = {
 }
 
 
+LISTENERS: Final = frozenset({"ours", "native"})  # those that read many channels
+
+
 class Setting(NamedTuple):
     """One line of the table."""
 
@@ -197,7 +200,7 @@ def main() -> None:
     parser.add_argument("--transports", default=",".join(TRANSPORTS))
     parser.add_argument("--traffic", default=",".join(KINDS))
     parser.add_argument("--contenders", default=",".join(CONTENDERS))
-    parser.add_argument("--channels", default="1", help="of `ours`; the others read one socket")
+    parser.add_argument("--channels", default="1", help="the others read one socket")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--kafka", default="", help="bootstrap servers; one broker is started else")
     options = parser.parse_args()
@@ -207,7 +210,7 @@ def main() -> None:
         for traffic in options.traffic.split(",")
         for transport in options.transports.split(",")
         for contender in options.contenders.split(",")
-        for channels in (options.channels.split(",") if contender == "ours" else ["1"])
+        for channels in (options.channels.split(",") if contender in LISTENERS else ["1"])
     ]
     with ExitStack() as stack:
         grounds = Grounds(stack, options)

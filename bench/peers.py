@@ -1,5 +1,7 @@
 """The listener beside what others write: `make bench-peers`, or `python -m bench.peers`.
 
+Also beside the least that a listener can do (`bench.parts.contenders`): `raw` and `floor`.
+
 Every run reads the same frames over the same kind of socket into the same Apache Kafka, and ends
 with the last acknowledgement; runs are taken in turn. The peers, in `bench/peer_programs/`:
 
@@ -28,18 +30,18 @@ from bench.report import interleaved, middle, spread, table, where
 from harness.traffic import KINDS
 
 PROGRAMS: Final = Path(__file__).parent / "peer_programs"
-OURS: Final = "ours"
+BASE: Final = "native" if "native" in CONTENDERS else "ours"
 
 
 class Peer(NamedTuple):
-    """How to start it, and the share of the frames that it gets."""
+    """The program's command, and its share of the frames."""
 
     argv: Sequence[str]
     share: float
 
 
 PEERS: Final = {
-    OURS: Peer(CONTENDERS[OURS], 1.0),
+    **{name: Peer(argv, 1.0) for name, argv in CONTENDERS.items()},
     "a: ws + kafkajs": Peer(("node", str(PROGRAMS / "naive.mjs")), 0.05),
     "b: the same, tuned": Peer(("node", str(PROGRAMS / "tuned.mjs")), 0.25),
     "c: ws + librdkafka": Peer(("node", str(PROGRAMS / "librdkafka.mjs")), 0.25),
@@ -47,7 +49,7 @@ PEERS: Final = {
 }
 HEAD: Final = (
     *("contender", "socket", "traffic", "frames/s", "", "µs CPU/frame", ""),
-    *("records/frame", "RSS MB", "ours: frames/s", "ours: CPU"),
+    *("records/frame", "RSS MB", "CPU to raw", f"{BASE}: frames/s", f"{BASE}: CPU"),
 )
 
 
@@ -87,13 +89,15 @@ def main() -> None:
 
 
 def rows(results: dict[Setting, list[Outcome]]) -> Iterator[tuple[str, ...]]:
-    """The table's lines; the last two columns say how many times better ours is."""
+    """The table's lines; the last two columns say how many times better the listener is."""
     for setting, outcomes in results.items():
         rates = [outcome.rate for outcome in outcomes]
         costs = [outcome.cpu_us for outcome in outcomes]
-        ours = results[setting._replace(contender=OURS)]
-        faster = middle(outcome.rate for outcome in ours) / middle(rates)
-        cheaper = middle(costs) / middle(outcome.cpu_us for outcome in ours)
+        base = results[setting._replace(contender=BASE)]
+        raw = results[setting._replace(contender="raw")]
+        faster = middle(outcome.rate for outcome in base) / middle(rates)
+        cheaper = middle(costs) / middle(outcome.cpu_us for outcome in base)
+        to_raw = middle(costs) / middle(outcome.cpu_us for outcome in raw)
         yield (
             setting.contender,
             setting.transport,
@@ -104,6 +108,7 @@ def rows(results: dict[Setting, list[Outcome]]) -> Iterator[tuple[str, ...]]:
             spread(costs),
             f"{middle(outcome.records / outcome.frames for outcome in outcomes):.2f}",
             f"{middle(outcome.rss_mb for outcome in outcomes):.0f}",
+            f"{to_raw:.1f}",
             f"x {faster:.1f}",
             f"x {cheaper:.1f}",
         )
