@@ -14,6 +14,7 @@ from mirror.settings import values
 from mirror.settings.kafka import read_kafka
 from mirror.settings.model import OAuthClient, RegistrySettings, Settings
 from mirror.settings.reader import Reader
+from mirror.settings.redis_url import redis_url
 from mirror.settings.supervised import read_supervised, state_directory
 from mirror.settings.unread import unread
 
@@ -67,7 +68,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         api_url=api_url or f"https://api.{region}",
         login_url=login_url or _login_url(api_url, region),
         custom_urls=bool(api_url),
-        redis_url=parse("REDIS_URL", "redis://127.0.0.1:6379/0", values.redis_url),
+        redis_url=parse("REDIS_URL", "redis://127.0.0.1:6379/0", redis_url),
         redis_tls_verify=parse("REDIS_TLS_VERIFY", "full", values.choice("full", "chain", "none")),
         kafka=kafka,
         registry=_registry(reader),
