@@ -2,7 +2,8 @@
 
     process      processes of ours and of others: started, waited for, ended
     redis, kafka servers for tests: Redis with Sentinels, Apache Kafka with one broker or three;
-                 kafka_install brings its jars, and a Java where there is none
+                 kafka_install brings its jars, and a Java where there is none; kafka_topics
+                 makes and reads topics
     simulated    a simulator, and a client of its admin API, REST and sockets
     deployment   coordinator, listeners, janitor as processes, and ways to look at them
     ledger       reads what truly happened; oracle: what is missing, twice or invented; views: what

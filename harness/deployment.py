@@ -23,7 +23,7 @@ from urllib.request import urlopen
 import redis
 
 from harness import ledger
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.oracle import Truth
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.simulated import Simulated

@@ -18,7 +18,8 @@ from typing import Final
 
 from harness.browser import DESKTOP, PHONE, Browser
 from harness.dashboard import ROOT, Dashboard, dashboard
-from harness.kafka import KafkaCluster, create_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic
 from harness.process import ManagedProcess, wait_until
 from harness.redis import RedisServer
 from harness.simulated import Simulated, simulated

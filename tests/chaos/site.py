@@ -20,7 +20,8 @@ from typing import Any, Self
 from confluent_kafka import KafkaException
 
 from harness.deployment import Deployment
-from harness.kafka import KafkaCluster, read_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import read_topic
 from harness.process import ManagedProcess, ServiceError, wait_until
 from harness.redis import SentinelRedis
 from harness.simulated import Simulated

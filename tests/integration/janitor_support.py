@@ -15,7 +15,7 @@ import redis
 from confluent_kafka import Consumer, TopicPartition
 
 from coordinator.tracker import Tracker
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.process import ServiceError, wait_until
 from harness.simulated import Simulated, simulated
 from janitor.claims import Leases

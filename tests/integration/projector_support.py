@@ -20,7 +20,8 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
-from harness.kafka import _SILENT, KafkaCluster, admin_client, create_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import SILENT, admin_client, create_topic
 from harness.process import ManagedProcess, wait_until
 from harness.views import difference, folded
 from mirror.base.errors import KafkaUnavailable
@@ -122,7 +123,7 @@ class Stage:
                 "bootstrap.servers": cluster,
                 "group.id": f"mirror-{name}-projector",
                 "isolation.level": "read_committed",
-                "logger": _SILENT,
+                "logger": SILENT,
             }
         )
         self._recorder = Recorder(name, "mypurecloud.com", "json")
@@ -131,7 +132,7 @@ class Stage:
                 "bootstrap.servers": cluster,
                 "partitioner": "murmur2_random",
                 "enable.idempotence": True,
-                "logger": _SILENT,
+                "logger": SILENT,
             }
         )
 
@@ -190,7 +191,7 @@ class Stage:
                 "enable.partition.eof": True,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-                "logger": _SILENT,
+                "logger": SILENT,
             }
         )
         ends = self._offsets.ends(topic, range(self.settings.partitions))

@@ -10,7 +10,7 @@ from typing import Any
 import redis
 
 from harness.deployment import Deployment, deployed
-from harness.kafka import create_topic
+from harness.kafka_topics import create_topic
 from harness.redis import RedisServer
 from harness.simulated import simulated
 

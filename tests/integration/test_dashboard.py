@@ -31,7 +31,8 @@ from harness.dashboard import (
     produce,
     until_shown,
 )
-from harness.kafka import KafkaCluster, create_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.redis import RedisServer
 from mirror.fleet.backfill import file_backfill

@@ -19,7 +19,8 @@ import pytest
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from harness.kafka import KafkaCluster, read_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import read_topic
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.simulated import simulated
 from tests.integration.secure_support import run_mirror, secure_redis

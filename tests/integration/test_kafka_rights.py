@@ -17,7 +17,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
 )
 
 from coordinator.tracker import Tracker
-from harness.kafka import KafkaCluster, create_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic
 from harness.process import wait_until
 from mirror.checks.finding import Finding
 from mirror.checks.kafka import check_kafka

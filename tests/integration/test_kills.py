@@ -17,7 +17,7 @@ import redis
 
 from coordinator.tracker.batch import changes, read
 from coordinator.tracker.store import Store
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.simulated import Simulated
 from janitor.producer import AckedProducer
 from mirror.conversation.event import Event

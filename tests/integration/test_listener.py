@@ -18,7 +18,7 @@ import msgspec
 import pytest
 import redis
 
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.oracle import Truth, Verdict, judge
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.redis import RedisServer

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import redis
 
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.oracle import Truth, judge
 from harness.process import ManagedProcess, wait_until
 from harness.simulated import Simulated, simulated

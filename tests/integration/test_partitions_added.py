@@ -14,7 +14,7 @@ from confluent_kafka.cimpl import NewPartitions
 
 from console import main
 from harness.deployment import Deployment
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.process import wait_until
 from janitor.producer import AckedProducer
 from listeners.counters import Counters

@@ -15,7 +15,8 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.cimpl import NewPartitions
 
-from harness.kafka import KafkaUnavailable, admin_client
+from harness.kafka import KafkaUnavailable
+from harness.kafka_topics import admin_client
 from harness.process import ManagedProcess, free_ports, wait_until
 from mirror.checks.projector import check_projector
 from mirror.conversation.schema import view_schema

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 from confluent_kafka.cimpl import NewPartitions
 
-from harness.kafka import KafkaUnavailable, admin_client
+from harness.kafka import KafkaUnavailable
+from harness.kafka_topics import admin_client
 from harness.process import ManagedProcess, free_ports
 from mirror.checks.projector import check_projector
 from tests.integration.projector_support import Stage, quick_cluster, stream

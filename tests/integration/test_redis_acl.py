@@ -14,7 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.redis import RedisServer
 from harness.simulated import Simulated, simulated

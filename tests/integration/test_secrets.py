@@ -22,7 +22,8 @@ from urllib.parse import quote
 
 import pytest
 
-from harness.kafka import KafkaCluster, read_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import read_topic
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.simulated import Simulated, simulated
 from tests.integration.secure_support import (

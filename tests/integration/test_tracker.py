@@ -22,7 +22,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from coordinator.tracker import Tracker
-from harness.kafka import KafkaCluster, create_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic
 from harness.process import ManagedProcess, wait_until
 from janitor.producer import AckedProducer
 from mirror.conversation.event import Event
