@@ -41,7 +41,7 @@ def redis_of_settings() -> Iterator[tuple[redis.Redis, Keys, Settings]]:
 
 def read_status() -> MirrorStatus:
     """The present status of the mirror."""
-    from mirror.fleet.status import read
+    from mirror.fleet.status_reader import read
 
     with redis_of_settings() as (client, _, settings):
         return read(client, settings)

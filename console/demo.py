@@ -23,7 +23,8 @@ from harness.sandbox import Sandbox
 from mirror.base.errors import DependencyError
 from mirror.conversation.event import Event
 from mirror.conversation.times import epoch
-from mirror.fleet.status import MirrorStatus, read
+from mirror.fleet.status import MirrorStatus
+from mirror.fleet.status_reader import read
 from mirror.kafka.consume import EventStream
 from mirror.kafka.repeats import Repeats
 from mirror.redis.connect import connect

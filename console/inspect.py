@@ -49,7 +49,7 @@ def channels(as_json: bool) -> None:
     """List the open channels, with their age and their traffic."""
     from console.context import redis_of_settings
     from console.views import channels_text
-    from mirror.fleet.status import read_channels
+    from mirror.fleet.status_reader import read_channels
 
     with redis_of_settings() as (client, _, settings):
         found = read_channels(client, settings)

@@ -48,7 +48,7 @@ def _adopt(found: dict[str, int]) -> None:
     from mirror.base.errors import MirrorError
     from mirror.fleet.gaps import redis_now_ms
     from mirror.fleet.pinned import adopt
-    from mirror.fleet.status import read
+    from mirror.fleet.status_reader import read
     from mirror.fleet.workers import janitor_silent_ms, list_workers, working
 
     with redis_of_settings() as (client, keys, settings):
@@ -93,7 +93,7 @@ def drain(listener: str, wait: float) -> None:
     from mirror.base.errors import MirrorError
     from mirror.base.units import counted
     from mirror.fleet.requests import request_drain
-    from mirror.fleet.status import read
+    from mirror.fleet.status_reader import read
 
     with redis_of_settings() as (client, keys, settings):
         found = read(client, settings).listeners
@@ -162,7 +162,7 @@ def rotate(channel: str) -> None:
     from console.render import say
     from mirror.base.errors import MirrorError
     from mirror.fleet.requests import request_rotation
-    from mirror.fleet.status import read_channels
+    from mirror.fleet.status_reader import read_channels
 
     with redis_of_settings() as (client, keys, settings):
         wanted = channel.rstrip("….")

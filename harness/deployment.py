@@ -28,7 +28,8 @@ from harness.oracle import Truth
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.simulated import Simulated
 from mirror.conversation.event import Event
-from mirror.fleet.status import MirrorStatus, read
+from mirror.fleet.status import MirrorStatus
+from mirror.fleet.status_reader import read
 from mirror.kafka.record import EventReader
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys

@@ -16,8 +16,9 @@ import msgspec
 import redis
 
 from mirror.fleet.gaps import Gap, list_gaps, redis_now_ms
-from mirror.fleet.status import ChannelStatus, MirrorStatus, read_channels
-from mirror.fleet.status import read as read_status
+from mirror.fleet.status import ChannelStatus, MirrorStatus
+from mirror.fleet.status_reader import read as read_status
+from mirror.fleet.status_reader import read_channels
 from mirror.fleet.tracked import read_active
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys

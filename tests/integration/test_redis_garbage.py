@@ -12,7 +12,7 @@ from harness.oracle import Truth, judge
 from harness.process import wait_until
 from listeners.fleet_link import FleetLink
 from mirror.base.errors import RedisUnavailable
-from mirror.fleet.status import read
+from mirror.fleet.status_reader import read
 from mirror.fleet.words import Beat
 from mirror.redis.connect import connect, explained
 from mirror.redis.keys import Keys

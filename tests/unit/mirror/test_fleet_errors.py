@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from mirror.base.errors import RedisUnavailable
-from mirror.fleet import backfill, gaps, requests, status, tracked
+from mirror.fleet import backfill, gaps, requests, status_reader, tracked
 from mirror.fleet.gaps import Gap
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
@@ -37,8 +37,8 @@ ASKED: dict[str, Ask] = {
     "take_back_drain": lambda client: requests.take_back_drain(client, KEYS, "l"),
     "request_rebalance": lambda client: requests.request_rebalance(client, KEYS),
     "request_rotation": lambda client: requests.request_rotation(client, KEYS, "1", "a"),
-    "read": lambda client: status.read(client, SETTINGS),
-    "read_channels": lambda client: status.read_channels(client, SETTINGS),
+    "read": lambda client: status_reader.read(client, SETTINGS),
+    "read_channels": lambda client: status_reader.read_channels(client, SETTINGS),
     "find_active": lambda client: tracked.find_active(client, KEYS, "c", 1),
     "read_conversation": lambda client: tracked.read_conversation(client, KEYS, "c"),
     "show_conversation": lambda client: tracked.show_conversation(client, KEYS, "c"),
@@ -64,7 +64,7 @@ def test_every_function_that_takes_a_client_is_asked() -> None:
     """A new one has a row of its own."""
     found = {
         name
-        for module in (backfill, gaps, requests, status, tracked)
+        for module in (backfill, gaps, requests, status_reader, tracked)
         for name, value in vars(module).items()
         if isinstance(value, FunctionType)
         and not name.startswith("_")
