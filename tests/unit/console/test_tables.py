@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from console import conversations, events, topics, views
+from console import conversation_views, events, topics, views
 from console.names import Called
 from console.render import Column, table, wrapped
 from mirror.base.units import counted
@@ -174,8 +174,8 @@ SHOWN = {
     "shards": lambda: views.shards_text(SHARDS),
     "channels": lambda: views.channels_text(CHANNELS),
     "gaps": lambda: views.gaps_text(GAPS),
-    "conversations": lambda: conversations.conversations_text(LISTED, AllCalled()),
-    "conversation": lambda: conversations.course_text(COURSE, -5_000, NOW),
+    "conversations": lambda: conversation_views.conversations_text(LISTED, AllCalled()),
+    "conversation": lambda: conversation_views.course_text(COURSE, -5_000, NOW),
     "topics": lambda: topics.topics_text(TOPICS, 5_000, is_filtered=False),
     "tail": lambda: events.event_line(EVENT, AllCalled(), width=WIDTH, today=NOW[:10]),
     "heading of tail": lambda: events.heading(WIDTH),
@@ -185,7 +185,7 @@ EMPTY = {
     "No shard.": lambda: views.shards_text([]),
     "No channel is open.": lambda: views.channels_text([]),
     "No gap is recorded.": lambda: views.gaps_text([]),
-    "No conversation is active.": lambda: conversations.conversations_text([], Called()),
+    "No conversation is active.": lambda: conversation_views.conversations_text([], Called()),
     "No topic is mirrored: `mirror status` says why.": lambda: topics.topics_text(
         [], None, is_filtered=False
     ),
