@@ -156,8 +156,8 @@ class _Attempt:
         finally:
             filler.conversations += reading.conversations
             filler.events += reading.events
-            filler.unread.update(reading.reasons())
-        if errors := reading.errors():
+            filler.unread.update(reading.unread.reasons())
+        if errors := reading.unread.errors():
             self._retry_later(errors, final=True)
         else:
             self._end_reading(reading)

@@ -21,8 +21,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import Final, Protocol
 
@@ -31,9 +30,11 @@ import redis
 
 from janitor.gaps.agreement import Agreement
 from janitor.gaps.answers import Answer, ask
+from janitor.gaps.listing import pages
 from janitor.gaps.marks import Marks
-from janitor.gaps.plan import MARGIN_MS, MAX_HITS, PAGE_SIZE, Question, lived, predicates, questions
+from janitor.gaps.plan import MARGIN_MS, PAGE_SIZE, lived, predicates, questions
 from janitor.gaps.unfinished import Unfinished
+from janitor.gaps.unread import Unread
 from janitor.gaps.withheld import Withheld
 from janitor.genesys import Genesys
 from janitor.producer import AckedProducer
@@ -48,15 +49,8 @@ from mirror.redis.keys import Keys
 
 # Conversations that began this short before the request may be unknown to REST and analytics yet.
 PROPAGATION_MS: Final = 10 * 60_000
-MAX_PAGES: Final = MAX_HITS // PAGE_SIZE
 # After this many failed calls in a row, each with its own retries, Genesys counts as unavailable.
 GIVE_UP_AFTER: Final = 3
-MAX_ERRORS: Final = 5
-MAX_ERROR_LENGTH: Final = 300
-# Reasons that concern a listing and not a conversation.
-_TOO_MANY: Final = "too_many"
-_REPEATED: Final = "repeated"
-_OF_LISTINGS: Final = frozenset({_TOO_MANY, _REPEATED})
 
 
 class LeaseLost(MirrorError):
@@ -101,37 +95,15 @@ class GapReading:
     def __init__(self, desk: Desk, holder: Holder) -> None:
         self.conversations = 0
         self.events = 0
+        self.unread = Unread()
         self.least_queries = 0  # the fewest queries that could have listed the found conversations
         self._desk = desk
         self._holder = holder
         self._marks = Marks(desk.client, desk.keys, holder.gap)
         self._seen: set[str] = set()
         self._withheld = Withheld()
-        self._unread: Counter[tuple[str, str]] = Counter()  # (reason, line) → conversations
         self._failed_in_a_row = 0
         self._log = logger("janitor.gaps")
-
-    # --- what came of it --------------------------------------------------------------------------
-
-    def reasons(self) -> Mapping[str, int]:
-        """Reason → number of conversations that were not read."""
-        found: Counter[str] = Counter()
-        for (reason, _), count in self._unread.items():
-            found[reason] += count
-        return found
-
-    def errors(self) -> tuple[str, ...]:
-        """Why not everything was read, for people; empty if everything was."""
-        return tuple(
-            (line if reason in _OF_LISTINGS else f"{_conversations(count)}: {line}")[
-                :MAX_ERROR_LENGTH
-            ]
-            for (reason, line), count in self._unread.most_common(MAX_ERRORS)
-        )
-
-    def forget(self, shared_ms: int) -> None:
-        """Delete the marks of the filled gap. Raises `RedisUnavailable`."""
-        self._marks.forget(shared_ms)
 
     # --- finding ----------------------------------------------------------------------------------
 
@@ -146,42 +118,12 @@ class GapReading:
             self._desk.unfinished.at(frozenset(), gap.to_ms)
         for question in questions(gap, self._desk.horizon_ms, self._now_ms()):
             lived_in_it = 0
-            for page in self._pages(question):
+            for page in pages(self._desk.genesys, question, self.unread, self._before_call):
                 lived_in_it += self._read_page(page)
             self.least_queries += max(1, ceil(lived_in_it / PAGE_SIZE))
         if gap.kind == "gap":
             self._read_tracked()
         self._judge_withheld()
-
-    def _pages(self, question: Question) -> Iterator[list[AnalyticsConversation]]:
-        """The results of a question, page by page, until a page has nothing new."""
-        listed: set[str] = set()
-        name = question.predicates[0][1]
-        for number in range(1, MAX_PAGES + 1):
-            self._turn()
-            self._called()
-            answer = self._desk.genesys.query_details(question.page(number))
-            if number == 1 and answer.total_hits >= MAX_HITS and (parts := question.parts()):
-                for part in parts:
-                    yield from self._pages(part)
-                return
-            before = len(listed)
-            listed.update(conversation.conversation_id for conversation in answer.conversations)
-            if answer.conversations and len(listed) == before:
-                if len(listed) < answer.total_hits or not answer.total_hits:
-                    line = (
-                        f"analytics repeats pages of {name}: page {number} has nothing new after "
-                        f"{len(listed):,} of {answer.total_hits:,} conversations; check "
-                        "GENESYS_API_URL and any gateway"
-                    )
-                    self._unread[(_REPEATED, line)] += 1
-                return
-            if answer.conversations:
-                yield answer.conversations
-            if not question.goes_on(answer.conversations):
-                return
-        line = f"one day of {name} has more conversations than analytics lists ({MAX_HITS:,})"
-        self._unread[(_TOO_MANY, line)] += 1
 
     def _read_page(self, page: Sequence[AnalyticsConversation]) -> int:
         """Read a page's unread conversations that lived in the gap. Returns how many lived."""
@@ -210,8 +152,7 @@ class GapReading:
         todo = self._marks.left_of([name for name in names if name not in self._seen])
         for first in range(0, len(todo), PAGE_SIZE):
             group = todo[first : first + PAGE_SIZE]
-            self._turn()
-            self._called()
+            self._before_call()
             shown = {
                 conversation.conversation_id: conversation
                 for conversation in desk.genesys.details(group)
@@ -328,7 +269,7 @@ class GapReading:
         self._holder.change(events=self._holder.gap.events + len(reading.events))
 
     def _note(self, reason: str, line: str) -> None:
-        self._unread[(reason, line)] += 1
+        self.unread.note(reason, line)
         self._holder.change(unread=self._holder.gap.unread + 1)
 
     def _count_failures(self, answer: Answer) -> None:
@@ -342,6 +283,10 @@ class GapReading:
 
     # --- house-keeping ----------------------------------------------------------------------------
 
+    def forget(self, shared_ms: int) -> None:
+        """Delete the marks of the filled gap. Raises `RedisUnavailable`."""
+        self._marks.forget(shared_ms)
+
     def _mark(self, conversation_id: str) -> None:
         self._marks.mark(conversation_id)
         self._holder.change(read=self._holder.gap.read + 1)
@@ -352,6 +297,10 @@ class GapReading:
             raise Stopped
         self._holder.beat()
 
+    def _before_call(self) -> None:
+        self._turn()
+        self._called()
+
     def _called(self) -> None:
         self._holder.change(calls=self._holder.gap.calls + 1)
 
@@ -360,7 +309,3 @@ class GapReading:
 
     def _now_ms(self) -> int:
         return redis_now_ms(self._desk.client)
-
-
-def _conversations(count: int) -> str:
-    return "1 conversation" if count == 1 else f"{count:,} conversations"

@@ -91,7 +91,7 @@ def test_what_lived_in_it_is_read_and_nothing_else() -> None:
     ):
         stand.genesys.add(name, began, ended)
     reading = stand.read()
-    assert reading.errors() == ()
+    assert reading.unread.errors() == ()
     assert stand.told() == {"inside", "since last week", "until just now"}
     assert sorted(stand.genesys.asked) == sorted(stand.told())
     assert (stand.gap.found, stand.gap.read, stand.gap.unread) == (3, 3, 0)
@@ -122,7 +122,7 @@ def test_what_only_the_tracker_knows_is_asked_for_a_hundred_at_once() -> None:
     reading = stand.read()
     assert [len(ids) for ids in stand.genesys.multi_gets] == [100, 50]
     assert len(stand.genesys.asked) == 50  # the others were over before
-    assert reading.errors() == ()
+    assert reading.unread.errors() == ()
 
 
 def test_a_refusal_of_everything_keeps_the_gap_open_though_analytics_tells_it() -> None:
@@ -132,13 +132,13 @@ def test_a_refusal_of_everything_keeps_the_gap_open_though_analytics_tells_it() 
         stand.genesys.add(f"c{number}", NOON, NOON + MINUTE)
         stand.genesys.errors[f"c{number}"] = refusal()
     reading = stand.read()
-    (error,) = reading.errors()
+    (error,) = reading.unread.errors()
     assert error.startswith("3 conversations: GET answers 403")
-    assert reading.reasons() == {"refused": 3}
+    assert reading.unread.reasons() == {"refused": 3}
     assert (stand.gap.unread, stand.gap.read) == (3, 0)
     assert stand.told() == {"c0", "c1", "c2"}
     stand.genesys.errors.clear()
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
     assert stand.gap.unread == 3  # of the attempt before; whoever attempts anew sets it back
 
 
@@ -148,9 +148,9 @@ def test_a_refusal_of_everything_is_believed_after_an_hour() -> None:
     stand.genesys.add("c", NOON, NOON + MINUTE)
     stand.genesys.errors["c"] = refusal()
     stand.change(failing_since_ms=stand.memory.now_ms)
-    assert stand.read().errors()
+    assert stand.read().unread.errors()
     stand.memory.now_ms += WAIT_MS
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
 
 
 @pytest.mark.parametrize("kind", ["refused", "forgotten"])
@@ -170,18 +170,18 @@ def test_many_withheld_conversations_keep_the_gap_open_for_an_hour(
             )
     are_many = withheld / (given + withheld) > MOST_SHARE
     reading = stand.read()
-    assert reading.reasons() == ({kind: withheld} if are_many else {})
-    assert all("analytics lists it" in error for error in reading.errors())
-    assert len(reading.errors()) == are_many, "one line for all"
+    assert reading.unread.reasons() == ({kind: withheld} if are_many else {})
+    assert all("analytics lists it" in error for error in reading.unread.errors())
+    assert len(reading.unread.errors()) == are_many, "one line for all"
     assert (stand.gap.read, stand.gap.unread) == (
         (given, withheld) if are_many else (given + withheld, 0)
     )
     assert len(stand.told()) == given + withheld
     stand.change(failing_since_ms=stand.memory.now_ms)
     stand.memory.now_ms += WAIT_MS - 1
-    assert bool(stand.read().errors()) == are_many, "those given before do not count again"
+    assert bool(stand.read().unread.errors()) == are_many, "those given before do not count again"
     stand.memory.now_ms += 1
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
 
 
 def test_a_conversation_that_rest_gave_for_another_gap_counts_as_given() -> None:
@@ -193,7 +193,7 @@ def test_a_conversation_that_rest_gave_for_another_gap_counts_as_given() -> None
             stand.genesys.errors[f"c{number}"] = refusal()
         else:
             stand.memory.zadd(KEYS.readings, {f"c{number}": stand.memory.now_ms - 1})
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
     assert len(stand.genesys.asked) == 6
 
 
@@ -215,7 +215,7 @@ def test_an_exception_is_read_from_analytics() -> None:
         stand.genesys.add(name, NOON, NOON + MINUTE)
     stand.genesys.errors["refused"] = refusal()
     del stand.genesys.rest["forgotten"]
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
     ends = {event.conversation_id for event in stand.producer.events if event.event_type == "end"}
     assert ends == {"given", "refused", "forgotten"}
     assert stand.gap.read == 3
@@ -226,19 +226,19 @@ def test_analytics_is_believed_of_what_goes_on_only_behind_its_lag() -> None:
     stand = Stand()
     stand.genesys.add("c", NOON - HOUR)
     del stand.genesys.rest["c"]
-    assert stand.read().reasons() == {"forgotten": 1}
+    assert stand.read().unread.reasons() == {"forgotten": 1}
     stand.memory.now_ms = stand.gap.to_ms + 5 * MINUTE
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
 
 
 def test_what_nobody_knows_yet_keeps_the_gap_open() -> None:
     """The tracker knows it, REST and analytics do not: it may be too young for them."""
     stand = Stand()
     stand.track("young", NOON + 9 * MINUTE)
-    (error,) = stand.read().errors()
+    (error,) = stand.read().unread.errors()
     assert "neither REST nor analytics knows it (yet" in error
     stand.genesys.add("young", NOON + 9 * MINUTE, listed=False)
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
     assert stand.told() == {"young"}
 
 
@@ -248,7 +248,7 @@ def test_a_strange_answer_is_no_answer(raw: bytes) -> None:
     stand = Stand()
     stand.genesys.add("c", NOON - HOUR)
     stand.genesys.rest["c"] = raw
-    assert stand.read().reasons() == {"strange": 1}
+    assert stand.read().unread.reasons() == {"strange": 1}
     assert stand.told() <= {"c"}  # what analytics tells of it
 
 
@@ -258,7 +258,7 @@ def test_one_failure_does_not_stop_the_others() -> None:
     for number in range(2 * GIVE_UP_AFTER):
         stand.genesys.add(f"c{number}", NOON, NOON + MINUTE)
     stand.genesys.errors["c1"] = GenesysUnavailable("GET answers 502", status=502)
-    assert stand.read().reasons() == {"failed": 1}
+    assert stand.read().unread.reasons() == {"failed": 1}
     assert stand.gap.read == 2 * GIVE_UP_AFTER - 1
     for number in range(2 * GIVE_UP_AFTER):
         stand.genesys.add(f"d{number}", NOON, NOON + MINUTE)
@@ -274,7 +274,7 @@ def test_a_recall_reads_what_the_tracker_does_not_know() -> None:
         stand.genesys.add(name, NOON - 20 * DAY_MS)
     stand.genesys.add("over", NOON - 20 * DAY_MS, NOON - DAY_MS)
     stand.track("known", NOON - 20 * DAY_MS)
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
     assert stand.told() == {"forgotten by the fold"}
 
 
@@ -285,7 +285,7 @@ def test_a_reading_of_a_clock_that_stepped_back_since_is_not_believed() -> None:
         stand.genesys.add(name, NOON, NOON + MINUTE)
     now_ms = stand.memory.now_ms
     stand.memory.zadd(KEYS.readings, {"ahead": now_ms + HOUR, "just read": now_ms - 1})
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
     assert stand.genesys.asked == ["ahead"]
 
 
@@ -315,13 +315,13 @@ class Crowded(Genesys):
 
 def test_a_day_that_cannot_be_listed_keeps_the_gap_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said which queue it is; nothing is called filled."""
-    monkeypatch.setattr("janitor.gaps.reading.MAX_PAGES", 3)
+    monkeypatch.setattr("janitor.gaps.listing.MAX_PAGES", 3)
     stand = Stand(kind="snapshot")
     stand.genesys = Crowded()
     stand.genesys.add("c", NOON)
     reading = stand.read()
-    assert reading.reasons() == {"too_many": 1}
-    assert reading.errors() == (
+    assert reading.unread.reasons() == {"too_many": 1}
+    assert reading.unread.errors() == (
         "one day of q1 has more conversations than analytics lists (100,000)",
     )
 
@@ -353,5 +353,5 @@ def test_pages_that_repeat_end_the_listing(pages: int, total_hits: int | None) -
     assert stand.genesys.queries == pages + 1
     assert len(stand.genesys.asked) == 100 * pages
     is_whole = pages == 3 and total_hits is None
-    assert reading.reasons() == ({} if is_whole else {"repeated": 1})
-    assert all("analytics repeats pages of q1" in error for error in reading.errors())
+    assert reading.unread.reasons() == ({} if is_whole else {"repeated": 1})
+    assert all("analytics repeats pages of q1" in error for error in reading.unread.errors())

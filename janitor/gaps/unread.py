@@ -1,0 +1,45 @@
+"""What one reading of a gap could not read, and why. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+MAX_ERRORS: Final = 5
+MAX_ERROR_LENGTH: Final = 300
+# Reasons that concern a listing and not a conversation.
+TOO_MANY: Final = "too_many"
+REPEATED: Final = "repeated"
+_OF_LISTINGS: Final = frozenset({TOO_MANY, REPEATED})
+
+
+class Unread:
+    """Counts unread conversations by reason, each with a line for people."""
+
+    def __init__(self) -> None:
+        self._found: Counter[tuple[str, str]] = Counter()  # (reason, line) → conversations
+
+    def note(self, reason: str, line: str) -> None:
+        """A conversation, or the rest of a listing, was not read."""
+        self._found[(reason, line)] += 1
+
+    def reasons(self) -> Mapping[str, int]:
+        """Reason → number of conversations that were not read."""
+        found: Counter[str] = Counter()
+        for (reason, _), count in self._found.items():
+            found[reason] += count
+        return found
+
+    def errors(self) -> tuple[str, ...]:
+        """Why not everything was read, for people; empty if everything was."""
+        return tuple(
+            (line if reason in _OF_LISTINGS else f"{_conversations(count)}: {line}")[
+                :MAX_ERROR_LENGTH
+            ]
+            for (reason, line), count in self._found.most_common(MAX_ERRORS)
+        )
+
+
+def _conversations(count: int) -> str:
+    return "1 conversation" if count == 1 else f"{count:,} conversations"
