@@ -69,7 +69,6 @@ class Wrapup(msgspec.Struct):
 
     code: str
     name: str
-    chosen_ms: int
     end_ms: int | None = None
     seconds: int = 0
     notes: str | None = None

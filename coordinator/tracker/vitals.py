@@ -35,7 +35,6 @@ class Partition(msgspec.Struct, frozen=True):
 
     partition: int
     leader: int = -1
-    desired: bool = False
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -55,7 +54,6 @@ class Group(msgspec.Struct, frozen=True):
     """The consumer group in librdkafka's statistics."""
 
     state: str = ""
-    join_state: str = ""
 
 
 class Statistics(msgspec.Struct, frozen=True):

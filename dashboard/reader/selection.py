@@ -38,11 +38,6 @@ class Choice(msgspec.Struct, frozen=True):
     agent: str | None = None
     beginning: str | None = None
 
-    @property
-    def is_all(self) -> bool:
-        """Whether nothing was chosen."""
-        return self == Choice()
-
 
 class Selection(msgspec.Struct):
     """The chosen conversations: `rows` of one page, how many there are, and figures of all."""
