@@ -11,7 +11,7 @@ from console.render import NARROW, Column, age, facts, joined, styled, table, wr
 from mirror.base.units import counted
 from mirror.conversation.course import Course, LegCourse, held_seconds
 from mirror.conversation.event import STAFF
-from mirror.conversation.times import show_epoch
+from mirror.conversation.times import show_ms
 
 if TYPE_CHECKING:
     from console.names import Called
@@ -23,7 +23,7 @@ def document(view: ConversationView) -> dict[str, object]:
     return {
         "id": view.id,
         "state": "active" if view.active else "ended",
-        "started_at": show_epoch(view.since_ms / 1000),
+        "started_at": show_ms(view.since_ms),
         "verification_due_at": _due_at(view),
         "legs": view.legs,
         "legs_over": view.legs_over,
@@ -41,7 +41,7 @@ def course_document(found: Course, view: ConversationView | None) -> dict[str, o
 
 
 def _due_at(view: ConversationView) -> str | None:
-    return None if view.due_ms is None else show_epoch(view.due_ms / 1000)
+    return None if view.due_ms is None else show_ms(view.due_ms)
 
 
 def tracked_course(view: ConversationView) -> Course:
@@ -49,7 +49,7 @@ def tracked_course(view: ConversationView) -> Course:
     return Course(
         id=view.id,
         state="active" if view.active else "ended",
-        started_at=show_epoch(view.since_ms / 1000),
+        started_at=show_ms(view.since_ms),
         ended_at=None,
         finalized=None,
         linked_conversation_id=None,

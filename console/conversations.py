@@ -101,7 +101,7 @@ def _show_one(
     from console.render import echo, echo_json
     from mirror.base.errors import KafkaUnavailable, MirrorError
     from mirror.conversation.course import course
-    from mirror.conversation.times import show_epoch
+    from mirror.conversation.times import show_ms
     from mirror.fleet.tracked import show_conversation
     from mirror.kafka.consume import conversation_events
 
@@ -129,7 +129,7 @@ def _show_one(
     if found is None and view is None:
         raise MirrorError(
             f"conversation {conversation_id} is not active, and Kafka has no event of it since "
-            f"{show_epoch(since_ms / 1000)}: a longer --since looks further back"
+            f"{show_ms(since_ms)}: a longer --since looks further back"
         )
     if found is None:
         assert view is not None
@@ -140,7 +140,7 @@ def _show_one(
     if as_json:
         echo_json({"conversations": [course_document(found, view)]})
     else:
-        echo(course_text(found, view.due_in_ms if view else None, show_epoch(now_ms / 1000)))
+        echo(course_text(found, view.due_in_ms if view else None, show_ms(now_ms)))
     if problem is not None:
         raise problem
 

@@ -24,7 +24,7 @@ def list_(limit: int, as_json: bool) -> None:
     from itertools import islice
 
     from console.render import NARROW, Column, echo, echo_json, table
-    from mirror.fleet.gaps import rfc3339
+    from mirror.conversation.times import show_ms
     from mirror.kafka.deadletters import DeadLetters
     from mirror.settings import load
 
@@ -34,7 +34,7 @@ def list_(limit: int, as_json: bool) -> None:
         listed = [
             {
                 "id": letter.id,
-                "at": rfc3339(letter.at_ms),
+                "at": show_ms(letter.at_ms),
                 "topic": letter.topic,
                 "bytes": len(letter.value),
             }
@@ -57,7 +57,7 @@ def list_(limit: int, as_json: bool) -> None:
             (
                 (
                     letter.id,
-                    f"{rfc3339(letter.at_ms)[:19]}Z",
+                    f"{show_ms(letter.at_ms)[:19]}Z",
                     str(len(letter.value)),
                     letter.why.get("stage", ""),
                     letter.why.get("exception.class.name", ""),
@@ -107,7 +107,7 @@ def retry(letters: tuple[str, ...]) -> int:
     from mirror.base.units import counted
     from mirror.conversation.masking import MASK
     from mirror.conversation.normaliser import Normaliser, Personal
-    from mirror.conversation.times import show_epoch
+    from mirror.conversation.times import show_ms
     from mirror.fleet.pinned import pin
     from mirror.kafka import registry
     from mirror.kafka.admin import check
@@ -134,9 +134,7 @@ def retry(letters: tuple[str, ...]) -> int:
             else:
                 personal = Personal.of(settings.pii, settings.pii_key)
             normaliser = Normaliser(personal=personal)
-            reading = normaliser.frame(
-                found.value, show_epoch(found.at_ms / 1000), time.monotonic()
-            )
+            reading = normaliser.frame(found.value, show_ms(found.at_ms), time.monotonic())
             events = [
                 event
                 for event in reading.events

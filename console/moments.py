@@ -26,10 +26,3 @@ def epoch_ms(option: str, text: str, now_ms: int) -> int:
             "or an age such as 2h or 7d."
         ) from None
     return round(moment.astimezone().timestamp() * 1000)
-
-
-def event_ms(text: str) -> int:
-    """Epoch milliseconds of a time as events carry it."""
-    from mirror.conversation.times import epoch
-
-    return round(epoch(text) * 1000)

@@ -65,7 +65,7 @@ def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
     """
     import time
 
-    from console.moments import event_ms
+    from mirror.conversation.times import epoch_ms
     from mirror.kafka.consume import latest_events
 
     last: dict[str, str] = {}
@@ -81,8 +81,8 @@ def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
         told = max(
             last.get(topic.topic, ""), last.get(topic.id, "") if topic.kind != "states" else ""
         )
-        topic.last_event_ms = max(0, now_ms - event_ms(told)) if told else None
-    return max(0, now_ms - event_ms(oldest)) if oldest else None
+        topic.last_event_ms = max(0, now_ms - epoch_ms(told)) if told else None
+    return max(0, now_ms - epoch_ms(oldest)) if oldest else None
 
 
 def topics_text(found: list[TopicView], oldest_ms: int | None, *, is_filtered: bool) -> str:

@@ -19,9 +19,9 @@ from typing import Final
 
 import msgspec
 
-from dashboard.reader.floor_position import epoch_ms
 from mirror.conversation.event import STAFF, Event
 from mirror.conversation.legs import leg_key
+from mirror.conversation.times import epoch_ms
 
 MOST_KEPT: Final = 100_000
 MOST_CLOSED: Final = 1_000_000

@@ -21,9 +21,9 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from dashboard.reader.floor_position import epoch_ms
 from dashboard.reader.timeline import Mark
 from mirror.conversation.fold import ConversationView
+from mirror.conversation.times import epoch_ms
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
 from mirror.kafka.kept import ID_BYTES, KEPT_HEADER, KeptLeg, UnknownFormat, read_head, read_kept
 from mirror.settings import Settings

@@ -30,7 +30,6 @@ import msgspec
 from janitor.claims import Leases
 from janitor.gaps.agreement import Agreement
 from janitor.gaps.answers import Answer, ask
-from janitor.gaps.plan import epoch_ms
 from janitor.genesys import Genesys
 from janitor.producer import AckedProducer
 from janitor.zombies import doubt
@@ -40,7 +39,7 @@ from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
-from mirror.fleet.gaps import rfc3339
+from mirror.conversation.times import known_ms, show_ms
 from mirror.fleet.tracked import Tracked, threshold_ms
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.settings import Settings
@@ -248,7 +247,7 @@ class Zombies:
         if not events:
             sweep.active += 1
             return self._again(tracked)
-        ended_ms = None if events[-1].estimated else epoch_ms(events[-1].occurred_at)
+        ended_ms = None if events[-1].estimated else known_ms(events[-1].occurred_at)
         if doubt.contradicts(tracked, now_ms, ended_ms, self._fresh_seconds):
             return self._doubt(conversation_id, doubt.BY_FRAME, sweep)
         return self._finalise(conversation_id, events, sweep)
@@ -293,7 +292,7 @@ class Zombies:
                 sweep.calls += 1
                 page = self._genesys.query_details(
                     {
-                        "interval": f"{rfc3339(now_ms - CONTROL_MS)}/{rfc3339(now_ms)}",
+                        "interval": f"{show_ms(now_ms - CONTROL_MS)}/{show_ms(now_ms)}",
                         "order": "desc",
                         "orderBy": "conversationStart",
                         "paging": {"pageSize": 1, "pageNumber": 1},

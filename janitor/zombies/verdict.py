@@ -15,8 +15,7 @@ from mirror.conversation.ending import disconnect, ending, finalize
 from mirror.conversation.event import Event, Reason
 from mirror.conversation.legs import leg_key
 from mirror.conversation.normaliser import Normaliser
-from mirror.conversation.times import instant
-from mirror.fleet.gaps import rfc3339
+from mirror.conversation.times import instant, show_ms
 from mirror.fleet.tracked import Tracked
 from mirror.genesys.shapes import AnalyticsConversation
 
@@ -44,7 +43,7 @@ def suspicion(details: AnalyticsConversation | None, normaliser: Normaliser) -> 
         return "unknown"
     if details.conversation_end:
         return "over"
-    reading = normaliser.analytics(msgspec.json.encode(details), rfc3339(0), 0.0)
+    reading = normaliser.analytics(msgspec.json.encode(details), show_ms(0), 0.0)
     return "over" if any(event.event_type == "end" for event in reading.events) else "active"
 
 
@@ -57,7 +56,7 @@ def read(
     conversation. Over means: `endTime` is set, or every leg has ended (docs/protocol.md, "Ends").
     The last event is `finalize`.
     """
-    reading = normaliser.conversation(raw, rfc3339(now_ms), 0.0, origin="janitor")
+    reading = normaliser.conversation(raw, show_ms(now_ms), 0.0, origin="janitor")
     told = _finished(reading.events, conversation_id, tracked, "ended", now_ms)
     if told:
         return told
@@ -84,7 +83,7 @@ def read_analytics(
     """
     name = details.conversation_id
     if by_legs:
-        reading = normaliser.analytics(msgspec.json.encode(details), rfc3339(now_ms), 0.0)
+        reading = normaliser.analytics(msgspec.json.encode(details), show_ms(now_ms), 0.0)
         for event in reading.events:
             if event.origin != "snapshot":
                 event.origin = "janitor"
@@ -133,7 +132,7 @@ def closing(
         conversation_id,
         tracked.legs,
         tracked.over,
-        received_at=rfc3339(now_ms),
+        received_at=show_ms(now_ms),
         reason=reason,
         ended_at=ended_at,
     )
@@ -146,7 +145,7 @@ def _finished(
     end = next((event for event in events if event.event_type == "end"), None)
     if end is None:
         return []
-    received_at = rfc3339(now_ms)
+    received_at = show_ms(now_ms)
     shown = dict.fromkeys(_name(event) for event in events if event.event_type == "disconnect")
     ended_at = None if end.estimated else end.occurred_at
     # A leg that Genesys does not show any more (a merged participant's).

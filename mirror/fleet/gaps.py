@@ -26,7 +26,7 @@ from typing import Any, Final, Literal
 import msgspec
 import redis
 
-from mirror.conversation.times import show_epoch
+from mirror.conversation.times import show_ms
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
@@ -154,8 +154,8 @@ def view_ongoing_gap(ongoing: OngoingGap, now_ms: int) -> GapView:
         id=f"lasting-{ongoing.shard}",
         shard=ongoing.shard,
         topics=ongoing.topics,
-        from_time=rfc3339(ongoing.from_ms),
-        to=rfc3339(now_ms),
+        from_time=show_ms(ongoing.from_ms),
+        to=show_ms(now_ms),
         state="open",
         attempts=0,
         events=0,
@@ -190,18 +190,13 @@ def view(gap: Gap) -> GapView:
         id=gap.id,
         shard=gap.shard,
         topics=len(gap.topics),
-        from_time=rfc3339(gap.from_ms),
-        to=rfc3339(gap.to_ms),
+        from_time=show_ms(gap.from_ms),
+        to=show_ms(gap.to_ms),
         state=gap.state,
         attempts=gap.attempts,
         events=gap.events,
         errors=gap.errors,
     )
-
-
-def rfc3339(ms: int) -> str:
-    """`2026-11-23T10:00:00.123Z` from epoch milliseconds."""
-    return show_epoch(ms / 1000)
 
 
 def redis_now_ms(client: redis.Redis) -> int:

@@ -9,7 +9,7 @@ import msgspec
 
 from mirror.base.errors import GenesysError, GenesysRefused
 from mirror.conversation.event import Event
-from mirror.fleet.gaps import rfc3339
+from mirror.conversation.times import show_ms
 from mirror.fleet.tracked import Tracked, encode
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
 
@@ -90,11 +90,11 @@ class Genesys:
         self, name: str, began_ms: int, ended_ms: int | None = None, *, listed: bool = True
     ) -> None:
         """A call of a customer, as both know it."""
-        began = rfc3339(began_ms)
+        began = show_ms(began_ms)
         leg = {"id": f"{name}-leg", "state": "connected", "connectedTime": began}
         segment: dict[str, Any] = {"segmentType": "interact", "segmentStart": began}
         if ended_ms is not None:
-            ended = rfc3339(ended_ms)
+            ended = show_ms(ended_ms)
             leg |= {"state": "disconnected", "disconnectedTime": ended, "disconnectType": "peer"}
             segment |= {"segmentEnd": ended, "disconnectType": "peer"}
         body = {
@@ -108,7 +108,7 @@ class Genesys:
         self.analytics[name] = AnalyticsConversation(
             name,
             began,
-            None if ended_ms is None else rfc3339(ended_ms),
+            None if ended_ms is None else show_ms(ended_ms),
             msgspec.Raw(msgspec.json.encode([participant])),
         )
         if listed:
