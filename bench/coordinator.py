@@ -39,6 +39,7 @@ from mirror.conversation.event import Event
 from mirror.fleet.words import Beat
 from mirror.kafka.admin import ensure_topics
 from mirror.kafka.consume import EventStream
+from mirror.redis.clock import redis_now_ms
 from mirror.settings import load
 
 LEASE: Final = 8.0
@@ -233,8 +234,7 @@ class Bench:
     def _beats(self) -> list[Beat]:
         """The listeners that beat within the lease."""
         client, keys = self.mirror.redis, self.mirror.keys
-        seconds, micros = client.time()
-        since = int(seconds) * 1000 + int(micros) // 1000 - LEASE * 1000
+        since = redis_now_ms(client) - LEASE * 1000
         names: Any = client.zrangebyscore(keys.beats, since, "+inf")
         texts: Any = client.mget([keys.listener(name) for name in names]) if names else []
         return [msgspec.json.decode(text, type=Beat) for text in texts if text]

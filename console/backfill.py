@@ -66,8 +66,8 @@ def backfill(
 
 def _janitor_works(client: redis.Redis, keys: Keys, settings: Settings) -> bool:
     """Whether a janitor reported lately."""
-    from mirror.fleet.gaps import redis_now_ms
     from mirror.fleet.workers import janitor_silent_ms, list_workers, working
+    from mirror.redis.clock import redis_now_ms
 
     silent_ms = janitor_silent_ms(settings.janitor_interval)
     return bool(working(list_workers(client, keys), "janitor", redis_now_ms(client), silent_ms))

@@ -62,7 +62,8 @@ def gaps(as_json: bool) -> None:
     """List intervals in which topics were not covered, and their progress."""
     from console.context import redis_of_settings
     from console.views import gaps_text
-    from mirror.fleet.gaps import list_gaps, list_ongoing_gaps, redis_now_ms, view, view_ongoing_gap
+    from mirror.fleet.gaps import list_gaps, list_ongoing_gaps, view, view_ongoing_gap
+    from mirror.redis.clock import redis_now_ms
 
     with redis_of_settings() as (client, keys, _):
         found = [view(gap) for gap in list_gaps(client, keys)]

@@ -46,10 +46,10 @@ def _adopt(found: dict[str, int]) -> None:
     from console.context import redis_of_settings
     from console.render import echo
     from mirror.base.errors import MirrorError
-    from mirror.fleet.gaps import redis_now_ms
     from mirror.fleet.pinned import adopt
     from mirror.fleet.status_reader import read
     from mirror.fleet.workers import janitor_silent_ms, list_workers, working
+    from mirror.redis.clock import redis_now_ms
 
     with redis_of_settings() as (client, keys, settings):
         alive = [

@@ -13,9 +13,10 @@ from typing import Any, Final, Literal
 import msgspec
 import redis
 
-from mirror.fleet.gaps import KEPT_SECONDS, Gap, decode, encode, redis_now_ms
+from mirror.fleet.gaps import KEPT_SECONDS, Gap, decode, encode
 from mirror.fleet.tracked import Tracked
 from mirror.fleet.tracked import decode as decode_tracked
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import Keys

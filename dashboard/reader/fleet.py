@@ -15,11 +15,12 @@ from typing import Any, Final
 import msgspec
 import redis
 
-from mirror.fleet.gaps import Gap, list_gaps, redis_now_ms
+from mirror.fleet.gaps import Gap, list_gaps
 from mirror.fleet.status import ChannelStatus, MirrorStatus
 from mirror.fleet.status_reader import read as read_status
 from mirror.fleet.status_reader import read_channels
 from mirror.fleet.tracked import read_active
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 from mirror.redis.rate import BURST, RATE_PER_MINUTE

@@ -34,7 +34,8 @@ from mirror.base.errors import GenesysError, KafkaUnavailable
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.conversation.normaliser import Normaliser
-from mirror.fleet.gaps import READINGS, Gap, redis_now_ms
+from mirror.fleet.gaps import READINGS, Gap
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.keys import Keys
 
 LEASE_SECONDS: Final = 240.0

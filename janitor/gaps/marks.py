@@ -12,7 +12,8 @@ from typing import Final
 import redis
 
 from janitor.gaps.plan import MARGIN_MS
-from mirror.fleet.gaps import KEPT_SECONDS, Gap, redis_now_ms
+from mirror.fleet.gaps import KEPT_SECONDS, Gap
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 

@@ -43,8 +43,9 @@ from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress
 from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.conversation.times import show_epoch
-from mirror.fleet.gaps import Gap, redis_now_ms
+from mirror.fleet.gaps import Gap
 from mirror.genesys.shapes import AnalyticsConversation
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.keys import Keys
 
 # Conversations that began this short before the request may be unknown to REST and analytics yet.

@@ -13,8 +13,8 @@ from typing import Final
 import redis
 
 from mirror.base.thread_watch import ReportProgress, unwatched
-from mirror.fleet.gaps import redis_now_ms
 from mirror.fleet.tracked import scan_active
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.keys import Keys
 
 KEPT_SECONDS: Final = 600.0

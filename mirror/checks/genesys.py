@@ -26,6 +26,7 @@ from mirror.genesys.listing import read_listing
 from mirror.genesys.rights import role_text
 from mirror.genesys.shapes import AvailableTopic, Entity
 from mirror.genesys.topics import QUEUE_TOPIC, USER_TOPIC
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import connect, explained
 from mirror.redis.keys import Keys
 from mirror.redis.rate import BURST, RATE_PER_MINUTE, RateBudget
@@ -354,11 +355,10 @@ def _ahead(store: redis.Redis, keys: Keys, client_id: str) -> float | None:
     try:
         with explained():
             whole_at: Any = store.get(keys.rate(client_id))
-            seconds, micros = store.time()
+            now_ms = redis_now_ms(store)
     except RedisUnavailable:
         return None
-    now = int(seconds) + int(micros) / 1e6
-    return max(0.0, float(whole_at or 0) / 1000 - now)
+    return max(0.0, float(whole_at or 0) - now_ms) / 1000
 
 
 def rate(subject: str, ahead_s: float) -> Finding:

@@ -13,6 +13,7 @@ from redis.exceptions import NoPermissionError
 from mirror.base.errors import EXIT_DEPENDENCY, RedisUnavailable
 from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.redis.answers import MEANINGS, code_of
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import START_CURE, address, check, connect, explained
 from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
@@ -164,8 +165,7 @@ def rights(refused: dict[str, str]) -> Finding:
 
 
 def _clock(client: redis.Redis) -> Finding:
-    seconds, micros = client.time()
-    return clock(time.time() - (int(seconds) + int(micros) / 1e6))
+    return clock(time.time() - redis_now_ms(client) / 1000)
 
 
 def clock(ahead_s: float) -> Finding:

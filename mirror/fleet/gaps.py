@@ -27,6 +27,7 @@ import msgspec
 import redis
 
 from mirror.conversation.times import show_ms
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
@@ -121,13 +122,6 @@ def file_gap(client: redis.Redis, keys: Keys, gap: Gap) -> bool:
     return True
 
 
-def read_gap(client: redis.Redis, keys: Keys, gap_id: str) -> Gap | None:
-    """One gap, None if the ledger does not have it. Raises `RedisUnavailable`."""
-    with explained():
-        text = client.get(keys.gap(gap_id))
-        return decode(text) if isinstance(text, str) else None
-
-
 def list_gaps(client: redis.Redis, keys: Keys) -> list[Gap]:
     """All gaps of the ledger, the earliest first. Raises `RedisUnavailable`."""
     with explained():
@@ -197,10 +191,3 @@ def view(gap: Gap) -> GapView:
         events=gap.events,
         errors=gap.errors,
     )
-
-
-def redis_now_ms(client: redis.Redis) -> int:
-    """Redis' clock, in epoch milliseconds. Raises `RedisUnavailable`."""
-    with explained():
-        now: Any = client.time()
-    return int(now[0]) * 1000 + int(now[1]) // 1000

@@ -23,6 +23,7 @@ from mirror.fleet.tracked import count_conversations
 from mirror.fleet.words import Beat, Shard
 from mirror.fleet.workers import janitor_silent_ms
 from mirror.fleet.workers import read as read_workers
+from mirror.redis.clock import told_ms
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
@@ -57,7 +58,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     pipe.zrange(keys.active, 0, 0, withscores=True)
     with explained():
         (
-            (seconds, micros),
+            now,
             leader,
             beats,
             shard_ids,
@@ -69,7 +70,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
             passed,
             *oldest,
         ) = pipe.execute()
-    now_ms = int(seconds) * 1000 + int(micros) // 1000
+    now_ms = told_ms(now)
     beat_times = {name: int(score) for name, score in beats}
     ids = sorted(shard_ids)
     gaps = list_gaps(client, keys)

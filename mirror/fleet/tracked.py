@@ -21,7 +21,7 @@ import redis
 
 from mirror.conversation.event import Role
 from mirror.conversation.legs import LegKey, leg_key
-from mirror.fleet.gaps import redis_now_ms
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import FOLD_FORM, Keys

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 import redis
 
-from mirror.fleet.gaps import redis_now_ms
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import Keys

@@ -13,7 +13,7 @@ import pytest
 
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.simulated import Simulated
-from mirror.fleet.gaps import Gap, file_gap, read_gap
+from mirror.fleet.gaps import Gap, file_gap
 from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
 from tests.integration.janitor_support import Stage, environment, quiet_org, staged, tracking
@@ -77,7 +77,7 @@ def test_it_works_and_ends_cleanly_on_sigterm(
         file_gap(stage.client, stage.keys, gap)
 
         def read_twice() -> bool:  # at once: analytics is said not to lag
-            found = read_gap(stage.client, stage.keys, "g")
+            found = stage.leases.gap("g")
             return found is not None and found.readings == 2
 
         process.wait_for(read_twice, 20, "the gap was read")

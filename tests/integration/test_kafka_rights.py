@@ -24,9 +24,9 @@ from mirror.checks.finding import Finding
 from mirror.checks.kafka import check_kafka
 from mirror.checks.kafka_rights import check_idempotence, tracker_group
 from mirror.fleet import status_reader
-from mirror.fleet.gaps import redis_now_ms
 from mirror.fleet.words import Beat
 from mirror.fleet.workers import list_workers
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load

@@ -20,10 +20,10 @@ from janitor.claims import Leases
 from listeners.fleet_link import FleetLink
 from mirror.base.errors import RedisUnavailable, RedisUnsupported
 from mirror.checks.redis import check_redis
-from mirror.fleet.gaps import redis_now_ms
 from mirror.fleet.status_reader import read
 from mirror.fleet.words import Beat
 from mirror.redis import connections
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import check, connect, explained, wait_for
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load

@@ -28,7 +28,7 @@ from harness.process import ManagedProcess, wait_until
 from janitor.producer import AckedProducer
 from mirror.conversation.event import Event
 from mirror.conversation.legs import LegKey, end_id, start_id, transition_id
-from mirror.fleet.gaps import list_gaps, redis_now_ms
+from mirror.fleet.gaps import list_gaps
 from mirror.fleet.reasons import tracking as tracking_reasons
 from mirror.fleet.tracked import (
     count_conversations,
@@ -39,6 +39,7 @@ from mirror.fleet.tracked import (
 from mirror.fleet.words import Shard
 from mirror.fleet.workers import list_workers
 from mirror.kafka.admin import ensure_topics
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load

@@ -1,4 +1,4 @@
-"""One contract for all that asks Redis in `mirror.fleet`: `RedisUnavailable`, in one line."""
+"""One contract for all that asks Redis in `mirror.fleet`, and for its clock: one line says why."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from redis.retry import Retry
 from mirror.base.errors import RedisUnavailable
 from mirror.fleet import backfill, gaps, requests, status_reader, tracked
 from mirror.fleet.gaps import Gap
+from mirror.redis import clock
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 from mirror.settings import load
@@ -29,10 +30,9 @@ ASKED: dict[str, Ask] = {
     "unmirrored": lambda client: backfill.unmirrored(client, KEYS, queues=["q"]),
     "follow": lambda client: backfill.follow(client, KEYS, ["g"]),
     "file_gap": lambda client: gaps.file_gap(client, KEYS, GAP),
-    "read_gap": lambda client: gaps.read_gap(client, KEYS, "g"),
     "list_gaps": lambda client: gaps.list_gaps(client, KEYS),
     "list_ongoing_gaps": lambda client: gaps.list_ongoing_gaps(client, KEYS),
-    "redis_now_ms": gaps.redis_now_ms,
+    "redis_now_ms": clock.redis_now_ms,
     "request_drain": lambda client: requests.request_drain(client, KEYS, "l"),
     "take_back_drain": lambda client: requests.take_back_drain(client, KEYS, "l"),
     "request_rebalance": lambda client: requests.request_rebalance(client, KEYS),
@@ -64,7 +64,7 @@ def test_every_function_that_takes_a_client_is_asked() -> None:
     """A new one has a row of its own."""
     found = {
         name
-        for module in (backfill, gaps, requests, status_reader, tracked)
+        for module in (backfill, clock, gaps, requests, status_reader, tracked)
         for name, value in vars(module).items()
         if isinstance(value, FunctionType)
         and not name.startswith("_")
