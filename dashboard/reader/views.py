@@ -25,7 +25,7 @@ from dashboard.reader.timeline import Mark
 from mirror.conversation.fold import ConversationView
 from mirror.conversation.times import epoch_ms
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
-from mirror.kafka.kept import ID_BYTES, KEPT_HEADER, KeptLeg, UnknownFormat, read_head, read_kept
+from mirror.kafka.kept import ID_BYTES, KeptLeg, UnknownFormat, kept_of, read_head, read_kept
 from mirror.settings import Settings
 
 BATCH: Final = 5_000
@@ -169,10 +169,7 @@ def _read(consumer: Any, left: set[int], views: Views, turn: Callable[[], bool])
                 if error.fatal() or not error.retriable():
                     raise KafkaException(error)
             elif partition in left:
-                kept = next(
-                    (it for name, it in message.headers() or () if name == KEPT_HEADER), b""
-                )
-                is_tombstone = message.value() is None
+                kept, is_tombstone = kept_of(message.headers()), message.value() is None
                 views.take(partition, message.key().decode(), kept, is_tombstone=is_tombstone)
     return views
 

@@ -6,6 +6,7 @@ a map of the fields below. A tombstone has only those of `Head`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -87,6 +88,11 @@ class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
 _encoder: Final = msgspec.msgpack.Encoder()
 _head: Final = msgspec.msgpack.Decoder(Head)
 _kept: Final = msgspec.msgpack.Decoder(Kept)
+
+
+def kept_of(headers: Iterable[tuple[str, bytes | None]] | None) -> bytes:
+    """What a record's headers hold of a conversation; empty if nothing."""
+    return next((content or b"" for name, content in headers or () if name == KEPT_HEADER), b"")
 
 
 def encode(kept: Kept | Head) -> bytes:
