@@ -66,9 +66,7 @@ class Studio:
         create_topic(servers, "genesys-interactions.dlq")
         self.org: Simulated = stack.enter_context(simulated(folder, *_OPTIONS))
         self.env = {
-            "GENESYS_API_URL": self.org.url,
-            "GENESYS_CLIENT_ID": self.org.client,
-            "GENESYS_CLIENT_SECRET": self.org.secret,
+            **self.org.env,
             "REDIS_URL": self.redis.url,
             "KAFKA_BOOTSTRAP_SERVERS": servers,
             "MIRROR_SPOOL_DIR": str(folder / "spool"),

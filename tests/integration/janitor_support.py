@@ -76,6 +76,7 @@ def tracking(settings: Settings) -> Iterator[Tracker]:
     finally:
         stop.set()
         thread.join(20)
+        assert not thread.is_alive()
 
 
 @dataclass

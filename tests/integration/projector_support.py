@@ -20,6 +20,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
+from harness import kafka_install
 from harness.kafka import KafkaCluster
 from harness.kafka_topics import SILENT, admin_client, create_topic
 from harness.process import ManagedProcess, wait_until
@@ -30,6 +31,7 @@ from mirror.conversation.event import Event
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings, load
 from projector.offsets import Offsets
+from tests.services.availability import unavailable
 
 CASES: Final = Path(__file__).parents[1] / "golden" / "cases"
 WITHIN: Final = 60.0
@@ -264,8 +266,11 @@ EXACT: Final = Counted(0, 0, 0, [])
 
 def quick_cluster(folder: Path) -> Iterator[str]:
     """A broker that ends what is left open soon."""
-    with KafkaCluster(folder, properties=QUICK) as cluster:
-        yield cluster.bootstrap_servers
+    try:
+        with KafkaCluster(folder, properties=QUICK) as cluster:
+            yield cluster.bootstrap_servers
+    except kafka_install.KafkaUnavailable as missing:
+        unavailable(str(missing))
 
 
 NewStage = Callable[..., Stage]

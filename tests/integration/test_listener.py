@@ -47,9 +47,7 @@ class Scene:
         self.redis = redis.Redis.from_url(redis_url, decode_responses=True)
         (self.metrics_port,) = free_ports(1)
         self.env: dict[str, str | None] = {
-            "GENESYS_API_URL": org.url,
-            "GENESYS_CLIENT_ID": CLIENT,
-            "GENESYS_CLIENT_SECRET": SECRET,
+            **org.env,
             "REDIS_URL": redis_url,
             "KAFKA_BOOTSTRAP_SERVERS": kafka,
             "MIRROR_TOPIC": self.topic,

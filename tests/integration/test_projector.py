@@ -15,7 +15,6 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.cimpl import NewPartitions
 
-from harness.kafka import KafkaUnavailable
 from harness.kafka_topics import admin_client
 from harness.process import ManagedProcess, free_ports, wait_until
 from mirror.checks.projector import check_projector
@@ -23,7 +22,6 @@ from mirror.conversation.schema import view_schema
 from mirror.kafka.admin import ensure_topics
 from projector.rebuild import rebuild
 from tests.integration.projector_support import EXACT, Stage, quick_cluster, stream
-from tests.services.availability import unavailable
 
 Start = Callable[[ManagedProcess], ManagedProcess]
 WITHIN = 40.0
@@ -34,10 +32,7 @@ pytestmark = pytest.mark.kafka
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A broker of this module's own."""
-    try:
-        yield from quick_cluster(tmp_path_factory.mktemp("kafka"))
-    except KafkaUnavailable as missing:
-        unavailable(str(missing))
+    yield from quick_cluster(tmp_path_factory.mktemp("kafka"))
 
 
 def healthz(port: int) -> Any:

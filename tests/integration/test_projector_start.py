@@ -13,12 +13,10 @@ import msgspec
 import pytest
 from confluent_kafka.cimpl import NewPartitions
 
-from harness.kafka import KafkaUnavailable
 from harness.kafka_topics import admin_client
 from harness.process import ManagedProcess, free_ports
 from mirror.checks.projector import check_projector
 from tests.integration.projector_support import Stage, quick_cluster, stream
-from tests.services.availability import unavailable
 
 Start = Callable[[ManagedProcess], ManagedProcess]
 WITHIN = 40.0
@@ -31,10 +29,7 @@ pytestmark = pytest.mark.kafka
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A broker of this module's own."""
-    try:
-        yield from quick_cluster(tmp_path_factory.mktemp("kafka"))
-    except KafkaUnavailable as missing:
-        unavailable(str(missing))
+    yield from quick_cluster(tmp_path_factory.mktemp("kafka"))
 
 
 def ask(port: int, path: str) -> tuple[int, str]:

@@ -8,11 +8,9 @@ from __future__ import annotations
 import random
 import signal
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -21,7 +19,6 @@ import redis
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from coordinator.tracker import Tracker
 from harness.kafka import KafkaCluster
 from harness.kafka_topics import create_topic
 from harness.process import ManagedProcess, wait_until
@@ -43,6 +40,7 @@ from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
+from tests.integration.janitor_support import tracking
 
 AT = "2026-11-23T10:00:00.000Z"
 
@@ -134,20 +132,6 @@ def lives(count: int, seed: int) -> tuple[list[Event], set[str]]:
             waiting[index] = waiting[-1]
             waiting.pop()
     return mixed, active
-
-
-@contextmanager
-def tracking(settings: Settings) -> Iterator[Tracker]:
-    """A tracker in a thread."""
-    tracker, stop = Tracker(settings), threading.Event()
-    thread = threading.Thread(target=tracker.run, args=(stop,), daemon=True)
-    thread.start()
-    try:
-        yield tracker
-    finally:
-        stop.set()
-        thread.join(20)
-        assert not thread.is_alive()
 
 
 def active_set(client: redis.Redis, settings: Settings) -> set[str]:
