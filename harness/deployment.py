@@ -17,14 +17,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import redis
 
 from harness import ledger
 from harness.kafka_topics import read_topic
 from harness.oracle import Truth
+from harness.pages import fetch
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.simulated import Simulated
 from mirror.conversation.event import Event
@@ -158,13 +157,7 @@ class Deployment:
 
     def http(self, name: str, path: str) -> bytes:
         """What a process answers on its metrics port, whatever the status."""
-        try:
-            url = f"http://127.0.0.1:{self.ports[name]}{path}"
-            with urlopen(url, timeout=self.http_seconds) as response:
-                return bytes(response.read())
-        except HTTPError as error:
-            with error:
-                return error.read()
+        return fetch(self.ports[name], path, self.http_seconds)[1]
 
     def health(self, name: str) -> dict[str, Any]:
         """The body of `/healthz`."""
