@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
+from mirror.base.units import counted
+
 MAX_ERRORS: Final = 5
 MAX_ERROR_LENGTH: Final = 300
 # Reasons that concern a listing and not a conversation.
@@ -34,12 +36,8 @@ class Unread:
     def errors(self) -> tuple[str, ...]:
         """Why not everything was read, for people; empty if everything was."""
         return tuple(
-            (line if reason in _OF_LISTINGS else f"{_conversations(count)}: {line}")[
+            (line if reason in _OF_LISTINGS else f"{counted(count, 'conversation')}: {line}")[
                 :MAX_ERROR_LENGTH
             ]
             for (reason, line), count in self._found.most_common(MAX_ERRORS)
         )
-
-
-def _conversations(count: int) -> str:
-    return "1 conversation" if count == 1 else f"{count:,} conversations"

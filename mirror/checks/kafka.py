@@ -13,6 +13,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
 )
 
 from mirror.base.errors import KafkaUnavailable
+from mirror.base.units import counted
 from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.checks.kafka_rights import TIMEOUT_SECONDS, check_rights, reason
 from mirror.kafka.admin import DEAD_LETTER_PARTITIONS, Cluster, check
@@ -37,8 +38,7 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
         )
         return
     servers = settings.kafka.properties["bootstrap.servers"]
-    brokers = f"{cluster.brokers} broker{'' if cluster.brokers == 1 else 's'}"
-    yield good("kafka", "Kafka", f"{brokers} at {servers}")
+    yield good("kafka", "Kafka", f"{counted(cluster.brokers, 'broker')} at {servers}")
     client = open_client(AdminClient, admin_config(settings), ClientLog("kafka.doctor"))
     wanted = {
         settings.topic: settings.partitions,

@@ -18,6 +18,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from mirror.base.errors import KafkaUnavailable
 from mirror.base.log import logger
+from mirror.base.units import counted
 from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.kafka.spread import await_spread
 from mirror.settings import Settings
@@ -56,8 +57,8 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         did = "created" if self.outcome == "created" else "is there"
-        replicas = _counted(self.replication_factor, "replica")
-        size = f"{_counted(self.partitions, 'partition')}, {replicas}"
+        replicas = counted(self.replication_factor, "replica")
+        size = f"{counted(self.partitions, 'partition')}, {replicas}"
         return f"{self.name} {did}: {size}{f' ({self.note})' if self.note else ''}"
 
 
@@ -75,10 +76,6 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
         """Existing topic of the mirror → its number of partitions."""
         topics = (settings.topic, settings.dead_letter_topic, settings.agents_topic)
         return {topic: self.topics[topic][0] for topic in topics if topic in self.topics}
-
-
-def _counted(count: int, singular: str) -> str:
-    return f"{count} {singular}{'' if count == 1 else 's'}"
 
 
 def _reason(error: Any, log: ClientLog) -> str:
@@ -318,8 +315,7 @@ def _create(
     note = ""
     if replication < settings.replication_factor:
         note = (
-            f"asked for {settings.replication_factor}; "
-            f"the cluster has {_counted(brokers, 'broker')}"
+            f"asked for {settings.replication_factor}; the cluster has {counted(brokers, 'broker')}"
         )
     return TopicState(
         name=name,
