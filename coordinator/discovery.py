@@ -21,13 +21,14 @@ import msgspec
 
 from coordinator.naming import Called, Naming
 from coordinator.plan.sight import Found, Recalled, Sight, family_of
-from coordinator.topics import families_of, topics_of, unavailable
+from coordinator.topics import topics_of, unavailable
 from mirror.base.errors import GenesysError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.filters import unmatched
 from mirror.genesys.listing import read_listing
+from mirror.genesys.topics import families_of
 from mirror.settings import Settings
 
 RETRY_SECONDS: Final = 10.0

@@ -7,12 +7,11 @@ from typing import Final
 
 from mirror.genesys.filters import matching
 from mirror.genesys.shapes import AvailableTopic, Entity
-from mirror.genesys.topics import QUEUE_TOPIC, USER_TOPIC
+from mirror.genesys.topics import QUEUE_TOPIC, USER_TOPIC, is_by_socket
 from mirror.settings import Settings
 
 # A topic with two suffixes of one id counts once (docs/protocol.md, "Topics").
 AGENT_TOPIC: Final = "v2.users.{id}?presence&routingStatus"
-_WEBSOCKET: Final = frozenset({"all", "websocket", "websockets"})  # AvailableTopic.transports
 
 
 def topics_of(settings: Settings, family: str, entities: Iterable[Entity]) -> frozenset[str]:
@@ -25,12 +24,6 @@ def topics_of(settings: Settings, family: str, entities: Iterable[Entity]) -> fr
     return frozenset(template.format(id=id_) for template in templates for id_ in wanted)
 
 
-def families_of(settings: Settings) -> tuple[str, ...]:
-    """The families to list."""
-    users = "users" in settings.families or settings.agents
-    return (*(["queues"] if "queues" in settings.families else []), *(["users"] if users else []))
-
-
 def unavailable(settings: Settings, available: Iterable[AvailableTopic]) -> dict[str, str]:
     """Wanted topic template that is not available over WebSockets → reason."""
     known = {topic.id.lower(): topic for topic in available}
@@ -41,8 +34,6 @@ def unavailable(settings: Settings, available: Iterable[AvailableTopic]) -> dict
         topic = known.get(template.lower())
         if topic is None:
             reasons[template] = "Genesys does not list it"
-        elif topic.transports and not _WEBSOCKET & {
-            transport.lower() for transport in topic.transports
-        }:
+        elif not is_by_socket(topic):
             reasons[template] = "not available over WebSockets"
     return reasons

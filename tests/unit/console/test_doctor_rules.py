@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined] # its documented home
 
 from mirror.checks.finding import CHECKS, Finding
-from mirror.checks.genesys import channels, rate, rejected, topics, visible
+from mirror.checks.genesys_rules import channels, rate, rejected, topics, visible
 from mirror.checks.kafka import durability, shape
 from mirror.checks.kafka_rights import group, idempotence, rights
 from mirror.checks.machine import room, supervised, unread_settings
