@@ -8,5 +8,6 @@ plan/        the decisions of a pass (pure)
 store.py     the leader's reads from and writes to Redis
 discovery.py lists queues and users of Genesys; topics.py: the topics that are wanted of them
 naming.py    the names of queues and users
+metrics.py   a coordinator's metrics
 tracker/     folds the topic into Redis: the active conversations
 """

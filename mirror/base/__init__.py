@@ -8,5 +8,7 @@ ascii_fallback  replaces characters that a terminal cannot show
 bounded      calls of foreign libraries that may never return
 thread_watch which background thread of a process hangs
 tls          why TLS failed, in words
+extras       what an optional package is missing for
+tally        histograms of durations (pure)
 units        durations and sizes as people write them
 """

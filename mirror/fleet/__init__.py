@@ -13,4 +13,5 @@ status       the state of all processes → the health of the mirror (pure); sta
 requests     requests of operators to the leader
 pinned       the number of partitions that keys are spread over
 backfill     gaps filed by hand
+names        names of queues and users; topics: the mirrored topics, with names and channels
 """

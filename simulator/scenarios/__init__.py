@@ -1,7 +1,8 @@
 """Scripts of conversations by medium, and the choice of the next one.
 
 `pick` walks through the media by weight without chance (so that a short run shows all of them) and
-chooses among a medium's scripts by weight.
+chooses among a medium's scripts by weight. One module for each kind of script; `stage` is what
+they act on, `routing` the way to an agent that all media share.
 """
 
 from __future__ import annotations
