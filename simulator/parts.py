@@ -106,6 +106,8 @@ class Leg(msgspec.Struct, kw_only=True):
     acw: AfterCallWork | None = None
     #: The codes that were chosen, one after another; frames show the latest.
     wrapups: list[Wrapup] = msgspec.field(default_factory=list)
+    #: Where they are shown: on the communication, its participant, or both.
+    wrapup_on: str = "both"
     transfer_source: str | None = None
     #: Further fields of the medium, in nested spelling and ready for JSON.
     extra: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -18,6 +18,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "consult_attribute": ("present", "absent"),
     "supervision_keys": ("one", "all"),
     "skipped_acw_times": ("equal", "absent"),
+    "wrapup_on": ("both", "communication", "participant"),
 }
 
 
@@ -65,6 +66,8 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     supervision_keys: str = MIXED
     #: Whether skipped after-call work has times, both the leg's end (0).
     skipped_acw_times: str = MIXED
+    #: Where frames and REST show a code: on the communication, its participant, or both (0).
+    wrapup_on: str = "both"
 
 
 def parse(text: str) -> tuple[str, object]:

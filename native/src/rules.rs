@@ -2,7 +2,7 @@
 //!
 //! What is read here is never known to be incomplete, has no consultation and is not from REST.
 
-use crate::after_call::{handled, note, tell_work, work_of, Succession, Work};
+use crate::after_call::{handled, note, tell_work, work_of, Handled, Succession, Work};
 use crate::frame::{Frame, Participant, Piece};
 use crate::ids;
 use crate::memory::{Conversation, Known, Leg};
@@ -114,7 +114,7 @@ fn read_legs<'f, 'a>(
     known.legs.clear();
     let shown = &participant.shown;
     let only = shown.len() == 1;
-    let (mut worked, mut follows) = (None, None);
+    let (mut worked, mut follows) = (Handled::default(), None);
     if !only {
         worked = handled(participant);
         follows = Some(Succession::of(shown));
@@ -155,7 +155,12 @@ fn read_legs<'f, 'a>(
         if lives {
             known.ended = false;
         }
-        let work = work_of(participant, communication, only || worked == Some(place));
+        let work = work_of(
+            participant,
+            communication,
+            only || worked.times == Some(place),
+            only || worked.code == Some(place),
+        );
         let view = View {
             participant,
             communication,

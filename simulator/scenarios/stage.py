@@ -79,6 +79,7 @@ class Stage:
         self.staff = staff
         self.rng = rng
         self.quirks = quirks or Quirks()
+        self.wrapup_on = self.variant("wrapup_on")
         self.now = conversation.started_ms
         #: No new waits for agents, no long parks: the org is being emptied.
         self.draining = False
@@ -299,6 +300,7 @@ class Stage:
         back: bool = False,
     ) -> None:
         """Any code but the latest, the latest `again`, or `back` to the first."""
+        leg.wrapup_on = self.wrapup_on
         codes = self.org.wrapup_codes
         latest = leg.wrapup
         number = self.rng.randrange(len(codes))

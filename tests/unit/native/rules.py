@@ -98,9 +98,10 @@ RULES: Final = (
     _rule("holds and parks", "spells.py", "are_earlier history advance ended release _begin "
           "_dated _over _numbered _is_later_park", "spells.rs",
           "are_earlier history advance ended release begin dated over numbered"),
-    _rule("after-call work", "after_call.py", "_latest Succession handled work_of "
-          "_unless_earlier note tell_work", "after_call.rs",
-          "latest of follows handled work_of unless_earlier note tell_work"),
+    _rule("after-call work", "after_call.py", "_latest Succession handled _takes_place "
+          "_code_of _has_own_times _claim_of_times _claim_of_code _connected work_of "
+          "_unless_earlier note tell_work", "after_call.rs", "latest of follows handled "
+          "takes_place code_of has_own_times work_of unless_earlier note tell_work"),
     _rule("wrap-up codes", "after_call.py", "MAX_CODES _codes _take", "after_call.rs",
           "codes take"),
     _rule("events", "events.py", "events _of_conversation _of_leg", "events.rs",
