@@ -167,6 +167,8 @@ class Participant(msgspec.Struct, kw_only=True):
     consult_participant_id: str | None = None
     #: Whether this one began a consult; shown only as an attribute, and not by every org.
     consult_initiator: bool = False
+    #: Whether this one was consulted and the consult was cancelled; never shown.
+    consulted_in_vain: bool = False
     monitored_id: str | None = None
     coached_id: str | None = None
     barged_id: str | None = None

@@ -226,6 +226,14 @@ class Stage:
             # Told before there is any: without times, and not always as pending.
             leg.acw = AfterCallWork(self.rng.choice(["pending", "pending", "unknown"]))
 
+    def take_up(self, participant: Participant, leg: Leg, keys: str) -> Script:
+        """A parked leg is taken up again; it may ring before."""
+        self.conversation.unpark(participant, leg, self.now, keys)
+        if self.variant("resume_rings") == "yes":
+            leg.state = "alerting"
+            yield self.beat(2, 6)
+            leg.state = "connected"
+
     def leave(self, participant: Participant, disconnect_type: str, state: str) -> None:
         """End every leg of a participant that is not ended yet."""
         for leg in participant.legs:

@@ -79,6 +79,20 @@ def test_a_code_is_told_wherever_it_is_shown(scenario: str, place: str) -> None:
     assert told_codes
 
 
+@pytest.mark.parametrize("keys", VARIANTS["early_resume"])
+@pytest.mark.parametrize("scenario", ["email", "message_for_days", "email_parked_for_days"])
+def test_a_parked_leg_that_rings_again_is_told(scenario: str, keys: str) -> None:
+    """Its unpark comes when it rings, whatever its keys do; nothing else is told twice."""
+    unparks = 0
+    for seed in range(8):
+        played = perform(scenario, seed, quirks=Quirks(early_resume=keys, resume_rings="yes"))
+        events = told(played)
+        found = verdict(played, events)
+        assert found.clean, found
+        unparks += sum((e.event_type, e.state) == ("unpark", "alerting") for e in events)
+    assert unparks
+
+
 @every_scenario
 def test_who_comes_late_or_misses_frames_tells_nothing_false(scenario: str) -> None:
     """Some transitions are missing then; what is told is true."""
