@@ -107,7 +107,8 @@ def _read_legs(
                     communication.park_time,
                     len(communication.segments or ()),
                     work,
-                    participant.monitored_participant_id,
+                    participant.screen_monitored_participant_id
+                    or participant.monitored_participant_id,
                     participant.coached_participant_id,
                     participant.barged_participant_id,
                     participant.consult_participant_id if participant_id in consulted else None,

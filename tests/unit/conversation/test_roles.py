@@ -194,6 +194,19 @@ def test_a_consulted_agent_who_took_over_may_transfer() -> None:
     assert told == ["p-1", "p-2"]
 
 
+def test_who_watches_a_screen_names_whom() -> None:
+    """The participant has a key of its own for that, which says nothing of its other legs."""
+    shown = participant(
+        {**ASKED, "connectedTime": at(2_000)},
+        medium="screen_monitoring",
+        participant_id="p-9",
+        purpose="user",
+    )
+    for keys, on in (({}, None), ({"screenMonitoredParticipantId": "p-1"}, "p-1")):
+        assert roles(Reader().frame({**shown, **keys})) == {"p-9": ("monitor", on)}
+        assert roles(Reader().frame(participant(ASKS, **keys))) == {"p-1": (None, None)}
+
+
 def test_barging_counts_before_coaching_before_monitoring() -> None:
     """Whether earlier keys stay on the supervisor or not; each change is a reading."""
     legs = {"state": "connected", "connectedTime": at(2_000), "id": "comm-2"}
