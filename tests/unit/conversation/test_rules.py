@@ -477,6 +477,13 @@ def test_the_queue_of_a_customer_is_what_the_frame_shows() -> None:
     assert {e.participant_id: e.queue_id for e in events} == {None: None, "p-1": None, "p-2": "q-1"}
 
 
+@pytest.mark.parametrize("purpose", ["customer", "agent", "external"])
+def test_empty_ids_of_queue_and_user_are_none(purpose: str) -> None:
+    """An event has null where there is nothing, never empty text."""
+    shown = participant(ENDED, purpose=purpose, queueId="", userId="")
+    assert {(e.queue_id, e.agent_id) for e in Reader().frame(shown)} == {(None, None)}
+
+
 @pytest.mark.parametrize(
     ("shown", "told"),
     [
