@@ -256,6 +256,8 @@ def shows(transition: Transition) -> bool:
 def _is_transfer(participant: Participant, leg: Leg) -> bool:
     """A merge leaves nobody; in a consult only who began it does."""
     word = leg.disconnect_type or ""
+    if participant.consulted_in_vain:
+        return False
     if word == _MERGE or (word == _CONSULT and not participant.consult_initiator):
         return False
     return word.startswith("transfer")

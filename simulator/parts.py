@@ -105,6 +105,8 @@ class Leg(msgspec.Struct, kw_only=True):
     acw: AfterCallWork | None = None
     #: The codes that were chosen, one after another; frames show the latest.
     wrapups: list[Wrapup] = msgspec.field(default_factory=list)
+    #: Where they are shown: on the communication, its participant, or both.
+    wrapup_on: str = "both"
     transfer_source: str | None = None
     #: Further fields of the medium, in nested spelling and ready for JSON.
     extra: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -164,6 +166,8 @@ class Participant(msgspec.Struct, kw_only=True):
     consult_participant_id: str | None = None
     #: Whether this one began a consult; shown only as an attribute, and not by every org.
     consult_initiator: bool = False
+    #: Whether this one was consulted and the consult was cancelled; never shown.
+    consulted_in_vain: bool = False
     monitored_id: str | None = None
     coached_id: str | None = None
     barged_id: str | None = None

@@ -12,12 +12,14 @@ MIXED = "mixed"
 #: The answers that a mixed quirk draws from.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "early_resume": ("gone", "kept", "park_kept", "resume_kept"),
+    "resume_rings": ("no", "yes"),
     "reused_participant": ("append", "newest_first", "replace"),
     "consult_transfer_type": ("transfer", "transfer.consult"),
-    "consult_cancel_type": ("transfer.consult", "peer"),
+    "consult_cancel_type": ("transfer.consult", "peer", "transfer"),
     "consult_attribute": ("present", "absent"),
     "supervision_keys": ("one", "all"),
     "skipped_acw_times": ("equal", "absent"),
+    "wrapup_on": ("both", "communication", "participant"),
 }
 
 
@@ -53,6 +55,8 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     max_page_size: int = 500
     #: What `parkTime` and `resumeTime` do when somebody goes on before the planned time (0).
     early_resume: str = MIXED
+    #: Whether a parked leg rings before it is taken up again (0).
+    resume_rings: str = "no"
     #: How a participant that is used again shows its legs (0).
     reused_participant: str = MIXED
     #: How the leg of who consulted ends in a completed consult transfer (5.5).
@@ -65,6 +69,8 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     supervision_keys: str = MIXED
     #: Whether skipped after-call work has times, both the leg's end (0).
     skipped_acw_times: str = MIXED
+    #: Where frames and REST show a code: on the communication, its participant, or both (0).
+    wrapup_on: str = "both"
 
 
 def parse(text: str) -> tuple[str, object]:

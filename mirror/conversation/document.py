@@ -103,11 +103,18 @@ def _leg(leg: LegView, since: str) -> LegDocument:
 
 
 def _queue(legs: list[LegDocument]) -> str | None:
-    """The queue of the latest live leg with a queue; without a live leg, that of the latest leg."""
-    latest: str | None = None
-    for leg in reversed(legs):
-        if leg.queue_id is not None:
-            if leg.ended_at is None:
-                return leg.queue_id
-            latest = latest or leg.queue_id
-    return latest
+    """The queue of the latest live leg with a queue; without a live leg, that of the latest leg.
+
+    The latest by time: legs stand in the order of an array of Genesys', which says nothing. The
+    customer's queue counts only if no other leg has one: it may stay that of the first queue.
+    """
+    queued = [leg for leg in legs if leg.queue_id is not None]
+    return max(queued, key=_recency).queue_id if queued else None
+
+
+def _recency(leg: LegDocument) -> tuple[bool, bool, str, str, str]:
+    """The greatest is the latest. The last two decide between legs of the same time."""
+    began = leg.answered_at or leg.since or ""
+    is_live = leg.ended_at is None
+    is_party = leg.purpose != "customer"
+    return is_party, is_live, began, leg.ended_at or "", leg.queue_id or ""

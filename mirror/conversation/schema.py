@@ -87,7 +87,8 @@ VIEW_DESCRIPTIONS: Final[dict[str, str]] = {
     "state": "active while a leg lives or no end was seen, else ended.",
     "started_at": "When it began; null where no start was seen.",
     "ended_at": "When it ended; null while it is active.",
-    "queue_id": "The queue of the latest leg that lives and has one; after the end, of the latest.",
+    "queue_id": "The queue of the latest leg that lives and has one; after the end, of the latest. "
+    "The customer's counts if no other leg has one.",
     "media": "The media of its legs.",
     "legs": "Its legs in the order in which they were first seen: of very many the latest.",
     "updated_at": "When this mirror read the latest of its events.",

@@ -47,8 +47,9 @@ class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `readings` holds, each of them backwards, the ids of events of which only `snapshot` readings
     were seen: the fold does not count those as seen, because the dated event may have the same id.
-    No event happened after `latest_at`, none of the older half of `ids` after `half_at`, and no
-    forgotten one after `forgotten_at`.
+    No event happened after `latest_at`, none of the older half of `ids` after `half_at`, no
+    forgotten one after `forgotten_at`, and nothing to a forgotten leg after `legs_forgotten_at`. An
+    older version wrote no `legs_forgotten_at`: `forgotten_at` holds for its legs.
     """
 
     format: int
@@ -67,6 +68,7 @@ class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
     latest_at: str = ""
     half_at: str = ""
     forgotten_at: str = ""
+    legs_forgotten_at: str | None = None
     updated_at: str = ""
     events: int = 0
 

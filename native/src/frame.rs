@@ -339,7 +339,7 @@ fn participant<'a>(cursor: &mut Cursor<'a>) -> Take<Participant<'a>> {
             "startAcwTime" => 7,
             "endAcwTime" => 8,
             "attributes" => 9,
-            "consultParticipantId" => return nothing(cursor),
+            "consultParticipantId" | "screenMonitoredParticipantId" => return nothing(cursor),
             "monitoredParticipantId" => 29,
             "coachedParticipantId" => 30,
             "bargedParticipantId" => 31,

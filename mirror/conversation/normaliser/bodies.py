@@ -94,6 +94,7 @@ class Participant(msgspec.Struct, rename="camel", gc=False):
     monitored_participant_id: str | None = None
     coached_participant_id: str | None = None
     barged_participant_id: str | None = None
+    screen_monitored_participant_id: str | None = None
     attributes: ConsultMark | None = None
     calls: Communications = None
     callbacks: Communications = None

@@ -28,7 +28,7 @@ from mirror.conversation.normaliser.events import Source, events
 from mirror.conversation.normaliser.lengths import cut
 from mirror.conversation.normaliser.memory import Conversation, Memory
 from mirror.conversation.normaliser.personal import Filling, Personal
-from mirror.conversation.normaliser.rules import transitions
+from mirror.conversation.normaliser.rules import ends_consultation, transitions
 from mirror.conversation.normaliser.salvage import salvage
 from mirror.conversation.normaliser.snapshot import Snapshot, recognise, whole
 from mirror.conversation.normaliser.topics import Kind, classify
@@ -159,6 +159,8 @@ class Normaliser:
         last = () if reread else conversation.known
         try:
             shown = recognise(body.participants or (), last, self._participant)
+            if last and ends_consultation(shown.changed):
+                shown = recognise(body.participants or (), (), self._participant)
         except _UNREADABLE as error:
             return self._salvaged(raw, received_at, now, error)
         reading = self._read(conversation, body, shown, _source(topic, frame, received_at))

@@ -47,7 +47,7 @@ def role_of(view: View, consulted: Collection[str]) -> Assigned:
     if consulted and who.id in consulted:
         return Assigned("consult", who.consult_participant_id)
     if view.leg.medium == _SCREEN:
-        return Assigned("monitor", None)
+        return Assigned("monitor", who.screen_monitored_participant_id or None)
     return _SERVES
 
 
