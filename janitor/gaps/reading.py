@@ -34,7 +34,7 @@ from janitor.gaps.answers import Answer, ask
 from janitor.gaps.marks import Marks
 from janitor.gaps.plan import MARGIN_MS, MAX_HITS, PAGE_SIZE, Question, lived, predicates, questions
 from janitor.gaps.unfinished import Unfinished
-from janitor.gaps.withheld import Withheld
+from janitor.gaps.withheld import WAIT_MS, Withheld
 from janitor.genesys import Genesys
 from janitor.producer import AckedProducer
 from mirror.base.errors import GenesysUnavailable, MirrorError
@@ -56,7 +56,8 @@ MAX_ERROR_LENGTH: Final = 300
 # Reasons that concern a listing and not a conversation.
 _TOO_MANY: Final = "too_many"
 _REPEATED: Final = "repeated"
-_OF_LISTINGS: Final = frozenset({_TOO_MANY, _REPEATED})
+_INCOMPLETE: Final = "incomplete"
+_OF_LISTINGS: Final = frozenset({_TOO_MANY, _REPEATED, _INCOMPLETE})
 
 
 class LeaseLost(MirrorError):
@@ -154,34 +155,56 @@ class GapReading:
         self._judge_withheld()
 
     def _pages(self, question: Question) -> Iterator[list[AnalyticsConversation]]:
-        """The results of a question, page by page, until a page has nothing new."""
+        """The results of a question, page by page, until a page has nothing new.
+
+        They are whole if they are as many as the lowest count of the pages: conversations begin and
+        end while the pages are read, which changes the count.
+        """
         listed: set[str] = set()
+        counted = 0  # no page has counted
         name = question.predicates[0][1]
         for number in range(1, MAX_PAGES + 1):
             self._turn()
             self._called()
             answer = self._desk.genesys.query_details(question.page(number))
-            if number == 1 and answer.total_hits >= MAX_HITS and (parts := question.parts()):
+            page, hits = answer.conversations or [], answer.total_hits or 0
+            if number == 1 and hits >= MAX_HITS and (parts := question.parts()):
                 for part in parts:
                     yield from self._pages(part)
                 return
+            if hits > 0:
+                counted = min(counted or hits, hits)
             before = len(listed)
-            listed.update(conversation.conversation_id for conversation in answer.conversations)
-            if answer.conversations and len(listed) == before:
-                if len(listed) < answer.total_hits or not answer.total_hits:
-                    line = (
-                        f"analytics repeats pages of {name}: page {number} has nothing new after "
-                        f"{len(listed):,} of {answer.total_hits:,} conversations; check "
-                        "GENESYS_API_URL and any gateway"
-                    )
-                    self._unread[(_REPEATED, line)] += 1
+            listed.update(conversation.conversation_id for conversation in page)
+            if len(listed) == before:
+                if number == 1 and answer.says_nothing:
+                    self._note_silence(name)
+                elif len(listed) < counted or (page and not counted):
+                    after = f"page {number} has nothing new after {len(listed):,} of {counted:,}"
+                    self._note_early_end(name, after, repeats=bool(page))
                 return
-            if answer.conversations:
-                yield answer.conversations
-            if not question.goes_on(answer.conversations):
+            yield page
+            if not question.goes_on(page) or (len(page) < PAGE_SIZE and len(listed) >= counted):
                 return
         line = f"one day of {name} has more conversations than analytics lists ({MAX_HITS:,})"
         self._unread[(_TOO_MANY, line)] += 1
+
+    def _note_silence(self, name: str) -> None:
+        """Analytics answers `{}`. If it says so for an hour, nothing is found: it is a guess that
+        Genesys always counts (docs/protocol.md, "Open questions")."""
+        if self._failing_ms() < WAIT_MS:
+            line = f"analytics neither lists nor counts conversations of {name}"
+            self._unread[(_INCOMPLETE, line)] += 1
+
+    def _note_early_end(self, name: str, after: str, *, repeats: bool) -> None:
+        """The pages end before all conversations are listed."""
+        reason = _REPEATED if repeats else _INCOMPLETE
+        what = "repeats pages" if repeats else "ends the list"
+        line = (
+            f"analytics {what} of {name}: {after} conversations; check GENESYS_API_URL and any "
+            "gateway"
+        )
+        self._unread[(reason, line)] += 1
 
     def _read_page(self, page: Sequence[AnalyticsConversation]) -> int:
         """Read a page's unread conversations that lived in the gap. Returns how many lived."""
@@ -311,9 +334,8 @@ class GapReading:
 
     def _judge_withheld(self) -> None:
         """Decide whether withheld conversations, read from analytics, count as read."""
-        since = self._holder.gap.failing_since_ms
         withheld = self._withheld
-        are_read = withheld.are_read(self._now_ms() - since if since else 0)
+        are_read = withheld.are_read(self._failing_ms())
         for id_, kind in withheld.kinds.items():
             if are_read:
                 self._mark(id_)
@@ -357,6 +379,11 @@ class GapReading:
 
     def _least(self, calls: int) -> None:
         self._holder.change(least_calls=self._holder.gap.least_calls + calls)
+
+    def _failing_ms(self) -> int:
+        """Milliseconds since the first reading of this gap that was incomplete."""
+        since = self._holder.gap.failing_since_ms
+        return self._now_ms() - since if since else 0
 
     def _now_ms(self) -> int:
         return redis_now_ms(self._desk.client)

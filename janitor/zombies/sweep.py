@@ -299,9 +299,8 @@ class Zombies:
                         "paging": {"pageSize": 1, "pageNumber": 1},
                     }
                 )
-                control = next(
-                    (conversation.conversation_id for conversation in page.conversations), None
-                )
+                listed = page.conversations or ()
+                control = next((conversation.conversation_id for conversation in listed), None)
             if control is None:
                 return False
             self._report_progress()

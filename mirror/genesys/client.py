@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from mirror.base.errors import GenesysRefused
 from mirror.genesys.handles import Handle
 from mirror.genesys.hosts import check_stream_uri
-from mirror.genesys.http import Transport, decode
+from mirror.genesys.http import Transport, decode, undocumented
 from mirror.genesys.listing import LARGE_PAGE
 from mirror.genesys.refusals import Answer, channel_life
 from mirror.genesys.shapes import (
@@ -181,9 +181,12 @@ class GenesysClient:
         return self._http.call("GET", "/api/v2/conversations/{}", conversation_id).body
 
     def query_details(self, query: Mapping[str, Any]) -> AnalyticsPage:
-        """One page of an analytics details query; `query` is Genesys' `ConversationQuery`."""
+        """One page of an analytics details query; `query` is Genesys' `ConversationQuery`.
+
+        A page that says nothing (`AnalyticsPage.says_nothing`) may mean that nothing is found.
+        """
         answer = self._http.call("POST", f"{DETAILS}/query", body=dict(query))
-        return self._decode(answer, AnalyticsPage, f"POST {DETAILS}/query")
+        return self._analytics(answer, f"POST {DETAILS}/query")
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
         """Analytics of up to `MAX_ANALYTICS_IDS` conversations, without unknown ones."""
@@ -191,7 +194,14 @@ class GenesysClient:
             raise ValueError(f"at most {MAX_ANALYTICS_IDS} ids")
         query = {"id": ",".join(conversation_ids)}
         answer = self._http.call("GET", DETAILS, query=query)
-        return self._decode(answer, AnalyticsPage, f"GET {DETAILS}").conversations
+        return self._analytics(answer, f"GET {DETAILS}").conversations or []
+
+    def _analytics(self, answer: Answer, name: str) -> AnalyticsPage:
+        """A page of details. Of bodies that say nothing, only `{}` may be Genesys'."""
+        page = self._decode(answer, AnalyticsPage, name)
+        if page.says_nothing and not answer.is_empty_object:
+            raise undocumented(name, self._http.api_host)
+        return page
 
     def _page(self, path: str, page: int, size: int, more: dict[str, str]) -> EntityPage:
         query: dict[str, str | int] = {"pageSize": size, "pageNumber": page, **more}

@@ -308,11 +308,16 @@ def decode(body: bytes, kind: type[T], name: str, host: str, *, strict: bool = T
     try:
         return msgspec.json.decode(body, type=kind, strict=strict)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise GenesysUnavailable(
-            f"{host} answers {name} with something else than the documented JSON: "
-            "check that GENESYS_API_URL is a Genesys API host",
-            is_genesys=False,
-        ) from error
+        raise undocumented(name, host) from error
+
+
+def undocumented(name: str, host: str) -> GenesysUnavailable:
+    """The error for a body of JSON that is not what Genesys documents."""
+    return GenesysUnavailable(
+        f"{host} answers {name} with something else than the documented JSON: "
+        "check that GENESYS_API_URL is a Genesys API host",
+        is_genesys=False,
+    )
 
 
 def _read(response: urllib3.BaseHTTPResponse, host: str) -> bytes:

@@ -69,6 +69,11 @@ class Answer(msgspec.Struct, frozen=True):
         """Whether the body begins like Genesys' answers; an empty body does not."""
         return self.body.lstrip()[:1] in {b"{", b"["}
 
+    @property
+    def is_empty_object(self) -> bool:
+        """Whether the body is `{}`: Genesys leaves out fields that have nothing to say."""
+        return self.body.translate(None, b" \t\r\n") == b"{}"
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """The text of an error answer, fit to be shown: bounded, and without secrets."""

@@ -100,10 +100,15 @@ class AnalyticsConversation(msgspec.Struct, rename="camel"):
 
 
 class AnalyticsPage(msgspec.Struct, rename="camel"):
-    """One page of details; `conversations` is empty after the last page."""
+    """One page of details. Genesys leaves out `conversations` after the last page."""
 
-    conversations: list[AnalyticsConversation] = []
-    total_hits: int = 0
+    conversations: list[AnalyticsConversation] | None = None
+    total_hits: int | None = None
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it neither lists nor counts: is nothing found, or is this no answer at all?"""
+        return self.conversations is None and self.total_hits is None
 
 
 class NewChannel(msgspec.Struct, frozen=True):

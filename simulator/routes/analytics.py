@@ -30,7 +30,8 @@ async def query(request: web.Request) -> web.Response:
         found = answer(asked, mine, as_of(world))
     except BadQuery as error:
         raise ApiError("bad.request", str(error)) from error
-    return json_response(found)
+    is_silent = not found["totalHits"] and not world.quirks.counts_no_hits
+    return json_response({} if is_silent else found)
 
 
 async def many(request: web.Request) -> web.Response:

@@ -207,12 +207,49 @@ def test_a_success_that_is_no_json_is_no_answer_of_genesys(
     assert not caught.value.is_genesys
 
 
+def client_of(server: Server) -> GenesysClient:
+    """A typed client of that server."""
+    settings = server.settings()
+    return GenesysClient(settings, settings.clients[0], RateBudget(None, Keys("default"), "a"))
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "body", [b'{"message":"maintenance"}', b'{"conversations":null}', b'{"status":"ok"}']
+)
+def test_analytics_that_neither_lists_nor_counts_is_no_answer(server: Server, body: bytes) -> None:
+    """A gateway's JSON does not mean that nothing is found."""
+    server.answer = lambda sock: sock.sendall(whole(body))
+    client = client_of(server)
+    for ask in (lambda: client.query_details({}), lambda: client.details(["c"])):
+        with pytest.raises(GenesysUnavailable, match="than the documented JSON") as caught:
+            ask()
+        assert not caught.value.is_genesys
+
+
+@pytest.mark.parametrize(
+    ("body", "says_nothing"),
+    [
+        (b'{"totalHits":0}', False),
+        (b'{"conversations":[]}', False),
+        (b'{"conversations":[],"totalHits":0,"aggregations":[]}', False),
+        (b" {\n}\n", True),
+    ],
+)
+def test_analytics_may_find_nothing(server: Server, body: bytes, says_nothing: bool) -> None:
+    """However Genesys says so; `{}` is known as what says nothing."""
+    server.answer = lambda sock: sock.sendall(whole(body))
+    client = client_of(server)
+    page = client.query_details({})
+    assert not page.conversations
+    assert page.says_nothing is says_nothing
+    assert client.details(["c"]) == []
+
+
 @pytest.mark.usefixtures("quick")
 def test_a_channel_is_gone_only_by_genesys_own_word(server: Server) -> None:
     """A gateway's 404 leaves it open what became of the channel."""
-    settings = server.settings()
-    budget = RateBudget(None, Keys("default"), "a")
-    client = GenesysClient(settings, settings.clients[0], budget)
+    client = client_of(server)
     bare = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n%b\r\n"
     server.answer = lambda sock: sock.sendall(bare % b"")
     with pytest.raises(GenesysUnavailable) as foreign:
@@ -249,8 +286,6 @@ def test_a_token_of_a_second_makes_no_channel_a_second(server: Server) -> None:
     uri = f"ws://127.0.0.1:{server.port}/channels/x"
     body = b'{"id":"x","connectUri":"%b","expires":"2020-01-01T00:00:00Z"}' % uri.encode()
     server.answer = lambda sock: sock.sendall(whole(body))
-    settings = server.settings()
-    budget = RateBudget(None, Keys("default"), "a")
-    made = GenesysClient(settings, settings.clients[0], budget).create_channel()
+    made = client_of(server).create_channel()
     assert (made.token_expires_in or 0) >= 600
     assert (made.expires_in or 0) >= 600

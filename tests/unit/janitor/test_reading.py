@@ -326,6 +326,100 @@ def test_a_day_that_cannot_be_listed_keeps_the_gap_open(monkeypatch: pytest.Monk
     )
 
 
+class Ending(Genesys):
+    """Pages of `size` conversations until `after` are listed, with the true count on each."""
+
+    def __init__(self, after: int, size: int = 100, counts: bool = True) -> None:
+        super().__init__()
+        self.after, self.size, self.counts = after, size, counts
+
+    def query_details(self, query: Any) -> Any:
+        number = query["paging"]["pageNumber"]
+        paging = {"pageSize": self.size, "pageNumber": number}
+        page = super().query_details({**query, "paging": paging})
+        left = max(0, self.after - (number - 1) * self.size)
+        found = (page.conversations or [])[:left]
+        return AnalyticsPage(found or None, page.total_hits if self.counts else None)
+
+
+@pytest.mark.parametrize(("after", "size"), [(0, 100), (40, 100), (100, 100), (240, 100), (80, 40)])
+def test_a_list_that_ends_before_its_count_keeps_the_gap_open(after: int, size: int) -> None:
+    """At the first page, within a page, between two pages; what was listed is read."""
+    stand = Stand(kind="snapshot")
+    stand.genesys = Ending(after, size)
+    for number in range(250):
+        stand.genesys.add(f"c{number}", NOON)
+    reading = stand.read()
+    assert len(stand.genesys.asked) == after
+    assert reading.reasons() == {"incomplete": 1}
+    (error,) = reading.errors()
+    assert "ends the list of q1" in error
+    assert f"after {after} of 250 conversations" in error
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_small_pages_are_read_to_the_count(counts: bool) -> None:
+    """The largest page of analytics is a guess; without a count a page that is not full is last."""
+    stand = Stand(kind="snapshot")
+    stand.genesys = Ending(250, 40, counts)
+    for number in range(250):
+        stand.genesys.add(f"c{number}", NOON)
+    assert stand.read().errors() == ()
+    assert len(stand.genesys.asked) == (250 if counts else 40)
+
+
+class Moving(Genesys):
+    """While its pages are read, conversations at the front begin (or end)."""
+
+    def __init__(self, more: int) -> None:
+        super().__init__()
+        self.more = more
+
+    def query_details(self, query: Any) -> Any:
+        page = super().query_details(query)
+        if self.more < 0:
+            for name in list(self.listed)[: -self.more]:
+                self.listed.remove(name)
+        elif self.queries == 1:
+            old = self.analytics.copy()
+            self.analytics.clear()
+            for number in range(self.more):
+                self.add(f"new{number}", NOON)
+            self.analytics |= old
+        return page
+
+
+@pytest.mark.parametrize("more", [-10, 5])
+def test_a_count_that_changes_while_pages_are_read_is_no_gap(more: int) -> None:
+    """The lowest count of the pages is what they must list."""
+    stand = Stand(kind="snapshot")
+    stand.genesys = Moving(more)
+    for number in range(250):
+        stand.genesys.add(f"c{number}", NOON)
+    assert stand.read().errors() == ()
+
+
+def test_an_answer_that_says_nothing_is_believed_after_an_hour() -> None:
+    """Genesys may answer `{}` where nothing is found; so may something else."""
+    stand = Stand(kind="snapshot")
+    stand.genesys = Ending(0, counts=False)
+    reading = stand.read()
+    assert reading.reasons() == {"incomplete": 1}
+    assert reading.errors() == ("analytics neither lists nor counts conversations of q1",)
+    stand.change(failing_since_ms=stand.memory.now_ms)
+    stand.memory.now_ms += WAIT_MS - 1
+    assert stand.read().errors()
+    stand.memory.now_ms += 1
+    assert stand.read().errors() == ()
+
+
+def test_a_count_of_nothing_is_believed_at_once() -> None:
+    """`totalHits` 0 and no `conversations`: Genesys' own."""
+    stand = Stand(kind="snapshot")
+    stand.genesys = Ending(0)
+    assert stand.read().errors() == ()
+
+
 class Repeating(Genesys):
     """Each page is the first one, or the last one again and again."""
 
