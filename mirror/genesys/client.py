@@ -130,6 +130,8 @@ class GenesysClient:
     def get_subscriptions(self, channel_id: str) -> frozenset[str]:
         """The topics that a channel has."""
         answer = self._http.call("GET", CHANNELS + "/{}/subscriptions", channel_id)
+        if answer.is_empty_object:  # perhaps a channel without topics: it gets all of them again
+            return frozenset()
         listing = self._decode(answer, TopicList, "GET subscriptions")
         return frozenset(topic.id for topic in listing.entities if topic.state != "Rejected")
 

@@ -227,6 +227,32 @@ def test_analytics_that_neither_lists_nor_counts_is_no_answer(server: Server, bo
         assert not caught.value.is_genesys
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("body", [b'{"message":"maintenance","total":0}', b'{"entities":null}'])
+def test_a_list_without_entities_is_no_answer(server: Server, body: bytes) -> None:
+    """It does not mean that there are none: topics, channels and queues would be dropped."""
+    server.answer = lambda sock: sock.sendall(whole(body))
+    client = client_of(server)
+    for ask in (
+        lambda: client.queues(1),
+        lambda: client.users(1),
+        client.channels,
+        client.available_topics,
+        lambda: client.get_subscriptions("streaming-1-x"),
+        lambda: client.put_subscriptions("streaming-1-x", ["a"]),
+    ):
+        with pytest.raises(GenesysUnavailable, match="than the documented JSON"):
+            ask()
+
+
+def test_a_channel_without_topics_may_be_an_empty_object(server: Server) -> None:
+    """Wiped by somebody else, it gets its topics again."""
+    client = client_of(server)
+    for body in (b"{}", b'{"entities":[]}'):
+        server.answer = lambda sock, body=body: sock.sendall(whole(body))  # type: ignore[misc]
+        assert client.get_subscriptions("streaming-1-x") == frozenset()
+
+
 @pytest.mark.parametrize(
     ("body", "says_nothing"),
     [
