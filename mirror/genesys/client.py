@@ -19,7 +19,7 @@ from mirror.genesys.handles import Handle
 from mirror.genesys.hosts import check_stream_uri
 from mirror.genesys.http import Transport, decode, undocumented
 from mirror.genesys.listing import LARGE_PAGE
-from mirror.genesys.refusals import Answer, channel_life
+from mirror.genesys.refusals import Answer, channel_life, is_word
 from mirror.genesys.shapes import (
     AnalyticsConversation,
     AnalyticsPage,
@@ -91,6 +91,8 @@ class GenesysClient:
         answer = self._http.call("POST", CHANNELS, body={}, repeatable=False)
         channel = self._decode(answer, ChannelBody, f"POST {CHANNELS}")
         self.check_uri(channel.connect_uri)
+        if not is_word(channel.id):
+            raise undocumented(f"POST {CHANNELS}", self._http.api_host)
         return NewChannel(
             handle=Handle(channel.id, channel.connect_uri),
             expires_in=_seconds_until(channel.expires, answer),

@@ -10,7 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from urllib.parse import unquote
 
+import msgspec
 import pytest
 
 from mirror.base.errors import GenesysError, GenesysUnavailable
@@ -19,7 +21,7 @@ from mirror.genesys.client import GenesysClient
 from mirror.genesys.http import Transport
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
-from mirror.settings import Settings, load
+from mirror.settings import OAuthClient, Settings, load
 
 FAR_MORE = 200 * wire.MAX_HEAD_BYTES
 PATIENCE_SECONDS = 0.3
@@ -304,6 +306,48 @@ def test_a_token_s_life_is_bounded(
     asking = transport(server)
     asking.sign_in()
     assert least <= (asking.token_expires_in() or 0) <= most
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "token",
+    ["", "a\nX-Evil: 1", "a\r", "a b", "ä", "€", "a\0b", "\x7f", "a" * 10_000],
+    ids=["empty", "LF", "CR", "space", "Latin-1", "euro", "NUL", "DEL", "long"],
+)
+def test_a_token_that_is_no_word_is_no_answer(server: Server, token: str) -> None:
+    """It would go into a header as it is; the error holds none of it."""
+    server.login = msgspec.json.encode({"access_token": token, "expires_in": 3600})
+    with pytest.raises(GenesysUnavailable, match="POST /oauth/token with something else") as caught:
+        client_of(server).queues(1)
+    assert not caught.value.is_genesys
+    assert server.asked == ["/oauth/token"]
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("channel", ["", "a\nb", "€"])
+def test_a_channel_without_a_proper_id_is_no_answer(server: Server, channel: str) -> None:
+    """Its topics could not be set."""
+    made = {"id": channel, "connectUri": f"ws://127.0.0.1:{server.port}/channels/x"}
+    server.answer = lambda sock: sock.sendall(whole(msgspec.json.encode(made)))
+    with pytest.raises(GenesysUnavailable, match="than the documented JSON"):
+        client_of(server).create_channel()
+
+
+@pytest.mark.parametrize("name", ["a/../../users", "a?b=c#d", "a b\r\nX-Evil: 1", "€", "{}"])
+def test_an_odd_id_stays_one_part_of_the_path(server: Server, name: str) -> None:
+    """Ids of conversations come from frames: no other path is asked, and nothing fails here."""
+    client_of(server).conversation(name)
+    path = server.asked[-1].removeprefix("/api/v2/conversations/")
+    assert unquote(path) == name
+    assert "/" not in path
+
+
+def test_credentials_of_any_text_can_be_sent(server: Server) -> None:
+    """Whoever typed them: Genesys refuses them, and no error of Python's ends the process."""
+    settings = msgspec.structs.replace(server.settings(), clients=(OAuthClient("ä", "€"),))
+    budget = RateBudget(None, Keys("default"), "a")
+    GenesysClient(settings, settings.clients[0], budget).sign_in()
 
 
 def test_a_token_of_a_second_makes_no_channel_a_second(server: Server) -> None:
