@@ -49,6 +49,8 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     users_by_division: bool = True
     #: Whether a details query that finds nothing answers `totalHits` 0, or `{}` (6.3).
     counts_no_hits: bool = True
+    #: Whether analytics refuses all ids of a request where one of them is no UUID (6.3).
+    odd_ids_fail: bool = True
     #: Path (a glob) of listings that always name a next page, and start over after the last.
     endless: str = ""
     #: Most entities on a page of users or queues (7).

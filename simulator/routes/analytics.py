@@ -7,6 +7,7 @@ from aiohttp import web
 
 from simulator.analytics import BadQuery, answer, parse
 from simulator.errors import ApiError, json_response
+from simulator.ids import UUID
 from simulator.model import Conversation
 from simulator.routes.guard import client_of, need_permission
 from simulator.shapes.analytics import conversation_body
@@ -41,6 +42,8 @@ async def many(request: web.Request) -> web.Response:
     ids = [id_ for text in request.query.getall("id", []) for id_ in text.split(",") if id_]
     if not ids or len(ids) > MAX_IDS:
         raise ApiError("bad.request", f"1 to {MAX_IDS} ids")
+    if world.quirks.odd_ids_fail and not all(UUID.fullmatch(id_) for id_ in ids):
+        raise ApiError("bad.request", "an id is no UUID")
     horizon = as_of(world)
     bodies = []
     for id_ in ids:
