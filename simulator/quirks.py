@@ -49,7 +49,7 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     users_by_division: bool = True
     #: Whether a details query that finds nothing answers `totalHits` 0, or `{}` (6.3).
     counts_no_hits: bool = True
-    #: Whether analytics refuses all ids of a request where one of them is no UUID (6.3).
+    #: Whether analytics refuses a request in which one of several ids is no UUID (6.3).
     odd_ids_fail: bool = True
     #: Path (a glob) of listings that always name a next page, and start over after the last.
     endless: str = ""

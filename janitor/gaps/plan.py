@@ -127,6 +127,10 @@ class Question(msgspec.Struct, frozen=True):
                 msgspec.structs.replace(self, to_ms=middle - 1),
                 msgspec.structs.replace(self, from_ms=middle),
             )
+        return self.by_topics()
+
+    def by_topics(self) -> tuple[Question, ...]:
+        """The same question, each half of its topics by itself; empty for a single topic."""
         half = len(self.predicates) // 2
         if not half:
             return ()

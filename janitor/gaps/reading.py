@@ -22,7 +22,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import Final, Protocol
 
@@ -31,11 +31,12 @@ import redis
 
 from janitor.gaps.agreement import Agreement
 from janitor.gaps.answers import Answer, ask
+from janitor.gaps.listing import OF_LISTINGS, Listing
 from janitor.gaps.marks import Marks
-from janitor.gaps.plan import MARGIN_MS, MAX_HITS, PAGE_SIZE, Question, lived, predicates, questions
+from janitor.gaps.plan import MARGIN_MS, PAGE_SIZE, lived, predicates, questions
 from janitor.gaps.unfinished import Unfinished
 from janitor.gaps.withheld import WAIT_MS, Withheld
-from janitor.genesys import Genesys
+from janitor.genesys import Genesys, ask_details
 from janitor.producer import AckedProducer
 from mirror.base.errors import GenesysUnavailable, MirrorError
 from mirror.base.log import logger
@@ -48,16 +49,10 @@ from mirror.redis.keys import Keys
 
 # Conversations that began this short before the request may be unknown to REST and analytics yet.
 PROPAGATION_MS: Final = 10 * 60_000
-MAX_PAGES: Final = MAX_HITS // PAGE_SIZE
 # After this many failed calls in a row, each with its own retries, Genesys counts as unavailable.
 GIVE_UP_AFTER: Final = 3
 MAX_ERRORS: Final = 5
 MAX_ERROR_LENGTH: Final = 300
-# Reasons that concern a listing and not a conversation.
-_TOO_MANY: Final = "too_many"
-_REPEATED: Final = "repeated"
-_INCOMPLETE: Final = "incomplete"
-_OF_LISTINGS: Final = frozenset({_TOO_MANY, _REPEATED, _INCOMPLETE})
 
 
 class LeaseLost(MirrorError):
@@ -109,7 +104,14 @@ class GapReading:
         self._seen: set[str] = set()
         self._withheld = Withheld()
         self._unread: Counter[tuple[str, str]] = Counter()  # (reason, line) → conversations
+        self._unasked: dict[str, str] = {}  # id that analytics refuses → why
         self._failed_in_a_row = 0
+        self._listing = Listing(
+            desk.genesys,
+            self._call,
+            lambda reason, line: self._unread.update([(reason, line)]),
+            believes_silence=self._failing_ms() >= WAIT_MS,
+        )
         self._log = logger("janitor.gaps")
 
     # --- what came of it --------------------------------------------------------------------------
@@ -124,7 +126,7 @@ class GapReading:
     def errors(self) -> tuple[str, ...]:
         """Why not everything was read, for people; empty if everything was."""
         return tuple(
-            (line if reason in _OF_LISTINGS else f"{_conversations(count)}: {line}")[
+            (line if reason in OF_LISTINGS else f"{_conversations(count)}: {line}")[
                 :MAX_ERROR_LENGTH
             ]
             for (reason, line), count in self._unread.most_common(MAX_ERRORS)
@@ -147,64 +149,12 @@ class GapReading:
             self._desk.unfinished.at(frozenset(), gap.to_ms)
         for question in questions(gap, self._desk.horizon_ms, self._now_ms()):
             lived_in_it = 0
-            for page in self._pages(question):
+            for page in self._listing.pages(question):
                 lived_in_it += self._read_page(page)
             self.least_queries += max(1, ceil(lived_in_it / PAGE_SIZE))
         if gap.kind == "gap":
             self._read_tracked()
         self._judge_withheld()
-
-    def _pages(self, question: Question) -> Iterator[list[AnalyticsConversation]]:
-        """The results of a question, page by page, until a page has nothing new.
-
-        They are whole if they are as many as the lowest count of the pages: conversations begin and
-        end while the pages are read, which changes the count.
-        """
-        listed: set[str] = set()
-        counted = 0  # no page has counted
-        name = question.predicates[0][1]
-        for number in range(1, MAX_PAGES + 1):
-            self._turn()
-            self._called()
-            answer = self._desk.genesys.query_details(question.page(number))
-            page, hits = answer.conversations or [], answer.total_hits or 0
-            if number == 1 and hits >= MAX_HITS and (parts := question.parts()):
-                for part in parts:
-                    yield from self._pages(part)
-                return
-            if hits > 0:
-                counted = min(counted or hits, hits)
-            before = len(listed)
-            listed.update(conversation.conversation_id for conversation in page)
-            if len(listed) == before:
-                if number == 1 and answer.says_nothing:
-                    self._note_silence(name)
-                elif len(listed) < counted or (page and not counted):
-                    after = f"page {number} has nothing new after {len(listed):,} of {counted:,}"
-                    self._note_early_end(name, after, repeats=bool(page))
-                return
-            yield page
-            if not question.goes_on(page) or (len(page) < PAGE_SIZE and len(listed) >= counted):
-                return
-        line = f"one day of {name} has more conversations than analytics lists ({MAX_HITS:,})"
-        self._unread[(_TOO_MANY, line)] += 1
-
-    def _note_silence(self, name: str) -> None:
-        """Analytics answers `{}`. If it says so for an hour, nothing is found: it is a guess that
-        Genesys always counts (docs/protocol.md, "Open questions")."""
-        if self._failing_ms() < WAIT_MS:
-            line = f"analytics neither lists nor counts conversations of {name}"
-            self._unread[(_INCOMPLETE, line)] += 1
-
-    def _note_early_end(self, name: str, after: str, *, repeats: bool) -> None:
-        """The pages end before all conversations are listed."""
-        reason = _REPEATED if repeats else _INCOMPLETE
-        what = "repeats pages" if repeats else "ends the list"
-        line = (
-            f"analytics {what} of {name}: {after} conversations; check GENESYS_API_URL and any "
-            "gateway"
-        )
-        self._unread[(reason, line)] += 1
 
     def _read_page(self, page: Sequence[AnalyticsConversation]) -> int:
         """Read a page's unread conversations that lived in the gap. Returns how many lived."""
@@ -233,12 +183,9 @@ class GapReading:
         todo = self._marks.left_of([name for name in names if name not in self._seen])
         for first in range(0, len(todo), PAGE_SIZE):
             group = todo[first : first + PAGE_SIZE]
-            self._turn()
-            self._called()
-            shown = {
-                conversation.conversation_id: conversation
-                for conversation in desk.genesys.details(group)
-            }
+            details = ask_details(desk.genesys, group, self._call)
+            shown = details.shown
+            self._unasked.update(details.refused)
             self.least_queries += 1
             self._take(
                 {
@@ -310,7 +257,9 @@ class GapReading:
         desk = self._desk
         if answer.kind == "failed" or shown is None:
             why = answer.why
-            if answer.kind == "forgotten":
+            if conversation_id in self._unasked:
+                why += f"; {self._unasked[conversation_id]}"
+            elif answer.kind == "forgotten":
                 why = "neither REST nor analytics knows it" + self._perhaps_young(asked_ms)
             self._note(answer.kind, why)
             return False
@@ -373,6 +322,11 @@ class GapReading:
         if self._desk.stopping():
             raise Stopped
         self._holder.beat()
+
+    def _call(self) -> None:
+        """Before a call."""
+        self._turn()
+        self._called()
 
     def _called(self) -> None:
         self._holder.change(calls=self._holder.gap.calls + 1)

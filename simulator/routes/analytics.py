@@ -22,7 +22,7 @@ async def query(request: web.Request) -> web.Response:
     need_permission(request, *VIEW)
     world = world_of(request)
     try:
-        asked = parse(await request.read())
+        asked = parse(await request.read(), odd_ids_fail=world.quirks.odd_ids_fail)
         mine = (
             conversation
             for conversation in world.engine.every_conversation()

@@ -140,6 +140,31 @@ class Genesys:
         return [self.analytics[name] for name in names if name in self.analytics]
 
 
+class Odd(Genesys):
+    """Analytics refuses each request that has one of these ids."""
+
+    def __init__(self, *odd: str) -> None:
+        super().__init__()
+        self.odd = set(odd)
+
+    def details(self, names: Sequence[str]) -> list[AnalyticsConversation]:
+        found = super().details(names)
+        if self.odd & set(names):
+            raise odd_request()
+        return found
+
+    def query_details(self, query: Mapping[str, Any]) -> AnalyticsPage:
+        found = super().query_details(query)
+        if any(f'"{name}"' in str(msgspec.json.encode(query)) for name in self.odd):
+            raise odd_request()
+        return found
+
+
+def odd_request() -> GenesysError:
+    """As Genesys answers a request that it does not understand."""
+    return GenesysError("GET answers 400 bad.request", status=400, code="bad.request")
+
+
 def refusal() -> GenesysError:
     """As Genesys answers where a right or a division is missing."""
     return GenesysRefused(

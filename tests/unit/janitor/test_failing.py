@@ -13,11 +13,10 @@ from mirror.base.errors import GenesysError, GenesysRefused, GenesysUnavailable
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.settings import Settings, load
 from tests.unit.janitor import test_doubts
-from tests.unit.janitor.fakes import Genesys
+from tests.unit.janitor.fakes import Genesys, Odd
 from tests.unit.janitor.test_doubts import HOUR, now_ms
 
 UNWELL = GenesysUnavailable("500", status=500, code="internal.server.error", is_genesys=True)
-ODD = GenesysError("GET answers 400 bad.request", status=400, code="bad.request")
 
 
 class Leases(test_doubts.Leases):
@@ -46,20 +45,6 @@ class Leases(test_doubts.Leases):
 
     def answered(self, name: str) -> None:
         self.since.pop(name, None)
-
-
-class Odd(Genesys):
-    """Analytics refuses each request that has one of these ids."""
-
-    def __init__(self, *odd: str) -> None:
-        super().__init__()
-        self.odd = set(odd)
-
-    def details(self, names: Sequence[str]) -> list[AnalyticsConversation]:
-        found = super().details(names)
-        if self.odd & set(names):
-            raise ODD
-        return found
 
 
 class Stand(test_doubts.Stand):

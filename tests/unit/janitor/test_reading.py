@@ -18,7 +18,7 @@ from mirror.fleet.gaps import Gap
 from mirror.fleet.tracked import Tracked, TrackedLeg
 from mirror.genesys.shapes import AnalyticsPage
 from mirror.redis.keys import Keys
-from tests.unit.janitor.fakes import AckedProducer, Genesys, Memory, refusal
+from tests.unit.janitor.fakes import AckedProducer, Genesys, Memory, Odd, refusal
 
 HOUR = 3_600_000
 NOON = 20_000 * DAY_MS + 12 * HOUR
@@ -123,6 +123,49 @@ def test_what_only_the_tracker_knows_is_asked_for_a_hundred_at_once() -> None:
     assert [len(ids) for ids in stand.genesys.multi_gets] == [100, 50]
     assert len(stand.genesys.asked) == 50  # the others were over before
     assert reading.errors() == ()
+
+
+def test_an_odd_id_that_the_tracker_knows_stops_no_other() -> None:
+    """Analytics refuses it with all others of its request; REST knows it."""
+    stand = Stand()
+    stand.genesys = Odd("t50")
+    for number in range(100):
+        stand.genesys.add(f"t{number}", NOON - HOUR, listed=False)
+        stand.track(f"t{number}", NOON - HOUR)
+    assert stand.read().errors() == ()
+    assert len(stand.told()) == 100
+    assert stand.gap.calls == 100 + 2 + len(stand.genesys.multi_gets)
+
+
+def test_an_odd_id_that_nobody_tells_of_keeps_the_gap_open() -> None:
+    """With the reasons of both."""
+    stand = Stand()
+    stand.genesys = Odd("odd")
+    stand.track("odd", NOON - HOUR)
+    (error,) = stand.read().errors()
+    assert "404 not.found" in error
+    assert "400 bad.request" in error
+
+
+def test_an_odd_queue_stops_no_other() -> None:
+    """The gap stays open for it, and says so; the others are read."""
+    topics = tuple(f"v2.routing.queues.q{number}.conversations" for number in range(8))
+    stand = Stand(kind="snapshot", topics=topics)
+    stand.genesys = Odd("q5")
+    stand.genesys.add("c", NOON)
+    reading = stand.read()
+    assert reading.errors() == ("analytics refuses to list q5: GET answers 400 bad.request",)
+    assert stand.told() == {"c"}
+
+
+def test_where_analytics_refuses_each_list_the_reading_fails() -> None:
+    """After a few calls: these are no odd queues."""
+    topics = tuple(f"v2.routing.queues.q{number}.conversations" for number in range(100))
+    stand = Stand(kind="snapshot", topics=topics)
+    stand.genesys = Odd(*(f"q{number}" for number in range(100)))
+    with pytest.raises(GenesysError, match="400"):
+        stand.read()
+    assert stand.genesys.queries < 20
 
 
 def test_a_refusal_of_everything_keeps_the_gap_open_though_analytics_tells_it() -> None:
@@ -315,7 +358,7 @@ class Crowded(Genesys):
 
 def test_a_day_that_cannot_be_listed_keeps_the_gap_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said which queue it is; nothing is called filled."""
-    monkeypatch.setattr("janitor.gaps.reading.MAX_PAGES", 3)
+    monkeypatch.setattr("janitor.gaps.listing.MAX_PAGES", 3)
     stand = Stand(kind="snapshot")
     stand.genesys = Crowded()
     stand.genesys.add("c", NOON)
