@@ -49,7 +49,8 @@ from mirror.redis.keys import Keys
 
 # Conversations that began this short before the request may be unknown to REST and analytics yet.
 PROPAGATION_MS: Final = 10 * 60_000
-# After this many failed calls in a row, each with its own retries, Genesys counts as unavailable.
+# After this many failed calls in a row, each with its own retries, Genesys counts as unavailable,
+# unless it still gives what it gave before: then it fails at these conversations alone.
 GIVE_UP_AFTER: Final = 3
 MAX_ERRORS: Final = 5
 MAX_ERROR_LENGTH: Final = 300
@@ -305,7 +306,17 @@ class GapReading:
     def _count_failures(self, answer: Answer) -> None:
         self._failed_in_a_row = self._failed_in_a_row + 1 if answer.kind == "failed" else 0
         if self._failed_in_a_row >= GIVE_UP_AFTER:
-            raise GenesysUnavailable(answer.why)
+            if not self._answers():
+                raise GenesysUnavailable(answer.why)
+            self._failed_in_a_row = 0
+
+    def _answers(self) -> bool:
+        """Whether REST gives a conversation that it gave before."""
+        control = self._marks.last_shared()
+        if control is None:
+            return False
+        self._call()
+        return ask(self._desk.genesys, control).kind == "given"
 
     def _perhaps_young(self, asked_ms: int) -> str:
         young = asked_ms - self._holder.gap.to_ms < PROPAGATION_MS

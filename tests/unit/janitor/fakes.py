@@ -45,6 +45,10 @@ class Memory:
         score = self.ranked.get(key, {}).get(one)
         return None if score is None else float(score)
 
+    def zrange(self, key: str, first: int, _last: int) -> list[str]:
+        ranked = self.ranked.get(key, {})
+        return sorted(ranked, key=lambda one: ranked[one])[first:]
+
     def zremrangebyscore(self, *_: object) -> None:
         """Nothing is old."""
 

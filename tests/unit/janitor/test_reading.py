@@ -303,11 +303,30 @@ def test_one_failure_does_not_stop_the_others() -> None:
     stand.genesys.errors["c1"] = GenesysUnavailable("GET answers 502", status=502)
     assert stand.read().reasons() == {"failed": 1}
     assert stand.gap.read == 2 * GIVE_UP_AFTER - 1
+    for name in stand.genesys.rest:
+        stand.genesys.errors[name] = GenesysUnavailable("GET answers 502", status=502)
     for number in range(2 * GIVE_UP_AFTER):
         stand.genesys.add(f"d{number}", NOON, NOON + MINUTE)
         stand.genesys.errors[f"d{number}"] = GenesysUnavailable("GET answers 502", status=502)
     with pytest.raises(GenesysError):
         stand.read()
+
+
+def test_many_that_always_fail_do_not_stop_the_others() -> None:
+    """Genesys gives what it gave before: then it is not away, and the reading goes on behind them.
+    A later reading, in which only they are left, reads new ones too."""
+    stand = Stand()
+    for number in range(3 * GIVE_UP_AFTER):
+        stand.genesys.add(f"bad{number}", NOON, NOON + MINUTE)
+        stand.genesys.errors[f"bad{number}"] = GenesysUnavailable("GET answers 500", status=500)
+    stand.memory.zadd(KEYS.readings, {"read for another gap": NOON})
+    stand.genesys.add("read for another gap", NOON - DAY_MS, NOON - HOUR, listed=False)
+    for turn in range(2):
+        for number in range(150):  # on a second page too
+            stand.genesys.add(f"c{turn}-{number}", NOON, NOON + MINUTE)
+        reading = stand.read()
+        assert reading.reasons() == {"failed": 3 * GIVE_UP_AFTER}
+        assert len(stand.told()) == 150 * (turn + 1)
 
 
 def test_a_recall_reads_what_the_tracker_does_not_know() -> None:
