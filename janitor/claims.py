@@ -29,6 +29,7 @@ NEVER: Final = math.inf
 # The default: as long as the longest ages of verification that anybody sets.
 FURTHEST_SECONDS: Final = 366 * 24 * 3600.0
 SLACK_SECONDS: Final = 60.0
+# For both, what Genesys is not believed about and what it does not answer.
 DOUBTS_KEPT_SECONDS: Final = 7 * 24 * 3600.0
 FORGET_MOST: Final = 1_000
 
@@ -95,11 +96,16 @@ class Leases:
             self._settle([self._keys.active], [lease, *pairs])
 
     def doubted_since(self, conversation_id: str) -> float:
-        """Note a doubt about Genesys' answer on a conversation. Returns its age in seconds.
+        """Note a doubt about Genesys' answer on a conversation. Returns its age in seconds."""
+        return self._noted_since(self._keys.doubted, conversation_id)
 
-        A time in the future is from before Redis' clock stepped back: the doubt starts again.
-        """
-        key = self._keys.doubted
+    def failing_since(self, conversation_id: str) -> float:
+        """Note that Genesys gives no answer on a conversation that counts. Returns for how many
+        seconds this has been so."""
+        return self._noted_since(self._keys.failing, conversation_id)
+
+    def _noted_since(self, key: str, conversation_id: str) -> float:
+        """A time in the future is from before Redis' clock stepped back: it starts again."""
         with explained():
             now_ms = redis_now_ms(self._redis)
             self._redis.zadd(key, {conversation_id: now_ms}, nx=True)
@@ -114,6 +120,11 @@ class Leases:
         """Forget the doubt about a conversation."""
         with explained():
             self._redis.zrem(self._keys.doubted, conversation_id)
+
+    def answered(self, conversation_id: str) -> None:
+        """Forget that Genesys gave no answer on a conversation."""
+        with explained():
+            self._redis.zrem(self._keys.failing, conversation_id)
 
     def drop_gap(self, lease: str, gap_id: str) -> None:
         """Drop a gap whose document has expired or is unreadable.

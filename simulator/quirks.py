@@ -49,6 +49,10 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     unknown_conversation: int = 404
     #: Whether users of other divisions than the client's are left out of `GET /users` (7).
     users_by_division: bool = True
+    #: Whether a details query that finds nothing answers `totalHits` 0, or `{}` (6.3).
+    counts_no_hits: bool = True
+    #: Whether analytics refuses a request in which one of several ids is no UUID (6.3).
+    odd_ids_fail: bool = True
     #: Path (a glob) of listings that always name a next page, and start over after the last.
     endless: str = ""
     #: Most entities on a page of users or queues (7).

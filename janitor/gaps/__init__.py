@@ -1,7 +1,8 @@
 """Gaps of the ledger: found, read from Genesys, filled.
 
 filler       claims a gap, reads it, closes it
-plan         the queries that find its conversations (pure); listing: asks them, page by page
+plan         the queries that find its conversations (pure)
+listing      the pages of a query, and whether they are all
 reading      one reading of a gap; unread: what it could not read, and why (pure)
 answers      judges answers; agreement: whether REST and analytics name legs alike
 withheld     whether what REST refuses or has forgotten counts as read from analytics (pure)

@@ -59,6 +59,13 @@ class Marks:
             read_ms = self._redis.zscore(self._readings, conversation_id)
         return isinstance(read_ms, float) and self._after_ms <= read_ms <= now_ms
 
+    def last_shared(self) -> str | None:
+        """The conversation that REST gave last, for any gap."""
+        with explained():
+            found = self._redis.zrange(self._readings, -1, -1)
+        assert isinstance(found, list)  # the client is not an asynchronous one
+        return str(found[0]) if found else None
+
     def forget(self, shared_ms: int) -> None:
         """Delete the marks of a filled gap, and shared readings older than `shared_ms`."""
         with explained():

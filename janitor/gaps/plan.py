@@ -101,10 +101,9 @@ class Question(msgspec.Struct, frozen=True):
     def goes_on(self, page: list[AnalyticsConversation]) -> bool:
         """Whether the next page may have conversations of interest.
 
-        The query asks for an order, but relies on it only as far as the page shows it.
+        The query asks for an order, but relies on it only as far as the page shows it. A page that
+        is not full says nothing here: the count of hits tells whether it is the last.
         """
-        if len(page) < PAGE_SIZE:
-            return False
         times = [_time(conversation, self.which) for conversation in page]
         if any(time is None for time in times):
             return True
@@ -128,6 +127,10 @@ class Question(msgspec.Struct, frozen=True):
                 msgspec.structs.replace(self, to_ms=middle - 1),
                 msgspec.structs.replace(self, from_ms=middle),
             )
+        return self.by_topics()
+
+    def by_topics(self) -> tuple[Question, ...]:
+        """The same question, each half of its topics by itself; empty for a single topic."""
         half = len(self.predicates) // 2
         if not half:
             return ()

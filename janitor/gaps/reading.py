@@ -30,13 +30,13 @@ import redis
 
 from janitor.gaps.agreement import Agreement
 from janitor.gaps.answers import Answer, ask
-from janitor.gaps.listing import pages
+from janitor.gaps.listing import Listing
 from janitor.gaps.marks import Marks
 from janitor.gaps.plan import MARGIN_MS, PAGE_SIZE, lived, predicates, questions
 from janitor.gaps.unfinished import Unfinished
 from janitor.gaps.unread import Unread
-from janitor.gaps.withheld import Withheld
-from janitor.genesys import Genesys
+from janitor.gaps.withheld import WAIT_MS, Withheld
+from janitor.genesys import Genesys, ask_details
 from janitor.producer import AckedProducer
 from mirror.base.errors import GenesysUnavailable, MirrorError
 from mirror.base.log import logger
@@ -50,7 +50,8 @@ from mirror.redis.keys import Keys
 
 # Conversations that began this short before the request may be unknown to REST and analytics yet.
 PROPAGATION_MS: Final = 10 * 60_000
-# After this many failed calls in a row, each with its own retries, Genesys counts as unavailable.
+# After this many failed calls in a row, each with its own retries, Genesys counts as unavailable,
+# unless it still gives what it gave before: then it fails at these conversations alone.
 GIVE_UP_AFTER: Final = 3
 
 
@@ -103,7 +104,14 @@ class GapReading:
         self._marks = Marks(desk.client, desk.keys, holder.gap)
         self._seen: set[str] = set()
         self._withheld = Withheld()
+        self._unasked: dict[str, str] = {}  # id that analytics refuses → why
         self._failed_in_a_row = 0
+        self._listing = Listing(
+            desk.genesys,
+            self._before_call,
+            self.unread,
+            believes_silence=self._failing_ms() >= WAIT_MS,
+        )
         self._log = logger("janitor.gaps")
 
     # --- finding ----------------------------------------------------------------------------------
@@ -119,7 +127,7 @@ class GapReading:
             self._desk.unfinished.at(frozenset(), gap.to_ms)
         for question in questions(gap, self._desk.horizon_ms, self._now_ms()):
             lived_in_it = 0
-            for page in pages(self._desk.genesys, question, self.unread, self._before_call):
+            for page in self._listing.pages(question):
                 lived_in_it += self._read_page(page)
             self.least_queries += max(1, ceil(lived_in_it / PAGE_SIZE))
         if gap.kind == "gap":
@@ -153,11 +161,9 @@ class GapReading:
         todo = self._marks.left_of([name for name in names if name not in self._seen])
         for first in range(0, len(todo), PAGE_SIZE):
             group = todo[first : first + PAGE_SIZE]
-            self._before_call()
-            shown = {
-                conversation.conversation_id: conversation
-                for conversation in desk.genesys.details(group)
-            }
+            details = ask_details(desk.genesys, group, self._before_call)
+            shown = details.shown
+            self._unasked.update(details.refused)
             self.least_queries += 1
             self._take(
                 {
@@ -229,7 +235,9 @@ class GapReading:
         desk = self._desk
         if answer.kind == "failed" or shown is None:
             why = answer.why
-            if answer.kind == "forgotten":
+            if conversation_id in self._unasked:
+                why += f"; {self._unasked[conversation_id]}"
+            elif answer.kind == "forgotten":
                 why = "neither REST nor analytics knows it" + self._perhaps_young(asked_ms)
             self._note(answer.kind, why)
             return False
@@ -253,9 +261,8 @@ class GapReading:
 
     def _judge_withheld(self) -> None:
         """Decide whether withheld conversations, read from analytics, count as read."""
-        since = self._holder.gap.failing_since_ms
         withheld = self._withheld
-        are_read = withheld.are_read(self._now_ms() - since if since else 0)
+        are_read = withheld.are_read(self._failing_ms())
         for id_, kind in withheld.kinds.items():
             if are_read:
                 self._mark(id_)
@@ -276,7 +283,17 @@ class GapReading:
     def _count_failures(self, answer: Answer) -> None:
         self._failed_in_a_row = self._failed_in_a_row + 1 if answer.kind == "failed" else 0
         if self._failed_in_a_row >= GIVE_UP_AFTER:
-            raise GenesysUnavailable(answer.why)
+            if not self._answers():
+                raise GenesysUnavailable(answer.why)
+            self._failed_in_a_row = 0
+
+    def _answers(self) -> bool:
+        """Whether REST gives a conversation that it gave before."""
+        control = self._marks.last_shared()
+        if control is None:
+            return False
+        self._before_call()
+        return ask(self._desk.genesys, control).kind == "given"
 
     def _perhaps_young(self, asked_ms: int) -> str:
         young = asked_ms - self._holder.gap.to_ms < PROPAGATION_MS
@@ -307,6 +324,11 @@ class GapReading:
 
     def _least(self, calls: int) -> None:
         self._holder.change(least_calls=self._holder.gap.least_calls + calls)
+
+    def _failing_ms(self) -> int:
+        """Milliseconds since the first reading of this gap that was incomplete."""
+        since = self._holder.gap.failing_since_ms
+        return self._now_ms() - since if since else 0
 
     def _now_ms(self) -> int:
         return redis_now_ms(self._desk.client)

@@ -13,7 +13,8 @@ MAX_ERROR_LENGTH: Final = 300
 # Reasons that concern a listing and not a conversation.
 TOO_MANY: Final = "too_many"
 REPEATED: Final = "repeated"
-_OF_LISTINGS: Final = frozenset({TOO_MANY, REPEATED})
+INCOMPLETE: Final = "incomplete"
+_OF_LISTINGS: Final = frozenset({TOO_MANY, REPEATED, INCOMPLETE})
 
 
 class Unread:

@@ -6,8 +6,9 @@
     over, unknown    active              put back
     over             404                 the same from analytics, `finalize` with `not_found`
     unknown          404                 `finalize` with `not_found`
-    any              403, 5xx, time-out  put back for a short while
+    any              403, 5xx, time-out  put back, for growing pauses
     any              something strange   the same: another's body, a page that is not Genesys'
+    cannot be asked  404                 the same
 
 A conversation without a live leg is over, although `conversationEnd` waits for after-call work. An
 answer that a fresh frame contradicts, or that is the same for everything, is doubted, and the
@@ -16,7 +17,8 @@ conversation put back (`janitor.zombies.doubt`).
 A finalised conversation stays in the active set until the tracker reads its end from Kafka. It is
 put back only so that it is not done twice: if a janitor dies before the acknowledgement, its lease
 lapses. Analytics is asked for many conversations at once; a GET is made only for those that
-analytics does not show as active.
+analytics does not show as active. Conversations that Genesys always fails at are due later and
+later, so they do not stop those behind them.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ import msgspec
 from janitor.claims import Leases
 from janitor.gaps.agreement import Agreement
 from janitor.gaps.answers import Answer, ask
-from janitor.genesys import Genesys
+from janitor.genesys import Details, Genesys, ask_details
 from janitor.producer import AckedProducer
 from janitor.zombies import doubt
 from janitor.zombies.verdict import closing, read, read_analytics, suspicion
@@ -86,9 +88,10 @@ class Sweep(msgspec.Struct):
 class _Batch:
     """The state of one batch in verification."""
 
-    def __init__(self, lease: str, details: Mapping[str, AnalyticsConversation]) -> None:
+    def __init__(self, lease: str, details: Details) -> None:
         self.lease = lease
-        self.details = details
+        self.details: Mapping[str, AnalyticsConversation] = details.shown
+        self.refused = details.refused  # by analytics, which cannot be asked about them
         self.rest_knows = False
         self.unknown: list[str] = []  # unknown to REST and analytics; not judged yet
 
@@ -151,16 +154,14 @@ class Zombies:
 
     def _verify(self, lease: str, ids: tuple[str, ...], until: float, sweep: Sweep) -> bool:
         """Verify one batch; False if Genesys cannot be asked now."""
-        sweep.calls += 1
+
+        def call() -> None:
+            self._report_progress()
+            sweep.calls += 1
+
         sweep.least_calls += 1
         try:
-            asked = set(ids)
-            shown = self._genesys.details(ids)
-            details = {
-                conversation.conversation_id: conversation
-                for conversation in shown
-                if conversation.conversation_id in asked
-            }
+            details = ask_details(self._genesys, ids, call)
         except GenesysError as error:
             self._log.warning("analytics_failed", error=str(error), conversations=len(ids))
             sweep.failed += len(ids)
@@ -170,7 +171,7 @@ class Zombies:
         after: dict[str, float] = {}
         suspects = []
         for id_ in ids:
-            if suspicion(details.get(id_), self._normaliser()) == "active":
+            if suspicion(details.shown.get(id_), self._normaliser()) == "active":
                 sweep.active += 1
                 after[id_] = self._again(tracked[id_])
             else:
@@ -194,10 +195,10 @@ class Zombies:
                 sweep.calls += 1
                 in_a_row = in_a_row + 1 if answer.kind == "failed" else 0
                 seconds = self._confirm(id_, answer, batch, sweep)
-            except GenesysError as error:  # no budget, no token
-                answer = Answer("failed", why=str(error))
+            except GenesysError as error:  # no budget, no token: it is not about this one
                 in_a_row = GIVE_UP_AFTER
-                seconds = self._confirm(id_, answer, batch, sweep)
+                self._note_failure(id_, Answer("failed", why=str(error)), sweep)
+                seconds = self._retry()
             except KafkaUnavailable:
                 rest = [*suspects[position:], *batch.unknown]
                 self._leases.put_back(lease, dict.fromkeys(rest, self._retry()))
@@ -213,15 +214,14 @@ class Zombies:
         """Act on Genesys' answer on one suspect. Returns when it is next due, None if not
         judged."""
         details = batch.details.get(conversation_id)
+        if answer.kind == "forgotten" and conversation_id in batch.refused:
+            # Nobody says that analytics does not know it either.
+            answer = Answer("refused", why=batch.refused[conversation_id])
         if answer.kind not in {"given", "forgotten"}:
-            sweep.failed += 1
-            self._log.warning(
-                "conversation_read_failed",
-                conversation=conversation_id,
-                answer=answer.kind,
-                error=answer.why,
-            )
-            return self._retry()
+            self._note_failure(conversation_id, answer, sweep)
+            failing = self._leases.failing_since(conversation_id)
+            return max(self._retry(), min(2 * failing, AGAIN_MOST_SECONDS))
+        self._leases.answered(conversation_id)
         now_ms = round(time.time() * 1000)
         # Read again: its end may have come meanwhile. Without a record the fold was lost, and
         # Genesys has the whole conversation.
@@ -298,9 +298,8 @@ class Zombies:
                         "paging": {"pageSize": 1, "pageNumber": 1},
                     }
                 )
-                control = next(
-                    (conversation.conversation_id for conversation in page.conversations), None
-                )
+                listed = page.conversations or ()
+                control = next((conversation.conversation_id for conversation in listed), None)
             if control is None:
                 return False
             self._report_progress()
@@ -322,6 +321,15 @@ class Zombies:
             events=len(events),
         )
         return FOLD_SECONDS
+
+    def _note_failure(self, conversation_id: str, answer: Answer, sweep: Sweep) -> None:
+        sweep.failed += 1
+        self._log.warning(
+            "conversation_read_failed",
+            conversation=conversation_id,
+            answer=answer.kind,
+            error=answer.why,
+        )
 
     def _doubt(self, conversation_id: str, why: str, sweep: Sweep) -> float:
         sweep.doubted += 1

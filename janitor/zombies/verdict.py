@@ -21,6 +21,8 @@ from mirror.genesys.shapes import AnalyticsConversation
 
 Suspicion = Literal["active", "over", "unknown"]
 
+# Problems of a body that was read as a whole.
+_HIDES_NO_LEG = frozenset({"UnknownMedium", "InvalidTime"})
 _AFTER_CALL = frozenset({"acw", "acw_end", "wrapup"})
 
 
@@ -54,18 +56,20 @@ def read(
 
     `raw` is the body of `GET /api/v2/conversations/{id}`; `normaliser` must not know the
     conversation. Over means: `endTime` is set, or every leg has ended (docs/protocol.md, "Ends").
-    The last event is `finalize`.
+    If a part of the body cannot be read, only `endTime` counts, because that part may be a leg that
+    lives. The last event is `finalize`.
     """
     reading = normaliser.conversation(raw, show_ms(now_ms), 0.0, origin="janitor")
-    told = _finished(reading.events, conversation_id, tracked, "ended", now_ms)
-    if told:
-        return told
+    is_whole = reading.problem is None or reading.problem.error in _HIDES_NO_LEG
     try:
         ended_at = instant(_ending.decode(raw).end_time)
     except msgspec.DecodeError:
+        ended_at = None
+    if reading.kind != "conversation" or not (is_whole or ended_at):
         return []
-    if reading.kind != "conversation" or ended_at is None:
-        return []
+    told = _finished(reading.events, conversation_id, tracked, "ended", now_ms)
+    if told or not is_whole or ended_at is None:
+        return told
     return closing(conversation_id, tracked, "ended", now_ms, ended_at)
 
 

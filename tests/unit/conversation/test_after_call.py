@@ -139,7 +139,8 @@ def test_the_participants_code_is_that_of_its_latest_leg() -> None:
     that an earlier leg has is not the successor's.
     """
     first: dict[str, Any] = {**OVER, "afterCallWork": WORK, "wrapup": code("A", 9_000)}
-    second: dict[str, Any] = {**OVER, "id": "comm-2", "connectedTime": at(11_000), "disconnectedTime": at(15_000)}
+    second: dict[str, Any] = {**OVER, "id": "comm-2"}
+    second |= {"connectedTime": at(11_000), "disconnectedTime": at(15_000)}
     work = {"state": "complete", "startTime": at(15_000), "endTime": at(19_000)}
     second["afterCallWork"] = work
     for name, saved_at, expected in (("B", 19_000, ["A", "B"]), ("A", 9_000, ["A"])):

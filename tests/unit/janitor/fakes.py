@@ -45,6 +45,10 @@ class Memory:
         score = self.ranked.get(key, {}).get(one)
         return None if score is None else float(score)
 
+    def zrange(self, key: str, first: int, _last: int) -> list[str]:
+        ranked = self.ranked.get(key, {})
+        return sorted(ranked, key=lambda one: ranked[one])[first:]
+
     def zremrangebyscore(self, *_: object) -> None:
         """Nothing is old."""
 
@@ -138,6 +142,31 @@ class Genesys:
     def details(self, names: Sequence[str]) -> list[AnalyticsConversation]:
         self.multi_gets.append(list(names))
         return [self.analytics[name] for name in names if name in self.analytics]
+
+
+class Odd(Genesys):
+    """Analytics refuses each request that has one of these ids."""
+
+    def __init__(self, *odd: str) -> None:
+        super().__init__()
+        self.odd = set(odd)
+
+    def details(self, names: Sequence[str]) -> list[AnalyticsConversation]:
+        found = super().details(names)
+        if self.odd & set(names):
+            raise odd_request()
+        return found
+
+    def query_details(self, query: Mapping[str, Any]) -> AnalyticsPage:
+        found = super().query_details(query)
+        if any(f'"{name}"' in str(msgspec.json.encode(query)) for name in self.odd):
+            raise odd_request()
+        return found
+
+
+def odd_request() -> GenesysError:
+    """As Genesys answers a request that it does not understand."""
+    return GenesysError("GET answers 400 bad.request", status=400, code="bad.request")
 
 
 def refusal() -> GenesysError:

@@ -27,12 +27,13 @@ HOUR = 3_600_000
 
 
 class Leases:
-    """Overdue conversations, and since when each is doubted."""
+    """Overdue conversations, and since when each is doubted, or fails."""
 
     def __init__(self) -> None:
         self.overdue: dict[str, Tracked | None] = {}
         self.after: dict[str, float] = {}
         self.doubted: dict[str, float] = {}
+        self.failing: dict[str, float] = {}
 
     def add(self, name: str, *, heard_ms: int = 0) -> None:
         leg = TrackedLeg("p", f"{name}-leg", "call", purpose="customer", answered=True)
@@ -53,6 +54,12 @@ class Leases:
 
     def trust(self, name: str) -> None:
         self.doubted.pop(name, None)
+
+    def failing_since(self, name: str) -> float:
+        return self.failing.setdefault(name, 0.0)
+
+    def answered(self, name: str) -> None:
+        self.failing.pop(name, None)
 
 
 class Stand:
