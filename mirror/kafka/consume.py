@@ -7,7 +7,7 @@ the brokers. Records that hold no event are counted and skipped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Generic, Literal, Self, TypeVar
 
@@ -155,16 +155,22 @@ def latest_events(settings: Settings, most: int, seconds: float) -> Iterator[Eve
 
 
 def conversation_events(
-    settings: Settings, conversation_id: str, since_ms: int, seconds: float
+    settings: Settings,
+    conversation_id: str,
+    since_ms: int,
+    seconds: float,
+    partitions: Mapping[str, int],
 ) -> Iterator[Event]:
     """The events of one conversation in Kafka since `since_ms` (epoch milliseconds), in order.
 
-    Reads only the conversation's partition, up to its end as it was at the start. Raises
-    `KafkaUnavailable`, also if `seconds` are not enough.
+    `partitions`: topic → partitions that keys are spread over, as far as it is noted
+    (`mirror.fleet.pinned`). Kafka may have more. Reads only the conversation's partition, up to its
+    end as it was at the start. Raises `KafkaUnavailable`, also if `seconds` are not enough.
     """
-    consumer, partitions = open_reader(settings, settings.topic, "reader")
+    consumer, found = open_reader(settings, settings.topic, "reader")
     try:
-        number = partition(conversation_id, len(partitions))
+        count = min(len(found), partitions.get(settings.topic, len(found)))
+        number = partition(conversation_id, count)
         with _explained(settings):
             wanted = [TopicPartition(settings.topic, number, since_ms)]
             (start,) = consumer.offsets_for_times(wanted, timeout=_timeout(settings))
