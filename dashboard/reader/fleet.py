@@ -100,8 +100,6 @@ def document(fleet: Fleet) -> dict[str, Any]:
             for shard in status.shards[:MOST_SHARDS]
         ],
         "shards_in_all": len(status.shards),
-        "frames": sum(channel.frames for channel in fleet.channels),
-        "rotating": sum(bool(channel.rotate) for channel in fleet.channels),
         "budgets": [
             {
                 "client": mask(one.client),

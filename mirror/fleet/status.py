@@ -7,7 +7,7 @@ so they cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -65,7 +65,8 @@ class ReplicaStatus(msgspec.Struct, kw_only=True):
 
 
 class ChannelStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One channel as its listener reports it; ids are shortened."""
+    """One channel as its listener reports it; ids are shortened. `state` is `lost` if the listener
+    is dead."""
 
     channel: str
     listener: str
@@ -342,28 +343,46 @@ def _waited(first: list[tuple[str, float]], now_ms: int) -> int:
 
 
 def read_channels(client: redis.Redis, settings: Settings) -> list[ChannelStatus]:
-    """Every channel of every listener that beats. Raises `RedisUnavailable`."""
+    """Every channel of every listener that is known. Raises `RedisUnavailable`."""
     keys = Keys(settings.namespace)
+    pipe = client.pipeline(transaction=False)
+    pipe.time()
+    pipe.zrange(keys.beats, 0, -1, withscores=True)
     with explained():
-        beating: Any = client.zrange(keys.beats, 0, -1)
-    beats = _documents(client, {name: keys.listener(name) for name in beating}, Beat)
-    reports = [(name, report) for name, beat in sorted(beats.items()) for report in beat.channels]
+        (seconds, micros), found = pipe.execute()
+    now_ms = int(seconds) * 1000 + int(micros) // 1000
+    times = {name: int(score) for name, score in found}
+    beats = _documents(client, {name: keys.listener(name) for name in times}, Beat)
+    return assemble_channels(beats, times, now_ms, round(settings.lease * 1000))
+
+
+def assemble_channels(
+    listeners: Mapping[str, Beat], beats: Mapping[str, int], now_ms: int, lease_ms: int
+) -> list[ChannelStatus]:
+    """The channels in these beats, by seat. `beats`: listener → time of its last beat."""
+    reports = [
+        (report, listener, beats[listener])
+        for listener, beat in sorted(listeners.items())
+        for report in beat.channels
+    ]
     return [
         ChannelStatus(
             channel=report.channel,
             listener=listener,
             shard=report.shard,
             replica=report.replica,
-            state=report.state,
+            state=report.state if is_recent(beat_ms, now_ms, lease_ms) else "lost",
             client=report.client,
             topics=report.topics,
             frames=report.frames,
             events=report.events,
-            expires_s=report.expires_s,
+            expires_s=None
+            if report.expires_s is None
+            else max(0, report.expires_s - max(0, now_ms - beat_ms) // 1000),
             rotate=report.rotate,
         )
-        for listener, report in sorted(
-            reports, key=lambda report: (report[1].shard, report[1].replica)
+        for report, listener, beat_ms in sorted(
+            reports, key=lambda found: (found[0].shard, found[0].replica)
         )
     ]
 
