@@ -28,7 +28,7 @@ from mirror.genesys.shapes import AvailableTopic, Entity
 from mirror.genesys.topics import QUEUE_TOPIC, USER_TOPIC
 from mirror.redis.connect import connect, explained
 from mirror.redis.keys import Keys
-from mirror.redis.rate import BURST, RATE_PER_MINUTE, RateBudget
+from mirror.redis.rate import BURST, RATE_PER_MINUTE, RateBudget, used_ahead
 from mirror.settings import OAuthClient, Settings
 
 AGENT_TOPICS: Final = ("v2.users.{id}.presence", "v2.users.{id}.routingStatus")
@@ -352,13 +352,9 @@ def visible(subject: str, what: str, total: int, *, several: bool = False) -> Fi
 def _ahead(store: redis.Redis, keys: Keys, client_id: str) -> float | None:
     """Seconds of budget that were used in advance; None if Redis is away."""
     try:
-        with explained():
-            whole_at: Any = store.get(keys.rate(client_id))
-            seconds, micros = store.time()
+        return used_ahead(store, keys, client_id) / 1000
     except RedisUnavailable:
         return None
-    now = int(seconds) + int(micros) / 1e6
-    return max(0.0, float(whole_at or 0) / 1000 - now)
 
 
 def rate(subject: str, ahead_s: float) -> Finding:
