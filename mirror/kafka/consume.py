@@ -142,13 +142,9 @@ def latest_events(settings: Settings, most: int, seconds: float) -> Iterator[Eve
     """
     consumer, partitions = open_reader(settings, settings.topic, "reader")
     try:
-        with _explained(settings):
-            ends = {}
-            for number in partitions:
-                place = TopicPartition(settings.topic, number)
-                low, high = consumer.get_watermark_offsets(place, timeout=_timeout(settings))
-                if high > low:
-                    ends[number] = (max(low, high - most // len(partitions)), high)
+        kept = still_kept(consumer, settings, settings.topic, dict.fromkeys(partitions, 0))
+        share = most // len(partitions)
+        ends = {number: (max(low, high - share), high) for number, (low, high) in kept.items()}
         yield from _stretches(consumer, settings, ends, seconds)
     finally:
         consumer.close()
@@ -217,6 +213,23 @@ def _stretches(
         for place in consumer.position([TopicPartition(topic, number) for number in left]):
             if place.offset >= left[place.partition]:
                 del left[place.partition]
+
+
+def still_kept(
+    consumer: Consumer, settings: Settings, topic: str, offsets: Mapping[int, int]
+) -> dict[int, tuple[int, int]]:
+    """Partition → first offset and end, as they are now, of what Kafka keeps from `offsets` on.
+
+    Partitions without anything are left out. Raises `KafkaUnavailable`.
+    """
+    found = {}
+    with _explained(settings):
+        for number, offset in offsets.items():
+            place = TopicPartition(topic, number)
+            low, high = consumer.get_watermark_offsets(place, timeout=_timeout(settings))
+            if max(low, offset) < high:
+                found[number] = (max(low, offset), high)
+    return found
 
 
 def open_reader(
