@@ -156,7 +156,7 @@ def active_set(client: redis.Redis, settings: Settings) -> set[str]:
 def folded(client: redis.Redis, settings: Settings) -> int:
     """How many records the stored offsets account for."""
     fields = client.hgetall(Keys(settings.namespace).offsets(settings.topic))
-    return sum(int(value) for name, value in fields.items() if name.isdigit())
+    return sum(int(value) for name, value in fields.items() if name.isdecimal())
 
 
 def test_what_is_active_is_known_and_shown(settings: Settings, client: redis.Redis) -> None:
