@@ -102,6 +102,7 @@ def _show_one(
     from mirror.base.errors import KafkaUnavailable, MirrorError
     from mirror.conversation.course import course
     from mirror.conversation.times import show_ms
+    from mirror.fleet.pinned import read_pinned
     from mirror.fleet.tracked import show_conversation
     from mirror.kafka.consume import conversation_events
 
@@ -121,7 +122,11 @@ def _show_one(
     problem: KafkaUnavailable | None = None
     found: Course | None = None
     try:
-        found = course(conversation_events(settings, conversation_id, since_ms, READ_SECONDS))
+        found = course(
+            conversation_events(
+                settings, conversation_id, since_ms, READ_SECONDS, read_pinned(client, keys)
+            )
+        )
     except KafkaUnavailable as error:
         if view is None:
             raise

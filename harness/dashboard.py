@@ -213,7 +213,7 @@ def figures(browser: Browser) -> dict[str, int]:
         ".map((one) => [one.dataset.figure, one.textContent]))"
     )
     plain = {name: text.replace(",", "") for name, text in found.items()}
-    return {name: int(text) if text.isdigit() else -1 for name, text in plain.items()}
+    return {name: int(text) if text.isdecimal() else -1 for name, text in plain.items()}
 
 
 def until_shown(browser: Browser, timeout: float = 10.0, **wanted: int) -> None:

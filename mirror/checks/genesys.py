@@ -23,10 +23,9 @@ from mirror.checks.finding import Finding, bad, good
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.listing import read_listing
 from mirror.genesys.topics import families_of
-from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import connect, explained
 from mirror.redis.keys import Keys
-from mirror.redis.rate import RateBudget
+from mirror.redis.rate import RateBudget, used_ahead
 from mirror.settings import OAuthClient, Settings
 
 _ONE: Final = 1  # the smallest page: the check needs only its total
@@ -180,9 +179,6 @@ def _cure(error: GenesysError) -> str:
 def _ahead(store: redis.Redis, keys: Keys, client_id: str) -> float | None:
     """Seconds of budget that were used in advance; None if Redis is away."""
     try:
-        with explained():
-            whole_at: Any = store.get(keys.rate(client_id))
-            now_ms = redis_now_ms(store)
+        return used_ahead(store, keys, client_id) / 1000
     except RedisUnavailable:
         return None
-    return max(0.0, float(whole_at or 0) - now_ms) / 1000

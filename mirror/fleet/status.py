@@ -6,6 +6,7 @@ this status, so they cannot disagree.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -48,7 +49,8 @@ class ReplicaStatus(msgspec.Struct, kw_only=True):
 
 
 class ChannelStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One channel as its listener reports it; ids are shortened."""
+    """One channel as its listener reports it; ids are shortened. `state` is `lost` if the listener
+    is dead."""
 
     channel: str
     listener: str
@@ -258,3 +260,34 @@ def _health(
     if shards and without_cover == len(shards):
         return "down", reasons, notes
     return ("degraded" if reasons else "ok"), reasons, notes
+
+
+def assemble_channels(
+    listeners: Mapping[str, Beat], beats: Mapping[str, int], now_ms: int, lease_ms: int
+) -> list[ChannelStatus]:
+    """The channels in these beats, by seat. `beats`: listener → time of its last beat."""
+    reports = [
+        (report, listener, beats[listener])
+        for listener, beat in sorted(listeners.items())
+        for report in beat.channels
+    ]
+    return [
+        ChannelStatus(
+            channel=report.channel,
+            listener=listener,
+            shard=report.shard,
+            replica=report.replica,
+            state=report.state if is_recent(beat_ms, now_ms, lease_ms) else "lost",
+            client=report.client,
+            topics=report.topics,
+            frames=report.frames,
+            events=report.events,
+            expires_s=None
+            if report.expires_s is None
+            else max(0, report.expires_s - max(0, now_ms - beat_ms) // 1000),
+            rotate=report.rotate,
+        )
+        for report, listener, beat_ms in sorted(
+            reports, key=lambda found: (found[0].shard, found[0].replica)
+        )
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from mirror.fleet.status import (
     Limits,
     MirrorStatus,
     assemble,
+    assemble_channels,
 )
 from mirror.fleet.tracked import count_conversations
 from mirror.fleet.words import Beat, Shard
@@ -105,30 +106,16 @@ def _waited(first: list[tuple[str, float]], now_ms: int) -> int:
 
 
 def read_channels(client: redis.Redis, settings: Settings) -> list[ChannelStatus]:
-    """Every channel of every listener that beats. Raises `RedisUnavailable`."""
+    """Every channel of every listener that is known. Raises `RedisUnavailable`."""
     keys = Keys(settings.namespace)
+    pipe = client.pipeline(transaction=False)
+    pipe.time()
+    pipe.zrange(keys.beats, 0, -1, withscores=True)
     with explained():
-        beating: Any = client.zrange(keys.beats, 0, -1)
-    beats = _documents(client, {name: keys.listener(name) for name in beating}, Beat)
-    reports = [(name, report) for name, beat in sorted(beats.items()) for report in beat.channels]
-    return [
-        ChannelStatus(
-            channel=report.channel,
-            listener=listener,
-            shard=report.shard,
-            replica=report.replica,
-            state=report.state,
-            client=report.client,
-            topics=report.topics,
-            frames=report.frames,
-            events=report.events,
-            expires_s=report.expires_s,
-            rotate=report.rotate,
-        )
-        for listener, report in sorted(
-            reports, key=lambda report: (report[1].shard, report[1].replica)
-        )
-    ]
+        now, found = pipe.execute()
+    times = {name: int(score) for name, score in found}
+    beats = _documents(client, {name: keys.listener(name) for name in times}, Beat)
+    return assemble_channels(beats, times, told_ms(now), round(settings.lease * 1000))
 
 
 def _documents(client: redis.Redis, keys: Mapping[str, str], kind: type[T]) -> dict[str, T]:

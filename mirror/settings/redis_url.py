@@ -52,7 +52,7 @@ def _checked(text: str) -> str:
     elif not parts.netloc.rpartition("@")[2]:
         raise ValueError(expected)
     db = parts.path.rpartition("/")[2] if parts.scheme in {"redis", "rediss"} else ""
-    if db and not db.isdigit():
+    if db and not db.isdecimal():
         raise ValueError(expected)
     # Messages would show a part of the password that is taken for the host or the path.
     addresses = parts.netloc.rpartition("@")[2].split(",")
@@ -71,8 +71,8 @@ def _checked(text: str) -> str:
 def _check_sentinel_path(scheme: str, path: str) -> None:
     """Refuse a path without a service, and a number alone: that is a database without one."""
     service, _, db = path.removeprefix("/").partition("/")
-    is_number_alone = service.isdigit() and not db
-    if not service or is_number_alone or (db and not db.isdigit()):
+    is_number_alone = service.isdecimal() and not db
+    if not service or is_number_alone or (db and not db.isdecimal()):
         raise ValueError(
             f"{scheme}://host:port,host:port/service/db, where service is the name under which "
             "the Sentinels watch the server"
@@ -96,7 +96,7 @@ def _check_parameters(scheme: str, query: str) -> None:
             f"{scheme}:// with no other parameters than {', '.join(sorted(known))}, each once"
             + ("" if scheme.startswith("rediss") else " (those of TLS belong to rediss://)")
         )
-    if not all(value.isdigit() for value in parameters.get("db", ())):
+    if not all(value.isdecimal() for value in parameters.get("db", ())):
         raise ValueError("db=0 or another number in its parameters")
     for parameter, options in _CHOICES.items():
         if any(value not in options for value in parameters.get(parameter, ())):

@@ -181,7 +181,7 @@ class Stage:
     def settled(self) -> bool:
         """Whether the stored offsets reach the end of the topic."""
         fields = self._offsets()
-        folded = sum(int(value) for name, value in fields.items() if name.isdigit())
+        folded = sum(int(value) for name, value in fields.items() if name.isdecimal())
         behind = any("behind" in name for name in fields)
         return not behind and folded == self._retained()
 

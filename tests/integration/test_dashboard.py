@@ -570,6 +570,9 @@ def test_every_answer_is_guarded(tmp_path: Path, env: dict[str, str]) -> None:
             assert headers["X-Content-Type-Options"] == "nosniff"
             assert "server" not in headers
         assert made.status("/", {"Host": "evil.example"}) == 421
+        assert made.status("/", {"Host": "["}) == 421
+        for page in ("%C2%B2", "x", "-1", ""):
+            assert made.status(f"/api/conversations?page={page}") == 400
         assert made.fetch("/api/conversations", body=b"x")[0] == 405
         assert made.status("/static/../service.py") == 404
         assert made.status("/static/%2e%2e/service.py") == 404

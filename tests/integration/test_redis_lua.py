@@ -17,7 +17,7 @@ from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard
 from mirror.genesys.handles import Handle
 from mirror.redis.connect import check, connect, wait_for
 from mirror.redis.keys import Keys
-from mirror.redis.rate import BURST, LONGEST_PAUSE_SECONDS, RATE_PER_MINUTE, RateBudget
+from mirror.redis.rate import BURST, LONGEST_PAUSE_SECONDS, RATE_PER_MINUTE, RateBudget, used_ahead
 from mirror.settings import Settings, load
 
 KEYS = Keys("test")
@@ -243,6 +243,19 @@ def test_the_rate_is_shared_and_kept(client: redis.Redis) -> None:
     assert RateBudget(client, KEYS, "another").ask() == 0.0
 
 
+def test_what_is_shown_of_a_budget_is_what_binds(client: redis.Redis) -> None:
+    """Nothing of it used, a part, a pause of a 429, and what somebody else wrote there."""
+    budget, burst_ms = RateBudget(client, KEYS, "c"), BURST * 60_000 / RATE_PER_MINUTE
+    assert used_ahead(client, KEYS, "c") == 0.0
+    assert budget.ask() == 0.0
+    assert 0 < used_ahead(client, KEYS, "c") <= 60_000 / RATE_PER_MINUTE
+    budget.push(LONGEST_PAUSE_SECONDS)
+    assert 299_000 < used_ahead(client, KEYS, "c") - burst_ms <= 300_000
+    client.set(KEYS.rate("c"), "no number")
+    assert used_ahead(client, KEYS, "c") == 0.0
+    assert budget.ask() == 0.0
+
+
 def test_retry_after_binds_everybody(client: redis.Redis) -> None:
     """A 429 of one process keeps the other away for as long as Genesys asked."""
     one, two = (RateBudget(client, KEYS, "c") for _ in range(2))
@@ -260,6 +273,7 @@ def test_a_budget_of_before_the_clock_was_set_back_is_not_believed(
     budget = RateBudget(client, KEYS, "c")
     seconds, _ = client.time()
     client.set(KEYS.rate("c"), f"{(seconds + ahead_s) * 1000:.3f}")
+    assert used_ahead(client, KEYS, "c") < BURST * 60_000 / RATE_PER_MINUTE
     assert budget.ask() == 0.0
     assert 0 < budget.ask() <= 60 / RATE_PER_MINUTE
     client.set(KEYS.rate("c"), f"{(seconds + ahead_s) * 1000:.3f}")

@@ -81,6 +81,7 @@ def test_help_is_there_at_once() -> None:
         (["up"], {"GENESYS_CLIENTS": "a:b", "HTTPS_PROXY": "socks5://x:1"}, 2, "HTTPS_PROXY"),
         (["up"], {**NO_PAGE, "MIRROR_SPOOL_DIR": "/proc/nope"}, 2, "MIRROR_SPOOL_DIR is"),
         (["up"], {**NO_PAGE, "MIRROR_USER": "nobody-here"}, 2, "MIRROR_USER is"),
+        (["up"], {**NO_PAGE, "MIRROR_USER": "\u00b2"}, 2, "MIRROR_USER is"),
         (["up"], {**NO_PAGE, "MIRROR_PYTHON": "/nope"}, 2, "MIRROR_PYTHON is"),
         (["up", "status"], {"MIRROR_RUN_DIR": "/tmp/nobody"}, 1, "no mirror up runs here"),
         (["tail", "--type", "nosuch"], {}, 2, "answer"),

@@ -247,6 +247,8 @@ def test_no_secret_is_described_or_printed() -> None:
         "rediss://cache/0?ssl_cert_reqs=maybe",
         "rediss://cache/0?ssl_check_hostname=yes",
         "redis://cache/0?db=zero",
+        "redis://cache/0?db=\u00b2",
+        "redis://cache/\u00b2",
         "redis://cache/0?password=hunter2",
         "redis://me:hunt/er2@cache/0",
         "redis://me:hunter2#x@cache/0",
@@ -293,6 +295,7 @@ def test_a_password_that_is_not_percent_encoded_is_named_as_the_cause(
         "h:26379,g:26379?sentinel_password=hunter2",
         "h:26379/orders/0/0",
         "h:26379/orders/zero",
+        "h:26379/orders/\u00b2",
     ],
 )
 @pytest.mark.parametrize("scheme", ["redis+sentinel", "rediss+sentinel"])
