@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from mirror.conversation.normaliser.bodies import Communication, Participant
+from mirror.conversation.normaliser.bodies import Communication, Participant, SessionCommunication
 from mirror.conversation.normaliser.memory import Service
 from mirror.conversation.normaliser.transition import BITS, Transition, View, Work, tell, tell_often
 from mirror.conversation.normaliser.words import (
@@ -211,6 +211,9 @@ def tell_work(view: View, told: list[Transition]) -> None:
         tell(told, view, "acw", began)
     if view.leg.once & _ACW and (work.ended or skipped or work.state == AFTER_CALL_WORK_DONE):
         tell(told, view, "acw_end", ended)
+    if isinstance(view.communication, SessionCommunication):
+        for wrapup in view.communication.earlier:
+            _codes(view, wrapup.code or "", instant(wrapup.end_time) or "", told)
     if work.code:
         _codes(view, work.code, instant(work.coded_at) or "", told)
 

@@ -95,6 +95,7 @@ def _read_legs(
             worked is None or communication is worked.times,
             worked is None or communication is worked.code,
         )
+        supervisor = roles.supervisor(participant, communication)
         seen = hash(
             _pack(
                 (
@@ -108,9 +109,9 @@ def _read_legs(
                     len(communication.segments or ()),
                     work,
                     participant.screen_monitored_participant_id
-                    or participant.monitored_participant_id,
-                    participant.coached_participant_id,
-                    participant.barged_participant_id,
+                    or supervisor.monitored_participant_id,
+                    supervisor.coached_participant_id,
+                    supervisor.barged_participant_id,
                     participant.consult_participant_id if participant_id in consulted else None,
                 )
             )

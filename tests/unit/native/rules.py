@@ -93,7 +93,7 @@ RULES: Final = (
     _rule("transfers", "rules.py", "_is_transferred _is_consulted _hands_over", "rules.rs",
           "is_transferred is_consultation_over"),
     _rule("start and end", "rules.py", "MAX_ENDS _start _end", "rules.rs", "start end"),
-    _rule("roles", "roles.py", "_SCREEN Assigned role_of", "rules.rs", "role_of"),
+    _rule("roles", "roles.py", "_SCREEN Assigned role_of supervisor", "rules.rs", "role_of"),
     _rule("consultations (left to Python)", "roles.py", "consultation", "frame.rs",
           "nothing disconnect_type"),
     _rule("holds and parks", "spells.py", "are_earlier history advance ended rings_again "
