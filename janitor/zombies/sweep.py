@@ -2,6 +2,8 @@
 
     analytics says   Genesys' GET says   then
     active           (not asked)         put back: verified again later
+    silent           over                as below
+    silent           active, 404         put back
     over, unknown    over                missing events and `finalize`, acknowledged, then put back
     over, unknown    active              put back
     over             404                 the same from analytics, `finalize` with `not_found`
@@ -17,12 +19,14 @@ conversation put back (`janitor.zombies.doubt`).
 A finalised conversation stays in the active set until the tracker reads its end from Kafka. It is
 put back only so that it is not done twice: if a janitor dies before the acknowledgement, its lease
 lapses. Analytics is asked for many conversations at once; a GET is made only for those that
-analytics does not show as active. Conversations that Genesys always fails at are due later and
-later, so they do not stop those behind them.
+analytics does not show as active. Those in which it shows nobody, and no end (`silent`), may be at
+work all the same: a few in each batch are asked for. Conversations that Genesys always fails at are
+due later and later, so they do not stop those behind them.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -62,6 +66,8 @@ DOUBT_SECONDS: Final = 600.0
 CONTROL_MS: Final = 7 * 24 * 3_600_000 - 60_000
 # An active conversation is next verified when it is overdue for twice as long, at least hourly.
 AGAIN_MOST_SECONDS: Final = 3600.0
+# Of the conversations of a batch that analytics shows as silent, so many get a GET.
+MOST_SILENT: Final = 10
 
 
 class Sweep(msgspec.Struct):
@@ -92,6 +98,7 @@ class _Batch:
         self.lease = lease
         self.details: Mapping[str, AnalyticsConversation] = details.shown
         self.refused = details.refused  # by analytics, which cannot be asked about them
+        self.silent: set[str] = set()  # those of the silent ones that get a GET
         self.rest_knows = False
         self.unknown: list[str] = []  # unknown to REST and analytics; not judged yet
 
@@ -169,15 +176,15 @@ class Zombies:
             return False
         tracked = self._leases.tracked(ids)
         after: dict[str, float] = {}
-        suspects = []
-        for id_ in ids:
-            if suspicion(details.shown.get(id_), self._normaliser()) == "active":
-                sweep.active += 1
-                after[id_] = self._again(tracked[id_])
-            else:
-                suspects.append(id_)
-        self._leases.put_back(lease, after)
+        said = {id_: suspicion(details.shown.get(id_), self._normaliser()) for id_ in ids}
         batch = _Batch(lease, details)
+        silent = [id_ for id_ in ids if said[id_] == "silent"]
+        batch.silent.update(random.sample(silent, min(len(silent), MOST_SILENT)))
+        suspects = [id_ for id_ in ids if said[id_] in {"over", "unknown"} or id_ in batch.silent]
+        for id_ in set(ids).difference(suspects):
+            sweep.active += 1
+            after[id_] = self._again(tracked[id_])
+        self._leases.put_back(lease, after)
         in_a_row = 0
         for position, id_ in enumerate(suspects):
             self._report_progress()
@@ -235,6 +242,8 @@ class Zombies:
             if details is not None:
                 self._agreement.look(answer.raw, details)
             events = read(answer.raw, conversation_id, tracked, self._normaliser(), now_ms)
+        elif conversation_id in batch.silent:
+            events = []  # nobody says that it is over
         elif details is not None:
             events = read_analytics(
                 details, tracked, self._normaliser(), now_ms, by_legs=self._agreement.holds

@@ -12,14 +12,14 @@ from typing import Literal
 import msgspec
 
 from mirror.conversation.ending import disconnect, ending, finalize
-from mirror.conversation.event import Event, Reason
+from mirror.conversation.event import STAFF, Event, Reason
 from mirror.conversation.legs import leg_key
 from mirror.conversation.normaliser import Normaliser
 from mirror.conversation.times import instant, show_ms
 from mirror.fleet.tracked import Tracked
 from mirror.genesys.shapes import AnalyticsConversation
 
-Suspicion = Literal["active", "over", "unknown"]
+Suspicion = Literal["active", "silent", "over", "unknown"]
 
 # Problems of a body that was read as a whole.
 _HIDES_NO_LEG = frozenset({"UnknownMedium", "InvalidTime"})
@@ -32,21 +32,59 @@ class _Ending(msgspec.Struct, rename="camel"):
     end_time: str | None = None
 
 
+class _Segment(msgspec.Struct, rename="camel"):
+    segment_type: str | None = None
+    segment_end: str | None = None
+
+
+class _Session(msgspec.Struct):
+    segments: list[_Segment] | None = None
+
+
+class _Participant(msgspec.Struct):
+    purpose: str | None = None
+    sessions: list[_Session] | None = None
+
+
 _ending = msgspec.json.Decoder(_Ending)
+_participants = msgspec.json.Decoder(list[_Participant] | None)
+# The parties of a conversation: what queues and flows show says nothing of its life.
+_PARTIES = frozenset({*STAFF, "customer", "external"})
 
 
 def suspicion(details: AnalyticsConversation | None, normaliser: Normaliser) -> Suspicion:
     """Analytics' answer, which lags, on a conversation that `normaliser` does not know.
 
     `conversationEnd` waits for after-call work, in which an agent may be stuck for days. So a
-    conversation without a live leg is over (docs/protocol.md, "Ends").
+    conversation without a live leg is over (docs/protocol.md, "Ends"). It is `silent` if no segment
+    of its parties is open although no end is shown: analytics may have lost the end, or be between
+    two segments.
     """
     if details is None:
         return "unknown"
     if details.conversation_end:
         return "over"
     reading = normaliser.analytics(msgspec.json.encode(details), show_ms(0), 0.0)
-    return "over" if any(event.event_type == "end" for event in reading.events) else "active"
+    if any(event.event_type == "end" for event in reading.events):
+        return "over"
+    return "silent" if _is_silent(details) else "active"
+
+
+def _is_silent(details: AnalyticsConversation) -> bool:
+    """Whether the parties of a conversation have segments, and each of them has an end."""
+    try:
+        participants = _participants.decode(details.participants or b"null")
+    except msgspec.DecodeError:
+        return False
+    segments = [
+        segment
+        for participant in participants or ()
+        if participant.purpose in _PARTIES
+        for session in participant.sessions or ()
+        for segment in session.segments or ()
+        if (segment.segment_type or "").lower() != "wrapup"
+    ]
+    return bool(segments) and all(segment.segment_end for segment in segments)
 
 
 def read(

@@ -182,11 +182,13 @@ def test_only_a_body_with_this_id_as_its_own_is_given() -> None:
         assert judge(raw, ID).kind == kind, raw
 
 
-def lingering(*, talking: bool = False) -> AnalyticsConversation:
-    """As analytics shows a call of which only after-call work is left."""
+def lingering(*, talking: bool = False, silent: bool = False) -> AnalyticsConversation:
+    """As analytics shows a call of which only after-call work is left. `silent`: the customer's
+    session does not say how it ended.
+    """
     gone = {"segmentType": "interact", "segmentStart": CONNECTED, "segmentEnd": ENDED}
     work = {"segmentType": "wrapup", "segmentStart": ENDED}
-    last = {} if talking else {"disconnectType": "peer"}
+    last = {} if talking or silent else {"disconnectType": "peer"}
     if talking:
         del gone["segmentEnd"]
     participants = [
@@ -210,6 +212,7 @@ def test_after_call_work_keeps_no_conversation_active() -> None:
     """Analytics gives no end while an agent is stuck in it; what counts is that no leg is left."""
     assert suspicion(lingering(), Normaliser()) == "over"
     assert suspicion(lingering(talking=True), Normaliser()) == "active"
+    assert suspicion(lingering(silent=True), Normaliser()) == "silent"
     over = body(person("customer", "disconnected"), person("agent", "disconnected"))
     seen = tracked(live(body(person("customer", "connected"), person("agent", "connected"))))
     said = read(over, ID, seen, Normaliser(), NOW_MS)  # REST has no endTime either
