@@ -138,11 +138,10 @@ def test_the_participants_code_is_that_of_its_latest_leg() -> None:
     """A code of its own does not keep an earlier leg's successor from the participant's; the code
     that an earlier leg has is not the successor's.
     """
-    first: dict[str, Any] = {**OVER, "afterCallWork": WORK, "wrapup": code("A", 9_000)}
-    second: dict[str, Any] = {**OVER, "id": "comm-2"}
-    second |= {"connectedTime": at(11_000), "disconnectedTime": at(15_000)}
+    first = {**OVER, "afterCallWork": WORK, "wrapup": code("A", 9_000)}
+    times = {"connectedTime": at(11_000), "disconnectedTime": at(15_000)}
     work = {"state": "complete", "startTime": at(15_000), "endTime": at(19_000)}
-    second["afterCallWork"] = work
+    second = {**OVER, **times, "id": "comm-2", "afterCallWork": work}
     for name, saved_at, expected in (("B", 19_000, ["A", "B"]), ("A", 9_000, ["A"])):
         person = participant(first, second, medium="message", wrapup=code(name, saved_at))
         told = [e for e in Reader().frame(person) if e.event_type == "wrapup"]

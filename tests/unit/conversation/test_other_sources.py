@@ -339,7 +339,7 @@ def test_after_call_work_in_analytics_says_that_the_leg_is_over() -> None:
 
 def test_analytics_tells_every_code_in_its_order() -> None:
     """Each wrap-up segment has its own, wherever it stands; the last one may have none yet."""
-    segments = [
+    segments: list[dict[str, str | None]] = [
         {"segmentType": "interact", "segmentStart": at(1_000), "segmentEnd": at(2_000)},
         {"segmentType": "wrapup", "segmentStart": at(4_000), "wrapUpCode": None},
         {
