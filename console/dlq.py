@@ -111,10 +111,12 @@ def retry(letters: tuple[str, ...]) -> int:
     from mirror.fleet.pinned import pin
     from mirror.kafka import registry
     from mirror.kafka.admin import check
+    from mirror.kafka.config import check_properties
     from mirror.kafka.deadletters import DeadLetters
     from mirror.settings import load
 
     settings = load()
+    check_properties(settings, "dlq")
     schemas = registry.register(settings, settings.startup_timeout)
     counts = check(settings, settings.startup_timeout).partitions(settings)
     with redis_of_settings() as (client, keys, _):

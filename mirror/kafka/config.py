@@ -15,13 +15,14 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from mirror.base.errors import SettingsError
 from mirror.base.log import logger
-from mirror.kafka.files import unusable, variable
+from mirror.kafka.files import FileUnusable, unusable, variable
 from mirror.settings import Settings
 
 T = TypeVar("T")
@@ -196,6 +197,11 @@ def consumer_config(settings: Settings, role: str, group: str | None = None) -> 
     }
 
 
+def member_config(settings: Settings, role: str, group: str | None = None) -> dict[str, Any]:
+    """Like `consumer_config`, for a consumer that shares partitions with others of its group."""
+    return {**consumer_config(settings, role, group), "partition.assignment.strategy": "range"}
+
+
 def transactional_config(settings: Settings, role: str, transactional_id: str) -> dict[str, Any]:
     """Configuration of a producer of `role` that writes by transactions."""
     return {
@@ -250,14 +256,26 @@ def open_client(kind: Callable[..., T], config: dict[str, Any], log: ClientLog) 
         ) from error
 
 
-def check_properties(settings: Settings, role: str) -> None:
-    """Raise the error with which a producer or a consumer would not open: see `open_client`.
+def check_properties(settings: Settings, role: str, *, transactional: bool = False) -> None:
+    """Raise the `SettingsError` with which a client of a process would not open.
 
-    Does not wait for a broker.
+    With `transactional` also that of a producer that writes by transactions. Connects to no broker.
+    A file that cannot be used now is no error: processes wait for it.
     """
-    log = ClientLog(f"kafka.{role}")
-    open_client(Producer, producer_config(settings, role), log)
-    open_client(Consumer, consumer_config(settings, role), log).close()
+    clients: list[tuple[Callable[..., Any], dict[str, Any]]] = [
+        (Producer, producer_config(settings, role)),
+        (Consumer, member_config(settings, role)),
+    ]
+    if transactional:
+        clients.append((Producer, transactional_config(settings, role, role)))
+    for kind, config in clients:
+        with suppress(FileUnusable):
+            open_client(kind, _without_broker(config), ClientLog(f"kafka.{role}"))
+
+
+def _without_broker(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` for a client that connects nowhere, and whose end waits for nothing."""
+    return {key: value for key, value in config.items() if key != "bootstrap.servers"}
 
 
 def _wrong(kind: Callable[..., Any], config: Mapping[str, Any], reason: str) -> str:
