@@ -132,7 +132,7 @@ def _protect(reader: Reader, properties: dict[str, str]) -> None:
             f"KAFKA_SECURITY_PROTOCOL is {protocol}: with certificates set it takes ssl or sasl_ssl"
         )
     # librdkafka has its own OpenSSL, which does not read the variable.
-    trusted = reader.environ.get("SSL_CERT_FILE", "")
+    trusted = reader.environ.get("SSL_CERT_FILE", "").strip()
     if (
         trusted
         and protocol.endswith("ssl")

@@ -68,6 +68,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         login_url=login_url or _login_url(api_url, region),
         custom_urls=bool(api_url),
         redis_url=parse("REDIS_URL", "redis://127.0.0.1:6379/0", values.redis_url),
+        redis_url_file=reader.files.get("REDIS_URL"),
         redis_tls_verify=parse("REDIS_TLS_VERIFY", "full", values.choice("full", "chain", "none")),
         kafka=kafka,
         registry=_registry(reader),
