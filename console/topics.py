@@ -30,21 +30,24 @@ def topics(queue: str | None, user: str | None, as_json: bool) -> None:
     MIRROR_PII=keep.
     """
     from console.context import redis_of_settings
-    from console.render import echo, echo_json, say
+    from console.render import echo, echo_json
     from mirror.base.errors import KafkaUnavailable
     from mirror.fleet.topics import read_topics
 
     with redis_of_settings() as (client, _, settings):
         found = [topic for topic in read_topics(client, settings) if _is_wanted(topic, queue, user)]
     oldest_ms: int | None = None
+    problem: KafkaUnavailable | None = None
     try:
         oldest_ms = date_topics(settings, found) if found else None
     except KafkaUnavailable as error:
-        say(f"mirror: no last events: {error}")
+        problem = error
     if as_json:
         echo_json({"topics": found})
-        return
-    echo(topics_text(found, oldest_ms, is_filtered=bool(queue or user)))
+    else:
+        echo(topics_text(found, oldest_ms, is_filtered=bool(queue or user)))
+    if problem is not None:
+        raise problem
 
 
 def _is_wanted(topic: TopicView, queue: str | None, user: str | None) -> bool:

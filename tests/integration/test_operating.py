@@ -148,6 +148,21 @@ def test_a_backfill_without_janitors_says_so(
         assert client.hgetall(keys.workers) == {}
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_topics_without_kafka_end_as_an_outage(
+    options: tuple[str, ...], run: Run, beat: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 3 and one line, behind what Redis knows."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)
+    monkeypatch.setenv("MIRROR_STARTUP_TIMEOUT", "1s")
+    beat("x")
+    code, out, err = run("topics", *options)
+    assert code == 3
+    assert "q1" in out
+    (line,) = err.splitlines()
+    assert NOBODY in line
+
+
 def test_init_says_that_it_waits_for_kafka(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal, with where and for how long; a pipe hears the error alone."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)
