@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--agent", metavar="AGENT", help="Only this agent: name (a glob), id or beginning.")
 @click.option("--type", "kinds", metavar="TYPE", multiple=True, help="Only these, e.g. answer.")
-@click.option("--since", metavar="T", help="From when: an age such as 2h or 7d, or RFC 3339.")
+@click.option("--since", metavar="T", help="From when: an age such as 2h or 7d, or RFC 3339 (UTC).")
 @click.option(
     "--from",
     "start",

@@ -116,9 +116,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         dashboard_host=parse(
             "MIRROR_DASHBOARD_HOST", "::" if text("PORT") else "127.0.0.1", values.listen_host
         ),
-        dashboard_port=parse(
-            "MIRROR_DASHBOARD_PORT", text("PORT") or "8080", values.between(0, 65_535)
-        ),
+        dashboard_port=_dashboard_port(reader),
         dashboard_token=parse("MIRROR_DASHBOARD_TOKEN", "", values.word),
         dashboard_auth_header=parse("MIRROR_DASHBOARD_AUTH_HEADER", "", values.header_name),
         service_level=parse("MIRROR_SERVICE_LEVEL", "20s", values.positive_duration),
@@ -156,6 +154,14 @@ def _metrics_port(reader: Reader) -> int:
             f"of at most {65_535 - offset}"
         )
     return port + offset
+
+
+def _dashboard_port(reader: Reader) -> int:
+    """`MIRROR_DASHBOARD_PORT`, or the platform's `PORT`."""
+    name, form, default = "MIRROR_DASHBOARD_PORT", values.between(0, 65_535), "8080"
+    if reader.text("PORT") and not reader.text(name):
+        default = str(reader.parse("PORT", "", form))  # so that an error names it
+    return reader.parse(name, default, form)
 
 
 def _login_url(api_url: str, region: str) -> str:

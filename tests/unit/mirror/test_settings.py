@@ -351,6 +351,14 @@ def test_kafka_is_not_spoken_to_in_clear_with_secrets_set(
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_platforms_port_that_does_not_parse_is_named() -> None:
+    """It is `PORT` that is wrong, and only where it counts."""
+    with pytest.raises(SettingsError, match="^PORT is 'abc': it takes a whole number"):
+        load({"PORT": "abc"})
+    assert load({"PORT": "5000"}).dashboard_port == 5000
+    assert load({"PORT": "abc", "MIRROR_DASHBOARD_PORT": "1"}).dashboard_port == 1
+
+
 def test_certificates_alone_mean_tls() -> None:
     """And SSL_CERT_FILE is whom to trust where nothing else says so."""
     cert = pem("CERTIFICATE", "x")
