@@ -281,10 +281,13 @@ def stop() -> None:
 
 def _running() -> tuple[Supervisord, Path]:
     """The supervisord of this machine's run directory. Raises `MirrorError` if none runs."""
-    from mirror.base.errors import MirrorError
+    from console.context import settings_of_environment
+    from mirror.base.errors import MirrorError, SettingsError
     from mirror.settings.supervised import run_directory
     from mirror.supervision.supervisord import Supervisord, SupervisordSilent
 
+    with suppress(SettingsError):  # warns of a misspelt MIRROR_RUN_DIR
+        settings_of_environment()
     run_dir = run_directory(os.environ)
     supervisord = Supervisord(run_dir)
     nobody = MirrorError(
