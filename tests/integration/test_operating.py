@@ -166,6 +166,27 @@ def test_topics_without_kafka_end_as_an_outage(
 @pytest.mark.parametrize(
     "words",
     [
+        ("topics", "--queue", "nope"),
+        ("topics", "--queue", "nope", "--json"),
+        ("conversations", "--queue", "nope"),
+        ("backfill", "--since", "2h", "--queue", "nope"),
+    ],
+)
+def test_a_queue_that_is_not_there_is_wrong_usage(
+    words: tuple[str, ...], run: Run, beat: Callable[..., None]
+) -> None:
+    """The same answer of every command that takes the name of a queue."""
+    beat("x")
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "mirror: --queue is 'nope': there is no such queue among 1 mirrored queues. `mirror topics`"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
         ("status", "--json"),
         ("listeners",),
         ("topics", "--json"),

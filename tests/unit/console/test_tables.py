@@ -176,7 +176,7 @@ SHOWN = {
     "gaps": lambda: views.gaps_text(GAPS),
     "conversations": lambda: conversations.conversations_text(LISTED, AllCalled()),
     "conversation": lambda: conversations.course_text(COURSE, -5_000, NOW),
-    "topics": lambda: topics.topics_text(TOPICS, 5_000, is_filtered=False),
+    "topics": lambda: topics.topics_text(TOPICS, 5_000),
     "tail": lambda: events.event_line(EVENT, AllCalled(), width=WIDTH, today=NOW[:10]),
     "heading of tail": lambda: events.heading(WIDTH),
 }
@@ -186,9 +186,7 @@ EMPTY = {
     "No channel is open.": lambda: views.channels_text([]),
     "No gap is recorded.": lambda: views.gaps_text([]),
     "No conversation is active.": lambda: conversations.conversations_text([], Called()),
-    "No topic is mirrored: `mirror status` says why.": lambda: topics.topics_text(
-        [], None, is_filtered=False
-    ),
+    "No topic is mirrored: `mirror status` says why.": lambda: topics.topics_text([], None),
 }
 
 
