@@ -6,6 +6,7 @@ import click
 import pytest
 
 from console import conversations, events, topics, views
+from console.inspect import channels
 from console.names import Called
 from console.render import Column, table, wrapped
 from mirror.base.units import counted
@@ -250,3 +251,10 @@ def test_steps_are_wrapped_under_each_other() -> None:
     """None is cut in two."""
     text = wrapped("  1  ", ["a" * 10, "b" * 10, "c" * 10], 30)
     assert text.splitlines() == [f"  1  {'a' * 10}  {'b' * 10}", f"     {'c' * 10}"]
+
+
+def test_the_help_of_channels_promises_what_is_shown() -> None:
+    """They have no age, but a time until they expire."""
+    assert "EXPIRES" in SHOWN["channels"]()
+    assert "expire" in (channels.help or "")
+    assert "age" not in (channels.help or "")
