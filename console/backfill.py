@@ -19,8 +19,10 @@ _STEPS: Final = 1000
 
 
 @click.command()
-@click.option("--since", required=True, help="From when: RFC 3339, or an age such as 2h or 7d.")
-@click.option("--until", help="Until when; now, where not given.")
+@click.option(
+    "--since", required=True, help="From when: RFC 3339 (UTC), or an age such as 2h or 7d."
+)
+@click.option("--until", help="Until when, likewise; now if not given.")
 @click.option(
     "--queue", "queues", multiple=True, help="Only this queue, by name or id; may be repeated."
 )

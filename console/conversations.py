@@ -29,7 +29,8 @@ LOOK_BACK: Final = "1d"
 @click.option(
     "--since",
     metavar="T",
-    help=f"How far back to look for ID if it is not active, [default: {LOOK_BACK}]",
+    help="How far back to look for ID: an age, or RFC 3339 (UTC). "
+    f"[default: its start; if it is not active {LOOK_BACK}]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def conversations(

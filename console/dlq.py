@@ -23,12 +23,12 @@ def list_(limit: int, as_json: bool) -> None:
     """List dead letters: source, failed stage and reason. Contents are not shown."""
     from itertools import islice
 
+    from console.context import settings_of_environment
     from console.render import NARROW, Column, echo, echo_json, table
     from mirror.conversation.times import show_ms
     from mirror.kafka.deadletters import DeadLetters
-    from mirror.settings import load
 
-    with DeadLetters(load()) as letters:
+    with DeadLetters(settings_of_environment()) as letters:
         found = list(islice(letters.every(), limit))
     if as_json:
         listed = [
@@ -79,11 +79,11 @@ def show(letter: str) -> None:
     Unless MIRROR_PII was keep, personal values in JSON are masked. Other content is unchanged and
     may hold personal data. On a terminal, control characters are made visible.
     """
+    from console.context import settings_of_environment
     from console.render import echo_bytes, joined, say
     from mirror.kafka.deadletters import DeadLetters
-    from mirror.settings import load
 
-    with DeadLetters(load()) as letters:
+    with DeadLetters(settings_of_environment()) as letters:
         found = letters.one(letter)
     for name, value in {"topic": found.topic, **found.why}.items():
         say(joined(": ", (name, value)))
@@ -100,7 +100,7 @@ def retry(letters: tuple[str, ...]) -> int:
     """
     import time
 
-    from console.context import redis_of_settings
+    from console.context import redis_of_settings, settings_of_environment
     from console.render import echo, joined
     from janitor.producer import AckedProducer
     from mirror.base.errors import EXIT_DONE, EXIT_FAILED
@@ -111,10 +111,11 @@ def retry(letters: tuple[str, ...]) -> int:
     from mirror.fleet.pinned import pin
     from mirror.kafka import registry
     from mirror.kafka.admin import check
+    from mirror.kafka.config import check_properties
     from mirror.kafka.deadletters import DeadLetters
-    from mirror.settings import load
 
-    settings = load()
+    settings = settings_of_environment()
+    check_properties(settings, "dlq")
     schemas = registry.register(settings, settings.startup_timeout)
     counts = check(settings, settings.startup_timeout).partitions(settings)
     with redis_of_settings() as (client, keys, _):

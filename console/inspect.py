@@ -46,7 +46,7 @@ def shards(as_json: bool) -> None:
 @click.command()
 @as_json
 def channels(as_json: bool) -> None:
-    """List the open channels, with their age and their traffic."""
+    """List the open channels, with their traffic and the time until they expire."""
     from console.context import redis_of_settings
     from console.views import channels_text
     from mirror.fleet.status_reader import read_channels

@@ -25,14 +25,12 @@ def init(adopts: bool) -> None:
 
     Conversations stay in the partitions that the mirror began with, even if a topic gets more.
     """
-    from console.context import warn_of_unread
+    from console.context import settings_of_environment
     from console.render import echo, say
     from mirror.kafka.admin import ensure_topics
     from mirror.kafka.deadletters import what_is_kept
-    from mirror.settings import load
 
-    settings = load()
-    warn_of_unread(settings)
+    settings = settings_of_environment()
     states = ensure_topics(settings, settings.startup_timeout, waiting=_awaited)
     for topic in states:
         echo(str(topic))

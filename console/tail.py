@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--agent", metavar="AGENT", help="Only this agent: name (a glob), id or beginning.")
 @click.option("--type", "kinds", metavar="TYPE", multiple=True, help="Only these, e.g. answer.")
-@click.option("--since", metavar="T", help="From when: an age such as 2h or 7d, or RFC 3339.")
+@click.option("--since", metavar="T", help="From when: an age such as 2h or 7d, or RFC 3339 (UTC).")
 @click.option(
     "--from",
     "start",
@@ -63,6 +63,7 @@ def tail(
     """
     import time
 
+    from console.context import settings_of_environment
     from console.events import event_line, heading, state_line
     from console.moments import epoch_ms
     from console.names import names_if_any
@@ -71,7 +72,6 @@ def tail(
     from mirror.conversation.times import show_epoch
     from mirror.kafka.consume import AgentStream, EventStream, Start
     from mirror.kafka.repeats import Repeats
-    from mirror.settings import load
 
     if agents and (once or conversation or queue):
         raise click.UsageError(
@@ -85,7 +85,7 @@ def tail(
     repeats = Repeats()
     shown = 0
     place: Start = "beginning" if start == "beginning" else "end"
-    settings = load()
+    settings = settings_of_environment()
     if agents and not settings.agents:
         say("agents is not in MIRROR_SUBSCRIBE here: nobody may write their states")
     stream: AgentStream | EventStream

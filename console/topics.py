@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 if TYPE_CHECKING:
+    from mirror.fleet.names import Family
     from mirror.fleet.topics import TopicView
     from mirror.settings import Settings
 
@@ -30,21 +31,26 @@ def topics(queue: str | None, user: str | None, as_json: bool) -> None:
     MIRROR_PII=keep.
     """
     from console.context import redis_of_settings
-    from console.render import echo, echo_json, say
+    from console.render import echo, echo_json
     from mirror.base.errors import KafkaUnavailable
     from mirror.fleet.topics import read_topics
 
     with redis_of_settings() as (client, _, settings):
-        found = [topic for topic in read_topics(client, settings) if _is_wanted(topic, queue, user)]
+        every = read_topics(client, settings)
+    found = [topic for topic in every if _is_wanted(topic, queue, user)]
+    _refuse_unknown(every, found, queue, user)
     oldest_ms: int | None = None
+    problem: KafkaUnavailable | None = None
     try:
         oldest_ms = date_topics(settings, found) if found else None
     except KafkaUnavailable as error:
-        say(f"mirror: no last events: {error}")
+        problem = error
     if as_json:
         echo_json({"topics": found})
-        return
-    echo(topics_text(found, oldest_ms, is_filtered=bool(queue or user)))
+    else:
+        echo(topics_text(found, oldest_ms))
+    if problem is not None:
+        raise problem
 
 
 def _is_wanted(topic: TopicView, queue: str | None, user: str | None) -> bool:
@@ -54,6 +60,24 @@ def _is_wanted(topic: TopicView, queue: str | None, user: str | None) -> bool:
         return True
     wanted = queue if topic.kind == "queue" else user
     return wanted is not None and is_called(topic.name, topic.id, wanted)
+
+
+def _refuse_unknown(
+    every: list[TopicView], found: list[TopicView], queue: str | None, user: str | None
+) -> None:
+    """Raise `SettingsError` for a filter that matches nothing, as other commands do."""
+    from console.names import no_such
+    from mirror.base.errors import SettingsError
+
+    families: tuple[tuple[Family, str, str | None], ...] = (
+        ("queues", "--queue", queue),
+        ("users", "--user", user),
+    )
+    for family, option, text in families:
+        is_queue = family == "queues"
+        if text is not None and not any((topic.kind == "queue") == is_queue for topic in found):
+            count = len({topic.id for topic in every if (topic.kind == "queue") == is_queue})
+            raise SettingsError(no_such(option, text, family, count))
 
 
 def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
@@ -85,7 +109,7 @@ def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
     return max(0, now_ms - epoch_ms(oldest)) if oldest else None
 
 
-def topics_text(found: list[TopicView], oldest_ms: int | None, *, is_filtered: bool) -> str:
+def topics_text(found: list[TopicView], oldest_ms: int | None) -> str:
     """The output of `mirror topics`; `oldest_ms` is the age of the oldest searched event."""
     from console.render import NARROW, Column, age, joined, styled, table
     from console.views import state
@@ -126,9 +150,7 @@ def topics_text(found: list[TopicView], oldest_ms: int | None, *, is_filtered: b
             )
             for topic in found
         ),
-        empty="No topic of that name or id is mirrored."
-        if is_filtered
-        else "No topic is mirrored: `mirror status` says why.",
+        empty="No topic is mirrored: `mirror status` says why.",
     )
     if not found:
         return shown

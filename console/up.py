@@ -89,7 +89,6 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
     from mirror.genesys.client import GenesysClient
     from mirror.kafka import registry
     from mirror.kafka.config import check_properties
-    from mirror.kafka.files import FileUnusable
     from mirror.redis.connect import connect
     from mirror.redis.keys import Keys
     from mirror.redis.rate import RateBudget
@@ -102,8 +101,7 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
                 GenesysClient(
                     settings, oauth, RateBudget(client, Keys(settings.namespace), oauth.id)
                 )
-    with suppress(FileUnusable):  # the processes wait for it
-        check_properties(settings, "up")
+    check_properties(settings, "up", transactional=bool(counts["projector"]))
     if settings.registry is not None:
         registry.open_registry(settings).close()
     if counts["dashboard"]:
@@ -283,10 +281,13 @@ def stop() -> None:
 
 def _running() -> tuple[Supervisord, Path]:
     """The supervisord of this machine's run directory. Raises `MirrorError` if none runs."""
-    from mirror.base.errors import MirrorError
+    from console.context import settings_of_environment
+    from mirror.base.errors import MirrorError, SettingsError
     from mirror.settings.supervised import run_directory
     from mirror.supervision.supervisord import Supervisord, SupervisordSilent
 
+    with suppress(SettingsError):  # warns of a misspelt MIRROR_RUN_DIR
+        settings_of_environment()
     run_dir = run_directory(os.environ)
     supervisord = Supervisord(run_dir)
     nobody = MirrorError(

@@ -132,10 +132,7 @@ class Leases:
         If it was not done, the leader remembers it and files it again
         (`coordinator.plan.gap_memory`).
         """
-        if self._settle([self._keys.gaps], [lease, gap_id, "inf"]):
-            with explained():
-                self._redis.zrem(self._keys.gaps, gap_id)
-                self._redis.delete(self._keys.gap(gap_id))
+        self._gap([self._keys.gaps, self._keys.gap(gap_id)], [gap_id, lease, ""])
 
     def gap(self, gap_id: str) -> Gap | None:
         """The gap as last written; None if its document is gone or unreadable."""

@@ -77,7 +77,8 @@ class Topics:
                 count, why = self._look(max(PAUSE_SECONDS, seconds) if seconds else 0.0)
             except KafkaUnavailable as error:
                 if 0 < left() <= PAUSE_SECONDS:
-                    raise
+                    # Not a `FileUnusable`, whose exit code is that of a wrong setting.
+                    raise KafkaUnavailable(str(error)) from error
                 count, why = 0, str(error)
             else:
                 self.why = why

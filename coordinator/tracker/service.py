@@ -40,7 +40,7 @@ from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.backfill import file_recall
 from mirror.fleet.workers import Reporter
-from mirror.kafka.config import ClientLog, consumer_config, open_client
+from mirror.kafka.config import ClientLog, member_config, open_client
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
@@ -344,9 +344,8 @@ class Tracker:
         settings = self._settings
         config = {
             "fetch.min.bytes": FETCH_BYTES,
-            **consumer_config(settings, "tracker"),
+            **member_config(settings, "tracker"),
             "group.id": self._group,
-            "partition.assignment.strategy": "range",
             "enable.partition.eof": "true",
             "check.crcs": "false",
             "statistics.interval.ms": STATISTICS_MS,

@@ -42,8 +42,10 @@ class Marks:
     def mark(self, conversation_id: str) -> None:
         """Note that a conversation was read, and that Kafka has its events (I9)."""
         with explained():
-            self._redis.sadd(self._own, conversation_id)
-            self._redis.expire(self._own, KEPT_SECONDS)
+            pipe = self._redis.pipeline()  # both or neither: without a time to live the set stays
+            pipe.sadd(self._own, conversation_id)
+            pipe.expire(self._own, KEPT_SECONDS)
+            pipe.execute()
 
     def share(self, conversation_id: str, asked_ms: int) -> None:
         """Note that Kafka has the whole history, requested from REST at Redis time `asked_ms`."""

@@ -64,8 +64,9 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "hold_started_at": "On hold and resume: when that hold began.",
     "disconnect_type": "In the spelling of notifications; null while the leg lives.",
     "wrapup_code": "On wrapup: the code.",
-    "occurred_at": "Genesys' time of the transition where the source has one, else received_at.",
-    "estimated": "Whether occurred_at is received_at for want of a time of Genesys'.",
+    "occurred_at": "Genesys' time of the transition where the source has one, else received_at; on "
+    "an estimated start the time at which the first leg was connected, if one was.",
+    "estimated": "Whether occurred_at is not Genesys' own time of the transition.",
     "received_at": "When this mirror read the frame or answer.",
     "origin": "snapshot: a state that was read, not a transition that was seen.",
     "source_topic": "The notification topic.",

@@ -3,9 +3,9 @@
 A gap is filed by the leader (nobody covered a shard, or its topics are new) or by hand (`mirror
 backfill`), and filled by janitors. `gap:<id>` holds the gap as JSON and is written whole by whoever
 holds its lease; `gaps` is a sorted set of gap id → Redis time at which a janitor may next claim it.
-Filing is `SET gap:<id> … NX` and `ZADD gaps NX <now> <id>`; claiming moves the score forward by the
-lease, so that a janitor that dies gives the gap back. A gap that is done (`filled`, `unfillable`)
-has the score `+inf` and its document expires after `KEPT_SECONDS`.
+One script files both (`lua/file_gap.lua`). Claiming moves the score forward by the lease, so that a
+janitor that dies gives the gap back. A gap that is done (`filled`, `unfillable`) has the score
+`+inf` and its document expires after `KEPT_SECONDS`.
 
 While no channel receives a shard, its gap has no end yet: the leader shows it as an `OngoingGap`,
 and files the gap when a channel receives again.
@@ -27,9 +27,9 @@ import msgspec
 import redis
 
 from mirror.conversation.times import show_ms
-from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
+from mirror.redis.scripts import script
 
 GapState = Literal["open", "filling", "filled", "unfillable"]
 GapKind = Literal["gap", "snapshot", "recall"]
@@ -114,12 +114,12 @@ def new_id() -> str:
 
 
 def file_gap(client: redis.Redis, keys: Keys, gap: Gap) -> bool:
-    """File a gap; False if its id is in the ledger already. Raises `RedisUnavailable`."""
-    with explained():
-        if not client.set(keys.gap(gap.id), encode(gap), nx=True):
-            return False
-        client.zadd(keys.gaps, {gap.id: redis_now_ms(client)}, nx=True)
-    return True
+    """File a gap; False if the ledger has its id already. Raises `RedisUnavailable`.
+
+    After a failure, file it again under the same id: that completes what is missing.
+    """
+    filing = script(client, "file_gap", "mirror.fleet")
+    return bool(filing([keys.gaps, keys.gap(gap.id)], [gap.id, encode(gap)]))
 
 
 def list_gaps(client: redis.Redis, keys: Keys) -> list[Gap]:

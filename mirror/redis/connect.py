@@ -15,7 +15,6 @@ Promises:
 
 from __future__ import annotations
 
-import os
 import ssl
 import time
 from collections.abc import Iterator
@@ -74,7 +73,7 @@ def connect(settings: Settings) -> redis.Redis:
         options["db"] = int(query["db"])
     # The options now hold the URL's parameters, as we read them.
     url = settings.redis_url.partition("?")[0]
-    if (path := _rotated(settings)) is not None:
+    if (path := settings.redis_url_file) is not None:
         options["credential_provider"] = _FromFile(path, *_credentials(parts.netloc))
         url = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
     return redis.Redis.from_url(url, **options)
@@ -218,14 +217,6 @@ def _said(found: Meaning, error: redis.RedisError) -> str:
     return f" ({_reason(error)})" if found.kind in {"rights", "full"} else ""
 
 
-def _rotated(settings: Settings) -> Path | None:
-    """The file that `settings.redis_url` was read from; None if it came from elsewhere."""
-    path = os.environ.get("REDIS_URL_FILE", "")
-    if not path or os.environ.get("REDIS_URL") or _url_in(Path(path)) != settings.redis_url:
-        return None
-    return Path(path)
-
-
 def _url_in(path: Path) -> str:
     """The URL in the file; empty if the file cannot be read (it is being replaced, say)."""
     try:
@@ -270,7 +261,7 @@ def _through_sentinel(settings: Settings, options: dict[str, Any]) -> redis.Redi
     parts = urlsplit(settings.redis_url)
     user, password = _credentials(parts.netloc)
     login: dict[str, Any] = {"username": user or None, "password": password or None}
-    if (path := _rotated(settings)) is not None:
+    if (path := settings.redis_url_file) is not None:
         login = {"credential_provider": _FromFile(path, user, password)}
     hosts = parts.netloc.rpartition("@")[2]
     service, _, db = parts.path.strip("/").partition("/")

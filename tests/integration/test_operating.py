@@ -148,6 +148,85 @@ def test_a_backfill_without_janitors_says_so(
         assert client.hgetall(keys.workers) == {}
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_topics_without_kafka_end_as_an_outage(
+    options: tuple[str, ...], run: Run, beat: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 3 and one line, behind what Redis knows."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)
+    monkeypatch.setenv("MIRROR_STARTUP_TIMEOUT", "1s")
+    beat("x")
+    code, out, err = run("topics", *options)
+    assert code == 3
+    assert "q1" in out
+    (line,) = err.splitlines()
+    assert NOBODY in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("topics", "--queue", "nope"),
+        ("topics", "--queue", "nope", "--json"),
+        ("conversations", "--queue", "nope"),
+        ("backfill", "--since", "2h", "--queue", "nope"),
+    ],
+)
+def test_a_queue_that_is_not_there_is_wrong_usage(
+    words: tuple[str, ...], run: Run, beat: Callable[..., None]
+) -> None:
+    """The same answer of every command that takes the name of a queue."""
+    beat("x")
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "mirror: --queue is 'nope': there is no such queue among 1 mirrored queues. `mirror topics`"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status", "--json"),
+        ("listeners",),
+        ("topics", "--json"),
+        ("conversations", "--json"),
+        ("gaps",),
+        ("rebalance",),
+        ("backfill", "--since", "2h", "--no-wait"),
+        ("tail", "--limit", "1"),
+        ("dlq", "list"),
+        ("up", "status"),
+    ],
+)
+def test_every_command_warns_once_of_a_setting_that_does_nothing(
+    words: tuple[str, ...], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On stderr: what a program reads from stdout stays as it is."""
+    monkeypatch.setenv("MIRROR_RUN_DIR", "/none")
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)
+    monkeypatch.setenv("MIRROR_STARTUP_TIMEOUT", "1s")
+    monkeypatch.setenv("MIRROR_TOPPIC", "x")
+    _, out, err = run(*words)
+    warning = "mirror: warning: nothing reads MIRROR_TOPPIC: the nearest name is MIRROR_TOPIC"
+    assert err.splitlines().count(warning) == 1
+    assert "MIRROR_TOPPIC" not in out
+
+
+def test_a_shell_that_completes_a_word_hears_no_warning(
+    run: Run, beat: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would stand in the midst of the command line."""
+    beat("listener-1")
+    monkeypatch.setenv("MIRROR_TOPPIC", "x")
+    monkeypatch.setenv("_MIRROR_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "mirror drain li")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    _, out, err = run()
+    assert "listener-1" in out
+    assert err == ""
+
+
 def test_init_says_that_it_waits_for_kafka(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal, with where and for how long; a pipe hears the error alone."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)

@@ -163,10 +163,14 @@ def test_a_replica_by_choice_is_read_from(pair: tuple[RedisServer, RedisServer])
     assert "redis.acl" not in findings["redis.rights"].cure
 
 
+@pytest.mark.parametrize(("plain", "around"), [(None, ""), (" ", ""), ("", " "), ("\n", " \n")])
 def test_a_rotated_password_is_read_from_its_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: str | None, around: str, tmp_path: Path
 ) -> None:
-    """New connections log in with what REDIS_URL_FILE holds by then; nothing is started anew."""
+    """New connections log in with what REDIS_URL_FILE holds by then; nothing is started anew.
+
+    White space does not count, beside the path and in REDIS_URL.
+    """
     with RedisServer(tmp_path / "redis") as server, server.client() as admin:
         file = tmp_path / "url"
 
@@ -177,9 +181,8 @@ def test_a_rotated_password_is_read_from_its_file(
             admin.client_kill_filter(_type="normal", skipme=True)
 
         rotate(PASSWORD)
-        monkeypatch.delenv("REDIS_URL", raising=False)
-        monkeypatch.setenv("REDIS_URL_FILE", str(file))
-        settings = load()
+        environ = {"REDIS_URL_FILE": f"{around}{file}{around}"}
+        settings = load(environ if plain is None else environ | {"REDIS_URL": plain})
         with closing(connect(settings)) as client:
             link = FleetLink(client, settings)
             link.beat(BEAT, 0)

@@ -6,6 +6,7 @@ import click
 import pytest
 
 from console import conversation_views, events, topics, views
+from console.inspect import channels
 from console.names import Called
 from console.render import Column, table, wrapped
 from mirror.base.units import counted
@@ -176,7 +177,7 @@ SHOWN = {
     "gaps": lambda: views.gaps_text(GAPS),
     "conversations": lambda: conversation_views.conversations_text(LISTED, AllCalled()),
     "conversation": lambda: conversation_views.course_text(COURSE, -5_000, NOW),
-    "topics": lambda: topics.topics_text(TOPICS, 5_000, is_filtered=False),
+    "topics": lambda: topics.topics_text(TOPICS, 5_000),
     "tail": lambda: events.event_line(EVENT, AllCalled(), width=WIDTH, today=NOW[:10]),
     "heading of tail": lambda: events.heading(WIDTH),
 }
@@ -186,9 +187,7 @@ EMPTY = {
     "No channel is open.": lambda: views.channels_text([]),
     "No gap is recorded.": lambda: views.gaps_text([]),
     "No conversation is active.": lambda: conversation_views.conversations_text([], Called()),
-    "No topic is mirrored: `mirror status` says why.": lambda: topics.topics_text(
-        [], None, is_filtered=False
-    ),
+    "No topic is mirrored: `mirror status` says why.": lambda: topics.topics_text([], None),
 }
 
 
@@ -252,3 +251,10 @@ def test_steps_are_wrapped_under_each_other() -> None:
     """None is cut in two."""
     text = wrapped("  1  ", ["a" * 10, "b" * 10, "c" * 10], 30)
     assert text.splitlines() == [f"  1  {'a' * 10}  {'b' * 10}", f"     {'c' * 10}"]
+
+
+def test_the_help_of_channels_promises_what_is_shown() -> None:
+    """They have no age, but a time until they expire."""
+    assert "EXPIRES" in SHOWN["channels"]()
+    assert "expire" in (channels.help or "")
+    assert "age" not in (channels.help or "")

@@ -29,6 +29,12 @@ class Memory:
     def smismember(self, key: str, ids: list[str]) -> list[int]:
         return [int(id_ in self.sets.get(key, ())) for id_ in ids]
 
+    def pipeline(self) -> Memory:
+        return self
+
+    def execute(self) -> None:
+        """It is done already."""
+
     def sadd(self, key: str, one: str) -> None:
         self.sets.setdefault(key, set()).add(one)
 

@@ -354,6 +354,23 @@ def test_kafka_is_not_spoken_to_in_clear_with_secrets_set(
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_platforms_port_that_does_not_parse_is_named() -> None:
+    """It is `PORT` that is wrong, and only where it counts."""
+    with pytest.raises(SettingsError, match=r"^PORT is 'abc': it takes a whole number"):
+        load({"PORT": "abc"})
+    assert load({"PORT": "5000"}).dashboard_port == 5000
+    assert load({"PORT": "abc", "MIRROR_DASHBOARD_PORT": "1"}).dashboard_port == 1
+
+
+@pytest.mark.parametrize("text", ["JSON", " Json "])
+def test_a_schema_registry_goes_with_json_in_any_case(text: str) -> None:
+    """As without a registry."""
+    settings = load({"MIRROR_ENCODING": text, "SCHEMA_REGISTRY_URL": "http://127.0.0.1:9"})
+    assert settings.encoding == "json"
+    with pytest.raises(SettingsError, match=r"^MIRROR_ENCODING is msgpack: with SCHEMA_REGISTRY"):
+        load({"MIRROR_ENCODING": "msgpack", "SCHEMA_REGISTRY_URL": "http://127.0.0.1:9"})
+
+
 def test_certificates_alone_mean_tls() -> None:
     """And SSL_CERT_FILE is whom to trust where nothing else says so."""
     cert = pem("CERTIFICATE", "x")
