@@ -162,7 +162,8 @@ class Sandbox:
             program = arguments[-1].partition(":")[0]
             port = self.services.dashboard_port
             if program == "dashboard" and not is_free(port):
-                raise DependencyError(in_use(port, "which was free a moment ago"))
+                again = "which was free a moment ago: start the sandbox again, it takes another"
+                raise DependencyError(in_use(port, again))
             raise MirrorError(
                 f"supervisord could not {' '.join(arguments)}: {told}{self._hint(program)}"
             )
