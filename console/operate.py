@@ -26,7 +26,7 @@ def init(adopts: bool) -> None:
     Conversations stay in the partitions that the mirror began with, even if a topic gets more.
     """
     from console.context import warn_of_unread
-    from console.render import echo, say
+    from console.render import echo, filled, say
     from mirror.kafka.admin import ensure_topics
     from mirror.kafka.deadletters import what_is_kept
     from mirror.settings import load
@@ -36,7 +36,7 @@ def init(adopts: bool) -> None:
     states = ensure_topics(settings, settings.startup_timeout, waiting=_awaited)
     for topic in states:
         echo(str(topic))
-    say(what_is_kept(settings))
+    say(filled("", what_is_kept(settings)))
     if adopts:
         _adopt({state.name: state.partitions for state in states})
 

@@ -79,7 +79,7 @@ def test_it_says_what_runs_and_is_controlled_by_its_own_commands(
         process = stack.enter_context(up(tmp_path, env))
         assert "1 janitor" in process.stderr
         assert str(env["MIRROR_LOG_DIR"]) in process.stderr
-        assert "takes up to 28 s" in process.stderr
+        assert "one kind after the other, each within 28 s" in process.stderr
 
         status = json.loads(ask(tmp_path, env, "up", "status", "--json").stdout)
         before = {process["name"]: process["pid"] for process in status["processes"]}
@@ -101,6 +101,7 @@ def test_it_says_what_runs_and_is_controlled_by_its_own_commands(
 
         stopped = ask(tmp_path, env, "up", "stop")
         assert (stopped.returncode, stopped.stdout) == (0, "")
+        assert "one kind after the other, each within 28 s" in stopped.stderr
         assert process.wait(SECONDS) == 0
     assert ask(tmp_path, env, "up", "status").returncode == 1
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 import pytest
 
-from console import conversations, events, topics, views
+from console import conversations, events, topics, up, views
 from console.names import Called
-from console.render import Column, table, wrapped
+from console.render import Column, filled, styled, table, wrapped
 from mirror.base.units import counted
 from mirror.conversation.course import Course, Hold, LegCourse, Step
 from mirror.conversation.event import Event
@@ -23,6 +23,7 @@ from mirror.fleet.status import (
 )
 from mirror.fleet.topics import TopicView
 from mirror.fleet.tracked import ConversationView, TrackedLegView
+from mirror.settings import load
 
 WIDTH = 80
 ID = "5b2e6bfa-e439-4f0a-8a3e-93da132dee80"
@@ -252,3 +253,20 @@ def test_steps_are_wrapped_under_each_other() -> None:
     """None is cut in two."""
     text = wrapped("  1  ", ["a" * 10, "b" * 10, "c" * 10], 30)
     assert text.splitlines() == [f"  1  {'a' * 10}  {'b' * 10}", f"     {'c' * 10}"]
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_sentence_is_wrapped_behind_its_mark() -> None:
+    """The colour of a mark takes no room; a pipe gets one line."""
+    first, *rest = filled(styled("✗ ", fg="red"), "word " * 40).splitlines()
+    assert click.unstyle(first).startswith("✗ word")
+    assert all(line.startswith("  word") and len(line) <= WIDTH for line in rest)
+    assert rest
+
+
+@pytest.mark.usefixtures("narrow")
+def test_what_is_started_is_told_in_eighty_columns() -> None:
+    """However many processes run; the state directory of a home is not too long either."""
+    counts = ("COORDINATORS", "LISTENERS", "JANITORS", "DASHBOARDS", "PROJECTORS")
+    settings = load({"HOME": "/home/somebody", **{f"MIRROR_{name}": "16" for name in counts}})
+    assert [line for line in up.panel(settings).splitlines() if len(line) > WIDTH] == []
