@@ -33,7 +33,7 @@ def init(adopts: bool) -> None:
 
     settings = load()
     warn_of_unread(settings)
-    states = ensure_topics(settings, settings.startup_timeout, waiting=_awaited)
+    states = ensure_topics(settings, settings.startup_timeout, waiting=_Waiting())
     for topic in states:
         echo(str(topic))
     say(filled("", what_is_kept(settings)))
@@ -71,13 +71,19 @@ def _adopt(found: dict[str, int]) -> None:
         echo("no topic has partitions that are not used")
 
 
-def _awaited(servers: str, reason: str, left: float | None) -> None:
-    """Tell a terminal at each attempt that Kafka does not answer yet."""
-    from console.render import say
+class _Waiting:
+    """Tells a terminal that Kafka does not answer yet, and why, once for each reason."""
 
-    if sys.stderr.isatty():
-        patience = "until it answers" if left is None else f"{left:.0f} s left"
-        say(f"waiting for Kafka at {servers} ({patience}): {reason}")
+    def __init__(self) -> None:
+        self._told = ""
+
+    def __call__(self, servers: str, reason: str, left: float | None) -> None:
+        from console.render import filled, say
+
+        if sys.stderr.isatty() and reason != self._told:
+            self._told = reason
+            patience = "until it answers" if left is None else f"{left:.0f} s left"
+            say(filled("", f"waiting for Kafka at {servers} ({patience}): {reason}"))
 
 
 @click.command()
