@@ -144,12 +144,12 @@ def gaps_text(gaps: list[GapView]) -> str:
         (
             Column("GAP", 12),
             Column("SHARD", NARROW),
-            Column("TOPICS", drop=1),
+            Column("TOPICS", drop=2),
             "FROM",
-            Column("TO", drop=2),
+            "TO",
             "STATE",
             Column("ATTEMPTS", drop=3),
-            "EVENTS",
+            Column("EVENTS", drop=1),
         ),
         (
             (

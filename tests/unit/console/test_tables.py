@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import msgspec
 import pytest
 
 from console import conversations, events, topics, up, views
@@ -227,6 +228,27 @@ def test_ids_that_commands_take_stay_whole() -> None:
     assert LISTENER in views.listeners_text(LISTENERS)
     assert CHANNEL in views.channels_text(CHANNELS)
     assert CHANNEL in views.shards_text(SHARDS)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_closed_gap_has_its_end() -> None:
+    """Without it, it would look as if it lasted."""
+    head, row = click.unstyle(views.gaps_text(GAPS)).splitlines()
+    assert " TO " in head
+    assert row[head.index(" TO ") + 1 :].startswith(GAPS[0].to[:10])
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_topic_shows_both_replicas() -> None:
+    """Their states, and their listeners whole or not at all."""
+    two = [
+        ReplicaStatus(replica="a", state="rotating", listener=LISTENER),
+        ReplicaStatus(replica="b", state="opening", listener=LISTENER),
+    ]
+    topic = msgspec.structs.replace(TOPICS[0], replicas=two)
+    shown = topics.topics_text([topic], None, is_filtered=False)
+    assert "a rotating, b opening" in shown
+    assert LISTENER[:8] not in shown
 
 
 def test_columns_go_in_their_order_and_only_where_they_must() -> None:
