@@ -160,7 +160,7 @@ def rebalance() -> None:
     say("asked the leader; `mirror shards` shows what moves")
 
 
-@click.command()
+@click.command(short_help="Replace a channel by a fresh one, without a gap.")
 @click.argument("channel", shell_complete=completion.channels)
 def rotate(channel: str) -> None:
     """Replace CHANNEL (its shortened id in `mirror channels`) by a fresh one, without a gap."""

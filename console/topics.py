@@ -17,7 +17,7 @@ _READ_SECONDS: Final = 15.0
 _TWO_STATES: Final = 22
 
 
-@click.command()
+@click.command(short_help="List mirrored queues and users by name.")
 @click.option("--queue", help="Only queues of this name (a glob), id or beginning of an id.")
 @click.option("--user", help="Only users of this name (a glob), id or beginning of an id.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +12,9 @@ import msgspec
 import pytest
 
 from console import main
+from harness.process import wait_until
 from harness.redis import RedisServer
+from mirror.fleet.gaps import encode, list_gaps
 from mirror.fleet.requests import DRAIN
 from mirror.fleet.words import Beat, ChannelReport, Shard
 from mirror.fleet.workers import Reporter
@@ -146,6 +151,30 @@ def test_a_backfill_without_janitors_says_so(
         assert "is not mirrored" not in err
         reporter.leave()
         assert client.hgetall(keys.workers) == {}
+
+
+def test_a_backfill_on_a_terminal_does_not_say_how_long_it_takes(
+    run: Run, redis_server: RedisServer, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most of it is a wait of a fixed time: an estimate from the share that is done would rise."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+
+    def janitor() -> None:
+        with redis_server.client() as client:
+            wait_until(lambda: list_gaps(client, keys), 20, "the gap is filed")
+            (gap,) = list_gaps(client, keys)
+            for fields in ({"found": 4, "read": 1}, {"read": 3}, {"state": "filled"}):
+                gap = msgspec.structs.replace(gap, **{"state": "filling", **fields})
+                client.set(keys.gap(gap.id), encode(gap))
+                time.sleep(1.2)  # longer than between two looks
+
+    thread = threading.Thread(target=janitor)
+    thread.start()
+    code, _, err = run("backfill", "--since", "2h", "--queue", UNKNOWN)
+    thread.join()
+    assert code == 0
+    assert "37%" in err
+    assert re.search(r"\d\d:\d\d:\d\d", err) is None
 
 
 def test_init_says_that_it_waits_for_kafka(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
