@@ -122,7 +122,7 @@ def test_status_check_ends_with_one_where_the_mirror_is_down(
     assert run("status")[0] == 0
     code, out, _ = run("status", "--check")
     assert code == 1
-    assert "no listener is alive: start `mirror listener`" in out
+    assert "no listener is alive: start `mirror up` or `mirror listener`" in out
     beat("x", error="the channel's socket answered 403")
     code, out, _ = run("status", "--check")
     assert code == 1
