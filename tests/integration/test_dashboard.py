@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
 import redis
 from selenium.webdriver.common.keys import Keys as Key
@@ -35,6 +36,7 @@ from harness.kafka import KafkaCluster, create_topic
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.redis import RedisServer
 from mirror.fleet.backfill import file_backfill
+from mirror.fleet.gaps import Gap, GapKind, file_gap, new_id
 from mirror.redis.keys import Keys as Keyspace
 from mirror.settings import load
 from mirror.supervision.heartbeat_file import read_heartbeat
@@ -241,6 +243,44 @@ def test_both_themes_can_be_used_by_everybody(
                 assert width <= size[0], (view, size)
     finally:
         browser.prefer(dark=False)
+        browser.resize(DESKTOP)
+
+
+@pytest.mark.parametrize("width", [1280, 1440])
+def test_tables_of_the_mirror_fit_a_desktop(
+    browser: Browser, served: Dashboard, width: int
+) -> None:
+    """Also with the first reading of a month: no table scrolls, and a command keeps its "copy"."""
+    now_ms = round(time.time() * 1000)
+    since_ms = now_ms - 31 * 86_400_000
+    month = Gap(id=new_id(), shard="1", topics=("t",), from_ms=since_ms, to_ms=now_ms - 60_000)
+    with redis.Redis.from_url(served.settings.redis_url, decode_responses=True) as client:
+        for kind in get_args(GapKind):
+            gap = msgspec.structs.replace(month, id=f"{month.id}-{kind[0]}", kind=kind)
+            file_gap(client, Keyspace(served.settings.namespace), gap)
+    browser.resize((width, 1000))
+    try:
+        browser.open(f"{served.url}/#mirror")
+        wait_until(lambda: "first reading" in browser.text("#gaps"), 10, "the gap")
+        too_wide = browser.run(
+            "return [...document.querySelectorAll('#mirror table')]"
+            ".filter((one) => one.scrollWidth > one.parentElement.clientWidth)"
+            ".map((one) => one.tBodies[0].id)"
+        )
+        assert too_wide == []
+        note = browser.text("#gaps-note")
+        assert re.search("pale: .*first reading of what was active before the start", note)
+        cut = browser.run(
+            "return [...document.querySelectorAll('#gaps .command')]"
+            ".filter((one) => one.scrollWidth > one.clientWidth).length"
+        )
+        assert cut == 0
+        labels = browser.run(
+            "return [...document.querySelectorAll('#gaps-chart text:not(.leg)')]"
+            ".map((one) => one.textContent)"
+        )
+        assert all(re.fullmatch(r"\d+ \w+ \d\d:\d\d", label) for label in labels), labels
+    finally:
         browser.resize(DESKTOP)
 
 
