@@ -144,12 +144,12 @@ def facts(parts: Iterable[str]) -> Styled:
 
 
 def filled(head: str, text: str) -> Styled:
-    """`head` and the text behind it, on as many lines as the terminal needs."""
+    """`head` and the text behind it, wrapped for the terminal. A text that is styled is not."""
     import textwrap
 
     width, indent = terminal_width(), " " * len(click.unstyle(head))
-    lines = [printable(text)]
-    if width is not None:
+    lines: list[str] = [_cell(text)]
+    if width is not None and not isinstance(text, Styled):
         room = max(NARROW, width - len(indent))
         lines = textwrap.wrap(lines[0], room, break_long_words=False, break_on_hyphens=False)
     return Styled(_cell(head) + f"\n{indent}".join(lines))

@@ -70,9 +70,16 @@ def test_a_demo_ends_by_itself_with_nothing_missing(env: dict[str, str]) -> None
     media = re.search(r"media +(.*)\n", summary)
     assert media is not None
     assert len(media[1].split(", ")) >= 4
-    events = re.search(r"events +([\d,]+) in", summary)
-    assert events is not None
-    assert int(events[1].replace(",", "")) > 50
+    figures = {
+        name: int(number.replace(",", ""))
+        for name, number in re.findall(r"^  (\w+) +([\d,]+) ", summary, re.MULTILINE)
+    }
+    assert figures["events"] > 50
+    more = figures.get("readings", 0) + figures.get("pauses", 0)
+    assert figures["events"] == figures["transitions"] + more
+    assert re.search(r"^TIME \(UTC\) .* CONV\. ID ", result.stdout, re.MULTILINE)
+    assert "~ marks a time" in result.stdout
+    assert "x1b" not in result.stdout
     assert _left(result.stderr) == []
 
 

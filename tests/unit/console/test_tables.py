@@ -284,6 +284,7 @@ def test_a_sentence_is_wrapped_behind_its_mark() -> None:
     assert click.unstyle(first).startswith("✗ word")
     assert all(line.startswith("  word") and len(line) <= WIDTH for line in rest)
     assert rest
+    assert filled("missing ", styled("0", fg="green")) == "missing " + click.style("0", fg="green")
 
 
 @pytest.mark.usefixtures("narrow")
