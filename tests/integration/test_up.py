@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,44 @@ def test_one_that_was_killed_does_not_keep_the_next_from_starting(
     with up(tmp_path / "again", env) as process:
         assert ask(tmp_path, env, "up", "stop").returncode == 0
         assert process.wait(SECONDS) == 0
+
+
+def test_a_supervisord_that_runs_already_takes_it_as_a_program(
+    tmp_path: Path, env: dict[str, str | None]
+) -> None:
+    """As docs/deployment.md says: its end ends all processes in order."""
+    text = (Path(__file__).parents[2] / "docs" / "deployment.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```ini\n(.*?)```", text, re.DOTALL)
+    block = re.sub(r"^(user|environment) = .*\n", "", block, flags=re.MULTILINE)
+    mirror = Path(sys.executable).parent / "mirror"
+    conf = tmp_path / "theirs.conf"
+    conf.write_text(
+        f"[supervisord]\npidfile = {tmp_path}/theirs.pid\nlogfile = {tmp_path}/theirs.log\n"
+        + block.replace("/opt/mirror/bin/mirror", str(mirror)),
+        encoding="utf-8",
+    )
+    supervisord = Supervisord(Path(str(env["MIRROR_RUN_DIR"])))
+    words = ("-n", "-c", str(conf))
+    theirs = ManagedProcess.python_module(
+        "supervisor.supervisord", *words, folder=tmp_path, env=env, name="theirs"
+    )
+    with theirs:
+
+        def runs() -> bool:
+            with suppress(SupervisordSilent):
+                return "janitor-0" in {
+                    process.name
+                    for process in supervisord.processes()
+                    if process.state == "RUNNING"
+                }
+            return False
+
+        wait_until(runs, SECONDS, "the janitor runs")
+        inner = supervisord.pid()
+        theirs.send(signal.SIGTERM)
+        theirs.wait(SECONDS)
+    assert not supervisord.is_there
+    assert not Path(f"/proc/{inner}").exists()
 
 
 @pytest.mark.parametrize("setting", ["MIRROR_METRICS_PORT", "MIRROR_DASHBOARD_PORT"])
