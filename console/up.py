@@ -7,6 +7,7 @@ restart that process or give it up, and nobody at the terminal would see the rea
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -61,6 +62,9 @@ def start(environ: Mapping[str, str]) -> NoReturn:
     arguments, complete = command(environ), environment(environ)
     say(panel(settings))
     sys.stderr.flush()
+    # A session of its own: supervisord alone hears Ctrl-C, and the other one ends with it.
+    awaited = [sys.executable, "-m", "console.awaited", str(os.getpid())]
+    subprocess.Popen(awaited, stdin=subprocess.DEVNULL, start_new_session=True)
     os.execvpe(arguments[0], arguments, complete)  # noqa: S606  # our own path
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from harness.process import ManagedProcess, free_ports, wait_until
+from harness.redis import find_server
 from mirror.supervision.supervisord import Supervisord, SupervisordSilent
 
 pytestmark = [pytest.mark.alone, pytest.mark.redis, pytest.mark.timeout(120)]
@@ -126,6 +127,33 @@ def test_one_that_was_killed_does_not_keep_the_next_from_starting(
     with up(tmp_path / "again", env) as process:
         assert ask(tmp_path, env, "up", "stop").returncode == 0
         assert process.wait(SECONDS) == 0
+
+
+def test_it_says_what_the_processes_wait_for_and_when_it_answers(
+    tmp_path: Path, env: dict[str, str | None]
+) -> None:
+    """A line for each service, with the reason; nobody has to look into a log."""
+    (port,) = free_ports(1)
+    env = env | {"REDIS_URL": f"redis://127.0.0.1:{port}/0"}
+    with up(tmp_path, env) as process:
+        redis, kafka = f"Redis at redis://127.0.0.1:{port}/0", "Kafka at 127.0.0.1:1 cannot be used"
+        both = (f"Waits    {redis} does not answer", f"Waits    {kafka}")
+        wait_until(lambda: all(line in process.stderr for line in both), SECONDS, "what it awaits")
+        words = ["--bind", "127.0.0.1", "--port", str(port), "--save", ""]
+        server = ManagedProcess([find_server(), *words], tmp_path, name="redis")
+        with server:
+            wait_until(lambda: f"Answers  {redis}\n" in process.stderr, SECONDS, "it answers")
+        time.sleep(2.0)  # it is said once
+        assert process.stderr.count(both[0]) == 1
+        watching = children(process.pid, "console.awaited")
+        assert len(watching) == 1
+    wait_until(lambda: not Path(f"/proc/{watching[0]}").exists(), SECONDS, "it has ended too")
+
+
+def children(pid: int, word: str) -> list[int]:
+    """The children of a process whose command line has the word."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(one) for one in found if word in Path(f"/proc/{one}/cmdline").read_text()]
 
 
 def test_a_supervisord_that_runs_already_takes_it_as_a_program(
