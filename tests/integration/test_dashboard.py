@@ -54,7 +54,7 @@ AXE = Path(__file__).parents[1] / "vendor" / "axe-core" / "axe.min.js"
 # It looks at every element against every rule: 2 s on a quiet machine, much more on a busy one.
 AXE_SECONDS = 90.0
 TOKEN = "a-token-that-nobody-guesses"
-COURSES = ["waiting"] * 6 + ["talking"] * 9 + ["held"] * 2 + ["over"] * 5
+COURSES = ["waiting"] * 5 + ["ringing"] + ["talking"] * 9 + ["held"] * 2 + ["over"] * 5
 SHOWN = {"waiting": 6, "talking": 9, "held": 2, "live": 17}
 
 
@@ -150,6 +150,12 @@ def test_the_floor_shows_what_the_stream_tells(browser: Browser, served: Dashboa
     until_shown(browser, **SHOWN)
     assert re.search(r"longest [12]:\d\d", browser.text("[data-figure=longest]"))
     wait_until(lambda: rows(browser) == 17, 5, "the list")
+    waiting = browser.run(
+        "return [...document.querySelectorAll('#rows td:nth-child(2)')]"
+        ".map((one) => [one.textContent, one.firstElementChild.dataset.state])"
+        ".filter((one) => one[0].startsWith('waiting'))"
+    )
+    assert sorted(waiting) == [["waiting"] * 2] * 5 + [["waiting, an agent rings", "waiting"]]
 
     took = []
     for more in range(1, 4):
