@@ -167,7 +167,7 @@ class Demo:
                 f"max {_quantile(latencies, 1.0):.0f} ms from socket to consumer"
             ),
         }
-        lines = [filled(f"  {name:<12} ", value) for name, value in rows.items()]
+        lines: list[str] = [filled(f"  {name:<12} ", value) for name, value in rows.items()]
         lines += [f"  missing: {truth}" for truth in verdict.missing[:5]]
         lines += [f"  invented: {event}" for event in verdict.invented[:5]]
         return "\n".join([click.style("Summary", bold=True), *lines])
