@@ -4,7 +4,8 @@ Modules here import only click at their top; a command imports its other modules
 that `mirror --help` stays fast. Data goes to stdout, messages to stderr. `mirror.runtime.command`
 turns failures into messages and exit codes.
 
-processes    the commands that run a process; up: all of them, under supervisord
+processes    the commands that run a process; up: all of them, under supervisord; awaited: what they
+             wait for
 sandbox      `mirror sandbox`; demo: shows it to a person
 inspect      state: status, listeners, shards, channels, gaps; views: its tables
 conversations, topics  what is mirrored; conversation_views: tables of conversations

@@ -18,7 +18,7 @@ _LOOK_SECONDS: Final = 0.5  # between two looks at the progress
 _STEPS: Final = 1000
 
 
-@click.command()
+@click.command(short_help="Read a stretch of the past again, from REST.")
 @click.option(
     "--since", required=True, help="From when: RFC 3339 (UTC), or an age such as 2h or 7d."
 )
@@ -37,6 +37,9 @@ def backfill(
 
     Back-filled events have the same `event_id` as live ones, so consumers drop the repeats. Name a
     mirrored queue or user by its name, its id or the id's beginning; any other by its whole id.
+
+    Takes at least MIRROR_ANALYTICS_LAG (5 minutes): then Genesys' analytics are read a second
+    time. Ctrl-C ends the waiting, not the work: the janitors go on.
     """
     from console.context import redis_of_settings
     from console.moments import epoch_ms
@@ -85,7 +88,11 @@ def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
     from mirror.base.units import counted
     from mirror.fleet.backfill import follow
 
-    with click.progressbar(length=_STEPS, label="reading", file=sys.stderr) as bar:
+    # Without an estimate of the time: most of it is a wait, of which the share of the work tells
+    # nothing.
+    with click.progressbar(
+        length=_STEPS, label="reading", file=sys.stderr, show_eta=False, show_percent=True
+    ) as bar:
         while not (progress := follow(client, keys, gap_ids)).done:
             bar.label = "waiting for analytics" if progress.waiting else "reading"
             if progress.errors:

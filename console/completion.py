@@ -35,7 +35,7 @@ def channels(_context: object, _parameter: object, incomplete: str) -> list[str]
     return []
 
 
-@click.command()
+@click.command(short_help="Print the completion script of a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:

@@ -21,7 +21,7 @@ MARGIN_MS: Final = 60_000
 LOOK_BACK: Final = "1d"
 
 
-@click.command()
+@click.command(short_help="List active conversations, or show one, leg by leg.")
 @click.argument("conversation_id", metavar="[ID]", required=False)
 @click.option("--overdue", is_flag=True, help="Only those that are due for verification.")
 @click.option("--queue", help="Only those with an open leg of this queue: its name or id.")

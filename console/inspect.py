@@ -43,7 +43,7 @@ def shards(as_json: bool) -> None:
     _show({"shards": found}, as_json, shards_text(found))
 
 
-@click.command()
+@click.command(short_help="List the open channels, and when they expire.")
 @as_json
 def channels(as_json: bool) -> None:
     """List the open channels, with their traffic and the time until they expire."""
@@ -56,7 +56,7 @@ def channels(as_json: bool) -> None:
     _show({"channels": found}, as_json, channels_text(found))
 
 
-@click.command()
+@click.command(short_help="List intervals without cover, and how far they are filled.")
 @as_json
 def gaps(as_json: bool) -> None:
     """List intervals in which topics were not covered, and their progress."""

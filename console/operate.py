@@ -26,15 +26,15 @@ def init(adopts: bool) -> None:
     Conversations stay in the partitions that the mirror began with, even if a topic gets more.
     """
     from console.context import settings_of_environment
-    from console.render import echo, say
+    from console.render import echo, filled, say
     from mirror.kafka.admin import ensure_topics
     from mirror.kafka.deadletters import what_is_kept
 
     settings = settings_of_environment()
-    states = ensure_topics(settings, settings.startup_timeout, waiting=_awaited)
+    states = ensure_topics(settings, settings.startup_timeout, waiting=_Waiting())
     for topic in states:
         echo(str(topic))
-    say(what_is_kept(settings))
+    say(filled("", what_is_kept(settings)))
     if adopts:
         _adopt({state.name: state.partitions for state in states})
 
@@ -69,13 +69,19 @@ def _adopt(found: dict[str, int]) -> None:
         echo("no topic has partitions that are not used")
 
 
-def _awaited(servers: str, reason: str, left: float | None) -> None:
-    """Tell a terminal at each attempt that Kafka does not answer yet."""
-    from console.render import say
+class _Waiting:
+    """Tells a terminal that Kafka does not answer yet, and why, once for each reason."""
 
-    if sys.stderr.isatty():
-        patience = "until it answers" if left is None else f"{left:.0f} s left"
-        say(f"waiting for Kafka at {servers} ({patience}): {reason}")
+    def __init__(self) -> None:
+        self._told = ""
+
+    def __call__(self, servers: str, reason: str, left: float | None) -> None:
+        from console.render import filled, say
+
+        if sys.stderr.isatty() and reason != self._told:
+            self._told = reason
+            patience = "until it answers" if left is None else f"{left:.0f} s left"
+            say(filled("", f"waiting for Kafka at {servers} ({patience}): {reason}"))
 
 
 @click.command()
@@ -152,7 +158,7 @@ def rebalance() -> None:
     say("asked the leader; `mirror shards` shows what moves")
 
 
-@click.command()
+@click.command(short_help="Replace a channel by a fresh one, without a gap.")
 @click.argument("channel", shell_complete=completion.channels)
 def rotate(channel: str) -> None:
     """Replace CHANNEL (its shortened id in `mirror channels`) by a fresh one, without a gap."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-@click.command()
+@click.command(short_help="Run the mirror with a simulated Genesys Cloud.")
 @click.option("--demo", is_flag=True, help="Show the events, then count them against the truth.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="End the demo after that.")
 @click.option(

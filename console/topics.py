@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 # How many of the latest events are searched for the last one of each topic: a second's reading.
 BACKLOG: Final = 20_000
 _READ_SECONDS: Final = 15.0
+# "a rotating, b rotating": those of both replicas are shown, however narrow the terminal is.
+_TWO_STATES: Final = 22
 
 
-@click.command()
+@click.command(short_help="List mirrored queues and users by name.")
 @click.option("--queue", help="Only queues of this name (a glob), id or beginning of an id.")
 @click.option("--user", help="Only users of this name (a glob), id or beginning of an id.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
@@ -124,8 +126,9 @@ def topics_text(found: list[TopicView], oldest_ms: int | None) -> str:
         if topic.refused is not None:
             return "refused"
         states = {replica.state for replica in topic.replicas} or {"lost"}
-        words = [f"{replica.replica} {replica.state}" for replica in topic.replicas]
-        return state("live") if states == {"live"} else ", ".join(words) or "lost"
+        if len(states) == 1:
+            return state(*states)
+        return ", ".join(f"{replica.replica} {replica.state}" for replica in topic.replicas)
 
     shown = table(
         (
@@ -133,8 +136,8 @@ def topics_text(found: list[TopicView], oldest_ms: int | None) -> str:
             Column("NAME", 2 * NARROW),
             Column("ID", NARROW),
             Column("SHARD", NARROW, drop=1),
-            Column("CHANNELS", NARROW),
-            Column("LISTENERS", NARROW, drop=2),
+            Column("CHANNELS", _TWO_STATES),
+            Column("LISTENERS", drop=2),
             "LAST EVENT",
         ),
         (

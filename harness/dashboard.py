@@ -106,7 +106,7 @@ def produce(settings: Settings, events: Iterable[Event], producer: Producer | No
 
 
 def conversation(number: int, course: str, since: float = 60.0) -> list[Event]:
-    """Events of a call that waits, is talked to, is held or is over, since so many seconds."""
+    """Events of a call that waits, rings, is talked to, held or over, since so many seconds."""
     name = f"{number:08x}-1111-4111-8111-111111111111"
     queue = QUEUES[number % len(QUEUES)]
     began = time.time() - since
@@ -139,6 +139,8 @@ def conversation(number: int, course: str, since: float = 60.0) -> list[Event]:
     if course == "waiting":
         return made
     add("alert", "agent", since * 0.2)
+    if course == "ringing":
+        return made
     add("answer", "agent", since * 0.3)
     add("disconnect", "acd", since * 0.3)
     if course == "held":

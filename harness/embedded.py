@@ -89,7 +89,7 @@ def choose_ports() -> Services:
         port = preferred if is_free(preferred) else free_ports(1)[0]
         ports.append(port)
         if port != preferred:
-            taken.append(in_use(preferred, f"{what} takes {port}"))
+            taken.append(in_use(preferred, f"so {what} takes {port}"))
     redis_port, kafka_port, simulator_port, dashboard_port = ports
     return Services(redis_port, kafka_port, simulator_port, dashboard_port, tuple(taken))
 
@@ -107,12 +107,10 @@ def is_free(port: int) -> bool:
 
 
 def in_use(port: int, meanwhile: str) -> str:
-    """A line: who has a port, what happens for now, and what frees it."""
+    """A line: who has a port, and what happens for now. It may be somebody's own Redis."""
     found = holder(port)
-    if found is None:
-        return f"port {port} is in use, {meanwhile}: end what listens there to free it"
-    pid, command = found
-    return f"port {port} is in use by pid {pid} ({command}), {meanwhile}: kill {pid} frees it"
+    by = "" if found is None else f" by pid {found[0]} ({found[1]})"
+    return f"port {port} is in use{by}, {meanwhile}"
 
 
 def holder(port: int) -> tuple[int, str] | None:

@@ -108,7 +108,7 @@ class Views(msgspec.Struct):
         many records may be left to be folded. Raises `ViewsUnusable`.
         """
         if not self.records:
-            raise ViewsUnusable("no projector has written conversations")
+            raise ViewsUnusable("no projector had written conversations yet")
         places: dict[int, int] = {}
         left = 0
         for partition, (low, high) in retained.items():
@@ -118,7 +118,7 @@ class Views(msgspec.Struct):
             places[partition] = max(low, following)
             left += high - places[partition]
         if left > most:
-            raise ViewsUnusable(f"the projector is {left:,} records behind")
+            raise ViewsUnusable(f"the projector was {left:,} records behind")
         return places
 
 

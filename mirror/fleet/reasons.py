@@ -9,7 +9,14 @@ from mirror.base.units import counted
 from mirror.conversation.times import show_ms
 from mirror.fleet.gaps import OngoingGap
 from mirror.fleet.words import Beat
-from mirror.fleet.workers import TRACKER_SILENT_MS, Worker, is_ahead, is_recent, working
+from mirror.fleet.workers import (
+    STARTING_MS,
+    TRACKER_SILENT_MS,
+    Worker,
+    is_ahead,
+    is_recent,
+    working,
+)
 
 MAX_NAMED: Final = 5
 DOCTOR: Final = "`mirror doctor` names the cure"
@@ -99,6 +106,8 @@ def tracking(workers: Sequence[Worker], now_ms: int) -> list[str]:
     if said:
         return said
     if not any(status.partitions for status in heard):
+        if any(status.up_ms is not None and status.up_ms < STARTING_MS for status in heard):
+            return ["the tracker is starting: conversations are not counted yet"]
         return ["no tracker has a partition: conversations are not tracked; " + DOCTOR]
     stale = max(status.stale_ms for status in heard)
     if stale:

@@ -213,7 +213,10 @@ def _health(
     if not alive:
         return (
             "down",
-            ["no listener is alive: start `mirror listener`, or see its log", *leading],
+            [
+                "no listener is alive: start `mirror up` or `mirror listener`, or see its log",
+                *leading,
+            ],
             [],
         )
     reasons = leading

@@ -36,6 +36,8 @@ COMPACTED: Final = {
     "min.cleanable.dirty.ratio": "0.2",
 }
 SPREAD_SECONDS: Final = 30.0
+#: The end of the line that says that Kafka cannot be used.
+SETTINGS_HINT: Final = " (see KAFKA_BOOTSTRAP_SERVERS and the KAFKA_* settings beside it)"
 _ATTEMPT_SECONDS: Final = 5.0
 _ATTEMPT_WATCHED_SECONDS: Final = 2.0  # a person at a terminal expects some output
 _PAUSE_SECONDS: Final = 0.5
@@ -89,8 +91,7 @@ def _reason(error: Any, log: ClientLog) -> str:
 def _unavailable(settings: Settings, reason: str) -> KafkaUnavailable:
     servers = settings.kafka.properties["bootstrap.servers"]
     return KafkaUnavailable(
-        f"Kafka at {servers} cannot be used: {' '.join(reason.split())} "
-        "(see KAFKA_BOOTSTRAP_SERVERS and the KAFKA_* settings beside it)"
+        f"Kafka at {servers} cannot be used: {' '.join(reason.split())}{SETTINGS_HINT}"
     )
 
 

@@ -85,6 +85,8 @@ _PROPERTY: Final = re.compile(
 )
 _PREFIX: Final = re.compile(r"^Failed to create [a-z ]+: ")
 _MECHANISMS: Final = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
+# What differs between two errors of the same cause.
+_HOW_LONG: Final = re.compile(r" \(after \d+ms in state .*")
 _CODE: Final = re.compile(r"error|[0-9A-F]{8}|[\w ]+ routines|Type=\w+")
 # Properties that are set by variables of another name.
 _VARIABLES: Final = {
@@ -150,8 +152,8 @@ class ClientLog(logging.Handler):
 
 
 def explain(error: KafkaError) -> str:
-    """librdkafka's error in words; TLS errors come with their fix."""
-    text = error.str()
+    """librdkafka's error in words, the same each time; TLS errors come with their fix."""
+    text = _HOW_LONG.sub("", error.str())
     for sign, meaning in _TRUST.items():
         if sign in text:
             return meaning

@@ -44,7 +44,6 @@ TRIES: Final = 2
 MAX_CONNECTIONS: Final = 64
 SENTINEL_PORT: Final = 26379
 MAX_URL_BYTES: Final = 64 * 1024
-START_CURE: Final = "start Redis, or correct REDIS_URL"
 _CERTIFICATES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 #: The name of Redis in messages if the caller gives none.
 SOMEWHERE: Final = "Redis"
@@ -183,10 +182,10 @@ def _try_certificates(files: dict[str, str]) -> None:
 def _explanation(where: str, error: BaseException) -> RedisUnavailable:
     if isinstance(error, redis.RedisError):
         return _told(where, error)
+    cure = "keep other programs off the mirror's keys, or choose another MIRROR_NAMESPACE"
     return RedisUnavailable(
-        f"{where} holds something under the mirror's keys that is not the mirror's: keep other "
-        "programs off them, or choose another MIRROR_NAMESPACE",
-        cure="keep other programs off the mirror's keys, or choose another MIRROR_NAMESPACE",
+        f"{where} holds something under the mirror's keys that is not the mirror's: {cure}",
+        cure=cure,
     )
 
 
@@ -198,18 +197,16 @@ def _told(where: str, error: redis.RedisError) -> RedisUnavailable:
         return kind(f"{where} {found.says}{_said(found, error)}: {found.cure}", cure=found.cure)
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         if why := tls.reason(error):
-            return RedisUnavailable(
-                f"{where} cannot be reached over TLS: {why} (see REDIS_URL and REDIS_TLS_VERIFY)",
-                cure="correct the certificate, or REDIS_URL and REDIS_TLS_VERIFY",
-            )
-        runs = "it runs and speaks TLS there" if "rediss" in where else "it runs"
-        return RedisUnavailable(
-            f"{where} does not answer ({_reason(error)}): check REDIS_URL and that {runs}",
-            cure=START_CURE,
-        )
-    return RedisUnavailable(
-        f"{where} refuses a command ({_reason(error)})", cure="see what the log of Redis says of it"
-    )
+            cure = "correct the certificate, or REDIS_URL and REDIS_TLS_VERIFY"
+            said = f"{where} cannot be reached over TLS: {why}"
+        else:
+            runs = "it runs and speaks TLS there" if "rediss" in where else "it runs"
+            cure = f"check REDIS_URL and that {runs}"
+            said = f"{where} does not answer ({_reason(error)})"
+    else:
+        cure = "see what the log of Redis says of it"
+        said = f"{where} refuses a command ({_reason(error)})"
+    return RedisUnavailable(f"{said}: {cure}", cure=cure)
 
 
 def _said(found: Meaning, error: redis.RedisError) -> str:

@@ -209,7 +209,7 @@ def test_it_opens_without_a_projector_that_lives(stage: Stage, tmp_path: Path) -
     with page.process:
         page.until_listening().until_open()
         assert floor_of(page)["live"] == 9
-        assert health_of(page)["opened"]["why"] == "no projector has written conversations"
+        assert health_of(page)["opened"]["why"] == "no projector had written conversations yet"
     with stage.process(tmp_path, "projector"):
         stage.await_projected()
     produce(stage.settings, [e for n in range(9, 12) for e in conversation(n, "waiting")])

@@ -27,11 +27,13 @@ def _mirror(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
 
 
 def test_help_lists_the_commands() -> None:
-    """Every command has a line that says what it is for."""
+    """Every command has a line that says what it is for, whole in 80 columns."""
     result = _mirror("--help")
     assert result.returncode == 0
     for command in ("listener", "coordinator", "janitor", "up", "sandbox", "simulator", "status"):
         assert f"  {command} " in result.stdout
+    commands = result.stdout.partition("Commands:\n")[2].splitlines()
+    assert [line for line in commands if line.endswith("...")] == []
 
 
 def test_without_a_command_the_help_is_shown() -> None:

@@ -129,7 +129,7 @@ def test_it_tells_why_it_cannot_be_used() -> None:
     for retained, why in (({0: (0, 9)}, "6 records behind"), ({0: (0, 2)}, "another interaction")):
         with pytest.raises(ViewsUnusable, match=why):
             views.places(retained, 3)
-    with pytest.raises(ViewsUnusable, match="no projector has written"):
+    with pytest.raises(ViewsUnusable, match="no projector had written conversations yet"):
         Views(0).places({0: (0, 1)}, 3)
     for kept, why in (
         (msgspec.msgpack.encode(Head(FORMAT + 1, 1)), "format 2"),

@@ -274,6 +274,8 @@ def tracker(age_ms: int = 1_000, partitions: int = 3, **more: Any) -> Worker:
         (tracker(), None),
         (tracker(25_000), "as of 1970-01-01T00:16:15.000Z: no tracker was heard since"),
         (tracker(partitions=0), "no tracker has a partition"),
+        (tracker(partitions=0, up_ms=100_000), "no tracker has a partition"),
+        (tracker(partitions=0, up_ms=20_000), "the tracker is starting: "),
         (tracker(stale_ms=45_000), "is 45 s old: the tracker waits for Kafka"),
         (tracker(reasons=("the tracker: refused",)), "the tracker: refused"),
     ],
