@@ -15,9 +15,10 @@ Each pass looks at every seat:
   another replica of its shard is moving or still holds that listener, or the OAuth client has no
   channel to spare, or `MAX_MOVES` moves are under way.
 
-Urgent moves (a draining listener, a socket that Genesys closes) come before moves that only improve
-the placement. The latter also wait until every other replica of the shard serves, except a replica
-that itself waits for the listener or channel that the move would free.
+Urgent moves (a draining listener, a socket that Genesys closes, a client that may not see the
+shard) come before moves that only improve the placement. The latter also wait until every other
+replica of the shard serves, except a replica that itself waits for the listener or channel that the
+move would free.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from mirror.fleet.words import Released
 
 MAX_MOVES: Final = 40
 UNHEALTHY: Final = "its channel does not come to live"
+BLIND: Final = "its client may not see the topics"
 DEAF: Final = "its channel hears nothing, another replica does"
 
 
@@ -164,12 +166,17 @@ def _spare_blind(
     current = record.current
     if current is None or record.seat not in situation.wanted.unassigned:
         return
-    if current.client in situation.allowed.get(record.shard, (current.client,)):
+    if not _is_blind(current, record.shard, situation):
         return
     others = [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
     if any(other.current is not None and other.current.live for other in others):
-        changes.append(_change(record, current, "revoked", "its client may not see the topics"))
+        changes.append(_change(record, current, "revoked", BLIND))
         record.current = record.next = None
+
+
+def _is_blind(holding: Holding, shard: str, situation: Situation) -> bool:
+    """Whether the channel's client may not see the shard."""
+    return holding.client not in situation.allowed.get(shard, (holding.client,))
 
 
 def _gone(record: SeatRecord, situation: Situation) -> bool:
@@ -230,7 +237,10 @@ def _ordered(seats: Records, situation: Situation) -> list[tuple[Seat, Successor
         elif seat in situation.requests:
             requests[seat] = situation.requests[seat]
         elif current.place != place and not situation.unheard:
-            requests[seat] = SuccessorRequest("it is better there")
+            if _is_blind(current, seat[0], situation):
+                requests[seat] = SuccessorRequest(BLIND, urgent=True)
+            else:
+                requests[seat] = SuccessorRequest("it is better there")
     return sorted(requests.items(), key=lambda item: (not item[1].urgent, item[0]))
 
 

@@ -68,6 +68,11 @@ def test_a_stuck_replica_does_not_wait_for_a_listener_that_waits_for_it() -> Non
     assert history(243087, quick=False) == []
 
 
+def test_the_only_listener_moves_a_shard_off_a_client_that_may_not_see_it() -> None:
+    """No other replica serves meanwhile, and none will: it cannot wait for that."""
+    assert history(535488) == []
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_invariants_hold_through_hours_of_faults(capsys: pytest.CaptureFixture[str]) -> None:
