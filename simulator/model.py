@@ -76,6 +76,8 @@ class Conversation(msgspec.Struct, kw_only=True):
     pending: list[Transition] = msgspec.field(default_factory=list)
     #: The scenario has nothing more to do.
     finished: bool = False
+    #: `over_ms`, once the scenario has nothing more to do.
+    settled_over_ms: int | None = None
     #: Filters of analytics that were judged when all was over → what came of it.
     judged: dict[bytes, bool] = msgspec.field(default_factory=dict)
 
@@ -86,6 +88,8 @@ class Conversation(msgspec.Struct, kw_only=True):
     @property
     def over_ms(self) -> int | None:
         """When REST and analytics give it an end: after all legs and all after-call work."""
+        if self.settled_over_ms is not None:
+            return self.settled_over_ms
         if self.ended_ms is None:
             return None
         last = self.ended_ms
@@ -94,7 +98,10 @@ class Conversation(msgspec.Struct, kw_only=True):
                 return None
             if leg.acw is not None and leg.acw.end_ms is not None:
                 last = max(last, leg.acw.end_ms)
-        return last + CLOSING_MS
+        over = last + CLOSING_MS
+        if self.finished:
+            self.settled_over_ms = over
+        return over
 
     def add(self, participant: Participant) -> Participant:
         """Take a participant in, with the queues and users it brings."""
