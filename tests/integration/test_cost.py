@@ -12,7 +12,7 @@ from tests.services.availability import unavailable
 
 # Instructions of all between socket and librdkafka's queue, as a multiple of cutting and decoding
 # the same frames (docs/measurements.md): by Python, and with the native reader. Measured 3.91 and
-# 1.71, and 0.95 and 0.44: a twentieth more is an alarm. Who makes it cheaper lowers the limit.
+# 1.70, and 0.95 and 0.44: a twentieth more is an alarm. Who makes it cheaper lowers the limit.
 LIMITS: Final[dict[Kind, float]] = {"changes": 4.1, "org": 1.79}
 NATIVE_LIMITS: Final[dict[Kind, float]] = {"changes": 1.0, "org": 0.46}
 
