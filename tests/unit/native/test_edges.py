@@ -48,3 +48,15 @@ def test_as_many_legs_as_may_be_are_read() -> None:
         people = participant(LIVE, participant_id=f"p-{number}")
         twins.read([(frame(conversation(people)), at(number), float(number))])
     assert (twins.taken, twins.left) == (MOST_LEGS, 1)
+
+
+@pytest.mark.parametrize("name", ["id", "state", "direction", "purpose", "userId"])
+def test_a_field_that_stands_twice_is_left_to_python(name: str) -> None:
+    """Python says which of both counts."""
+    field = f'"{name}":'.encode()
+    raw = frame(conversation(participant(LIVE)))
+    head, found, tail = raw.rpartition(field)
+    assert found
+    twins = Twins()
+    twins.read([(head + field + b'"first",' + field + tail, at(2_000), 0.0)])
+    assert (twins.taken, twins.left) == (0, 1)
