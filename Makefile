@@ -24,7 +24,7 @@ KAFKA     = -m harness.kafka_install
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-valkey test-oldest lint audit types format kafka helm bench bench-peers native native-lint docs chaos fuzz fuzz-native clean
+.PHONY: help demo check test test-valkey test-oldest lint audit types format kafka helm bench bench-peers native native-lint docs chaos fuzz fuzz-native fuzz-scanner clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,16 @@ fuzz-native: $(VENV)/.ready-fuzz ## feed the normaliser what atheris thinks up, 
 	@rm -rf build/fuzz && mkdir -p build && cp -r tests/recordings build/fuzz
 	@$(BIN)/python -m tests.fuzz.corpus build/fuzz
 	@$(BIN)/python -m tests.fuzz.fuzz_normaliser build/fuzz -max_total_time=600
+
+# Rust's part of what `cargo fuzz` does: the counters that libFuzzer looks at, and AddressSanitizer.
+SANITIZED = -Zsanitizer=address -Cpasses=sancov-module -Ccodegen-units=1 \
+	$(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
+fuzz-scanner: $(VENV)/.ready-dev ## feed the native reader's Rust what libFuzzer thinks up, for five minutes (needs Rust nightly)
+	@rm -rf build/fuzz-scanner && mkdir -p build && cp -r tests/recordings build/fuzz-scanner
+	@$(BIN)/python -m tests.fuzz.corpus build/fuzz-scanner --histories
+	@cd native/fuzz && RUSTFLAGS="$(SANITIZED)" cargo +nightly run --quiet --release \
+		--target $$(rustc -vV | sed -n 's/^host: //p') -- $(abspath build/fuzz-scanner) \
+		-max_len=131072 -max_total_time=300
 
 native: $(VENV)/.ready-dev ## build the native reader into the environment (needs Rust; docs/native.md)
 	@command -v cargo >/dev/null || { \

@@ -33,6 +33,7 @@ MOST_MARKS: Final = 20_000  # beyond that marks grow longer
 _TIME: Final = rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"
 # In JSON and in MessagePack.
 _RECEIVED: Final = re.compile(rb"received_at.{1,4}?" + _TIME, re.DOTALL)
+_LIVE: Final = ("live", b"live")
 _DATED: Final = re.compile(rb"estimated(?:\":\s?false|\xc2)")
 
 
@@ -78,7 +79,7 @@ class Latency:
     def mark_record(self, entered: int, at: float, latest: NativeRecord) -> None:
         """Like `mark`, for a last event that is encoded already."""
         if not self._is_within(entered, at):
-            value, _, headers = latest
+            value, _, headers, _ = latest
             self._marks.append(_Mark(entered, at, _occurred(value, headers)))
 
     def _is_within(self, entered: int, at: float) -> bool:
@@ -115,5 +116,5 @@ def _occurred(value: bytes, headers: Sequence[Header]) -> float:
     """Genesys' time of a live event's record, in epoch seconds; 0 if it has none."""
     known = dict(headers)
     moment = known.get("ce_time")
-    is_dated = known.get("ce_origin") == "live" and _DATED.search(value) is not None
+    is_dated = known.get("ce_origin") in _LIVE and _DATED.search(value) is not None
     return epoch(moment) if isinstance(moment, str) and is_dated else 0.0

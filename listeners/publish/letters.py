@@ -73,7 +73,8 @@ class Letters:
             if cut is None:
                 self._log.error("dead_letter_lost", code=error.name(), bytes=len(record.value))
             return cut
-        source = next((str(value) for name, value in record.headers if name == "ce_source"), "")
+        found = dict(record.headers).get("ce_source") or ""
+        source = found.decode() if isinstance(found, bytes) else found
         return dead_letter(
             self._settings.dead_letter_topic,
             record.value,

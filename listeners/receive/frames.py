@@ -16,6 +16,7 @@ Decisions:
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
@@ -88,6 +89,10 @@ class Failure(msgspec.Struct, frozen=True):
 
 Item = bytes | Ping | Pong | Closed | Oversized | Failure
 
+# Of the native reader, called with a view, a position, an end, a size limit and the items: adds the
+# texts that stand from there on, each in one frame. Returns the position of the first other frame.
+Texts = Callable[[memoryview, int, int, int, list[Item]], int]
+
 
 class FrameParser:
     """The receiving side of one connection.
@@ -103,6 +108,7 @@ class FrameParser:
     def __init__(self, limit: int = MAX_MESSAGE) -> None:
         self.tail = b""  # an unfinished frame, header first
         self.closed = False
+        self.texts: Texts | None = None  # faster than Python's loop, if it is there
         self._limit = limit
         self._message = False  # a fragmented message is under way
         self._parts: list[bytes] = []
@@ -129,6 +135,8 @@ class FrameParser:
         """The items in `view[:end]`, which begins with the bytes from `restore`."""
         items: list[Item] = []
         position = self._continue(view, end, items) if self._left else 0
+        if self.texts is not None and not self._message and not self.closed:
+            position = self.texts(view, position, end, self._limit, items)
         while not self.closed and end - position >= 2:
             first = view[position]
             length = view[position + 1]

@@ -252,6 +252,8 @@ class Loop:
             return
         self._drop(channel)
         self._connections[channel] = connection
+        if self._native is not None:
+            connection.parser.texts = self._native.texts
         self._selector.register(connection, selectors.EVENT_READ, channel)
         self.counters.connects += 1
         if channel.connects:

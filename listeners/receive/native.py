@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from listeners.channels.channel import Channel
 from listeners.counters import Counters
-from listeners.receive.frames import Item
+from listeners.receive.frames import Item, Texts
 from listeners.receive.native_reader import Reader
 from listeners.receive.shadow import Shadow
 from mirror.base.log import logger
@@ -44,6 +44,7 @@ class Native:
         """
         self.normaliser = normaliser
         self.version: str = module.VERSION
+        self.texts: Texts = module.texts
         memory = normaliser.memory
         self.reader: Reader = module.Reader(
             region=recorder.region,

@@ -14,7 +14,7 @@ from mirror.conversation.normaliser.lending import State
 from mirror.kafka.record import NativeRecord
 
 MODULE: Final = "interaction_mirror_native"
-API: Final = 1  # the version of the interface
+API: Final = 2  # the version of the interface
 
 
 class Reader(Protocol):

@@ -98,7 +98,8 @@ class Shadow:
         try:
             events = python.frame(message, received_at, now).events
             made = [self._recorder.record(event) for event in events]
-            is_same = [(record.value, record.key, record.headers) for record in made] == records
+            wanted = [(record.value, record.key, record.headers) for record in made]
+            is_same = [record[:3] for record in records] == wanted
             types: list[str] = [event.event_type for event in events]
         except Exception as error:  # noqa: BLE001 - a bug in the comparison must cost no frame
             is_same, types = False, [type(error).__name__]

@@ -3,7 +3,8 @@
 docs/event.md describes them; records of agents' states have the same form.
 
 `Recorder` is on the hot path: header pairs that many records share (type, source, origin) are built
-once. Everything else is a function of its arguments.
+once, with values as bytes, which `produce` takes as they are. Everything else is a function of its
+arguments.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from mirror.conversation.event import Event
 from mirror.conversation.masking import Mask
 
 Header = tuple[str, str | bytes | None]
-# Value, key and headers of an event's record, as the native reader makes them (docs/native.md).
-NativeRecord = tuple[bytes, str, list[Header]]
+# Value, key, headers and the key's murmur2, without its sign, of an event's record, as
+# the native reader makes them (docs/native.md).
+NativeRecord = tuple[bytes, str, list[Header], int]
 
 CONTENT_TYPES: Final = {"json": "application/json", "msgpack": "application/msgpack"}
 ERRORS: Final = "mirror.errors."
@@ -34,7 +36,7 @@ LEAST_DEAD_LETTER: Final = 1_024
 TRUNCATED: Final = f"{ERRORS}truncated-bytes"
 MASKED: Final = f"{ERRORS}masked"
 
-_SPEC: Final[Header] = ("ce_specversion", "1.0")
+_SPEC: Final[Header] = ("ce_specversion", b"1.0")
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -67,7 +69,7 @@ class Recorder:
         self.region = region
         self.encoding = encoding
         self.schema = schema
-        self.content_type: Header = ("content-type", CONTENT_TYPES[encoding])
+        self.content_type: Header = ("content-type", CONTENT_TYPES[encoding].encode())
         self.encode = _encoder(encoding)
         self._types: dict[str, Header] = {}
         self._origins: dict[str, Header] = {}
@@ -82,7 +84,7 @@ class Recorder:
         if topic is None:
             source = (
                 "ce_source",
-                f"/genesys/{self.region}/conversations/{event.conversation_id}",
+                f"/genesys/{self.region}/conversations/{event.conversation_id}".encode(),
             )
         else:
             source = self._sources.get(topic) or self._source(topic)
@@ -104,15 +106,17 @@ class Recorder:
         return Record(self.topic, event.conversation_id, self.encode(event), self.headers(event))
 
     def _type(self, event_type: str) -> Header:
-        return self._types.setdefault(event_type, ("ce_type", f"genesys.interaction.{event_type}"))
+        name = f"genesys.interaction.{event_type}".encode()
+        return self._types.setdefault(event_type, ("ce_type", name))
 
     def _origin(self, origin: str) -> Header:
-        return self._origins.setdefault(origin, ("ce_origin", origin))
+        return self._origins.setdefault(origin, ("ce_origin", origin.encode()))
 
     def _source(self, topic: str) -> Header:
         if len(self._sources) >= MAX_CACHED_SOURCES:
             self._sources.clear()
-        return self._sources.setdefault(topic, ("ce_source", f"/genesys/{self.region}/{topic}"))
+        source = f"/genesys/{self.region}/{topic}".encode()
+        return self._sources.setdefault(topic, ("ce_source", source))
 
 
 class AgentRecorder:
@@ -125,7 +129,7 @@ class AgentRecorder:
         self.topic = topic
         self.region = region
         self._schema = schema
-        self._content_type: Header = ("content-type", CONTENT_TYPES[encoding])
+        self._content_type: Header = ("content-type", CONTENT_TYPES[encoding].encode())
         self._encode = _encoder(encoding)
 
     def record(self, event: AgentEvent) -> Record:

@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use crate::frame::Frame;
-use crate::ids;
+use crate::ids::{self, Id};
 use crate::memory::Conversation;
 use crate::pack;
 use crate::rules::{self, Found};
 use crate::times::Time;
-use crate::transition::{Kind, Transition, View};
+use crate::transition::{Kind, Transition, View, Whose};
 use crate::words;
 
 /// How values are written.
@@ -23,7 +23,7 @@ pub enum Encoding {
 /// An event as its record needs it.
 pub struct Told {
     /// Its id.
-    pub event_id: String,
+    pub event_id: Id,
     /// What happened.
     pub kind: Kind,
     /// Whether it was read, not witnessed.
@@ -44,40 +44,34 @@ struct Out<'b> {
     bytes: &'b mut Vec<u8>,
 }
 
-macro_rules! name {
-    ($out:expr, $name:literal) => {
-        $out.name(concat!(",\"", $name, "\":"), $name)
+// Each field is written with as few pieces as it has, since there are 31 of them.
+macro_rules! text {
+    ($out:expr, $name:literal, $value:expr) => {
+        $out.text(concat!(",\"", $name, "\":\""), $name, $value)
     };
 }
 
-macro_rules! text {
-    ($out:expr, $name:literal, $value:expr) => {
-        name!($out, $name);
-        $out.text($value);
+macro_rules! null {
+    ($out:expr, $name:literal) => {
+        $out.null(concat!(",\"", $name, "\":null"), $name)
     };
 }
 
 macro_rules! maybe {
     ($out:expr, $name:literal, $value:expr) => {
-        name!($out, $name);
         match $value {
-            Some(value) => $out.text(value),
-            None => $out.null(),
+            Some(value) => text!($out, $name, value),
+            None => null!($out, $name),
         }
     };
 }
 
 macro_rules! truth {
     ($out:expr, $name:literal, $value:expr) => {
-        name!($out, $name);
-        $out.truth($value);
-    };
-}
-
-macro_rules! null {
-    ($out:expr, $name:literal) => {
-        name!($out, $name);
-        $out.null();
+        match $value {
+            true => $out.truth(concat!(",\"", $name, "\":true"), $name, true),
+            false => $out.truth(concat!(",\"", $name, "\":false"), $name, false),
+        }
     };
 }
 
@@ -99,39 +93,41 @@ impl<'b> Out<'b> {
         }
     }
 
-    #[inline]
-    fn name(&mut self, json: &str, name: &str) {
-        match self.encoding {
-            Encoding::Json => self.bytes.extend_from_slice(json.as_bytes()),
-            Encoding::Msgpack => pack::text(self.bytes, name),
-        }
-    }
-
     /// Text that stands for itself: nothing that is read or kept here needs an escape.
     #[inline]
-    fn text(&mut self, text: &str) {
+    fn text(&mut self, json: &str, name: &str, text: impl AsRef<[u8]>) {
         match self.encoding {
             Encoding::Json => {
-                self.bytes.push(b'"');
-                self.bytes.extend_from_slice(text.as_bytes());
+                self.bytes.extend_from_slice(json.as_bytes());
+                self.bytes.extend_from_slice(text.as_ref());
                 self.bytes.push(b'"');
             }
-            Encoding::Msgpack => pack::text(self.bytes, text),
+            Encoding::Msgpack => {
+                pack::text(self.bytes, name);
+                pack::text(self.bytes, text);
+            }
         }
     }
 
-    fn truth(&mut self, value: bool) {
+    #[inline]
+    fn truth(&mut self, json: &str, name: &str, value: bool) {
         match self.encoding {
-            Encoding::Json if value => self.bytes.extend_from_slice(b"true"),
-            Encoding::Json => self.bytes.extend_from_slice(b"false"),
-            Encoding::Msgpack => pack::maybe_bool(self.bytes, Some(value)),
+            Encoding::Json => self.bytes.extend_from_slice(json.as_bytes()),
+            Encoding::Msgpack => {
+                pack::text(self.bytes, name);
+                pack::maybe_bool(self.bytes, Some(value));
+            }
         }
     }
 
-    fn null(&mut self) {
+    #[inline]
+    fn null(&mut self, json: &str, name: &str) {
         match self.encoding {
-            Encoding::Json => self.bytes.extend_from_slice(b"null"),
-            Encoding::Msgpack => pack::null(self.bytes),
+            Encoding::Json => self.bytes.extend_from_slice(json.as_bytes()),
+            Encoding::Msgpack => {
+                pack::text(self.bytes, name);
+                pack::null(self.bytes);
+            }
         }
     }
 
@@ -157,9 +153,12 @@ pub fn events(
     found
         .told
         .iter()
-        .map(|one| match one.view {
-            None => of_conversation(frame, one, received_at, Out::new(encoding, buffer)),
-            Some(view) => {
+        .map(|one| match one.of {
+            Whose::Conversation(id) => {
+                let out = Out::new(encoding, buffer);
+                of_conversation(frame, one, id, received_at, out)
+            }
+            Whose::Leg(view) => {
                 let view = &found.views[view];
                 // A leg that rings or dials is witnessed doing so.
                 let is_read = found.first_sight
@@ -183,10 +182,11 @@ pub fn events(
 fn of_conversation(
     frame: &Frame<'_>,
     one: &Transition<'_>,
+    event_id: Id,
     received_at: &str,
     mut out: Out<'_>,
 ) -> Told {
-    text!(out, "event_id", &one.which);
+    text!(out, "event_id", event_id.bytes());
     text!(out, "event_type", one.kind.name());
     text!(out, "conversation_id", frame.id);
     null!(out, "participant_id");
@@ -207,7 +207,7 @@ fn of_conversation(
     let is_estimated = one.at.is_none() || !one.exact;
     tail(&mut out, frame, one.at, is_estimated, received_at, false);
     Told {
-        event_id: one.which.clone(),
+        event_id,
         kind: one.kind,
         is_snapshot: false,
         at: one.at,
@@ -252,7 +252,7 @@ fn of_leg(
     } else {
         None
     };
-    text!(out, "event_id", &event_id);
+    text!(out, "event_id", event_id.bytes());
     text!(out, "event_type", kind);
     text!(out, "conversation_id", frame.id);
     text!(out, "participant_id", who);
@@ -279,7 +279,7 @@ fn of_leg(
     maybe!(
         out,
         "hold_started_at",
-        one.hold_started_at.as_ref().map(Time::text)
+        one.hold_started_at.as_ref().map(Time::bytes)
     );
     maybe!(out, "disconnect_type", disconnect_type.as_deref());
     maybe!(out, "wrapup_code", one.code.as_deref());
@@ -311,7 +311,7 @@ fn tail(
     text!(
         out,
         "occurred_at",
-        at.as_ref().map_or(received_at, Time::text)
+        at.as_ref().map_or(received_at.as_bytes(), Time::bytes)
     );
     truth!(out, "estimated", is_estimated);
     text!(out, "received_at", received_at);

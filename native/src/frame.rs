@@ -99,8 +99,8 @@ pub struct Participant<'a> {
 
 /// What is known of a participant's bytes, and the participant where they are to be read.
 pub struct Piece<'a> {
-    /// Python's hash of the bytes.
-    pub digest: i64,
+    /// Python's hash of the bytes, where the last snapshot showed the same and it is known.
+    pub digest: Option<i64>,
     /// Where they begin in the frame's `body`.
     pub at: u32,
     /// How many there are.
@@ -142,9 +142,9 @@ pub fn frame<'a>(text: &'a str, last: &impl Last) -> Take<Frame<'a>> {
     let mut correlation_id = None;
     let mut is_told = false;
     fields(&mut cursor, |cursor, name| match name {
-        "topicName" => once(&mut topic, cursor.string()?),
-        "eventBody" => once(&mut body, read_body(cursor, last)?),
-        "metadata" => {
+        b"topicName" => once(&mut topic, cursor.string()?),
+        b"eventBody" => once(&mut body, read_body(cursor, last)?),
+        b"metadata" => {
             if std::mem::replace(&mut is_told, true) {
                 return Err(Odd);
             }
@@ -169,15 +169,20 @@ pub fn frame<'a>(text: &'a str, last: &impl Last) -> Take<Frame<'a>> {
 
 /// Whether a topic brings conversations of a queue or user.
 fn is_conversation(topic: &str) -> bool {
+    const END: &str = ".conversations";
     if !topic.is_ascii() || topic.len() > MAX_TOPIC {
         return false;
     }
-    let folded = topic.to_ascii_lowercase();
-    folded
-        .strip_prefix("v2.users.")
-        .or_else(|| folded.strip_prefix("v2.routing.queues."))
-        .and_then(|rest| rest.strip_suffix(".conversations"))
-        .is_some_and(|id| !id.is_empty() && !id.contains('.'))
+    ["v2.users.", "v2.routing.queues."].iter().any(|begin| {
+        let Some(size) = topic.len().checked_sub(begin.len() + END.len()) else {
+            return false;
+        };
+        let (id, end) = topic[begin.len()..].split_at(size);
+        topic[..begin.len()].eq_ignore_ascii_case(begin)
+            && end.eq_ignore_ascii_case(END)
+            && !id.is_empty()
+            && !id.contains('.')
+    })
 }
 
 /// The participants of a body.
@@ -191,15 +196,15 @@ fn read_body<'a>(cursor: &mut Cursor<'a>, last: &impl Last) -> Take<(&'a str, Pe
     let mut id = None;
     let mut pieces = None;
     fields(cursor, |cursor, name| match name {
-        "id" => once(
+        b"id" => once(
             &mut id,
             word(cursor)?.filter(|id| !id.is_empty()).ok_or(Odd)?,
         ),
-        "participants" => {
+        b"participants" => {
             let (known, body) = last.known(id.ok_or(Odd)?)?;
             once(&mut pieces, participants(cursor, known, body, last)?)
         }
-        "startTime" | "endTime" | "associatedConversation" | "message" => nothing(cursor),
+        b"startTime" | b"endTime" | b"associatedConversation" | b"message" => nothing(cursor),
         _ => cursor.skip(),
     })?;
     Ok((id.ok_or(Odd)?, pieces.ok_or(Odd)?))
@@ -211,7 +216,7 @@ fn metadata<'a>(cursor: &mut Cursor<'a>) -> Take<Option<&'a str>> {
         return Ok(None);
     }
     fields(cursor, |cursor, name| match name {
-        "CorrelationId" => once(&mut found, word(cursor)?),
+        b"CorrelationId" => once(&mut found, word(cursor)?),
         _ => cursor.skip(),
     })?;
     Ok(found.flatten())
@@ -229,13 +234,11 @@ fn participants<'a>(
     if !body.is_empty() && cursor.ahead(body.len()) == Some(body) {
         // The whole of it again. What is kept was read before, so it is an array and ends here.
         cursor.at += body.len();
-        pieces.extend(known.iter().filter_map(|known| {
-            Some(Piece {
-                digest: known.digest?,
-                at: known.at,
-                size: known.size,
-                participant: None,
-            })
+        pieces.extend(known.iter().map(|known| Piece {
+            digest: known.digest,
+            at: known.at,
+            size: known.size,
+            participant: None,
         }));
         return Ok(People {
             pieces,
@@ -271,11 +274,11 @@ fn piece<'a>(
     cursor.space();
     let begin = cursor.at;
     let at = (begin - start) as u32;
-    if let Some((digest, known)) = known.and_then(|known| Some((known.digest?, known))) {
-        if let Some(size) = recognised(cursor, digest, known, body, last)? {
+    if let Some(known) = known {
+        if let Some(size) = recognised(cursor, known, body, last)? {
             cursor.at += size;
             return Ok(Piece {
-                digest,
+                digest: known.digest,
                 at,
                 size: size as u32,
                 participant: None,
@@ -285,7 +288,7 @@ fn piece<'a>(
     let participant = participant(cursor)?;
     let bytes = cursor.since(begin);
     Ok(Piece {
-        digest: last.hash(bytes)?,
+        digest: None,
         at,
         size: bytes.len() as u32,
         participant: Some(participant),
@@ -295,13 +298,15 @@ fn piece<'a>(
 /// The size of the participant that comes, where it is the one that is known in its place.
 fn recognised(
     cursor: &Cursor<'_>,
-    digest: i64,
     known: &Known,
     body: &[u8],
     last: &impl Last,
 ) -> Take<Option<usize>> {
     let size = known.size as usize;
     if size == 0 {
+        let Some(digest) = known.digest else {
+            return Ok(None);
+        };
         // It was Python's until now, and may hold what only Python reads.
         let mut ahead = cursor.clone();
         ahead.skip()?;
@@ -319,7 +324,7 @@ fn recognised(
             let after = cursor.ahead(size + 1).and_then(<[u8]>::last);
             bytes.last() == Some(&b'}')
                 && matches!(after, Some(b',' | b']'))
-                && last.hash(bytes)? == digest
+                && known.digest == Some(last.hash(bytes)?)
         }
     };
     Ok(is_same.then_some(size))
@@ -330,20 +335,20 @@ fn participant<'a>(cursor: &mut Cursor<'a>) -> Take<Participant<'a>> {
     let mut seen = 0u32;
     fields(cursor, |cursor, name| {
         let place = match name {
-            "id" => 0,
-            "connectedTime" => 1,
-            "endTime" => 2,
-            "userId" => 3,
-            "queueId" => 4,
-            "purpose" => 5,
-            "wrapup" => 6,
-            "startAcwTime" => 7,
-            "endAcwTime" => 8,
-            "attributes" => 9,
-            "consultParticipantId" | "screenMonitoredParticipantId" => return nothing(cursor),
-            "monitoredParticipantId" => 29,
-            "coachedParticipantId" => 30,
-            "bargedParticipantId" => 31,
+            b"id" => 0,
+            b"connectedTime" => 1,
+            b"endTime" => 2,
+            b"userId" => 3,
+            b"queueId" => 4,
+            b"purpose" => 5,
+            b"wrapup" => 6,
+            b"startAcwTime" => 7,
+            b"endAcwTime" => 8,
+            b"attributes" => 9,
+            b"consultParticipantId" | b"screenMonitoredParticipantId" => return nothing(cursor),
+            b"monitoredParticipantId" => 29,
+            b"coachedParticipantId" => 30,
+            b"bargedParticipantId" => 31,
             _ => match words::medium_of_array(name) {
                 Some(medium) => 10 + u32::from(medium),
                 None => return other(cursor, name),
@@ -387,7 +392,7 @@ fn participant<'a>(cursor: &mut Cursor<'a>) -> Take<Participant<'a>> {
 }
 
 /// A field that is not read. An array of objects may be a medium that nobody knows yet.
-fn other(cursor: &mut Cursor<'_>, name: &str) -> Take<()> {
+fn other(cursor: &mut Cursor<'_>, name: &[u8]) -> Take<()> {
     if cursor.peek()? != b'[' || words::is_known_array(name) {
         return cursor.skip();
     }
@@ -419,19 +424,19 @@ fn communication<'a>(cursor: &mut Cursor<'a>, medium: u8) -> Take<Communication<
     let mut seen = 0u32;
     fields(cursor, |cursor, name| {
         let place = match name {
-            "id" => 0,
-            "state" => 1,
-            "held" => 2,
-            "startHoldTime" => 3,
-            "direction" => 4,
-            "disconnectType" => 5,
-            "connectedTime" => 6,
-            "disconnectedTime" => 7,
-            "parkTime" => 8,
-            "wrapup" => 9,
-            "afterCallWork" => 10,
-            "startAlertingTime" | "ourQueueId" | "ourMedium" => return nothing(cursor),
-            "segments" => return empty(cursor),
+            b"id" => 0,
+            b"state" => 1,
+            b"held" => 2,
+            b"startHoldTime" => 3,
+            b"direction" => 4,
+            b"disconnectType" => 5,
+            b"connectedTime" => 6,
+            b"disconnectedTime" => 7,
+            b"parkTime" => 8,
+            b"wrapup" => 9,
+            b"afterCallWork" => 10,
+            b"startAlertingTime" | b"ourQueueId" | b"ourMedium" => return nothing(cursor),
+            b"segments" => return empty(cursor),
             _ => return cursor.skip(),
         };
         if seen & (1 << place) != 0 {
@@ -473,8 +478,8 @@ fn wrapup<'a>(cursor: &mut Cursor<'a>) -> Take<Option<Wrapup<'a>>> {
     }
     let (mut code, mut end_time) = (None, None);
     fields(cursor, |cursor, name| match name {
-        "code" => once(&mut code, word(cursor)?),
-        "endTime" => once(&mut end_time, instant(cursor)?),
+        b"code" => once(&mut code, word(cursor)?),
+        b"endTime" => once(&mut end_time, instant(cursor)?),
         _ => cursor.skip(),
     })?;
     Ok(Some(Wrapup {
@@ -489,9 +494,9 @@ fn after_call_work<'a>(cursor: &mut Cursor<'a>) -> Take<Option<AfterCallWork<'a>
     }
     let (mut state, mut start_time, mut end_time) = (None, None, None);
     fields(cursor, |cursor, name| match name {
-        "state" => once(&mut state, word(cursor)?),
-        "startTime" => once(&mut start_time, instant(cursor)?),
-        "endTime" => once(&mut end_time, instant(cursor)?),
+        b"state" => once(&mut state, word(cursor)?),
+        b"startTime" => once(&mut start_time, instant(cursor)?),
+        b"endTime" => once(&mut end_time, instant(cursor)?),
         _ => cursor.skip(),
     })?;
     Ok(Some(AfterCallWork {
@@ -542,14 +547,14 @@ fn once<T>(place: &mut Option<T>, value: T) -> Take<()> {
 #[inline]
 fn fields<'a>(
     cursor: &mut Cursor<'a>,
-    mut take: impl FnMut(&mut Cursor<'a>, &'a str) -> Take<()>,
+    mut take: impl FnMut(&mut Cursor<'a>, &'a [u8]) -> Take<()>,
 ) -> Take<()> {
     cursor.expect(b'{')?;
     if cursor.accept(b'}')? {
         return Ok(());
     }
     loop {
-        let name = cursor.string()?;
+        let name = cursor.name()?;
         cursor.expect(b':')?;
         take(cursor, name)?;
         if !cursor.accept(b',')? {

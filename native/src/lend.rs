@@ -132,6 +132,7 @@ pub fn conversation(state: State) -> Take<Conversation> {
         body: Vec::new(),
         stamp: 0,
         ends,
+        last_end: Vec::new(),
         last_frame,
         doubtful,
         late,

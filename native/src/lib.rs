@@ -10,11 +10,13 @@ mod frame;
 mod ids;
 mod lend;
 mod memory;
+mod murmur;
 mod pack;
 mod reader;
 mod rules;
 mod scan;
 mod spells;
+mod stream;
 mod times;
 mod transition;
 mod words;
@@ -41,8 +43,9 @@ fn interaction_mirror_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
             *broken = format!("{}:{}", place.file(), place.line());
         }
     }));
-    module.add("API", 1)?;
+    module.add("API", 2)?;
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(broken_at, module)?)?;
+    module.add_function(wrap_pyfunction!(stream::texts, module)?)?;
     module.add_class::<reader::Reader>()
 }

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::rules::Hashes;
 use crate::times::Time;
 
 /// Beyond so many holds, parks and codes of one leg, older ones are forgotten.
@@ -107,7 +108,7 @@ impl Leg {
 /// What one participant of the last snapshot showed.
 #[derive(Default)]
 pub struct Known {
-    /// Python's hash of its bytes.
+    /// Python's hash of its bytes; null where these are kept, since then nobody needs it.
     pub digest: Option<i64>,
     /// Where they begin in the conversation's `body`.
     pub at: u32,
@@ -117,6 +118,17 @@ pub struct Known {
     pub legs: Vec<u16>,
     /// Whether all had ended there.
     pub ended: bool,
+}
+
+/// Hashes the participants in `body` whose hash nobody needed yet.
+pub fn digest(known: &mut [Known], body: &[u8], hashes: &impl Hashes) {
+    for one in known.iter_mut().filter(|one| one.digest.is_none()) {
+        let (at, size) = (one.at as usize, one.size as usize);
+        if let Some(bytes) = body.get(at..at + size).filter(|bytes| !bytes.is_empty()) {
+            // Without a hash the participant is read again.
+            one.digest = hashes.of_bytes(bytes).ok();
+        }
+    }
 }
 
 /// All that is known of one conversation.
@@ -133,6 +145,9 @@ pub struct Conversation {
     pub open: u32,
     /// Which legs had ended when an `end` was told, as hashes.
     pub ends: Vec<i64>,
+    /// The legs of the last `end`, as the frame had them that told it: nothing is hashed for what
+    /// repeats it.
+    pub last_end: Vec<u16>,
     /// When the last frame came.
     pub last_frame: f64,
     /// Legs may have been held or resumed unseen since.
@@ -153,6 +168,7 @@ impl Conversation {
             stamp: 0,
             open: 0,
             ends: Vec::new(),
+            last_end: Vec::new(),
             last_frame: 0.0,
             doubtful: true,
             late: false,
@@ -219,15 +235,17 @@ impl Memory {
     }
 
     /// Keeps the bytes of a conversation's last snapshot, until as many more were kept as may be.
-    pub fn keep_body(&mut self, place: u32, body: &[u8]) {
+    /// Of bytes that go, the hash stays.
+    pub fn keep_body(&mut self, place: u32, body: &[u8], hashes: &impl Hashes) {
         self.stamp += 1;
         let stamp = self.stamp;
         let turn = (stamp % MAX_BODIES as u64) as usize;
         let (last, last_stamp) = std::mem::replace(&mut self.bodies[turn], (place, stamp));
         let mut room = Vec::new();
-        if last != NONE {
+        if last != NONE && last != place {
             if let Some(oldest) = self.at_mut(last).filter(|one| one.stamp == last_stamp) {
                 room = std::mem::take(&mut oldest.body);
+                digest(&mut oldest.known, &room, hashes);
             }
         }
         let Some(conversation) = self.at_mut(place) else {
@@ -240,6 +258,8 @@ impl Memory {
         conversation.body.clear();
         if body.len() <= MAX_BODY_BYTES {
             conversation.body.extend_from_slice(body);
+        } else {
+            digest(&mut conversation.known, body, hashes);
         }
     }
 

@@ -27,7 +27,8 @@ pub fn maybe_bool(out: &mut Vec<u8>, value: Option<bool>) {
 }
 
 /// Text.
-pub fn text(out: &mut Vec<u8>, text: &str) {
+pub fn text(out: &mut Vec<u8>, text: impl AsRef<[u8]>) {
+    let text = text.as_ref();
     let size = text.len();
     match size {
         0..=31 => out.push(0xa0 | size as u8),
@@ -41,11 +42,11 @@ pub fn text(out: &mut Vec<u8>, text: &str) {
             out.extend_from_slice(&(size as u32).to_be_bytes());
         }
     }
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text);
 }
 
 /// Text, or null.
-pub fn maybe_text(out: &mut Vec<u8>, value: Option<&str>) {
+pub fn maybe_text(out: &mut Vec<u8>, value: Option<impl AsRef<[u8]>>) {
     match value {
         None => null(out),
         Some(value) => text(out, value),
@@ -54,5 +55,5 @@ pub fn maybe_text(out: &mut Vec<u8>, value: Option<&str>) {
 
 /// A time, or null.
 pub fn maybe_time(out: &mut Vec<u8>, value: Option<Time>) {
-    maybe_text(out, value.as_ref().map(Time::text));
+    maybe_text(out, value.as_ref().map(Time::bytes));
 }

@@ -1,6 +1,6 @@
 //! The border: one call for all messages of a read of the socket.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
@@ -11,9 +11,11 @@ use pyo3::types::{PyBytes, PyFrozenSet, PyList, PyString, PyTuple};
 use crate::events::{events, Encoding, Told};
 use crate::frame::{fits, frame, Frame, Last, MAX_FRAME};
 use crate::lend::{self, State};
-use crate::memory::{Conversation, Known, Leg, Memory};
+use crate::memory::{digest, Conversation, Known, Leg, Memory};
+use crate::murmur::spread;
 use crate::rules::{self, transitions, Hashes};
 use crate::scan::{Odd, Take};
+use crate::times::Time;
 use crate::transition::KINDS;
 
 /// Source topics whose header is kept.
@@ -115,7 +117,7 @@ impl Reader {
 
     /// Reads the messages from `start` on, as far as it is certain of them.
     ///
-    /// Gives `(value, key, headers)` of each record, and the place of the message that it left to
+    /// Gives `(value, key, headers, spread of the key)` of each record, and the place of the message that it left to
     /// Python, or behind the last one. `received_at` is RFC 3339, `now` monotonic seconds.
     fn read<'py>(
         &mut self,
@@ -152,8 +154,10 @@ impl Reader {
     }
 
     /// Lends a conversation to Python, null where there is none; it is forgotten here.
-    fn take(&mut self, id: &str) -> Option<State> {
-        self.memory.remove(id).map(lend::state)
+    fn take(&mut self, py: Python<'_>, id: &str) -> Option<State> {
+        let mut conversation = self.memory.remove(id)?;
+        digest(&mut conversation.known, &conversation.body, &Python_ { py });
+        Some(lend::state(conversation))
     }
 
     /// Takes a conversation back from Python; whether it can be held here.
@@ -192,15 +196,15 @@ impl Reader {
         records: &Bound<'_, PyList>,
     ) -> Outcome {
         let count = records.len();
-        // The conversation that is being changed: dropped where that breaks off.
-        let changing = RefCell::new(String::new());
+        // The id of the conversation that is being changed: dropped where that breaks off.
+        let changing = Cell::new("");
         let work = AssertUnwindSafe(|| self.frame(py, raw, received_at, now, records, &changing));
         let outcome = catch_unwind(work).unwrap_or(Ok(Outcome::Failed));
         match outcome {
             Ok(Outcome::Taken) => Outcome::Taken,
-            Err(Odd) if changing.borrow().is_empty() => Outcome::Refused,
+            Err(Odd) if changing.get().is_empty() => Outcome::Refused,
             _ => {
-                self.memory.remove(&changing.borrow());
+                self.memory.remove(changing.get());
                 for place in (count..records.len()).rev() {
                     if records.del_item(place).is_err() {
                         break;
@@ -211,35 +215,37 @@ impl Reader {
         }
     }
 
-    fn frame(
+    fn frame<'a>(
         &mut self,
         py: Python<'_>,
-        raw: &[u8],
+        raw: &'a [u8],
         received_at: &str,
         now: f64,
         records: &Bound<'_, PyList>,
-        changing: &RefCell<String>,
+        changing: &Cell<&'a str>,
     ) -> Take<Outcome> {
         if raw.len() > MAX_FRAME {
             return Err(Odd);
         }
-        let text = std::str::from_utf8(raw).map_err(|_| Odd)?;
+        let text = simdutf8::basic::from_utf8(raw).map_err(|_| Odd)?;
         let python = Python_ { py };
+        let place = Cell::new(None);
         let read = frame(
             text,
             &Remembered {
+                place: &place,
                 memory: &self.memory,
                 interruptions: self.interruptions,
                 elsewhere: self.elsewhere.bind(py),
                 python: &python,
             },
         )?;
-        let place = self.memory.place(read.id);
+        let place = place.get();
         if !fits(place.and_then(|place| self.memory.at(place)), &read.pieces) {
             return Err(Odd);
         }
         // From here on memory is changed, and nothing is refused any more.
-        changing.borrow_mut().push_str(read.id);
+        changing.set(read.id);
         let mut new = None;
         let conversation = match place {
             Some(place) => self.memory.at_mut(place).ok_or(Odd)?,
@@ -267,7 +273,7 @@ impl Reader {
             (None, None) => return Err(Odd),
         };
         if read.is_new {
-            self.memory.keep_body(place, read.body);
+            self.memory.keep_body(place, read.body, &python);
         }
         Ok(Outcome::Taken)
     }
@@ -283,11 +289,14 @@ impl Recorder {
         records: &Bound<'_, PyList>,
     ) -> PyResult<()> {
         let key = PyString::new(py, frame.id);
+        let spread = spread(frame.id).into_pyobject(py)?;
         let source = self.source(py, frame.topic)?;
         for one in told {
-            let occurred_at = one.at.as_ref().map_or(received_at, |at| at.text());
-            let id = (self.names[0].bind(py), one.event_id).into_pyobject(py)?;
-            let time = (self.names[1].bind(py), occurred_at).into_pyobject(py)?;
+            let occurred_at = one.at.as_ref().map_or(received_at.as_bytes(), Time::bytes);
+            let id = PyString::from_bytes(py, one.event_id.bytes())?;
+            let id = (self.names[0].bind(py), id).into_pyobject(py)?;
+            let time = PyString::from_bytes(py, occurred_at)?;
+            let time = (self.names[1].bind(py), time).into_pyobject(py)?;
             let origin = if one.is_snapshot {
                 &self.snapshot
             } else {
@@ -309,10 +318,13 @@ impl Recorder {
                 headers.append(schema.bind(py))?;
             }
             let value = PyBytes::new(py, &self.buffer[one.value]);
-            records.append(PyTuple::new(
-                py,
-                [value.as_any(), key.as_any(), headers.as_any()],
-            )?)?;
+            let record = [
+                value.as_any(),
+                key.as_any(),
+                headers.as_any(),
+                spread.as_any(),
+            ];
+            records.append(PyTuple::new(py, record)?)?;
         }
         Ok(())
     }
@@ -330,7 +342,9 @@ impl Recorder {
     }
 }
 
+/// A header that many records share. Its value is bytes, which the producer takes as they are.
 fn header(py: Python<'_>, name: &str, value: &str) -> PyResult<Py<PyAny>> {
+    let value = PyBytes::new(py, value.as_bytes());
     Ok((name, value).into_pyobject(py)?.into_any().unbind())
 }
 
@@ -360,6 +374,8 @@ impl Hashes for Python_<'_> {
 /// What is known of the conversation of a frame.
 struct Remembered<'m, 'py> {
     memory: &'m Memory,
+    /// Where it is, once the frame was asked for.
+    place: &'m Cell<Option<u32>>,
     interruptions: u64,
     elsewhere: &'m Bound<'py, PyAny>,
     python: &'m Python_<'py>,
@@ -367,7 +383,8 @@ struct Remembered<'m, 'py> {
 
 impl Last for Remembered<'_, '_> {
     fn known(&self, id: &str) -> Take<(&[Known], &[u8])> {
-        if let Some(place) = self.memory.place(id) {
+        self.place.set(self.memory.place(id));
+        if let Some(place) = self.place.get() {
             let conversation = self.memory.at(place).ok_or(Odd)?;
             return Ok(rules::last(conversation, self.interruptions));
         }

@@ -10,7 +10,7 @@ use crate::pack;
 use crate::scan::Take;
 use crate::spells;
 use crate::times::Time;
-use crate::transition::{tell, Kind, Transition, View};
+use crate::transition::{tell, Kind, Transition, View, Whose};
 use crate::words;
 
 const MAX_ENDS: usize = 64;
@@ -67,7 +67,7 @@ pub fn transitions<'f, 'a>(
     known.truncate(frame.pieces.len());
     let mut views = Vec::new();
     for (piece, known) in frame.pieces.iter().zip(&mut known) {
-        known.digest = Some(piece.digest);
+        known.digest = piece.digest;
         known.at = piece.at;
         known.size = piece.size;
         if let Piece {
@@ -466,8 +466,7 @@ fn is_transferred(leg: &Leg, view: &View<'_, '_>) -> bool {
 /// `start`, estimated at the earliest of the legs.
 fn start<'a>(id: &str, views: &[View<'_, 'a>]) -> Transition<'a> {
     Transition {
-        view: None,
-        which: ids::of(&[id, "start"]),
+        of: Whose::Conversation(ids::of(&[id, "start"])),
         exact: false,
         ..Transition::new(
             0,
@@ -489,10 +488,13 @@ fn end<'a>(
     if known.iter().any(|one| !one.ended) {
         return Ok(());
     }
-    let legs: Vec<&Leg> = known
-        .iter()
-        .flat_map(|one| &one.legs)
-        .map(|&leg| &conversation.legs[leg as usize])
+    let places = known.iter().flat_map(|one| &one.legs).copied();
+    if places.clone().eq(conversation.last_end.iter().copied()) {
+        return Ok(()); // of the same legs, or of none
+    }
+    let legs: Vec<&Leg> = places
+        .clone()
+        .map(|leg| &conversation.legs[leg as usize])
         .collect();
     if legs.is_empty() {
         return Ok(());
@@ -504,13 +506,13 @@ fn end<'a>(
     let times: Option<Vec<Time>> = legs.iter().map(|leg| leg.ended_at).collect();
     let at = times.and_then(|times| times.into_iter().max());
     let event_id = ids::of_end(id, &legs);
+    conversation.last_end = places.collect();
     conversation.ends.push(which);
     if conversation.ends.len() > MAX_ENDS {
         conversation.ends.remove(0);
     }
     told.push(Transition {
-        view: None,
-        which: event_id,
+        of: Whose::Conversation(event_id),
         ..Transition::new(0, Kind::End, at, "ended")
     });
     Ok(())

@@ -50,6 +50,9 @@ impl<'a> Cursor<'a> {
     /// Steps over white space.
     #[inline]
     pub fn space(&mut self) {
+        if self.bytes.get(self.at).is_some_and(|&byte| byte > b' ') {
+            return; // as nearly always
+        }
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
             self.at += 1;
         }
@@ -89,15 +92,40 @@ impl<'a> Cursor<'a> {
     /// A string that stands for itself: no escapes, no control characters.
     #[inline]
     pub fn string(&mut self) -> Take<&'a str> {
+        let (start, end) = self.bounds()?;
+        self.text.get(start..end).ok_or(Odd)
+    }
+
+    /// As `string`, as bytes: the name of a field.
+    #[inline]
+    pub fn name(&mut self) -> Take<&'a [u8]> {
+        let (start, end) = self.bounds()?;
+        self.bytes.get(start..end).ok_or(Odd)
+    }
+
+    #[inline]
+    fn bounds(&mut self) -> Take<(usize, usize)> {
         self.expect(b'"')?;
         let start = self.at;
         self.run();
-        if self.bytes.get(self.at) != Some(&b'"') {
+        let end = self.at;
+        if self.bytes.get(end) != Some(&b'"') {
             return Err(Odd);
         }
-        let found = self.text.get(start..self.at).ok_or(Odd)?;
-        self.at += 1;
-        Ok(found)
+        self.at = end + 1;
+        Ok((start, end))
+    }
+
+    /// What stands between two quotes, where the next byte and the last of so many are quotes.
+    #[inline]
+    pub fn short<const SIZE: usize>(&mut self) -> Option<&'a [u8; SIZE]> {
+        self.space();
+        let (text, behind) = self
+            .bytes
+            .get(self.at..)?
+            .strip_prefix(b"\"")?
+            .split_first_chunk()?;
+        (behind.first() == Some(&b'"')).then_some(text)
     }
 
     /// As `string`, or null.
@@ -218,11 +246,9 @@ impl<'a> Cursor<'a> {
     /// Steps to the next byte that a string does not hold as it is: a quote, a backslash, control.
     #[inline]
     fn run(&mut self) {
-        let mut at = self.at;
-        while let Some(chunk) = self.bytes.get(at..at + 8) {
-            let mut eight = [0; 8];
-            eight.copy_from_slice(chunk);
-            let word = u64::from_le_bytes(eight);
+        let mut rest = self.bytes.get(self.at..).unwrap_or_default();
+        while let Some((eight, behind)) = rest.split_first_chunk() {
+            let word = u64::from_le_bytes(*eight);
             let quote = word ^ (ONES * 0x22);
             let slash = word ^ (ONES * 0x5c);
             // The lowest byte that is marked is right: what borrows spoils only those above it.
@@ -231,18 +257,13 @@ impl<'a> Cursor<'a> {
                 | (word.wrapping_sub(ONES * 0x20) & !word))
                 & HIGHS;
             if found != 0 {
-                self.at = at + (found.trailing_zeros() / 8) as usize;
+                self.at = self.bytes.len() - rest.len() + (found.trailing_zeros() / 8) as usize;
                 return;
             }
-            at += 8;
+            rest = behind;
         }
-        while let Some(byte) = self.bytes.get(at) {
-            if matches!(byte, b'"' | b'\\' | 0..=0x1f) {
-                break;
-            }
-            at += 1;
-        }
-        self.at = at;
+        let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
+        self.at = self.bytes.len() - rest.len() + rest.iter().take_while(is_plain).count();
     }
 
     #[inline]

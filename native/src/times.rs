@@ -33,7 +33,10 @@ pub struct Time([u8; 24]);
 impl Time {
     /// `text` where it has the usual form and is a day that every year has.
     pub fn usual(text: &str) -> Option<Time> {
-        let bytes: [u8; 24] = text.as_bytes().try_into().ok()?;
+        Time::of(text.as_bytes().try_into().ok()?)
+    }
+
+    fn of(bytes: [u8; 24]) -> Option<Time> {
         for at in [0, 8, 16] {
             if !has_form(eight(&bytes, at), eight(FORM, at)) {
                 return None;
@@ -55,10 +58,21 @@ impl Time {
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    /// The text's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// A time in the usual form, or null; what else there may be is Python's.
 pub fn instant(cursor: &mut Cursor<'_>) -> Take<Option<Time>> {
+    // Of this form nothing needs an escape.
+    let usual = cursor.short().and_then(|text| Time::of(*text));
+    if usual.is_some() {
+        cursor.at += FORM.len() + 2;
+        return Ok(usual);
+    }
     match cursor.maybe_string()? {
         None => Ok(None),
         Some(text) => Time::usual(text).map(Some).ok_or(Odd),

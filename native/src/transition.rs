@@ -2,6 +2,7 @@
 
 use crate::after_call::Work;
 use crate::frame::{Communication, Participant};
+use crate::ids::Id;
 use crate::memory::Leg;
 use crate::times::Time;
 
@@ -119,17 +120,25 @@ impl View<'_, '_> {
     }
 }
 
+/// Whose a transition is.
+pub enum Whose {
+    /// That of a view, by its place.
+    Leg(usize),
+    /// The conversation's, with its id.
+    Conversation(Id),
+}
+
 /// Something that a reading shows and that was not told before.
 pub struct Transition<'a> {
-    /// The place of the view, null for the conversation.
-    pub view: Option<usize>,
+    /// Whose it is.
+    pub of: Whose,
     /// What happened.
     pub kind: Kind,
     /// When, where Genesys says so.
     pub at: Option<Time>,
     /// The state after it.
     pub state: &'a str,
-    /// What tells apart those that a leg can have several of; of the conversation the event's id.
+    /// What tells apart those that a leg can have several of.
     pub which: String,
     /// Whether the leg is held.
     pub held: bool,
@@ -147,7 +156,7 @@ impl<'a> Transition<'a> {
     /// A transition that a leg has once.
     pub fn new(view: usize, kind: Kind, at: Option<Time>, state: &'a str) -> Self {
         Transition {
-            view: Some(view),
+            of: Whose::Leg(view),
             kind,
             at,
             state,

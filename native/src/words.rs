@@ -24,39 +24,39 @@ pub const SCREEN: u8 = 10;
 pub const ROLES: [&str; 4] = ["monitor", "coach", "barge", "consult"];
 
 /// The medium of a participant's array, as its place in `MEDIA`.
-pub fn medium_of_array(name: &str) -> Option<u8> {
+pub fn medium_of_array(name: &[u8]) -> Option<u8> {
     Some(match name {
-        "calls" => 0,
-        "callbacks" => 1,
-        "chats" => 2,
-        "emails" => 3,
-        "messages" => 4,
-        "internalMessages" => 5,
-        "videos" => 6,
-        "screenshares" => 7,
-        "cobrowsesessions" => 8,
-        "socialExpressions" => 9,
-        "screenMonitorings" => SCREEN,
+        b"calls" => 0,
+        b"callbacks" => 1,
+        b"chats" => 2,
+        b"emails" => 3,
+        b"messages" => 4,
+        b"internalMessages" => 5,
+        b"videos" => 6,
+        b"screenshares" => 7,
+        b"cobrowsesessions" => 8,
+        b"socialExpressions" => 9,
+        b"screenMonitorings" => SCREEN,
         _ => return None,
     })
 }
 
 /// Arrays of objects in a participant that are no media.
-pub fn is_known_array(name: &str) -> bool {
+pub fn is_known_array(name: &[u8]) -> bool {
     matches!(
         name,
-        "content"
-            | "disconnectReasons"
-            | "draftAttachments"
-            | "events"
-            | "media"
-            | "phoneNumberColumns"
-            | "scoredAgents"
-            | "skills"
-            | "stickers"
-            | "segments"
-            | "details"
-            | "errors"
+        b"content"
+            | b"disconnectReasons"
+            | b"draftAttachments"
+            | b"events"
+            | b"media"
+            | b"phoneNumberColumns"
+            | b"scoredAgents"
+            | b"skills"
+            | b"stickers"
+            | b"segments"
+            | b"details"
+            | b"errors"
     )
 }
 

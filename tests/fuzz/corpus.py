@@ -1,7 +1,8 @@
-"""Writes inputs for the fuzzer to start from: `python -m tests.fuzz.corpus FOLDER`.
+"""Writes inputs for a fuzzer to start from: `python -m tests.fuzz.corpus FOLDER [--histories]`.
 
 Valid frames of every topic that is read, REST and analytics bodies (tests/schemas/generate.py), and
-the frames of every scenario of the simulator, beside the recordings.
+the frames of every scenario of the simulator, beside the recordings. With `--histories` also all
+frames of each scenario as the lines of one input.
 """
 
 from __future__ import annotations
@@ -35,17 +36,26 @@ def inputs() -> Iterator[bytes]:
                 yield envelope(topic, encode_body(generate.body(name, rng)), "c")
         for name in BODIES:
             yield msgspec.json.encode(generate.body(name, rng))
+    for history in histories():
+        yield from history
+
+
+def histories() -> Iterator[list[bytes]]:
+    """The frames of each scenario."""
     for scenario in SCENARIOS:
-        for body, _ in perform(scenario, 0).frames:
-            yield envelope(TOPIC, encode_body(body), "c")
+        frames = perform(scenario, 0).frames
+        yield [envelope(TOPIC, encode_body(body), "c") for body, _ in frames]
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *options: str) -> None:
     """Write each input to a file of its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number, content in enumerate(inputs()):
+    made = list(inputs())
+    if "--histories" in options:
+        made += [b"\n".join(history) for history in histories()]
+    for number, content in enumerate(made):
         (folder / f"made-{number:04d}").write_bytes(content)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

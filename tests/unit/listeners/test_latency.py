@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from listeners.publish.latency import MARK_SECONDS, MOST_MARKS, Latency
@@ -105,6 +106,15 @@ def test_what_waited_on_disk_is_told_by_samples(encoding: str) -> None:
     late = Recorder("topic", "mypurecloud.com", encoding).record(event(estimated=True))
     latency.waited(late, 1)
     assert count(latency, "occurred") == 1
+
+
+def test_a_record_of_an_older_spool_is_told_too() -> None:
+    """There, the values of headers are text."""
+    latency = Latency(wall=lambda: RECEIVED)
+    record = Recorder("topic", "mypurecloud.com", "json").record(event())
+    headers = [("ce_time", event().occurred_at), ("ce_origin", "live")]
+    latency.waited(msgspec.structs.replace(record, headers=headers), 1)
+    assert told(latency, "occurred").seconds == pytest.approx(2.0)
 
 
 def test_a_dead_letter_that_waited_tells_nothing() -> None:

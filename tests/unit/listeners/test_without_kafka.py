@@ -68,7 +68,8 @@ class Scene:
     def send(self, count: int) -> None:
         """Hand in events, a batch at a time, each taken by the spool's thread before the next."""
         for _ in range(count // BATCH):
-            self.publisher.events([event(self._number + index) for index in range(BATCH)])
+            for index in range(BATCH):
+                self.publisher.events([event(self._number + index)])
             self._number += BATCH
             self.turn()
             wait_until(self._is_taken, 30.0, "the spool's thread takes the batch")
@@ -79,7 +80,8 @@ class Scene:
 
     def give_up(self) -> None:
         """Have the direct producer retired, with records in it."""
-        self.publisher.events([event(number) for number in range(UNDER_WAY)])
+        for number in range(UNDER_WAY):
+            self.publisher.events([event(number)])
         self.turn(10.0)
         self.turn(10.0)
         assert self.publisher.mode == "spooling"

@@ -62,7 +62,7 @@ class Both:
             return self.native.frame(raw, received_at, now)
         Both.taken += 1
         topic = msgspec.json.decode(raw)["topicName"]
-        events = [_reader.decode(value, headers) for value, _, headers in records]
+        events = [_reader.decode(value, headers) for value, _, headers, _ in records]
         return Reading("conversation", topic, events)
 
     def conversation(

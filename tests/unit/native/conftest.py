@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from tests.unit.native.twins import MODULE
 
-NEED_IT = ("same_records", "rules_natively", "lending", "limits", "in_the_loop")
+NEED_IT = ("same_records", "rules_natively", "lending", "limits", "in_the_loop", "stream", "edges")
 
 collect_ignore = [] if MODULE is not None else [f"test_{name}.py" for name in NEED_IT]

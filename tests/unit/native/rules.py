@@ -110,7 +110,7 @@ RULES: Final = (
     _rule("fields of an event", "event.py", "Event", "events.rs", "tail"),
     _rule("ids", "legs.py", "LegKey leg_key transition_id reading_id end_id start_id", "ids.rs",
           "of of_end"),
-    _rule("hash of an id", "event.py", "identity", "ids.rs", "fed finish"),
+    _rule("hash of an id", "event.py", "identity", "ids.rs", "hash"),
 )  # fmt: skip
 
 

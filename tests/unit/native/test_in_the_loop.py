@@ -39,7 +39,7 @@ class Records(AckedProducer):
 
     def events(self, events: list[Event]) -> None:
         made = [self._recorder.record(event) for event in events]
-        self.all += [(record.value, record.key or "", record.headers) for record in made]
+        self.all += [(record.value, record.key or "", record.headers, 0) for record in made]
 
     def records(self, records: list[NativeRecord]) -> None:
         self.all += records
@@ -94,7 +94,7 @@ def odd_call(conversation: str) -> bytes:
 
 def _told(records: list[NativeRecord]) -> list[dict[str, Any]]:
     """Events without what depends on the moment."""
-    told = [json.loads(value) for value, _, _ in records]
+    told = [json.loads(value) for value, *_ in records]
     for told_event in told:
         told_event |= {
             "received_at": "",
@@ -158,7 +158,7 @@ def test_failures_are_counted_and_logged_and_switch_it_off(scene: NativeScene) -
     before = counters.native_frames
     scene.play(held_call("d"), held_call("e"))
     assert counters.native_frames == before
-    assert {key for _, key, _ in scene.records.all} == {"c", "c-0", "c-1", "c-2", "d", "e"}
+    assert {key for _, key, *_ in scene.records.all} == {"c", "c-0", "c-1", "c-2", "d", "e"}
 
 
 @pytest.mark.parametrize("shadow", [1, 2, 3])

@@ -116,8 +116,8 @@ def test_a_failure_costs_no_frame() -> None:
     assert "rs:" in MODULE.broken_at()
     records, place = native.read([other, held], 0, at(1), 1.0)
     assert place == 2
-    types = {dict(headers)["ce_type"] for _, _, headers in records}
-    assert "genesys.interaction.hold" in types
+    types = {dict(headers)["ce_type"] for _, _, headers, _ in records}
+    assert b"genesys.interaction.hold" in types
 
 
 def test_after_some_failures_python_reads_everything() -> None:

@@ -18,15 +18,17 @@ from listeners.receive.native import Native
 from listeners.receive.native_reader import load
 from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.conversation.normaliser.lending import state_of
+from mirror.kafka.partition import partition
 from mirror.kafka.record import Header, Recorder
 
 MODULE = load("auto")
 needs_native = pytest.mark.skipif(
     MODULE is None, reason="the native reader is not built: make native"
 )
+ALL = 1 << 31  # partitions: a key's hash, without its sign, is its partition
 SCHEMA: Header = ("dataschema", b"schema:1")
 
-Record = tuple[bytes, str | None, list[Header]]
+Record = tuple[bytes, str | None, list[Header], int]
 Message = tuple[bytes, str, float]  # raw, received_at, now
 
 
@@ -38,7 +40,10 @@ def recorder(encoding: str = "json", *, schema: bool = False) -> Recorder:
 def records(made: Recorder, reading: Reading) -> list[Record]:
     """The records of a reading."""
     found = [made.record(event) for event in reading.events]
-    return [(record.value, record.key, record.headers) for record in found]
+    return [
+        (record.value, record.key, record.headers, partition(record.key or "", ALL))
+        for record in found
+    ]
 
 
 class Twins:
