@@ -23,7 +23,6 @@ from typing import Final
 import redis
 
 from mirror.base.errors import RedisUnavailable
-from mirror.redis.clock import told_ms
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
@@ -81,9 +80,9 @@ def used_ahead(client: redis.Redis, keys: Keys, oauth_client: str) -> float:
     pipe.get(key)
     pipe.time()
     with explained():
-        text, now = pipe.execute()
+        text, (seconds, micros) = pipe.execute()
     cost = 60_000 / RATE_PER_MINUTE
-    ahead = (readable(float, text, key) or 0.0) - told_ms(now)
+    ahead = (readable(float, text, key) or 0.0) - int(seconds) * 1000 - int(micros) / 1000
     if not ahead <= BURST * cost + cost + _LONGEST_MS:  # a nan neither
         return BURST * cost - cost - 1
     return max(0.0, ahead)
