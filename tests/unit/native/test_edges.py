@@ -60,3 +60,28 @@ def test_a_field_that_stands_twice_is_left_to_python(name: str) -> None:
     twins = Twins()
     twins.read([(head + field + b'"first",' + field + tail, at(2_000), 0.0)])
     assert (twins.taken, twins.left) == (0, 1)
+
+
+def test_the_time_of_a_park_that_is_over_goes_on_to_be_shown() -> None:
+    """It is not later than the latest park, so no other began."""
+    parked = {**LIVE, "state": "parked", "parkTime": at(2_000)}
+    taken_up = {**LIVE, "parkTime": at(2_000)}
+    read(LIVE, parked, taken_up, {**taken_up, "held": True, "startHoldTime": at(3_000)})
+
+
+def test_a_leg_that_ends_as_the_next_begins_has_no_queue_of_the_next() -> None:
+    """The participant shows the queue that it goes on in."""
+    over = leg("disconnected", connectedTime=at(1_000), disconnectedTime=at(2_000))
+    behind = {**leg("connected", connectedTime=at(2_000)), "id": "comm-2"}
+    twins = Twins()
+    people = participant(over, behind, queueId="q-2")
+    twins.read([(frame(conversation(people)), at(3_000), 0.0)])
+    assert twins.left == 0
+    twins.compare_memory(["c-1"])
+
+
+def test_of_two_codes_of_one_moment_the_first_counts() -> None:
+    """As both were saved at once, the second is no later choice."""
+    over = leg("disconnected", connectedTime=at(1_000), disconnectedTime=at(2_000))
+    codes = [{"code": code, "endTime": at(3_000)} for code in ("a", "b", "a")]
+    read(LIVE, *({**over, "wrapup": code} for code in codes))
