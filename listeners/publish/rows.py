@@ -1,4 +1,4 @@
-"""Writes, counts, reads and checks the rows of a spool's database.
+"""Opens a spool's database; counts, reads, deletes and checks its rows.
 
 Each record carries a checksum, so that a damaged record is never taken for the stored one.
 """
