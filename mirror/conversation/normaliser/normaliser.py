@@ -28,7 +28,7 @@ from mirror.conversation.normaliser.events import Source, events
 from mirror.conversation.normaliser.lengths import cut
 from mirror.conversation.normaliser.memory import Conversation, Memory
 from mirror.conversation.normaliser.personal import Filling, Personal
-from mirror.conversation.normaliser.rules import ends_consultation, transitions
+from mirror.conversation.normaliser.rules import is_of_consultation, transitions
 from mirror.conversation.normaliser.salvage import salvage
 from mirror.conversation.normaliser.snapshot import Snapshot, recognise, whole
 from mirror.conversation.normaliser.topics import Kind, classify
@@ -179,7 +179,7 @@ class Normaliser:
         reread = conversation.doubtful or conversation.late or body.end_time is not None
         last = () if reread else conversation.known
         shown = recognise(body.participants or (), last, self._participant)
-        if last and ends_consultation(shown.changed):
+        if last and is_of_consultation(shown.changed):
             return recognise(body.participants or (), (), self._participant)
         return shown
 

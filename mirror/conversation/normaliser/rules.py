@@ -291,9 +291,15 @@ def _is_transferred(view: View) -> bool:
     return kind is not None and kind.startswith("transfer") and kind != MERGED
 
 
-def ends_consultation(pieces: Sequence[Piece]) -> bool:
-    """Whether a leg ended as the leg of a consultation: all legs of the body tell whose it was."""
-    return any(_is_of_consultation(one) for piece in pieces for one in piece.shown)
+def is_of_consultation(pieces: Sequence[Piece]) -> bool:
+    """Whether a participant is in a consultation, or a leg ended as one of it.
+
+    Then all legs of the body tell who consults whom, and who takes over.
+    """
+    return any(
+        piece.participant.consult_participant_id or any(map(_is_of_consultation, piece.shown))
+        for piece in pieces
+    )
 
 
 def _is_of_consultation(communication: Communication) -> bool:

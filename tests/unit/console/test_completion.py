@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.console import environ
+
 BIN = Path(sys.executable).parent
-ENVIRON = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}
+ENVIRON = environ.ENVIRON | {"PATH": f"{BIN}:{environ.ENVIRON['PATH']}"}
 
 
 def _run(*words: str, **environ: str) -> str:

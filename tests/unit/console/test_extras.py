@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +10,9 @@ import pytest
 
 from mirror.checks.registry import check_registry
 from mirror.settings import load
+from tests.unit.console.environ import ENVIRON
 
 ROOT = Path(__file__).parents[3]
-ENVIRON = {"PATH": os.environ["PATH"], "HOME": "/tmp", "LC_ALL": "C.UTF-8"}
 REGISTERED_NAME = "interaction-mirror["
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
 import sys
 
 import pytest
 
-ENVIRON = {"PATH": os.environ["PATH"], "HOME": "/tmp", "LC_ALL": "C.UTF-8"}
+from tests.unit.console.environ import ENVIRON
+
 ENVIRON["MIRROR_STARTUP_TIMEOUT"] = "1s"
 # Its port may be taken on this machine.
 NO_PAGE = {"GENESYS_CLIENTS": "a:b", "MIRROR_DASHBOARDS": "0"}

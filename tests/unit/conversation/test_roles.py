@@ -35,6 +35,18 @@ def test_who_consults_serves_and_who_is_consulted_does_not(
     assert roles(events) == {"p-1": (None, None), "p-2": ("consult", "p-customer")}
 
 
+def test_an_agent_who_serves_on_is_not_taken_for_the_one_who_consults() -> None:
+    """His participant is byte for byte the one of the frame before, and has no part in it."""
+    serving = participant({**ASKS, "id": "comm-0"}, participant_id="p-0")
+    reader = Reader()
+    events = reader.frame(serving, participant({"state": "alerting", "id": "comm-1"}))
+    asks = participant({**ASKS, "connectedTime": at(2_000)}, **KEY)
+    asked = participant({"state": "alerting", "id": "comm-2"}, participant_id="p-2", **KEY)
+    events += reader.frame(serving, asks, asked)
+    assert [event.role for event in events if event.participant_id == "p-1"][-1] is None
+    assert events[-1].role == "consult"
+
+
 @pytest.mark.parametrize("keys", [{}, KEY], ids=["keys gone", "keys kept"])
 def test_whom_a_transfer_left_serves(keys: dict[str, Any]) -> None:
     """Whether the keys of the consultation go with its end or stay."""

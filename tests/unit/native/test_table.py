@@ -55,7 +55,7 @@ OF_PYTHON = {
     "rules.py": {
         "_ask_again",
         "_alerts",
-        "ends_consultation",
+        "is_of_consultation",
         "_is_of_consultation",
         "_parties",
         "_since",
