@@ -143,8 +143,8 @@ def main() -> None:
 
 def _end(number: int, _frame: object) -> None:
     """End in order, once: what follows is not to break off the end."""
-    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)
+    for caught in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(caught, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
@@ -211,14 +211,14 @@ class Run:
             facts.filled_after = time.monotonic() - back
         self._report("gaps are filled" if filled else "gaps are not filled")
 
-    def _until(self, done: Callable[[], bool], seconds: float, what: str, meanwhile: str) -> bool:
+    def _until(self, done: Callable[[], bool], seconds: float, goal: str, meanwhile: str) -> bool:
         """Until `done`, following the ledger; what is not done in time is noted as late."""
         until = time.monotonic() + seconds
         while not done():
             now = time.monotonic()
             if now >= until:
-                if what:
-                    self.facts.late.append(f"{what}: not within {seconds:.0f} s")
+                if goal:
+                    self.facts.late.append(f"{goal}: not within {seconds:.0f} s")
                 return False
             if now >= self._follow_at:
                 self._follow()
@@ -283,7 +283,7 @@ class Run:
     def _memory(self) -> dict[str, float]:
         """MiB of each process, and the most of each so far."""
         built = self._built
-        pids = {name: one.pid for name, one in built.processes.items() if one.running}
+        pids = {name: process.pid for name, process in built.processes.items() if process.running}
         pids["simulator"] = built.org.process.pid
         pids["redis"] = patiently(lambda: built.redis.info("server"))["process_id"]
         for broker in self._kafka.brokers:

@@ -24,8 +24,8 @@ LOOK_BACK: Final = "1d"
 
 @click.command()
 @click.argument("conversation_id", metavar="[ID]", required=False)
-@click.option("--overdue", is_flag=True, help="Only those that are due for verification.")
-@click.option("--queue", help="Only those with an open leg of this queue: its name or id.")
+@click.option("--overdue", is_flag=True, help="Only conversations that are due for verification.")
+@click.option("--queue", help="Only conversations with an open leg of this queue: its name or id.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
 @click.option(
     "--since",
@@ -88,7 +88,7 @@ def _show_one(
     called: Called,
     as_json: bool,
 ) -> None:
-    """Show one conversation, from the tracker and from Kafka.
+    """Show a conversation from the tracker and from Kafka.
 
     Raises `MirrorError` if neither knows it, and `KafkaUnavailable` after showing the tracker's
     part.
@@ -108,7 +108,7 @@ def _show_one(
     view = show_conversation(client, keys, conversation_id)
     if view is None and not is_whole_id(conversation_id):
         raise MirrorError(
-            f"no active conversation begins with {conversation_id}. Of one that ended give the "
+            f"no active conversation begins with {conversation_id}. For an ended one, give the "
             f"whole id, or find it by `mirror tail --conversation {conversation_id} --since 2h`"
         )
     if since is not None:
@@ -219,7 +219,7 @@ def course_text(found: Course, due_in_ms: int | None, now: str) -> str:
     from mirror.base.units import counted
     from mirror.conversation.course import held_seconds
 
-    def where(name: str | None, entity_id: str | None) -> str:
+    def label(name: str | None, entity_id: str | None) -> str:
         return name or (entity_id or "-")[:SHORT_ID]
 
     def state(leg: LegCourse) -> str:
@@ -261,8 +261,8 @@ def course_text(found: Course, due_in_ms: int | None, now: str) -> str:
                 str(number),
                 leg.media_type,
                 f"{leg.purpose or '-'}{f' ({leg.role})' if leg.role else ''}",
-                where(leg.queue_name, leg.queue_id),
-                where(leg.agent_name, leg.agent_id),
+                label(leg.queue_name, leg.queue_id),
+                label(leg.agent_name, leg.agent_id),
                 state(leg),
                 _when(leg.since, now, "seconds") if leg.since else "-",
                 holds(leg),
@@ -297,7 +297,7 @@ def _when(time: str, now: str, precision: str = "milliseconds") -> str:
 def conversations_text(
     found: list[ConversationView], called: Called, *, is_filtered: bool = False
 ) -> str:
-    """The output of `mirror conversations`: a line for each, with its open legs."""
+    """The output of `mirror conversations`: a line for each conversation, with its open legs."""
     from console.events import SHORT_ID
     from console.render import NARROW, Column, table
     from mirror.conversation.event import STAFF
@@ -308,7 +308,7 @@ def conversations_text(
 
     def agent(view: ConversationView) -> str:
         ids = dict.fromkeys(leg.agent_id for leg in view.legs if leg.agent_id and not leg.role)
-        return ", ".join(called.name("users", each) or each[:SHORT_ID] for each in ids) or "-"
+        return ", ".join(called.name("users", agent) or agent[:SHORT_ID] for agent in ids) or "-"
 
     def legs(view: ConversationView) -> str:
         # Serving legs first: a narrow terminal has room only for them.
@@ -342,7 +342,7 @@ def conversations_text(
 
 
 def _leg_text(leg: TrackedLegView) -> str:
-    """One open leg: purpose (or the role, if it does not serve) and state."""
+    """An open leg: its purpose (or its role, if it does not serve) and its state."""
     return f"{leg.role or leg.purpose} {'held' if leg.held else leg.state}"
 
 

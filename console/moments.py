@@ -17,7 +17,7 @@ def epoch_ms(option: str, text: str, now_ms: int) -> int:
     try:
         return now_ms - round(duration(text) * 1000)
     except ValueError:
-        pass  # no age; a time, then
+        pass  # not an age, so a time
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

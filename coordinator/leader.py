@@ -196,7 +196,7 @@ class Leader:
             )
             changes = moves.advance(self.seats, situation)
         for change in changes:
-            if change.what == "moving" and change.why == moves.DEAF:
+            if change.kind == "moving" and change.reason == moves.DEAF:
                 deafness.note_successor(change.seat)
         intervals = coverage.intervals(
             seen.listeners, seen.beats, alive, deafness.doubted(), deafness.restarts()
@@ -390,7 +390,7 @@ class Leader:
 
     def _done(self, seen: Seen, changes: Sequence[Change]) -> list[str]:
         """Commands that were carried out, or can never be carried out."""
-        moving = {seat_name(*change.seat) for change in changes if change.what == "moving"}
+        moving = {seat_name(*change.seat) for change in changes if change.kind == "moving"}
         done = [REBALANCE] if REBALANCE in seen.commands else []
         for command in seen.commands:
             if command.startswith(ROTATE):

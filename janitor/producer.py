@@ -69,14 +69,14 @@ class AckedProducer:
             for record in records:  # a repeat is harmless: ids stay the same
                 refusal = self._deliver([record], time.monotonic() + seconds)
                 if refusal is not None:
-                    self._bury(record, refusal, time.monotonic() + seconds)
+                    self._dead_letter(record, refusal, time.monotonic() + seconds)
         self.produced += len(events)
 
     def close(self) -> None:
         """Close the producer; it is empty between two calls of `send`."""
         self._producer = None
 
-    def _bury(self, record: Record, refusal: KafkaError, deadline: float) -> None:
+    def _dead_letter(self, record: Record, refusal: KafkaError, deadline: float) -> None:
         """Turn a refused record into a dead letter, of the greatest length that Kafka takes."""
         self._log.error("record_refused", code=refusal.name(), bytes=len(record.value))
         letter: Record | None = dead_letter(

@@ -68,7 +68,7 @@ class Rounds:
                 self._log.warning(
                     "work_suspended" if ended.problem else "work_resumed",
                     thread=self.name,
-                    why=ended.problem,
+                    reason=ended.problem,
                 )
             self._report_progress(rest=ended.pause)
             stopping.wait(ended.pause)
@@ -79,4 +79,4 @@ class Rounds:
         late = self._clock() - self._ended_at
         if late > self._late_after:
             reasons = (*reasons, f"no round has ended for {late:.0f}s")
-        return tuple(f"{self.name}: {why}" for why in reasons)
+        return tuple(f"{self.name}: {reason}" for reason in reasons)

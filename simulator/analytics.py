@@ -124,13 +124,18 @@ def answer(
         and conversation.started_ms // DAY_MS in days
         and _is_found(query, asked, conversation, as_of_ms)
     ]
-    found.sort(key=lambda one: _place(query, one, as_of_ms), reverse=query.order == "desc")
+    found.sort(
+        key=lambda conversation: _place(query, conversation, as_of_ms),
+        reverse=query.order == "desc",
+    )
     size, number = query.paging.page_size, query.paging.page_number
     found = found[:max_hits]
     result: dict[str, Any] = {"totalHits": len(found)}
     shown = found[(number - 1) * size : number * size]
     if shown:
-        result["conversations"] = [conversation_body(one, as_of_ms) for one in shown]
+        result["conversations"] = [
+            conversation_body(conversation, as_of_ms) for conversation in shown
+        ]
     return result
 
 
@@ -139,8 +144,8 @@ def _settled_filters(query: Query) -> bytes | None:
     filters = [*query.conversation_filters, *query.segment_filters]
     predicates = [
         predicate
-        for each in filters
-        for predicate in (*each.predicates, *(p for c in each.clauses for p in c.predicates))
+        for group in filters
+        for predicate in (*group.predicates, *(p for c in group.clauses for p in c.predicates))
     ]
     if any(predicate.dimension not in SETTLED for predicate in predicates):
         return None

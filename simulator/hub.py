@@ -211,10 +211,10 @@ class Hub:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def drop(self, socket: Socket, why: str) -> None:
+    def drop(self, socket: Socket, reason: str) -> None:
         """Cut the connection without a close frame."""
         if not socket.closing:
-            self._count_close(f"dropped {why}")
+            self._count_close(f"dropped {reason}")
         socket.closing = True
         socket.transport.abort()
 

@@ -269,7 +269,7 @@ def _with_clients(
         if clients.may(seat, keep) and keep not in clients.taken(seat):
             clients.give(seat, keep)
     # Within one rank of replicas, seats with the smallest choice first.
-    for seat in sorted(seated, key=lambda each: (each[1], clients.choice(each))):
+    for seat in sorted(seated, key=lambda candidate: (candidate[1], clients.choice(candidate))):
         free = [] if seat in clients.of else clients.free(seat) or clients.make_room(seat)
         if not free:
             continue

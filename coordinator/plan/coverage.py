@@ -104,8 +104,8 @@ def note_back(
         entry.pending = (
             *entry.pending,
             *(
-                Pending(tuple(some), shards[shard_id].epoch, from_ms, back=True)
-                for from_ms, some in sorted(groups.items())
+                Pending(tuple(topics), shards[shard_id].epoch, from_ms, back=True)
+                for from_ms, topics in sorted(groups.items())
             ),
         )
 

@@ -40,7 +40,7 @@ DEAF: Final = "its channel hears nothing, another replica does"
 class SuccessorRequest(msgspec.Struct, frozen=True):
     """A requested successor; an `urgent` one does not wait for the other replicas."""
 
-    why: str
+    reason: str
     urgent: bool = False
 
 
@@ -48,10 +48,10 @@ class Change(msgspec.Struct, frozen=True):
     """A change of a seat, for the log: `granted`, `moving`, `moved`, `abandoned`, `revoked`."""
 
     seat: Seat
-    what: str
+    kind: str
     listener: str
     epoch: int
-    why: str = ""
+    reason: str = ""
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -96,7 +96,9 @@ def unhealthy(seats: Records, now_ms: int, patience_ms: int) -> dict[Seat, Place
     serving = sum(seat.current is not None and seat.current.live for seat in seats.values())
     if 2 * serving > len(seats):
         return found
-    trying = any(record.next is not None and record.why == UNHEALTHY for record in seats.values())
+    trying = any(
+        record.next is not None and record.reason == UNHEALTHY for record in seats.values()
+    )
     return {} if trying else dict(list(found.items())[:1])
 
 
@@ -141,7 +143,7 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
     if current is not None and successor is not None:
         waited = situation.now_ms - successor.since_ms
         if successor.live:
-            changes.append(_change(record, successor, "moved", record.why))
+            changes.append(_change(record, successor, "moved", record.reason))
             current, successor = successor, None
         elif waited > situation.patience_ms:
             changes.append(_change(record, successor, "abandoned", "it does not come to live"))
@@ -152,7 +154,7 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
     ):
         current = successor = None  # the shard no longer exists
     if successor is None:
-        record.why = ""
+        record.reason = ""
     record.current, record.next = current, successor
 
 
@@ -266,14 +268,14 @@ def _succeed(
         return None
     record.epoch = _next_epoch(record, situation.rising_ms)
     record.next = Holding(place.listener, place.client, record.epoch, situation.now_ms)
-    record.why = request.why
+    record.reason = request.reason
     budget.use(place.client)
     if not current.live and current.listener == place.listener:
         record.current, record.next = (
             record.next,
             None,
         )  # it does not serve, so there is nothing to keep
-    return _change(record, record.next or record.current or current, "moving", request.why)
+    return _change(record, record.next or record.current or current, "moving", request.reason)
 
 
 def _waits_for(place: Place, held: Holding, budget: _Budget) -> bool:
@@ -300,5 +302,5 @@ class _Budget:
         return self._used[client] < self._limits.get(client, 0)
 
 
-def _change(record: SeatRecord, holding: Holding, what: str, why: str) -> Change:
-    return Change(record.seat, what, holding.listener, holding.epoch, why)
+def _change(record: SeatRecord, holding: Holding, kind: str, reason: str) -> Change:
+    return Change(record.seat, kind, holding.listener, holding.epoch, reason)

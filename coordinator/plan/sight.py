@@ -185,7 +185,11 @@ class Sight:
         every = len(self._clients)
         return Found(
             frozenset(audience),
-            {topic: frozenset(who) for topic, who in audience.items() if len(who) < every},
+            {
+                topic: frozenset(clients)
+                for topic, clients in audience.items()
+                if len(clients) < every
+            },
         )
 
     def alone(self) -> dict[tuple[str, str], int]:

@@ -1,14 +1,14 @@
 """Today, queue by queue: offered, answered, abandoned, service level, waits and handle times. Pure.
 
 The figures are Genesys' own, computed from events alone (docs/dashboard.md, "Today"). Events may
-come in any order and any number of times: a conversation is a set of facts (when a leg was first
-seen, answered, over), and its figures are computed from these facts again with each new one.
+come in any order and any number of times. A conversation is a set of facts (when a leg was first
+seen, answered, over). Each new fact computes its figures again.
 
 A figure counts on the day on which it is complete: an answer when an agent answers, an abandonment
 when the customer leaves, a handle time when the agent's leg is over.
 
-Bounded: at most `MOST_KEPT` conversations are kept with their facts. One that was over for
-`QUIET_MS` keeps its figures and lets go of its facts; what still comes of it is passed over.
+Bounded: at most `MOST_KEPT` conversations keep their facts. A conversation that ended `QUIET_MS`
+ago keeps its figures and loses its facts. Later events of it are ignored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mirror.conversation.legs import leg_key
 MOST_KEPT: Final = 100_000
 MOST_CLOSED: Final = 1_000_000
 QUIET_MS: Final = 3_600_000
-# The queue's leg and the customer's end in one frame or in two that follow each other.
+# The queue's leg and the customer's leg end in one frame, or in two frames in a row.
 LEAVES_WITH_MS: Final = 3_000
 
 _CUSTOMERS: Final = frozenset({"customer", "external"})
@@ -47,23 +47,23 @@ class Figures(msgspec.Struct):
     handle_ms: int = 0
 
     def add(self, other: Figures, sign: int = 1) -> None:
-        """Add another's figures, or take them away."""
+        """Add other figures, or subtract them."""
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + sign * getattr(other, name))
 
     def values(self) -> tuple[int, ...]:
-        """As the page gets them, in the order of the fields."""
+        """The figures for the page, in the order of the fields."""
         return msgspec.structs.astuple(self)
 
     @property
     def service_level(self) -> float | None:
-        """The share of the answered and abandoned that was answered in time."""
+        """The part of answered and abandoned conversations that was answered in time."""
         out_of = self.answered + self.abandoned
         return self.in_time / out_of if out_of else None
 
 
 class LegFacts(msgspec.Struct):
-    """What is known of one leg. Times are epoch milliseconds."""
+    """The facts of a leg. Times are epoch milliseconds."""
 
     purpose: str
     queue: str | None = None
@@ -76,7 +76,7 @@ class LegFacts(msgspec.Struct):
 
 
 class Course(msgspec.Struct):
-    """One conversation: its legs, and what of it has been counted by queue."""
+    """A conversation: its legs, and its figures that were counted, by queue."""
 
     legs: dict[str, LegFacts] = msgspec.field(default_factory=dict)
     counted: dict[str, Figures] = msgspec.field(default_factory=dict)
@@ -84,11 +84,11 @@ class Course(msgspec.Struct):
 
 
 class Today:
-    """The figures of the day that began at `day_ms`; answers within `within_ms` are in time."""
+    """The figures of the day that began at `day_ms`. Answers within `within_ms` are in time."""
 
     def __init__(self, day_ms: int, within_ms: int) -> None:
         self.queues: dict[str, Figures] = {}
-        self.changed: set[str] = set()  # queues whose figures moved since somebody cleared it
+        self.changed: set[str] = set()  # queues whose figures changed since this set was cleared
         self.left_out = 0
         self.day_ms = day_ms
         self.within_ms = within_ms
@@ -96,8 +96,8 @@ class Today:
         self._closed: set[int] = set()
 
     def note(self, event: Event, now_ms: int) -> None:
-        """Take one event. Raises `ValueError` for a time that is none."""
-        if event.origin == "snapshot":  # dated when it was read
+        """Take an event. Raises `ValueError` for an invalid time."""
+        if event.origin == "snapshot":  # its time is that of the reading
             return
         course = self._kept.get(event.conversation_id)
         if course is None:
@@ -110,7 +110,8 @@ class Today:
             self._count(course)
 
     def turn(self, day_ms: int, now_ms: int) -> None:
-        """Begin another day where one has begun, and let go of what is over. Call now and then."""
+        """Begin a new day if one has begun, and drop facts that are no longer needed. Call it now
+        and then."""
         if day_ms != self.day_ms:
             self.day_ms, self.left_out = day_ms, 0
             self._closed.clear()
@@ -150,14 +151,14 @@ class Today:
 
 
 def day_of(now_ms: int) -> int:
-    """When the day of this moment began in the time zone of this process (`TZ`)."""
+    """When this moment's day began, in the time zone of this process (`TZ`)."""
     moment = datetime.fromtimestamp(now_ms / 1000).astimezone()
     begin = moment.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     return round(begin.astimezone().timestamp() * 1000)
 
 
 def figures(course: Course, day_ms: int, within_ms: int) -> dict[str, Figures]:
-    """What a conversation adds to its queues on the day that began at `day_ms`."""
+    """The figures that a conversation adds to its queues on the day that began at `day_ms`."""
     found: dict[str, Figures] = {}
 
     def of(queue: str) -> Figures:
@@ -192,7 +193,8 @@ def figures(course: Course, day_ms: int, within_ms: int) -> dict[str, Figures]:
 
 
 def _answers(waits: list[LegFacts], course: Course) -> list[tuple[LegFacts, int | None]]:
-    """Each wait with the first answer of an agent of its queue before the next wait there."""
+    """Each wait, with the first answer by an agent of its queue before the next wait in that
+    queue."""
     staff = [
         leg
         for leg in course.legs.values()
@@ -216,14 +218,14 @@ def _answers(waits: list[LegFacts], course: Course) -> list[tuple[LegFacts, int 
 
 
 def _has_left(course: Course, ended_ms: int) -> bool:
-    """Whether the customer was gone when the wait was over."""
+    """Whether the customer had left when the wait ended."""
     ends = [leg.ended for leg in course.legs.values() if leg.purpose in _CUSTOMERS]
     known = [end for end in ends if end is not None]
     return bool(ends) and len(known) == len(ends) and max(known) <= ended_ms + LEAVES_WITH_MS
 
 
 def _goes_on(course: Course, wait: LegFacts) -> bool:
-    """Whether the conversation went on to another queue or an agent, however short that was."""
+    """Whether the conversation went on to another queue or an agent, however shortly."""
     began, ended = wait.began or 0, wait.ended or 0
     return any(
         (leg.began or 0) > began and (leg.ended is None or leg.ended > ended)
@@ -240,7 +242,7 @@ def _after(leg: LegFacts) -> int:
 
 
 def _learn(course: Course, event: Event) -> bool:
-    """Take what an event says of its leg; whether that was new."""
+    """Take an event of a leg. Returns whether it had a new fact."""
     kind = event.event_type
     if kind == "finalize":
         return _all_over(course, epoch_ms(event.occurred_at))
@@ -269,7 +271,7 @@ def _learn(course: Course, event: Event) -> bool:
 
 
 def _all_over(course: Course, at_ms: int) -> bool:
-    """A janitor found the conversation over: open legs have ended by then."""
+    """A janitor found the conversation ended: end its open legs."""
     for leg in course.legs.values():
         leg.ended = at_ms if leg.ended is None else leg.ended
     return True

@@ -33,11 +33,11 @@ class Rest(Protocol):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A judged answer. `raw` is the body if given, else `why` is one line with the reason."""
+    """A judged answer. `raw` is the body if given, else `reason` is one line with the reason."""
 
     kind: Kind
     raw: bytes = b""
-    why: str = ""
+    reason: str = ""
 
 
 class _Asked(msgspec.Struct):
@@ -59,7 +59,7 @@ def ask(genesys: Rest, conversation_id: str) -> Answer:
     except GenesysError as error:
         if error.status == _UNAUTHORISED:
             raise
-        return Answer(_refusal(error), why=str(error))
+        return Answer(_refusal(error), reason=str(error))
     return judge(raw, conversation_id)
 
 
@@ -71,9 +71,9 @@ def judge(raw: bytes, conversation_id: str) -> Answer:
         # The normaliser salvages a partly wrong body. A body without the id is not Genesys'.
         if raw.lstrip()[:1] == b"{" and conversation_id.encode() in raw[:256]:
             return Answer("given", raw)
-        return Answer("strange", why="the answer is not Genesys' JSON of a conversation")
+        return Answer("strange", reason="the answer is not Genesys' JSON of a conversation")
     if shown != conversation_id:
-        return Answer("strange", why="the answer is another conversation's")
+        return Answer("strange", reason="the answer is another conversation's")
     return Answer("given", raw)
 
 

@@ -265,12 +265,12 @@ class GapReading:
             if reading.problem is None:
                 self._marks.share(conversation_id, asked_ms)
                 return True
-            answer = Answer("strange", why=f"its body cannot be read: {reading.problem.message}")
+            answer = Answer("strange", reason=f"its body cannot be read: {reading.problem.message}")
         self._log.warning(
             "gap_conversation_read_failed",
             conversation=conversation_id,
             answer=answer.kind,
-            error=answer.why,
+            error=answer.reason,
         )
         return self._read_analytics(conversation_id, shown, answer, asked_at, asked_ms)
 
@@ -286,13 +286,13 @@ class GapReading:
         as complete."""
         desk = self._desk
         if answer.kind == "failed" or shown is None:
-            why = answer.why
+            reason = answer.reason
             if answer.kind == "forgotten":
-                why = "neither REST nor analytics knows it" + self._perhaps_young(asked_ms)
-            self._note(answer.kind, why)
+                reason = "neither REST nor analytics knows it" + self._perhaps_young(asked_ms)
+            self._note(answer.kind, reason)
             return False
         if not desk.agreement.holds:
-            self._note(answer.kind, f"{answer.why}; analytics names legs otherwise than REST")
+            self._note(answer.kind, f"{answer.reason}; analytics names legs otherwise than REST")
             return False
         raw = msgspec.json.encode(shown)
         reading = desk.normaliser.analytics(raw, show_epoch(asked_at), asked_at)
@@ -302,9 +302,9 @@ class GapReading:
         if reading.problem is not None:
             self._note("strange", f"analytics cannot be read: {reading.problem.message}")
         elif shown.conversation_end is None and not is_late:
-            self._note(answer.kind, answer.why)
+            self._note(answer.kind, answer.reason)
         elif answer.kind in {"refused", "forgotten"}:
-            self._withheld.add(conversation_id, answer.kind, answer.why)
+            self._withheld.add(conversation_id, answer.kind, answer.reason)
         else:
             return True
         return False
@@ -334,7 +334,7 @@ class GapReading:
     def _count_failures(self, answer: Answer) -> None:
         self._failed_in_a_row = self._failed_in_a_row + 1 if answer.kind == "failed" else 0
         if self._failed_in_a_row >= GIVE_UP_AFTER:
-            raise GenesysUnavailable(answer.why)
+            raise GenesysUnavailable(answer.reason)
 
     def _perhaps_young(self, asked_ms: int) -> str:
         young = asked_ms - self._holder.gap.to_ms < PROPAGATION_MS

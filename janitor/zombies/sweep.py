@@ -196,7 +196,7 @@ class Zombies:
                 in_a_row = in_a_row + 1 if answer.kind == "failed" else 0
                 seconds = self._confirm(id_, answer, batch, sweep)
             except GenesysError as error:  # no budget, no token
-                answer = Answer("failed", why=str(error))
+                answer = Answer("failed", reason=str(error))
                 in_a_row = GIVE_UP_AFTER
                 seconds = self._confirm(id_, answer, batch, sweep)
             except KafkaUnavailable:
@@ -220,7 +220,7 @@ class Zombies:
                 "conversation_read_failed",
                 conversation=conversation_id,
                 answer=answer.kind,
-                error=answer.why,
+                error=answer.reason,
             )
             return self._retry()
         now_ms = round(time.time() * 1000)
@@ -324,10 +324,10 @@ class Zombies:
         )
         return FOLD_SECONDS
 
-    def _doubt(self, conversation_id: str, why: str, sweep: Sweep) -> float:
+    def _doubt(self, conversation_id: str, reason: str, sweep: Sweep) -> float:
         sweep.doubted += 1
-        sweep.doubt = why
-        self._log.warning("conversation_doubted", conversation=conversation_id, why=why)
+        sweep.doubt = reason
+        self._log.warning("conversation_doubted", conversation=conversation_id, reason=reason)
         return max(self._settings.janitor_interval, min(DOUBT_SECONDS, self._settings.zombie_after))
 
     def _again(self, tracked: Tracked | None) -> float:

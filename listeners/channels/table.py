@@ -199,11 +199,11 @@ class ImpossibleStep(AssertionError):
     """A phase got an input that it does not know."""
 
 
-def step(table: Mapping[S, Mapping[I, S]], state: S, what: I) -> S | None:
+def step(table: Mapping[S, Mapping[I, S]], state: S, occurred: I) -> S | None:
     """The next state, None if this input is impossible in this state."""
-    follows = table[state].get(what)
+    follows = table[state].get(occurred)
     if follows is None:
         if STRICT:
-            raise ImpossibleStep(f"{what!r} in {state!r}")
-        _log.error("impossible_step", state=state, input=what)
+            raise ImpossibleStep(f"{occurred!r} in {state!r}")
+        _log.error("impossible_step", state=state, input=occurred)
     return follows

@@ -64,9 +64,9 @@ class Keeping:
             return "set" if self._is_fresh(now) else "compare"
         return "compare" if now >= self._compare_at else ""
 
-    def take(self, what: UpkeepInput) -> None:
+    def take(self, occurred: UpkeepInput) -> None:
         """Make a step."""
-        self.state = step(UPKEEP, self.state, what) or self.state
+        self.state = step(UPKEEP, self.state, occurred) or self.state
 
     def hurry(self, doubted_ms: int, now: float) -> None:
         """The leader doubts the channel since `doubted_ms` (Redis time): compare at once."""

@@ -232,11 +232,11 @@ class Drain:
         elif "record" in kinds.values():
             if line.alone:
                 line.alone -= 1
-                self._bury(line, first, failed[first])
+                self._dead_letter(line, first, failed[first])
             else:
                 line.alone = len(failed)
 
-    def _bury(self, line: Line, sequence: int, error: KafkaError) -> None:
+    def _dead_letter(self, line: Line, sequence: int, error: KafkaError) -> None:
         """Replace a record that was refused alone by its dead letter in the store."""
         source = line.source
         assert source is not None
@@ -292,7 +292,7 @@ class Drain:
         self._store.start_over()
         if isinstance(error, SpoolBroken):
             try:
-                self._store.mend(source)
+                self._store.replace_damaged(source)
             except SpoolError as failed:  # the next look tries again
                 self._log.error("spool_repair_failed", error=failed)
 

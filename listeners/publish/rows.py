@@ -170,10 +170,10 @@ BACKWARDS: Final = "NOT INDEXED ORDER BY sequence DESC"
 
 
 def read_records(
-    database: sqlite3.Connection, which: str, arguments: Sequence[str | int] = ()
+    database: sqlite3.Connection, condition: str, arguments: Sequence[str | int] = ()
 ) -> Iterator[tuple[Numbered, int]]:
     """Records with their size, in order. Raises errors that `Spool` explains."""
-    cursor = database.execute(f"SELECT {COLUMNS} FROM records {which}", arguments)  # noqa: S608  # constants
+    cursor = database.execute(f"SELECT {COLUMNS} FROM records {condition}", arguments)  # noqa: S608  # constants
     try:
         for sequence, topic, key, value, headers, cost, checksum, place in cursor:
             columns = ((value, bytes), (headers, bytes), (cost, int), (place, int))

@@ -156,8 +156,8 @@ class Spool:
         found: list[Numbered] = []
         size = 0
         with self._explained():
-            where = (lane.topic, lane.place, after)
-            for numbered, cost in read_records(self._database, OF_LANE, where):
+            arguments = (lane.topic, lane.place, after)
+            for numbered, cost in read_records(self._database, OF_LANE, arguments):
                 if numbered.sequence in self._gone:
                     continue
                 size += cost

@@ -198,7 +198,7 @@ class Store:
             self._count_waiting()
 
     def remove(self, source: Source, delivered: Mapping[Lane, Sequence[int]]) -> None:
-        """Kafka has these records, by lane. Raises `SpoolBroken`: then `mend` the source."""
+        """Kafka has these records, by lane. Raises `SpoolBroken`: then call `replace_damaged`."""
         source.remove(delivered)
         with self.lock:
             for lane, sequences in delivered.items():
@@ -236,7 +236,7 @@ class Store:
         extent.settle(self._directory / lost.name)
         self.losses = [known for known in self.losses if known.name != lost.name]
 
-    def mend(self, source: Source) -> None:
+    def replace_damaged(self, source: Source) -> None:
         """Set a damaged spool aside, and go on with its intact records."""
         if isinstance(source, Merged):
             source = source.spool
@@ -276,7 +276,7 @@ class Store:
         try:
             return self._own.put(records)
         except SpoolBroken:
-            self.mend(self._own)
+            self.replace_damaged(self._own)
             return self._own.put(records)
 
     def _write_held(self, now: float) -> None:

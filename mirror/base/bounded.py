@@ -57,7 +57,7 @@ class BoundedCalls:
             return returned[0]
         if raised:
             raise raised[0]
-        self._left_behind = [one for one in self._left_behind if one.is_alive()]
+        self._left_behind = [stuck for stuck in self._left_behind if stuck.is_alive()]
         self._left_behind.append(thread)
         if len(self._left_behind) > self._most_stuck:
             raise RuntimeError(f"{len(self._left_behind)} calls of {self._library} do not return")

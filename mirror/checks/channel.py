@@ -134,13 +134,13 @@ def _try(
         sock.close(timeout=1)
 
 
-def silent(subject: str, what: str, seconds: float) -> Finding:
+def silent(subject: str, missing: str, seconds: float) -> Finding:
     """The socket opens, but no frame arrives."""
     within = f" within {seconds:.0f} s" if seconds else ""
     return bad(
         _CHECK,
         subject,
-        f"it opens and {what}{within}",
+        f"it opens and {missing}{within}",
         "something in between lets the handshake pass and swallows what follows: a proxy that "
         "looks into TLS, or one that ends idle connections (docs/tls.md, A proxy)",
         EXIT_DEPENDENCY,

@@ -191,11 +191,11 @@ def rejected(refused: dict[str, str]) -> Iterator[Finding]:
     """`refused` is the leader's note: topic → why Genesys refuses it."""
     if not refused:
         return
-    topic, why = min(refused.items())
+    topic, reason = min(refused.items())
     yield bad(
         "genesys.topics",
         "topics refused",
-        f"{len(refused)}, first {topic}: {why}",
+        f"{len(refused)}, first {topic}: {reason}",
         f"{_ROLE}; mirror rebalance asks again",
     )
 
@@ -219,21 +219,21 @@ def _permissions(
     attempts["analytics"] = lambda: _nothing(client.query_details(query))
     attempts["conversations"] = lambda: _conversation(client)
     allowed = []
-    for what, attempt in attempts.items():
+    for call, attempt in attempts.items():
         try:
             total = attempt()
         except GenesysError as error:
             yield bad(
                 "genesys.permissions",
-                f"{subject} {what}",
+                f"{subject} {call}",
                 str(error),
                 _cure(error),
                 EXIT_DEPENDENCY,
             )
             continue
-        allowed.append(what)
+        allowed.append(call)
         if total is not None:
-            yield visible(subject, what, total, several=len(settings.clients) > 1)
+            yield visible(subject, call, total, several=len(settings.clients) > 1)
     if len(allowed) == len(attempts):
         yield good("genesys.permissions", f"{subject} permissions", f"{', '.join(allowed)}")
 
@@ -328,25 +328,25 @@ def _cure(error: GenesysError) -> str:
     return "see whether Genesys Cloud is well, and any proxy or gateway before it; then try again"
 
 
-def visible(subject: str, what: str, total: int, *, several: bool = False) -> Finding:
+def visible(subject: str, kind: str, total: int, *, several: bool = False) -> Finding:
     """A finding on an empty list: with a role without divisions no call fails, and nothing is
     listed. With `several` clients one client may see less."""
     if total == 0 and several:
         return doubtful(
             "genesys.visible",
-            f"{subject} {what}",
+            f"{subject} {kind}",
             "none is visible",
             "grant its role in the divisions that have them, if it is to carry them too",
         )
     if total == 0:
         return bad(
             "genesys.visible",
-            f"{subject} {what}",
+            f"{subject} {kind}",
             "none is visible",
-            f"grant the role in the divisions that have them, or leave {what} out of "
+            f"grant the role in the divisions that have them, or leave {kind} out of "
             "MIRROR_SUBSCRIBE",
         )
-    return good("genesys.visible", f"{subject} {what}", f"{total} visible")
+    return good("genesys.visible", f"{subject} {kind}", f"{total} visible")
 
 
 def _ahead(store: redis.Redis, keys: Keys, client_id: str) -> float | None:

@@ -52,8 +52,8 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
             continue
         yield from shape(cluster, topic, partitions, settings.replication_factor)
         yield from configuration(client, cluster, topic)
-    there = [topic for topic in wanted if topic in cluster.topics]
-    yield from check_rights(settings, client, there)
+    present = [topic for topic in wanted if topic in cluster.topics]
+    yield from check_rights(settings, client, present)
 
 
 def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Finding]:

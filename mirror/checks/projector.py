@@ -35,20 +35,20 @@ def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Find
     except KafkaUnavailable:
         return
     client = open_client(AdminClient, admin_config(settings), ClientLog("kafka.doctor"))
-    there = []
+    present = []
     for topic in (settings.once_topic, settings.conversations_topic):
         if topic not in cluster.topics:
             yield missing(settings, topic)
             continue
-        there.append(topic)
+        present.append(topic)
         own = cluster.topics[topic][0]  # `partitions` checks the number
         yield from shape(cluster, topic, own, settings.replication_factor)
         is_state = topic == settings.conversations_topic
         yield from configuration(client, cluster, topic, compacted=is_state)
-    yield from partitions(cluster, settings.topic, there)
-    if settings.conversations_topic in there:
+    yield from partitions(cluster, settings.topic, present)
+    if settings.conversations_topic in present:
         yield from views(settings, cluster.topics[settings.conversations_topic][0])
-    yield from (finding for finding in topic_rights(client, there) if finding.level != "good")
+    yield from (finding for finding in topic_rights(client, present) if finding.level != "good")
     if tries and settings.has_projectors:
         yield _transactions(settings)
 
@@ -64,13 +64,13 @@ def views(settings: Settings, found: int) -> Iterator[Finding]:
     """Whether the views were made with as many partitions as are `found`."""
     subject = f"topic {settings.conversations_topic}"
     try:
-        why = moved(settings, read_partitions(settings, found, TIMEOUT_SECONDS), found)
+        reason = moved(settings, read_partitions(settings, found, TIMEOUT_SECONDS), found)
     except KafkaUnavailable as error:
         cure = "kafka-acls --add: Read on the topic and on the groups of the mirror"
         yield doubtful("kafka.projector", subject, str(error), cure)
         return
-    if why:
-        yield bad("kafka.projector", subject, why, REBUILD)
+    if reason:
+        yield bad("kafka.projector", subject, reason, REBUILD)
 
 
 def partitions(cluster: Cluster, source: str, topics: list[str]) -> Iterator[Finding]:

@@ -44,12 +44,12 @@ def uncovered(lasting: Iterable[OngoingGap], found: Mapping[str, str]) -> list[s
 def problems(seats: Mapping[str, str]) -> list[str]:
     """One reason for all seats that share it."""
     shared: dict[str, list[str]] = {}
-    for seat, why in sorted(seats.items()):
-        shared.setdefault(why, []).append(seat)
+    for seat, reason in sorted(seats.items()):
+        shared.setdefault(reason, []).append(seat)
     return [
         f"{'seat' if len(names) == 1 else f'{len(names)} seats:'} "
-        f"{', '.join(names[:MAX_NAMED])}{' …' if len(names) > MAX_NAMED else ''}: {why}"
-        for why, names in shared.items()
+        f"{', '.join(names[:MAX_NAMED])}{' …' if len(names) > MAX_NAMED else ''}: {reason}"
+        for reason, names in shared.items()
     ]
 
 
@@ -119,7 +119,9 @@ def janitors(
     overdue, gaps = work
     heard = working(list(workers), "janitor", now_ms, silent_ms)
     if heard:
-        return list(dict.fromkeys(f"janitor: {why}" for status in heard for why in status.reasons))
+        return list(
+            dict.fromkeys(f"janitor: {reason}" for status in heard for reason in status.reasons)
+        )
     if waited_ms <= silent_ms or not (overdue or gaps):
         return []
     told = " and ".join(

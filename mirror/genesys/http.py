@@ -356,8 +356,8 @@ def _reason(error: Exception) -> str:
     refused = isinstance(error, urllib3.exceptions.NewConnectionError)
     if isinstance(error, urllib3.exceptions.TimeoutError) and not refused:
         return f"no answer within {READ_SECONDS:g} s"
-    if why := tls.reason(error):
-        return f"over TLS: {why}"
+    if reason := tls.reason(error):
+        return f"over TLS: {reason}"
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

@@ -252,18 +252,18 @@ def replace_topics(settings: Settings, names: Sequence[str], timeout: float) -> 
     log = ClientLog("kafka.init")
     client = _client(settings, log)
     cluster = _cluster(client, settings, timeout, log)
-    there = [name for name in names if name in cluster.topics]
-    if there:
-        for name, answer in client.delete_topics(there, request_timeout=20).items():
+    present = [name for name in names if name in cluster.topics]
+    if present:
+        for name, answer in client.delete_topics(present, request_timeout=20).items():
             try:
                 answer.result(25)
             except (KafkaException, TimeoutError) as error:
-                why = f"{name} not deleted, {_reason(error, log) or 'no answer in time'}"
-                raise _unavailable(settings, why) from error
+                reason = f"{name} not deleted, {_reason(error, log) or 'no answer in time'}"
+                raise _unavailable(settings, reason) from error
     deadline = time.monotonic() + SPREAD_SECONDS
-    while set(there) & _cluster(client, settings, timeout, log).topics.keys():
+    while set(present) & _cluster(client, settings, timeout, log).topics.keys():
         if time.monotonic() >= deadline:
-            raise _unavailable(settings, f"{' and '.join(there)} not deleted in time")
+            raise _unavailable(settings, f"{' and '.join(present)} not deleted in time")
         time.sleep(_PAUSE_SECONDS)
     return ensure_topics(settings, timeout, named=names)
 

@@ -113,8 +113,8 @@ def read_kept(content: bytes) -> Kept:
         raise _unknown(str(error)) from error
 
 
-def _unknown(what: str) -> UnknownFormat:
+def _unknown(fault: str) -> UnknownFormat:
     return UnknownFormat(
-        f"what is kept of a conversation cannot be read ({what}): run the version that wrote it, "
+        f"what is kept of a conversation cannot be read ({fault}): run the version that wrote it, "
         "or `mirror projector rebuild`"
     )

@@ -83,8 +83,8 @@ def read_partitions(settings: Settings, count: int, timeout: float) -> set[int]:
                 waited_for.discard(message.partition())
     except KafkaException as error:
         reason = cause(error)
-        why = str(error) if reason is None else explain(reason)
-        raise KafkaUnavailable(f"{topic} cannot be read: {why}") from error
+        text = str(error) if reason is None else explain(reason)
+        raise KafkaUnavailable(f"{topic} cannot be read: {text}") from error
     finally:
         consumer.close()
     return found

@@ -195,17 +195,17 @@ def _register(
 def _told(settings: Settings, error: Exception) -> str:
     """One line: where, what, and what to do."""
     registry = settings.registry
-    where = f"the schema registry at {registry.url if registry else ''}"
+    subject = f"the schema registry at {registry.url if registry else ''}"
     status = getattr(error, "http_status_code", 0)
     if status in {401, 403}:
-        return f"{where} refuses us ({status}): check SCHEMA_REGISTRY_KEY and its rights"
+        return f"{subject} refuses us ({status}): check SCHEMA_REGISTRY_KEY and its rights"
     if status == 409:
         return (
-            f"{where} finds the event's schema incompatible with the one before (409): "
+            f"{subject} finds the event's schema incompatible with the one before (409): "
             "set the compatibility of the subject to NONE, or use a new topic"
         )
     if status:
-        return f"{where} answers {status}: check SCHEMA_REGISTRY_URL"
+        return f"{subject} answers {status}: check SCHEMA_REGISTRY_URL"
     if isinstance(error, Stuck | RuntimeError):
-        return f"{where} gives no whole answer in time: check SCHEMA_REGISTRY_URL and any gateway"
-    return f"{where} does not answer ({type(error).__name__}): check SCHEMA_REGISTRY_URL"
+        return f"{subject} gives no whole answer in time: check SCHEMA_REGISTRY_URL and any gateway"
+    return f"{subject} does not answer ({type(error).__name__}): check SCHEMA_REGISTRY_URL"

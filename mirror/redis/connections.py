@@ -38,13 +38,13 @@ class Standing:
         self.generation = 0
         self._lock = threading.Lock()
 
-    def leave(self, generation: int, why: str) -> None:
+    def leave(self, generation: int, reason: str) -> None:
         """Close all connections of that generation. Several callers may do so at once."""
         with self._lock:
             if generation != self.generation:
                 return
             self.generation += 1
-        _log.warning("redis_server_left", why=why)
+        _log.warning("redis_server_left", reason=reason)
 
 
 class _Knowing:

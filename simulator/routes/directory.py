@@ -143,8 +143,8 @@ def page(
         return {"entities": entities, "pageNumber": number, "nextUri": following}
     shown = [body(entity) for entity in ids[(number - 1) * size : number * size]]
 
-    def uri(which: int) -> str:
-        return f"{request.path}?pageSize={size}&pageNumber={which}"
+    def uri(page: int) -> str:
+        return f"{request.path}?pageSize={size}&pageNumber={page}"
 
     listing: dict[str, Any] = {
         "entities": shown,

@@ -45,14 +45,14 @@ async def list_channels(request: web.Request) -> web.Response:
     """Channels of this token, or of the client: those of other tokens come without ids."""
     world = world_of(request)
     token = token_of(request)
-    which = request.query.get("includechannels", "token")
-    if which not in ("token", "oauthclient"):
-        raise ApiError("invalid.value", which)
+    scope = request.query.get("includechannels", "token")
+    if scope not in ("token", "oauthclient"):
+        raise ApiError("invalid.value", scope)
     entities = []
     for channel in world.channels.of_client(token.client_id):
         if channel.token.value == token.value:
             entities.append(channel_body(request, channel))
-        elif which == "oauthclient":
+        elif scope == "oauthclient":
             entities.append({"expires": rfc3339(channel.expires_ms)})
     return json_response({"entities": entities})
 

@@ -61,10 +61,10 @@ async def connect(request: web.Request) -> web.StreamResponse:
     return ws
 
 
-async def _turn_away(request: web.Request, how: int) -> web.StreamResponse:
+async def _turn_away(request: web.Request, status: int) -> web.StreamResponse:
     """Refuse the socket of a dead channel with a status, or let it in, tell it, and close."""
-    if how != SWITCHING_PROTOCOLS:
-        return json_response(error_body(BY_STATUS.get(how, "not.found")), how)
+    if status != SWITCHING_PROTOCOLS:
+        return json_response(error_body(BY_STATUS.get(status, "not.found")), status)
     ws = web.WebSocketResponse(timeout=2.0)
     await ws.prepare(request)
     await ws.send_json({"result": "404", "message": "channel not found"})

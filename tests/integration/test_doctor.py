@@ -284,7 +284,7 @@ def test_a_crowded_client(env: dict[str, str], sim: Simulated) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "what"),
+    ("path", "call"),
     [
         ("/api/v2/routing/queues*", "queues"),
         ("/api/v2/analytics/*", "analytics"),
@@ -292,7 +292,7 @@ def test_a_crowded_client(env: dict[str, str], sim: Simulated) -> None:
     ],
 )
 def test_a_role_that_lacks_a_permission(
-    env: dict[str, str], sim: Simulated, path: str, what: str
+    env: dict[str, str], sim: Simulated, path: str, call: str
 ) -> None:
     """Each kind of call is tried; the one that Genesys refuses is named with the role's cure."""
     fault = sim.fault(fault="rest", client="lacking", path=path, status=403)
@@ -301,7 +301,7 @@ def test_a_role_that_lacks_a_permission(
         found = _ill(check_genesys(settings), "genesys.permissions")
     finally:
         sim.call("DELETE", f"/_sim/faults/{fault['id']}")
-    assert found.subject.endswith(what)
+    assert found.subject.endswith(call)
     assert "Conversation > Communication > View" in found.cure
 
 

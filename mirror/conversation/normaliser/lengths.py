@@ -75,8 +75,8 @@ def cut(owner: msgspec.Struct) -> bool:
             if text is not None and len(text) > MAX_WORD:
                 setattr(owner, name, default)
     for inner in filter(None, plan.get_inner(owner)):
-        for one in inner if type(inner) is list else (inner,):
-            is_cut = cut(one) or is_cut
+        for struct in inner if type(inner) is list else (inner,):
+            is_cut = cut(struct) or is_cut
     return is_cut
 
 

@@ -87,7 +87,7 @@ class Transition(msgspec.Struct, gc=False):
     """A change in a reading that was not reported before.
 
     `view` is the leg in the reading, None for the conversation. `at` is Genesys' time, None without
-    one; not `exact` if it is only a bound. `which` tells apart transitions that a leg can have
+    one; not `exact` if it is only a bound. `occurrence` tells apart transitions that a leg can have
     several of (`mirror/conversation/legs.py`); for the conversation it is the event's id. A
     `snapshot` describes a state of the leg, not a change.
     """
@@ -96,7 +96,7 @@ class Transition(msgspec.Struct, gc=False):
     event_type: EventType
     at: str | None
     state: str
-    which: str = ""
+    occurrence: str = ""
     held: bool = False
     hold_started_at: str | None = None
     code: str | None = None
@@ -123,17 +123,19 @@ def tell_often(
     view: View,
     event_type: EventType,
     at: str | None,
-    which: str,
+    occurrence: str,
     state: str = "",
     held: bool = False,
     hold_started_at: str | None = None,
     code: str | None = None,
 ) -> bool:
     """Add a transition that a leg can have several of, like `tell`. Returns whether it was new."""
-    if not _is_new(view.leg, event_type + which):
+    if not _is_new(view.leg, event_type + occurrence):
         return False
     told.append(
-        Transition(view, event_type, at, state or view.state, which, held, hold_started_at, code)
+        Transition(
+            view, event_type, at, state or view.state, occurrence, held, hold_started_at, code
+        )
     )
     return True
 

@@ -52,9 +52,12 @@ def history(seed: int, *, quick: bool = True) -> list[str]:
             world.fault()
         world.step()
         if world.broken:
-            return [f"seed {seed}, step {step}: {what}" for what in world.broken]
+            return [f"seed {seed}, step {step}: {broken_rule}" for broken_rule in world.broken]
     calm(world)
-    return [f"seed {seed}: {what}" for what in world.broken + world.unwell() + world.unfiled()]
+    return [
+        f"seed {seed}: {broken_rule}"
+        for broken_rule in world.broken + world.unwell() + world.unfiled()
+    ]
 
 
 def test_a_stuck_replica_does_not_wait_for_a_drain_that_waits_for_it() -> None:

@@ -107,7 +107,7 @@ def test_jars_that_are_not_the_locked_ones_are_refused(
         case _:
             (jars / "two-1.0.jar").unlink()
     assert main(["--or-skip"]) == 1
-    assert "as locked: " in capfd.readouterr().err
+    assert "in the lock file: " in capfd.readouterr().err
     with pytest.raises(KafkaUnavailable, match="make kafka"):
         kafka_install.find_libs()
 

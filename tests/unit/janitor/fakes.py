@@ -29,8 +29,8 @@ class Memory:
     def smismember(self, key: str, ids: list[str]) -> list[int]:
         return [int(id_ in self.sets.get(key, ())) for id_ in ids]
 
-    def sadd(self, key: str, one: str) -> None:
-        self.sets.setdefault(key, set()).add(one)
+    def sadd(self, key: str, member: str) -> None:
+        self.sets.setdefault(key, set()).add(member)
 
     def expire(self, _key: str, _seconds: int) -> None:
         """It does not."""
@@ -41,8 +41,8 @@ class Memory:
     def zadd(self, key: str, scores: Mapping[str, float], **_: object) -> None:
         self.ranked.setdefault(key, {}).update(scores)
 
-    def zscore(self, key: str, one: str) -> float | None:
-        score = self.ranked.get(key, {}).get(one)
+    def zscore(self, key: str, member: str) -> float | None:
+        score = self.ranked.get(key, {}).get(member)
         return None if score is None else float(score)
 
     def zremrangebyscore(self, *_: object) -> None:

@@ -294,6 +294,6 @@ def test_whether_the_native_reader_reads_is_told_of_each_listener() -> None:
     """As its beat says; one of an earlier version, which says nothing, has none."""
     broken = msgspec.structs.replace(_beat("x", _report("a")), native="broken")
     status = assemble(_facts(broken, _beat("y", _report("b"))), 2, LEASE)
-    assert [one.native for one in status.listeners] == ["broken", "off"]
+    assert [listener.native for listener in status.listeners] == ["broken", "off"]
     assert "NATIVE" in listeners_text(status.listeners)
     assert "broken" in listeners_text(status.listeners)
