@@ -27,7 +27,7 @@ import msgspec
 
 from bench.coordinator_passes import pass_times
 from bench.deployment import ROOT
-from bench.report import where
+from bench.report import conditions
 from coordinator.plan.seats import Ledger, records
 from harness.deployment import Deployment
 from harness.kafka import KafkaCluster, KafkaUnavailable
@@ -451,7 +451,7 @@ def main() -> int:
     parser.add_argument("--redis-away", type=float, default=60.0, help="seconds")
     parser.add_argument("--folder", default="", help="for logs; a temporary one where not given")
     options = parser.parse_args()
-    print(where())
+    print(conditions())
     print(
         f"{options.users:,} users, {options.queues} queues, {options.clients} OAuth clients, "
         f"{options.listeners} listeners on 2 hosts, 2 coordinators, lease {LEASE:g} s, "

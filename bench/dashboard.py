@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from bench.report import cpu_seconds, where
+from bench.report import conditions, cpu_seconds
 from harness.browser import Browser
 from harness.dashboard import Dashboard, conversation, dashboard, produce, until_shown
 from harness.kafka import KafkaCluster, create_topic
@@ -267,7 +267,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=50)
     parser.add_argument("--seconds", type=int, default=12)
     options = parser.parse_args()
-    print(where())
+    print(conditions())
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         redis = stack.enter_context(RedisServer(folder / "redis"))

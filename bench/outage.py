@@ -44,7 +44,7 @@ from redis.exceptions import RedisError
 from bench.deployment import print_table, whole_mirror
 from bench.parts.account import Account, Balance
 from bench.parts.growing import GrowingTopic
-from bench.report import memory_mb, where
+from bench.report import conditions, memory_mb
 from harness import ledger
 from harness.deployment import Deployment
 from harness.kafka import KafkaCluster
@@ -111,7 +111,7 @@ def main() -> None:
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _end)
-    print(where(), flush=True)
+    print(conditions(), flush=True)
     conversations = round((2 * options.away + SLACK_SECONDS) * options.rate / EVENTS_EACH)
     simulator = [
         *("--users", "400", "--queues", "20", "--speed", str(options.speed)),

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bench.report import interleaved, middle, table, where
+from bench.report import conditions, interleaved, middle, table
 from harness.embedded import Scene
 from harness.process import wait_until
 from harness.sandbox import Sandbox
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="of each row")
     parser.add_argument("--away", type=float, default=30.0, help="seconds given up before it mends")
     options = parser.parse_args()
-    print(where(), flush=True)
+    print(conditions(), flush=True)
     sandbox = Sandbox(Scene(rate=1.0))
     sandbox.environment["MIRROR_HANG_AFTER"] = HANG_AFTER
     _add_given_up(sandbox, options.runs)

@@ -102,7 +102,7 @@ def drain(listener: str, wait: float) -> None:
         if listener not in {known.id for known in found}:
             raise MirrorError(f"there is no listener {listener}: `mirror listeners` shows them")
         request_drain(client, keys, listener)
-        if not any(other.state == "live" and other.id != listener for other in found):
+        if not any(candidate.state == "live" and candidate.id != listener for candidate in found):
             say(
                 f"{listener} has nowhere to go: no other listener takes channels. It keeps its own "
                 f"until one does; `mirror undrain {listener}` ends this"

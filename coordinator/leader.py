@@ -74,7 +74,7 @@ class Outcome(msgspec.Struct, frozen=True):
     problems: Mapping[str, str]
     alive: frozenset[str]
     changed_shards: frozenset[str]
-    silent: frozenset[str]  # listeners of which nobody knows when they beat last
+    silent: frozenset[str]  # listeners whose last beat has an unknown time
 
 
 class Leader:
@@ -115,7 +115,7 @@ class Leader:
         self._refusals.recall(self.shards)
         self._deafness = self._no_deafness()
         self._anew = True
-        self._goal = {}  # of an older rebalance; another leader may have placed seats since
+        self._goal = {}  # from an older rebalance; another leader may have placed seats since
 
     def follow(
         self, shards: dict[str, Shard], ledger: Ledger, cover: dict[str, ShardCoverage]
@@ -300,7 +300,7 @@ class Leader:
             now_ms,
             self._rules.horizon_ms,
         )
-        return cut.changed | cut.retired
+        return cut.changed | cut.removed
 
     def _heard_all(self, seen: Seen, now_ms: int) -> bool:
         """Whether Redis has the shards of all channels, or the listeners had a whole lease to store

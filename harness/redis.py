@@ -226,8 +226,8 @@ class SentinelRedis:
     def _sentinel_knows(self, port: int) -> bool:
         with self._sentinel(port) as client:
             (known,) = client.execute_command("SENTINEL", "MASTERS")
-        others = int(known["num-other-sentinels"]) == SENTINELS - 1
-        return others and int(known["num-slaves"]) >= 1 and known["flags"] == "master"
+        are_known = int(known["num-other-sentinels"]) == SENTINELS - 1
+        return are_known and int(known["num-slaves"]) >= 1 and known["flags"] == "master"
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:

@@ -44,7 +44,7 @@ class Genesys(Protocol):
 
 
 class Pool(Genesys, Protocol):
-    """The same calls, with several OAuth clients."""
+    """The same calls with several OAuth clients."""
 
     def seeing(self, shard: str) -> Genesys:
         """The clients that see the topics of a shard."""
@@ -173,9 +173,9 @@ class GenesysPool:
         self.calls += 1
         yield clients[first]
         if len(self.clients) > 1 and self.audience.is_divided():
-            for other in (*clients[first + 1 :], *clients[:first]):
+            for client in (*clients[first + 1 :], *clients[:first]):
                 self.calls += 1
-                yield other
+                yield client
 
 
 class _Some:

@@ -1,8 +1,8 @@
 """A janitor's thread: works round by round, and reports its health.
 
 A round that fails (a service is away, a lease was lost) is tried again after `RETRY_SECONDS`. Until
-a round does all its work, the janitor is `degraded`. So it is while no round has ended for longer
-than allowed. `mirror.base.thread_watch` finds threads that hang.
+a round does all its work, the janitor is `degraded`. It is also `degraded` if no round has ended
+for longer than allowed. `mirror.base.thread_watch` finds threads that hang.
 """
 
 from __future__ import annotations

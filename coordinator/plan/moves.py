@@ -168,8 +168,8 @@ def _spare_blind(
         return
     if current.client in situation.allowed.get(record.shard, (current.client,)):
         return
-    others = [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
-    if any(other.current is not None and other.current.live for other in others):
+    siblings = _siblings(seats, record)
+    if any(sibling.current is not None and sibling.current.live for sibling in siblings):
         changes.append(_change(record, current, "revoked", "its client may not see the topics"))
         record.current = record.next = None
 
@@ -177,6 +177,11 @@ def _spare_blind(
 def _gone(record: SeatRecord, situation: Situation) -> bool:
     """Whether the record can be deleted. An unassigned seat keeps its record and its epoch."""
     return record.current is None and record.seat not in situation.wanted.unassigned
+
+
+def _siblings(seats: Records, record: SeatRecord) -> list[SeatRecord]:
+    """The other replicas of the shard."""
+    return [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
 
 
 def _free_place(
@@ -188,11 +193,11 @@ def _free_place(
     client has a channel to spare. Otherwise the wanted place of another replica of the shard: the
     two replicas change places.
     """
-    others = [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
-    taken = {holding.listener for other in others for holding in other.holdings()}
+    siblings = _siblings(seats, record)
+    taken = {holding.listener for sibling in siblings for holding in sibling.holdings()}
     candidates = [
         wanted[record.seat],
-        *(wanted[other.seat] for other in others if other.seat in wanted),
+        *(wanted[sibling.seat] for sibling in siblings if sibling.seat in wanted),
     ]
     return next(
         (
@@ -205,7 +210,7 @@ def _free_place(
 
 
 def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budget) -> Change:
-    """Grant a seat that nobody holds, at once."""
+    """Grant a seat without a holder, at once."""
     released = situation.released.get(record.seat)
     handle = released.handle if released and released.client == place.client else None
     record.epoch = _next_epoch(record, situation.rising_ms)
@@ -252,16 +257,20 @@ def _succeed(
         successor.listener not in situation.leaving or successor.listener == place.listener
     ):
         return None  # it has a successor already
-    others = [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
-    if any(other.next is not None for other in others):
+    siblings = _siblings(seats, record)
+    if any(sibling.next is not None for sibling in siblings):
         return None
-    if any(holding.listener == place.listener for other in others for holding in other.holdings()):
+    if any(
+        holding.listener == place.listener for sibling in siblings for holding in sibling.holdings()
+    ):
         return None  # the other replica must leave that listener first
     wanted = situation.wanted.places
-    waiting = [other for other in others if other.current is None or not other.current.live]
+    waiting = [
+        sibling for sibling in siblings if sibling.current is None or not sibling.current.live
+    ]
     if not request.urgent and any(
-        other.seat not in wanted or not _waits_for(wanted[other.seat], current, budget)
-        for other in waiting
+        sibling.seat not in wanted or not _waits_for(wanted[sibling.seat], current, budget)
+        for sibling in waiting
     ):
         return None
     if not budget.has_spare(place.client):

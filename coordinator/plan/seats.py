@@ -113,7 +113,7 @@ def note_reports(
             ),
             default=None,
         )
-        # A listener that was taken for dead and wakes up closes the channels that it still reports.
+        # If a listener counted as dead and wakes up, it closes the channels that it still reports.
         if newest is not None and newest[0] > record.ended:
             epoch, listener_id, client = newest
             if epoch > known or (record.current is None and record.next is None):

@@ -10,10 +10,10 @@ Promises:
 - A shard's epoch rises if and only if its topics or its audience change. It never repeats, even
   after Redis lost everything: it is at least the Redis time of the change.
 
-A topic that changes its shard is received by nobody for a moment. So shards are not merged, and new
-topics go to the emptiest shard first, which churn has emptied. But topics whose audience changes
-must leave their shard (the larger part keeps it), and small shards would use up the channels of
-clients that see little: only then shards are merged too.
+While a topic changes its shard, no channel receives it for a moment. So shards are not merged, and
+new topics go to the emptiest shard first, which churn has emptied. But topics whose audience
+changes must leave their shard (the larger part keeps it), and small shards would use up the
+channels of clients that see little: only then shards are merged too.
 
 Queues are far busier than users. Topics enter in the order of a hash of their names, so a fresh cut
 spreads the queues over all shards.
@@ -40,7 +40,7 @@ class Cut(msgspec.Struct, frozen=True):
 
     shards: dict[str, Shard]
     changed: frozenset[str]
-    retired: frozenset[str]
+    removed: frozenset[str]
     fresh: dict[str, tuple[str, ...]]
     moved: dict[str, tuple[str, ...]]
 
@@ -101,7 +101,7 @@ def cut(
     return Cut(
         shards=result,
         changed=frozenset(changed),
-        retired=frozenset(shards.keys() - result.keys()),
+        removed=frozenset(shards.keys() - result.keys()),
         fresh={
             shard_id: news
             for shard_id, members in added.items()

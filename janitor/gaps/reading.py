@@ -239,7 +239,7 @@ class GapReading:
             self._turn()
             asked_ms = self._now_ms()
             if self._marks.read_elsewhere(id_, asked_ms):
-                self._withheld.given += 1  # to another gap's reading
+                self._withheld.given += 1  # for another gap's reading
                 self._mark(id_)
             elif self._read(id_, known[id_], asked_ms):
                 self._mark(id_)
@@ -292,7 +292,7 @@ class GapReading:
             self._note(answer.kind, reason)
             return False
         if not desk.agreement.holds:
-            self._note(answer.kind, f"{answer.reason}; analytics names legs otherwise than REST")
+            self._note(answer.kind, f"{answer.reason}; analytics names legs differently from REST")
             return False
         raw = msgspec.json.encode(shown)
         reading = desk.normaliser.analytics(raw, show_epoch(asked_at), asked_at)

@@ -9,9 +9,9 @@
     any              403, 5xx, time-out  put back for a short while
     any              something strange   the same: another's body, a page that is not Genesys'
 
-A conversation without a live leg is over, although `conversationEnd` waits for after-call work. An
-answer that a fresh frame contradicts, or that is the same for everything, is doubted, and the
-conversation put back (`janitor.zombies.doubt`).
+A conversation without a live leg is over, although `conversationEnd` waits for after-call work. If
+a fresh frame contradicts an answer, or the answer is the same for everything, the answer is
+doubted, and the conversation is put back (`janitor.zombies.doubt`).
 
 A finalised conversation stays in the active set until the tracker reads its end from Kafka. It is
 put back only so that it is not done twice: if a janitor dies before the acknowledgement, its lease

@@ -107,7 +107,7 @@ class Drain:
         return [line.problem for line in self._lines.values() if line.problem is not None]
 
     def suspect(self, topic: str, partition: int, text: str) -> None:
-        """A lane stood still in another producer: report it until it moves here."""
+        """Note that a lane stood still in another producer, and report it until it moves here."""
         for lane in self._store.lanes_waiting():
             if lane.topic == topic and partition in {lane.partition, -1}:
                 line = self._line(lane)
@@ -286,7 +286,7 @@ class Drain:
         return True
 
     def _start_over(self, source: Source, error: SpoolError) -> None:
-        """A spool is damaged: its intact part replaces it, and the drain starts over."""
+        """Replace a damaged spool by its intact part, and start over."""
         self._renew()
         self._lines.clear()
         self._store.start_over()

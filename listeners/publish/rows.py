@@ -60,7 +60,7 @@ def as_text(column: bytes) -> str:
     try:
         return column.decode()
     except UnicodeDecodeError as error:
-        raise Damaged("a text is none") from error
+        raise Damaged("a text is not UTF-8") from error
 
 
 class Transaction:
@@ -196,7 +196,7 @@ def _pairs(content: bytes) -> list[Header]:
     try:
         pairs: list[Header] = list(_headers.decode(content))
     except UnicodeDecodeError as error:
-        raise Damaged("a header is no text") from error
+        raise Damaged("a header is not a text") from error
     if not all(value is None or isinstance(value, str | bytes) for _, value in pairs):
         raise Damaged("a header is not what was stored")
     return pairs

@@ -95,7 +95,7 @@ class Intake:
         self._counters.events += events
 
     def _judge(self, channel: Channel, raw: bytes, reading: Reading, now: float) -> None:
-        """Handle a frame that has more, or other things, than a conversation."""
+        """Handle a frame that has more than a conversation, or no conversation."""
         counters = self._counters
         problem = reading.problem
         if problem is not None:

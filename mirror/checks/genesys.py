@@ -81,7 +81,7 @@ def _client(
     keys = Keys(settings.namespace)
     for family in _families(settings):
         lists.setdefault(family, {})[client.id] = None
-    # Before our own calls: they wait for the budget, and it would be full again after them.
+    # Check before our own calls: they wait for the budget, so it would be full again after them.
     ahead = _ahead(store, keys, client.id)
     budget = None if ahead is None else rate(subject, ahead)
     if budget is not None and budget.level != "good":
@@ -134,7 +134,7 @@ def channels(subject: str, held: int, reserved: int | None, settings: Settings) 
             "genesys.channels",
             told,
             f"{detail}: Genesys silently closes the oldest beyond 20",
-            "give whatever else uses this OAuth client one of its own",
+            "give the other program that uses this OAuth client its own client",
         )
     if reserved is not None and held > reserved:
         return doubtful(
@@ -303,13 +303,13 @@ def alone(lists: Lists) -> Iterator[Finding]:
                     "genesys.visible",
                     f"Genesys client {client} {family}",
                     f"{own} of {len(seen)} are seen by this client alone",
-                    "both replicas of these are on its channels; grant the other clients' role in "
-                    "their divisions, so that losing a client loses nothing",
+                    "both replicas of these are on channels of this client; grant the other "
+                    "clients' role in their divisions, so that losing a client loses nothing",
                 )
 
 
 def _nothing(_answer: object) -> None:
-    """The answer's content does not matter, only that there was an answer."""
+    """Take any answer: its content does not matter."""
 
 
 def _conversation(client: GenesysClient) -> None:
@@ -336,7 +336,7 @@ def visible(subject: str, kind: str, total: int, *, several: bool = False) -> Fi
             "genesys.visible",
             f"{subject} {kind}",
             "none is visible",
-            "grant its role in the divisions that have them, if it is to carry them too",
+            "grant its role in their divisions, if it should carry them too",
         )
     if total == 0:
         return bad(

@@ -1,4 +1,5 @@
-"""Checks of Kafka: reachable; topics there, large and safe enough; our user may use them."""
+"""Checks of Kafka: brokers answer, topics exist and are large and safe enough, our user may use
+them."""
 
 from __future__ import annotations
 
@@ -74,8 +75,8 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
             "kafka.partitions",
             subject,
             f"{partitions} partitions, more than {wanted}",
-            "were they made so, set MIRROR_PARTITIONS to their number; those that were added while "
-            "the mirror ran are told apart, and stay empty until they are adopted",
+            "if they were created so, set MIRROR_PARTITIONS to their number; partitions added "
+            "while the mirror ran are noticed, and stay empty until they are adopted",
         )
     least = min(factor, cluster.brokers)
     if replication < least:
@@ -97,7 +98,7 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
 def configuration(
     client: AdminClient, cluster: Cluster, topic: str, *, compacted: bool = False
 ) -> Iterator[Finding]:
-    """The configuration of a topic that exists; whether it is to be `compacted`."""
+    """The configuration of a topic that exists. `compacted`: whether it must be compacted."""
     resource = ConfigResource(ResourceType.TOPIC, topic)
     try:
         answer = client.describe_configs([resource], request_timeout=TIMEOUT_SECONDS)[resource]
@@ -142,7 +143,7 @@ def durability(
         yield bad(
             "kafka.retention",
             subject,
-            "cleanup.policy is compact: of each conversation only the last event stays",
+            "cleanup.policy is compact: only the last event of each conversation stays",
             "kafka-configs --alter --add-config cleanup.policy=delete",
         )
         return

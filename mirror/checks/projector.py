@@ -1,7 +1,7 @@
-"""Checks of what the projector needs of Kafka: its topics, as many partitions, transactions.
+"""Checks the projector's needs in Kafka: its topics, equal numbers of partitions, transactions.
 
-With `MIRROR_PROJECTORS=0` it needs none of it: what is missing is then no fault, and what is there
-is looked at all the same, since a projector elsewhere may use it.
+With `MIRROR_PROJECTORS=0` missing topics are no problem. Existing topics are still checked, because
+a projector elsewhere may use them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REBUILD: Final = "stop all projectors, run mirror projector rebuild, and start t
 def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Finding]:
     """Findings on the projector's topics; none if Kafka is away, which `check_kafka` reports.
 
-    `tries` begins a transactional producer where projectors run, to see whether our user may.
+    If projectors run, `tries` begins a transactional producer, to see whether our user may.
     """
     try:
         cluster = check(settings, TIMEOUT_SECONDS)
@@ -54,14 +54,14 @@ def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Find
 
 
 def missing(settings: Settings, topic: str) -> Finding:
-    """What it means that one of the projector's topics is not there."""
+    """The finding on a missing topic of the projector."""
     if settings.has_projectors:
         return bad("kafka.topic", f"topic {topic}", "does not exist", "run mirror init")
     return good("kafka.topic", f"topic {topic}", "is not there, and MIRROR_PROJECTORS is 0")
 
 
 def views(settings: Settings, found: int) -> Iterator[Finding]:
-    """Whether the views were made with as many partitions as are `found`."""
+    """Whether the views were made with the `found` number of partitions."""
     subject = f"topic {settings.conversations_topic}"
     try:
         reason = moved(settings, read_partitions(settings, found, TIMEOUT_SECONDS), found)
@@ -84,7 +84,7 @@ def partitions(cluster: Cluster, source: str, topics: list[str]) -> Iterator[Fin
             yield bad(
                 "kafka.projector",
                 f"topic {topic}",
-                f"{found} partitions, and {source} has {wanted}: a conversation would be in two",
+                f"{found} partitions, but {source} has {wanted}: a conversation would be in two",
                 REBUILD,
             )
 

@@ -103,7 +103,7 @@ def _leg(leg: LegView, since: str) -> LegDocument:
 
 
 def _queue(legs: list[LegDocument]) -> str | None:
-    """The queue of the latest live leg with a queue; without a live leg, that of the latest leg."""
+    """The queue of the latest live leg with a queue, else of the latest leg with a queue."""
     latest: str | None = None
     for leg in reversed(legs):
         if leg.queue_id is not None:

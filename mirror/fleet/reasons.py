@@ -34,7 +34,7 @@ def because(shard: str, found: Mapping[str, str]) -> str:
 def uncovered(lasting: Iterable[OngoingGap], found: Mapping[str, str]) -> list[str]:
     """One reason for each shard that no channel receives."""
     return [
-        f"nobody receives shard {ongoing.shard} ({counted(ongoing.topics, 'topic')}) "
+        f"no channel receives shard {ongoing.shard} ({counted(ongoing.topics, 'topic')}) "
         + ("yet" if ongoing.fresh else f"since {rfc3339(ongoing.from_ms)}")
         + because(ongoing.shard, found)
         for ongoing in lasting
@@ -59,15 +59,15 @@ def leading(leader: str | None, passed_ms: int | None, now_ms: int, patience_ms:
     age = "" if passed_ms is None else _age(passed_ms, now_ms)
     if leader is None:
         said = (
-            "no coordinator leads: what dies is not replaced; start `mirror coordinator`, or see "
-            "its log"
+            "no coordinator leads: dead listeners are not replaced; start `mirror coordinator`, or "
+            "see its log"
         )
         if old:
             said += f". What it last wrote is {age}"
         return [said]
     if old:
         said = f"the state is {age}: {leader} leads and writes nothing, so "
-        return [said + "what is shown may be no more; see its log"]
+        return [said + "this status may be out of date; see its log"]
     return []
 
 
@@ -140,7 +140,7 @@ def draining(
 ) -> tuple[list[str], list[str]]:
     """Reasons and notes on listeners that are drained on request; `states`: id → (state,
     channels)."""
-    others = [
+    live = [
         listener
         for listener, (state, _) in states.items()
         if state == "live" and listener not in wished
@@ -151,7 +151,7 @@ def draining(
         if state == "dead":
             continue
         undo = f"`mirror undrain {listener}` ends it"
-        if channels and not others:
+        if channels and not live:
             reasons.append(
                 f"{listener} is to be drained, and its {counted(channels, 'channel')} have nowhere "
                 f"to go: start another listener, or {undo}"

@@ -6,7 +6,7 @@ Promises:
 - Temporary failures are tried again with jitter, at most `ATTEMPTS` times in `DEADLINE_SECONDS`.
 - An answer is bounded in size, counted after decompression, and in time (`mirror.genesys.wire`,
   which knows the proxy too).
-- An answer of something else is never taken for Genesys' answer.
+- An answer of a proxy or gateway is never taken for Genesys' answer.
 - All errors are of `mirror.base.errors`, one line that names host and fix
   (`mirror.genesys.refusals`). No token, secret or channel id leaves this module: the path's
   template names a call.
@@ -309,7 +309,7 @@ def decode(body: bytes, kind: type[T], name: str, host: str, *, strict: bool = T
         return msgspec.json.decode(body, type=kind, strict=strict)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise GenesysUnavailable(
-            f"{host} answers {name} with something else than the documented JSON: "
+            f"{host} does not answer {name} with the documented JSON: "
             "check that GENESYS_API_URL is a Genesys API host",
             is_genesys=False,
         ) from error

@@ -21,7 +21,7 @@ from mirror.genesys.shapes import Entity, EntityPage
 
 LARGE_PAGE: Final = 500
 SAFE_PAGE: Final = 100
-# What the channels of twenty OAuth clients carry, one replica each.
+# As many as the channels of twenty OAuth clients carry, with one replica.
 MAX_ENTITIES: Final = 400_000
 LISTING_SECONDS: Final = 300.0
 # Entities may be made while they are listed.

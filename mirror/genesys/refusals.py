@@ -37,7 +37,7 @@ _CORRELATION: Final = "inin-correlation-id"
 _GENESYS_CODE: Final = re.compile(r"[a-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+")
 _OAUTH_CODE: Final = re.compile(r"[a-z]+(_[a-z]+)+")
 _DAY_SECONDS: Final = 86_400.0
-# A token's life if Genesys does not say, and the longest that Genesys lets anybody set.
+# A token's life if Genesys does not say, and the longest life that Genesys allows.
 DEFAULT_TOKEN_SECONDS: Final = _DAY_SECONDS
 MOST_TOKEN_SECONDS: Final = 31 * _DAY_SECONDS
 # Channels are replaced because of an expiry at most this often, whatever an answer says.
@@ -145,7 +145,7 @@ def _error(found: Refusal, answer: Answer, name: str, host: str, client: str) ->
             found,
         )
     if status >= 500 or status == 408:
-        return _as(GenesysUnavailable, f"{answered}: Genesys is unwell", found)
+        return _as(GenesysUnavailable, f"{answered}: Genesys has a problem", found)
     return _as(GenesysError, answered, found)
 
 

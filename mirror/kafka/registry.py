@@ -10,7 +10,7 @@ The header holds the schema's GUID, or its number if the registry has no GUIDs (
 before 8.0, compatible registries of others). Confluent's deserialisers accept both.
 
 The client is confluent-kafka's own; the extra `registry` installs its other packages. Its time-out
-is that of a read, so each call has a deadline of its own (`mirror.base.bounded`).
+is for one read, so each call has its own deadline (`mirror.base.bounded`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mirror.kafka.record import Header
 
 ANSWER_SECONDS: Final = 5
-# The whole of a call, also of an answer that comes byte by byte.
+# For a whole call, also if the answer comes byte by byte.
 CALL_SECONDS: Final = 10.0
 LEAST_CALL_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 1.0

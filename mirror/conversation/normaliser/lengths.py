@@ -35,7 +35,7 @@ PERSONAL_TEXTS: Final = tuple(
     field.name
     for field in msgspec.structs.fields(PersonalParticipant)
     if field.type == str | None
-    and field.name not in {other.name for other in msgspec.structs.fields(Participant)}
+    and field.name not in {personal.name for personal in msgspec.structs.fields(Participant)}
 )
 
 # A text of more characters than `MAX_WORD`, or what lies between two texts. JSON with escapes may

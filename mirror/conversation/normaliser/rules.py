@@ -321,8 +321,8 @@ def _has_successor(leg: Leg, staff: _Staff) -> bool:
     if before and staff.until[before - 1] > over:
         return False
     first = bisect_right(staff.legs, since, lo=before, key=_since)
-    for other in staff.legs[first : bisect_right(staff.legs, over, lo=first, key=_since)]:
-        if not other.ended or (other.ended_at or "") > over:
+    for candidate in staff.legs[first : bisect_right(staff.legs, over, lo=first, key=_since)]:
+        if not candidate.ended or (candidate.ended_at or "") > over:
             return True
     return False
 

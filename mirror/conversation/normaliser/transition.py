@@ -38,11 +38,10 @@ class Work(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class View(msgspec.Struct, gc=False):
     """One leg in one reading, beside the memory of the leg.
 
-    Times are RFC 3339, null where the leg has none; `connected` is empty where it is there and
-    cannot be read, and `flawed` then, or where another time cannot. `news` says whether the reading
-    differs from the last one, `first` whether there was none, `is_followed` whether the participant
-    got another leg since this one ended. `late_role`, on the participant `late_role_on`, is the
-    role that a late frame shows.
+    Times are RFC 3339, None if the leg has none. `connected` is empty if its time is invalid;
+    `flawed` says that any of its times is invalid. `news`: the reading differs from the last one.
+    `first`: there was no reading before. `is_followed`: the participant got another leg since this
+    leg ended. `late_role` is the role that a late frame shows, on the participant `late_role_on`.
     """
 
     participant: Participant

@@ -312,8 +312,8 @@ def test_a_channel_stuck_on_a_living_listener_moves_elsewhere() -> None:
 
 
 def test_a_deaf_replica_is_compared_and_then_replaced() -> None:
-    """Its heartbeats come and its sister hears frames: the listener is asked to compare, it covers
-    nothing, status says so; deaf still, it gets a successor, and never both replicas at once."""
+    """Its heartbeats come, and another replica hears frames: its listener must compare, it covers
+    nothing, and status says so. If it stays deaf, it gets a successor, and never both replicas."""
     world = World(5)
     for _ in range(20):
         world.step()

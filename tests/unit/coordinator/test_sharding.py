@@ -26,7 +26,7 @@ def check(before: dict[str, Shard], after: Cut, topics: frozenset[str], limit: i
             assert shard.id in after.changed
         if all(len(known.topics) <= limit for known in before.values()):
             assert all(old_home.get(topic, shard.id) == shard.id for topic in shard.topics)
-    assert after.retired == before.keys() - after.shards.keys()
+    assert after.removed == before.keys() - after.shards.keys()
 
 
 @given(st.lists(st.tuples(TOPICS, st.integers(1, 20)), max_size=12))

@@ -119,7 +119,7 @@ def test_librdkafka_knows_the_properties_that_end_in_file() -> None:
         ),
         (
             {"MIRROR_TOPIC": "calls", "MIRROR_TOPIC_FILE": "/none"},
-            {"MIRROR_TOPIC_FILE": "MIRROR_TOPIC is set, and is what counts"},
+            {"MIRROR_TOPIC_FILE": "MIRROR_TOPIC is set, and wins"},
         ),
         ({"MIRROR_TOPIC": "", "MIRROR_TOPIC_FILE": ""}, {}),
         ({"MIRROR_RUN_DIR": "/r", "MIRROR_LISTENERS": "2", "MIRROR_HANG_AFTER": "9s"}, {}),
