@@ -27,6 +27,7 @@ import msgspec
 
 from bench.coordinator_passes import pass_times
 from bench.deployment import ROOT
+from bench.parts.sight import Sight
 from bench.report import conditions
 from coordinator.plan.seats import Ledger, records
 from harness.deployment import Deployment
@@ -36,7 +37,6 @@ from harness.process import ManagedProcess, ServiceError, free_ports, wait_until
 from harness.redis import RedisServer
 from harness.simulated import simulated
 from mirror.conversation.event import Event
-from mirror.fleet.words import Beat
 from mirror.kafka.admin import ensure_topics
 from mirror.kafka.consume import EventStream
 from mirror.settings import load
@@ -68,6 +68,7 @@ class Bench:
 
     def __init__(self, mirror: Deployment, redis: RedisServer, options: argparse.Namespace) -> None:
         self.mirror, self.redis, self.options = mirror, redis, options
+        self.sight = Sight(mirror, LEASE)
         self.rows: list[Row] = []
         self.topics = options.users + options.queues
         self.shards = -(-self.topics // TOPICS_PER_CHANNEL)
@@ -100,7 +101,7 @@ class Bench:
         for number in range(self.options.listeners):
             self._listener(number)
         wanted = 2 * self.shards
-        self._until(lambda: len(self._live()) == wanted, f"{wanted} channels live")
+        self._until(lambda: len(self.sight.live()) == wanted, f"{wanted} channels live")
         self._limited(
             f"cold start until {wanted} channels live",
             time.monotonic() - began,
@@ -112,14 +113,16 @@ class Bench:
     def kill_listener(self) -> None:
         """`kill -9`, and the same seats live elsewhere."""
         name = "listeners-0"
-        (victim,) = [beat for beat in self._beats() if beat.pid == self.mirror.processes[name].pid]
+        (victim,) = [
+            beat for beat in self.sight.beats() if beat.pid == self.mirror.processes[name].pid
+        ]
         self._phase("listener killed")
         self.mirror.processes.pop(name).kill()
         began = time.monotonic()
         wanted = 2 * self.shards
 
         def replaced() -> bool:
-            live = self._live()
+            live = self.sight.live()
             return len(live) == wanted and victim.listener not in live.values()
 
         self._until(replaced, "its channels live elsewhere")
@@ -132,7 +135,7 @@ class Bench:
 
     def kill_leader(self) -> None:
         """`kill -9` of the coordinator that leads."""
-        leader = self._leader()
+        leader = self.sight.leader()
         name = next(
             name
             for name, process in self.mirror.processes.items()
@@ -141,7 +144,7 @@ class Bench:
         self._phase("leader killed")
         self.mirror.processes.pop(name).kill()
         began = time.monotonic()
-        self._until(lambda: self._leader() not in {None, leader}, "another one leads")
+        self._until(lambda: self.sight.leader() not in {None, leader}, "another one leads")
         self._limited("leader killed: another leads", time.monotonic() - began, LEADER_LIMIT, "s")
         self._start("coordinator", name, "coordinators")
         self._rest()
@@ -149,20 +152,21 @@ class Bench:
     def add_users(self) -> None:
         """A hundred users join: how many channels notice."""
         self._phase("users join")
-        before, puts = self._topics_by_channel(), self._puts()
+        before, puts = self.sight.topics_by_channel(), self.sight.puts()
         epochs = self.mirror.redis.hgetall(self.mirror.keys.shards)
         self.mirror.control(add_users=100)
         wanted = 2 * (self.topics + 100)
         self._until(
-            lambda: self._connected_topics() == wanted, "the new users are on two channels each"
+            lambda: self.sight.connected_topics() == wanted,
+            "the new users are on two channels each",
         )
         time.sleep(3.0)  # for whatever else may come of it
-        after = self._topics_by_channel()
+        after = self.sight.topics_by_channel()
         changed = sum(before.get(id_) != count for id_, count in after.items())
         changed += len(before.keys() - after.keys())
         now = self.mirror.redis.hgetall(self.mirror.keys.shards)
         moved = sum(epochs.get(shard) != epoch for shard, epoch in now.items())
-        seen = f"{changed} channels, {self._puts() - puts} PUTs, {moved} shards"
+        seen = f"{changed} channels, {self.sight.puts() - puts} PUTs, {moved} shards"
         self._row("100 users join: what changes", seen, "1 or 2 channels", changed in {1, 2})
         self.topics += 100
 
@@ -171,10 +175,10 @@ class Bench:
         the coordinators, which are killed and started again meanwhile."""
         self._rest()
         self._phase("Redis gone")
-        before, epochs = self._sockets(), self._live_epochs()
+        before, epochs = self.sight.sockets(), self.sight.live_epochs()
         self.redis.stop()
         time.sleep(self.options.redis_unavailable)
-        after = self._sockets()
+        after = self.sight.sockets()
         coordinators = [name for name in self.mirror.processes if name.startswith("coordinator")]
         for name in coordinators:
             self.mirror.processes.pop(name).kill()
@@ -184,17 +188,18 @@ class Bench:
         began = time.monotonic()
         wanted = 2 * self.shards
         self._until(
-            lambda: self._leader() is not None and len(self._live()) == wanted, "all is told again"
+            lambda: self.sight.leader() is not None and len(self.sight.live()) == wanted,
+            "all is told again",
         )
         back = time.monotonic() - began
         time.sleep(2 * LEASE)  # for whatever a leader without a memory might do
-        later = self._sockets()
+        later = self.sight.sockets()
         lost = len(before.items() - after.items())
         away = f"Redis gone for {self.options.redis_unavailable:g} s"
         self._row(f"{away}: sockets lost meanwhile", str(lost), "0", lost == 0)
         lost = len(before.items() - later.items())
         self._row(f"{away}: sockets lost after its return", str(lost), "0", lost == 0)
-        changed = len(epochs.items() - self._live_epochs().items())
+        changed = len(epochs.items() - self.sight.live_epochs().items())
         self._row(f"{away}: seats granted anew", str(changed), "0", changed == 0)
         self._row(f"{away}: all told again after", f"{back:.1f} s", "", True)
         self._rules("rules broken in the end", orphans=None)
@@ -228,68 +233,6 @@ class Bench:
                     quiet_since = time.monotonic()
         return found
 
-    # -- what is looked at -----------------------------------------------------------------------
-
-    def _beats(self) -> list[Beat]:
-        """The listeners that beat within the lease."""
-        client, keys = self.mirror.redis, self.mirror.keys
-        seconds, micros = client.time()
-        since = int(seconds) * 1000 + int(micros) // 1000 - LEASE * 1000
-        names: Any = client.zrangebyscore(keys.beats, since, "+inf")
-        texts: Any = client.mget([keys.listener(name) for name in names]) if names else []
-        return [msgspec.json.decode(text, type=Beat) for text in texts if text]
-
-    def _live(self) -> dict[tuple[str, str], str]:
-        """Seat → the listener that has it live."""
-        return {
-            (channel.shard, channel.replica): beat.listener
-            for beat in self._beats()
-            for channel in beat.channels
-            if channel.state == "live"
-        }
-
-    def _live_epochs(self) -> dict[tuple[str, str], int]:
-        return {
-            (channel.shard, channel.replica): channel.epoch
-            for beat in self._beats()
-            for channel in beat.channels
-            if channel.state == "live"
-        }
-
-    def _loads(self) -> dict[str, int]:
-        return {
-            beat.listener: sum(channel.state == "live" for channel in beat.channels)
-            for beat in self._beats()
-        }
-
-    def _leader(self) -> object:
-        return self.mirror.redis.get(self.mirror.keys.leader)
-
-    def _channels(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.mirror.org.get("/_sim/channels")["channels"]
-        return found
-
-    def _topics_by_channel(self) -> dict[str, int]:
-        return {
-            channel["id"]: channel["topics"] for channel in self._channels() if channel["connected"]
-        }
-
-    def _connected_topics(self) -> int:
-        return sum(self._topics_by_channel().values())
-
-    def _sockets(self) -> dict[str, int]:
-        return {
-            channel["id"]: channel["socket"] for channel in self._channels() if channel["connected"]
-        }
-
-    def _puts(self) -> int:
-        requests: dict[str, int] = self.mirror.stats()["requests"]
-        return sum(
-            count
-            for route, count in requests.items()
-            if route.startswith("PUT") and "subscriptions" in route
-        )
-
     def _rules(self, row: str, orphans: int | None = 0) -> None:
         """Every rule, in the simulator's own book and in the leader's.
 
@@ -301,17 +244,17 @@ class Bench:
         reclaimed = broken.pop("channel_evicted", 0)
         if orphans is not None and reclaimed > orphans:
             broken["channel_evicted"] = reclaimed
-        channels = self._channels()
+        channels = self.sight.channels()
         most = max(channel["topics"] for channel in channels)
         if most > TOPICS_PER_CHANNEL:
             broken["topics on a channel"] = most
         fullest = max(Counter(channel["client_id"] for channel in channels).values())
         if fullest > CHANNELS_PER_CLIENT:
             broken["channels of a client"] = fullest
-        if self._connected_topics() != 2 * self.topics:
-            broken["subscriptions"] = self._connected_topics()
+        if self.sight.connected_topics() != 2 * self.topics:
+            broken["subscriptions"] = self.sight.connected_topics()
         text: Any = self.mirror.redis.get(self.mirror.keys.seats)
-        hosts = {beat.listener: beat.host for beat in self._beats()}
+        hosts = {beat.listener: beat.host for beat in self.sight.beats()}
         pairs: dict[str, list[tuple[str, str, str]]] = {}
         for record in records(msgspec.json.decode(text, type=Ledger)).values():
             if record.current is not None:
@@ -354,13 +297,13 @@ class Bench:
         wanted = 2 * self.shards
 
         def at_rest() -> bool:
-            loads = self._loads()
+            loads = self.sight.loads()
             return (
                 len(loads) == self.options.listeners
                 and max(loads.values()) - min(loads.values()) <= 1
-                and sum(len(beat.channels) for beat in self._beats()) == wanted
-                and len(self._live()) == wanted
-                and len(self._sockets()) == wanted
+                and sum(len(beat.channels) for beat in self.sight.beats()) == wanted
+                and len(self.sight.live()) == wanted
+                and len(self.sight.sockets()) == wanted
             )
 
         self._until(at_rest, "the mirror is at rest")

@@ -31,7 +31,8 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from bench.report import conditions, cpu_seconds
 from harness.browser import Browser
 from harness.dashboard import Dashboard, conversation, dashboard, produce, until_shown
-from harness.kafka import KafkaCluster, create_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic
 from harness.process import ManagedProcess, wait_until
 from harness.redis import RedisServer
 from mirror.base.errors import KafkaUnavailable

@@ -23,7 +23,7 @@ from confluent_kafka import Consumer, TopicPartition
 from bench.listener import CONTENDERS, PARTITIONS, TRANSPORTS, WARM_UPS, Grounds, run
 from bench.parts.contenders import Task
 from bench.report import conditions, interleaved, middle, table
-from harness.kafka import create_topic
+from harness.kafka_topics import create_topic
 from harness.process import free_ports
 
 WARM_UP_SECONDS: Final = 3.0

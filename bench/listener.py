@@ -29,7 +29,8 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bench.parts.contenders import OURS, Outcome, Task
 from bench.report import conditions, interleaved, middle, spread, table
-from harness.kafka import KafkaCluster, create_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic
 from harness.process import free_ports
 from harness.traffic import KINDS, Lap, build
 

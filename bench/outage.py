@@ -49,6 +49,7 @@ from harness import ledger
 from harness.deployment import Deployment
 from harness.kafka import KafkaCluster
 from harness.oracle import Truth
+from harness.pages import samples
 from harness.process import ServiceError
 from mirror.base.errors import MirrorError
 from mirror.fleet.gaps import list_gaps
@@ -259,9 +260,7 @@ class Run:
         process = self._built.processes[name]
         if not process.running:
             raise ServiceError(process.describe(f"{name} ended with {process.returncode}"))
-        lines = patiently(lambda: self._built.http(name, "/metrics")).decode().splitlines()
-        told = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-        return {key: float(value) for key, _, value in told}
+        return samples(patiently(lambda: self._built.http(name, "/metrics")))
 
     def _note(self, passed: float) -> None:
         """What the listeners have in their spools after so many seconds."""

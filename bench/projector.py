@@ -31,7 +31,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench.report import conditions
 from bench.tracker import conversation_events
-from harness.kafka import KafkaCluster, create_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic
 from harness.process import ManagedProcess, wait_until
 from mirror.conversation.event import Event
 from mirror.conversation.times import show_epoch

@@ -30,7 +30,8 @@ from coordinator.tracker.batch import changes, read
 from coordinator.tracker.fold import Seen
 from coordinator.tracker.service import BATCH, Tracker
 from coordinator.tracker.store import Store
-from harness.kafka import KafkaCluster, create_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic
 from harness.redis import RedisServer
 from mirror.conversation.event import Event, identity
 from mirror.fleet.tracked import Tracked, TrackedLeg, encode

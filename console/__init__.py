@@ -3,6 +3,17 @@
 Modules here import only click at their top; a command imports its other modules when it runs, so
 that `mirror --help` stays fast. Data goes to stdout, messages to stderr. `mirror.runtime.command`
 turns failures into messages and exit codes.
+
+processes    the commands that run a process; up: all of them, under supervisord; awaited: what they
+             wait for
+sandbox      `mirror sandbox`; demo: shows it to a person
+inspect      state: status, listeners, shards, channels, gaps; views: its tables
+conversations, topics  what is mirrored; conversation_views: tables of conversations
+operate      init, drain, undrain, rotate, rebalance; backfill: gaps by hand; dlq: dead letters
+tail         the event stream; events: an event on a line
+doctor       the checks of `mirror.checks`; completion: of shells; healthcheck: of a container
+context      settings and connections of a command; render: tables, colours, widths
+names        queues and agents by name; moments: times as people type them
 """
 
 from __future__ import annotations

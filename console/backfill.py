@@ -18,9 +18,11 @@ _LOOK_SECONDS: Final = 0.5  # between two looks at the progress
 _STEPS: Final = 1000
 
 
-@click.command()
-@click.option("--since", required=True, help="From when: RFC 3339, or an age such as 2h or 7d.")
-@click.option("--until", help="Until when; now, where not given.")
+@click.command(short_help="Read a stretch of the past again, from REST.")
+@click.option(
+    "--since", required=True, help="From when: RFC 3339 (UTC), or an age such as 2h or 7d."
+)
+@click.option("--until", help="Until when, likewise; now if not given.")
 @click.option(
     "--queue", "queues", multiple=True, help="Only this queue, by name or id; may be repeated."
 )
@@ -36,6 +38,9 @@ def backfill(
     Back-filled events have the same `event_id` as live ones, so consumers drop the repeats. Name a
     mirrored queue or user by its name, its id or the beginning of its id. Name any other by its
     whole id.
+
+    Takes at least MIRROR_ANALYTICS_LAG (5 minutes), because it reads Genesys' analytics a second
+    time. Ctrl-C ends the waiting, not the work: the janitors continue.
     """
     from console.context import redis_of_settings
     from console.moments import epoch_ms
@@ -67,8 +72,8 @@ def backfill(
 
 def _janitor_works(client: redis.Redis, keys: Keys, settings: Settings) -> bool:
     """Whether a janitor reported lately."""
-    from mirror.fleet.gaps import redis_now_ms
     from mirror.fleet.workers import janitor_silent_ms, list_workers, working
+    from mirror.redis.clock import redis_now_ms
 
     silent_ms = janitor_silent_ms(settings.janitor_interval)
     return bool(working(list_workers(client, keys), "janitor", redis_now_ms(client), silent_ms))
@@ -84,7 +89,11 @@ def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
     from mirror.base.units import counted
     from mirror.fleet.backfill import follow
 
-    with click.progressbar(length=_STEPS, label="reading", file=sys.stderr) as bar:
+    # Without an estimate of the time: most of it is a wait, of which the share of the work tells
+    # nothing.
+    with click.progressbar(
+        length=_STEPS, label="reading", file=sys.stderr, show_eta=False, show_percent=True
+    ) as bar:
         while not (progress := follow(client, keys, gap_ids)).done:
             bar.label = "waiting for analytics" if progress.waiting else "reading"
             if progress.errors:

@@ -27,7 +27,7 @@ def channels(_context: object, _parameter: object, incomplete: str) -> list[str]
     """The shortened ids of channels that begin with `incomplete`; none without Redis."""
     from console.context import redis_of_settings
     from mirror.base.errors import MirrorError
-    from mirror.fleet.status import read_channels
+    from mirror.fleet.status_reader import read_channels
 
     with suppress(MirrorError), redis_of_settings() as (client, _, settings):
         found = (channel.channel.rstrip("…") for channel in read_channels(client, settings))
@@ -35,7 +35,7 @@ def channels(_context: object, _parameter: object, incomplete: str) -> list[str]
     return []
 
 
-@click.command()
+@click.command(short_help="Print the completion script of a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:

@@ -14,8 +14,8 @@ import click
 import msgspec
 import urllib3
 
-from console.events import event_line
-from console.render import echo, say, terminal_width
+from console.events import event_line, heading
+from console.render import echo, filled, say, styled, terminal_width
 from console.views import status_text
 from harness.ledger import truths
 from harness.oracle import Verdict, judge
@@ -23,7 +23,8 @@ from harness.sandbox import Sandbox
 from mirror.base.errors import DependencyError
 from mirror.conversation.event import Event
 from mirror.conversation.times import epoch
-from mirror.fleet.status import MirrorStatus, read
+from mirror.fleet.status import MirrorStatus
+from mirror.fleet.status_reader import read
 from mirror.kafka.consume import EventStream
 from mirror.kafka.repeats import Repeats
 from mirror.redis.connect import connect
@@ -51,6 +52,8 @@ class Demo:
             status = self._until_live()
             echo(status_text(status))
             echo("")
+            echo("Events; ~ marks a time that the mirror set, because Genesys sent none.")
+            echo(heading(terminal_width()))
             self._simulator("POST", "/_sim/control", {"action": "start"})
             try:
                 self._watch(stream, seconds)
@@ -149,7 +152,7 @@ class Demo:
             for event in self._events
             if (consumed := self._consumed_at.pop(event.event_id, None)) is not None
         )
-        clean = click.style("0", fg="green", bold=True)
+        clean = styled("0", fg="green", bold=True)
         missing, invented = len(verdict.missing), len(verdict.invented)
         rows = {
             "frames sent": f"{stats['frames']['frames_sent']:,}",
@@ -157,6 +160,7 @@ class Demo:
             "duplicates": f"{verdict.duplicates:,} dropped by event_id (two of everything)",
             "media": ", ".join(media),
             "transitions": f"{verdict.transitions:,} in the simulator's ledger",
+            **_besides(verdict),
             "missing": str(missing) if missing else clean,
             "invented": str(invented) if invented else clean,
             "latency": (
@@ -164,10 +168,19 @@ class Demo:
                 f"max {_quantile(latencies, 1.0):.0f} ms from socket to consumer"
             ),
         }
-        lines = [f"  {name:<12} {value}" for name, value in rows.items()]
+        lines: list[str] = [filled(f"  {name:<12} ", value) for name, value in rows.items()]
         lines += [f"  missing: {truth}" for truth in verdict.missing[:5]]
         lines += [f"  invented: {event}" for event in verdict.invented[:5]]
         return "\n".join([click.style("Summary", bold=True), *lines])
+
+
+def _besides(verdict: Verdict) -> dict[str, str]:
+    """What events there are beside the transitions, so that the figures above add up."""
+    told = {
+        "readings": (verdict.readings, "more events report a state that was read, no transition"),
+        "pauses": (len(verdict.flapped), "more events end a pause that lasted until its leg ended"),
+    }
+    return {name: f"{number:,} {words}" for name, (number, words) in told.items() if number}
 
 
 def _quantile(ordered: list[float], share: float) -> float:

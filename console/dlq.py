@@ -23,18 +23,18 @@ def list_(limit: int, as_json: bool) -> None:
     """List dead letters: source, failed stage and reason. Contents are not shown."""
     from itertools import islice
 
+    from console.context import settings_of_environment
     from console.render import NARROW, Column, echo, echo_json, table
-    from mirror.fleet.gaps import rfc3339
+    from mirror.conversation.times import show_ms
     from mirror.kafka.deadletters import DeadLetters
-    from mirror.settings import load
 
-    with DeadLetters(load()) as letters:
+    with DeadLetters(settings_of_environment()) as letters:
         found = list(islice(letters.every(), limit))
     if as_json:
         listed = [
             {
                 "id": letter.id,
-                "at": rfc3339(letter.at_ms),
+                "at": show_ms(letter.at_ms),
                 "topic": letter.topic,
                 "bytes": len(letter.value),
             }
@@ -57,7 +57,7 @@ def list_(limit: int, as_json: bool) -> None:
             (
                 (
                     letter.id,
-                    f"{rfc3339(letter.at_ms)[:19]}Z",
+                    f"{show_ms(letter.at_ms)[:19]}Z",
                     str(len(letter.value)),
                     letter.details.get("stage", ""),
                     letter.details.get("exception.class.name", ""),
@@ -79,11 +79,11 @@ def show(letter: str) -> None:
     Unless MIRROR_PII was keep, personal values in JSON are masked. Other content is unchanged and
     may hold personal data. On a terminal, control characters are made visible.
     """
+    from console.context import settings_of_environment
     from console.render import echo_bytes, joined, say
     from mirror.kafka.deadletters import DeadLetters
-    from mirror.settings import load
 
-    with DeadLetters(load()) as letters:
+    with DeadLetters(settings_of_environment()) as letters:
         found = letters.get(letter)
     for name, value in {"topic": found.topic, **found.details}.items():
         say(joined(": ", (name, value)))
@@ -100,21 +100,22 @@ def retry(letters: tuple[str, ...]) -> int:
     """
     import time
 
-    from console.context import redis_of_settings
+    from console.context import redis_of_settings, settings_of_environment
     from console.render import echo, joined
     from janitor.producer import AckedProducer
     from mirror.base.errors import EXIT_DONE, EXIT_FAILED
     from mirror.base.units import counted
     from mirror.conversation.masking import MASK
     from mirror.conversation.normaliser import Normaliser, Personal
-    from mirror.conversation.times import show_epoch
+    from mirror.conversation.times import show_ms
     from mirror.fleet.pinned import pin
     from mirror.kafka import registry
     from mirror.kafka.admin import check
+    from mirror.kafka.config import check_properties
     from mirror.kafka.deadletters import DeadLetters
-    from mirror.settings import load
 
-    settings = load()
+    settings = settings_of_environment()
+    check_properties(settings, "dlq")
     schemas = registry.register(settings, settings.startup_timeout)
     counts = check(settings, settings.startup_timeout).partitions(settings)
     with redis_of_settings() as (client, keys, _):
@@ -134,9 +135,7 @@ def retry(letters: tuple[str, ...]) -> int:
             else:
                 personal = Personal.of(settings.pii, settings.pii_key)
             normaliser = Normaliser(personal=personal)
-            reading = normaliser.frame(
-                found.value, show_epoch(found.at_ms / 1000), time.monotonic()
-            )
+            reading = normaliser.frame(found.value, show_ms(found.at_ms), time.monotonic())
             events = [
                 event
                 for event in reading.events

@@ -20,7 +20,7 @@ def doctor(only_settings: bool, heartbeat: bool, as_json: bool) -> int:
     import os
 
     from console.context import warn_of_unread
-    from console.render import echo, echo_json, joined, say, styled
+    from console.render import echo, echo_json, filled, joined, say, styled
     from mirror.checks import examine
     from mirror.settings import describe, load
 
@@ -44,9 +44,9 @@ def doctor(only_settings: bool, heartbeat: bool, as_json: bool) -> int:
         findings.append(finding)
         if not as_json:
             mark = marks[finding.level]
-            echo(joined(" ", (mark, f"{finding.subject}: {finding.detail}")))
+            echo(filled(joined("", (mark, " ")), f"{finding.subject}: {finding.detail}"))
             if finding.cure:
-                echo(joined(" ", ("  →", finding.cure)))
+                echo(filled("  → ", finding.cure))
     if as_json:
         echo_json({"findings": findings})
     return max(finding.exit_code for finding in findings)

@@ -108,7 +108,7 @@ def heading(width: int | None) -> str:
         "EVENT".ljust(_KIND),
         "MEDIUM".ljust(layout.medium),
         "WHO".ljust(layout.who),
-        "CONVERS.".ljust(SHORT_ID),
+        "CONV. ID".ljust(SHORT_ID),
         "QUEUE".ljust(layout.queue),
         "AGENT".ljust(layout.agent),
         "DETAIL",

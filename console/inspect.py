@@ -43,26 +43,27 @@ def shards(as_json: bool) -> None:
     _show({"shards": found}, as_json, shards_text(found))
 
 
-@click.command()
+@click.command(short_help="List the open channels, and when they expire.")
 @as_json
 def channels(as_json: bool) -> None:
-    """List the open channels, with their age and their traffic."""
+    """List the open channels, with their traffic and the time until they expire."""
     from console.context import redis_of_settings
     from console.views import channels_text
-    from mirror.fleet.status import read_channels
+    from mirror.fleet.status_reader import read_channels
 
     with redis_of_settings() as (client, _, settings):
         found = read_channels(client, settings)
     _show({"channels": found}, as_json, channels_text(found))
 
 
-@click.command()
+@click.command(short_help="List intervals without cover, and how far they are filled.")
 @as_json
 def gaps(as_json: bool) -> None:
     """List intervals in which topics were not covered, and their progress."""
     from console.context import redis_of_settings
     from console.views import gaps_text
-    from mirror.fleet.gaps import list_gaps, list_ongoing_gaps, redis_now_ms, view, view_ongoing_gap
+    from mirror.fleet.gaps import list_gaps, list_ongoing_gaps, view, view_ongoing_gap
+    from mirror.redis.clock import redis_now_ms
 
     with redis_of_settings() as (client, keys, _):
         found = [view(gap) for gap in list_gaps(client, keys)]

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
 
 def epoch_ms(option: str, text: str, now_ms: int) -> int:
     """Epoch milliseconds of `2026-11-23T10:00:00Z`, or of `2h` or `7d` before `now_ms`.
 
-    Raises `click.UsageError` that names `option`.
+    A time without a zone is UTC. Raises `click.UsageError` that names `option`.
     """
-    from datetime import datetime
+    from datetime import UTC, datetime, timedelta
 
     from mirror.base.units import duration
 
-    try:
+    with suppress(ValueError):
         return now_ms - round(duration(text) * 1000)
-    except ValueError:
-        pass  # not an age, so a time
-    try:
+    with suppress(ValueError, OverflowError):
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.UsageError(
-            f"{option} is {text!r}: it takes a time such as 2026-11-23T10:00:00Z, "
-            "or an age such as 2h or 7d."
-        ) from None
-    return round(moment.astimezone().timestamp() * 1000)
-
-
-def event_ms(text: str) -> int:
-    """Epoch milliseconds of a time as events carry it."""
-    from mirror.conversation.times import epoch
-
-    return round(epoch(text) * 1000)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if moment.year >= 1970:  # Kafka has no earlier times
+            return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
+    raise click.UsageError(
+        f"{option} is {text!r}: it takes a time such as 2026-11-23T10:00:00Z, not before 1970, "
+        "or an age such as 2h or 7d."
+    )

@@ -101,6 +101,14 @@ def names_if_any() -> Iterator[Called]:
         yield called
 
 
+def no_such(option: str, text: str, family: Family, count: int) -> str:
+    """The line about an option that names none of the `count` mirrored queues or users."""
+    return (
+        f"{option} is {text!r}: there is no such {family.removesuffix('s')} among {count} mirrored "
+        f"{family}. `mirror topics` lists them"
+    )
+
+
 def find_ids(
     client: redis.Redis, keys: Keys, family: Family, option: str, texts: tuple[str, ...]
 ) -> tuple[str, ...]:
@@ -125,8 +133,8 @@ def find_ids(
         ids = [entity for entity in known if is_called(names[entity], entity, text)]
         if not ids:
             raise SettingsError(
-                f"{option} is {text!r}: there is no such {singular} among {len(known)} mirrored "
-                f"{family}. `mirror topics` lists them; name any other {singular} by its whole id"
+                f"{no_such(option, text, family, len(known))}; name any other {singular} by its "
+                "whole id"
             )
         if len(ids) > 1:
             shown = ", ".join(f"{names[entity] or '?'} ({entity})" for entity in ids[:MOST_LISTED])

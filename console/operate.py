@@ -25,18 +25,16 @@ def init(adopts: bool) -> None:
 
     Conversations stay in the partitions that the mirror began with, even if a topic gets more.
     """
-    from console.context import warn_of_unread
-    from console.render import echo, say
+    from console.context import settings_of_environment
+    from console.render import echo, filled, say
     from mirror.kafka.admin import ensure_topics
     from mirror.kafka.deadletters import what_is_kept
-    from mirror.settings import load
 
-    settings = load()
-    warn_of_unread(settings)
-    states = ensure_topics(settings, settings.startup_timeout, waiting=_awaited)
+    settings = settings_of_environment()
+    states = ensure_topics(settings, settings.startup_timeout, waiting=_Waiting())
     for topic in states:
         echo(str(topic))
-    say(what_is_kept(settings))
+    say(filled("", what_is_kept(settings)))
     if adopts:
         _adopt({state.name: state.partitions for state in states})
 
@@ -46,10 +44,10 @@ def _adopt(found: dict[str, int]) -> None:
     from console.context import redis_of_settings
     from console.render import echo
     from mirror.base.errors import MirrorError
-    from mirror.fleet.gaps import redis_now_ms
     from mirror.fleet.pinned import adopt
-    from mirror.fleet.status import read
+    from mirror.fleet.status_reader import read
     from mirror.fleet.workers import janitor_silent_ms, list_workers, working
+    from mirror.redis.clock import redis_now_ms
 
     with redis_of_settings() as (client, keys, settings):
         alive = [
@@ -71,13 +69,19 @@ def _adopt(found: dict[str, int]) -> None:
         echo("no topic has partitions that are not used")
 
 
-def _awaited(servers: str, reason: str, left: float | None) -> None:
-    """Tell a terminal at each attempt that Kafka does not answer yet."""
-    from console.render import say
+class _Waiting:
+    """Tells a terminal that Kafka does not answer yet, and why, once for each reason."""
 
-    if sys.stderr.isatty():
-        patience = "until it answers" if left is None else f"{left:.0f} s left"
-        say(f"waiting for Kafka at {servers} ({patience}): {reason}")
+    def __init__(self) -> None:
+        self._told = ""
+
+    def __call__(self, servers: str, reason: str, left: float | None) -> None:
+        from console.render import filled, say
+
+        if sys.stderr.isatty() and reason != self._told:
+            self._told = reason
+            patience = "until it answers" if left is None else f"{left:.0f} s left"
+            say(filled("", f"waiting for Kafka at {servers} ({patience}): {reason}"))
 
 
 @click.command()
@@ -95,7 +99,7 @@ def drain(listener: str, wait: float) -> None:
     from mirror.base.errors import MirrorError
     from mirror.base.units import counted
     from mirror.fleet.requests import request_drain
-    from mirror.fleet.status import read
+    from mirror.fleet.status_reader import read
 
     with redis_of_settings() as (client, keys, settings):
         found = read(client, settings).listeners
@@ -158,7 +162,7 @@ def rebalance() -> None:
     say("rebalance requested; watch it with `mirror shards`")
 
 
-@click.command()
+@click.command(short_help="Replace a channel by a fresh one, without a gap.")
 @click.argument("channel", shell_complete=completion.channels)
 def rotate(channel: str) -> None:
     """Replace CHANNEL (its shortened id in `mirror channels`) by a fresh one, without a gap."""
@@ -166,7 +170,7 @@ def rotate(channel: str) -> None:
     from console.render import say
     from mirror.base.errors import MirrorError
     from mirror.fleet.requests import request_rotation
-    from mirror.fleet.status import read_channels
+    from mirror.fleet.status_reader import read_channels
 
     with redis_of_settings() as (client, keys, settings):
         wanted = channel.rstrip("….")

@@ -143,6 +143,18 @@ def facts(parts: Iterable[str]) -> Styled:
     return Styled("\n".join(lines))
 
 
+def filled(head: str, text: str) -> Styled:
+    """`head` and the text behind it, wrapped for the terminal. A text that is styled is not."""
+    import textwrap
+
+    width, indent = terminal_width(), " " * len(click.unstyle(head))
+    lines: list[str] = [_cell(text)]
+    if width is not None and not isinstance(text, Styled):
+        room = max(NARROW, width - len(indent))
+        lines = textwrap.wrap(lines[0], room, break_long_words=False, break_on_hyphens=False)
+    return Styled(_cell(head) + f"\n{indent}".join(lines))
+
+
 def terminal_width() -> int | None:
     """The width of the terminal; None if stdout is no terminal."""
     import os

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-@click.command()
+@click.command(short_help="Run the mirror with a simulated Genesys Cloud.")
 @click.option(
     "--demo", is_flag=True, help="Show the events, then compare them with the simulator's ledger."
 )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Only this type, such as answer; may be repeated.",
 )
-@click.option("--since", metavar="T", help="From when: an age such as 2h or 7d, or RFC 3339.")
+@click.option("--since", metavar="T", help="From when: an age such as 2h or 7d, or RFC 3339 (UTC).")
 @click.option(
     "--from",
     "start",
@@ -69,6 +69,7 @@ def tail(
     """
     import time
 
+    from console.context import settings_of_environment
     from console.events import event_line, heading, state_line
     from console.moments import epoch_ms
     from console.names import names_if_any
@@ -77,7 +78,6 @@ def tail(
     from mirror.conversation.times import show_epoch
     from mirror.kafka.consume import AgentStream, EventStream, Start
     from mirror.kafka.repeats import Repeats
-    from mirror.settings import load
 
     if agents and (once or conversation or queue):
         raise click.UsageError(
@@ -91,7 +91,7 @@ def tail(
     repeats = Repeats()
     shown = 0
     place: Start = "beginning" if start == "beginning" else "end"
-    settings = load()
+    settings = settings_of_environment()
     if agents and not settings.agents:
         say("MIRROR_SUBSCRIBE has no agents here: perhaps no listener writes their states")
     stream: AgentStream | EventStream

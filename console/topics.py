@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Final
 import click
 
 if TYPE_CHECKING:
+    from mirror.fleet.names import Family
     from mirror.fleet.topics import TopicView
     from mirror.settings import Settings
 
 # How many of the latest events are searched for the last event of each topic: a second's work.
 BACKLOG: Final = 20_000
 _READ_SECONDS: Final = 15.0
+# "a rotating, b rotating": those of both replicas are shown, however narrow the terminal is.
+_TWO_STATES: Final = 22
 
 
-@click.command()
+@click.command(short_help="List mirrored queues and users by name.")
 @click.option("--queue", help="Only queues with this name (a glob), id or beginning of an id.")
 @click.option("--user", help="Only users with this name (a glob), id or beginning of an id.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
@@ -30,21 +33,26 @@ def topics(queue: str | None, user: str | None, as_json: bool) -> None:
     MIRROR_PII=keep.
     """
     from console.context import redis_of_settings
-    from console.render import echo, echo_json, say
+    from console.render import echo, echo_json
     from mirror.base.errors import KafkaUnavailable
     from mirror.fleet.topics import read_topics
 
     with redis_of_settings() as (client, _, settings):
-        found = [topic for topic in read_topics(client, settings) if _is_wanted(topic, queue, user)]
+        every = read_topics(client, settings)
+    found = [topic for topic in every if _is_wanted(topic, queue, user)]
+    _refuse_unknown(every, found, queue, user)
     oldest_ms: int | None = None
+    problem: KafkaUnavailable | None = None
     try:
         oldest_ms = date_topics(settings, found) if found else None
     except KafkaUnavailable as error:
-        say(f"mirror: no last events: {error}")
+        problem = error
     if as_json:
         echo_json({"topics": found})
-        return
-    echo(topics_text(found, oldest_ms, is_filtered=bool(queue or user)))
+    else:
+        echo(topics_text(found, oldest_ms))
+    if problem is not None:
+        raise problem
 
 
 def _is_wanted(topic: TopicView, queue: str | None, user: str | None) -> bool:
@@ -56,6 +64,24 @@ def _is_wanted(topic: TopicView, queue: str | None, user: str | None) -> bool:
     return wanted is not None and is_called(topic.name, topic.id, wanted)
 
 
+def _refuse_unknown(
+    every: list[TopicView], found: list[TopicView], queue: str | None, user: str | None
+) -> None:
+    """Raise `SettingsError` for a filter that matches nothing, as other commands do."""
+    from console.names import no_such
+    from mirror.base.errors import SettingsError
+
+    families: tuple[tuple[Family, str, str | None], ...] = (
+        ("queues", "--queue", queue),
+        ("users", "--user", user),
+    )
+    for family, option, text in families:
+        is_queue = family == "queues"
+        if text is not None and not any((topic.kind == "queue") == is_queue for topic in found):
+            count = len({topic.id for topic in every if (topic.kind == "queue") == is_queue})
+            raise SettingsError(no_such(option, text, family, count))
+
+
 def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
     """Add to each topic the age of its last event. Returns the age of the oldest event that was
     read, None if there was no event.
@@ -65,7 +91,7 @@ def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
     """
     import time
 
-    from console.moments import event_ms
+    from mirror.conversation.times import epoch_ms
     from mirror.kafka.consume import latest_events
 
     last: dict[str, str] = {}
@@ -81,11 +107,11 @@ def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
         told = max(
             last.get(topic.topic, ""), last.get(topic.id, "") if topic.kind != "states" else ""
         )
-        topic.last_event_ms = max(0, now_ms - event_ms(told)) if told else None
-    return max(0, now_ms - event_ms(oldest)) if oldest else None
+        topic.last_event_ms = max(0, now_ms - epoch_ms(told)) if told else None
+    return max(0, now_ms - epoch_ms(oldest)) if oldest else None
 
 
-def topics_text(found: list[TopicView], oldest_ms: int | None, *, is_filtered: bool) -> str:
+def topics_text(found: list[TopicView], oldest_ms: int | None) -> str:
     """The output of `mirror topics`; `oldest_ms` is the age of the oldest searched event."""
     from console.render import NARROW, Column, age, joined, styled, table
     from console.views import state
@@ -100,8 +126,9 @@ def topics_text(found: list[TopicView], oldest_ms: int | None, *, is_filtered: b
         if topic.refused is not None:
             return "refused"
         states = {replica.state for replica in topic.replicas} or {"lost"}
-        words = [f"{replica.replica} {replica.state}" for replica in topic.replicas]
-        return state("live") if states == {"live"} else ", ".join(words) or "lost"
+        if len(states) == 1:
+            return state(*states)
+        return ", ".join(f"{replica.replica} {replica.state}" for replica in topic.replicas)
 
     shown = table(
         (
@@ -109,8 +136,8 @@ def topics_text(found: list[TopicView], oldest_ms: int | None, *, is_filtered: b
             Column("NAME", 2 * NARROW),
             Column("ID", NARROW),
             Column("SHARD", NARROW, drop=1),
-            Column("CHANNELS", NARROW),
-            Column("LISTENERS", NARROW, drop=2),
+            Column("CHANNELS", _TWO_STATES),
+            Column("LISTENERS", drop=2),
             "LAST EVENT",
         ),
         (
@@ -126,9 +153,7 @@ def topics_text(found: list[TopicView], oldest_ms: int | None, *, is_filtered: b
             )
             for topic in found
         ),
-        empty="No mirrored topic has this name or id."
-        if is_filtered
-        else "No topic is mirrored: `mirror status` says why.",
+        empty="No topic is mirrored: `mirror status` says why.",
     )
     if not found:
         return shown

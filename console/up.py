@@ -7,6 +7,7 @@ restart that process or give it up, and nobody at the terminal would see the rea
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # `stopwaitsecs` in deploy/supervisord.conf. supervisord stops the kinds of processes in turn.
 STOP_SECONDS: Final = 28
+STOPPING: Final = f"one kind after the other, each within {STOP_SECONDS} s"
 START_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.3
 _WORKING: Final = ("coordinator", "listener", "janitor")
@@ -60,6 +62,9 @@ def start(environ: Mapping[str, str]) -> NoReturn:
     arguments, complete = command(environ), environment(environ)
     say(panel(settings))
     sys.stderr.flush()
+    # A session of its own: supervisord alone hears Ctrl-C, and the other one ends with it.
+    awaited = [sys.executable, "-m", "console.awaited", str(os.getpid())]
+    subprocess.Popen(awaited, stdin=subprocess.DEVNULL, start_new_session=True)
     os.execvpe(arguments[0], arguments, complete)  # noqa: S606  # our own path
 
 
@@ -90,7 +95,6 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
     from mirror.genesys.client import GenesysClient
     from mirror.kafka import registry
     from mirror.kafka.config import check_properties
-    from mirror.kafka.files import FileUnusable
     from mirror.redis.connect import connect
     from mirror.redis.keys import Keys
     from mirror.redis.rate import RateBudget
@@ -103,8 +107,7 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
                 GenesysClient(
                     settings, oauth, RateBudget(client, Keys(settings.namespace), oauth.id)
                 )
-    with suppress(FileUnusable):  # the processes wait for it
-        check_properties(settings, "up")
+    check_properties(settings, "up", transactional=bool(counts["projector"]))
     if settings.registry is not None:
         registry.open_registry(settings).close()
     if counts["dashboard"]:
@@ -148,22 +151,24 @@ def _check_metrics(environ: Mapping[str, str]) -> None:
 
 def panel(settings: Settings) -> str:
     """The running processes and their addresses, for a terminal, before supervisord takes over."""
+    from console.render import filled
     from mirror import __version__
     from mirror.base.units import counted
 
     supervised = settings.supervised
     kinds = [counted(number, program) for program, number in supervised.counts.items() if number]
     lines = [
-        f"interaction mirror {__version__} under supervisord: {', '.join(kinds) or 'no process'}",
-        f"  Logs     {supervised.log_dir}, one file for each process",
+        f"interaction mirror {__version__} under supervisord",
+        filled("  Runs     ", ", ".join(kinds) or "no process"),
+        f"  Logs     {supervised.log_dir}/<process>.log",
         "  Look in  mirror up status, mirror status, mirror tail",
-        f"  End      Ctrl-C or mirror up stop; takes up to {STOP_SECONDS} s for each kind",
+        f"  End      Ctrl-C or mirror up stop; {STOPPING}",
     ]
     if supervised.counts["dashboard"]:
-        lines.insert(1, f"  Page     {page_address(settings)}")
+        lines.insert(2, f"  Page     {page_address(settings)}")
     elif supervised.counts["listener"]:
         lines.insert(
-            1, "  Page     none: MIRROR_DASHBOARDS=1 and pip install '.[dashboard]' add it"
+            2, "  Page     none: MIRROR_DASHBOARDS=1 and pip install '.[dashboard]' add it"
         )
     return "\n".join(lines)
 
@@ -272,7 +277,7 @@ def stop() -> None:
 
     supervisord, _ = _running()
     pid = supervisord.pid()
-    say(f"stopping; takes up to {STOP_SECONDS} s")
+    say(f"stopping: {STOPPING}")
     supervisord.shut_down()
     deadline = time.monotonic() + STOP_SECONDS * (len(COUNTS) + 1)
     while supervisord.is_there:
@@ -284,10 +289,13 @@ def stop() -> None:
 
 def _running() -> tuple[Supervisord, Path]:
     """The supervisord of this machine's run directory. Raises `MirrorError` if none runs."""
-    from mirror.base.errors import MirrorError
+    from console.context import settings_of_environment
+    from mirror.base.errors import MirrorError, SettingsError
     from mirror.settings.supervised import run_directory
     from mirror.supervision.supervisord import Supervisord, SupervisordSilent
 
+    with suppress(SettingsError):  # warns of a misspelt MIRROR_RUN_DIR
+        settings_of_environment()
     run_dir = run_directory(os.environ)
     supervisord = Supervisord(run_dir)
     nobody = MirrorError(

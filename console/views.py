@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from console.render import NARROW, Column, age, facts, joined, styled, table
+from console.render import NARROW, Column, age, facts, filled, joined, styled, table
 from mirror.base.units import counted
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def status_text(status: MirrorStatus) -> str:
         ),
     )
     mark = styled("!", fg="yellow")
-    reasons = [joined(" ", (" ", mark, reason)) for reason in status.reasons]
-    reasons += [joined(" ", (" ", "·", note)) for note in status.notes]
+    reasons = [filled(joined("", ("  ", mark, " ")), reason) for reason in status.reasons]
+    reasons += [filled("  · ", note) for note in status.notes]
     parts = (listeners_text(status.listeners), shards_text(status.shards))
     return "\n".join([head, *reasons, *(line for part in parts for line in ("", part))])
 
@@ -144,12 +144,12 @@ def gaps_text(gaps: list[GapView]) -> str:
         (
             Column("GAP", 12),
             Column("SHARD", NARROW),
-            Column("TOPICS", drop=1),
+            Column("TOPICS", drop=2),
             "FROM",
-            Column("TO", drop=2),
+            "TO",
             "STATE",
             Column("ATTEMPTS", drop=3),
-            "EVENTS",
+            Column("EVENTS", drop=1),
         ),
         (
             (

@@ -14,25 +14,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from coordinator.naming import Called, Naming
 from coordinator.plan.sight import Found, Recalled, Sight, family_of
+from coordinator.topics import topics_of, unavailable
 from mirror.base.errors import GenesysError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.genesys.client import GenesysClient
-from mirror.genesys.filters import matching, unmatched
+from mirror.genesys.filters import unmatched
 from mirror.genesys.listing import read_listing
-from mirror.genesys.shapes import AvailableTopic, Entity
-from mirror.genesys.topics import QUEUE_TOPIC, USER_TOPIC
+from mirror.genesys.topics import families_of
 from mirror.settings import Settings
 
-# A topic with two suffixes of one id counts once (docs/protocol.md, "Topics").
-AGENT_TOPIC: Final = "v2.users.{id}?presence&routingStatus"
 RETRY_SECONDS: Final = 10.0
 # After this time the known part is offered, even while a list is still being read.
 FIRST_SECONDS: Final = 60.0
@@ -42,41 +40,7 @@ POLITE_BURST: Final = 10
 GONE_SECONDS: Final = 3600.0
 MOST_NAMED: Final = 3
 _PAUSE_SECONDS: Final = 0.5
-_WEBSOCKET: Final = frozenset({"all", "websocket", "websockets"})  # AvailableTopic.transports
 _ONE: Final = {"queues": "queue", "users": "user"}
-
-
-def topics_of(settings: Settings, family: str, entities: Iterable[Entity]) -> frozenset[str]:
-    """The topics of a family's wanted entities."""
-    if family == "queues":
-        return frozenset(QUEUE_TOPIC.format(id=id_) for id_ in matching(entities, settings.queues))
-    wanted = matching(entities, settings.users)
-    templates = [USER_TOPIC] if "users" in settings.families else []
-    templates += [AGENT_TOPIC] if settings.agents else []
-    return frozenset(template.format(id=id_) for template in templates for id_ in wanted)
-
-
-def families_of(settings: Settings) -> tuple[str, ...]:
-    """The families to list."""
-    users = "users" in settings.families or settings.agents
-    return (*(["queues"] if "queues" in settings.families else []), *(["users"] if users else []))
-
-
-def unavailable(settings: Settings, available: Iterable[AvailableTopic]) -> dict[str, str]:
-    """Wanted topic template that is not available over WebSockets → reason."""
-    known = {topic.id.lower(): topic for topic in available}
-    templates = [QUEUE_TOPIC] if "queues" in settings.families else []
-    templates += [USER_TOPIC] if "users" in settings.families else []
-    reasons: dict[str, str] = {}
-    for template in templates:
-        topic = known.get(template.lower())
-        if topic is None:
-            reasons[template] = "Genesys does not list it"
-        elif topic.transports and not _WEBSOCKET & {
-            transport.lower() for transport in topic.transports
-        }:
-            reasons[template] = "not available over WebSockets"
-    return reasons
 
 
 class _List(msgspec.Struct):

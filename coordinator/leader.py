@@ -14,21 +14,22 @@ from typing import Final
 
 import msgspec
 
-from coordinator.plan import assignment, coverage, moves, problems, seats, sharding
-from coordinator.plan.assignment import Place, Placement, Seat
+from coordinator.plan import coverage, moves, problems, requests, seats, sharding
+from coordinator.plan.assignment import Seat
 from coordinator.plan.clock import UNKNOWN, RedisClock, moved_back
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.deafness import DEAF_MS, Deafness
 from coordinator.plan.departed import Departed
 from coordinator.plan.liveness import Watch
-from coordinator.plan.moves import Change, Situation, SuccessorRequest
+from coordinator.plan.moves import Change, Situation
 from coordinator.plan.refusals import Refusals
 from coordinator.plan.seats import Ledger, Records
 from coordinator.plan.sight import Found
+from coordinator.plan.target import Target, allowed
 from coordinator.store import Seen
 from mirror.fleet.gaps import Gap, OngoingGap
-from mirror.fleet.requests import DRAIN, REBALANCE, ROTATE
-from mirror.fleet.words import Grant, Shard, seat_name
+from mirror.fleet.requests import REBALANCE
+from mirror.fleet.words import Grant, Shard, seat_name, seat_of
 
 # A channel that is not live after this many beats gets a successor, if possible elsewhere, and a
 # successor that is not live after this many beats is given up.
@@ -90,7 +91,7 @@ class Leader:
         self._clock = RedisClock(rules.lease_ms)
         self._passed_ms = 0
         self._hosts: dict[str, str] = {}
-        self._goal: dict[Seat, Place] = {}
+        self._target = Target(rules.replicas, rules.clients)
         self._uncovered: dict[str, OngoingGap] = {}
         self._cut_for: Found | None = None
         self.departed = Departed(rules.horizon_ms)
@@ -115,7 +116,7 @@ class Leader:
         self._refusals.recall(self.shards)
         self._deafness = self._no_deafness()
         self._anew = True
-        self._goal = {}  # from an older rebalance; another leader may have placed seats since
+        self._target.forget()
 
     def follow(
         self, shards: dict[str, Shard], ledger: Ledger, cover: dict[str, ShardCoverage]
@@ -178,7 +179,16 @@ class Leader:
 
         patience_ms = PATIENCE_BEATS * rules.heartbeat_ms
         unhealthy = moves.unhealthy(self.seats, now_ms, patience_ms)
-        wanted, leaving = self._wanted(seen, alive, unhealthy)
+        leaving = requests.leaving(seen.commands, seen.listeners, alive)
+        released = {seat_of(name): handle for name, handle in seen.released.items()}
+        wanted = self._target.wanted(
+            self.seats,
+            self.shards,
+            {listener: self._hosts.get(listener, listener) for listener in sorted(alive - leaving)},
+            {seat: handle.client for seat, handle in released.items()},
+            unhealthy,
+            rebalance=REBALANCE in seen.commands,
+        )
         changes: list[Change] = []
         if self._settled(now_ms):
             situation = Situation(
@@ -188,11 +198,13 @@ class Leader:
                 unheard=frozenset(unheard),
                 leaving=leaving,
                 wanted=wanted,
-                requests=self._requests(seen, unhealthy, now_ms),
+                requests=requests.successors(
+                    self.seats, seen.commands, seen.listeners, unhealthy, deafness.hopeless(now_ms)
+                ),
                 limits=rules.clients,
-                released={_seat(name): handle for name, handle in seen.released.items()},
+                released=released,
                 patience_ms=patience_ms,
-                allowed=self._allowed(),
+                allowed=allowed(self.shards),
             )
             changes = moves.advance(self.seats, situation)
         for change in changes:
@@ -231,7 +243,7 @@ class Leader:
             gaps=gaps,
             changes=changes,
             used_released=sorted(seen.released.keys() & held),
-            done_commands=self._done(seen, changes),
+            done_commands=requests.done(self.seats, seen.commands, seen.beats, changes),
             unassigned=wanted.unassigned,
             uncovered=self._uncovered,
             problems=problems.problems(
@@ -313,97 +325,6 @@ class Leader:
         """Whether every live listener had time to beat since the watch began."""
         return now_ms - self._watch.since_ms >= self._rules.heartbeat_ms * 3 // 2
 
-    def _wanted(
-        self, seen: Seen, alive: set[str], unhealthy: Mapping[Seat, Place]
-    ) -> tuple[Placement, frozenset[str]]:
-        """The wanted placement, and the leaving listeners. A leaving listener keeps seats that no
-        other listener can take."""
-        leaving = frozenset(
-            listener
-            for listener in alive
-            if (listener in seen.listeners and seen.listeners[listener].state == "draining")
-            or DRAIN + listener in seen.commands
-        )
-        staying = {
-            listener: self._hosts.get(listener, listener) for listener in sorted(alive - leaving)
-        }
-        current = {
-            seat: (record.next or record.current).place  # type: ignore[union-attr]  # see filter
-            for seat, record in self.seats.items()
-            if record.next is not None or record.current is not None
-        }
-        if REBALANCE in seen.commands:
-            fresh = {seat: Place(place.listener, "") for seat, place in current.items()}
-            self._goal = self._place(staying, fresh).places
-        self._goal = {
-            seat: place
-            for seat, place in self._goal.items()
-            if place.listener in staying and current.get(seat) != place and seat not in unhealthy
-        }
-        kept = {
-            seat: place for seat, place in (current | self._goal).items() if seat not in unhealthy
-        }
-        return self._place(staying, kept, seen, unhealthy), leaving
-
-    def _place(
-        self,
-        hosts: Mapping[str, str],
-        current: Mapping[Seat, Place],
-        seen: Seen | None = None,
-        avoid: Mapping[Seat, Place] | None = None,
-    ) -> Placement:
-        room = {client: assignment.usable(limit) for client, limit in self._rules.clients.items()}
-        wanted = assignment.seats(self.shards, self._rules.replicas)
-        preferred = {
-            _seat(name): handle.client for name, handle in (seen.released if seen else {}).items()
-        }
-        return assignment.place(wanted, hosts, room, current, preferred, avoid, self._allowed())
-
-    def _allowed(self) -> dict[str, frozenset[str]]:
-        """Shard → the clients that may see it, for shards that not all may see."""
-        return {
-            shard.id: frozenset(shard.clients) for shard in self.shards.values() if shard.clients
-        }
-
-    def _requests(
-        self, seen: Seen, unhealthy: Mapping[Seat, Place], now_ms: int
-    ) -> dict[Seat, SuccessorRequest]:
-        """Successors that listeners and operators request, and those for unhealthy and deaf
-        channels."""
-        requests = dict.fromkeys(unhealthy, SuccessorRequest(moves.UNHEALTHY, urgent=True)) | {
-            _seat(command.removeprefix(ROTATE)): SuccessorRequest("asked for")
-            for command in seen.commands
-            if command.startswith(ROTATE)
-        }
-        for seat, (listener, _, _, epoch) in self._deafness.hopeless(now_ms).items():
-            deaf = self.seats[seat].current if seat in self.seats else None
-            if deaf is not None and (deaf.listener, deaf.epoch) == (listener, epoch):
-                requests[seat] = SuccessorRequest(moves.DEAF, urgent=True)
-        for listener, beat in seen.listeners.items():
-            for report in beat.channels:
-                record = self.seats.get((report.shard, report.replica))
-                if report.rotate and record is not None and record.current is not None:
-                    current = record.current
-                    if (current.listener, current.epoch) == (listener, report.epoch):
-                        requests[record.seat] = SuccessorRequest(report.rotate, urgent=True)
-        return requests
-
-    def _done(self, seen: Seen, changes: Sequence[Change]) -> list[str]:
-        """Commands that were carried out, or can never be carried out."""
-        moving = {seat_name(*change.seat) for change in changes if change.kind == "moving"}
-        done = [REBALANCE] if REBALANCE in seen.commands else []
-        for command in seen.commands:
-            if command.startswith(ROTATE):
-                name = command.removeprefix(ROTATE)
-                if name in moving or _seat(name) not in self.seats:
-                    done.append(command)
-            elif command.startswith(DRAIN):
-                if command.removeprefix(DRAIN) not in seen.beats:
-                    done.append(command)
-            elif command != REBALANCE:
-                done.append(command)
-        return done
-
 
 def _joined(stored: Mapping[str, Shard], known: Mapping[str, Shard]) -> dict[str, Shard]:
     """The shards in Redis, and the known shards whose topics are in none of them.
@@ -419,8 +340,3 @@ def _joined(stored: Mapping[str, Shard], known: Mapping[str, Shard]) -> dict[str
         if shard_id not in stored and topics.isdisjoint(shard.topics)
     }
     return {**stored, **kept}
-
-
-def _seat(name: str) -> Seat:
-    shard, _, replica = name.rpartition("/")
-    return (shard, replica)

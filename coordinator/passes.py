@@ -25,6 +25,7 @@ from coordinator.store import Seen, Store
 from mirror.base.errors import RedisUnavailable
 from mirror.base.health import Health
 from mirror.base.log import logger
+from mirror.base.units import counted
 from mirror.fleet.gaps import Gap
 from mirror.fleet.words import Shard, seat_name
 from mirror.genesys.topics import USER_TOPIC
@@ -122,8 +123,8 @@ class Passes:
             reasons += self.discovery.reasons
             if self._told_unassigned:
                 reason = ", ".join(sorted(set(self._told_unassigned.values())))
-                count = len(self._told_unassigned)
-                reasons.append(f"{count} seat{'s' * (count != 1)} cannot be placed: {reason}")
+                seats = counted(len(self._told_unassigned), "seat")
+                reasons.append(f"{seats} cannot be placed: {reason}")
         return Health.of(reasons)
 
     def _begin(self) -> None:

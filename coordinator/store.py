@@ -219,9 +219,10 @@ class Store:
         writes: list[Write] = []
         for listener, beat_ms in seen.beats.items():
             if now_ms - beat_ms > FORGOTTEN_MS or listener in silent:
-                writes.append(Write("ZREM", keys.beats, (listener,)))
+                # The beat last: where the list of writes breaks off, the next pass does it again.
                 writes.append(Write("DEL", keys.listener(listener)))
                 writes.append(Write("DEL", keys.assignment(listener)))
+                writes.append(Write("ZREM", keys.beats, (listener,)))
         return writes
 
     def rejected_writes(self, rejected: Mapping[str, str], seen: Seen) -> list[Write]:

@@ -2,9 +2,11 @@
 
     process      starts processes, waits for them, ends them
     redis, kafka servers for tests: Redis with Sentinels, Apache Kafka with one broker or three;
-                 kafka_install brings its jars, and a Java where there is none
+                 kafka_install brings its jars, and a Java where there is none; kafka_topics
+                 makes and reads topics
     simulated    a simulator, and a client of its admin API, REST and sockets
-    deployment   coordinator, listeners, janitor as processes, and ways to look at them
+    deployment   coordinator, listeners, janitor as processes, and ways to look at them; pages: what
+                 they answer on their metrics ports
     ledger       reads what truly happened; oracle: what is missing, twice or invented; views: what
                  of a conversation's view is not so
     sandbox      what `mirror sandbox` runs under one supervisord; embedded: the services in it;

@@ -106,7 +106,7 @@ def produce(settings: Settings, events: Iterable[Event], producer: Producer | No
 
 
 def conversation(number: int, course: str, since: float = 60.0) -> list[Event]:
-    """Events of a call that is waiting, talking, held or over, since so many seconds."""
+    """Events of a call that is waiting, ringing, talking, held or over, since so many seconds."""
     name = f"{number:08x}-1111-4111-8111-111111111111"
     queue = QUEUES[number % len(QUEUES)]
     began = time.time() - since
@@ -139,6 +139,8 @@ def conversation(number: int, course: str, since: float = 60.0) -> list[Event]:
     if course == "waiting":
         return made
     add("alert", "agent", since * 0.2)
+    if course == "ringing":
+        return made
     add("answer", "agent", since * 0.3)
     add("disconnect", "acd", since * 0.3)
     if course == "held":
@@ -213,7 +215,7 @@ def figures(browser: Browser) -> dict[str, int]:
         ".map((one) => [one.dataset.figure, one.textContent]))"
     )
     plain = {name: text.replace(",", "") for name, text in found.items()}
-    return {name: int(text) if text.isdigit() else -1 for name, text in plain.items()}
+    return {name: int(text) if text.isdecimal() else -1 for name, text in plain.items()}
 
 
 def until_shown(browser: Browser, timeout: float = 10.0, **wanted: int) -> None:

@@ -17,18 +17,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import redis
 
 from harness import ledger
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.oracle import Truth
+from harness.pages import fetch
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.simulated import Simulated
 from mirror.conversation.event import Event
-from mirror.fleet.status import MirrorStatus, read
+from mirror.fleet.status import MirrorStatus
+from mirror.fleet.status_reader import read
 from mirror.kafka.record import EventReader
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
@@ -158,13 +158,7 @@ class Deployment:
 
     def http(self, name: str, path: str) -> bytes:
         """The answer of a process on its metrics port, whatever its status."""
-        try:
-            url = f"http://127.0.0.1:{self.ports[name]}{path}"
-            with urlopen(url, timeout=self.http_seconds) as response:
-                return bytes(response.read())
-        except HTTPError as error:
-            with error:
-                return error.read()
+        return fetch(self.ports[name], path, self.http_seconds)[1]
 
     def health(self, name: str) -> dict[str, Any]:
         """The body of `/healthz`."""

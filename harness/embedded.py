@@ -90,7 +90,7 @@ def choose_ports() -> Services:
         port = preferred if is_free(preferred) else free_ports(1)[0]
         ports.append(port)
         if port != preferred:
-            taken.append(in_use(preferred, f"{service} takes {port}"))
+            taken.append(in_use(preferred, f"so {service} takes {port}"))
     redis_port, kafka_port, simulator_port, dashboard_port = ports
     return Services(redis_port, kafka_port, simulator_port, dashboard_port, tuple(taken))
 
@@ -108,12 +108,10 @@ def is_free(port: int) -> bool:
 
 
 def in_use(port: int, meanwhile: str) -> str:
-    """A line that says who has a port, which port is used instead, and how to free it."""
+    """A line that says who has a port, and what happens meanwhile."""
     found = holder(port)
-    if found is None:
-        return f"port {port} is in use, {meanwhile}: end what listens there to free it"
-    pid, command = found
-    return f"port {port} is in use by pid {pid} ({command}), {meanwhile}: kill {pid} frees it"
+    by = "" if found is None else f" by pid {found[0]} ({found[1]})"
+    return f"port {port} is in use{by}, {meanwhile}"
 
 
 def holder(port: int) -> tuple[int, str] | None:

@@ -45,7 +45,6 @@ MAVEN_SECONDS = 900.0
 PIP_SECONDS = 900.0
 ANSWER_SECONDS = 30
 JARS_A_LINE = 12  # if no terminal shows each jar
-_BLOCK = 1024 * 1024
 
 Say = Callable[[str], None]
 

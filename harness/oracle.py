@@ -94,12 +94,15 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, kw_only=True):
-    """The result of the comparison. `duplicates` are records after the first of an `event_id`."""
+    """The result of the comparison. `duplicates` are records after the first of an `event_id`,
+    `readings` events that are no transitions.
+    """
 
     transitions: int
     records: int
     events: int
     duplicates: int
+    readings: int
     missing: list[Truth]
     unseen: list[Truth]
     invented: list[Event]
@@ -147,6 +150,7 @@ def judge(ledger: Iterable[Truth], events: Iterable[Event]) -> Verdict:
         records=len(consumed),
         events=len(first),
         duplicates=len(consumed) - len(first),
+        readings=sum(not _is_transition(event) for event in first.values()),
         missing=[truth for truth in sent if name_of_truth(truth) not in told],
         unseen=[
             truth

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -88,11 +89,11 @@ class Sandbox:
         ]
         if self.environment["MIRROR_DASHBOARDS"] != "0":
             lines.insert(1, f"  Dashboard  {services.dashboard_url}")
-        if services.on_default_ports:
-            lines += ["  Look in from a second terminal: mirror tail, mirror status", ""]
-        else:
-            exports = (f"    export {k}={v}" for k, v in services.environment().items())
-            lines += ["  In a second terminal, before mirror tail or mirror status:", *exports, ""]
+        lines.append("  In a second terminal:")
+        if not services.on_default_ports:
+            lines += [f"    export {k}={v}" for k, v in services.environment().items()]
+        mirror = command_here(Path(sys.executable).with_name("mirror"))
+        lines += [f"    {mirror} status", f"    {mirror} tail --dedupe", ""]
         return "\n".join(lines)
 
     def wait(self) -> None:
@@ -162,7 +163,8 @@ class Sandbox:
             program = arguments[-1].partition(":")[0]
             port = self.services.dashboard_port
             if program == "dashboard" and not is_free(port):
-                raise DependencyError(in_use(port, "which was free a moment ago"))
+                again = "which was free a moment ago: start the sandbox again, it takes another"
+                raise DependencyError(in_use(port, again))
             raise MirrorError(
                 f"supervisord could not {' '.join(arguments)}: {told}{self._hint(program)}"
             )
@@ -212,6 +214,13 @@ class Sandbox:
             return urllib3.request("GET", url, timeout=1.0, retries=False).status == 200
         except urllib3.exceptions.HTTPError:
             return False
+
+
+def command_here(own: Path, path: str | None = None) -> str:
+    """How a shell with this PATH (the default is ours) runs the console script `own`."""
+    found = shutil.which(own.name, path=path)
+    is_found = found is not None and Path(found).resolve() == own.resolve()
+    return own.name if is_found or not own.exists() else shlex.quote(str(own))
 
 
 def _state_directory() -> Path:

@@ -44,6 +44,15 @@ class Simulated:
     tls: ssl.SSLContext | None = None
     answer_seconds: float = ANSWER_SECONDS
 
+    @property
+    def env(self) -> dict[str, str]:
+        """The settings of a mirror of it."""
+        return {
+            "GENESYS_API_URL": self.url,
+            "GENESYS_CLIENT_ID": self.client,
+            "GENESYS_CLIENT_SECRET": self.secret,
+        }
+
     def open(self, request: urllib.request.Request) -> Any:
         """Send a request; raises what urllib raises."""
         return urllib.request.urlopen(request, timeout=self.answer_seconds, context=self.tls)

@@ -9,7 +9,7 @@ import redis
 
 from harness.process import wait_until
 from harness.sandbox import Sandbox
-from mirror.fleet.status import read
+from mirror.fleet.status_reader import read
 from mirror.supervision.heartbeat_file import read_heartbeat
 from mirror.supervision.supervisord import ProcessInfo, processes
 

@@ -1,7 +1,7 @@
 """The janitor: ends zombies and fills gaps. Asks Genesys over REST and never writes to it.
 
 program.py   the parts of a janitor; rounds.py: the rounds of its threads
-duties.py    the work of one round of each thread
+duties.py    the work of one round of each thread; metrics.py: a janitor's metrics
 zombies/     verifies overdue conversations
 gaps/        fills gaps of the ledger
 claims.py    claims work in Redis, so janitors share it and take over a dead janitor's work

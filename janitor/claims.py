@@ -13,9 +13,10 @@ from typing import Any, Final, Literal
 import msgspec
 import redis
 
-from mirror.fleet.gaps import KEPT_SECONDS, Gap, decode, encode, redis_now_ms
+from mirror.fleet.gaps import KEPT_SECONDS, Gap, decode, encode
 from mirror.fleet.tracked import Tracked
 from mirror.fleet.tracked import decode as decode_tracked
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
@@ -28,6 +29,7 @@ NEVER: Final = math.inf
 # The default: as long as the longest usual age of verification.
 FURTHEST_SECONDS: Final = 366 * 24 * 3600.0
 SLACK_SECONDS: Final = 60.0
+# For both, what Genesys is not believed about and what it does not answer.
 DOUBTS_KEPT_SECONDS: Final = 7 * 24 * 3600.0
 FORGET_MOST: Final = 1_000
 
@@ -95,11 +97,16 @@ class Leases:
             self._settle([self._keys.active], [lease, *pairs])
 
     def doubted_since(self, conversation_id: str) -> float:
-        """Note a doubt about Genesys' answer on a conversation. Returns its age in seconds.
+        """Note a doubt about Genesys' answer on a conversation. Returns its age in seconds."""
+        return self._noted_since(self._keys.doubted, conversation_id)
 
-        A time in the future is from before Redis' clock stepped back: the doubt starts again.
-        """
-        key = self._keys.doubted
+    def failing_since(self, conversation_id: str) -> float:
+        """Note that Genesys gives no answer on a conversation that counts. Returns for how many
+        seconds this has been so."""
+        return self._noted_since(self._keys.failing, conversation_id)
+
+    def _noted_since(self, key: str, conversation_id: str) -> float:
+        """A time in the future is from before Redis' clock stepped back: it starts again."""
         with explained():
             now_ms = redis_now_ms(self._redis)
             self._redis.zadd(key, {conversation_id: now_ms}, nx=True)
@@ -115,16 +122,18 @@ class Leases:
         with explained():
             self._redis.zrem(self._keys.doubted, conversation_id)
 
+    def answered(self, conversation_id: str) -> None:
+        """Forget that Genesys gave no answer on a conversation."""
+        with explained():
+            self._redis.zrem(self._keys.failing, conversation_id)
+
     def drop_gap(self, lease: str, gap_id: str) -> None:
         """Drop a gap whose document has expired or is unreadable.
 
         If it was not done, the leader remembers it and files it again
         (`coordinator.plan.gap_memory`).
         """
-        if self._settle([self._keys.gaps], [lease, gap_id, "inf"]):
-            with explained():
-                self._redis.zrem(self._keys.gaps, gap_id)
-                self._redis.delete(self._keys.gap(gap_id))
+        self._gap([self._keys.gaps, self._keys.gap(gap_id)], [gap_id, lease, ""])
 
     def gap(self, gap_id: str) -> Gap | None:
         """The gap as last written; None if its document is gone or unreadable."""

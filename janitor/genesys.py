@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
 import redis
 
-from mirror.base.errors import GenesysError, RedisUnavailable
+from mirror.base.errors import (
+    GenesysError,
+    GenesysRateLimited,
+    GenesysRefused,
+    GenesysUnavailable,
+    RedisUnavailable,
+)
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
 from mirror.redis.connect import explained
@@ -25,6 +31,8 @@ from mirror.redis.scripts import script
 from mirror.settings import Settings
 
 LOOK_SECONDS: Final = 60.0
+# Requests for the details of a hundred conversations: enough to find four odd ones.
+MOST_HALVES: Final = 64
 _FORBIDDEN: Final = 403
 # For a conversation of another division a client answers "refused" or "not found".
 _MAY_BE_ELSEWHERE: Final = frozenset({_FORBIDDEN, 404})
@@ -41,6 +49,55 @@ class Genesys(Protocol):
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
         """Analytics of up to 100 conversations, without unknown ones."""
+
+
+class Details(msgspec.Struct):
+    """Analytics' answers by conversation id, without unknown ones.
+
+    `refused` are those that analytics cannot be asked about, with the reason: for what it says
+    about them, only REST counts.
+    """
+
+    shown: dict[str, AnalyticsConversation] = {}
+    refused: dict[str, str] = {}
+
+
+def refuses_request(error: GenesysError) -> bool:
+    """Whether Genesys refuses what was asked for (400 and the like), and not who asks."""
+    ours = (GenesysRefused, GenesysRateLimited, GenesysUnavailable)
+    return 400 <= error.status < 500 and not isinstance(error, ours)
+
+
+def ask_details(genesys: Genesys, ids: Sequence[str], call: Callable[[], None]) -> Details:
+    """Analytics of up to 100 conversations; `call` is called before each request.
+
+    One odd id can make Genesys refuse all. Then they are asked for by halves, down to the odd one,
+    in at most `MOST_HALVES` requests. Raises `GenesysError` if Genesys cannot be asked.
+    """
+    found = Details()
+    groups, calls = [list(ids)], 0
+    while groups:
+        group = groups.pop()
+        calls += 1
+        call()
+        try:
+            answer = genesys.details(group)
+        except GenesysError as error:
+            if not refuses_request(error):
+                raise
+            if len(group) == 1 or calls >= MOST_HALVES:
+                found.refused.update(dict.fromkeys(group, str(error)))
+            else:
+                half = len(group) // 2
+                groups += [group[half:], group[:half]]
+            continue
+        wanted = set(group)
+        found.shown.update(
+            (conversation.conversation_id, conversation)
+            for conversation in answer
+            if conversation.conversation_id in wanted
+        )
+    return found
 
 
 class Pool(Genesys, Protocol):

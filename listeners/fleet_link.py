@@ -18,9 +18,10 @@ import msgspec
 import redis
 
 from listeners.channels.topic_list import Missed
-from mirror.fleet.gaps import Gap, file_gap, redis_now_ms
+from mirror.fleet.gaps import Gap, file_gap
 from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard, seat_name
 from mirror.genesys.handles import Handle
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import Keys

@@ -21,7 +21,11 @@ def _program(settings: Settings) -> int:
     return main(settings)
 
 
-@click.group(invoke_without_command=True, no_args_is_help=False)
+@click.group(
+    short_help="Write each event once, and the state of each conversation.",
+    invoke_without_command=True,
+    no_args_is_help=False,
+)
 @click.pass_context
 def projector(context: click.Context) -> int:
     """Make of the stream each event once, and the state of each conversation.

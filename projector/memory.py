@@ -4,8 +4,10 @@ A conversation is kept as bytes. Memory holds the same bytes as a header of its 
 Kafka. So a restore only reads the bytes. A batch decodes only the conversations of its events.
 
 The kept state is bounded, however old the conversation is: the ids of its latest `MAX_IDS` events,
-and its latest `MAX_LEGS` legs. An older event whose id was forgotten is a repeat if the view
-already shows what it says.
+and its latest `MAX_LEGS` legs. An event with an unknown id is then judged by its time and by the
+view: if it is older than the memory and the view already shows what it says, it is a repeat. A
+reading has the events leg by leg, so early events may come last. An event of a leg that the view
+does not have is a repeat only if it is not later than the forgotten legs.
 """
 
 from __future__ import annotations
@@ -79,7 +81,8 @@ class Conversation:
         self.readings = b""  # see `Kept`
         self.latest_at = ""  # no event happened after this time,
         self.half_at = ""  # no event of the older half of `ids` after this,
-        self.forgotten_at = ""  # and no forgotten event after this
+        self.forgotten_at = ""  # no forgotten event after this,
+        self.legs_forgotten_at = ""  # and no event of a forgotten leg after this
         self.updated_at = ""
         self.events = 0
         self._since: dict[str, str] = {}  # name of leg → when it came into its present state
@@ -94,6 +97,9 @@ class Conversation:
         conversation.ids, conversation.readings = stored.ids, stored.readings
         conversation.latest_at, conversation.half_at = stored.latest_at, stored.half_at
         conversation.forgotten_at = stored.forgotten_at
+        conversation.legs_forgotten_at = (
+            stored.forgotten_at if stored.legs_forgotten_at is None else stored.legs_forgotten_at
+        )
         conversation.updated_at, conversation.events = stored.updated_at, stored.events
         return conversation
 
@@ -123,6 +129,7 @@ class Conversation:
                 latest_at=self.latest_at,
                 half_at=self.half_at,
                 forgotten_at=self.forgotten_at,
+                legs_forgotten_at=self.legs_forgotten_at,
                 updated_at=self.updated_at,
                 events=self.events,
             )
@@ -219,10 +226,13 @@ class Conversation:
 
         Repeats of what this forgets are recognised by their times, as with age.
         """
+        count = len(self.view.legs)
         for name in [name for name in self.view.legs if len(name) > MOST_NAME]:
             self._forget_leg(name)
         while len(self.view.legs) > bounds.legs:
             self._forget_leg()
+        if len(self.view.legs) < count:  # live ones too, perhaps
+            self.legs_forgotten_at = self.latest_at
         if len(self.ids) + len(self.readings) > bounds.ids * ID_BYTES:
             self.ids = self.ids[-bounds.ids * ID_BYTES :]
             self.readings = b""
@@ -235,25 +245,32 @@ class Conversation:
         self._since = {name: _cut(since, bounds.text) for name, since in self._since.items()}
 
     def _forget_leg(self, name: str | None = None) -> None:
-        """Forget a leg: the named leg, else the oldest that ended, else the oldest."""
+        """Forget a leg: the named leg, else the leg that ended first, else the oldest.
+
+        The order in which legs were seen is that of an array, which has no meaning.
+        """
         legs = self.view.legs
         if name is None:
-            name = next((name for name, leg in legs.items() if leg.ended), next(iter(legs)))
+            ended = [name for name, leg in legs.items() if leg.ended]
+            name = min(ended, key=lambda name: legs[name].ended_at or "", default=next(iter(legs)))
         leg = legs.pop(name)
         self.view.open -= not leg.ended
-        known = (leg.ended_at, leg.answered_at, self._since.pop(name, ""), self.forgotten_at)
-        self.forgotten_at = max(time for time in known if time is not None)
+        known = (
+            *(leg.answered_at, leg.ended_at, leg.acw_started_at, leg.acw_ended_at, leg.coded_at),
+            *(self._since.pop(name, ""), self.legs_forgotten_at),
+        )
+        self.legs_forgotten_at = max(time for time in known if time is not None)
 
     def _tells(self, event: Event) -> bool:
         """Whether the view already shows what `event` says. Its id may have been forgotten."""
-        if not self.forgotten_at:
-            return False
         view = self.view
         leg = None
         if event.participant_id is not None and event.media_type is not None:
             key = leg_key(event.participant_id, event.communication_id, event.media_type)
             leg = view.legs.get(key.name)
-            if leg is not None and event.event_type == "wrapup" and event.estimated:
+            if leg is None:
+                return event.occurred_at <= self.legs_forgotten_at
+            if self.forgotten_at and event.event_type == "wrapup" and event.estimated:
                 # Each process that starts reports it again, with a time of its own.
                 return event.origin != "snapshot" and leg.wrapup_code == event.wrapup_code
         if event.occurred_at > self.forgotten_at:
@@ -264,7 +281,7 @@ class Conversation:
             return event.occurred_at <= (view.ended_at or "")
         if event.event_type == "finalize":
             return view.finalized is not None
-        return leg is None or _leg_tells(leg, event)
+        return leg is not None and _leg_tells(leg, event)
 
 
 def _place(ids: bytes, raw: bytes) -> int:
@@ -316,6 +333,11 @@ def _leg_tells(leg: LegView, event: Event) -> bool:
         "disconnect": leg.ended,
         "acw": leg.acw_started_at is not None,
         "acw_end": leg.acw_ended_at is not None,
-        "wrapup": leg.wrapup_code is not None,
+        "wrapup": leg.wrapup_code == event.wrapup_code or _is_coded_since(leg, event.occurred_at),
     }
     return told.get(kind, RANK[kind] <= leg.rank)
+
+
+def _is_coded_since(leg: LegView, time: str) -> bool:
+    """Whether the leg has a code that was saved at `time` or later, or nobody knows when."""
+    return leg.wrapup_code is not None and not "" < leg.coded_at < time

@@ -41,6 +41,7 @@ class Projector(Program):
     """One projector."""
 
     name = "projector"
+    transactional = True
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -15,7 +15,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from mirror.base.log import logger
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
-from mirror.kafka.kept import KEPT_HEADER
+from mirror.kafka.kept import kept_of
 from mirror.settings import Settings
 from projector.projection import Partition
 
@@ -89,10 +89,6 @@ class Restore:
 
     def _take(self, message: Any) -> None:
         self.records += 1
-        kept = b""
-        for name, content in message.headers() or ():
-            if name == KEPT_HEADER:
-                kept = content
         self._partitions[message.partition()].restore(
-            message.key().decode(), kept, is_tombstone=message.value() is None
+            message.key().decode(), kept_of(message.headers()), is_tombstone=message.value() is None
         )

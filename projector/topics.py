@@ -79,7 +79,8 @@ class Topics:
                 count, reason = self._look(max(PAUSE_SECONDS, seconds) if seconds else 0.0)
             except KafkaUnavailable as error:
                 if 0 < left() <= PAUSE_SECONDS:
-                    raise
+                    # Not a `FileUnusable`, whose exit code is that of a wrong setting.
+                    raise KafkaUnavailable(str(error)) from error
                 count, reason = 0, str(error)
             else:
                 self.reason = reason

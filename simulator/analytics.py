@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from simulator.clock import parse_rfc3339
+from simulator.ids import UUID
 from simulator.model import Conversation
 from simulator.shapes.analytics import conversation_body
 
@@ -27,6 +28,9 @@ MAX_PREDICATES = 200
 MAX_HITS = 100_000
 #: Dimensions that no longer change after a conversation has ended.
 SETTLED = frozenset({"conversationEnd", "queueId", "userId"})
+
+#: Dimensions whose values are ids.
+OF_IDS = frozenset({"conversationId", "queueId", "userId"})
 
 
 class BadQuery(Exception):
@@ -75,18 +79,21 @@ class Query(msgspec.Struct, rename="camel"):
     segment_filters: list[Filter] = []
 
 
-def parse(body: bytes) -> Query:
-    """Read a query; raises `BadQuery`."""
+def parse(body: bytes, *, odd_ids_fail: bool = False) -> Query:
+    """Read a query; raises `BadQuery`, if `odd_ids_fail` also for ids that are no UUIDs."""
     try:
         query = msgspec.json.decode(body, type=Query)
     except msgspec.DecodeError as error:
         raise BadQuery(str(error)) from error
     if not 1 <= query.paging.page_size <= MAX_PAGE_SIZE or query.paging.page_number < 1:
         raise BadQuery(f"pageSize must be 1 to {MAX_PAGE_SIZE}, pageNumber at least 1")
-    filters = [*query.conversation_filters, *query.segment_filters]
-    count = sum(len(f.predicates) + sum(len(c.predicates) for c in f.clauses) for f in filters)
+    count = len(_predicates(query))
     if count > MAX_PREDICATES:
         raise BadQuery(f"{count} predicates, {MAX_PREDICATES} are allowed")
+    if odd_ids_fail:
+        for predicate in _predicates(query):
+            if predicate.dimension in OF_IDS and not UUID.fullmatch(predicate.value or ""):
+                raise BadQuery(f"{predicate.dimension} {predicate.value!r} is no UUID")
     return query
 
 
@@ -139,15 +146,17 @@ def answer(
     return result
 
 
-def _settled_filters(query: Query) -> bytes | None:
-    """A key for the filters. None if a dimension may change after the end of a conversation."""
-    filters = [*query.conversation_filters, *query.segment_filters]
-    predicates = [
+def _predicates(query: Query) -> list[Predicate]:
+    return [
         predicate
-        for group in filters
+        for group in (*query.conversation_filters, *query.segment_filters)
         for predicate in (*group.predicates, *(p for c in group.clauses for p in c.predicates))
     ]
-    if any(predicate.dimension not in SETTLED for predicate in predicates):
+
+
+def _settled_filters(query: Query) -> bytes | None:
+    """A key for the filters. None if a dimension may change after the end of a conversation."""
+    if any(predicate.dimension not in SETTLED for predicate in _predicates(query)):
         return None
     return msgspec.json.encode((query.conversation_filters, query.segment_filters))
 

@@ -91,9 +91,6 @@ class Delivery(msgspec.Struct, frozen=True):
     noise: str | None = None
 
 
-PLAIN = Delivery()
-
-
 def parse(text: str) -> Fault:
     """`rest:status=503,path=/api/v2/users*,count=3`; `ValueError` says what is wrong."""
     name, _, rest = text.partition(":")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 
 _BASE32 = "0123456789abcdefghijklmnopqrstuv"
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def uuid_from(rng: random.Random) -> str:

@@ -257,6 +257,8 @@ def shows(transition: Transition) -> bool:
 def _is_transfer(participant: Participant, leg: Leg) -> bool:
     """Whether a party left: in a merge nobody leaves, in a consult only the agent who began it."""
     word = leg.disconnect_type or ""
+    if participant.consulted_in_vain:
+        return False
     if word == _MERGE or (word == _CONSULT and not participant.consult_initiator):
         return False
     return word.startswith("transfer")

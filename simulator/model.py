@@ -134,13 +134,6 @@ class Conversation(msgspec.Struct, kw_only=True):
             leg.turn(leg.state, now)
         return leg
 
-    def ring(self, participant: Participant, leg: Leg, now: int) -> None:
-        """An existing leg (a scheduled callback) begins to alert."""
-        leg.state = "alerting"
-        leg.alerting_ms = now
-        self._note("alert", now, participant, leg)
-        leg.turn("alert", now)
-
     def answer(self, participant: Participant, leg: Leg, now: int) -> None:
         """The leg becomes connected."""
         leg.state = "connected"
@@ -228,7 +221,7 @@ class Conversation(msgspec.Struct, kw_only=True):
         """The agent chooses a wrap-up code, final or provisional."""
         began = now if leg.acw is None or leg.acw.start_ms is None else leg.acw.start_ms
         seconds = (now - began) // 1000
-        leg.wrapups.append(Wrapup(code, name, now, now if saved else None, seconds))
+        leg.wrapups.append(Wrapup(code, name, now if saved else None, seconds))
         self._note("wrapup", now, participant, leg, code=code)
 
     def _connected(self, participant: Participant, leg: Leg, now: int) -> None:

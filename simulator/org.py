@@ -14,7 +14,6 @@ import msgspec
 
 from simulator.ids import uuid_from
 
-ORGANIZATION_NAME = "Simulated Contact Centre"
 QUEUES_PER_USER = 3
 WRAPUP_CODE_NAMES = ("Resolved", "Follow-up", "Transferred", "Wrong number", "Sale", "Complaint")
 

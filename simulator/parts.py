@@ -68,7 +68,6 @@ class Wrapup(msgspec.Struct):
 
     code: str
     name: str
-    chosen_ms: int
     end_ms: int | None = None
     seconds: int = 0
     notes: str | None = None
@@ -105,6 +104,8 @@ class Leg(msgspec.Struct, kw_only=True):
     acw: AfterCallWork | None = None
     #: The chosen codes in their order; frames show the latest.
     wrapups: list[Wrapup] = msgspec.field(default_factory=list)
+    #: Where they are shown: on the communication, its participant, or both.
+    wrapup_on: str = "both"
     transfer_source: str | None = None
     #: Further fields of the medium, in nested spelling and ready for JSON.
     extra: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -164,6 +165,8 @@ class Participant(msgspec.Struct, kw_only=True):
     consult_participant_id: str | None = None
     #: Whether this participant began a consult. Only an attribute shows it, and not in every org.
     consult_initiator: bool = False
+    #: Whether this one was consulted and the consult was cancelled; never shown.
+    consulted_in_vain: bool = False
     monitored_id: str | None = None
     coached_id: str | None = None
     barged_id: str | None = None

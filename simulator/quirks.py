@@ -13,12 +13,14 @@ MIXED = "mixed"
 #: The answers that a mixed quirk draws from.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "early_resume": ("gone", "kept", "park_kept", "resume_kept"),
+    "resume_rings": ("no", "yes"),
     "reused_participant": ("append", "newest_first", "replace"),
     "consult_transfer_type": ("transfer", "transfer.consult"),
-    "consult_cancel_type": ("transfer.consult", "peer"),
+    "consult_cancel_type": ("transfer.consult", "peer", "transfer"),
     "consult_attribute": ("present", "absent"),
     "supervision_keys": ("one", "all"),
     "skipped_acw_times": ("equal", "absent"),
+    "wrapup_on": ("both", "communication", "participant"),
 }
 
 
@@ -48,12 +50,18 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     unknown_conversation: int = 404
     #: Whether users of other divisions than the client's are left out of `GET /users` (7).
     users_by_division: bool = True
+    #: Whether a details query that finds nothing answers `totalHits` 0, or `{}` (6.3).
+    counts_no_hits: bool = True
+    #: Whether analytics refuses a request in which one of several ids is no UUID (6.3).
+    odd_ids_fail: bool = True
     #: Path (a glob) of listings that always name a next page, and start over after the last.
     endless: str = ""
     #: Most entities on a page of users or queues (7).
     max_page_size: int = 500
     #: What becomes of `parkTime` and `resumeTime` if the park ends before the planned time (0).
     early_resume: str = MIXED
+    #: Whether a parked leg rings before it is taken up again (0).
+    resume_rings: str = "no"
     #: How a participant that is used again shows its legs (0).
     reused_participant: str = MIXED
     #: How the consulting agent's leg ends in a completed consult transfer (5.5).
@@ -66,6 +74,8 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     supervision_keys: str = MIXED
     #: Whether skipped after-call work has times, both the leg's end (0).
     skipped_acw_times: str = MIXED
+    #: Where frames and REST show a code: on the communication, its participant, or both (0).
+    wrapup_on: str = "both"
 
 
 def parse(text: str) -> tuple[str, object]:

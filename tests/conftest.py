@@ -17,7 +17,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from harness.kafka import KafkaCluster, KafkaUnavailable, create_topic
+from harness.kafka import KafkaCluster, KafkaUnavailable
+from harness.kafka_topics import create_topic
 from harness.process import ManagedProcess
 from harness.redis import RedisServer, RedisUnavailable
 from tests.services.availability import not_run, unavailable

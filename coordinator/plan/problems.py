@@ -8,7 +8,7 @@ from typing import Final
 from coordinator.plan.assignment import Seat, Why
 from coordinator.plan.coverage import Key
 from coordinator.plan.seats import Records
-from mirror.fleet.gaps import rfc3339
+from mirror.conversation.times import show_ms
 from mirror.fleet.words import Beat, Shard, seat_name
 
 UNASSIGNED: Final[Mapping[Why, str]] = {
@@ -24,7 +24,7 @@ def problems(
     `before_ms` (Redis ms), or its channel hears nothing (`doubted`)."""
     not_live = {
         seat_name(*seat): f"not live on {record.current.listener} "
-        f"since {rfc3339(record.not_live_since_ms)}, and tried again"
+        f"since {show_ms(record.not_live_since_ms)}, and tried again"
         for seat, record in seats.items()
         if record.current is not None
         and record.not_live_since_ms is not None

@@ -150,7 +150,7 @@ def _place(
     with_capacity = sorted(
         (id_ for id_ in kept if kept[id_] and owners[id_] == owner), key=lambda id_: len(kept[id_])
     )
-    number = max((int(id_) for id_ in (*shards, *kept) if id_.isdigit()), default=0)
+    number = max((int(id_) for id_ in (*shards, *kept) if id_.isdecimal()), default=0)
     while unassigned:
         if with_capacity and limit - len(kept[with_capacity[0]]) > 0:
             shard_id = with_capacity.pop(0)

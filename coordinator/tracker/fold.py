@@ -16,7 +16,6 @@ only the latest are kept, and an event of it costs as much as an event of a call
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final, get_args
 
 import msgspec
@@ -24,6 +23,7 @@ import msgspec
 from mirror.conversation import legs
 from mirror.conversation.event import Role
 from mirror.conversation.fold import ENDED_STATES
+from mirror.conversation.times import known_ms
 from mirror.fleet.tracked import Tracked, TrackedLeg
 
 # The names of this many ended legs are kept. The price of dropping older ones: only the janitor,
@@ -72,10 +72,10 @@ def fold(tracked: Tracked | None, event: Seen) -> Tracked:
     if tracked is None:
         # A code may be saved long after the end, when the record is gone.
         is_over = event_type in _AFTER_CALL
-        tracked = Tracked(epoch_ms(event.occurred_at), ended=is_over)
+        tracked = Tracked(_at_ms(event.occurred_at), ended=is_over)
     if event_type in _OF_CONVERSATION:
         if event_type == "start":
-            tracked.since_ms = min(tracked.since_ms, epoch_ms(event.occurred_at))
+            tracked.since_ms = min(tracked.since_ms, _at_ms(event.occurred_at))
         else:
             _end(tracked, event)
     elif event_type not in _AFTER_CALL and event.participant_id and event.media_type:
@@ -86,14 +86,6 @@ def fold(tracked: Tracked | None, event: Seen) -> Tracked:
 def end_id(conversation_id: str, tracked: Tracked) -> str:
     """The id of the `end` of all legs known so far."""
     return legs.end_id(conversation_id, [*tracked.over, *(leg.name for leg in tracked.legs)])
-
-
-def epoch_ms(text: str) -> int:
-    """Epoch milliseconds of an event's time; 0 if invalid (an event of a newer schema)."""
-    try:
-        return round(datetime.fromisoformat(text).timestamp() * 1000)
-    except ValueError:
-        return 0
 
 
 def _end(tracked: Tracked, event: Seen) -> None:
@@ -126,7 +118,7 @@ def _leg(tracked: Tracked, event: Seen, participant_id: str, medium: str) -> Non
     if is_over:
         _over(tracked, leg)
         return
-    heard_ms = epoch_ms(event.received_at)
+    heard_ms = _at_ms(event.received_at)
     if heard_ms >= tracked.heard_ms + HEARD_EVERY_MS:
         tracked.heard_ms = heard_ms - heard_ms % HEARD_EVERY_MS
     if event_type in _UNANSWERED and leg.answered:
@@ -164,3 +156,8 @@ def _over(tracked: Tracked, leg: TrackedLeg) -> None:
         if place is not None and place not in tracked.places:
             tracked.places.append(place)
     del tracked.places[:-MAX_PLACES]
+
+
+def _at_ms(text: str) -> int:
+    """Epoch milliseconds of an event's time; 0 if invalid (an event of a newer schema)."""
+    return known_ms(text) or 0

@@ -32,6 +32,7 @@ from confluent_kafka import (
 )
 
 from coordinator.tracker.batch import changes, read
+from coordinator.tracker.lag import Lag
 from coordinator.tracker.store import Store
 from coordinator.tracker.vitals import STATISTICS_MS, Vitals, decode
 from mirror.base.errors import MirrorError, RedisUnavailable
@@ -39,7 +40,7 @@ from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.backfill import file_recall
 from mirror.fleet.workers import Reporter
-from mirror.kafka.config import ClientLog, consumer_config, open_client
+from mirror.kafka.config import ClientLog, member_config, open_client
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
@@ -78,8 +79,6 @@ class Tracker:
         self.unreadable = 0
         self.rebuilds = 0  # partitions begun without a stored offset
         self.conflicts = 0  # batches dropped because another offset was stored
-        self.lag = 0  # unfolded records of own partitions, by the broker's last answer
-        self.lag_seconds = 0.0  # age of the oldest of them, at most
         self.caught_up = False  # all own partitions are folded to their end
         self.reasons: tuple[str, ...] = ()  # why it does not work
         self._settings = settings
@@ -98,12 +97,18 @@ class Tracker:
         self._misplaced = True
         self._redis_away = False
         self._beat_at = 0.0
-        self._folded_at: dict[int, float] = {}  # time of a partition's last folded record, epoch s
-        self._even_at: dict[
-            int, float
-        ] = {}  # when a partition last had no waiting record, monotonic s
-        self._begun_at = time.monotonic()
+        self._lag = Lag(time.monotonic())
         self._recall = False  # a fold began without the whole past: Genesys must be asked
+
+    @property
+    def lag(self) -> int:
+        """The number of unfolded records of own partitions, by the broker's last answer."""
+        return self._lag.records
+
+    @property
+    def lag_seconds(self) -> float:
+        """The age of the oldest of them, at most."""
+        return self._lag.seconds
 
     def run(self, stop: threading.Event) -> None:
         """Track until `stop` is set; outlives any outage of Kafka and Redis."""
@@ -184,7 +189,7 @@ class Tracker:
             self._misplaced = True
             return
         self._stored[partition] = str(following)
-        self._folded_at[partition] = messages[-1].timestamp()[1] / 1000
+        self._lag.folded(partition, messages[-1].timestamp()[1] / 1000)
         self.batches += 1
         self.events += len(messages) - unreadable
         self.unreadable += unreadable
@@ -192,7 +197,7 @@ class Tracker:
     def _look(self, consumer: Any) -> None:
         """Update the state of the work, from memory, and report changes."""
         now = time.monotonic()
-        self.lag = self._lag(consumer)
+        self._lag.measured(self._waiting(consumer), now, time.time())
         self._vitals.measured(self.lag, self.events, now)
         before, self.reasons = self.reasons, self._vitals.reasons(now)
         if bool(before) != bool(self.reasons):
@@ -235,32 +240,16 @@ class Tracker:
             self._recall = False
             self._log.info("tracker_recall", gaps=gaps)
 
-    def _lag(self, consumer: Any) -> int:
-        lag = 0
-        oldest = 0.0
+    def _waiting(self, consumer: Any) -> dict[int, int]:
+        """Own partition → its unfolded records, by the broker's last answer, without a request."""
+        waiting = {}
         for partition, stored in self._stored.items():
-            # From the broker's last answer, without a request; -1001 before the first answer.
+            # -1001 before the first answer.
             low, high = consumer.get_watermark_offsets(
                 TopicPartition(self._topic, partition), cached=True
             )
-            waiting = max(0, high - int(stored or low))
-            lag += waiting
-            if waiting:
-                oldest = max(oldest, self._age(partition))
-            else:
-                self._even_at[partition] = time.monotonic()
-        self.lag_seconds = oldest
-        return lag
-
-    def _age(self, partition: int) -> float:
-        """The greatest possible age of a partition's first waiting record, in seconds: it came
-        after the last folded record, and after the last time without waiting records."""
-        waits = time.monotonic() - self._even_at.get(partition, self._begun_at)
-        folded_at = self._folded_at.get(partition)
-        if folded_at is None:
-            return waits
-        age = max(0.0, time.time() - folded_at)
-        return min(age, waits) if partition in self._even_at else age
+            waiting[partition] = max(0, high - int(stored or low))
+        return waiting
 
     # -- where to read from ----------------------------------------------------------------------
 
@@ -311,8 +300,7 @@ class Tracker:
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         self._stored = {partition.partition: "" for partition in partitions}
-        self._folded_at.clear()
-        self._even_at.clear()
+        self._lag.reassigned()
         self._misplaced = True
         self._vitals.assigned(time.monotonic())
         consumer.assign([])  # read nothing before `_place` has the offsets from Redis
@@ -356,9 +344,8 @@ class Tracker:
         settings = self._settings
         config = {
             "fetch.min.bytes": FETCH_BYTES,
-            **consumer_config(settings, "tracker"),
+            **member_config(settings, "tracker"),
             "group.id": self._group,
-            "partition.assignment.strategy": "range",
             "enable.partition.eof": "true",
             "check.crcs": "false",
             "statistics.interval.ms": STATISTICS_MS,

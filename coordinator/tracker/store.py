@@ -79,5 +79,7 @@ class Store:
         flat = self._beat([self._offsets], [int(behind), *partitions])
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         return {
-            int(name): value for name, value in fields.items() if name.isdigit() and value.isdigit()
+            int(name): value
+            for name, value in fields.items()
+            if name.isdecimal() and value.isdecimal()
         }

@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from mirror.base.units import counted
+
 # A problem that lasts this long is reported; the fold counts as old much sooner.
 PATIENCE_SECONDS: Final = 60.0
 STALE_SECONDS: Final = 10.0
@@ -35,7 +37,6 @@ class Partition(msgspec.Struct, frozen=True):
 
     partition: int
     leader: int = -1
-    desired: bool = False
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -55,7 +56,6 @@ class Group(msgspec.Struct, frozen=True):
     """The consumer group in librdkafka's statistics."""
 
     state: str = ""
-    join_state: str = ""
 
 
 class Statistics(msgspec.Struct, frozen=True):
@@ -170,8 +170,8 @@ class Vitals:
         elif self._away and now - self._away_since >= STALE_SECONDS:
             numbers = ", ".join(map(str, self._away[:5]))
             found.append(
-                f"the tracker: {_partitions(len(self._away))} ({numbers}) cannot be read for "
-                f"{now - self._away_since:.0f} s: see the brokers that lead them"
+                f"the tracker: {counted(len(self._away), 'partition')} ({numbers}) cannot be read "
+                f"for {now - self._away_since:.0f} s: see the brokers that lead them"
             )
         elif self._joined and self._lag and now - self._folded_at >= PATIENCE_SECONDS:
             found.append(
@@ -189,7 +189,3 @@ class Vitals:
 def _step(code: str) -> str:
     step = _STEPS.get(code)
     return f"; {step}" if step else ""
-
-
-def _partitions(count: int) -> str:
-    return "1 partition" if count == 1 else f"{count} partitions"

@@ -19,7 +19,7 @@ import ipaddress
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse
@@ -116,7 +116,7 @@ class Sessions:
         lapses, _, mac = value.partition(".")
         if not hmac.compare_digest(mac.encode(), self._mac(lapses).encode()):
             return False
-        return lapses.isdigit() and now < int(lapses)
+        return lapses.isdecimal() and now < int(lapses)
 
     def _mac(self, text: str) -> str:
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
@@ -157,7 +157,7 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers) -> ASGIApp | None:
         path = scope["path"]
         host = headers.get("host", "")
-        if self._is_local and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        if self._is_local and not is_loopback(_split(f"//{host}").hostname or ""):
             return PlainTextResponse("This page answers to the name of its machine only.\n", 421)
         if scope["method"] not in {"GET", "HEAD"} and not _is_same_origin(headers, host):
             return PlainTextResponse("From another site.\n", 403)
@@ -190,4 +190,12 @@ def _is_same_origin(headers: Headers, host: str) -> bool:
     """Browsers send the origin of a form. A client that sends no origin is not a browser, and has
     no cookie of ours."""
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == host
+    return origin is None or _split(origin).netloc == host
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of a URL from outside; those of an empty URL if it is invalid."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")

@@ -173,7 +173,7 @@ class _Pages:
         query = request.query_params
         choice = Choice(*(query.get(name) for name in Choice.__struct_fields__))
         page = query.get("page", "1")
-        if choice.state not in {None, *STATES_TO_CHOOSE} or not page.isdigit():
+        if choice.state not in {None, *STATES_TO_CHOOSE} or not page.isdecimal():
             return PlainTextResponse("state is one of its words, page a number\n", 400)
         with self._reader.lock:
             found = self._reader.feed.chosen(choice, int(page[:6]))

@@ -14,13 +14,15 @@ from typing import Any, Final
 import msgspec
 import redis
 
-from mirror.fleet.gaps import Gap, list_gaps, redis_now_ms
-from mirror.fleet.status import ChannelStatus, MirrorStatus, read_channels
-from mirror.fleet.status import read as read_status
+from mirror.fleet.gaps import Gap, list_gaps
+from mirror.fleet.status import ChannelStatus, MirrorStatus
+from mirror.fleet.status_reader import read as read_status
+from mirror.fleet.status_reader import read_channels
 from mirror.fleet.tracked import read_active
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
-from mirror.redis.rate import BURST, RATE_PER_MINUTE
+from mirror.redis.rate import BURST, RATE_PER_MINUTE, used_ahead
 from mirror.settings import Settings
 
 MOST_SHARDS: Final = 500
@@ -101,8 +103,6 @@ def document(fleet: Fleet) -> dict[str, Any]:
             for shard in status.shards[:MOST_SHARDS]
         ],
         "shards_in_all": len(status.shards),
-        "frames": sum(channel.frames for channel in fleet.channels),
-        "rotating": sum(bool(channel.rotate) for channel in fleet.channels),
         "budgets": [
             {
                 "client": mask(budget.client),
@@ -138,9 +138,8 @@ def mask(client_id: str | None) -> str | None:
 
 def _budget(client: redis.Redis, keys: Keys, name: str, now_ms: int, most: int) -> Budget:
     taken: Any = client.zcount(keys.channels(name), now_ms, "+inf")
-    whole_at: Any = client.get(keys.rate(name))
+    ahead = used_ahead(client, keys, name)
     cost_ms = 60_000 / RATE_PER_MINUTE
-    ahead = max(0.0, float(whole_at or 0) - now_ms)
     waits = max(0, round(ahead + cost_ms - BURST * cost_ms))
     return Budget(name, int(taken), most, ahead / (BURST * cost_ms), waits)
 

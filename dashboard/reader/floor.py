@@ -27,7 +27,6 @@ from dashboard.reader.floor_position import (
     agents,
     busiest,
     counts,
-    epoch_ms,
     is_live,
     position_of,
 )
@@ -36,7 +35,7 @@ from dashboard.reader.views import Restored
 from mirror.conversation.event import RANK, Event
 from mirror.conversation.fold import ConversationView, LegView, find_leg, fold, is_repeat
 from mirror.conversation.legs import leg_key
-from mirror.fleet.gaps import rfc3339
+from mirror.conversation.times import epoch_ms, show_ms
 from mirror.fleet.tracked import Tracked
 
 MOST_LIVE: Final = 100_000
@@ -166,7 +165,7 @@ class Floor:
                 self.left_out += 1
                 return
             known = Known(ConversationView(id=conversation_id), adopted=True)
-            known.view.started_at = rfc3339(tracked.since_ms)
+            known.view.started_at = show_ms(tracked.since_ms)
         for leg in tracked.legs:
             if leg.key.name in known.view.legs:
                 continue

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 
 from mirror.conversation.event import RANK, STAFF, Role
 from mirror.conversation.fold import LegView
-from mirror.conversation.times import epoch
+from mirror.conversation.times import epoch_ms
 
 STATES: Final = ("talking", "held", "parked", "waiting", "ringing", "ivr", "other")
 AGENT_STATES: Final = ("talking", "held", "ringing", "acw", "parked")
@@ -59,11 +59,6 @@ class AfterCall(NamedTuple):
     agent: str | None
     queue: str | None
     since_ms: int
-
-
-def epoch_ms(text: str) -> int:
-    """Epoch milliseconds of a time in RFC 3339. Raises `ValueError`."""
-    return round(epoch(text) * 1000)
 
 
 def is_live(leg: LegView) -> bool:

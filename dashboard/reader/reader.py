@@ -23,7 +23,6 @@ from dashboard.pages.hub import Hub, message
 from dashboard.reader.dead_letters import LETTERS_KEPT, Letters
 from dashboard.reader.feed import Feed, Finalized
 from dashboard.reader.floor import MOST_LIVE, MOST_OVER, OVER_KEPT_MS, Floor
-from dashboard.reader.floor_position import epoch_ms
 from dashboard.reader.presence import Presences
 from dashboard.reader.rates import Rates
 from dashboard.reader.today import Today, day_of
@@ -38,6 +37,7 @@ from dashboard.reader.views import (
 from mirror.base.errors import MirrorError, RedisUnavailable
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
+from mirror.conversation.times import epoch_ms
 from mirror.fleet.tracked import read_active
 from mirror.kafka.consume import open_reader, take
 from mirror.kafka.deadletters import read_letter
@@ -54,8 +54,6 @@ QUIET_SECONDS: Final = 1.5  # without a message for this long, the past was read
 RETRY_SECONDS: Final = 2.0
 ADOPT_AGAIN_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 5.0
-
-Now = Callable[[], int]
 
 
 def wall_ms() -> int:

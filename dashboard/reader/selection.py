@@ -40,11 +40,6 @@ class Choice(msgspec.Struct, frozen=True):
     agent: str | None = None
     beginning: str | None = None
 
-    @property
-    def is_all(self) -> bool:
-        """Whether nothing was chosen."""
-        return self == Choice()
-
 
 class Selection(msgspec.Struct):
     """The chosen conversations: the `rows` of one page, their number, and their figures."""

@@ -8,27 +8,35 @@ A figure counts on the day on which it is complete: an answer when an agent answ
 when the customer leaves, a handle time when the agent's leg is over.
 
 Bounded: at most `MOST_KEPT` conversations keep their facts. A conversation that ended `QUIET_MS`
-ago keeps its figures and loses its facts. Later events of it are ignored.
+ago keeps its figures and loses its facts. Later events of it are ignored. At most `MOST_LEGS` legs
+of a conversation count. Further legs are ignored.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import accumulate
 from typing import Final
 
 import msgspec
 
-from dashboard.reader.floor_position import epoch_ms
 from mirror.conversation.event import STAFF, Event
 from mirror.conversation.legs import leg_key
+from mirror.conversation.times import epoch_ms
 
 MOST_KEPT: Final = 100_000
 MOST_CLOSED: Final = 1_000_000
+# Each new fact costs as much as there are legs: about a millisecond for this many.
+MOST_LEGS: Final = 500
 QUIET_MS: Final = 3_600_000
 # The queue's leg and the customer's leg end in one frame, or in two frames in a row.
 LEAVES_WITH_MS: Final = 3_000
 
+_NEVER: Final = -1
+_FOREVER: Final = 1 << 62
 _CUSTOMERS: Final = frozenset({"customer", "external"})
 _BEGINS: Final = frozenset({"dial", "alert", "answer"})
 _ENDS: Final = frozenset({"disconnect", "transfer"})
@@ -81,6 +89,7 @@ class Course(msgspec.Struct):
     legs: dict[str, LegFacts] = msgspec.field(default_factory=dict)
     counted: dict[str, Figures] = msgspec.field(default_factory=dict)
     touched_ms: int = 0
+    is_cut: bool = False  # it has legs that are not counted
 
 
 class Today:
@@ -106,14 +115,17 @@ class Today:
             course = self._kept[event.conversation_id] = Course()
         course.touched_ms = now_ms
         self._kept.move_to_end(event.conversation_id)
+        was_cut = course.is_cut
         if _learn(course, event):
             self._count(course)
+        self.left_out += course.is_cut and not was_cut
 
     def turn(self, day_ms: int, now_ms: int) -> None:
         """Begin a new day if one has begun, and drop facts that are no longer needed. Call it now
         and then."""
         if day_ms != self.day_ms:
-            self.day_ms, self.left_out = day_ms, 0
+            self.day_ms = day_ms
+            self.left_out = sum(course.is_cut for course in self._kept.values())
             self._closed.clear()
             self.changed.update(self.queues)
             self.queues.clear()
@@ -165,74 +177,85 @@ def figures(course: Course, day_ms: int, within_ms: int) -> dict[str, Figures]:
         return found.setdefault(queue, Figures())
 
     legs = course.legs.values()
-    waits = [leg for leg in legs if leg.purpose == "acd" and leg.queue and leg.began is not None]
+    flow = _Flow(legs)
     for leg in legs:
-        if leg.purpose not in STAFF or leg.queue is None or leg.has_role:
+        if leg.queue is None or not _serves(leg):
             continue
         if leg.answered is not None and leg.ended is not None and leg.ended >= day_ms:
             row = of(leg.queue)
             row.handled += 1
             row.handle_ms += max(0, leg.ended - leg.answered) + _after(leg)
-    for wait, answered in _answers(waits, course):
-        assert wait.queue is not None
-        assert wait.began is not None
-        if wait.began >= day_ms:
-            of(wait.queue).offered += 1
+    for leg in legs:
+        if leg.purpose != "acd" or not leg.queue or leg.began is None:
+            continue
+        answered = flow.answer(leg.queue, leg.began)
+        if leg.began >= day_ms:
+            of(leg.queue).offered += 1
         if answered is not None:
             if answered >= day_ms:
-                row = of(wait.queue)
+                row = of(leg.queue)
                 row.answered += 1
-                row.wait_ms += answered - wait.began
-                row.in_time += answered - wait.began <= within_ms
-        elif wait.ended is not None and wait.ended >= day_ms:
-            if _has_left(course, wait.ended) and not _goes_on(course, wait):
-                of(wait.queue).abandoned += 1
+                row.wait_ms += answered - leg.began
+                row.in_time += answered - leg.began <= within_ms
+        elif leg.ended is not None and leg.ended >= day_ms:
+            if flow.has_left(leg.ended) and not flow.goes_on(leg.began, leg.ended):
+                of(leg.queue).abandoned += 1
             else:
-                of(wait.queue).flowed_out += 1
+                of(leg.queue).flowed_out += 1
     return found
 
 
-def _answers(waits: list[LegFacts], course: Course) -> list[tuple[LegFacts, int | None]]:
-    """Each wait, with the first answer by an agent of its queue before the next wait in that
-    queue."""
-    staff = [
-        leg
-        for leg in course.legs.values()
-        if leg.purpose in STAFF and leg.answered is not None and not leg.has_role
-    ]
-    found: list[tuple[LegFacts, int | None]] = []
-    for wait in waits:
-        began = wait.began or 0
-        later = [w.began or 0 for w in waits if w.queue == wait.queue and (w.began or 0) > began]
-        until = min(later, default=None)
-        answers = [
-            leg.answered
-            for leg in staff
-            if leg.queue == wait.queue
-            and leg.answered is not None
-            and leg.answered >= began
-            and (until is None or leg.answered < until)
-        ]
-        found.append((wait, min(answers, default=None)))
-    return found
+class _Flow:
+    """The waits and answers of a conversation in order, so that no lookup searches them all."""
+
+    def __init__(self, legs: Iterable[LegFacts]) -> None:
+        self._waits: defaultdict[str, list[int]] = defaultdict(list)  # by queue: when they began
+        self._answers: defaultdict[str, list[int]] = defaultdict(list)  # by queue
+        self._last_answer = _NEVER
+        # When the customer had left; None if he has not, or is unknown.
+        self._left: int | None = None
+        stretches: list[tuple[int, int]] = []
+        is_there = False
+        for leg in legs:
+            if leg.purpose == "acd" and leg.began is not None:
+                stretches.append((leg.began, _FOREVER if leg.ended is None else leg.ended))
+                if leg.queue:
+                    self._waits[leg.queue].append(leg.began)
+            elif leg.answered is not None and _serves(leg):
+                self._last_answer = max(self._last_answer, leg.answered)
+                if leg.queue:
+                    self._answers[leg.queue].append(leg.answered)
+            elif leg.purpose in _CUSTOMERS:
+                is_there = is_there or leg.ended is None
+                self._left = max(self._left or 0, leg.ended or 0)
+        if is_there:
+            self._left = None
+        for times in (*self._waits.values(), *self._answers.values()):
+            times.sort()
+        stretches.sort()
+        self._begins = [began for began, _ in stretches]
+        # For each wait in any queue: the latest end of it and of all later waits.
+        self._ends = list(accumulate((ended for _, ended in reversed(stretches)), max))[::-1]
+
+    def answer(self, queue: str, began: int) -> int | None:
+        """The first answer by an agent of the queue before the next wait in that queue."""
+        answers, waits = self._answers[queue], self._waits[queue]
+        first, after = bisect_left(answers, began), bisect_right(waits, began)
+        until = waits[after] if after < len(waits) else _FOREVER
+        return answers[first] if first < len(answers) and answers[first] < until else None
+
+    def has_left(self, ended: int) -> bool:
+        """Whether the customer had left when the wait ended."""
+        return self._left is not None and self._left <= ended + LEAVES_WITH_MS
+
+    def goes_on(self, began: int, ended: int) -> bool:
+        """Whether a wait went on to another queue or an agent, however shortly."""
+        later = bisect_right(self._begins, began)
+        return self._last_answer >= ended or (later < len(self._ends) and self._ends[later] > ended)
 
 
-def _has_left(course: Course, ended_ms: int) -> bool:
-    """Whether the customer had left when the wait ended."""
-    ends = [leg.ended for leg in course.legs.values() if leg.purpose in _CUSTOMERS]
-    known = [end for end in ends if end is not None]
-    return bool(ends) and len(known) == len(ends) and max(known) <= ended_ms + LEAVES_WITH_MS
-
-
-def _goes_on(course: Course, wait: LegFacts) -> bool:
-    """Whether the conversation went on to another queue or an agent, however shortly."""
-    began, ended = wait.began or 0, wait.ended or 0
-    return any(
-        (leg.began or 0) > began and (leg.ended is None or leg.ended > ended)
-        if leg.purpose == "acd"
-        else leg.purpose in STAFF and not leg.has_role and (leg.answered or 0) >= ended
-        for leg in course.legs.values()
-    )
+def _serves(leg: LegFacts) -> bool:
+    return leg.purpose in STAFF and not leg.has_role
 
 
 def _after(leg: LegFacts) -> int:
@@ -251,6 +274,9 @@ def _learn(course: Course, event: Event) -> bool:
     name = leg_key(event.participant_id, event.communication_id, event.media_type).name
     leg = course.legs.get(name)
     if leg is None:
+        if len(course.legs) >= MOST_LEGS:
+            course.is_cut = True
+            return False
         leg = course.legs[name] = LegFacts(event.purpose)
     before = msgspec.structs.astuple(leg)
     at_ms = epoch_ms(event.occurred_at)

@@ -22,11 +22,11 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from dashboard.reader.floor_position import epoch_ms
 from dashboard.reader.timeline import Mark
 from mirror.conversation.fold import ConversationView
+from mirror.conversation.times import epoch_ms
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
-from mirror.kafka.kept import ID_BYTES, KEPT_HEADER, KeptLeg, UnknownFormat, read_head, read_kept
+from mirror.kafka.kept import ID_BYTES, KeptLeg, UnknownFormat, kept_of, read_head, read_kept
 from mirror.settings import Settings
 
 BATCH: Final = 5_000
@@ -109,7 +109,7 @@ class Views(msgspec.Struct):
         `most` is how many records may be left to fold. Raises `ViewsUnusable`.
         """
         if not self.records:
-            raise ViewsUnusable("no projector has written conversations")
+            raise ViewsUnusable("no projector had written conversations yet")
         places: dict[int, int] = {}
         left = 0
         for partition, (low, high) in retained.items():
@@ -119,7 +119,7 @@ class Views(msgspec.Struct):
             places[partition] = max(low, following)
             left += high - places[partition]
         if left > most:
-            raise ViewsUnusable(f"the projector is {left:,} records behind")
+            raise ViewsUnusable(f"the projector was {left:,} records behind")
         return places
 
 
@@ -171,10 +171,7 @@ def _read(consumer: Any, left: set[int], views: Views, turn: Callable[[], bool])
                 if error.fatal() or not error.retriable():
                     raise KafkaException(error)
             elif partition in left:
-                kept = next(
-                    (value for name, value in message.headers() or () if name == KEPT_HEADER), b""
-                )
-                is_tombstone = message.value() is None
+                kept, is_tombstone = kept_of(message.headers()), message.value() is None
                 views.take(partition, message.key().decode(), kept, is_tombstone=is_tombstone)
     return views
 

@@ -18,7 +18,8 @@ from typing import Final
 
 from harness.browser import DESKTOP, PHONE, Browser
 from harness.dashboard import ROOT, Dashboard, dashboard
-from harness.kafka import KafkaCluster, create_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic
 from harness.process import ManagedProcess, wait_until
 from harness.redis import RedisServer
 from harness.simulated import Simulated, simulated
@@ -65,9 +66,7 @@ class Studio:
         create_topic(servers, "genesys-interactions.dlq")
         self.org: Simulated = stack.enter_context(simulated(folder, *_OPTIONS))
         self.env = {
-            "GENESYS_API_URL": self.org.url,
-            "GENESYS_CLIENT_ID": self.org.client,
-            "GENESYS_CLIENT_SECRET": self.org.secret,
+            **self.org.env,
             "REDIS_URL": self.redis.url,
             "KAFKA_BOOTSTRAP_SERVERS": servers,
             "MIRROR_SPOOL_DIR": str(folder / "spool"),

@@ -12,7 +12,8 @@ may answer with another conversation's body, or with its own error page: that sa
 
 from __future__ import annotations
 
-from typing import Final, Literal, Protocol
+import re
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -41,10 +42,16 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class _Asked(msgspec.Struct):
-    id: str
+    id: Any = None
 
 
 _asked = msgspec.json.Decoder(_Asked)
+_NO_CONVERSATION: Final = Answer(
+    "strange", reason="the answer is not Genesys' JSON of a conversation"
+)
+# How a conversation begins that cannot be decoded. In Genesys' bodies the id comes first.
+_ID: Final = re.compile(rb'^\s*\{[^{\[]*?"id"\s*:\s*"([^"\\]*)"')
+_HEAD_BYTES: Final = 1024
 
 
 def ask(genesys: Rest, conversation_id: str) -> Answer:
@@ -67,14 +74,19 @@ def judge(raw: bytes, conversation_id: str) -> Answer:
     """Judge a body of status 200: it is this conversation, or strange."""
     try:
         shown = _asked.decode(raw).id
+    except msgspec.ValidationError:
+        return _NO_CONVERSATION
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # The normaliser salvages a partly wrong body. A body without the id is not Genesys'.
-        if raw.lstrip()[:1] == b"{" and conversation_id.encode() in raw[:256]:
-            return Answer("given", raw)
-        return Answer("strange", reason="the answer is not Genesys' JSON of a conversation")
-    if shown != conversation_id:
+        found = _ID.search(raw[:_HEAD_BYTES])
+        if found is None:
+            return _NO_CONVERSATION
+        shown = found[1].decode(errors="replace")
+    if shown == conversation_id:
+        return Answer("given", raw)
+    if isinstance(shown, str):
         return Answer("strange", reason="the answer is another conversation's")
-    return Answer("given", raw)
+    return _NO_CONVERSATION
 
 
 def _refusal(error: GenesysError) -> Kind:

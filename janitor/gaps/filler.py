@@ -3,10 +3,10 @@
 A gap is read twice. The first reading reads all conversations that lived in the gap and can be
 found. The second reading comes after the lag of analytics (`lag_seconds`), and reads conversations
 that were unknown before. A reading counts only if everything was read. If Genesys refuses a
-conversation or does not know it yet, or if its body cannot be read, the gap stays open with the
-reasons, and is read again after growing pauses. After a day (`PATIENCE_SECONDS`) and
-`LEAST_ATTEMPTS` tries, such a gap becomes `unfillable`, with these reasons. While Genesys or Kafka
-is away, a gap only waits.
+conversation or does not know it yet, if its body cannot be read, or if Genesys does not understand
+the request (400), the gap stays open with the reasons, and is read again after growing pauses.
+After a day (`PATIENCE_SECONDS`) and `LEAST_ATTEMPTS` tries, such a gap becomes `unfillable`, with
+these reasons. While Genesys or Kafka is away, a gap only waits.
 
 Beside the gap, Redis has a mark for each conversation that was read. So a janitor that takes over a
 dead janitor's gap continues its reading. A mark is set only after Kafka has acknowledged the events
@@ -28,13 +28,14 @@ from janitor.gaps.agreement import Agreement
 from janitor.gaps.plan import predicates
 from janitor.gaps.reading import Desk, GapReading, LeaseLost, Stopped
 from janitor.gaps.unfinished import Unfinished
-from janitor.genesys import Pool
+from janitor.genesys import Pool, refuses_request
 from janitor.producer import AckedProducer
 from mirror.base.errors import GenesysError, KafkaUnavailable
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.conversation.normaliser import Normaliser
-from mirror.fleet.gaps import READINGS, Gap, redis_now_ms
+from mirror.fleet.gaps import READINGS, Gap
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.keys import Keys
 
 LEASE_SECONDS: Final = 240.0
@@ -46,7 +47,6 @@ PATIENCE_SECONDS: Final = 24 * 3600.0
 LEAST_ATTEMPTS: Final = 8
 # How long the readings of a filled gap still serve other gaps: one outage makes several gaps.
 SHARED_MS: Final = 3_600_000
-_BAD_REQUEST: Final = 400
 
 
 class Filler:
@@ -156,8 +156,8 @@ class _Attempt:
         finally:
             filler.conversations += reading.conversations
             filler.events += reading.events
-            filler.unread.update(reading.reasons())
-        if errors := reading.errors():
+            filler.unread.update(reading.unread.reasons())
+        if errors := reading.unread.errors():
             self._retry_later(errors, final=True)
         else:
             self._end_reading(reading)
@@ -202,14 +202,11 @@ class _Attempt:
         )
 
     def _failed(self, error: GenesysError) -> None:
-        if error.status == _BAD_REQUEST:
-            self._give_up((str(error),))
-            return
-        self._retry_later((str(error),))
+        self._retry_later((str(error),), final=refuses_request(error))
 
     def _retry_later(self, errors: tuple[str, ...], *, final: bool = False) -> None:
-        """Leave the gap open. `final`: the errors are about its conversations, and after a day
-        with such errors the gap is given up."""
+        """Leave the gap open. `final`: the errors are about what it asks for, and after a day with
+        such errors the gap is given up."""
         attempts = self.gap.attempts
         if final:
             now_ms = redis_now_ms(self._filler._redis)

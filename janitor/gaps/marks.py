@@ -12,7 +12,8 @@ from typing import Final
 import redis
 
 from janitor.gaps.plan import MARGIN_MS
-from mirror.fleet.gaps import KEPT_SECONDS, Gap, redis_now_ms
+from mirror.fleet.gaps import KEPT_SECONDS, Gap
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
@@ -41,8 +42,10 @@ class Marks:
     def mark(self, conversation_id: str) -> None:
         """Note that a conversation was read, and that Kafka has its events (I9)."""
         with explained():
-            self._redis.sadd(self._own, conversation_id)
-            self._redis.expire(self._own, KEPT_SECONDS)
+            pipe = self._redis.pipeline()  # both or neither: without a time to live the set stays
+            pipe.sadd(self._own, conversation_id)
+            pipe.expire(self._own, KEPT_SECONDS)
+            pipe.execute()
 
     def share(self, conversation_id: str, asked_ms: int) -> None:
         """Note that Kafka has the whole history, requested from REST at Redis time `asked_ms`."""
@@ -57,6 +60,13 @@ class Marks:
         with explained():
             read_ms = self._redis.zscore(self._readings, conversation_id)
         return isinstance(read_ms, float) and self._after_ms <= read_ms <= now_ms
+
+    def last_shared(self) -> str | None:
+        """The conversation that REST gave last, for any gap."""
+        with explained():
+            found = self._redis.zrange(self._readings, -1, -1)
+        assert isinstance(found, list)  # the client is not an asynchronous one
+        return str(found[0]) if found else None
 
     def forget(self, shared_ms: int) -> None:
         """Delete the marks of a filled gap, and shared readings older than `shared_ms`."""

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from math import inf
 from typing import Any, Final, Literal
 
 import msgspec
 
-from mirror.fleet.gaps import Gap, rfc3339
+from mirror.conversation.times import known_ms, show_ms
+from mirror.fleet.gaps import Gap
 from mirror.genesys.shapes import AnalyticsConversation
 
 PAGE_SIZE: Final = 100
@@ -63,7 +63,7 @@ class Question(msgspec.Struct, frozen=True):
     def page(self, number: int) -> dict[str, Any]:
         """Page `number` (from 1) as Genesys' `ConversationQuery`."""
         query: dict[str, Any] = {
-            "interval": f"{rfc3339(self.from_ms)}/{rfc3339(self.to_ms)}",
+            "interval": f"{show_ms(self.from_ms)}/{show_ms(self.to_ms)}",
             "order": "desc" if self.kind == "ended" else "asc",
             "orderBy": "conversationEnd" if self.kind == "ended" else "conversationStart",
             "paging": {"pageSize": PAGE_SIZE, "pageNumber": number},
@@ -101,10 +101,9 @@ class Question(msgspec.Struct, frozen=True):
     def goes_on(self, page: list[AnalyticsConversation]) -> bool:
         """Whether the next page may have conversations of interest.
 
-        The query asks for an order, but relies on it only as far as the page shows it.
+        The query asks for an order, but relies on it only as far as the page shows it. A page that
+        is not full says nothing here: the count of hits tells whether it is the last.
         """
-        if len(page) < PAGE_SIZE:
-            return False
         times = [_time(conversation, self.kind) for conversation in page]
         if any(time is None for time in times):
             return True
@@ -128,6 +127,10 @@ class Question(msgspec.Struct, frozen=True):
                 msgspec.structs.replace(self, to_ms=middle - 1),
                 msgspec.structs.replace(self, from_ms=middle),
             )
+        return self.by_topics()
+
+    def by_topics(self) -> tuple[Question, ...]:
+        """The same question, each half of its topics by itself; empty for a single topic."""
         half = len(self.predicates) // 2
         if not half:
             return ()
@@ -183,21 +186,13 @@ def lived(shown: AnalyticsConversation, from_ms: int, to_ms: int) -> bool:
     It did if it began before the interval's end and, with its after-call work, did not end before
     the interval.
     """
-    began, ended = epoch_ms(shown.conversation_start), epoch_ms(shown.conversation_end)
+    began, ended = known_ms(shown.conversation_start), known_ms(shown.conversation_end)
     if began is not None and began > to_ms + MARGIN_MS:
         return False
     since = from_ms - MARGIN_MS
     if ended is None or ended >= since or ended < since - AFTER_CALL_MS:
         return ended is None or ended >= since
     return _last(shown) >= since
-
-
-def epoch_ms(text: str | None) -> int | None:
-    """Epoch milliseconds of a time of Genesys; None if it is no time."""
-    try:
-        return round(datetime.fromisoformat(text or "").timestamp() * 1000)
-    except ValueError:
-        return None
 
 
 class _Segment(msgspec.Struct, rename="camel"):
@@ -230,7 +225,7 @@ def _last(shown: AnalyticsConversation) -> float:
     ]
     if any(segment.segment_end is None for segment in segments):
         return inf
-    return max((epoch_ms(segment.segment_end) or inf for segment in segments), default=inf)
+    return max((known_ms(segment.segment_end) or inf for segment in segments), default=inf)
 
 
 def _windows(start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -246,4 +241,4 @@ def _midnight(ms: int) -> int:
 
 
 def _time(shown: AnalyticsConversation, kind: Kind) -> int | None:
-    return epoch_ms(shown.conversation_end if kind == "ended" else shown.conversation_start)
+    return known_ms(shown.conversation_end if kind == "ended" else shown.conversation_start)

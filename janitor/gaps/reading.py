@@ -21,8 +21,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import Final, Protocol
 
@@ -31,32 +30,29 @@ import redis
 
 from janitor.gaps.agreement import Agreement
 from janitor.gaps.answers import Answer, ask
+from janitor.gaps.listing import Listing
 from janitor.gaps.marks import Marks
-from janitor.gaps.plan import MARGIN_MS, MAX_HITS, PAGE_SIZE, Question, lived, predicates, questions
+from janitor.gaps.plan import MARGIN_MS, PAGE_SIZE, lived, predicates, questions
 from janitor.gaps.unfinished import Unfinished
-from janitor.gaps.withheld import Withheld
-from janitor.genesys import Genesys
+from janitor.gaps.unread import Unread
+from janitor.gaps.withheld import WAIT_MS, Withheld
+from janitor.genesys import Genesys, ask_details
 from janitor.producer import AckedProducer
 from mirror.base.errors import GenesysUnavailable, MirrorError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress
 from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.conversation.times import show_epoch
-from mirror.fleet.gaps import Gap, redis_now_ms
+from mirror.fleet.gaps import Gap
 from mirror.genesys.shapes import AnalyticsConversation
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.keys import Keys
 
 # Conversations that began this short before the request may be unknown to REST and analytics yet.
 PROPAGATION_MS: Final = 10 * 60_000
-MAX_PAGES: Final = MAX_HITS // PAGE_SIZE
-# After this many failed calls in a row, each with its own retries, Genesys counts as unavailable.
+# After this many failed calls in a row, each with its own retries, Genesys counts as unavailable,
+# unless it still gives what it gave before: then it fails at these conversations alone.
 GIVE_UP_AFTER: Final = 3
-MAX_ERRORS: Final = 5
-MAX_ERROR_LENGTH: Final = 300
-# Reasons that concern a listing and not a conversation.
-_TOO_MANY: Final = "too_many"
-_REPEATED: Final = "repeated"
-_OF_LISTINGS: Final = frozenset({_TOO_MANY, _REPEATED})
 
 
 class LeaseLost(MirrorError):
@@ -101,37 +97,22 @@ class GapReading:
     def __init__(self, desk: Desk, holder: Holder) -> None:
         self.conversations = 0
         self.events = 0
+        self.unread = Unread()
         self.least_queries = 0  # the fewest queries that could have listed the found conversations
         self._desk = desk
         self._holder = holder
         self._marks = Marks(desk.client, desk.keys, holder.gap)
         self._seen: set[str] = set()
         self._withheld = Withheld()
-        self._unread: Counter[tuple[str, str]] = Counter()  # (reason, line) → conversations
+        self._unasked: dict[str, str] = {}  # id that analytics refuses → why
         self._failed_in_a_row = 0
-        self._log = logger("janitor.gaps")
-
-    # --- what came of it --------------------------------------------------------------------------
-
-    def reasons(self) -> Mapping[str, int]:
-        """Reason → number of conversations that were not read."""
-        found: Counter[str] = Counter()
-        for (reason, _), count in self._unread.items():
-            found[reason] += count
-        return found
-
-    def errors(self) -> tuple[str, ...]:
-        """Why not everything was read, for people; empty if everything was."""
-        return tuple(
-            (line if reason in _OF_LISTINGS else f"{_conversations(count)}: {line}")[
-                :MAX_ERROR_LENGTH
-            ]
-            for (reason, line), count in self._unread.most_common(MAX_ERRORS)
+        self._listing = Listing(
+            desk.genesys,
+            self._before_call,
+            self.unread,
+            believes_silence=self._failing_ms() >= WAIT_MS,
         )
-
-    def forget(self, shared_ms: int) -> None:
-        """Delete the marks of the filled gap. Raises `RedisUnavailable`."""
-        self._marks.forget(shared_ms)
+        self._log = logger("janitor.gaps")
 
     # --- finding ----------------------------------------------------------------------------------
 
@@ -146,42 +127,12 @@ class GapReading:
             self._desk.unfinished.at(frozenset(), gap.to_ms)
         for question in questions(gap, self._desk.horizon_ms, self._now_ms()):
             lived_in_it = 0
-            for page in self._pages(question):
+            for page in self._listing.pages(question):
                 lived_in_it += self._read_page(page)
             self.least_queries += max(1, ceil(lived_in_it / PAGE_SIZE))
         if gap.kind == "gap":
             self._read_tracked()
         self._judge_withheld()
-
-    def _pages(self, question: Question) -> Iterator[list[AnalyticsConversation]]:
-        """The results of a question, page by page, until a page has nothing new."""
-        listed: set[str] = set()
-        name = question.predicates[0][1]
-        for number in range(1, MAX_PAGES + 1):
-            self._turn()
-            self._called()
-            answer = self._desk.genesys.query_details(question.page(number))
-            if number == 1 and answer.total_hits >= MAX_HITS and (parts := question.parts()):
-                for part in parts:
-                    yield from self._pages(part)
-                return
-            before = len(listed)
-            listed.update(conversation.conversation_id for conversation in answer.conversations)
-            if answer.conversations and len(listed) == before:
-                if len(listed) < answer.total_hits or not answer.total_hits:
-                    line = (
-                        f"analytics repeats pages of {name}: page {number} has nothing new after "
-                        f"{len(listed):,} of {answer.total_hits:,} conversations; check "
-                        "GENESYS_API_URL and any gateway"
-                    )
-                    self._unread[(_REPEATED, line)] += 1
-                return
-            if answer.conversations:
-                yield answer.conversations
-            if not question.goes_on(answer.conversations):
-                return
-        line = f"one day of {name} has more conversations than analytics lists ({MAX_HITS:,})"
-        self._unread[(_TOO_MANY, line)] += 1
 
     def _read_page(self, page: Sequence[AnalyticsConversation]) -> int:
         """Read a page's unread conversations that lived in the gap. Returns how many lived."""
@@ -210,12 +161,9 @@ class GapReading:
         todo = self._marks.left_of([name for name in names if name not in self._seen])
         for first in range(0, len(todo), PAGE_SIZE):
             group = todo[first : first + PAGE_SIZE]
-            self._turn()
-            self._called()
-            shown = {
-                conversation.conversation_id: conversation
-                for conversation in desk.genesys.details(group)
-            }
+            details = ask_details(desk.genesys, group, self._before_call)
+            shown = details.shown
+            self._unasked.update(details.refused)
             self.least_queries += 1
             self._take(
                 {
@@ -287,7 +235,9 @@ class GapReading:
         desk = self._desk
         if answer.kind == "failed" or shown is None:
             reason = answer.reason
-            if answer.kind == "forgotten":
+            if conversation_id in self._unasked:
+                reason += f"; {self._unasked[conversation_id]}"
+            elif answer.kind == "forgotten":
                 reason = "neither REST nor analytics knows it" + self._perhaps_young(asked_ms)
             self._note(answer.kind, reason)
             return False
@@ -311,9 +261,8 @@ class GapReading:
 
     def _judge_withheld(self) -> None:
         """Decide whether withheld conversations, read from analytics, count as read."""
-        since = self._holder.gap.failing_since_ms
         withheld = self._withheld
-        are_read = withheld.are_read(self._now_ms() - since if since else 0)
+        are_read = withheld.are_read(self._failing_ms())
         for id_, kind in withheld.kinds.items():
             if are_read:
                 self._mark(id_)
@@ -328,19 +277,33 @@ class GapReading:
         self._holder.change(events=self._holder.gap.events + len(reading.events))
 
     def _note(self, reason: str, line: str) -> None:
-        self._unread[(reason, line)] += 1
+        self.unread.note(reason, line)
         self._holder.change(unread=self._holder.gap.unread + 1)
 
     def _count_failures(self, answer: Answer) -> None:
         self._failed_in_a_row = self._failed_in_a_row + 1 if answer.kind == "failed" else 0
         if self._failed_in_a_row >= GIVE_UP_AFTER:
-            raise GenesysUnavailable(answer.reason)
+            if not self._answers():
+                raise GenesysUnavailable(answer.reason)
+            self._failed_in_a_row = 0
+
+    def _answers(self) -> bool:
+        """Whether REST returns a conversation that it returned before."""
+        control = self._marks.last_shared()
+        if control is None:
+            return False
+        self._before_call()
+        return ask(self._desk.genesys, control).kind == "given"
 
     def _perhaps_young(self, asked_ms: int) -> str:
         young = asked_ms - self._holder.gap.to_ms < PROPAGATION_MS
         return " (yet, where it began a moment ago)" if young else ""
 
     # --- house-keeping ----------------------------------------------------------------------------
+
+    def forget(self, shared_ms: int) -> None:
+        """Delete the marks of the filled gap. Raises `RedisUnavailable`."""
+        self._marks.forget(shared_ms)
 
     def _mark(self, conversation_id: str) -> None:
         self._marks.mark(conversation_id)
@@ -352,15 +315,20 @@ class GapReading:
             raise Stopped
         self._holder.beat()
 
+    def _before_call(self) -> None:
+        self._turn()
+        self._called()
+
     def _called(self) -> None:
         self._holder.change(calls=self._holder.gap.calls + 1)
 
     def _least(self, calls: int) -> None:
         self._holder.change(least_calls=self._holder.gap.least_calls + calls)
 
+    def _failing_ms(self) -> int:
+        """Milliseconds since the first reading of this gap that was incomplete."""
+        since = self._holder.gap.failing_since_ms
+        return self._now_ms() - since if since else 0
+
     def _now_ms(self) -> int:
         return redis_now_ms(self._desk.client)
-
-
-def _conversations(count: int) -> str:
-    return "1 conversation" if count == 1 else f"{count:,} conversations"

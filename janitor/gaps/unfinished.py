@@ -13,8 +13,8 @@ from typing import Final
 import redis
 
 from mirror.base.thread_watch import ReportProgress, unwatched
-from mirror.fleet.gaps import redis_now_ms
-from mirror.fleet.tracked import Tracked, scan_active
+from mirror.fleet.tracked import scan_active
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.keys import Keys
 
 KEPT_SECONDS: Final = 600.0
@@ -66,12 +66,7 @@ class Unfinished:
                 if conversation_id in self._since:
                     continue
                 self._since[conversation_id] = tracked.since_ms
-                for place in _places(tracked):
+                for place in tracked.visited():
                     self._at.setdefault(place, []).append(conversation_id)
         self._read_ms = now_ms
         self._forget_at = time.monotonic() + KEPT_SECONDS
-
-
-def _places(tracked: Tracked) -> set[str]:
-    places = {place for leg in tracked.legs for place in (leg.queue_id, leg.agent_id) if place}
-    return places | set(tracked.places)

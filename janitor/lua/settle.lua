@@ -1,8 +1,8 @@
 -- Say when claimed work is next due. Only the holder of the lease is heard.
 --
--- KEYS[1]  active or gaps  zset, id -> Redis time (ms) at which it is next due
+-- KEYS[1]  active  zset, id -> Redis time (ms) at which it is next due
 -- ARGV[1]  the lease: the score that the claim left
--- ARGV[2…] pairs: id, and in how many milliseconds it is next due ("inf": never, by itself)
+-- ARGV[2…] pairs: id, and in how many milliseconds it is next due
 --
 -- Returns how many were still held by that lease.
 local time = redis.call("TIME")
@@ -11,8 +11,7 @@ local held = 0
 for index = 2, #ARGV, 2 do
   if redis.call("ZSCORE", KEYS[1], ARGV[index]) == ARGV[1] then
     held = held + 1
-    local after = ARGV[index + 1]
-    redis.call("ZADD", KEYS[1], after == "inf" and "+inf" or now + tonumber(after), ARGV[index])
+    redis.call("ZADD", KEYS[1], now + tonumber(ARGV[index + 1]), ARGV[index])
   end
 end
 return held

@@ -2,12 +2,15 @@
 
     analytics says   Genesys' GET says   then
     active           (not asked)         put back: verified again later
+    silent           over                as below
+    silent           active, 404         put back
     over, unknown    over                missing events and `finalize`, acknowledged, then put back
     over, unknown    active              put back
     over             404                 the same from analytics, `finalize` with `not_found`
     unknown          404                 `finalize` with `not_found`
-    any              403, 5xx, time-out  put back for a short while
+    any              403, 5xx, time-out  put back, for growing pauses
     any              something strange   the same: another's body, a page that is not Genesys'
+    cannot be asked  404                 the same
 
 A conversation without a live leg is over, although `conversationEnd` waits for after-call work. If
 a fresh frame contradicts an answer, or the answer is the same for everything, the answer is
@@ -16,11 +19,14 @@ doubted, and the conversation is put back (`janitor.zombies.doubt`).
 A finalised conversation stays in the active set until the tracker reads its end from Kafka. It is
 put back only so that it is not done twice: if a janitor dies before the acknowledgement, its lease
 lapses. Analytics is asked for many conversations at once; a GET is made only for those that
-analytics does not show as active.
+analytics does not show as active. A conversation that analytics shows without an open segment of a
+party and without an end (`silent`) may still go on: a few of these in each batch get a GET.
+A conversation at which Genesys always fails is due later and later, so it does not delay others.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -30,8 +36,7 @@ import msgspec
 from janitor.claims import Leases
 from janitor.gaps.agreement import Agreement
 from janitor.gaps.answers import Answer, ask
-from janitor.gaps.plan import epoch_ms
-from janitor.genesys import Genesys
+from janitor.genesys import Details, Genesys, ask_details
 from janitor.producer import AckedProducer
 from janitor.zombies import doubt
 from janitor.zombies.verdict import closing, read, read_analytics, suspicion
@@ -40,7 +45,7 @@ from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
-from mirror.fleet.gaps import rfc3339
+from mirror.conversation.times import known_ms, show_ms
 from mirror.fleet.tracked import Tracked, threshold_ms
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.settings import Settings
@@ -61,6 +66,8 @@ DOUBT_SECONDS: Final = 600.0
 CONTROL_MS: Final = 7 * 24 * 3_600_000 - 60_000
 # An active conversation is next verified when it is overdue for twice as long, at least hourly.
 AGAIN_MOST_SECONDS: Final = 3600.0
+# So many of the silent conversations of a batch get a GET.
+MOST_SILENT: Final = 10
 
 
 class Sweep(msgspec.Struct):
@@ -87,9 +94,11 @@ class Sweep(msgspec.Struct):
 class _Batch:
     """The state of one batch in verification."""
 
-    def __init__(self, lease: str, details: Mapping[str, AnalyticsConversation]) -> None:
+    def __init__(self, lease: str, details: Details) -> None:
         self.lease = lease
-        self.details = details
+        self.details: Mapping[str, AnalyticsConversation] = details.shown
+        self.refused = details.refused  # by analytics, which cannot be asked about them
+        self.silent: set[str] = set()  # silent conversations that get a GET
         self.rest_knows = False
         self.unknown: list[str] = []  # unknown to REST and analytics; not judged yet
 
@@ -152,16 +161,14 @@ class Zombies:
 
     def _verify(self, lease: str, ids: tuple[str, ...], until: float, sweep: Sweep) -> bool:
         """Verify one batch; False if Genesys cannot be asked now."""
-        sweep.calls += 1
+
+        def call() -> None:
+            self._report_progress()
+            sweep.calls += 1
+
         sweep.least_calls += 1
         try:
-            asked = set(ids)
-            shown = self._genesys.details(ids)
-            details = {
-                conversation.conversation_id: conversation
-                for conversation in shown
-                if conversation.conversation_id in asked
-            }
+            details = ask_details(self._genesys, ids, call)
         except GenesysError as error:
             self._log.warning("analytics_failed", error=str(error), conversations=len(ids))
             sweep.failed += len(ids)
@@ -169,15 +176,15 @@ class Zombies:
             return False
         tracked = self._leases.tracked(ids)
         after: dict[str, float] = {}
-        suspects = []
-        for id_ in ids:
-            if suspicion(details.get(id_), self._normaliser()) == "active":
-                sweep.active += 1
-                after[id_] = self._again(tracked[id_])
-            else:
-                suspects.append(id_)
-        self._leases.put_back(lease, after)
+        said = {id_: suspicion(details.shown.get(id_), self._normaliser()) for id_ in ids}
         batch = _Batch(lease, details)
+        silent = [id_ for id_ in ids if said[id_] == "silent"]
+        batch.silent.update(random.sample(silent, min(len(silent), MOST_SILENT)))
+        suspects = [id_ for id_ in ids if said[id_] in {"over", "unknown"} or id_ in batch.silent]
+        for id_ in set(ids).difference(suspects):
+            sweep.active += 1
+            after[id_] = self._again(tracked[id_])
+        self._leases.put_back(lease, after)
         in_a_row = 0
         for position, id_ in enumerate(suspects):
             self._report_progress()
@@ -195,10 +202,10 @@ class Zombies:
                 sweep.calls += 1
                 in_a_row = in_a_row + 1 if answer.kind == "failed" else 0
                 seconds = self._confirm(id_, answer, batch, sweep)
-            except GenesysError as error:  # no budget, no token
-                answer = Answer("failed", reason=str(error))
+            except GenesysError as error:  # no budget or token, so not about this conversation
                 in_a_row = GIVE_UP_AFTER
-                seconds = self._confirm(id_, answer, batch, sweep)
+                self._note_failure(id_, Answer("failed", reason=str(error)), sweep)
+                seconds = self._retry()
             except KafkaUnavailable:
                 rest = [*suspects[position:], *batch.unknown]
                 self._leases.put_back(lease, dict.fromkeys(rest, self._retry()))
@@ -214,15 +221,14 @@ class Zombies:
         """Act on Genesys' answer on one suspect. Returns when it is next due, None if not
         judged."""
         details = batch.details.get(conversation_id)
+        if answer.kind == "forgotten" and conversation_id in batch.refused:
+            # Nobody says that analytics does not know it either.
+            answer = Answer("refused", reason=batch.refused[conversation_id])
         if answer.kind not in {"given", "forgotten"}:
-            sweep.failed += 1
-            self._log.warning(
-                "conversation_read_failed",
-                conversation=conversation_id,
-                answer=answer.kind,
-                error=answer.reason,
-            )
-            return self._retry()
+            self._note_failure(conversation_id, answer, sweep)
+            failing = self._leases.failing_since(conversation_id)
+            return max(self._retry(), min(2 * failing, AGAIN_MOST_SECONDS))
+        self._leases.answered(conversation_id)
         now_ms = round(time.time() * 1000)
         # Read again: its end may have come meanwhile. Without a record the fold was lost, and
         # Genesys has the whole conversation.
@@ -236,6 +242,8 @@ class Zombies:
             if details is not None:
                 self._agreement.look(answer.raw, details)
             events = read(answer.raw, conversation_id, tracked, self._normaliser(), now_ms)
+        elif conversation_id in batch.silent:
+            events = []  # nothing says that it is over
         elif details is not None:
             events = read_analytics(
                 details, tracked, self._normaliser(), now_ms, by_legs=self._agreement.holds
@@ -248,7 +256,7 @@ class Zombies:
         if not events:
             sweep.active += 1
             return self._again(tracked)
-        ended_ms = None if events[-1].estimated else epoch_ms(events[-1].occurred_at)
+        ended_ms = None if events[-1].estimated else known_ms(events[-1].occurred_at)
         if doubt.contradicts(tracked, now_ms, ended_ms, self._fresh_seconds):
             return self._doubt(conversation_id, doubt.BY_FRAME, sweep)
         return self._finalise(conversation_id, events, sweep)
@@ -293,15 +301,14 @@ class Zombies:
                 sweep.calls += 1
                 page = self._genesys.query_details(
                     {
-                        "interval": f"{rfc3339(now_ms - CONTROL_MS)}/{rfc3339(now_ms)}",
+                        "interval": f"{show_ms(now_ms - CONTROL_MS)}/{show_ms(now_ms)}",
                         "order": "desc",
                         "orderBy": "conversationStart",
                         "paging": {"pageSize": 1, "pageNumber": 1},
                     }
                 )
-                control = next(
-                    (conversation.conversation_id for conversation in page.conversations), None
-                )
+                listed = page.conversations or ()
+                control = next((conversation.conversation_id for conversation in listed), None)
             if control is None:
                 return False
             self._report_progress()
@@ -323,6 +330,15 @@ class Zombies:
             events=len(events),
         )
         return FOLD_SECONDS
+
+    def _note_failure(self, conversation_id: str, answer: Answer, sweep: Sweep) -> None:
+        sweep.failed += 1
+        self._log.warning(
+            "conversation_read_failed",
+            conversation=conversation_id,
+            answer=answer.kind,
+            error=answer.reason,
+        )
 
     def _doubt(self, conversation_id: str, reason: str, sweep: Sweep) -> float:
         sweep.doubted += 1

@@ -12,16 +12,17 @@ from typing import Literal
 import msgspec
 
 from mirror.conversation.ending import disconnect, ending, finalize
-from mirror.conversation.event import Event, Reason
+from mirror.conversation.event import STAFF, Event, Reason
 from mirror.conversation.legs import leg_key
 from mirror.conversation.normaliser import Normaliser
-from mirror.conversation.times import instant
-from mirror.fleet.gaps import rfc3339
+from mirror.conversation.times import instant, show_ms
 from mirror.fleet.tracked import Tracked
 from mirror.genesys.shapes import AnalyticsConversation
 
-Suspicion = Literal["active", "over", "unknown"]
+Suspicion = Literal["active", "silent", "over", "unknown"]
 
+# Problems of a body that was read as a whole.
+_HIDES_NO_LEG = frozenset({"UnknownMedium", "InvalidTime"})
 _AFTER_CALL = frozenset({"acw", "acw_end", "wrapup"})
 
 
@@ -31,21 +32,59 @@ class _Ending(msgspec.Struct, rename="camel"):
     end_time: str | None = None
 
 
+class _Segment(msgspec.Struct, rename="camel"):
+    segment_type: str | None = None
+    segment_end: str | None = None
+
+
+class _Session(msgspec.Struct):
+    segments: list[_Segment] | None = None
+
+
+class _Participant(msgspec.Struct):
+    purpose: str | None = None
+    sessions: list[_Session] | None = None
+
+
 _ending = msgspec.json.Decoder(_Ending)
+_participants = msgspec.json.Decoder(list[_Participant] | None)
+# The parties of a conversation: what queues and flows show says nothing of its life.
+_PARTIES = frozenset({*STAFF, "customer", "external"})
 
 
 def suspicion(details: AnalyticsConversation | None, normaliser: Normaliser) -> Suspicion:
     """Analytics' answer, which lags, on a conversation that `normaliser` does not know.
 
     `conversationEnd` waits for after-call work, in which an agent may be stuck for days. So a
-    conversation without a live leg is over (docs/protocol.md, "Ends").
+    conversation without a live leg is over (docs/protocol.md, "Ends"). It is `silent` if no segment
+    of its parties is open although no end is shown: analytics may have lost the end, or be between
+    two segments.
     """
     if details is None:
         return "unknown"
     if details.conversation_end:
         return "over"
-    reading = normaliser.analytics(msgspec.json.encode(details), rfc3339(0), 0.0)
-    return "over" if any(event.event_type == "end" for event in reading.events) else "active"
+    reading = normaliser.analytics(msgspec.json.encode(details), show_ms(0), 0.0)
+    if any(event.event_type == "end" for event in reading.events):
+        return "over"
+    return "silent" if _is_silent(details) else "active"
+
+
+def _is_silent(details: AnalyticsConversation) -> bool:
+    """Whether the parties of a conversation have segments, and each of them has an end."""
+    try:
+        participants = _participants.decode(details.participants or b"null")
+    except msgspec.DecodeError:
+        return False
+    segments = [
+        segment
+        for participant in participants or ()
+        if participant.purpose in _PARTIES
+        for session in participant.sessions or ()
+        for segment in session.segments or ()
+        if (segment.segment_type or "").lower() != "wrapup"
+    ]
+    return bool(segments) and all(segment.segment_end for segment in segments)
 
 
 def read(
@@ -55,18 +94,20 @@ def read(
 
     `raw` is the body of `GET /api/v2/conversations/{id}`; `normaliser` must not know the
     conversation. Over means: `endTime` is set, or every leg has ended (docs/protocol.md, "Ends").
-    The last event is `finalize`.
+    If a part of the body cannot be read, only `endTime` counts, because that part may be a leg that
+    lives. The last event is `finalize`.
     """
-    reading = normaliser.conversation(raw, rfc3339(now_ms), 0.0, origin="janitor")
-    told = _finished(reading.events, conversation_id, tracked, "ended", now_ms)
-    if told:
-        return told
+    reading = normaliser.conversation(raw, show_ms(now_ms), 0.0, origin="janitor")
+    is_whole = reading.problem is None or reading.problem.error in _HIDES_NO_LEG
     try:
         ended_at = instant(_ending.decode(raw).end_time)
     except msgspec.DecodeError:
+        ended_at = None
+    if reading.kind != "conversation" or not (is_whole or ended_at):
         return []
-    if reading.kind != "conversation" or ended_at is None:
-        return []
+    told = _finished(reading.events, conversation_id, tracked, "ended", now_ms)
+    if told or not is_whole or ended_at is None:
+        return told
     return closing(conversation_id, tracked, "ended", now_ms, ended_at)
 
 
@@ -84,7 +125,7 @@ def read_analytics(
     """
     name = details.conversation_id
     if by_legs:
-        reading = normaliser.analytics(msgspec.json.encode(details), rfc3339(now_ms), 0.0)
+        reading = normaliser.analytics(msgspec.json.encode(details), show_ms(now_ms), 0.0)
         for event in reading.events:
             if event.origin != "snapshot":
                 event.origin = "janitor"
@@ -133,7 +174,7 @@ def closing(
         conversation_id,
         tracked.legs,
         tracked.over,
-        received_at=rfc3339(now_ms),
+        received_at=show_ms(now_ms),
         reason=reason,
         ended_at=ended_at,
     )
@@ -146,7 +187,7 @@ def _finished(
     end = next((event for event in events if event.event_type == "end"), None)
     if end is None:
         return []
-    received_at = rfc3339(now_ms)
+    received_at = show_ms(now_ms)
     shown = dict.fromkeys(_name(event) for event in events if event.event_type == "disconnect")
     ended_at = None if end.estimated else end.occurred_at
     # A leg that Genesys does not show any more (a merged participant's).

@@ -33,7 +33,7 @@ from listeners.publish.rows import Numbered
 from listeners.publish.salvage import Salvage, adopt, losses, salvage
 from listeners.publish.spool import Spool, SpoolBroken, SpoolError, take_of
 from mirror.base.log import logger
-from mirror.conversation.times import show_epoch
+from mirror.conversation.times import show_ms
 from mirror.kafka.record import Record
 from mirror.settings import Settings
 
@@ -345,8 +345,8 @@ class Store:
             self._log.error(
                 "spool_lost_records",
                 records=lost.records,
-                since=show_epoch(lost.from_ms / 1000),
-                until=show_epoch(lost.to_ms / 1000),
+                since=show_ms(lost.from_ms),
+                until=show_ms(lost.to_ms),
             )
 
     def _count_waiting(self) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from listeners.publish.extent import Lost
 from listeners.publish.lanes import Lane
 from listeners.publish.line import Problem
-from mirror.conversation.times import show_epoch
+from mirror.conversation.times import show_ms
 
 MOST_REASONS: Final = 8
 MOST_NAMED: Final = 5
@@ -25,7 +25,7 @@ def reasons(
     """One reason for each topic and cause; `kept_out` says why no producer can be made."""
     found = [
         f"the spool lost {'records' if lost.records is None else f'{lost.records} records'} of "
-        f"{show_epoch(lost.from_ms / 1000)} to {show_epoch(lost.to_ms / 1000)} (see {lost.name}): "
+        f"{show_ms(lost.from_ms)} to {show_ms(lost.to_ms)} (see {lost.name}): "
         "a gap is to be filed for it"
         for lost in losses[:MOST_REASONS]
     ]

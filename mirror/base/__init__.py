@@ -8,5 +8,7 @@ ascii_fallback  replaces characters that a terminal cannot show
 bounded      calls of foreign libraries, with a deadline that holds
 thread_watch finds a background thread that hangs
 tls          why TLS failed, in words
+extras       what an optional package is missing for
+tally        histograms of durations (pure)
 units        durations and sizes as people write them
 """

@@ -43,7 +43,7 @@ class DependencyError(MirrorError):
 
 
 class RedisUnavailable(DependencyError):
-    """Redis does not answer in time, or refuses us. `cure` says in short what to do."""
+    """Redis does not answer in time, or refuses us. `cure` is the end of the line, the fix."""
 
     def __init__(self, message: str, *, cure: str = "") -> None:
         super().__init__(message)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_URL_PASSWORD: Final = re.compile(r"(?<=://)[^/\s]*@")
+# Not the words of a message that shows the form: no secret is left out there.
+_URL_PASSWORD: Final = re.compile(r"(?<=://)(?!user:password@[^@/\s]*(?:[/\s]|$))[^/\s]*@")
 _PARAMETER: Final = re.compile(r"(\w*(?:password|passwd|secret|token)=)[^&\s,;'\"]+", re.IGNORECASE)
 _AUTHORIZATION: Final = re.compile(r"\b(Bearer|Basic) [\w.+/=~-]{8,}", re.IGNORECASE)
 # A channel's id is the secret that opens its socket (docs/protocol.md, "Channels").

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -27,7 +28,7 @@ from mirror.base.errors import EXIT_DEPENDENCY, GenesysError, RedisUnavailable
 from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.handles import Handle
-from mirror.genesys.sockets import open_socket, tls_context
+from mirror.genesys.sockets import BoundedSocket, open_socket, tls_context
 from mirror.redis.connect import connect, explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
@@ -44,6 +45,8 @@ TURN_SECONDS: Final = 30.0
 SPARE_CHANNELS: Final = 2
 #: An older channel may have ended meanwhile.
 MOST_LIFE_SECONDS: Final = 23 * 3600.0
+#: Of all frames. The check has no topic, so it gets only pongs and heartbeats.
+MAX_BYTES: Final = 1024 * 1024
 _LOOK_SECONDS: Final = 1.0
 _TURN_LOOK_SECONDS: Final = 0.2
 _PING: Final = '{"message":"ping"}'
@@ -152,9 +155,11 @@ def _heard(
 ) -> float | None:
     """Seconds until a frame of the channel itself with `word` came; None if none came."""
     started = time.monotonic()
-    sock.settimeout(_LOOK_SECONDS)
+    bounded: Any = sock.sock
     while (passed := time.monotonic() - started) < seconds:
         renew()
+        # The library's own time-out begins again with each byte, and with each ping.
+        bounded.allow(_LOOK_SECONDS)
         try:
             text = sock.recv()
         except websocket.WebSocketTimeoutException:
@@ -196,8 +201,14 @@ def _opened(store: redis.Redis, keys: Keys, client: GenesysClient) -> websocket.
 
 def _socket(client: GenesysClient, handle: Handle) -> websocket.WebSocket:
     client.check_uri(handle.uri)
+    return _reader(open_socket(handle.uri, tls_context(), _USER_AGENT))
+
+
+def _reader(opened: socket.socket) -> websocket.WebSocket:
+    """What reads and writes frames on an open connection."""
     sock = websocket.WebSocket(skip_utf8_validation=True)
-    sock.sock = open_socket(handle.uri, tls_context(), _USER_AGENT)
+    bounded: Any = BoundedSocket(opened, MAX_BYTES, _LOOK_SECONDS)
+    sock.sock = bounded
     sock.connected = True
     return sock
 

@@ -14,9 +14,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
 )
 
 from mirror.base.errors import KafkaUnavailable
+from mirror.base.units import counted
 from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.checks.kafka_rights import TIMEOUT_SECONDS, check_rights, reason
-from mirror.kafka.admin import DEAD_LETTER_PARTITIONS, Cluster, check
+from mirror.kafka.admin import DEAD_LETTER_PARTITIONS, SETTINGS_HINT, Cluster, check
 from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.settings import Settings
 
@@ -32,14 +33,13 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
         yield bad(
             "kafka",
             "Kafka",
-            str(error),
-            "start Kafka, or correct the KAFKA_* settings",
+            str(error).removeprefix("Kafka ").removesuffix(SETTINGS_HINT),
+            "start Kafka, or correct KAFKA_BOOTSTRAP_SERVERS and the KAFKA_* settings beside it",
             error.exit_code,
         )
         return
     servers = settings.kafka.properties["bootstrap.servers"]
-    brokers = f"{cluster.brokers} broker{'' if cluster.brokers == 1 else 's'}"
-    yield good("kafka", "Kafka", f"{brokers} at {servers}")
+    yield good("kafka", "Kafka", f"{counted(cluster.brokers, 'broker')} at {servers}")
     client = open_client(AdminClient, admin_config(settings), ClientLog("kafka.doctor"))
     wanted = {
         settings.topic: settings.partitions,
@@ -54,6 +54,7 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
         yield from shape(cluster, topic, partitions, settings.replication_factor)
         yield from configuration(client, cluster, topic)
     present = [topic for topic in wanted if topic in cluster.topics]
+    yield from single(cluster, settings)
     yield from check_rights(settings, client, present)
 
 
@@ -86,11 +87,19 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
             f"replication {replication}, less than {least}",
             "raise it with kafka-reassign-partitions, or a lost broker loses events",
         )
-    elif replication == 1:
+
+
+def single(cluster: Cluster, settings: Settings) -> Iterator[Finding]:
+    """One finding on all topics of the mirror that are on one broker, where that is intended."""
+    if min(settings.replication_factor, cluster.brokers) > 1:
+        return  # `shape` reports each
+    topics = (*cluster.partitions(settings), settings.once_topic, settings.conversations_topic)
+    alone = [name for name in topics if cluster.topics.get(name, (0, 0))[1] == 1]
+    if alone:
         yield doubtful(
             "kafka.replication",
-            subject,
-            "replication 1: the cluster has one broker, whose loss loses events",
+            "Kafka replication",
+            f"{counted(len(alone), 'topic')} with one replica: the loss of its broker loses events",
             "run three brokers where events matter",
         )
 

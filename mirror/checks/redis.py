@@ -13,7 +13,8 @@ from redis.exceptions import NoPermissionError
 from mirror.base.errors import EXIT_DEPENDENCY, RedisUnavailable
 from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.redis.answers import MEANINGS, code_of
-from mirror.redis.connect import START_CURE, address, check, connect, explained
+from mirror.redis.clock import redis_now_ms
+from mirror.redis.connect import address, check, connect, explained
 from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
 from mirror.settings import Settings
@@ -33,17 +34,22 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
     try:
         check(client, settings)
     except RedisUnavailable as error:
-        yield bad("redis", "Redis", str(error), error.cure or START_CURE, error.exit_code)
+        yield _away(error)
         client.close()
         return
     try:
         with explained(f"Redis at {address(settings)}"):
             yield from _answers(settings, client)
     except RedisUnavailable as error:
-        cure = error.cure or "see why it stopped answering"
-        yield bad("redis", "Redis", str(error), cure, error.exit_code)
+        yield _away(error)
     finally:
         client.close()
+
+
+def _away(error: RedisUnavailable) -> Finding:
+    """The error without what the line of a finding says besides: the subject, and the cure."""
+    detail = str(error).removeprefix("Redis ").removesuffix(f": {error.cure}")
+    return bad("redis", "Redis", detail, error.cure, error.exit_code)
 
 
 def _answers(settings: Settings, client: redis.Redis) -> Iterator[Finding]:
@@ -164,8 +170,7 @@ def rights(refused: dict[str, str]) -> Finding:
 
 
 def _clock(client: redis.Redis) -> Finding:
-    seconds, micros = client.time()
-    return clock(time.time() - (int(seconds) + int(micros) / 1e6))
+    return clock(time.time() - redis_now_ms(client) / 1000)
 
 
 def clock(ahead_s: float) -> Finding:

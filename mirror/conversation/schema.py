@@ -64,8 +64,9 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "hold_started_at": "On hold and resume: when that hold began.",
     "disconnect_type": "In the spelling of notifications; null while the leg lives.",
     "wrapup_code": "On wrapup: the code.",
-    "occurred_at": "Genesys' time of the transition if the source has one, else received_at.",
-    "estimated": "Whether occurred_at is received_at because Genesys sent no time.",
+    "occurred_at": "Genesys' time of the transition if the source has one, else received_at. For "
+    "an estimated start, the time at which the first leg was connected, if one was.",
+    "estimated": "Whether occurred_at is not Genesys' own time of the transition.",
     "received_at": "When this mirror read the frame or answer.",
     "origin": "snapshot: a state that was read, not a transition that was seen.",
     "source_topic": "The notification topic.",
@@ -87,7 +88,8 @@ VIEW_DESCRIPTIONS: Final[dict[str, str]] = {
     "state": "active while a leg lives or no end was seen, else ended.",
     "started_at": "When it began; null if no start was seen.",
     "ended_at": "When it ended; null while it is active.",
-    "queue_id": "The queue of the latest live leg that has one. After the end, of the latest leg.",
+    "queue_id": "The queue of the latest live leg that has one. After the end, of the latest leg. "
+    "The customer's leg counts only if no other leg has one.",
     "media": "The media of its legs.",
     "legs": "Its legs in the order in which they were first seen. Of very many, the latest.",
     "updated_at": "When this mirror read the latest of its events.",

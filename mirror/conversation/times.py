@@ -48,6 +48,24 @@ def show_epoch(seconds: float) -> str:
     return show(datetime.fromtimestamp(seconds, UTC))
 
 
+def show_ms(ms: float) -> str:
+    """Milliseconds since the epoch as the text that events carry."""
+    return show_epoch(ms / 1000)
+
+
 def epoch(text: str) -> float:
     """Seconds since the epoch of a time in the form that events carry. Raises `ValueError`."""
     return datetime.fromisoformat(text).timestamp()
+
+
+def epoch_ms(text: str) -> int:
+    """Milliseconds since the epoch of a time as events carry it. Raises `ValueError`."""
+    return round(epoch(text) * 1000)
+
+
+def known_ms(text: str | None) -> int | None:
+    """Milliseconds since the epoch of a time; None if it is absent or no time."""
+    try:
+        return epoch_ms(text or "")
+    except ValueError:
+        return None

@@ -8,8 +8,10 @@ gaps         the ledger of intervals that no socket covered
 tracked      the tracker's record of each conversation
 workers      the status that trackers and janitors report
 reasons      why a mirror is not healthy, and the next step
-status       the state in Redis → the health of the mirror, for commands and pages
+status       the state of all processes → the health of the mirror (pure); status_reader: read from
+             Redis, for commands and pages
 requests     requests of operators to the leader
 pinned       the number of partitions that keys are spread over
 backfill     gaps filed by hand
+names        names of queues and users; topics: the mirrored topics, with names and channels
 """

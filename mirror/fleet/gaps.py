@@ -3,9 +3,9 @@
 A gap is filed by the leader (nobody covered a shard, or its topics are new) or by hand (`mirror
 backfill`), and filled by janitors. `gap:<id>` holds the gap as JSON and is written whole by whoever
 holds its lease; `gaps` is a sorted set of gap id → Redis time at which a janitor may next claim it.
-Filing is `SET gap:<id> … NX` and `ZADD gaps NX <now> <id>`; claiming moves the score forward by the
-lease, so that a janitor that dies gives the gap back. A gap that is done (`filled`, `unfillable`)
-has the score `+inf` and its document expires after `KEPT_SECONDS`.
+One script files both (`lua/file_gap.lua`). Claiming moves the score forward by the lease, so that a
+janitor that dies gives the gap back. A gap that is done (`filled`, `unfillable`) has the score
+`+inf` and its document expires after `KEPT_SECONDS`.
 
 While no channel receives a shard, its gap has no end yet: the leader shows it as an `OngoingGap`,
 and files the gap when a channel receives again.
@@ -26,9 +26,10 @@ from typing import Any, Final, Literal
 import msgspec
 import redis
 
-from mirror.conversation.times import show_epoch
+from mirror.conversation.times import show_ms
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
+from mirror.redis.scripts import script
 
 GapState = Literal["open", "filling", "filled", "unfillable"]
 GapKind = Literal["gap", "snapshot", "recall"]
@@ -113,19 +114,12 @@ def new_id() -> str:
 
 
 def file_gap(client: redis.Redis, keys: Keys, gap: Gap) -> bool:
-    """File a gap; False if its id is in the ledger already. Raises `RedisUnavailable`."""
-    with explained():
-        if not client.set(keys.gap(gap.id), encode(gap), nx=True):
-            return False
-        client.zadd(keys.gaps, {gap.id: redis_now_ms(client)}, nx=True)
-    return True
+    """File a gap; False if the ledger has its id already. Raises `RedisUnavailable`.
 
-
-def read_gap(client: redis.Redis, keys: Keys, gap_id: str) -> Gap | None:
-    """One gap, None if the ledger does not have it. Raises `RedisUnavailable`."""
-    with explained():
-        text = client.get(keys.gap(gap_id))
-        return decode(text) if isinstance(text, str) else None
+    After a failure, file it again under the same id: that completes what is missing.
+    """
+    filing = script(client, "file_gap", "mirror.fleet")
+    return bool(filing([keys.gaps, keys.gap(gap.id)], [gap.id, encode(gap)]))
 
 
 def list_gaps(client: redis.Redis, keys: Keys) -> list[Gap]:
@@ -154,8 +148,8 @@ def view_ongoing_gap(ongoing: OngoingGap, now_ms: int) -> GapView:
         id=f"lasting-{ongoing.shard}",
         shard=ongoing.shard,
         topics=ongoing.topics,
-        from_time=rfc3339(ongoing.from_ms),
-        to=rfc3339(now_ms),
+        from_time=show_ms(ongoing.from_ms),
+        to=show_ms(now_ms),
         state="open",
         attempts=0,
         events=0,
@@ -190,22 +184,10 @@ def view(gap: Gap) -> GapView:
         id=gap.id,
         shard=gap.shard,
         topics=len(gap.topics),
-        from_time=rfc3339(gap.from_ms),
-        to=rfc3339(gap.to_ms),
+        from_time=show_ms(gap.from_ms),
+        to=show_ms(gap.to_ms),
         state=gap.state,
         attempts=gap.attempts,
         events=gap.events,
         errors=gap.errors,
     )
-
-
-def rfc3339(ms: int) -> str:
-    """`2026-11-23T10:00:00.123Z` from epoch milliseconds."""
-    return show_epoch(ms / 1000)
-
-
-def redis_now_ms(client: redis.Redis) -> int:
-    """Redis' clock, in epoch milliseconds. Raises `RedisUnavailable`."""
-    with explained():
-        now: Any = client.time()
-    return int(now[0]) * 1000 + int(now[1]) // 1000

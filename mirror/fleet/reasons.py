@@ -6,9 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from mirror.base.units import counted
-from mirror.fleet.gaps import OngoingGap, rfc3339
+from mirror.conversation.times import show_ms
+from mirror.fleet.gaps import OngoingGap
 from mirror.fleet.words import Beat
-from mirror.fleet.workers import TRACKER_SILENT_MS, Worker, is_ahead, is_recent, working
+from mirror.fleet.workers import (
+    STARTING_MS,
+    TRACKER_SILENT_MS,
+    Worker,
+    is_ahead,
+    is_recent,
+    working,
+)
 
 MAX_NAMED: Final = 5
 DOCTOR: Final = "`mirror doctor` names the cure"
@@ -35,7 +43,7 @@ def uncovered(lasting: Iterable[OngoingGap], found: Mapping[str, str]) -> list[s
     """One reason for each shard that no channel receives."""
     return [
         f"no channel receives shard {ongoing.shard} ({counted(ongoing.topics, 'topic')}) "
-        + ("yet" if ongoing.fresh else f"since {rfc3339(ongoing.from_ms)}")
+        + ("yet" if ongoing.fresh else f"since {show_ms(ongoing.from_ms)}")
         + because(ongoing.shard, found)
         for ongoing in lasting
     ]
@@ -87,7 +95,7 @@ def tracking(workers: Sequence[Worker], now_ms: int) -> list[str]:
     if not heard:
         times = [status.at_ms for status in known if not is_ahead(status.at_ms, now_ms)]
         since = (
-            f"as of {rfc3339(max(times))}: no tracker was heard since"
+            f"as of {show_ms(max(times))}: no tracker was heard since"
             if times
             else "of an unknown age: no tracker was heard since Redis' clock went back"
         )
@@ -98,6 +106,8 @@ def tracking(workers: Sequence[Worker], now_ms: int) -> list[str]:
     if said:
         return said
     if not any(status.partitions for status in heard):
+        if any(status.up_ms is not None and status.up_ms < STARTING_MS for status in heard):
+            return ["the tracker is starting: conversations are not counted yet"]
         return ["no tracker has a partition: conversations are not tracked; " + DOCTOR]
     stale = max(status.stale_ms for status in heard)
     if stale:

@@ -12,6 +12,7 @@ from typing import Final
 import redis
 
 from mirror.fleet.words import seat_name
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
@@ -46,5 +47,4 @@ def request_rotation(client: redis.Redis, keys: Keys, shard: str, replica: str) 
 
 def _request(client: redis.Redis, keys: Keys, request: str) -> None:
     with explained():
-        seconds, _ = client.time()
-        client.hset(keys.commands, request, str(seconds))
+        client.hset(keys.commands, request, str(redis_now_ms(client) // 1000))

@@ -1,41 +1,25 @@
-"""The status of the whole mirror, assembled from the state of its processes in Redis.
+"""The status of the whole mirror, assembled from the state of its processes. Pure.
 
-`assemble` is pure; `read` fetches its input. The CLI, the dashboard and the demo share this status,
-so they cannot disagree.
+`mirror.fleet.status_reader` fetches the input from Redis. The CLI, the dashboard and the demo share
+this status, so they cannot disagree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from mirror.base.health import Status as HealthStatus
 from mirror.fleet import reasons as causes
-from mirror.fleet.gaps import OngoingGap, count_gaps, list_gaps, list_ongoing_gaps
-from mirror.fleet.gaps import reasons as gap_reasons
-from mirror.fleet.requests import DRAIN
-from mirror.fleet.tracked import count_conversations
+from mirror.fleet.gaps import OngoingGap
 from mirror.fleet.words import REPLICAS, Beat, ChannelReport, Shard
-from mirror.fleet.workers import Worker, is_recent, janitor_silent_ms
-from mirror.fleet.workers import read as read_workers
-from mirror.redis.connect import explained
-from mirror.redis.documents import readable
-from mirror.redis.keys import NOTE, REASON, Keys
-
-if TYPE_CHECKING:
-    import redis
-
-    from mirror.settings import Settings
-
-T = TypeVar("T")
+from mirror.fleet.workers import Worker, is_recent
+from mirror.redis.keys import NOTE, REASON
 
 MAX_REASONS: Final = 20
 MAX_NAMED: Final = 5
-# Beats after which the leader's state is old: the leader notes every two seconds that it made a
-# pass.
-STATE_BEATS: Final = 5
 
 
 class ListenerStatus(msgspec.Struct, kw_only=True):
@@ -65,7 +49,8 @@ class ReplicaStatus(msgspec.Struct, kw_only=True):
 
 
 class ChannelStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One channel as its listener reports it; ids are shortened."""
+    """One channel as its listener reports it; ids are shortened. `state` is `lost` if the listener
+    is dead."""
 
     channel: str
     listener: str
@@ -228,7 +213,10 @@ def _health(
     if not alive:
         return (
             "down",
-            ["no listener is alive: start `mirror listener`, or see its log", *leading],
+            [
+                "no listener is alive: start `mirror up` or `mirror listener`, or see its log",
+                *leading,
+            ],
             [],
         )
     reasons = leading
@@ -277,105 +265,32 @@ def _health(
     return ("degraded" if reasons else "ok"), reasons, notes
 
 
-def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
-    """Ask Redis, by a client that decodes. Raises `RedisUnavailable`."""
-    keys = Keys(settings.namespace)
-    pipe = client.pipeline(transaction=False)
-    pipe.time()
-    pipe.get(keys.leader)
-    pipe.zrange(keys.beats, 0, -1, withscores=True)
-    pipe.hkeys(keys.shards)
-    pipe.hgetall(keys.rejected)
-    pipe.hgetall(keys.problems)
-    pipe.hgetall(keys.discovery)
-    pipe.hgetall(keys.workers)
-    pipe.hkeys(keys.commands)
-    pipe.get(keys.passed)
-    pipe.zrange(keys.gaps, 0, 0, withscores=True)
-    pipe.zrange(keys.active, 0, 0, withscores=True)
-    with explained():
-        (
-            (seconds, micros),
-            leader,
-            beats,
-            shard_ids,
-            rejected,
-            problems,
-            discovery,
-            workers,
-            commands,
-            passed,
-            *oldest,
-        ) = pipe.execute()
-    now_ms = int(seconds) * 1000 + int(micros) // 1000
-    beat_times = {name: int(score) for name, score in beats}
-    ids = sorted(shard_ids)
-    gaps = list_gaps(client, keys)
-    facts = Facts(
-        now_ms=now_ms,
-        leader=leader,
-        beats=beat_times,
-        listeners=_documents(client, {i: keys.listener(i) for i in beat_times}, Beat),
-        shards=_documents(client, {i: keys.shard(i) for i in ids}, Shard),
-        rejected=rejected,
-        gaps=GapCounts(*count_gaps(gaps)),
-        conversations=ConversationCounts(*count_conversations(client, keys)),
-        uncovered=list_ongoing_gaps(client, keys),
-        gap_reasons=gap_reasons(gaps),
-        problems=problems,
-        discovery=discovery,
-        workers=list(read_workers(workers, keys.workers).values()),
-        drained={command.removeprefix(DRAIN) for command in commands if command.startswith(DRAIN)},
-        passed_ms=readable(int, passed, keys.passed),
-        waited_ms=max(_waited(first, now_ms) for first in oldest),
-    )
-    limits = Limits(
-        state_ms=round(1000 * max(settings.lease, STATE_BEATS * settings.heartbeat)),
-        janitor_ms=janitor_silent_ms(settings.janitor_interval),
-    )
-    return assemble(facts, settings.replicas, round(settings.lease * 1000), limits)
-
-
-def _waited(first: list[tuple[str, float]], now_ms: int) -> int:
-    """Milliseconds that the first item of a sorted set, with its due time as score, has waited."""
-    return max(0, round(now_ms - first[0][1])) if first and first[0][1] < now_ms else 0
-
-
-def read_channels(client: redis.Redis, settings: Settings) -> list[ChannelStatus]:
-    """Every channel of every listener that beats. Raises `RedisUnavailable`."""
-    keys = Keys(settings.namespace)
-    with explained():
-        beating: Any = client.zrange(keys.beats, 0, -1)
-    beats = _documents(client, {name: keys.listener(name) for name in beating}, Beat)
-    reports = [(name, report) for name, beat in sorted(beats.items()) for report in beat.channels]
+def assemble_channels(
+    listeners: Mapping[str, Beat], beats: Mapping[str, int], now_ms: int, lease_ms: int
+) -> list[ChannelStatus]:
+    """The channels in these beats, by seat. `beats`: listener → time of its last beat."""
+    reports = [
+        (report, listener, beats[listener])
+        for listener, beat in sorted(listeners.items())
+        for report in beat.channels
+    ]
     return [
         ChannelStatus(
             channel=report.channel,
             listener=listener,
             shard=report.shard,
             replica=report.replica,
-            state=report.state,
+            state=report.state if is_recent(beat_ms, now_ms, lease_ms) else "lost",
             client=report.client,
             topics=report.topics,
             frames=report.frames,
             events=report.events,
-            expires_s=report.expires_s,
+            expires_s=None
+            if report.expires_s is None
+            else max(0, report.expires_s - max(0, now_ms - beat_ms) // 1000),
             rotate=report.rotate,
         )
-        for listener, report in sorted(
-            reports, key=lambda report: (report[1].shard, report[1].replica)
+        for report, listener, beat_ms in sorted(
+            reports, key=lambda found: (found[0].shard, found[0].replica)
         )
     ]
-
-
-def _documents(client: redis.Redis, keys: Mapping[str, str], kind: type[T]) -> dict[str, T]:
-    if not keys:
-        return {}
-    decoder = msgspec.json.Decoder(kind)
-    with explained():
-        values = client.mget(list(keys.values()))
-        return {
-            name: decoder.decode(value)
-            for name, value in zip(keys, values, strict=True)
-            if value is not None
-        }

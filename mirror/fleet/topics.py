@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from mirror.fleet.names import FAMILIES, Family, entity_of, read_names
-from mirror.fleet.status import ReplicaStatus, ShardStatus, read
+from mirror.fleet.status import ReplicaStatus, ShardStatus
+from mirror.fleet.status_reader import read
 from mirror.fleet.words import Shard
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable

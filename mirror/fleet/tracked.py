@@ -13,7 +13,7 @@ form too, so it folds the topic from the beginning and writes the record again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -21,7 +21,7 @@ import redis
 
 from mirror.conversation.event import Role
 from mirror.conversation.legs import LegKey, leg_key
-from mirror.fleet.gaps import redis_now_ms
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import FOLD_FORM, Keys
@@ -83,11 +83,10 @@ class Tracked(msgspec.Struct, array_like=True, tag=FOLD_FORM):
     forgotten: int = 0
     places: list[str] = []
 
-    def was_at(self, places: Set[str]) -> bool:
-        """Whether one of its legs is, or was, at one of these queues and users (ids)."""
-        return any(leg.queue_id in places or leg.agent_id in places for leg in self.legs) or any(
-            place in places for place in self.places
-        )
+    def visited(self) -> set[str]:
+        """The queues and users (ids) where its legs are and were."""
+        now = {place for leg in self.legs for place in (leg.queue_id, leg.agent_id) if place}
+        return now | set(self.places)
 
 
 class ConversationView(msgspec.Struct, frozen=True, kw_only=True):

@@ -127,3 +127,9 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
 def seat_name(shard: str, replica: str) -> str:
     """A seat as one word, e.g. `12/b`: a field of Redis hashes and of logs."""
     return f"{shard}/{replica}"
+
+
+def seat_of(name: str) -> tuple[str, str]:
+    """The shard and the replica of a `seat_name`."""
+    shard, _, replica = name.rpartition("/")
+    return (shard, replica)

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 import redis
 
-from mirror.fleet.gaps import redis_now_ms
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
@@ -24,6 +24,8 @@ EVERY_SECONDS: Final = 5.0
 FORGOTTEN_SECONDS: Final = 600.0
 #: A tracker that is silent for this long is dead or cut off.
 TRACKER_SILENT_MS: Final = 20_000
+#: So long after its start a tracker may still wait for its group to share out partitions.
+STARTING_MS: Final = 60_000
 
 # A reader takes Redis' time a moment before it reads what others wrote. What is further ahead was
 # written before Redis' clock went back.
@@ -36,7 +38,8 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """One tracker or janitor at the Redis time `at_ms`. `reasons` say why it does not work.
 
     For a tracker: `partitions` counts its own, `lag` counts their records that are not folded yet,
-    and `stale_ms` is how long it has not known that its fold is up to date.
+    and `stale_ms` is how long it has not known that its fold is up to date. `up_ms` is how long the
+    worker runs, None in an older version.
     """
 
     kind: Kind
@@ -46,6 +49,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int = 0
     lag: int = 0
     stale_ms: int = 0
+    up_ms: int | None = None
 
 
 _encode = msgspec.json.encode
@@ -69,6 +73,7 @@ class Reporter:
         self._name = name
         self._clock = clock
         self._lock = threading.Lock()
+        self._began = clock()
         self._due = float("-inf")
         self._told: tuple[str, ...] = ()
         self._has_left = False
@@ -101,6 +106,7 @@ class Reporter:
                 partitions=partitions,
                 lag=lag,
                 stale_ms=stale_ms,
+                up_ms=round(1000 * (now - self._began)),
             )
             self._redis.hset(self._key, f"{self._kind}/{self._name}", _encode(worker))
             texts: Any = self._redis.hgetall(self._key)

@@ -17,9 +17,9 @@ from typing import Any, Final, TypeVar
 from mirror.base.errors import GenesysRefused
 from mirror.genesys.handles import Handle
 from mirror.genesys.hosts import check_stream_uri
-from mirror.genesys.http import Transport, decode
+from mirror.genesys.http import Transport, decode, undocumented
 from mirror.genesys.listing import LARGE_PAGE
-from mirror.genesys.refusals import Answer, channel_life
+from mirror.genesys.refusals import Answer, channel_life, is_word
 from mirror.genesys.shapes import (
     AnalyticsConversation,
     AnalyticsPage,
@@ -91,6 +91,8 @@ class GenesysClient:
         answer = self._http.call("POST", CHANNELS, body={}, repeatable=False)
         channel = self._decode(answer, ChannelBody, f"POST {CHANNELS}")
         self.check_uri(channel.connect_uri)
+        if not is_word(channel.id):
+            raise undocumented(f"POST {CHANNELS}", self._http.api_host)
         return NewChannel(
             handle=Handle(channel.id, channel.connect_uri),
             expires_in=_seconds_until(channel.expires, answer),
@@ -130,6 +132,8 @@ class GenesysClient:
     def get_subscriptions(self, channel_id: str) -> frozenset[str]:
         """The topics that a channel has."""
         answer = self._http.call("GET", CHANNELS + "/{}/subscriptions", channel_id)
+        if answer.is_empty_object:  # perhaps a channel without topics: it gets all of them again
+            return frozenset()
         listing = self._decode(answer, TopicList, "GET subscriptions")
         return frozenset(topic.id for topic in listing.entities if topic.state != "Rejected")
 
@@ -181,9 +185,12 @@ class GenesysClient:
         return self._http.call("GET", "/api/v2/conversations/{}", conversation_id).body
 
     def query_details(self, query: Mapping[str, Any]) -> AnalyticsPage:
-        """One page of an analytics details query; `query` is Genesys' `ConversationQuery`."""
+        """One page of an analytics details query; `query` is Genesys' `ConversationQuery`.
+
+        A page that says nothing (`AnalyticsPage.says_nothing`) may mean that nothing is found.
+        """
         answer = self._http.call("POST", f"{DETAILS}/query", body=dict(query))
-        return self._decode(answer, AnalyticsPage, f"POST {DETAILS}/query")
+        return self._analytics(answer, f"POST {DETAILS}/query")
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
         """Analytics of up to `MAX_ANALYTICS_IDS` conversations, without unknown ones."""
@@ -191,7 +198,14 @@ class GenesysClient:
             raise ValueError(f"at most {MAX_ANALYTICS_IDS} ids")
         query = {"id": ",".join(conversation_ids)}
         answer = self._http.call("GET", DETAILS, query=query)
-        return self._decode(answer, AnalyticsPage, f"GET {DETAILS}").conversations
+        return self._analytics(answer, f"GET {DETAILS}").conversations or []
+
+    def _analytics(self, answer: Answer, name: str) -> AnalyticsPage:
+        """A page of details. Of bodies that say nothing, only `{}` may be Genesys'."""
+        page = self._decode(answer, AnalyticsPage, name)
+        if page.says_nothing and not answer.is_empty_object:
+            raise undocumented(name, self._http.api_host)
+        return page
 
     def _page(self, path: str, page: int, size: int, more: dict[str, str]) -> EntityPage:
         query: dict[str, str | int] = {"pageSize": size, "pageNumber": page, **more}

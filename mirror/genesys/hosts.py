@@ -10,6 +10,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from mirror.base.errors import GenesysError
+from mirror.genesys.refusals import is_word
 from mirror.settings import Settings
 
 
@@ -20,8 +21,9 @@ def check_stream_uri(uri: str, settings: Settings) -> None:
     `ws://` if the API itself is plain HTTP.
     """
     try:
-        parts = urlsplit(uri)
+        parts = urlsplit(uri if is_word(uri) else "")
         host = (parts.hostname or "").lower()
+        _ = parts.port  # raises where it is no number of a port
     except ValueError:
         parts, host = urlsplit(""), ""
     if settings.custom_urls:

@@ -16,12 +16,13 @@ Sources: docs/protocol.md, "Tokens", "Limits".
 
 from __future__ import annotations
 
+import base64
 import random
 import threading
 import time
 from collections.abc import Mapping
 from typing import Final, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 import urllib3
@@ -33,6 +34,7 @@ from mirror.genesys.refusals import (
     LEAST_CHANNEL_SECONDS,
     Answer,
     call_error,
+    is_word,
     login_error,
     not_json,
     refusal,
@@ -124,7 +126,8 @@ class Transport:
         tried again if it may have had its effect.
         """
         name = f"{method} {template.replace('{}', '…')}"
-        url = self._api_url + template.format(*path)
+        # Ids come from frames and answers, and any text may stand in their place.
+        url = self._api_url + template.format(*(quote(part, safe="") for part in path))
         content = None if body is None else msgspec.json.encode(body)
         deadline = time.monotonic() + DEADLINE_SECONDS
         renewed = False
@@ -186,8 +189,11 @@ class Transport:
             return self._token
 
     def _ask_token(self, deadline: float) -> None:
-        headers = urllib3.make_headers(basic_auth=f"{self.client.id}:{self.client.secret}")
-        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        credentials = base64.b64encode(f"{self.client.id}:{self.client.secret}".encode())
+        headers = {
+            "Authorization": f"Basic {credentials.decode()}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
         host = urlsplit(self._login_url).netloc
         name = "POST /oauth/token"
         for attempt in range(1, ATTEMPTS + 1):
@@ -203,7 +209,10 @@ class Transport:
                     b"grant_type=client_credentials",
                 )
                 if answer.status < 300:
-                    self._keep_token(decode(answer.body, Token, name, host, strict=False))
+                    token = decode(answer.body, Token, name, host, strict=False)
+                    if not is_word(token.access_token):  # it goes into a header as it is
+                        raise undocumented(name, host)
+                    self._keep_token(token)
                     return
                 error = login_error(answer, name, host, self.client.id, (self.client.secret,))
                 pause = self._pause(error, answer.status, attempt, repeatable=True)
@@ -308,11 +317,16 @@ def decode(body: bytes, kind: type[T], name: str, host: str, *, strict: bool = T
     try:
         return msgspec.json.decode(body, type=kind, strict=strict)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise GenesysUnavailable(
-            f"{host} does not answer {name} with the documented JSON: "
-            "check that GENESYS_API_URL is a Genesys API host",
-            is_genesys=False,
-        ) from error
+        raise undocumented(name, host) from error
+
+
+def undocumented(name: str, host: str) -> GenesysUnavailable:
+    """The error for a JSON body that is not what Genesys documents."""
+    return GenesysUnavailable(
+        f"{host} does not answer {name} with the documented JSON: "
+        "check that GENESYS_API_URL is a Genesys API host",
+        is_genesys=False,
+    )
 
 
 def _read(response: urllib3.BaseHTTPResponse, host: str) -> bytes:

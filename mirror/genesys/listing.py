@@ -3,7 +3,9 @@
 A listing is used whole or not at all. It fails if a page has nothing new, if there is far more than
 the first page announced or more than `MAX_ENTITIES`, or if it takes longer than `LISTING_SECONDS`.
 Otherwise a gateway that answers each page with the first, or always names a next page, would use up
-the request budget that channels need.
+the request budget that channels need. It also fails if a page is empty although `pageCount`,
+`nextUri` or `total` name more: then topics that exist would be dropped. Whether `total` counts
+entities that the role may not see is open, so a last page that is not full is believed.
 
 A page may hold up to `LARGE_PAGE` entities. Genesys does not document the largest page of users, so
 after a 400 to the first page the listing asks for `SAFE_PAGE`.
@@ -45,6 +47,7 @@ def read_listing(
     found: dict[str, Entity] = {}
     deadline = clock() + LISTING_SECONDS
     most = MAX_ENTITIES
+    total = 0  # the lowest that a page names: entities may be deleted while they are listed
     size, page = LARGE_PAGE, 1
     while True:
         report_progress()
@@ -57,11 +60,20 @@ def read_listing(
             continue
         if page == 1 and listing.total:
             most = min(most, listing.total + SLACK)
+        if listing.total > 0:
+            total = min(total or listing.total, listing.total)
         before = len(found)
         for entity in listing.entities:
             found.setdefault(entity.id, entity)
-        if not listing.entities or (page >= listing.page_count and not listing.next_uri):
+        is_short, is_empty = len(listing.entities) < size, not listing.entities
+        names_next = page < listing.page_count or bool(listing.next_uri)
+        if not names_next and (len(found) >= total or (is_short and not is_empty)):
             return list(found.values())
+        if is_empty:
+            raise GenesysError(
+                f"the listing of {name} ends early: page {page} is empty after {len(found)} of "
+                f"{total}; it is not believed, check GENESYS_API_URL and any gateway"
+            )
         if len(found) == before:
             raise GenesysError(
                 f"the listing of {name} repeats: page {page} has nothing that an earlier page had "

@@ -7,7 +7,7 @@ answers come from a proxy, a gateway or a firewall. Many of these are JSON too, 
 `error` or a `code` of another form. They say nothing about the requested object, and above all not
 that it does not exist.
 
-This module bounds numbers from outside before anybody uses them.
+This module bounds numbers and texts from outside before anybody uses them.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ LEAST_SECRET: Final = 8
 _CORRELATION: Final = "inin-correlation-id"
 _GENESYS_CODE: Final = re.compile(r"[a-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+")
 _OAUTH_CODE: Final = re.compile(r"[a-z]+(_[a-z]+)+")
+# A token, an id or a URI of Genesys': printable ASCII without spaces, and not without end.
+_WORD: Final = re.compile(r"[!-~]{1,8192}")
 _DAY_SECONDS: Final = 86_400.0
 # A token's life if Genesys does not say, and the longest life that Genesys allows.
 DEFAULT_TOKEN_SECONDS: Final = _DAY_SECONDS
@@ -68,6 +70,11 @@ class Answer(msgspec.Struct, frozen=True):
     def is_json(self) -> bool:
         """Whether the body begins like Genesys' answers; an empty body does not."""
         return self.body.lstrip()[:1] in {b"{", b"["}
+
+    @property
+    def is_empty_object(self) -> bool:
+        """Whether the body is `{}`: Genesys leaves out fields that have nothing to say."""
+        return self.body.translate(None, b" \t\r\n") == b"{}"
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -275,6 +282,11 @@ def channel_life(seconds: float | None) -> float | None:
     if seconds is None:
         return None
     return bounded(seconds, LEAST_CHANNEL_SECONDS, MOST_CHANNEL_SECONDS, _DAY_SECONDS)
+
+
+def is_word(text: str) -> bool:
+    """Whether a text of an answer may go into the head of a request as it is."""
+    return _WORD.fullmatch(text) is not None
 
 
 def bounded(value: float, least: float, most: float, default: float) -> float:

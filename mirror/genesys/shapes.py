@@ -1,4 +1,8 @@
-"""Structs of Genesys' answers, with only the fields that the mirror reads, by SDK class name."""
+"""Structs of Genesys' answers, with only the fields that the mirror reads, by SDK class name.
+
+What a list consists of has no default: a body without it is an answer of something else, and does
+not mean that there is nothing.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +46,7 @@ class ChannelBody(msgspec.Struct, rename="camel"):
 class ChannelList(msgspec.Struct):
     """`ChannelEntityListing`."""
 
-    entities: list[ChannelBody] = []
+    entities: list[ChannelBody]
 
 
 class TopicState(msgspec.Struct, rename="camel"):
@@ -57,7 +61,7 @@ class TopicState(msgspec.Struct, rename="camel"):
 class TopicList(msgspec.Struct):
     """`ChannelTopicEntityListing`."""
 
-    entities: list[TopicState] = []
+    entities: list[TopicState]
 
 
 class AvailableTopic(msgspec.Struct, rename="camel"):
@@ -71,7 +75,7 @@ class AvailableTopic(msgspec.Struct, rename="camel"):
 class AvailableTopics(msgspec.Struct):
     """`AvailableTopicEntityListing`."""
 
-    entities: list[AvailableTopic] = []
+    entities: list[AvailableTopic]
 
 
 class Entity(msgspec.Struct):
@@ -84,7 +88,7 @@ class Entity(msgspec.Struct):
 class EntityPage(msgspec.Struct, rename="camel"):
     """A page of a listing. `next_uri` is absent on the last page."""
 
-    entities: list[Entity] = []
+    entities: list[Entity]
     page_count: int = 1
     total: int = 0
     next_uri: str = ""
@@ -100,10 +104,15 @@ class AnalyticsConversation(msgspec.Struct, rename="camel"):
 
 
 class AnalyticsPage(msgspec.Struct, rename="camel"):
-    """One page of details; `conversations` is empty after the last page."""
+    """One page of details. Genesys leaves out `conversations` after the last page."""
 
-    conversations: list[AnalyticsConversation] = []
-    total_hits: int = 0
+    conversations: list[AnalyticsConversation] | None = None
+    total_hits: int | None = None
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it neither lists nor counts: is nothing found, or is this no answer at all?"""
+        return self.conversations is None and self.total_hits is None
 
 
 class NewChannel(msgspec.Struct, frozen=True):

@@ -47,16 +47,25 @@ def tls_context() -> ssl.SSLContext:
 
 
 class BoundedSocket:
-    """A socket during the handshake, bounded in bytes and in time.
+    """A socket that is read by websocket-client, bounded in bytes and in time.
 
     websocket-client bounds neither the head of an answer, which it reads byte by byte, nor the body
-    of a refusal, and its time-out starts again with each byte.
+    of a refusal, nor a frame, and its time-out starts again with each byte.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        most_bytes: int = MAX_HANDSHAKE_BYTES,
+        seconds: float = HANDSHAKE_SECONDS,
+    ) -> None:
         self.inner = sock
-        self._left = MAX_HANDSHAKE_BYTES
-        self._deadline = time.monotonic() + HANDSHAKE_SECONDS
+        self._left = most_bytes
+        self.allow(seconds)
+
+    def allow(self, seconds: float) -> None:
+        """Let what is received take `seconds` from now."""
+        self._deadline = time.monotonic() + seconds
 
     def recv(self, size: int) -> bytes:
         """Like `socket.recv`; raises `OSError` if the server sends too much or takes too long."""

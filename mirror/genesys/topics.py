@@ -1,8 +1,23 @@
-"""Templates of the mirrored notification topics (docs/protocol.md, "Topics")."""
+"""The mirrored topics (docs/protocol.md, "Topics"): families, templates, transports."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from mirror.genesys.shapes import AvailableTopic
+from mirror.settings import Settings
+
 QUEUE_TOPIC: Final = "v2.routing.queues.{id}.conversations"
 USER_TOPIC: Final = "v2.users.{id}.conversations"
+_WEBSOCKET: Final = frozenset({"all", "websocket", "websockets"})
+
+
+def families_of(settings: Settings) -> tuple[str, ...]:
+    """The families to list."""
+    users = "users" in settings.families or settings.agents
+    return (*(["queues"] if "queues" in settings.families else []), *(["users"] if users else []))
+
+
+def is_by_socket(topic: AvailableTopic) -> bool:
+    """Whether the topic is available over WebSocket. A topic without transports has all of them."""
+    return bool(_WEBSOCKET & {name.lower() for name in topic.transports or ("all",)})

@@ -18,6 +18,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from mirror.base.errors import KafkaUnavailable
 from mirror.base.log import logger
+from mirror.base.units import counted
 from mirror.kafka.config import ClientLog, admin_config, open_client
 from mirror.kafka.spread import await_spread
 from mirror.settings import Settings
@@ -35,6 +36,8 @@ COMPACTED: Final = {
     "min.cleanable.dirty.ratio": "0.2",
 }
 SPREAD_SECONDS: Final = 30.0
+#: The end of the line that says that Kafka cannot be used.
+SETTINGS_HINT: Final = " (see KAFKA_BOOTSTRAP_SERVERS and the KAFKA_* settings beside it)"
 _ATTEMPT_SECONDS: Final = 5.0
 _ATTEMPT_WATCHED_SECONDS: Final = 2.0  # a person at a terminal expects some output
 _PAUSE_SECONDS: Final = 0.5
@@ -56,8 +59,8 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         did = "created" if self.outcome == "created" else "is there"
-        replicas = _counted(self.replication_factor, "replica")
-        size = f"{_counted(self.partitions, 'partition')}, {replicas}"
+        replicas = counted(self.replication_factor, "replica")
+        size = f"{counted(self.partitions, 'partition')}, {replicas}"
         return f"{self.name} {did}: {size}{f' ({self.note})' if self.note else ''}"
 
 
@@ -77,10 +80,6 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
         return {topic: self.topics[topic][0] for topic in topics if topic in self.topics}
 
 
-def _counted(count: int, singular: str) -> str:
-    return f"{count} {singular}{'' if count == 1 else 's'}"
-
-
 def _reason(error: Any, log: ClientLog) -> str:
     cause = error.args[0] if isinstance(error, KafkaException) and error.args else error
     code = cause.code() if isinstance(cause, KafkaError) else None
@@ -92,8 +91,7 @@ def _reason(error: Any, log: ClientLog) -> str:
 def _unavailable(settings: Settings, reason: str) -> KafkaUnavailable:
     servers = settings.kafka.properties["bootstrap.servers"]
     return KafkaUnavailable(
-        f"Kafka at {servers} cannot be used: {' '.join(reason.split())} "
-        "(see KAFKA_BOOTSTRAP_SERVERS and the KAFKA_* settings beside it)"
+        f"Kafka at {servers} cannot be used: {' '.join(reason.split())}{SETTINGS_HINT}"
     )
 
 
@@ -318,8 +316,7 @@ def _create(
     note = ""
     if replication < settings.replication_factor:
         note = (
-            f"asked for {settings.replication_factor}; "
-            f"the cluster has {_counted(brokers, 'broker')}"
+            f"asked for {settings.replication_factor}; the cluster has {counted(brokers, 'broker')}"
         )
     return TopicState(
         name=name,

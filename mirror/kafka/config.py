@@ -15,14 +15,16 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from mirror.base.errors import SettingsError
 from mirror.base.log import logger
-from mirror.kafka.files import unusable, variable
+from mirror.kafka.files import FileUnusable, unusable, variable
 from mirror.settings import Settings
+from mirror.settings.kafka import OWN_PROPERTIES, VARIABLES
 
 T = TypeVar("T")
 
@@ -76,6 +78,15 @@ _OURS: Final = frozenset(
     {"bootstrap.servers", "client.id", "group.id", "security.protocol", "sasl.mechanism"}
 )
 _SECRET: Final = re.compile(r"password|secret|key|pem|config|token|username")
+# Properties in librdkafka's errors. The values that it quotes too are none of these.
+_PROPERTY: Final = re.compile(
+    r"(?<=`)(?:retries|[a-z]+(?:\.[a-z]+)+)(?=[`=])|(?<=property \")[a-z.]+(?=\")"
+    r"|\bsasl\.(?:username|password)\b"
+)
+_PREFIX: Final = re.compile(r"^Failed to create [a-z ]+: ")
+_MECHANISMS: Final = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
+# What differs between two errors of the same cause.
+_HOW_LONG: Final = re.compile(r" \(after \d+ms in state .*")
 _CODE: Final = re.compile(r"error|[0-9A-F]{8}|[\w ]+ routines|Type=\w+")
 # Properties that are set by variables of another name.
 _VARIABLES: Final = {
@@ -141,8 +152,8 @@ class ClientLog(logging.Handler):
 
 
 def explain(error: KafkaError) -> str:
-    """librdkafka's error in words; TLS errors come with their fix."""
-    text = error.str()
+    """librdkafka's error in words, the same each time; TLS errors come with their fix."""
+    text = _HOW_LONG.sub("", error.str())
     for sign, meaning in _TRUST.items():
         if sign in text:
             return meaning
@@ -196,6 +207,11 @@ def consumer_config(settings: Settings, role: str, group: str | None = None) -> 
     }
 
 
+def member_config(settings: Settings, role: str, group: str | None = None) -> dict[str, Any]:
+    """Like `consumer_config`, for a consumer that shares partitions with others of its group."""
+    return {**consumer_config(settings, role, group), "partition.assignment.strategy": "range"}
+
+
 def transactional_config(settings: Settings, role: str, transactional_id: str) -> dict[str, Any]:
     """Configuration of a producer of `role` that writes by transactions."""
     return {
@@ -233,8 +249,7 @@ def open_client(kind: Callable[..., T], config: dict[str, Any], log: ClientLog) 
     try:
         return kind(config, **log.options())
     except KafkaException as error:
-        cause = error.args[0]
-        reason = cause.str() if isinstance(cause, KafkaError) else str(cause)
+        reason = _text(error)
         outage = unusable(config, reason, _without_codes(reason))
         if outage is not None:
             raise outage from error
@@ -244,44 +259,102 @@ def open_client(kind: Callable[..., T], config: dict[str, Any], log: ClientLog) 
                     f"{name} cannot be used ({_without_codes(reason)}): it takes PEM, and a "
                     "certificate and its key belong together"
                 ) from error
-        raise SettingsError(
-            f"{_wrong(kind, config, reason)}: {reason}; it takes the properties of librdkafka, "
-            "dots as underscores"
-        ) from error
+        raise SettingsError(_wrong(kind, config, reason)) from error
 
 
-def check_properties(settings: Settings, role: str) -> None:
-    """Raise the error with which a producer or a consumer would not open: see `open_client`.
+def check_properties(settings: Settings, role: str, *, transactional: bool = False) -> None:
+    """Raise the `SettingsError` with which a client of a process would not open.
 
-    Does not wait for a broker.
+    With `transactional` also that of a producer that writes by transactions. Connects to no broker.
+    A file that cannot be used now is no error: processes wait for it.
     """
-    log = ClientLog(f"kafka.{role}")
-    open_client(Producer, producer_config(settings, role), log)
-    open_client(Consumer, consumer_config(settings, role), log).close()
+    clients: list[tuple[Callable[..., Any], dict[str, Any]]] = [
+        (Producer, producer_config(settings, role)),
+        (Consumer, member_config(settings, role)),
+    ]
+    if transactional:
+        clients.append((Producer, transactional_config(settings, role, role)))
+    for kind, config in clients:
+        with suppress(FileUnusable):
+            open_client(kind, _without_broker(config), ClientLog(f"kafka.{role}"))
+
+
+def _without_broker(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` for a client that connects nowhere, and whose end waits for nothing."""
+    return {key: value for key, value in config.items() if key != "bootstrap.servers"}
 
 
 def _wrong(kind: Callable[..., Any], config: Mapping[str, Any], reason: str) -> str:
-    """The variable that librdkafka does not accept, and its value.
+    """The variable that librdkafka does not accept, what it holds, and why.
 
     librdkafka's error may use another name for the property (`queue.buffering.max.ms` for
-    `linger.ms`). So each property is tried by itself: the culprit fails with the same error.
+    `linger.ms`), or name one that the property does not go with. So the properties are tried: the
+    culprit fails by itself with the same error, or without it there is another error or none.
     """
+    if "No provider for SASL mechanism" in reason:
+        return _mechanism(config)
+    config = _without_broker(config)
+    told = _PROPERTY.sub(lambda found: _variable(found[0]), _PREFIX.sub("", reason.strip()))
+    told = told.replace("`", "")
+    named = {*_PROPERTY.findall(reason)}
     # A consumer without a group is refused before its properties are looked at.
     needed = {"group.id": config["group.id"]} if "group.id" in config else {}
-    for key, value in config.items():
-        if not isinstance(value, str) or key in _OURS:
-            continue
-        try:
-            kind({**needed, key: value}, **ClientLog("kafka.settings").options())
-        except KafkaException as error:
-            cause = error.args[0]
-            if reason == (cause.str() if isinstance(cause, KafkaError) else str(cause)):
-                name = f"KAFKA_CONF_{key.upper().replace('.', '_')}"
-                shown = "" if _SECRET.search(key) else f" is {value!r}, which"
-                return f"{name}{shown} is not taken"
-        except (ValueError, TypeError):
-            continue  # needs other properties beside it, so it is not the culprit
-    return "KAFKA_CONF_* or another KAFKA_* setting is wrong"
+    candidates = {
+        key: value
+        for key, value in config.items()
+        if isinstance(value, str) and key not in _OURS | OWN_PROPERTIES
+    }
+    for key, value in candidates.items():
+        if _refusal(kind, {**needed, key: value}) == reason:
+            hint = "; it takes the properties of librdkafka, dots as underscores"
+            return f"{_held(key, value)} is not taken: {told}{hint if 'No such' in reason else ''}"
+    if ("must be set" in reason or "mandatory" in reason) and not named & OWN_PROPERTIES:
+        for key in sorted(named - config.keys()):
+            return f"{_variable(key)} is not set: {told}"
+    for key, value in candidates.items():
+        others = {name: other for name, other in config.items() if name != key}
+        if _refusal(kind, others) not in {reason, None}:
+            return f"{_held(key, value)} is not taken: {told}"
+    return f"KAFKA_CONF_* or another KAFKA_* setting is wrong: {told}"
+
+
+def _refusal(kind: Callable[..., Any], config: dict[str, Any]) -> str | None:
+    """With what librdkafka refuses a client; empty if it does not, None if it was not asked."""
+    try:
+        kind(config, **ClientLog("kafka.settings").options())
+    except KafkaException as error:
+        return _text(error)
+    except (ValueError, TypeError):
+        return None  # needs other properties beside it
+    return ""
+
+
+def _text(error: KafkaException) -> str:
+    cause = error.args[0]
+    return cause.str() if isinstance(cause, KafkaError) else str(cause)
+
+
+def _held(key: str, value: str) -> str:
+    return _variable(key) if _SECRET.search(key) else f"{_variable(key)} is {value!r}, which"
+
+
+def _variable(key: str) -> str:
+    """The variable that sets a property of librdkafka, or the property if the mirror sets it."""
+    if key in OWN_PROPERTIES:
+        return key
+    return VARIABLES.get(key) or variable(key)
+
+
+def _mechanism(config: Mapping[str, Any]) -> str:
+    """What is wrong with the mechanism: librdkafka takes GSSAPI if there is none."""
+    name = "KAFKA_SASL_MECHANISM"
+    given = config.get("sasl.mechanism") or config.get("sasl.mechanisms")
+    if not given:
+        return f"{name} is not set: with KAFKA_SECURITY_PROTOCOL=sasl_* it takes {_MECHANISMS}"
+    return (
+        f"{name} is {given}, which this build of confluent-kafka does not have: it takes "
+        f"{_MECHANISMS}; for Kerberos build confluent-kafka with libsasl2"
+    )
 
 
 def _without_codes(reason: str) -> str:

@@ -7,7 +7,7 @@ the brokers. Records that hold no event are counted and skipped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Generic, Literal, Self, TypeVar
 
@@ -142,29 +142,31 @@ def latest_events(settings: Settings, most: int, seconds: float) -> Iterator[Eve
     """
     consumer, partitions = open_reader(settings, settings.topic, "reader")
     try:
-        with _explained(settings):
-            ends = {}
-            for number in partitions:
-                place = TopicPartition(settings.topic, number)
-                low, high = consumer.get_watermark_offsets(place, timeout=_timeout(settings))
-                if high > low:
-                    ends[number] = (max(low, high - most // len(partitions)), high)
+        kept = still_kept(consumer, settings, settings.topic, dict.fromkeys(partitions, 0))
+        share = most // len(partitions)
+        ends = {number: (max(low, high - share), high) for number, (low, high) in kept.items()}
         yield from _stretches(consumer, settings, ends, seconds)
     finally:
         consumer.close()
 
 
 def conversation_events(
-    settings: Settings, conversation_id: str, since_ms: int, seconds: float
+    settings: Settings,
+    conversation_id: str,
+    since_ms: int,
+    seconds: float,
+    partitions: Mapping[str, int],
 ) -> Iterator[Event]:
     """The events of one conversation in Kafka since `since_ms` (epoch milliseconds), in order.
 
-    Reads only the conversation's partition, up to its end as it was at the start. Raises
-    `KafkaUnavailable`, also if `seconds` are not enough.
+    `partitions`: topic → partitions that keys are spread over, as far as it is noted
+    (`mirror.fleet.pinned`). Kafka may have more. Reads only the conversation's partition, up to its
+    end as it was at the start. Raises `KafkaUnavailable`, also if `seconds` are not enough.
     """
-    consumer, partitions = open_reader(settings, settings.topic, "reader")
+    consumer, found = open_reader(settings, settings.topic, "reader")
     try:
-        number = partition(conversation_id, len(partitions))
+        count = min(len(found), partitions.get(settings.topic, len(found)))
+        number = partition(conversation_id, count)
         with _explained(settings):
             wanted = [TopicPartition(settings.topic, number, since_ms)]
             (start,) = consumer.offsets_for_times(wanted, timeout=_timeout(settings))
@@ -211,6 +213,23 @@ def _stretches(
         for place in consumer.position([TopicPartition(topic, number) for number in left]):
             if place.offset >= left[place.partition]:
                 del left[place.partition]
+
+
+def still_kept(
+    consumer: Consumer, settings: Settings, topic: str, offsets: Mapping[int, int]
+) -> dict[int, tuple[int, int]]:
+    """Partition → first offset and end, as they are now, of what Kafka keeps from `offsets` on.
+
+    Partitions without anything are left out. Raises `KafkaUnavailable`.
+    """
+    found = {}
+    with _explained(settings):
+        for number, offset in offsets.items():
+            place = TopicPartition(topic, number)
+            low, high = consumer.get_watermark_offsets(place, timeout=_timeout(settings))
+            if max(low, offset) < high:
+                found[number] = (max(low, offset), high)
+    return found
 
 
 def open_reader(

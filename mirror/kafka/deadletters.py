@@ -9,14 +9,16 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import TopicPartition
 
-from mirror.base.errors import MirrorError
+from mirror.base.errors import KafkaUnavailable, MirrorError
 from mirror.conversation.event import Event
-from mirror.kafka.consume import open_reader, take
+from mirror.kafka.consume import open_reader, still_kept, take
 from mirror.kafka.record import CONTENT_TYPES, ERRORS, EventReader, UndecodableRecord
 from mirror.settings import Settings
 
-_QUIET_SECONDS: Final = 2.0  # a partition without a message for this long was read to its end
+_QUIET_SECONDS: Final = 10.0  # without a message before the end: Kafka does not answer
+_POLL_SECONDS: Final = 0.5
 _BATCH: Final = 200
+_MAX_ID: Final = 24  # characters; a longer number is no offset
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +46,7 @@ class DeadLetters:
 
     def __init__(self, settings: Settings) -> None:
         """Raises `KafkaUnavailable` if no broker answers or the topic does not exist."""
+        self._settings = settings
         self._topic = settings.dead_letter_topic
         self._consumer, self._partitions = open_reader(settings, self._topic, "dead-letters")
 
@@ -54,13 +57,17 @@ class DeadLetters:
         self._consumer.close()
 
     def every(self) -> Iterator[DeadLetter]:
-        """All dead letters, in the order of each partition."""
+        """All dead letters up to now, in the order of each partition; raises `KafkaUnavailable`.
+
+        Letters that come meanwhile are left out, else this might never end.
+        """
         yield from self._from(dict.fromkeys(self._partitions, 0))
 
     def get(self, letter_id: str) -> DeadLetter:
-        """The dead letter of that id. Raises `MirrorError` if there is none."""
+        """The dead letter of that id. Raises `MirrorError` if there is none or Kafka is away."""
         partition, dash, offset = letter_id.partition("-")
-        if dash and partition.isdigit() and offset.isdigit() and int(partition) in self._partitions:
+        is_id = bool(dash) and partition.isdecimal() and offset.isdecimal()
+        if is_id and len(letter_id) <= _MAX_ID and int(partition) in self._partitions:
             for letter in self._from({int(partition): int(offset)}):
                 if letter.id == letter_id:
                     return letter
@@ -68,15 +75,28 @@ class DeadLetters:
         raise MirrorError(f"there is no dead letter {letter_id}: `mirror dlq list` shows them")
 
     def _from(self, offsets: dict[int, int]) -> Iterator[DeadLetter]:
-        self._consumer.assign([TopicPartition(self._topic, p, o) for p, o in offsets.items()])
+        ends = still_kept(self._consumer, self._settings, self._topic, offsets)
+        self._consumer.assign(
+            [TopicPartition(self._topic, number, first) for number, (first, _) in ends.items()]
+        )
+        left = {number: end for number, (_, end) in ends.items()}
         quiet_since = time.monotonic()
-        while time.monotonic() - quiet_since < _QUIET_SECONDS:
-            messages = take(self._consumer, _BATCH, _QUIET_SECONDS)
-            if messages:
+        while left:
+            if time.monotonic() - quiet_since > _QUIET_SECONDS:
+                raise KafkaUnavailable(
+                    f"Kafka sent nothing of {self._topic} for {_QUIET_SECONDS:.0f} s before its end"
+                )
+            for message in take(self._consumer, _BATCH, _POLL_SECONDS):
+                number, offset = message.partition(), message.offset()
+                if message.error() is not None or number is None or offset is None:
+                    continue
                 quiet_since = time.monotonic()
-            for message in messages:
-                if message.error() is None:
+                if offset < left.get(number, 0):
                     yield read_letter(message)
+            # A letter that was compacted away at the end is no message, so ask for the position.
+            for place in self._consumer.position([TopicPartition(self._topic, n) for n in left]):
+                if place.offset >= left[place.partition]:
+                    del left[place.partition]
 
 
 def what_is_kept(settings: Settings) -> str:

@@ -6,6 +6,7 @@ map of the fields below. A tombstone has only the fields of `Head`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -46,8 +47,9 @@ class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `readings` holds the ids of events that were seen only as `snapshot` readings, each id
     backwards. The fold does not count them as seen, because the dated event may have the same id.
-    No event happened after `latest_at`, no event of the older half of `ids` after `half_at`, and no
-    forgotten event after `forgotten_at`.
+    No event happened after `latest_at`, no event of the older half of `ids` after `half_at`, no
+    forgotten event after `forgotten_at`, and no event of a forgotten leg after `legs_forgotten_at`.
+    Older versions wrote no `legs_forgotten_at`: then `forgotten_at` holds for these legs too.
     """
 
     format: int
@@ -66,6 +68,7 @@ class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
     latest_at: str = ""
     half_at: str = ""
     forgotten_at: str = ""
+    legs_forgotten_at: str | None = None
     updated_at: str = ""
     events: int = 0
 
@@ -87,6 +90,11 @@ class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
 _encoder: Final = msgspec.msgpack.Encoder()
 _head: Final = msgspec.msgpack.Decoder(Head)
 _kept: Final = msgspec.msgpack.Decoder(Kept)
+
+
+def kept_of(headers: Iterable[tuple[str, bytes | None]] | None) -> bytes:
+    """What a record's headers hold of a conversation; empty if nothing."""
+    return next((content or b"" for name, content in headers or () if name == KEPT_HEADER), b"")
 
 
 def encode(kept: Kept | Head) -> bytes:

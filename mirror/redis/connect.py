@@ -15,7 +15,6 @@ Promises:
 
 from __future__ import annotations
 
-import os
 import ssl
 import time
 from collections.abc import Iterator
@@ -45,7 +44,6 @@ TRIES: Final = 2
 MAX_CONNECTIONS: Final = 64
 SENTINEL_PORT: Final = 26379
 MAX_URL_BYTES: Final = 64 * 1024
-START_CURE: Final = "start Redis, or correct REDIS_URL"
 _CERTIFICATES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 #: The name of Redis in messages if the caller gives none.
 SOMEWHERE: Final = "Redis"
@@ -74,7 +72,7 @@ def connect(settings: Settings) -> redis.Redis:
         options["db"] = int(query["db"])
     # The options now hold the URL's parameters, as we read them.
     url = settings.redis_url.partition("?")[0]
-    if (path := _rotated(settings)) is not None:
+    if (path := settings.redis_url_file) is not None:
         options["credential_provider"] = _FromFile(path, *_credentials(parts.netloc))
         url = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
     return redis.Redis.from_url(url, **options)
@@ -184,10 +182,10 @@ def _try_certificates(files: dict[str, str]) -> None:
 def _explanation(where: str, error: BaseException) -> RedisUnavailable:
     if isinstance(error, redis.RedisError):
         return _told(where, error)
+    cure = "keep other programs off the mirror's keys, or choose another MIRROR_NAMESPACE"
     return RedisUnavailable(
-        f"{where} holds something under the mirror's keys that is not the mirror's: keep other "
-        "programs off them, or choose another MIRROR_NAMESPACE",
-        cure="keep other programs off the mirror's keys, or choose another MIRROR_NAMESPACE",
+        f"{where} holds something under the mirror's keys that is not the mirror's: {cure}",
+        cure=cure,
     )
 
 
@@ -199,31 +197,21 @@ def _told(where: str, error: redis.RedisError) -> RedisUnavailable:
         return kind(f"{where} {found.says}{_said(found, error)}: {found.cure}", cure=found.cure)
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         if reason := tls.reason(error):
-            return RedisUnavailable(
-                f"{where} cannot be reached over TLS ({reason}): see REDIS_URL, REDIS_TLS_VERIFY",
-                cure="correct the certificate, or REDIS_URL and REDIS_TLS_VERIFY",
-            )
-        runs = "it runs and speaks TLS there" if "rediss" in where else "it runs"
-        return RedisUnavailable(
-            f"{where} does not answer ({_reason(error)}): check REDIS_URL and that {runs}",
-            cure=START_CURE,
-        )
-    return RedisUnavailable(
-        f"{where} refuses a command ({_reason(error)})", cure="see what the log of Redis says of it"
-    )
+            cure = "correct the certificate, or REDIS_URL and REDIS_TLS_VERIFY"
+            said = f"{where} cannot be reached over TLS: {reason}"
+        else:
+            runs = "it runs and speaks TLS there" if "rediss" in where else "it runs"
+            cure = f"check REDIS_URL and that {runs}"
+            said = f"{where} does not answer ({_reason(error)})"
+    else:
+        cure = "see what the log of Redis says of it"
+        said = f"{where} refuses a command ({_reason(error)})"
+    return RedisUnavailable(f"{said}: {cure}", cure=cure)
 
 
 def _said(found: Meaning, error: redis.RedisError) -> str:
     """Redis' own message, if it says more than ours."""
     return f" ({_reason(error)})" if found.kind in {"rights", "full"} else ""
-
-
-def _rotated(settings: Settings) -> Path | None:
-    """The file that `settings.redis_url` was read from; None if it came from elsewhere."""
-    path = os.environ.get("REDIS_URL_FILE", "")
-    if not path or os.environ.get("REDIS_URL") or _url_in(Path(path)) != settings.redis_url:
-        return None
-    return Path(path)
 
 
 def _url_in(path: Path) -> str:
@@ -270,7 +258,7 @@ def _through_sentinel(settings: Settings, options: dict[str, Any]) -> redis.Redi
     parts = urlsplit(settings.redis_url)
     user, password = _credentials(parts.netloc)
     login: dict[str, Any] = {"username": user or None, "password": password or None}
-    if (path := _rotated(settings)) is not None:
+    if (path := settings.redis_url_file) is not None:
         login = {"credential_provider": _FromFile(path, user, password)}
     hosts = parts.netloc.rpartition("@")[2]
     service, _, db = parts.path.strip("/").partition("/")

@@ -48,6 +48,8 @@ so that a script may touch several of them. Times are Redis milliseconds.
     active                 zset     conversation id → time it is next due for verification
     doubted                zset     conversation id → since when Genesys says that it does not know
                                     it and is not believed
+    failing                zset     conversation id → since when Genesys gives no answer on it
+                                    that counts
     conversation:<id>      string   the fold of one conversation: `mirror.fleet.tracked.Tracked`, a
                                     JSON
                                     array
@@ -189,6 +191,11 @@ class Keys(msgspec.Struct, frozen=True):
     def doubted(self) -> str:
         """Conversations that Genesys does not know, and since when."""
         return self._key("doubted")
+
+    @property
+    def failing(self) -> str:
+        """Conversations that Genesys gives no answer on that counts, and since when."""
+        return self._key("failing")
 
     @property
     def doctor_text(self) -> str:

@@ -23,6 +23,9 @@ from typing import Final
 import redis
 
 from mirror.base.errors import RedisUnavailable
+from mirror.redis.clock import told_ms
+from mirror.redis.connect import explained
+from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
 
@@ -65,6 +68,25 @@ def bounded_pause(seconds: float) -> float:
     if math.isnan(seconds):
         return LONGEST_PAUSE_SECONDS
     return min(max(seconds, 0.0), LONGEST_PAUSE_SECONDS)
+
+
+def used_ahead(client: redis.Redis, keys: Keys, oauth_client: str) -> float:
+    """Milliseconds of an OAuth client's budget that are used in advance, as `rate.lua` believes it.
+
+    The log has a line about a stored value that is no number. It counts as none. Raises
+    `RedisUnavailable`.
+    """
+    key = keys.rate(oauth_client)
+    pipe = client.pipeline(transaction=False)
+    pipe.get(key)
+    pipe.time()
+    with explained():
+        text, now = pipe.execute()
+    cost = 60_000 / RATE_PER_MINUTE
+    ahead = (readable(float, text, key) or 0.0) - told_ms(now)
+    if not ahead <= BURST * cost + cost + _LONGEST_MS:  # a nan neither
+        return BURST * cost - cost - 1
+    return max(0.0, ahead)
 
 
 class RateBudget:

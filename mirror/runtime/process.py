@@ -41,6 +41,7 @@ from mirror.base.log import logger
 from mirror.base.thread_watch import ThreadWatch
 from mirror.checks.checkup import Checkup
 from mirror.checks.finding import Finding
+from mirror.kafka.config import check_properties
 from mirror.runtime import signals
 from mirror.runtime.startup import Startup
 from mirror.runtime.telemetry import Telemetry
@@ -62,11 +63,13 @@ _LOOK_SECONDS: Final = 0.1
 class Program:
     """The parts of a process that differ between programs. Subclasses override them.
 
-    `name` is its name in logs; `beats` says whether the main thread beats for supervisord.
+    `name` is its name in logs; `beats` says whether the main thread beats for supervisord,
+    `transactional` whether it writes to Kafka by transactions.
     """
 
     name = ""
     beats = True
+    transactional = False
 
     def start(self, process: Process) -> None:
         """Wait for services (`process.startup`), build, start threads (`process.thread`).
@@ -133,6 +136,8 @@ class Process:
     def run(self, program: Program) -> int:
         """Run until a signal or a crash. Returns the exit code. Raises errors of `program.start`.
 
+        Raises `SettingsError` before that if no Kafka client can be made with the settings.
+
         Call it from the first thread of the process, before there are others.
         """
         self._program = program
@@ -198,7 +203,9 @@ class Process:
 
     def _start(self) -> None:
         try:
-            self._program.start(self)
+            program = self._program
+            check_properties(self.settings, program.name, transactional=program.transactional)
+            program.start(self)
             self.serve()
             self._started = True
         except Exception as error:  # noqa: BLE001 - raised again by `run`

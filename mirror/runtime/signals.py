@@ -8,8 +8,10 @@ So no signal handler interrupts other code, and waits on locks may be long. All 
 process block the signals; they inherit the mask from the first thread.
 
 The signals are those that a supervisor, a terminal, a container runtime or a limit may send, and
-that would otherwise end the process without draining. A signal that is ignored when the process
-starts (`nohup`) stays ignored. Only the second of the signals by which people and supervisors
+that would otherwise end the process without draining: all whose default is to end it, but for those
+of faults. Some images are stopped by SIGQUIT or SIGRTMIN+3. A signal that is ignored when the
+process starts (`nohup`) stays ignored, and a signal that something else handles then (a profiler)
+is left to it. Only the second of the signals by which people and supervisors
 insist (`INSISTING`) ends the process at once: some supervisors send SIGTERM and SIGHUP together.
 """
 
@@ -21,7 +23,10 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-SIGNALS: Final = frozenset(
+_REAL_TIME: Final = (
+    range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else range(0)
+)
+SIGNALS: Final[frozenset[int]] = frozenset(_REAL_TIME) | frozenset(
     getattr(signal, name)
     for name in (
         "SIGTERM",
@@ -31,14 +36,25 @@ SIGNALS: Final = frozenset(
         "SIGALRM",
         "SIGUSR1",
         "SIGUSR2",
+        "SIGVTALRM",
+        "SIGPROF",
+        "SIGIO",
         "SIGXCPU",
+        "SIGSTKFLT",
         "SIGPWR",
     )
     if hasattr(signal, name)
 )
-INSISTING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
+INSISTING: Final[frozenset[int]] = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 _WATCH_SECONDS: Final = 3600.0
 _heard: Final[set[str]] = set()
+
+
+def name_of(number: int) -> str:
+    """`SIGTERM`, `SIGRTMIN+3`."""
+    if number in _REAL_TIME[1:]:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
+    return signal.Signals(number).name
 
 
 def block() -> None:
@@ -76,7 +92,7 @@ def _watch(stop: Callable[[str], None]) -> None:
 
 
 def _insist() -> None:
-    left = 1 if _heard & {number.name for number in INSISTING} else 2
+    left = 1 if _heard & set(map(name_of, INSISTING)) else 2
     name = None
     while left:
         name = _wait(INSISTING, _WATCH_SECONDS)
@@ -91,13 +107,17 @@ def _by_default() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _wait(numbers: frozenset[signal.Signals], seconds: float) -> str | None:
+def _wait(numbers: frozenset[int], seconds: float) -> str | None:
     received = signal.sigtimedwait(numbers, seconds)
     if received is None or received.si_signo not in numbers:
         return None
-    return signal.Signals(received.si_signo).name
+    return name_of(received.si_signo)
 
 
-def _awaited() -> frozenset[signal.Signals]:
-    """The signals to block, without ignored ones: a blocked signal is kept although ignored."""
-    return frozenset(number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)
+def _awaited() -> frozenset[int]:
+    """The signals to block, without ignored ones: a blocked signal is kept although ignored.
+
+    `None` stands for a handler that Python did not install.
+    """
+    left = {signal.SIG_IGN, None}
+    return frozenset(number for number in SIGNALS if signal.getsignal(number) not in left)

@@ -18,7 +18,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
-from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
+from prometheus_client import (
+    CollectorRegistry,
+    ProcessCollector,
+    disable_created_metrics,
+    make_wsgi_app,
+)
 
 from mirror import __version__
 from mirror.base import log
@@ -73,6 +78,8 @@ class Telemetry:
         gauge(BUILD, registry).labels(__version__).set(1)
         registry.register(Numbers({"dropped": LOG_DROPPED}, _LogFigures()))
         ProcessCollector(registry=registry)  # CPU, memory, files and start, by their usual names
+        # Otherwise each counter has a series more, which docs/metrics.md does not know.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it so
         self._metrics = make_wsgi_app(registry)
         self._server: Server | None = None
         if port:

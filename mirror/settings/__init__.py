@@ -4,6 +4,11 @@
 `SettingsError` with one line that names the variable, its value (never a secret) and the accepted
 form. `<NAME>_FILE` may replace any variable: it is the path of a file with the value, which keeps
 secrets out of the environment. `describe` lists the values in force, with secrets masked.
+
+model        `Settings`; load: makes them; reader: a variable, or the file that it names
+values       parsers by kind; redis_url: that of `REDIS_URL`; kafka: Kafka's properties
+supervised   settings of `mirror up`; directory: folders that settings name
+unread       variables that look like settings and change nothing
 """
 
 from mirror.settings.load import load

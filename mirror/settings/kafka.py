@@ -40,6 +40,28 @@ OWN_PROPERTIES: Final = frozenset(
     }
 )
 
+_PLAIN: Final = (
+    (
+        "KAFKA_SECURITY_PROTOCOL",
+        "security.protocol",
+        choice("plaintext", "ssl", "sasl_plaintext", "sasl_ssl"),
+    ),
+    (
+        "KAFKA_SASL_MECHANISM",
+        "sasl.mechanism",
+        choice("plain", "scram-sha-256", "scram-sha-512", "oauthbearer", "gssapi"),
+    ),
+    ("KAFKA_SASL_USERNAME", "sasl.username", line),
+    ("KAFKA_SASL_PASSWORD", "sasl.password", line),
+    ("KAFKA_TRUSTED_CERT", "ssl.ca.pem", pem("CERTIFICATE")),
+    ("KAFKA_CLIENT_CERT", "ssl.certificate.pem", pem("CERTIFICATE")),
+    ("KAFKA_CLIENT_CERT_KEY", "ssl.key.pem", pem("PRIVATE KEY")),
+)
+# librdkafka's property → its variable, where that is none of `KAFKA_CONF_*`.
+VARIABLES: Final = {key: name for name, key, _ in _PLAIN} | {
+    "bootstrap.servers": "KAFKA_BOOTSTRAP_SERVERS"
+}
+
 
 def read_kafka(reader: Reader) -> KafkaSettings:
     """Read Kafka's settings. `KAFKA_BOOTSTRAP_SERVERS` wins over a platform's `KAFKA_URL`."""
@@ -52,23 +74,7 @@ def read_kafka(reader: Reader) -> KafkaSettings:
     from_heroku = bool(heroku) and not explicit
     if from_heroku and "kafka+ssl" in reader.read["KAFKA_URL"]:
         properties["security.protocol"] = "SSL"
-    for name, key, parser in (
-        (
-            "KAFKA_SECURITY_PROTOCOL",
-            "security.protocol",
-            choice("plaintext", "ssl", "sasl_plaintext", "sasl_ssl"),
-        ),
-        (
-            "KAFKA_SASL_MECHANISM",
-            "sasl.mechanism",
-            choice("plain", "scram-sha-256", "scram-sha-512", "oauthbearer", "gssapi"),
-        ),
-        ("KAFKA_SASL_USERNAME", "sasl.username", line),
-        ("KAFKA_SASL_PASSWORD", "sasl.password", line),
-        ("KAFKA_TRUSTED_CERT", "ssl.ca.pem", pem("CERTIFICATE")),
-        ("KAFKA_CLIENT_CERT", "ssl.certificate.pem", pem("CERTIFICATE")),
-        ("KAFKA_CLIENT_CERT_KEY", "ssl.key.pem", pem("PRIVATE KEY")),
-    ):
+    for name, key, parser in _PLAIN:
         if reader.text(name):
             value = reader.parse(name, "", parser)
             properties[key] = (
@@ -126,7 +132,7 @@ def _protect(reader: Reader, properties: dict[str, str]) -> None:
             f"KAFKA_SECURITY_PROTOCOL is {protocol}: with certificates set it takes ssl or sasl_ssl"
         )
     # librdkafka has its own OpenSSL, which does not read the variable.
-    trusted = reader.environ.get("SSL_CERT_FILE", "")
+    trusted = reader.environ.get("SSL_CERT_FILE", "").strip()
     if (
         trusted
         and protocol.endswith("ssl")

@@ -14,6 +14,7 @@ from mirror.settings import values
 from mirror.settings.kafka import read_kafka
 from mirror.settings.model import OAuthClient, RegistrySettings, Settings
 from mirror.settings.reader import Reader
+from mirror.settings.redis_url import redis_url
 from mirror.settings.supervised import read_supervised, state_directory
 from mirror.settings.unread import unread
 
@@ -60,6 +61,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     pii_key = text("MIRROR_PII_KEY")
     if pii == "hash" and not pii_key:
         raise SettingsError("MIRROR_PII_KEY is not set: MIRROR_PII=hash takes a secret key there")
+    encoding = parse("MIRROR_ENCODING", "json", values.choice("json", "msgpack"))
     topics = _topics(reader, kafka.prefix)
     return Settings(
         region=region,
@@ -67,10 +69,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         api_url=api_url or f"https://api.{region}",
         login_url=login_url or _login_url(api_url, region),
         custom_urls=bool(api_url),
-        redis_url=parse("REDIS_URL", "redis://127.0.0.1:6379/0", values.redis_url),
+        redis_url=parse("REDIS_URL", "redis://127.0.0.1:6379/0", redis_url),
+        redis_url_file=reader.files.get("REDIS_URL"),
         redis_tls_verify=parse("REDIS_TLS_VERIFY", "full", values.choice("full", "chain", "none")),
         kafka=kafka,
-        registry=_registry(reader),
+        registry=_registry(reader, encoding),
         namespace=parse("MIRROR_NAMESPACE", "default", values.name),
         families=tuple(family for family in subscribe if family != "agents"),
         agents="agents" in subscribe,
@@ -102,7 +105,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         conversation_grace=parse("MIRROR_CONVERSATION_GRACE", "24h", values.positive_duration),
         partitions=parse("MIRROR_PARTITIONS", "12", values.between(1, 10_000)),
         replication_factor=parse("MIRROR_REPLICATION_FACTOR", "3", values.between(1, 100)),
-        encoding=parse("MIRROR_ENCODING", "json", values.choice("json", "msgpack")),
+        encoding=encoding,
         native=_native(reader, pii),
         native_shadow=parse("MIRROR_NATIVE_SHADOW", "0", values.between(0, MOST_SHADOWED)),
         spool_dir=Path(text("MIRROR_SPOOL_DIR", str(state_directory(reader.environ) / "spool"))),
@@ -115,9 +118,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         dashboard_host=parse(
             "MIRROR_DASHBOARD_HOST", "::" if text("PORT") else "127.0.0.1", values.listen_host
         ),
-        dashboard_port=parse(
-            "MIRROR_DASHBOARD_PORT", text("PORT") or "8080", values.between(0, 65_535)
-        ),
+        dashboard_port=_dashboard_port(reader),
         dashboard_token=parse("MIRROR_DASHBOARD_TOKEN", "", values.word),
         dashboard_auth_header=parse("MIRROR_DASHBOARD_AUTH_HEADER", "", values.header_name),
         service_level=parse("MIRROR_SERVICE_LEVEL", "20s", values.positive_duration),
@@ -155,6 +156,14 @@ def _metrics_port(reader: Reader) -> int:
             f"of at most {65_535 - offset}"
         )
     return port + offset
+
+
+def _dashboard_port(reader: Reader) -> int:
+    """`MIRROR_DASHBOARD_PORT`, or the platform's `PORT`."""
+    name, form, default = "MIRROR_DASHBOARD_PORT", values.between(0, 65_535), "8080"
+    if reader.text("PORT") and not reader.text(name):
+        default = str(reader.parse("PORT", "", form))  # so that an error names it
+    return reader.parse(name, default, form)
 
 
 def _login_url(api_url: str, region: str) -> str:
@@ -208,7 +217,7 @@ def _native(reader: Reader, pii: str) -> str:
     return "off"
 
 
-def _registry(reader: Reader) -> RegistrySettings | None:
+def _registry(reader: Reader, encoding: str) -> RegistrySettings | None:
     url = reader.parse("SCHEMA_REGISTRY_URL", "", values.base_url)
     key = reader.parse("SCHEMA_REGISTRY_KEY", "", values.line)
     secret = reader.parse("SCHEMA_REGISTRY_SECRET", "", values.line)
@@ -224,9 +233,9 @@ def _registry(reader: Reader) -> RegistrySettings | None:
         raise SettingsError(
             f"SCHEMA_REGISTRY_CA is {certificates!r}: it takes the path of a PEM file that exists"
         )
-    if reader.text("MIRROR_ENCODING", "json") != "json":
+    if encoding != "json":
         raise SettingsError(
-            "MIRROR_ENCODING is not json: with SCHEMA_REGISTRY_URL set it takes json, which is "
+            f"MIRROR_ENCODING is {encoding}: with SCHEMA_REGISTRY_URL set it takes json, which is "
             "what the registered JSON Schema describes to consumers"
         )
     return RegistrySettings(url=url, key=key, secret=secret, ca=certificates)

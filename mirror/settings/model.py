@@ -73,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     login_url: str
     custom_urls: bool
     redis_url: str
+    redis_url_file: Path | None  # where it came from, if that was a file
     redis_tls_verify: str
     kafka: KafkaSettings
     registry: RegistrySettings | None

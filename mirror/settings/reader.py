@@ -36,13 +36,15 @@ class Reader:
     """Reads variables from one environment and remembers the values in force.
 
     `read` is name → value of all variables that were asked for; `used` are the variables that had a
-    value, under the names by which they are set (`X` or `X_FILE`).
+    value, under the names by which they are set (`X` or `X_FILE`). `files` is name → the file that
+    its value came from.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
         self.read: dict[str, str] = {}
         self.used: set[str] = set()
+        self.files: dict[str, Path] = {}
 
     def text(self, name: str, default: str = "") -> str:
         """The value of `name`, or of its file, without the white space around it.
@@ -57,6 +59,7 @@ class Reader:
         if not value and path:
             value = _contents(name, path)
             self.used.add(f"{name}_FILE")
+            self.files[name] = Path(path)
         value = value or default
         self.read[name] = value
         return value

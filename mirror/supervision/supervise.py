@@ -76,7 +76,7 @@ def check_machine(settings: Settings, environ: Mapping[str, str]) -> None:
     user = settings.supervised.user
     if user:
         try:
-            _ = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+            _ = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
         except KeyError:
             raise SettingsError(
                 f"MIRROR_USER is {user!r}: it takes a user of this machine"

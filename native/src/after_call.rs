@@ -1,6 +1,6 @@
 //! After-call work and wrap-up codes: what follows a leg's end.
 
-use crate::frame::{Communication, Participant};
+use crate::frame::{Communication, Participant, Wrapup};
 use crate::memory::Leg;
 use crate::times::Time;
 use crate::transition::{tell, tell_often, Kind, Transition, View};
@@ -86,47 +86,101 @@ impl Succession {
     }
 }
 
-/// The communication in `shown` that its participant's after-call work is of.
-pub fn handled(participant: &Participant<'_>) -> Option<usize> {
+/// The communications that a participant's own times and code are of.
+#[derive(Default)]
+pub struct Handled {
+    /// That of its times.
+    pub times: Option<usize>,
+    /// That of its code.
+    pub code: Option<usize>,
+}
+
+/// The communications in `shown` that its participant's after-call work and code are of.
+pub fn handled(participant: &Participant<'_>) -> Handled {
     let shown = &participant.shown;
-    if participant.wrapup.is_none()
-        && participant.start_acw_time.is_none()
-        && participant.end_acw_time.is_none()
-    {
-        return None;
+    let code = code_of(participant.wrapup);
+    let has_times = participant.start_acw_time.is_some() || participant.end_acw_time.is_some();
+    if code.is_none() && !has_times {
+        return Handled::default();
     }
-    let candidates = latest(shown);
-    if shown.iter().any(|one| one.after_call_work.is_some()) || candidates.is_empty() {
-        return None;
+    let latest = latest(shown);
+    let mut found = Handled::default();
+    if has_times && !shown.iter().any(has_own_times) {
+        found.times = latest
+            .iter()
+            .copied()
+            .filter(|&at| takes_place(&shown[at]) != Takes::No)
+            .min_by_key(|&at| {
+                let one = &shown[at];
+                let uncoded = code_of(one.wrapup).is_none();
+                (takes_place(one), uncoded, until(one.connected_time))
+            });
     }
-    let coded: Vec<usize> = candidates
-        .iter()
-        .copied()
-        .filter(|&at| shown[at].wrapup.is_some())
-        .collect();
-    let among = if coded.is_empty() { candidates } else { coded };
-    among
-        .into_iter()
-        .min_by_key(|&at| until(shown[at].connected_time))
+    if code.is_some() && !shown.iter().any(|one| code_of(one.wrapup) == code) {
+        found.code = latest.into_iter().min_by_key(|&at| {
+            let one = &shown[at];
+            let coded = code_of(one.wrapup).is_some();
+            (coded, takes_place(one), until(one.connected_time))
+        });
+    }
+    found
+}
+
+/// Whether a communication has after-call work, by its own state.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Clone, Copy)]
+enum Takes {
+    Yes,
+    Unknown,
+    No,
+}
+
+fn takes_place(one: &Communication<'_>) -> Takes {
+    match one.after_call_work {
+        None => Takes::Unknown,
+        Some(own) if own.state.is_some_and(is_none) => Takes::No,
+        Some(_) => Takes::Yes,
+    }
+}
+
+/// Whether there is no after-call work in this state.
+fn is_none(state: &str) -> bool {
+    matches!(state, "skipped" | "notApplicable")
+}
+
+fn has_own_times(one: &Communication<'_>) -> bool {
+    one.after_call_work
+        .is_some_and(|own| own.start_time.is_some())
+}
+
+/// The code, which may be empty.
+fn code_of(wrapup: Option<Wrapup<'_>>) -> Option<&str> {
+    wrapup
+        .and_then(|one| one.code)
+        .filter(|code| !code.is_empty())
 }
 
 /// What a reading tells of a communication's after-call work; null where it tells nothing.
+///
+/// `has_times`, `has_code`: those of the participant are of this communication.
 pub fn work_of<'a>(
     participant: &Participant<'a>,
     communication: &Communication<'a>,
-    is_handled: bool,
+    has_times: bool,
+    has_code: bool,
 ) -> Option<Work<'a>> {
     let own = communication.after_call_work;
     let mut wrapup = communication.wrapup;
     let (mut state, mut began, mut ended) = (None, None, None);
-    if is_handled {
+    if has_times {
         began = unless_earlier(participant.start_acw_time, communication);
         ended = unless_earlier(participant.end_acw_time, communication);
     }
-    if let (true, None, Some(repeated)) = (is_handled, wrapup, participant.wrapup) {
-        let saved = repeated.end_time.or(participant.start_acw_time);
-        if saved.is_none() || unless_earlier(saved, communication).is_some() {
-            wrapup = Some(repeated);
+    if has_code && code_of(wrapup).is_none() {
+        if let Some(repeated) = participant.wrapup {
+            let saved = repeated.end_time.or(participant.start_acw_time);
+            if saved.is_none() || unless_earlier(saved, communication).is_some() {
+                wrapup = Some(repeated);
+            }
         }
     }
     if own.is_none() && wrapup.is_none() && began.is_none() {
@@ -137,14 +191,11 @@ pub fn work_of<'a>(
         began = own.start_time.or(began);
         ended = own.end_time.or(ended);
     }
-    let code = wrapup
-        .and_then(|one| one.code)
-        .filter(|code| !code.is_empty());
     Some(Work {
         state,
         began,
         ended,
-        code,
+        code: code_of(wrapup),
         coded_at: wrapup.and_then(|one| one.end_time),
     })
 }
@@ -174,7 +225,7 @@ pub fn tell_work<'a>(
     told: &mut Vec<Transition<'a>>,
 ) {
     let skipped = match work.state {
-        Some(state) => matches!(state, "skipped" | "notApplicable"),
+        Some(state) => is_none(state),
         // The participant's times alone: none where it was skipped, or equal.
         None => work.began.is_some() && work.began == work.ended,
     };

@@ -242,11 +242,11 @@ fn of_leg(
         .filter(|_| words::is_staff(participant.purpose));
     let queue_id = match service {
         Some(service) => service.queue_id.as_deref(),
-        None => participant.queue_id,
+        None => participant.queue_id.filter(|id| !id.is_empty()),
     };
     let agent_id = participant
         .user_id
-        .filter(|_| participant.purpose != Some("voicemail"));
+        .filter(|id| !id.is_empty() && participant.purpose != Some("voicemail"));
     let disconnect_type = if words::is_ended(one.state) {
         words::disconnect_type(communication.disconnect_type)
     } else {

@@ -1,7 +1,8 @@
 //! Reads one notification frame, as far as it is needed, or refuses it. Changes nothing.
 //!
 //! Fields that are read must be of their type, written without escapes and stand once; times must
-//! have the usual form. Consultations, linked conversations and REST's fields are Python's.
+//! have the usual form. Consultations, watched screens, linked conversations and REST's fields are
+//! Python's.
 
 use crate::memory::{Conversation, Known};
 use crate::scan::{Cursor, Odd, Take};
@@ -339,7 +340,7 @@ fn participant<'a>(cursor: &mut Cursor<'a>) -> Take<Participant<'a>> {
             "startAcwTime" => 7,
             "endAcwTime" => 8,
             "attributes" => 9,
-            "consultParticipantId" => return nothing(cursor),
+            "consultParticipantId" | "screenMonitoredParticipantId" => return nothing(cursor),
             "monitoredParticipantId" => 29,
             "coachedParticipantId" => 30,
             "bargedParticipantId" => 31,

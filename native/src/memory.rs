@@ -18,7 +18,8 @@ const MAX_BODIES: usize = 256;
 const MAX_BODY_BYTES: usize = 32 * 1024;
 const NONE: u32 = u32::MAX;
 
-/// The holds, or the parks, of one leg. `since` is a time, or `#` and a number.
+/// The holds, or the parks, of one leg. `since` is a time, or `#` and a number, or `~` while a leg
+/// rings again after its park.
 #[derive(Default)]
 pub struct Spell {
     /// What names the one that lasts.

@@ -2,7 +2,7 @@
 //!
 //! What is read here is never known to be incomplete, has no consultation and is not from REST.
 
-use crate::after_call::{handled, note, tell_work, work_of, Succession, Work};
+use crate::after_call::{handled, note, tell_work, work_of, Handled, Succession, Work};
 use crate::frame::{Frame, Participant, Piece};
 use crate::ids;
 use crate::memory::{Conversation, Known, Leg};
@@ -14,6 +14,8 @@ use crate::transition::{tell, Kind, Transition, View};
 use crate::words;
 
 const MAX_ENDS: usize = 64;
+/// The role of who is consulted, as a place in `words::ROLES`.
+const CONSULT: Option<u8> = Some(3);
 
 /// Python's hashes, which are of a key that each process draws.
 pub trait Hashes {
@@ -114,7 +116,7 @@ fn read_legs<'f, 'a>(
     known.legs.clear();
     let shown = &participant.shown;
     let only = shown.len() == 1;
-    let (mut worked, mut follows) = (None, None);
+    let (mut worked, mut follows) = (Handled::default(), None);
     if !only {
         worked = handled(participant);
         follows = Some(Succession::of(shown));
@@ -155,7 +157,12 @@ fn read_legs<'f, 'a>(
         if lives {
             known.ended = false;
         }
-        let work = work_of(participant, communication, only || worked == Some(place));
+        let work = work_of(
+            participant,
+            communication,
+            only || worked.times == Some(place),
+            only || worked.code == Some(place),
+        );
         let view = View {
             participant,
             communication,
@@ -252,6 +259,9 @@ fn tell_legs<'a>(
     }
     for at in left {
         let view = &views[at];
+        if is_consultation_over(&conversation.legs, view.leg) {
+            continue;
+        }
         let leg = &mut conversation.legs[view.leg];
         if is_transferred(leg, view) {
             tell(told, leg, at, Kind::Transfer, view.ended_at, view.state);
@@ -275,10 +285,10 @@ fn settle<'a>(
         if !view.news && is_late(leg, view) {
             continue;
         }
-        if leg.hold.is_some() || leg.park.is_some() {
-            spells::release(leg, at, view, told);
-        }
-        if unsure {
+        let lasts = leg.hold.is_some() || leg.park.is_some();
+        if lasts && spells::release(leg, at, view, told) {
+            told.push(reading(at, view));
+        } else if unsure {
             confirm(leg, at, view, told, first_sight);
         }
     }
@@ -328,7 +338,9 @@ fn is_late(leg: &Leg, view: &View<'_, '_>) -> bool {
         return false;
     }
     let is_answered = leg.once & Kind::Answer.bit() != 0;
-    leg.ended || (is_answered && words::is_unanswered(view.state)) || spells::are_earlier(leg, view)
+    let was_earlier =
+        is_answered && words::is_unanswered(view.state) && !spells::rings_again(leg, view);
+    leg.ended || was_earlier || spells::are_earlier(leg, view)
 }
 
 /// What only a late frame showed: nothing is lost, and ids and ranks put it in order.
@@ -353,6 +365,8 @@ fn advance<'a>(
     let turned = words::is_staff(view.participant.purpose) && serve(leg, view);
     if state == "connected" || (view.connected.is_some() && !words::is_unanswered(state)) {
         tell(told, leg, at, Kind::Answer, view.connected, "connected");
+    } else if leg.once & Kind::Answer.bit() != 0 {
+        // It rings again: its alert comes before its answer.
     } else if words::is_dialing(state) {
         tell(told, leg, at, Kind::Dial, None, state);
     } else if state == "alerting" {
@@ -418,6 +432,23 @@ pub fn role_of<'a>(view: &View<'_, 'a>, medium: u8) -> (Option<u8>, Option<&'a s
         }
     }
     ((medium == words::SCREEN).then_some(0), None)
+}
+
+/// Whether a leg that was consulted ended while an agent goes on who was there before: nobody
+/// transferred it. Ends that say so are Python's.
+fn is_consultation_over(legs: &[Leg], at: usize) -> bool {
+    let leg = &legs[at];
+    let Some(service) = leg.service.as_ref().filter(|one| one.role == CONSULT) else {
+        return false;
+    };
+    service.since.is_none()
+        || legs.iter().any(|other| {
+            other.once & Kind::Answer.bit() != 0
+                && (!other.ended || other.ended_at > leg.ended_at)
+                && other.service.as_ref().is_some_and(|one| {
+                    (one.role.is_none() || one.role == CONSULT) && one.since < service.since
+                })
+        })
 }
 
 /// Whether a leg was left by a transfer. A merge leaves nothing to anybody.

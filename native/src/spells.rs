@@ -3,6 +3,10 @@
 use crate::memory::{Leg, Spell};
 use crate::times::Time;
 use crate::transition::{tell_often, Kind, Transition, View};
+use crate::words;
+
+/// In place of the park that ended: the leg rings again.
+const RINGS: &str = "~";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sort {
@@ -78,18 +82,37 @@ pub fn ended<'a>(leg: &mut Leg, at: usize, view: &View<'_, 'a>, told: &mut Vec<T
     }
 }
 
-/// Tells the ends of the hold and the park that a leg no longer shows.
-pub fn release<'a>(leg: &mut Leg, at: usize, view: &View<'_, 'a>, told: &mut Vec<Transition<'a>>) {
+/// Whether a parked leg that was answered before rings now.
+pub fn rings_again(leg: &Leg, view: &View<'_, '_>) -> bool {
+    let was_answered = view.communication.connected_time.is_some() || view.parked_at.is_some();
+    was_answered && leg.park.as_ref().is_some_and(|park| park.since.is_some())
+}
+
+/// Tells the ends of the hold and the park that a leg no longer shows; whether it rang again and is
+/// answered now.
+pub fn release<'a>(
+    leg: &mut Leg,
+    at: usize,
+    view: &View<'_, 'a>,
+    told: &mut Vec<Transition<'a>>,
+) -> bool {
     if leg.ended {
-        return;
+        return false;
     }
     let lasts = |spell: &Option<Box<Spell>>| spell.as_ref().is_some_and(|one| one.since.is_some());
     if lasts(&leg.hold) && !view.held() {
         over(leg, at, view, Sort::Hold, told);
     }
-    if lasts(&leg.park) && view.state != "parked" {
+    let Some(park) = leg.park.as_mut().filter(|_| view.state != "parked") else {
+        return false;
+    };
+    if park.since.as_deref() != Some(RINGS) {
         over(leg, at, view, Sort::Park, told);
+    } else if !words::is_unanswered(view.state) {
+        park.since = None;
+        return true;
     }
+    false
 }
 
 /// A leg is held or parked, since then where Genesys says so.
@@ -102,7 +125,7 @@ fn begin<'a>(
     told: &mut Vec<Transition<'a>>,
 ) {
     let Some(since) = since else {
-        if spell(leg, sort).since.is_none() {
+        if matches!(spell(leg, sort).since.as_deref(), None | Some(RINGS)) {
             let number = numbered(leg, sort);
             spell(leg, sort).since = Some(number.as_str().into());
             let transition = Transition {
@@ -167,9 +190,13 @@ fn over<'a>(
     sort: Sort,
     told: &mut Vec<Transition<'a>>,
 ) {
-    let Some(since) = spell(leg, sort).since.take() else {
+    let spell = spell(leg, sort);
+    let Some(since) = spell.since.take_if(|since| **since != *RINGS) else {
         return;
     };
+    if sort == Sort::Park && words::is_unanswered(view.state) {
+        spell.since = Some(RINGS.into());
+    }
     let (held, hold) = match sort {
         Sort::Hold => (false, Time::usual(&since)),
         Sort::Park => (view.held(), view.held_since), // one that was taken up may be held by now

@@ -287,7 +287,7 @@ async def remove_fault(request: web.Request) -> web.Response:
     text = request.match_info.get("fault_id", "")
     if not text:
         faults.clear()
-    elif not text.isdigit() or faults.remove(int(text)) is None:
+    elif not text.isdecimal() or faults.remove(int(text)) is None:
         return json_response({"error": "no such fault"}, 404)
     return json_response({"faults": faults.all()})
 

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from simulator.analytics import BadQuery, answer, parse
 from simulator.errors import ApiError, json_response
+from simulator.ids import UUID
 from simulator.model import Conversation
 from simulator.routes.guard import client_of, need_permission
 from simulator.shapes.analytics import conversation_body
@@ -21,7 +22,7 @@ async def query(request: web.Request) -> web.Response:
     need_permission(request, *VIEW)
     world = world_of(request)
     try:
-        asked = parse(await request.read())
+        asked = parse(await request.read(), odd_ids_fail=world.quirks.odd_ids_fail)
         mine = (
             conversation
             for conversation in world.engine.every_conversation()
@@ -30,7 +31,8 @@ async def query(request: web.Request) -> web.Response:
         found = answer(asked, mine, as_of(world))
     except BadQuery as error:
         raise ApiError("bad.request", str(error)) from error
-    return json_response(found)
+    is_silent = not found["totalHits"] and not world.quirks.counts_no_hits
+    return json_response({} if is_silent else found)
 
 
 async def many(request: web.Request) -> web.Response:
@@ -40,6 +42,8 @@ async def many(request: web.Request) -> web.Response:
     ids = [id_ for text in request.query.getall("id", []) for id_ in text.split(",") if id_]
     if not ids or len(ids) > MAX_IDS:
         raise ApiError("bad.request", f"1 to {MAX_IDS} ids")
+    if world.quirks.odd_ids_fail and not all(UUID.fullmatch(id_) for id_ in ids):
+        raise ApiError("bad.request", "an id is no UUID")
     horizon = as_of(world)
     bodies = []
     for id_ in ids:

@@ -1,7 +1,8 @@
 """Scripts of conversations by medium, and the choice of the next one.
 
 `pick` takes the media in turn by weight, without chance, so that a short run shows all of them. It
-draws one of the medium's scripts by weight.
+draws one of the medium's scripts by weight. Each kind of script has its own module. `stage` is what
+the scripts act on, `routing` the way to an agent that all media share.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable
 
 from simulator.scenarios.apart import consult_apart, merge_call
 from simulator.scenarios.automata import bot_message, campaign_call
-from simulator.scenarios.consult import consult_call, internal_call
+from simulator.scenarios.consult import consult_call, consult_outside, internal_call
 from simulator.scenarios.digital import callback, chat, email, message
 from simulator.scenarios.lasting import (
     callback_in_two_days,
@@ -71,6 +72,7 @@ SCENARIOS: dict[str, tuple[str, str, float, Scenario]] = {
     "message_again": ("message", "inbound", 0, message_again),
     "message_reassigned": ("message", "inbound", 0.5, message_reassigned),
     "supervised_call": ("call", "inbound", 0.5, supervised_call),
+    "consult_outside": ("call", "inbound", 0, consult_outside),
     "consult_apart": ("call", "inbound", 0.4, consult_apart),
     "merge_call": ("call", "inbound", 0.3, merge_call),
     "bot_message": ("message", "inbound", 0.3, bot_message),

@@ -84,7 +84,7 @@ def set_aside(stage: Stage, agent: Participant, keys: str) -> Script:
     until = stage.now + stage.rng.randrange(1, 48) * HOURS_MS
     stage.conversation.park(agent, leg, stage.now, until if stage.chance(0.8) else None)
     yield stage.beat(5, 20)
-    stage.conversation.unpark(agent, leg, stage.now, keys)
+    yield from stage.take_up(agent, leg, keys)
     yield stage.beat(5, 15)
 
 

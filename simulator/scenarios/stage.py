@@ -79,6 +79,7 @@ class Stage:
         self.staff = staff
         self.rng = rng
         self.quirks = quirks or Quirks()
+        self.wrapup_on = self.variant("wrapup_on")
         self.now = conversation.started_ms
         #: The org is being drained: no new waits for agents, no long parks.
         self.draining = False
@@ -225,6 +226,14 @@ class Stage:
             # Told before there is any: without times, and not always as pending.
             leg.acw = AfterCallWork(self.rng.choice(["pending", "pending", "unknown"]))
 
+    def take_up(self, participant: Participant, leg: Leg, keys: str) -> Script:
+        """A parked leg is taken up again; it may ring before."""
+        self.conversation.unpark(participant, leg, self.now, keys)
+        if self.variant("resume_rings") == "yes":
+            leg.state = "alerting"
+            yield self.beat(2, 6)
+            leg.state = "connected"
+
     def leave(self, participant: Participant, disconnect_type: str, state: str) -> None:
         """End every live leg of a participant."""
         for leg in participant.legs:
@@ -299,6 +308,7 @@ class Stage:
         back: bool = False,
     ) -> None:
         """A code: not the latest, or the latest `again`, or `back` to the first."""
+        leg.wrapup_on = self.wrapup_on
         codes = self.org.wrapup_codes
         latest = leg.wrapup
         number = self.rng.randrange(len(codes))

@@ -77,7 +77,7 @@ def participant_body(participant: Participant) -> dict[str, Any]:
     body["purpose"] = participant.purpose
     body["wrapupRequired"] = participant.wrapup_required
     handled = participant.handled
-    if handled is not None and handled.wrapup is not None:
+    if handled is not None and handled.wrapup is not None and handled.wrapup_on != "communication":
         body["wrapup"] = wrapup_body(handled.wrapup)
     if handled is not None and handled.acw is not None:
         _put_time(body, "startAcwTime", handled.acw.start_ms)
@@ -124,7 +124,7 @@ def leg_body(leg: Leg) -> dict[str, Any]:
         body["afterCallWorkRequired"] = leg.acw_required
         if leg.acw is not None:
             body["afterCallWork"] = acw_body(leg.acw)
-        if leg.wrapup is not None:
+        if leg.wrapup is not None and leg.wrapup_on != "participant":
             body["wrapup"] = wrapup_body(leg.wrapup)
     body.update(leg.extra)
     return body

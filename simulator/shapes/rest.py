@@ -96,7 +96,7 @@ def participant_body(participant: Participant, org: Org) -> dict[str, Any]:
     if participant.address is not None:
         body["ani"] = participant.address
     handled = participant.handled
-    if handled is not None and handled.wrapup is not None:
+    if handled is not None and handled.wrapup is not None and "wrapup" in body:
         body["wrapup"] = wrapup_body(handled.wrapup)
     body |= {array: [] for array in _ALWAYS}
     for media in participant.media():

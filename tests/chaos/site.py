@@ -14,13 +14,13 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from confluent_kafka import KafkaException
 
 from harness.deployment import Deployment
-from harness.kafka import KafkaCluster, read_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import read_topic
 from harness.process import ManagedProcess, ServiceError, wait_until
 from harness.redis import SentinelRedis
 from harness.simulated import Simulated
@@ -94,12 +94,7 @@ class Site:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def _start(self, stack: ExitStack) -> None:

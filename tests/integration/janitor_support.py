@@ -15,7 +15,7 @@ import redis
 from confluent_kafka import Consumer, TopicPartition
 
 from coordinator.tracker import Tracker
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.process import ServiceError, wait_until
 from harness.simulated import Simulated, simulated
 from janitor.claims import Leases
@@ -76,6 +76,7 @@ def tracking(settings: Settings) -> Iterator[Tracker]:
     finally:
         stop.set()
         thread.join(20)
+        assert not thread.is_alive()
 
 
 @dataclass
@@ -180,7 +181,7 @@ class Stage:
     def settled(self) -> bool:
         """Whether the stored offsets reach the end of the topic."""
         fields = self._offsets()
-        folded = sum(int(value) for name, value in fields.items() if name.isdigit())
+        folded = sum(int(value) for name, value in fields.items() if name.isdecimal())
         behind = any("behind" in name for name in fields)
         return not behind and folded == self._retained()
 

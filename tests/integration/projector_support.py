@@ -20,7 +20,9 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
-from harness.kafka import _SILENT, KafkaCluster, admin_client, create_topic
+from harness import kafka_install
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import SILENT, admin_client, create_topic
 from harness.process import ManagedProcess, wait_until
 from harness.views import difference, folded
 from mirror.base.errors import KafkaUnavailable
@@ -29,6 +31,7 @@ from mirror.conversation.event import Event
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings, load
 from projector.offsets import Offsets
+from tests.services.availability import unavailable
 
 CASES: Final = Path(__file__).parents[1] / "golden" / "cases"
 WITHIN: Final = 60.0
@@ -122,7 +125,7 @@ class Stage:
                 "bootstrap.servers": cluster,
                 "group.id": f"mirror-{name}-projector",
                 "isolation.level": "read_committed",
-                "logger": _SILENT,
+                "logger": SILENT,
             }
         )
         self._recorder = Recorder(name, "mypurecloud.com", "json")
@@ -131,7 +134,7 @@ class Stage:
                 "bootstrap.servers": cluster,
                 "partitioner": "murmur2_random",
                 "enable.idempotence": True,
-                "logger": _SILENT,
+                "logger": SILENT,
             }
         )
 
@@ -190,7 +193,7 @@ class Stage:
                 "enable.partition.eof": True,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-                "logger": _SILENT,
+                "logger": SILENT,
             }
         )
         ends = self._offsets.ends(topic, range(self.settings.partitions))
@@ -263,8 +266,11 @@ EXACT: Final = Counted(0, 0, 0, [])
 
 def quick_cluster(folder: Path) -> Iterator[str]:
     """A broker that ends what is left open soon."""
-    with KafkaCluster(folder, properties=QUICK) as cluster:
-        yield cluster.bootstrap_servers
+    try:
+        with KafkaCluster(folder, properties=QUICK) as cluster:
+            yield cluster.bootstrap_servers
+    except kafka_install.KafkaUnavailable as missing:
+        unavailable(str(missing))
 
 
 NewStage = Callable[..., Stage]

@@ -10,7 +10,7 @@ from typing import Any
 import redis
 
 from harness.deployment import Deployment, deployed
-from harness.kafka import create_topic
+from harness.kafka_topics import create_topic
 from harness.redis import RedisServer
 from harness.simulated import simulated
 
@@ -79,9 +79,7 @@ def small_mirror(
         assert org.login().status == 200
         name = f"small-{folder.name}"
         env = {
-            "GENESYS_API_URL": org.url,
-            "GENESYS_CLIENT_ID": CLIENT,
-            "GENESYS_CLIENT_SECRET": SECRET,
+            **org.env,
             "REDIS_URL": store.url,
             "KAFKA_BOOTSTRAP_SERVERS": kafka,
             "MIRROR_NAMESPACE": name,

@@ -4,7 +4,6 @@ own that beat by `FleetLink` and claim every granted channel to be live."""
 from __future__ import annotations
 
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from harness.pages import health
 from harness.process import ManagedProcess, free_ports
 from harness.simulated import Simulated, simulated
 from listeners.fleet_link import FleetLink
@@ -240,21 +240,17 @@ def test_a_drain_that_nobody_can_take_over_is_told(
     fleet.join("l2")
     settings = load(environment)
 
-    def health() -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-            return str(answer.read().decode())
-
     telling = environment | {"MIRROR_METRICS_PORT": str(port)}
     with connect(settings) as client, coordinator(telling, tmp_path / "c"):
         fleet.until(lambda: len(fleet.seats()) == 8, "everything is granted")
-        fleet.until(lambda: '"reasons":[]' in health(), "nothing is wrong")
+        fleet.until(lambda: health(port)["reasons"] == [], "nothing is wrong")
         request_drain(client, Keys(settings.namespace), "l1")
         told = "4 seats cannot be placed: no listener"
-        fleet.until(lambda: told in health(), "it is told")
+        fleet.until(lambda: told in str(health(port)["reasons"]), "it is told")
         assert len(fleet.grants["l1"]) == 4
         fleet.join("l3")
         fleet.until(lambda: fleet.grants["l1"] == (), "it is relieved")
-        fleet.until(lambda: told not in health(), "nothing is told")
+        fleet.until(lambda: told not in str(health(port)["reasons"]), "nothing is told")
 
 
 @pytest.mark.parametrize(

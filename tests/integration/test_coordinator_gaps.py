@@ -15,8 +15,9 @@ from coordinator.passes import Passes
 from coordinator.plan.clock import UNSEEN_MS
 from coordinator.plan.coverage import ShardCoverage
 from janitor.claims import NEVER, Leases
-from mirror.fleet.gaps import Gap, file_gap, list_gaps, redis_now_ms
+from mirror.fleet.gaps import Gap, file_gap, list_gaps
 from mirror.fleet.words import Shard
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load

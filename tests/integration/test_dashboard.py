@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
 import redis
 from selenium.webdriver.common.keys import Keys as Key
@@ -31,10 +32,12 @@ from harness.dashboard import (
     produce,
     until_shown,
 )
-from harness.kafka import KafkaCluster, create_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.redis import RedisServer
 from mirror.fleet.backfill import file_backfill
+from mirror.fleet.gaps import Gap, GapKind, file_gap, new_id
 from mirror.redis.keys import Keys as Keyspace
 from mirror.settings import load
 from mirror.supervision.heartbeat_file import read_heartbeat
@@ -52,7 +55,7 @@ AXE = Path(__file__).parents[1] / "vendor" / "axe-core" / "axe.min.js"
 # It looks at every element against every rule: 2 s on a quiet machine, much more on a busy one.
 AXE_SECONDS = 90.0
 TOKEN = "a-token-that-nobody-guesses"
-COURSES = ["waiting"] * 6 + ["talking"] * 9 + ["held"] * 2 + ["over"] * 5
+COURSES = ["waiting"] * 5 + ["ringing"] + ["talking"] * 9 + ["held"] * 2 + ["over"] * 5
 SHOWN = {"waiting": 6, "talking": 9, "held": 2, "live": 17}
 
 
@@ -148,6 +151,12 @@ def test_the_floor_shows_what_the_stream_tells(browser: Browser, served: Dashboa
     until_shown(browser, **SHOWN)
     assert re.search(r"longest [12]:\d\d", browser.text("[data-figure=longest]"))
     wait_until(lambda: rows(browser) == 17, 5, "the list")
+    waiting = browser.run(
+        "return [...document.querySelectorAll('#rows td:nth-child(2)')]"
+        ".map((one) => [one.textContent, one.firstElementChild.dataset.state])"
+        ".filter((one) => one[0].startsWith('waiting'))"
+    )
+    assert sorted(waiting) == [["waiting"] * 2] * 5 + [["waiting, an agent rings", "waiting"]]
 
     took = []
     for more in range(1, 4):
@@ -241,6 +250,44 @@ def test_both_themes_can_be_used_by_everybody(
                 assert width <= size[0], (view, size)
     finally:
         browser.prefer(dark=False)
+        browser.resize(DESKTOP)
+
+
+@pytest.mark.parametrize("width", [1280, 1440])
+def test_tables_of_the_mirror_fit_a_desktop(
+    browser: Browser, served: Dashboard, width: int
+) -> None:
+    """Also with the first reading of a month: no table scrolls, and a command keeps its "copy"."""
+    now_ms = round(time.time() * 1000)
+    since_ms = now_ms - 31 * 86_400_000
+    month = Gap(id=new_id(), shard="1", topics=("t",), from_ms=since_ms, to_ms=now_ms - 60_000)
+    with redis.Redis.from_url(served.settings.redis_url, decode_responses=True) as client:
+        for kind in get_args(GapKind):
+            gap = msgspec.structs.replace(month, id=f"{month.id}-{kind[0]}", kind=kind)
+            file_gap(client, Keyspace(served.settings.namespace), gap)
+    browser.resize((width, 1000))
+    try:
+        browser.open(f"{served.url}/#mirror")
+        wait_until(lambda: "first reading" in browser.text("#gaps"), 10, "the gap")
+        too_wide = browser.run(
+            "return [...document.querySelectorAll('#mirror table')]"
+            ".filter((one) => one.scrollWidth > one.parentElement.clientWidth)"
+            ".map((one) => one.tBodies[0].id)"
+        )
+        assert too_wide == []
+        note = browser.text("#gaps-note")
+        assert re.search("pale: .*first reading of what was active before the start", note)
+        cut = browser.run(
+            "return [...document.querySelectorAll('#gaps .command')]"
+            ".filter((one) => one.scrollWidth > one.clientWidth).length"
+        )
+        assert cut == 0
+        labels = browser.run(
+            "return [...document.querySelectorAll('#gaps-chart text:not(.leg)')]"
+            ".map((one) => one.textContent)"
+        )
+        assert all(re.fullmatch(r"\d+ \w+ \d\d:\d\d", label) for label in labels), labels
+    finally:
         browser.resize(DESKTOP)
 
 
@@ -569,6 +616,9 @@ def test_every_answer_is_guarded(tmp_path: Path, env: dict[str, str]) -> None:
             assert headers["X-Content-Type-Options"] == "nosniff"
             assert "server" not in headers
         assert made.status("/", {"Host": "evil.example"}) == 421
+        assert made.status("/", {"Host": "["}) == 421
+        for page in ("%C2%B2", "x", "-1", ""):
+            assert made.status(f"/api/conversations?page={page}") == 400
         assert made.fetch("/api/conversations", body=b"x")[0] == 405
         assert made.status("/static/../service.py") == 404
         assert made.status("/static/%2e%2e/service.py") == 404

@@ -108,9 +108,7 @@ def mirrored(
     with ExitStack() as stack:
         org = stack.enter_context(simulated(tmp_path, *options))
         env = {
-            "GENESYS_API_URL": org.url,
-            "GENESYS_CLIENT_ID": org.client,
-            "GENESYS_CLIENT_SECRET": org.secret,
+            **org.env,
             "REDIS_URL": redis_url,
             "KAFKA_BOOTSTRAP_SERVERS": kafka,
             "MIRROR_TOPIC": make_topic(partitions=4),
@@ -217,7 +215,7 @@ def test_it_opens_without_a_projector_that_lives(stage: Stage, tmp_path: Path) -
     with page.process:
         page.until_listening().until_open()
         assert floor_of(page)["live"] == 9
-        assert health_of(page)["opened"]["reason"] == "no projector has written conversations"
+        assert health_of(page)["opened"]["reason"] == "no projector had written conversations yet"
     with stage.process(tmp_path, "projector"):
         stage.await_projected()
     produce(stage.settings, [e for n in range(9, 12) for e in conversation(n, "waiting")])

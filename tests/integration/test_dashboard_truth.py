@@ -174,9 +174,7 @@ def running(
     with ExitStack() as stack:
         org = stack.enter_context(simulated(tmp_path, *options))
         env = {
-            "GENESYS_API_URL": org.url,
-            "GENESYS_CLIENT_ID": org.client,
-            "GENESYS_CLIENT_SECRET": org.secret,
+            **org.env,
             "REDIS_URL": redis_url,
             "KAFKA_BOOTSTRAP_SERVERS": kafka,
             "MIRROR_TOPIC": make_topic(partitions=4),

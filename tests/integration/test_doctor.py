@@ -20,7 +20,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
     ResourceType,
 )
 
-from harness.kafka import KafkaCluster, create_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic
 from harness.redis import RedisServer
 from harness.simulated import Simulated, simulated
 from mirror.base.errors import EXIT_DEPENDENCY, EXIT_DONE, EXIT_FAILED, EXIT_USAGE

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
-from urllib.request import urlopen
 
 import pytest
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from harness.kafka import KafkaCluster, read_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import read_topic
+from harness.pages import ask
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.simulated import simulated
 from tests.integration.secure_support import run_mirror, secure_redis
@@ -64,9 +65,7 @@ def platform(
             "KAFKA_PREFIX": PREFIX,
             "REDIS_URL": f"rediss://{address}",
             "REDIS_TLS_VERIFY": "none",
-            "GENESYS_API_URL": org.url,
-            "GENESYS_CLIENT_ID": org.client,
-            "GENESYS_CLIENT_SECRET": org.secret,
+            **org.env,
             "MIRROR_SPOOL_DIR": str(folder / "spool"),
             "MIRROR_STARTUP_TIMEOUT": "10s",
             "MIRROR_PARTITIONS": "2",
@@ -186,12 +185,4 @@ def test_health_is_told_on_the_port_of_the_dyno(platform: Platform, tmp_path: Pa
     env = platform.env | {"MIRROR_METRICS_PORT": str(port)}
     assert run_mirror(tmp_path, platform.env, *release())[0] == 0
     with ManagedProcess.python_module("janitor", folder=tmp_path, env=env) as process:
-
-        def answers() -> bool:
-            try:
-                with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-                    return b"mirror_" in answer.read()
-            except OSError:
-                return False
-
-        process.wait_for(answers, 20.0, "metrics")
+        process.wait_for(lambda: "mirror_" in ask(port, "/metrics")[1], 20.0, "metrics")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.simulated import simulated
 from mirror.kafka.admin import ensure_topics

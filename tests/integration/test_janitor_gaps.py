@@ -15,7 +15,7 @@ import pytest
 from harness.simulated import Simulated
 from mirror.base.errors import GenesysUnavailable, MirrorError, SettingsError
 from mirror.fleet.backfill import file_backfill, follow
-from mirror.fleet.gaps import Gap, file_gap, list_gaps, read_gap, reasons, view
+from mirror.fleet.gaps import Gap, file_gap, list_gaps, reasons, view
 from mirror.kafka.admin import ensure_topics
 from tests.integration.janitor_support import (
     FAST,
@@ -61,14 +61,14 @@ def test_what_nobody_saw_is_restored_to_the_millisecond(stage: Stage, sim: Simul
     genesys = stage.genesys()
     filler = stage.filler(genesys)
     assert filler.fill_next()
-    half = read_gap(stage.client, stage.keys, gap.id)
+    half = stage.leases.gap(gap.id)
     assert half is not None
     assert (half.state, half.readings, half.found, half.read) == ("filling", 1, 12, 12)
     calls = genesys.calls
     assert filler.fill_next()  # the second reading
     assert genesys.calls - calls == 2  # finds nothing new, reads nothing twice
     assert not filler.fill_next()
-    full = read_gap(stage.client, stage.keys, gap.id)
+    full = stage.leases.gap(gap.id)
     assert full is not None
     assert (full.state, full.attempts) == ("filled", 2)
     events = stage.events()
@@ -108,7 +108,7 @@ def test_conversations_of_last_week_are_found_in_a_gap_of_today(
     read = {event.conversation_id for event in stage.events() if event.origin == "backfill"}
     # Draining ends what goes on as well.
     assert read == {*going_on, *ending, *ancient, *ids}
-    half = read_gap(stage.client, stage.keys, gap.id)
+    half = stage.leases.gap(gap.id)
     assert half is not None
     assert (half.found, half.read, half.errors) == (len(read), len(read), ())
     assert half.calls == half.least_calls == genesys.calls
@@ -139,7 +139,7 @@ def test_what_is_refused_keeps_the_gap_open_until_the_right_is_back(
     stage.client.zadd(stage.keys.gaps, {"gap-1": 0})  # which is now
     while filler.fill_next():
         pass
-    full = read_gap(stage.client, stage.keys, "gap-1")
+    full = stage.leases.gap("gap-1")
     assert full is not None
     assert (full.state, full.errors, full.readings) == ("filled", (), 2)
     assert missing(sim, stage.events()) == []
@@ -156,7 +156,7 @@ def test_what_rest_has_forgotten_is_read_from_analytics(stage: Stage, sim: Simul
     filler = stage.filler()
     while filler.fill_next():
         pass
-    full = read_gap(stage.client, stage.keys, "gap-1")
+    full = stage.leases.gap("gap-1")
     assert full is not None
     assert (full.state, full.unread) == ("filled", 0)
     events = stage.events()
@@ -247,7 +247,7 @@ def test_a_janitor_that_dies_leaves_the_gap_to_the_next(stage: Stage, sim: Simul
         pass
     assert len(asked) == len(set(asked)) == 6  # the seventh was read by the last one
     assert missing(sim, stage.events()) == []
-    gap = read_gap(stage.client, stage.keys, "gap-1")
+    gap = stage.leases.gap("gap-1")
     assert gap is not None
     assert gap.state == "filled"
 
@@ -263,7 +263,7 @@ def test_a_failure_is_written_down_and_tried_again(stage: Stage, sim: Simulated)
 
     genesys.query_details = away  # type: ignore[assignment,method-assign]  # a cue to fail
     assert stage.filler(genesys).fill_next()
-    gap = read_gap(stage.client, stage.keys, "gap-1")
+    gap = stage.leases.gap("gap-1")
     assert gap is not None
     assert (gap.state, gap.attempts, gap.errors) == ("open", 1, ("Genesys is unwell",))
     assert not stage.filler().fill_next()

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import signal
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from harness.pages import ask, health
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.simulated import Simulated
-from mirror.fleet.gaps import Gap, file_gap, read_gap
+from mirror.fleet.gaps import Gap, file_gap
 from mirror.kafka.admin import ensure_topics
 from mirror.settings import load
 from tests.integration.janitor_support import Stage, environment, quiet_org, staged, tracking
@@ -49,13 +49,6 @@ def janitor(folder: Path, env: dict[str, str], name: str = "janitor") -> Managed
     return ManagedProcess.python_module("janitor", folder=folder, env=env, name=name)
 
 
-def fetch(port: int, path: str) -> bytes:
-    """What a process answers there."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-        body: bytes = answer.read()
-    return body
-
-
 def test_it_works_and_ends_cleanly_on_sigterm(
     tmp_path: Path, env: dict[str, str], stage: Stage, sim: Simulated
 ) -> None:
@@ -77,15 +70,15 @@ def test_it_works_and_ends_cleanly_on_sigterm(
         file_gap(stage.client, stage.keys, gap)
 
         def read_twice() -> bool:  # at once: analytics is said not to lag
-            found = read_gap(stage.client, stage.keys, "g")
+            found = stage.leases.gap("g")
             return found is not None and found.readings == 2
 
         process.wait_for(read_twice, 20, "the gap was read")
-        assert b'"health":"ok"' in fetch(port, "/healthz")
+        assert health(port)["health"] == "ok"
         wait_until(
-            lambda: b"gaps_filled_total 1.0" in fetch(port, "/metrics"), 10, "one gap is told"
+            lambda: "gaps_filled_total 1.0" in ask(port, "/metrics")[1], 10, "one gap is told"
         )
-        assert re.search(rb'verified_total\{outcome="finalised"\} [1-9]', fetch(port, "/metrics"))
+        assert re.search(r'verified_total\{outcome="finalised"\} [1-9]', ask(port, "/metrics")[1])
         started = time.monotonic()
         process.send(signal.SIGTERM)
         assert process.wait(25) == 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from janitor.producer import AckedProducer
 from mirror.base.errors import KafkaUnavailable
 from mirror.base.log import capture_logs

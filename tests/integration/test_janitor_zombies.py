@@ -206,6 +206,23 @@ def test_times_of_a_clock_that_stepped_back_are_not_believed(stage: Stage, sim: 
 
 
 @pytest.mark.slow  # the client tries again before it gives up
+def test_an_odd_id_stops_no_other(stage: Stage, sim: Simulated) -> None:
+    """Analytics refuses all that are asked for beside it; it alone is put off, and not for ever."""
+    ids = spawn(sim, "outbound_call", 4)
+    show(stage, ids)
+    with tracking(stage.settings):
+        stage.wait_tracked(ids)
+        finish(sim, ids)
+        stage.client.zadd(stage.keys.active, {"not a UUID": 1})
+        sweep = stage.zombies().sweep()
+        assert (sweep.finalised, sweep.failed) == (4, 1)
+        assert stage.client.zrange(stage.keys.failing, 0, -1) == ["not a UUID"]
+        sim.post("/_sim/control", {"quirks": {"odd_ids_fail": False}})
+        stage.client.zadd(stage.keys.active, {"not a UUID": 1})
+        assert stage.zombies().sweep().failed == 0
+        assert not stage.client.exists(stage.keys.failing)
+
+
 @pytest.mark.parametrize("status", [403, 500])
 def test_a_refusal_or_a_failure_never_finalises(stage: Stage, sim: Simulated, status: int) -> None:
     """Not even one that is over: it is tried again later, and then found."""

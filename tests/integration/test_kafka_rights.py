@@ -17,15 +17,16 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
 )
 
 from coordinator.tracker import Tracker
-from harness.kafka import KafkaCluster, create_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic
 from harness.process import wait_until
 from mirror.checks.finding import Finding
 from mirror.checks.kafka import check_kafka
 from mirror.checks.kafka_rights import check_idempotence, tracker_group
-from mirror.fleet import status
-from mirror.fleet.gaps import redis_now_ms
+from mirror.fleet import status_reader
 from mirror.fleet.words import Beat
 from mirror.fleet.workers import list_workers
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
@@ -144,7 +145,7 @@ def test_a_tracker_that_its_group_refuses_is_unwell(
         beat = Beat(listener="l", host="h", pid=1, version="0", state="live")
         client.zadd(keys.beats, {"l": redis_now_ms(client)})
         client.set(keys.listener("l"), msgspec.json.encode(beat))
-        found = status.read(client, settings)
+        found = status_reader.read(client, settings)
         assert any("GROUP_AUTHORIZATION_FAILED" in reason for reason in found.reasons), (
             found.reasons
         )

@@ -17,11 +17,11 @@ import redis
 
 from coordinator.tracker.batch import changes, read
 from coordinator.tracker.store import Store
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.simulated import Simulated
 from janitor.producer import AckedProducer
 from mirror.conversation.event import Event
-from mirror.fleet.gaps import Gap, file_gap, read_gap
+from mirror.fleet.gaps import Gap, file_gap
 from mirror.settings import load
 from tests.integration import dying
 from tests.integration.janitor_support import (
@@ -110,7 +110,7 @@ def test_a_gap_can_be_abandoned_anywhere(new_stage: NewStage, sim: Simulated) ->
         if not finished:
             lapse(stage)
             assert dying.run(dying.fill, env, dying.NEVER)
-        full = read_gap(stage.client, stage.keys, "g")
+        full = stage.leases.gap("g")
         assert full is not None
         assert (full.state, full.readings, full.read) == ("filled", 2, full.found)
         events = stage.events()

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import msgspec
 import pytest
 import redis
 
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.oracle import Truth, Verdict, judge
+from harness.pages import fetch, health, samples
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.redis import RedisServer
 from harness.simulated import Simulated, simulated
@@ -47,9 +47,7 @@ class Scene:
         self.redis = redis.Redis.from_url(redis_url, decode_responses=True)
         (self.metrics_port,) = free_ports(1)
         self.env: dict[str, str | None] = {
-            "GENESYS_API_URL": org.url,
-            "GENESYS_CLIENT_ID": CLIENT,
-            "GENESYS_CLIENT_SECRET": SECRET,
+            **org.env,
             "REDIS_URL": redis_url,
             "KAFKA_BOOTSTRAP_SERVERS": kafka,
             "MIRROR_TOPIC": self.topic,
@@ -242,19 +240,16 @@ def test_metrics_and_health_are_told_on_a_port(scene: Scene) -> None:
     scene.assign(1)
     scene.until_live(1)
     scene.until_events()
-    with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-        page = json.load(answer)
+    page = health(port)
     assert (page["health"], page["reasons"]) == ("ok", [])
     checked = {check["check"]: check["ok"] for check in page["checks"]}
     assert {"spool", "redis", "redis.memory", "redis.rights", "clock"} <= checked.keys()
     assert all(checked.values())
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    told = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-    assert float(told["mirror_events_total"]) >= 30
-    assert float(told["mirror_received_bytes_total"]) > float(told["mirror_frames_total"]) > 0
-    assert told['mirror_channels{state="live"}'] == "1.0"
-    assert told['mirror_channels{state="lost"}'] == "0.0"
+    told = samples(fetch(port, "/metrics")[1])
+    assert told["mirror_events_total"] >= 30
+    assert told["mirror_received_bytes_total"] > told["mirror_frames_total"] > 0
+    assert told['mirror_channels{state="live"}'] == 1.0
+    assert told['mirror_channels{state="lost"}'] == 0.0
     scene.process.stop()
     assert scene.process.returncode == 0
 
@@ -426,9 +421,8 @@ def test_no_other_thread_touches_the_session(scene: Scene, tmp_path: Path) -> No
     scene.assign(1)
     scene.until_live(1)
     scene.until_events()
-    for page in ("healthz", "metrics"):
-        with urlopen(f"http://127.0.0.1:{scene.metrics_port}/{page}") as answer:
-            assert answer.status == 200
+    for page in ("/healthz", "/metrics"):
+        assert fetch(scene.metrics_port, page)[0] == 200
     scene.process.stop()
     assert "foreign access" not in scene.process.stderr
     assert scene.process.returncode == 0

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import redis
 
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.oracle import Truth, judge
 from harness.process import ManagedProcess, wait_until
 from harness.simulated import Simulated, simulated
@@ -97,9 +97,7 @@ def fleet(
         assert org.login().status == 200
         org.post("/_sim/control", {"action": "stop"})
         env = {
-            "GENESYS_API_URL": org.url,
-            "GENESYS_CLIENT_ID": CLIENT,
-            "GENESYS_CLIENT_SECRET": SECRET,
+            **org.env,
             "REDIS_URL": redis_url,
             "KAFKA_BOOTSTRAP_SERVERS": kafka,
             "MIRROR_TOPIC": make_topic(partitions=4),

@@ -25,7 +25,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from harness.kafka import KafkaCluster, KafkaUnavailable, admin_client, create_topic, read_topic
+from harness.kafka import KafkaCluster, KafkaUnavailable
+from harness.kafka_topics import admin_client, create_topic, read_topic
 from listeners.publish.lanes import STALL_SECONDS, lane_of
 from listeners.publish.publisher import Publisher
 from listeners.publish.spool import DATABASE

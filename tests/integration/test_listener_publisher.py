@@ -15,7 +15,8 @@ import msgspec
 import pytest
 from confluent_kafka import Message
 
-from harness.kafka import KafkaCluster, create_topic, read_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic, read_topic
 from listeners.counters import Counters
 from listeners.publish.held import HELD_RECORDS
 from listeners.publish.publisher import Publisher

@@ -86,8 +86,10 @@ def test_topics_are_found_by_name_and_by_the_beginning_of_an_id(built: Deploymen
     for text in (name.lower(), f"{name[:3]}*{name[-1]}", queue_id[:8]):
         found = document(built, "topics", "--queue", text)["topics"]
         assert [(topic["id"], topic["name"]) for topic in found] == [(queue_id, name)]
-    nothing = built.command("topics", "--user", "nosuch")[0].decode()
-    assert "No mirrored topic has this name" in nothing
+    for family in ("queue", "user"):
+        refused = run(built, "topics", f"--{family}", "nosuch")
+        assert refused.returncode == 2
+        assert f"--{family} is 'nosuch': there is no such {family} among" in refused.stderr
 
 
 def test_tail_shows_names_and_filters_by_them(built: Deployment) -> None:

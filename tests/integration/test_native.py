@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections import Counter
 
 import msgspec
 import pytest
 
 from harness.oracle import Truth, judge
+from harness.pages import fetch, samples
 from harness.process import free_ports, wait_until
 from tests.integration.test_listener_fleet import Fleet, fleet
 from tests.unit.native.twins import needs_native
 
 __all__ = ["fleet"]
 pytestmark = needs_native
-
-
-def metrics(port: int) -> dict[str, float]:
-    """The samples of a process, by name and labels."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5.0) as answer:
-        lines = answer.read().decode().splitlines()
-    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-    return {name: float(value) for name, value in pairs}
 
 
 @pytest.mark.slow
@@ -44,7 +36,7 @@ def test_both_readers_tell_the_same_transitions(fleet: Fleet) -> None:
     assert (verdict.missing, verdict.invented) == ([], [])
     counts = Counter(event.event_id for event in events if event.origin == "live")
     assert set(counts.values()) == {2}
-    found = metrics(port)
+    found = samples(fetch(port, "/metrics")[1])
     assert found['mirror_native_info{version="0.1.0"}'] == 1
     assert found["mirror_native_frames_total"] > 0.5 * found["mirror_frames_total"]
     assert found["mirror_native_shadowed_frames_total"] > 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +12,9 @@ import msgspec
 import pytest
 
 from console import main
+from harness.process import wait_until
 from harness.redis import RedisServer
+from mirror.fleet.gaps import encode, list_gaps
 from mirror.fleet.requests import DRAIN
 from mirror.fleet.words import Beat, ChannelReport, Shard
 from mirror.fleet.workers import Reporter
@@ -117,7 +122,7 @@ def test_status_check_ends_with_one_where_the_mirror_is_down(
     assert run("status")[0] == 0
     code, out, _ = run("status", "--check")
     assert code == 1
-    assert "no listener is alive: start `mirror listener`" in out
+    assert "no listener is alive: start `mirror up` or `mirror listener`" in out
     beat("x", error="the channel's socket answered 403")
     code, out, _ = run("status", "--check")
     assert code == 1
@@ -148,17 +153,121 @@ def test_a_backfill_without_janitors_says_so(
         assert client.hgetall(keys.workers) == {}
 
 
-def test_init_says_that_it_waits_for_kafka(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal, with where and for how long; a pipe hears the error alone."""
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_topics_without_kafka_end_as_an_outage(
+    options: tuple[str, ...], run: Run, beat: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 3 and one line, behind what Redis knows."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)
-    monkeypatch.setenv("MIRROR_STARTUP_TIMEOUT", "3s")
+    monkeypatch.setenv("MIRROR_STARTUP_TIMEOUT", "1s")
+    beat("x")
+    code, out, err = run("topics", *options)
+    assert code == 3
+    assert "q1" in out
+    (line,) = err.splitlines()
+    assert NOBODY in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("topics", "--queue", "nope"),
+        ("topics", "--queue", "nope", "--json"),
+        ("conversations", "--queue", "nope"),
+        ("backfill", "--since", "2h", "--queue", "nope"),
+    ],
+)
+def test_a_queue_that_is_not_there_is_wrong_usage(
+    words: tuple[str, ...], run: Run, beat: Callable[..., None]
+) -> None:
+    """The same answer of every command that takes the name of a queue."""
+    beat("x")
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "mirror: --queue is 'nope': there is no such queue among 1 mirrored queues. `mirror topics`"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status", "--json"),
+        ("listeners",),
+        ("topics", "--json"),
+        ("conversations", "--json"),
+        ("gaps",),
+        ("rebalance",),
+        ("backfill", "--since", "2h", "--no-wait"),
+        ("tail", "--limit", "1"),
+        ("dlq", "list"),
+        ("up", "status"),
+    ],
+)
+def test_every_command_warns_once_of_a_setting_that_does_nothing(
+    words: tuple[str, ...], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On stderr: what a program reads from stdout stays as it is."""
+    monkeypatch.setenv("MIRROR_RUN_DIR", "/none")
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)
+    monkeypatch.setenv("MIRROR_STARTUP_TIMEOUT", "1s")
+    monkeypatch.setenv("MIRROR_TOPPIC", "x")
+    _, out, err = run(*words)
+    warning = "mirror: warning: nothing reads MIRROR_TOPPIC: the nearest name is MIRROR_TOPIC"
+    assert err.splitlines().count(warning) == 1
+    assert "MIRROR_TOPPIC" not in out
+
+
+def test_a_shell_that_completes_a_word_hears_no_warning(
+    run: Run, beat: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would stand in the midst of the command line."""
+    beat("listener-1")
+    monkeypatch.setenv("MIRROR_TOPPIC", "x")
+    monkeypatch.setenv("_MIRROR_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "mirror drain li")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    _, out, err = run()
+    assert "listener-1" in out
+    assert err == ""
+
+
+def test_a_backfill_on_a_terminal_does_not_say_how_long_it_takes(
+    run: Run, redis_server: RedisServer, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most of it is a wait of a fixed time: an estimate from the share that is done would rise."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+
+    def janitor() -> None:
+        with redis_server.client() as client:
+            wait_until(lambda: list_gaps(client, keys), 20, "the gap is filed")
+            (gap,) = list_gaps(client, keys)
+            for fields in ({"found": 4, "read": 1}, {"read": 3}, {"state": "filled"}):
+                gap = msgspec.structs.replace(gap, **{"state": "filling", **fields})
+                client.set(keys.gap(gap.id), encode(gap))
+                time.sleep(1.2)  # longer than between two looks
+
+    thread = threading.Thread(target=janitor)
+    thread.start()
+    code, _, err = run("backfill", "--since", "2h", "--queue", UNKNOWN)
+    thread.join()
+    assert code == 0
+    assert "37%" in err
+    assert re.search(r"\d\d:\d\d:\d\d", err) is None
+
+
+def test_init_says_that_it_waits_for_kafka(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal, where, for how long, and why, once; a pipe hears the error alone."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOBODY)
+    monkeypatch.setenv("MIRROR_STARTUP_TIMEOUT", "8s")
     code, _, err = run("init")
     assert code == 3
     assert "waiting" not in err
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     code, _, err = run("init")
     assert code == 3
-    assert f"waiting for Kafka at {NOBODY} (" in err
+    assert err.count(f"waiting for Kafka at {NOBODY} (") == 1
+    assert "in state" not in err
 
 
 def test_a_silent_worker_is_forgotten(redis_server: RedisServer, keys: Keys) -> None:

@@ -3,6 +3,7 @@ said until an operator adopts them."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,7 +15,7 @@ from confluent_kafka.cimpl import NewPartitions
 
 from console import main
 from harness.deployment import Deployment
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.process import wait_until
 from janitor.producer import AckedProducer
 from listeners.counters import Counters
@@ -22,6 +23,8 @@ from listeners.publish.publisher import Publisher
 from mirror.checks.growth import growth_of
 from mirror.fleet.pinned import pin, read_pinned
 from mirror.kafka.admin import check
+from mirror.kafka.consume import conversation_events
+from mirror.kafka.partition import partition
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
@@ -109,6 +112,10 @@ def test_a_topic_that_grows_under_load_puts_nothing_out_of_order(env: dict[str, 
     assert len(records) == 300 + 1_800 + 300 + CONVERSATIONS
     assert {record.partition() for record in records} == set(range(BEFORE))
     assert out_of_order(records) == 0
+    for key, number in second._numbers.items():
+        name = f"conversation-{key}"
+        found = list(conversation_events(settings, name, 0, 30.0, pinned(settings)))
+        assert len(found) == number + 1
 
 
 def test_growth_is_said_until_it_is_adopted(
@@ -189,6 +196,13 @@ def test_a_whole_mirror_keeps_its_partitions(tmp_path: Path, kafka: str) -> None
             places[record.key()].add(record.partition())
         assert sum(len(found) > 1 for found in places.values()) == 0
         assert mirror.health("coordinator")["health"] == "degraded"
+        moved = next(
+            key.decode()
+            for key, found in places.items()
+            if partition(key.decode(), AFTER) not in found
+        )
+        shown, _ = mirror.command("conversations", moved, "--json")
+        assert json.loads(shown)["conversations"][0]["legs"]
 
 
 def told_of_health(mirror: Deployment, grown: str) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -191,3 +193,63 @@ def test_a_package_is_its_command(package: str) -> None:
     assert wrong[0] == 2
     loaded = f"import sys, {package}.__main__; sys.exit('console' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("program", "setting"),
+    [
+        ("listeners", {"KAFKA_CONF_RETRIES": "0"}),
+        ("janitor", {"KAFKA_CONF_RETRIES": "0"}),
+        ("coordinator", {"KAFKA_CONF_GROUP_PROTOCOL": "consumer"}),
+        ("projector", {"KAFKA_CONF_LINGER_MS": "20000"}),
+        ("dashboard", {"KAFKA_CONF_FETCH_MAX_BYTES": "10"}),
+    ],
+)
+def test_kafka_settings_with_which_no_client_can_be_made_end_the_start(
+    program: str, setting: dict[str, str], tmp_path: Path
+) -> None:
+    """Exit code 2 at once and one line, though no service answers either, and though a
+    file is away."""
+    done = run_without_services(program, setting, tmp_path)
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert done.returncode == 2, line
+    assert next(iter(setting)) in line
+    assert "started" not in events(done.stderr)
+
+
+@pytest.mark.parametrize("program", ["listeners", "janitor", "projector"])
+def test_a_file_that_is_away_is_waited_for(program: str, tmp_path: Path) -> None:
+    """It may come with the next rotation: the start waits, and ends like that of an outage."""
+    done = run_without_services(program, {}, tmp_path)
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert done.returncode == 3, line
+    assert "away.pem" in line
+
+
+def run_without_services(
+    program: str, setting: dict[str, str], tmp_path: Path
+) -> subprocess.CompletedProcess[str]:
+    """A program for which nothing answers, and whose CA's file is away."""
+    if program == "dashboard":
+        pytest.importorskip("starlette", reason="needs the extra 'dashboard'")
+    environ = {
+        **{name: value for name, value in os.environ.items() if name in {"PATH", "PYTHONPATH"}},
+        "HOME": str(tmp_path),
+        "GENESYS_CLIENTS": "a:b",
+        "GENESYS_API_URL": "http://127.0.0.1:1",
+        "REDIS_URL": "redis://127.0.0.1:1",
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "KAFKA_CONF_SSL_CA_LOCATION": str(tmp_path / "away.pem"),
+        "MIRROR_STARTUP_TIMEOUT": "3s",
+        "MIRROR_DASHBOARD_PORT": "0",
+        **setting,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", program],
+        env=environ,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

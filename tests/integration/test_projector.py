@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,14 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.cimpl import NewPartitions
 
-from harness.kafka import KafkaUnavailable, admin_client
+from harness.kafka_topics import admin_client
+from harness.pages import health
 from harness.process import ManagedProcess, free_ports, wait_until
 from mirror.checks.projector import check_projector
 from mirror.conversation.schema import view_schema
 from mirror.kafka.admin import ensure_topics
 from projector.rebuild import rebuild
 from tests.integration.projector_support import EXACT, Stage, quick_cluster, stream
-from tests.services.availability import unavailable
 
 Start = Callable[[ManagedProcess], ManagedProcess]
 WITHIN = 40.0
@@ -33,21 +31,7 @@ pytestmark = pytest.mark.kafka
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A broker of this module's own."""
-    try:
-        yield from quick_cluster(tmp_path_factory.mktemp("kafka"))
-    except KafkaUnavailable as missing:
-        unavailable(str(missing))
-
-
-def healthz(port: int) -> Any:
-    """What a process answers, null where it does not yet."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        return json.load(error)
-    except OSError:
-        return None
+    yield from quick_cluster(tmp_path_factory.mktemp("kafka"))
 
 
 def test_each_event_stands_once_and_each_view_is_the_fold(
@@ -154,13 +138,13 @@ def test_partitions_that_were_added_are_refused(
     (port,) = free_ports(1)
     process = start_process(stage.process(tmp_path, "one", MIRROR_METRICS_PORT=str(port)))
     stage.await_projected()
-    process.wait_for(lambda: (healthz(port) or {}).get("health") == "ok", WITHIN, "is well")
+    process.wait_for(lambda: health(port).get("health") == "ok", WITHIN, "is well")
     admin = admin_client(cluster)
     admin.create_partitions([NewPartitions(stage.settings.topic, 4)])[stage.settings.topic].result(
         20
     )
-    process.wait_for(lambda: healthz(port)["health"] == "down", WITHIN, "is down")
-    assert "mirror projector rebuild" in " ".join(healthz(port)["reasons"])
+    process.wait_for(lambda: health(port).get("health") == "down", WITHIN, "is down")
+    assert "mirror projector rebuild" in " ".join(health(port)["reasons"])
     assert process.stop() == 0
     late = start_process(stage.process(tmp_path, "late"))
     assert late.wait(WITHIN) == 3
@@ -185,8 +169,8 @@ def test_what_somebody_else_wrote_is_refused(
     stage.send(stream(2, seed=8))
     (port,) = free_ports(1)
     process = start_process(stage.process(tmp_path, "one", MIRROR_METRICS_PORT=str(port)))
-    process.wait_for(lambda: (healthz(port) or {}).get("health") == "down", WITHIN, "is down")
-    assert "rebuild" in " ".join(healthz(port)["reasons"])
+    process.wait_for(lambda: health(port).get("health") == "down", WITHIN, "is down")
+    assert "rebuild" in " ".join(health(port)["reasons"])
     assert stage.read(stage.once) == []
 
 

@@ -14,11 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.kafka import KafkaUnavailable
 from harness.process import wait_until
 from tests.integration import dying, projector_lives
 from tests.integration.projector_support import EXACT, Stage, quick_cluster, stream
-from tests.services.availability import unavailable
 
 MOST_EFFECTS = 120
 STOPPED = "T"
@@ -29,10 +27,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A broker of this module's own, which ends open transactions soon."""
-    try:
-        yield from quick_cluster(tmp_path_factory.mktemp("kafka"))
-    except KafkaUnavailable as missing:
-        unavailable(str(missing))
+    yield from quick_cluster(tmp_path_factory.mktemp("kafka"))
 
 
 @pytest.mark.timeout(600)

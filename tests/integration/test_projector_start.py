@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,11 +11,11 @@ import msgspec
 import pytest
 from confluent_kafka.cimpl import NewPartitions
 
-from harness.kafka import KafkaUnavailable, admin_client
+from harness.kafka_topics import admin_client
+from harness.pages import ask
 from harness.process import ManagedProcess, free_ports
 from mirror.checks.projector import check_projector
 from tests.integration.projector_support import Stage, quick_cluster, stream
-from tests.services.availability import unavailable
 
 Start = Callable[[ManagedProcess], ManagedProcess]
 WITHIN = 40.0
@@ -30,21 +28,7 @@ pytestmark = pytest.mark.kafka
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A broker of this module's own."""
-    try:
-        yield from quick_cluster(tmp_path_factory.mktemp("kafka"))
-    except KafkaUnavailable as missing:
-        unavailable(str(missing))
-
-
-def ask(port: int, path: str) -> tuple[int, str]:
-    """Status and text of a page; status 0 where nobody answers."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
+    yield from quick_cluster(tmp_path_factory.mktemp("kafka"))
 
 
 def grow(stage: Stage, ends: tuple[str, ...], count: int) -> None:

@@ -14,7 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.redis import RedisServer
 from harness.simulated import Simulated, simulated
@@ -50,9 +50,7 @@ def test_a_whole_mirror_needs_no_more(
     """
     topic = make_topic(partitions=2)
     env: dict[str, str | None] = {
-        "GENESYS_API_URL": org.url,
-        "GENESYS_CLIENT_ID": org.client,
-        "GENESYS_CLIENT_SECRET": org.secret,
+        **org.env,
         "REDIS_URL": guarded.url("mirror"),
         "KAFKA_BOOTSTRAP_SERVERS": kafka,
         "MIRROR_TOPIC": topic,

@@ -20,10 +20,10 @@ from janitor.claims import Leases
 from listeners.fleet_link import FleetLink
 from mirror.base.errors import RedisUnavailable, RedisUnsupported
 from mirror.checks.redis import check_redis
-from mirror.fleet.gaps import redis_now_ms
-from mirror.fleet.status import read
+from mirror.fleet.status_reader import read
 from mirror.fleet.words import Beat
 from mirror.redis import connections
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import check, connect, explained, wait_for
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
@@ -163,10 +163,14 @@ def test_a_replica_by_choice_is_read_from(pair: tuple[RedisServer, RedisServer])
     assert "redis.acl" not in findings["redis.rights"].cure
 
 
+@pytest.mark.parametrize(("plain", "around"), [(None, ""), (" ", ""), ("", " "), ("\n", " \n")])
 def test_a_rotated_password_is_read_from_its_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: str | None, around: str, tmp_path: Path
 ) -> None:
-    """New connections log in with what REDIS_URL_FILE holds by then; nothing is started anew."""
+    """New connections log in with what REDIS_URL_FILE holds by then; nothing is started anew.
+
+    White space does not count, beside the path and in REDIS_URL.
+    """
     with RedisServer(tmp_path / "redis") as server, server.client() as admin:
         file = tmp_path / "url"
 
@@ -177,9 +181,8 @@ def test_a_rotated_password_is_read_from_its_file(
             admin.client_kill_filter(_type="normal", skipme=True)
 
         rotate(PASSWORD)
-        monkeypatch.delenv("REDIS_URL", raising=False)
-        monkeypatch.setenv("REDIS_URL_FILE", str(file))
-        settings = load()
+        environ = {"REDIS_URL_FILE": f"{around}{file}{around}"}
+        settings = load(environ if plain is None else environ | {"REDIS_URL": plain})
         with closing(connect(settings)) as client:
             link = FleetLink(client, settings)
             link.beat(BEAT, 0)

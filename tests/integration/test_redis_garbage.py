@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import redis
 
+from dashboard.reader.fleet import read as read_fleet
 from harness.oracle import Truth, judge
 from harness.process import wait_until
 from listeners.fleet_link import FleetLink
 from mirror.base.errors import RedisUnavailable
-from mirror.fleet.status import read
+from mirror.checks.genesys import check_genesys
+from mirror.fleet.status_reader import read
 from mirror.fleet.words import Beat
 from mirror.redis.connect import connect, explained
 from mirror.redis.keys import Keys
@@ -63,6 +65,19 @@ def test_a_command_says_it_in_one_line(settings: Settings, client: redis.Redis, 
         read(client, settings)
     assert caught.value.exit_code == 3
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["no number", f"{1e18:.0f}"])
+def test_a_budget_that_cannot_be_ends_neither_page_nor_doctor(
+    redis_url: str, client: redis.Redis, text: str
+) -> None:
+    """It counts as unused; one far ahead as spent by calls, not by a pause."""
+    nowhere = dict.fromkeys(("GENESYS_API_URL", "GENESYS_LOGIN_URL"), "http://127.0.0.1:1")
+    settings = load({"REDIS_URL": redis_url, "GENESYS_CLIENTS": "c:secret", **nowhere})
+    client.set(Keys("default").rate("c"), text)
+    (budget,) = read_fleet(client, settings).budgets
+    assert budget.waits_ms == 0
+    assert next(check_genesys(settings)).check == "genesys.token"
 
 
 def spoil(client: redis.Redis, namespace: str) -> set[str]:

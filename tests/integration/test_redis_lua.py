@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import msgspec
 import pytest
 import redis
 
 from coordinator.election import Deposed, Leadership, Write
+from janitor.claims import NEVER, Leases
+from janitor.gaps.marks import Marks
 from listeners.fleet_link import RESERVED_LEASES, FleetLink
 from mirror.base.errors import RedisUnavailable
+from mirror.fleet.gaps import Gap, file_gap, list_gaps
 from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard
 from mirror.genesys.handles import Handle
 from mirror.redis.connect import check, connect, wait_for
 from mirror.redis.keys import Keys
-from mirror.redis.rate import BURST, LONGEST_PAUSE_SECONDS, RATE_PER_MINUTE, RateBudget
+from mirror.redis.rate import BURST, LONGEST_PAUSE_SECONDS, RATE_PER_MINUTE, RateBudget, used_ahead
 from mirror.settings import Settings, load
 
 KEYS = Keys("test")
 GRANT = Grant("1", "a", 3, "client", 7)
+GAP = Gap(id="g", shard="1", topics=("t",), from_ms=0, to_ms=1)
 BEAT = Beat(listener="l1", host="h", pid=1, version="0", state="live")
 
 
@@ -243,6 +248,19 @@ def test_the_rate_is_shared_and_kept(client: redis.Redis) -> None:
     assert RateBudget(client, KEYS, "another").ask() == 0.0
 
 
+def test_what_is_shown_of_a_budget_is_what_binds(client: redis.Redis) -> None:
+    """Nothing of it used, a part, a pause of a 429, and what somebody else wrote there."""
+    budget, burst_ms = RateBudget(client, KEYS, "c"), BURST * 60_000 / RATE_PER_MINUTE
+    assert used_ahead(client, KEYS, "c") == 0.0
+    assert budget.ask() == 0.0
+    assert 0 < used_ahead(client, KEYS, "c") <= 60_000 / RATE_PER_MINUTE
+    budget.push(LONGEST_PAUSE_SECONDS)
+    assert 299_000 < used_ahead(client, KEYS, "c") - burst_ms <= 300_000
+    client.set(KEYS.rate("c"), "no number")
+    assert used_ahead(client, KEYS, "c") == 0.0
+    assert budget.ask() == 0.0
+
+
 def test_retry_after_binds_everybody(client: redis.Redis) -> None:
     """A 429 of one process keeps the other away for as long as Genesys asked."""
     budget, second = (RateBudget(client, KEYS, "c") for _ in range(2))
@@ -260,6 +278,7 @@ def test_a_budget_of_before_the_clock_was_set_back_is_not_believed(
     budget = RateBudget(client, KEYS, "c")
     seconds, _ = client.time()
     client.set(KEYS.rate("c"), f"{(seconds + ahead_s) * 1000:.3f}")
+    assert used_ahead(client, KEYS, "c") < BURST * 60_000 / RATE_PER_MINUTE
     assert budget.ask() == 0.0
     assert 0 < budget.ask() <= 60 / RATE_PER_MINUTE
     client.set(KEYS.rate("c"), f"{(seconds + ahead_s) * 1000:.3f}")
@@ -327,3 +346,92 @@ def test_a_wrong_password_is_told(client: redis.Redis, settings: Settings) -> No
     wrong = settings_for(f"redis://nobody:wrong@127.0.0.1:{port}")
     with pytest.raises(RedisUnavailable, match="refuses the user name or password"):
         check(connect(wrong), wrong)
+
+
+@pytest.fixture
+def refusing(client: redis.Redis, settings: Settings) -> Iterator[Callable[[str], redis.Redis]]:
+    """Makes a client to which Redis refuses one command: what it writes breaks off there."""
+    with ExitStack() as stack:
+
+        def make(command: str) -> redis.Redis:
+            client.execute_command(  # type: ignore[no-untyped-call]  # redis-py leaves it so
+                "ACL", "SETUSER", "halting", "on", ">halting", "~*", "+@all", f"-{command}"
+            )
+            url = settings.redis_url.replace("://", "://halting:halting@")
+            refused: redis.Redis = stack.enter_context(connect(settings_for(url)))
+            return refused
+
+        yield make
+        client.execute_command("ACL", "DELUSER", "halting")  # type: ignore[no-untyped-call]
+
+
+def claimed(client: redis.Redis) -> tuple[str, ...]:
+    """The gaps that a janitor gets now."""
+    return Leases(client, KEYS, "events").claim_gaps(9, 60.0).ids
+
+
+def test_a_filing_that_broke_off_is_completed(
+    client: redis.Redis, refusing: Callable[[str], redis.Redis]
+) -> None:
+    """Redis failed after the document. Filed again, the gap is shown and can be claimed."""
+    with pytest.raises(RedisUnavailable):
+        file_gap(refusing("zadd"), KEYS, GAP)
+    assert list_gaps(client, KEYS) == []
+    assert file_gap(client, KEYS, GAP)
+    assert not file_gap(client, KEYS, GAP)
+    assert list_gaps(client, KEYS) == [GAP]
+    assert claimed(client) == ("g",)
+    assert not file_gap(client, KEYS, GAP), "a claimed gap keeps its lease"
+    assert claimed(client) == ()
+
+
+def test_a_gap_takes_no_place_of_a_done_one(client: redis.Redis) -> None:
+    """The document of a done gap expired before its place in the ledger was swept."""
+    client.zadd(KEYS.gaps, {"g": "+inf"})
+    assert file_gap(client, KEYS, GAP)
+    assert claimed(client) == ("g",)
+
+
+def test_a_drop_that_broke_off_hides_no_gap(
+    client: redis.Redis, refusing: Callable[[str], redis.Redis]
+) -> None:
+    """A janitor drops an unreadable gap, so that the leader files it again from its memory."""
+    file_gap(client, KEYS, GAP)
+    client.set(KEYS.gap("g"), "unreadable")
+    lease = Leases(client, KEYS, "events").claim_gaps(1, 60.0).lease
+    with pytest.raises(RedisUnavailable):
+        Leases(refusing("zrem"), KEYS, "events").drop_gap(lease, "g")
+    Leases(client, KEYS, "events").drop_gap(lease, "g")
+    assert file_gap(client, KEYS, GAP)
+    assert claimed(client) == ("g",)
+
+
+def test_a_lost_lease_drops_nothing(client: redis.Redis) -> None:
+    """Only the holder of the lease is heard."""
+    file_gap(client, KEYS, GAP)
+    Leases(client, KEYS, "events").drop_gap("1", "g")
+    assert list_gaps(client, KEYS) == [GAP]
+
+
+def test_a_gap_is_done_only_once_its_document_says_so(
+    client: redis.Redis, refusing: Callable[[str], redis.Redis]
+) -> None:
+    """Redis failed while a janitor wrote the end of a gap down: it can be claimed again."""
+    file_gap(client, KEYS, GAP)
+    leases = Leases(client, KEYS, "events")
+    lease = leases.claim_gaps(1, 60.0).lease
+    filled = msgspec.structs.replace(GAP, state="filled")
+    with pytest.raises(RedisUnavailable):
+        Leases(refusing("set"), KEYS, "events").write_gap(lease, filled, NEVER)
+    assert client.zscore(KEYS.gaps, "g") == float(lease)
+    assert leases.write_gap(lease, filled, NEVER)
+    assert list_gaps(client, KEYS) == [filled]
+
+
+def test_marks_that_cannot_expire_are_not_made(
+    client: redis.Redis, refusing: Callable[[str], redis.Redis]
+) -> None:
+    """Without a time to live they would stay for ever."""
+    with pytest.raises(RedisUnavailable):
+        Marks(refusing("expire"), KEYS, GAP).mark("conversation")
+    assert not client.exists(KEYS.gap_read("g"))

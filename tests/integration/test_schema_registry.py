@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.kafka import read_topic
+from harness.kafka_topics import read_topic
 from harness.process import free_ports
 from janitor.producer import AckedProducer
 from mirror.base.errors import RegistryUnavailable, SettingsError

@@ -22,7 +22,9 @@ from urllib.parse import quote
 
 import pytest
 
-from harness.kafka import KafkaCluster, read_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import read_topic
+from harness.pages import ask
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.simulated import Simulated, simulated
 from tests.integration.secure_support import (
@@ -144,16 +146,6 @@ class Ears:
         return found
 
 
-def page(port: int, path: str) -> str:
-    """What a process tells on its port; an ill health is an answer too."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return str(answer.read().decode())
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.read().decode()
-
-
 def failures(redis_url: str, key: str) -> list[tuple[tuple[str, ...], int | None, Change]]:
     """Commands that cannot work, each with a secret in what is wrong, and their exit codes."""
     status, init, doctor = ("status",), ("init",), ("doctor",)
@@ -269,7 +261,9 @@ def test_no_secret_is_told_on_any_path(
         wait_until(lambda: notice_channels() > 1, 20.0, "a new channel under a new token")
         ears.hear("the dashboard's pages", *dashboard_pages(web))
         for module, port in ports.items():
-            ears.hear(f"pages of {module}", page(port, "/metrics"), page(port, "/healthz"))
+            ears.hear(
+                f"pages of {module}", *(ask(port, path)[1] for path in ("/metrics", "/healthz"))
+            )
 
         with ThreadPoolExecutor(PARALLEL) as pool:
             cases = failures(guarded.url("mirror"), client.key_pem)

@@ -129,6 +129,15 @@ def test_conversations_answer_open_questions_as_they_are_told(org: Simulated) ->
     assert set(most) == {1}
 
 
+def test_a_query_that_finds_nothing_may_say_nothing(org: Simulated) -> None:
+    """`totalHits` 0, or an empty object."""
+    path = "/api/v2/analytics/conversations/details/query"
+    query = {"interval": "2020-01-01T00:00:00Z/2020-01-02T00:00:00Z"}
+    assert org.post(path, query) == {"totalHits": 0}
+    change(org, counts_no_hits=False)
+    assert org.post(path, query) == {}
+
+
 def test_unknown_conversations_may_be_forbidden(org: Simulated) -> None:
     """403 instead of 404."""
     change(org, unknown_conversation=403)

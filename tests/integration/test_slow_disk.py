@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from harness.kafka import KafkaCluster, create_topic, read_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic, read_topic
 from listeners.publish import extent
 from listeners.publish.spool import DATABASE
 from tests.integration.test_listener_publisher import Driver, configure, event, first_seen

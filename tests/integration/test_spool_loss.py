@@ -7,8 +7,9 @@ import time
 import msgspec
 
 from listeners.fleet_link import FleetLink
-from mirror.fleet.gaps import list_gaps, redis_now_ms
+from mirror.fleet.gaps import list_gaps
 from mirror.fleet.words import Shard
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import load

@@ -5,19 +5,16 @@ The same sandbox shows what its processes tell Prometheus. Times go to stdout: `
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 
 from harness.embedded import Scene
+from harness.pages import health
 from harness.process import ManagedProcess, accepts_connections, free_ports, wait_until
 from harness.sandbox import Sandbox
 from harness.simulated import simulated
@@ -189,35 +186,22 @@ def test_a_process_with_a_hanging_thread_is_replaced(
         ) as supervisord:
             supervisord.wait_for(lambda: beats(run_dir, "hanging"), 30, "the coordinator beats")
             pid = process_of(run_dir, "hanging").pid
-            assert _health(port)["health"] != "down"
+            assert health(port)["health"] != "down"
             hang.touch()
             supervisord.wait_for(lambda: not hang.exists(), 10, "the tracker hangs")
-            supervisord.wait_for(lambda: _health(port)["health"] == "down", 10, "it is down")
-            reason, *_ = _health(port)["reasons"]
+            supervisord.wait_for(lambda: health(port)["health"] == "down", 10, "it is down")
+            reason, *_ = health(port)["reasons"]
             assert "the thread tracker hangs" in reason
             seconds = await_another(run_dir, "hanging", pid, 30)
             print(f"hanging thread: works again {seconds:.1f} s after its process was down")
             supervisord.wait_for(
-                lambda: _health(port).get("health", "down") != "down", 10, "the next one works"
+                lambda: health(port).get("health", "down") != "down", 10, "the next one works"
             )
         told = (tmp_path / "log" / "hanging.log").read_text(encoding="utf-8")
         assert told.count('"thread_hung"') == 1
         assert (tmp_path / "log" / "watchdog.log").read_text(encoding="utf-8").count(
             '"hung_process_killed"'
         ) == 1
-
-
-def _health(port: int) -> dict[str, Any]:
-    """What `/healthz` says; nothing where nobody listens."""
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-            body: dict[str, Any] = json.loads(answer.read())
-    except HTTPError as error:
-        with error:
-            body = json.loads(error.read())
-    except OSError:
-        return {}
-    return body
 
 
 def _nothing_but(

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.kafka import KafkaCluster, create_topic, read_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic, read_topic
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.redis import find_server
 from harness.simulated import Simulated, simulated

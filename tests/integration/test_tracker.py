@@ -8,11 +8,9 @@ from __future__ import annotations
 import random
 import signal
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -21,13 +19,13 @@ import redis
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from coordinator.tracker import Tracker
-from harness.kafka import KafkaCluster, create_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic
 from harness.process import ManagedProcess, wait_until
 from janitor.producer import AckedProducer
 from mirror.conversation.event import Event
 from mirror.conversation.legs import LegKey, end_id, start_id, transition_id
-from mirror.fleet.gaps import list_gaps, redis_now_ms
+from mirror.fleet.gaps import list_gaps
 from mirror.fleet.reasons import tracking as tracking_reasons
 from mirror.fleet.tracked import (
     count_conversations,
@@ -38,9 +36,11 @@ from mirror.fleet.tracked import (
 from mirror.fleet.words import Shard
 from mirror.fleet.workers import list_workers
 from mirror.kafka.admin import ensure_topics
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
+from tests.integration.janitor_support import tracking
 
 AT = "2026-11-23T10:00:00.000Z"
 
@@ -132,20 +132,6 @@ def lives(count: int, seed: int) -> tuple[list[Event], set[str]]:
             waiting[index] = waiting[-1]
             waiting.pop()
     return mixed, active
-
-
-@contextmanager
-def tracking(settings: Settings) -> Iterator[Tracker]:
-    """A tracker in a thread."""
-    tracker, stop = Tracker(settings), threading.Event()
-    thread = threading.Thread(target=tracker.run, args=(stop,), daemon=True)
-    thread.start()
-    try:
-        yield tracker
-    finally:
-        stop.set()
-        thread.join(20)
-        assert not thread.is_alive()
 
 
 def active_set(client: redis.Redis, settings: Settings) -> set[str]:

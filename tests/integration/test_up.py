@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from harness.process import ManagedProcess, free_ports, wait_until
+from harness.redis import find_server
 from mirror.supervision.supervisord import Supervisord, SupervisordSilent
 
 pytestmark = [pytest.mark.alone, pytest.mark.redis, pytest.mark.timeout(120)]
@@ -79,7 +82,7 @@ def test_it_says_what_runs_and_is_controlled_by_its_own_commands(
         process = stack.enter_context(up(tmp_path, env))
         assert "1 janitor" in process.stderr
         assert str(env["MIRROR_LOG_DIR"]) in process.stderr
-        assert "takes up to 28 s" in process.stderr
+        assert "one kind after the other, each within 28 s" in process.stderr
 
         status = json.loads(ask(tmp_path, env, "up", "status", "--json").stdout)
         before = {process["name"]: process["pid"] for process in status["processes"]}
@@ -101,6 +104,7 @@ def test_it_says_what_runs_and_is_controlled_by_its_own_commands(
 
         stopped = ask(tmp_path, env, "up", "stop")
         assert (stopped.returncode, stopped.stdout) == (0, "")
+        assert "one kind after the other, each within 28 s" in stopped.stderr
         assert process.wait(SECONDS) == 0
     assert ask(tmp_path, env, "up", "status").returncode == 1
 
@@ -123,6 +127,71 @@ def test_one_that_was_killed_does_not_keep_the_next_from_starting(
     with up(tmp_path / "again", env) as process:
         assert ask(tmp_path, env, "up", "stop").returncode == 0
         assert process.wait(SECONDS) == 0
+
+
+def test_it_says_what_the_processes_wait_for_and_when_it_answers(
+    tmp_path: Path, env: dict[str, str | None]
+) -> None:
+    """A line for each service, with the reason; nobody has to look into a log."""
+    (port,) = free_ports(1)
+    env = env | {"REDIS_URL": f"redis://127.0.0.1:{port}/0"}
+    with up(tmp_path, env) as process:
+        redis, kafka = f"Redis at redis://127.0.0.1:{port}/0", "Kafka at 127.0.0.1:1 cannot be used"
+        both = (f"Waits    {redis} does not answer", f"Waits    {kafka}")
+        wait_until(lambda: all(line in process.stderr for line in both), SECONDS, "what it awaits")
+        words = ["--bind", "127.0.0.1", "--port", str(port), "--save", ""]
+        server = ManagedProcess([find_server(), *words], tmp_path, name="redis")
+        with server:
+            wait_until(lambda: f"Answers  {redis}\n" in process.stderr, SECONDS, "it answers")
+        time.sleep(2.0)  # it is said once
+        assert process.stderr.count(both[0]) == 1
+        watching = children(process.pid, "console.awaited")
+        assert len(watching) == 1
+    wait_until(lambda: not Path(f"/proc/{watching[0]}").exists(), SECONDS, "it has ended too")
+
+
+def children(pid: int, word: str) -> list[int]:
+    """The children of a process whose command line has the word."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(pid) for pid in found if word in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def test_a_supervisord_that_runs_already_takes_it_as_a_program(
+    tmp_path: Path, env: dict[str, str | None]
+) -> None:
+    """As docs/deployment.md says: its end ends all processes in order."""
+    text = (Path(__file__).parents[2] / "docs" / "deployment.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```ini\n(.*?)```", text, re.DOTALL)
+    block = re.sub(r"^(user|environment) = .*\n", "", block, flags=re.MULTILINE)
+    mirror = Path(sys.executable).parent / "mirror"
+    conf = tmp_path / "theirs.conf"
+    conf.write_text(
+        f"[supervisord]\npidfile = {tmp_path}/theirs.pid\nlogfile = {tmp_path}/theirs.log\n"
+        + block.replace("/opt/mirror/bin/mirror", str(mirror)),
+        encoding="utf-8",
+    )
+    supervisord = Supervisord(Path(str(env["MIRROR_RUN_DIR"])))
+    words = ("-n", "-c", str(conf))
+    theirs = ManagedProcess.python_module(
+        "supervisor.supervisord", *words, folder=tmp_path, env=env, name="theirs"
+    )
+    with theirs:
+
+        def runs() -> bool:
+            with suppress(SupervisordSilent):
+                return "janitor-0" in {
+                    process.name
+                    for process in supervisord.processes()
+                    if process.state == "RUNNING"
+                }
+            return False
+
+        wait_until(runs, SECONDS, "the janitor runs")
+        inner = supervisord.pid()
+        theirs.send(signal.SIGTERM)
+        theirs.wait(SECONDS)
+    assert not supervisord.is_there
+    assert not Path(f"/proc/{inner}").exists()
 
 
 @pytest.mark.parametrize("setting", ["MIRROR_METRICS_PORT", "MIRROR_DASHBOARD_PORT"])

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 START_SECONDS = 60.0
@@ -44,12 +43,7 @@ class PostgresServer:
         self._run("start", "-w", "-l", str(self._folder / "log"), "-o", options)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._run("stop", "-m", "immediate")
         shutil.rmtree(self._folder)
 

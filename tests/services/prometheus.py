@@ -9,7 +9,6 @@ import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from harness.process import ManagedProcess, free_ports, wait_until
@@ -74,12 +73,7 @@ class Prometheus:
         wait_until(self._ready, READY_SECONDS, "Prometheus is ready")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.process.stop()
 
     def _ready(self) -> bool:

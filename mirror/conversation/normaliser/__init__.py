@@ -16,6 +16,7 @@ events.py        transitions → `Event` (names, times, origin)
 memory.py        the reported transitions of each conversation, bounded
 lending.py       hands a conversation to the native reader and takes it back
 words.py         Genesys' words → ours
+lengths.py       texts of absurd length, dropped
 agents.py        presence and routing status of users
 personal.py      personal fields: left out, hashed or kept
 """

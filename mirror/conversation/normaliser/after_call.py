@@ -1,9 +1,10 @@
 """After-call work and wrap-up codes, which follow a leg's end.
 
 Both belong to the communication (docs/protocol.md, "After-call work"). A participant repeats those
-of its latest communication; if no communication has its own, the participant's are the only source.
-A participant may still show those of an earlier communication while the next one is live. So values
-that are older than a leg do not belong to that leg.
+of its latest communication. Genesys does not say that communications always have their own; if none
+has its own times, or that code, the participant's are the only source. A participant may still show
+those of an earlier communication while the next one is live. So values that are older than a leg do
+not belong to that leg.
 
 A code is saved each time the agent chooses one, also during the call; a later code replaces it. All
 codes are reported after the leg's end, in the order in which they were seen.
@@ -12,11 +13,11 @@ codes are reported after the leg's end, in the order in which they were seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from mirror.conversation.normaliser.bodies import Communication, Participant
+from mirror.conversation.normaliser.bodies import Communication, Participant, SessionCommunication
 from mirror.conversation.normaliser.memory import Service
 from mirror.conversation.normaliser.transition import BITS, Transition, View, Work, tell, tell_often
 from mirror.conversation.normaliser.words import (
@@ -82,35 +83,88 @@ class Succession(msgspec.Struct, gc=False):
         return (over <= self.began != own) or over < self.unanswered.get(communication.medium, "")
 
 
-def handled(participant: Participant, shown: Sequence[Communication]) -> Communication | None:
-    """The communication in `shown` to which the participant's after-call work belongs.
+class Handled(NamedTuple):
+    """The communications to which a participant's own times and code belong; None: to none."""
 
-    Of several at once, the communication with a code counts, else the one that was connected first:
-    a callback comes before the call that it dials. None if any communication has its own work.
+    times: Communication | None = None
+    code: Communication | None = None
+
+
+_NOTHING: Final = Handled()
+
+
+def handled(participant: Participant, shown: Sequence[Communication]) -> Handled:
+    """The communications in `shown` to which the participant's after-call work and code belong.
+
+    They are decided apart: communications may have their own work, and the participant alone the
+    code. Nothing that a communication has itself belongs to another one. Of several communications
+    at once, the one that was connected first counts: a callback comes before the call that it
+    dials. Work whose state says that it does not take place has no times.
     """
-    told = (participant.wrapup, participant.start_acw_time, participant.end_acw_time)
-    if told == (None, None, None):
-        return None
-    candidates = _latest(shown)
-    if any(communication.after_call_work for communication in shown) or not candidates:
-        return None
-    coded = [candidate for candidate in candidates if candidate.wrapup is not None]
-    return min(
-        coded or candidates,
-        key=lambda communication: instant(communication.connected_time) or _AFTER_ALL,
-    )
+    code = _code_of(participant)
+    times = participant.start_acw_time or participant.end_acw_time
+    if not code and not times:
+        return _NOTHING
+    latest = _latest(shown)
+    timed = coded = None
+    if times and not any(_has_own_times(communication) for communication in shown):
+        could = [communication for communication in latest if _takes_place(communication) != _NO]
+        timed = min(could, key=_claim_of_times, default=None)
+    if code and not any(_code_of(communication) == code for communication in shown):
+        coded = min(latest, key=_claim_of_code, default=None)
+    return Handled(timed, coded)
+
+
+_YES, _UNKNOWN, _NO = range(3)
+
+
+def _takes_place(communication: Communication) -> int:
+    """Whether a communication has after-call work, by its own state."""
+    own = communication.after_call_work
+    if own is None:
+        return _UNKNOWN
+    return _NO if own.state in NO_AFTER_CALL_WORK else _YES
+
+
+def _code_of(shown: Communication | Participant) -> str | None:
+    """The code that a communication or a participant has itself. Genesys also sends it empty."""
+    return (shown.wrapup.code or None) if shown.wrapup is not None else None
+
+
+def _has_own_times(communication: Communication) -> bool:
+    """Whether a communication has the start of its after-call work itself."""
+    own = communication.after_call_work
+    return own is not None and bool(own.start_time)
+
+
+def _claim_of_times(communication: Communication) -> tuple[int, bool, str]:
+    """The least claims the participant's times."""
+    return _takes_place(communication), _code_of(communication) is None, _connected(communication)
+
+
+def _claim_of_code(communication: Communication) -> tuple[bool, int, str]:
+    """The least claims the participant's code."""
+    has_another = _code_of(communication) is not None
+    return has_another, _takes_place(communication), _connected(communication)
+
+
+def _connected(communication: Communication) -> str:
+    return instant(communication.connected_time) or _AFTER_ALL
 
 
 def work_of(
-    participant: Participant, communication: Communication, is_handled: bool
+    participant: Participant, communication: Communication, has_times: bool, has_code: bool
 ) -> Work | None:
-    """The after-call work of a communication in a reading; None if the reading has none."""
+    """The after-call work of a communication in a reading; None if the reading has none.
+
+    `has_times`, `has_code`: the participant's belong to this communication.
+    """
     own, wrapup = communication.after_call_work, communication.wrapup
     state = began = ended = None
-    if is_handled and (participant.start_acw_time or participant.end_acw_time):
+    if has_times and (participant.start_acw_time or participant.end_acw_time):
         began = _unless_earlier(participant.start_acw_time, communication)
         ended = _unless_earlier(participant.end_acw_time, communication)
-    if is_handled and wrapup is None and participant.wrapup is not None:
+    if has_code and _code_of(communication) is None and participant.wrapup is not None:
         saved = participant.wrapup.end_time or participant.start_acw_time
         if saved is None or _unless_earlier(saved, communication):
             wrapup = participant.wrapup
@@ -157,6 +211,9 @@ def tell_work(view: View, told: list[Transition]) -> None:
         tell(told, view, "acw", began)
     if view.leg.once & _ACW and (work.ended or skipped or work.state == AFTER_CALL_WORK_DONE):
         tell(told, view, "acw_end", ended)
+    if isinstance(view.communication, SessionCommunication):
+        for wrapup in view.communication.earlier:
+            _codes(view, wrapup.code or "", instant(wrapup.end_time) or "", told)
     if work.code:
         _codes(view, work.code, instant(work.coded_at) or "", told)
 

@@ -19,6 +19,7 @@ from mirror.conversation.normaliser.bodies import (
     PersonalParticipant,
     Reference,
     Segment,
+    SessionCommunication,
     Wrapup,
 )
 from mirror.conversation.normaliser.words import (
@@ -31,6 +32,7 @@ from mirror.conversation.normaliser.words import (
     WAITING_SEGMENTS,
     WRAPUP_SEGMENT,
 )
+from mirror.conversation.times import instant
 
 _ARRAY_OF_MEDIUM: Final = {medium: array for array, medium in MEDIA_OF_ARRAY.items()}
 
@@ -138,15 +140,6 @@ def _add(participant: PersonalParticipant, session: Session) -> None:
     """Add the fields of a session to its participant."""
     participant.ani = participant.ani or session.ani
     participant.dnis = participant.dnis or session.dnis
-    participant.monitored_participant_id = (
-        participant.monitored_participant_id or session.monitored_participant_id
-    )
-    participant.coached_participant_id = (
-        participant.coached_participant_id or session.coached_participant_id
-    )
-    participant.barged_participant_id = (
-        participant.barged_participant_id or session.barged_participant_id
-    )
 
 
 def _communication(session: Session, over: bool) -> Communication:
@@ -154,7 +147,14 @@ def _communication(session: Session, over: bool) -> Communication:
     segments = session.segments or []
     own = [segment for segment in segments if segment.kind != WRAPUP_SEGMENT]
     after = [segment for segment in segments if segment.kind == WRAPUP_SEGMENT]
-    communication = Communication(id=session.session_id, direction=session.direction)
+    after.sort(key=lambda segment: instant(segment.segment_start) or "")
+    communication = SessionCommunication(
+        id=session.session_id,
+        direction=session.direction,
+        monitored_participant_id=session.monitored_participant_id,
+        coached_participant_id=session.coached_participant_id,
+        barged_participant_id=session.barged_participant_id,
+    )
     for segment in segments:
         communication.queue_id = segment.queue_id or communication.queue_id
     connected = (segment for segment in own if segment.kind not in WAITING_SEGMENTS)
@@ -167,8 +167,13 @@ def _communication(session: Session, over: bool) -> Communication:
     if after:
         first, last = after[0], after[-1]
         communication.after_call_work = AfterCallWork(None, first.segment_start, last.segment_end)
-        if last.wrap_up_code:
-            communication.wrapup = Wrapup(last.wrap_up_code, last.segment_end)
+        codes = [
+            Wrapup(segment.wrap_up_code, segment.segment_end)
+            for segment in after
+            if segment.wrap_up_code
+        ]
+        if codes:
+            *communication.earlier, communication.wrapup = codes
     return communication
 
 

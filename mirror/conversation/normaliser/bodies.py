@@ -69,6 +69,18 @@ class Communication(msgspec.Struct, rename="camel", gc=False):
     medium: str = msgspec.field(name="ourMedium", default="call")
 
 
+class SessionCommunication(Communication, gc=False):
+    """A session of analytics. It has its own role; elsewhere the participant has the latest.
+
+    `earlier` are the wrap-up codes before that of `wrapup`, in their order.
+    """
+
+    monitored_participant_id: str | None = None
+    coached_participant_id: str | None = None
+    barged_participant_id: str | None = None
+    earlier: list[Wrapup] = []
+
+
 Communications = list[Communication] | None
 
 
@@ -94,6 +106,7 @@ class Participant(msgspec.Struct, rename="camel", gc=False):
     monitored_participant_id: str | None = None
     coached_participant_id: str | None = None
     barged_participant_id: str | None = None
+    screen_monitored_participant_id: str | None = None
     attributes: ConsultMark | None = None
     calls: Communications = None
     callbacks: Communications = None

@@ -96,9 +96,11 @@ def _of_leg(
         media_type=leg.medium,
         communication_id=communication.id,
         purpose=purpose,
-        agent_id=participant.user_id if purpose != VOICEMAIL else None,
+        agent_id=(participant.user_id or None) if purpose != VOICEMAIL else None,
         queue_id=(
-            communication.queue_id or participant.queue_id if service is None else service.queue_id
+            (communication.queue_id or participant.queue_id or None)
+            if service is None
+            else service.queue_id
         ),
         direction=communication.direction,
         state=transition.state,

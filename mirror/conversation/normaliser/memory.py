@@ -34,7 +34,8 @@ class Spell(msgspec.Struct, array_like=True, gc=False):
     """The holds, or the parks, of one leg.
 
     `since` names the current hold or park: its Genesys time, or `#` and a number without such a
-    time; None if there is none. `last` is the latest Genesys time ever shown.
+    time; None if there is none, `~` while a leg rings again after its park. `last` is the latest
+    Genesys time ever shown.
     """
 
     since: str | None = None

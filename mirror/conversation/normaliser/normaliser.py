@@ -28,7 +28,7 @@ from mirror.conversation.normaliser.events import Source, events
 from mirror.conversation.normaliser.lengths import cut
 from mirror.conversation.normaliser.memory import Conversation, Memory
 from mirror.conversation.normaliser.personal import Filling, Personal
-from mirror.conversation.normaliser.rules import transitions
+from mirror.conversation.normaliser.rules import ends_consultation, transitions
 from mirror.conversation.normaliser.salvage import salvage
 from mirror.conversation.normaliser.snapshot import Snapshot, recognise, whole
 from mirror.conversation.normaliser.topics import Kind, classify
@@ -43,10 +43,17 @@ DEFAULT_GRACE_SECONDS: Final = 900.0  # after-call work may last this long after
 MAX_ID_LENGTH: Final = 128  # Genesys' ids are UUIDs of 36; anything far longer is no id
 MAX_TOPIC_LENGTH: Final = 512  # Genesys takes topics of at most 200 characters
 MAX_CORRELATION_LENGTH: Final = 128
-# Objects and arrays of one frame, counted if the frame is large: a conversation of 10,000 messages
-# has some 30,000, and the loop that reads sockets has other channels to serve.
+# The loop that reads sockets has other channels to serve, so one frame may cost about a tenth of a
+# second. A frame beyond these bounds is a dead letter.
+MAX_LEGS: Final = 5_000  # to compare; a participant without any counts as one
+MANY_LEGS: Final = 64 * 1024  # bytes; a smaller frame has too little room for more legs
+# Of a large frame: objects and arrays (a conversation of 10,000 messages has some 30,000), and
+# commas (Genesys writes some 30 for a leg).
 LARGE_FRAME: Final = 256 * 1024
-MAX_VALUES: Final = 200_000
+MAX_VALUES: Final = 50_000
+MAX_COMMAS: Final = 150_000
+MAX_SALVAGED: Final = 30_000  # commas of a frame that is partly wrong: it is read without types
+BODY_TIMES: Final = 4  # as much in a body of REST, which holds nothing up
 
 
 # Genesys' envelope: `{"topicName":…,"version":"2","eventBody":{…},"metadata":{"CorrelationId":…}}`.
@@ -70,9 +77,8 @@ class Problem(msgspec.Struct, frozen=True):
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NO_TOPIC: Final = Problem("schema", "MissingTopicName", "the frame has no topicName")
 _NO_ID: Final = Problem("conversation", "MissingConversationId", "the conversation has no id")
-_TOO_MUCH: Final = Problem(
-    "decode", "TooManyValues", "more objects and arrays than a frame may have"
-)
+_TOO_MUCH: Final = Problem("decode", "TooManyValues", "more values than a frame may have")
+_MANY_LEGS: Final = Problem("conversation", "TooManyLegs", "more legs than a frame may have")
 _NOBODY: Final = Problem("schema", "MissingParticipantId", "a participant without an id")
 _NO_TIME: Final = Problem("schema", "InvalidTime", "a time that is none")
 _LONG_TEXT: Final = Problem("schema", "TextTooLong", "a text that is far too long, or too many")
@@ -154,13 +160,12 @@ class Normaliser:
         if body is None or not body.id or len(body.id) > MAX_ID_LENGTH:
             return Reading("conversation", topic, problem=_NO_ID)
         conversation = self._recall(body.id, now)
-        # The bytes of a snapshot are compared only with those of the snapshot before it.
-        reread = conversation.doubtful or conversation.late or body.end_time is not None
-        last = () if reread else conversation.known
         try:
-            shown = recognise(body.participants or (), last, self._participant)
+            shown = self._recognise(conversation, body)
         except _UNREADABLE as error:
             return self._salvaged(raw, received_at, now, error)
+        if len(raw) > MANY_LEGS and _has_many_legs(shown):
+            return Reading("conversation", topic, problem=_MANY_LEGS)
         reading = self._read(conversation, body, shown, _source(topic, frame, received_at))
         if body.end_time is None and not shown.is_cut:
             conversation.known = shown.known
@@ -168,6 +173,15 @@ class Normaliser:
             if end > start and raw.find(_BODY, end) < 0:  # else another one counts
                 self.memory.keep_body(conversation, raw[start:end])
         return reading
+
+    def _recognise(self, conversation: Conversation, body: CutBody) -> Snapshot:
+        """What a snapshot shows. Its bytes are compared only with those of the one before it."""
+        reread = conversation.doubtful or conversation.late or body.end_time is not None
+        last = () if reread else conversation.known
+        shown = recognise(body.participants or (), last, self._participant)
+        if last and ends_consultation(shown.changed):
+            return recognise(body.participants or (), (), self._participant)
+        return shown
 
     def _repeat(self, raw: bytes, start: int, now: float) -> str | None:
         """The topic of a frame that repeats, byte for byte, the last body of its conversation.
@@ -206,6 +220,8 @@ class Normaliser:
 
     def _salvaged(self, raw: bytes, received_at: str, now: float, error: Exception) -> Reading:
         """The reading of a frame that the decoder refused, from its readable parts."""
+        if raw.count(b",") > MAX_SALVAGED:
+            return Reading("garbage", problem=_unreadable(error))
         salvaged = _salvage(raw, self._frame_type, error)
         if isinstance(salvaged, Problem):
             return Reading("garbage", problem=salvaged)
@@ -226,7 +242,7 @@ class Normaliser:
         """Read one body of `GET /api/v2/conversations/{id}`, as `frame` reads a frame."""
         source = Source(received_at, origin)
         try:
-            _check(raw)
+            _check(raw, BODY_TIMES)
             body = self._bodies.decode(raw)
             shown = recognise(body.participants or (), (), self._participant)
         except _UNREADABLE as error:
@@ -249,7 +265,7 @@ class Normaliser:
         """
         problem: Problem | None = None
         try:
-            _check(raw)
+            _check(raw, BODY_TIMES)
             shown = self._analytics.decode(raw)
         except _UNREADABLE as error:
             salvaged = _salvage(raw, AnalyticsConversation, error)
@@ -278,6 +294,8 @@ class Normaliser:
             return Reading("conversation", source.topic, problem=problem or _NO_ID)
         conversation = self._recall(body.id, now)
         shown = whole(body.participants, cut(body))
+        if source.origin == "live" and _has_many_legs(shown):
+            return Reading("conversation", source.topic, problem=_MANY_LEGS)
         partial = problem is not None
         reading = self._read(conversation, body, shown, source, partial, complete)
         reading.problem = problem or reading.problem
@@ -345,15 +363,22 @@ class _TooMuch(Exception):
     """The frame has too many values, though its size is within bounds."""
 
 
-def _check(raw: bytes) -> None:
+def _check(raw: bytes, times: int = 1) -> None:
     """Refuse frames that cost too much to decode, and bytes that are no UTF-8.
 
-    Raises `_TooMuch` and `UnicodeDecodeError`.
+    `times` as much as in a frame is allowed. Raises `_TooMuch` and `UnicodeDecodeError`.
     """
-    if len(raw) > LARGE_FRAME and raw.count(b"{") + raw.count(b"[") > MAX_VALUES:
+    if len(raw) > LARGE_FRAME and (
+        raw.count(b"{") + raw.count(b"[") > times * MAX_VALUES
+        or raw.count(b",") > times * MAX_COMMAS
+    ):
         raise _TooMuch
     if not raw.isascii():
         raw.decode()  # the decoder does not look inside strings that it skips
+
+
+def _has_many_legs(shown: Snapshot) -> bool:
+    return sum(max(1, len(piece.shown)) for piece in shown.changed) > MAX_LEGS
 
 
 def _salvage(raw: bytes, kind: type[T], error: Exception) -> tuple[T, Problem] | Problem:

@@ -80,21 +80,28 @@ class Personal:
         return found
 
     def _attributes(self, attributes: dict[str, Any], found: Values) -> None:
-        """Add the attributes of a participant, as far as there is room."""
-        kept = {
-            name: value if type(value) is str else _text(value)
-            for name, value in attributes.items()
-            if value is not None
-        }
-        size = _size(kept)
-        if len(kept) > MAX_ATTRIBUTES or size > MAX_ATTRIBUTES_SIZE:
-            kept = _first(kept)
-            found.is_cut = True
-            size = _size(kept)
+        """Add the attributes of a participant, as far as there is room.
+
+        An attribute that has no room is left out.
+        """
+        kept: dict[str, str] = {}
+        room = MAX_ATTRIBUTES_SIZE
+        for name, value in attributes.items():
+            if value is None:
+                continue
+            if len(kept) == MAX_ATTRIBUTES:
+                found.is_cut = True
+                break
+            text = value if type(value) is str else _text(value)
+            size = len(name) + len(text)
+            if size > room:
+                found.is_cut = True
+                continue
+            room -= size
+            kept[name] = text
         if self._key:
             kept = {name: self.hidden(text) for name, text in kept.items()}
-            size = _size(kept)
-        found.size += size
+        found.size += sum(map(len, kept)) + sum(map(len, kept.values()))
         found.attributes = kept
 
     def hidden(self, value: str) -> str:
@@ -131,24 +138,6 @@ class Filling:
         event.ani, event.dnis = values.ani, values.dnis
         event.address, event.participant_name = values.address, values.participant_name
         event.attributes = values.attributes
-
-
-def _size(attributes: dict[str, str]) -> int:
-    return sum(map(len, attributes)) + sum(map(len, attributes.values()))
-
-
-def _first(attributes: dict[str, str]) -> dict[str, str]:
-    """The first attributes, as many as an event may have. One that has no room is left out."""
-    kept: dict[str, str] = {}
-    room = MAX_ATTRIBUTES_SIZE
-    for name, text in attributes.items():
-        size = len(name) + len(text)
-        if size <= room:
-            room -= size
-            kept[name] = text
-            if len(kept) == MAX_ATTRIBUTES:
-                break
-    return kept
 
 
 def _text(value: Any) -> str:

@@ -14,7 +14,12 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from mirror.conversation.event import STAFF, Role
-from mirror.conversation.normaliser.bodies import Communication, ConsultMark, Participant
+from mirror.conversation.normaliser.bodies import (
+    Communication,
+    ConsultMark,
+    Participant,
+    SessionCommunication,
+)
 from mirror.conversation.normaliser.memory import Conversation, Known
 from mirror.conversation.normaliser.snapshot import Piece
 from mirror.conversation.normaliser.transition import ANSWER, View
@@ -37,18 +42,26 @@ _SERVES: Final = Assigned(None, None)
 
 def role_of(view: View, consulted: Collection[str]) -> Assigned:
     """The role of a leg; `consulted` are the ids of participants who are consulted."""
+    fields = supervisor(view.participant, view.communication)
+    if fields.barged_participant_id:
+        return Assigned("barge", fields.barged_participant_id)
+    if fields.coached_participant_id:
+        return Assigned("coach", fields.coached_participant_id)
+    if fields.monitored_participant_id:
+        return Assigned("monitor", fields.monitored_participant_id)
     participant = view.participant
-    if participant.barged_participant_id:
-        return Assigned("barge", participant.barged_participant_id)
-    if participant.coached_participant_id:
-        return Assigned("coach", participant.coached_participant_id)
-    if participant.monitored_participant_id:
-        return Assigned("monitor", participant.monitored_participant_id)
     if consulted and participant.id in consulted:
         return Assigned("consult", participant.consult_participant_id)
     if view.leg.medium == _SCREEN:
-        return Assigned("monitor", None)
+        return Assigned("monitor", participant.screen_monitored_participant_id or None)
     return _SERVES
+
+
+def supervisor(
+    participant: Participant, communication: Communication
+) -> Participant | SessionCommunication:
+    """What names the participants that a leg monitors, coaches or barges in on."""
+    return communication if isinstance(communication, SessionCommunication) else participant
 
 
 class Consultation(NamedTuple):

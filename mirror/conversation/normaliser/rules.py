@@ -32,9 +32,9 @@ from typing import Final, NamedTuple
 from mirror.conversation.event import STAFF, EventType
 from mirror.conversation.legs import end_id, start_id
 from mirror.conversation.normaliser import after_call, roles, spells
-from mirror.conversation.normaliser.bodies import Body, CutBody
+from mirror.conversation.normaliser.bodies import Body, Communication, CutBody
 from mirror.conversation.normaliser.memory import Conversation, Known, Leg, Service
-from mirror.conversation.normaliser.snapshot import Snapshot
+from mirror.conversation.normaliser.snapshot import Piece, Snapshot
 from mirror.conversation.normaliser.transition import ANSWER, Transition, View, tell
 from mirror.conversation.normaliser.views import read
 from mirror.conversation.normaliser.words import (
@@ -52,6 +52,8 @@ from mirror.conversation.normaliser.words import (
 from mirror.conversation.times import instant
 
 _GOES_ON: Final = "9"  # after every time
+# These cannot take over a caller: staff are judged by what is remembered of them.
+_NO_TARGETS: Final = frozenset({*STAFF, "customer"})
 MAX_ENDS: Final = 64  # per conversation; older ones would be reported again
 
 
@@ -78,7 +80,7 @@ def transitions(
     everything = conversation.doubtful or conversation.late
     consulted, is_left = roles.consultation(conversation, shown.changed, shown.known)
     views = read(conversation, shown.changed, consulted, over, everything)
-    late, flawed = _tell_legs(conversation, views, consulted, told)
+    late, flawed = _tell_legs(conversation, views, shown.changed, consulted, told)
     if late:
         conversation.late = True
     elif partial:
@@ -98,6 +100,7 @@ def transitions(
 def _tell_legs(
     conversation: Conversation,
     views: Sequence[View],
+    pieces: Sequence[Piece],
     consulted: Collection[str],
     told: list[Transition],
 ) -> tuple[bool, bool]:
@@ -115,12 +118,13 @@ def _tell_legs(
         flawed = flawed or view.flawed
         if view.leg.ended and view.leg.service is not None:
             left.append(view)
-    staff: _Staff | None = None
+    parties: _Parties | None = None
     for view in left:
         if _is_transferred(view):
-            if disconnect_type(view.communication.disconnect_type) == CONSULTED:
-                staff = staff or _by_start(conversation)
-                if not _has_successor(view.leg, staff):
+            is_of_consultation = _is_of_consultation(view.communication)
+            if is_of_consultation or _is_consulted(view.leg):
+                parties = parties or _parties(conversation, pieces)
+                if not _hands_over(view.leg, parties, is_of_consultation):
                     continue
             tell(told, view, "transfer", view.ended_at)
     return late, flawed
@@ -148,9 +152,10 @@ def _settle(
     for view in views:
         if not view.news and _is_late(view):
             continue
-        if view.leg.hold is not None or view.leg.park is not None:
-            spells.release(view, told)
-        if unsure:
+        lasts = view.leg.hold is not None or view.leg.park is not None
+        if lasts and spells.release(view, told):
+            told.append(_reading(view))
+        elif unsure:
             _confirm(view, told, first_sight)
 
 
@@ -181,7 +186,9 @@ def _is_late(view: View) -> bool:
     """Whether a reading shows its leg in an earlier state than the known one."""
     if view.state in ENDED:
         return False
-    if view.leg.ended or (view.leg.once & ANSWER and view.state in UNANSWERED):
+    if view.leg.ended or (
+        view.leg.once & ANSWER and view.state in UNANSWERED and not spells.rings_again(view)
+    ):
         return True
     return spells.are_earlier(view)
 
@@ -213,6 +220,8 @@ def _advance(
         _alerts(view, told)
     if state == CONNECTED or (view.connected is not None and state not in UNANSWERED):
         tell(told, view, "answer", view.connected or None, CONNECTED)
+    elif leg.once & ANSWER:
+        pass  # it rings again: its alert comes before its answer
     elif state in DIALING:
         tell(told, view, "dial", None)
     elif state == ALERTING:
@@ -271,9 +280,9 @@ def _is_transferred(view: View) -> bool:
     """Whether the disconnect type of an answered staff leg that ended says `transfer`.
 
     A merge (`transfer.conference`) is no transfer. In a consultation the consulting agent transfers
-    and the consulted agent does not. Genesys does not say which of the two legs ends as
-    `transfer.consult` (docs/protocol.md, "Consultations"). So the caller then also asks
-    `_has_successor`, which needs all legs of the reading.
+    and the consulted agent does not. Genesys does not say how their legs end (docs/protocol.md,
+    "Consultations"). So the caller then also asks `_hands_over`, which needs all legs of the
+    reading.
     """
     leg = view.leg
     if leg.service is None or not leg.once & ANSWER or view.participant.purpose not in STAFF:
@@ -282,49 +291,90 @@ def _is_transferred(view: View) -> bool:
     return kind is not None and kind.startswith("transfer") and kind != MERGED
 
 
-class _Staff(NamedTuple):
-    """The legs of staff who can serve, ordered by when they were connected.
+def ends_consultation(pieces: Sequence[Piece]) -> bool:
+    """Whether a leg ended as the leg of a consultation: all legs of the body tell whose it was."""
+    return any(
+        _is_of_consultation(communication) for piece in pieces for communication in piece.shown
+    )
 
-    `until` has, for each leg, the latest end among this leg and all before it.
+
+def _is_of_consultation(communication: Communication) -> bool:
+    return disconnect_type(communication.disconnect_type) == CONSULTED
+
+
+def _is_consulted(leg: Leg) -> bool:
+    return leg.service is not None and leg.service.role == "consult"
+
+
+class _Parties(NamedTuple):
+    """When the parties of a call came and left. Times are RFC 3339, `_GOES_ON` for live legs.
+
+    `served` is when the legs of staff who can serve were connected, in order; `until` has, for each
+    of them, the latest end among it and all before it. `came` is when these legs and those of
+    queues and outside parties were connected, in order; `stay` has, for each of them, the latest
+    end among it and all after it. `ring` is the latest end of a leg that was never connected.
     """
 
-    legs: list[Leg]
+    served: list[str]
     until: list[str]
+    came: list[str]
+    stay: list[str]
+    ring: str
 
 
-def _by_start(conversation: Conversation) -> _Staff:
-    found = [
-        leg
+def _parties(conversation: Conversation, pieces: Sequence[Piece]) -> _Parties:
+    staff = [
+        (_since(leg) if leg.once & ANSWER else None, _until(leg))
         for leg in conversation.legs.values()
         if leg.service is not None and leg.service.role in {None, "consult"}
     ]
-    found.sort(key=_since)
-    ends = ((leg.ended_at or "") if leg.ended else _GOES_ON for leg in found)
-    return _Staff(found, list(accumulate(ends, max)))
+    others = [
+        (
+            instant(communication.connected_time),
+            _GOES_ON
+            if communication.state not in ENDED
+            else instant(communication.disconnected_time) or "",
+        )
+        for piece in pieces
+        if piece.participant.purpose not in _NO_TARGETS
+        for communication in piece.shown
+    ]
+    served = sorted((since, until) for since, until in staff if since is not None)
+    came = sorted((since, until) for since, until in staff + others if since is not None)
+    return _Parties(
+        [since for since, _ in served],
+        list(accumulate((until for _, until in served), max)),
+        [since for since, _ in came],
+        list(accumulate((until for _, until in reversed(came)), max))[::-1],
+        max((until for since, until in staff + others if since is None), default=""),
+    )
 
 
 def _since(leg: Leg) -> str:
     return (leg.service.since if leg.service is not None else None) or ""
 
 
-def _has_successor(leg: Leg, staff: _Staff) -> bool:
-    """Whether another leg of staff was connected while this leg was live, and outlives it.
+def _until(leg: Leg) -> str:
+    return leg.ended_at or "" if leg.ended else _GOES_ON
+
+
+def _hands_over(leg: Leg, parties: _Parties, is_of_consultation: bool) -> bool:
+    """Whether a leg of staff that ended left the call to somebody else.
 
     If an agent who was connected earlier stays, the leg that ended is not the consulting agent's.
-    The rule uses only times, which every reader of the conversation has. Of a conversation with
-    many legs, it looks at a few.
+    If it ended as one of a consultation, somebody must outlive it who came later or still rings: a
+    colleague, a queue, an outside party. The rule uses only times, which every reader of the
+    conversation has.
     """
     since, over = _since(leg), leg.ended_at or ""
-    if (leg.service is not None and leg.service.role == "consult") or not since:
-        return leg.service is None or leg.service.role is None
-    before = bisect_left(staff.legs, since, key=_since)
-    if before and staff.until[before - 1] > over:
+    if not since:
+        return not _is_consulted(leg)
+    before = bisect_left(parties.served, since)
+    if before and parties.until[before - 1] > over:
         return False
-    first = bisect_right(staff.legs, since, lo=before, key=_since)
-    for candidate in staff.legs[first : bisect_right(staff.legs, over, lo=first, key=_since)]:
-        if not candidate.ended or (candidate.ended_at or "") > over:
-            return True
-    return False
+    after = bisect_right(parties.came, since)
+    later = parties.stay[after] if after < len(parties.came) else ""
+    return not is_of_consultation or max(later, parties.ring) > over
 
 
 # --- the conversation -----------------------------------------------------------------------------

@@ -19,23 +19,41 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 MAX_DIGITS: Final = 18
 MAX_FAULTS: Final = 5  # paths to report; more would not help a reader
+# A value that does not fit costs more than one that does. What has more of them is left unread.
+MAX_MISFITS: Final = 10_000
+
+
+class _Faults:
+    """The paths of the first values that do not fit."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self._misfits = 0
+
+    def add(self, path: str) -> None:
+        """Note a value. Raises `ValueError` at one more than `MAX_MISFITS`."""
+        self._misfits += 1
+        if self._misfits > MAX_MISFITS:
+            raise ValueError("too many values that do not fit")
+        if len(self.paths) < MAX_FAULTS:
+            self.paths.append(path)
 
 
 def salvage(raw: bytes, kind: type[T]) -> tuple[T, list[str]]:
     """The frame in `raw` as `kind` without the values that do not fit, and those values' paths.
 
-    Raises `ValueError` if `raw` is not JSON (`UnicodeDecodeError` if it is not UTF-8),
-    `RecursionError` if it is nested too deeply, and `msgspec.ValidationError` if it is not an
-    object.
+    Raises `ValueError` if `raw` is not JSON (`UnicodeDecodeError` if it is not UTF-8) or if more
+    than `MAX_MISFITS` values do not fit, `RecursionError` if it is nested too deeply, and
+    `msgspec.ValidationError` if it is not an object.
     """
     document = json.loads(
         raw.decode(), parse_int=_number, parse_float=float, parse_constant=_no_constant
     )
     if not isinstance(document, dict):
         raise msgspec.ValidationError("Expected `object`")
-    faults: list[str] = []
+    faults = _Faults()
     value: T = _struct(document, kind, "$", faults)
-    return value, faults[:MAX_FAULTS]
+    return value, faults.paths
 
 
 def _number(digits: str) -> int:
@@ -47,7 +65,7 @@ def _no_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
 
 
-def _struct(document: dict[str, Any], kind: type[T], path: str, faults: list[str]) -> T:
+def _struct(document: dict[str, Any], kind: type[T], path: str, faults: _Faults) -> T:
     values: dict[str, Any] = {}
     for name, encoded, hint in _fields(kind):
         if encoded not in document:
@@ -65,7 +83,7 @@ def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, str, Any]]:
     return [(f.name, f.encode_name, hints[f.name]) for f in msgspec.structs.fields(kind)]
 
 
-def _value(value: Any, kind: Any, path: str, faults: list[str]) -> tuple[bool, Any]:
+def _value(value: Any, kind: Any, path: str, faults: _Faults) -> tuple[bool, Any]:
     """Whether (a part of) `value` fits `kind`, and that part."""
     if value is None:
         return True, None
@@ -73,7 +91,7 @@ def _value(value: Any, kind: Any, path: str, faults: list[str]) -> tuple[bool, A
     if inner is Any:
         repaired = _repair(value)
         if repaired != value:
-            faults.append(path)
+            faults.add(path)
         return True, repaired
     if get_origin(inner) is list and isinstance(value, list):
         (element,) = get_args(inner)
@@ -86,10 +104,10 @@ def _value(value: Any, kind: Any, path: str, faults: list[str]) -> tuple[bool, A
     if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(value, dict):
         return True, _struct(value, inner, path, faults)
     if not isinstance(inner, type) or type(value) is not inner:
-        faults.append(path)
+        faults.add(path)
         return False, None
     if isinstance(value, str) and (repaired := _text(value)) != value:
-        faults.append(path)
+        faults.add(path)
         return True, repaired
     return True, value
 

@@ -3,8 +3,8 @@
 `startHoldTime`, which Genesys shows while a hold lasts, names a hold and the resume that ends it.
 `parkTime` names a park and its unpark. Without such a time, their number on the leg tells them
 apart. Only the state says whether a leg is held or parked: `resumeTime` is when somebody plans to
-go on, and Genesys does not document what happens to a park's fields when the leg is taken up again
-(docs/protocol.md, "Parks").
+go on, and Genesys does not document what happens to a park's fields when the leg is taken up again,
+or whether the leg rings again before (docs/protocol.md, "Parks").
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from typing import Final, NamedTuple
 from mirror.conversation.event import EventType
 from mirror.conversation.normaliser.memory import Leg, Spell
 from mirror.conversation.normaliser.transition import Transition, View, tell_often
-from mirror.conversation.normaliser.words import CONNECTED, ENDED, HOLD_SEGMENT, PARKED
+from mirror.conversation.normaliser.words import (
+    CONNECTED,
+    ENDED,
+    HOLD_SEGMENT,
+    PARKED,
+    UNANSWERED,
+)
 from mirror.conversation.times import instant
 
 
@@ -25,6 +31,7 @@ class _Kind(NamedTuple):
 
 _HOLD: Final = _Kind("hold", "resume")
 _PARK: Final = _Kind("park", "unpark")
+_RINGS: Final = "~"  # in place of the park that ended: the leg rings again
 
 
 def are_earlier(view: View) -> bool:
@@ -71,25 +78,44 @@ def ended(view: View, told: list[Transition]) -> None:
         leg.park.since = None
 
 
-def release(view: View, told: list[Transition]) -> None:
+def rings_again(view: View) -> bool:
+    """Whether a parked leg that was answered before rings now.
+
+    A frame from before its answer shows neither that it was connected nor that it was parked.
+    """
+    park, communication = view.leg.park, view.communication
+    return (
+        park is not None
+        and park.since is not None
+        and bool(communication.connected_time or communication.park_time)
+    )
+
+
+def release(view: View, told: list[Transition]) -> bool:
     """Report the ends of the hold and the park that a leg no longer shows.
 
-    Only for frames that are not late.
+    Only for frames that are not late. Returns whether the leg rang again and is answered now.
     """
     leg = view.leg
     if leg.ended:
-        return
+        return False
     if leg.hold is not None and leg.hold.since is not None and not view.communication.held:
         _over(view, _HOLD, told)
-    if leg.park is not None and leg.park.since is not None and view.state != PARKED:
+    if leg.park is None or view.state == PARKED:
+        return False
+    if leg.park.since != _RINGS:
         _over(view, _PARK, told)
+    elif view.state not in UNANSWERED:
+        leg.park.since = None
+        return True
+    return False
 
 
 def _begin(view: View, kind: _Kind, since: str | None, told: list[Transition]) -> None:
     """Report that a leg is held or parked; `since` is Genesys' time, None without one."""
     spell = _spell(view.leg, kind)
     if since is None:
-        if spell.since is None:
+        if spell.since is None or spell.since == _RINGS:
             spell.since = _numbered(view.leg, kind)
             tell_often(told, view, kind.began, None, spell.since, held=kind is _HOLD)
         return
@@ -119,9 +145,10 @@ def _dated(view: View, kind: _Kind, since: str, told: list[Transition]) -> bool:
 def _over(view: View, kind: _Kind, told: list[Transition]) -> None:
     """Report that the current hold or park is over, at a time that Genesys does not give."""
     spell = _spell(view.leg, kind)
-    since, spell.since = spell.since, None
-    if since is None:
+    since = spell.since
+    if since is None or since == _RINGS:
         return
+    spell.since = _RINGS if kind is _PARK and view.state in UNANSWERED else None
     if kind is _HOLD:
         held, hold = False, None if since.startswith("#") else since
     else:  # a leg that was taken up again may be held now

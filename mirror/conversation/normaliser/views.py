@@ -59,9 +59,9 @@ def _read_legs(
     participant_id = participant.id or ""
     legs: dict[tuple[str, str], Leg] = {}
     only = len(shown) == 1
-    handled = follows = None
+    worked = follows = None
     if not only:
-        handled = after_call.handled(participant, shown)
+        worked = after_call.handled(participant, shown)
         follows = after_call.Succession.of(shown)
     for communication in shown:
         medium = communication.medium
@@ -89,7 +89,13 @@ def _read_legs(
                 state, ended_at = "disconnected", ended_at or over
             else:
                 known.ended = False
-        work = after_call.work_of(participant, communication, only or communication is handled)
+        work = after_call.work_of(
+            participant,
+            communication,
+            worked is None or communication is worked.times,
+            worked is None or communication is worked.code,
+        )
+        supervisor = roles.supervisor(participant, communication)
         seen = hash(
             _pack(
                 (
@@ -102,9 +108,10 @@ def _read_legs(
                     communication.park_time,
                     len(communication.segments or ()),
                     work,
-                    participant.monitored_participant_id,
-                    participant.coached_participant_id,
-                    participant.barged_participant_id,
+                    participant.screen_monitored_participant_id
+                    or supervisor.monitored_participant_id,
+                    supervisor.coached_participant_id,
+                    supervisor.barged_participant_id,
                     participant.consult_participant_id if participant_id in consulted else None,
                 )
             )

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka import Producer
 
-from harness.kafka import KafkaCluster, create_topic, read_topic
+from harness.kafka import KafkaCluster
+from harness.kafka_topics import create_topic, read_topic
 
 
 def produce(bootstrap_servers: str, topic: str, values: list[bytes]) -> None:

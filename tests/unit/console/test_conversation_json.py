@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from console.conversations import course_document, document
+from console.conversation_views import course_document, document
 from mirror.conversation.course import Course
 from mirror.fleet.tracked import ConversationView, TrackedLegView
 

@@ -8,11 +8,11 @@ import pytest
 from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined] # its documented home
 
 from mirror.checks.finding import CHECKS, Finding
-from mirror.checks.genesys import channels, rate, rejected, topics, visible
-from mirror.checks.kafka import durability, shape
+from mirror.checks.genesys_rules import channels, rate, rejected, topics, visible
+from mirror.checks.kafka import check_kafka, durability, shape, single
 from mirror.checks.kafka_rights import group, idempotence, rights
 from mirror.checks.machine import room, supervised, unread_settings
-from mirror.checks.redis import clock, latency, memory, version
+from mirror.checks.redis import check_redis, clock, latency, memory, version
 from mirror.genesys.shapes import AvailableTopic
 from mirror.kafka.admin import Cluster
 from mirror.settings import Unread, load
@@ -63,7 +63,7 @@ def _offered(**fields: list[str]) -> list[AvailableTopic]:
         (_shape(12, 3), "kafka.topic", "good"),
         (_shape(6, 3), "kafka.partitions", "doubtful"),
         (_shape(12, 2), "kafka.replication", "bad"),
-        (_shape(12, 1, brokers=1), "kafka.replication", "doubtful"),
+        (_shape(12, 1, brokers=1), "kafka.topic", "good"),
         (_durability(3, min_insync_replicas="2"), "kafka.retention", "good"),
         (_durability(3, min_insync_replicas="1"), "kafka.min_insync", "bad"),
         (_durability(3, min_insync_replicas="3"), "kafka.min_insync", "bad"),
@@ -128,3 +128,25 @@ def test_exit_code_two_leads_to_the_setting() -> None:
     """A restart does not fix what the log names."""
     assert "setting" in supervised([_process("FATAL", exit_code=2)]).cure
     assert "mirror up restart" in supervised([_process("FATAL", exit_code=3)]).cure
+
+
+def test_topics_on_one_broker_are_reported_once() -> None:
+    """One line for all of the mirror's, not one for each; none for topics of others."""
+    names = ("genesys-interactions", "genesys-interactions.dlq", "genesys-conversations", "other")
+    topics = dict.fromkeys(names, (3, 1))
+    (found,) = single(Cluster(brokers=1, topics=topics), SETTINGS)
+    assert (found.check, found.level) == ("kafka.replication", "doubtful")
+    assert found.detail.startswith("3 topics with one replica")
+    assert list(single(Cluster(brokers=3, topics=topics), SETTINGS)) == []
+
+
+def test_a_service_that_is_away_is_told_with_its_cure_once() -> None:
+    """The line has the name of the service once; the cure stands below it alone."""
+    away = {"REDIS_URL": "redis://127.0.0.1:1/0", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    settings = load({"HOME": "/home/mirror", **away})
+    (redis,), (kafka,) = check_redis(settings), check_kafka(settings)
+    assert redis.detail == "at redis://127.0.0.1:1/0 does not answer (Connection refused)"
+    assert redis.cure == "check REDIS_URL and that it runs"
+    assert kafka.detail.startswith("at 127.0.0.1:1 cannot be used: ")
+    assert "KAFKA_" not in kafka.detail
+    assert "KAFKA_BOOTSTRAP_SERVERS" in kafka.cure

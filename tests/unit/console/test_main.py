@@ -27,11 +27,13 @@ def _mirror(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
 
 
 def test_help_lists_the_commands() -> None:
-    """Every command has a line that says what it is for."""
+    """Every command has a line that says what it is for, whole in 80 columns."""
     result = _mirror("--help")
     assert result.returncode == 0
     for command in ("listener", "coordinator", "janitor", "up", "sandbox", "simulator", "status"):
         assert f"  {command} " in result.stdout
+    commands = result.stdout.partition("Commands:\n")[2].splitlines()
+    assert [line for line in commands if line.endswith("...")] == []
 
 
 def test_without_a_command_the_help_is_shown() -> None:
@@ -81,6 +83,7 @@ def test_help_is_there_at_once() -> None:
         (["up"], {"GENESYS_CLIENTS": "a:b", "HTTPS_PROXY": "socks5://x:1"}, 2, "HTTPS_PROXY"),
         (["up"], {**NO_PAGE, "MIRROR_SPOOL_DIR": "/proc/nope"}, 2, "MIRROR_SPOOL_DIR is"),
         (["up"], {**NO_PAGE, "MIRROR_USER": "nobody-here"}, 2, "MIRROR_USER is"),
+        (["up"], {**NO_PAGE, "MIRROR_USER": "\u00b2"}, 2, "MIRROR_USER is"),
         (["up"], {**NO_PAGE, "MIRROR_PYTHON": "/nope"}, 2, "MIRROR_PYTHON is"),
         (["up", "status"], {"MIRROR_RUN_DIR": "/tmp/nobody"}, 1, "no mirror up runs here"),
         (["tail", "--type", "nosuch"], {}, 2, "answer"),

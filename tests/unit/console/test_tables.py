@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import click
+import msgspec
 import pytest
 
-from console import conversations, events, topics, views
+from console import conversation_views, events, topics, up, views
+from console.inspect import channels
 from console.names import Called
-from console.render import Column, table, wrapped
+from console.render import Column, filled, styled, table, wrapped
 from mirror.base.units import counted
 from mirror.conversation.course import Course, Hold, LegCourse, Step
 from mirror.conversation.event import Event
@@ -23,6 +25,7 @@ from mirror.fleet.status import (
 )
 from mirror.fleet.topics import TopicView
 from mirror.fleet.tracked import ConversationView, TrackedLegView
+from mirror.settings import load
 
 WIDTH = 80
 ID = "5b2e6bfa-e439-4f0a-8a3e-93da132dee80"
@@ -174,9 +177,9 @@ SHOWN = {
     "shards": lambda: views.shards_text(SHARDS),
     "channels": lambda: views.channels_text(CHANNELS),
     "gaps": lambda: views.gaps_text(GAPS),
-    "conversations": lambda: conversations.conversations_text(LISTED, AllCalled()),
-    "conversation": lambda: conversations.course_text(COURSE, -5_000, NOW),
-    "topics": lambda: topics.topics_text(TOPICS, 5_000, is_filtered=False),
+    "conversations": lambda: conversation_views.conversations_text(LISTED, AllCalled()),
+    "conversation": lambda: conversation_views.course_text(COURSE, -5_000, NOW),
+    "topics": lambda: topics.topics_text(TOPICS, 5_000),
     "tail": lambda: events.event_line(EVENT, AllCalled(), width=WIDTH, today=NOW[:10]),
     "heading of tail": lambda: events.heading(WIDTH),
 }
@@ -185,10 +188,8 @@ EMPTY = {
     "No shard.": lambda: views.shards_text([]),
     "No channel is open.": lambda: views.channels_text([]),
     "No gap is recorded.": lambda: views.gaps_text([]),
-    "No conversation is active.": lambda: conversations.conversations_text([], Called()),
-    "No topic is mirrored: `mirror status` says why.": lambda: topics.topics_text(
-        [], None, is_filtered=False
-    ),
+    "No conversation is active.": lambda: conversation_views.conversations_text([], Called()),
+    "No topic is mirrored: `mirror status` says why.": lambda: topics.topics_text([], None),
 }
 
 
@@ -228,6 +229,27 @@ def test_ids_that_commands_take_stay_whole() -> None:
     assert CHANNEL in views.shards_text(SHARDS)
 
 
+@pytest.mark.usefixtures("narrow")
+def test_a_closed_gap_has_its_end() -> None:
+    """Without it, it would look as if it lasted."""
+    head, row = click.unstyle(views.gaps_text(GAPS)).splitlines()
+    assert " TO " in head
+    assert row[head.index(" TO ") + 1 :].startswith(GAPS[0].to[:10])
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_topic_shows_both_replicas() -> None:
+    """Their states, and their listeners whole or not at all."""
+    two = [
+        ReplicaStatus(replica="a", state="rotating", listener=LISTENER),
+        ReplicaStatus(replica="b", state="opening", listener=LISTENER),
+    ]
+    topic = msgspec.structs.replace(TOPICS[0], replicas=two)
+    shown = topics.topics_text([topic], None)
+    assert "a rotating, b opening" in shown
+    assert LISTENER[:8] not in shown
+
+
 def test_columns_go_in_their_order_and_only_where_they_must() -> None:
     """First what says nothing, then what is wide is shortened, then columns go."""
     columns = (Column("ID", 4), Column("EMPTY", drop=1), Column("MORE", drop=2))
@@ -252,3 +274,28 @@ def test_steps_are_wrapped_under_each_other() -> None:
     """None is cut in two."""
     text = wrapped("  1  ", ["a" * 10, "b" * 10, "c" * 10], 30)
     assert text.splitlines() == [f"  1  {'a' * 10}  {'b' * 10}", f"     {'c' * 10}"]
+
+
+def test_the_help_of_channels_promises_what_is_shown() -> None:
+    """They have no age, but a time until they expire."""
+    assert "EXPIRES" in SHOWN["channels"]()
+    assert "expire" in (channels.help or "")
+    assert "age" not in (channels.help or "")
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_sentence_is_wrapped_behind_its_mark() -> None:
+    """The colour of a mark takes no room; a pipe gets one line."""
+    first, *rest = filled(styled("✗ ", fg="red"), "word " * 40).splitlines()
+    assert click.unstyle(first).startswith("✗ word")
+    assert all(line.startswith("  word") and len(line) <= WIDTH for line in rest)
+    assert rest
+    assert filled("missing ", styled("0", fg="green")) == "missing " + click.style("0", fg="green")
+
+
+@pytest.mark.usefixtures("narrow")
+def test_what_is_started_is_told_in_eighty_columns() -> None:
+    """However many processes run; the state directory of a home is not too long either."""
+    counts = ("COORDINATORS", "LISTENERS", "JANITORS", "DASHBOARDS", "PROJECTORS")
+    settings = load({"HOME": "/home/somebody", **{f"MIRROR_{name}": "16" for name in counts}})
+    assert [line for line in up.panel(settings).splitlines() if len(line) > WIDTH] == []

@@ -13,30 +13,12 @@ from pathlib import Path
 
 import msgspec
 
+from docs.build.vectors import shown
 from mirror.conversation.event import Event
 from mirror.conversation.fold import ConversationView
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "golden"
-LEG_FIELDS = (
-    "participant_id",
-    "communication_id",
-    "media_type",
-    "purpose",
-    "agent_id",
-    "queue_id",
-    "role",
-    "role_participant_id",
-    "state",
-    "held",
-    "hold_started_at",
-    "parked_at",
-    "answered_at",
-    "ended_at",
-    "disconnect_type",
-    "acw",
-    "wrapup_code",
-)
 
 
 def check(name: str, events: Sequence[Event]) -> None:
@@ -47,17 +29,7 @@ def check(name: str, events: Sequence[Event]) -> None:
 
 def check_view(name: str, view: ConversationView) -> None:
     """Whether `view` is that of the golden file `name`, but for what is the fold's own."""
-    shown = {
-        "conversation_id": view.id,
-        "state": view.state,
-        "started_at": view.started_at,
-        "ended_at": view.ended_at,
-        "linked_conversation_id": view.linked_conversation_id,
-        "legs": [
-            {field: getattr(leg, field) for field in LEG_FIELDS} for leg in view.legs.values()
-        ],
-    }
-    told = msgspec.json.format(msgspec.json.encode(shown), indent=1).decode() + "\n"
+    told = msgspec.json.format(msgspec.json.encode(shown(view)), indent=1).decode() + "\n"
     _compare(GOLDEN / f"{name}.json", told)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conversation.build import Reader, at, folded, participant, types
+from tests.unit.conversation.build import ARRAY, Reader, at, folded, participant, types
 
 TALKS = {"state": "connected", "connectedTime": at(1_000), "id": "comm-1"}
 OVER = {**TALKS, "state": "disconnected", "disconnectedTime": at(5_000), "disconnectType": "peer"}
@@ -88,3 +88,70 @@ def test_work_that_is_skipped_when_it_had_begun_ends() -> None:
     skipped = {"state": "skipped", "startTime": at(5_000), "endTime": at(5_000)}
     events = reader.frame(participant({**OVER, "afterCallWork": skipped}))
     assert types(events) == ["acw_end"]
+
+
+WORK = {"state": "complete", "startTime": at(5_000), "endTime": at(9_000)}
+NO_WORK = {"state": "notApplicable"}
+OF_PARTICIPANT = {"startAcwTime": at(5_000), "endAcwTime": at(9_000)}
+
+
+@pytest.mark.parametrize("coded", ["communication", "participant", "both", "empty below"])
+@pytest.mark.parametrize("worked", ["itself", "participant", "both", "the other has none"])
+@pytest.mark.parametrize("medium", ["callback", "cobrowse"])
+def test_times_and_code_may_stand_in_different_places(coded: str, worked: str, medium: str) -> None:
+    """On the communication that was handled, on its participant, or on both, each for itself: of a
+    callback that dialled a call, and of a call with a shared screen.
+    """
+    saved = code("A", 9_000)
+    handled: dict[str, Any] = {**OVER, "id": "handled"}
+    other: dict[str, Any] = {**OVER, "id": "other", "connectedTime": at(2_000)}
+    shown: dict[str, Any] = {}
+    if worked in {"itself", "both"}:
+        handled["afterCallWork"] = WORK
+    if worked != "itself":
+        shown |= OF_PARTICIPANT
+    if worked not in {"itself", "participant"}:
+        other["afterCallWork"] = NO_WORK
+    if coded != "participant":
+        handled["wrapup"] = {} if coded == "empty below" else saved
+    if coded != "communication":
+        shown["wrapup"] = saved
+    legs = {"call": handled, "cobrowse": other}
+    if medium == "callback":
+        legs = {"call": other, "callback": handled}
+    for media in (list(legs), list(reversed(legs))):
+        person = participant(**shown) | {ARRAY[medium]: [legs[medium]] for medium in media}
+        events = Reader().frame(person)
+        told = [
+            (event.event_type, event.communication_id, event.occurred_at, event.wrapup_code)
+            for event in events
+            if event.event_type in {"acw", "acw_end", "wrapup"}
+        ]
+        assert told == [
+            ("acw", "handled", at(5_000), None),
+            ("acw_end", "handled", at(9_000), None),
+            ("wrapup", "handled", at(9_000), "A"),
+        ]
+
+
+def test_the_participants_code_is_that_of_its_latest_leg() -> None:
+    """A code of its own does not keep an earlier leg's successor from the participant's; the code
+    that an earlier leg has is not the successor's.
+    """
+    first = {**OVER, "afterCallWork": WORK, "wrapup": code("A", 9_000)}
+    times = {"connectedTime": at(11_000), "disconnectedTime": at(15_000)}
+    work = {"state": "complete", "startTime": at(15_000), "endTime": at(19_000)}
+    second = {**OVER, **times, "id": "comm-2", "afterCallWork": work}
+    for name, saved_at, expected in (("B", 19_000, ["A", "B"]), ("A", 9_000, ["A"])):
+        person = participant(first, second, medium="message", wrapup=code(name, saved_at))
+        told = [e for e in Reader().frame(person) if e.event_type == "wrapup"]
+        assert [event.wrapup_code for event in told] == expected
+        assert [event.communication_id for event in told] == ["comm-1", "comm-2"][: len(told)]
+
+
+def test_an_empty_code_of_a_leg_does_not_hide_its_participants() -> None:
+    """Genesys also sends empty objects."""
+    for empty in ({}, {"code": ""}):
+        person = participant({**OVER, "wrapup": empty}, wrapup=code("A", 9_000))
+        told = [e for e in Reader().frame(person) if e.event_type == "wrapup"]
+        assert [(event.wrapup_code, event.occurred_at) for event in told] == [("A", at(9_000))]

@@ -10,7 +10,7 @@ import pytest
 
 from mirror.conversation.normaliser import Normaliser, Personal, Reading
 from mirror.conversation.normaliser.analytics import AnalyticsConversation, body_of
-from mirror.conversation.normaliser.normaliser import LARGE_FRAME, MAX_VALUES
+from mirror.conversation.normaliser.normaliser import LARGE_FRAME, MAX_LEGS, MAX_VALUES
 from tests.unit.conversation.build import (
     Reader,
     at,
@@ -29,6 +29,7 @@ ENDED = leg(
 )
 TOPIC = b'{"topicName":"v2.users.u.conversations","eventBody":%s}'
 QUICK_SECONDS = 2.0  # seconds, on a machine with other work
+ONE_FRAME_SECONDS = 0.5  # a tenth, and room for such a machine
 
 
 def read(*participants: dict[str, Any], reader: Reader | None = None, **fields: Any) -> Reading:
@@ -293,6 +294,12 @@ def test_legs_that_replace_each_other_end_each_conversation_anew() -> None:
         b'{"id":"c","x":[' + b"[]," * 5_000_000 + b"[]]}",
         b'{"id":"c","participants":[' + b"{}," * 1_500_000 + b"{}]}",
         b'{"id":"c","participants":[{"id":"p","attributes":{"x":[' + b"[]," * 500_000 + b"[]]}}]}",
+        b'{"id":"c","participants":[' + b"1," * 2_000_000 + b"1]}",
+        b'{"id":"c","participants":[{"id":"p","calls":[' + b"1," * 2_000_000 + b"1]}]}",
+        b'{"id":"c","participants":[{"id":"p","calls":[' + b'"",' * 2_000_000 + b'""]}]}',
+        b'{"id":"c","participants":[{"id":"p","attributes":{'
+        + b'"a":1,' * 2_000_000
+        + b'"a":1}}]}',
     ],
 )
 def test_too_many_values_are_a_dead_letter_at_once(inside: bytes) -> None:
@@ -320,12 +327,85 @@ def test_too_many_values_in_a_body_of_rest_are_one_too() -> None:
 
 
 def test_a_frame_that_is_partly_wrong_is_read_quickly() -> None:
-    """However many legs it has."""
-    shown = [{**ENDED, "id": f"l-{number}"} for number in range(10_000)]
+    """Though it has thousands of legs."""
+    shown = [{**ENDED, "id": f"l-{number}"} for number in range(4_000)]
     reading = quickly(frame(conversation(participant({"id": 17}, *shown))))
-    assert types(reading.events).count("disconnect") == 10_000
+    assert types(reading.events).count("disconnect") == 4_000
     assert reading.problem is not None
     assert reading.problem.error == "ValidationError"
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [b'{"id":1},' * 20_000, b'{"id":1},' * 200_000, b"1," * 20_000, b"1," * 100_000],
+    ids=["legs", "a large frame of legs", "numbers", "more numbers"],
+)
+def test_a_frame_that_is_wrong_all_over_is_given_up(calls: bytes) -> None:
+    """Each value that does not fit costs a little more than others."""
+    inside = b'{"id":"c","participants":[{"id":"p","calls":[' + calls + b"{}]}]}"
+    began = time.process_time()
+    reading = Normaliser().frame(TOPIC % inside, at(0), 0.0)
+    assert time.process_time() - began < ONE_FRAME_SECONDS
+    assert reading.events == []
+    assert reading.problem is not None
+
+
+@pytest.mark.parametrize(
+    ("is_wrong", "per_participant"), [(False, 1), (False, 1_000), (True, 1_000)]
+)
+def test_more_legs_than_a_loop_can_spare_are_a_dead_letter(
+    is_wrong: bool, per_participant: int
+) -> None:
+    """Each leg is compared, and becomes events that are written at once."""
+    legs = [leg("connected", id=f"l-{number}") for number in range(MAX_LEGS + 1)]
+    people = [
+        participant(*legs[n : n + per_participant], participant_id=f"p-{n}")
+        for n in range(0, len(legs), per_participant)
+    ]
+    raw = frame(conversation(*people, message=17 if is_wrong else None))
+    began = time.process_time()
+    reading = Normaliser().frame(raw, at(0), 0.0)
+    assert time.process_time() - began < ONE_FRAME_SECONDS
+    assert (reading.kind, reading.events) == ("conversation", [])
+    assert reading.problem is not None
+    assert reading.problem.error == "TooManyLegs"
+
+
+def test_a_body_of_rest_may_have_more_legs() -> None:
+    """A janitor may take its time: so even such a conversation reaches Kafka."""
+    legs = [leg("connected", id=f"l-{number}") for number in range(MAX_LEGS + 1)]
+    raw = msgspec.json.encode(conversation(participant(*legs)))
+    reading = Normaliser().conversation(raw, at(0), 0.0)
+    assert reading.problem is None
+    assert len(reading.events) > MAX_LEGS
+
+
+@pytest.mark.parametrize(
+    ("pii", "inside"),
+    [
+        ("drop", b'"calls":[' + b"{}," * 49_000 + b"{}]"),
+        ("drop", b'"calls":[' + b'{"segments":[{"type":"alert"}]},' * 16_000 + b"{}]"),
+        ("drop", b",".join(b'"m%d":[{"state":"x"}]' % n for n in range(24_000))),
+        (
+            "keep",
+            b'"calls":[{"id":"l","state":"connected"}],"attributes":{'
+            + b",".join(b'"%d":1' % n for n in range(149_000))
+            + b"}",
+        ),
+    ],
+    ids=["legs", "segments", "unknown media", "attributes"],
+)
+def test_the_worst_frames_within_the_bounds_cost_what_a_loop_can_spare(
+    pii: str, inside: bytes
+) -> None:
+    """Some tenth of a second, on a machine with nothing else to do."""
+    raw = TOPIC % b'{"id":"c","participants":[{"id":"p","purpose":"agent",%s}]}' % inside
+    normaliser = Normaliser(personal=Personal.of(pii, ""))
+    began = time.process_time()
+    reading = normaliser.frame(raw, at(0), 0.0)
+    assert time.process_time() - began < ONE_FRAME_SECONDS
+    assert reading.problem is not None
+    assert reading.problem.error != "TooManyValues"
 
 
 def test_a_session_of_analytics_costs_the_same_among_many() -> None:
@@ -368,7 +448,7 @@ def test_a_large_sound_conversation_is_read() -> None:
 )
 def test_a_long_thread_costs_what_it_is_long(shown: dict[str, Any], fields: dict[str, Any]) -> None:
     """No leg of thousands is compared with all others to see who consulted whom."""
-    times = [(at(n * 1_000), at(n * 1_000 + 900)) for n in range(6_000)]
+    times = [(at(n * 1_000), at(n * 1_000 + 900)) for n in range(MAX_LEGS)]
     people = [
         participant(
             {**shown, "connectedTime": began, "disconnectedTime": over},

@@ -14,6 +14,7 @@ import pytest
 
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
+from mirror.conversation.schema import event_schema
 from tests.unit.conversation import golden
 
 RECORDINGS = golden.ROOT / "recordings"
@@ -109,3 +110,22 @@ def test_who_is_consulted_has_a_role_while_it_lasts() -> None:
     (customer,) = {e.participant_id for e in events if e.purpose == "customer"}
     assert list(consulted.values()) == [customer]
     assert "transfer" not in {e.event_type for e in events}
+
+
+def test_the_schema_tells_of_estimated_times_what_is_so() -> None:
+    """An estimated time is `received_at`, but on `start`: there it is a leg's, as the text says."""
+    told = [msgspec.json.decode(line, type=Event) for line in lines_of_golden()]
+    others = {e.event_type for e in told if e.estimated and e.occurred_at != e.received_at}
+    assert others == {"start"}
+    texts = event_schema()["properties"]
+    assert "start" in texts["occurred_at"]["description"]
+    assert "received_at" not in texts["estimated"]["description"]
+
+
+def lines_of_golden() -> list[bytes]:
+    """The records of all golden files."""
+    return [
+        line
+        for path in golden.ROOT.glob("golden/*.jsonl")
+        for line in path.read_bytes().splitlines()
+    ]

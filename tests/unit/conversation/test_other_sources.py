@@ -343,3 +343,61 @@ def test_after_call_work_in_analytics_says_that_the_leg_is_over() -> None:
     told = Normaliser().analytics(msgspec.json.encode(body), at(9_000), 0.0).events
     assert types(told) == ["start", "answer", "disconnect", "acw", "end"]
     assert only(told, "end").occurred_at == at(2_000)
+
+
+def test_analytics_tells_every_code_in_its_order() -> None:
+    """Each wrap-up segment has its own, wherever it stands; the last one may have none yet."""
+    segments: list[dict[str, str | None]] = [
+        {"segmentType": "interact", "segmentStart": at(1_000), "segmentEnd": at(2_000)},
+        {"segmentType": "wrapup", "segmentStart": at(4_000), "wrapUpCode": None},
+        {
+            "segmentType": "wrapup",
+            "segmentStart": at(3_000),
+            "segmentEnd": at(4_000),
+            "wrapUpCode": "B",
+        },
+        {
+            "segmentType": "wrapup",
+            "segmentStart": at(2_000),
+            "segmentEnd": at(3_000),
+            "wrapUpCode": "A",
+        },
+    ]
+    session = {"sessionId": "comm-1", "mediaType": "voice", "segments": segments}
+    someone = {"participantId": "p-1", "purpose": "agent", "sessions": [session]}
+    body = {"conversationId": "c-1", "conversationStart": at(0), "participants": [someone]}
+    normaliser = Normaliser()
+    told = normaliser.analytics(msgspec.json.encode(body), at(9_000), 0.0).events
+    codes = [(e.wrapup_code, e.occurred_at) for e in told if e.event_type == "wrapup"]
+    assert codes == [("A", at(3_000)), ("B", at(4_000))]
+    assert only(told, "acw").occurred_at == at(2_000)
+    assert folded(told).legs["p-1 comm-1"].wrapup_code == "B"
+    segments[1] |= {"segmentEnd": at(5_000), "wrapUpCode": "C"}
+    told = normaliser.analytics(msgspec.json.encode(body), at(10_000), 1.0).events
+    assert [e.wrapup_code for e in told if e.event_type == "wrapup"] == ["C"]
+
+
+def test_each_session_of_analytics_has_its_own_role() -> None:
+    """Who monitored, then barged in and then served did so in three sessions."""
+    sessions = [
+        {
+            "sessionId": f"comm-{number}",
+            "mediaType": "voice",
+            "segments": [
+                {
+                    "segmentType": "interact",
+                    "segmentStart": at(number * 1_000),
+                    "segmentEnd": at(number * 1_000 + 500),
+                    "disconnectType": "client",
+                }
+            ],
+            **keys,
+        }
+        for number, keys in enumerate(
+            ({"monitoredParticipantId": "p-1"}, {"bargedParticipantId": "p-1"}, {})
+        )
+    ]
+    someone = {"participantId": "p-9", "purpose": "user", "sessions": sessions}
+    body = {"conversationId": "c-1", "conversationEnd": at(9_000), "participants": [someone]}
+    told = Normaliser().analytics(msgspec.json.encode(body), at(9_000), 0.0).events
+    assert [e.role for e in told if e.event_type == "answer"] == ["monitor", "barge", None]

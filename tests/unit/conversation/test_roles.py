@@ -74,6 +74,139 @@ def test_a_cancelled_consultation_is_no_transfer(kind: str) -> None:
     assert [(event.event_type, event.role) for event in events] == [("disconnect", "consult")]
 
 
+RINGS = {"state": "alerting", "direction": "inbound", "id": "comm-3"}
+GONE = {"state": "disconnected", "disconnectedTime": at(5_000)}
+TARGETS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "an outside party": (
+        {"purpose": "external", "userId": None},
+        ASKED,
+        {**ASKED, "disconnectedTime": at(90_000)},
+    ),
+    "an outside party that rings": (
+        {"purpose": "external", "userId": None},
+        {"state": "dialing", "direction": "outbound", "id": "comm-2"},
+        {**ASKED, "connectedTime": at(6_000), "disconnectedTime": at(90_000)},
+    ),
+    "a queue": (
+        {"purpose": "acd", "userId": None, "queueId": "q-2"},
+        ASKED,
+        {**ASKED, "disconnectedTime": at(90_000), "disconnectType": "transfer"},
+    ),
+    "a colleague who rings": (
+        {"purpose": "user", "userId": "u-2"},
+        {**RINGS, "id": "comm-2"},
+        {**ASKED, "connectedTime": at(6_000), "disconnectedTime": at(90_000)},
+    ),
+    "a colleague": (
+        {"purpose": "user", "userId": "u-2"},
+        ASKED,
+        {**ASKED, "disconnectedTime": at(90_000)},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["transfer", "transfer.consult"])
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("other_rings", [False, True])
+@pytest.mark.parametrize("sight", ["witnessed", "at the end of the consultation", "after all"])
+def test_whoever_takes_over_it_is_one_transfer(
+    kind: str, target: str, other_rings: bool, sight: str
+) -> None:
+    """An outside party, a queue in which the caller waits, a colleague; each may ring still, and so
+    may another colleague. Whoever comes later tells the same.
+    """
+    facts, lives, over = TARGETS[target]
+    facts = {"participant_id": "p-2", **facts}
+    customer = participant(
+        {**ASKS, "id": "comm-0", "connectedTime": at(0)},
+        participant_id="p-customer",
+        purpose="customer",
+    )
+    others = [participant(RINGS, participant_id="p-3")] if other_rings else []
+    left = participant({**ASKS, **GONE, "disconnectType": kind})
+    reader, told = Reader(), []
+    if sight == "witnessed":
+        reader.frame(customer, participant(ASKS))
+        told += reader.frame(customer, participant(ASKS, **KEY), participant(lives, **facts, **KEY))
+        told += reader.frame(customer, participant(ASKS), participant(lives, **facts), *others)
+    if sight != "after all":
+        told += reader.frame(customer, left, participant(lives, **facts), *others)
+    last = participant({**over, "state": "disconnected"}, **facts)
+    ended = [participant({**RINGS, **GONE, "disconnectedTime": at(9_000)}, participant_id="p-3")]
+    told += reader.frame(customer, left, last, *(ended if other_rings else []))
+    transfers = [event.participant_id for event in told if event.event_type == "transfer"]
+    assert transfers == ["p-1"]
+    rest = Reader().rest(customer, left, last, *(ended if other_rings else []))
+    assert [e.participant_id for e in rest if e.event_type == "transfer"] == ["p-1"]
+
+
+@pytest.mark.parametrize("kind", ["transfer", "transfer.consult", "peer"])
+@pytest.mark.parametrize("witnessed", [True, False])
+@pytest.mark.parametrize("others", ["nobody", "a colleague rings", "a queue waits", "a monitor"])
+def test_whatever_a_cancelled_consultation_is_called_it_is_no_transfer(
+    kind: str, witnessed: bool, others: str
+) -> None:
+    """Whoever else is there, the consulting agent goes on. Who never saw the consultation cannot
+    tell a plain transfer from one.
+    """
+    beside = {
+        "nobody": [],
+        "a colleague rings": [participant(RINGS, participant_id="p-3")],
+        "a queue waits": [
+            participant(
+                {**ASKED, "id": "comm-3", "connectedTime": at(4_000)},
+                participant_id="p-3",
+                purpose="acd",
+            )
+        ],
+        "a monitor": [
+            participant(
+                {**ASKED, "id": "comm-3", "connectedTime": at(4_000)},
+                participant_id="p-3",
+                purpose="user",
+                monitoredParticipantId="p-1",
+            )
+        ],
+    }[others]
+    reader = Reader()
+    events: list[Event] = []
+    if witnessed:
+        events += reader.frame(
+            participant(ASKS, **KEY), participant(ASKED, participant_id="p-2", **KEY), *beside
+        )
+    over = {**ASKED, **GONE, "disconnectType": kind}
+    ended = participant(over, participant_id="p-2")
+    events += reader.frame(participant(ASKS), ended, *beside)
+    gone = participant({**ASKS, **GONE, "disconnectedTime": at(60_000), "disconnectType": "peer"})
+    events += reader.frame(gone, ended, *beside)
+    is_told = "transfer" in [event.event_type for event in events]
+    assert is_told == (kind == "transfer" and not witnessed)
+
+
+def test_a_consulted_agent_who_took_over_may_transfer() -> None:
+    """Also where no frame showed that it was no consultation any more."""
+    reader = Reader()
+    reader.frame(participant(ASKS, **KEY), participant(ASKED, participant_id="p-2", **KEY))
+    left = participant({**ASKS, **GONE, "disconnectType": "transfer"})
+    later = {**GONE, "disconnectedTime": at(60_000), "disconnectType": "transfer"}
+    events = reader.frame(left, participant({**ASKED, **later}, participant_id="p-2"))
+    told = [event.participant_id for event in events if event.event_type == "transfer"]
+    assert told == ["p-1", "p-2"]
+
+
+def test_who_watches_a_screen_names_whom() -> None:
+    """The participant has a key of its own for that, which says nothing of its other legs."""
+    shown = participant(
+        {**ASKED, "connectedTime": at(2_000)},
+        medium="screen_monitoring",
+        participant_id="p-9",
+        purpose="user",
+    )
+    for keys, on in (({}, None), ({"screenMonitoredParticipantId": "p-1"}, "p-1")):
+        assert roles(Reader().frame({**shown, **keys})) == {"p-9": ("monitor", on)}
+        assert roles(Reader().frame(participant(ASKS, **keys))) == {"p-1": (None, None)}
+
+
 def test_barging_counts_before_coaching_before_monitoring() -> None:
     """Whether earlier keys stay on the supervisor or not; each change is a reading."""
     legs = {"state": "connected", "connectedTime": at(2_000), "id": "comm-2"}

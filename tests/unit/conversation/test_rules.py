@@ -332,6 +332,57 @@ def test_a_park_that_was_over_before_it_was_seen_is_told() -> None:
     assert folded(events).legs["p-1 comm-1"].state == "connected"
 
 
+@pytest.mark.parametrize("since", [at(2_000), None], ids=["dated", "undated"])
+@pytest.mark.parametrize("keys", ["kept", "gone"])
+def test_a_parked_leg_that_rings_again_is_not_parked(since: str | None, keys: str) -> None:
+    """It is unparked when it rings, and read as connected when it is answered: its alert and its
+    answer were told before. The same once more.
+    """
+    reader = Reader()
+    parked = {**CONNECTED, "state": "parked", "parkTime": since}
+    live = {**CONNECTED, "parkTime": since if keys == "kept" else None}
+    rings = {**live, "state": "alerting"}
+    events = reader.frame(participant(CONNECTED, medium="email"))
+    for number in range(2):
+        if number and since:
+            for shown in (parked, *([live, rings] if keys == "kept" else [])):
+                shown["parkTime"] = at(4_000)
+        told = []
+        states = []
+        for shown in (parked, rings, rings, live, live):
+            told += (found := reader.frame(participant(shown, medium="email")))
+            events += found
+            states.append(folded(events).legs["p-1 comm-1"].state)
+        assert [(e.event_type, e.state, e.origin) for e in told] == [
+            ("park", "parked", "live"),
+            ("unpark", "alerting", "live"),
+            ("answer", "connected", "snapshot"),
+        ]
+        assert states == ["parked", "alerting", "alerting", "connected", "connected"]
+
+
+def test_a_parked_leg_that_rings_again_may_be_parked_again_or_end() -> None:
+    """Unanswered, by its next park or its end."""
+    for since in (at(4_000), None):
+        reader = Reader()
+        reader.frame(participant({**CONNECTED, "state": "parked"}, medium="email"))
+        rings = {**CONNECTED, "state": "alerting"}
+        assert types(reader.frame(participant(rings, medium="email"))) == ["unpark"]
+        again = {**CONNECTED, "state": "parked", "parkTime": since}
+        assert types(reader.frame(participant(again, medium="email"))) == ["park"]
+        assert types(reader.frame(participant(rings, medium="email"))) == ["unpark"]
+        assert types(reader.frame(participant(ENDED, medium="email"))) == ["disconnect", "end"]
+
+
+def test_a_late_alert_does_not_unpark() -> None:
+    """A frame from before the answer shows neither the answer nor the park."""
+    reader = Reader()
+    parked = {**CONNECTED, "state": "parked", "parkTime": at(2_000)}
+    reader.frame(participant(parked, medium="email"))
+    assert types(reader.frame(participant(leg("alerting"), medium="email"))) == ["alert"]
+    assert reader.frame(participant(parked, medium="email")) == []
+
+
 def test_a_leg_that_ends_while_parked_or_held_has_no_unpark_and_no_resume() -> None:
     """They end with their leg."""
     reader = Reader()
@@ -424,6 +475,13 @@ def test_the_queue_of_a_customer_is_what_the_frame_shows() -> None:
         participant(CONNECTED, participant_id="p-2", queueId="q-1"),
     )
     assert {e.participant_id: e.queue_id for e in events} == {None: None, "p-1": None, "p-2": "q-1"}
+
+
+@pytest.mark.parametrize("purpose", ["customer", "agent", "external"])
+def test_empty_ids_of_queue_and_user_are_none(purpose: str) -> None:
+    """An event has null where there is nothing, never empty text."""
+    shown = participant(ENDED, purpose=purpose, queueId="", userId="")
+    assert {(e.queue_id, e.agent_id) for e in Reader().frame(shown)} == {(None, None)}
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ def test_a_rebalance_from_before_another_one_led_is_over() -> None:
     world.commands["rebalance"] = "1"
     steps(1)
     before = world.leader
-    ((_, goal),) = before._goal.items()
+    ((_, goal),) = before._target._goal.items()
     world.elect()
     gone = world.listeners.pop(goal.listener)
     steps(60)

@@ -49,6 +49,13 @@ def test_a_hundred_new_users_touch_one_shard() -> None:
     assert sum(len(news) for news in second.fresh.values()) == 100
 
 
+def test_a_shard_of_another_name_ends_nothing() -> None:
+    """What Redis holds may be somebody else's, and `\u00b2` is a digit but no number."""
+    shards = {name: Shard(name, (f"t{name}",), 1) for name in ("\u00b2", "x", "7")}
+    made = cut(shards, {f"t{name}" for name in shards} | {"new"}, 1, 2)
+    assert set(made.shards) == {"\u00b2", "x", "7", "8"}
+
+
 def test_removed_topics_touch_only_their_own_shards() -> None:
     """A user who leaves changes the shard that had the topic and no other."""
     topics = {f"t{n}" for n in range(3_000)}

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Message, Receive, Scope, Send
 
-from dashboard.pages.guard import LEAST_TOKEN, SESSION_SECONDS, WRONG_A_MINUTE, Sessions, check
+from dashboard.pages.guard import (
+    LEAST_TOKEN,
+    SESSION_SECONDS,
+    WRONG_A_MINUTE,
+    Guard,
+    Sessions,
+    check,
+)
 from mirror.base.errors import SettingsError
 from mirror.settings import load
 
@@ -68,6 +78,57 @@ def test_guessing_is_slowed_down() -> None:
         sessions.note_wrong()
     assert not sessions.may_try(119.0)
     assert sessions.may_try(120.0)
+
+
+async def _asked(method: str, headers: dict[str, str]) -> int:
+    """The status of an answer of the guard of a page on loopback."""
+
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("the page")(scope, receive, send)
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {
+        "type": "http",
+        "path": "/",
+        "method": method,
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
+    }
+    await Guard(page, load({}), None, lambda: 0.0)(scope, receive, send)
+    status: int = sent[0]["status"]
+    return status
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", {"host": "localhost:1"}, 200),
+        ("GET", {"host": "[::1]:1"}, 200),
+        ("GET", {}, 421),
+        ("GET", {"host": "["}, 421),
+        ("GET", {"host": "[::1"}, 421),
+        ("GET", {"host": "[v1.x]"}, 421),
+        ("GET", {"host": "a]b"}, 421),
+        ("GET", {"host": "localhost:99999999"}, 200),
+        ("GET", {"host": "\xb2"}, 421),
+        ("POST", {"host": "localhost", "origin": "http://localhost"}, 200),
+        ("POST", {"host": "localhost", "origin": "http://["}, 403),
+        ("POST", {"host": "localhost", "origin": "http://[::1"}, 403),
+        ("POST", {"host": "localhost", "origin": "null"}, 403),
+        ("POST", {"host": "localhost", "origin": ""}, 403),
+    ],
+)
+def test_a_host_or_origin_that_is_none_is_refused(
+    method: str, headers: dict[str, str], status: int
+) -> None:
+    """Like another's; it raises nothing."""
+    assert asyncio.run(_asked(method, headers)) == status
 
 
 def test_pages_have_nothing_inline() -> None:

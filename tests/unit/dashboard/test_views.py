@@ -137,7 +137,7 @@ def test_it_tells_why_it_cannot_be_used() -> None:
     ):
         with pytest.raises(ViewsUnusable, match=reason):
             views.places(retained, 3)
-    with pytest.raises(ViewsUnusable, match="no projector has written"):
+    with pytest.raises(ViewsUnusable, match="no projector had written conversations yet"):
         Views(0).places({0: (0, 1)}, 3)
     for kept, reason in (
         (msgspec.msgpack.encode(Head(FORMAT + 1, 1)), "format 2"),

@@ -29,6 +29,7 @@ HEAD = """\
 #     kubectl create secret generic interaction-mirror \\
 #         --from-literal=GENESYS_CLIENT_ID=… --from-literal=GENESYS_CLIENT_SECRET=… \\
 #         --from-literal=MIRROR_DASHBOARD_TOKEN=…
+#     kubectl delete job interaction-mirror-init-1 --ignore-not-found   # a Job cannot be changed
 #     kubectl apply -f deploy/kubernetes/mirror.yaml
 """
 OPERATOR = "monitoring.coreos.com/v1"

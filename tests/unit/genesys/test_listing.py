@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from mirror.base.errors import GenesysError
@@ -79,6 +82,60 @@ def test_a_listing_that_takes_for_ever_fails() -> None:
     with pytest.raises(GenesysError, match="does not end"):
         read_listing(page_of, "users", clock=lambda: now[0])
     assert now[0] <= LISTING_SECONDS + 60.0
+
+
+@pytest.mark.parametrize("empty", [1, 2, 3])
+@pytest.mark.parametrize(
+    "names",
+    [{"page_count": 3}, {"next_uri": "next"}, {"total": 1200}],
+    ids=["page count", "next page", "total"],
+)
+def test_an_empty_page_while_more_is_named_fails(empty: int, names: dict[str, Any]) -> None:
+    """A gateway's empty page is not the end; two thirds of the queues would be dropped."""
+    pages = Pages(1200)
+
+    def page_of(page: int, size: int) -> EntityPage:
+        if page < empty:
+            return pages(page, size)
+        return EntityPage(entities=[], **names)
+
+    if empty == 3 and names == {"page_count": 3}:
+        names = {"page_count": 4}
+    with pytest.raises(GenesysError, match=f"ends early: page {empty} is empty"):
+        read_listing(page_of, "queues")
+
+
+def test_a_full_page_is_not_the_last_while_more_is_counted() -> None:
+    """Whatever the page count says."""
+    pages = Pages(1200)
+
+    def page_of(page: int, size: int) -> EntityPage:
+        found = pages(page, size)
+        return EntityPage(found.entities, page_count=1, total=1200)
+
+    assert len(read_listing(page_of, "queues")) == 1200
+
+
+def test_entities_may_be_deleted_while_they_are_listed() -> None:
+    """The last page may have gone with them."""
+    pages = Pages(501)
+
+    def page_of(page: int, size: int) -> EntityPage:
+        found = pages(page, size)
+        pages.count = 500
+        return found
+
+    assert len(read_listing(page_of, "queues")) == 500
+
+
+def test_a_total_may_count_what_the_role_may_not_see() -> None:
+    """A last page that is not full is believed."""
+    pages = Pages(501)
+
+    def page_of(page: int, size: int) -> EntityPage:
+        return msgspec.structs.replace(pages(page, size), total=520)
+
+    assert len(read_listing(page_of, "users")) == 501
 
 
 def test_filters_take_ids_and_name_globs() -> None:

@@ -10,7 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from urllib.parse import unquote
 
+import msgspec
 import pytest
 
 from mirror.base.errors import GenesysError, GenesysUnavailable
@@ -19,7 +21,7 @@ from mirror.genesys.client import GenesysClient
 from mirror.genesys.http import Transport
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
-from mirror.settings import Settings, load
+from mirror.settings import OAuthClient, Settings, load
 
 FAR_MORE = 200 * wire.MAX_HEAD_BYTES
 PATIENCE_SECONDS = 0.3
@@ -207,12 +209,75 @@ def test_a_success_that_is_no_json_is_no_answer_of_genesys(
     assert not caught.value.is_genesys
 
 
+def client_of(server: Server) -> GenesysClient:
+    """A typed client of that server."""
+    settings = server.settings()
+    return GenesysClient(settings, settings.clients[0], RateBudget(None, Keys("default"), "a"))
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "body", [b'{"message":"maintenance"}', b'{"conversations":null}', b'{"status":"ok"}']
+)
+def test_analytics_that_neither_lists_nor_counts_is_no_answer(server: Server, body: bytes) -> None:
+    """A gateway's JSON does not mean that nothing is found."""
+    server.answer = lambda sock: sock.sendall(whole(body))
+    client = client_of(server)
+    for ask in (lambda: client.query_details({}), lambda: client.details(["c"])):
+        with pytest.raises(GenesysUnavailable, match="with the documented JSON") as caught:
+            ask()
+        assert not caught.value.is_genesys
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("body", [b'{"message":"maintenance","total":0}', b'{"entities":null}'])
+def test_a_list_without_entities_is_no_answer(server: Server, body: bytes) -> None:
+    """It does not mean that there are none: topics, channels and queues would be dropped."""
+    server.answer = lambda sock: sock.sendall(whole(body))
+    client = client_of(server)
+    for ask in (
+        lambda: client.queues(1),
+        lambda: client.users(1),
+        client.channels,
+        client.available_topics,
+        lambda: client.get_subscriptions("streaming-1-x"),
+        lambda: client.put_subscriptions("streaming-1-x", ["a"]),
+    ):
+        with pytest.raises(GenesysUnavailable, match="with the documented JSON"):
+            ask()
+
+
+def test_a_channel_without_topics_may_be_an_empty_object(server: Server) -> None:
+    """Wiped by somebody else, it gets its topics again."""
+    client = client_of(server)
+    for body in (b"{}", b'{"entities":[]}'):
+        server.answer = lambda sock, body=body: sock.sendall(whole(body))  # type: ignore[misc]
+        assert client.get_subscriptions("streaming-1-x") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("body", "says_nothing"),
+    [
+        (b'{"totalHits":0}', False),
+        (b'{"conversations":[]}', False),
+        (b'{"conversations":[],"totalHits":0,"aggregations":[]}', False),
+        (b" {\n}\n", True),
+    ],
+)
+def test_analytics_may_find_nothing(server: Server, body: bytes, says_nothing: bool) -> None:
+    """However Genesys says so; `{}` is known as what says nothing."""
+    server.answer = lambda sock: sock.sendall(whole(body))
+    client = client_of(server)
+    page = client.query_details({})
+    assert not page.conversations
+    assert page.says_nothing is says_nothing
+    assert client.details(["c"]) == []
+
+
 @pytest.mark.usefixtures("quick")
 def test_a_channel_is_gone_only_by_genesys_own_word(server: Server) -> None:
     """A gateway's 404 leaves it open what became of the channel."""
-    settings = server.settings()
-    budget = RateBudget(None, Keys("default"), "a")
-    client = GenesysClient(settings, settings.clients[0], budget)
+    client = client_of(server)
     bare = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n%b\r\n"
     server.answer = lambda sock: sock.sendall(bare % b"")
     with pytest.raises(GenesysUnavailable) as foreign:
@@ -243,14 +308,54 @@ def test_a_token_s_life_is_bounded(
     assert least <= (asking.token_expires_in() or 0) <= most
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "token",
+    ["", "a\nX-Evil: 1", "a\r", "a b", "ä", "€", "a\0b", "\x7f", "a" * 10_000],
+    ids=["empty", "LF", "CR", "space", "Latin-1", "euro", "NUL", "DEL", "long"],
+)
+def test_a_token_that_is_no_word_is_no_answer(server: Server, token: str) -> None:
+    """It would go into a header as it is; the error holds none of it."""
+    server.login = msgspec.json.encode({"access_token": token, "expires_in": 3600})
+    with pytest.raises(GenesysUnavailable, match="POST /oauth/token with the documented") as caught:
+        client_of(server).queues(1)
+    assert not caught.value.is_genesys
+    assert server.asked == ["/oauth/token"]
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("channel", ["", "a\nb", "€"])
+def test_a_channel_without_a_proper_id_is_no_answer(server: Server, channel: str) -> None:
+    """Its topics could not be set."""
+    made = {"id": channel, "connectUri": f"ws://127.0.0.1:{server.port}/channels/x"}
+    server.answer = lambda sock: sock.sendall(whole(msgspec.json.encode(made)))
+    with pytest.raises(GenesysUnavailable, match="with the documented JSON"):
+        client_of(server).create_channel()
+
+
+@pytest.mark.parametrize("name", ["a/../../users", "a?b=c#d", "a b\r\nX-Evil: 1", "€", "{}"])
+def test_an_odd_id_stays_one_part_of_the_path(server: Server, name: str) -> None:
+    """Ids of conversations come from frames: no other path is asked, and nothing fails here."""
+    client_of(server).conversation(name)
+    path = server.asked[-1].removeprefix("/api/v2/conversations/")
+    assert unquote(path) == name
+    assert "/" not in path
+
+
+def test_credentials_of_any_text_can_be_sent(server: Server) -> None:
+    """Whoever typed them: Genesys refuses them, and no error of Python's ends the process."""
+    settings = msgspec.structs.replace(server.settings(), clients=(OAuthClient("ä", "€"),))
+    budget = RateBudget(None, Keys("default"), "a")
+    GenesysClient(settings, settings.clients[0], budget).sign_in()
+
+
 def test_a_token_of_a_second_makes_no_channel_a_second(server: Server) -> None:
     """A channel made with it is planned to live ten minutes at least."""
     server.login = b'{"access_token":"t","expires_in":1}'
     uri = f"ws://127.0.0.1:{server.port}/channels/x"
     body = b'{"id":"x","connectUri":"%b","expires":"2020-01-01T00:00:00Z"}' % uri.encode()
     server.answer = lambda sock: sock.sendall(whole(body))
-    settings = server.settings()
-    budget = RateBudget(None, Keys("default"), "a")
-    made = GenesysClient(settings, settings.clients[0], budget).create_channel()
+    made = client_of(server).create_channel()
     assert (made.token_expires_in or 0) >= 600
     assert (made.expires_in or 0) >= 600

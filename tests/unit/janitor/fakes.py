@@ -9,7 +9,7 @@ import msgspec
 
 from mirror.base.errors import GenesysError, GenesysRefused
 from mirror.conversation.event import Event
-from mirror.fleet.gaps import rfc3339
+from mirror.conversation.times import show_ms
 from mirror.fleet.tracked import Tracked, encode
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
 
@@ -29,6 +29,12 @@ class Memory:
     def smismember(self, key: str, ids: list[str]) -> list[int]:
         return [int(id_ in self.sets.get(key, ())) for id_ in ids]
 
+    def pipeline(self) -> Memory:
+        return self
+
+    def execute(self) -> None:
+        """It is done already."""
+
     def sadd(self, key: str, member: str) -> None:
         self.sets.setdefault(key, set()).add(member)
 
@@ -44,6 +50,10 @@ class Memory:
     def zscore(self, key: str, member: str) -> float | None:
         score = self.ranked.get(key, {}).get(member)
         return None if score is None else float(score)
+
+    def zrange(self, key: str, first: int, _last: int) -> list[str]:
+        ranked = self.ranked.get(key, {})
+        return sorted(ranked, key=lambda member: ranked[member])[first:]
 
     def zremrangebyscore(self, *_: object) -> None:
         """Nothing is old."""
@@ -90,11 +100,11 @@ class Genesys:
         self, name: str, began_ms: int, ended_ms: int | None = None, *, listed: bool = True
     ) -> None:
         """A call of a customer, as both know it."""
-        began = rfc3339(began_ms)
+        began = show_ms(began_ms)
         leg = {"id": f"{name}-leg", "state": "connected", "connectedTime": began}
         segment: dict[str, Any] = {"segmentType": "interact", "segmentStart": began}
         if ended_ms is not None:
-            ended = rfc3339(ended_ms)
+            ended = show_ms(ended_ms)
             leg |= {"state": "disconnected", "disconnectedTime": ended, "disconnectType": "peer"}
             segment |= {"segmentEnd": ended, "disconnectType": "peer"}
         body = {
@@ -108,7 +118,7 @@ class Genesys:
         self.analytics[name] = AnalyticsConversation(
             name,
             began,
-            None if ended_ms is None else rfc3339(ended_ms),
+            None if ended_ms is None else show_ms(ended_ms),
             msgspec.Raw(msgspec.json.encode([participant])),
         )
         if listed:
@@ -138,6 +148,31 @@ class Genesys:
     def details(self, names: Sequence[str]) -> list[AnalyticsConversation]:
         self.multi_gets.append(list(names))
         return [self.analytics[name] for name in names if name in self.analytics]
+
+
+class Odd(Genesys):
+    """Analytics refuses each request that has one of these ids."""
+
+    def __init__(self, *odd: str) -> None:
+        super().__init__()
+        self.odd = set(odd)
+
+    def details(self, names: Sequence[str]) -> list[AnalyticsConversation]:
+        found = super().details(names)
+        if self.odd & set(names):
+            raise odd_request()
+        return found
+
+    def query_details(self, query: Mapping[str, Any]) -> AnalyticsPage:
+        found = super().query_details(query)
+        if any(f'"{name}"' in str(msgspec.json.encode(query)) for name in self.odd):
+            raise odd_request()
+        return found
+
+
+def odd_request() -> GenesysError:
+    """As Genesys answers a request that it does not understand."""
+    return GenesysError("GET answers 400 bad.request", status=400, code="bad.request")
 
 
 def refusal() -> GenesysError:

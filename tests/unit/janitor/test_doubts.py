@@ -16,7 +16,7 @@ from janitor.zombies.doubt import (
     FRESH_SECONDS,
     NOTHING_KNOWN,
 )
-from janitor.zombies.sweep import Sweep, Zombies
+from janitor.zombies.sweep import MOST_SILENT, Sweep, Zombies
 from mirror.base.errors import GenesysError
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.tracked import Tracked, TrackedLeg
@@ -27,12 +27,13 @@ HOUR = 3_600_000
 
 
 class Leases:
-    """Overdue conversations, and since when each is doubted."""
+    """Overdue conversations, and since when each is doubted, or fails."""
 
     def __init__(self) -> None:
         self.overdue: dict[str, Tracked | None] = {}
         self.after: dict[str, float] = {}
         self.doubted: dict[str, float] = {}
+        self.failing: dict[str, float] = {}
 
     def add(self, name: str, *, heard_ms: int = 0) -> None:
         leg = TrackedLeg("p", f"{name}-leg", "call", purpose="customer", answered=True)
@@ -53,6 +54,12 @@ class Leases:
 
     def trust(self, name: str) -> None:
         self.doubted.pop(name, None)
+
+    def failing_since(self, name: str) -> float:
+        return self.failing.setdefault(name, 0.0)
+
+    def answered(self, name: str) -> None:
+        self.failing.pop(name, None)
 
 
 class Stand:
@@ -174,6 +181,50 @@ def test_a_fresh_frame_is_believed_whether_or_not_the_end_has_a_time(
     is_fresh = heard_ms_ago < FRESH_SECONDS * 1000
     assert (sweep.doubted, sweep.finalised) == ((1, 0) if is_fresh else (0, 1))
     assert sweep.doubt == (BY_FRAME if is_fresh else "")
+
+
+def test_where_analytics_shows_nobody_and_no_end_rest_is_asked(
+    stand: Stand, settings: Settings
+) -> None:
+    """Its end got lost in analytics. REST alone decides, and a 404 decides nothing: analytics does
+    not say that the conversation is over.
+    """
+    for name in ("over", "going on", "forgotten"):
+        stand.leases.add(name)
+        stand.genesys.add(name, now_ms() - 5 * HOUR, now_ms() - HOUR)
+        silence(stand.genesys, name)
+    silent = stand.genesys.analytics["going on"]
+    stand.genesys.add("going on", now_ms() - 5 * HOUR)
+    stand.genesys.analytics["going on"] = silent
+    del stand.genesys.rest["forgotten"]
+    sweep = stand.sweep(settings)
+    assert sorted(stand.genesys.asked) == ["forgotten", "going on", "over"]
+    assert stand.finalised() == {"over": "ended"}
+    assert (sweep.active, sweep.failed, sweep.doubted) == (2, 0, 0)
+    assert set(stand.leases.after) == {"over", "going on", "forgotten"}
+
+
+def test_only_a_few_silent_conversations_of_a_batch_are_asked_for(
+    stand: Stand, settings: Settings
+) -> None:
+    """An analytics that shows no open segments at all costs no GET for each conversation."""
+    for number in range(60):
+        stand.leases.add(f"c{number}")
+        stand.genesys.add(f"c{number}", now_ms() - 5 * HOUR, now_ms() - HOUR)
+        silence(stand.genesys, f"c{number}")
+    sweep = stand.sweep(settings)
+    assert len(stand.genesys.asked) == sweep.finalised == MOST_SILENT
+    assert sweep.active == 60 - MOST_SILENT
+    assert len(stand.leases.after) == 60
+
+
+def silence(genesys: Genesys, name: str) -> None:
+    """Have analytics show all segments of a conversation as over, and say nothing of an end."""
+    shown = genesys.analytics[name]
+    participants = bytes(shown.participants).replace(b',"disconnectType":"peer"', b"")
+    genesys.analytics[name] = msgspec.structs.replace(
+        shown, conversation_end=None, participants=msgspec.Raw(participants)
+    )
 
 
 def test_an_end_that_came_after_the_last_frame_is_believed(

@@ -19,7 +19,8 @@ from janitor.gaps.plan import (
     predicates,
     questions,
 )
-from mirror.fleet.gaps import Gap, rfc3339
+from mirror.conversation.times import show_ms
+from mirror.fleet.gaps import Gap
 from mirror.genesys.shapes import AnalyticsConversation
 
 HOUR = 3_600_000
@@ -44,14 +45,14 @@ def shown(began: int, ended: int | None = None, *segments: int | None) -> Analyt
     """A conversation as analytics lists it, with a segment for each end."""
     parts: list[dict[str, Any]] = [
         {
-            "segmentStart": rfc3339(began),
-            "segmentEnd": None if segment is None else rfc3339(segment),
+            "segmentStart": show_ms(began),
+            "segmentEnd": None if segment is None else show_ms(segment),
         }
         for segment in segments
     ]
     raw = msgspec.json.encode([{"sessions": [{"segments": parts}]}])
     return AnalyticsConversation(
-        "c", rfc3339(began), None if ended is None else rfc3339(ended), msgspec.Raw(raw)
+        "c", show_ms(began), None if ended is None else show_ms(ended), msgspec.Raw(raw)
     )
 
 

@@ -69,6 +69,9 @@ class Slow:
     def doubted_since(self, _id: str) -> float:
         return 0.0
 
+    def answered(self, _id: str) -> None:
+        """Genesys says that it is gone."""
+
 
 def test_a_long_sweep_is_no_hang(settings: Settings) -> None:
     """However slowly Genesys answers for each of many conversations."""

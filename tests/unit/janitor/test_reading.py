@@ -18,7 +18,7 @@ from mirror.fleet.gaps import Gap
 from mirror.fleet.tracked import Tracked, TrackedLeg
 from mirror.genesys.shapes import AnalyticsPage
 from mirror.redis.keys import Keys
-from tests.unit.janitor.fakes import AckedProducer, Genesys, Memory, refusal
+from tests.unit.janitor.fakes import AckedProducer, Genesys, Memory, Odd, refusal
 
 HOUR = 3_600_000
 NOON = 20_000 * DAY_MS + 12 * HOUR
@@ -91,7 +91,7 @@ def test_what_lived_in_it_is_read_and_nothing_else() -> None:
     ):
         stand.genesys.add(name, began, ended)
     reading = stand.read()
-    assert reading.errors() == ()
+    assert reading.unread.errors() == ()
     assert stand.told() == {"inside", "since last week", "until just now"}
     assert sorted(stand.genesys.asked) == sorted(stand.told())
     assert (stand.gap.found, stand.gap.read, stand.gap.unread) == (3, 3, 0)
@@ -122,7 +122,50 @@ def test_what_only_the_tracker_knows_is_asked_for_a_hundred_at_once() -> None:
     reading = stand.read()
     assert [len(ids) for ids in stand.genesys.multi_gets] == [100, 50]
     assert len(stand.genesys.asked) == 50  # the others were over before
-    assert reading.errors() == ()
+    assert reading.unread.errors() == ()
+
+
+def test_an_odd_id_that_the_tracker_knows_stops_no_other() -> None:
+    """Analytics refuses it with all others of its request; REST knows it."""
+    stand = Stand()
+    stand.genesys = Odd("t50")
+    for number in range(100):
+        stand.genesys.add(f"t{number}", NOON - HOUR, listed=False)
+        stand.track(f"t{number}", NOON - HOUR)
+    assert stand.read().unread.errors() == ()
+    assert len(stand.told()) == 100
+    assert stand.gap.calls == 100 + 2 + len(stand.genesys.multi_gets)
+
+
+def test_an_odd_id_that_nobody_tells_of_keeps_the_gap_open() -> None:
+    """With the reasons of both."""
+    stand = Stand()
+    stand.genesys = Odd("odd")
+    stand.track("odd", NOON - HOUR)
+    (error,) = stand.read().unread.errors()
+    assert "404 not.found" in error
+    assert "400 bad.request" in error
+
+
+def test_an_odd_queue_stops_no_other() -> None:
+    """The gap stays open for it, and says so; the others are read."""
+    topics = tuple(f"v2.routing.queues.q{number}.conversations" for number in range(8))
+    stand = Stand(kind="snapshot", topics=topics)
+    stand.genesys = Odd("q5")
+    stand.genesys.add("c", NOON)
+    reading = stand.read()
+    assert reading.unread.errors() == ("analytics refuses to list q5: GET answers 400 bad.request",)
+    assert stand.told() == {"c"}
+
+
+def test_where_analytics_refuses_each_list_the_reading_fails() -> None:
+    """After a few calls: these are no odd queues."""
+    topics = tuple(f"v2.routing.queues.q{number}.conversations" for number in range(100))
+    stand = Stand(kind="snapshot", topics=topics)
+    stand.genesys = Odd(*(f"q{number}" for number in range(100)))
+    with pytest.raises(GenesysError, match="400"):
+        stand.read()
+    assert stand.genesys.queries < 20
 
 
 def test_a_refusal_of_everything_keeps_the_gap_open_though_analytics_tells_it() -> None:
@@ -132,13 +175,13 @@ def test_a_refusal_of_everything_keeps_the_gap_open_though_analytics_tells_it() 
         stand.genesys.add(f"c{number}", NOON, NOON + MINUTE)
         stand.genesys.errors[f"c{number}"] = refusal()
     reading = stand.read()
-    (error,) = reading.errors()
+    (error,) = reading.unread.errors()
     assert error.startswith("3 conversations: GET answers 403")
-    assert reading.reasons() == {"refused": 3}
+    assert reading.unread.reasons() == {"refused": 3}
     assert (stand.gap.unread, stand.gap.read) == (3, 0)
     assert stand.told() == {"c0", "c1", "c2"}
     stand.genesys.errors.clear()
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
     assert stand.gap.unread == 3  # of the attempt before; whoever attempts anew sets it back
 
 
@@ -148,9 +191,9 @@ def test_a_refusal_of_everything_is_believed_after_an_hour() -> None:
     stand.genesys.add("c", NOON, NOON + MINUTE)
     stand.genesys.errors["c"] = refusal()
     stand.change(failing_since_ms=stand.memory.now_ms)
-    assert stand.read().errors()
+    assert stand.read().unread.errors()
     stand.memory.now_ms += WAIT_MS
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
 
 
 @pytest.mark.parametrize("kind", ["refused", "forgotten"])
@@ -170,18 +213,18 @@ def test_many_withheld_conversations_keep_the_gap_open_for_an_hour(
             )
     are_many = withheld / (given + withheld) > MOST_SHARE
     reading = stand.read()
-    assert reading.reasons() == ({kind: withheld} if are_many else {})
-    assert all("analytics lists it" in error for error in reading.errors())
-    assert len(reading.errors()) == are_many, "one line for all"
+    assert reading.unread.reasons() == ({kind: withheld} if are_many else {})
+    assert all("analytics lists it" in error for error in reading.unread.errors())
+    assert len(reading.unread.errors()) == are_many, "one line for all"
     assert (stand.gap.read, stand.gap.unread) == (
         (given, withheld) if are_many else (given + withheld, 0)
     )
     assert len(stand.told()) == given + withheld
     stand.change(failing_since_ms=stand.memory.now_ms)
     stand.memory.now_ms += WAIT_MS - 1
-    assert bool(stand.read().errors()) == are_many, "those given before do not count again"
+    assert bool(stand.read().unread.errors()) == are_many, "those given before do not count again"
     stand.memory.now_ms += 1
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
 
 
 def test_a_conversation_that_rest_gave_for_another_gap_counts_as_given() -> None:
@@ -193,7 +236,7 @@ def test_a_conversation_that_rest_gave_for_another_gap_counts_as_given() -> None
             stand.genesys.errors[f"c{number}"] = refusal()
         else:
             stand.memory.zadd(KEYS.readings, {f"c{number}": stand.memory.now_ms - 1})
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
     assert len(stand.genesys.asked) == 6
 
 
@@ -215,7 +258,7 @@ def test_an_exception_is_read_from_analytics() -> None:
         stand.genesys.add(name, NOON, NOON + MINUTE)
     stand.genesys.errors["refused"] = refusal()
     del stand.genesys.rest["forgotten"]
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
     ends = {event.conversation_id for event in stand.producer.events if event.event_type == "end"}
     assert ends == {"given", "refused", "forgotten"}
     assert stand.gap.read == 3
@@ -226,19 +269,19 @@ def test_analytics_is_believed_of_what_goes_on_only_behind_its_lag() -> None:
     stand = Stand()
     stand.genesys.add("c", NOON - HOUR)
     del stand.genesys.rest["c"]
-    assert stand.read().reasons() == {"forgotten": 1}
+    assert stand.read().unread.reasons() == {"forgotten": 1}
     stand.memory.now_ms = stand.gap.to_ms + 5 * MINUTE
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
 
 
 def test_what_nobody_knows_yet_keeps_the_gap_open() -> None:
     """The tracker knows it, REST and analytics do not: it may be too young for them."""
     stand = Stand()
     stand.track("young", NOON + 9 * MINUTE)
-    (error,) = stand.read().errors()
+    (error,) = stand.read().unread.errors()
     assert "neither REST nor analytics knows it (yet" in error
     stand.genesys.add("young", NOON + 9 * MINUTE, listed=False)
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
     assert stand.told() == {"young"}
 
 
@@ -248,7 +291,7 @@ def test_a_strange_answer_is_no_answer(raw: bytes) -> None:
     stand = Stand()
     stand.genesys.add("c", NOON - HOUR)
     stand.genesys.rest["c"] = raw
-    assert stand.read().reasons() == {"strange": 1}
+    assert stand.read().unread.reasons() == {"strange": 1}
     assert stand.told() <= {"c"}  # what analytics tells of it
 
 
@@ -258,13 +301,32 @@ def test_one_failure_does_not_stop_the_others() -> None:
     for number in range(2 * GIVE_UP_AFTER):
         stand.genesys.add(f"c{number}", NOON, NOON + MINUTE)
     stand.genesys.errors["c1"] = GenesysUnavailable("GET answers 502", status=502)
-    assert stand.read().reasons() == {"failed": 1}
+    assert stand.read().unread.reasons() == {"failed": 1}
     assert stand.gap.read == 2 * GIVE_UP_AFTER - 1
+    for name in stand.genesys.rest:
+        stand.genesys.errors[name] = GenesysUnavailable("GET answers 502", status=502)
     for number in range(2 * GIVE_UP_AFTER):
         stand.genesys.add(f"d{number}", NOON, NOON + MINUTE)
         stand.genesys.errors[f"d{number}"] = GenesysUnavailable("GET answers 502", status=502)
     with pytest.raises(GenesysError):
         stand.read()
+
+
+def test_many_that_always_fail_do_not_stop_the_others() -> None:
+    """Genesys gives what it gave before: then it is not away, and the reading goes on behind them.
+    A later reading, in which only they are left, reads new ones too."""
+    stand = Stand()
+    for number in range(3 * GIVE_UP_AFTER):
+        stand.genesys.add(f"bad{number}", NOON, NOON + MINUTE)
+        stand.genesys.errors[f"bad{number}"] = GenesysUnavailable("GET answers 500", status=500)
+    stand.memory.zadd(KEYS.readings, {"read for another gap": NOON})
+    stand.genesys.add("read for another gap", NOON - DAY_MS, NOON - HOUR, listed=False)
+    for turn in range(2):
+        for number in range(150):  # on a second page too
+            stand.genesys.add(f"c{turn}-{number}", NOON, NOON + MINUTE)
+        reading = stand.read()
+        assert reading.unread.reasons() == {"failed": 3 * GIVE_UP_AFTER}
+        assert len(stand.told()) == 150 * (turn + 1)
 
 
 def test_a_recall_reads_what_the_tracker_does_not_know() -> None:
@@ -274,7 +336,7 @@ def test_a_recall_reads_what_the_tracker_does_not_know() -> None:
         stand.genesys.add(name, NOON - 20 * DAY_MS)
     stand.genesys.add("over", NOON - 20 * DAY_MS, NOON - DAY_MS)
     stand.track("known", NOON - 20 * DAY_MS)
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
     assert stand.told() == {"forgotten by the fold"}
 
 
@@ -285,7 +347,7 @@ def test_a_reading_of_a_clock_that_stepped_back_since_is_not_believed() -> None:
         stand.genesys.add(name, NOON, NOON + MINUTE)
     now_ms = stand.memory.now_ms
     stand.memory.zadd(KEYS.readings, {"ahead": now_ms + HOUR, "just read": now_ms - 1})
-    assert stand.read().errors() == ()
+    assert stand.read().unread.errors() == ()
     assert stand.genesys.asked == ["ahead"]
 
 
@@ -315,15 +377,109 @@ class Crowded(Genesys):
 
 def test_a_day_that_cannot_be_listed_keeps_the_gap_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said which queue it is; nothing is called filled."""
-    monkeypatch.setattr("janitor.gaps.reading.MAX_PAGES", 3)
+    monkeypatch.setattr("janitor.gaps.listing.MAX_PAGES", 3)
     stand = Stand(kind="snapshot")
     stand.genesys = Crowded()
     stand.genesys.add("c", NOON)
     reading = stand.read()
-    assert reading.reasons() == {"too_many": 1}
-    assert reading.errors() == (
+    assert reading.unread.reasons() == {"too_many": 1}
+    assert reading.unread.errors() == (
         "one day of q1 has more conversations than analytics lists (100,000)",
     )
+
+
+class Ending(Genesys):
+    """Pages of `size` conversations until `after` are listed, with the true count on each."""
+
+    def __init__(self, after: int, size: int = 100, counts: bool = True) -> None:
+        super().__init__()
+        self.after, self.size, self.counts = after, size, counts
+
+    def query_details(self, query: Any) -> Any:
+        number = query["paging"]["pageNumber"]
+        paging = {"pageSize": self.size, "pageNumber": number}
+        page = super().query_details({**query, "paging": paging})
+        left = max(0, self.after - (number - 1) * self.size)
+        found = (page.conversations or [])[:left]
+        return AnalyticsPage(found or None, page.total_hits if self.counts else None)
+
+
+@pytest.mark.parametrize(("after", "size"), [(0, 100), (40, 100), (100, 100), (240, 100), (80, 40)])
+def test_a_list_that_ends_before_its_count_keeps_the_gap_open(after: int, size: int) -> None:
+    """At the first page, within a page, between two pages; what was listed is read."""
+    stand = Stand(kind="snapshot")
+    stand.genesys = Ending(after, size)
+    for number in range(250):
+        stand.genesys.add(f"c{number}", NOON)
+    reading = stand.read()
+    assert len(stand.genesys.asked) == after
+    assert reading.unread.reasons() == {"incomplete": 1}
+    (error,) = reading.unread.errors()
+    assert "ends the list of q1" in error
+    assert f"after {after} of 250 conversations" in error
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_small_pages_are_read_to_the_count(counts: bool) -> None:
+    """The largest page of analytics is a guess; without a count a page that is not full is last."""
+    stand = Stand(kind="snapshot")
+    stand.genesys = Ending(250, 40, counts)
+    for number in range(250):
+        stand.genesys.add(f"c{number}", NOON)
+    assert stand.read().unread.errors() == ()
+    assert len(stand.genesys.asked) == (250 if counts else 40)
+
+
+class Moving(Genesys):
+    """While its pages are read, conversations at the front begin (or end)."""
+
+    def __init__(self, more: int) -> None:
+        super().__init__()
+        self.more = more
+
+    def query_details(self, query: Any) -> Any:
+        page = super().query_details(query)
+        if self.more < 0:
+            for name in list(self.listed)[: -self.more]:
+                self.listed.remove(name)
+        elif self.queries == 1:
+            old = self.analytics.copy()
+            self.analytics.clear()
+            for number in range(self.more):
+                self.add(f"new{number}", NOON)
+            self.analytics |= old
+        return page
+
+
+@pytest.mark.parametrize("more", [-10, 5])
+def test_a_count_that_changes_while_pages_are_read_is_no_gap(more: int) -> None:
+    """The lowest count of the pages is what they must list."""
+    stand = Stand(kind="snapshot")
+    stand.genesys = Moving(more)
+    for number in range(250):
+        stand.genesys.add(f"c{number}", NOON)
+    assert stand.read().unread.errors() == ()
+
+
+def test_an_answer_that_says_nothing_is_believed_after_an_hour() -> None:
+    """Genesys may answer `{}` where nothing is found; so may something else."""
+    stand = Stand(kind="snapshot")
+    stand.genesys = Ending(0, counts=False)
+    reading = stand.read()
+    assert reading.unread.reasons() == {"incomplete": 1}
+    assert reading.unread.errors() == ("analytics neither lists nor counts conversations of q1",)
+    stand.change(failing_since_ms=stand.memory.now_ms)
+    stand.memory.now_ms += WAIT_MS - 1
+    assert stand.read().unread.errors()
+    stand.memory.now_ms += 1
+    assert stand.read().unread.errors() == ()
+
+
+def test_a_count_of_nothing_is_believed_at_once() -> None:
+    """`totalHits` 0 and no `conversations`: Genesys' own."""
+    stand = Stand(kind="snapshot")
+    stand.genesys = Ending(0)
+    assert stand.read().unread.errors() == ()
 
 
 class Repeating(Genesys):
@@ -353,5 +509,5 @@ def test_pages_that_repeat_end_the_listing(pages: int, total_hits: int | None) -
     assert stand.genesys.queries == pages + 1
     assert len(stand.genesys.asked) == 100 * pages
     is_whole = pages == 3 and total_hits is None
-    assert reading.reasons() == ({} if is_whole else {"repeated": 1})
-    assert all("analytics repeats pages of q1" in error for error in reading.errors())
+    assert reading.unread.reasons() == ({} if is_whole else {"repeated": 1})
+    assert all("analytics repeats pages of q1" in error for error in reading.unread.errors())

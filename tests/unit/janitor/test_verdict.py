@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from coordinator.tracker.fold import Seen, fold
-from janitor.gaps.answers import ask
+from janitor.gaps.answers import ask, judge
 from janitor.zombies.doubt import contradicts
 from janitor.zombies.verdict import closing, read, read_analytics, suspicion
 from mirror.base.errors import GenesysError
@@ -132,11 +132,63 @@ def test_analytics_alone_never_finalises() -> None:
     assert suspicion(AnalyticsConversation(ID, conversation_end=ENDED), Normaliser()) == "over"
 
 
-def lingering(*, talking: bool = False) -> AnalyticsConversation:
-    """As analytics shows a call of which only after-call work is left."""
+UNREADABLE: list[Any] = [5, {"id": "agent", "purpose": "agent", "calls": [7]}, {"calls": 3}]
+
+
+@pytest.mark.parametrize("part", UNREADABLE)
+def test_a_part_that_cannot_be_read_may_be_a_leg_that_lives(part: Any) -> None:
+    """All that can be read has ended; it is over only if Genesys says when."""
+    seen = tracked(live(TALKING))
+    people = [person("customer", "disconnected"), part]
+    assert read(body(*people), ID, seen, Normaliser(), NOW_MS) == []
+    said = read(body(*people, endTime=ENDED), ID, seen, Normaliser(), NOW_MS)
+    assert [event.event_type for event in said][-2:] == ["end", "finalize"]
+    assert read(body(part, endTime="some day"), ID, seen, Normaliser(), NOW_MS) == []
+
+
+def test_a_medium_that_is_not_known_keeps_no_conversation_that_has_an_end() -> None:
+    """The body was read as a whole all the same."""
+    odd = {"id": "agent", "purpose": "agent", "holograms": [{"id": "h", "state": "connected"}]}
+    people = (person("customer", "connected"), odd)
+    seen = tracked(live(TALKING))
+    assert read(body(*people), ID, seen, Normaliser(), NOW_MS) == []
+    assert read(body(*people, endTime=ENDED), ID, seen, Normaliser(), NOW_MS)[-1].reason == "ended"
+
+
+def test_only_a_body_with_this_id_as_its_own_is_given() -> None:
+    """Not one that names the conversation in a message, or under another word."""
+    other = "c0000000-0000-4000-8000-00000000000f"
+    strange = [
+        {"error": f"conversation {ID} is busy", "endTime": ENDED},
+        {"conversationId": ID, "endTime": ENDED},
+        {"id": None, "self": ID, "endTime": ENDED},
+        {"id": 7, "self": ID},
+        {"participants": [{"id": ID}], "endTime": ENDED},
+        {"id": other, "self": ID},
+    ]
+    for document in strange:
+        assert judge(msgspec.json.encode(document), ID).kind == "strange", document
+    # What cannot be decoded is judged by its beginning.
+    broken = b'\xff","participants":[]}'
+    for begin, kind in (
+        (f'{{"id":"{ID}","name":"', "given"),
+        (f' {{ "name":"x", "id" : "{ID}","name":"', "given"),
+        (f'{{"id":"{other}","self":"{ID}","name":"', "strange"),
+        (f'{{"message":"conversation {ID}","name":"', "strange"),
+        (f'{{"participants":[{{"id":"{ID}","name":"', "strange"),
+        (f'<html>"id":"{ID}"', "strange"),
+    ):
+        raw = begin.encode() + broken
+        assert judge(raw, ID).kind == kind, raw
+
+
+def lingering(*, talking: bool = False, silent: bool = False) -> AnalyticsConversation:
+    """As analytics shows a call of which only after-call work is left. `silent`: the customer's
+    session does not say how it ended.
+    """
     gone = {"segmentType": "interact", "segmentStart": CONNECTED, "segmentEnd": ENDED}
     work = {"segmentType": "wrapup", "segmentStart": ENDED}
-    last = {} if talking else {"disconnectType": "peer"}
+    last = {} if talking or silent else {"disconnectType": "peer"}
     if talking:
         del gone["segmentEnd"]
     participants = [
@@ -160,6 +212,7 @@ def test_after_call_work_keeps_no_conversation_active() -> None:
     """Analytics gives no end while an agent is stuck in it; what counts is that no leg is left."""
     assert suspicion(lingering(), Normaliser()) == "over"
     assert suspicion(lingering(talking=True), Normaliser()) == "active"
+    assert suspicion(lingering(silent=True), Normaliser()) == "silent"
     over = body(person("customer", "disconnected"), person("agent", "disconnected"))
     seen = tracked(live(body(person("customer", "connected"), person("agent", "connected"))))
     said = read(over, ID, seen, Normaliser(), NOW_MS)  # REST has no endTime either

@@ -10,6 +10,7 @@ from mirror.base.errors import SettingsError
 from mirror.kafka.config import (
     REPEAT_AFTER_SECONDS,
     ClientLog,
+    check_properties,
     consumer_config,
     explain,
     open_client,
@@ -64,6 +65,82 @@ def test_a_property_that_is_not_taken_names_its_variable(
         with pytest.raises(SettingsError) as raised:
             open_client(kind, config, ClientLog("test"))
         assert str(raised.value).startswith(said)
+
+
+SASL = {"KAFKA_SECURITY_PROTOCOL": "sasl_ssl"}
+USER = {**SASL, "KAFKA_SASL_USERNAME": "u", "KAFKA_SASL_PASSWORD": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"KAFKA_CONF_RETRIES": "0"}, "KAFKA_CONF_RETRIES is '0', which is not taken: "),
+        (
+            {"KAFKA_CONF_MESSAGE_SEND_MAX_RETRIES": "0"},
+            "KAFKA_CONF_MESSAGE_SEND_MAX_RETRIES is '0', which is not taken: ",
+        ),
+        (
+            {"KAFKA_CONF_LINGER_MS": "400000"},
+            (
+                "KAFKA_CONF_LINGER_MS is '400000', which is not taken: "
+                "KAFKA_CONF_MESSAGE_TIMEOUT_MS must be greater than"
+            ),
+        ),
+        ({"KAFKA_CONF_DELIVERY_TIMEOUT_MS": "1"}, "KAFKA_CONF_DELIVERY_TIMEOUT_MS is '1', which"),
+        ({"KAFKA_CONF_QUEUING_STRATEGY": "lifo"}, "KAFKA_CONF_QUEUING_STRATEGY is 'lifo', which"),
+        (
+            {"KAFKA_CONF_RECONNECT_BACKOFF_MS": "5000", "KAFKA_CONF_LINGER_MS": "7"},
+            (
+                "KAFKA_CONF_RECONNECT_BACKOFF_MS is '5000', which is not taken: "
+                "KAFKA_CONF_RECONNECT_BACKOFF_MAX_MS must be >= KAFKA_CONF_RECONNECT_BACKOFF_MS"
+            ),
+        ),
+        ({"KAFKA_CONF_FETCH_MAX_BYTES": "10"}, "KAFKA_CONF_FETCH_MAX_BYTES is '10', which is not"),
+        (
+            {"KAFKA_CONF_GROUP_PROTOCOL": "consumer"},
+            "KAFKA_CONF_GROUP_PROTOCOL is 'consumer', which is not taken: ",
+        ),
+        (
+            {"KAFKA_SECURITY_PROTOCOL": "ssl", "KAFKA_CONF_SSL_CIPHER_SUITES": "none"},
+            "KAFKA_CONF_SSL_CIPHER_SUITES is 'none', which is not taken: ",
+        ),
+        (USER, "KAFKA_SASL_MECHANISM is not set: "),
+        (SASL, "KAFKA_SASL_MECHANISM is not set: "),
+        (
+            {**USER, "KAFKA_SASL_MECHANISM": "GSSAPI"},
+            "KAFKA_SASL_MECHANISM is GSSAPI, which this build of confluent-kafka does not have",
+        ),
+        (
+            {**SASL, "KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_SASL_USERNAME": "u"},
+            "KAFKA_SASL_PASSWORD is not set: KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD must be",
+        ),
+        (
+            {**USER, "KAFKA_CONF_SASL_MECHANISMS": "FOO"},
+            "KAFKA_CONF_SASL_MECHANISMS is 'FOO', which is not taken: ",
+        ),
+        (
+            {
+                **SASL,
+                "KAFKA_SASL_MECHANISM": "OAUTHBEARER",
+                "KAFKA_CONF_SASL_OAUTHBEARER_METHOD": "oidc",
+            },
+            (
+                "KAFKA_CONF_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL is not set: "
+                "KAFKA_CONF_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL is mandatory when "
+                "KAFKA_CONF_SASL_OAUTHBEARER_METHOD=oidc"
+            ),
+        ),
+    ],
+)
+def test_properties_that_do_not_go_together_name_the_variable(
+    environ: dict[str, str], said: str
+) -> None:
+    """Though librdkafka names another property, or none."""
+    with pytest.raises(SettingsError) as raised:
+        check_properties(load(environ), "test")
+    assert str(raised.value).startswith(said)
+    assert "recompile" not in str(raised.value)
+    assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from harness.pages import ask, health
 from harness.process import free_ports
 from mirror.base.health import Health, Status
 from mirror.base.log import capture_logs
@@ -62,10 +61,8 @@ def test_health_is_the_worse_of_both(own: Status, together: Status) -> None:
         port, CollectorRegistry(), lambda: Health(own, ("Kafka is away",)), checkup
     )
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-            page = json.load(answer)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-            assert f'mirror_health{{state="{together}"}} 1.0' in answer.read().decode()
+        page = health(port)
+        assert f'mirror_health{{state="{together}"}} 1.0' in ask(port, "/metrics")[1]
     finally:
         telemetry.close()
     assert page["health"] == together

@@ -1,4 +1,4 @@
-"""One contract for all that asks Redis in `mirror.fleet`: `RedisUnavailable`, in one line."""
+"""One contract for all that asks Redis in `mirror.fleet`, and for its clock: one line says why."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from mirror.base.errors import RedisUnavailable
-from mirror.fleet import backfill, gaps, requests, status, tracked
+from mirror.fleet import backfill, gaps, requests, status_reader, tracked
 from mirror.fleet.gaps import Gap
+from mirror.redis import clock
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 from mirror.settings import load
@@ -29,16 +30,15 @@ ASKED: dict[str, Ask] = {
     "unmirrored": lambda client: backfill.unmirrored(client, KEYS, queues=["q"]),
     "follow": lambda client: backfill.follow(client, KEYS, ["g"]),
     "file_gap": lambda client: gaps.file_gap(client, KEYS, GAP),
-    "read_gap": lambda client: gaps.read_gap(client, KEYS, "g"),
     "list_gaps": lambda client: gaps.list_gaps(client, KEYS),
     "list_ongoing_gaps": lambda client: gaps.list_ongoing_gaps(client, KEYS),
-    "redis_now_ms": gaps.redis_now_ms,
+    "redis_now_ms": clock.redis_now_ms,
     "request_drain": lambda client: requests.request_drain(client, KEYS, "l"),
     "take_back_drain": lambda client: requests.take_back_drain(client, KEYS, "l"),
     "request_rebalance": lambda client: requests.request_rebalance(client, KEYS),
     "request_rotation": lambda client: requests.request_rotation(client, KEYS, "1", "a"),
-    "read": lambda client: status.read(client, SETTINGS),
-    "read_channels": lambda client: status.read_channels(client, SETTINGS),
+    "read": lambda client: status_reader.read(client, SETTINGS),
+    "read_channels": lambda client: status_reader.read_channels(client, SETTINGS),
     "find_active": lambda client: tracked.find_active(client, KEYS, "c", 1),
     "read_conversation": lambda client: tracked.read_conversation(client, KEYS, "c"),
     "show_conversation": lambda client: tracked.show_conversation(client, KEYS, "c"),
@@ -64,10 +64,11 @@ def test_every_function_that_takes_a_client_is_asked() -> None:
     """A new one has a row of its own."""
     found = {
         name
-        for module in (backfill, gaps, requests, status, tracked)
+        for module in (backfill, clock, gaps, requests, status_reader, tracked)
         for name, value in vars(module).items()
         if isinstance(value, FunctionType)
         and not name.startswith("_")
+        and value.__module__.startswith(("mirror.fleet.", clock.__name__))
         and "client" in value.__annotations__
     }
     assert found == set(ASKED)

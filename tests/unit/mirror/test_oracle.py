@@ -51,6 +51,7 @@ def test_an_event_without_truth_is_invented() -> None:
     """Snapshot readings are no transitions and may stand alone."""
     verdict = judge([], [_event("answer", **LEG), _event("hold", "2", **LEG, origin="snapshot")])
     assert [event.event_type for event in verdict.invented] == ["answer"]
+    assert (verdict.events, verdict.transitions, verdict.readings) == (2, 0, 1)
 
 
 def test_after_call_work_is_the_legs() -> None:

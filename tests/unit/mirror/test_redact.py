@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mirror.base.errors import SettingsError
 from mirror.base.redact import scrub
+from mirror.genesys.proxy import proxy_for
 
 
 @pytest.mark.parametrize(
@@ -13,6 +15,8 @@ from mirror.base.redact import scrub
         ("at redis://me:hunter2@cache:6379/0 now", "at redis://***@cache:6379/0 now"),
         ("rediss://:hunter2@cache", "rediss://***@cache"),
         ("redis://me:hunt@er2@cache/0", "redis://***@cache/0"),
+        ("http://user:password@hunter2@proxy:80", "http://***@proxy:80"),
+        ("http://user:hunter2@proxy:80", "http://***@proxy:80"),
         ("redis+sentinel://h/m/0?sentinel_password=hunter2", "sentinel_password=***"),
         ("Authorization: Bearer hunter2-hunter2", "Bearer ***"),
         ("basic aHVudGVyMjpodW50ZXIy=", "basic ***"),
@@ -37,8 +41,16 @@ def test_secrets_are_taken_out_and_the_rest_is_left(text: str, shown: str) -> No
         "see https://api.mypurecloud.com/x for agent@example.org",
         "MIRROR_PII_KEY is not set",
         "Basic auth",
+        "the proxy wants a login (407): write HTTPS_PROXY=http://user:password@proxy:3128",
     ],
 )
 def test_ordinary_text_is_left_alone(text: str) -> None:
     """A line that names hosts and settings stays readable."""
     assert scrub(text) == text
+
+
+def test_the_form_of_a_setting_is_shown_as_it_is() -> None:
+    """The message names the variable and the form, of which nothing is secret."""
+    with pytest.raises(SettingsError, match="http://user:password@host:port, where") as caught:
+        proxy_for("api.example", 443, {"HTTPS_PROXY": "me:hunter2"})
+    assert scrub(str(caught.value)) == str(caught.value)

@@ -16,10 +16,12 @@ from prometheus_client import CollectorRegistry
 from harness.process import free_ports
 from mirror.base.errors import SettingsError
 from mirror.base.health import Health
+from mirror.runtime.metrics import LISTENER, counter
 from mirror.runtime.serving import Answer, Request, Server, listen, parse, render, respond
 from mirror.runtime.telemetry import Telemetry
 
 SECONDS = 10.0
+FRAMES = LISTENER["frames"]
 LONG = b"x" * 3_000_000
 HUGE = b"x" * 50_000_000  # more than the buffers of two sockets hold
 
@@ -209,6 +211,21 @@ def test_all_addresses_are_those_of_both_families() -> None:
         assert [ask(port, "/healthz", host)[0] for host in hosts] == [200] * len(hosts)
     finally:
         telemetry.close()
+
+
+def test_only_documented_series_are_served() -> None:
+    """docs/metrics.md has no `_created`, which prometheus_client adds to counters by default."""
+    (port,) = free_ports(1)
+    registry = CollectorRegistry()
+    counter(FRAMES, registry).inc()
+    telemetry = Telemetry(port, registry, lambda: Health("ok"))
+    try:
+        status, body = ask(port, "/metrics")
+    finally:
+        telemetry.close()
+    assert status == 200
+    assert f"{FRAMES.name} 1.0".encode() in body
+    assert b"_created" not in body
 
 
 def test_a_process_that_is_down_may_live() -> None:

@@ -247,6 +247,8 @@ def test_no_secret_is_described_or_printed() -> None:
         "rediss://cache/0?ssl_cert_reqs=maybe",
         "rediss://cache/0?ssl_check_hostname=yes",
         "redis://cache/0?db=zero",
+        "redis://cache/0?db=\u00b2",
+        "redis://cache/\u00b2",
         "redis://cache/0?password=hunter2",
         "redis://me:hunt/er2@cache/0",
         "redis://me:hunter2#x@cache/0",
@@ -293,6 +295,7 @@ def test_a_password_that_is_not_percent_encoded_is_named_as_the_cause(
         "h:26379,g:26379?sentinel_password=hunter2",
         "h:26379/orders/0/0",
         "h:26379/orders/zero",
+        "h:26379/orders/\u00b2",
     ],
 )
 @pytest.mark.parametrize("scheme", ["redis+sentinel", "rediss+sentinel"])
@@ -349,6 +352,23 @@ def test_kafka_is_not_spoken_to_in_clear_with_secrets_set(
         load(environ)
     assert takes in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_platforms_port_that_does_not_parse_is_named() -> None:
+    """It is `PORT` that is wrong, and only where it counts."""
+    with pytest.raises(SettingsError, match=r"^PORT is 'abc': it takes a whole number"):
+        load({"PORT": "abc"})
+    assert load({"PORT": "5000"}).dashboard_port == 5000
+    assert load({"PORT": "abc", "MIRROR_DASHBOARD_PORT": "1"}).dashboard_port == 1
+
+
+@pytest.mark.parametrize("text", ["JSON", " Json "])
+def test_a_schema_registry_goes_with_json_in_any_case(text: str) -> None:
+    """As without a registry."""
+    settings = load({"MIRROR_ENCODING": text, "SCHEMA_REGISTRY_URL": "http://127.0.0.1:9"})
+    assert settings.encoding == "json"
+    with pytest.raises(SettingsError, match=r"^MIRROR_ENCODING is msgpack: with SCHEMA_REGISTRY"):
+        load({"MIRROR_ENCODING": "msgpack", "SCHEMA_REGISTRY_URL": "http://127.0.0.1:9"})
 
 
 def test_certificates_alone_mean_tls() -> None:

@@ -9,7 +9,13 @@ import pytest
 
 from console.views import listeners_text
 from mirror.fleet.gaps import Gap, OngoingGap, reasons
-from mirror.fleet.status import ConversationCounts, Facts, GapCounts, assemble
+from mirror.fleet.status import (
+    ConversationCounts,
+    Facts,
+    GapCounts,
+    assemble,
+    assemble_channels,
+)
 from mirror.fleet.words import Beat, ChannelReport, ChannelState, Shard
 from mirror.fleet.workers import Worker
 
@@ -66,6 +72,17 @@ def test_the_channels_of_a_dead_listener_are_lost(age: int) -> None:
     assert status.health == "down"
     assert status.listeners[0].state == "dead"
     assert status.shards[0].replicas[0].state == "lost"
+
+
+@pytest.mark.parametrize(
+    ("age", "state"), [(LEASE, "live"), (LEASE + 1, "lost"), (-3_600_000, "lost")]
+)
+def test_a_channel_of_a_silent_listener_is_not_shown_as_live(age: int, state: str) -> None:
+    """`mirror channels` judges a beat by its age as `mirror shards` does, and ages what it says."""
+    report = msgspec.structs.replace(_report("a"), expires_s=3_600)
+    (shown,) = assemble_channels({"x": _beat("x", report)}, {"x": NOW - age}, NOW, LEASE)
+    assert shown.state == state
+    assert shown.expires_s == 3_600 - (8 if age > 0 else 0)
 
 
 def test_a_successor_that_is_still_opening_does_not_hide_the_live_channel() -> None:
@@ -259,6 +276,8 @@ def tracker(age_ms: int = 1_000, partitions: int = 3, **more: Any) -> Worker:
         (tracker(), None),
         (tracker(25_000), "as of 1970-01-01T00:16:15.000Z: no tracker was heard since"),
         (tracker(partitions=0), "no tracker has a partition"),
+        (tracker(partitions=0, up_ms=100_000), "no tracker has a partition"),
+        (tracker(partitions=0, up_ms=20_000), "the tracker is starting: "),
         (tracker(stale_ms=45_000), "is 45 s old: the tracker waits for Kafka"),
         (tracker(reasons=("the tracker: refused",)), "the tracker: refused"),
     ],

@@ -14,6 +14,7 @@ from mirror.fleet.workers import (
     Reporter,
     Worker,
     forgotten,
+    read,
     working,
 )
 from mirror.redis.keys import Keys
@@ -95,6 +96,17 @@ class Hash:
 
     def time(self) -> tuple[int, int]:
         return NOW_MS // 1000, 0
+
+
+def test_a_worker_says_how_long_it_runs() -> None:
+    """By its own clock, so that others tell one that starts from one that cannot work."""
+    store: Any = Hash()
+    now = [5.0]
+    reporter = Reporter(store, Keys("default"), "tracker", "me", lambda: now[0])
+    now[0] += 12.5
+    reporter.note()
+    (found,) = read({field: text.decode() for field, text in store.fields.items()}, "").values()
+    assert found.up_ms == 12_500
 
 
 def test_who_has_left_does_not_write_itself_back() -> None:

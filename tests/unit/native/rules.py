@@ -90,17 +90,19 @@ RULES: Final = (
     _rule("doubt", "rules.py", "_confirm _reading", "rules.rs", "confirm reading"),
     _rule("late frames", "rules.py", "_is_late _history", "rules.rs", "is_late history"),
     _rule("what a leg gained", "rules.py", "_advance _serve", "rules.rs", "advance serve"),
-    _rule("transfers", "rules.py", "_is_transferred", "rules.rs", "is_transferred"),
+    _rule("transfers", "rules.py", "_is_transferred _is_consulted _hands_over", "rules.rs",
+          "is_transferred is_consultation_over"),
     _rule("start and end", "rules.py", "MAX_ENDS _start _end", "rules.rs", "start end"),
-    _rule("roles", "roles.py", "_SCREEN Assigned role_of", "rules.rs", "role_of"),
+    _rule("roles", "roles.py", "_SCREEN Assigned role_of supervisor", "rules.rs", "role_of"),
     _rule("consultations (left to Python)", "roles.py", "consultation", "frame.rs",
           "nothing disconnect_type"),
-    _rule("holds and parks", "spells.py", "are_earlier history advance ended release _begin "
-          "_dated _over _numbered _is_later_park", "spells.rs",
-          "are_earlier history advance ended release begin dated over numbered"),
-    _rule("after-call work", "after_call.py", "_latest Succession handled work_of "
-          "_unless_earlier note tell_work", "after_call.rs",
-          "latest of follows handled work_of unless_earlier note tell_work"),
+    _rule("holds and parks", "spells.py", "are_earlier history advance ended rings_again "
+          "release _begin _dated _over _numbered _is_later_park", "spells.rs",
+          "are_earlier history advance ended rings_again release begin dated over numbered"),
+    _rule("after-call work", "after_call.py", "_latest Succession handled _takes_place "
+          "_code_of _has_own_times _claim_of_times _claim_of_code _connected work_of "
+          "_unless_earlier note tell_work", "after_call.rs", "latest of follows handled "
+          "takes_place code_of has_own_times work_of unless_earlier note tell_work"),
     _rule("wrap-up codes", "after_call.py", "MAX_CODES _codes _take", "after_call.rs",
           "codes take"),
     _rule("events", "events.py", "events _of_conversation _of_leg", "events.rs",

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.packaging.test_layers import PROGRAMS
+
 ROOT = Path(__file__).parents[3]
 ROW = re.compile(
     r"^\| (?P<question>[^|]+) \| `(?P<file>[^`]+)` \| `(?P<name>\w+)` \|$", re.MULTILINE
@@ -41,6 +43,22 @@ def test_each_question_stands_once() -> None:
     """Two answers to one question are none."""
     asked = [question for question, _, _ in index()]
     assert len(set(asked)) == len(asked)
+
+
+def packages() -> list[Path]:
+    """The folders of packages, without `mirror`: ARCHITECTURE.md has the table of its packages."""
+    rooms = (*PROGRAMS, "mirror", "harness", "console", "simulator")
+    inits = (path for room in rooms for path in (ROOT / room).rglob("__init__.py"))
+    return [path.parent for path in inits if path.parent != ROOT / "mirror"]
+
+
+@pytest.mark.parametrize("folder", packages(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_each_package_lists_its_modules(folder: Path) -> None:
+    """Its `__init__` names every module and package within it."""
+    listed = set(re.findall(r"\w+", (folder / "__init__.py").read_text(encoding="utf-8")))
+    within = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("__")}
+    within |= {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert within - listed == set()
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,57 @@ def test_what_a_restarted_listener_tells_again_is_repeats() -> None:
     assert outcome.views["c-1"] == view
 
 
+def reading(legs: int) -> list[Event]:
+    """A long conversation that was read at once: leg by leg, first the leg that ended last."""
+    end = legs * 10 + 9
+    return [told("answer", "customer", 0), told("disconnect", "customer", end), *thread(legs)]
+
+
+@pytest.mark.parametrize("batch", [50, 10_000])
+def test_what_one_reading_tells_of_a_long_conversation_is_not_lost(batch: int) -> None:
+    """The times go back with each leg, but no leg was forgotten: all is new."""
+    events = reading(200)
+    for number in range(0, 200, 20):
+        leg, at_ = f"leg-{number}", number * 10
+        codes = [
+            told("wrapup", leg, at_ + 4, wrapup_code="first", state="disconnected"),
+            told("wrapup", leg, at_ + 5, wrapup_code="second", state="disconnected"),
+        ]
+        place = events.index(told("acw_end", leg, at_ + 3)) + 1
+        events[place:place] = codes
+    outcome = Outcome()
+    outcome.feed(events, batch=batch)
+    assert outcome.once == events
+    outcome.feed(events, batch=batch)
+    assert outcome.once == events
+    codes_shown = {leg.wrapup_code for leg in outcome.views["c-1"].legs}
+    assert codes_shown == {None, "second"}
+
+
+def test_the_legs_that_ended_first_are_forgotten_first() -> None:
+    """Whatever their order in the reading. Live events of another leg that follow are new."""
+    legs = MAX_LEGS + 44
+    for events in (reading(legs), list(reversed(reading(legs)))):
+        outcome = Outcome()
+        outcome.feed(events, batch=50)
+        shown = {leg.communication_id for leg in outcome.views["c-1"].legs}
+        assert shown == {"customer", *(f"leg-{n}" for n in range(legs - MAX_LEGS + 1, legs))}
+        outcome.feed([told("answer", "late", (legs - 2) * 10)])
+        assert outcome.once[-1].communication_id == "late"
+
+
+def test_an_older_version_forgot_legs_as_it_forgot_ids() -> None:
+    """It wrote one time for both, so its conversations are judged by that time."""
+    outcome = Outcome()
+    outcome.feed(thread(1_000))
+    kept = msgspec.msgpack.decode(outcome.partition.kept["c-1"])
+    del kept["legs_forgotten_at"]
+    outcome.partition.kept["c-1"] = msgspec.msgpack.encode(kept)
+    count = len(outcome.once)
+    outcome.feed(thread(1_000))
+    assert len(outcome.once) == count
+
+
 def test_a_late_event_that_the_view_does_not_tell_is_new() -> None:
     """The end of an old leg that lives in the view, filled in long after: not a repeat, though its
     time lies behind the memory.

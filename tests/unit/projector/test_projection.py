@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +15,8 @@ from hypothesis import strategies as st
 from mirror.conversation.document import ConversationDocument, document
 from mirror.conversation.event import Event
 from mirror.conversation.fold import ConversationView, fold
+from mirror.conversation.normaliser import Normaliser
+from tests.unit.conversation import test_cases as conversation_cases
 from tests.unit.conversation.golden import GOLDEN
 from tests.unit.projector.build import GRACE_MS, Outcome
 
@@ -20,6 +24,7 @@ CASES = sorted(path.stem for path in (GOLDEN / "cases").glob("*.jsonl"))
 ENDED = "H15_rest_chat_customer_only_2021"
 ENDED_WITH_WORK = "S10_acw_ends_without_code"
 HOUR_MS = 3_600_000
+LATE = "2026-11-27T12:00:00.000Z"
 
 
 @cache
@@ -27,6 +32,11 @@ def case(name: str) -> tuple[Event, ...]:
     """The reviewed events of a flow, in the order of the log."""
     lines = (GOLDEN / "cases" / f"{name}.jsonl").read_bytes().splitlines()
     return tuple(msgspec.json.decode(line, type=Event) for line in lines)
+
+
+def frames(name: str) -> list[Any]:
+    """The frames of a flow."""
+    return conversation_cases.case(name)  # read anew
 
 
 def folded(events: Sequence[Event]) -> dict[str, ConversationView]:
@@ -136,6 +146,39 @@ def test_readings_under_the_id_of_a_transition_are_folded_as_a_consumer_folds_th
     assert ids(outcome.once) == list(dict.fromkeys(ids(mixed)))
     for key, view in folded(mixed).items():
         assert_is(outcome.views[key], view)
+
+
+LAST_QUEUES = {
+    "S01_message_reassigned_to_same_agent": "000000a2-0000-4000-8000-000000000000",
+    "S02_no_answer_then_reroute": "000000a1-0000-4000-8000-000000000000",
+    "S18_blind_transfer_to_queue": "000000a2-0000-4000-8000-000000000000",
+}
+
+
+@pytest.mark.parametrize("name", LAST_QUEUES)
+def test_the_queue_of_a_conversation_is_that_of_its_latest_leg_whatever_its_place(
+    name: str,
+) -> None:
+    """Of a last frame at first sight, its arrays in any order; live and over."""
+    body = frames(name)[-1]
+    for over in (False, True):
+        for seed in range(20):
+            rng = random.Random(seed)
+            participants = body["eventBody"]["participants"]
+            rng.shuffle(participants)
+            for participant in participants:
+                for array in participant.values():
+                    if isinstance(array, list):
+                        rng.shuffle(array)
+                        for leg in array:
+                            if over and "disconnectedTime" not in leg:
+                                leg |= {"state": "terminated", "disconnectedTime": LATE}
+            raw = msgspec.json.encode(body)
+            outcome = Outcome()
+            outcome.feed(Normaliser().frame(raw, LATE, 0.0).events)
+            (view,) = outcome.views.values()
+            assert view.state == ("ended" if over else "active")
+            assert view.queue_id == LAST_QUEUES[name]
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -140,11 +140,15 @@ def _transferred(body: dict[str, Any], participant: dict[str, Any], leg: dict[st
     word = leg.get("disconnectType", "")
     if participant["purpose"] not in STAFF or "connectedTime" not in leg:
         return False
-    if word != "transfer.consult":
-        return bool(word.startswith("transfer")) and word != "transfer.conference"
-    return any(
-        other["state"] not in ENDED and other.get("connectedTime", "") >= leg["connectedTime"]
+    if not word.startswith("transfer") or word == "transfer.conference":
+        return False
+    stay = [
+        (somebody["purpose"], other.get("connectedTime", "9") > leg["connectedTime"])
         for somebody in body["participants"]
-        if somebody is not participant and somebody["purpose"] in STAFF
+        if somebody is not participant and somebody["purpose"] != "customer"
         for other in legs_of(somebody)
-    )
+        if other["state"] not in ENDED and role_of(body, somebody) in {None, "consult"}
+    ]
+    if any(purpose in STAFF and not came_later for purpose, came_later in stay):
+        return False  # whoever consulted goes on
+    return word != "transfer.consult" or any(came_later for _, came_later in stay)

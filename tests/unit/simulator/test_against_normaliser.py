@@ -18,6 +18,7 @@ from mirror.conversation.normaliser.normaliser import Normaliser
 from simulator.frames import encode_body, envelope
 from simulator.model import Conversation
 from simulator.org import Org
+from simulator.quirks import VARIANTS, Quirks
 from simulator.scenarios import SCENARIOS
 from simulator.shapes import analytics, rest
 from tests.unit.simulator.theatre import Also, Performance, perform
@@ -62,6 +63,34 @@ def test_ledger_and_normaliser_tell_the_same_transitions(scenario: str) -> None:
             assert not found.flapped
             live = Counter(event.event_id for event in events if event.origin == "live")
             assert max(live.values()) == 1
+
+
+@pytest.mark.parametrize("place", VARIANTS["wrapup_on"])
+@pytest.mark.parametrize("scenario", ["callback", "campaign_call", "inbound_call"])
+def test_a_code_is_told_wherever_it_is_shown(scenario: str, place: str) -> None:
+    """On the communication, on its participant alone, or on both."""
+    told_codes = 0
+    for seed in range(8):
+        played = perform(scenario, seed, quirks=Quirks(wrapup_on=place))
+        events = told(played)
+        found = verdict(played, events)
+        assert found.clean, found
+        told_codes += sum(event.event_type == "wrapup" for event in events)
+    assert told_codes
+
+
+@pytest.mark.parametrize("keys", VARIANTS["early_resume"])
+@pytest.mark.parametrize("scenario", ["email", "message_for_days", "email_parked_for_days"])
+def test_a_parked_leg_that_rings_again_is_told(scenario: str, keys: str) -> None:
+    """Its unpark comes when it rings, whatever its keys do; nothing else is told twice."""
+    unparks = 0
+    for seed in range(8):
+        played = perform(scenario, seed, quirks=Quirks(early_resume=keys, resume_rings="yes"))
+        events = told(played)
+        found = verdict(played, events)
+        assert found.clean, found
+        unparks += sum((e.event_type, e.state) == ("unpark", "alerting") for e in events)
+    assert unparks
 
 
 @every_scenario

@@ -67,7 +67,7 @@ export function say(words, { routine = false } = {}) {
 
 /** A command that a click copies. */
 export function command(words) {
-  const button = h("button", { type: "button", className: "command", title: "Copy", textContent: words });
+  const button = h("button", { type: "button", className: "command", title: `Copy: ${words}` }, h("span", { textContent: words }));
   button.setAttribute("aria-label", `Copy the command: ${words}`);
   button.addEventListener("click", async () => {
     try {

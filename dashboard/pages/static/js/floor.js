@@ -72,7 +72,7 @@ export function caveats() {
   const found = [];
   if (known.opening != null) found.push(`Reading the past: ${Math.round(100 * known.opening)} %. Figures are not whole yet.`);
   if (known.left_out) found.push(`${count(known.left_out)} events of further conversations were left out: there are too many for this page.`);
-  if (known.today?.left_out) found.push("Today has too many conversations for this page: today's figures are not exact.");
+  if (known.today?.left_out) found.push("Today has more conversations, or more legs of one, than this page counts: today's figures are not exact.");
   return found;
 }
 

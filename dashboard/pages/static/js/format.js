@@ -39,15 +39,24 @@ export function clock(ms) {
 /** `12:03`, with the day where it is another one. */
 export function moment(ms) {
   const when = new Date(ms);
-  const time = `${two(when.getHours())}:${two(when.getMinutes())}`;
-  if (when.toDateString() === new Date().toDateString()) return time;
-  return `${when.getDate()} ${when.toLocaleString("en", { month: "short" })} ${time}`;
+  if (when.toDateString() !== new Date().toDateString()) return dated(ms);
+  return `${two(when.getHours())}:${two(when.getMinutes())}`;
+}
+
+/** `31 Oct 12:03`. */
+export function dated(ms) {
+  const when = new Date(ms);
+  const month = when.toLocaleString("en", { month: "short" });
+  return `${when.getDate()} ${month} ${two(when.getHours())}:${two(when.getMinutes())}`;
 }
 
 /** The first eight characters of an id. */
 export const short = (id) => (id ? id.slice(0, 8) : "");
 
 export const count = (number) => number.toLocaleString("en");
+
+/** `1 topic`, `2 topics`. */
+export const counted = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 
 const NAMES = {
   talking: "talking", held: "on hold", parked: "parked", waiting: "waiting", ringing: "ringing",

@@ -98,7 +98,7 @@ function unknownSince() {
 function about() {
   const { version, namespace, streams, opened } = now.health;
   const parts = [`interaction mirror ${version}`, `namespace ${namespace}`, `${streams} ${streams === 1 ? "page" : "pages"} open`];
-  if (opened.from) parts.push(`opened from ${opened.from}${opened.reason ? ` (${opened.reason})` : ""}`);
+  if (opened.from) parts.push(`opened from ${opened.from}${opened.reason ? ` (at the start: ${opened.reason})` : ""}`);
   text($("about"), parts.join(" · "));
 }
 

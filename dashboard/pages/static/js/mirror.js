@@ -1,11 +1,12 @@
 // The view "Mirror": shards, listeners, budgets, gaps, dead letters, the janitor's findings.
 
 import { $, command, h, keyed, marked, quoted, text } from "./dom.js";
-import { age, count, moment, short } from "./format.js";
-import { gaps as drawGaps } from "./timeline.js";
+import { age, count, counted, moment, short } from "./format.js";
+import { gaps as drawGaps, isPale } from "./timeline.js";
 
 const VERDICTS = { ok: "All is covered", degraded: "Degraded", down: "Down" };
 const SHOWN_GAPS = 12;
+const FIRST = "first reading";
 
 let told = null;
 let heardAt = 0;
@@ -81,7 +82,7 @@ function verdict() {
     ["Channels live", `${live} of ${seats.length}`],
     ["Active conversations", count(told.conversations.active)],
     ["Gaps open", count(told.gaps.open)],
-    ["In spools", `${count(spool)} records`],
+    ["In spools", counted(spool, "record")],
     ["Dead letters", count(told.letters.count)],
     ["Overdue", count(told.conversations.overdue)],
   ], (one) => one[0], ([name]) => h("div", {}, h("dt", { textContent: name }), h("dd", { "data-mirror": name })),
@@ -94,7 +95,7 @@ function shards() {
   $("shards-empty").hidden = told.shards.length > 0;
   const topics = told.shards.reduce((all, shard) => all + shard.topics, 0);
   const more = told.shards_in_all > told.shards.length ? `, the first ${told.shards.length} shown` : "";
-  text($("shards-note"), told.shards.length ? `${told.shards_in_all} with ${count(topics)} topics${more}; each replica in the colour of its channel` : "");
+  text($("shards-note"), told.shards.length ? `${told.shards_in_all} with ${counted(topics, "topic")}${more}; each replica in the colour of its channel` : "");
   keyed($("shards"), told.shards, (shard) => shard.id, (shard) => h("li", {}, h("span", { textContent: shard.id })), (element, shard) => {
     keyed((element.seats ??= element.appendChild(h("div", { role: "group", "aria-label": `shard ${shard.id}` }))), shard.replicas,
       (seat) => seat.replica, (seat) => makeSeat(shard.id, seat.replica), (button, seat) => fillSeat(button, shard, seat));
@@ -135,7 +136,7 @@ function detail() {
   drawn = key;
   const box = $("shard-detail");
   if (!seat) return box.replaceChildren(told.shards.length ? "Choose a replica for its channel and the command that renews it." : "");
-  const facts = [`Shard ${shard.id}, replica ${seat.replica}:`, seen(seat.state), `${count(shard.topics)} topics`];
+  const facts = [`Shard ${shard.id}, replica ${seat.replica}:`, seen(seat.state), counted(shard.topics, "topic")];
   if (shard.rejected) facts.push(`${shard.rejected} refused by Genesys`);
   if (seat.listener) facts.push(`on ${seat.listener}`);
   if (seat.client) facts.push(`client ${seat.client}`);
@@ -162,13 +163,13 @@ function listeners() {
     }
     text(cells[3], one.channels);
     text(cells[4], `${age(one.last_beat_ms + older())} ago`);
-    text(cells[5], one.spool_records ? `${count(one.spool_records)} records` : "empty");
+    text(cells[5], one.spool_records ? counted(one.spool_records, "record") : "empty");
   });
 }
 
 /** What a draining listener still has to do: it takes no channel, and others take over its own. */
 function drains({ channels }) {
-  return channels ? `others take over its ${count(channels)} ${channels === 1 ? "channel" : "channels"}` : "it holds nothing and can be stopped";
+  return channels ? `others take over its ${counted(channels, "channel")}` : "it holds nothing and can be stopped";
 }
 
 function budgets() {
@@ -196,7 +197,8 @@ function gaps() {
   const { latest, open, filled, states } = told.gaps;
   $("gaps-empty").hidden = latest.length > 0;
   const stuck = states.unfillable ?? 0;
-  text($("gaps-note"), latest.length ? `${open} open, ${filled} filled${stuck ? `, ${stuck} unfillable` : ""}; pale: nothing went by, it is only read` : "");
+  const pale = [...new Set(latest.filter(isPale).map(why))].join(", ").replace(FIRST, `${FIRST} of what was active before the start`);
+  text($("gaps-note"), latest.length ? `${open} open, ${filled} filled${stuck ? `, ${stuck} unfillable` : ""}${pale ? `; pale: ${pale}` : ""}` : "");
   const width = $("gaps-chart").clientWidth;
   const key = `${JSON.stringify(latest)} ${Math.floor(told.now / 30_000)} ${width}`;
   if (gaps.key !== key) {
@@ -205,9 +207,9 @@ function gaps() {
   }
   const order = { open: 0, filling: 0, unfillable: 1, filled: 2 };
   const shown = [...latest].sort((a, b) => order[a.state] - order[b.state] || b.to - a.to).slice(0, SHOWN_GAPS);
-  keyed($("gaps"), shown, (gap) => gap.id, (gap) => h("tr", {}, h("th", { scope: "row", className: "id", textContent: gap.id }), h("td", { textContent: gap.shard === "-" ? `${count(gap.topics)} ${gap.topics === 1 ? "topic" : "topics"}` : gap.shard }),
+  keyed($("gaps"), shown, (gap) => gap.id, (gap) => h("tr", {}, h("th", { scope: "row", className: "id", textContent: gap.id }), h("td", { textContent: gap.shard === "-" ? counted(gap.topics, "topic") : gap.shard }),
     h("td", { textContent: moment(gap.from) }), h("td", { textContent: moment(gap.to) }), h("td", { textContent: why(gap) }), h("td", { className: "word" }), h("td"),
-    h("td", {}, command(`mirror backfill --since ${iso(gap.from)} --until ${iso(gap.to + 999)}`))),
+    h("td", { className: "acts" }, command(`mirror backfill --since ${iso(gap.from)} --until ${iso(gap.to + 999)}`))),
   (element, gap) => {
     element.children[5].dataset.state = gap.state;
     text(element.children[5], gap.state);
@@ -219,7 +221,7 @@ function gaps() {
 /** Why a gap is in the ledger. */
 function why({ by, kind }) {
   if (by === "hand") return "read again by hand";
-  return { gap: "nobody received", snapshot: "first reading", recall: "the tracker forgot" }[kind] ?? kind;
+  return { gap: "nobody received", snapshot: FIRST, recall: "the tracker forgot" }[kind] ?? kind;
 }
 
 /** A time in whole seconds, as commands take it; the end of a stretch is rounded up by its caller. */
@@ -244,5 +246,5 @@ function janitor() {
   text($("finalized-note"), "in what this page has read");
   const shown = [...told.finalized.latest].reverse().slice(0, 5);
   keyed($("finalized"), shown, (one) => one.id, (one) => h("li", {}, h("span", { textContent: `${moment(one.at)} · ${short(one.id)} · ${one.reason.replace("_", " ")}` })));
-  text($("backfilled"), told.backfilled ? `${count(told.backfilled)} ${told.backfilled === 1 ? "event" : "events"} came from back-fills since this page's server began.` : "");
+  text($("backfilled"), told.backfilled ? `${counted(told.backfilled, "event")} came from back-fills since this page's server began.` : "");
 }

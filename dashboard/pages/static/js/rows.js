@@ -54,7 +54,7 @@ function fill(element, row) {
   const [, state, queue, since, medium, direction, agents] = row;
   const cells = element.children;
   const rings = state === "waiting" && agents.some(([, does]) => does === "ringing");
-  cells[1].firstElementChild.dataset.state = rings ? "ringing" : state;
+  cells[1].firstElementChild.dataset.state = state;
   text(cells[1].lastElementChild, rings ? "waiting, an agent rings" : stateName(state));
   element.since = since;
   text(cells[2], since == null ? "–" : elapsed(since));

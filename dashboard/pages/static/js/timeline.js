@@ -1,11 +1,11 @@
 // Drawings over time: a conversation's legs, and the gaps of the ledger.
 
 import { s } from "./dom.js";
-import { duration, moment, clock, stateName } from "./format.js";
+import { clock, dated, duration, moment, stateName } from "./format.js";
 
 const RIGHT = 12, ROW = 26, NARROWEST = 280, NARROW = 560;
 // The widths of times on the axis, and some room: `12:03:44`, and `31 Oct 12:03`.
-const CLOCK = 74, MOMENT = 100;
+const CLOCK = 74, MOMENT = 116;
 
 /** How wide the labels on the left are, on a drawing of this width. */
 const leftOf = (width) => (width < NARROW ? 96 : 150);
@@ -60,6 +60,9 @@ export function legs(conversation, now, given) {
   return svg;
 }
 
+/** Whether a stretch is only read, and was not missed. */
+export const isPale = (gap) => gap.kind !== "gap" || gap.by === "hand";
+
 /** The gaps of the ledger, a lane for each shard. */
 export function gaps(latest, now, given) {
   const width = Math.max(NARROWEST, given);
@@ -69,7 +72,8 @@ export function gaps(latest, now, given) {
   const height = Math.max(1, shards.length) * 18 + 24;
   const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label":
     `${latest.length} gaps of ${shards.length} shards since ${moment(from)}; the table below tells the same` });
-  const x = axis(svg, from, to, width, height, moment, MOMENT);
+  const isOneDay = new Date(from).toDateString() === new Date(to).toDateString();
+  const x = axis(svg, from, to, width, height, isOneDay ? moment : dated, MOMENT);
   shards.forEach((shard, row) => {
     const y = row * 18 + 2;
     svg.append(
@@ -79,7 +83,7 @@ export function gaps(latest, now, given) {
     for (const gap of latest.filter((one) => one.shard === shard)) {
       const left = x(gap.from);
       svg.append(s("rect", { class: gap.state, x: left, y: y + 1, width: Math.max(2, x(gap.to) - left), height: 11, rx: 2,
-        "fill-opacity": gap.kind === "gap" && gap.by !== "hand" ? 1 : 0.4 },
+        "fill-opacity": isPale(gap) ? 0.4 : 1 },
         s("title", {}, `${gap.by === "hand" ? "by hand" : gap.kind} ${moment(gap.from)} to ${moment(gap.to)}: ${gap.state}`)));
     }
   });

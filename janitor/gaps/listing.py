@@ -1,0 +1,117 @@
+"""Lists the conversations of a question (`janitor.gaps.plan`) page by page, and says what it lacks.
+
+A list is whole if it has as many conversations as the lowest count of its pages: conversations
+begin and end while the pages are read, which changes the count. A list that repeats pages, that
+ends before, or that analytics refuses is not whole, and keeps its gap open.
+
+Analytics may answer `{}` where nothing is found; so may something that stands in its place. It is a
+guess that analytics always counts (docs/protocol.md, "Open questions"), so `{}` is believed after
+it was answered for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from janitor.gaps.plan import MAX_HITS, PAGE_SIZE, Question
+from janitor.gaps.unread import INCOMPLETE, REPEATED, TOO_MANY, Unread
+from janitor.genesys import Genesys, refuses_request
+from mirror.base.errors import GenesysError
+from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
+
+MAX_PAGES: Final = MAX_HITS // PAGE_SIZE
+# After so many refused lists in a row it is no odd topic: analytics refuses all.
+MOST_REFUSED: Final = 3
+
+
+class Listing:
+    """The lists of one reading.
+
+    `call` is called before each request; `unread` learns which lists are not whole, and why.
+    """
+
+    def __init__(
+        self,
+        genesys: Genesys,
+        call: Callable[[], None],
+        unread: Unread,
+        *,
+        believes_silence: bool,
+    ) -> None:
+        self._genesys = genesys
+        self._call = call
+        self._unread = unread
+        self._believes_silence = believes_silence
+        self._refused_in_a_row = 0
+
+    def pages(self, question: Question) -> Iterator[list[AnalyticsConversation]]:
+        """The results of a question, until a page has nothing new.
+
+        Raises `GenesysError` if analytics cannot be asked, or refuses everything.
+        """
+        listed: set[str] = set()
+        counted = 0  # no page has counted
+        name = question.predicates[0][1]
+        for number in range(1, MAX_PAGES + 1):
+            answer, parts = self._ask(question, number)
+            for part in parts:
+                yield from self.pages(part)
+            if answer is None:
+                return
+            page, hits = answer.conversations or [], answer.total_hits or 0
+            if hits > 0:
+                counted = min(counted or hits, hits)
+            before = len(listed)
+            listed.update(conversation.conversation_id for conversation in page)
+            if len(listed) == before:
+                after = f"page {number} has nothing new after {len(listed):,} of {counted:,}"
+                if number == 1 and answer.says_nothing:
+                    self._note_silence(name)
+                elif len(listed) < counted or (page and not counted):
+                    self._note_early_end(name, after, repeats=bool(page))
+                return
+            yield page
+            if not question.goes_on(page) or (len(page) < PAGE_SIZE and len(listed) >= counted):
+                return
+        line = f"one day of {name} has more conversations than analytics lists ({MAX_HITS:,})"
+        self._unread.note(TOO_MANY, line)
+
+    def _ask(
+        self, question: Question, number: int
+    ) -> tuple[AnalyticsPage | None, tuple[Question, ...]]:
+        """A page; or None, and the parts in which the question must be asked."""
+        self._call()
+        try:
+            answer = self._genesys.query_details(question.page(number))
+        except GenesysError as error:
+            if not refuses_request(error):
+                raise
+            parts = question.by_topics() if number == 1 else ()
+            if not parts:
+                self._note_refusal(question.predicates[0][1], error)
+            return None, parts
+        self._refused_in_a_row = 0
+        if number == 1 and (answer.total_hits or 0) >= MAX_HITS and (parts := question.parts()):
+            return None, parts
+        return answer, ()
+
+    def _note_refusal(self, name: str, error: GenesysError) -> None:
+        """Analytics does not list a single topic, or one of its pages."""
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row >= MOST_REFUSED:
+            raise error
+        self._unread.note(INCOMPLETE, f"analytics refuses to list {name}: {error}")
+
+    def _note_silence(self, name: str) -> None:
+        if not self._believes_silence:
+            line = f"analytics neither lists nor counts conversations of {name}"
+            self._unread.note(INCOMPLETE, line)
+
+    def _note_early_end(self, name: str, after: str, *, repeats: bool) -> None:
+        fault = "repeats pages" if repeats else "ends the list"
+        line = (
+            f"analytics {fault} of {name}: {after} conversations; check GENESYS_API_URL and any "
+            "gateway"
+        )
+        self._unread.note(REPEATED if repeats else INCOMPLETE, line)

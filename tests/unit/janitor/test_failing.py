@@ -1,0 +1,157 @@
+"""A conversation that Genesys always fails at holds up itself alone (guarantee 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from janitor.claims import Claim
+from janitor.genesys import MOST_HALVES, ask_details
+from janitor.zombies.sweep import AGAIN_MOST_SECONDS, BATCH, GIVE_UP_AFTER
+from mirror.base.errors import GenesysError, GenesysRefused, GenesysUnavailable
+from mirror.genesys.shapes import AnalyticsConversation
+from mirror.settings import Settings, load
+from tests.unit.janitor import test_doubts
+from tests.unit.janitor.fakes import Genesys, Odd
+from tests.unit.janitor.test_doubts import HOUR, now_ms
+
+UNWELL = GenesysUnavailable("500", status=500, code="internal.server.error", is_genesys=True)
+
+
+class Leases(test_doubts.Leases):
+    """With due times, on a clock of the test's own; the first due are claimed first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.claimed_at = -1.0
+        self.due: dict[str, float] = {}
+        self.since: dict[str, float] = {}
+
+    def claim_conversations(self, *_: object) -> Claim:
+        due = sorted((at, name) for name, at in self.due.items() if at <= self.now)
+        ids = tuple(name for _, name in due[:BATCH]) if self.now > self.claimed_at else ()
+        self.claimed_at = self.now
+        return Claim("lease", now_ms(), ids)
+
+    def put_back(self, _lease: str, after: Mapping[str, float]) -> None:
+        for name, seconds in after.items():
+            self.now += 0.001
+            self.due[name] = self.now + seconds
+
+    def failing_since(self, name: str) -> float:
+        return self.now - self.since.setdefault(name, self.now)
+
+    def answered(self, name: str) -> None:
+        self.since.pop(name, None)
+
+
+class Stand(test_doubts.Stand):
+    """Conversations that are over, some of which Genesys fails at."""
+
+    def __init__(self, *odd: str) -> None:
+        super().__init__()
+        self.leases: Leases = Leases()
+        self.genesys = Odd(*odd)
+
+    def add(self, name: str, error: GenesysError | None = None) -> None:
+        self.leases.add(name)
+        self.leases.due[name] = 0.0
+        self.genesys.add(name, now_ms() - 5 * HOUR, now_ms() - HOUR)
+        if error is not None:
+            self.genesys.errors[name] = error
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The defaults."""
+    return load({"GENESYS_CLIENT_ID": "a", "GENESYS_CLIENT_SECRET": "b"})
+
+
+def test_those_that_always_fail_do_not_stop_the_others(settings: Settings) -> None:
+    """They are asked for first, and so many that Genesys counts as away; but later each time."""
+    stand = Stand()
+    for number in range(GIVE_UP_AFTER):
+        stand.add(f"a{number}", UNWELL)
+    for number in range(5):
+        stand.add(f"z{number}")
+    for _ in range(4):
+        stand.sweep(settings)
+        stand.leases.now += 121.0
+    assert set(stand.finalised()) == {f"z{number}" for number in range(5)}
+
+
+def test_pauses_grow_to_an_hour_and_end_with_an_answer(settings: Settings) -> None:
+    """It doubles; the first answer that counts sets it back."""
+    stand = Stand()
+    stand.add("c", UNWELL)
+    pauses = []
+    for _ in range(8):
+        stand.sweep(settings)
+        pauses.append(round(stand.leases.due["c"] - stand.leases.now))
+        stand.leases.now = stand.leases.due["c"]
+    assert pauses == sorted(pauses)
+    assert pauses[:3] == [120, 240, 720]
+    assert pauses[-1] == AGAIN_MOST_SECONDS
+    stand.genesys.errors.clear()
+    stand.sweep(settings)
+    assert set(stand.finalised()) == {"c"}
+    assert stand.leases.since == {}
+
+
+def test_no_token_is_nobodys_failure(settings: Settings) -> None:
+    """What stops every call does not put off the conversation that it met."""
+    stand = Stand()
+    stand.add("c", GenesysRefused("401", status=401, code="bad.credentials"))
+    assert stand.sweep(settings).failed == 1
+    assert stand.leases.since == {}
+
+
+def test_one_odd_id_is_found_by_halves(settings: Settings) -> None:
+    """The other ninety-nine are verified in the same sweep."""
+    stand = Stand("c50")
+    for number in range(BATCH):
+        stand.add(f"c{number}")
+    sweep = stand.sweep(settings)
+    assert len(stand.genesys.multi_gets) <= 15
+    # REST knows the odd one too, and its word is enough.
+    assert sweep.finalised == BATCH
+    assert stand.leases.since == {}
+
+
+def test_an_odd_id_that_rest_does_not_know_is_not_finalised(settings: Settings) -> None:
+    """Analytics did not say that it does not know it."""
+    stand = Stand("odd")
+    for name in ("odd", "c"):
+        stand.add(name)
+    del stand.genesys.rest["odd"]
+    sweep = stand.sweep(settings)
+    assert (sweep.finalised, sweep.failed) == (1, 1)
+    assert set(stand.leases.since) == {"odd"}
+
+
+def test_where_all_are_refused_the_search_ends() -> None:
+    """What is left counts as refused."""
+    names = [str(number) for number in range(BATCH)]
+    calls: list[None] = []
+    found = ask_details(Odd(*names), names, lambda: calls.append(None))
+    assert len(calls) < MOST_HALVES + 10
+    assert found.shown == {}
+    assert set(found.refused) == set(names)
+
+
+@pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 503])
+def test_what_is_not_about_the_ids_is_not_asked_again(status: int) -> None:
+    """Genesys is away, or refuses us."""
+    kind = GenesysRefused if status in {401, 403} else GenesysUnavailable
+
+    class Away(Genesys):
+        def details(self, names: Sequence[str]) -> list[AnalyticsConversation]:
+            super().details(names)
+            raise kind("no", status=status)
+
+    away = Away()
+    with pytest.raises(GenesysError):
+        ask_details(away, ["a", "b"], lambda: None)
+    assert len(away.multi_gets) == 1

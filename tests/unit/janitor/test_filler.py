@@ -1,0 +1,86 @@
+"""What becomes of a gap that cannot be read: it waits, and is given up only after a day."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from janitor.claims import Claim
+from janitor.gaps.filler import LEAST_ATTEMPTS, PATIENCE_SECONDS, Filler
+from janitor.gaps.plan import DAY_MS
+from mirror.base.errors import GenesysRefused
+from mirror.conversation.normaliser import Normaliser
+from mirror.fleet.gaps import Gap
+from mirror.redis.keys import Keys
+from tests.unit.janitor.fakes import AckedProducer, Genesys, Memory, Odd
+
+NOON = 20_000 * DAY_MS
+KEYS = Keys("test")
+
+
+class Ledger:
+    """One gap, due whenever it is asked for."""
+
+    def __init__(self, **fields: Any) -> None:
+        topics = ("v2.routing.queues.odd.conversations",)
+        made = Gap(id="g", shard="0", topics=topics, from_ms=NOON, to_ms=NOON + 60_000)
+        self.the_gap = msgspec.structs.replace(made, **fields)
+
+    def claim_gaps(self, *_: object) -> Claim:
+        return Claim("lease", 1, ("g",))
+
+    def gap(self, _id: str) -> Gap:
+        return self.the_gap
+
+    def write_gap(self, _lease: str, gap: Gap, _seconds: float) -> str:
+        self.the_gap = gap
+        return "lease"
+
+
+def fill(ledger: Ledger, genesys: Genesys, now_ms: int) -> Gap:
+    """The gap after one attempt."""
+    leases: Any = ledger
+    redis: Any = Memory(now_ms)
+    producer: Any = AckedProducer()
+    pool: Any = genesys
+    filler = Filler(
+        redis,
+        KEYS,
+        leases,
+        pool,
+        producer,
+        Normaliser,
+        lag_seconds=300.0,
+        horizon_seconds=86_400.0,
+    )
+    assert filler.fill_next()
+    return ledger.the_gap
+
+
+def test_what_genesys_does_not_understand_is_asked_for_a_day() -> None:
+    """A 400 may be Genesys' own trouble; it is no reason to give up a gap at once."""
+    ledger = Ledger()
+    now_ms = NOON + 120_000
+    first = fill(ledger, Odd("odd"), now_ms)
+    assert (first.state, first.failing_since_ms) == ("open", now_ms)
+    assert "400 bad.request" in first.errors[0]
+    late_ms = now_ms + round(PATIENCE_SECONDS * 1000)
+    assert fill(ledger, Odd("odd"), late_ms).state == "open", "it was hardly tried"
+    ledger.the_gap = msgspec.structs.replace(ledger.the_gap, attempts=LEAST_ATTEMPTS)
+    assert fill(ledger, Odd("odd"), late_ms).state == "unfillable"
+
+
+@pytest.mark.parametrize("repaired", [True, False])
+def test_a_refusal_of_us_has_no_end(repaired: bool) -> None:
+    """Credentials can be repaired after days."""
+
+    class Locked(Genesys):
+        def query_details(self, _query: object) -> Any:
+            raise GenesysRefused("401", status=401, code="bad.credentials")
+
+    ledger = Ledger(attempts=LEAST_ATTEMPTS, failing_since_ms=1)
+    gap = fill(ledger, Genesys() if repaired else Locked(), NOON + 10 * DAY_MS)
+    assert gap.state == ("filling" if repaired else "open")
+    assert gap.readings == (1 if repaired else 0)
