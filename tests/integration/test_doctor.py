@@ -209,7 +209,7 @@ def test_topics_of_the_projector_that_are_wrong(cluster: KafkaCluster, env: dict
     create_topic(servers, env["MIRROR_CONVERSATIONS_TOPIC"], partitions=4)
     found = list(check_projector(load(env), tries=True))
     assert _ill(iter(found), "kafka.compaction").subject.endswith(".conversations")
-    assert _ill(iter(found), "kafka.projector").detail.startswith("4 partitions, and ")
+    assert _ill(iter(found), "kafka.projector").detail.startswith("4 partitions, but ")
     assert _ill(iter(found), "kafka.topic").subject.endswith(".once")
     assert [finding.level for finding in found if finding.check == "kafka.transactions"] == ["good"]
 
