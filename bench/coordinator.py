@@ -28,7 +28,7 @@ import msgspec
 from bench.coordinator_passes import pass_times
 from bench.deployment import ROOT
 from bench.parts.sight import Sight
-from bench.report import where
+from bench.report import conditions
 from coordinator.plan.seats import Ledger, records
 from harness.deployment import Deployment
 from harness.kafka import KafkaCluster, KafkaUnavailable
@@ -57,7 +57,7 @@ _LOOK_SECONDS: Final = 0.1
 class Row(msgspec.Struct, frozen=True):
     """One promise: what was seen, what is allowed, and whether that holds."""
 
-    what: str
+    name: str
     seen: str
     limit: str
     holds: bool
@@ -126,8 +126,8 @@ class Bench:
             return len(live) == wanted and victim.listener not in live.values()
 
         self._until(replaced, "its channels live elsewhere")
-        what = f"listener killed: its {len(victim.channels)} channels live elsewhere"
-        self._limited(what, time.monotonic() - began, DEATH_LIMIT, "s")
+        row = f"listener killed: its {len(victim.channels)} channels live elsewhere"
+        self._limited(row, time.monotonic() - began, DEATH_LIMIT, "s")
         self._rules("rules broken by the take-over", orphans=len(victim.channels))
         self._phase("listener replaced")
         self._listener(0)
@@ -233,7 +233,7 @@ class Bench:
                     quiet_since = time.monotonic()
         return found
 
-    def _rules(self, what: str, orphans: int | None = 0) -> None:
+    def _rules(self, row: str, orphans: int | None = 0) -> None:
         """Every rule, in the simulator's own book and in the leader's.
 
         Genesys cannot delete a channel. What a killed listener leaves is removed by Genesys itself
@@ -258,9 +258,13 @@ class Bench:
         pairs: dict[str, list[tuple[str, str, str]]] = {}
         for record in records(msgspec.json.decode(text, type=Ledger)).values():
             if record.current is not None:
-                one = record.current
+                holding = record.current
                 pairs.setdefault(record.shard, []).append(
-                    (one.listener, hosts.get(one.listener, one.listener), one.client)
+                    (
+                        holding.listener,
+                        hosts.get(holding.listener, holding.listener),
+                        holding.client,
+                    )
                 )
         for index, word in enumerate(("listener", "host", "client")):
             shared = sum(len({place[index] for place in pair}) < 2 for pair in pairs.values())
@@ -269,7 +273,7 @@ class Bench:
         seen = ", ".join(f"{count} {name}" for name, count in broken.items()) or "none"
         if reclaimed and not broken:
             seen += f" ({reclaimed} orphans reclaimed)"
-        self._row(what, seen, "none", not broken)
+        self._row(row, seen, "none", not broken)
 
     # -- steps -----------------------------------------------------------------------------------
 
@@ -304,14 +308,14 @@ class Bench:
 
         self._until(at_rest, "the mirror is at rest")
 
-    def _until(self, done: Callable[[], bool], what: str) -> None:
+    def _until(self, done: Callable[[], bool], goal: str) -> None:
         def done_or_ended() -> bool:
             for process in self.mirror.processes.values():
                 if not process.running:
-                    raise ServiceError(process.describe(f"{process.name} ended before: {what}"))
+                    raise ServiceError(process.describe(f"{process.name} ended before: {goal}"))
             return done()
 
-        wait_until(done_or_ended, DEADLINE_SECONDS, what, interval=_LOOK_SECONDS)
+        wait_until(done_or_ended, DEADLINE_SECONDS, goal, interval=_LOOK_SECONDS)
 
     def _phase(self, name: str) -> None:
         self.phases.append((name, time.time() * 1000))
@@ -320,12 +324,12 @@ class Bench:
     def _phase_of(self, moment_ms: float) -> str:
         return next((name for name, since in reversed(self.phases) if moment_ms >= since), "before")
 
-    def _limited(self, what: str, seen: float, limit: float, unit: str) -> None:
-        self._row(what, f"{seen:.1f} {unit}", f"< {limit:g} {unit}", seen < limit)
+    def _limited(self, row: str, seen: float, limit: float, unit: str) -> None:
+        self._row(row, f"{seen:.1f} {unit}", f"< {limit:g} {unit}", seen < limit)
 
-    def _row(self, what: str, seen: str, limit: str, holds: bool) -> None:
-        self.rows.append(Row(what, seen, limit, holds))
-        print(f"... {what}: {seen}", file=sys.stderr, flush=True)
+    def _row(self, row: str, seen: str, limit: str, holds: bool) -> None:
+        self.rows.append(Row(row, seen, limit, holds))
+        print(f"... {row}: {seen}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -390,7 +394,7 @@ def main() -> int:
     parser.add_argument("--redis-away", type=float, default=60.0, help="seconds")
     parser.add_argument("--folder", default="", help="for logs; a temporary one where not given")
     options = parser.parse_args()
-    print(where())
+    print(conditions())
     print(
         f"{options.users:,} users, {options.queues} queues, {options.clients} OAuth clients, "
         f"{options.listeners} listeners on 2 hosts, 2 coordinators, lease {LEASE:g} s, "
@@ -404,10 +408,10 @@ def main() -> int:
             bench.run()
         except ServiceError as late:
             bench.rows.append(Row("came to its end", str(late).splitlines()[0], "yes", False))
-    width = max(len(row.what) for row in bench.rows)
+    width = max(len(row.name) for row in bench.rows)
     for row in bench.rows:
         word = "pass" if row.holds else "FAIL"
-        print(f"{row.what:<{width}}  {row.seen:<32}  {row.limit:<16}  {word}")
+        print(f"{row.name:<{width}}  {row.seen:<32}  {row.limit:<16}  {word}")
     return 0 if all(row.holds for row in bench.rows) else 1
 
 

@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from bench.report import cpu_seconds, where
+from bench.report import conditions, cpu_seconds
 from harness.browser import Browser
 from harness.dashboard import Dashboard, conversation, dashboard, produce, until_shown
 from harness.kafka import KafkaCluster
@@ -164,7 +164,7 @@ def opened(folder: Path, env: dict[str, Any], number: int, bootstrap: str) -> No
         for place in range(max(map(len, mixed))):
             produce(
                 settings,
-                (one[place] for one in mixed if place < len(one) for _ in range(2)),
+                (history[place] for history in mixed if place < len(history) for _ in range(2)),
                 producer,
             )
     projector = ManagedProcess.python_module("projector", folder=folder, env=env, name=name)
@@ -182,8 +182,8 @@ def opened(folder: Path, env: dict[str, Any], number: int, bootstrap: str) -> No
                     until_log_says(page, "backlog_read")
                     used = cpu_seconds(page.process.pid)
                     told = [json.loads(line) for line in page.process.stderr.splitlines()]
-                (line,) = (one for one in told if one["event"] == "backlog_read")
-                records = sum(one.get("records", 0) for one in told)
+                (line,) = (entry for entry in told if entry["event"] == "backlog_read")
+                records = sum(entry.get("records", 0) for entry in told)
                 print(
                     f"  {number:,} {way}: {line['seconds']:.2f} s, {used:.2f} s of CPU since "
                     f"the process began, {line['conversations']:,} known"
@@ -249,9 +249,9 @@ def streams(page: Dashboard, rate: float, numbers: tuple[int, ...], seconds: int
             used = cpu_seconds(page.process.pid) - before
             took = time.monotonic() - began
             total, least = map(int, reader.communicate(timeout=30)[0].split())
-            each = f", {total / number / (seconds + 1) / 1000:.1f} kB/s each" if number else ""
+            speed = f", {total / number / (seconds + 1) / 1000:.1f} kB/s each" if number else ""
             print(
-                f"  {number:3} streams: {100 * used / took:.1f} % of a core{each}"
+                f"  {number:3} streams: {100 * used / took:.1f} % of a core{speed}"
                 f"{'' if not number or least else ', one got nothing'}"
             )
 
@@ -268,7 +268,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=50)
     parser.add_argument("--seconds", type=int, default=12)
     options = parser.parse_args()
-    print(where())
+    print(conditions())
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         redis = stack.enter_context(RedisServer(folder / "redis"))

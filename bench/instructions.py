@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 
-from bench.report import table, where
+from bench.report import conditions, table
 from harness.instructions import CONVERSATIONS, SIZE, Cost, costs, is_possible
 from harness.traffic import KINDS
 
@@ -32,7 +32,7 @@ def main() -> None:
     options = parser.parse_args()
     if not is_possible():
         sys.exit("valgrind is not here: on Debian, install valgrind")
-    print(where())
+    print(conditions())
     print(f"{options.conversations} conversations, frames of {SIZE} B; instructions a frame")
     kinds = [kind for kind in KINDS if kind in options.traffic.split(",")]
     found = costs(kinds, options.conversations)

@@ -207,10 +207,10 @@ def _note_progress(mirror: Deployment, shown: list[str], seconds: float) -> None
         shown.append(f"{seconds:6.0f}{line}")
 
 
-def _as_sent(one: Truth) -> Truth:
+def _as_sent(truth: Truth) -> Truth:
     from msgspec.structs import replace
 
-    return one if one.first_sent_ms is not None else replace(one, first_sent_ms=0)
+    return truth if truth.first_sent_ms is not None else replace(truth, first_sent_ms=0)
 
 
 def _seconds(value: float | None) -> str:

@@ -22,7 +22,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bench.listener import CONTENDERS, PARTITIONS, TRANSPORTS, WARM_UPS, Grounds, run
 from bench.parts.contenders import Task
-from bench.report import interleaved, middle, table, where
+from bench.report import conditions, interleaved, middle, table
 from harness.kafka_topics import create_topic
 from harness.process import free_ports
 
@@ -76,7 +76,7 @@ def main() -> None:
     ]
     with ExitStack() as stack:
         grounds = Grounds(stack, options)
-        print(where())
+        print(conditions())
         print(
             f"{options.size} B, {grounds.lap(options.traffic, options.size)[0]}\n"
             f"{options.runs} runs of {options.seconds:g} s in turn; medians, max of all"

@@ -28,7 +28,7 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from bench.parts.contenders import OURS, Outcome, Task
-from bench.report import interleaved, middle, spread, table, where
+from bench.report import conditions, interleaved, middle, spread, table
 from harness.kafka import KafkaCluster
 from harness.kafka_topics import create_topic
 from harness.process import free_ports
@@ -215,7 +215,7 @@ def main() -> None:
     ]
     with ExitStack() as stack:
         grounds = Grounds(stack, options)
-        print(where())
+        print(conditions())
         print(f"{options.frames} frames a run, {options.runs} runs in turn, medians")
         for traffic, size in dict.fromkeys((s.traffic, s.size) for s in settings):
             print(f"{size} B, {grounds.lap(traffic, size)[0]}")

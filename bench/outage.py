@@ -44,7 +44,7 @@ from redis.exceptions import RedisError
 from bench.deployment import print_table, whole_mirror
 from bench.parts.account import Account, Balance
 from bench.parts.growing import GrowingTopic
-from bench.report import memory_mb, where
+from bench.report import conditions, memory_mb
 from harness import ledger
 from harness.deployment import Deployment
 from harness.kafka import KafkaCluster
@@ -112,7 +112,7 @@ def main() -> None:
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _end)
-    print(where(), flush=True)
+    print(conditions(), flush=True)
     conversations = round((2 * options.away + SLACK_SECONDS) * options.rate / EVENTS_EACH)
     simulator = [
         *("--users", "400", "--queues", "20", "--speed", str(options.speed)),
@@ -144,8 +144,8 @@ def main() -> None:
 
 def _end(number: int, _frame: object) -> None:
     """End in order, once: what follows is not to break off the end."""
-    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)
+    for caught in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(caught, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
@@ -212,14 +212,14 @@ class Run:
             facts.filled_after = time.monotonic() - back
         self._report("gaps are filled" if filled else "gaps are not filled")
 
-    def _until(self, done: Callable[[], bool], seconds: float, what: str, meanwhile: str) -> bool:
+    def _until(self, done: Callable[[], bool], seconds: float, goal: str, meanwhile: str) -> bool:
         """Until `done`, following the ledger; what is not done in time is noted as late."""
         until = time.monotonic() + seconds
         while not done():
             now = time.monotonic()
             if now >= until:
-                if what:
-                    self.facts.late.append(f"{what}: not within {seconds:.0f} s")
+                if goal:
+                    self.facts.late.append(f"{goal}: not within {seconds:.0f} s")
                 return False
             if now >= self._follow_at:
                 self._follow()
@@ -282,7 +282,7 @@ class Run:
     def _memory(self) -> dict[str, float]:
         """MiB of each process, and the most of each so far."""
         built = self._built
-        pids = {name: one.pid for name, one in built.processes.items() if one.running}
+        pids = {name: process.pid for name, process in built.processes.items() if process.running}
         pids["simulator"] = built.org.process.pid
         pids["redis"] = patiently(lambda: built.redis.info("server"))["process_id"]
         for broker in self._kafka.brokers:

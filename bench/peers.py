@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 
 from bench.listener import CONTENDERS, TRANSPORTS, WARM_UPS, Grounds, Setting
 from bench.parts.contenders import Outcome
-from bench.report import interleaved, middle, spread, table, where
+from bench.report import conditions, interleaved, middle, spread, table
 from harness.traffic import KINDS
 
 PROGRAMS: Final = Path(__file__).parent / "peer_programs"
@@ -80,7 +80,7 @@ def main() -> None:
             argv, share = PEERS[setting.contender]
             return grounds.race(argv, setting, int(options.frames * share))
 
-        print(where())
+        print(conditions())
         print(f"up to {options.frames} frames a run, {options.runs} runs in turn, medians")
         for traffic in dict.fromkeys(setting.traffic for setting in settings):
             print(f"{options.size} B, {grounds.lap(traffic, options.size)[0]}")

@@ -29,7 +29,7 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from bench.report import where
+from bench.report import conditions
 from bench.tracker import conversation_events
 from harness.kafka import KafkaCluster
 from harness.kafka_topics import create_topic
@@ -229,7 +229,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=2_000)
     parser.add_argument("--restored", type=int, default=100_000)
     asked = parser.parse_args()
-    print(where())
+    print(conditions())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with KafkaCluster.to_measure(folder / "kafka") as cluster:

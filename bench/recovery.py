@@ -29,7 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bench.report import interleaved, middle, table, where
+from bench.report import conditions, interleaved, middle, table
 from harness.embedded import Scene
 from harness.process import wait_until
 from harness.sandbox import Sandbox
@@ -69,16 +69,16 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="of each row")
     parser.add_argument("--away", type=float, default=30.0, help="seconds given up before it mends")
     options = parser.parse_args()
-    print(where(), flush=True)
+    print(conditions(), flush=True)
     sandbox = Sandbox(Scene(rate=1.0))
     sandbox.environment["MIRROR_HANG_AFTER"] = HANG_AFTER
     _add_given_up(sandbox, options.runs)
     with sandbox:
         bench = Bench(sandbox)
         rows: list[tuple[str, list[Seconds]]] = []
-        for what, number in (("killed", signal.SIGKILL), ("frozen", signal.SIGSTOP)):
+        for harm, number in (("killed", signal.SIGKILL), ("frozen", signal.SIGSTOP)):
             results = interleaved(SUBJECTS, options.runs, bench.strike(number))
-            rows += [(f"{name.partition('-')[0]} {what}", results[name]) for name in SUBJECTS]
+            rows += [(f"{name.partition('-')[0]} {harm}", results[name]) for name in SUBJECTS]
         given_up: list[Seconds] = [
             (bench.given_up(index, options.away), None) for index in range(options.runs)
         ]
@@ -99,7 +99,7 @@ class Bench:
     def strike(self, number: signal.Signals) -> Callable[[str], Seconds]:
         """What sends a signal to a process and waits until it and all others work again."""
 
-        def one(name: str) -> Seconds:
+        def strike_once(name: str) -> Seconds:
             sandbox = self._sandbox
             wait_until(lambda: whole(sandbox), DEADLINE_SECONDS, "every seat is live")
             time.sleep(self._random.uniform(0, TICK_SECONDS))
@@ -112,10 +112,10 @@ class Bench:
             wait_until(lambda: whole(sandbox, (pid,)), DEADLINE_SECONDS, "every seat is live again")
             return _told(number.name, name, until_beat, time.monotonic() - began)
 
-        return one
+        return strike_once
 
     def given_up(self, number: int, away: float) -> float:
-        """Seconds from a mended dependency until the listener that lacked it beats."""
+        """Seconds from the return of a dependency until the listener that lacked it beats."""
         sandbox, name = self._sandbox, f"given-up-{number}"
         subprocess.run(
             supervise.control("start", name),
@@ -157,10 +157,10 @@ def _add_given_up(sandbox: Sandbox, count: int) -> None:
     sandbox.environment["MIRROR_SUPERVISOR_INCLUDE"] += f" {include}"
 
 
-def _told(what: str, name: str, until_beat: float, until_whole: float | None) -> Seconds:
+def _told(harm: str, name: str, until_beat: float, until_whole: float | None) -> Seconds:
     """Show that the run goes on: it takes a quarter of an hour."""
     rest = "" if until_whole is None else f", whole after {until_whole:.1f} s"
-    print(f"{what} {name}: beats after {until_beat:.1f} s{rest}", file=sys.stderr, flush=True)
+    print(f"{harm} {name}: beats after {until_beat:.1f} s{rest}", file=sys.stderr, flush=True)
     return until_beat, until_whole
 
 

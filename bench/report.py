@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 ROOT = Path(__file__).parents[1]
 
 
-def where() -> str:
+def conditions() -> str:
     """One line: processor, cores, Python, load, and the commit that was measured."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")

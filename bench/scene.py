@@ -26,7 +26,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, TopicPartition
 
 from bench.deployment import whole_mirror
-from bench.report import cpu_seconds, memory_mb, middle, table, where
+from bench.report import conditions, cpu_seconds, memory_mb, middle, table
 from harness.deployment import Deployment
 from harness.process import wait_until
 
@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=8000.0, help="frames/s over all sockets")
     parser.add_argument("--seconds", type=float, default=600.0)
     options = parser.parse_args()
-    print(where(), flush=True)
+    print(conditions(), flush=True)
     simulator = ["--users", str(options.users), "--queues", str(options.queues)]
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -52,11 +52,11 @@ def conversation_events(seed: random.Random) -> Iterator[Event]:
     conversation, queue, agent = some_id(), seed.choice(QUEUES), some_id()
     legs = {purpose: (some_id(), some_id()) for purpose in ("customer", "acd", "agent")}
 
-    def event(event_type: Any, purpose: str | None, state: str, *which: str) -> Event:
+    def event(event_type: Any, purpose: str | None, state: str, *occurrence: str) -> Event:
         participant, communication = legs[purpose] if purpose else (None, None)
         parts = (participant or "", "call", event_type) if purpose else (event_type,)
         return Event(
-            event_id=identity(conversation, *parts, *(which or ("",) if purpose else ())),
+            event_id=identity(conversation, *parts, *(occurrence or ("",) if purpose else ())),
             event_type=event_type,
             conversation_id=conversation,
             participant_id=participant,

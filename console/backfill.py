@@ -36,10 +36,11 @@ def backfill(
     """Read a stretch of the past from REST and produce its events, with `origin=backfill`.
 
     Back-filled events have the same `event_id` as live ones, so consumers drop the repeats. Name a
-    mirrored queue or user by its name, its id or the id's beginning; any other by its whole id.
+    mirrored queue or user by its name, its id or the beginning of its id. Name any other by its
+    whole id.
 
-    Takes at least MIRROR_ANALYTICS_LAG (5 minutes): then Genesys' analytics are read a second
-    time. Ctrl-C ends the waiting, not the work: the janitors go on.
+    Takes at least MIRROR_ANALYTICS_LAG (5 minutes), because it reads Genesys' analytics a second
+    time. Ctrl-C ends the waiting, not the work: the janitors continue.
     """
     from console.context import redis_of_settings
     from console.moments import epoch_ms
@@ -101,9 +102,9 @@ def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
             time.sleep(_LOOK_SECONDS)
         bar.update(_STEPS - bar.pos)
     if progress.state != "filled":
-        why = "; ".join(progress.errors) or "Genesys tells no more"
-        raise MirrorError(f"not filled: {why}; `mirror gaps` shows which")
-    say(f"filled: {counted(progress.events, 'event')} read; what was there already came as repeats")
+        reason = "; ".join(progress.errors) or "Genesys tells no more"
+        raise MirrorError(f"not filled: {reason}; `mirror gaps` shows which")
+    say(f"filled: {counted(progress.events, 'event')} read; those already in Kafka came as repeats")
 
 
 COMMANDS = (backfill,)

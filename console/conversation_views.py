@@ -80,7 +80,7 @@ def course_text(found: Course, due_in_ms: int | None, now: str) -> str:
     today's date follow from it.
     """
 
-    def where(name: str | None, entity_id: str | None) -> str:
+    def label(name: str | None, entity_id: str | None) -> str:
         return name or (entity_id or "-")[:SHORT_ID]
 
     def state(leg: LegCourse) -> str:
@@ -122,8 +122,8 @@ def course_text(found: Course, due_in_ms: int | None, now: str) -> str:
                 str(number),
                 leg.media_type,
                 f"{leg.purpose or '-'}{f' ({leg.role})' if leg.role else ''}",
-                where(leg.queue_name, leg.queue_id),
-                where(leg.agent_name, leg.agent_id),
+                label(leg.queue_name, leg.queue_id),
+                label(leg.agent_name, leg.agent_id),
                 state(leg),
                 _when(leg.since, now, "seconds") if leg.since else "-",
                 holds(leg),
@@ -158,7 +158,7 @@ def _when(time: str, now: str, precision: str = "milliseconds") -> str:
 def conversations_text(
     found: list[ConversationView], called: Called, *, is_filtered: bool = False
 ) -> str:
-    """The output of `mirror conversations`: a line for each, with its open legs."""
+    """The output of `mirror conversations`: a line for each conversation, with its open legs."""
 
     def queue(view: ConversationView) -> str:
         ids = [leg.queue_id for leg in view.legs if leg.queue_id and not leg.role]
@@ -166,7 +166,7 @@ def conversations_text(
 
     def agent(view: ConversationView) -> str:
         ids = dict.fromkeys(leg.agent_id for leg in view.legs if leg.agent_id and not leg.role)
-        return ", ".join(called.name("users", each) or each[:SHORT_ID] for each in ids) or "-"
+        return ", ".join(called.name("users", agent) or agent[:SHORT_ID] for agent in ids) or "-"
 
     def legs(view: ConversationView) -> str:
         # Serving legs first: a narrow terminal has room only for them.
@@ -200,7 +200,7 @@ def conversations_text(
 
 
 def _leg_text(leg: TrackedLegView) -> str:
-    """One open leg: purpose (or the role, if it does not serve) and state."""
+    """An open leg: its purpose (or its role, if it does not serve) and its state."""
     return f"{leg.role or leg.purpose} {'held' if leg.held else leg.state}"
 
 

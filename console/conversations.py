@@ -23,8 +23,8 @@ LOOK_BACK: Final = "1d"
 
 @click.command(short_help="List active conversations, or show one, leg by leg.")
 @click.argument("conversation_id", metavar="[ID]", required=False)
-@click.option("--overdue", is_flag=True, help="Only those that are due for verification.")
-@click.option("--queue", help="Only those with an open leg of this queue: its name or id.")
+@click.option("--overdue", is_flag=True, help="Only conversations that are due for verification.")
+@click.option("--queue", help="Only conversations with an open leg of this queue: its name or id.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
 @click.option(
     "--since",
@@ -89,7 +89,7 @@ def _show_one(
     called: Called,
     as_json: bool,
 ) -> None:
-    """Show one conversation, from the tracker and from Kafka.
+    """Show a conversation from the tracker and from Kafka.
 
     Raises `MirrorError` if neither knows it, and `KafkaUnavailable` after showing the tracker's
     part.
@@ -111,7 +111,7 @@ def _show_one(
     view = show_conversation(client, keys, conversation_id)
     if view is None and not is_whole_id(conversation_id):
         raise MirrorError(
-            f"no active conversation begins with {conversation_id}. Of one that ended give the "
+            f"no active conversation begins with {conversation_id}. For an ended one, give the "
             f"whole id, or find it by `mirror tail --conversation {conversation_id} --since 2h`"
         )
     if since is not None:

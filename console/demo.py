@@ -31,8 +31,8 @@ from mirror.redis.connect import connect
 
 CHANNELS_WITHIN_SECONDS: Final = 40.0  # until every seat has a live channel
 DRAIN_WITHIN_SECONDS: Final = 20.0  # until the last conversation has ended
-QUIET_SECONDS: Final = 1.5  # without an event: then no more are on their way
-LINES_A_SECOND: Final = 12  # what an eye can follow; the rest is counted, not shown
+QUIET_SECONDS: Final = 1.5  # without an event; then all have arrived
+LINES_A_SECOND: Final = 12  # as many as an eye can follow; the others are only counted
 
 
 class Demo:
@@ -77,9 +77,9 @@ class Demo:
             if status.health == "ok" and status.shards:
                 return status
             if time.monotonic() > deadline:
-                why = "; ".join(status.reasons) or "no reason given"
+                reason = "; ".join(status.reasons) or "no reason given"
                 raise DependencyError(
-                    f"the sandbox was not live within {CHANNELS_WITHIN_SECONDS:.0f} s: {why}"
+                    f"the sandbox was not live within {CHANNELS_WITHIN_SECONDS:.0f} s: {reason}"
                 )
             time.sleep(0.2)
 
@@ -142,7 +142,7 @@ class Demo:
     def _get(self, path: str) -> Any:
         return self._simulator("GET", path)
 
-    # --- the reckoning ------------------------------------------------------------------------
+    # --- the check ------------------------------------------------------------------------
 
     def _summary(self, verdict: Verdict) -> str:
         stats = self._simulator("GET", "/_sim/stats")

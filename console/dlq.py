@@ -38,7 +38,7 @@ def list_(limit: int, as_json: bool) -> None:
                 "topic": letter.topic,
                 "bytes": len(letter.value),
             }
-            | {"errors": letter.why}
+            | {"errors": letter.details}
             for letter in found
         ]
         echo_json({"dead_letters": listed})
@@ -59,9 +59,9 @@ def list_(limit: int, as_json: bool) -> None:
                     letter.id,
                     f"{show_ms(letter.at_ms)[:19]}Z",
                     str(len(letter.value)),
-                    letter.why.get("stage", ""),
-                    letter.why.get("exception.class.name", ""),
-                    letter.why.get("exception.message", ""),
+                    letter.details.get("stage", ""),
+                    letter.details.get("exception.class.name", ""),
+                    letter.details.get("exception.message", ""),
                     letter.topic,
                 )
                 for letter in found
@@ -84,8 +84,8 @@ def show(letter: str) -> None:
     from mirror.kafka.deadletters import DeadLetters
 
     with DeadLetters(settings_of_environment()) as letters:
-        found = letters.one(letter)
-    for name, value in {"topic": found.topic, **found.why}.items():
+        found = letters.get(letter)
+    for name, value in {"topic": found.topic, **found.details}.items():
         say(joined(": ", (name, value)))
     echo_bytes(found.value)
 
@@ -123,13 +123,13 @@ def retry(letters: tuple[str, ...]) -> int:
     failed = 0
     with DeadLetters(settings) as dead:
         for letter in letters:
-            found = dead.one(letter)
-            if found.why.get("stage") == "produce":
+            found = dead.get(letter)
+            if found.details.get("stage") == "produce":
                 said = _produce(producer, found)
                 failed += said != "1 event"
                 echo(joined(": ", (letter, said)))
                 continue
-            if found.masked:  # hashes are what the events would hold; a mask is nothing
+            if found.masked:  # keep hashes, which the events would hold too; drop masks
                 is_told = found.masked == "hash" and settings.pii != "drop"
                 personal = Personal() if is_told else None
             else:

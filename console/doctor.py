@@ -6,14 +6,16 @@ import click
 
 
 @click.command()
-@click.option("--settings", "only_settings", is_flag=True, help="Print what is in force and end.")
+@click.option(
+    "--settings", "only_settings", is_flag=True, help="Print the settings in force and exit."
+)
 @click.option("--heartbeat", is_flag=True, help="Wait for a first heartbeat too, up to 40 s.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def doctor(only_settings: bool, heartbeat: bool, as_json: bool) -> int:
     """Check settings, Redis, Kafka, Genesys and this machine.
 
     Each line is ✓, or ✗ with the fix, or ! for a setting that works but may not be intended. The
-    exit code is that of the worst ✗. docs/runbook.md has more on each check.
+    exit code is that of the worst ✗. docs/runbook.md explains each check.
     """
     import os
 

@@ -1,4 +1,4 @@
-"""One event, or one state of an agent, on a line, as `mirror tail` and the demo show it. Pure."""
+"""Shows an event, or a state of an agent, on a line, for `mirror tail` and the demo. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLOURS: Final = {
     "end": "cyan",
     "finalize": "red",
 }
-# Media whose word is longer than its column.
+# Media with words longer than their column.
 _MEDIA: Final = {
     "internal_message": "internal",
     "screen_monitoring": "monitoring",
@@ -32,7 +32,7 @@ _MEDIA: Final = {
     "screenshare": "screen",
 }
 SHORT_ID: Final = 8
-# The longest text from outside if a line may have any length.
+# The longest text from outside in a line without a limit.
 _LONGEST: Final = 100
 _KIND: Final = 10
 _STATE: Final = 14
@@ -86,7 +86,7 @@ def event_line(
 def state_line(
     state: AgentEvent, called: Called | None = None, *, width: int | None = None, today: str = ""
 ) -> str:
-    """What an agent said of itself: when (UTC), who, which word. Arguments as in `event_line`."""
+    """An agent's state as a line: time (UTC), agent, state. Arguments as in `event_line`."""
     called, layout = called or Called(), _layout(width)
     clock = printable(_clock(state.occurred_at, today, layout), _LONGEST)
     word = state.presence if state.event_type == "presence" else state.routing_status
@@ -140,7 +140,7 @@ def _padded(text: str, size: int, width: int | None) -> str:
 
 def _detail(event: Event, layout: _Layout) -> str:
     parts = (
-        event.role,  # to tell a person who does not serve from a serving agent
+        event.role,  # a leg that does not serve shows its role
         event.disconnect_type,
         event.wrapup_code,
         event.origin if event.origin != "live" else None,

@@ -27,7 +27,7 @@ def check(environ: Mapping[str, str]) -> tuple[int, str]:
     if not port:
         return EXIT_FAILED, "MIRROR_METRICS_PORT is not set: health is served on it"
     code, text = EXIT_FAILED, ""
-    for host in hosts:  # one of two families may be missing here
+    for host in hosts:  # IPv4 or IPv6 may be missing here
         code, text, answered = _ask(host, port)
         if answered:
             break

@@ -8,7 +8,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="End with 1 where health is down.")
+@click.option("--check", is_flag=True, help="Exit with 1 if health is down.")
 @as_json
 def status(check: bool, as_json: bool) -> int:
     """Show health, listeners, shards, gaps and conversations."""
@@ -73,8 +73,8 @@ def gaps(as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--agents", is_flag=True, help="That of the topic of agents' states instead.")
-@click.option("--view", is_flag=True, help="That of the topic of conversations instead.")
+@click.option("--agents", is_flag=True, help="The schema of agents' states instead.")
+@click.option("--view", is_flag=True, help="The schema of conversations' views instead.")
 def schema(agents: bool, view: bool) -> None:
     """Print the JSON Schema of the event."""
     import json
@@ -83,7 +83,7 @@ def schema(agents: bool, view: bool) -> None:
     from mirror.conversation.schema import agent_event_schema, event_schema, view_schema
 
     if agents and view:
-        raise click.UsageError("--agents and --view are of two topics: say one of them.")
+        raise click.UsageError("--agents and --view belong to two topics: give one of them.")
     document = agent_event_schema() if agents else view_schema() if view else event_schema()
     echo(json.dumps(document, indent=2, ensure_ascii=False))
 

@@ -55,10 +55,10 @@ class Called:
         return is_called(self.name(family, entity_id), entity_id, text)
 
     def unmatched(self, family: Family, option: str, text: str) -> str | None:
-        """The line about an option that means none of the mirrored queues or users.
+        """A warning that an option matches no mirrored queue or user.
 
-        None if it means one, or nobody can know: Redis has no names, or the family is not mirrored
-        (events of the other family show its ids too).
+        None if it matches, or if that is unknown: Redis has no names, or the family is not mirrored
+        (then events of the other family still show its ids).
         """
         from mirror.base.errors import RedisUnavailable
         from mirror.fleet.topics import is_called
@@ -81,7 +81,8 @@ class Called:
 
 @contextmanager
 def names_if_any() -> Iterator[Called]:
-    """Names for a command that also works without Redis; then it says so on stderr."""
+    """Names for a command that also works without Redis. Without Redis, a line on stderr says
+    so."""
     from console.context import redis_of_settings
     from console.render import say
     from mirror.base.errors import RedisUnavailable
@@ -111,7 +112,8 @@ def no_such(option: str, text: str, family: Family, count: int) -> str:
 def find_ids(
     client: redis.Redis, keys: Keys, family: Family, option: str, texts: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """The ids that `texts` mean: whole ids, or names or beginnings of ids of mirrored entities.
+    """The ids that `texts` mean. A text is a whole id, or the name or the beginning of the id of a
+    mirrored entity.
 
     Raises `SettingsError` that names the `option` if a text matches none or several.
     """
@@ -138,7 +140,7 @@ def find_ids(
             shown = ", ".join(f"{names[entity] or '?'} ({entity})" for entity in ids[:MOST_LISTED])
             more = f" and {len(ids) - MOST_LISTED} more" if len(ids) > MOST_LISTED else ""
             raise SettingsError(
-                f"{option} is {text!r}, which {len(ids)} {family} are called: {shown}{more}. "
+                f"{option} is {text!r}, which matches {len(ids)} {family}: {shown}{more}. "
                 f"Name one by more of its name or id, and repeat {option} for several"
             )
         found += ids

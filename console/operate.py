@@ -86,7 +86,9 @@ class _Waiting:
 
 @click.command()
 @click.argument("listener", shell_complete=completion.listeners)
-@click.option("--wait", type=click.FloatRange(0), default=0.0, help="Seconds to wait for it.")
+@click.option(
+    "--wait", type=click.FloatRange(0), default=0.0, help="Seconds to wait until it is drained."
+)
 def drain(listener: str, wait: float) -> None:
     """Move all channels of LISTENER to others. Each is opened there before it is closed here.
 
@@ -104,7 +106,7 @@ def drain(listener: str, wait: float) -> None:
         if listener not in {known.id for known in found}:
             raise MirrorError(f"there is no listener {listener}: `mirror listeners` shows them")
         request_drain(client, keys, listener)
-        if not any(other.state == "live" and other.id != listener for other in found):
+        if not any(candidate.state == "live" and candidate.id != listener for candidate in found):
             say(
                 f"{listener} has nowhere to go: no other listener takes channels. It keeps its own "
                 f"until one does; `mirror undrain {listener}` ends this"
@@ -131,7 +133,7 @@ def drain(listener: str, wait: float) -> None:
 @click.command()
 @click.argument("listener")
 def undrain(listener: str) -> None:
-    """Let LISTENER have channels again after `mirror drain`.
+    """Give LISTENER channels again after `mirror drain`.
 
     It gets channels as others end, or at once by `mirror rebalance`.
     """
@@ -142,7 +144,9 @@ def undrain(listener: str) -> None:
 
     with redis_of_settings() as (client, keys, _):
         if not take_back_drain(client, keys, listener):
-            raise MirrorError(f"{listener} is not drained: `mirror listeners` shows who is")
+            raise MirrorError(
+                f"{listener} is not drained: `mirror listeners` shows which listeners are"
+            )
     say(f"{listener} may have channels again; `mirror rebalance` gives it some now")
 
 
@@ -155,7 +159,7 @@ def rebalance() -> None:
 
     with redis_of_settings() as (client, keys, _):
         request_rebalance(client, keys)
-    say("asked the leader; `mirror shards` shows what moves")
+    say("rebalance requested; watch it with `mirror shards`")
 
 
 @click.command(short_help="Replace a channel by a fresh one, without a gap.")
@@ -180,7 +184,7 @@ def rotate(channel: str) -> None:
             many = "more than one channel is" if seats else "there is no channel"
             raise MirrorError(f"{many} {channel}: `mirror channels` shows them")
         request_rotation(client, keys, *next(iter(seats)))
-    say(f"asked the leader to rotate {found[0].channel}; `mirror channels` shows it")
+    say(f"rotation of {found[0].channel} requested; watch it with `mirror channels`")
 
 
 COMMANDS = (init, drain, undrain, rebalance, rotate)

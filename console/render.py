@@ -2,8 +2,8 @@
 
 Commands write only by `echo`, `say`, `echo_json` or `echo_bytes`. Text from outside (names, ids,
 messages) may hold control characters, and none of them reaches a terminal
-(`mirror.base.printable`). Only `styled` adds colours, so a table can tell our colours from those in
-a text.
+(`mirror.base.printable`). Only `styled` adds colours. So a table can tell our colours from colours
+in a text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _GAP: Final = 2
 
 
 class Styled(str):
-    """Text with our colours; its parts from outside are printable."""
+    """Text with our colours. Its parts from outside were made printable."""
 
     __slots__ = ()
 
@@ -37,7 +37,7 @@ def styled(text: str, *, fg: str | None = None, bold: bool | None = None) -> Sty
 
 
 def joined(separator: str, parts: Iterable[str]) -> Styled:
-    """Parts on a line; those that are not `styled` are made printable."""
+    """Parts joined on a line. Parts that are not `styled` are made printable."""
     return Styled(separator.join(map(_cell, parts)))
 
 
@@ -91,7 +91,7 @@ def table(
 def _fitting(
     columns: Sequence[Column], wide: Sequence[int], width: int | None
 ) -> list[tuple[int, int]]:
-    """The columns to show, with their widths."""
+    """The shown columns with their widths."""
     shown = {index: size for index, size in enumerate(wide) if size}
     if width is None:
         return list(shown.items())
@@ -119,7 +119,7 @@ def clipped(text: str, size: int) -> str:
 
 
 def wrapped(head: str, parts: Iterable[str], width: int | None = None) -> str:
-    """`head` and the parts behind it, with a line's end between two where a line is full."""
+    """`head` and the parts behind it, broken into lines of the terminal's width."""
     limit = terminal_width() if width is None else width
     lines, line = [], head
     for part in map(printable, parts):
@@ -178,13 +178,13 @@ def age(milliseconds: int | None) -> str:
 
 
 class ReaderGone(BrokenPipeError):
-    """The reader of our output closed it, as `head` does: the command ends with 0."""
+    """The reader closed our output, as `head` does. The command then exits with 0."""
 
 
 def echo(text: str) -> None:
     """Write to stdout with colour only for a terminal, and never under `NO_COLOR`.
 
-    Like all functions that write to stdout, raises `ReaderGone` if nobody reads any more.
+    Like all functions that write to stdout, it raises `ReaderGone` if the reader closed stdout.
     """
     with _read():
         click.echo(harmless(text), color=colourful())
@@ -204,7 +204,7 @@ def echo_json(document: object) -> None:
 
 
 def echo_bytes(content: bytes) -> None:
-    """Write bytes to stdout as they are; to a terminal as text that it can show."""
+    """Write bytes to stdout unchanged. A terminal gets printable text instead."""
     with _read():
         if _is_terminal():
             click.echo(harmless(content.decode(errors="backslashreplace")))
@@ -219,7 +219,7 @@ def _read() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError as error:
-        raise ReaderGone from error  # click would take it for a failure
+        raise ReaderGone from error  # click would treat it as a failure
 
 
 def colourful() -> bool:
@@ -230,5 +230,5 @@ def colourful() -> bool:
 
 
 def _is_terminal() -> bool:
-    """Whether stdout is one. Python has no stdout where it was closed at the start (`>&-`)."""
+    """Whether stdout is a terminal. If stdout was closed at the start (`>&-`), Python has none."""
     return sys.stdout is not None and sys.stdout.isatty()

@@ -1,4 +1,4 @@
-"""`mirror sandbox`: everything on this machine, nothing else needed."""
+"""`mirror sandbox`: the whole mirror on this machine, with simulated services."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import click
 
 
 @click.command(short_help="Run the mirror with a simulated Genesys Cloud.")
-@click.option("--demo", is_flag=True, help="Show the events, then count them against the truth.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="End the demo after that.")
+@click.option(
+    "--demo", is_flag=True, help="Show the events, then compare them with the simulator's ledger."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(0, min_open=True), help="End the demo after this time."
+)
 @click.option(
     "--listeners", type=click.IntRange(1, 16), default=2, show_default=True, help="How many."
 )
@@ -16,13 +20,13 @@ import click
     type=click.FloatRange(0, min_open=True),
     default=1.5,
     show_default=True,
-    help="Conversations begun a second.",
+    help="New conversations a second.",
 )
 @click.option("--speed", type=click.FloatRange(0.1), default=6.0, help="Faster conversations.")
 def sandbox(demo: bool, seconds: float | None, listeners: int, rate: float, speed: float) -> int:
-    """The mirror with a Redis, a Kafka-compatible broker and a Genesys simulator.
+    """Run the mirror with a Redis, a Kafka-compatible broker and a Genesys simulator.
 
-    All of it on loopback, under one supervisord; Ctrl-C stops it all.
+    Everything runs on loopback under one supervisord. Ctrl-C stops all of it.
     """
     from console.render import say
     from harness.embedded import Scene

@@ -16,17 +16,23 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--dedupe", is_flag=True, help="Show each event once, however many replicas sent it.")
-@click.option("--once", is_flag=True, help="Read what the projector wrote: each event once.")
+@click.option("--once", is_flag=True, help="Read the projector's topic, which has each event once.")
 @click.option("--agents", is_flag=True, help="Presence and routing status of agents instead.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line.")
 @click.option(
-    "--conversation", metavar="ID", help="Only this conversation: an id, or how it begins."
+    "--conversation", metavar="ID", help="Only this conversation: its id or its beginning."
 )
 @click.option(
     "--queue", metavar="QUEUE", help="Only this queue: its name (a glob), id or beginning."
 )
 @click.option("--agent", metavar="AGENT", help="Only this agent: name (a glob), id or beginning.")
-@click.option("--type", "kinds", metavar="TYPE", multiple=True, help="Only these, e.g. answer.")
+@click.option(
+    "--type",
+    "kinds",
+    metavar="TYPE",
+    multiple=True,
+    help="Only this type, such as answer; may be repeated.",
+)
 @click.option("--since", metavar="T", help="From when: an age such as 2h or 7d, or RFC 3339 (UTC).")
 @click.option(
     "--from",
@@ -75,19 +81,19 @@ def tail(
 
     if agents and (once or conversation or queue):
         raise click.UsageError(
-            "--agents shows agents, who have no conversation and no queue there, and whose states "
-            "no projector writes: leave --once, --conversation and --queue out."
+            "--agents shows agents' states, which have no conversation and no queue, and which "
+            "no projector writes: leave out --once, --conversation and --queue."
         )
     _check_types(kinds, agents=agents)
     if since is not None and start == "beginning":
-        raise click.UsageError("--since and --from beginning say two things: give one.")
+        raise click.UsageError("--since and --from beginning contradict each other: give one.")
     since_ms = epoch_ms("--since", since, round(time.time() * 1000)) if since else None
     repeats = Repeats()
     shown = 0
     place: Start = "beginning" if start == "beginning" else "end"
     settings = settings_of_environment()
     if agents and not settings.agents:
-        say("agents is not in MIRROR_SUBSCRIBE here: nobody may write their states")
+        say("MIRROR_SUBSCRIBE has no agents here: perhaps no listener writes their states")
     stream: AgentStream | EventStream
     if agents:
         stream = AgentStream(settings, place, since_ms)
@@ -116,9 +122,9 @@ def tail(
 
 
 def say_unmatched(called: Called, queue: str | None, agent: str | None) -> None:
-    """Say on stderr which of these filters matches nothing that is mirrored now.
+    """Warn on stderr of filters that match no mirrored queue or agent now.
 
-    It is no error: the queue may be made, or the user be listed, while events are read.
+    This is no error: the queue or user may be created while `tail` runs.
     """
     from console.render import say
 
@@ -133,7 +139,7 @@ def say_unmatched(called: Called, queue: str | None, agent: str | None) -> None:
 
 
 def _check_types(kinds: tuple[str, ...], *, agents: bool) -> None:
-    """Raise `click.UsageError` for a type that no event has."""
+    """Raise `click.UsageError` for an unknown event type."""
     from typing import get_args
 
     from mirror.conversation.agent_event import AgentEventType
@@ -152,7 +158,7 @@ def _filter(
     agent: str | None,
     kinds: tuple[str, ...],
 ) -> Callable[[Event | AgentEvent], bool]:
-    """Whether an event fits all that is given."""
+    """Whether an event matches all given filters."""
     from mirror.conversation.agent_event import AgentEvent
 
     beginning = (conversation or "").lower()

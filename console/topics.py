@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mirror.fleet.topics import TopicView
     from mirror.settings import Settings
 
-# How many of the latest events are searched for the last one of each topic: a second's reading.
+# How many of the latest events are searched for the last event of each topic: a second's work.
 BACKLOG: Final = 20_000
 _READ_SECONDS: Final = 15.0
 # "a rotating, b rotating": those of both replicas are shown, however narrow the terminal is.
@@ -19,8 +19,8 @@ _TWO_STATES: Final = 22
 
 
 @click.command(short_help="List mirrored queues and users by name.")
-@click.option("--queue", help="Only queues of this name (a glob), id or beginning of an id.")
-@click.option("--user", help="Only users of this name (a glob), id or beginning of an id.")
+@click.option("--queue", help="Only queues with this name (a glob), id or beginning of an id.")
+@click.option("--user", help="Only users with this name (a glob), id or beginning of an id.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def topics(queue: str | None, user: str | None, as_json: bool) -> None:
     """List mirrored queues and users by name, with shard, channels and last event.
@@ -83,11 +83,11 @@ def _refuse_unknown(
 
 
 def date_topics(settings: Settings, found: list[TopicView]) -> int | None:
-    """Put the age of its last event to each topic; the age of the oldest event that was read.
+    """Add to each topic the age of its last event. Returns the age of the oldest event that was
+    read, None if there was no event.
 
-    An event belongs to the topic that brought it, and to those of its queue and its agent: a
-    transition that both bring is produced once by each listener. None without any event.
-    Raises `KafkaUnavailable`.
+    An event belongs to the topic that brought it, and to those of its queue and its agent: if both
+    bring a transition, each listener produces it once. Raises `KafkaUnavailable`.
     """
     import time
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mirror.settings import Settings
     from mirror.supervision.supervisord import ProcessInfo, Supervisord
 
-# `stopwaitsecs` of deploy/supervisord.conf. supervisord stops one kind of process after the other.
+# `stopwaitsecs` in deploy/supervisord.conf. supervisord stops the kinds of processes in turn.
 STOP_SECONDS: Final = 28
 STOPPING: Final = f"one kind after the other, each within {STOP_SECONDS} s"
 START_SECONDS: Final = 60.0
@@ -69,7 +69,8 @@ def start(environ: Mapping[str, str]) -> NoReturn:
 
 
 def refuse_second(run_dir: Path) -> None:
-    """Raise `MirrorError` if a supervisord runs in this directory. A dead socket is ignored."""
+    """Raise `MirrorError` if a supervisord runs in this directory. A socket without a listener is
+    ignored."""
     from mirror.base.errors import MirrorError
     from mirror.supervision.supervisord import Supervisord, SupervisordSilent
 
@@ -80,17 +81,17 @@ def refuse_second(run_dir: Path) -> None:
         pid = supervisord.pid()
     except SupervisordSilent as error:
         if isinstance(error.__cause__, ConnectionRefusedError):
-            return  # nobody listens: the socket of one that was killed
+            return  # the socket of a killed supervisord
         raise
     raise MirrorError(
-        f"it runs here already, supervisord has pid {pid}{_since(run_dir)}: `mirror up status` "
-        "shows its processes, `mirror up stop` ends it, and another MIRROR_RUN_DIR and "
+        f"the mirror already runs here under supervisord, pid {pid}{_since(run_dir)}: `mirror up "
+        "status` shows its processes, `mirror up stop` ends it, and another MIRROR_RUN_DIR and "
         "MIRROR_NAMESPACE make room for a second mirror"
     )
 
 
 def check(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Raise the `SettingsError` with which one of the processes would end."""
+    """Raise the `SettingsError` that would end one of the processes."""
     from mirror.genesys.client import GenesysClient
     from mirror.kafka import registry
     from mirror.kafka.config import check_properties
@@ -100,7 +101,7 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
     from mirror.supervision.supervise import check_machine
 
     counts = settings.supervised.counts
-    with connect(settings) as client:  # asks nothing yet
+    with connect(settings) as client:  # reads nothing yet
         if any(counts[program] for program in _WORKING):
             for oauth in settings.require_clients():
                 GenesysClient(
@@ -140,7 +141,7 @@ def _check_metrics(environ: Mapping[str, str]) -> None:
     counts = load(environ).supervised.counts
     for number, program in enumerate(COUNTS):
         for process in range(counts[program]):
-            # As supervisord.conf sets it for each of them.
+            # The same value as supervisord.conf gives each process.
             offset = {"MIRROR_METRICS_OFFSET": str(100 * number + process)}
             settings = load({**environ, **offset})
             if settings.metrics_port:
@@ -249,7 +250,7 @@ def restart(names: tuple[str, ...]) -> None:
 
 
 def chosen_processes(found: list[ProcessInfo], names: tuple[str, ...]) -> list[ProcessInfo]:
-    """The processes that `names` mean, each once. Raises `MirrorError` where a name means none."""
+    """The processes that `names` mean, each once. Raises `MirrorError` if a name means none."""
     from mirror.base.errors import MirrorError
 
     chosen: dict[str, ProcessInfo] = {}
@@ -313,7 +314,7 @@ def _running() -> tuple[Supervisord, Path]:
 
 
 def _until(supervisord: Supervisord, name: str, done: Callable[[ProcessInfo], bool]) -> ProcessInfo:
-    """Wait until `done`; the process then. Raises `MirrorError` if it takes too long."""
+    """Wait until `done`, and return the process. Raises `MirrorError` if it takes too long."""
     from mirror.base.errors import MirrorError
 
     deadline = time.monotonic() + START_SECONDS

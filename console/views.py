@@ -26,7 +26,7 @@ _STATE_COLOURS: Final = {
 
 
 def state(word: str) -> str:
-    """A state in its colour."""
+    """A state with its colour."""
     return styled(word, fg=_STATE_COLOURS.get(word))
 
 
@@ -172,5 +172,5 @@ def gaps_text(gaps: list[GapView]) -> str:
 
 
 def _second(rfc3339: str) -> str:
-    """A time to the second, which is what a gap is looked for by."""
+    """A time to the second: people look for gaps by time."""
     return f"{rfc3339[:10]} {rfc3339[11:19]}Z"

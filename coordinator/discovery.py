@@ -210,8 +210,8 @@ class Discovery:
             if doubt.much
         ]
         absent = [
-            f"Genesys does not offer {template}: {why}"
-            for template, why in self._unavailable.items()
+            f"Genesys does not offer {template}: {reason}"
+            for template, reason in self._unavailable.items()
         ]
         self.reasons = (
             *self._failing(),
@@ -263,8 +263,8 @@ class Discovery:
             if listing.error:
                 lines.setdefault((listing.family, listing.error), []).append(listing.client.id)
         return [
-            f"discovery: {family} cannot be listed by OAuth client {', '.join(who)}: {error}"
-            for (family, error), who in lines.items()
+            f"discovery: {family} cannot be listed by OAuth client {', '.join(clients)}: {error}"
+            for (family, error), clients in lines.items()
         ]
 
     def _useless(self) -> list[str]:
@@ -302,8 +302,8 @@ class Discovery:
                 self._log.warning("topics_not_listed", client=client.id, error=error)
                 continue
             self._unavailable = unavailable(self._settings, available)
-            for template, why in self._unavailable.items():
-                self._log.warning("topic_unavailable", topic=template, why=why)
+            for template, reason in self._unavailable.items():
+                self._log.warning("topic_unavailable", topic=template, reason=reason)
             self.permissions = {
                 topic.id.lower(): ", ".join(topic.requires_permissions or ()) for topic in available
             }

@@ -75,7 +75,7 @@ class Outcome(msgspec.Struct, frozen=True):
     problems: Mapping[str, str]
     alive: frozenset[str]
     changed_shards: frozenset[str]
-    silent: frozenset[str]  # listeners of which nobody knows when they beat last
+    silent: frozenset[str]  # listeners whose last beat has an unknown time
 
 
 class Leader:
@@ -208,7 +208,7 @@ class Leader:
             )
             changes = moves.advance(self.seats, situation)
         for change in changes:
-            if change.what == "moving" and change.why == moves.DEAF:
+            if change.kind == "moving" and change.reason == moves.DEAF:
                 deafness.note_successor(change.seat)
         intervals = coverage.intervals(
             seen.listeners, seen.beats, alive, deafness.doubted(), deafness.restarts()
@@ -312,7 +312,7 @@ class Leader:
             now_ms,
             self._rules.horizon_ms,
         )
-        return cut.changed | cut.retired
+        return cut.changed | cut.removed
 
     def _heard_all(self, seen: Seen, now_ms: int) -> bool:
         """Whether Redis has the shards of all channels, or the listeners had a whole lease to store

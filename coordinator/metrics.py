@@ -44,7 +44,7 @@ class Metrics:
         for gap in outcome.gaps:
             self._gaps.labels(gap.kind).inc()
         for change in outcome.changes:
-            self._changes.labels(change.what).inc()
+            self._changes.labels(change.kind).inc()
 
     def census(self, gaps_open: int, active: int, overdue: int, oldest_due: float) -> None:
         """Note the counts from Redis; `oldest_due` is in seconds."""

@@ -73,7 +73,7 @@ class Naming:
             names[family] = {id_: heard[id_] for id_ in islice(kept, MOST_NAMES)}
             if len(heard) > MOST_NAMES:
                 self._heard[family] = dict(names[family])
-        known = {family: frozenset(some) for family, some in ids.items()}
+        known = {family: frozenset(listed) for family, listed in ids.items()}
         found = Called(names, known, self._strict, _digest(names, known, self._strict))
         self._last = (topics, found)
         return found

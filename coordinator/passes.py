@@ -122,9 +122,9 @@ class Passes:
         if self.leadership.fence:
             reasons += self.discovery.reasons
             if self._told_unassigned:
-                why = ", ".join(sorted(set(self._told_unassigned.values())))
+                reason = ", ".join(sorted(set(self._told_unassigned.values())))
                 seats = counted(len(self._told_unassigned), "seat")
-                reasons.append(f"{seats} cannot be placed: {why}")
+                reasons.append(f"{seats} cannot be placed: {reason}")
         return Health.of(reasons)
 
     def _begin(self) -> None:
@@ -211,11 +211,11 @@ class Passes:
         for change in outcome.changes:
             self._log.info(
                 "seat_changed",
-                change=change.what,
+                change=change.kind,
                 seat=seat_name(*change.seat),
                 listener=change.listener,
                 epoch=change.epoch,
-                why=change.why,
+                reason=change.reason,
             )
         for gap in outcome.gaps:
             self._log.info(
@@ -229,13 +229,13 @@ class Passes:
             self._log.info(
                 "shards_changed", changed=len(outcome.changed_shards), shards=len(outcome.shards)
             )
-        seats_unassigned = {seat_name(*seat): why for seat, why in outcome.unassigned.items()}
+        seats_unassigned = {seat_name(*seat): reason for seat, reason in outcome.unassigned.items()}
         if seats_unassigned != self._told_unassigned:
             self._told_unassigned = seats_unassigned
             self._log.warning(
                 "seats_unassigned",
                 count=len(seats_unassigned),
-                why=sorted(set(seats_unassigned.values())),
+                reason=sorted(set(seats_unassigned.values())),
             )
         if seconds > SLOW_PASS_SECONDS:
             self._log.info("slow_pass", seconds=round(seconds, 3))

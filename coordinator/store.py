@@ -109,7 +109,7 @@ class Store:
         pipe = self._redis.pipeline(transaction=False)
         for shard in shards:
             pipe.exists(self._keys.shard(shard))
-        return {shard for shard, there in zip(shards, pipe.execute(), strict=True) if not there}
+        return {shard for shard, exists in zip(shards, pipe.execute(), strict=True) if not exists}
 
     def shards(self, known: Mapping[str, Shard]) -> dict[str, Shard]:
         """All shards in Redis. `known` shards are fetched only if their epoch differs."""

@@ -1,6 +1,6 @@
 """The web page: the contact centre's floor and the mirror itself, live.
 
-    program.py   what a dashboard is built from; metrics.py: its metrics
+    program.py   builds a dashboard from its threads; metrics.py: its metrics
     reader/      Kafka and Redis → messages for browsers
     pages/       the web server, and the page in static/
 

@@ -1,4 +1,4 @@
-"""What a dashboard tells Prometheus: names and meanings stand in `mirror.runtime.metrics`."""
+"""A dashboard's metrics for Prometheus. `mirror.runtime.metrics` has their names and meanings."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Metrics:
 
     @property
     def from_views(self) -> int:
-        return int(bool(self._reader.opened.topic) and not self._reader.opened.why)
+        return int(bool(self._reader.opened.topic) and not self._reader.opened.reason)
 
     @property
     def opened_in(self) -> float:

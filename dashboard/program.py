@@ -1,12 +1,12 @@
-"""The dashboard's program: a web page, and what it shows.
+"""The dashboard's program: its web page, and the threads that read for it.
 
     web     uvicorn: pages and streams; beats (`dashboard.pages.server`)
     redis   reads the mirror's state, asks whether Kafka answers (`dashboard.reader.watch`)
     kafka   reads the topics, makes a message a tick (`dashboard.reader.reader`)
     past    reads what came earlier today, once (`dashboard.reader.past`)
 
-The page is served while Kafka and Redis are waited for, and says so. Start-up fails with exit code
-3 where they are still away after `MIRROR_STARTUP_TIMEOUT`.
+The page is served while the start waits for Kafka and Redis, and says so. Start-up fails with exit
+code 3 if they do not answer within `MIRROR_STARTUP_TIMEOUT`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from mirror.settings import Settings
 def main(settings: Settings) -> int:
     """Run a dashboard until a signal ends it. Returns its exit code.
 
-    Raises `MirrorError` where start-up fails (see `mirror.base.errors` for the exit code).
+    Raises `MirrorError` if start-up fails (see `mirror.base.errors` for the exit code).
     """
     check(settings)
     return Process(settings).run(Dashboard(settings))
@@ -73,18 +73,18 @@ class Dashboard(Program):
         process.thread("past", lambda: past.run(stopping))
 
     def health(self) -> Health:
-        """A dashboard that cannot see is degraded, and still serves."""
+        """A dashboard without Kafka or Redis is degraded, and still serves."""
         return Health.of(self._watch.reasons())
 
     def checks(self) -> Iterator[Finding]:
-        """What it works from."""
+        """Checks of the topics that it reads."""
         yield from check_redis(self._settings)
         yield from self._growth.findings()
         opened = self._reader.opened
         if opened.topic:
-            why = f", folded: {opened.why}" if opened.why else ""
-            yield good("kafka.projector", "the floor", f"opened from {opened.topic}{why}")
+            reason = f", folded: {opened.reason}" if opened.reason else ""
+            yield good("kafka.projector", "the floor", f"opened from {opened.topic}{reason}")
 
     def summary(self) -> dict[str, int]:
-        """What it has done."""
+        """Counts of its work, for the log."""
         return {"sent": self._hub.sent}

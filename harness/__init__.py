@@ -1,6 +1,6 @@
-"""A whole mirror on one machine, and its judge: for the sandbox, tests, chaos and benchmarks alike.
+"""A whole mirror on one machine, and its judge, for the sandbox, tests, chaos and benchmarks.
 
-    process      processes of ours and of others: started, waited for, ended
+    process      starts processes, waits for them, ends them
     redis, kafka servers for tests: Redis with Sentinels, Apache Kafka with one broker or three;
                  kafka_install brings its jars, and a Java where there is none; kafka_topics
                  makes and reads topics
@@ -15,5 +15,5 @@
     supervised   waiting for processes under supervisord
     traffic      frames like those of a contact centre; instructions: what a frame costs
 
-Nothing of the product imports it but `mirror sandbox`.
+Of the product, only `mirror sandbox` imports it.
 """

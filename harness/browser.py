@@ -1,6 +1,6 @@
 """A real browser for tests: headless Chromium (or Chrome), driven by its own driver.
 
-What a page logs, and what its content security policy refused, is kept: `complaints` has it.
+`complaints` has the page's log and the refusals of its content security policy.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OPTIONS = (
 
 
 class BrowserUnavailable(Exception):
-    """There is no Chromium or no driver on this machine; the text names the cure."""
+    """This machine has no Chromium or no driver. The text names the cure."""
 
 
 def find(*names: str) -> str:
@@ -43,7 +43,7 @@ def find(*names: str) -> str:
 
 
 class Browser:
-    """One browser with one page; a context manager that ends it."""
+    """A browser with one page. A context manager that ends it."""
 
     def __init__(self, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> None:
         options = Options()
@@ -88,7 +88,7 @@ class Browser:
         return self.driver.execute_async_script(script, *arguments)
 
     def text(self, selector: str) -> str:
-        """The text of the first element that matches, hidden or not; empty where there is none."""
+        """The text of the first element that matches, hidden or not. Empty if none matches."""
         found: str = self.run(
             "return document.querySelector(arguments[0])?.textContent?.trim() ?? ''", selector
         )
@@ -106,15 +106,15 @@ class Browser:
         self.driver.find_element("css selector", selector).click()
 
     def complaints(self) -> list[str]:
-        """What the page logged since the last call, the network's own words left out."""
+        """The page's log since the last call, without the network's entries."""
         logged = self.driver.get_log("browser")  # type: ignore[no-untyped-call]  # Selenium's
         return [entry["message"] for entry in logged if entry["source"] != "network"]
 
     def shot(self, path: Path) -> None:
-        """Write what is seen as a PNG."""
+        """Write a screenshot as PNG."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.driver.save_screenshot(str(path))
 
     def command(self, name: str, parameters: dict[str, Any]) -> Any:
-        """One command of the DevTools protocol."""
+        """Send a command of the DevTools protocol."""
         return self.driver.execute_cdp_cmd(name, parameters)

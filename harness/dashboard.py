@@ -1,4 +1,4 @@
-"""What the dashboard's tests share: a dashboard process, events by hand, a fleet by hand."""
+"""For tests of the dashboard: a dashboard process, and handmade events and beats."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Dashboard:
                 return error.code, error.headers, error.read()
 
     def status(self, path: str, headers: dict[str, str] | None = None) -> int:
-        """The status alone, 0 where nobody answers."""
+        """Only the status, 0 without an answer."""
         try:
             found: int = self.fetch(path, headers)[0]
         except OSError:
@@ -89,7 +89,7 @@ def dashboard(folder: Path, env: dict[str, str], name: str = "dashboard") -> Das
 
 
 def produce(settings: Settings, events: Iterable[Event], producer: Producer | None = None) -> None:
-    """Write events as listeners do, over a connection of its own where no producer is given."""
+    """Write events as listeners do. Without `producer`, it makes a producer of its own."""
     producer = producer or Producer(producer_config(settings, "test"))
     recorder = Recorder(settings.topic, settings.region, settings.encoding)
     for event in events:
@@ -106,29 +106,29 @@ def produce(settings: Settings, events: Iterable[Event], producer: Producer | No
 
 
 def conversation(number: int, course: str, since: float = 60.0) -> list[Event]:
-    """Events of a call that waits, rings, is talked to, held or over, since so many seconds."""
+    """Events of a call that is waiting, ringing, talking, held or over, since so many seconds."""
     name = f"{number:08x}-1111-4111-8111-111111111111"
     queue = QUEUES[number % len(QUEUES)]
     began = time.time() - since
     made: list[Event] = []
 
-    def add(kind: str, who: str | None, after: float = 0.0, **more: Any) -> None:
+    def add(kind: str, agent: str | None, after: float = 0.0, **more: Any) -> None:
         states = {"alert": "alerting", "disconnect": "disconnected", "end": "ended"}
         fields = dict[str, Any](
-            event_id=identity(name, kind, who or "", str(len(made))),
+            event_id=identity(name, kind, agent or "", str(len(made))),
             event_type=kind,
             conversation_id=name,
             state=states.get(kind, "connected"),
             occurred_at=show_epoch(began + after),
             received_at=show_epoch(time.time()),
         )
-        if who is not None:
+        if agent is not None:
             fields |= {
-                "participant_id": f"{name}-{who}",
+                "participant_id": f"{name}-{agent}",
                 "media_type": "call",
-                "purpose": who,
+                "purpose": agent,
                 "queue_id": queue,
-                "agent_id": f"{number:08x}-agent" if who == "agent" else None,
+                "agent_id": f"{number:08x}-agent" if agent == "agent" else None,
                 "direction": "inbound",
             }
         made.append(Event(**fields | more))
@@ -154,7 +154,7 @@ def conversation(number: int, course: str, since: float = 60.0) -> list[Event]:
 
 
 def fleet_by_hand(client: redis.Redis, settings: Settings, shards: int = 12) -> None:
-    """What leader and listeners would have written: shards, beats and a few gaps."""
+    """Write what a leader and listeners would write: shards, beats and a few gaps."""
     keys = Keys(settings.namespace)
     now_ms = round(time.time() * 1000)
     client.set(keys.leader, "vm-4711-leader")
@@ -167,7 +167,7 @@ def fleet_by_hand(client: redis.Redis, settings: Settings, shards: int = 12) -> 
         for offset, replica in enumerate("ab"):
             state: Any = "rotating" if (number, replica) == (4, "b") else "live"
             if (number, replica) == (7, "b"):
-                continue  # a seat that nobody holds
+                continue  # a seat without a listener
             reports[hosts[(number + offset) % 3]].append(
                 ChannelReport(
                     shard=shard.id,
@@ -209,7 +209,7 @@ def fleet_by_hand(client: redis.Redis, settings: Settings, shards: int = 12) -> 
 
 
 def figures(browser: Browser) -> dict[str, int]:
-    """The figures on the page; -1 for what is not a number yet."""
+    """The figures on the page. -1 for a figure that is not a number yet."""
     found: dict[str, str] = browser.run(
         "return Object.fromEntries([...document.querySelectorAll('#figures b')]"
         ".map((one) => [one.dataset.figure, one.textContent]))"

@@ -1,4 +1,4 @@
-"""A whole mirror as processes of this machine, around services that the caller brings.
+"""A whole mirror as processes of this machine, with services that the caller starts.
 
     with deployed(folder, org, env, TWO_HOSTS) as mirror:
         mirror.until_live()
@@ -48,7 +48,8 @@ HTTP_SECONDS: Final = 5.0
 
 
 class Deployment:
-    """What runs, and ways to look at it. `env` is the environment of every process."""
+    """The running processes, and ways to look at them. `env` is the environment of every
+    process."""
 
     def __init__(self, folder: Path, org: Simulated, env: Mapping[str, str]) -> None:
         self.folder = folder
@@ -75,7 +76,7 @@ class Deployment:
     # --- waiting --------------------------------------------------------------------------------
 
     def status(self) -> MirrorStatus:
-        """What `mirror status` says. Raises `RedisUnavailable`."""
+        """The status of `mirror status`. Raises `RedisUnavailable`."""
         return read(self.redis, self.settings)
 
     def until_live(self, seconds: float = LIVE_SECONDS) -> None:
@@ -88,7 +89,7 @@ class Deployment:
         wait_until(live, seconds, "every seat has a live channel")
 
     def until_subscribed(self, channels: int, seconds: float = 40.0) -> None:
-        """Wait until the simulator has so many channels, each with topics."""
+        """Wait until the simulator has this many channels, each with topics."""
 
         def subscribed() -> bool:
             found = self.org.get("/_sim/channels")["channels"]
@@ -109,11 +110,11 @@ class Deployment:
         return body
 
     def raw_ledger(self) -> list[dict[str, Any]]:
-        """Everything that truly happened, with every field of the simulator."""
+        """All records of the simulator's ledger, with every field."""
         return list(ledger.pages(self.org.get))
 
     def ledger(self) -> list[Truth]:
-        """Everything that truly happened, as the oracle takes it."""
+        """All records of the ledger, as `Truth` for the oracle."""
         return ledger.truths(self.org.get)
 
     # --- what came out --------------------------------------------------------------------------
@@ -152,11 +153,11 @@ class Deployment:
         return process.stdout_path.read_bytes(), process.stderr
 
     def document(self, *arguments: str) -> Any:
-        """What `mirror … --json` prints."""
+        """The document that `mirror … --json` prints."""
         return json.loads(self.command(*arguments, "--json")[0])
 
     def http(self, name: str, path: str) -> bytes:
-        """What a process answers on its metrics port, whatever the status."""
+        """The answer of a process on its metrics port, whatever its status."""
         return fetch(self.ports[name], path, self.http_seconds)[1]
 
     def health(self, name: str) -> dict[str, Any]:
@@ -169,7 +170,7 @@ class Deployment:
 def deployed(
     folder: Path, org: Simulated, env: Mapping[str, str], programs: Mapping[str, str] = TWO_HOSTS
 ) -> Iterator[Deployment]:
-    """A deployment whose processes are started, and perhaps not live yet."""
+    """A deployment whose processes were started. They may not be live yet."""
     with ExitStack() as stack:
         made = Deployment(folder, org, env)
         stack.callback(made.redis.close)

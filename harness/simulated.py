@@ -1,4 +1,4 @@
-"""Starts a simulator for a test, with a small client that is not the mirror's."""
+"""Starts a simulator for a test, with a small client that does not use the mirror's code."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Simulated:
     def call(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Answer:
-        """One request, with the token where there is one; never raises for a status."""
+        """Send a request, with the token if there is one. Never raises for a status."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, method=method)
         request.add_header("Content-Type", "application/json")
@@ -88,7 +88,7 @@ class Simulated:
         return answer.body
 
     def login(self, client: str | None = None, secret: str | None = None) -> Answer:
-        """Take a token (kept when it was given)."""
+        """Get a token and keep it."""
         pair = f"{client or self.client}:{secret or self.secret}".encode()
         request = urllib.request.Request(
             self.url + "/oauth/token", data=b"grant_type=client_credentials"
@@ -114,7 +114,7 @@ class Simulated:
         return self.call("PUT", path, [{"id": topic} for topic in topics])
 
     def connect(self, channel: dict[str, Any]) -> websocket.WebSocket:
-        """Open the socket of a channel; closed with the simulator."""
+        """Open the socket of a channel. It is closed with the simulator."""
         socket = websocket.WebSocket(skip_utf8_validation=True)  # garbage must get through
         self.sockets.append(socket)
         socket.settimeout(ANSWER_SECONDS)
@@ -160,7 +160,7 @@ class Simulated:
 def simulated(
     folder: Path, *options: str, login: bool = True, tls: ssl.SSLContext | None = None
 ) -> Iterator[Simulated]:
-    """A simulator with these options, gone when the block is left; `tls` is how to trust it."""
+    """A simulator with these options, ended with the block. `tls` says how to trust it."""
     with ManagedProcess.python_module(
         "simulator", "--port", "0", *options, folder=folder, env={"PYTHONPATH": _root()}
     ) as process:
@@ -176,7 +176,7 @@ def simulated(
 
 
 def frames(socket: websocket.WebSocket, seconds: float) -> list[dict[str, Any]]:
-    """Every frame of the next so many seconds that is JSON."""
+    """Every JSON frame of the next `seconds`."""
     found = []
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
@@ -189,7 +189,7 @@ def frames(socket: websocket.WebSocket, seconds: float) -> list[dict[str, Any]]:
 
 
 def next_frame(socket: websocket.WebSocket, topic: str, seconds: float = 10.0) -> dict[str, Any]:
-    """The next frame whose topic name starts like that."""
+    """The next frame whose topic name starts with `topic`."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         socket.settimeout(left)
@@ -200,7 +200,7 @@ def next_frame(socket: websocket.WebSocket, topic: str, seconds: float = 10.0) -
 
 
 def read_until_lost(socket: websocket.WebSocket) -> None:
-    """Read on; raises what the loss of the connection raises, and fails after a close frame."""
+    """Read on. Raises the error of a lost connection, and fails after a close frame."""
     while True:
         opcode, _ = socket.recv_data(control_frame=True)
         assert opcode != websocket.ABNF.OPCODE_CLOSE, "a close frame came"

@@ -1,4 +1,4 @@
-"""The state of a sandbox under supervisord, seen from outside: beats and live seats."""
+"""The state of a sandbox under supervisord, seen from outside."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from mirror.supervision.supervisord import ProcessInfo, processes
 
 
 def whole(sandbox: Sandbox, gone: tuple[int, ...] = ()) -> bool:
-    """Whether somebody leads and every seat is live, on none of the processes that are `gone`.
+    """Whether there is a leader and every seat is live, and none of them on the processes `gone`.
 
-    Until its lease lapses Redis still says of a killed process that it holds its seats and leads.
+    Until the lease of a killed process lapses, Redis still says that it leads and holds its seats.
     """
     with redis.Redis.from_url(sandbox.settings.redis_url, decode_responses=True) as client:
         status = read(client, sandbox.settings)
@@ -28,18 +28,18 @@ def whole(sandbox: Sandbox, gone: tuple[int, ...] = ()) -> bool:
 
 
 def process_of(run_dir: Path, name: str) -> ProcessInfo:
-    """supervisord's information on the process of that name."""
+    """supervisord's information on the process with this name."""
     return next(process for process in processes(run_dir) or [] if process.name == name)
 
 
 def beats(run_dir: Path, name: str) -> bool:
-    """Whether the process of that name beats."""
+    """Whether the process with this name beats."""
     heartbeat = read_heartbeat(run_dir, name)
     return heartbeat is not None and heartbeat.exit_code is None
 
 
 def await_another(run_dir: Path, name: str, pid: int, seconds: float) -> float:
-    """How long until a process of that name beats under another pid."""
+    """The seconds until a process with this name beats under another pid."""
     began = time.monotonic()
 
     def works() -> bool:

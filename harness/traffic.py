@@ -1,16 +1,16 @@
-"""The frames that benchmarks feed to listeners: played by the simulator's own scripts.
+"""The frames that benchmarks feed to listeners, played by the simulator's scripts.
 
 Two kinds of traffic.
 
-`changes`  every conversation by one topic, without its repeats: each frame shows at least one
-           transition. The worst case, and the one that comparisons are made with.
+`changes`  every conversation on one topic, without repeats: each frame shows at least one
+           transition. This is the worst case, and comparisons use it.
 `org`      as a small organisation sends it to one process: every snapshot goes to the topic of its
            queue and to those of the users in it, repeats included.
 
-A lap is the frames of `CONVERSATIONS` conversations, interleaved as they are in life. Their ids
-have a hole (`LAP`) that is filled with the number of the lap, so that no conversation comes twice.
-A script is used where its snapshots are on average not larger than the size that is asked for, and
-filled up to it with attributes of the customer, as IVRs and CRMs set them.
+A lap is the frames of `CONVERSATIONS` conversations, interleaved as in production. Their ids have a
+placeholder (`LAP`) for the number of the lap, so that no conversation comes twice. A script is used
+if its average snapshot is not larger than the requested size. Attributes of the customer, as IVRs
+and CRMs set them, fill its snapshots up to this size.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Kind = Literal["changes", "org"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 LAP: Final = b"llllllll"
 CONVERSATIONS: Final = 500
-ATTRIBUTE: Final = 64  # bytes of one, name and punctuation included
+ATTRIBUTE: Final = 64  # bytes of an attribute, name and punctuation included
 START_MS: Final = 1_790_000_000_000
 RECEIVED_AT: Final = "2026-09-21T14:13:20.000Z"
 
@@ -44,14 +44,14 @@ _ID: Final = re.compile(rb'"id":"[0-9a-f]{8}(-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4
 
 
 class Lap(msgspec.Struct):
-    """Notifications (without their WebSocket header), and what they come to."""
+    """Notifications (without their WebSocket header), and their sums."""
 
     kind: Kind
     size: int
     payloads: list[bytes]
     events: int = 0
-    changing: int = 0  # frames that cause an event
-    repeats: int = 0  # frames whose conversation's last frame had the same body
+    changing: int = 0  # frames that cause events
+    repeats: int = 0  # frames with the same body as the last frame of the conversation
 
     def __str__(self) -> str:
         count = len(self.payloads)
@@ -63,25 +63,25 @@ class Lap(msgspec.Struct):
         )
 
     def filled(self, number: int) -> bytes:
-        """The lap as WebSocket frames, with ids of its own."""
+        """The lap as WebSocket frames, with the lap's own ids."""
         return self.framed().replace(LAP, b"%08x" % number)
 
     def framed(self) -> bytes:
-        """The lap as WebSocket frames, the holes still open."""
+        """The lap as WebSocket frames, with the placeholders."""
         return b"".join(map(ws_frame, self.payloads))
 
     def write(self, path: Path) -> None:
-        """Keep it for `read`."""
+        """Store the lap for `read`."""
         path.write_bytes(msgspec.msgpack.encode(self))
 
     @classmethod
     def read(cls, path: Path) -> Lap:
-        """What `write` kept."""
+        """The lap that `write` stored."""
         return msgspec.msgpack.decode(path.read_bytes(), type=cls)
 
 
 def build(kind: Kind, size: int, conversations: int = CONVERSATIONS, seed: int = 1) -> Lap:
-    """One lap of traffic in frames of about `size` bytes."""
+    """A lap of traffic, in frames of about `size` bytes."""
     org = Org(200, 10, seed)
     rng = random.Random(f"traffic-{seed}")
     playbill = Playbill(DEFAULT_WEIGHTS, rng)
@@ -101,7 +101,7 @@ def build(kind: Kind, size: int, conversations: int = CONVERSATIONS, seed: int =
 
 
 def _play(name: str, org: Org, rng: random.Random) -> Iterator[tuple[dict[str, Any], list[str]]]:
-    """The snapshots of one conversation, and the topics that each goes to."""
+    """The snapshots of a conversation, each with its topics."""
     media, direction, _, write = SCENARIOS[name]
     conversation = Conversation(
         id=uuid_from(rng),
@@ -120,7 +120,7 @@ def _play(name: str, org: Org, rng: random.Random) -> Iterator[tuple[dict[str, A
 
 
 def _fill(body: dict[str, Any], values: list[str]) -> None:
-    """Give the customer attributes, the same ones in all snapshots of a conversation."""
+    """Give the customer attributes, the same in all snapshots of a conversation."""
     customer = body["participants"][0]
     filling = {f"crm.contact.field.{number:03}": value for number, value in enumerate(values)}
     customer["attributes"] = {**customer.get("attributes", {}), **filling}
@@ -129,10 +129,10 @@ def _fill(body: dict[str, Any], values: list[str]) -> None:
 def _notifications(
     kind: Kind, snapshots: Sequence[tuple[dict[str, Any], list[str]]], rng: random.Random
 ) -> Iterator[list[bytes]]:
-    """For each snapshot the notifications that tell it."""
+    """For each snapshot, its notifications."""
     normaliser = Normaliser()
     for body, topics in snapshots:
-        # The ids of people, queues and divisions lie beside or are alike in all laps: no harm.
+        # Ids of people, queues and divisions are the same in all laps: that does no harm.
         encoded = _ID.sub(rb'"id":"%b\1' % LAP, encode_body(body))
         told = [envelope(topic, encoded, uuid_from(rng)) for topic in topics]
         if kind == "org":
@@ -142,7 +142,7 @@ def _notifications(
 
 
 def _interleaved(lanes: list[list[list[bytes]]]) -> Iterator[bytes]:
-    """Snapshot by snapshot, from the lanes in turn."""
+    """Take the next snapshot from each lane in turn."""
     for step in range(max(map(len, lanes))):
         for lane in lanes:
             if step < len(lane):

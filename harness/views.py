@@ -1,9 +1,9 @@
-"""Holds views of `genesys-conversations` against the fold of the stream and the ledger. Pure.
+"""Compares views of `genesys-conversations` with the fold of the stream and with the ledger. Pure.
 
-`folded` is what any consumer would make of the interaction topic with the library's fold;
-`difference` says what of a view is not so. `untruth` says what of it did not happen, as far as the
-simulator's ledger knows: whether the conversation and its legs are over, whose they are, in which
-queue, whether they were answered and are held.
+`folded` makes the views that any consumer makes of the interaction topic with the library's fold.
+`difference` compares a view with such a view. `untruth` compares a view with the simulator's
+ledger: whether the conversation and its legs are over, their agents and queues, and whether they
+were answered and are held.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from mirror.conversation.document import ConversationDocument, LegDocument, docu
 from mirror.conversation.event import Event
 from mirror.conversation.fold import ConversationView, fold
 
-# Fields that the fold of the whole stream does not have: times of the projector's own reading.
+# Fields that the fold of the whole stream lacks: times at which the projector read.
 _OWN: Final = frozenset({"updated_at", "legs"})
 _OWN_OF_LEG: Final = frozenset({"since"})
-# Purposes whose queue does not come later than their first frame, as a customer's does.
+# Purposes that have their queue from their first frame. A customer gets the queue later.
 _OF_A_QUEUE: Final = frozenset({"acd", "agent", "user"})
 
 _Leg = tuple[str, str | None]
 
 
 def folded(events: Iterable[Event]) -> dict[str, ConversationDocument]:
-    """Conversation → its view, of all events in the order of their partitions."""
+    """Conversation → its view, from all events in the order of their partitions."""
     views: dict[str, ConversationView] = {}
     ids: dict[str, set[str]] = defaultdict(set)
     for event in events:
@@ -43,7 +43,8 @@ def folded(events: Iterable[Event]) -> dict[str, ConversationDocument]:
 
 
 def difference(shown: ConversationDocument | None, expected: ConversationDocument | None) -> str:
-    """What of the view `shown` is not as `expected`, in short; empty where nothing is."""
+    """The first difference of the view `shown` from `expected`, in a line. Empty if they are
+    equal."""
     if shown is None or expected is None:
         return "" if shown is expected else "no view" if shown is None else "no such conversation"
     if len(shown.legs) != len(expected.legs):
@@ -62,9 +63,10 @@ def difference(shown: ConversationDocument | None, expected: ConversationDocumen
 def untruth(
     shown: ConversationDocument | None, truths: Sequence[Truth], lost: frozenset[str]
 ) -> str:
-    """What of the view is not as it happened, in short; empty where nothing is.
+    """The first field of the view that is not as it happened, in a line. Empty if all is.
 
-    `truths` are all of the conversation, oldest first. Types in `lost` may never have been told.
+    `truths` are all transitions of the conversation, oldest first. Types in `lost` may have no
+    event.
     """
     if shown is None:
         return "no view"
@@ -73,7 +75,7 @@ def untruth(
         if truth.participant_id is not None:
             legs[truth.participant_id, truth.communication_id].append(truth)
     ends = [truth.occurred_at for truth in truths if truth.event_type == "end"]
-    is_over = bool(ends) and all(_is_over(one) for one in legs.values())
+    is_over = bool(ends) and all(_is_over(leg) for leg in legs.values())
     if shown.state != ("ended" if is_over else "active"):
         return f"state is {shown.state}, and it {'is over' if is_over else 'goes on'}"
     if is_over and shown.ended_at != max(ends):
@@ -83,8 +85,8 @@ def untruth(
     for name, own in legs.items():
         if {truth.event_type for truth in own} <= lost:
             continue
-        if why := _untrue_leg(known.get(name), own, queues, lost):
-            return f"leg {name[0]}: {why}"
+        if reason := _untrue_leg(known.get(name), own, queues, lost):
+            return f"leg {name[0]}: {reason}"
     return ""
 
 
@@ -123,7 +125,7 @@ def _untrue_leg(
             return f"queue_id is {leg.queue_id}, and was {truths[0].queue_id}"
     if "answer" not in lost and (leg.answered_at is not None) != ("answer" in types):
         return f"answered_at is {leg.answered_at}, and it was{'' if 'answer' in types else ' not'}"
-    holds = [one for one in types if one in {"hold", "resume"}]
+    holds = [event_type for event_type in types if event_type in {"hold", "resume"}]
     is_held = bool(holds) and holds[-1] == "hold" and not is_over
     if "hold" not in lost and leg.held != is_held:
         return f"held is {leg.held}, and it is{'' if is_held else ' not'}"

@@ -5,6 +5,6 @@ duties.py    the work of one round of each thread; metrics.py: a janitor's metri
 zombies/     verifies overdue conversations
 gaps/        fills gaps of the ledger
 claims.py    claims work in Redis, so janitors share it and take over a dead janitor's work
-genesys.py   the OAuth clients, at the janitor's share of their budget
+genesys.py   the OAuth clients, within the janitors' share of their budget
 producer.py  events → Kafka, acknowledged
 """

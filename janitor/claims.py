@@ -26,7 +26,7 @@ from mirror.redis.scripts import script
 TRACKER_SILENCE_SECONDS: Final = 15.0
 
 NEVER: Final = math.inf
-# The default: as long as the longest ages of verification that anybody sets.
+# The default: as long as the longest usual age of verification.
 FURTHEST_SECONDS: Final = 366 * 24 * 3600.0
 SLACK_SECONDS: Final = 60.0
 # For both, what Genesys is not believed about and what it does not answer.
@@ -49,7 +49,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Leases:
-    """The janitor's end of the active set and the gap ledger."""
+    """Claims work in the active set and the gap ledger."""
 
     def __init__(self, client: redis.Redis, keys: Keys, topic: str) -> None:
         self._redis = client
@@ -68,8 +68,9 @@ class Leases:
     ) -> Claim:
         """Conversations that are due for verification, unless the tracker is away or behind.
 
-        With `due_ms` only those that were due at that Redis time. Nobody defers them by more than
-        `furthest` seconds, so a conversation that is due later than that is due now.
+        With `due_ms` only those that were due at that Redis time. No janitor defers a conversation
+        by more than `furthest` seconds. So a conversation whose due time is later than that is due
+        now.
         """
         keys = [self._keys.active, self._offsets]
         return self._claimed(keys, most, seconds, furthest, due_ms)

@@ -45,7 +45,7 @@ class Sweeping:
         if sweep.obstacle:
             return Round(min(RETRY_SECONDS, self._interval), f"the tracker is {sweep.obstacle}")
         if sweep.doubted:
-            doubt = f"{sweep.doubted} are said to be over, which is doubted: {sweep.doubt}"
+            doubt = f"Genesys says that {sweep.doubted} are over, which is doubted: {sweep.doubt}"
             return Round(self._interval, doubt)
         return Round(self._interval)
 

@@ -101,7 +101,7 @@ def ask_details(genesys: Genesys, ids: Sequence[str], call: Callable[[], None]) 
 
 
 class Pool(Genesys, Protocol):
-    """The same calls, with several OAuth clients."""
+    """The same calls with several OAuth clients."""
 
     def seeing(self, shard: str) -> Genesys:
         """The clients that see the topics of a shard."""
@@ -230,9 +230,9 @@ class GenesysPool:
         self.calls += 1
         yield clients[first]
         if len(self.clients) > 1 and self.audience.is_divided():
-            for other in (*clients[first + 1 :], *clients[:first]):
+            for client in (*clients[first + 1 :], *clients[:first]):
                 self.calls += 1
-                yield other
+                yield client
 
 
 class _Some:

@@ -27,11 +27,12 @@ from mirror.kafka.record import Header, Record, Recorder, dead_letter, shorter
 from mirror.settings import Settings
 
 ACK_SECONDS: Final = 10.0
-ANY_PARTITION: Final = -1  # as librdkafka has it
+ANY_PARTITION: Final = -1  # librdkafka's constant
 
 
 class AckedProducer:
-    """The janitor's way to Kafka. Not thread-safe; the counters may be read from other threads."""
+    """Sends the janitor's events to Kafka. Not thread-safe, but other threads may read the
+    counters."""
 
     def __init__(
         self,
@@ -69,15 +70,15 @@ class AckedProducer:
             for record in records:  # a repeat is harmless: ids stay the same
                 refusal = self._deliver([record], time.monotonic() + seconds)
                 if refusal is not None:
-                    self._bury(record, refusal, time.monotonic() + seconds)
+                    self._dead_letter(record, refusal, time.monotonic() + seconds)
         self.produced += len(events)
 
     def close(self) -> None:
         """Close the producer; it is empty between two calls of `send`."""
         self._producer = None
 
-    def _bury(self, record: Record, refusal: KafkaError, deadline: float) -> None:
-        """Turn a refused record into a dead letter, of the greatest length that Kafka takes."""
+    def _dead_letter(self, record: Record, refusal: KafkaError, deadline: float) -> None:
+        """Turn a refused record into a dead letter, as long as Kafka accepts."""
         self._log.error("record_refused", code=refusal.name(), bytes=len(record.value))
         letter: Record | None = dead_letter(
             self._settings.dead_letter_topic,

@@ -116,7 +116,7 @@ class Janitor(Program):
 
     def health(self) -> Health:
         """`degraded` while zombies or gaps cannot be worked on, or nothing can be produced."""
-        problems = [why for rounds in self._rounds for why in rounds.reasons()]
+        problems = [reason for rounds in self._rounds for reason in rounds.reasons()]
         known = " ".join(problems)
         problems += {box.problem for box in self._producers if box.problem not in known}
         return Health.of(problems)
@@ -143,7 +143,7 @@ class Janitor(Program):
 
         def both(rest: float = 0.0) -> None:
             report_progress(rest)
-            reasons = tuple(why for rounds in self._rounds for why in rounds.reasons())
+            reasons = tuple(reason for rounds in self._rounds for reason in rounds.reasons())
             with contextlib.suppress(RedisUnavailable):  # the work itself reports it
                 self._reporter.note(reasons)
 

@@ -1,8 +1,8 @@
 """A janitor's thread: works round by round, and reports its health.
 
 A round that fails (a service is away, a lease was lost) is tried again after `RETRY_SECONDS`. Until
-a round does all its work, the janitor is `degraded`. So it is while no round has ended for longer
-than allowed. `mirror.base.thread_watch` finds threads that hang.
+a round does all its work, the janitor is `degraded`. It is also `degraded` if no round has ended
+for longer than allowed. `mirror.base.thread_watch` finds threads that hang.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Rounds:
                 self._log.warning(
                     "work_suspended" if ended.problem else "work_resumed",
                     thread=self.name,
-                    why=ended.problem,
+                    reason=ended.problem,
                 )
             self._report_progress(rest=ended.pause)
             stopping.wait(ended.pause)
@@ -79,4 +79,4 @@ class Rounds:
         late = self._clock() - self._ended_at
         if late > self._late_after:
             reasons = (*reasons, f"no round has ended for {late:.0f}s")
-        return tuple(f"{self.name}: {why}" for why in reasons)
+        return tuple(f"{self.name}: {reason}" for reason in reasons)

@@ -1,6 +1,6 @@
 """Reports this listener to Redis and fetches its assignment. The body of a thread.
 
-A beat is made from the loop's latest snapshot. If the loop hangs, the beats stop too, so the leader
+A beat is made from the loop's latest state. If the loop hangs, the beats stop too, so the leader
 notices. While Redis does not answer nothing changes: channels go on (I8).
 
 Between two beats the thread checks `LOOKS` times for news: it takes a changed assignment, and sends
@@ -21,13 +21,13 @@ from listeners.channels.topic_list import Missed
 from listeners.fleet_link import FleetLink
 from listeners.publish.extent import Lost
 from listeners.receive.loop import Loop
-from listeners.receive.snapshot import Snapshot
+from listeners.receive.loop_state import LoopState
 from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.words import Assignment, Beat, ChannelReport, ListenerState, Shard
 
-# A snapshot older than this many leases is no sign of life.
+# A loop state older than this many leases is no sign of life.
 STALE_LEASES: Final = 0.75
 # Shards in one answer of Redis: a few MB, and a second beat is not late for it.
 SHARD_FETCHES: Final = 50
@@ -51,7 +51,7 @@ class Beats:
         clock: Callable[[], float] = time.monotonic,
         report_progress: ReportProgress = unwatched,
     ) -> None:
-        """`template` has the fields that never change: the listener's id, host and so on."""
+        """`template` has the fields that never change, such as the listener's id and host."""
         self.state: ListenerState = "live"
         self.failing_since: float | None = None
         self.assigned_at = clock()  # when the assignment last changed
@@ -71,7 +71,7 @@ class Beats:
         self._told: States = frozenset()  # in the last beat that Redis took
 
     def hurry(self) -> None:
-        """Beat at once: there is news."""
+        """Beat at once, because there is news."""
         self._now.set()
 
     def stop(self) -> None:
@@ -109,44 +109,44 @@ class Beats:
         """Whether a channel came, went, changed its state or missed topics since the last beat."""
         if self.failing_since is not None:
             return False
-        snapshot = self._loop.snapshot
-        return bool(snapshot.missed) or _states(snapshot) != self._told
+        state = self._loop.state
+        return bool(state.missed) or _states(state) != self._told
 
     def _look(self) -> None:
         """Take an assignment that was changed since the last beat."""
         if self.failing_since is not None:
             return  # the next beat tries again
         try:
-            assignment = self._fleet.news(self._template.listener, self._loop.snapshot.version)
+            assignment = self._fleet.news(self._template.listener, self._loop.state.version)
         except MirrorError:
             return  # the next beat reports it
         if assignment is not None:
             self._assign(assignment)
 
     def _once(self) -> None:
-        snapshot = self._loop.snapshot
-        late = self._clock() - snapshot.at
+        state = self._loop.state
+        late = self._clock() - state.at
         if late > self._stale_after:
             self._log.error("loop_hung", seconds=round(late, 1))
             return
-        beat = self._beat(snapshot, late)
-        version = 0 if self._incomplete else snapshot.version
+        beat = self._beat(state, late)
+        version = 0 if self._incomplete else state.version
         try:
             assignment = self._fleet.beat(beat, version).assignment
             if assignment is not None:
                 self._assign(assignment)
             if self._shards:
                 self._fleet.restore_shards(self._shards.values())
-            for lost in snapshot.losses:
+            for lost in state.losses:
                 self._file(lost)
-            for missed in snapshot.missed[:MISSED_FILINGS]:
+            for missed in state.missed[:MISSED_FILINGS]:
                 self._file_missed(missed)
         except MirrorError as error:
             if self.failing_since is None:
                 self.failing_since = self._clock()
                 self._log.warning("redis_unavailable", error=error)
             return
-        self._told = _states(snapshot)
+        self._told = _states(state)
         if self.failing_since is not None:
             self._log.info("redis_recovered", seconds=round(self._clock() - self.failing_since, 1))
             self.failing_since = None
@@ -170,15 +170,15 @@ class Beats:
         )
         self._loop.filed(missed)
 
-    def _beat(self, snapshot: Snapshot, late: float) -> Beat:
+    def _beat(self, state: LoopState, late: float) -> Beat:
         return msgspec.structs.replace(
             self._template,
             state=self.state,
-            channels=tuple(_aged(report, late) for report in snapshot.channels),
-            spool_records=snapshot.spool_records,
-            spool_bytes=snapshot.spool_bytes,
-            reasons=snapshot.reasons,
-            native=snapshot.native,
+            channels=tuple(_aged(report, late) for report in state.channels),
+            spool_records=state.spool_records,
+            spool_bytes=state.spool_bytes,
+            reasons=state.reasons,
+            native=state.native,
         )
 
     def _assign(self, assignment: Assignment) -> None:
@@ -207,9 +207,9 @@ def _is_known(shard: Shard | None, epoch: int) -> bool:
     return shard is not None and shard.epoch >= epoch
 
 
-def _states(snapshot: Snapshot) -> States:
+def _states(state: LoopState) -> States:
     return frozenset(
-        (report.shard, report.replica, report.epoch, report.state) for report in snapshot.channels
+        (report.shard, report.replica, report.epoch, report.state) for report in state.channels
     )
 
 

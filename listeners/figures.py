@@ -28,10 +28,10 @@ def tell(
         return {"": max(0.0, clock() - publisher.durable_at())}
 
     def last_frames() -> Mapping[str, float]:
-        snapshot = loop.snapshot
-        since = max(0.0, clock() - snapshot.at)
+        state = loop.state
+        since = max(0.0, clock() - state.at)
         ages: dict[str, float] = {}
-        for channel in snapshot.channels:
+        for channel in state.channels:
             if channel.last_frame_ms is not None:
                 age = channel.last_frame_ms / 1000 + since
                 ages[channel.shard] = min(age, ages.get(channel.shard, age))

@@ -49,7 +49,7 @@ class BeatAnswer(msgspec.Struct, frozen=True):
 
 
 class FleetLink:
-    """One listener's end of the fleet."""
+    """A listener's commands to Redis."""
 
     def __init__(self, client: redis.Redis, settings: Settings) -> None:
         self._redis = client
@@ -123,7 +123,8 @@ class FleetLink:
     def restore_shards(self, shards: Iterable[Shard]) -> None:
         """Store the shards that Redis has lost.
 
-        A leader that never saw them goes on with these, and corrects what it knows better.
+        A leader that never saw these shards goes on with them. It replaces those that it knows
+        better.
         """
         keys = self._keys
         with explained():

@@ -17,7 +17,7 @@ from mirror.runtime.metrics import CHANNELS, LISTENER, Numbers, States
 
 
 class Vitals:
-    """Health from the loop's snapshots and counters. Any thread may ask."""
+    """Health from the loop's state and counters. Any thread may ask."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Vitals:
         lease: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Registers the metrics. A loop without a snapshot for a `lease` (seconds) hangs."""
+        """Registers the metrics. A loop without a new state for a `lease` (seconds) hangs."""
         self._loop = loop
         self._lease = lease
         self._clock = clock
@@ -37,15 +37,15 @@ class Vitals:
 
     def health(self) -> Health:
         """`degraded` for the same reasons as in beats."""
-        return Health.of(self._loop.snapshot.reasons)
+        return Health.of(self._loop.state.reasons)
 
     def hung(self) -> tuple[str, ...]:
         """Not empty while the loop makes no progress: it is busy, stuck or has ended."""
-        late = self._clock() - self._loop.snapshot.at
+        late = self._clock() - self._loop.state.at
         if late > self._lease:
             return (f"the loop hangs for {late:.0f}s: no socket is read",)
         return ()
 
     def _channels(self) -> Mapping[str, int]:
-        found = Counter(report.state for report in self._loop.snapshot.channels)
+        found = Counter(report.state for report in self._loop.state.channels)
         return {state: found[state] for state in get_args(ChannelState)}

@@ -140,7 +140,7 @@ class Listener(Program):
         return native
 
     def health(self) -> Health:
-        """The health in the loop's snapshot."""
+        """The health in the loop's state."""
         return self._vitals.health()
 
     def hung(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@
 4. Deregister at the leader.
 
 Each step has a deadline; together they take less than `PROGRAM_STOP_SECONDS` of
-`mirror.runtime.process`. The loop's state is read only from its snapshots.
+`mirror.runtime.process`. The loop's state is read only from `Loop.state`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def shut_down(
         if loop_thread.is_alive():
             _drain(loop, beats, heartbeat)
             loop.call(loop.session.close)
-            _wait(CLOSE_SECONDS, lambda: not loop.snapshot.open_channels)
+            _wait(CLOSE_SECONDS, lambda: not loop.state.open_channels)
             loop.stop()
             loop_thread.join(JOIN_SECONDS)
         loop.close()
@@ -73,7 +73,7 @@ def _drain(loop: Loop, beats: Beats, heartbeat: float) -> None:
     def is_done() -> bool:
         idle_since = max(started, beats.assigned_at)
         is_idle = time.monotonic() - idle_since > IDLE_HEARTBEATS * heartbeat
-        return is_idle or not loop.snapshot.seats
+        return is_idle or not loop.state.seats
 
     _wait(DRAIN_SECONDS, is_done)
 

@@ -1,4 +1,5 @@
-"""What every process of interaction mirror shares, and what consumers of its topics import.
+"""The library that all processes of interaction mirror share, and that consumers of its topics
+import.
 
     from mirror import ConversationView, Event, fold
 

@@ -1,14 +1,14 @@
-"""The projector: from the interaction topic to two topics that consumers can use as they are.
+"""The projector: writes two topics from the interaction topic, for consumers to use directly.
 
 program.py     the process
-loop.py        reads, has it projected, writes: one transaction a batch
-share.py       which partitions, from the group's word to the first record
+loop.py        reads, projects, and writes each batch in one transaction
+share.py       which partitions this process projects, and from which offsets
 projection.py  the records of a partition → what is to be written (pure)
-memory.py      one conversation and its next event; what is kept of it, and its bounds (pure)
-offsets.py     what Kafka is asked for
-placing.py     from which offset a partition goes on (pure)
-restore.py     a partition's conversations, read back from Kafka
+memory.py      one conversation: folds events, keeps a bounded state (pure)
+offsets.py     asks Kafka for offsets
+placing.py     chooses the offset at which a partition goes on (pure)
+restore.py     reads a partition's conversations back from Kafka
 writer.py      transactions
-topics.py      the three topics and their partitions, which must be as many
-rebuild.py     both topics from the retained past
+topics.py      checks that the three topics have equally many partitions
+rebuild.py     makes both topics anew from the retained past
 """

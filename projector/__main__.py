@@ -30,8 +30,8 @@ def _program(settings: Settings) -> int:
 def projector(context: click.Context) -> int:
     """Make of the stream each event once, and the state of each conversation.
 
-    Writes MIRROR_ONCE_TOPIC and MIRROR_CONVERSATIONS_TOPIC by transactions. docs/projector.md has
-    what is in them.
+    Writes MIRROR_ONCE_TOPIC and MIRROR_CONVERSATIONS_TOPIC in transactions. docs/projector.md
+    describes their records.
     """
     if context.invoked_subcommand is not None:
         return 0
@@ -44,9 +44,10 @@ def projector(context: click.Context) -> int:
 def rebuild(yes: bool) -> None:
     """Make both topics anew, from the retained past.
 
-    Deletes MIRROR_ONCE_TOPIC and MIRROR_CONVERSATIONS_TOPIC, makes them with as many partitions as
-    MIRROR_TOPIC has, and forgets how far they had come. Projectors, which must not run meanwhile,
-    then begin with the oldest record. Consumers of both topics begin at their beginning.
+    Stop all projectors first. This command deletes MIRROR_ONCE_TOPIC and
+    MIRROR_CONVERSATIONS_TOPIC, makes them with as many partitions as MIRROR_TOPIC has, and deletes
+    the offsets of the projectors' group. The next projector begins with the oldest record.
+    Consumers of both topics begin at their beginning.
     """
     from mirror.settings import load
     from projector.rebuild import rebuild as work

@@ -38,10 +38,10 @@ SWEEP_SECONDS: Final = 1.0
 # The number of batches that are written partition by partition after an abort.
 CAREFUL_BATCHES: Final = 5
 SESSION_TIMEOUT_MS: Final = 10_000
-# Between two attempts to make a consumer.
+# The pause between two attempts to make a consumer.
 OPEN_SECONDS: Final = 1.0
 
-# So many conversations are logged by id, whose records Kafka refuses.
+# How many conversations with refused records are logged by id.
 MOST_TOLD: Final = 1_000
 
 _OF_A_PARTITION: Final = frozenset(
@@ -68,13 +68,13 @@ class Loop:
         report_progress: ReportProgress = unwatched,
         make_writer: Callable[[Settings, str], Writer] = Writer,
     ) -> None:
-        """`partitions` is the number of partitions of each topic. `held` returns why nothing may be
-        projected now, empty if projecting is allowed. `header` names the schema of views
+        """`partitions` is the number of partitions of each topic. `held` returns the reason why
+        nothing may be projected now, or an empty string. `header` names the schema of views
         (`mirror.kafka.registry`).
         """
         self.events = self.repeats = self.unreadable = self.views = self.tombstones = 0
         self.transactions = self.aborted = self.fenced = 0
-        self.shortened = self.refused = 0  # views, and records, that Kafka refuses for good
+        self.shortened = self.refused = 0  # shortened views, records refused for good
         self.problem = ""  # why the last transaction was aborted
         self.share = Share(settings, self._accept, partitions)
         self._settings = settings
@@ -83,7 +83,7 @@ class Loop:
         self._log = logger("projector")
         self._writer = make_writer(settings, transactional_id)
         self._limit = record_limit(settings)
-        self._told: set[tuple[str, str]] = set()  # conversations of which a refusal was logged
+        self._told: set[tuple[str, str]] = set()  # logged: (kind, conversation)
         self._careful = 0
         self._sweep_at = 0.0
         self._headers = [
@@ -120,7 +120,7 @@ class Loop:
                 consumer = self._consumer()
             except MirrorError as error:
                 if str(error) != self.problem:
-                    self._log.warning("projector_waits", why=str(error))
+                    self._log.warning("projector_waits", reason=str(error))
                 self.problem = str(error)
             else:
                 self.problem = ""
@@ -187,7 +187,8 @@ class Loop:
                 share.rest(number)
 
     def _write(self, consumer: Any, batches: dict[int, list[Message]]) -> Aborted | None:
-        """Project and write some partitions in one transaction. Returns why nothing is written."""
+        """Project and write some partitions in one transaction. Returns the error if it was
+        aborted."""
         share, topic = self.share, self._settings.topic
         wall_ms = round(time.time() * 1000)
         drafts: list[Draft] = []
@@ -197,7 +198,9 @@ class Loop:
             records += self._once(draft, messages, wall_ms)
             records += self._views(draft, wall_ms if number in share.ends else None)
             drafts.append(draft)
-        offsets = [TopicPartition(topic, one.partition.number, one.following) for one in drafts]
+        offsets = [
+            TopicPartition(topic, draft.partition.number, draft.following) for draft in drafts
+        ]
         try:
             self._writer.write(records, offsets, share.group)
         except Aborted as error:
@@ -259,9 +262,9 @@ class Loop:
         for key in self._untold("refused", draft.refused):
             self._log.error("record_left_out", conversation=key, partition=number)
 
-    def _untold(self, what: str, keys: Iterable[str]) -> list[str]:
-        """The conversations of which that was not logged yet. Their ids may be very long."""
-        fresh = {(what, key[:64]) for key in keys} - self._told
+    def _untold(self, kind: str, keys: Iterable[str]) -> list[str]:
+        """The conversations for which this kind was not logged yet. Their ids may be very long."""
+        fresh = {(kind, key[:64]) for key in keys} - self._told
         if len(self._told) + len(fresh) > MOST_TOLD:
             return []
         self._told |= fresh
@@ -272,7 +275,7 @@ class Loop:
         self.fenced += error.is_fenced
         self.problem = f"a transaction was aborted: {error}"
         self._log.warning(
-            "transaction_aborted", why=str(error), fenced=error.is_fenced, partitions=len(drafts)
+            "transaction_aborted", reason=str(error), fenced=error.is_fenced, partitions=len(drafts)
         )
         if error.is_doubtful:
             self.share.doubt(drafts)

@@ -1,13 +1,13 @@
-"""One conversation and its next event; what is kept of it between batches, and its bounds. Pure.
+"""Folds events into one conversation, and keeps it between batches. Pure.
 
-A conversation is kept as bytes, in memory and in a header of its view's record in Kafka alike. So
-to restore a hundred thousand of them is to read them; those that a batch touches are decoded.
+A conversation is kept as bytes. Memory holds the same bytes as a header of its view's record in
+Kafka. So a restore only reads the bytes. A batch decodes only the conversations of its events.
 
-What is kept is bounded, whatever the age of the conversation: the ids of its latest `MAX_IDS`
-events and its latest `MAX_LEGS` legs. Behind that an event whose id is not known is judged by its
-time and by the view: one from before the memory, of which the view tells already, is a repeat. A
-reading tells leg after leg, so its early events may come last. An event of a leg that the view does
-not have is a repeat only if it is not later than the legs that were forgotten.
+The kept state is bounded, however old the conversation is: the ids of its latest `MAX_IDS` events,
+and its latest `MAX_LEGS` legs. An event with an unknown id is then judged by its time and by the
+view: if it is older than the memory and the view already shows what it says, it is a repeat. A
+reading has the events leg by leg, so early events may come last. An event of a leg that the view
+does not have is a repeat only if it is not later than the forgotten legs.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from mirror.conversation.fold import COUNT_AGAIN, ConversationView, LegView, beg
 from mirror.conversation.legs import leg_key
 from mirror.kafka.kept import FORMAT, ID_BYTES, Head, Kept, KeptLeg, encode, read_kept
 
-# A call has some thirty events. 8 KiB a record of a conversation that has more.
+# A call has some thirty events. The ids of a longer conversation take 8 KiB of its record.
 MAX_IDS: Final = 512
 MAX_READINGS: Final = 256
-# Of a message thread of fifty thousand legs the latest stay in the view: 300 KiB a record at most.
+# A message thread may have fifty thousand legs. The view keeps the latest: at most 300 KiB.
 MAX_LEGS: Final = 256
-# A leg with a longer name (its ids) is not kept in a view that is shortened. Genesys' have 80.
+# A shortened view drops legs with a longer name (their ids). Genesys' names have 80 characters.
 MOST_NAME: Final = 512
-# The fields that name a leg: with another text in them it is another leg.
+# The fields that name a leg. With other texts it would be another leg.
 _OF_KEY: Final = frozenset({"participant_id", "communication_id", "media_type"})
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """What is kept of a conversation whose view Kafka refuses: `text` is in characters."""
+    """The limits for a conversation whose view Kafka refuses. `text` counts characters."""
 
     text: int
     legs: int
     ids: int
 
 
-# One after the other, until Kafka takes the view.
+# Tried in this order until Kafka accepts the view.
 BOUNDS: Final = (
     Bounds(text=256, legs=MAX_LEGS, ids=MAX_IDS),
     Bounds(text=64, legs=64, ids=256),
@@ -51,12 +51,12 @@ BOUNDS: Final = (
 
 
 def tombstone(offset: int) -> bytes:
-    """What a tombstone has in place of a kept conversation."""
+    """What a tombstone carries instead of a kept conversation."""
     return encode(Head(FORMAT, offset))
 
 
 def raw_id(event_id: str) -> bytes:
-    """The 16 bytes of an `event_id`. Raises `ValueError` where it is none."""
+    """The 16 bytes of an `event_id`. Raises `ValueError` for any other text."""
     raw = bytes.fromhex(event_id)
     if len(raw) != ID_BYTES:
         raise ValueError("an event_id has 32 hex digits")
@@ -66,8 +66,8 @@ def raw_id(event_id: str) -> bytes:
 def knows(kept: bytes, raw: bytes) -> bool:
     """Whether a kept conversation counts the event of that raw id, without decoding it.
 
-    The ids stand in it as they are, those of readings backwards. The same 16 bytes of a hash do not
-    occur elsewhere in it by chance.
+    The kept bytes contain each id unchanged, and ids of readings backwards. The same 16 bytes of a
+    hash do not occur elsewhere in them by chance.
     """
     return raw in kept
 
@@ -79,17 +79,17 @@ class Conversation:
         self.view = ConversationView(id=conversation_id)
         self.ids = b""
         self.readings = b""  # see `Kept`
-        self.latest_at = ""  # no event happened after this,
-        self.half_at = ""  # none of the older half of `ids` after this,
-        self.forgotten_at = ""  # and no forgotten one after this
-        self.legs_forgotten_at = ""  # nothing happened to a forgotten leg after this
+        self.latest_at = ""  # no event happened after this time,
+        self.half_at = ""  # no event of the older half of `ids` after this,
+        self.forgotten_at = ""  # no forgotten event after this,
+        self.legs_forgotten_at = ""  # and no event of a forgotten leg after this
         self.updated_at = ""
         self.events = 0
         self._since: dict[str, str] = {}  # name of leg → when it came into its present state
 
     @classmethod
     def of(cls, kept: bytes) -> Conversation:
-        """What `kept` holds. Raises `UnknownFormat`."""
+        """The conversation in the bytes `kept`. Raises `UnknownFormat`."""
         stored = read_kept(kept)
         conversation = cls(stored.id)
         conversation.view = stored.view()
@@ -148,7 +148,7 @@ class Conversation:
     def take(self, event: Event, raw: bytes) -> tuple[bool, bool]:
         """Fold `event`, whose raw id is `raw`.
 
-        Whether it is the first of its id, and whether it changed anything that is kept.
+        Returns whether it is the first event with its id, and whether the kept state changed.
         """
         is_counted = _holds(self.ids, raw)
         is_read = not is_counted and _holds(self.readings, raw[::-1])
@@ -163,7 +163,7 @@ class Conversation:
         view = self.view
         leg = self._leg(event, repeated)
         if leg is None and repeated:
-            return False, False  # of a leg that was forgotten
+            return False, False  # the event of a forgotten leg
         before = None if leg is None else msgspec.structs.astuple(leg)
         stood = None if leg is None else (leg.state, leg.held, leg.ended)
         view.seen = {event.event_id} if repeated else set()
@@ -182,7 +182,7 @@ class Conversation:
         return not is_read, True
 
     def _leg(self, event: Event, repeated: bool) -> LegView | None:
-        """The leg of the event, added where it is new; none for an event of the conversation."""
+        """The leg of the event, added if it is new. None for an event of the conversation."""
         if event.participant_id is None or event.media_type is None:
             return None
         key = leg_key(event.participant_id, event.communication_id, event.media_type)
@@ -224,7 +224,7 @@ class Conversation:
     def shorten(self, bounds: Bounds) -> None:
         """Keep less of a conversation that is too large for a record of Kafka.
 
-        What is forgotten here is forgotten as by age: its repeats are known by their times.
+        Repeats of what this forgets are recognised by their times, as with age.
         """
         count = len(self.view.legs)
         for name in [name for name in self.view.legs if len(name) > MOST_NAME]:
@@ -245,9 +245,9 @@ class Conversation:
         self._since = {name: _cut(since, bounds.text) for name, since in self._since.items()}
 
     def _forget_leg(self, name: str | None = None) -> None:
-        """Forget a leg: the one that ended first, if it is not named; where none did, the oldest.
+        """Forget a leg: the named leg, else the leg that ended first, else the oldest.
 
-        The order in which legs were seen is that of an array, which says nothing.
+        The order in which legs were seen is that of an array, which has no meaning.
         """
         legs = self.view.legs
         if name is None:
@@ -262,7 +262,7 @@ class Conversation:
         self.legs_forgotten_at = max(time for time in known if time is not None)
 
     def _tells(self, event: Event) -> bool:
-        """Whether an event whose id may have been forgotten is one that the view tells already."""
+        """Whether the view already shows what `event` says. Its id may have been forgotten."""
         view = self.view
         leg = None
         if event.participant_id is not None and event.media_type is not None:
@@ -271,7 +271,7 @@ class Conversation:
             if leg is None:
                 return event.occurred_at <= self.legs_forgotten_at
             if self.forgotten_at and event.event_type == "wrapup" and event.estimated:
-                # Told again by whoever starts, at a time of its own.
+                # Each process that starts reports it again, with a time of its own.
                 return event.origin != "snapshot" and leg.wrapup_code == event.wrapup_code
         if event.occurred_at > self.forgotten_at:
             return False
@@ -285,7 +285,7 @@ class Conversation:
 
 
 def _place(ids: bytes, raw: bytes) -> int:
-    """Where an id stands among ids of `ID_BYTES` each; -1 if it is not there."""
+    """The position of an id among ids of `ID_BYTES` each, or -1."""
     at = ids.find(raw)
     while at > 0 and at % ID_BYTES:
         at = ids.find(raw, at + 1)

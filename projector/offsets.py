@@ -1,6 +1,6 @@
 """Asks Kafka for offsets: the group's, and what partitions retain.
 
-Every method raises `KafkaException` or `KafkaUnavailable` where there is no answer in time.
+Every method raises `KafkaException` or `KafkaUnavailable` if there is no answer in time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
 class Offsets:
-    """Questions of one process."""
+    """The requests of one process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -34,19 +34,20 @@ class Offsets:
     def committed(self, consumer: Any, numbers: Iterable[int]) -> dict[int, int]:
         """The group's offsets, of partitions that have one.
 
-        Settled ones: while a transaction is about to move one, Kafka does not answer.
+        These offsets are settled: Kafka answers only when no open transaction is about to move
+        them.
         """
         asked = [TopicPartition(self._topic, number) for number in numbers]
         found: dict[int, int] = {}
-        for one in consumer.committed(asked, timeout=ANSWER_SECONDS):
-            if one.error is not None:
-                raise KafkaUnavailable(f"partition {one.partition}: {one.error.str()}")
-            if one.offset >= 0:
-                found[one.partition] = one.offset
+        for position in consumer.committed(asked, timeout=ANSWER_SECONDS):
+            if position.error is not None:
+                raise KafkaUnavailable(f"partition {position.partition}: {position.error.str()}")
+            if position.offset >= 0:
+                found[position.partition] = position.offset
         return found
 
     def retained(self, topic: str, numbers: Iterable[int]) -> tuple[dict[int, int], dict[int, int]]:
-        """The first offset of each partition, and the one behind its last record."""
+        """The first offset of each partition, and the offset behind its last record."""
         wanted = list(numbers)
         return self._ask(topic, wanted, _EARLIEST), self.ends(topic, wanted)
 
@@ -54,8 +55,8 @@ class Offsets:
         """The offset behind the last record of each partition, uncommitted ones included."""
         return self._ask(topic, numbers, _LATEST)
 
-    def _ask(self, topic: str, numbers: Iterable[int], what: Any) -> dict[int, int]:
-        asked = {TopicPartition(topic, number): what for number in numbers}
+    def _ask(self, topic: str, numbers: Iterable[int], spec: Any) -> dict[int, int]:
+        asked = {TopicPartition(topic, number): spec for number in numbers}
         if not asked:
             return {}
         if self._admin is None:
@@ -69,12 +70,12 @@ class Offsets:
                 request_timeout=ANSWER_SECONDS,
             )
             return {
-                one.partition: answer.result(ANSWER_SECONDS + 1).offset
-                for one, answer in answers.items()
+                position.partition: answer.result(ANSWER_SECONDS + 1).offset
+                for position, answer in answers.items()
             }
         except (KafkaException, TimeoutError) as error:
-            # It asks with the leader's epoch that it learned first, and keeps that one, refused
-            # (FENCED_LEADER_EPOCH), after a broker was away. Another client learns it newly.
+            # A client keeps the leader's epoch that it learned first. After a broker was away,
+            # Kafka refuses that epoch (FENCED_LEADER_EPOCH). A new client learns the new epoch.
             self._admin = None
             if isinstance(error, TimeoutError):
                 raise KafkaUnavailable(f"no offsets of {topic} in time") from error

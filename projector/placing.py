@@ -1,8 +1,8 @@
-"""From which offset a partition goes on. Pure.
+"""Chooses the offset at which a partition goes on. Pure.
 
-Three things may say so: the group's offset, which the last transaction moved; the conversations,
-each of which names the last record that it counts, so that a lost offset costs nothing; and what
-Kafka still retains.
+Three sources count. The group's offset was moved by the last transaction. Each conversation names
+the last record that it counts, so a lost group offset costs nothing. And Kafka may no longer retain
+the record.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import msgspec
 class Place(msgspec.Struct, frozen=True):
     """Where a partition goes on.
 
-    `missed` counts records that Kafka deleted before they were projected. `is_shorter` says that
-    the partition ends before what was projected of it: it is another topic of the same name, or
-    lost its end; where to go on then, nobody can know.
+    `missed` counts records that Kafka deleted before they were projected. `is_shorter`: the
+    partition ends before the last projected record, because the topic was created again or lost its
+    end. Then no offset is right.
     """
 
     offset: int
@@ -24,8 +24,8 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def place(committed: int | None, floor: int, low: int, high: int) -> Place:
-    """`committed` is the group's offset, if there is one, `floor` the offset behind the last record
-    that the conversations count, `low` and `high` what Kafka retains of the partition.
+    """`committed` is the group's offset, or None. `floor` is the offset behind the last record that
+    the conversations count. `low` and `high` bound what Kafka retains of the partition.
     """
     wanted = max(floor, committed or 0)
     if wanted > high:

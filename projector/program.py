@@ -1,11 +1,11 @@
-"""The projector's program: turns the stream into each event once and the state of conversations.
+"""The projector's program: writes each event once, and the state of each conversation.
 
     project   the loop (`projector.loop`): reads, projects, writes
     topics    compares the partitions of the three topics (`projector.topics`)
 
-Any number of projectors share the partitions as one consumer group. A stop finishes the transaction
-that is under way and gives the partitions back. Health is served while the start waits, and says
-for what.
+Any number of projectors share the partitions as one consumer group. When it stops, it finishes the
+open transaction and gives its partitions back. It serves health from the beginning; while the start
+waits, health says for what.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from mirror.settings import Settings
 from projector.loop import Loop
 from projector.topics import Topics
 
-# Restoring and catching up take their time after a start; what takes longer is a reason.
+# After a start, restoring and catching up may take this long before health reports it.
 LATE_SECONDS: Final = 60.0
 
 
 def main(settings: Settings) -> int:
     """Run a projector until a signal ends it. Returns its exit code.
 
-    Raises `MirrorError` where start-up fails (see `mirror.base.errors` for the exit code).
+    Raises `MirrorError` if start-up fails (see `mirror.base.errors` for the exit code).
     """
     return Process(settings).run(Projector(settings))
 
@@ -58,7 +58,7 @@ class Projector(Program):
             settings,
             f"{transactional_prefix(settings)}{settings.host}-{os.getpid()}-{secrets.token_hex(4)}",
             partitions=partitions,
-            held=lambda: self._topics.why,
+            held=lambda: self._topics.reason,
             header=schemas.get(settings.conversations_topic),
             report_progress=thread_watch.of("project"),
         )
@@ -70,14 +70,14 @@ class Projector(Program):
         process.thread("topics", lambda: self._topics.watch(stopping, report_progress))
 
     def health(self) -> Health:
-        """`down` where nothing may be projected, `degraded` where something is not."""
+        """`down` if nothing may be projected, `degraded` if some records are not."""
         loop = self._loop
         if loop is None:
-            return Health.of(["it waits for Kafka"], filter(None, [self._topics.why]))
+            return Health.of(["it waits for Kafka"], filter(None, [self._topics.reason]))
         share = loop.share
-        reasons = [why for why in (loop.problem, share.problem) if why]
+        reasons = [reason for reason in (loop.problem, share.problem) if reason]
         if not share.joined:
-            reasons.append("the consumer group has not counted this process in")
+            reasons.append("the consumer group has not admitted this process yet")
         if share.waiting:
             reasons.append(f"{share.waiting} of {share.partitions} partitions are not projected")
         if share.lag > LATE_SECONDS:
@@ -85,20 +85,20 @@ class Projector(Program):
         if share.missed:
             reasons.append(f"Kafka deleted {share.missed} records before they were projected")
         if loop.refused:
-            reasons.append(f"{loop.refused} records that Kafka refuses for good were left out")
+            reasons.append(f"{loop.refused} records were left out: Kafka refuses them for good")
         if loop.shortened:
-            reasons.append(f"{loop.shortened} views were too large for Kafka, and are shortened")
-        return Health.of(reasons, filter(None, [self._topics.why, share.refusal]))
+            reasons.append(f"{loop.shortened} views were too large for Kafka and were shortened")
+        return Health.of(reasons, filter(None, [self._topics.reason, share.refusal]))
 
     def checks(self) -> Iterator[Finding]:
-        """What it reads and writes."""
+        """Checks of the topics that it reads and writes."""
         yield from check_projector(self._settings)
 
     def details(self) -> dict[str, Any]:
-        """With how many partitions it projects."""
+        """The number of partitions of its topics."""
         return {"partitions": self._topics.partitions}
 
     def summary(self) -> dict[str, int]:
-        """What it has done."""
+        """Counts of its work, for the log."""
         loop = self._loop
         return {} if loop is None else {"events": loop.events, "transactions": loop.transactions}

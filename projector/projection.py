@@ -1,11 +1,12 @@
 """The records of one partition → once records, views and tombstones. Pure.
 
 A `Partition` holds the conversations of one partition between batches. A batch is a `Draft` over
-it: records are taken in their order, and what comes out is to be written in one transaction with
-the offset behind them. Only when that is done is the draft accepted; dropped, it leaves no trace.
+it. The draft takes records in their order. Its output is written in one transaction together with
+the offset behind the records. After the commit, the partition accepts the draft. A dropped draft
+leaves no trace.
 
-The clock of a partition is the time of its records, and the wall's once its end was reached: where
-days of records are read again, copies of an event follow it before its conversation is forgotten.
+The clock of a partition is the time of its records, and wall time once its end was reached. So when
+days of records are read again, copies of an event come before its conversation is forgotten.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from mirror.conversation.fold import COUNT_AGAIN
 from mirror.kafka.kept import read_head
 from projector.memory import BOUNDS, Conversation, knows, raw_id, tombstone
 
-# A transaction that only says farewell stays small; the rest is due in the next one.
+# A transaction of tombstones stays small; the remaining ones follow in the next transaction.
 MOST_TOMBSTONES: Final = 2_000
 
 
@@ -37,13 +38,13 @@ class Partition:
     """The conversations of one partition, as kept bytes by id."""
 
     def __init__(self, number: int, grace_ms: int) -> None:
-        """`grace_ms` is how long a conversation that ended stays."""
+        """`grace_ms` is how long an ended conversation is kept."""
         self.number = number
         self.following = 0  # offset of the next record of the interaction topic
         self.clock_ms = 0
         self.kept: dict[str, bytes] = {}
         self.grace_ms = grace_ms
-        self._ended: OrderedDict[str, int] = OrderedDict()  # id → when; the longest ago is first
+        self._ended: OrderedDict[str, int] = OrderedDict()  # id → end time, earliest first
 
     def restore(self, key: str, kept: bytes, *, is_tombstone: bool) -> None:
         """Take a record of the topic of conversations, in the order of its partition.
@@ -55,13 +56,13 @@ class Partition:
         self._put(key, None if is_tombstone else kept, head.ended_ms)
 
     def accept(self, draft: Draft) -> None:
-        """What `draft` made was written."""
+        """Take over the outcome of `draft`, which was written."""
         for key, kept, ended_ms in draft.outcome:
             self._put(key, kept, ended_ms)
         self.following, self.clock_ms = draft.following, draft.clock_ms
 
     def due(self, clock_ms: int) -> Iterator[str]:
-        """The conversations whose grace is over, the longest ended first."""
+        """The conversations whose grace is over, earliest end first."""
         for key, ended_ms in self._ended.items():
             if ended_ms + self.grace_ms > clock_ms:
                 return
@@ -86,14 +87,14 @@ class Draft:
         self.clock_ms = partition.clock_ms
         self.events = self.repeats = self.unreadable = 0
         self.outcome: list[tuple[str, bytes | None, int | None]] = []
-        self.shortened: set[str] = set()  # conversations of which less is kept and shown
-        self.refused: list[str] = []  # conversations of records that are left out
+        self.shortened: set[str] = set()  # conversations whose view was shortened
+        self.refused: list[str] = []  # conversations with records that were left out
         self._touched: dict[str, Conversation] = {}
         self._bounds: dict[str, int] = {}  # id → how many of `BOUNDS` have been tried
         self._changed: dict[str, int] = {}  # id → offset of the last record that changed it
 
     def take(self, offset: int, value: bytes | None, timestamp_ms: int) -> bool:
-        """Take the record at `offset`. Whether it is the first of its event."""
+        """Take the record at `offset`. Returns whether it is the first record of its event."""
         self.following = offset + 1
         self.clock_ms = max(self.clock_ms, timestamp_ms)
         try:
@@ -124,9 +125,9 @@ class Draft:
         return is_first
 
     def views(self, wall_ms: int | None = None) -> Iterator[View]:
-        """What is to be written to the topic of conversations; to be called once, at the end.
+        """The records for the topic of conversations. Call it once, at the end.
 
-        `wall_ms` is the time of the wall where the end of the partition was reached.
+        `wall_ms` is wall time if the end of the partition was reached, else None.
         """
         if wall_ms is not None:
             self.clock_ms = max(self.clock_ms, wall_ms)
@@ -142,9 +143,9 @@ class Draft:
             yield View(key, None, gone)
 
     def shorten(self, key: str) -> View | None:
-        """A smaller view of a conversation, whose last one Kafka refuses; None if it is left out.
+        """A smaller view of a conversation, after Kafka refused its last one. None: it is left out.
 
-        What is kept becomes the same as in the view. A tombstone is left out at once.
+        The kept state is shortened in the same way. A refused tombstone is left out at once.
         """
         offset = self._changed.get(key)
         if offset is not None:
@@ -164,7 +165,7 @@ class Draft:
         return None
 
     def leave_out(self, key: bytes | str | None) -> None:
-        """Kafka refuses the once record of an event of this conversation."""
+        """Note that Kafka refuses the once record of an event of this conversation."""
         text = key.decode(errors="replace") if isinstance(key, bytes) else key or ""
         self.refused.append(text)
 
@@ -185,6 +186,6 @@ _msgpack: Final = msgspec.msgpack.Decoder(Event)
 
 
 def _decode(value: bytes | None) -> Event:
-    """JSON objects open with a brace, which no MessagePack map does: a topic may hold both."""
+    """Decode JSON or MessagePack: only a JSON object begins with a brace. A topic may hold both."""
     data = value or b""
     return (_json if data[:1] == b"{" else _msgpack).decode(data)

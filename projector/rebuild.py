@@ -1,8 +1,8 @@
 """Makes both topics anew from the retained past: `mirror projector rebuild`.
 
-Both are deleted and made again, with as many partitions as the interaction topic has, and the
-group's offsets are forgotten; the next projector begins with the oldest record. A projector that
-ran meanwhile would write into the new topics what it keeps of the old ones, so none may.
+It deletes both topics and makes them again, with as many partitions as the interaction topic has.
+It also deletes the group's offsets, so the next projector begins with the oldest record. No
+projector may run meanwhile: it would write its state of the old topics into the new ones.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _GONE: Final = frozenset({KafkaError.GROUP_ID_NOT_FOUND, KafkaError.COORDINATOR_
 
 
 def rebuild(settings: Settings) -> list[TopicState]:
-    """What became of the topics.
+    """Make both topics anew, and return their states.
 
-    Raises `MirrorError` where a projector runs, and `KafkaUnavailable` where Kafka does not answer
-    or refuses us.
+    Raises `MirrorError` if a projector runs, and `KafkaUnavailable` if Kafka does not answer or
+    refuses us.
     """
     cluster = check(settings, settings.startup_timeout)
     if settings.topic not in cluster.topics:
@@ -35,11 +35,11 @@ def rebuild(settings: Settings) -> list[TopicState]:
             f"Kafka has no topic {settings.topic}: there is nothing to rebuild from"
         )
     admin: Any = open_client(AdminClient, admin_config(settings), ClientLog("kafka.rebuild"))
-    # A group without members alone can be deleted, so this is the check too.
+    # Kafka deletes only a group without members, so this also checks that no projector runs.
     group = group_id(settings)
     try:
-        # Else the request may be under way when librdkafka, which then knows the brokers, drops the
-        # handle that it began with.
+        # Wait until librdkafka knows the brokers. It then drops its first handle, and a request
+        # that was sent through that handle would fail.
         admin.list_topics(timeout=ANSWER_SECONDS)
         admin.delete_consumer_groups([group], request_timeout=ANSWER_SECONDS)[group].result(
             ANSWER_SECONDS + 5
@@ -53,8 +53,8 @@ def rebuild(settings: Settings) -> list[TopicState]:
                 "killed counts for ten seconds more), and rebuild then"
             ) from error
         if code not in _GONE:
-            why = "no answer in time" if reason is None else reason.str()
-            raise KafkaUnavailable(f"the group {group} cannot be deleted: {why}") from error
+            text = "no answer in time" if reason is None else reason.str()
+            raise KafkaUnavailable(f"the group {group} cannot be deleted: {text}") from error
     names = (settings.once_topic, settings.conversations_topic)
     made = replace_topics(settings, names, settings.startup_timeout)
     return [state for state in made if state.name in names]

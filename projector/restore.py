@@ -1,9 +1,9 @@
 """Reads the conversations of partitions back from Kafka.
 
-A partition is whole once everything that stood in it when the restore began was read: also what
-lies behind a transaction that is still open. Its end is therefore asked for without regard to
-transactions, and read with regard to them: whoever was deposed with a transaction open is waited
-for, until the broker ends it.
+A partition is whole once every record was read that it had when the restore began, also those
+behind a transaction that is still open. So its end counts uncommitted records, but only committed
+records are read. If a deposed projector left a transaction open, the restore waits until the broker
+ends that transaction.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class Restore:
         return frozenset(self._left)
 
     def step(self, seconds: float = READ_SECONDS) -> list[Partition]:
-        """Read for up to `seconds`; the partitions that are whole by it.
+        """Read for up to `seconds`. Returns the partitions that became whole.
 
-        Raises `UnknownFormat`, and `KafkaException` for what reconnecting does not cure.
+        Raises `UnknownFormat`, and `KafkaException` for errors that last after a reconnect.
         """
         whole = [self._partitions[number] for number in self._empty]
         for number in self._empty:
@@ -84,7 +84,7 @@ class Restore:
         return whole
 
     def close(self) -> None:
-        """Read no more."""
+        """Close the consumer."""
         self._consumer.close()
 
     def _take(self, message: Any) -> None:

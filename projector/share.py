@@ -1,12 +1,12 @@
-"""The partitions of this process, from the group's word to the first record.
+"""The partitions of this process, from their assignment to their first record.
 
-A partition passes through three states. *New*: the group gave it; Kafka is asked where it goes on.
-*Restoring*: its conversations are read back; left out where they are still here from before and
-the group's offset says that nobody moved on since. *Ready*: its records are read and projected.
-Ready partitions go on while others restore.
+A partition passes through three states. *New*: the group assigned it, and Kafka is asked where it
+goes on. *Restoring*: its conversations are read back. This step is skipped if this process still
+has them and the group's offset shows that no other process has gone on. *Ready*: its records are
+read and projected. Ready partitions go on while others restore.
 
-A partition whose transaction was aborted, or of which nobody knows, is new again. One that cannot
-be written rests a while, and one that no waiting cures is refused.
+After an aborted or doubtful transaction, its partitions are new again. A partition that cannot be
+written rests for a while. A partition that waiting cannot cure is refused.
 """
 
 from __future__ import annotations
@@ -27,72 +27,74 @@ from projector.projection import Draft, Partition
 from projector.restore import Restore
 
 RETRY_SECONDS: Final = 1.0
-# A partition that seems to have lost its end is asked about for so long, before it is refused. Its
-# end was read before its conversations were, and others may have gone on since; and a new leader of
-# a partition may know of fewer records than the last one, until its replicas have answered.
+# How long a partition that seems to have lost its end is asked about before it is refused. Its end
+# was read before its conversations, and another process may have gone on since. And a new leader of
+# a partition may know fewer records than the last leader, until its replicas answer.
 SHORT_SECONDS: Final = 60.0
 SHORT_RETRY_SECONDS: Final = 5.0
-# A partition that could not be written by itself rests so long, and twice as long each time that it
-# fails again: a trial takes as long as a transaction may, and the others wait for it.
+# How long a partition rests that could not be written by itself. The rest doubles with each
+# failure, because a trial may take as long as a transaction, and the other partitions wait for it.
 REST_SECONDS: Final = 15.0
 MOST_DOUBLED: Final = 4
 
 
 class Share:
-    """This process' part of the partitions. All but the counters is for one thread."""
+    """The partitions of this process. Only the counters may be read by other threads."""
 
     def __init__(
         self, settings: Settings, accept: Callable[[Draft], None], partitions: int
     ) -> None:
-        """`accept` is called with a draft that turns out to be written; the topics have so many
-        `partitions`, and a further one is refused.
+        """`accept` is called with a draft that turns out to be written. `partitions` is the number
+        of partitions of each topic; a partition with a higher number is refused.
         """
         self.restored = 0
         self.missed = 0
-        self.joined = False  # the group has counted us in, be it without a partition
-        self.problem = ""  # what keeps a partition from being placed or restored
-        self.refusal = ""  # what waiting does not cure
-        self.group: Any = None  # our place in the group, as of the assignment in force
+        self.joined = False  # the group has admitted us, perhaps without a partition
+        self.problem = ""  # why a partition cannot be placed or restored
+        self.refusal = ""  # why partitions are refused
+        self.group: Any = None  # the group's metadata of the present assignment
         self.assigned: dict[int, float] = {}  # own partitions → since when (monotonic)
         self.ready: set[int] = set()
-        self.ends: set[int] = set()  # ready partitions of which no record is known to wait
+        self.ends: set[int] = set()  # ready partitions that were read to their end
         self.read_ms: dict[int, int] = {}  # ready partitions → time of the last record read
         self._settings = settings
         self._accept = accept
         self._partitions = partitions
         self._log = logger("projector")
         self._offsets = Offsets(settings)
-        self._known: dict[int, Partition] = {}  # whole ones; kept, since they may come back
+        self._known: dict[int, Partition] = {}  # whole; kept for a later assignment
         self._new: set[int] = set()
         self._refused: set[int] = set()
-        self._short: dict[int, float] = {}  # partitions that seem to have lost their end → since
+        self._short: dict[int, float] = {}  # partitions that seem to lack their end → since when
         self._rests: dict[int, float] = {}  # partitions that cannot be written → until when
         self._failures: dict[int, int] = {}  # partitions that could not be written → how often
         self._doubtful: dict[int, Draft] = {}  # drafts of a transaction that may be committed
         self._restore: Restore | None = None
-        self._placing: tuple[dict[int, int], ...] = ({}, {}, {})  # what Kafka said of offsets
+        self._placing: tuple[dict[int, int], ...] = ({}, {}, {})  # Kafka's answers about offsets
         self._place_at = 0.0
 
-    # -- what others ask -------------------------------------------------------------------------
+    # -- for other threads -----------------------------------------------------------------------
 
     @property
     def partitions(self) -> int:
-        """Own partitions."""
+        """The number of own partitions."""
         return len(self.assigned)
 
     @property
     def waiting(self) -> int:
-        """Own partitions that are not projected."""
+        """The number of own partitions that are not projected."""
         return sum(number not in self.ready for number in list(self.assigned))
 
     @property
     def conversations(self) -> int:
-        """Conversations of own partitions."""
-        return sum(len(one.kept) for n, one in list(self._known.items()) if n in self.assigned)
+        """The number of conversations of own partitions."""
+        return sum(
+            len(partition.kept) for n, partition in list(self._known.items()) if n in self.assigned
+        )
 
     @property
     def lag(self) -> float:
-        """For how many seconds the oldest record that is not projected has waited, about."""
+        """About how many seconds the oldest unprojected record has waited."""
         now, wall_ms = time.monotonic(), time.time() * 1000
         ages = [0.0]
         for number, since in list(self.assigned.items()):
@@ -105,7 +107,7 @@ class Share:
 
     @property
     def is_restoring(self) -> bool:
-        """Whether conversations are read back now."""
+        """Whether conversations are being read back now."""
         return self._restore is not None
 
     def partition(self, number: int) -> Partition:
@@ -113,7 +115,7 @@ class Share:
         return self._known[number]
 
     def due(self, wall_ms: int) -> list[int]:
-        """The ready partitions, read to their ends, in which a conversation's grace is over."""
+        """The ready partitions, read to their end, with a conversation whose grace is over."""
         return [
             number
             for number in self.ready & self.ends
@@ -123,7 +125,7 @@ class Share:
     # -- the way to ready ------------------------------------------------------------------------
 
     def advance(self, consumer: Any) -> None:
-        """Place what is new, restore some."""
+        """Place new partitions, and restore some records of others."""
         now = time.monotonic()
         for number in [number for number, until in self._rests.items() if now >= until]:
             del self._rests[number]
@@ -135,8 +137,8 @@ class Share:
             self._restore_some(consumer)
 
     def renew(self, consumer: Any, numbers: Iterable[int], *, later: bool = False) -> None:
-        """These partitions are to be placed again, `later` after a pause; nothing of them is read
-        until then.
+        """Place these partitions again, with `later` after a pause. Until then none of their
+        records is read.
         """
         renewed = set(numbers)
         self.ready -= renewed
@@ -146,11 +148,11 @@ class Share:
         self._assign(consumer)
 
     def doubt(self, drafts: Iterable[Draft]) -> None:
-        """It is not known whether these were written: the group's offset will say."""
+        """Keep drafts that may be written. The group's offset will show whether they are."""
         self._doubtful |= {draft.partition.number: draft for draft in drafts}
 
     def rest(self, number: int) -> None:
-        """This one cannot be written by itself."""
+        """Let a partition rest that cannot be written by itself."""
         if number in self._new:
             self._new.discard(number)
             failures = self._failures.get(number, 0)
@@ -158,15 +160,15 @@ class Share:
             self._rests[number] = time.monotonic() + REST_SECONDS * 2**failures
 
     def is_suspect(self, number: int) -> bool:
-        """Whether this one could not be written by itself, and was not written since."""
+        """Whether a partition could not be written by itself, and was not written since."""
         return number in self._failures
 
     def clear(self, number: int) -> None:
-        """This one was written."""
+        """Note that a partition was written."""
         self._failures.pop(number, None)
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close the restore and the client for offsets."""
         self._stop_restore()
 
     def _place_new(self, consumer: Any) -> None:
@@ -181,7 +183,8 @@ class Share:
         if not numbers:
             return
         try:
-            # The group's offsets first: once they are settled, so is what a restore must reach.
+            # The group's offsets first. Once they are settled, the ends that a restore must reach
+            # are too.
             committed = self._offsets.committed(consumer, numbers)
             low, high = self._offsets.retained(self._settings.topic, numbers)
             ends = self._offsets.ends(self._settings.conversations_topic, numbers)
@@ -239,13 +242,15 @@ class Share:
             self._assign(consumer)
 
     def _doubt_end(self, number: int) -> None:
-        """Ask again where this one ends, and refuse it when that has not helped."""
+        """Ask again where a partition ends, and refuse it if its end stays too low."""
         now = time.monotonic()
-        what = f"partition {number} of {self._settings.topic} ends before what was projected of it"
+        finding = (
+            f"partition {number} of {self._settings.topic} ends before what was projected of it"
+        )
         if now < self._short.setdefault(number, now) + SHORT_SECONDS:
-            self._wait(f"{what}: asked again", SHORT_RETRY_SECONDS)
+            self._wait(f"{finding}: asked again", SHORT_RETRY_SECONDS)
         else:
-            self._refuse({number}, f"{what}: it was created again or lost its end; {REBUILD}")
+            self._refuse({number}, f"{finding}: it was created again or lost its end; {REBUILD}")
 
     def _begin(self, number: int, found: Place) -> None:
         partition = self._known[number]
@@ -272,42 +277,42 @@ class Share:
             [TopicPartition(topic, n, self._known[n].following) for n in sorted(self.ready)]
         )
 
-    def _wait(self, why: str, seconds: float = RETRY_SECONDS) -> None:
-        if why != self.problem:
-            self._log.warning("projector_waits", why=why)
-        self.problem = why
+    def _wait(self, reason: str, seconds: float = RETRY_SECONDS) -> None:
+        if reason != self.problem:
+            self._log.warning("projector_waits", reason=reason)
+        self.problem = reason
         self._place_at = time.monotonic() + seconds
 
-    def _refuse(self, numbers: Iterable[int], why: str) -> None:
-        """Held until the process starts again."""
-        self.refusal = why
+    def _refuse(self, numbers: Iterable[int], reason: str) -> None:
+        """Refuse these partitions until the process starts again."""
+        self.refusal = reason
         self._refused |= set(numbers)
         self._new -= self._refused
-        self._log.error("partition_refused", why=why)
+        self._log.error("partition_refused", reason=reason)
 
     def _stop_restore(self) -> None:
         restore, self._restore = self._restore, None
         if restore is not None:
             restore.close()
 
-    # -- the group's word ------------------------------------------------------------------------
+    # -- assignments -----------------------------------------------------------------------------
 
     def on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
-        """The group gave us these; whatever we had was revoked before."""
-        # Our place in the group as it is now. Asked for later, after it was lost, it could be that
-        # of somebody without a group, whom a broker does not refuse.
+        """Take an assignment. What was assigned before was revoked before."""
+        # The metadata of our membership now. After the membership was lost, it would be that of a
+        # consumer without a group, which a broker does not refuse.
         self.group = consumer.consumer_group_metadata()
         now = time.monotonic()
         self.assigned = {partition.partition: now for partition in partitions}
         self._new = set(self.assigned) - self._refused
-        self._known = {n: one for n, one in self._known.items() if n in self.assigned}
+        self._known = {n: partition for n, partition in self._known.items() if n in self.assigned}
         self.joined = True
         self._place_at = 0.0
         self._log.info("partitions_assigned", partitions=len(partitions))
-        consumer.assign([])  # read nothing before Kafka has said from where
+        consumer.assign([])  # read nothing before the offset is known
 
     def on_revoke(self, consumer: Any, _partitions: list[TopicPartition]) -> None:
-        """The group took everything back, or lost us."""
+        """Give up all partitions: the group revoked them, or lost us."""
         self._stop_restore()
         self.joined = False
         self.assigned, self._new, self.ready = {}, set(), set()

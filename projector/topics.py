@@ -1,8 +1,9 @@
-"""The projector's three topics, whose partitions must be as many: else a conversation has two.
+"""Checks the number of partitions of the projector's three topics, which must be equal.
 
-`uneven` says what is wrong with them, in a line; empty where nothing is. `Topics` compares them at
-the start, also with the number that the views were made with, and while the process runs. What it
-finds is no fault of the process: another process would find the same, so it waits.
+Otherwise a conversation would be in two partitions. `uneven` says in a line what is wrong, or
+returns an empty string. `Topics` compares the topics at the start and while the process runs, at
+the start also with the number with which the views were made. If they differ, the process waits: a
+restart would find the same.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PAUSE_SECONDS: Final = 1.0
 
 
 def uneven(settings: Settings, counts: Mapping[str, int], first: int | None = None) -> str:
-    """What is wrong with the topics, given topic → partitions.
+    """What is wrong with the topics. `counts` is topic → number of partitions.
 
     `first` is how many the interaction topic had when this process started.
     """
@@ -53,81 +54,82 @@ def uneven(settings: Settings, counts: Mapping[str, int], first: int | None = No
 
 
 class Topics:
-    """What is wrong with the topics now (`why`, empty where nothing is known to be).
+    """Watches the topics. `reason` says what is wrong with them now, or is empty.
 
-    `why` may be read by any thread.
+    `reason` may be read by any thread.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.why = ""
+        self.reason = ""
         self.partitions = 0
         self._settings = settings
         self._told = ""
         self._log = logger("projector")
 
     def wait(self, left: Callable[[], float]) -> int:
-        """Wait until the topics are there, even, and as the views were made; their partitions.
+        """Wait until the topics exist, are even, and fit the views. Returns their number of
+        partitions.
 
-        `left` says how many seconds are left, 0 where there is no deadline. Raises
-        `KafkaUnavailable` when they have passed.
+        `left` returns how many seconds are left, 0 without a deadline. Raises `KafkaUnavailable`
+        when they have passed.
         """
         while True:
             seconds = left()
             try:
-                count, why = self._look(max(PAUSE_SECONDS, seconds) if seconds else 0.0)
+                count, reason = self._look(max(PAUSE_SECONDS, seconds) if seconds else 0.0)
             except KafkaUnavailable as error:
                 if 0 < left() <= PAUSE_SECONDS:
                     # Not a `FileUnusable`, whose exit code is that of a wrong setting.
                     raise KafkaUnavailable(str(error)) from error
-                count, why = 0, str(error)
+                count, reason = 0, str(error)
             else:
-                self.why = why
-            if not why:
+                self.reason = reason
+            if not reason:
                 self.partitions = count
                 return count
             if 0 < left() <= PAUSE_SECONDS:
-                raise KafkaUnavailable(why)
-            self._tell(why)
+                raise KafkaUnavailable(reason)
+            self._tell(reason)
             time.sleep(PAUSE_SECONDS)
 
     def watch(self, stop: threading.Event, report_progress: ReportProgress = unwatched) -> None:
-        """Compare them until `stop`: their partitions may grow at any time."""
+        """Compare the topics until `stop` is set: their partitions may grow at any time."""
         while not stop.is_set():
             report_progress()
             try:
                 counts = _count(self._settings, ANSWER_SECONDS)
             except KafkaUnavailable:
-                pass  # nothing is known to have changed; the loop says that Kafka is away
+                pass  # no change is known; the loop reports that Kafka is away
             else:
                 self._note(uneven(self._settings, counts, self.partitions))
             report_progress(rest=COMPARE_SECONDS)
             stop.wait(COMPARE_SECONDS)
 
-    def _note(self, why: str) -> None:
-        if why == self.why:
+    def _note(self, reason: str) -> None:
+        if reason == self.reason:
             return
-        if why:
-            self._log.error("topics_uneven", why=why)
+        if reason:
+            self._log.error("topics_uneven", reason=reason)
         else:
             self._log.info("topics_even")
-        self.why = why
+        self.reason = reason
 
     def _look(self, seconds: float) -> tuple[int, str]:
         settings = self._settings
         counts = _count(settings, seconds)
-        why = uneven(settings, counts)
-        if why:
-            return 0, why
+        reason = uneven(settings, counts)
+        if reason:
+            return 0, reason
         count = counts[settings.topic]
         views = read_partitions(settings, count, min(seconds, ANSWER_SECONDS) or ANSWER_SECONDS)
         return count, moved(settings, views, count)
 
-    def _tell(self, why: str) -> None:
-        if why != self._told:
-            self._told = why
-            self._log.warning("waiting_for_topics", why=why)
+    def _tell(self, reason: str) -> None:
+        if reason != self._told:
+            self._told = reason
+            self._log.warning("waiting_for_topics", reason=reason)
 
 
 def _count(settings: Settings, seconds: float) -> dict[str, int]:
-    """Topic → partitions. Raises `KafkaUnavailable`."""
+    """Topic → number of partitions. Raises `KafkaUnavailable`."""
     return {name: found[0] for name, found in check(settings, seconds).topics.items()}

@@ -1,18 +1,18 @@
-"""Writes by transactions: once records, views and the group's offsets together, or none of them.
+"""Writes in transactions: once records, views and the group's offsets together, or none of them.
 
-The producer is this process' own, under a transactional id that nobody else has, and after an abort
-another one under another id: a broker that is yet to end the last transaction refuses the next one
-of that id, for as long as a partition in it has no leader. What fences a projector that was deposed
-is its group: the offsets of a transaction are refused where the group has gone on without the
-member that sends them (docs/decisions/0006-projector.md).
+Each process has a producer with a transactional id of its own. After an abort it makes a new
+producer with a new id: while a broker has not ended the last transaction of an id, it refuses the
+next one, as long as a partition of that transaction has no leader. The group fences a deposed
+projector: Kafka refuses the offsets of a transaction if the group has gone on without the member
+that sends them (docs/decisions/0006-projector.md).
 
-A record that Kafka refuses for good holds up nothing: it is asked for a smaller one
-(`Out.smaller`), or left out. What librdkafka refuses by itself costs no transaction. A broker
-refuses whole batches, so the transaction is aborted and done again in smaller batches, until the
-record was sent alone.
+A record that Kafka refuses for good does not stop the others. It is replaced by a smaller record
+(`Out.smaller`) or left out. If librdkafka itself refuses the record, no transaction is lost. A
+broker refuses whole batches. Then the transaction is aborted and tried again in smaller batches,
+until the refused record is sent alone.
 
-A producer that does not return from a call is left behind with it (`mirror.base.bounded`): its
-transaction is never committed, and the broker ends it by its age.
+A producer that does not return from a call is abandoned (`mirror.base.bounded`). Its transaction is
+never committed, and the broker ends it after its time-out.
 """
 
 from __future__ import annotations
@@ -30,13 +30,12 @@ from mirror.kafka.config import ClientLog, explain, open_client, transactional_c
 from mirror.kafka.faults import cause, is_refused
 from mirror.settings import Settings
 
-# Longer than a transaction may take: librdkafka's own time-outs come first.
+# Longer than a transaction may take, so that librdkafka's own time-outs come first.
 CALL_SECONDS: Final = 20.0
-# A call that has not returned by then is stuck: librdkafka's own time-out has passed.
+# A call that takes longer is stuck: librdkafka's own time-out has passed.
 RETURN_SECONDS: Final = CALL_SECONDS + 2.0
 POLL_SECONDS: Final = 0.05
-# How long a batch with records that brokers refuse is divided. What was found out is kept for the
-# next attempt.
+# How long a batch with refused records is divided. The next attempt knows what was found.
 WRITE_SECONDS: Final = 60.0
 DIVIDED: Final = 4
 LEAST_PIECE: Final = 16_384
@@ -46,7 +45,7 @@ Headers = Sequence[tuple[str, Any]]
 
 
 class Out:
-    """One record to be written: to the partition of the record that it came from."""
+    """A record to be written, to the partition of the record from which it was made."""
 
     __slots__ = ("headers", "key", "partition", "smaller", "timestamp_ms", "topic", "value")
 
@@ -60,41 +59,41 @@ class Out:
         timestamp_ms: int = 0,
         smaller: Callable[[], Out | None] = lambda: None,
     ) -> None:
-        """Without `timestamp_ms` it has the time of its writing.
+        """Without `timestamp_ms`, the record gets the time of writing.
 
-        `smaller` is called if Kafka refuses it for good. It returns what is written in its place,
-        None if it is left out.
+        `smaller` is called if Kafka refuses the record for good. It returns the record to write
+        instead, or None to leave it out.
         """
         self.topic, self.partition, self.key, self.value = topic, partition, key, value
         self.headers, self.timestamp_ms, self.smaller = headers, timestamp_ms, smaller
 
     @property
     def size(self) -> int:
-        """Its bytes, with key and headers."""
+        """The bytes of value, key and headers."""
         parts = [self.key, self.value, *(part for header in self.headers or () for part in header)]
         return sum(len(part) for part in parts if part is not None)
 
     @property
     def mark(self) -> int:
-        """The same for two records with the same content."""
+        """An identity: equal for records with the same content."""
         return hash((self.topic, self.partition, self.key, self.value, tuple(self.headers or ())))
 
 
 class Aborted(Exception):
-    """Nothing of the batch is written, or nobody knows yet whether it is (`is_doubtful`).
+    """The batch was not written, or it is not known yet whether it was (`is_doubtful`).
 
-    `is_everywhere`: there is no producer now, so it is the fault of no partition.
+    `is_everywhere`: there is no producer now, so no single partition is at fault.
     """
 
     def __init__(
         self,
-        why: str,
+        reason: str,
         *,
         is_doubtful: bool = False,
         is_fenced: bool = False,
         is_everywhere: bool = False,
     ) -> None:
-        super().__init__(why)
+        super().__init__(reason)
         self.is_everywhere = is_everywhere
         self.is_doubtful = is_doubtful
         self.is_fenced = is_fenced
@@ -121,7 +120,7 @@ _DEPOSED: Final = frozenset(
 
 
 class Writer:
-    """The producer, made anew where a transaction left it unfit."""
+    """The producer. It is made anew after a transaction that left it unusable."""
 
     def __init__(
         self,
@@ -130,7 +129,8 @@ class Writer:
         make: Callable[..., Any] = Producer,
         return_seconds: float = RETURN_SECONDS,
     ) -> None:
-        """A call that takes longer than `return_seconds` is given up, and its producer with it."""
+        """A call that takes longer than `return_seconds` is abandoned together with its
+        producer."""
         self._settings = settings
         self._return_seconds = return_seconds
         self._calls = BoundedCalls()
@@ -139,13 +139,14 @@ class Writer:
         self._make = make
         self._log = ClientLog("projector.kafka")
         self._producer: Any = None
-        self._refused: set[int] = set()  # marks of records that Kafka never takes
-        self._pieces: dict[str, int] = {}  # topic → most bytes of a batch that its brokers took
+        self._refused: set[int] = set()  # marks of records that Kafka never accepts
+        self._pieces: dict[str, int] = {}  # topic → most bytes of a batch that its brokers accept
 
     def write(self, records: Iterable[Out], offsets: list[TopicPartition], group: Any) -> None:
-        """Write `records` and the `offsets` of the consumer `group` (its metadata) as one.
+        """Write `records` and the `offsets` of the consumer `group` (its metadata) in one
+        transaction.
 
-        Raises `Aborted`; what follows is then decided by the offset that Kafka has.
+        Raises `Aborted`. Then the offset in Kafka decides where to go on.
         """
         waiting: list[Out | None] = list(records)
         pieces = dict(self._pieces)
@@ -160,7 +161,7 @@ class Writer:
                 if not self._learn(refused, pieces) or is_over:
                     raise
                 log = logger("projector")
-                log.info("transaction_divided", why=str(error))
+                log.info("transaction_divided", reason=str(error))
 
     def _attempt(
         self,
@@ -170,8 +171,8 @@ class Writer:
         pieces: Mapping[str, int],
         refused: list[tuple[Out, KafkaError]],
     ) -> None:
-        """One transaction. Puts into `waiting` what is written instead, into `refused` what brokers
-        refuse. Flushes before a batch of a topic has more bytes than its `pieces`.
+        """Try one transaction. Adds replacing records to `waiting`, and records that brokers refuse
+        to `refused`. Flushes before a batch of a topic would have more bytes than its `pieces`.
         """
         is_sure = True
         try:
@@ -204,7 +205,7 @@ class Writer:
     def _divide(
         self, producer: Any, record: Out, most: int, batches: dict[tuple[str, int], int]
     ) -> None:
-        """End the batches that are under way where `record` would make its batch too large."""
+        """Flush the open batches if `record` would make its batch too large."""
         place, size = (record.topic, record.partition), record.size
         if batches.get(place, 0) and batches[place] + size > most:
             batches.clear()
@@ -212,7 +213,7 @@ class Writer:
         batches[place] = batches.get(place, 0) + size
 
     def _takes(self, producer: Any, record: Out, refused: list[tuple[Out, KafkaError]]) -> bool:
-        """Hand `record` over; false if Kafka takes it never."""
+        """Hand `record` to librdkafka. Returns False if Kafka never accepts it."""
         if self._refused and record.mark in self._refused:
             return False
         try:
@@ -226,8 +227,8 @@ class Writer:
         return True
 
     def _learn(self, refused: Iterable[tuple[Out, KafkaError]], pieces: dict[str, int]) -> bool:
-        """Note which records brokers refuse, and where it is yet to be found out, divide. Whether
-        there were any.
+        """Note the records that brokers refuse. If a whole batch was refused, make the next batches
+        smaller. Returns whether there were any.
         """
         batches: dict[tuple[str, int], list[tuple[Out, KafkaError]]] = {}
         for record, error in refused:
@@ -249,13 +250,13 @@ class Writer:
         self._refused.add(record.mark)
 
     def close(self) -> None:
-        """Let go of the producer; a transaction that is open is aborted."""
+        """Abort an open transaction, and drop the producer."""
         producer, self._producer = self._producer, None
         if producer is not None:
             try:
                 producer.abort_transaction(1.0)
             except KafkaException:
-                return  # none was open, or the broker ends it by itself
+                return  # no transaction was open, or the broker ends it by itself
 
     def _ready(self) -> Any:
         if self._producer is None:
@@ -291,23 +292,24 @@ class Writer:
                 producer.poll(POLL_SECONDS)
 
     def _abort(self, error: KafkaException, *, is_sure: bool) -> Aborted:
-        """What became of it. Afterwards the producer is gone."""
+        """Abort the transaction, drop the producer, and say what became of the transaction."""
         reason = cause(error)
-        why = str(error) if reason is None else explain(reason)
+        text = str(error) if reason is None else explain(reason)
         is_fenced = reason is not None and reason.code() in _DEPOSED
-        # A commit that Kafka answers with a refusal is none; one without an answer may be one.
+        # A refused commit did not happen; a commit without an answer may have happened.
         refused = reason is not None and (reason.txn_requires_abort() or is_fenced)
         producer, self._producer = self._producer, None
         if producer is not None:
             try:
                 self._retried(producer.abort_transaction)
             except (KafkaException, Stuck) as failed:
-                # The broker ends it by its age; until then who reads what is committed waits.
-                logger("projector").warning("abort_failed", why=str(failed))
-        return Aborted(why, is_doubtful=not (is_sure or refused), is_fenced=is_fenced)
+                # The broker ends it after its time-out. Until then consumers of committed records
+                # wait.
+                logger("projector").warning("abort_failed", reason=str(failed))
+        return Aborted(text, is_doubtful=not (is_sure or refused), is_fenced=is_fenced)
 
     def _retried(self, call: Callable[[float], object]) -> None:
-        """Call, again and again where librdkafka says that the answer is only late."""
+        """Call `method`, and again as long as librdkafka says that the answer is only late."""
         deadline = time.monotonic() + CALL_SECONDS
         while True:
             try:
@@ -324,6 +326,6 @@ class Writer:
 
 
 def _flush(producer: Any) -> None:
-    """Have all that was produced answered."""
+    """Wait until Kafka has answered for all produced records."""
     if producer.flush(CALL_SECONDS):
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT))

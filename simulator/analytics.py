@@ -1,8 +1,8 @@
-"""Which conversations an analytics details query asks for (docs/protocol.md, "Analytics"). Pure.
+"""Selects conversations for an analytics details query (docs/protocol.md, "Analytics"). Pure.
 
-Filters are judged against analytics bodies, so a query sees exactly what its answer would show.
-What is over does not change any more, so a filter that asks for what is settled then judges it
-once: else each page of a query over an hour of conversations would take ten seconds.
+Filters are judged against analytics bodies, so a query sees exactly what its answer would show. An
+ended conversation does not change. So a filter on settled dimensions is judged once for it.
+Otherwise each page of a query over an hour of conversations would take ten seconds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_INTERVAL_MS = 31 * DAY_MS
 MAX_PLAIN_INTERVAL_MS = 7 * DAY_MS
 MAX_PREDICATES = 200
 MAX_HITS = 100_000
-#: Dimensions that do not change any more when a conversation is over.
+#: Dimensions that no longer change after a conversation has ended.
 SETTLED = frozenset({"conversationEnd", "queueId", "userId"})
 
 #: Dimensions whose values are ids.
@@ -34,11 +34,11 @@ OF_IDS = frozenset({"conversationId", "queueId", "userId"})
 
 
 class BadQuery(Exception):
-    """The query cannot be answered (400); the text says why."""
+    """The query is invalid (400). The text says why."""
 
 
 class Predicate(msgspec.Struct):
-    """One condition; without `operator` it is `matches`."""
+    """A condition. The default `operator` is `matches`."""
 
     dimension: str
     type: str = "dimension"
@@ -62,7 +62,7 @@ class Filter(msgspec.Struct):
 
 
 class Paging(msgspec.Struct, rename="camel"):
-    """Which page; pages count from 1."""
+    """The requested page. Pages count from 1."""
 
     page_size: int = DEFAULT_PAGE_SIZE
     page_number: int = 1
@@ -131,26 +131,31 @@ def answer(
         and conversation.started_ms // DAY_MS in days
         and _is_found(query, asked, conversation, as_of_ms)
     ]
-    found.sort(key=lambda one: _place(query, one, as_of_ms), reverse=query.order == "desc")
+    found.sort(
+        key=lambda conversation: _place(query, conversation, as_of_ms),
+        reverse=query.order == "desc",
+    )
     size, number = query.paging.page_size, query.paging.page_number
     found = found[:max_hits]
     result: dict[str, Any] = {"totalHits": len(found)}
     shown = found[(number - 1) * size : number * size]
     if shown:
-        result["conversations"] = [conversation_body(one, as_of_ms) for one in shown]
+        result["conversations"] = [
+            conversation_body(conversation, as_of_ms) for conversation in shown
+        ]
     return result
 
 
 def _predicates(query: Query) -> list[Predicate]:
     return [
         predicate
-        for each in (*query.conversation_filters, *query.segment_filters)
-        for predicate in (*each.predicates, *(p for c in each.clauses for p in c.predicates))
+        for group in (*query.conversation_filters, *query.segment_filters)
+        for predicate in (*group.predicates, *(p for c in group.clauses for p in c.predicates))
     ]
 
 
 def _settled_filters(query: Query) -> bytes | None:
-    """What names the filters; None where what they ask for may change when all is over."""
+    """A key for the filters. None if a dimension may change after the end of a conversation."""
     if any(predicate.dimension not in SETTLED for predicate in _predicates(query)):
         return None
     return msgspec.json.encode((query.conversation_filters, query.segment_filters))
@@ -172,7 +177,7 @@ def _is_over(conversation: Conversation, as_of_ms: int) -> bool:
 
 
 def _place(query: Query, conversation: Conversation, as_of_ms: int) -> float:
-    """Where a conversation comes in the answer's order; those that go on come last."""
+    """The sort key of a conversation in the answer. Conversations that go on come last."""
     if query.order_by != "conversationEnd":
         return conversation.started_ms
     over = conversation.over_ms
@@ -180,7 +185,7 @@ def _place(query: Query, conversation: Conversation, as_of_ms: int) -> float:
 
 
 def matches(query: Query, body: dict[str, Any]) -> bool:
-    """Whether a conversation passes every filter; segment filters ask for one such segment."""
+    """Whether a conversation passes every filter. A segment filter needs one matching segment."""
     if not all(_passes(f, body) for f in query.conversation_filters):
         return False
     if not query.segment_filters:

@@ -26,7 +26,7 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
 def make_app(world: World, faults: Sequence[Fault] = ()) -> web.Application:
-    """All routes over one world; its tasks run while the application does."""
+    """All routes of a world. The world's tasks run as long as the application."""
     app = web.Application(middlewares=[guard], client_max_size=MAX_BODY_BYTES)
     app[WORLD] = world
     app[SABOTEUR] = Saboteur(world)
@@ -71,7 +71,8 @@ async def _close_sockets(app: web.Application) -> None:
 
 
 def _end_on_failure(task: asyncio.Task[None]) -> None:
-    """A dead engine must not look like a quiet contact centre: hand the failure to the loop."""
+    """Hand a task's failure to the loop: a dead engine must not look like a quiet contact
+    centre."""
     if not task.cancelled() and task.exception() is not None:
         task.get_loop().call_exception_handler(
             {"message": f"task {task.get_name()} failed", "exception": task.exception()}

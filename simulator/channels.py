@@ -1,11 +1,11 @@
 """Notification channels (docs/protocol.md, "Channels"). Pure: takes ids, topics and the Genesys
 time.
 
-Rules kept here: 20 channels for each OAuth client, the 21st silently removing an unconnected or
-the least recently used one; one socket for each channel, the second putting out the first; 1,000
-topics for each channel, a combined one counting once; 24 hours unless renewed; nothing of a
-channel outlives the token that made it. Return values say what must happen to
-sockets; callers do it.
+The rules: an OAuth client has 20 channels, and the 21st silently removes an unconnected channel or
+the least recently used one. A channel has one socket, and a second socket closes the first. A
+channel has 1,000 topics; a combined topic counts once. It lives for 24 hours unless it is renewed,
+and no longer than the token that made it. Return values say which sockets to close; callers close
+them.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class MissingPermission(Exception):
 
 
 class TopicAnswer(msgspec.Struct, frozen=True):
-    """The result for one topic of a subscription request."""
+    """The result for a topic of a subscription request."""
 
     id: str
     permitted: bool
@@ -63,7 +63,7 @@ class TopicAnswer(msgspec.Struct, frozen=True):
 
 
 class ChannelBook:
-    """All channels of the org, and who listens to which topic."""
+    """All channels of the org, and their subscriptions."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -77,7 +77,7 @@ class ChannelBook:
         self.renewing = frozenset({"PUT", "POST", "WS"})
 
     def create(self, token: Token, now_ms: int) -> tuple[Channel, list[Channel]]:
-        """A new channel, and the channels of that client that were removed for it."""
+        """A new channel, and the channels of the client that were removed for it."""
         mine = self.of_client(token.client_id)
         evicted = []
         while len(mine) >= self.channel_limit:
@@ -109,14 +109,14 @@ class ChannelBook:
         return [c for c in self._channels.values() if c.client_id == client_id]
 
     def remove(self, channel_id: str) -> Channel | None:
-        """Forget a channel and its subscriptions; its socket is for the caller to close."""
+        """Forget a channel and its subscriptions. The caller closes its socket."""
         channel = self._channels.pop(channel_id, None)
         if channel is not None:
             self._unlisten(channel, channel.topics)
         return channel
 
     def expired(self, now_ms: int) -> list[Channel]:
-        """Remove and give the channels whose 24 hours, or whose token, are over."""
+        """Remove and return the channels whose 24 hours or token are over."""
         gone = [
             c
             for c in self._channels.values()
@@ -133,7 +133,7 @@ class ChannelBook:
         return kicked
 
     def disconnect(self, channel_id: str, socket: int, now_ms: int) -> None:
-        """The socket is gone; a channel that already has a newer one keeps that."""
+        """Note that a socket is gone. A channel keeps a newer socket."""
         channel = self._channels.get(channel_id)
         if channel is not None and channel.socket == socket:
             channel.socket = None
@@ -153,8 +153,8 @@ class ChannelBook:
     ) -> list[TopicAnswer]:
         """Set (`via` PUT) or add (POST, WS) topics; all or nothing unless `ignore_errors`.
 
-        `forbidden` says of a lower-case plain topic that this client may not have it, whatever
-        its permissions. Raises `InvalidTopic`, `MissingPermission` or `TooManyTopics`.
+        `forbidden` says whether this client may not have a (lower-case) plain topic, whatever its
+        permissions. Raises `InvalidTopic`, `MissingPermission` or `TooManyTopics`.
         """
         wanted: dict[str, list[str]] = {} if via == "PUT" else dict(channel.topics)
         answers: list[TopicAnswer] = []
@@ -186,7 +186,7 @@ class ChannelBook:
         return answers
 
     def unsubscribe(self, channel: Channel, topics: Iterable[str] | None, now_ms: int) -> None:
-        """Drop the given topics, or all of them; the channel stays."""
+        """Drop the given topics, or all topics. The channel stays."""
         gone = None if topics is None else {topic.lower() for topic in topics}
         kept = (
             {}
@@ -197,7 +197,7 @@ class ChannelBook:
         channel.used_ms = now_ms
 
     def listeners(self, topic: str) -> Iterable[Channel]:
-        """The channels that are subscribed to a plain topic, any case."""
+        """The channels that are subscribed to a plain topic, in upper or lower case."""
         found = self._listeners.get(topic.lower())
         return found.values() if found else ()
 

@@ -1,8 +1,8 @@
 """The Genesys clock of the simulated org, and the text form of its times.
 
-Genesys time is epoch milliseconds: the wall clock, shifted by an offset and stretched by a scale,
-so that a day can pass in a minute. Heartbeats and rate limits stay on the wall clock, because the
-clients that they concern sleep by theirs.
+Genesys time is epoch milliseconds: the wall clock with an offset and a scale, so that a day can
+pass in a minute. Heartbeats and rate limits use the wall clock, because clients sleep by their wall
+clocks.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def rfc3339(ms: int) -> str:
 
 
 def parse_rfc3339(text: str) -> int:
-    """Epoch milliseconds of an RFC 3339 time; `ValueError` when it is none."""
+    """Epoch milliseconds of an RFC 3339 time. Raises `ValueError` for other text."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

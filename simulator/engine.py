@@ -1,6 +1,6 @@
 """Plays conversations: starts them at a rate, steps their scripts when due, publishes snapshots.
 
-Shell: one task on the event loop. Everything it decides with is pure and lives elsewhere.
+Shell: one task on the event loop. The rules are pure and are in other modules.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from simulator.shapes.status import summary_body as summary
 
 MIN_PAUSE_SECONDS = 0.004
 TWIN_SECONDS = (0.02, 0.15)
-#: Steps done in one go before other tasks of the loop get their turn.
+#: Steps in a row before other tasks of the loop run.
 SLICE = 64
 IDLE_SECONDS = 0.25
 
@@ -50,12 +50,12 @@ class Play(msgspec.Struct, kw_only=True):
     script: Script
     witness: Witness
     step: int = 0
-    #: A fault swallows everything from here on.
+    #: A fault swallows all further frames.
     silent: bool = False
 
 
 class Engine:
-    """The life of the org's conversations."""
+    """Plays the org's conversations."""
 
     def __init__(
         self,
@@ -95,12 +95,12 @@ class Engine:
         self._wake = asyncio.Event()
 
     def find(self, conversation_id: str) -> Conversation | None:
-        """A conversation that is played, or that ended and is still kept."""
+        """A conversation that is played, or ended and kept."""
         play = self.plays.get(conversation_id)
         return play.conversation if play else self.archive.get(conversation_id)
 
     def start_one(self, scenario: str | None = None) -> Conversation:
-        """Begin a conversation now: the named scenario, or the playbill's next."""
+        """Begin a conversation now, of the named scenario or the next one."""
         name = scenario or self.playbill.next()
         media, direction, _, write = SCENARIOS[name]
         now = self._clock.now_ms()
@@ -138,11 +138,11 @@ class Engine:
         self._wake.set()
 
     def pause(self) -> None:
-        """Start no new conversations; those that live go on."""
+        """Start no new conversations. Live conversations go on."""
         self.running = False
 
     def drain(self) -> None:
-        """Start no new ones and hurry every live one to its end."""
+        """Start no new conversations, and bring live ones quickly to their ends."""
         self.running, self.draining = False, True
         now = time.monotonic()
         pending, self._due = self._due, []
@@ -183,7 +183,7 @@ class Engine:
         return play.silent
 
     def _publish_status(self) -> None:
-        """Routing status, activity and counts of the people whose work changed."""
+        """Send routing status, activity and counts of the users whose work changed."""
         changes, self.staff.changed = self.staff.changed, []
         now = self._clock.now_ms()
         for change in changes:
@@ -206,19 +206,19 @@ class Engine:
         return (p.conversation for p in self.plays.values() if user in p.conversation.users)
 
     def every_conversation(self) -> Iterator[Conversation]:
-        """Those that are played and those that are kept."""
+        """The played and the kept conversations."""
         yield from [play.conversation for play in self.plays.values()]
         yield from list(self.archive.values())
 
     def forget(self, conversation_id: str | None) -> int:
-        """Purge a conversation (every ended one without an id) from REST; how many went."""
+        """Purge a conversation from REST, or every ended one without an id. Returns how many."""
         if conversation_id is None:
             count = len(self.archive)
             self.archive.clear()
             return count
         play = self.plays.pop(conversation_id, None)
         if play is not None:
-            play.step = -1  # its pending steps find nothing to do
+            play.step = -1  # its pending steps then do nothing
         return int(play is not None or self.archive.pop(conversation_id, None) is not None)
 
     async def run(self) -> None:
@@ -248,18 +248,18 @@ class Engine:
             started += 1
             self._next_start += 1 / self.rate
         if self.running and now - self._next_start > 1:
-            self._next_start = now  # too slow for the rate: go on without a debt
+            self._next_start = now  # too slow for the rate: do not catch up
 
     def _step(self, play: Play) -> None:
-        """Let the script go on to its next beat, and show what changed."""
+        """Let the script go on to its next beat, and send what changed."""
         play.step += 1
         play.stage.now = self._clock.now_ms()
         play.stage.draining = self.draining
         beat = next(play.script, None)
         offspring, play.stage.offspring = play.stage.offspring, []
-        for other in offspring:
-            other.stage.now = play.stage.now
-            self._begin(other.name, other.stage, other.script)
+        for child in offspring:
+            child.stage.now = play.stage.now
+            self._begin(child.name, child.stage, child.script)
         if beat is None:
             if play.conversation.pending:
                 self.publish(play)
@@ -277,7 +277,7 @@ class Engine:
                 heapq.heappush(self._due, (now + after, next(self._order), play, -play.step))
 
     def _twin(self, play: Play, step: int) -> None:
-        """The second of a pair of equal snapshots, unless the conversation went on meanwhile."""
+        """Send the second of two equal snapshots, unless the conversation went on meanwhile."""
         if step == play.step:
             self.publish(play)
 
@@ -323,7 +323,7 @@ class Engine:
 
 
 def mark_sent(records: list[Record]) -> None:
-    """Note that the frame which shows these records has left."""
+    """Note that the frame with these records was sent."""
     now_ms = int(time.time() * 1000)
     for record in records:
         if record.first_sent_ms is None:

@@ -1,4 +1,4 @@
-"""Error answers as Genesys gives them: ErrorBody with its codes (docs/protocol.md, "Tokens")."""
+"""Genesys' error answers: ErrorBody with its codes (docs/protocol.md, "Tokens")."""
 
 from __future__ import annotations
 

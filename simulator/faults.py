@@ -1,8 +1,8 @@
 """Faults that can be switched on: their kinds, targets and times. Pure.
 
-A fault is plain data, the same from the command line (`name:key=value,...`) and from the admin
-API (JSON). Standing faults stay until removed, used up (`count`) or over (`seconds`); the others
-strike at once, or again `every` so many seconds. `saboteur` carries the striking ones out.
+A fault is plain data, from the command line (`name:key=value,...`) or the admin API (JSON).
+Standing faults stay until they are removed, used up (`count`) or over (`seconds`). Striking faults
+strike at once, or again `every` so many seconds; `saboteur` carries them out.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-#: Strike at once: sockets, channels, tokens, conversations, the clock.
+#: Faults that strike at once: on sockets, channels, tokens, conversations, the clock.
 STRIKING = {
     "drop": "cut sockets without a close frame",
     "close": "close sockets with `code` (default 1001) and `reason`",
     "kick": "put sockets out as a second socket on their channel would",
-    "stall": "stop sockets silently for `seconds` (for ever without): nothing sent, nothing read",
+    "stall": "stop sockets silently for `seconds` (default: for ever): nothing sent, nothing read",
     "closing": "send v2.system.socket_closing, and close after `ms` (default 60000) if still open",
     "evict": "remove channels as a 21st channel would",
     "expire": "let channels expire",
-    "revoke": "revoke every token of `client` (of all without) and its channels",
+    "revoke": "revoke every token of `client` (default: of all) and its channels",
     "resubscribe": "send v2.system.no_longer_subscribed to the channels",
     "wipe": "empty the subscriptions of channels, as another program of the client may",
-    "garbage": "send frames of `kind` (any kind without) to sockets",
-    "forget": "purge `conversation_id` (all ended ones without) from REST and analytics",
+    "garbage": "send frames of `kind` (default: any) to sockets",
+    "forget": "purge `conversation_id` (default: all ended) from REST and analytics",
     "clock": "shift the Genesys clock by `ms`",
 }
-#: Stay on: deliveries, REST, handshakes, topics.
+#: Faults that stay on: on deliveries, REST, handshakes, topics.
 STANDING = {
     "swallow": "from the frame that first shows `event` (any of `media`) on, send nothing more of "
     "that conversation: a zombie",
     "lose": "lose frames",
-    "late": "send frames `ms` later, in order; `jitter_ms` adds up to so much",
+    "late": "send frames `ms` later, in order; `jitter_ms` adds up to this much",
     "reorder": "send frames up to `ms` later, so that others overtake them",
     "duplicate": "send frames twice",
-    "noise": "after a frame, send garbage of `kind` (any kind without)",
+    "noise": "after a frame, send garbage of `kind` (default: any)",
     "mute": "send no heartbeats",
     "rest": "answer `method` `path` (globs) with `status`; `ms` waits first; status 0 only waits, "
     "-1 cuts the connection; `body` answers that text instead of Genesys' own",
@@ -77,13 +77,14 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     event: str | None = None
     media: str | None = None
     conversation_id: str | None = None
-    # Kept by the book.
+    # State, kept by `FaultBook`.
     hits: int = 0
     until: float | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """How one frame leaves on one socket: after each of `delays` seconds; none when it is lost."""
+    """The delivery of a frame on a socket: once after each of `delays` seconds. Empty: it is
+    lost."""
 
     delays: tuple[float, ...] = (0.0,)
     ordered: bool = True
@@ -132,7 +133,7 @@ GARBAGE_KINDS = (
 
 
 class FaultBook:
-    """The standing and the repeated faults of an org."""
+    """The standing and repeated faults of an org."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
@@ -142,11 +143,11 @@ class FaultBook:
 
     @property
     def on_delivery(self) -> bool:
-        """Whether any frame may be touched; false keeps the fast path fast."""
+        """Whether a fault may touch frames. If not, the fast path stays fast."""
         return self._delivery
 
     def add(self, fault: Fault, now: float) -> Fault:
-        """Switch a fault on; `now` in seconds of the clock that the other calls use."""
+        """Switch a fault on. `now` is in seconds of the same clock as in the other calls."""
         fault.id = self._next
         self._next += 1
         if fault.seconds is not None and fault.fault in STANDING:
@@ -156,13 +157,13 @@ class FaultBook:
         return fault
 
     def remove(self, fault_id: int) -> Fault | None:
-        """Switch one off."""
+        """Switch a fault off."""
         fault = self._faults.pop(fault_id, None)
         self._note()
         return fault
 
     def clear(self) -> None:
-        """Switch all off."""
+        """Switch all faults off."""
         self._faults.clear()
         self._note()
 
@@ -175,7 +176,7 @@ class FaultBook:
         return [fault for fault in self._faults.values() if fault.fault in names]
 
     def strikes(self, fault: Fault, now: float) -> bool:
-        """Whether the fault strikes this time; counts it when it does."""
+        """Whether the fault strikes this time. Counts the strike."""
         if fault.until is not None and now >= fault.until:
             self.remove(fault.id)
             return False
@@ -188,7 +189,7 @@ class FaultBook:
         return True
 
     def delivery(self, topic: str, channel: str, client: str, nth: int, now: float) -> Delivery:
-        """How a frame of `topic` leaves for the `nth` listener."""
+        """The delivery of a frame of `topic` to the `nth` listener."""
         delays, ordered, noise = [0.0], True, None
         for fault in self.named(*DELIVERY):
             if not selects(fault, channel, client, topic, nth) or not self.strikes(fault, now):
@@ -247,7 +248,8 @@ class FaultBook:
     def swallows(
         self, conversation_id: str, shown: list[tuple[str, str | None]], now: float
     ) -> bool:
-        """Whether a conversation goes silent with a frame that first shows these (event, media)."""
+        """Whether a conversation goes silent after a frame that first shows one of these (event,
+        media)."""
         for fault in self.named("swallow"):
             if fault.conversation_id not in (None, conversation_id):
                 continue
@@ -265,7 +267,7 @@ class FaultBook:
 def selects(
     fault: Fault, channel: str, client: str, topic: str | None = None, nth: int | None = None
 ) -> bool:
-    """Whether a fault's selectors match a socket (and, where it is about a frame, its topic)."""
+    """Whether a fault's selectors match a socket, and the topic of its frame if there is one."""
     return (
         fault.channel in (None, channel)
         and fault.client in (None, client)

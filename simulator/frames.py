@@ -1,7 +1,7 @@
 """Frames as bytes: the notification envelope, and its WebSocket form. Pure.
 
-A frame that goes to many sockets is encoded once: JSON by msgspec, the body shared between topics,
-the (unmasked, server to client) WebSocket header in front. Shells write the bytes as they are.
+A frame for many sockets is encoded once: JSON by msgspec, with a body shared between topics, after
+the unmasked WebSocket header. Shells write the bytes unchanged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def ws_frame(payload: bytes, opcode: int = TEXT_OPCODE) -> bytes:
 
 
 def encode_body(body: Any) -> bytes:
-    """An event body as JSON bytes, to be put into any number of envelopes."""
+    """An event body as JSON bytes, for any number of envelopes."""
     return msgspec.json.encode(body)
 
 
@@ -40,7 +40,7 @@ def envelope(topic: str, body: bytes, correlation_id: str) -> bytes:
 
 
 def heartbeat() -> bytes:
-    """The heartbeat; it has neither version nor metadata (docs/protocol.md, "Sockets")."""
+    """The heartbeat. It has neither version nor metadata (docs/protocol.md, "Sockets")."""
     return _metadata("WebSocket Heartbeat")
 
 

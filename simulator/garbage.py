@@ -1,4 +1,4 @@
-"""Frames that nobody should send, by kind. Pure; each gives the payload of one text frame."""
+"""Invalid frames, by kind. Pure. Each function returns the payload of a text frame."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEEP_LEVELS = 5000
 
 
 def payload(kind: str, rng: random.Random, topic: str) -> bytes:
-    """The garbage of one kind, under a topic that the receiver may well know."""
+    """The garbage of a kind, on a topic that the receiver may know."""
     correlation = uuid_from(rng)
     conversation = uuid_from(rng)
     body = encode_body({"id": conversation, "participants": []})
@@ -50,7 +50,7 @@ def _wrong_types(conversation: str) -> bytes:
 
 
 def _unknown_values(conversation: str, rng: random.Random) -> bytes:
-    """Nothing wrong: values that no enum knows yet must pass through."""
+    """A valid frame with unknown enum values, which must pass through."""
     call = {
         "id": uuid_from(rng),
         "state": "levitating",

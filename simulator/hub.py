@@ -1,8 +1,8 @@
-"""Open sockets, and the way frames leave on them. Shell: writes to transports.
+"""Open sockets, and how frames are sent on them. Shell: writes to transports.
 
-A frame is encoded once for each topic and written straight to the transport of every socket that
-is subscribed. A socket whose peer does not read has a bounded buffer; past it the socket is cut
-off and that is recorded, so that one slow client cannot fill the memory.
+A frame is encoded once for each topic, and written directly to the transport of every subscribed
+socket. The buffer of a socket is bounded. If the peer reads too slowly, the socket is cut and the
+cut is recorded, so one slow client cannot fill the memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ABNORMAL_CODE = 1006
 
 
 class Counters(msgspec.Struct):
-    """What went over sockets since the start."""
+    """Counts of traffic on sockets since the start."""
 
     frames_sent: int = 0
     bytes_sent: int = 0
@@ -60,17 +60,17 @@ class Socket:
         self.frames = 0
         self.stalled = False
         self.closing = False
-        #: No frame that is sent late may leave before this (monotonic seconds).
+        #: The earliest time for the next delayed frame (monotonic seconds).
         self.late_until = 0.0
 
     def stall(self) -> None:
-        """Go silent without a sign: nothing is sent, nothing is read."""
+        """Go silent: nothing is sent, nothing is read."""
         self.stalled = True
         if not self.transport.is_closing():
             self.transport.pause_reading()
 
     def unstall(self) -> None:
-        """Go on; what was to be sent meanwhile is lost."""
+        """Go on. Frames of the silent time are lost."""
         self.stalled = False
         if not self.transport.is_closing():
             self.transport.resume_reading()
@@ -101,7 +101,7 @@ class Hub:
     def open(
         self, channel: Channel, ws: web.WebSocketResponse, transport: asyncio.Transport
     ) -> Socket:
-        """Take a new socket in; the channel's former socket is put out (docs/protocol.md,
+        """Register a new socket, and close the channel's old socket (docs/protocol.md,
         "Channels")."""
         socket = Socket(next(self._numbers), channel, ws, transport)
         self.sockets[socket.number] = socket
@@ -112,15 +112,15 @@ class Hub:
         return socket
 
     def gone(self, socket: Socket) -> None:
-        """The socket's handler has ended."""
+        """Note that the socket's handler has ended."""
         if self.sockets.pop(socket.number, None) is not None:
             self.counters.sockets_closed += 1
         self.channels.disconnect(socket.channel.id, socket.number, self.clock.now_ms())
 
     def publish(self, topics: Iterable[str], body: bytes, left: Left | None = None) -> int:
-        """Send a body under each topic to all who listen; how many sockets took it.
+        """Send a body on each topic to its subscribers. Returns how many sockets took it.
 
-        `left` is called when a frame has left, which a fault may put off.
+        `left` is called after a frame was sent; a fault may delay it.
         """
         correlation = uuid_from(self._rng)
         taken = 0
@@ -138,7 +138,8 @@ class Hub:
         left: Left | None = None,
         topic: str = "",
     ) -> int:
-        """Send an encoded frame to each of these channels that has a socket; how many took it."""
+        """Send an encoded frame to each of these channels that has a socket. Returns how many took
+        it."""
         if topic and self.faults.on_delivery:
             return self._broadcast_badly(channels, frame, left, topic)
         taken = 0
@@ -153,7 +154,8 @@ class Hub:
     def _broadcast_badly(
         self, channels: Iterable[Channel], frame: bytes, left: Left | None, topic: str
     ) -> int:
-        """The same, with faults: frames are lost, late, overtaken, doubled, followed by noise."""
+        """The same with faults: frames are lost, late, overtaken, doubled, or followed by
+        garbage."""
         now = time.monotonic()
         taken = 0
         for nth, channel in enumerate(channels):
@@ -180,7 +182,7 @@ class Hub:
             left()
 
     def write(self, socket: Socket, frame: bytes) -> bool:
-        """Write an encoded frame; false when the socket cannot take it."""
+        """Write an encoded frame. Returns False if the socket cannot take it."""
         transport = socket.transport
         if socket.closing or socket.stalled or transport.is_closing():
             return False
@@ -195,7 +197,7 @@ class Hub:
         return True
 
     def beat(self, socket: Socket) -> None:
-        """Send the heartbeat of one socket."""
+        """Send the heartbeat of a socket."""
         channel = socket.channel
         if self.faults.muted(channel.id, channel.client_id, time.monotonic()):
             return
@@ -211,15 +213,15 @@ class Hub:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def drop(self, socket: Socket, why: str) -> None:
+    def drop(self, socket: Socket, reason: str) -> None:
         """Cut the connection without a close frame."""
         if not socket.closing:
-            self._count_close(f"dropped {why}")
+            self._count_close(f"dropped {reason}")
         socket.closing = True
         socket.transport.abort()
 
     def close_channel(self, channel: Channel, reason: str, code: int | None = None) -> None:
-        """Close the socket of a channel that is no more; code 1006 cuts it."""
+        """Close the socket of a removed channel. Code 1006 cuts it."""
         if channel.socket is not None:
             socket = self.sockets.get(channel.socket)
             if socket is not None:
@@ -230,7 +232,7 @@ class Hub:
                     self.close(socket, code, reason)
 
     async def shut_down(self) -> None:
-        """Close every socket as for maintenance, and wait a little for the peers."""
+        """Close every socket as for maintenance, and wait a moment for the peers."""
         for socket in list(self.sockets.values()):
             self.close(socket, EVICTED_CODE, "going away")
         if self._closing:
@@ -245,5 +247,5 @@ class Hub:
             async with asyncio.timeout(CLOSE_DEADLINE_SECONDS):
                 await socket.ws.close(code=code, message=reason.encode())
         except (TimeoutError, ConnectionError, RuntimeError):
-            pass  # the peer is gone already; aborting below is all that is left to do
+            pass  # the peer is gone; the abort below is all that is left
         socket.transport.abort()

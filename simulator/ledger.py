@@ -1,9 +1,9 @@
 """The ledger of truth: every transition that the simulator caused and a frame has shown. Pure.
 
-A `Witness` looks at each frame before it leaves and finds the transitions that it shows. A
-transition that no frame shows (a leg that rang and was answered between two snapshots) never enters
-the ledger, because nobody could know of it. `start` belongs to the first frame with a live leg,
-`end` to the frame in which every communication of every participant has ended.
+A `Witness` looks at each frame before it is sent, and finds the transitions that it shows. A
+transition without a frame (a leg that rang and was answered between two snapshots) never enters the
+ledger, because no reader could know of it. `start` belongs to the first frame with a live leg,
+`end` to the first frame in which every communication of every participant has ended.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEFAULT_CAPACITY = 500_000
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """One transition, as `/_sim/ledger` gives it; docs/simulator.md explains the fields."""
+    """A transition in `/_sim/ledger`. docs/simulator.md explains the fields."""
 
     seq: int
     conversation_id: str
@@ -30,7 +30,7 @@ class Record(msgspec.Struct, kw_only=True):
     communication_id: str | None
     event_type: str
     occurred_at: str
-    #: On `alert`: the start of its segment, which is a few milliseconds earlier.
+    #: On `alert`: the start of its segment, a few milliseconds earlier.
     segment_at: str | None = None
     hold_started_at: str | None = None
     park_time: str | None = None
@@ -44,15 +44,15 @@ class Record(msgspec.Struct, kw_only=True):
     disconnect_type: str | None = None
     wrapup_code: str | None = None
     direction: str | None = None
-    #: A code that a later one of its leg has replaced: no body shows it any more.
+    #: Whether a later code of the leg has replaced this code: then no body shows it any more.
     replaced: bool = False
     first_sent_ms: int | None = None
-    #: A fault kept the frame that first showed it from every socket.
+    #: Whether a fault kept the first frame with this transition from every socket.
     swallowed: bool = False
 
 
 class Ledger:
-    """An append-only list of records, bounded: the oldest go first, and are counted."""
+    """A bounded list of records. New records replace the oldest, which are counted."""
 
     def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
         self._records: deque[Record] = deque(maxlen=capacity)
@@ -64,7 +64,7 @@ class Ledger:
 
     @property
     def last_seq(self) -> int:
-        """The number of the newest record, 0 without one."""
+        """The number of the newest record, 0 if there is none."""
         return self._next - 1
 
     def append(self, conversation: Conversation, transition: Transition) -> Record:
@@ -103,7 +103,7 @@ class Ledger:
         until_time: str | None = None,
         conversation_id: str | None = None,
     ) -> list[Record]:
-        """Records after `since_seq`, in order; the interval is of `occurred_at`, half open."""
+        """Records after `since_seq`, in order, with `occurred_at` in a half-open interval."""
         found: list[Record] = []
         skip = max(0, since_seq - (self._next - 1 - len(self._records)))
         for record in islice(self._records, skip, None):
@@ -120,8 +120,8 @@ class Ledger:
 
 
 def _describe(record: Record, participant: Participant, leg: Leg) -> None:
-    """Fill the fields of participant and leg as frames have them now."""
-    if participant.purpose != "voicemail":  # its user is whose box it is, and talks to nobody
+    """Fill the fields of participant and leg from the present state of frames."""
+    if participant.purpose != "voicemail":  # its user owns the voicemail box, and talks to nobody
         record.agent_id = participant.user_id
     role = participant.role
     if role is not None:
@@ -133,22 +133,22 @@ def _describe(record: Record, participant: Participant, leg: Leg) -> None:
 
 
 class Witness:
-    """What the frames of one conversation have shown so far."""
+    """The transitions that the frames of a conversation have shown so far."""
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
         self._started = False
         self._live = False
-        #: In the ledger, but no frame that shows it has left on a socket yet.
+        #: Records of the ledger whose frame no socket has taken yet.
         self._unsent: list[tuple[Transition, Record]] = []
-        #: Holds and parks that a frame has shown: their ends can be told.
+        #: Holds and parks that a frame has shown, so their ends can be known.
         self._begun: set[tuple[str, str, int | None]] = set()
-        #: Records that a socket took, though their frame may leave later.
+        #: Records that a socket took. A fault may still delay their frame.
         self._taken: set[int] = set()
-        #: What a later frame may yet show: an end whose type becomes a transfer, the code of a
-        #: leg that still lives.
+        #: Transitions that a later frame may still show: an end whose type becomes a transfer, the
+        #: code of a live leg.
         self._perhaps: list[Transition] = []
-        #: The records of a leg's codes: saved for good later, one gets another time.
+        #: The records of a leg's codes. A code that is saved for good later gets another time.
         self._codes: dict[str, dict[str | None, Record]] = {}
 
     def look(self, ledger: Ledger) -> list[Record]:
@@ -175,11 +175,11 @@ class Witness:
         return [record for transition, record in self._unsent if self._visible(transition, live)]
 
     def taken(self, shown: list[Record]) -> None:
-        """At least one socket took the frame that shows these."""
+        """Note that at least one socket took the frame with these records."""
         self._taken.update(record.seq for record in shown if record.first_sent_ms is None)
 
     def _known(self, transition: Transition) -> bool:
-        """Whether the transition can be known: an end of a hold or park needs a frame of its
+        """Whether readers can know the transition: the end of a hold or park needs a frame with its
         begin."""
         begin = _BEGIN.get(transition.event_type)
         if begin is None or transition.leg is None:
@@ -200,7 +200,7 @@ class Witness:
             and record.seq not in self._taken
             for other, record in self._unsent
         ):
-            return False  # the hold or park itself never reached anybody
+            return False  # no socket got the hold or park itself
         return shows(transition)
 
     def _enter(self, ledger: Ledger, transition: Transition) -> None:
@@ -218,7 +218,8 @@ class Witness:
             self._begun.add((kind, leg.id, transition.key_ms))
 
     def _chosen_again(self, leg: Leg, transition: Transition) -> bool:
-        """Whether a code of this leg is in the ledger already; the others are replaced now."""
+        """Whether this code of the leg is in the ledger already. Marks the leg's other codes as
+        replaced."""
         codes = self._codes.get(leg.id, {})
         for code, record in codes.items():
             record.replaced = code != transition.code
@@ -228,9 +229,9 @@ class Witness:
         return known is not None
 
 
-#: What ends, and what began it.
+#: Type of an end → type of its begin.
 _BEGIN = {"resume": "hold", "unpark": "park"}
-#: A transfer by which the leg's party left the conversation to others; see `_is_transfer`.
+#: Transfers by which the party of a leg left the conversation to others; see `_is_transfer`.
 _CONSULT, _MERGE = "transfer.consult", "transfer.conference"
 
 
@@ -254,7 +255,7 @@ def shows(transition: Transition) -> bool:
 
 
 def _is_transfer(participant: Participant, leg: Leg) -> bool:
-    """A merge leaves nobody; in a consult only who began it does."""
+    """Whether a party left: in a merge nobody leaves, in a consult only the agent who began it."""
     word = leg.disconnect_type or ""
     if participant.consulted_in_vain:
         return False
@@ -264,7 +265,8 @@ def _is_transfer(participant: Participant, leg: Leg) -> bool:
 
 
 def _shows_pause(kind: str, leg: Leg, transition: Transition) -> bool:
-    """Holds and parks; one that ends with its leg has no end of its own."""
+    """Whether a hold or park, or its end, shows now. A hold that ends with its leg has no end of
+    its own."""
     if kind == "hold":
         return leg.held and leg.hold_ms == transition.key_ms
     if kind == "resume":
@@ -276,7 +278,8 @@ def _shows_pause(kind: str, leg: Leg, transition: Transition) -> bool:
 
 
 def _shows_work(kind: str, leg: Leg, transition: Transition) -> bool:
-    """After-call work and codes; answers and disconnects stay in every later snapshot."""
+    """Whether after-call work or a code shows now. Answers and disconnects stay in every later
+    snapshot."""
     acw = leg.acw
     if kind in ("acw", "acw_end"):
         at = None if acw is None else (acw.start_ms if kind == "acw" else acw.end_ms)
@@ -287,7 +290,7 @@ def _shows_work(kind: str, leg: Leg, transition: Transition) -> bool:
 
 
 def _may_show_yet(transition: Transition) -> bool:
-    """Whether a later frame can show what this one does not."""
+    """Whether a later frame can show a transition that this frame does not."""
     leg = transition.leg
     if leg is None or transition.event_type not in ("transfer", "wrapup"):
         return False

@@ -1,10 +1,10 @@
 """Load: pre-built frames, sent at a requested rate, for benchmarks of receivers.
 
-Scripts are played once, beforehand, and their frames encoded with holes where the topic's id and
-the conversation's id go. Each lane then sends the frames of one script in order under a fresh
-conversation id, and begins another when it is through: so every frame causes the transitions that
-it would cause in life, and building one costs a join. A lane waits while one of its sockets has
-much unsent; nothing is dropped and nobody is cut off.
+Scripts are played once at the start. Their frames are encoded with placeholders for the ids of the
+topic and the conversation. Each lane sends the frames of a script in order with a new conversation
+id, then begins another script. So every frame causes the transitions that it would cause in
+production, and building a frame costs only a join. A lane waits while one of its sockets has much
+unsent data. Nothing is dropped, and no socket is cut.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ SCRIPTS = 60
 DEFAULT_LANES = 1000
 MAX_LANES = 100_000
 TICK_SECONDS = 0.004
-#: Frames sent in one go before other tasks get their turn.
+#: Frames in a row before other tasks run.
 BURST = 2000
-#: Bytes that may wait on a socket before its lanes wait.
+#: How many bytes may wait on a socket before its lanes wait.
 HIGH_WATER = 1024 * 1024
 TOPICS_SECONDS = 1.0
 _ID_LENGTH = 36
@@ -52,7 +52,7 @@ class Template(msgspec.Struct, frozen=True):
 
 
 class Lane(msgspec.Struct):
-    """One conversation being sent: a script, how far it is, and where it goes."""
+    """A conversation that is sent: its script, its position in the script, and its topic."""
 
     script: list[Template]
     family: str
@@ -63,7 +63,7 @@ class Lane(msgspec.Struct):
 
 
 class LoadStats(msgspec.Struct):
-    """What load did so far; `held` counts the times a lane had to wait for a socket."""
+    """Counts of the load so far. `held` counts how often a lane waited for a socket."""
 
     frames: int = 0
     bytes: int = 0
@@ -117,7 +117,7 @@ def _template(body: bytes, transitions: int, correlation: str) -> Template:
 
 
 class LoadGun:
-    """Sends frames at `rate` a second (0: as fast as they are taken) while it is on."""
+    """Sends frames at `rate` a second (0: as fast as sockets take them) while it is on."""
 
     def __init__(self, hub: Hub, weights: dict[str, float], seed: int) -> None:
         self._hub = hub
@@ -137,7 +137,7 @@ class LoadGun:
         self._wake = asyncio.Event()
 
     def start(self, rate: float, lanes: int, limit: int | None) -> None:
-        """Begin, or go on at another rate; stops after `limit` further frames on sockets."""
+        """Begin, or go on at another rate. Stops after `limit` more frames on sockets."""
         if not self._scripts:
             now_ms = self._hub.clock.now_ms()
             self._scripts = build_scripts(self._weights, self._seed, now_ms)
@@ -149,7 +149,7 @@ class LoadGun:
         self._wake.set()
 
     def stop(self) -> None:
-        """Send no more; the lanes are forgotten."""
+        """Stop sending, and forget the lanes."""
         self.on = False
 
     async def run(self) -> None:
@@ -169,11 +169,11 @@ class LoadGun:
                     due = min(BURST, int((now - began) * rate) - ahead)
                 sent = self._send(due) if due > 0 and self._topics else 0
                 if rate and (now - began) * rate - (self.stats.frames - sent_before) > rate:
-                    began, sent_before = now, self.stats.frames  # a second behind: no debt
+                    began, sent_before = now, self.stats.frames  # a second behind: do not catch up
                 await asyncio.sleep(0 if sent and not rate else TICK_SECONDS)
 
     def _send(self, frames: int) -> int:
-        """Send about so many frames; one write for each socket. How many left."""
+        """Send about `count` frames, with one write for each socket. Returns how many were sent."""
         batches: dict[Socket, list[bytes]] = {}
         sent = waiting = 0
         while sent < frames and waiting < self.lane_count:
@@ -209,7 +209,7 @@ class LoadGun:
         return sent
 
     def _lane(self) -> Lane:
-        """The next lane in turn; there are never more than asked for."""
+        """The next lane in turn. There are never more lanes than requested."""
         if len(self._lanes) < self.lane_count:
             lane = Lane([], "", "", b"", b"")
             self._renew(lane)

@@ -1,8 +1,8 @@
-"""One conversation as Genesys would hold it, and what can happen to it.
+"""A conversation as Genesys knows it, and all that can happen to it.
 
-The model has every fact that any shape shows (notification, REST, analytics); `shapes` turns it
-into bodies. Each change that is a transition of the event contract is noted in `pending`, and the
-ledger takes it over once a frame shows it. Times are Genesys milliseconds. Pure.
+The model has every fact of every shape (notification, REST, analytics); `shapes` makes bodies of
+it. Each change that is a transition of the event contract goes to `pending`, and to the ledger once
+a frame shows it. Times are Genesys milliseconds. Pure.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from simulator.parts import (
     Wrapup,
 )
 
-#: REST and analytics call a conversation over this long after the last work on it
+#: REST and analytics give a conversation its end this long after the last work on it
 #: (docs/protocol.md, "Ends").
 CLOSING_MS = 1_500
-#: The span of a leg that waits in a state of that name.
+#: Span kinds of legs that wait in a state of the same name.
 _WAITING_STATES = frozenset({"scheduled", "uploading", "converting"})
 
 
 class Transition(msgspec.Struct, kw_only=True):
-    """Something that happened and that a frame may or may not come to show."""
+    """A change that a later frame may show."""
 
     event_type: str
     at_ms: int
@@ -66,7 +66,7 @@ class Conversation(msgspec.Struct, kw_only=True):
     #: The conversation that this one serves, and those that serve this one.
     associated_id: str | None = None
     consultations: list[str] = msgspec.field(default_factory=list)
-    #: The conversation that a merge took it into; only analytics tells.
+    #: The conversation into which a merge took it; only analytics shows it.
     merged_into: str | None = None
     participants: list[Participant] = msgspec.field(default_factory=list)
     transfers: list[Transfer] = msgspec.field(default_factory=list)
@@ -78,7 +78,7 @@ class Conversation(msgspec.Struct, kw_only=True):
     finished: bool = False
     #: `over_ms`, once the scenario has nothing more to do.
     settled_over_ms: int | None = None
-    #: Filters of analytics that were judged when all was over → what came of it.
+    #: Filters of analytics that were judged after the end → the result.
     judged: dict[bytes, bool] = msgspec.field(default_factory=dict)
 
     def live(self) -> bool:
@@ -87,7 +87,7 @@ class Conversation(msgspec.Struct, kw_only=True):
 
     @property
     def over_ms(self) -> int | None:
-        """When REST and analytics give it an end: after all legs and all after-call work."""
+        """The end in REST and analytics: after all legs and all after-call work."""
         if self.settled_over_ms is not None:
             return self.settled_over_ms
         if self.ended_ms is None:
@@ -104,7 +104,7 @@ class Conversation(msgspec.Struct, kw_only=True):
         return over
 
     def add(self, participant: Participant) -> Participant:
-        """Take a participant in, with the queues and users it brings."""
+        """Add a participant, with its queues and users."""
         self.participants.append(participant)
         if participant.queue_id is not None:
             self.queues.setdefault(participant.queue_id)
@@ -113,7 +113,7 @@ class Conversation(msgspec.Struct, kw_only=True):
         return participant
 
     def route(self, participant: Participant, queue_id: str) -> None:
-        """The participant now belongs to a queue, and with it the legs that live."""
+        """Move the participant and its live legs to a queue."""
         participant.queue_id = queue_id
         self.queues.setdefault(queue_id)
         for leg in participant.legs:
@@ -123,7 +123,7 @@ class Conversation(msgspec.Struct, kw_only=True):
                     leg.spans[-1].queue_id = queue_id
 
     def open_leg(self, participant: Participant, leg: Leg, now: int) -> Leg:
-        """Add a leg in whatever state it has; notes alert, dial or answer."""
+        """Add a leg in any state. Notes alert, dial or answer."""
         leg.queue_id = participant.queue_id
         participant.legs.append(leg)
         participant.ended_ms = None
@@ -163,7 +163,7 @@ class Conversation(msgspec.Struct, kw_only=True):
     def park(
         self, participant: Participant, leg: Leg, now: int, until_ms: int | None = None
     ) -> None:
-        """An e-mail or message is set aside; `until_ms` is when somebody plans to go on."""
+        """An e-mail or message is set aside. `until_ms` is the planned end of the park."""
         leg.state = "parked"
         leg.park_ms = leg.parked_ms = now
         if until_ms is not None:
@@ -172,7 +172,7 @@ class Conversation(msgspec.Struct, kw_only=True):
         leg.turn("parked", now)
 
     def unpark(self, participant: Participant, leg: Leg, now: int, keys: str = "kept") -> None:
-        """A parked leg is taken up again; what becomes of its keys, nobody documents.
+        """A parked leg is taken up again. Genesys does not document what becomes of its keys.
 
         `gone` both disappear, `kept` both stay, `park_kept` and `resume_kept` one of them.
         """
@@ -192,7 +192,7 @@ class Conversation(msgspec.Struct, kw_only=True):
         now: int,
         state: str = "disconnected",
     ) -> None:
-        """The leg ends; the participant with it when it was the last one."""
+        """The leg ends. The participant ends with its last leg."""
         leg.state = state
         leg.ended_ms = now
         leg.disconnect_type = disconnect_type
@@ -204,7 +204,7 @@ class Conversation(msgspec.Struct, kw_only=True):
         self._note("disconnect", now, participant, leg)
         if participant.purpose in STAFF_PURPOSES and leg.connected_ms is not None:
             self._note("transfer", now, participant, leg)
-        if all(other.ended for other in participant.legs):
+        if all(sibling.ended for sibling in participant.legs):
             participant.ended_ms = now
         if not self.live():
             self.ended_ms = now
@@ -225,7 +225,7 @@ class Conversation(msgspec.Struct, kw_only=True):
     def choose(
         self, participant: Participant, leg: Leg, code: str, name: str, now: int, saved: bool
     ) -> None:
-        """The agent chooses a wrap-up code; saved for good, or provisional."""
+        """The agent chooses a wrap-up code, final or provisional."""
         began = now if leg.acw is None or leg.acw.start_ms is None else leg.acw.start_ms
         seconds = (now - began) // 1000
         leg.wrapups.append(Wrapup(code, name, now if saved else None, seconds))
@@ -260,6 +260,6 @@ class Conversation(msgspec.Struct, kw_only=True):
 
 
 def lead_in(leg: Leg, kind: str, length_ms: int) -> None:
-    """What Genesys does with a call before it connects it: a `system` or `delay` span."""
+    """The span before a call is connected: `system` or `delay`."""
     leg.started_ms -= length_ms
     leg.spans.append(Span(kind, leg.started_ms))

@@ -1,10 +1,10 @@
-"""OAuth clients and their tokens (docs/protocol.md, "Tokens"). Pure: takes the Genesys time, gives
-data.
+"""OAuth clients and their tokens (docs/protocol.md, "Tokens"). Pure: takes the Genesys time,
+returns data.
 
-Several tokens of one client live side by side; asking for a new one ends none. Scopes do not
-apply to the client-credentials grant. The permissions of the client's role do, in the divisions in
-which that role is granted. By default a client has only the documented role: a test double that is
-more generous than the documentation hides what is missing there.
+A client may have several tokens at once; a new token does not end the others. The
+client-credentials grant has no scopes. The permissions of the client's role apply in the divisions
+in which the role is granted. By default a client has only the documented role: a more generous test
+double would hide gaps in the documentation.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ DOCUMENTED_ROLE = frozenset(
 
 
 class OAuthClient(msgspec.Struct):
-    """One client-credentials client of the org.
+    """A client-credentials client of the org.
 
-    `divisions` are the numbers (from 1) of the divisions in which its role is granted; None is all.
+    `divisions` are the numbers (from 1) of the divisions in which its role is granted. None: all.
     """
 
     id: str
@@ -44,7 +44,7 @@ class OAuthClient(msgspec.Struct):
 
     @property
     def rights(self) -> frozenset[str]:
-        """Its permissions; none where the role is granted in no division."""
+        """Its permissions. Empty if the role is granted in no division."""
         return frozenset() if self.divisions == frozenset() else self.permissions
 
     def sees(self, divisions: Iterable[int]) -> bool:
@@ -53,7 +53,7 @@ class OAuthClient(msgspec.Struct):
 
     @classmethod
     def parse(cls, text: str) -> OAuthClient:
-        """`id:secret` or `id:secret:ttl_seconds`; `ValueError` when it is neither."""
+        """Read `id:secret` or `id:secret:ttl_seconds`. Raises `ValueError` for other text."""
         parts = text.split(":")
         if len(parts) not in (2, 3) or not parts[0] or not parts[1]:
             raise ValueError("a client is written id:secret or id:secret:token_ttl_seconds")
@@ -62,7 +62,7 @@ class OAuthClient(msgspec.Struct):
 
 
 class Token(msgspec.Struct, frozen=True):
-    """One bearer token; `expires_ms` is Genesys time."""
+    """A bearer token. `expires_ms` is Genesys time."""
 
     value: str
     client_id: str
@@ -71,7 +71,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class TokenBook:
-    """Every client of the org and every token it holds."""
+    """All clients of the org, and their tokens."""
 
     def __init__(self, clients: list[OAuthClient], rng: random.Random) -> None:
         self.clients = {client.id: client for client in clients}
@@ -80,7 +80,7 @@ class TokenBook:
         self._issued = 0
 
     def issue(self, client_id: str, secret: str, now_ms: int) -> Token | None:
-        """A new token, or None when the credentials are wrong or the client is disabled."""
+        """A new token, or None if the credentials are wrong or the client is disabled."""
         client = self.clients.get(client_id)
         if client is None or client.disabled or client.secret != secret:
             return None
@@ -95,14 +95,15 @@ class TokenBook:
         return self._tokens.get(value)
 
     def revoke(self, client_id: str) -> list[Token]:
-        """Drop every token of a client; gives what was dropped."""
+        """Drop and return every token of a client."""
         gone = [t for t in self._tokens.values() if t.client_id == client_id]
         for token in gone:
             del self._tokens[token.value]
         return gone
 
     def forget_expired(self, now_ms: int, keep_ms: int = 86_400_000) -> None:
-        """Drop tokens that ended more than `keep_ms` ago; until then they answer 'expired'."""
+        """Drop tokens that ended more than `keep_ms` ago. Until then they are answered with
+        'expired'."""
         for value in [v for v, t in self._tokens.items() if t.expires_ms + keep_ms < now_ms]:
             del self._tokens[value]
 
@@ -137,7 +138,8 @@ def role_from(text: str) -> frozenset[str]:
 
 
 def divisions_from(text: str) -> frozenset[int] | None:
-    """The division numbers of `1,3`; None for `*`, none of them for an empty text."""
+    """The division numbers in a text such as `1,3`. `*` is None, for all; an empty text is no
+    division."""
     if text.strip() == "*":
         return None
     words = [word.strip() for word in text.split(",") if word.strip()]

@@ -1,7 +1,7 @@
-"""The people and queues of the simulated org, their divisions, and who of them is free.
+"""The users and queues of the simulated org, their divisions, and which users are free.
 
 Everything follows from the seed, so two runs have the same ids. 50,000 users are two lists of
-text: the JSON of a user is made when somebody asks for it.
+strings; the JSON of a user is made on request.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ WRAPUP_CODE_NAMES = ("Resolved", "Follow-up", "Transferred", "Wrong number", "Sa
 
 
 class Org:
-    """Ids of users, queues and wrap-up codes; membership is arithmetic on their positions."""
+    """Ids of users, queues and wrap-up codes. Membership is computed from their positions."""
 
     def __init__(self, users: int, queues: int, seed: int, divisions: int = 1) -> None:
         rng = random.Random(f"org-{seed}")
         self.id = uuid_from(rng)
         self.division_id = uuid_from(rng)
-        others = random.Random(f"divisions-{seed}")
+        division_random = random.Random(f"divisions-{seed}")
         self.division_ids = [
             self.division_id,
-            *(uuid_from(others) for _ in range(divisions - 1)),
+            *(uuid_from(division_random) for _ in range(divisions - 1)),
         ]
         self.queues = [uuid_from(rng) for _ in range(queues)]
         self.users = [uuid_from(rng) for _ in range(users)]
@@ -37,7 +37,7 @@ class Org:
         self._queue_index = {queue: n for n, queue in enumerate(self.queues)}
 
     def add_user(self, user_id: str) -> None:
-        """Make a user known by a given id (recorded frames bring their own)."""
+        """Add a user with a given id (recorded frames have their own ids)."""
         if user_id not in self._user_index:
             self._user_index[user_id] = len(self.users)
             self.users.append(user_id)
@@ -49,13 +49,13 @@ class Org:
             self.add_user(uuid_from(rng))
 
     def add_queue(self, queue_id: str) -> None:
-        """Make a queue known by a given id."""
+        """Add a queue with a given id."""
         if queue_id not in self._queue_index:
             self._queue_index[queue_id] = len(self.queues)
             self.queues.append(queue_id)
 
     def members(self, queue_id: str) -> range:
-        """Positions in `users` of the members of a queue; every queue has some."""
+        """The positions in `users` of a queue's members. Every queue has members."""
         index = self._queue_index[queue_id]
         step = max(1, len(self.queues) // QUEUES_PER_USER)
         return range(index % step if index % step < len(self.users) else 0, len(self.users), step)
@@ -77,7 +77,7 @@ class Org:
         return self._queue_index[queue_id] % len(self.division_ids) + 1
 
     def divisions_of(self, queues: Iterable[str], users: Iterable[str]) -> frozenset[int]:
-        """The divisions of a conversation's queues and users; Home while it has none of both."""
+        """The divisions of a conversation's queues and users. Home if it has neither."""
         found = {self.division_of_queue(queue) for queue in queues if self.has_queue(queue)}
         found |= {self.division_of_user(user) for user in users if self.has_user(user)}
         return frozenset(found or {1})
@@ -120,7 +120,7 @@ class Org:
         }
 
     def division(self, number: int = 1) -> dict[str, Any]:
-        """A division by its number; the first is called Home, as in every org."""
+        """A division by its number. The first is called Home, as in every org."""
         division_id = self.division_ids[number - 1]
         return {
             "id": division_id,
@@ -130,7 +130,7 @@ class Org:
 
 
 class StatusChange(msgspec.Struct, frozen=True):
-    """A change for a user's status topics; `presence` is None if it stayed."""
+    """A change for a user's status topics. `presence` is None if it did not change."""
 
     user_id: str
     routing_status: str
@@ -138,7 +138,7 @@ class StatusChange(msgspec.Struct, frozen=True):
 
 
 class Staff:
-    """Which users are busy or away; hands out free members of a queue.
+    """Knows which users are busy or away, and picks free members of a queue.
 
     A user who missed an alert is NOT_RESPONDING, and some go AWAY after work. Both are skipped for
     the next `ABSENT_PICKS` picks, so no clock is needed.
@@ -153,7 +153,7 @@ class Staff:
         self._org = org
         self._rng = rng
         self._busy: set[str] = set()
-        #: Absent users with the pick at which they are back, soonest first.
+        #: Absent users, each with the pick at which the user is back, soonest first.
         self._absent: dict[str, int] = {}
         self._picks = 0
         self._seen: set[str] = set()
@@ -161,16 +161,16 @@ class Staff:
         self.changed: list[StatusChange] = []
 
     def pick(self, queue_id: str, avoid: str | None = None) -> str | None:
-        """A free member of the queue, now busy, or None when none was found."""
+        """A free member of the queue, marked busy, or None."""
         members = self._org.members(queue_id)
         return self._choose(lambda: self._org.users[self._rng.choice(members)], avoid)
 
     def anyone(self, avoid: str | None = None) -> str | None:
-        """Any free user of the org, now busy (direct calls know no queue)."""
+        """Any free user of the org, marked busy (direct calls have no queue)."""
         return self._choose(lambda: self._rng.choice(self._org.users), avoid)
 
     def release(self, user_id: str, missed: bool = False) -> None:
-        """The user's work is over, or was never taken up."""
+        """Note that the user's work is over, or was missed."""
         if user_id not in self._busy:
             return
         self._busy.discard(user_id)

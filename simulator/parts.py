@@ -1,7 +1,6 @@
 """The parts of a conversation: participants, their legs, after-call work, codes. Plain data.
 
-A field is a fact that some surface shows, unless its comment says that none does. Times are Genesys
-milliseconds.
+Some surface shows each field, unless its comment says otherwise. Times are Genesys milliseconds.
 """
 
 from __future__ import annotations
@@ -37,18 +36,18 @@ PROVIDER = {
     "message": "PureCloud Messaging",
 }
 DEFAULT_PROVIDER = "PureCloud"
-#: Media whose communications have a `direction` in notifications; of others no frame tells it.
+#: Media whose communications have a `direction` in notifications; frames of others have none.
 DIRECTED_MEDIA = frozenset({"call", "callback", "email", "message"})
-#: States of after-call work that does not take place, whatever times stand beside them.
+#: States of after-call work that does not take place, whatever its times.
 NO_WORK = frozenset({"skipped", "notApplicable"})
-#: The medium by which somebody watches a screen: whose, names a user and no participant.
+#: The medium in which a supervisor watches a screen. It names the watched user, no participant.
 SCREEN = "screen_monitoring"
-#: How the legs of a participant lie in its array: oldest first, newest first, only the newest.
+#: The order of a participant's legs in its array: oldest first, newest first, only the newest.
 APPEND, NEWEST_FIRST, REPLACE = "append", "newest_first", "replace"
 
 
 class Span(msgspec.Struct):
-    """A stretch of a leg's life, for REST segments and analytics; `kind` in analytics' spelling."""
+    """A stretch of a leg, for REST segments and analytics. `kind` has analytics' spelling."""
 
     kind: str
     start_ms: int
@@ -65,7 +64,7 @@ class AfterCallWork(msgspec.Struct):
 
 
 class Wrapup(msgspec.Struct):
-    """A wrap-up code that was chosen; without `end_ms` it is provisional."""
+    """A chosen wrap-up code. Without `end_ms` it is provisional."""
 
     code: str
     name: str
@@ -75,7 +74,7 @@ class Wrapup(msgspec.Struct):
 
 
 class Leg(msgspec.Struct, kw_only=True):
-    """One communication of a participant."""
+    """A communication of a participant."""
 
     id: str
     media: str
@@ -96,14 +95,14 @@ class Leg(msgspec.Struct, kw_only=True):
     confined: bool = False
     muted: bool = False
     barged_ms: int | None = None
-    #: `parkTime` and `resumeTime` as shown; the latter is when somebody plans to go on.
+    #: `parkTime` and `resumeTime` as shown. `resumeTime` is the planned end of the park.
     park_ms: int | None = None
     resume_ms: int | None = None
     #: When the present park, or the last one, truly began; not shown.
     parked_ms: int | None = None
     acw_required: bool = False
     acw: AfterCallWork | None = None
-    #: The codes that were chosen, one after another; frames show the latest.
+    #: The chosen codes in their order; frames show the latest.
     wrapups: list[Wrapup] = msgspec.field(default_factory=list)
     #: Where they are shown: on the communication, its participant, or both.
     wrapup_on: str = "both"
@@ -148,7 +147,7 @@ class Role(msgspec.Struct, frozen=True):
 
 
 class Participant(msgspec.Struct, kw_only=True):
-    """One party; a re-alert or a transfer back makes a new one, but with messages not always."""
+    """A party. A re-alert or a transfer back makes a new participant, with messages not always."""
 
     id: str
     purpose: str
@@ -164,7 +163,7 @@ class Participant(msgspec.Struct, kw_only=True):
     wrapup_timeout_ms: int | None = None
     alerting_timeout_ms: int | None = None
     consult_participant_id: str | None = None
-    #: Whether this one began a consult; shown only as an attribute, and not by every org.
+    #: Whether this participant began a consult. Only an attribute shows it, and not in every org.
     consult_initiator: bool = False
     #: Whether this one was consulted and the consult was cancelled; never shown.
     consulted_in_vain: bool = False
@@ -180,7 +179,7 @@ class Participant(msgspec.Struct, kw_only=True):
 
     @property
     def handled(self) -> Leg | None:
-        """The leg whose after-call work the participant shows: its newest of its first medium.
+        """The leg whose after-call work the participant shows: the newest of its first medium.
 
         The call that a callback dials is of another medium and has none.
         """
@@ -189,14 +188,14 @@ class Participant(msgspec.Struct, kw_only=True):
 
     @property
     def role(self) -> Role | None:
-        """What frames say of this participant's part now."""
-        for name, other in (
+        """The present words of frames for this participant's role."""
+        for name, target in (
             ("barge", self.barged_id),
             ("coach", self.coached_id),
             ("monitor", self.monitored_id),
         ):
-            if other is not None:
-                return Role(name, other)
+            if target is not None:
+                return Role(name, target)
         consults = self.purpose in STAFF_PURPOSES and not self.consult_initiator
         if consults and self.consult_participant_id is not None:
             return Role("consult", self.consult_participant_id)
@@ -205,7 +204,7 @@ class Participant(msgspec.Struct, kw_only=True):
         return None
 
     def array(self, media: str, whole: bool = False) -> list[Leg]:
-        """The legs of a medium as a frame has them, in its order; REST has the `whole`."""
+        """The legs of a medium in a frame, in its order. REST has all of them (`whole`)."""
         legs = [leg for leg in self.legs if leg.media == media]
         if self.order == NEWEST_FIRST:
             return legs[::-1]
@@ -216,5 +215,5 @@ class Participant(msgspec.Struct, kw_only=True):
         return list(dict.fromkeys(leg.media for leg in self.legs))
 
     def shows(self, leg: Leg) -> bool:
-        """Whether frames still have the leg: with `replace` a later one has taken its place."""
+        """Whether frames still have the leg. With `replace`, a later leg has taken its place."""
         return any(shown is leg for shown in self.array(leg.media))

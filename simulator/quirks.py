@@ -1,7 +1,8 @@
-"""Where the notes say "unsure", the simulator can do either; these are the switches. Pure data.
+"""Switches for open questions: where docs/protocol.md is unsure, the simulator can do either. Pure
+data.
 
-The default is what the stronger source says, or the less convenient answer where none is stronger.
-What differs from one conversation to the next is `mixed`: each conversation draws its answer.
+The default follows the stronger source, or else is the less convenient answer. If the answer
+differs between conversations, it is `mixed`: each conversation draws its answer.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 
 
 class Quirks(msgspec.Struct, forbid_unknown_fields=True):
-    """Each field names an open question and the section that asks it."""
+    """Each field is an open question, with its section."""
 
     #: Status of a token request with wrong credentials: 400 or 401 (0, 1.1).
     login_failure: int = 400
-    #: What the handshake on a dead channel gets: a status, or 101 to be let in and told
+    #: The answer to the handshake on a dead channel: a status, or 101 to open the socket and send
     #: `{"result":"404"}` (3.1, 2.2).
     dead_channel: int = 404
     #: Close code of the socket of an evicted or expired channel; 1006 cuts it (2.2).
@@ -45,7 +46,7 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     queue_after_transfer: bool = True
     #: Whether REST sets `endTime` at the last leg's end, after-call work pending or not (0).
     end_time_before_wrapup: bool = False
-    #: Status for a conversation that one may not see, or that is unknown (6.1).
+    #: Status for a conversation that the client may not see, or that is unknown (6.1).
     unknown_conversation: int = 404
     #: Whether users of other divisions than the client's are left out of `GET /users` (7).
     users_by_division: bool = True
@@ -57,19 +58,19 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     endless: str = ""
     #: Most entities on a page of users or queues (7).
     max_page_size: int = 500
-    #: What `parkTime` and `resumeTime` do when somebody goes on before the planned time (0).
+    #: What becomes of `parkTime` and `resumeTime` if the park ends before the planned time (0).
     early_resume: str = MIXED
     #: Whether a parked leg rings before it is taken up again (0).
     resume_rings: str = "no"
     #: How a participant that is used again shows its legs (0).
     reused_participant: str = MIXED
-    #: How the leg of who consulted ends in a completed consult transfer (5.5).
+    #: How the consulting agent's leg ends in a completed consult transfer (5.5).
     consult_transfer_type: str = MIXED
-    #: How the leg of who was consulted ends when the consult is cancelled (5.5).
+    #: How the consulted agent's leg ends if the consult is cancelled (5.5).
     consult_cancel_type: str = MIXED
-    #: Whether who consults has the attribute `consultInitiator` (5.5).
+    #: Whether the consulting agent has the attribute `consultInitiator` (5.5).
     consult_attribute: str = MIXED
-    #: Whether a supervisor who coaches or barges in keeps the keys of what he did before (0).
+    #: Whether a supervisor who coaches or barges in keeps the keys of the role before (0).
     supervision_keys: str = MIXED
     #: Whether skipped after-call work has times, both the leg's end (0).
     skipped_acw_times: str = MIXED
@@ -89,7 +90,7 @@ def parse(text: str) -> tuple[str, object]:
 
 
 def changed(quirks: Quirks, changes: dict[str, object]) -> Quirks:
-    """The quirks with some of them changed; `ValueError` when one cannot be that."""
+    """The quirks with some changes. Raises `ValueError` for an impossible value."""
     for name, answers in VARIANTS.items():
         if changes.get(name, MIXED) not in (MIXED, *answers):
             raise ValueError(f"{name} is {MIXED}, {', '.join(answers)}; not {changes[name]!r}")

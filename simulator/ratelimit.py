@@ -1,9 +1,10 @@
-"""The request budgets (docs/protocol.md, "Limits"): so many a minute, in fixed windows. Pure.
+"""The request budgets (docs/protocol.md, "Limits"): a limit for each minute, in fixed windows.
+Pure.
 
-Each token has one. The whole org has one for each family of routes that `family_of` names, beside
-those of the tokens: another client's use can cost a 429.
+Each token has a budget. The org also has a budget for each family of routes (`family_of`), so the
+requests of another client can cause a 429.
 
-Windows are of wall time, since a client sleeps for `Retry-After` wall seconds.
+Windows use wall time, because a client sleeps for `Retry-After` wall seconds.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import msgspec
 
 WINDOW_SECONDS = 60.0
 DEFAULT_LIMIT = 300
-#: Genesys names no figure for the routes; this is what it allows a user of an org.
+#: Genesys names no figure for the routes. This is its limit for a user of an org.
 DEFAULT_ORG_LIMIT = 3000
-#: Requests already on their way when the first 429 came are no early retries.
+#: Requests that were on their way at the first 429 do not count as early retries.
 GRACE_SECONDS = 1.0
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The limiter's decision on one request: its headers, and whether it may pass."""
+    """The limiter's decision on a request: its headers, and whether it may pass."""
 
     allowed: bool
     count: int
@@ -76,7 +77,7 @@ class RateLimiter:
 
 
 def family_of(path: str) -> str | None:
-    """The family of routes, for an org-wide limit, that a path belongs to; None if to none."""
+    """The family of routes with an org-wide limit to which a path belongs, or None."""
     if path.startswith("/api/v2/routing/queues"):
         return "members" if path.endswith("/members") else "queues"
     if path.startswith("/api/v2/conversations/"):
@@ -85,7 +86,7 @@ def family_of(path: str) -> str | None:
 
 
 class OrgLimiter:
-    """The org-wide budgets. A retry is early only by a client that was itself refused."""
+    """The org-wide budgets. Only a retry by a refused client can be early."""
 
     def __init__(self, limit: int = DEFAULT_ORG_LIMIT, window: float = WINDOW_SECONDS) -> None:
         self._families = RateLimiter(limit, window)
@@ -100,7 +101,8 @@ class OrgLimiter:
         self._families.limit = limit
 
     def hit(self, path: str, client: str, now: float) -> Verdict | None:
-        """Count a request to `path`; None if no limit applies, or the request is within it."""
+        """Count a request to `path`. None if no limit applies, or the request is within its
+        limit."""
         family = family_of(path)
         if family is None:
             return None
@@ -121,7 +123,7 @@ class OrgLimiter:
 
 
 class Bars:
-    """OAuth clients that got an injected 429, and the end of their pause."""
+    """The OAuth clients that got an injected 429, and the ends of their pauses."""
 
     def __init__(self) -> None:
         self._bars: dict[str, tuple[float, float]] = {}  # client → told first at, until
@@ -132,6 +134,6 @@ class Bars:
         self._bars[client] = (told_at if now < until else now, max(until, now + seconds))
 
     def is_early(self, client: str, now: float) -> bool:
-        """Whether a request comes before the time is over, by a client that knows it by now."""
+        """Whether a request comes before the pause is over, from a client that knows of it."""
         told_at, until = self._bars.get(client, (now, now))
         return told_at + GRACE_SECONDS < now < until

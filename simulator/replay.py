@@ -1,8 +1,8 @@
-"""Recorded frames, read from files and sent as they were.
+"""Reads recorded frames from files, and sends them unchanged.
 
 A file holds one frame, a list of frames, one frame a line, or an object whose values each hold a
-frame under `event`. What the frames mention (users, queues) becomes part of the org, so that
-discovery finds it and a mirror subscribes to it.
+frame under `event`. The users and queues in the frames become part of the org, so that discovery
+finds them and a mirror subscribes to them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ POLL_SECONDS = 0.05
 
 
 def read_frames(text: bytes) -> list[dict[str, Any]]:
-    """The frames of a file, in order; `ValueError` when there are none."""
+    """The frames of a file, in order. Raises `ValueError` if there are none."""
     try:
         found = _frames_in(msgspec.json.decode(text))
     except msgspec.DecodeError:
@@ -44,7 +44,7 @@ def load(path: str) -> list[dict[str, Any]]:
 
 
 def enrol(frames: list[dict[str, Any]], org: Org) -> None:
-    """Make the users and queues that the frames are about known to the org."""
+    """Add the users and queues of the frames to the org."""
     for frame in frames:
         owner = _OWNER.match(str(frame["topicName"]))
         if owner is not None and owner[1].lower() == "users":
@@ -54,7 +54,7 @@ def enrol(frames: list[dict[str, Any]], org: Org) -> None:
 
 
 async def play(frames: list[dict[str, Any]], hub: Hub, interval: float) -> AsyncIterator[int]:
-    """Send each frame, in order, as soon as a socket listens to its topic; counts them."""
+    """Send each frame, in order, as soon as a socket is subscribed to its topic. Counts them."""
     for number, frame in enumerate(frames, 1):
         topic = str(frame["topicName"])
         encoded = ws_frame(msgspec.json.encode(frame))

@@ -1,7 +1,7 @@
-"""The record of every rule that a client broke. Pure.
+"""Records every broken rule of clients. Pure.
 
-A mirror that keeps its promises leaves this empty: limits, early retries, leaked channels, calls
-that a mirror must never make.
+A correct mirror breaks none of them: limits, early retries, leaked channels, calls that a mirror
+must never make.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import deque
 import msgspec
 
 CAPACITY = 10_000
-#: The rules that are watched, with what breaking them means.
+#: The watched rules, each with what breaks it.
 RULES = {
     "rate_limit_exceeded": "a request beyond the budget of its token (answered 429)",
     "early_retry": "a request before the Retry-After of a 429 was over",
@@ -31,7 +31,7 @@ RULES = {
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """One breach; `at_ms` is wall clock, `subject` a client id or a shortened channel id."""
+    """A breach. `at_ms` is wall time, `subject` a client id or a shortened channel id."""
 
     seq: int
     rule: str
@@ -49,7 +49,7 @@ class Rules:
         self.counts: dict[str, int] = {}
 
     def broken(self, rule: str, at_ms: int, subject: str | None = None, detail: str = "") -> None:
-        """Write a breach down; `KeyError` for a rule that is not in `RULES`."""
+        """Record a breach. Raises `KeyError` for a rule that is not in `RULES`."""
         if rule not in RULES:
             raise KeyError(rule)
         self._seq += 1

@@ -1,4 +1,4 @@
-"""Carries out the faults that strike: on sockets, channels, tokens, conversations, the clock."""
+"""Carries out striking faults on sockets, channels, tokens, conversations and the clock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 class Saboteur:
-    """Carries out the faults of one world."""
+    """Carries out the striking faults of a world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -32,7 +32,7 @@ class Saboteur:
         self._later: set[asyncio.TimerHandle] = set()
 
     def apply(self, fault: Fault) -> int:
-        """Switch a fault on. Returns how many things it struck at once."""
+        """Switch a fault on. Returns how many targets it struck at once."""
         now = time.monotonic()
         if fault.fault in STRIKING and fault.every is None:
             return self._strike(fault)
@@ -42,7 +42,7 @@ class Saboteur:
         return 0
 
     async def run(self) -> None:
-        """Strike the repeated faults when they are due, until cancelled."""
+        """Strike repeated faults when they are due, until cancelled."""
         while True:
             now = time.monotonic()
             for fault in self._faults.all():

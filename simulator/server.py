@@ -35,7 +35,7 @@ async def serve(
     replay: list[dict[str, Any]] | None = None,
     faults: Sequence[Fault] = (),
 ) -> int:
-    """Serve until SIGTERM or SIGINT; gives the exit code. Prints the address when ready."""
+    """Serve until SIGTERM or SIGINT, and return the exit code. Prints the address when ready."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     failed: list[str] = []

@@ -10,8 +10,8 @@ import msgspec
 MAX_TOPIC_LENGTH = 200
 CONVERSATION_VIEW = "conversation:communication:view"
 QUEUE_VIEW = "routing:queue:view"
-#: Suffixes of the topics of one medium. They can be subscribed to and stay silent: nested topics
-#: carry all that they do (docs/protocol.md, "Shapes").
+#: Suffixes of the topics of one medium. Clients can subscribe to them, but they stay silent: nested
+#: topics carry the same (docs/protocol.md, "Shapes").
 MEDIUM_SUFFIXES = (
     "calls",
     "callbacks",
@@ -31,7 +31,7 @@ _DETAIL_SUFFIXES = (
 
 
 class TopicKind(msgspec.Struct, frozen=True):
-    """A family of topics, as `availabletopics` lists it."""
+    """A family of topics in `availabletopics`."""
 
     template: str
     description: str
@@ -81,9 +81,9 @@ _BY_TEMPLATE = {kind.template.lower(): kind for kind in TOPIC_KINDS}
 
 
 def kind_of(topic: str) -> TopicKind | None:
-    """The family of a plain (not combined) topic id, or None when there is no such topic."""
+    """The family of a plain (not combined) topic id, or None if there is no such topic."""
     common = _COMMON.match(topic)
-    if common is not None:  # the two big families first: 50,000 of them come in a burst
+    if common is not None:  # the two big families first: a burst may have 50,000 of their topics
         template = f"v2.{common[1]}.{{id}}.conversations{common[2] or ''}"
         return _BY_TEMPLATE[template.lower()]
     for pattern, kind in _PATTERNS:
@@ -93,7 +93,7 @@ def kind_of(topic: str) -> TopicKind | None:
 
 
 def canonical(topic: str) -> str:
-    """A topic id in the case in which Genesys writes it."""
+    """A topic id with Genesys' upper and lower case."""
     for suffix in (*MEDIUM_SUFFIXES, "routingStatus"):
         if topic.endswith("." + suffix.lower()):
             return topic[: -len(suffix)] + suffix
@@ -101,9 +101,10 @@ def canonical(topic: str) -> str:
 
 
 def expand(topic: str) -> list[str] | None:
-    """The plain topics of an id: itself, or `prefix.suffix` for each suffix of `prefix?s1&s2`.
+    """The plain topics of an id: the id itself, or `prefix.suffix` for each suffix of
+    `prefix?s1&s2`.
 
-    None when the id is too long or cannot be taken apart.
+    None if the id is too long or cannot be split.
     """
     if not topic or len(topic) > MAX_TOPIC_LENGTH:
         return None

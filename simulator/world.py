@@ -1,4 +1,4 @@
-"""One simulated org with all its parts, put together."""
+"""A simulated org with all its parts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXPIRY_CHECK_SECONDS = 0.25
 
 
 class World:
-    """Everything that a request handler may need."""
+    """All that request handlers need."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -62,7 +62,7 @@ class World:
         self.replayed = 0
 
     def change_quirks(self, changes: dict[str, object]) -> None:
-        """Answer open questions differently from now on; `ValueError` for a bad answer."""
+        """Change answers to open questions. Raises `ValueError` for an invalid answer."""
         self.quirks = quirks = changed(self.quirks, changes)
         self.channels.renewing = frozenset(quirks.renewing)
         self.channels.token_ends_channels = quirks.token_ends_channels
@@ -70,7 +70,7 @@ class World:
         self.engine.quirks = quirks
 
     def take_recording(self, frames: list[dict[str, Any]]) -> None:
-        """Recorded frames to be sent once somebody listens."""
+        """Add recorded frames, to be sent once a socket is subscribed."""
         replay.enrol(frames, self.org)
         self.recorded.extend(frames)
 
@@ -81,7 +81,7 @@ class World:
             self.replayed = number
 
     async def watch_expiry(self) -> None:
-        """Close what has expired, and forget what is long over; until cancelled."""
+        """Close expired channels and forget old conversations, until cancelled."""
         while True:
             now_ms = self.clock.now_ms()
             for channel in self.channels.expired(now_ms):
@@ -99,5 +99,5 @@ WORLD = web.AppKey("world", World)
 
 
 def world_of(request: web.Request) -> World:
-    """The org that this request was made to."""
+    """The org of this request."""
     return request.app[WORLD]

@@ -77,9 +77,9 @@ def send(readers: list[socket.socket], lap: Lap, frames: int) -> None:
     while frames > 0:
         blocks = []
         for share in shares:
-            some = share[: max(0, frames)]
-            frames -= len(some)
-            filled = b"".join(map(ws_frame, some)).replace(LAP, b"%08x" % number)
+            part = share[: max(0, frames)]
+            frames -= len(part)
+            filled = b"".join(map(ws_frame, part)).replace(LAP, b"%08x" % number)
             blocks.append(_cut(filled))
         number += 1
         _in_turn(readers, blocks)

@@ -129,9 +129,9 @@ def _since(events: Iterable[Event], wanted: set[str]) -> dict[str, float]:
     """Conversation → when it began, by the tracker's rule."""
     since: dict[str, float] = {}
     for event in events:
-        one = event.conversation_id
-        if one in wanted and (one not in since or event.event_type == "start"):
-            since[one] = datetime.fromisoformat(event.occurred_at).timestamp()
+        conversation = event.conversation_id
+        if conversation in wanted and (conversation not in since or event.event_type == "start"):
+            since[conversation] = datetime.fromisoformat(event.occurred_at).timestamp()
     return since
 
 

@@ -41,8 +41,8 @@ def records(text: str | bytes, legs: dict[str, dict[str, Any]]) -> list[tuple[by
                     "acw": participant.get("startAcwTime"),
                     "wrapup": participant.get("wrapup", {}).get("code"),
                 }
-                for what, value in now.items():
-                    if value is None or value == last.get(what):
+                for kind, value in now.items():
+                    if value is None or value == last.get(kind):
                         continue
                     record = {
                         "conversationId": body["id"],
@@ -53,7 +53,7 @@ def records(text: str | bytes, legs: dict[str, dict[str, Any]]) -> list[tuple[by
                         "queueId": participant.get("queueId"),
                         "mediaType": media,
                         "direction": leg.get("direction"),
-                        "change": what,
+                        "change": kind,
                         "state": leg["state"],
                         "held": now["held"],
                         "disconnectType": leg.get("disconnectType"),

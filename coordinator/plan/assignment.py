@@ -119,8 +119,8 @@ class _Work:
 
     def fits(self, seat: Seat, listener: str) -> bool:
         """Rule 1, for listeners and for the total of channels."""
-        others = self.replicas.get(seat[0], {})
-        return len(self.listener) < self.left and listener not in others.values()
+        siblings = self.replicas.get(seat[0], {})
+        return len(self.listener) < self.left and listener not in siblings.values()
 
     def assign(self, seat: Seat, listener: str) -> None:
         self.listener[seat] = listener
@@ -139,9 +139,11 @@ class _Work:
         if not self.several_hosts:
             return 0
         host = self.hosts[listener]
-        others = self.replicas.get(seat[0], {})
+        siblings = self.replicas.get(seat[0], {})
         return sum(
-            self.hosts[other] == host for replica, other in others.items() if replica != seat[1]
+            self.hosts[sibling] == host
+            for replica, sibling in siblings.items()
+            if replica != seat[1]
         )
 
     def best_listener(self, seat: Seat) -> str | None:
@@ -237,15 +239,18 @@ class _Clients:
     def make_room(self, seat: Seat) -> list[str]:
         """Move another seat to another client, second replicas first. Returns the freed client."""
         wanted = self._allowed.get(seat[0], self._room.keys())
-        for other in sorted(self.of, key=lambda held: (held[1], held[0]), reverse=True):
-            old = self.of[other]
-            elsewhere = self.free(other) if old in wanted else []
+        for holder in sorted(self.of, key=lambda held: (held[1], held[0]), reverse=True):
+            old = self.of[holder]
+            elsewhere = self.free(holder) if old in wanted else []
             if elsewhere:
-                others = [
-                    client for name, client in self._siblings[other[0]].items() if name != other[1]
+                siblings = [
+                    client
+                    for name, client in self._siblings[holder[0]].items()
+                    if name != holder[1]
                 ]
                 self.give(
-                    other, min(elsewhere, key=lambda client: (client in others, self.fill(client)))
+                    holder,
+                    min(elsewhere, key=lambda client: (client in siblings, self.fill(client))),
                 )
                 return [old]
         return []
@@ -269,7 +274,7 @@ def _with_clients(
         if clients.may(seat, keep) and keep not in clients.taken(seat):
             clients.give(seat, keep)
     # Within one rank of replicas, seats with the smallest choice first.
-    for seat in sorted(seated, key=lambda each: (each[1], clients.choice(each))):
+    for seat in sorted(seated, key=lambda candidate: (candidate[1], clients.choice(candidate))):
         free = [] if seat in clients.of else clients.free(seat) or clients.make_room(seat)
         if not free:
             continue

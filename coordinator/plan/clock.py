@@ -7,8 +7,9 @@ hide every gap before that time, and a dead channel would look like a new one.
 So all stored times move back by as much as the clock did, and keep their distance from now. The
 time between the last look and the step is not known. What was received is therefore moved back by
 some more: by a lease for a leader that goes on, and by `UNSEEN_MS` for a new leader, which does not
-know for how long nobody led. At worst a gap is filed that begins too early. A channel that receives
-through the step covers that time by itself: its next beat says for how long it has received.
+know for how long there was no leader. At worst a gap is filed that begins too early. A channel that
+receives through the step covers that time by itself: its next beat says for how long it has
+received.
 
 Beats from before the step say nothing about now: they count as `UNKNOWN` until they change.
 
@@ -24,7 +25,7 @@ import msgspec
 
 T = TypeVar("T")
 
-#: The beat of a listener of which nobody knows when it was.
+#: A beat at an unknown time.
 UNKNOWN: Final = 0
 # A new leader takes back this much of what was received, besides the step of the clock.
 UNSEEN_MS: Final = 3_600_000
@@ -69,7 +70,7 @@ class RedisClock:
         return Step(by_ms, by_ms + received_ms)
 
     def known(self, now_ms: int, beats: Mapping[str, int]) -> dict[str, int]:
-        """The beats, `UNKNOWN` for those that are from before a step of the clock."""
+        """The beats. A beat from before a step of the clock is `UNKNOWN`."""
         self._outdated = {
             listener: beat_ms
             for listener, beat_ms in self._outdated.items()

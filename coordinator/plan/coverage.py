@@ -9,12 +9,12 @@ waits for its next frame, at the latest a heartbeat.
 A shard that no live channel receives is `uncovered` from its frontier on, and shown as such. Its
 gap is filed when a channel receives again: only then is the end known.
 
-Topics that nobody had before are `pending` from the horizon (`MIRROR_HORIZON`) until a channel that
-knows them is live. That interval is a gap of the kind `snapshot`: a new mirror's first gap is its
-snapshot of all active conversations, however long ago they began. Topics that were received before
-(they come from another shard, or their queue was invisible for a while) are pending from their last
-reception: a normal gap, because conversations that began and ended meanwhile count too. So are
-topics that Genesys refuses on every channel of their shard, until a channel has them again.
+Topics that no channel had before are `pending` from the horizon (`MIRROR_HORIZON`) until a channel
+that knows them is live. That interval is a gap of the kind `snapshot`: a new mirror's first gap is
+its snapshot of all active conversations, however long ago they began. Topics that were received
+before (they come from another shard, or their queue was invisible for a while) are pending from
+their last reception: a normal gap, because conversations that began and ended meanwhile count too.
+So are topics that Genesys refuses on every channel of their shard, until a channel has them again.
 
 A channel that the leader doubts (`coordinator.plan.deafness`) covers nothing meanwhile. If Redis'
 clock goes back, so do all times (`coordinator.plan.clock`).
@@ -104,8 +104,8 @@ def note_back(
         entry.pending = (
             *entry.pending,
             *(
-                Pending(tuple(some), shards[shard_id].epoch, from_ms, back=True)
-                for from_ms, some in sorted(groups.items())
+                Pending(tuple(topics), shards[shard_id].epoch, from_ms, back=True)
+                for from_ms, topics in sorted(groups.items())
             ),
         )
 
@@ -198,7 +198,10 @@ def advance(
         for interval in found:
             until = interval.start_ms if entry.until_ms is None else entry.until_ms
             if interval.start_ms > until + SLACK_MS:
-                if any(other.lasting and other.start_ms <= until + SLACK_MS for other in found):
+                if any(
+                    overlapping.lasting and overlapping.start_ms <= until + SLACK_MS
+                    for overlapping in found
+                ):
                     break
                 gaps.append(_gap(shard_id, shard.topics, until, interval.start_ms))
             entry.until_ms = max(until, interval.end_ms)

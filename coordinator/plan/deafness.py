@@ -10,11 +10,11 @@ another one hears at least `LEAST_HEARD` frames:
    successor on a fresh channel (make before break). If the successors stay deaf too, the wait
    doubles each time, up to `MOST_PATIENCE_MS`.
 
-Frames that a sister heard together with this replica's frames, or a moment later, may be the same
+Frames that a sibling heard together with this replica's frames, or a moment later, may be the same
 frames, so they prove nothing. A burst of frames followed by quiet raises no doubt.
 
 A replica with refused topics is left alone: the frames may belong to those topics. So is a replica
-whose sister hears nothing either: the shard is quiet. Times are Redis milliseconds; nothing is
+whose sibling hears nothing either: the shard is quiet. Times are Redis milliseconds; nothing is
 stored.
 """
 
@@ -46,8 +46,8 @@ class Ear(msgspec.Struct):
     heard: int  # frames on topics, in the last report
     since_ms: int  # when `heard` last changed, or the watch began
     start_ms: int  # the begin of its coverage
-    sisters: int = 0  # most frames that another replica heard well after `since_ms`
-    sisters_ms: int = 0  # since when `sisters` counts
+    siblings: int = 0  # most frames that another replica heard well after `since_ms`
+    siblings_ms: int = 0  # since when `siblings` counts
     doubted_ms: int = 0  # 0: not doubted
     covers_from_ms: int = 0  # the end of its last doubt
 
@@ -95,14 +95,16 @@ class Deafness:
             if is_new:
                 ear.start_ms = start_ms
         for key, report in live.items():
-            others = [n for other, n in risen.get(report.shard, {}).items() if other[2] != key[2]]
+            siblings = [
+                n for sibling, n in risen.get(report.shard, {}).items() if sibling[2] != key[2]
+            ]
             ear = self._ears[key]
-            same_ms = self._deaf_ms // 2  # within it a sister may report the same frames
-            if others and now_ms - ear.since_ms > same_ms:
-                ear.sisters += max(others)
-                ear.sisters_ms = ear.sisters_ms or now_ms
-            is_late = now_ms - ear.since_ms > self._deaf_ms and now_ms - ear.sisters_ms > same_ms
-            is_deaf = is_late and ear.sisters >= LEAST_HEARD
+            same_ms = self._deaf_ms // 2  # within it a sibling may report the same frames
+            if siblings and now_ms - ear.since_ms > same_ms:
+                ear.siblings += max(siblings)
+                ear.siblings_ms = ear.siblings_ms or now_ms
+            is_late = now_ms - ear.since_ms > self._deaf_ms and now_ms - ear.siblings_ms > same_ms
+            is_deaf = is_late and ear.siblings >= LEAST_HEARD
             if is_deaf and not ear.doubted_ms and not report.rejected:
                 ear.doubted_ms = now_ms
 
@@ -135,7 +137,7 @@ class Deafness:
         if ear.doubted_ms:
             ear.covers_from_ms = now_ms
         ear.since_ms = now_ms
-        ear.sisters = ear.sisters_ms = ear.doubted_ms = 0
+        ear.siblings = ear.siblings_ms = ear.doubted_ms = 0
 
 
 def _serving(

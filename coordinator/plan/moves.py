@@ -42,7 +42,7 @@ DEAF: Final = "its channel hears nothing, another replica does"
 class SuccessorRequest(msgspec.Struct, frozen=True):
     """A requested successor; an `urgent` one does not wait for the other replicas."""
 
-    why: str
+    reason: str
     urgent: bool = False
 
 
@@ -50,10 +50,10 @@ class Change(msgspec.Struct, frozen=True):
     """A change of a seat, for the log: `granted`, `moving`, `moved`, `abandoned`, `revoked`."""
 
     seat: Seat
-    what: str
+    kind: str
     listener: str
     epoch: int
-    why: str = ""
+    reason: str = ""
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -98,7 +98,9 @@ def unhealthy(seats: Records, now_ms: int, patience_ms: int) -> dict[Seat, Place
     serving = sum(seat.current is not None and seat.current.live for seat in seats.values())
     if 2 * serving > len(seats):
         return found
-    trying = any(record.next is not None and record.why == UNHEALTHY for record in seats.values())
+    trying = any(
+        record.next is not None and record.reason == UNHEALTHY for record in seats.values()
+    )
     return {} if trying else dict(list(found.items())[:1])
 
 
@@ -143,7 +145,7 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
     if current is not None and successor is not None:
         waited = situation.now_ms - successor.since_ms
         if successor.live:
-            changes.append(_change(record, successor, "moved", record.why))
+            changes.append(_change(record, successor, "moved", record.reason))
             current, successor = successor, None
         elif waited > situation.patience_ms:
             changes.append(_change(record, successor, "abandoned", "it does not come to live"))
@@ -154,7 +156,7 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
     ):
         current = successor = None  # the shard no longer exists
     if successor is None:
-        record.why = ""
+        record.reason = ""
     record.current, record.next = current, successor
 
 
@@ -168,8 +170,8 @@ def _spare_blind(
         return
     if not _is_blind(current, record.shard, situation):
         return
-    others = [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
-    if any(other.current is not None and other.current.live for other in others):
+    siblings = _siblings(seats, record)
+    if any(sibling.current is not None and sibling.current.live for sibling in siblings):
         changes.append(_change(record, current, "revoked", BLIND))
         record.current = record.next = None
 
@@ -184,6 +186,11 @@ def _gone(record: SeatRecord, situation: Situation) -> bool:
     return record.current is None and record.seat not in situation.wanted.unassigned
 
 
+def _siblings(seats: Records, record: SeatRecord) -> list[SeatRecord]:
+    """The other replicas of the shard."""
+    return [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
+
+
 def _free_place(
     seats: Records, record: SeatRecord, wanted: Mapping[Seat, Place], budget: _Budget
 ) -> Place | None:
@@ -193,11 +200,11 @@ def _free_place(
     client has a channel to spare. Otherwise the wanted place of another replica of the shard: the
     two replicas change places.
     """
-    others = [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
-    taken = {holding.listener for other in others for holding in other.holdings()}
+    siblings = _siblings(seats, record)
+    taken = {holding.listener for sibling in siblings for holding in sibling.holdings()}
     candidates = [
         wanted[record.seat],
-        *(wanted[other.seat] for other in others if other.seat in wanted),
+        *(wanted[sibling.seat] for sibling in siblings if sibling.seat in wanted),
     ]
     return next(
         (
@@ -210,7 +217,7 @@ def _free_place(
 
 
 def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budget) -> Change:
-    """Grant a seat that nobody holds, at once."""
+    """Grant a seat without a holder, at once."""
     released = situation.released.get(record.seat)
     handle = released.handle if released and released.client == place.client else None
     record.epoch = _next_epoch(record, situation.rising_ms)
@@ -260,30 +267,34 @@ def _succeed(
         successor.listener not in situation.leaving or successor.listener == place.listener
     ):
         return None  # it has a successor already
-    others = [seat for seat in seats.values() if seat.shard == record.shard and seat is not record]
-    if any(other.next is not None for other in others):
+    siblings = _siblings(seats, record)
+    if any(sibling.next is not None for sibling in siblings):
         return None
-    if any(holding.listener == place.listener for other in others for holding in other.holdings()):
+    if any(
+        holding.listener == place.listener for sibling in siblings for holding in sibling.holdings()
+    ):
         return None  # the other replica must leave that listener first
     wanted = situation.wanted.places
-    waiting = [other for other in others if other.current is None or not other.current.live]
+    waiting = [
+        sibling for sibling in siblings if sibling.current is None or not sibling.current.live
+    ]
     if not request.urgent and any(
-        other.seat not in wanted or not _waits_for(wanted[other.seat], current, budget)
-        for other in waiting
+        sibling.seat not in wanted or not _waits_for(wanted[sibling.seat], current, budget)
+        for sibling in waiting
     ):
         return None
     if not budget.has_spare(place.client):
         return None
     record.epoch = _next_epoch(record, situation.rising_ms)
     record.next = Holding(place.listener, place.client, record.epoch, situation.now_ms)
-    record.why = request.why
+    record.reason = request.reason
     budget.use(place.client)
     if not current.live and current.listener == place.listener:
         record.current, record.next = (
             record.next,
             None,
         )  # it does not serve, so there is nothing to keep
-    return _change(record, record.next or record.current or current, "moving", request.why)
+    return _change(record, record.next or record.current or current, "moving", request.reason)
 
 
 def _waits_for(place: Place, held: Holding, budget: _Budget) -> bool:
@@ -310,5 +321,5 @@ class _Budget:
         return self._used[client] < self._limits.get(client, 0)
 
 
-def _change(record: SeatRecord, holding: Holding, what: str, why: str) -> Change:
-    return Change(record.seat, what, holding.listener, holding.epoch, why)
+def _change(record: SeatRecord, holding: Holding, kind: str, reason: str) -> Change:
+    return Change(record.seat, kind, holding.listener, holding.epoch, reason)

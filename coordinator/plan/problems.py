@@ -34,7 +34,9 @@ def problems(
         seat_name(shard, replica): f"hears nothing on {listener}, while another replica does"
         for listener, shard, replica, _ in doubted
     }
-    return not_live | deaf | {seat_name(*seat): UNASSIGNED[why] for seat, why in vacant.items()}
+    return (
+        not_live | deaf | {seat_name(*seat): UNASSIGNED[reason] for seat, reason in vacant.items()}
+    )
 
 
 def rejected(
@@ -51,7 +53,7 @@ def rejected(
         if report.shard in shards
         for topic in report.rejected
     }
-    why = "Genesys refuses the topic"
+    reason = "Genesys refuses the topic"
     if permissions:
-        why += f": it needs {permissions}, in the division of its queue or user"
-    return dict.fromkeys(names, why)
+        reason += f": it needs {permissions}, in the division of its queue or user"
+    return dict.fromkeys(names, reason)

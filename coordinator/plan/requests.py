@@ -57,7 +57,7 @@ def done(
     seats: Records, commands: Collection[str], beating: Collection[str], changes: Sequence[Change]
 ) -> list[str]:
     """Commands that were carried out, or can never be carried out."""
-    moving = {seat_name(*change.seat) for change in changes if change.what == "moving"}
+    moving = {seat_name(*change.seat) for change in changes if change.kind == "moving"}
     found = [REBALANCE] if REBALANCE in commands else []
     for command in commands:
         if command.startswith(ROTATE):

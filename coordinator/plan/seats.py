@@ -35,7 +35,7 @@ class Holding(msgspec.Struct, frozen=True):
 
 
 class SeatRecord(msgspec.Struct):
-    """One seat. `why` is the reason of `next`. `not_live_since_ms`: since when (Redis ms) its
+    """One seat. `reason` is the reason of `next`. `not_live_since_ms`: since when (Redis ms) its
     current channel is not live, None while it is live. `ended` is the highest epoch that died with
     its listener."""
 
@@ -44,7 +44,7 @@ class SeatRecord(msgspec.Struct):
     epoch: int = 0
     current: Holding | None = None
     next: Holding | None = None
-    why: str = ""
+    reason: str = ""
     not_live_since_ms: int | None = None
     ended: int = 0
 
@@ -100,18 +100,27 @@ def note_reports(
             record = seats[seat] = SeatRecord(*seat)
         known = record.epoch
         record.epoch = max(known, *(report.epoch for _, report in said))
-        serving = {(who, report.epoch) for who, report in said if report.state in SERVING}
+        serving = {
+            (listener_id, report.epoch) for listener_id, report in said if report.state in SERVING
+        }
         record.current = _noted(record.current, serving, living)
         record.next = _noted(record.next, serving, living)
         newest = max(
-            ((report.epoch, who, report.client) for who, report in said if report.state in SERVING),
+            (
+                (report.epoch, listener_id, report.client)
+                for listener_id, report in said
+                if report.state in SERVING
+            ),
             default=None,
         )
-        # A listener that was taken for dead and wakes up closes the channels that it still reports.
+        # If a listener counted as dead and wakes up, it closes the channels that it still reports.
         if newest is not None and newest[0] > record.ended:
-            epoch, who, client = newest
+            epoch, listener_id, client = newest
             if epoch > known or (record.current is None and record.next is None):
-                record.current, record.next = Holding(who, client, epoch, 0, live=True), None
+                record.current, record.next = (
+                    Holding(listener_id, client, epoch, 0, live=True),
+                    None,
+                )
     for record in seats.values():
         if record.seat not in reports:
             record.current = _noted(record.current, set(), living)

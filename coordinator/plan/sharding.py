@@ -10,10 +10,10 @@ Promises:
 - A shard's epoch rises if and only if its topics or its audience change. It never repeats, even
   after Redis lost everything: it is at least the Redis time of the change.
 
-A topic that changes its shard is received by nobody for a moment. So shards are not merged, and new
-topics go to the emptiest shard first, which churn has emptied. But topics whose audience changes
-must leave their shard (the larger part keeps it), and small shards would use up the channels of
-clients that see little: only then shards are merged too.
+While a topic changes its shard, no channel receives it for a moment. So shards are not merged, and
+new topics go to the emptiest shard first, which churn has emptied. But topics whose audience
+changes must leave their shard (the larger part keeps it), and small shards would use up the
+channels of clients that see little: only then shards are merged too.
 
 Queues are far busier than users. Topics enter in the order of a hash of their names, so a fresh cut
 spreads the queues over all shards.
@@ -40,7 +40,7 @@ class Cut(msgspec.Struct, frozen=True):
 
     shards: dict[str, Shard]
     changed: frozenset[str]
-    retired: frozenset[str]
+    removed: frozenset[str]
     fresh: dict[str, tuple[str, ...]]
     moved: dict[str, tuple[str, ...]]
 
@@ -82,8 +82,8 @@ def cut(
     for topic in sorted(wanted - taken, key=_scatter):
         unassigned.setdefault(audience.get(topic, ANYBODY), []).append(topic)
     added: dict[str, list[str]] = {}
-    for who in sorted(unassigned, key=sorted):
-        added |= _place(kept, owners, unassigned[who], who, limit, shards)
+    for owner in sorted(unassigned, key=sorted):
+        added |= _place(kept, owners, unassigned[owner], owner, limit, shards)
     result: dict[str, Shard] = {}
     changed: set[str] = set()
     for shard_id, members in kept.items():
@@ -101,7 +101,7 @@ def cut(
     return Cut(
         shards=result,
         changed=frozenset(changed),
-        retired=frozenset(shards.keys() - result.keys()),
+        removed=frozenset(shards.keys() - result.keys()),
         fresh={
             shard_id: news
             for shard_id, members in added.items()
@@ -118,7 +118,7 @@ def cut(
 def _common(topics: list[str], audience: Mapping[str, Audience], now: Audience) -> Audience:
     """The audience of most of the topics; in a tie, the present one."""
     counts = Counter(audience.get(topic, ANYBODY) for topic in topics)
-    return max(counts, key=lambda who: (counts[who], who == now, sorted(who)), default=now)
+    return max(counts, key=lambda owner: (counts[owner], owner == now, sorted(owner)), default=now)
 
 
 def _needless(
@@ -126,9 +126,9 @@ def _needless(
 ) -> list[str]:
     """The smallest shards of each audience whose topics fit into its other shards."""
     found: list[str] = []
-    for who in set(owners.values()):
+    for owner in set(owners.values()):
         mine = sorted(
-            (shard_id for shard_id in kept if owners[shard_id] == who),
+            (shard_id for shard_id in kept if owners[shard_id] == owner),
             key=lambda shard_id: len(kept[shard_id]),
         )
         needed = -(-sum(len(kept[shard_id]) for shard_id in mine) // limit)
@@ -140,7 +140,7 @@ def _place(
     kept: dict[str, list[str]],
     owners: dict[str, Audience],
     unassigned: list[str],
-    who: Audience,
+    owner: Audience,
     limit: int,
     shards: Mapping[str, Shard],
 ) -> dict[str, list[str]]:
@@ -148,7 +148,7 @@ def _place(
     ones."""
     added: dict[str, list[str]] = {}
     with_capacity = sorted(
-        (id_ for id_ in kept if kept[id_] and owners[id_] == who), key=lambda id_: len(kept[id_])
+        (id_ for id_ in kept if kept[id_] and owners[id_] == owner), key=lambda id_: len(kept[id_])
     )
     number = max((int(id_) for id_ in (*shards, *kept) if id_.isdecimal()), default=0)
     while unassigned:
@@ -159,7 +159,7 @@ def _place(
             number += 1
             shard_id = str(number)
             kept[shard_id] = []
-            owners[shard_id] = who
+            owners[shard_id] = owner
         room = limit - len(kept[shard_id])
         added[shard_id], unassigned = unassigned[:room], unassigned[room:]
         kept[shard_id] += added[shard_id]

@@ -121,13 +121,13 @@ class Sight:
         for recalled in before:
             # If none of its clients is configured any more, nothing is known.
             known = recalled.clients & every or every
-            others = every - known if recalled.open else ()
+            assumed_clients = every - known if recalled.open else ()
             for topic in recalled.topics:
                 family = family_of(topic)
                 if family in self._families:
                     for client in known:
                         sure[client, family].add(topic)
-                    for client in others:
+                    for client in assumed_clients:
                         assumed[client, family].add(topic)
         self._recalled = any(sure.values())
         for key in self._views:
@@ -185,7 +185,11 @@ class Sight:
         every = len(self._clients)
         return Found(
             frozenset(audience),
-            {topic: frozenset(who) for topic, who in audience.items() if len(who) < every},
+            {
+                topic: frozenset(clients)
+                for topic, clients in audience.items()
+                if len(clients) < every
+            },
         )
 
     def alone(self) -> dict[tuple[str, str], int]:

@@ -202,7 +202,7 @@ class Tracker:
         before, self.reasons = self.reasons, self._vitals.reasons(now)
         if bool(before) != bool(self.reasons):
             write = self._log.warning if self.reasons else self._log.info
-            write("tracker_idle" if self.reasons else "tracker_at_work", why=self.reasons)
+            write("tracker_idle" if self.reasons else "tracker_at_work", reason=self.reasons)
         self._reporter.note(
             self.reasons,
             partitions=len(self._stored),

@@ -21,7 +21,7 @@ ENDED_KEPT_SECONDS: Final = 900
 
 
 class Store:
-    """The tracker's part of Redis."""
+    """The tracker's reads and writes in Redis."""
 
     def __init__(self, client: redis.Redis, keys: Keys, topic: str) -> None:
         self._redis = client

@@ -89,22 +89,22 @@ class Vitals:
         self._grows = False
 
     def assigned(self, now: float) -> None:
-        """The group gave this tracker its partitions (maybe none)."""
+        """Note an assignment of partitions, perhaps of none."""
         self._joined, self._joined_at = True, now
         self._errors.clear()
         self._folded_at = now
 
     def lost(self, now: float) -> None:
-        """The partitions were taken away."""
+        """Note that the partitions were revoked."""
         if self._joined:
             self._joined, self._joined_at = False, now
 
     def failed(self, code: str, text: str, now: float) -> None:
-        """The consumer reported an error."""
+        """Note an error of the consumer."""
         self._errors[code] = (text, now)
 
     def sampled(self, statistics: Statistics, own: Iterable[int], topic: str, now: float) -> None:
-        """librdkafka's statistics came; `own` are this tracker's partitions of `topic`."""
+        """Take librdkafka's statistics. `own` are this tracker's partitions of `topic`."""
         up = {broker.nodeid for broker in statistics.brokers.values() if broker.state == "UP"}
         if any(node >= 0 for node in up):
             self._reached_at = now
@@ -121,7 +121,8 @@ class Vitals:
         self._away = away
 
     def measured(self, lag: int, folded: int, now: float) -> None:
-        """`lag` records of own partitions wait, `folded` were folded since the start."""
+        """Note that `lag` records of own partitions wait, and `folded` were folded since the
+        start."""
         if folded != self._folded:
             self._folded, self._folded_at = folded, now
             self._errors.clear()

@@ -4,7 +4,7 @@ server       the sockets and the event loop that serve the routes
 web          routes, streams, static files
 punctual     HTTP/1.1 with a deadline for a request
 hub          one message, many browsers, each with a bounded queue
-guard        who may look: token, proxy's header, Host, and the headers of every answer
-availability what the page says of what cannot be reached
+guard        access: token, proxy's header, Host; and the headers of every answer
+availability the state of Kafka, Redis and the mirror, for the page
 static/      the page: plain ES modules and CSS, no build
 """

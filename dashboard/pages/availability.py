@@ -1,6 +1,7 @@
-"""Whether services answer and the mirror works, and since when not: why the page is not live.
+"""Whether services answer and the mirror works, and if not, since when. Explains a page that is not
+live.
 
-Written by one thread, read by others; what is read is one whole value.
+One thread writes, others read. Each value is whole: a struct that never changes.
 """
 
 from __future__ import annotations
@@ -11,32 +12,32 @@ import msgspec
 
 
 class Availability(msgspec.Struct, frozen=True):
-    """How a service was at its last look. `since_ms` is epoch milliseconds."""
+    """The state of a service when it was last asked. `since_ms` is epoch milliseconds."""
 
     state: str = "unknown"  # `unknown`, `ok` or `away`
     since_ms: int = 0
-    why: str = ""
+    reason: str = ""
 
     def document(self) -> dict[str, Any]:
         """For the page."""
-        return {"state": self.state, "since": self.since_ms, "why": self.why}
+        return {"state": self.state, "since": self.since_ms, "reason": self.reason}
 
 
 def answered(before: Availability, now_ms: int) -> Availability:
-    """It answers now."""
+    """The service answers now."""
     return before if before.state == "ok" else Availability("ok", now_ms)
 
 
-def failed(before: Availability, now_ms: int, why: str) -> Availability:
-    """It does not; since when it has not is kept."""
+def failed(before: Availability, now_ms: int, reason: str) -> Availability:
+    """The service does not answer. Keeps the time since when."""
     since = before.since_ms if before.state == "away" else now_ms
-    return Availability("away", since, why)
+    return Availability("away", since, reason)
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How the mirror is, in the words of `mirror status`, or `unknown` where Redis is away.
+    """The health of the mirror in the words of `mirror status`, or `unknown` without Redis.
 
-    `since_ms` (epoch milliseconds) is when it came to be so; 0 where nobody knows.
+    `since_ms` (epoch milliseconds) is when this health began, 0 if unknown.
     """
 
     word: str = "unknown"
@@ -48,10 +49,10 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 def stands(before: Standing, word: str | None, now_ms: int, last_event_ms: int) -> Standing:
-    """The mirror is like this now; None where it could not be asked.
+    """The health after a look at the mirror. `None`: Redis did not answer.
 
-    A mirror that is down already when it is first asked has been so since its last event, or it
-    never ran: `last_event_ms` is 0 then.
+    A mirror that is down at the first look has been down since its last event. If it never ran,
+    `last_event_ms` is 0.
     """
     after = word or "unknown"
     if after == before.word:

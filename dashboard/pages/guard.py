@@ -1,13 +1,14 @@
-"""Who may look, and the headers of every answer.
+"""Guards the page: who may see it, and the headers of every answer.
 
-On loopback anybody on this machine may, as long as the request names this machine: a page on the
-web whose name was made to point here (DNS rebinding) is refused by its Host header. With a token
-(`MIRROR_DASHBOARD_TOKEN`) everybody must show it: by the login page, which keeps a signed cookie,
-or as `Authorization: Bearer`. With `MIRROR_DASHBOARD_AUTH_HEADER` a reverse proxy has signed people
-in and says so in that header, which it must take out of what comes from outside.
+On loopback, everybody on this machine may see the page. The request's Host header must name this
+machine. That refuses a website whose name was made to point here (DNS rebinding). With
+`MIRROR_DASHBOARD_TOKEN`, everybody must show the token: on the login page, which sets a signed
+cookie, or as `Authorization: Bearer`. With `MIRROR_DASHBOARD_AUTH_HEADER`, a reverse proxy signs
+people in and says so in that header. The proxy must remove the header from requests that come from
+outside.
 
-The cookie holds when it lapses and a MAC under the token, so any number of dashboards accept it,
-also after a restart, and a new token ends it.
+The cookie contains its expiry time and a MAC under the token. So every dashboard with this token
+accepts it, also after a restart. A new token ends all cookies.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Clock = Callable[[], float]
 COOKIE: Final = "mirror_dashboard"
 SESSION_SECONDS: Final = 12 * 3600
 LEAST_TOKEN: Final = 16
-WRONG_A_MINUTE: Final = 20  # log-ins with a wrong token, from everybody together
+WRONG_A_MINUTE: Final = 20  # log-ins with a wrong token, by all visitors together
 
 _OPEN_PATHS: Final = (
     "/login",
@@ -48,7 +49,7 @@ HEADERS: Final = {
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # Under no-referrer browsers would send forms with `Origin: null`, as other sites' look.
+    # With no-referrer, browsers would send forms with `Origin: null`, like forms of other sites.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -57,7 +58,7 @@ HEADERS: Final = {
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address can only be reached from this machine."""
+    """Whether a name or address is reached from this machine only."""
     if host.lower() == "localhost":
         return True
     try:
@@ -67,7 +68,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check(settings: Settings) -> None:
-    """Refuse what would show the page to anybody. Raises `SettingsError`."""
+    """Refuse settings that would show the page to everybody. Raises `SettingsError`."""
     token, header = settings.dashboard_token, settings.dashboard_auth_header
     if token and len(token) < LEAST_TOKEN:
         raise SettingsError(
@@ -83,7 +84,7 @@ def check(settings: Settings) -> None:
 
 
 class Sessions:
-    """Checks tokens and the cookies made of them; counts wrong ones. `now` is epoch seconds."""
+    """Checks tokens and their cookies, and counts wrong tokens. `now` is epoch seconds."""
 
     def __init__(self, token: str) -> None:
         self._token = token.encode()
@@ -92,26 +93,26 @@ class Sessions:
         self._wrong = 0
 
     def is_token(self, given: str) -> bool:
-        """Whether that is the token, in constant time."""
+        """Whether `given` is the token, in constant time."""
         return hmac.compare_digest(given.encode(), self._token)
 
     def may_try(self, now: float) -> bool:
-        """Whether another log-in may be tried: wrong ones are limited."""
+        """Whether another log-in may be tried: wrong log-ins are limited."""
         if int(now // 60) != self._minute:
             self._minute, self._wrong = int(now // 60), 0
         return self._wrong < WRONG_A_MINUTE
 
     def note_wrong(self) -> None:
-        """A token was wrong."""
+        """Note a wrong token."""
         self._wrong += 1
 
     def cookie(self, now: float) -> str:
-        """The value of a cookie that holds for `SESSION_SECONDS`."""
+        """The value of a cookie that is valid for `SESSION_SECONDS`."""
         lapses = str(int(now) + SESSION_SECONDS)
         return f"{lapses}.{self._mac(lapses)}"
 
     def is_cookie(self, value: str, now: float) -> bool:
-        """Whether that is a cookie of ours that has not lapsed."""
+        """Whether `value` is a valid cookie of this dashboard."""
         lapses, _, mac = value.partition(".")
         if not hmac.compare_digest(mac.encode(), self._mac(lapses).encode()):
             return False
@@ -134,7 +135,7 @@ class Guard:
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through, or answer it."""
+        """Let the request through, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -186,13 +187,14 @@ def _cookie(headers: Headers) -> str:
 
 
 def _is_same_origin(headers: Headers, host: str) -> bool:
-    """Browsers say where a form was; what says nothing is no browser and has no cookie of ours."""
+    """Browsers send the origin of a form. A client that sends no origin is not a browser, and has
+    no cookie of ours."""
     origin = headers.get("origin")
     return origin is None or _split(origin).netloc == host
 
 
 def _split(url: str) -> SplitResult:
-    """The parts of a URL of somebody else's; those of an empty one if it is none."""
+    """The parts of a URL from outside; those of an empty URL if it is invalid."""
     try:
         return urlsplit(url)
     except ValueError:

@@ -1,10 +1,11 @@
-"""One message, many browsers: what is published is encoded once and handed to all who listen.
+"""Sends each message to many browsers; a message is encoded once.
 
-A message is bytes of a server-sent event. A newcomer first gets a full one and then what changes.
-Each browser has a bounded queue; one that does not keep up is cut, reconnects by itself, and begins
-anew with a full message. So a slow browser costs neither memory nor the others' time.
+A message is the bytes of a server-sent event. A new browser first gets a full message, then
+changes. Each browser has a bounded queue. A browser that does not keep up is cut. It reconnects by
+itself and begins again with a full message. So a slow browser costs neither memory nor the time of
+others.
 
-`publish` and `stop` may be called from any thread; what changes streams belongs to the loop's.
+`publish` and `stop` may be called from any thread. Only the event loop's thread changes streams.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ def message(kind: str, document: Any) -> bytes:
 
 
 class Listener:
-    """One browser's stream. `cut` is called where it does not keep up."""
+    """One browser's stream. `cut` is called if the browser does not keep up."""
 
     def __init__(self, kinds: frozenset[str], cut: Callable[[], Any]) -> None:
         self.kinds = kinds
         self.cut = cut
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE_LENGTH)
-        self.waiting = set(kinds)  # kinds of which it has no full message yet
+        self.waiting = set(kinds)  # kinds without a full message so far
 
 
 class Hub:
     """All streams of this process."""
 
     def __init__(self) -> None:
-        self.cut = 0  # streams that did not keep up
+        self.cut = 0  # streams that were cut
         self.sent = 0  # messages handed to a stream
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: set[Listener] = set()
@@ -49,34 +50,36 @@ class Hub:
 
     @property
     def streams(self) -> int:
-        """How many browsers listen."""
+        """The number of connected browsers."""
         return len(self._listeners)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Say which loop serves the streams."""
+        """Set the event loop that serves the streams."""
         self._loop = loop
 
     def is_awaited(self, kind: str) -> bool:
-        """Whether somebody waits for a full message of `kind`."""
+        """Whether a stream waits for a full message of `kind`."""
         return any(kind in listener.waiting for listener in tuple(self._listeners))
 
     def is_heard(self, kind: str) -> bool:
-        """Whether anybody listens to `kind` at all."""
+        """Whether any stream is of `kind`."""
         return any(kind in listener.kinds for listener in tuple(self._listeners))
 
     def publish(self, kind: str, full: bytes | None, change: bytes | None = None) -> None:
-        """Send `full` to those who have none yet, and `change` to the others.
+        """Send `full` to new streams, and `change` to the others.
 
-        Without `change` the full message is for all, and is kept for those who come later.
+        Without `change`, all streams get the full message, and later streams get it when they
+        begin.
         """
         self._in_loop(self._publish, kind, full, change)
 
     def stop(self) -> None:
-        """End all streams; browsers reconnect, to another process or to the next one."""
+        """End all streams. Browsers reconnect to another process, or to this one after a
+        restart."""
         self._in_loop(self._close)
 
     def join(self, kinds: frozenset[str], cut: Callable[[], Any]) -> Listener | None:
-        """A new stream of these kinds; None where there are too many or the process stops."""
+        """A new stream of these kinds. None if there are too many, or the process stops."""
         if self._closed or len(self._listeners) >= MOST_STREAMS:
             return None
         listener = Listener(kinds, cut)
@@ -87,7 +90,7 @@ class Hub:
         return listener
 
     def leave(self, listener: Listener) -> None:
-        """A stream is over. Safe to repeat."""
+        """Remove a stream. Safe to repeat."""
         self._listeners.discard(listener)
 
     def _in_loop(self, work: Callable[..., None], *arguments: Any) -> None:
@@ -95,7 +98,7 @@ class Hub:
             return
         try:
             self._loop.call_soon_threadsafe(work, *arguments)
-        except RuntimeError:  # the loop is closed: nobody is left to hear it
+        except RuntimeError:  # the loop is closed, and so are all streams
             return
 
     def _close(self) -> None:

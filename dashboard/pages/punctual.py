@@ -1,8 +1,8 @@
-"""uvicorn's HTTP/1.1 with a deadline for a request, its head and its body.
+"""uvicorn's HTTP/1.1 with a deadline for each request.
 
-uvicorn closes a connection that idles between two requests. A connection that sends nothing, or
-half a request, would stay for ever and keep its descriptor. The dashboard's requests are small, so
-one deadline is enough for the whole of each. The answer has none: streams last for hours.
+uvicorn closes a connection that is idle between two requests. But a connection that sends nothing,
+or half a request, would stay open for ever. The dashboard's requests are small, so one deadline
+covers head and body. Answers have no deadline, because streams last for hours.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ REQUEST_SECONDS: Final = 10.0
 
 
 class Punctual(H11Protocol):
-    """Closes a connection whose request is not complete `REQUEST_SECONDS` after it could begin."""
+    """Closes a connection if no request is complete within `REQUEST_SECONDS`."""
 
     request_seconds = REQUEST_SECONDS
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its parent
-        """The first request is due."""
+        """Start the deadline of the first request."""
         super().connection_made(transport)
         self._watch()
 
     def handle_events(self) -> None:
-        """More of a request: just received, or kept while the answer before was under way."""
+        """Take more of a request: new bytes, or bytes kept during the answer before."""
         super().handle_events()
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is due any more."""
+        """Cancel the deadline."""
         self._relax()
         super().connection_lost(exc)
 
@@ -43,7 +43,7 @@ class Punctual(H11Protocol):
             self._deadline = self.loop.call_later(self.request_seconds, self._late)
 
     def _awaits_request(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle  # none before the first request
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request
         return cycle is None or cycle.response_complete or cycle.more_body
 
     def _late(self) -> None:

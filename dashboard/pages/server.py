@@ -1,4 +1,4 @@
-"""The web server of a dashboard: uvicorn on sockets of ours, in an event loop of its own."""
+"""The web server of a dashboard: uvicorn on our sockets, in its own event loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mirror.settings import Settings
 
 GRACE_SECONDS: Final = 3  # for answers under way
 BACKLOG_CONNECTIONS: Final = 512
-# A browser that takes nothing for so long is gone, whatever its machine says (Linux).
+# A browser that takes nothing for this long is gone, even if its machine still answers (Linux).
 STALLED_MS: Final = 20_000
 _LOOK_SECONDS: Final = 0.2
 
@@ -38,7 +38,7 @@ class WebServer:
                 http=Punctual,
                 lifespan="off",
                 log_config=None,
-                log_level="critical",  # its errors are ours to tell: a cut stream is none
+                log_level="critical",  # we log errors ourselves: a cut stream is not an error
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
@@ -47,7 +47,7 @@ class WebServer:
         )
 
     def run(self, stopping: threading.Event, beat: Callable[[], None]) -> None:
-        """Serve until `stopping` is set; `beat` is called while the event loop turns."""
+        """Serve until `stopping` is set. `beat` is called as long as the event loop runs."""
         asyncio.run(self._serve(stopping, beat))
 
     async def _serve(self, stopping: threading.Event, beat: Callable[[], None]) -> None:
@@ -65,9 +65,9 @@ class WebServer:
 
 
 def listen(settings: Settings) -> list[socket.socket]:
-    """Sockets that listen. Raises `SettingsError` where the address cannot be had."""
+    """Listening sockets. Raises `SettingsError` if the address cannot be used."""
     host, port = settings.dashboard_host, settings.dashboard_port
-    # "All addresses" of IPv6 means those of IPv4 too, as for metrics.
+    # "All addresses" of IPv6 include those of IPv4, as for metrics.
     hosts = ALL_ADDRESSES if host == ALL_ADDRESSES[0] else (host,)
     try:
         listening = serving.listen(hosts, port, BACKLOG_CONNECTIONS)
@@ -82,6 +82,6 @@ def listen(settings: Settings) -> list[socket.socket]:
             f"({error.strerror}): it takes a free port"
         ) from error
     if sys.platform == "linux":
-        for one in listening:
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
+        for socket_ in listening:
+            socket_.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
     return listening

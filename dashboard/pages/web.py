@@ -32,7 +32,7 @@ VIEWS: Final = {
     "mirror": frozenset({"mirror", "health"}),
 }
 SIGNED_IN: Final = "signed_in"
-RETRY_MS: Final = 1_000  # after which a browser whose stream broke connects again
+RETRY_MS: Final = 1_000  # until a browser connects again after its stream broke
 LONGEST_FORM: Final = 4_096
 FORM_SECONDS: Final = 10.0
 KEEP_ALIVE_SECONDS: Final = 15.0
@@ -60,7 +60,7 @@ def make_app(settings: Settings, hub: Hub, reader: Reader, health: Callable[[], 
 
 
 class EventStream:
-    """The answer to `/stream`: an ASGI application that writes what the hub hands out."""
+    """The answer to `/stream`: an ASGI application that writes the hub's messages."""
 
     def __init__(self, hub: Hub, kinds: frozenset[str]) -> None:
         self._hub = hub
@@ -109,7 +109,7 @@ class EventStream:
 
 
 class _Pages:
-    """The routes. Those that look into the reader are plain functions: they run in threads."""
+    """The routes. Handlers that use the reader are plain functions, so they run in threads."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class _Pages:
             samesite="strict",
             secure=forwarded == "https",
         )
-        # Says nothing but that there is something to sign out of: the page may read it.
+        # The page may read this cookie. It only says that one can sign out.
         answer.set_cookie(SIGNED_IN, "1", max_age=SESSION_SECONDS, samesite="strict")
         return answer
 
@@ -183,16 +183,21 @@ class _Pages:
         with self._reader.lock:
             known = self._reader.floor.known(request.path_params["conversation_id"])
             if known is None:
-                return _json({"error": "not known here: it never was, or was over long ago"}, 404)
+                return _json(
+                    {"error": "not known here: no such conversation, or it ended long ago"},
+                    404,
+                )
             found = timeline(known.view, known.marks)
         found["adopted"] = known.adopted
         feed = self._reader.feed
         names = {leg["queue"]: feed.name(leg["queue"]) for leg in found["legs"]}
         names |= {leg["agent"]: feed.person(leg["agent"]) for leg in found["legs"]}
-        return _json(found | {"names": {one: name for one, name in names.items() if name}})
+        return _json(
+            found | {"names": {entity_id: name for entity_id, name in names.items() if name}}
+        )
 
     async def healthz(self, _request: Request) -> Response:
-        """For load balancers, without signing in: the word alone."""
+        """The health in one word, for load balancers, without signing in."""
         word = self._health().health
         return _json({"health": word}, 503 if word == "down" else 200)
 

@@ -1,7 +1,7 @@
-"""From Kafka and Redis to what the page shows.
+"""Reads Kafka and Redis, and makes the messages for the page.
 
 reader       the thread that reads Kafka: events → floor → one message a tick for all browsers
-watch        the thread that reads Redis: how the mirror is, and whether Kafka answers
+watch        the thread that reads Redis: the mirror's health, and whether Kafka answers
 floor        events → counts by queue and state (pure); floor_position: where one conversation
              stands
 timeline     one conversation as legs over time (pure)

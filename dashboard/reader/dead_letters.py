@@ -1,4 +1,5 @@
-"""Dead letters that Kafka keeps: how many, and why the latest died. Never what is in them. Pure."""
+"""Dead letters that Kafka keeps: their number, and the errors of the latest. Never their content.
+Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ LETTERS_KEPT: Final = 20
 
 
 class Letters:
-    """Counts dead letters. `before` are those that are kept but were not read."""
+    """Counts dead letters. `before` is the number that Kafka keeps and that were not read."""
 
     def __init__(self, before: int = 0) -> None:
         self.count = before
@@ -25,7 +26,7 @@ class Letters:
                 "id": letter.id,
                 "at": letter.at_ms,
                 "topic": letter.topic,
-                "stage": letter.why.get("stage", ""),
-                "error": letter.why.get("exception.class.name", ""),
+                "stage": letter.details.get("stage", ""),
+                "error": letter.details.get("exception.class.name", ""),
             }
         )

@@ -1,8 +1,8 @@
 """From floor, rates and ticker to the messages of the view "Floor". Pure.
 
-One message a tick: the totals, the rows of queues that changed, the events since, and once a second
-a point of each chart and the conversations that deserve a look. A full message has all rows and the
-charts' past. Everything in it is bounded, however many conversations live.
+One message a tick: the totals, the rows of queues that changed, and the events since the last tick.
+Once a second it adds a point of each chart, and the conversations that need attention. A full
+message has all rows and the charts' past. All parts are bounded, however many conversations live.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from dashboard.reader.today import Figures, Today, day_of
 from mirror.conversation.event import Event
 
 TICKER_KEPT: Final = 60
-TICKER_A_TICK: Final = 8  # what an eye can follow; the rest is counted, not shown
-TICKER_SEARCHED: Final = 3_000  # events among which a chosen conversation's are looked for
+TICKER_A_TICK: Final = 8  # as many as an eye can follow; the others are only counted
+TICKER_SEARCHED: Final = 3_000  # events that are searched for those of chosen conversations
 FOUND_KEPT: Final = 50
 
 _NOTHING: Final = Figures().values()
 
 
 class Finalized:
-    """What janitors ended: how many since this page began to read, and the latest."""
+    """Conversations that janitors ended: the number since this page began to read, and the
+    latest."""
 
     def __init__(self) -> None:
         self.count = 0
         self.latest: deque[dict[str, Any]] = deque(maxlen=FOUND_KEPT)
 
     def note(self, event: Event, at_ms: int) -> None:
-        """One `finalize` was read."""
+        """Count a `finalize`."""
         self.count += 1
         self.latest.append(
             {"id": event.conversation_id, "at": at_ms, "reason": event.reason or "ended"}
@@ -51,7 +52,7 @@ class Ticker:
         self._count = 0
 
     def note(self, event: Event, at_ms: int) -> None:
-        """One new event."""
+        """Take a new event."""
         self._count += 1
         line = (
             at_ms,
@@ -67,7 +68,7 @@ class Ticker:
         self.past.append(line)
 
     def take(self) -> tuple[list[tuple[Any, ...]], int]:
-        """What to show of the events since the last call, and how many there were in all."""
+        """The events to show since the last call, and how many there were in all."""
         shown, count = list(self._fresh), self._count
         self.latest.extend(shown)
         self._fresh.clear()
@@ -76,7 +77,7 @@ class Ticker:
 
 
 class Feed:
-    """Makes the messages of one floor; remembers what it has sent."""
+    """Makes the messages of a floor. It remembers what it has sent."""
 
     def __init__(
         self, floor: Floor, rates: Rates, presences: Presences | None, today: Today
@@ -84,7 +85,7 @@ class Feed:
         self.floor = floor
         self.rates = rates
         self.today = today
-        self.counts_from_ms = 0  # since when today's figures are whole; 0 while that is read
+        self.counts_from_ms = 0  # since when today's figures are complete; 0 while the past is read
         self.ticker = Ticker()
         self._names: Mapping[str, str] = {}
         self._people: Mapping[str, str] = {}
@@ -93,9 +94,9 @@ class Feed:
         self._slow_second = -1
 
     def tick(self, now_ms: int, opening: float | None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The full document and the one of what changed since the last tick.
+        """The full document, and the changes since the last tick.
 
-        `opening` is how much of the past has been read (0 to 1), None where all has.
+        `opening` is the share of the past that was read (0 to 1), None once all of it was read.
         """
         changed = [self._queue(queue) for queue in self.floor.changed | self.today.changed]
         self.floor.changed.clear()
@@ -111,16 +112,17 @@ class Feed:
         return {**base, **self._slow, "full": True}, change
 
     def rest(self, now_ms: int) -> None:
-        """Go on without making messages: nobody listens."""
+        """Go on without messages, because no browser listens."""
         self.rates.turn(now_ms)
         self.ticker.take()
-        self._slow = {}  # who comes next is not to get what is old
+        self._slow = {}  # the next browser must not get old events
         if now_ms // 1000 != self._slow_second:
             self._slow_second = now_ms // 1000
             self._forget(now_ms)
 
     def complete(self, full: dict[str, Any]) -> dict[str, Any]:
-        """Add to a full document what only newcomers need; call it only where one waits."""
+        """Add to a full document the parts that only new streams need. Call it only if one
+        waits."""
         points: Iterable[Point] = self.rates.points
         return full | {
             "queues": [self._queue(queue) for queue in self._all_queues()],
@@ -149,7 +151,7 @@ class Feed:
         }
 
     def call(self, queues: Mapping[str, str], people: Mapping[str, str]) -> None:
-        """What queues and agents are called from now on, by id; a renamed queue's row is sent."""
+        """Set the names of queues and agents, by id. The row of a renamed queue is sent again."""
         before, self._names, self._people = self._names, queues, people
         self.floor.changed.update(
             queue
@@ -158,11 +160,11 @@ class Feed:
         )
 
     def person(self, agent: str | None) -> str | None:
-        """What an agent is called, where that is known."""
+        """The name of an agent, if it is known."""
         return self._people.get(agent) if agent is not None else None
 
     def name(self, queue: str | None) -> str | None:
-        """What a queue is called, where that is known."""
+        """The name of a queue, if it is known."""
         return self._names.get(queue) if queue is not None else None
 
     def people(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, str]:

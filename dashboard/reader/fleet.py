@@ -1,8 +1,7 @@
-"""What Redis holds of the mirror → the document of the view "Mirror".
+"""Reads the mirror's state from Redis, and makes the document of the view "Mirror".
 
-`read` asks Redis; everything else is pure. The same reading as `mirror status`, plus what each
-OAuth client has spent of its budgets. Lists are bounded; channel ids come shortened, client ids
-masked.
+`read` asks Redis; everything else is pure. It reads the same as `mirror status`, and the budgets of
+each OAuth client. Lists are bounded, channel ids shortened, and client ids masked.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ _SHOWN_OF_CLIENT: Final = (4, 3)
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """What an OAuth client has spent: channels of so many, and the part of the request burst."""
+    """The budgets of an OAuth client: its channels, and its bursts of requests."""
 
     client: str
     channels: int
     most: int
-    spent: float  # of the burst: 0 none, 1 all; more after a 429
+    spent: float  # part of the burst: 0 nothing, 1 all, more after a 429
     waits_ms: int  # until the next request may go
 
 
@@ -50,7 +49,7 @@ class Fleet(msgspec.Struct, frozen=True):
     channels: list[ChannelStatus]
     budgets: list[Budget]
     gaps: list[Gap]
-    overdue: list[tuple[str, int, int]]  # conversation, since, and when it was due
+    overdue: list[tuple[str, int, int]]  # conversation, active since, due at
 
 
 def read(client: redis.Redis, settings: Settings) -> Fleet:
@@ -59,11 +58,13 @@ def read(client: redis.Redis, settings: Settings) -> Fleet:
     status = read_status(client, settings)
     channels = read_channels(client, settings)
     now_ms = redis_now_ms(client)
-    clients = {one.id for one in settings.clients} | {channel.client for channel in channels}
+    clients = {configured.id for configured in settings.clients} | {
+        channel.client for channel in channels
+    }
     with explained():
         budgets = [
-            _budget(client, keys, one, now_ms, settings.channels_per_client)
-            for one in sorted(clients - {""})
+            _budget(client, keys, client_id, now_ms, settings.channels_per_client)
+            for client_id in sorted(clients - {""})
         ]
     gaps = list_gaps(client, keys)
     overdue = [
@@ -74,7 +75,7 @@ def read(client: redis.Redis, settings: Settings) -> Fleet:
 
 
 def document(fleet: Fleet) -> dict[str, Any]:
-    """The page's part of it. Ages are milliseconds at `now`."""
+    """The document for the page. Ages are milliseconds at `now`."""
     status = fleet.status
     return {
         "now": fleet.now_ms,
@@ -104,14 +105,14 @@ def document(fleet: Fleet) -> dict[str, Any]:
         "shards_in_all": len(status.shards),
         "budgets": [
             {
-                "client": mask(one.client),
-                "channels": one.channels,
-                "most": one.most,
-                "spent": round(one.spent, 3),
-                "waits_ms": one.waits_ms,
+                "client": mask(budget.client),
+                "channels": budget.channels,
+                "most": budget.most,
+                "spent": round(budget.spent, 3),
+                "waits_ms": budget.waits_ms,
                 "per_minute": RATE_PER_MINUTE,
             }
-            for one in fleet.budgets
+            for budget in fleet.budgets
         ],
         "gaps": {
             "open": status.gaps.open,
@@ -128,7 +129,7 @@ def document(fleet: Fleet) -> dict[str, Any]:
 
 
 def mask(client_id: str | None) -> str | None:
-    """An OAuth client's id as the page shows it: enough to tell two apart."""
+    """An OAuth client's id as the page shows it: long enough to tell clients apart."""
     head, tail = _SHOWN_OF_CLIENT
     if client_id is None or len(client_id) <= head + tail + 1:
         return client_id
@@ -144,7 +145,7 @@ def _budget(client: redis.Redis, keys: Keys, name: str, now_ms: int, most: int) 
 
 
 def _latest(gaps: Iterable[Gap]) -> list[Gap]:
-    """The open ones and the latest of the others, the earliest first."""
+    """Open gaps and the latest closed gaps, earliest first."""
     ordered = sorted(gaps, key=lambda gap: (gap.done, -gap.to_ms))[:MOST_GAPS]
     return sorted(ordered, key=lambda gap: (gap.from_ms, gap.id))
 

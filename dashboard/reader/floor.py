@@ -1,14 +1,15 @@
 """The contact centre's floor: events in, counts by queue and state out.
 
-`Floor.fold` takes events in the order of their partitions, repeated as they may be, and keeps for
-each conversation the view of `mirror.conversation.fold`, when its legs were first seen, and where
-it stands (`dashboard.reader.floor_position`). Counts move with it, so asking for them costs what
-changed and not what lives. `Floor.restore` takes conversations as the projector keeps them, before
-the events that follow. `Floor.adopt` adds what the tracker knows of a conversation that began
-before the part of the log that was read, `Floor.recall` when earlier events of it were.
+`Floor.fold` takes events in the order of their partitions, repeats included. For each conversation,
+it keeps the view of `mirror.conversation.fold`, the times at which its legs were first seen, and
+its place (`dashboard.reader.floor_position`). Counts change with each event, so reading them is
+cheap however many conversations live. `Floor.restore` takes conversations from the projector,
+before the events that follow. If a conversation began before the part of the log that was read,
+`Floor.adopt` adds what the tracker knows of it, and `Floor.recall` adds the times of its earlier
+events.
 
-Bounded: at most `MOST_LIVE` conversations and `MOST_OVER` that are over, each with at most
-`MOST_MARKS` marks. What is beyond that is counted in `left_out`. Pure: no clock, no I/O.
+Bounded: at most `MOST_LIVE` live conversations and `MOST_OVER` ended ones, each with at most
+`MOST_MARKS` marks. `left_out` counts the others. Pure: no clock, no I/O.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from mirror.conversation.times import epoch_ms, show_ms
 from mirror.fleet.tracked import Tracked
 
 MOST_LIVE: Final = 100_000
-MOST_OVER: Final = 5_000  # kept for their after-call work, late repeats, and to be looked at
+MOST_OVER: Final = 5_000  # for after-call work, late repeats, and the list of ended ones
 OVER_KEPT_MS: Final = 20 * 60_000  # longer than after-call work counts
 
 _OF_CONVERSATION: Final = -1
@@ -47,8 +48,8 @@ _OF_CONVERSATION: Final = -1
 class Known(msgspec.Struct):
     """One conversation as the floor knows it; `first_seen` has an entry for each leg.
 
-    `moving` are the legs that count, by number: a handful, also in a thread of thousands.
-    `last_queue` is that of the leg `queued`, the latest one that has a queue.
+    `moving` has the legs that count, by number: a handful, even in a thread of thousands.
+    `last_queue` is the queue of the leg `queued`, the latest leg that has a queue.
     """
 
     view: ConversationView
@@ -65,7 +66,7 @@ class Known(msgspec.Struct):
 
 
 class Row(msgspec.Struct):
-    """One queue: how many conversations stand where, and since when those wait that do.
+    """One queue: its conversations by state, and since when each waiting conversation waits.
 
     `acw` counts agents in after-call work of this queue.
     """
@@ -76,35 +77,35 @@ class Row(msgspec.Struct):
 
     @property
     def live(self) -> int:
-        """All conversations of the queue."""
+        """The number of conversations of the queue."""
         return sum(self.states.values())
 
     @property
     def oldest_ms(self) -> int | None:
-        """Since when the one waits that waits longest."""
+        """Since when the longest wait lasts."""
         return min(self.waiting.values(), default=None)
 
     def counts(self) -> list[int]:
-        """How many in each of `STATES`."""
+        """The number of conversations in each of `STATES`."""
         return [self.states[state] for state in STATES]
 
 
 class Floor:
-    """All conversations that live, and those of late."""
+    """Live conversations, and those that ended lately."""
 
     def __init__(self) -> None:
         self.queues: dict[str | None, Row] = {}
-        self.changed: set[str | None] = set()  # queues whose row moved since somebody cleared it
+        self.changed: set[str | None] = set()  # queues whose row changed since this set was cleared
         self.left_out = 0
         self._live: dict[str, Known] = {}
         self._over: OrderedDict[str, tuple[int, Known]] = OrderedDict()
-        self._agents: dict[str, dict[str, str]] = {}  # agent → conversation → what it does there
+        self._agents: dict[str, dict[str, str]] = {}  # agent → conversation → state
         self._lapsing: dict[str, int] = {}
 
     # --- in ------------------------------------------------------------------------------------
 
     def fold(self, event: Event, now_ms: int) -> bool:
-        """Take one event; whether it was new. Raises `ValueError` for a time that is none."""
+        """Take an event. Returns whether it was new. Raises `ValueError` for an invalid time."""
         at_ms = epoch_ms(event.occurred_at)
         known = self._find(event.conversation_id)
         if known is None:
@@ -119,7 +120,8 @@ class Floor:
         return fresh
 
     def restore(self, restored: Restored, now_ms: int) -> None:
-        """Begin with a conversation as the projector keeps it; those that ended in their order."""
+        """Take a conversation from the projector. Ended ones must come in the order of their
+        ends."""
         view = restored.view
         if self._find(view.id) is not None:
             return
@@ -134,7 +136,7 @@ class Floor:
             self._over[view.id] = (restored.ended_ms, known)
 
     def recall(self, event: Event, now_ms: int) -> None:
-        """Take from an event that is in the view already when it was. Raises `ValueError`."""
+        """Take only the time of an event that the view already contains. Raises `ValueError`."""
         known = self._find(event.conversation_id)
         if known is None or event.origin == "snapshot":
             return
@@ -153,7 +155,8 @@ class Floor:
             known.marks.append(mark)
 
     def adopt(self, conversation_id: str, tracked: Tracked, now_ms: int) -> None:
-        """Add the open legs that the tracker knows and the log, as far as it was read, does not."""
+        """Add open legs that the tracker knows and the part of the log that was read does not
+        show."""
         if conversation_id in self._over:
             return
         known = self._live.get(conversation_id)
@@ -178,7 +181,8 @@ class Floor:
         self._settle(known, now_ms)
 
     def forget(self, now_ms: int) -> None:
-        """Let after-call work lapse and forget what has been over for long. Call now and then."""
+        """End after-call work that lasts too long, and forget conversations that ended long ago.
+        Call it now and then."""
         for conversation_id, lapses_ms in list(self._lapsing.items()):
             if now_ms >= lapses_ms and (known := self._find(conversation_id)) is not None:
                 self._settle(known, now_ms)
@@ -193,28 +197,28 @@ class Floor:
 
     @property
     def live(self) -> int:
-        """How many conversations have a live leg."""
+        """The number of conversations with a live leg."""
         return len(self._live)
 
     def known(self, conversation_id: str) -> Known | None:
-        """One conversation, live or over not long ago."""
+        """A conversation that lives or ended lately."""
         return self._find(conversation_id)
 
     def conversations(self) -> Iterator[Known]:
-        """All that live."""
+        """All live conversations."""
         return iter(self._live.values())
 
     def everything(self) -> Iterator[Known]:
-        """All that live, and those that are over not long ago, the latest first."""
+        """Live conversations, then those that ended lately, latest first."""
         yield from self._live.values()
         yield from (known for _, known in reversed(self._over.values()))
 
     def agent_counts(self) -> Counter[str]:
-        """How many agents do what, each in the one state that counts most."""
+        """The number of agents in each state. An agent counts in one state, the most important."""
         return Counter(busiest(list(doing.values())) for doing in self._agents.values())
 
     def total(self) -> Row:
-        """The sum of all queues, without who waits."""
+        """The sums of all queues, without the waits."""
         total = Row()
         for row in self.queues.values():
             total.states.update(row.states)
@@ -238,7 +242,7 @@ class Floor:
             number = leg.number
             _touch(known, leg)
             known.first_seen += [at_ms] * (len(known.view.legs) - len(known.first_seen))
-            # A leg's history may come late; a reading says nothing of when it began.
+            # A leg's history may come late, and a reading does not say when the leg began.
             if event.origin != "snapshot":
                 known.first_seen[number] = min(known.first_seen[number], at_ms)
         if fresh and event.origin != "snapshot":
@@ -247,7 +251,7 @@ class Floor:
                 del known.marks[0]
 
     def _settle(self, known: Known, now_ms: int) -> None:
-        """Count a conversation where it stands now and no longer where it stood."""
+        """Move a conversation in the counts from its old place to its present place."""
         self._take_out(known)
         view = known.view
         moving = sorted(known.moving.items())
@@ -270,8 +274,8 @@ class Floor:
             row = self._row(known.place.queue)
             row.states[known.place.state] -= 1
             row.waiting.pop(view_id, None)
-        for one in known.after:
-            self._row(one.queue).acw -= 1
+        for work in known.after:
+            self._row(work.queue).acw -= 1
         for agent in known.doing:
             doing = self._agents[agent]
             doing.pop(view_id, None)
@@ -288,8 +292,8 @@ class Floor:
             row.states[state] += 1
             if state == "waiting":
                 row.waiting[view_id] = since_ms
-        for one in known.after:
-            self._row(one.queue).acw += 1
+        for work in known.after:
+            self._row(work.queue).acw += 1
         for agent, state in known.doing.items():
             self._agents.setdefault(agent, {})[view_id] = state
         if known.lapses_ms is not None:
@@ -301,7 +305,8 @@ class Floor:
 
 
 def _touch(known: Known, leg: LegView) -> None:
-    """A leg changed: it may count, and has the latest queue if no later leg has one."""
+    """Note a changed leg. It may count now, and it sets the latest queue if no later leg has a
+    queue."""
     known.moving[leg.number] = leg
     if leg.queue_id is not None and leg.number >= known.queued:
         known.queued, known.last_queue = leg.number, leg.queue_id

@@ -1,6 +1,6 @@
-"""Where a conversation stands on the floor, and what its agents do, from a consumer's view of it.
+"""Finds a conversation's place on the floor, and what its agents do, from its view.
 
-A conversation with a live leg stands in one place: the first of `STATES` that applies to it.
+A conversation with a live leg has one place: the first of `STATES` that applies.
 
     talking   an agent is connected and neither holds nor has parked it
     held      an agent holds it
@@ -10,11 +10,11 @@ A conversation with a live leg stands in one place: the first of `STATES` that a
     ivr       it is in a menu or bot
     other     anything else that lives, such as voicemail
 
-After-call work is no place: it follows the conversation or runs beside it, and is counted by agent.
-Where its end was lost, it counts for `ACW_LONGEST_MS` at most.
+After-call work is not a place. It follows the conversation or runs beside it, and is counted by
+agent. If its end was lost, it counts for at most `ACW_LONGEST_MS`.
 
-Who monitors, coaches, barges or is consulted does not serve: such a leg is no agent's work and
-decides no place. Pure.
+A leg that monitors, coaches, barges or is consulted does not serve: it is not counted as an agent's
+work, and does not decide the place. Pure.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STATES: Final = ("talking", "held", "parked", "waiting", "ringing", "ivr", "othe
 AGENT_STATES: Final = ("talking", "held", "ringing", "acw", "parked")
 ACW_LONGEST_MS: Final = 15 * 60_000
 
-# What those do who do not serve.
+# The roles that do not serve.
 DOING: Final[dict[Role, str]] = {
     "monitor": "monitoring",
     "coach": "coaching",
@@ -54,7 +54,7 @@ class FloorPosition(NamedTuple):
 
 
 class AfterCall(NamedTuple):
-    """An agent's after-call work; `queue` is that of the leg it follows."""
+    """An agent's after-call work. `queue` is the queue of the leg that it follows."""
 
     agent: str | None
     queue: str | None
@@ -62,7 +62,7 @@ class AfterCall(NamedTuple):
 
 
 def is_live(leg: LegView) -> bool:
-    """Whether a leg has not ended; one of which only after-call work was seen has."""
+    """Whether a leg has not ended. A leg with only after-call work has ended."""
     return not leg.ended and leg.rank < _OVER
 
 
@@ -82,7 +82,7 @@ def leg_state(leg: LegView) -> str:
 
 
 def counts(leg: LegView, now_ms: int) -> bool:
-    """Whether a leg decides a place or what an agent does: it lives, or is in after-call work."""
+    """Whether a leg counts for the place or for its agent: it lives, or is in after-call work."""
     if is_live(leg):
         return True
     began = leg.acw_started_at
@@ -92,10 +92,10 @@ def counts(leg: LegView, now_ms: int) -> bool:
 def position_of(
     legs: Iterable[LegView], first_seen: list[int], last_queue: str | None
 ) -> FloorPosition | None:
-    """Where the conversation stands; None without a live leg.
+    """The place of the conversation, None without a live leg.
 
-    `legs` are those that count, in their order. `first_seen` tells for each leg by its number when
-    its first event was (epoch milliseconds).
+    `legs` are the legs that count, in their order. `first_seen` has the time of each leg's first
+    event, by the leg's number (epoch milliseconds).
     """
     best: tuple[int, int, LegView] | None = None
     for leg in legs:
@@ -113,9 +113,9 @@ def position_of(
 def agents(
     legs: Iterable[LegView], now_ms: int
 ) -> tuple[dict[str, str], list[AfterCall], int | None]:
-    """What each agent of a conversation does, who is in after-call work, and when that lapses.
+    """What each agent of a conversation does, the after-call work, and when it lapses.
 
-    `legs` are those that count.
+    `legs` are the legs that count.
     """
     doing: dict[str, str] = {}
     after: list[AfterCall] = []
@@ -133,7 +133,7 @@ def agents(
 
 
 def busiest(states: list[str]) -> str:
-    """The one word for an agent who does several things at once."""
+    """The state of an agent who does several things at once."""
     return min(states, key=_AGENT_ORDER.__getitem__)
 
 

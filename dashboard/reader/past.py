@@ -1,9 +1,9 @@
-"""The thread that reads what happened earlier today, once, for the figures of the day.
+"""The thread that reads the earlier part of today once, for the figures of the day.
 
 The reader begins some way from the end of the topic, or where the projector's conversations end.
-This thread reads from the beginning of the day to where the reader began, and ends: for
-`dashboard.reader.today`, and for the courses of conversations that are on the floor. Where Kafka no
-longer has the beginning of the day, `counts_from_ms` says since when it has all.
+This thread reads from the beginning of the day to the place where the reader began, and ends. It
+fills `dashboard.reader.today` and the courses of conversations on the floor. If Kafka no longer has
+the beginning of the day, `counts_from_ms` says since when it has all events.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from mirror.kafka.consume import open_reader, take
 from mirror.kafka.record import EventReader, UndecodableRecord
 from mirror.settings import Settings
 
-# Before the day: a wait that goes over midnight began then.
+# Read this much before the day too: a wait may go over midnight.
 LEAD_MS: Final = 2 * 3_600_000
 BATCH: Final = 200
 RETRY_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.2
 _POLL_SECONDS: Final = 0.5
 _ANSWER_SECONDS: Final = 5.0
-# Between batches, so that the page stays quick while the past is read.
+# A pause between batches, so that the page stays quick while the past is read.
 _BREATH_SECONDS: Final = 0.002
 
 
@@ -62,14 +62,16 @@ class Past:
             self._report_progress()
 
     def _read(self, stop: threading.Event) -> bool:
-        """Read all; False where a signal ended it before."""
+        """Read all of it. False if a signal ended the process before."""
         consumer, partitions = open_reader(self._settings, self._settings.topic, "dashboard-past")
         try:
             day_ms = self._reader.today.day_ms
             left, cut = self._stretches(consumer, partitions, day_ms - LEAD_MS)
             began, events = time.monotonic(), 0
             first: dict[int, int] = {}
-            consumer.assign([TopicPartition(self._settings.topic, *one) for one in left.items()])
+            consumer.assign(
+                [TopicPartition(self._settings.topic, *start) for start in left.items()]
+            )
             ends = dict(self._reader.beginnings)
             while left and not stop.is_set():
                 self._report_progress()
@@ -85,7 +87,7 @@ class Past:
                             events += 1
                             self._note(message.value(), message.headers(), now_ms)
                 for place in consumer.position(
-                    [TopicPartition(self._settings.topic, one) for one in left]
+                    [TopicPartition(self._settings.topic, partition) for partition in left]
                 ):
                     if place.offset >= ends[place.partition]:
                         del left[place.partition]
@@ -93,7 +95,7 @@ class Past:
             if left:
                 return False
             with self._reader.lock:
-                known_from = [first[one] for one in cut if one in first]
+                known_from = [first[partition] for partition in cut if partition in first]
                 self._reader.feed.counts_from_ms = max([day_ms, *known_from])
             self._log.info("past_read", events=events, seconds=round(time.monotonic() - began, 1))
             return True
@@ -103,7 +105,8 @@ class Past:
     def _stretches(
         self, consumer: Consumer, partitions: list[int], since_ms: int
     ) -> tuple[dict[int, int], list[int]]:
-        """Where to begin in each partition that has a past, and those whose past is cut off."""
+        """Where to begin in each partition that has a past, and the partitions whose past is cut
+        off."""
         topic, ends = self._settings.topic, self._reader.beginnings
         wanted = [
             TopicPartition(topic, partition, since_ms)
@@ -114,8 +117,8 @@ class Past:
         cut: list[int] = []
         for place in consumer.offsets_for_times(wanted, timeout=_ANSWER_SECONDS):
             self._report_progress()
-            one = TopicPartition(topic, place.partition)
-            low, _ = consumer.get_watermark_offsets(one, timeout=_ANSWER_SECONDS)
+            topic_partition = TopicPartition(topic, place.partition)
+            low, _ = consumer.get_watermark_offsets(topic_partition, timeout=_ANSWER_SECONDS)
             if 0 <= place.offset < ends[place.partition]:
                 left[place.partition] = place.offset
                 if 0 < low == place.offset:

@@ -1,6 +1,6 @@
-"""What agents say of themselves: presence and routing status, from the topic of agents' states.
+"""Agents' presence and routing status, from the topic of agents' states.
 
-Only where that topic is mirrored (`agents` in `MIRROR_SUBSCRIBE`). The latest `occurred_at` of each
+Only if that topic is mirrored (`agents` in `MIRROR_SUBSCRIBE`). The latest `occurred_at` of each
 type is the state (docs/event.md, "Agents"). Bounded by `MOST_AGENTS`. Pure.
 """
 
@@ -17,13 +17,13 @@ _OFFLINE: Final = frozenset({"OFFLINE", "OFF_QUEUE"})
 
 
 class Presences:
-    """The latest word on each agent."""
+    """The latest states of each agent."""
 
     def __init__(self) -> None:
         self._latest: dict[tuple[str, str], tuple[str, str]] = {}
 
     def note(self, event: AgentEvent) -> None:
-        """Take one state."""
+        """Take a state."""
         word = event.presence if event.event_type == "presence" else event.routing_status
         key = (event.event_type, event.user_id)
         known = self._latest.get(key)
@@ -34,7 +34,7 @@ class Presences:
         self._latest[key] = (event.occurred_at, word)
 
     def counts(self) -> dict[str, int]:
-        """Agents by routing status, and by presence those who are not routed to."""
+        """The number of agents by routing status; agents who get no conversations by presence."""
         found: Counter[str] = Counter()
         for (kind, user), (_, word) in self._latest.items():
             if kind == "routing_status" and word not in _OFFLINE:

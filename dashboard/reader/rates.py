@@ -1,7 +1,7 @@
-"""How much comes and how fast: events a second, and how long they took. Pure.
+"""Events a second, and their latency. Pure.
 
-Latency is from the socket (`received_at`) to this page, of events that were witnessed live; it
-holds as far as the clocks of the hosts agree. One point for each whole second.
+Latency is the time from the socket (`received_at`) to this page, for live events only. It is as
+exact as the clocks of the hosts agree. There is one point for each whole second.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 SECONDS_KEPT: Final = 300
-_MOST_SAMPLES: Final = 2_000  # of one second; quantiles need no more
+_MOST_SAMPLES: Final = 2_000  # samples of one second: enough for quantiles
 
 
 class Point(NamedTuple):
@@ -35,7 +35,7 @@ class Rates:
         self._latencies: list[int] = []
 
     def note(self, fresh: bool, latency_ms: int | None) -> None:
-        """One record came; without latency where it was not witnessed live."""
+        """Count a record. It has no latency if it is not live."""
         if fresh:
             self.events += 1
             if latency_ms is not None and len(self._latencies) < _MOST_SAMPLES:
@@ -44,7 +44,7 @@ class Rates:
             self.repeats += 1
 
     def turn(self, now_ms: int) -> list[Point]:
-        """Close the seconds that are over by `now_ms`, and give their points."""
+        """Close the seconds that are over at `now_ms`, and return their points."""
         second = now_ms // 1000
         if not self._second or second - self._second > SECONDS_KEPT:
             self._second = second

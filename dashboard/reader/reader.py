@@ -1,10 +1,10 @@
 """The thread that reads Kafka: one consumer without a group for all browsers of this process.
 
 It opens with the conversations that `mirror projector` keeps, and goes on behind the last record
-that they count (`dashboard.reader.views`). Where that cannot be, it reads the end of the
-interaction topic, at most `BACKLOG` records; `opened` says which. Then it asks Redis what the
-tracker knows of conversations that began before, and follows the topics live. At each tick it makes
-one message for everybody. What it holds may be asked for under `lock`.
+that they count (`dashboard.reader.views`). If that is impossible, it reads the end of the
+interaction topic, at most `BACKLOG` records; `opened` says which. Then it asks Redis for the
+tracker's conversations that began before, and follows the topics live. At each tick it makes one
+message for all browsers. Other threads may read its state under `lock`.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ from mirror.settings import Settings
 
 TICK_SECONDS: Final = 0.2
 BATCH: Final = 1_000
-BACKLOG: Final = 120_000  # records of the past, over all partitions; about four seconds' work
-RESTORED_AT_ONCE: Final = 500  # conversations; other threads wait so long for what is held
+BACKLOG: Final = 120_000  # past records of all partitions together; about four seconds of work
+RESTORED_AT_ONCE: Final = 500  # conversations; other threads wait for the lock meanwhile
 AGENTS_BACKLOG: Final = 50_000
-QUIET_SECONDS: Final = 1.5  # nothing came for so long: the past has been read
+QUIET_SECONDS: Final = 1.5  # without a message for this long, the past was read
 RETRY_SECONDS: Final = 2.0
 ADOPT_AGAIN_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 5.0
@@ -62,7 +62,8 @@ def wall_ms() -> int:
 
 
 class Reader:
-    """Kafka's end of a dashboard. `run` is the body of a thread; `problem` says why it cannot."""
+    """Reads Kafka for a dashboard. `run` is the body of a thread. `problem` says why it cannot
+    read."""
 
     def __init__(
         self,
@@ -89,7 +90,7 @@ class Reader:
         self._presences = Presences() if settings.agents else None
         self.today = Today(day_of(wall_ms()), round(1000 * settings.service_level))
         self.feed = Feed(self.floor, self.rates, self._presences, self.today)
-        # Where reading began, by partition: what came before is for `dashboard.reader.past`.
+        # Where reading began, by partition. `dashboard.reader.past` reads the records before.
         self.beginnings: dict[int, int] = {}
         self._events = EventReader()
         self._agents = AgentReader()
@@ -100,10 +101,10 @@ class Reader:
         self._adopt_at = 0.0
         self._began = 0.0
         self._following: dict[int, int] = {}  # where the projector's conversations end
-        self._ended: set[int] = set()  # hashes of ids of which the projector knows the end
+        self._ended: set[int] = set()  # hashes of conversations that the projector knows as ended
 
     def run(self, stop: threading.Event) -> None:
-        """Read until `stop` is set; what goes wrong with Kafka is tried again."""
+        """Read until `stop` is set. After an error of Kafka it tries again."""
         self._began = time.monotonic()
         while not stop.is_set():
             self._report_progress()
@@ -140,13 +141,14 @@ class Reader:
             if messages:
                 heard_at = now
                 with self.lock:
-                    for one in messages:
-                        self._take(one, now_ms)
+                    for message in messages:
+                        self._take(message, now_ms)
             if self.opening is not None and (
                 self._is_at_end()
                 or now - heard_at > QUIET_SECONDS
-                # Not every broker tells where a topic ends; what is younger than us is the present.
-                or (messages and min(one.timestamp()[1] for one in messages) >= began_ms)
+                # Not every broker says where a topic ends. A message younger than this process is
+                # the present.
+                or (messages and min(message.timestamp()[1] for message in messages) >= began_ms)
             ):
                 self._is_open(now_ms)
             if not self._adopted and self.opening is None and now >= self._adopt_at:
@@ -155,29 +157,29 @@ class Reader:
                 next_tick = now + TICK_SECONDS
                 self._publish(now_ms)
 
-    def _take(self, one: Message, now_ms: int) -> None:
-        error = one.error()
+    def _take(self, message: Message, now_ms: int) -> None:
+        error = message.error()
         if error is not None:
             if not error.retriable():
                 self._log.warning("kafka_refuses", error=error.str())
             return
-        topic, partition, offset = one.topic(), one.partition(), one.offset()
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
         assert topic is not None
         assert partition is not None
         assert offset is not None
         self._next[topic, partition] = offset + 1
         try:
             if topic == self._settings.topic:
-                self._event(one, now_ms)
+                self._event(message, now_ms)
             elif topic == self._settings.dead_letter_topic:
-                self.letters.note(read_letter(one))
+                self.letters.note(read_letter(message))
             elif self._presences is not None:
-                self._presences.note(self._agents.decode(one.value()))
+                self._presences.note(self._agents.decode(message.value()))
         except (UndecodableRecord, msgspec.DecodeError, ValueError):
             self.unreadable += 1
 
-    def _event(self, one: Message, now_ms: int) -> None:
-        event = self._events.decode(one.value(), one.headers())
+    def _event(self, message: Message, now_ms: int) -> None:
+        event = self._events.decode(message.value(), message.headers())
         received_ms = epoch_ms(event.received_at)
         self.last_event_ms = max(self.last_event_ms, received_ms)
         fresh = self.floor.fold(event, now_ms)
@@ -195,9 +197,9 @@ class Reader:
     # --- the past ------------------------------------------------------------------------------
 
     def _open(self, consumer: Consumer, partitions: list[int], stop: threading.Event) -> None:
-        """Put the projector's conversations on the floor; `opened` says why, where that cannot be.
+        """Put the projector's conversations on the floor. If that is impossible, `opened` says why.
 
-        Raises `KafkaException`; then nothing was done.
+        Raises `KafkaException`; then the floor is unchanged.
         """
         settings, began = self._settings, time.monotonic()
         next_tick = began
@@ -214,9 +216,11 @@ class Reader:
             with uncollected():
                 views = read_views(settings, partitions, wall_ms() - OVER_KEPT_MS, turn)
                 retained = {}
-                for one in partitions:
-                    place = TopicPartition(settings.topic, one)
-                    retained[one] = consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS)
+                for partition in partitions:
+                    place = TopicPartition(settings.topic, partition)
+                    retained[partition] = consumer.get_watermark_offsets(
+                        place, timeout=_ANSWER_SECONDS
+                    )
                     turn()
                 self._following = views.places(retained, BACKLOG)
                 self._restore(views, turn)
@@ -225,7 +229,7 @@ class Reader:
                 self.floor = self.feed.floor = Floor()
             self._following = {}
             self.opened = Opened(settings.topic, str(reason))
-            self._log.info("conversations_not_used", why=str(reason))
+            self._log.info("conversations_not_used", reason=str(reason))
             return
         self.opened = Opened(settings.conversations_topic)
         self._ended = views.ended
@@ -246,8 +250,8 @@ class Reader:
                     self.floor.restore(view_of(kept, now_ms), now_ms)
 
     def _places(self, consumer: Consumer, partitions: list[int]) -> list[TopicPartition]:
-        """Where to read each partition from: where an error broke off, where the projector's
-        conversations end, or some way from its end.
+        """The offset at which to read each partition: after an error where reading broke off, else
+        behind the projector's conversations, else some way before its end.
         """
         settings = self._settings
         share = BACKLOG // max(1, len(partitions))
@@ -257,7 +261,7 @@ class Reader:
             (settings.dead_letter_topic, LETTERS_KEPT),
             (settings.agents_topic if settings.agents else "", AGENTS_BACKLOG),
         ):
-            wanted += [(topic, one, records) for one in _partitions(consumer, topic)]
+            wanted += [(topic, partition, records) for partition in _partitions(consumer, topic)]
         places: list[TopicPartition] = []
         for topic, partition, most in wanted:
             self._report_progress()
@@ -283,14 +287,14 @@ class Reader:
         return all(self._next.get(place, 0) >= high for place, high in self._targets.items())
 
     def _is_open(self, now_ms: int) -> None:
-        if self.opened.why:  # else the tracker knows little more than the projector: it can wait
+        if self.opened.reason:  # else the tracker hardly knows more: it can wait
             self._adopt(now_ms)
         self.opening = None
         self.opened.seconds = round(time.monotonic() - self._began, 3)
         self._log.info(
             "backlog_read",
             source=self.opened.topic,
-            why=self.opened.why,
+            reason=self.opened.reason,
             seconds=self.opened.seconds,
             conversations=self.floor.live,
             tracker=self._adopted,
@@ -298,13 +302,13 @@ class Reader:
         )
 
     def _adopt(self, now_ms: int) -> None:
-        """Add what the tracker knows; without Redis, try again later."""
+        """Add the tracker's conversations. Without Redis, try again later."""
         keys = Keys(self._settings.namespace)
         try:
             found = []
-            for one in islice(read_active(self._redis, keys), MOST_LIVE):
-                self._report_progress()  # hundreds of calls, in a row
-                found.append(one)
+            for conversation in islice(read_active(self._redis, keys), MOST_LIVE):
+                self._report_progress()  # hundreds of calls in a row
+                found.append(conversation)
         except RedisUnavailable as error:
             self._log.warning("tracker_unknown", error=str(error))
             self._adopt_at = time.monotonic() + ADOPT_AGAIN_SECONDS
@@ -332,7 +336,7 @@ class Reader:
         hub.publish("floor", complete, message("floor", change))
 
     def _share(self) -> float | None:
-        """How much of the past has been read."""
+        """The share of the past that was read."""
         if self.opening is None:
             return None
         total = BACKLOG
@@ -341,7 +345,7 @@ class Reader:
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[int]:
-    """The partitions of a topic that need not exist."""
+    """The partitions of a topic, none if it does not exist."""
     if not topic:
         return []
     found: Any = consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic]

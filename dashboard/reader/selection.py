@@ -1,7 +1,8 @@
-"""Which conversations a page has chosen, and their figures. Pure.
+"""The conversations that a page has chosen, and their figures. Pure.
 
-A `Choice` holds for conversations: all figures of a `Selection` are those of the conversations that
-it fits. One that is over fits by its after-call work, and by the beginning of its id.
+A `Choice` selects conversations. All figures of a `Selection` are those of the selected
+conversations. An ended conversation is selected by its after-call work, or by the beginning of its
+id.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ MOST_PAGES: Final = 2_000
 OVER: Final = "over"
 STATES_TO_CHOOSE: Final = (*STATES, "acw")
 
-# Those who wait come first, then those on hold; the rest by how long they have been there.
+# Waiting and ringing conversations first, then held ones. Within a state, the oldest first.
 _ORDER: Final = {"waiting": 0, "ringing": 1, "held": 2, "talking": 3}
 _LAST: Final = len(STATES)
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """What was chosen; None holds for all. The queue `""` is none.
+    """The chosen values. None selects all. The queue `""` selects conversations without a queue.
 
-    `agent` is the beginning of an id or a part of a name, `beginning` that of a conversation's id.
+    `agent` is the beginning of an agent's id or a part of the name. `beginning` is the beginning of
+    a conversation's id.
     """
 
     queue: str | None = None
@@ -40,7 +42,7 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class Selection(msgspec.Struct):
-    """The chosen conversations: `rows` of one page, how many there are, and figures of all."""
+    """The chosen conversations: the `rows` of one page, their number, and their figures."""
 
     queues: dict[str | None, Row]
     agents: Counter[str]
@@ -51,7 +53,7 @@ class Selection(msgspec.Struct):
 
 
 class Chooser:
-    """Tells whether a conversation fits a choice; `people` are the agents' names by id."""
+    """Decides whether a conversation fits a choice. `people` has the agents' names by id."""
 
     def __init__(self, choice: Choice, people: Mapping[str, str]) -> None:
         self._choice = choice
@@ -61,13 +63,13 @@ class Chooser:
         self.asks_for_acw = choice.state == "acw"
 
     def fits(self, known: Known) -> bool:
-        """Whether it is chosen."""
+        """Whether the conversation is chosen."""
         choice = self._choice
         if choice.beginning is not None and not known.view.id.startswith(choice.beginning):
             return False
         place, after = known.place, known.after
         if choice.queue is not None:
-            queues = {one.queue for one in after} | ({place.queue} if place else set())
+            queues = {work.queue for work in after} | ({place.queue} if place else set())
             if not (place or after):
                 queues = {known.last_queue}
             if (choice.queue or None) not in queues:
@@ -82,7 +84,7 @@ class Chooser:
         return choice.agent is None or any(map(self.is_meant, people_of(known)))
 
     def is_meant(self, agent: str) -> bool:
-        """Whether an agent is the chosen one, or nobody in particular was chosen."""
+        """Whether this agent is chosen, or no agent was chosen."""
         if self._choice.agent is None:
             return True
         found = self._agents.get(agent)
@@ -94,7 +96,7 @@ class Chooser:
 
 
 def select(floor: Floor, chooser: Chooser, page: int, *, over: bool) -> Selection:
-    """The chosen conversations; `over` lists those that are over, too."""
+    """The chosen conversations. With `over`, ended conversations too."""
     found = Selection({}, Counter(), Counter(), [], 0, 0)
     doing: dict[str, list[str]] = {}
     listed: list[Known] = []
@@ -116,24 +118,24 @@ def select(floor: Floor, chooser: Chooser, page: int, *, over: bool) -> Selectio
 
 
 def listed(known: Iterable[Known], limit: int) -> list[tuple[Any, ...]]:
-    """The first so many rows of conversations that have a place."""
-    placed = (one for one in known if one.place is not None)
-    return [row(one) for one in heapq.nsmallest(limit, placed, key=rank)]
+    """The first `limit` rows of conversations that have a place."""
+    placed = (conversation for conversation in known if conversation.place is not None)
+    return [row(conversation) for conversation in heapq.nsmallest(limit, placed, key=rank)]
 
 
 def media(known: Known) -> set[str]:
-    """The media of the legs that count, or of all where none does."""
+    """The media of the legs that count, or of all legs if none counts."""
     return {leg.media_type for leg in known.moving.values() or known.view.legs.values()}
 
 
 def people_of(known: Known) -> set[str]:
-    """The agents of the legs that count, whatever they do there."""
+    """The agents of the legs that count."""
     legs = known.moving.values() or known.view.legs.values()
     return {leg.agent_id for leg in legs if leg.agent_id is not None}
 
 
 def rank(known: Known) -> tuple[int, int, str]:
-    """Where in the list a conversation stands."""
+    """The sort key of a conversation in the list."""
     if known.place is None:
         return (_LAST + 1, 0, known.view.id)
     return (_ORDER.get(known.place.state, _LAST), known.place.since_ms, known.view.id)
@@ -142,8 +144,7 @@ def rank(known: Known) -> tuple[int, int, str]:
 def row(known: Known) -> tuple[Any, ...]:
     """A conversation as the page lists it: id, state, queue, since, medium, direction, agents.
 
-    Each agent comes with what he does there; whoever monitors, coaches, barges or is consulted
-    with his role.
+    Each agent has a state, or the role: monitor, coach, barge, consulted.
     """
     legs = known.view.legs.values()
     open_legs = [leg for leg in legs if not leg.ended] or list(legs)[-1:]
@@ -168,7 +169,7 @@ def latest(
     chooser: Chooser,
     most: int,
 ) -> list[tuple[Any, ...]]:
-    """The latest `most` events of chosen conversations, the latest last; `events` in that order."""
+    """The latest `most` events of chosen conversations, latest last. `events` are in that order."""
     found: list[tuple[Any, ...]] = []
     fitting: dict[str, bool] = {}
     for event in reversed(list(events)):
@@ -193,5 +194,5 @@ def _count(found: Selection, known: Known) -> None:
         found.live += 1
         if state == "waiting":
             place.waiting[known.view.id] = since_ms
-    for one in known.after:
-        found.queues.setdefault(one.queue, Row()).acw += 1
+    for work in known.after:
+        found.queues.setdefault(work.queue, Row()).acw += 1

@@ -1,7 +1,7 @@
 """One conversation as legs over time: what the page draws. Pure.
 
-Each leg is a row of stretches (`ringing`, `talking`, `held`, …) from its own events, sorted by when
-they occurred; after-call work is the last stretch. A stretch without an end goes on.
+Each leg is a row of stretches (`ringing`, `talking`, `held`, …). They come from the leg's events in
+the order of `occurred_at`. After-call work is the last stretch. A stretch without an end goes on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dashboard.reader.floor_position import DOING, leg_state
 from mirror.conversation.event import RANK, STAFF
 from mirror.conversation.fold import ConversationView, LegView
 
-MOST_MARKS: Final = 240  # of one conversation; the oldest of a longer one are left out
+MOST_MARKS: Final = 240  # of one conversation; older ones are left out
 
 _RINGS: Final = frozenset({"dial", "alert"})
 _CONNECTED: Final = frozenset({"answer", "resume", "unpark"})
@@ -21,7 +21,7 @@ _AFTER: Final = {"hold": "held", "park": "parked"}
 
 
 class Mark(NamedTuple):
-    """One event of one leg: when it occurred, and which leg by its place in the view.
+    """An event of a leg: its time, and the leg's place in the view.
 
     `leg` is -1 for events of the conversation.
     """

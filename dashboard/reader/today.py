@@ -1,15 +1,15 @@
 """Today, queue by queue: offered, answered, abandoned, service level, waits and handle times. Pure.
 
 The figures are Genesys' own, computed from events alone (docs/dashboard.md, "Today"). Events may
-come in any order and any number of times: a conversation is a set of facts (when a leg was first
-seen, answered, over), and its figures are computed from these facts again with each new one.
+come in any order and any number of times. A conversation is a set of facts (when a leg was first
+seen, answered, over). Each new fact computes its figures again.
 
 A figure counts on the day on which it is complete: an answer when an agent answers, an abandonment
 when the customer leaves, a handle time when the agent's leg is over.
 
-Bounded: at most `MOST_KEPT` conversations are kept with their facts. One that was over for
-`QUIET_MS` keeps its figures and lets go of its facts; what still comes of it is passed over. Of one
-conversation at most `MOST_LEGS` legs count. Legs beyond that are passed over.
+Bounded: at most `MOST_KEPT` conversations keep their facts. A conversation that ended `QUIET_MS`
+ago keeps its figures and loses its facts. Later events of it are ignored. At most `MOST_LEGS` legs
+of a conversation count. Further legs are ignored.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST_CLOSED: Final = 1_000_000
 # Each new fact costs as much as there are legs: about a millisecond for this many.
 MOST_LEGS: Final = 500
 QUIET_MS: Final = 3_600_000
-# The queue's leg and the customer's end in one frame or in two that follow each other.
+# The queue's leg and the customer's leg end in one frame, or in two frames in a row.
 LEAVES_WITH_MS: Final = 3_000
 
 _NEVER: Final = -1
@@ -55,23 +55,23 @@ class Figures(msgspec.Struct):
     handle_ms: int = 0
 
     def add(self, other: Figures, sign: int = 1) -> None:
-        """Add another's figures, or take them away."""
+        """Add other figures, or subtract them."""
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + sign * getattr(other, name))
 
     def values(self) -> tuple[int, ...]:
-        """As the page gets them, in the order of the fields."""
+        """The figures for the page, in the order of the fields."""
         return msgspec.structs.astuple(self)
 
     @property
     def service_level(self) -> float | None:
-        """The share of the answered and abandoned that was answered in time."""
+        """The part of answered and abandoned conversations that was answered in time."""
         out_of = self.answered + self.abandoned
         return self.in_time / out_of if out_of else None
 
 
 class LegFacts(msgspec.Struct):
-    """What is known of one leg. Times are epoch milliseconds."""
+    """The facts of a leg. Times are epoch milliseconds."""
 
     purpose: str
     queue: str | None = None
@@ -84,7 +84,7 @@ class LegFacts(msgspec.Struct):
 
 
 class Course(msgspec.Struct):
-    """One conversation: its legs, and what of it has been counted by queue."""
+    """A conversation: its legs, and its figures that were counted, by queue."""
 
     legs: dict[str, LegFacts] = msgspec.field(default_factory=dict)
     counted: dict[str, Figures] = msgspec.field(default_factory=dict)
@@ -93,11 +93,11 @@ class Course(msgspec.Struct):
 
 
 class Today:
-    """The figures of the day that began at `day_ms`; answers within `within_ms` are in time."""
+    """The figures of the day that began at `day_ms`. Answers within `within_ms` are in time."""
 
     def __init__(self, day_ms: int, within_ms: int) -> None:
         self.queues: dict[str, Figures] = {}
-        self.changed: set[str] = set()  # queues whose figures moved since somebody cleared it
+        self.changed: set[str] = set()  # queues whose figures changed since this set was cleared
         self.left_out = 0
         self.day_ms = day_ms
         self.within_ms = within_ms
@@ -105,8 +105,8 @@ class Today:
         self._closed: set[int] = set()
 
     def note(self, event: Event, now_ms: int) -> None:
-        """Take one event. Raises `ValueError` for a time that is none."""
-        if event.origin == "snapshot":  # dated when it was read
+        """Take an event. Raises `ValueError` for an invalid time."""
+        if event.origin == "snapshot":  # its time is that of the reading
             return
         course = self._kept.get(event.conversation_id)
         if course is None:
@@ -121,7 +121,8 @@ class Today:
         self.left_out += course.is_cut and not was_cut
 
     def turn(self, day_ms: int, now_ms: int) -> None:
-        """Begin another day where one has begun, and let go of what is over. Call now and then."""
+        """Begin a new day if one has begun, and drop facts that are no longer needed. Call it now
+        and then."""
         if day_ms != self.day_ms:
             self.day_ms = day_ms
             self.left_out = sum(course.is_cut for course in self._kept.values())
@@ -162,14 +163,14 @@ class Today:
 
 
 def day_of(now_ms: int) -> int:
-    """When the day of this moment began in the time zone of this process (`TZ`)."""
+    """When this moment's day began, in the time zone of this process (`TZ`)."""
     moment = datetime.fromtimestamp(now_ms / 1000).astimezone()
     begin = moment.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     return round(begin.astimezone().timestamp() * 1000)
 
 
 def figures(course: Course, day_ms: int, within_ms: int) -> dict[str, Figures]:
-    """What a conversation adds to its queues on the day that began at `day_ms`."""
+    """The figures that a conversation adds to its queues on the day that began at `day_ms`."""
     found: dict[str, Figures] = {}
 
     def of(queue: str) -> Figures:
@@ -205,7 +206,7 @@ def figures(course: Course, day_ms: int, within_ms: int) -> dict[str, Figures]:
 
 
 class _Flow:
-    """The waits and answers of a conversation in order, so that none is searched for."""
+    """The waits and answers of a conversation in order, so that no lookup searches them all."""
 
     def __init__(self, legs: Iterable[LegFacts]) -> None:
         self._waits: defaultdict[str, list[int]] = defaultdict(list)  # by queue: when they began
@@ -233,22 +234,22 @@ class _Flow:
             times.sort()
         stretches.sort()
         self._begins = [began for began, _ in stretches]
-        # For each wait in any queue: the latest end of it and of all that began later.
+        # For each wait in any queue: the latest end of it and of all later waits.
         self._ends = list(accumulate((ended for _, ended in reversed(stretches)), max))[::-1]
 
     def answer(self, queue: str, began: int) -> int | None:
-        """The first answer of an agent of the queue before the next wait there."""
+        """The first answer by an agent of the queue before the next wait in that queue."""
         answers, waits = self._answers[queue], self._waits[queue]
         first, after = bisect_left(answers, began), bisect_right(waits, began)
         until = waits[after] if after < len(waits) else _FOREVER
         return answers[first] if first < len(answers) and answers[first] < until else None
 
     def has_left(self, ended: int) -> bool:
-        """Whether the customer was gone when a wait was over."""
+        """Whether the customer had left when the wait ended."""
         return self._left is not None and self._left <= ended + LEAVES_WITH_MS
 
     def goes_on(self, began: int, ended: int) -> bool:
-        """Whether a wait went on to another queue or an agent, however short that was."""
+        """Whether a wait went on to another queue or an agent, however shortly."""
         later = bisect_right(self._begins, began)
         return self._last_answer >= ended or (later < len(self._ends) and self._ends[later] > ended)
 
@@ -264,7 +265,7 @@ def _after(leg: LegFacts) -> int:
 
 
 def _learn(course: Course, event: Event) -> bool:
-    """Take what an event says of its leg; whether that was new."""
+    """Take an event of a leg. Returns whether it had a new fact."""
     kind = event.event_type
     if kind == "finalize":
         return _all_over(course, epoch_ms(event.occurred_at))
@@ -296,7 +297,7 @@ def _learn(course: Course, event: Event) -> bool:
 
 
 def _all_over(course: Course, at_ms: int) -> bool:
-    """A janitor found the conversation over: open legs have ended by then."""
+    """A janitor found the conversation ended: end its open legs."""
     for leg in course.legs.values():
         leg.ended = at_ms if leg.ended is None else leg.ended
     return True

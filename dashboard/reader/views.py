@@ -1,13 +1,14 @@
-"""The conversations as `mirror projector` keeps them, read once, when a dashboard opens.
+"""Reads the conversations that `mirror projector` keeps, once, when a dashboard opens.
 
-The topic of conversations holds a record of each conversation, and in its header what the projector
-keeps of it: all legs with all that the fold knows, the ids of its events, and the offset of the
-last record of the interaction topic that it counts. A transaction writes a whole batch. So whatever
-is committed of a partition counts every record up to the highest of these offsets, and none behind
-it: the live reader goes on there, and nothing is missing or folded twice (docs/decisions/0011).
+The topic of conversations holds a record of each conversation. The record's header has the
+projector's state: all legs as the fold knows them, the ids of the events, and the offset of the
+last record of the interaction topic that it counts. A transaction writes a whole batch. So the
+committed records of a partition count every record up to the highest of these offsets, and no later
+record. The live reader goes on there, and no event is missing or folded twice
+(docs/decisions/0011).
 
-`read_views` asks Kafka, `view_of` is pure. What cannot be used raises `ViewsUnusable` with the
-reason, and the dashboard folds the stream instead.
+`read_views` asks Kafka; `view_of` is pure. If the conversations cannot be used, both raise
+`ViewsUnusable` with the reason, and the dashboard folds the stream instead.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from mirror.settings import Settings
 
 BATCH: Final = 5_000
 READ_SECONDS: Final = 0.05
-# Behind that, folding the end of the stream is quicker.
+# After this time, folding the end of the stream is quicker.
 WHOLE_WITHIN_SECONDS: Final = 30.0
 MOST_ENDED: Final = 1_000_000
 _ANSWER_SECONDS: Final = 5.0
@@ -40,24 +41,24 @@ _RINGING: Final = {"alerting": "alert", "dialing": "dial", "contacting": "dial"}
 
 
 class ViewsUnusable(Exception):
-    """The topic of conversations cannot be opened from; the text says why."""
+    """The dashboard cannot open from the topic of conversations. The text says why."""
 
 
 class Opened(msgspec.Struct):
-    """From which topic the floor was opened, empty before. `why` says why not from that of
-    conversations, where it was not, and `seconds` how long it took.
+    """The topic from which the floor was opened, empty before. `reason` says why it was not the
+    topic of conversations. `seconds` is how long it took.
     """
 
     topic: str = ""
-    why: str = ""
+    reason: str = ""
     seconds: float = 0.0
 
 
 class Views(msgspec.Struct):
-    """What was read: `kept` by conversation, without those that ended before `over_since_ms`.
+    """The kept conversations: `kept` by id, without those that ended before `over_since_ms`.
 
-    `following` is the offset behind the last counted record of the interaction topic, of partitions
-    that have a view. `ended` are hashes of the ids of conversations that ended and are not in
+    `following` is the offset behind the last counted record of the interaction topic, for each
+    partition that has a view. `ended` has hashes of the ids of ended conversations that are not in
     `kept`.
     """
 
@@ -70,7 +71,7 @@ class Views(msgspec.Struct):
     def take(self, partition: int, key: str, kept: bytes, *, is_tombstone: bool) -> None:
         """Take a record, in the order of its partition.
 
-        Raises `ViewsUnusable` where it was written by a version that this one does not know.
+        Raises `ViewsUnusable` if an unknown version wrote it.
         """
         try:
             head = read_head(kept)
@@ -88,8 +89,8 @@ class Views(msgspec.Struct):
             self.ended.add(hash(key))
 
     def split(self, most_over: int) -> tuple[list[bytes], list[bytes]]:
-        """What is kept of those that are active, and of the `most_over` that ended last, in the
-        order in which they ended.
+        """The active conversations, and the `most_over` latest ended ones in the order of their
+        ends.
         """
         alive: list[bytes] = []
         over: list[tuple[int, bytes]] = []
@@ -104,8 +105,8 @@ class Views(msgspec.Struct):
     def places(self, retained: dict[int, tuple[int, int]], most: int) -> dict[int, int]:
         """Partition → offset at which the live reader goes on.
 
-        `retained` is the first offset of each partition and that behind its last record, `most` how
-        many records may be left to be folded. Raises `ViewsUnusable`.
+        `retained` has the first offset of each partition, and the offset behind its last record.
+        `most` is how many records may be left to fold. Raises `ViewsUnusable`.
         """
         if not self.records:
             raise ViewsUnusable("no projector had written conversations yet")
@@ -127,9 +128,8 @@ def read_views(
 ) -> Views:
     """All committed records of the topic of conversations.
 
-    `partitions` are those of the interaction topic; `turn` is called again and again, and ends the
-    reading where it says False. Raises `ViewsUnusable`, and `KafkaException` where no broker
-    answers.
+    `partitions` are those of the interaction topic. `turn` is called again and again, and ends the
+    reading if it returns False. Raises `ViewsUnusable`, and `KafkaException` if no broker answers.
     """
     topic, wanted = settings.conversations_topic, set(partitions)
     config = {
@@ -145,14 +145,16 @@ def read_views(
             raise ViewsUnusable(f"Kafka has no topic {topic}")
         if set(found.partitions) != wanted:
             raise ViewsUnusable(f"{topic} and {settings.topic} do not have the same partitions")
-        consumer.assign([TopicPartition(topic, one, OFFSET_BEGINNING) for one in wanted])
+        consumer.assign(
+            [TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in wanted]
+        )
         return _read(consumer, wanted, Views(over_since_ms), turn)
     finally:
         consumer.close()
 
 
 def _read(consumer: Any, left: set[int], views: Views, turn: Callable[[], bool]) -> Views:
-    """Up to the end of what is committed. What lies behind it the live reader folds."""
+    """Read up to the end of committed records. The live reader folds the records behind it."""
     deadline = time.monotonic() + WHOLE_WITHIN_SECONDS
     while left:
         if time.monotonic() > deadline:
@@ -175,14 +177,15 @@ def _read(consumer: Any, left: set[int], views: Views, turn: Callable[[], bool])
 
 
 def _refuse(error: KafkaError, topic: str) -> None:
-    """Raise `ViewsUnusable` where it is a right that is missing."""
+    """Raise `ViewsUnusable` if a right is missing."""
     if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
         raise ViewsUnusable(f"the Kafka user may not read {topic}")
 
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the search for garbage: nothing of what is read is, and it takes half the time."""
+    """Turn garbage collection off: the reading makes no garbage, and collecting takes half of the
+    time."""
     gc.disable()
     try:
         yield
@@ -191,8 +194,8 @@ def uncollected() -> Iterator[None]:
 
 
 class Restored(msgspec.Struct):
-    """One conversation for the floor. `first_seen` has an entry for each leg (epoch milliseconds);
-    `ended_ms` is when it came to be ended, where it did.
+    """A conversation for the floor. `first_seen` has an entry for each leg (epoch milliseconds).
+    `ended_ms` is when the conversation ended, None if it is active.
     """
 
     view: ConversationView
@@ -202,9 +205,9 @@ class Restored(msgspec.Struct):
 
 
 def view_of(kept: bytes, now_ms: int) -> Restored:
-    """A kept conversation as the fold has it, with what is known of its course.
+    """A kept conversation as a view of the fold, with its marks.
 
-    Of earlier holds and of when a leg rang nothing is kept: the marks are those of the present.
+    The projector does not keep earlier holds or ringing times, so there are only present marks.
     Raises `ViewsUnusable`.
     """
     try:
@@ -218,7 +221,7 @@ def view_of(kept: bytes, now_ms: int) -> Restored:
     began_ms = epoch_ms(stored.started_at) if stored.started_at else now_ms
     if stored.started_at:
         marks.append(Mark(began_ms, "start", _OF_CONVERSATION))
-    for number, leg in enumerate(stored.legs):  # those of long threads have gaps in their numbers
+    for number, leg in enumerate(stored.legs):  # long threads have gaps in their numbers
         leg.number = number
         course = _course(leg)
         marks += course

@@ -1,7 +1,8 @@
-"""The thread that looks at Redis, and asks whether Kafka answers, once a second.
+"""The thread that reads Redis and asks whether Kafka answers, once a second.
 
-It publishes two documents: `mirror` (the view of that name) and `health` (the line above both
-views: what is away since when, and how the mirror is). While nobody looks it asks less often.
+It publishes two documents: `mirror` for the view "Mirror", and `health` for the line above both
+views (which service is away and since when, and the mirror's health). Without a browser it asks
+less often.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ IDLE_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 0.1
 PROBE_SECONDS: Final = 1.5
 PROBE_EVERY: Final = 2  # looks
-# One look takes some 10 s where both services are silent; what is older than several is old.
+# A look takes some 10 s if both services are silent. Data older than several looks is old.
 STALE_SECONDS: Final = 60.0
 NAMES_SECONDS: Final = 30.0
 REASONS_SHOWN: Final = 3
 
 
 class Watch:
-    """Redis' end of a dashboard. `run` is the body of a thread."""
+    """Reads Redis for a dashboard. `run` is the body of a thread."""
 
     def __init__(
         self,
@@ -85,9 +86,9 @@ class Watch:
             self._pause(stop)
 
     def reasons(self) -> tuple[str, ...]:
-        """Why the page shows less than there is, or what is no longer so; by any thread."""
+        """Why the page shows less than there is, or old data. Any thread may ask."""
         reasons = [
-            f"{name} is away: {reach.why}"
+            f"{name} is away: {reach.reason}"
             for name, reach in (("Kafka", self.kafka), ("Redis", self.redis))
             if reach.state == "away"
         ]
@@ -99,7 +100,7 @@ class Watch:
         return tuple(reasons)
 
     def _pause(self, stop: threading.Event) -> None:
-        """Until the next look; the first browser to come is not kept waiting."""
+        """Wait for the next look. The first browser ends the wait."""
         had = self._hub.streams
         for _ in range(round((LOOK_SECONDS if had else IDLE_SECONDS) / PAUSE_SECONDS)):
             if stop.wait(PAUSE_SECONDS) or (not had and self._hub.streams):
@@ -115,29 +116,29 @@ class Watch:
         try:
             ask()
         except (KafkaException, MirrorError) as error:
-            why = str(error) if isinstance(error, MirrorError) else "no broker answers"
-            after = failed(before, wall_ms(), why)
+            reason = str(error) if isinstance(error, MirrorError) else "no broker answers"
+            after = failed(before, wall_ms(), reason)
         else:
             after = answered(before, wall_ms())
         if after.state != before.state:
             write = self._log.warning if after.state == "away" else self._log.info
-            write("service_is", service=name, state=after.state, why=after.why)
+            write("service_is", service=name, state=after.state, reason=after.reason)
         return after
 
     def _read(self) -> None:
         self._mirror = fleet.document(fleet.read(self._redis, self._settings))
         if time.monotonic() >= self._names_due:
             self._read_names()
-            # Until the leader has stored them, and while it stores others, ask again soon.
+            # Ask again soon until the leader has stored names, and while it stores others.
             self._names_due = time.monotonic() + (NAMES_SECONDS if self._names_digest else 0.0)
 
     def _read_names(self) -> None:
-        """Learn what queues and agents are called, where that has changed."""
+        """Read the names of queues and agents, if they have changed."""
         with explained():
             digest: Any = self._redis.get(self._keys.names)
         if digest == self._names_digest:
             return
-        queues, people = (read_names(self._redis, self._keys, one) for one in FAMILIES)
+        queues, people = (read_names(self._redis, self._keys, family) for family in FAMILIES)
         with self._reader.lock:
             self._reader.feed.call(queues, people)
         self._names_digest = digest
@@ -160,7 +161,7 @@ class Watch:
             "streams": self._hub.streams,
             "opened": {
                 "from": reader.opened.topic,
-                "why": reader.opened.why,
+                "reason": reader.opened.reason,
                 "seconds": reader.opened.seconds,
             },
         }

@@ -77,7 +77,7 @@ def wrong(trial: Trial) -> str:
         "projected twice": trial.twice,
         "wrong views": trial.views,
     }
-    return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "0"
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "0"
 
 
 def block(found: list[Trial], commit: str) -> str:

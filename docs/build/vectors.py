@@ -82,8 +82,8 @@ def folded(events: Sequence[Event]) -> ConversationView:
     return view
 
 
-def _text(what: str, events: Sequence[Event]) -> str:
-    vector = {"what": what, "events": events, "view": shown(folded(events))}
+def _text(title: str, events: Sequence[Event]) -> str:
+    vector = {"what": title, "events": events, "view": shown(folded(events))}
     return msgspec.json.format(msgspec.json.encode(vector), indent=1).decode() + "\n"
 
 
@@ -103,10 +103,10 @@ def _at(second: float) -> str:
 def told(event_type: Any, read: float, *, at: float | None = None, **fields: Any) -> Event:
     """An event of the vectors' agent, or of their conversation, that was read at second `read`.
 
-    `at` is the second of `occurred_at`; without it the time is estimated. `which` tells holds,
+    `at` is the second of `occurred_at`; without it the time is estimated. `occurrence` tells holds,
     parks and codes apart, as in the hash of the id. `origin="snapshot"` is a reading.
     """
-    which = fields.pop("which", "")
+    occurrence = fields.pop("occurrence", "")
     origin = fields.setdefault("origin", "live")
     state = fields.setdefault("state", "connected")
     if event_type in CONVERSATION_EVENTS:
@@ -120,7 +120,7 @@ def told(event_type: Any, read: float, *, at: float | None = None, **fields: Any
         event_id = (
             reading_id(CONVERSATION, LEG, event_type, _at(read))
             if origin == "snapshot"
-            else transition_id(CONVERSATION, LEG, event_type, which)
+            else transition_id(CONVERSATION, LEG, event_type, occurrence)
         )
     return Event(
         event_id=event_id,
@@ -134,25 +134,31 @@ def told(event_type: Any, read: float, *, at: float | None = None, **fields: Any
 
 
 def _hold(since: float, read: float, **fields: Any) -> Event:
-    fields |= {"held": True, "hold_started_at": _at(since), "which": _at(since)}
+    fields |= {"held": True, "hold_started_at": _at(since), "occurrence": _at(since)}
     return told("hold", read, at=since, **fields)
 
 
 def _resume(since: float, read: float) -> Event:
-    return told("resume", read, hold_started_at=_at(since), which=_at(since))
+    return told("resume", read, hold_started_at=_at(since), occurrence=_at(since))
 
 
 def _park(since: float, read: float) -> Event:
-    return told("park", read, at=since, state="parked", which=_at(since))
+    return told("park", read, at=since, state="parked", occurrence=_at(since))
 
 
 def _unpark(since: float, read: float) -> Event:
-    return told("unpark", read, which=_at(since))
+    return told("unpark", read, occurrence=_at(since))
 
 
 def _code(code: str, read: float, *, at: float | None = None, origin: str = "live") -> Event:
     return told(
-        "wrapup", read, at=at, state="disconnected", wrapup_code=code, which=code, origin=origin
+        "wrapup",
+        read,
+        at=at,
+        state="disconnected",
+        wrapup_code=code,
+        occurrence=code,
+        origin=origin,
     )
 
 

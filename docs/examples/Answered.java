@@ -23,7 +23,7 @@ public final class Answered {
         try (KafkaConsumer<String, String> consumer =
                 new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer())) {
             consumer.subscribe(List.of("genesys-interactions"));
-            Map<String, Boolean> seen = lastOnes(100_000);
+            Map<String, Boolean> seen = latest(100_000);
             while (true) {
                 for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofSeconds(1))) {
                     Map<String, String> event = fields(record.value());
@@ -49,7 +49,7 @@ public final class Answered {
     }
 
     /** A map that forgets its oldest entries, so that it does not grow for ever. */
-    private static Map<String, Boolean> lastOnes(int most) {
+    private static Map<String, Boolean> latest(int most) {
         return new LinkedHashMap<>() {
             @Override
             protected boolean removeEldestEntry(Map.Entry<String, Boolean> eldest) {

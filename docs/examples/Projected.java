@@ -39,11 +39,11 @@ public final class Projected {
         }
     }
 
-    /** How each conversation is: the last record of each key, from the beginning each time. */
+    /** The state of each conversation: the last record of each key, read from the beginning. */
     private static void views(KafkaConsumer<String, String> consumer, String topic) {
         List<TopicPartition> partitions =
                 consumer.partitionsFor(topic).stream()
-                        .map(one -> new TopicPartition(topic, one.partition()))
+                        .map(partition -> new TopicPartition(topic, partition.partition()))
                         .toList();
         consumer.assign(partitions);
         consumer.seekToBeginning(partitions);

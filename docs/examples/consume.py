@@ -3,8 +3,8 @@
     pip install confluent-kafka
     KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 python consume.py
 
-Offsets are committed after the work, so a crash repeats a little and loses nothing; repeats, and
-the second copy of everything, are dropped by `event_id`.
+Offsets are committed after the work, so a crash repeats a few events and loses none. Repeats, and
+the second copies of events, are dropped by `event_id`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException
 
-# The copies of a transition come within seconds of each other, from two sockets; a back-fill may
-# repeat what is hours old. Remember as many ids as fit: 100 bytes each, and make the work itself
-# idempotent (see the Postgres guide) where a late repeat would hurt.
+# The copies of a transition come within seconds of each other, from two sockets. A back-fill may
+# repeat events that are hours old. Remember as many ids as fit, 100 bytes each. If a late repeat
+# would do harm, make the work itself idempotent (see the Postgres guide).
 REMEMBERED = 500_000
 BATCH = 500
 POLL_SECONDS = 1.0
@@ -57,7 +57,7 @@ def connect(group: str) -> Consumer:
 
 
 def transitions(consumer: Consumer, until: Callable[[], bool]) -> Iterator[Event]:
-    """Events without repeats. What was yielded counts as done when the next is asked for."""
+    """Events without repeats. An event counts as done when the next one is requested."""
     seen: OrderedDict[str, None] = OrderedDict()
     while not until():
         messages = consumer.consume(BATCH, POLL_SECONDS)

@@ -2,7 +2,7 @@
 //
 //   node fold.mjs docs/vectors/*.json     compares it with the test vectors
 //
-// In a consumer: view = fold(view, event), with view undefined at first, one view a conversation.
+// In a consumer: view = fold(view, event), and view undefined at first: one view per conversation.
 
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";

@@ -1,7 +1,7 @@
 // What the projector writes.  npm install kafkajs kafkajs-lz4
 //   node projected.mjs once            each transition, once
 //   node projected.mjs conversations   how each conversation is
-// kafkajs reads committed records alone unless it is asked for others.
+// kafkajs reads only committed records by default.
 import kafkajs from "kafkajs";
 import LZ4 from "kafkajs-lz4";
 
@@ -13,7 +13,7 @@ const topic = once
   ? process.env.MIRROR_ONCE_TOPIC ?? "genesys-interactions.once"
   : process.env.MIRROR_CONVERSATIONS_TOPIC ?? "genesys-conversations";
 const kafka = new Kafka({ brokers: process.env.KAFKA_BOOTSTRAP_SERVERS.split(",") });
-// A wallboard begins at the beginning each time, so its group is a new one each time.
+// A wallboard reads from the beginning at each start, so it takes a new group each time.
 const consumer = kafka.consumer({ groupId: once ? "transitions" : `wallboard-${Date.now()}` });
 const known = new Map();
 

@@ -1,10 +1,10 @@
-"""Read what `mirror projector` writes: each transition once, or how each conversation is.
+"""Read the topics of `mirror projector`: each event once, or the state of each conversation.
 
     pip install confluent-kafka
     KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 python projected.py once
     KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 python projected.py conversations
 
-Both topics are written by transactions: `isolation.level` keeps out what was not committed.
+Both topics are written in transactions. `isolation.level` leaves out uncommitted records.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ POLL_SECONDS = 1.0
 
 
 def consumer(group: str) -> Consumer:
-    """A consumer of what is committed."""
+    """A consumer of committed records."""
     return Consumer(
         {
             "bootstrap.servers": os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092"),
@@ -37,7 +37,7 @@ def consumer(group: str) -> Consumer:
 
 
 def messages(source: Consumer) -> list[Message]:
-    """The next ones. Raises `KafkaException` where one is an error."""
+    """The next messages. Raises `KafkaException` if one of them is an error."""
     found = source.consume(BATCH, POLL_SECONDS)
     for message in found:
         if error := message.error():
@@ -46,7 +46,7 @@ def messages(source: Consumer) -> list[Message]:
 
 
 def once(until: Callable[[], bool]) -> None:
-    """Print each transition. Nothing is dropped, nothing is remembered."""
+    """Print each event. It drops and remembers nothing."""
     source = consumer("transitions-printer")
     source.subscribe([os.environ.get("MIRROR_ONCE_TOPIC", "genesys-interactions.once")])
     while not until():
@@ -62,7 +62,7 @@ def once(until: Callable[[], bool]) -> None:
 def conversations(until: Callable[[], bool]) -> None:
     """Print how many conversations are active and how many of them wait, whenever that changes.
 
-    From the beginning each time, and without a group: the topic holds what there is to know.
+    It reads from the beginning each time, without a group: the topic has the whole state.
     """
     source = consumer("wallboard")
     topic = os.environ.get("MIRROR_CONVERSATIONS_TOPIC", "genesys-conversations")

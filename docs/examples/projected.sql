@@ -1,4 +1,4 @@
--- Each transition once, as it came: rows are appended.
+-- Each event once, in the order of the log: rows are appended.
 CREATE TABLE IF NOT EXISTS transitions (
     partition        integer NOT NULL,
     "offset"         bigint NOT NULL,
@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS transitions (
     PRIMARY KEY (partition, "offset")
 );
 
--- How each conversation is: a row for each.
+-- The present state of each conversation, one row each.
 CREATE TABLE IF NOT EXISTS conversations (
     conversation_id  text PRIMARY KEY,
     state            text NOT NULL,
@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS conversations (
     legs             jsonb NOT NULL
 );
 
--- Where to go on. It moves with the rows, so that nothing is missing and nothing stands twice.
+-- Where to go on. It moves in the transaction of the rows: no row is missing or there twice.
 CREATE TABLE IF NOT EXISTS consumed (
     topic            text NOT NULL,
     partition        integer NOT NULL,

@@ -1,11 +1,11 @@
-"""Keep in Postgres what `mirror projector` writes: all transitions, and how each conversation is.
+"""Copy the topics of `mirror projector` to Postgres: all events, and the state of conversations.
 
     pip install confluent-kafka "psycopg[binary]"
     DATABASE_URL=postgresql://… KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 \\
         python projected_to_postgres.py
 
-Rows and offsets are one transaction of Postgres. So whatever is killed, each transition is a row
-once, and no upsert and no `event_id` is needed for that. Run one of it.
+Rows and offsets are written in one transaction of Postgres. So each event is one row, whatever is
+killed. That needs no upsert and no `event_id`. Run only one copy of this program.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def copy(database: psycopg.Connection, until: Callable[[], bool]) -> None:
-    """Both topics, from where the rows end."""
+    """Copy both topics, from the offsets in the database."""
     source = consumer("projected-to-postgres")
     rows = database.execute("SELECT topic, partition, following FROM consumed")
     known = {(topic, partition): following for topic, partition, following in rows}

@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def copy(consumer: Consumer, database: psycopg.Connection, until: Callable[[], bool]) -> None:
-    """Postgres first, then Kafka's offsets: a crash between repeats a batch, which is harmless."""
+    """Write to Postgres first, then commit Kafka's offsets. A crash in between repeats a batch."""
     while not until():
         messages = consumer.consume(BATCH, POLL_SECONDS)
         for message in messages:

@@ -32,7 +32,7 @@ _participants: Final = msgspec.json.Decoder(list[_Shown] | None)
 
 
 class Agreement:
-    """The results of comparing conversations from both."""
+    """Counts the results of the comparisons."""
 
     def __init__(self) -> None:
         self._same = 0

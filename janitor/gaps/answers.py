@@ -34,11 +34,11 @@ class Rest(Protocol):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A judged answer. `raw` is the body if given, else `why` is one line with the reason."""
+    """A judged answer. `raw` is the body if given, else `reason` is one line with the reason."""
 
     kind: Kind
     raw: bytes = b""
-    why: str = ""
+    reason: str = ""
 
 
 class _Asked(msgspec.Struct):
@@ -46,7 +46,9 @@ class _Asked(msgspec.Struct):
 
 
 _asked = msgspec.json.Decoder(_Asked)
-_NO_CONVERSATION: Final = Answer("strange", why="the answer is not Genesys' JSON of a conversation")
+_NO_CONVERSATION: Final = Answer(
+    "strange", reason="the answer is not Genesys' JSON of a conversation"
+)
 # How a conversation begins that cannot be decoded. In Genesys' bodies the id comes first.
 _ID: Final = re.compile(rb'^\s*\{[^{\[]*?"id"\s*:\s*"([^"\\]*)"')
 _HEAD_BYTES: Final = 1024
@@ -64,7 +66,7 @@ def ask(genesys: Rest, conversation_id: str) -> Answer:
     except GenesysError as error:
         if error.status == _UNAUTHORISED:
             raise
-        return Answer(_refusal(error), why=str(error))
+        return Answer(_refusal(error), reason=str(error))
     return judge(raw, conversation_id)
 
 
@@ -83,7 +85,7 @@ def judge(raw: bytes, conversation_id: str) -> Answer:
     if shown == conversation_id:
         return Answer("given", raw)
     if isinstance(shown, str):
-        return Answer("strange", why="the answer is another conversation's")
+        return Answer("strange", reason="the answer is another conversation's")
     return _NO_CONVERSATION
 
 

@@ -109,9 +109,9 @@ class Listing:
             self._unread.note(INCOMPLETE, line)
 
     def _note_early_end(self, name: str, after: str, *, repeats: bool) -> None:
-        what = "repeats pages" if repeats else "ends the list"
+        fault = "repeats pages" if repeats else "ends the list"
         line = (
-            f"analytics {what} of {name}: {after} conversations; check GENESYS_API_URL and any "
+            f"analytics {fault} of {name}: {after} conversations; check GENESYS_API_URL and any "
             "gateway"
         )
         self._unread.note(REPEATED if repeats else INCOMPLETE, line)

@@ -43,7 +43,7 @@ AFTER_CALL_MS: Final = 30 * 60_000
 
 _DIMENSIONS: Final = {"queues": "queueId", "users": "userId"}
 
-Which = Literal["all", "ended", "unfinished"]
+Kind = Literal["all", "ended", "unfinished"]
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ class Question(msgspec.Struct, frozen=True):
     from_ms: int
     to_ms: int
     predicates: tuple[tuple[str, str], ...]
-    which: Which
+    kind: Kind
     since_ms: int
     until_ms: int
 
@@ -64,8 +64,8 @@ class Question(msgspec.Struct, frozen=True):
         """Page `number` (from 1) as Genesys' `ConversationQuery`."""
         query: dict[str, Any] = {
             "interval": f"{show_ms(self.from_ms)}/{show_ms(self.to_ms)}",
-            "order": "desc" if self.which == "ended" else "asc",
-            "orderBy": "conversationEnd" if self.which == "ended" else "conversationStart",
+            "order": "desc" if self.kind == "ended" else "asc",
+            "orderBy": "conversationEnd" if self.kind == "ended" else "conversationStart",
             "paging": {"pageSize": PAGE_SIZE, "pageNumber": number},
             "segmentFilters": [
                 {
@@ -82,8 +82,8 @@ class Question(msgspec.Struct, frozen=True):
                 }
             ],
         }
-        if self.which != "all":
-            operator = "exists" if self.which == "ended" else "notExists"
+        if self.kind != "all":
+            operator = "exists" if self.kind == "ended" else "notExists"
             query["conversationFilters"] = [
                 {
                     "type": "and",
@@ -104,11 +104,11 @@ class Question(msgspec.Struct, frozen=True):
         The query asks for an order, but relies on it only as far as the page shows it. A page that
         is not full says nothing here: the count of hits tells whether it is the last.
         """
-        times = [_time(conversation, self.which) for conversation in page]
+        times = [_time(conversation, self.kind) for conversation in page]
         if any(time is None for time in times):
             return True
         known = [time for time in times if time is not None]
-        if self.which == "ended":
+        if self.kind == "ended":
             in_order = all(a >= b for a, b in itertools.pairwise(known))
             return not in_order or known[-1] >= self.since_ms - AFTER_CALL_MS
         in_order = all(a <= b for a, b in itertools.pairwise(known))
@@ -162,7 +162,7 @@ def questions(gap: Gap, horizon_ms: int, now_ms: int) -> Iterator[Question]:
     """
     wanted = predicates(gap.topics)
     since, until = gap.from_ms - MARGIN_MS, gap.to_ms + MARGIN_MS
-    asked: list[tuple[int, int, Which]] = []
+    asked: list[tuple[int, int, Kind]] = []
     if gap.kind == "gap":
         earliest = since - horizon_ms
         first_day = _midnight(since)
@@ -173,11 +173,11 @@ def questions(gap: Gap, horizon_ms: int, now_ms: int) -> Iterator[Question]:
         asked.append((earliest, until, "unfinished"))
     else:
         asked.append((since, until, "unfinished"))
-    for start, stop, which in asked:
+    for start, stop, kind in asked:
         for window in _windows(start, stop):
             for first in range(0, len(wanted), MAX_PREDICATES):
                 group = tuple(wanted[first : first + MAX_PREDICATES])
-                yield Question(*window, group, which, since, until)
+                yield Question(*window, group, kind, since, until)
 
 
 def lived(shown: AnalyticsConversation, from_ms: int, to_ms: int) -> bool:
@@ -240,5 +240,5 @@ def _midnight(ms: int) -> int:
     return ms - ms % DAY_MS
 
 
-def _time(shown: AnalyticsConversation, which: Which) -> int | None:
-    return known_ms(shown.conversation_end if which == "ended" else shown.conversation_start)
+def _time(shown: AnalyticsConversation, kind: Kind) -> int | None:
+    return known_ms(shown.conversation_end if kind == "ended" else shown.conversation_start)

@@ -187,7 +187,7 @@ class GapReading:
             self._turn()
             asked_ms = self._now_ms()
             if self._marks.read_elsewhere(id_, asked_ms):
-                self._withheld.given += 1  # to another gap's reading
+                self._withheld.given += 1  # for another gap's reading
                 self._mark(id_)
             elif self._read(id_, known[id_], asked_ms):
                 self._mark(id_)
@@ -213,12 +213,12 @@ class GapReading:
             if reading.problem is None:
                 self._marks.share(conversation_id, asked_ms)
                 return True
-            answer = Answer("strange", why=f"its body cannot be read: {reading.problem.message}")
+            answer = Answer("strange", reason=f"its body cannot be read: {reading.problem.message}")
         self._log.warning(
             "gap_conversation_read_failed",
             conversation=conversation_id,
             answer=answer.kind,
-            error=answer.why,
+            error=answer.reason,
         )
         return self._read_analytics(conversation_id, shown, answer, asked_at, asked_ms)
 
@@ -234,15 +234,15 @@ class GapReading:
         as complete."""
         desk = self._desk
         if answer.kind == "failed" or shown is None:
-            why = answer.why
+            reason = answer.reason
             if conversation_id in self._unasked:
-                why += f"; {self._unasked[conversation_id]}"
+                reason += f"; {self._unasked[conversation_id]}"
             elif answer.kind == "forgotten":
-                why = "neither REST nor analytics knows it" + self._perhaps_young(asked_ms)
-            self._note(answer.kind, why)
+                reason = "neither REST nor analytics knows it" + self._perhaps_young(asked_ms)
+            self._note(answer.kind, reason)
             return False
         if not desk.agreement.holds:
-            self._note(answer.kind, f"{answer.why}; analytics names legs otherwise than REST")
+            self._note(answer.kind, f"{answer.reason}; analytics names legs differently from REST")
             return False
         raw = msgspec.json.encode(shown)
         reading = desk.normaliser.analytics(raw, show_epoch(asked_at), asked_at)
@@ -252,9 +252,9 @@ class GapReading:
         if reading.problem is not None:
             self._note("strange", f"analytics cannot be read: {reading.problem.message}")
         elif shown.conversation_end is None and not is_late:
-            self._note(answer.kind, answer.why)
+            self._note(answer.kind, answer.reason)
         elif answer.kind in {"refused", "forgotten"}:
-            self._withheld.add(conversation_id, answer.kind, answer.why)
+            self._withheld.add(conversation_id, answer.kind, answer.reason)
         else:
             return True
         return False
@@ -284,11 +284,11 @@ class GapReading:
         self._failed_in_a_row = self._failed_in_a_row + 1 if answer.kind == "failed" else 0
         if self._failed_in_a_row >= GIVE_UP_AFTER:
             if not self._answers():
-                raise GenesysUnavailable(answer.why)
+                raise GenesysUnavailable(answer.reason)
             self._failed_in_a_row = 0
 
     def _answers(self) -> bool:
-        """Whether REST gives a conversation that it gave before."""
+        """Whether REST returns a conversation that it returned before."""
         control = self._marks.last_shared()
         if control is None:
             return False

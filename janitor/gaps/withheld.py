@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 
-# For this time many withheld conversations are taken for a state that may pass.
+# For this time, many withheld conversations count as a passing state.
 WAIT_MS: Final = 3_600_000
-# Fewer than this say nothing as a share.
+# Below this number, the share says nothing.
 LEAST_WITHHELD: Final = 5
 MOST_SHARE: Final = 0.2
 
@@ -22,8 +22,9 @@ MOST_SHARE: Final = 0.2
 class Withheld(msgspec.Struct):
     """The answers of one reading about conversations that analytics lists.
 
-    `given` counts those that REST gave; `kinds` has the kind of answer by id of a withheld one.
-    `lines` has a line for each kind: each answer has a correlation id of its own, one is enough.
+    `given` counts the conversations that REST returned. `kinds` has the kind of answer for each
+    withheld conversation, by id. `lines` has one line for each kind, because each answer has a
+    correlation id of its own.
     """
 
     given: int = 0
@@ -36,7 +37,7 @@ class Withheld(msgspec.Struct):
         self.lines[kind] = line
 
     def are_exceptions(self) -> bool:
-        """Whether so few are withheld that each may have its own cause."""
+        """Whether only few are withheld, so that each may have its own cause."""
         many = len(self.kinds)
         if many >= LEAST_WITHHELD:
             return many <= MOST_SHARE * (many + self.given)

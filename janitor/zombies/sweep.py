@@ -12,16 +12,16 @@
     any              something strange   the same: another's body, a page that is not Genesys'
     cannot be asked  404                 the same
 
-A conversation without a live leg is over, although `conversationEnd` waits for after-call work. An
-answer that a fresh frame contradicts, or that is the same for everything, is doubted, and the
-conversation put back (`janitor.zombies.doubt`).
+A conversation without a live leg is over, although `conversationEnd` waits for after-call work. If
+a fresh frame contradicts an answer, or the answer is the same for everything, the answer is
+doubted, and the conversation is put back (`janitor.zombies.doubt`).
 
 A finalised conversation stays in the active set until the tracker reads its end from Kafka. It is
 put back only so that it is not done twice: if a janitor dies before the acknowledgement, its lease
 lapses. Analytics is asked for many conversations at once; a GET is made only for those that
-analytics does not show as active. Those in which it shows nobody, and no end (`silent`), may be at
-work all the same: a few in each batch are asked for. Conversations that Genesys always fails at are
-due later and later, so they do not stop those behind them.
+analytics does not show as active. A conversation that analytics shows without an open segment of a
+party and without an end (`silent`) may still go on: a few of these in each batch get a GET.
+A conversation at which Genesys always fails is due later and later, so it does not delay others.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ DOUBT_SECONDS: Final = 600.0
 CONTROL_MS: Final = 7 * 24 * 3_600_000 - 60_000
 # An active conversation is next verified when it is overdue for twice as long, at least hourly.
 AGAIN_MOST_SECONDS: Final = 3600.0
-# Of the conversations of a batch that analytics shows as silent, so many get a GET.
+# So many of the silent conversations of a batch get a GET.
 MOST_SILENT: Final = 10
 
 
@@ -98,7 +98,7 @@ class _Batch:
         self.lease = lease
         self.details: Mapping[str, AnalyticsConversation] = details.shown
         self.refused = details.refused  # by analytics, which cannot be asked about them
-        self.silent: set[str] = set()  # those of the silent ones that get a GET
+        self.silent: set[str] = set()  # silent conversations that get a GET
         self.rest_knows = False
         self.unknown: list[str] = []  # unknown to REST and analytics; not judged yet
 
@@ -202,9 +202,9 @@ class Zombies:
                 sweep.calls += 1
                 in_a_row = in_a_row + 1 if answer.kind == "failed" else 0
                 seconds = self._confirm(id_, answer, batch, sweep)
-            except GenesysError as error:  # no budget, no token: it is not about this one
+            except GenesysError as error:  # no budget or token, so not about this conversation
                 in_a_row = GIVE_UP_AFTER
-                self._note_failure(id_, Answer("failed", why=str(error)), sweep)
+                self._note_failure(id_, Answer("failed", reason=str(error)), sweep)
                 seconds = self._retry()
             except KafkaUnavailable:
                 rest = [*suspects[position:], *batch.unknown]
@@ -223,7 +223,7 @@ class Zombies:
         details = batch.details.get(conversation_id)
         if answer.kind == "forgotten" and conversation_id in batch.refused:
             # Nobody says that analytics does not know it either.
-            answer = Answer("refused", why=batch.refused[conversation_id])
+            answer = Answer("refused", reason=batch.refused[conversation_id])
         if answer.kind not in {"given", "forgotten"}:
             self._note_failure(conversation_id, answer, sweep)
             failing = self._leases.failing_since(conversation_id)
@@ -243,7 +243,7 @@ class Zombies:
                 self._agreement.look(answer.raw, details)
             events = read(answer.raw, conversation_id, tracked, self._normaliser(), now_ms)
         elif conversation_id in batch.silent:
-            events = []  # nobody says that it is over
+            events = []  # nothing says that it is over
         elif details is not None:
             events = read_analytics(
                 details, tracked, self._normaliser(), now_ms, by_legs=self._agreement.holds
@@ -337,13 +337,13 @@ class Zombies:
             "conversation_read_failed",
             conversation=conversation_id,
             answer=answer.kind,
-            error=answer.why,
+            error=answer.reason,
         )
 
-    def _doubt(self, conversation_id: str, why: str, sweep: Sweep) -> float:
+    def _doubt(self, conversation_id: str, reason: str, sweep: Sweep) -> float:
         sweep.doubted += 1
-        sweep.doubt = why
-        self._log.warning("conversation_doubted", conversation=conversation_id, why=why)
+        sweep.doubt = reason
+        self._log.warning("conversation_doubted", conversation=conversation_id, reason=reason)
         return max(self._settings.janitor_interval, min(DOUBT_SECONDS, self._settings.zombie_after))
 
     def _again(self, tracked: Tracked | None) -> float:

@@ -123,12 +123,18 @@ class Channel(Machine):
         return actions
 
     def failed(
-        self, number: int, now: float, *, gone: bool = False, retry_in: float = 0.0, why: str = ""
+        self,
+        number: int,
+        now: float,
+        *,
+        gone: bool = False,
+        retry_in: float = 0.0,
+        reason: str = "",
     ) -> list[Action]:
         """A pending action failed; `gone`: Genesys says that the channel does not exist."""
         if number != self._number or self.phase in {"closing", "closed"}:
             return NONE
-        self.error = why[:MOST_ERROR_LETTERS]
+        self.error = reason[:MOST_ERROR_LETTERS]
         if self.phase == "live":
             return self._ask(self._upkeep.failed(now, gone=gone, retry_in=retry_in), now)
         if gone or (self.phase == "connecting" and self._attempts.handshake_failed()):

@@ -143,15 +143,15 @@ class Actions:
         except GenesysError as error:
             self._log.error("channel_host_refused", **_fields(channel), error=error)
             refused = _said(error)
-            return lambda now: channel.failed(action.number, now, gone=True, why=refused)
+            return lambda now: channel.failed(action.number, now, gone=True, reason=refused)
         try:
             sock = open_socket(action.handle.uri, self._context, self._user_agent)
         except GenesysError as error:
             # A gateway's page says nothing of the channel, whatever its status.
             gone = error.status in GONE and error.is_genesys
             self._log.warning("channel_open_failed", **_fields(channel), error=error, gone=gone)
-            why = _said(error)
-            return lambda now: channel.failed(action.number, now, gone=gone, why=why)
+            reason = _said(error)
+            return lambda now: channel.failed(action.number, now, gone=gone, reason=reason)
         connection = Connection(sock)
 
         def outcome(now: float) -> list[Action]:
@@ -175,7 +175,11 @@ class Actions:
         if rejected:
             topic, reason = next(iter(rejected.items()))
             self._log.warning(
-                "topics_rejected", **_fields(channel), count=len(rejected), topic=topic, why=reason
+                "topics_rejected",
+                **_fields(channel),
+                count=len(rejected),
+                topic=topic,
+                reason=reason,
             )
         return lambda now: channel.subscribed(
             action.number, now, rejected=tuple(rejected), expires_in=expires_in
@@ -208,8 +212,8 @@ class Actions:
 def _failed(channel: Channel, number: int, error: MirrorError) -> Outcome:
     gone = isinstance(error, GenesysError) and error.status == _NOT_FOUND and error.is_genesys
     retry_in = error.retry_after if isinstance(error, GenesysRateLimited) else 0.0
-    why = _said(error)
-    return lambda now: channel.failed(number, now, gone=gone, retry_in=retry_in, why=why)
+    reason = _said(error)
+    return lambda now: channel.failed(number, now, gone=gone, retry_in=retry_in, reason=reason)
 
 
 def _said(error: MirrorError) -> str:

@@ -86,10 +86,10 @@ class Machine:
         self._give_back = False
         self._is_unknown = False  # a GET of Genesys said that the channel does not exist
 
-    def _step(self, what: Input, now: float, pause: float = 0.0) -> list[Action]:
+    def _step(self, occurred: Input, now: float, pause: float = 0.0) -> list[Action]:
         """Go to the next phase; nothing else does. `pause`: the least pause before the next try."""
         before = self.phase
-        after = step(TRANSITIONS, before, what)
+        after = step(TRANSITIONS, before, occurred)
         if after is None:
             return NONE
         if before == "live":
@@ -153,13 +153,13 @@ class Machine:
             return self._forget("channel lost", now)
         return self._step("socket lost", now)
 
-    def _forget(self, what: Input, now: float) -> list[Action]:
+    def _forget(self, occurred: Input, now: float) -> list[Action]:
         """The channel is gone: make a new one, at once if this one has served."""
         self.handle = None
         self._is_unknown = False
         self._topics.forget()
         self._lifetime.forget()
-        return self._step(what, now, pause=self._attempts.ended(now))
+        return self._step(occurred, now, pause=self._attempts.ended(now))
 
     def _miss(self, topics: tuple[str, ...], now: float) -> None:
         """Note these topics as missed since their last confirmation."""

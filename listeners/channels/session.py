@@ -139,7 +139,7 @@ class Session:
 
     def filed(self, missed: Missed) -> None:
         """The ledger has a gap for these missed topics."""
-        self.missed = [other for other in self.missed if other.name != missed.name]
+        self.missed = [kept for kept in self.missed if kept.name != missed.name]
 
     def drain(self, _now: float) -> list[Step]:
         """The listener stops: the leader moves its seats away; the session opens no successors."""

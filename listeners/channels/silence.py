@@ -42,5 +42,5 @@ class SilenceWatch:
         self._take("late")
         return "ping"
 
-    def _take(self, what: SilenceInput) -> None:
-        self.state = step(SILENCE, self.state, what) or self.state
+    def _take(self, occurred: SilenceInput) -> None:
+        self.state = step(SILENCE, self.state, occurred) or self.state

@@ -52,26 +52,26 @@ PHASES: Final[Mapping[Phase, str]] = {
     "connecting": "the socket is being opened",
     "subscribing": "the full list of topics is being set (I4)",
     "verifying": "the topics that are set are being read",
-    "proving": "topics are set on an open socket, and nothing has come yet",
+    "proving": "topics are set on an open socket, and nothing was received yet",
     "live": "frames come",
     "closing": "a retired channel still receives, for a while",
     "closed": "the end",
 }
 INPUTS: Final[Mapping[Input, str]] = {
     "reserve": "the pause is over, or the grant is new, and nothing is reserved",
-    "create": "a channel is reserved, and none is made or was handed on",
+    "create": "a channel is reserved, but not made or handed on yet",
     "connect": "a channel is reserved and its handle is known",
     "opened": "the socket of a channel is open whose topics were never set by this process",
     "reopened": "the socket of a channel is open whose topics this process has set before",
-    "set": "Genesys has set the list that is wanted",
-    "outdated": "Genesys has set a list, and another one is wanted by now",
-    "as wanted": "the topics that are set are those that are wanted",
-    "differs": "other topics are set than those that are wanted",
+    "set": "Genesys has set the wanted list",
+    "outdated": "Genesys has set a list, but another list is wanted by now",
+    "as wanted": "exactly the wanted topics are set",
+    "differs": "the topics that are set differ from the wanted ones",
     "traffic": "anything was read",
     "refused": "all channels of the OAuth client are reserved, or Redis does not answer",
     "failed": "a call or a handshake failed, and may succeed later",
     "timed out": "no outcome came in time",
-    "gone": "Genesys says that the channel is no more, or its socket failed too often",
+    "gone": "Genesys says that the channel is gone, or its socket failed too often",
     "socket lost": "the socket is closed, broken or silent, for the first time since it was live",
     "channel lost": "the socket is lost again, or was lost right after it opened",
     "retired": "a successor is live, or the grant has ended",
@@ -149,12 +149,12 @@ OPEN: Final[frozenset[Phase]] = frozenset(
     {"subscribing", "verifying", "proving", "live", "closing"}
 )
 
-# What a live channel asks of Genesys while it receives. One thing at a time.
+# The calls of a live channel to Genesys while it receives: one at a time.
 Upkeep = Literal["idle", "setting", "comparing"]
 UpkeepInput = Literal["set", "compare", "done", "failed", "left"]
 
 UPKEEPS: Final[Mapping[Upkeep, str]] = {
-    "idle": "nothing is asked",
+    "idle": "no call is under way",
     "setting": "the full list is being set: topics changed, or the channel is renewed",
     "comparing": "the topics that are set are being read",
 }
@@ -163,7 +163,7 @@ UPKEEP_INPUTS: Final[Mapping[UpkeepInput, str]] = {
     "compare": "the comparison is due, or the leader doubts the channel",
     "done": "Genesys answered",
     "failed": "the call failed, or no answer came in time: it is put off, and the socket goes on",
-    "left": "the channel is live no more",
+    "left": "the channel is no longer live",
 }
 UPKEEP: Final[Mapping[Upkeep, Mapping[UpkeepInput, Upkeep]]] = {
     "idle": {"set": "setting", "compare": "comparing", "left": "idle"},
@@ -199,11 +199,11 @@ class ImpossibleStep(AssertionError):
     """A phase got an input that it does not know."""
 
 
-def step(table: Mapping[S, Mapping[I, S]], state: S, what: I) -> S | None:
+def step(table: Mapping[S, Mapping[I, S]], state: S, occurred: I) -> S | None:
     """The next state, None if this input is impossible in this state."""
-    follows = table[state].get(what)
+    follows = table[state].get(occurred)
     if follows is None:
         if STRICT:
-            raise ImpossibleStep(f"{what!r} in {state!r}")
-        _log.error("impossible_step", state=state, input=what)
+            raise ImpossibleStep(f"{occurred!r} in {state!r}")
+        _log.error("impossible_step", state=state, input=occurred)
     return follows

@@ -38,15 +38,20 @@ class Keeping:
     """The upkeep of one channel, over its topics and its lifetime."""
 
     def __init__(
-        self, topics: TopicList, lifetime: Lifetime, attempts: Attempts, rng: Random, every: float
+        self,
+        topics: TopicList,
+        lifetime: Lifetime,
+        attempts: Attempts,
+        rng: Random,
+        interval: float,
     ) -> None:
-        """`every`: seconds between comparisons, about."""
+        """`interval`: about how many seconds between comparisons."""
         self.state: Upkeep = "idle"
         self._topics = topics
         self._lifetime = lifetime
         self._attempts = attempts
         self._rng = rng
-        self._every = every
+        self._interval = interval
         self._differences = 0  # in a row
         self._compare_at = 0.0
         self._doubted_ms = 0
@@ -64,9 +69,9 @@ class Keeping:
             return "set" if self._is_fresh(now) else "compare"
         return "compare" if now >= self._compare_at else ""
 
-    def take(self, what: UpkeepInput) -> None:
+    def take(self, occurred: UpkeepInput) -> None:
         """Make a step."""
-        self.state = step(UPKEEP, self.state, what) or self.state
+        self.state = step(UPKEEP, self.state, occurred) or self.state
 
     def hurry(self, doubted_ms: int, now: float) -> None:
         """The leader doubts the channel since `doubted_ms` (Redis time): compare at once."""
@@ -123,4 +128,4 @@ class Keeping:
     def _rest(self, now: float) -> None:
         """The next comparison is an interval away."""
         rarer = 2.0 ** max(0, self._differences - 1)
-        self._compare_at = now + self._every * rarer * self._rng.uniform(*_JITTER)
+        self._compare_at = now + self._interval * rarer * self._rng.uniform(*_JITTER)

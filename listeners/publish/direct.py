@@ -144,8 +144,10 @@ class Direct:
             return ""
         said = self._producers.client_log.last_error
         for place in stalled:
-            where = ", ".join(part for part in (place.leader, said) if part)
-            text = f"no acknowledgement for {STALL_SECONDS:.0f}s" + (f" ({where})" if where else "")
+            details = ", ".join(part for part in (place.leader, said) if part)
+            text = f"no acknowledgement for {STALL_SECONDS:.0f}s" + (
+                f" ({details})" if details else ""
+            )
             self.suspects.append((place.topic, place.partition, text))
         names = ", ".join(
             f"{partition.topic}/{partition.partition}" for partition in stalled[:MOST_NAMED]

@@ -107,7 +107,7 @@ class Drain:
         return [line.problem for line in self._lines.values() if line.problem is not None]
 
     def suspect(self, topic: str, partition: int, text: str) -> None:
-        """A lane stood still in another producer: report it until it moves here."""
+        """Note that a lane stood still in another producer, and report it until it moves here."""
         for lane in self._store.lanes_waiting():
             if lane.topic == topic and partition in {lane.partition, -1}:
                 line = self._line(lane)
@@ -232,11 +232,11 @@ class Drain:
         elif "record" in kinds.values():
             if line.alone:
                 line.alone -= 1
-                self._bury(line, first, failed[first])
+                self._dead_letter(line, first, failed[first])
             else:
                 line.alone = len(failed)
 
-    def _bury(self, line: Line, sequence: int, error: KafkaError) -> None:
+    def _dead_letter(self, line: Line, sequence: int, error: KafkaError) -> None:
         """Replace a record that was refused alone by its dead letter in the store."""
         source = line.source
         assert source is not None
@@ -286,13 +286,13 @@ class Drain:
         return True
 
     def _start_over(self, source: Source, error: SpoolError) -> None:
-        """A spool is damaged: its intact part replaces it, and the drain starts over."""
+        """Replace a damaged spool by its intact part, and start over."""
         self._renew()
         self._lines.clear()
         self._store.start_over()
         if isinstance(error, SpoolBroken):
             try:
-                self._store.mend(source)
+                self._store.replace_damaged(source)
             except SpoolError as failed:  # the next look tries again
                 self._log.error("spool_repair_failed", error=failed)
 

@@ -128,19 +128,20 @@ class Keeper:
             self._wake.set()
 
     def hold(self) -> None:
-        """Begin to send nothing more: older records are about to be taken back."""
+        """Stop sending: older records are about to be taken back."""
         with self.store.lock:
             self._held = True
 
     def release(self, suspects: list[Suspect]) -> None:
-        """All records are taken back; `suspects` are lanes that stood still in the producer."""
+        """Send again: all records were taken back. `suspects` are lanes that stood still in the
+        producer."""
         with self.store.lock:
             self._held = False
             self._suspects.extend(suspects)
         self._wake.set()
 
     def settle(self, lost: Lost) -> None:
-        """A gap is filed for this loss."""
+        """Note that a gap is filed for this loss."""
         self._filed.add(lost.name)
         self._settled.append(lost)
         self._wake.set()

@@ -52,7 +52,7 @@ def lane_of(topic: str, key: str | None, sequence: int, partitions: int) -> Lane
 
 
 def are_of_one_size(lane: Lane, other: Lane) -> bool:
-    """Whether both were computed with the same number of partitions."""
+    """Whether both lanes were computed with the same number of partitions."""
     return lane.place >> _BITS == other.place >> _BITS
 
 
@@ -134,7 +134,7 @@ class LaneWatch:
         """`partitions`: topic → partitions for its keys; updated here."""
         self._now = clock
         self.partitions = partitions
-        self.is_ready = False  # it has its producer id, so it can produce
+        self.is_ready = False  # whether it has its producer id, and can produce
         self._durable_at = now
         self._awaiting = 0  # records that ever entered before their topic was known
         self._lanes: dict[tuple[str, int], _Seen] = {}

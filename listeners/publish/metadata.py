@@ -31,7 +31,7 @@ class Metadata:
         self._failed = False
 
     def forget(self) -> None:
-        """A new producer is in use: it knows no topics yet."""
+        """Start over for a new producer, which knows no topics yet."""
         self._look_at = float("-inf")
 
     def look(self, producer: Producer, now: float) -> None:

@@ -160,7 +160,7 @@ class Path:
         self._give(sequence, record, lane)
 
     def _give(self, sequence: int, record: Record, lane: Lane) -> None:
-        """Straight to Kafka."""
+        """Send a record straight to Kafka."""
         try:
             self._produce(
                 record.topic,
@@ -209,7 +209,9 @@ class Path:
         if lane.topic in self._shut or Lane(lane.topic) in waiting:
             return True
         return (
-            lane in waiting if lane.place else any(other.topic == lane.topic for other in waiting)
+            lane in waiting
+            if lane.place
+            else any(waiting_lane.topic == lane.topic for waiting_lane in waiting)
         )
 
     def _may_open(self, now: float) -> bool:
@@ -315,7 +317,7 @@ class Path:
         self.set_aside(reason, self._clock())
 
     def _failed(self, sequence: int, error: KafkaError | None, message: Any) -> None:
-        """Delivery report of an event that failed."""
+        """The delivery report of a failed event."""
         self._failed_record(sequence, None, error, message)
 
     def _failed_record(
@@ -330,7 +332,7 @@ class Path:
         direct.failed((sequence, record, message), None if is_ours else error)
 
     def _record_of(self, sequence: int, message: Any) -> Record:
-        """The record of an event that failed. Its headers follow from its value."""
+        """The record of a failed event. Its headers follow from its value."""
         value = message.value() or b""
         content = [self._recorder.content_type]
         try:

@@ -72,9 +72,9 @@ class Pauses:
     def misplaced(self, lane: Lane) -> list[Lane]:
         """Paused lanes of the same topic from when it had another number of partitions."""
         return [
-            other
-            for other in self._lanes
-            if other.topic == lane.topic and not are_of_one_size(other, lane)
+            paused
+            for paused in self._lanes
+            if paused.topic == lane.topic and not are_of_one_size(paused, lane)
         ]
 
     def over(self, waiting: dict[Lane, int], now: float) -> list[Lane]:

@@ -182,7 +182,7 @@ class Publisher:
         return self._keeper.losses
 
     def settle(self, lost: Lost) -> None:
-        """A gap is filed for this loss."""
+        """Note that a gap is filed for this loss."""
         self._keeper.settle(lost)
 
     @property

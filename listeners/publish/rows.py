@@ -60,7 +60,7 @@ def as_text(column: bytes) -> str:
     try:
         return column.decode()
     except UnicodeDecodeError as error:
-        raise Damaged("a text is none") from error
+        raise Damaged("a text is not UTF-8") from error
 
 
 class Transaction:
@@ -170,10 +170,10 @@ BACKWARDS: Final = "NOT INDEXED ORDER BY sequence DESC"
 
 
 def read_records(
-    database: sqlite3.Connection, which: str, arguments: Sequence[str | int] = ()
+    database: sqlite3.Connection, condition: str, arguments: Sequence[str | int] = ()
 ) -> Iterator[tuple[Numbered, int]]:
     """Records with their size, in order. Raises errors that `Spool` explains."""
-    cursor = database.execute(f"SELECT {COLUMNS} FROM records {which}", arguments)  # noqa: S608  # constants
+    cursor = database.execute(f"SELECT {COLUMNS} FROM records {condition}", arguments)  # noqa: S608  # constants
     try:
         for sequence, topic, key, value, headers, cost, checksum, place in cursor:
             columns = ((value, bytes), (headers, bytes), (cost, int), (place, int))
@@ -196,7 +196,7 @@ def _pairs(content: bytes) -> list[Header]:
     try:
         pairs: list[Header] = list(_headers.decode(content))
     except UnicodeDecodeError as error:
-        raise Damaged("a header is no text") from error
+        raise Damaged("a header is not a text") from error
     if not all(value is None or isinstance(value, str | bytes) for _, value in pairs):
         raise Damaged("a header is not what was stored")
     return pairs

@@ -101,7 +101,7 @@ class Spool:
             raise SpoolError(f"spool folder {folder}: {error.strerror}") from error
         self._lock: int | None = lock
         self._sizes = (0, 0)
-        self._gone: set[int] = set()  # delivered, though the disk could not forget them
+        self._gone: set[int] = set()  # delivered, but the disk could not delete them
         self.records = sum(self.lanes.values())
         if self.records and not self._extent.since_ms:  # of an earlier version
             self._extent.begin(round((folder / LOCK).stat().st_mtime * 1000), self.records)
@@ -156,8 +156,8 @@ class Spool:
         found: list[Numbered] = []
         size = 0
         with self._explained():
-            where = (lane.topic, lane.place, after)
-            for numbered, cost in read_records(self._database, OF_LANE, where):
+            arguments = (lane.topic, lane.place, after)
+            for numbered, cost in read_records(self._database, OF_LANE, arguments):
                 if numbered.sequence in self._gone:
                     continue
                 size += cost
@@ -209,7 +209,8 @@ class Spool:
         self._sizes = sizes
 
     def replace(self, topic: str, partitions: int, most: int) -> bool:
-        """Move up to `most` records of a topic to the lanes for `partitions`; whether all are done.
+        """Move up to `most` records of a topic to the lanes for `partitions`. Returns whether all
+        are moved.
 
         Raises `SpoolError`.
         """

@@ -4,10 +4,10 @@ The loop hands in records (`keep`). That costs only a lock, which nobody holds w
 The spool's thread does the rest (`listeners.publish.keeper`). Records wait up to
 `COMMIT_EVERY_SECONDS` before they are written, so that many share one fsync. While the disk
 refuses, they wait in memory, up to `HELD_RECORDS` and `HELD_BYTES`, and go to Kafka from there if
-it comes back first: a full disk alone costs nothing. While the disk does not answer at all, as many
-wait to be taken. What neither the spool nor memory has room for is counted as lost, the newest
-first, and `refusing_since` is set until records are taken again, or would be: half of the spool is
-free. Where Kafka is back, what is new may never come here.
+it comes back first: a full disk alone costs nothing. While the disk does not answer at all, the
+same number may wait to be taken. If neither the spool nor memory has room, the newest records are
+counted as lost. Then `refusing_since` is set until records are taken again, or half of the spool is
+free: after Kafka is back, new records may never come here.
 
 Each lane is read by itself, from the oldest inherited spool with records of it, then from our own.
 `waiting` has the lanes with stored records: new records of them go behind. `durable_at` is the time
@@ -43,7 +43,7 @@ ADOPT_EVERY_SECONDS: Final = 60.0
 CHECK_EVERY_SECONDS: Final = 1.0
 ROOM_SHARE: Final = 0.5  # of the limit: what is free when a full spool is taken for well again
 ASK_EVERY_SECONDS: Final = 1.0  # while the disk refuses: how often to ask it again
-# A topic has other partitions than when its records were stored: so many are moved in one go.
+# How many records are moved at once if the number of a topic's partitions has changed.
 MOVE_RECORDS: Final = 1_000
 
 
@@ -130,7 +130,7 @@ class Store:
     # -- the spool's thread ----------------------------------------------------------------------
 
     def commit(self, now: float) -> None:
-        """Write the records handed in, after those that wait in memory."""
+        """Write the records that were handed in, after those that wait in memory."""
         if self._held.records and now >= self._ask_at:
             self._write_held(now)
         with self.lock:
@@ -186,7 +186,8 @@ class Store:
         return self._own if lane in self._own.lanes else None
 
     def acknowledge(self, lane: Lane, records: int) -> None:
-        """Kafka has the first `records` of a lane: they block nothing more. `remove` follows."""
+        """Note that Kafka has the first `records` of a lane, which then block no record. `remove`
+        follows."""
         with self.lock:
             self._acknowledged[lane] = self._acknowledged.get(lane, 0) + records
             take_of(self.waiting, lane, records)
@@ -198,7 +199,8 @@ class Store:
             self._count_waiting()
 
     def remove(self, source: Source, delivered: Mapping[Lane, Sequence[int]]) -> None:
-        """Kafka has these records, by lane. Raises `SpoolBroken`: then `mend` the source."""
+        """Remove records that Kafka has, by lane. Raises `SpoolBroken`: then call
+        `replace_damaged`."""
         source.remove(delivered)
         with self.lock:
             for lane, sequences in delivered.items():
@@ -209,7 +211,8 @@ class Store:
             self._close(spool)
 
     def replace(self, topic: str, partitions: int, now: float) -> bool:
-        """Move a topic's stored records to the lanes for `partitions`; whether all are done.
+        """Move a topic's stored records to the lanes for `partitions`. Returns whether all are
+        moved.
 
         Moves some per call; `place` completes the move. Nobody may drain them meanwhile. Raises
         `SpoolError`.
@@ -232,11 +235,11 @@ class Store:
             self._count_waiting()
 
     def settle(self, lost: Lost) -> None:
-        """A gap is filed for this loss."""
+        """Note that a gap is filed for this loss."""
         extent.settle(self._directory / lost.name)
         self.losses = [known for known in self.losses if known.name != lost.name]
 
-    def mend(self, source: Source) -> None:
+    def replace_damaged(self, source: Source) -> None:
         """Set a damaged spool aside, and go on with its intact records."""
         if isinstance(source, Merged):
             source = source.spool
@@ -276,7 +279,7 @@ class Store:
         try:
             return self._own.put(records)
         except SpoolBroken:
-            self.mend(self._own)
+            self.replace_damaged(self._own)
             return self._own.put(records)
 
     def _write_held(self, now: float) -> None:
@@ -308,7 +311,7 @@ class Store:
             self._log.warning("spool_recovered", lost=self._counters.lost)
 
     def _has_room(self) -> bool:
-        """Whether what comes next will be kept, as far as that can be said."""
+        """Whether the next records will probably be kept."""
         return not self.unsaved and self._own.bytes <= ROOM_SHARE * self._limit
 
     def _check(self) -> None:

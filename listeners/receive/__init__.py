@@ -1,6 +1,6 @@
 """From sockets to events.
 
-loop         the thread that reads all sockets; inbox: calls of other threads; snapshot: its state
+loop         the thread that reads all sockets; inbox: calls of other threads; loop_state: its state
              for other threads
 connection   one socket: opened, read, closed
 frames       bytes → WebSocket messages (pure)

@@ -22,7 +22,7 @@ class Complaints:
         self.dead_share = 0.0  # the share of the last minute's frames that became dead letters
 
     def look(self, channels: Iterable[Channel], now: float) -> list[Channel]:
-        """Count dead letters. Returns the channels that are newly bad."""
+        """Count dead letters. Returns the channels that became bad."""
         held = set(channels)
         for gone in self._watches.keys() - held:
             del self._watches[gone]

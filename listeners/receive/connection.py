@@ -28,7 +28,7 @@ WOULD_BLOCK: Final = (
 
 
 class Connection:
-    """The open socket of one channel."""
+    """The open socket of a channel."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock

@@ -77,7 +77,7 @@ class Intake:
                 # The error's text may quote the frame, so only its kind and place are logged.
                 kind = type(error).__name__
                 self._log.error("normaliser_failed", error=kind, at=_place(error))
-                self._bury(channel, item, None, "conversation", kind, "")
+                self._dead_letter(channel, item, None, "conversation", kind, "")
                 continue
             if reading.events:
                 latest = reading.events[-1]
@@ -95,11 +95,13 @@ class Intake:
         self._counters.events += events
 
     def _judge(self, channel: Channel, raw: bytes, reading: Reading, now: float) -> None:
-        """Handle a frame that has more, or other things, than a conversation."""
+        """Handle a frame that has more than a conversation, or no conversation."""
         counters = self._counters
         problem = reading.problem
         if problem is not None:
-            self._bury(channel, raw, reading.topic, problem.stage, problem.error, problem.message)
+            self._dead_letter(
+                channel, raw, reading.topic, problem.stage, problem.error, problem.message
+            )
         if reading.strange:
             counters.unknown_media += 1
             for medium in sorted(reading.strange - self._strange):
@@ -129,9 +131,9 @@ class Intake:
 
     def _too_large(self, channel: Channel, frame: Oversized) -> None:
         message = f"a message of {frame.size} bytes"
-        self._bury(channel, frame.head, None, "frame", "FrameTooLarge", message, frame.size)
+        self._dead_letter(channel, frame.head, None, "frame", "FrameTooLarge", message, frame.size)
 
-    def _bury(
+    def _dead_letter(
         self,
         channel: Channel,
         raw: bytes,

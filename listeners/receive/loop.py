@@ -40,8 +40,8 @@ from listeners.receive.frames import (
 )
 from listeners.receive.inbox import Inbox, Message
 from listeners.receive.intake import Intake, fields
+from listeners.receive.loop_state import LoopState
 from listeners.receive.native import Native
-from listeners.receive.snapshot import Snapshot
 from listeners.receive.system_messages import RENEW
 from mirror.base.log import logger
 from mirror.conversation.normaliser import Normaliser
@@ -61,7 +61,7 @@ GENESYS_PING: Final = b'{"message":"ping"}'
 class Loop:
     """Owns the sockets and the session.
 
-    Other threads call `post`, `assign`, `call`, `settle` and `stop`, and read `snapshot`. All other
+    Other threads call `post`, `assign`, `call`, `settle` and `stop`, and read `state`. All other
     methods, and the session's data, belong to the thread of `run`.
     """
 
@@ -78,12 +78,12 @@ class Loop:
         """`native`, if given, reads before `normaliser` and must wrap the same one."""
         self.session = session
         self.counters = counters
-        self.snapshot = Snapshot(at=clock(), version=0)
+        self.state = LoopState(at=clock(), version=0)
         self._publisher = publisher
         self._normaliser: Normaliser | Native = normaliser if native is None else native
         self._native = native
         self.intake = Intake(normaliser, publisher, counters, self._asked, native)
-        self._interruptions = 0  # those of the session's that the normaliser knows
+        self._interruptions = 0  # the session's interruptions that the normaliser knows
         self._clock = clock
         self._log = logger("listener")
         self._selector = selectors.DefaultSelector()
@@ -157,7 +157,7 @@ class Loop:
             if now >= self._session_at and (late or not self._is_late(now)):
                 self._session_at = now + SESSION_EVERY_SECONDS
                 self._do(self.session.tick(now), now)
-                self._take_snapshot(now)
+                self._update_state(now)
             passed = clock() - started
             self.counters.read_seconds += passed
             if passed > SLOW:
@@ -341,7 +341,7 @@ class Loop:
         """The share of the last minute's frames that became dead letters, 0 to 1."""
         return self._complaints.dead_share
 
-    def _take_snapshot(self, now: float) -> None:
+    def _update_state(self, now: float) -> None:
         channels = self.session.channels()
         refusing = self._publisher.refusing_since
         for channel in channels:
@@ -353,7 +353,7 @@ class Loop:
             self._log.error("many_dead_letters", **fields(channel))
         self.counters.rotations = self.session.rotations
         kept_until = self._publisher.durable_at()
-        self.snapshot = Snapshot(
+        self.state = LoopState(
             at=now,
             version=self.session.version,
             seats=len(self.session.seats),

@@ -71,7 +71,7 @@ class Native:
 
     @property
     def state(self) -> NativeState:
-        """In the words of the fleet."""
+        """The state of the native reader, in the words of the fleet."""
         return "broken" if self.is_broken else "on"
 
     def interrupted(self) -> None:

@@ -25,4 +25,4 @@ _REQUESTS: Final = {
 def requested(topic: str) -> str:
     """Why the channel needs a successor, or `RENEW`, or empty for no request."""
     plain = topic.lower()
-    return next((what for begin, what in _REQUESTS.items() if plain.startswith(begin)), "")
+    return next((request for begin, request in _REQUESTS.items() if plain.startswith(begin)), "")

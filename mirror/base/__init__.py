@@ -5,8 +5,8 @@ log, sink    JSON log lines, written by a thread of their own
 health       ok, degraded or down, with reasons
 redact       removes secrets from text; printable: makes text from outside safe for a terminal
 ascii_fallback  replaces characters that a terminal cannot show
-bounded      calls of foreign libraries that may never return
-thread_watch which background thread of a process hangs
+bounded      calls of foreign libraries, with a deadline that holds
+thread_watch finds a background thread that hangs
 tls          why TLS failed, in words
 extras       what an optional package is missing for
 tally        histograms of durations (pure)

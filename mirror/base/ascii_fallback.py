@@ -25,7 +25,7 @@ _PLAIN: Final = {
 
 
 def install(*streams: TextIO | None) -> None:
-    """Make `streams` write a plain character for each that they cannot encode. Never fails."""
+    """Make `streams` write a plain character for each one that they cannot encode. Never fails."""
     codecs.register_error(_HANDLER, _plain)
     for stream in streams:
         reconfigure = getattr(stream, "reconfigure", None)  # a stream in memory has none

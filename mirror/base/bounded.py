@@ -3,11 +3,11 @@
 Some calls may never return, whatever time-out they are given. One of them is
 `rd_kafka_send_offsets_to_transaction`: librdkafka never looks at the deadline of a request to a
 coordinator, and does not ask for another coordinator if the broker that it remembers is gone (its
-issues 5456 and 5511, both open in 2.16.0). A projector whose only broker crashed with a transaction
-under way waited for good. An HTTP library is another example: its time-out is that of a read, so a
+issues 5456 and 5511, both open in 2.16.0). A projector whose only broker crashed during a
+transaction waited for ever. An HTTP library is another example: its time-out is for one read, so a
 server that sends a byte a second is never late.
 
-So each call has a thread of its own, which is left behind if it is late.
+So each call has its own thread. A late thread is abandoned.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-# Each thread that is left behind holds a client with its threads and connections. Those that return
-# later are free again; if more of them are stuck, only another process helps.
+# Each abandoned thread holds a client with its threads and connections. A thread that returns later
+# is free again. If more threads are stuck, only a new process helps.
 MOST_STUCK: Final = 20
 
 
@@ -28,7 +28,7 @@ class Stuck(Exception):
 
 
 class BoundedCalls:
-    """The calls that one thread makes of one library, named in errors."""
+    """The calls that a thread makes to a library. Errors name the library."""
 
     def __init__(self, most_stuck: int = MOST_STUCK, library: str = "librdkafka") -> None:
         self._most_stuck = most_stuck
@@ -38,7 +38,7 @@ class BoundedCalls:
     def make(self, call: Callable[[], T], seconds: float) -> T:
         """The result of `call`, or its exception, within `seconds`.
 
-        Raises `Stuck` if it has neither: what it uses must then not be touched again. Raises
+        Raises `Stuck` after that time: then do not touch the objects of the call again. Raises
         `RuntimeError` if too many calls are stuck.
         """
         returned: list[T] = []
@@ -57,7 +57,7 @@ class BoundedCalls:
             return returned[0]
         if raised:
             raise raised[0]
-        self._left_behind = [one for one in self._left_behind if one.is_alive()]
+        self._left_behind = [stuck for stuck in self._left_behind if stuck.is_alive()]
         self._left_behind.append(thread)
         if len(self._left_behind) > self._most_stuck:
             raise RuntimeError(f"{len(self._left_behind)} calls of {self._library} do not return")

@@ -18,12 +18,12 @@ def how_to_install(extra: str) -> str:
 
 
 @contextmanager
-def needed_for(what: str, extra: str) -> Iterator[None]:
+def needed_for(feature: str, extra: str) -> Iterator[None]:
     """Turn an `ImportError` into a `MirrorError` that says how to install the package."""
     try:
         yield
     except ModuleNotFoundError as error:
         raise MirrorError(
-            f"{what} needs the package {error.name}, which is not installed: "
+            f"{feature} needs the package {error.name}, which is not installed: "
             f"{how_to_install(extra)}"
         ) from error

@@ -8,8 +8,8 @@ caller passes: a channel's id opens its socket, so it is logged shortened
 (`mirror.genesys.handles.shorten`).
 
 Logging never blocks or stops its caller: a thread writes the lines (`mirror.base.sink`). Lines that
-stderr does not take are dropped and counted. Nothing here touches structlog's global configuration,
-which belongs to the program that imports these modules.
+stderr does not accept are dropped and counted. Nothing here touches structlog's global
+configuration, which belongs to the program that imports these modules.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from typing import Final
 
-# Controls, surrogates, separators of lines and paragraphs, and what formats without being seen.
+# Controls, surrogates, separators of lines and paragraphs, and invisible format characters.
 _HIDDEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp", "Cf"})
 # Two format characters that scripts and emoji need: they join letters, and do nothing else.
 _JOINERS: Final = frozenset("\u200c\u200d")
@@ -26,7 +26,7 @@ _IN_JSON: Final = re.compile(
 
 
 def printable(text: str, most: int | None = None) -> str:
-    """`text` without anything that a terminal acts upon, at most `most` characters of it."""
+    """`text` without characters that act on a terminal, at most `most` characters of it."""
     if most is not None and len(text) > most:
         text = text[: max(0, most - 1)] + _MORE
     if text.isprintable():
@@ -38,7 +38,7 @@ def harmless(text: str) -> str:
     """A text of ours with its lines and colours; all other control characters are made visible.
 
     A second line of defence: the parts of the text should be `printable` already, because this
-    function cannot tell our colours from those of somebody else.
+    function cannot tell our colours from foreign ones.
     """
     if text.isprintable():
         return text

@@ -101,7 +101,7 @@ class Sink:
                 try:
                     data = data[os.write(self._descriptor, data) :]
                     self._torn = bool(data)
-                except BlockingIOError:  # somebody else made the shared descriptor non-blocking
+                except BlockingIOError:  # another process made the shared descriptor non-blocking
                     self._await_room(self._descriptor)
         except (OSError, ValueError):  # a stream that is closed raises ValueError
             return False
@@ -136,7 +136,8 @@ def _started(work: Callable[[], None]) -> threading.Thread:
 
 
 def _descriptor(stream: TextIO | None) -> int | None:
-    """One of our own, which nobody closes and gives to a socket; None for a stream in memory."""
+    """A descriptor of our own. Nobody can close it, so no socket can get its number. None for a
+    stream in memory."""
     try:
         return None if stream is None else os.dup(stream.fileno())
     except (OSError, ValueError):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 
 class Tally:
-    """Durations of one kind of thing. `bounds` are the upper ends of the ranges, in seconds."""
+    """Durations of one kind. `bounds` are the upper ends of the ranges, in seconds."""
 
     __slots__ = ("bounds", "counts", "seconds")
 

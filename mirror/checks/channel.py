@@ -137,14 +137,14 @@ def _try(
         sock.close(timeout=1)
 
 
-def silent(subject: str, what: str, seconds: float) -> Finding:
+def silent(subject: str, missing: str, seconds: float) -> Finding:
     """The socket opens, but no frame arrives."""
     within = f" within {seconds:.0f} s" if seconds else ""
     return bad(
         _CHECK,
         subject,
-        f"it opens and {what}{within}",
-        "something in between lets the handshake pass and swallows what follows: a proxy that "
+        f"it opens and {missing}{within}",
+        "something in between passes the handshake and swallows the frames: a proxy that "
         "looks into TLS, or one that ends idle connections (docs/tls.md, A proxy)",
         EXIT_DEPENDENCY,
     )
@@ -243,9 +243,11 @@ def _reserved(
 
         def renew() -> None:
             if not reserve([key], [holder, limit, lease_ms]):
-                raise _NoRoomError("all that rotation does not need are reserved")
+                raise _NoRoomError("all channels are reserved, except those that rotation needs")
             if not is_my_turn():
-                raise _NoRoomError("another `mirror doctor` took over, since this one was too slow")
+                raise _NoRoomError(
+                    "another `mirror doctor` took over, because this one was too slow"
+                )
 
         renew()
         yield renew

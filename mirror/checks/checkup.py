@@ -14,7 +14,7 @@ from mirror.base import log
 from mirror.checks.finding import Finding
 
 EVERY_SECONDS: Final = 60.0
-#: While a check fails: a problem that was fixed should not be shown for another minute.
+#: The interval while a check fails: a fixed problem should not be shown for another minute.
 EVERY_ILL_SECONDS: Final = 10.0
 
 
@@ -38,7 +38,7 @@ class Checkup:
         self._stop.set()
 
     def reasons(self) -> tuple[str, ...]:
-        """The problems that somebody must fix, one line each."""
+        """The problems that an operator must fix, one line each."""
         return tuple(
             f"{finding.check}: {finding.subject}: {finding.detail}"
             for finding in self.findings

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The finding of a check."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Level = Literal["good", "doubtful", "bad"]
 
 # Check → what it looks at. docs/runbook.md has an entry for each (`doctor: <check>`).
 CHECKS: Final = {
-    "settings": "variables that look like settings and are none",
+    "settings": "variables that look like settings but are none",
     "redis": "Redis answers",
     "redis.version": "Redis is recent enough",
-    "redis.memory": "Redis keeps what it is given",
-    "redis.latency": "Redis is near",
+    "redis.memory": "Redis evicts no keys",
+    "redis.latency": "Redis answers fast",
     "redis.rights": "the user of REDIS_URL may do what processes do",
     "clock": "this machine's clock and that of Redis agree",
     "kafka": "a broker answers",
     "kafka.topic": "the topics exist",
-    "kafka.partitions": "the topics have the partitions that are asked for, and keep them",
+    "kafka.partitions": "the topics have the wanted number of partitions, and keep it",
     "kafka.replication": "the topics survive the loss of a broker",
     "kafka.min_insync": "an acknowledged record is on two brokers",
     "kafka.retention": "the topics keep records long enough, and all of them",
@@ -36,14 +36,14 @@ CHECKS: Final = {
     "genesys.token": "Genesys gives each OAuth client a token",
     "genesys.socket": "WebSockets reach the streaming host",
     "genesys.heartbeat": "a channel's socket answers a ping, and carries heartbeats",
-    "genesys.channels": "channels are left for rotation, and none is somebody else's",
+    "genesys.channels": "channels are left for rotation, and no other program uses this client",
     "genesys.topics": "Genesys knows the topics, and refused none",
     "genesys.permissions": "the role may list queues and users, and read conversations",
     "genesys.visible": "there is something to mirror in the role's divisions",
     "genesys.filter": "every entry of MIRROR_QUEUES and MIRROR_USERS matches something",
     "genesys.rate": "the request budget is not spent",
     "supervisord": "all processes of this machine's supervisord run",
-    "personal": "what dead letters hold of people",
+    "personal": "personal data in dead letters",
     "spool": "the spool's disk can be written to and has room",
 }
 

@@ -71,7 +71,7 @@ def _client(
     keys = Keys(settings.namespace)
     for family in families_of(settings):
         lists.setdefault(family, {})[client.id] = None
-    # Before our own calls: they wait for the budget, and it would be full again after them.
+    # Check before our own calls: they wait for the budget, so it would be full again after them.
     ahead = _ahead(store, keys, client.id)
     budget = None if ahead is None else rules.rate(subject, ahead)
     if budget is not None and budget.level != "good":
@@ -127,21 +127,21 @@ def _permissions(
     attempts["analytics"] = lambda: _nothing(client.query_details(query))
     attempts["conversations"] = lambda: _conversation(client)
     allowed = []
-    for what, attempt in attempts.items():
+    for call, attempt in attempts.items():
         try:
             total = attempt()
         except GenesysError as error:
             yield bad(
                 "genesys.permissions",
-                f"{subject} {what}",
+                f"{subject} {call}",
                 str(error),
                 _cure(error),
                 EXIT_DEPENDENCY,
             )
             continue
-        allowed.append(what)
+        allowed.append(call)
         if total is not None:
-            yield rules.visible(subject, what, total, several=len(settings.clients) > 1)
+            yield rules.visible(subject, call, total, several=len(settings.clients) > 1)
     if len(allowed) == len(attempts):
         yield good("genesys.permissions", f"{subject} permissions", f"{', '.join(allowed)}")
 
@@ -157,7 +157,7 @@ def _list(settings: Settings, client: GenesysClient, family: str, lists: rules.L
 
 
 def _nothing(_answer: object) -> None:
-    """The answer's content does not matter, only that there was an answer."""
+    """Take any answer: its content does not matter."""
 
 
 def _conversation(client: GenesysClient) -> None:

@@ -50,7 +50,7 @@ def channels(subject: str, held: int, reserved: int | None, settings: Settings) 
             "genesys.channels",
             told,
             f"{detail}: Genesys silently closes the oldest beyond 20",
-            "give whatever else uses this OAuth client one of its own",
+            "give the other program that uses this OAuth client its own client",
         )
     if reserved is not None and held > reserved:
         return doubtful(
@@ -101,34 +101,34 @@ def rejected(refused: dict[str, str]) -> Iterator[Finding]:
     """`refused` is the leader's note: topic → why Genesys refuses it."""
     if not refused:
         return
-    topic, why = min(refused.items())
+    topic, reason = min(refused.items())
     yield bad(
         "genesys.topics",
         "topics refused",
-        f"{len(refused)}, first {topic}: {why}",
+        f"{len(refused)}, first {topic}: {reason}",
         f"{ROLE_CURE}; mirror rebalance asks again",
     )
 
 
-def visible(subject: str, what: str, total: int, *, several: bool = False) -> Finding:
+def visible(subject: str, kind: str, total: int, *, several: bool = False) -> Finding:
     """A finding on an empty list: with a role without divisions no call fails, and nothing is
     listed. With `several` clients one client may see less."""
     if total == 0 and several:
         return doubtful(
             "genesys.visible",
-            f"{subject} {what}",
+            f"{subject} {kind}",
             "none is visible",
-            "grant its role in the divisions that have them, if it is to carry them too",
+            "grant its role in their divisions, if it should carry them too",
         )
     if total == 0:
         return bad(
             "genesys.visible",
-            f"{subject} {what}",
+            f"{subject} {kind}",
             "none is visible",
-            f"grant the role in the divisions that have them, or leave {what} out of "
+            f"grant the role in the divisions that have them, or leave {kind} out of "
             "MIRROR_SUBSCRIBE",
         )
-    return good("genesys.visible", f"{subject} {what}", f"{total} visible")
+    return good("genesys.visible", f"{subject} {kind}", f"{total} visible")
 
 
 def patterns_of(settings: Settings, family: str) -> tuple[str, ...]:
@@ -187,6 +187,6 @@ def alone(lists: Lists) -> Iterator[Finding]:
                     "genesys.visible",
                     f"Genesys client {client} {family}",
                     f"{own} of {len(seen)} are seen by this client alone",
-                    "both replicas of these are on its channels; grant the other clients' role in "
-                    "their divisions, so that losing a client loses nothing",
+                    "both replicas of these are on channels of this client; grant the other "
+                    "clients' role in their divisions, so that losing a client loses nothing",
                 )

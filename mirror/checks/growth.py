@@ -1,4 +1,4 @@
-"""Notices that a topic has more partitions than its keys are spread over.
+"""Checks whether a topic has more partitions than its keys are spread over.
 
 Producers keep the number of partitions that the mirror began with (`mirror.fleet.pinned`), so added
 partitions stay empty and order is kept. The check reports a problem until an operator adopts them.
@@ -41,7 +41,8 @@ class Growth:
         self._pinned: dict[str, int] = {}
 
     def findings(self) -> Iterator[Finding]:
-        """One for each topic that grew; none while Kafka does not answer, which others report."""
+        """A finding for each topic that grew. None while Kafka does not answer: other checks report
+        that."""
         try:
             counts = self._count()
         except KafkaUnavailable:
@@ -72,7 +73,7 @@ def growth_of(settings: Settings) -> Growth:
 def grown(topic: str, first: int, now: int) -> Finding:
     """The finding on a topic with `now` partitions whose keys use only the `first` ones."""
     detail = (
-        f"{now} partitions, and conversations go to {first} of them as when the mirror began: "
-        "those that were added stay empty"
+        f"{now} partitions, but conversations go only to the first {first}: the added ones stay "
+        "empty"
     )
     return bad("kafka.partitions", f"topic {topic}", detail, CURE)

@@ -1,4 +1,5 @@
-"""Checks of Kafka: reachable; topics there, large and safe enough; our user may use them."""
+"""Checks of Kafka: brokers answer, topics exist and are large and safe enough, our user may use
+them."""
 
 from __future__ import annotations
 
@@ -52,9 +53,9 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
             continue
         yield from shape(cluster, topic, partitions, settings.replication_factor)
         yield from configuration(client, cluster, topic)
-    there = [topic for topic in wanted if topic in cluster.topics]
+    present = [topic for topic in wanted if topic in cluster.topics]
     yield from single(cluster, settings)
-    yield from check_rights(settings, client, there)
+    yield from check_rights(settings, client, present)
 
 
 def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Finding]:
@@ -75,8 +76,8 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
             "kafka.partitions",
             subject,
             f"{partitions} partitions, more than {wanted}",
-            "were they made so, set MIRROR_PARTITIONS to their number; those that were added while "
-            "the mirror ran are told apart, and stay empty until they are adopted",
+            "if they were created so, set MIRROR_PARTITIONS to their number; partitions added "
+            "while the mirror ran are noticed, and stay empty until they are adopted",
         )
     least = min(factor, cluster.brokers)
     if replication < least:
@@ -106,7 +107,7 @@ def single(cluster: Cluster, settings: Settings) -> Iterator[Finding]:
 def configuration(
     client: AdminClient, cluster: Cluster, topic: str, *, compacted: bool = False
 ) -> Iterator[Finding]:
-    """The configuration of a topic that exists; whether it is to be `compacted`."""
+    """The configuration of a topic that exists. `compacted`: whether it must be compacted."""
     resource = ConfigResource(ResourceType.TOPIC, topic)
     try:
         answer = client.describe_configs([resource], request_timeout=TIMEOUT_SECONDS)[resource]
@@ -151,7 +152,7 @@ def durability(
         yield bad(
             "kafka.retention",
             subject,
-            "cleanup.policy is compact: of each conversation only the last event stays",
+            "cleanup.policy is compact: only the last event of each conversation stays",
             "kafka-configs --alter --add-config cleanup.policy=delete",
         )
         return

@@ -41,11 +41,11 @@ def unread_settings(unread: Sequence[Unread]) -> Finding:
 def check_spool(settings: Settings) -> Finding:
     """The finding on the spool's directory. Asks only the file system; listeners use it too."""
     directory = settings.spool_dir
-    if (why := why_not_writable(directory)) is not None:
+    if (reason := why_not_writable(directory)) is not None:
         return bad(
             "spool",
             "spool",
-            f"{directory} cannot be written to ({why})",
+            f"{directory} cannot be written to ({reason})",
             "set MIRROR_SPOOL_DIR to a directory of the mirror's user on a disk that stays",
         )
     existing = next(path for path in (directory, *directory.parents) if path.exists())

@@ -1,4 +1,4 @@
-"""A line on personal data in a place where nobody may expect it: dead letters."""
+"""A finding on personal data in an unexpected place: dead letters."""
 
 from __future__ import annotations
 

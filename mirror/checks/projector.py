@@ -1,7 +1,7 @@
-"""Checks of what the projector needs of Kafka: its topics, as many partitions, transactions.
+"""Checks the projector's needs in Kafka: its topics, equal numbers of partitions, transactions.
 
-With `MIRROR_PROJECTORS=0` it needs none of it: what is missing is then no fault, and what is there
-is looked at all the same, since a projector elsewhere may use it.
+With `MIRROR_PROJECTORS=0` missing topics are no problem. Existing topics are still checked, because
+a projector elsewhere may use them.
 """
 
 from __future__ import annotations
@@ -28,49 +28,49 @@ REBUILD: Final = "stop all projectors, run mirror projector rebuild, and start t
 def check_projector(settings: Settings, *, tries: bool = False) -> Iterator[Finding]:
     """Findings on the projector's topics; none if Kafka is away, which `check_kafka` reports.
 
-    `tries` begins a transactional producer where projectors run, to see whether our user may.
+    If projectors run, `tries` begins a transactional producer, to see whether our user may.
     """
     try:
         cluster = check(settings, TIMEOUT_SECONDS)
     except KafkaUnavailable:
         return
     client = open_client(AdminClient, admin_config(settings), ClientLog("kafka.doctor"))
-    there = []
+    present = []
     for topic in (settings.once_topic, settings.conversations_topic):
         if topic not in cluster.topics:
             yield missing(settings, topic)
             continue
-        there.append(topic)
+        present.append(topic)
         own = cluster.topics[topic][0]  # `partitions` checks the number
         yield from shape(cluster, topic, own, settings.replication_factor)
         is_state = topic == settings.conversations_topic
         yield from configuration(client, cluster, topic, compacted=is_state)
-    yield from partitions(cluster, settings.topic, there)
-    if settings.conversations_topic in there:
+    yield from partitions(cluster, settings.topic, present)
+    if settings.conversations_topic in present:
         yield from views(settings, cluster.topics[settings.conversations_topic][0])
-    yield from (finding for finding in topic_rights(client, there) if finding.level != "good")
+    yield from (finding for finding in topic_rights(client, present) if finding.level != "good")
     if tries and settings.has_projectors:
         yield _transactions(settings)
 
 
 def missing(settings: Settings, topic: str) -> Finding:
-    """What it means that one of the projector's topics is not there."""
+    """The finding on a missing topic of the projector."""
     if settings.has_projectors:
         return bad("kafka.topic", f"topic {topic}", "does not exist", "run mirror init")
     return good("kafka.topic", f"topic {topic}", "is not there, and MIRROR_PROJECTORS is 0")
 
 
 def views(settings: Settings, found: int) -> Iterator[Finding]:
-    """Whether the views were made with as many partitions as are `found`."""
+    """Whether the views were made with the `found` number of partitions."""
     subject = f"topic {settings.conversations_topic}"
     try:
-        why = moved(settings, read_partitions(settings, found, TIMEOUT_SECONDS), found)
+        reason = moved(settings, read_partitions(settings, found, TIMEOUT_SECONDS), found)
     except KafkaUnavailable as error:
         cure = "kafka-acls --add: Read on the topic and on the groups of the mirror"
         yield doubtful("kafka.projector", subject, str(error), cure)
         return
-    if why:
-        yield bad("kafka.projector", subject, why, REBUILD)
+    if reason:
+        yield bad("kafka.projector", subject, reason, REBUILD)
 
 
 def partitions(cluster: Cluster, source: str, topics: list[str]) -> Iterator[Finding]:
@@ -84,7 +84,7 @@ def partitions(cluster: Cluster, source: str, topics: list[str]) -> Iterator[Fin
             yield bad(
                 "kafka.projector",
                 f"topic {topic}",
-                f"{found} partitions, and {source} has {wanted}: a conversation would be in two",
+                f"{found} partitions, but {source} has {wanted}: a conversation would be in two",
                 REBUILD,
             )
 

@@ -164,9 +164,9 @@ def rights(refused: dict[str, str]) -> Finding:
     )
     cures = {MEANINGS[word].cure: None for word in refused.values() if word in MEANINGS}
     says = {MEANINGS[word].says: None for word in refused.values() if word in MEANINGS}
-    why = f": Redis {' and '.join(says)}" if says else ""
+    reason = f": Redis {' and '.join(says)}" if says else ""
     cure = "; ".join(cures) or "see what the log of Redis says of it"
-    return bad("redis.rights", "Redis rights", f"refused: {told}{why}", cure, EXIT_DEPENDENCY)
+    return bad("redis.rights", "Redis rights", f"refused: {told}{reason}", cure, EXIT_DEPENDENCY)
 
 
 def _clock(client: redis.Redis) -> Finding:
@@ -176,8 +176,8 @@ def _clock(client: redis.Redis) -> Finding:
 def clock(ahead_s: float) -> Finding:
     """Whether Redis' clock is near ours. Leases use Redis' clock alone (I6), but `received_at` uses
     ours, and people compare logs."""
-    where = "ahead of" if ahead_s >= 0 else "behind"
-    detail = f"{abs(1000 * ahead_s):.0f} ms {where} the Redis server"
+    direction = "ahead of" if ahead_s >= 0 else "behind"
+    detail = f"{abs(1000 * ahead_s):.0f} ms {direction} the Redis server"
     if abs(ahead_s) > CLOCK_APART_SECONDS:
         return bad(
             "clock",

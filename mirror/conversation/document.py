@@ -103,17 +103,17 @@ def _leg(leg: LegView, since: str) -> LegDocument:
 
 
 def _queue(legs: list[LegDocument]) -> str | None:
-    """The queue of the latest live leg with a queue; without a live leg, that of the latest leg.
+    """The queue of the latest live leg with a queue, else of the latest leg with a queue.
 
-    The latest by time: legs stand in the order of an array of Genesys', which says nothing. The
-    customer's queue counts only if no other leg has one: it may stay that of the first queue.
+    The latest by time: the order of legs is that of Genesys' array, which has no meaning. The
+    customer's queue counts only if no other leg has a queue: it may stay that of the first queue.
     """
     queued = [leg for leg in legs if leg.queue_id is not None]
     return max(queued, key=_recency).queue_id if queued else None
 
 
 def _recency(leg: LegDocument) -> tuple[bool, bool, str, str, str]:
-    """The greatest is the latest. The last two decide between legs of the same time."""
+    """The latest leg has the greatest. The last two parts decide between legs of the same time."""
     began = leg.answered_at or leg.since or ""
     is_live = leg.ended_at is None
     is_party = leg.purpose != "customer"

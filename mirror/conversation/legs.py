@@ -40,9 +40,11 @@ def leg_key(participant_id: str, communication_id: str | None, medium: str) -> L
     return LegKey(participant_id, communication_id or medium)
 
 
-def transition_id(conversation_id: str, leg: LegKey, event_type: str, which: str = "") -> str:
-    """The `event_id` of a leg's transition. `which` is the part of the table above, else empty."""
-    return identity(conversation_id, leg.participant_id, leg.communication_id, event_type, which)
+def transition_id(conversation_id: str, leg: LegKey, event_type: str, occurrence: str = "") -> str:
+    """The `event_id` of a leg's transition. `occurrence`: see the table above, else empty."""
+    return identity(
+        conversation_id, leg.participant_id, leg.communication_id, event_type, occurrence
+    )
 
 
 def reading_id(conversation_id: str, leg: LegKey, event_type: str, received_at: str) -> str:

@@ -169,12 +169,12 @@ def reasons(gaps: Sequence[Gap]) -> list[str]:
     problem: dict[tuple[bool, str], list[str]] = {}
     for gap in gaps:
         if gap.state != "filled" and gap.errors:
-            why = (gap.state == "unfillable", "; ".join(gap.errors))
-            problem.setdefault(why, []).append(gap.id)
+            reason = (gap.state == "unfillable", "; ".join(gap.errors))
+            problem.setdefault(reason, []).append(gap.id)
     return [
         f"{'gap' if len(ids) == 1 else f'{len(ids)} gaps, as'} {ids[0]}"
-        f"{', cannot be filled' if given_up else ', could not be read to the end yet'}: {why}"
-        for (given_up, why), ids in problem.items()
+        f"{', cannot be filled' if given_up else ', could not be read to the end yet'}: {reason}"
+        for (given_up, reason), ids in problem.items()
     ]
 
 

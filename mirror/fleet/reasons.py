@@ -42,7 +42,7 @@ def because(shard: str, found: Mapping[str, str]) -> str:
 def uncovered(lasting: Iterable[OngoingGap], found: Mapping[str, str]) -> list[str]:
     """One reason for each shard that no channel receives."""
     return [
-        f"nobody receives shard {ongoing.shard} ({counted(ongoing.topics, 'topic')}) "
+        f"no channel receives shard {ongoing.shard} ({counted(ongoing.topics, 'topic')}) "
         + ("yet" if ongoing.fresh else f"since {show_ms(ongoing.from_ms)}")
         + because(ongoing.shard, found)
         for ongoing in lasting
@@ -52,12 +52,12 @@ def uncovered(lasting: Iterable[OngoingGap], found: Mapping[str, str]) -> list[s
 def problems(seats: Mapping[str, str]) -> list[str]:
     """One reason for all seats that share it."""
     shared: dict[str, list[str]] = {}
-    for seat, why in sorted(seats.items()):
-        shared.setdefault(why, []).append(seat)
+    for seat, reason in sorted(seats.items()):
+        shared.setdefault(reason, []).append(seat)
     return [
         f"{'seat' if len(names) == 1 else f'{len(names)} seats:'} "
-        f"{', '.join(names[:MAX_NAMED])}{' …' if len(names) > MAX_NAMED else ''}: {why}"
-        for why, names in shared.items()
+        f"{', '.join(names[:MAX_NAMED])}{' …' if len(names) > MAX_NAMED else ''}: {reason}"
+        for reason, names in shared.items()
     ]
 
 
@@ -67,15 +67,15 @@ def leading(leader: str | None, passed_ms: int | None, now_ms: int, patience_ms:
     age = "" if passed_ms is None else _age(passed_ms, now_ms)
     if leader is None:
         said = (
-            "no coordinator leads: what dies is not replaced; start `mirror coordinator`, or see "
-            "its log"
+            "no coordinator leads: dead listeners are not replaced; start `mirror coordinator`, or "
+            "see its log"
         )
         if old:
             said += f". What it last wrote is {age}"
         return [said]
     if old:
         said = f"the state is {age}: {leader} leads and writes nothing, so "
-        return [said + "what is shown may be no more; see its log"]
+        return [said + "this status may be out of date; see its log"]
     return []
 
 
@@ -129,7 +129,9 @@ def janitors(
     overdue, gaps = work
     heard = working(list(workers), "janitor", now_ms, silent_ms)
     if heard:
-        return list(dict.fromkeys(f"janitor: {why}" for status in heard for why in status.reasons))
+        return list(
+            dict.fromkeys(f"janitor: {reason}" for status in heard for reason in status.reasons)
+        )
     if waited_ms <= silent_ms or not (overdue or gaps):
         return []
     told = " and ".join(
@@ -148,7 +150,7 @@ def draining(
 ) -> tuple[list[str], list[str]]:
     """Reasons and notes on listeners that are drained on request; `states`: id → (state,
     channels)."""
-    others = [
+    live = [
         listener
         for listener, (state, _) in states.items()
         if state == "live" and listener not in wished
@@ -159,7 +161,7 @@ def draining(
         if state == "dead":
             continue
         undo = f"`mirror undrain {listener}` ends it"
-        if channels and not others:
+        if channels and not live:
             reasons.append(
                 f"{listener} is to be drained, and its {counted(channels, 'channel')} have nowhere "
                 f"to go: start another listener, or {undo}"

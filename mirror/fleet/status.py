@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from mirror.base.health import Status as HealthStatus
-from mirror.fleet import reasons as why
+from mirror.fleet import reasons as causes
 from mirror.fleet.gaps import OngoingGap
 from mirror.fleet.words import REPLICAS, Beat, ChannelReport, Shard
 from mirror.fleet.workers import Worker, is_recent
@@ -209,7 +209,7 @@ def _health(
     limits: Limits,
 ) -> tuple[HealthStatus, list[str], list[str]]:
     """Health, reasons and notes."""
-    leading = why.leading(facts.leader, facts.passed_ms, facts.now_ms, limits.state_ms)
+    leading = causes.leading(facts.leader, facts.passed_ms, facts.now_ms, limits.state_ms)
     if not alive:
         return (
             "down",
@@ -222,17 +222,17 @@ def _health(
     reasons = leading
     if not shards:
         reasons.append("no shard is known yet: the leader lists queues and users first")
-    errors = why.errors(facts.listeners, alive)
-    reasons += why.uncovered(facts.uncovered, errors)
+    errors = causes.errors(facts.listeners, alive)
+    reasons += causes.uncovered(facts.uncovered, errors)
     reasons += facts.gap_reasons[:MAX_NAMED]
     reasons += sorted(line for line, kind in facts.discovery.items() if kind == REASON)
-    reasons += why.problems(facts.problems)
+    reasons += causes.problems(facts.problems)
     without_cover = 0
     uncovered = {ongoing.shard for ongoing in facts.uncovered}
     for shard in shards:
         live = sum(replica.state in {"live", "rotating"} for replica in shard.replicas)
         if live < len(shard.replicas):
-            because = "" if shard.id in uncovered else why.because(shard.id, errors)
+            because = "" if shard.id in uncovered else causes.because(shard.id, errors)
             reasons.append(
                 f"shard {shard.id} has {live} of {len(shard.replicas)} channels{because}"
             )
@@ -249,8 +249,8 @@ def _health(
     ]
     for listener_id in sorted(alive):
         reasons += [f"{listener_id}: {line}" for line in facts.listeners[listener_id].reasons]
-    reasons += why.tracking(facts.workers, facts.now_ms)
-    reasons += why.janitors(
+    reasons += causes.tracking(facts.workers, facts.now_ms)
+    reasons += causes.janitors(
         facts.workers,
         facts.now_ms,
         limits.janitor_ms,
@@ -258,7 +258,7 @@ def _health(
         (facts.conversations.overdue, facts.gaps.open),
     )
     states = {listener.id: (listener.state, listener.channels) for listener in listeners}
-    blocked, notes = why.draining(states, facts.drained)
+    blocked, notes = causes.draining(states, facts.drained)
     reasons += blocked
     if shards and without_cover == len(shards):
         return "down", reasons, notes

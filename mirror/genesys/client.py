@@ -71,7 +71,7 @@ class GenesysClient:
 
     @property
     def token_left(self) -> float | None:
-        """Seconds until the token in use expires, as far as is known without waiting."""
+        """Seconds until the token in use expires, if known without waiting."""
         return self._http.token_left
 
     def sign_in(self) -> None:

@@ -6,7 +6,7 @@ Promises:
 - Temporary failures are tried again with jitter, at most `ATTEMPTS` times in `DEADLINE_SECONDS`.
 - An answer is bounded in size, counted after decompression, and in time (`mirror.genesys.wire`,
   which knows the proxy too).
-- An answer of something else is never taken for Genesys' answer.
+- An answer of a proxy or gateway is never taken for Genesys' answer.
 - All errors are of `mirror.base.errors`, one line that names host and fix
   (`mirror.genesys.refusals`). No token, secret or channel id leaves this module: the path's
   template names a call.
@@ -321,9 +321,9 @@ def decode(body: bytes, kind: type[T], name: str, host: str, *, strict: bool = T
 
 
 def undocumented(name: str, host: str) -> GenesysUnavailable:
-    """The error for a body of JSON that is not what Genesys documents."""
+    """The error for a JSON body that is not what Genesys documents."""
     return GenesysUnavailable(
-        f"{host} answers {name} with something else than the documented JSON: "
+        f"{host} does not answer {name} with the documented JSON: "
         "check that GENESYS_API_URL is a Genesys API host",
         is_genesys=False,
     )
@@ -370,8 +370,8 @@ def _reason(error: Exception) -> str:
     refused = isinstance(error, urllib3.exceptions.NewConnectionError)
     if isinstance(error, urllib3.exceptions.TimeoutError) and not refused:
         return f"no answer within {READ_SECONDS:g} s"
-    if why := tls.reason(error):
-        return f"over TLS: {why}"
+    if reason := tls.reason(error):
+        return f"over TLS: {reason}"
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

@@ -23,7 +23,7 @@ from mirror.genesys.shapes import Entity, EntityPage
 
 LARGE_PAGE: Final = 500
 SAFE_PAGE: Final = 100
-# What the channels of twenty OAuth clients carry, one replica each.
+# As many as the channels of twenty OAuth clients carry, with one replica.
 MAX_ENTITIES: Final = 400_000
 LISTING_SECONDS: Final = 300.0
 # Entities may be made while they are listed.
@@ -35,12 +35,12 @@ PageOf = Callable[[int, int], EntityPage]
 
 def read_listing(
     page_of: PageOf,
-    what: str,
+    name: str,
     *,
     report_progress: ReportProgress = unwatched,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Entity]:
-    """Every entity, each once. `page_of(number, size)` reads a page; `what` names it in errors.
+    """Every entity, each once. `page_of(number, size)` reads a page; `name` names it in errors.
 
     Raises `GenesysError` if a page fails or the listing does not end.
     """
@@ -71,17 +71,17 @@ def read_listing(
             return list(found.values())
         if is_empty:
             raise GenesysError(
-                f"the listing of {what} ends early: page {page} is empty after {len(found)} of "
+                f"the listing of {name} ends early: page {page} is empty after {len(found)} of "
                 f"{total}; it is not believed, check GENESYS_API_URL and any gateway"
             )
         if len(found) == before:
             raise GenesysError(
-                f"the listing of {what} repeats: page {page} has nothing that an earlier page had "
+                f"the listing of {name} repeats: page {page} has nothing that an earlier page had "
                 "not; it is not believed, check GENESYS_API_URL and any gateway"
             )
         if len(found) > most or clock() > deadline:
             raise GenesysError(
-                f"the listing of {what} does not end: {len(found)} on {page} pages, and Genesys "
+                f"the listing of {name} does not end: {len(found)} on {page} pages, and Genesys "
                 "names a next one; it is not believed, check GENESYS_API_URL and any gateway"
             )
         page += 1

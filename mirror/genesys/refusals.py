@@ -39,7 +39,7 @@ _OAUTH_CODE: Final = re.compile(r"[a-z]+(_[a-z]+)+")
 # A token, an id or a URI of Genesys': printable ASCII without spaces, and not without end.
 _WORD: Final = re.compile(r"[!-~]{1,8192}")
 _DAY_SECONDS: Final = 86_400.0
-# A token's life if Genesys does not say, and the longest that Genesys lets anybody set.
+# A token's life if Genesys does not say, and the longest life that Genesys allows.
 DEFAULT_TOKEN_SECONDS: Final = _DAY_SECONDS
 MOST_TOKEN_SECONDS: Final = 31 * _DAY_SECONDS
 # Channels are replaced because of an expiry at most this often, whatever an answer says.
@@ -136,24 +136,24 @@ def call_error(
 def _error(found: Refusal, answer: Answer, name: str, host: str, client: str) -> GenesysError:
     """The error for an answer of Genesys'."""
     status = found.status
-    what = f"{host} answers {name} with {found.told}"
+    answered = f"{host} answers {name} with {found.told}"
     if status == 429:
-        return _limited(what, answer, found, client)
+        return _limited(answered, answer, found, client)
     if status == 401:
         return _refused(
-            f"{what}: a fresh token of OAuth client {client} is refused; check that the client is "
-            "active and GENESYS_API_URL belongs to GENESYS_LOGIN_URL",
+            f"{answered}: a fresh token of OAuth client {client} is refused; check that the client "
+            "is active and GENESYS_API_URL belongs to GENESYS_LOGIN_URL",
             found,
         )
     if status == 403:
         return _refused(
-            f"{what}: give the role of OAuth client {client} the missing permission, in every "
+            f"{answered}: give the role of OAuth client {client} the missing permission, in every "
             "division to be mirrored",
             found,
         )
     if status >= 500 or status == 408:
-        return _as(GenesysUnavailable, f"{what}: Genesys is unwell", found)
-    return _as(GenesysError, what, found)
+        return _as(GenesysUnavailable, f"{answered}: Genesys has a problem", found)
+    return _as(GenesysError, answered, found)
 
 
 def login_error(
@@ -191,11 +191,13 @@ _CURE: Final = (
 def _foreign(answer: Answer, name: str, host: str, client: str) -> GenesysError:
     """The error for an answer that is not Genesys'. Its status is 0: it says nothing about the
     requested object."""
-    what = f"{host} answers {name} with {answer.status} and {_kind(answer)}, not as Genesys does"
+    answered = (
+        f"{host} answers {name} with {answer.status} and {_kind(answer)}, not as Genesys does"
+    )
     if answer.status == 429:
         found = Refusal(429, "", "", "", is_genesys=False)
-        return _limited(what, answer, found, client)
-    return GenesysUnavailable(f"{what}: {_CURE}", is_genesys=False)
+        return _limited(answered, answer, found, client)
+    return GenesysUnavailable(f"{answered}: {_CURE}", is_genesys=False)
 
 
 def _kind(answer: Answer) -> str:
@@ -210,10 +212,10 @@ def _kind(answer: Answer) -> str:
     return "something else"
 
 
-def _limited(what: str, answer: Answer, found: Refusal, client: str) -> GenesysRateLimited:
+def _limited(answered: str, answer: Answer, found: Refusal, client: str) -> GenesysRateLimited:
     seconds = retry_after(answer)
     return GenesysRateLimited(
-        f"{what}: OAuth client {client} stays away for {seconds:g} s",
+        f"{answered}: OAuth client {client} stays away for {seconds:g} s",
         retry_after=seconds,
         code=found.code,
         said=found.said,

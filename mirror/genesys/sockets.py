@@ -131,9 +131,9 @@ def _refused(error: websocket.WebSocketBadStatusException) -> GenesysError:
     status = error.status_code
     headers = {str(k).lower(): str(v) for k, v in (error.resp_headers or {}).items()}
     found = refusal(Answer(status, headers, error.resp_body or b""))
-    whose = "" if found.is_genesys else ", and not as Genesys does: a proxy or gateway, it seems"
+    sender = "" if found.is_genesys else ", and not as Genesys does: a proxy or gateway, it seems"
     return GenesysError(
-        f"the channel's socket answered {status}{whose}",
+        f"the channel's socket answered {status}{sender}",
         status=status,
         code=found.code,
         correlation_id=found.correlation_id,

@@ -69,9 +69,9 @@ def _tunnel(proxy: Proxy, host: str, port: int, deadline: float) -> socket.socke
             (proxy.host, proxy.port), max(0.001, deadline - time.monotonic())
         )
     except OSError as error:
-        why = error.strerror or "no answer in time"
+        reason = error.strerror or "no answer in time"
         raise ProxyFailed(
-            f"{named} does not answer ({why}): check it, or name hosts in NO_PROXY"
+            f"{named} does not answer ({reason}): check it, or name hosts in NO_PROXY"
         ) from error
     name = host if host.isascii() else host.encode("idna").decode("ascii")
     target = f"{bracketed(name)}:{port}"
@@ -86,8 +86,8 @@ def _tunnel(proxy: Proxy, host: str, port: int, deadline: float) -> socket.socke
         raise
     except OSError as error:
         sock.close()
-        why = error.strerror or "no answer in time"
-        raise ProxyFailed(f"{named} gives no tunnel to {target} ({why}): check it") from error
+        reason = error.strerror or "no answer in time"
+        raise ProxyFailed(f"{named} gives no tunnel to {target} ({reason}): check it") from error
     return sock
 
 

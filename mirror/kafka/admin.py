@@ -183,10 +183,10 @@ def check_topics(settings: Settings, timeout: float, *, agents: bool = False) ->
 def _wanted(
     settings: Settings, found: Mapping[str, tuple[int, int]], named: Sequence[str] = ()
 ) -> list[tuple[str, int, dict[str, str]]]:
-    """The mirror's topics, with their partitions and configuration, given what there is.
+    """The mirror's topics, with their partitions and configuration. `found` is the cluster now.
 
-    Where no projector runs (`MIRROR_PROJECTORS=0`) nobody writes its topics: they are wanted only
-    where they exist or are `named`.
+    With `MIRROR_PROJECTORS=0` nobody writes the projector's topics: then they are wanted only if
+    they exist or are `named`.
     """
     events = _deleted(RETENTION_MS)
     # The projector's topics have as many partitions as their source.
@@ -220,11 +220,11 @@ def ensure_topics(
 ) -> list[TopicState]:
     """Create the mirror's missing topics. Safe to repeat; never changes an existing topic.
 
-    The projector's are made where `MIRROR_PROJECTORS` is not 0, and where they are `named`.
-    While no broker answers, `waiting` gets the servers, why, and the seconds that are left (None
-    for ever) at each attempt. Returns once every broker that answers knows them, so that whoever
-    starts now finds them.
-    Raises `KafkaUnavailable` where the cluster cannot be reached or refuses to create one.
+    The projector's topics are created if `MIRROR_PROJECTORS` is not 0, or if they are `named`.
+    While no broker answers, `waiting` gets the servers, the reason and the seconds left (None: for
+    ever) at each attempt. Returns once every broker that answers knows the topics, so that a
+    process that starts now finds them. Raises `KafkaUnavailable` if the cluster cannot be reached,
+    or refuses to create a topic.
     """
     log = ClientLog("kafka.init")
     client = _client(settings, log)
@@ -250,18 +250,18 @@ def replace_topics(settings: Settings, names: Sequence[str], timeout: float) -> 
     log = ClientLog("kafka.init")
     client = _client(settings, log)
     cluster = _cluster(client, settings, timeout, log)
-    there = [name for name in names if name in cluster.topics]
-    if there:
-        for name, answer in client.delete_topics(there, request_timeout=20).items():
+    present = [name for name in names if name in cluster.topics]
+    if present:
+        for name, answer in client.delete_topics(present, request_timeout=20).items():
             try:
                 answer.result(25)
             except (KafkaException, TimeoutError) as error:
-                why = f"{name} not deleted, {_reason(error, log) or 'no answer in time'}"
-                raise _unavailable(settings, why) from error
+                reason = f"{name} not deleted, {_reason(error, log) or 'no answer in time'}"
+                raise _unavailable(settings, reason) from error
     deadline = time.monotonic() + SPREAD_SECONDS
-    while set(there) & _cluster(client, settings, timeout, log).topics.keys():
+    while set(present) & _cluster(client, settings, timeout, log).topics.keys():
         if time.monotonic() >= deadline:
-            raise _unavailable(settings, f"{' and '.join(there)} not deleted in time")
+            raise _unavailable(settings, f"{' and '.join(present)} not deleted in time")
         time.sleep(_PAUSE_SECONDS)
     return ensure_topics(settings, timeout, named=names)
 

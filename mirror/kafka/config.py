@@ -28,7 +28,7 @@ from mirror.settings.kafka import OWN_PROPERTIES, VARIABLES
 
 T = TypeVar("T")
 
-# Bounds what librdkafka holds for us; its own default is 1 GiB. What does not fit is spooled.
+# The size of librdkafka's queue; its own default is 1 GiB. Records that do not fit are spooled.
 QUEUE_KBYTES: Final = 65_536
 QUEUE_MESSAGES: Final = 200_000
 # librdkafka gives up a record after this time. It is long on purpose: the publisher notices a

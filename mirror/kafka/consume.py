@@ -38,9 +38,9 @@ METADATA_TIMEOUT_SECONDS: Final = 10.0  # or MIRROR_STARTUP_TIMEOUT if that is l
 
 
 class _Stream(Generic[T]):
-    """All records of a topic, from now, from the beginning, or from a time on.
+    """All records of a topic, from now on, from the beginning, or from a time on.
 
-    Use as a context manager. `unreadable` counts records that hold nothing of its kind.
+    Use as a context manager. `unreadable` counts records that could not be decoded.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class _Stream(Generic[T]):
         self._consumer.close()
 
     def read(self, timeout: float) -> list[T]:
-        """What arrives within `timeout` seconds: empty where nothing does, at most `BATCH`.
+        """The records that arrive within `timeout` seconds, at most `BATCH`.
 
         Raises `KafkaUnavailable` for an error that reconnecting does not fix.
         """
@@ -118,9 +118,9 @@ class EventStream(_Stream[Event]):
     ) -> None:
         """`since_ms` (epoch milliseconds of the record's timestamp) wins over `start`.
 
-        With `once` it is the once topic that is read, without what was not committed.
+        With `once`, it reads committed records of the once topic.
 
-        Raises `KafkaUnavailable` where no broker answers or the topic does not exist.
+        Raises `KafkaUnavailable` if no broker answers or the topic does not exist.
         """
         topic = settings.once_topic if once else settings.topic
         super().__init__(settings, topic, EventReader().decode, start, since_ms, committed=once)

@@ -22,23 +22,23 @@ _MAX_ID: Final = 24  # characters; a longer number is no offset
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """One dead letter. `id` is `<partition>-<offset>`, `why` its headers without their prefix."""
+    """A dead letter. `id` is `<partition>-<offset>`; `details` are its headers, without prefix."""
 
     id: str
     at_ms: int
     topic: str
-    why: dict[str, str]
+    details: dict[str, str]
     value: bytes
 
     @property
     def truncated(self) -> bool:
         """Whether `value` is only the beginning of the original."""
-        return "truncated-bytes" in self.why
+        return "truncated-bytes" in self.details
 
     @property
     def masked(self) -> str:
         """How its personal values were masked: `drop`, `hash`, or empty if not masked."""
-        return self.why.get("masked", "")
+        return self.details.get("masked", "")
 
 
 class DeadLetters:
@@ -63,7 +63,7 @@ class DeadLetters:
         """
         yield from self._from(dict.fromkeys(self._partitions, 0))
 
-    def one(self, letter_id: str) -> DeadLetter:
+    def get(self, letter_id: str) -> DeadLetter:
         """The dead letter of that id. Raises `MirrorError` if there is none or Kafka is away."""
         partition, dash, offset = letter_id.partition("-")
         is_id = bool(dash) and partition.isdecimal() and offset.isdecimal()
@@ -104,10 +104,10 @@ def what_is_kept(settings: Settings) -> str:
     topic = settings.dead_letter_topic
     if settings.pii == "keep":
         return f"MIRROR_PII=keep: {topic} holds frames as they came, personal data included"
-    how = "masked" if settings.pii == "drop" else "hashed"
+    treated = "masked" if settings.pii == "drop" else "hashed"
     return (
-        f"MIRROR_PII={settings.pii}: personal values in {topic} are {how} where a frame is JSON; "
-        "what is no JSON is kept as it came, so let few people read that topic"
+        f"MIRROR_PII={settings.pii}: in {topic}, personal values of JSON frames are {treated}; "
+        "other frames are kept as they came, so let few people read that topic"
     )
 
 
@@ -135,6 +135,6 @@ def read_letter(message: Any) -> DeadLetter:
         id=f"{message.partition()}-{message.offset()}",
         at_ms=message.timestamp()[1],
         topic=headers.pop("topic", ""),
-        why=headers,
+        details=headers,
         value=message.value() or b"",
     )

@@ -96,7 +96,7 @@ _STEPS: Final[Mapping[str, str]] = {
     "CLUSTER_AUTHORIZATION_FAILED": "give the mirror's user the right IdempotentWrite or Write",
     "UNKNOWN_TOPIC_OR_PART": "`mirror init` makes the topic",
     "_UNKNOWN_TOPIC": "`mirror init` makes the topic",
-    "UNSUPPORTED_COMPRESSION_TYPE": "set KAFKA_CONF_COMPRESSION_CODEC to what the brokers take",
+    "UNSUPPORTED_COMPRESSION_TYPE": "set KAFKA_CONF_COMPRESSION_CODEC to a codec of the brokers",
     "NOT_ENOUGH_REPLICAS": "see which of the partition's brokers are away",
     "NOT_ENOUGH_REPLICAS_AFTER_APPEND": "see which of the partition's brokers are away",
     "KAFKA_STORAGE_ERROR": "see the disk of the partition's leader",

@@ -52,13 +52,13 @@ def unusable(config: Mapping[str, Any], reason: str, shown: str) -> FileUnusable
         try:
             content = Path(path).read_bytes()
         except OSError as error:
-            why = error.strerror or str(error)
+            cause = error.strerror or str(error)
         else:
             if b"ENCRYPTED" in content and b"-----END " in content:
                 return None
-            why = shown
+            cause = shown
         return FileUnusable(
-            f"{variable(key)} is {path!r}, which cannot be used now ({why}): Kafka is reached "
+            f"{variable(key)} is {path!r}, which cannot be used now ({cause}): Kafka is reached "
             "again once the file is there, readable, whole PEM, and belongs to its partner"
         )
     return None

@@ -1,7 +1,7 @@
-"""What `mirror projector` keeps of a conversation, in a header of the record that holds its view.
+"""The kept state of a conversation: `mirror projector` stores it in a header of the view's record.
 
-The projector writes it and restores itself from it; a dashboard opens with it. It is MessagePack:
-a map of the fields below. A tombstone has only those of `Head`.
+The projector writes this state and restores from it. A dashboard opens with it. It is a MessagePack
+map of the fields below. A tombstone has only the fields of `Head`.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from mirror.base.errors import MirrorError
 from mirror.conversation.fold import ConversationView, LegView
 
 KEPT_HEADER: Final = "mirror-kept"
-# Rises if an older reader could not read what is kept, or would read it wrongly.
+# Rises if an older reader could not read the state, or would read it wrongly.
 FORMAT: Final = 1
 ID_BYTES: Final = 16
 
 
 class UnknownFormat(MirrorError):
-    """What is kept of a conversation was written by another version, or by another program."""
+    """The kept state of a conversation was written by another version, or by another program."""
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
-    """The fields that every record has, tombstones too.
+    """The fields of every record, tombstones included.
 
-    `offset` is that of the last folded record, in the partition of the interaction topic.
-    `ended_ms` is when the conversation came to be ended, on the clock of its partition.
+    `offset` is the offset of the last folded record in the partition of the interaction topic.
+    `ended_ms` is when the conversation ended, by the clock of its partition.
     """
 
     format: int
@@ -37,7 +37,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
 
 
 class KeptLeg(LegView, kw_only=True, omit_defaults=True):
-    """A leg, and when it came into its present state."""
+    """A leg, and since when it is in its present state."""
 
     since: str = ""
 
@@ -45,11 +45,11 @@ class KeptLeg(LegView, kw_only=True, omit_defaults=True):
 class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A conversation. `ids` holds the raw ids of its latest events, `ID_BYTES` each.
 
-    `readings` holds, each of them backwards, the ids of events of which only `snapshot` readings
-    were seen: the fold does not count those as seen, because the dated event may have the same id.
-    No event happened after `latest_at`, none of the older half of `ids` after `half_at`, no
-    forgotten one after `forgotten_at`, and nothing to a forgotten leg after `legs_forgotten_at`. An
-    older version wrote no `legs_forgotten_at`: `forgotten_at` holds for its legs.
+    `readings` holds the ids of events that were seen only as `snapshot` readings, each id
+    backwards. The fold does not count them as seen, because the dated event may have the same id.
+    No event happened after `latest_at`, no event of the older half of `ids` after `half_at`, no
+    forgotten event after `forgotten_at`, and no event of a forgotten leg after `legs_forgotten_at`.
+    Older versions wrote no `legs_forgotten_at`: then `forgotten_at` holds for these legs too.
     """
 
     format: int
@@ -121,8 +121,8 @@ def read_kept(content: bytes) -> Kept:
         raise _unknown(str(error)) from error
 
 
-def _unknown(what: str) -> UnknownFormat:
+def _unknown(fault: str) -> UnknownFormat:
     return UnknownFormat(
-        f"what is kept of a conversation cannot be read ({what}): run the version that wrote it, "
-        "or `mirror projector rebuild`"
+        f"the kept state of a conversation cannot be read ({fault}): run the version that wrote "
+        "it, or `mirror projector rebuild`"
     )

@@ -1,11 +1,11 @@
-"""What Kafka knows of `mirror projector`: its names, to which rights are given, and how many
-partitions its views were made with.
+"""The names of `mirror projector` in Kafka, to which rights are given, and the number of partitions
+of its views.
 
-A conversation is in the partition of its key, of so many. Where the topics grow, conversations move
-and leave what was counted of them behind. So each record of the topic of conversations says in the
-header `PARTITIONS_HEADER` how many partitions there were when it was written: a projector or a
-doctor that starts later sees whether they grew. `mirror projector rebuild` makes the topic again,
-and with it the number.
+A conversation's partition depends on its key and on the number of partitions. If the topics grow,
+conversations move to other partitions, away from their state. So each record of the topic of
+conversations has the header `PARTITIONS_HEADER`: the number of partitions when it was written. A
+projector or doctor that starts later sees whether the topics grew. `mirror projector rebuild` makes
+the topic again, with the new number.
 """
 
 from __future__ import annotations
@@ -38,22 +38,23 @@ def transactional_prefix(settings: Settings) -> str:
 
 
 def moved(settings: Settings, views: set[int], found: int) -> str:
-    """What is wrong where views were made with other numbers of partitions than are `found`."""
-    others = sorted(views - {found})
-    if not others:
+    """What is wrong if views were made with other numbers of partitions than `found`, else
+    empty."""
+    different = sorted(views - {found})
+    if not different:
         return ""
-    numbers = " and ".join(map(str, others))
+    numbers = " and ".join(map(str, different))
     return (
-        f"the views in {settings.conversations_topic} were made with {numbers} partitions, and it "
-        f"has {found}: conversations would move away from what was counted of them; {REBUILD}"
+        f"the views in {settings.conversations_topic} were made with {numbers} partitions, but it "
+        f"has {found}: conversations would move away from their state; {REBUILD}"
     )
 
 
 def read_partitions(settings: Settings, count: int, timeout: float) -> set[int]:
-    """With how many partitions the views were made, as the first record of each of the `count`
-    partitions of the topic of conversations says; empty where there is none.
+    """The numbers of partitions with which the views were made, from the first record of each of
+    the `count` partitions of the topic of conversations. Empty without records.
 
-    Raises `KafkaUnavailable` where that is not known within `timeout` seconds.
+    Raises `KafkaUnavailable` if they are not known within `timeout` seconds.
     """
     topic = settings.conversations_topic
     config = {
@@ -83,15 +84,15 @@ def read_partitions(settings: Settings, count: int, timeout: float) -> set[int]:
                 waited_for.discard(message.partition())
     except KafkaException as error:
         reason = cause(error)
-        why = str(error) if reason is None else explain(reason)
-        raise KafkaUnavailable(f"{topic} cannot be read: {why}") from error
+        text = str(error) if reason is None else explain(reason)
+        raise KafkaUnavailable(f"{topic} cannot be read: {text}") from error
     finally:
         consumer.close()
     return found
 
 
 def _partitions(message: Any) -> set[int]:
-    """What the header of a record says; none where it has none that is a number."""
+    """The number in the header of a record. None without such a header."""
     return {
         int(content)
         for name, content in message.headers() or ()

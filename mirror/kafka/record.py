@@ -178,9 +178,9 @@ class AgentReader:
         self._msgpack = msgspec.msgpack.Decoder(AgentEvent)
 
     def decode(self, value: bytes | None, _headers: Any = None) -> AgentEvent:
-        """The state. Raises `UndecodableRecord` where `value` does not hold one."""
+        """The state. Raises `UndecodableRecord` if there is none."""
         data = value or b""
-        try:  # a JSON object opens with a brace, which no MessagePack map does
+        try:  # only a JSON object begins with a brace
             return (self._json if data[:1] == b"{" else self._msgpack).decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UndecodableRecord(f"not the state of an agent: {error}") from error

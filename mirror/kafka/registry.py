@@ -10,7 +10,7 @@ The header holds the schema's GUID, or its number if the registry has no GUIDs (
 before 8.0, compatible registries of others). Confluent's deserialisers accept both.
 
 The client is confluent-kafka's own; the extra `registry` installs its other packages. Its time-out
-is that of a read, so each call has a deadline of its own (`mirror.base.bounded`).
+is for one read, so each call has its own deadline (`mirror.base.bounded`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mirror.kafka.record import Header
 
 ANSWER_SECONDS: Final = 5
-# The whole of a call, also of an answer that comes byte by byte.
+# For a whole call, also if the answer comes byte by byte.
 CALL_SECONDS: Final = 10.0
 LEAST_CALL_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 1.0
@@ -195,17 +195,17 @@ def _register(
 def _told(settings: Settings, error: Exception) -> str:
     """One line: where, what, and what to do."""
     registry = settings.registry
-    where = f"the schema registry at {registry.url if registry else ''}"
+    subject = f"the schema registry at {registry.url if registry else ''}"
     status = getattr(error, "http_status_code", 0)
     if status in {401, 403}:
-        return f"{where} refuses us ({status}): check SCHEMA_REGISTRY_KEY and its rights"
+        return f"{subject} refuses us ({status}): check SCHEMA_REGISTRY_KEY and its rights"
     if status == 409:
         return (
-            f"{where} finds the event's schema incompatible with the one before (409): "
+            f"{subject} finds the event's schema incompatible with the one before (409): "
             "set the compatibility of the subject to NONE, or use a new topic"
         )
     if status:
-        return f"{where} answers {status}: check SCHEMA_REGISTRY_URL"
+        return f"{subject} answers {status}: check SCHEMA_REGISTRY_URL"
     if isinstance(error, Stuck | RuntimeError):
-        return f"{where} gives no whole answer in time: check SCHEMA_REGISTRY_URL and any gateway"
-    return f"{where} does not answer ({type(error).__name__}): check SCHEMA_REGISTRY_URL"
+        return f"{subject} gives no whole answer in time: check SCHEMA_REGISTRY_URL and any gateway"
+    return f"{subject} does not answer ({type(error).__name__}): check SCHEMA_REGISTRY_URL"

@@ -1,7 +1,7 @@
 """What Redis' error answers mean, and what follows from them. Pure.
 
 An error answer is a word and a text (`READONLY You can't write against a read only replica.`). For
-every caller and every command it means one of six things:
+every caller and every command it has one of six meanings:
 
     wrong server   this is not, or no longer, the server that `REDIS_URL` means; all connections
                    made until now lead to it, so all are closed
@@ -68,7 +68,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "BUSY": Meaning(
         "not yet",
         "none",
-        "is busy with a script of somebody's",
+        "is busy with another program's script",
         "wait, or end that script with SCRIPT KILL",
     ),
     "NOAUTH": Meaning("credentials", "this", "wants a user name or password", _CREDENTIALS),

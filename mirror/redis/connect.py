@@ -172,9 +172,9 @@ def _try_certificates(files: dict[str, str]) -> None:
         if "ssl_certfile" in files:
             context.load_cert_chain(files["ssl_certfile"], files.get("ssl_keyfile"))
     except OSError as error:  # ssl.SSLError is one too: not PEM, or a key that does not fit
-        why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
         raise SettingsError(
-            f"REDIS_URL names a certificate that cannot be used ({why or 'not PEM'}): "
+            f"REDIS_URL names a certificate that cannot be used ({reason or 'not PEM'}): "
             "ssl_ca_certs, ssl_certfile and ssl_keyfile take paths of PEM files that fit each other"
         ) from error
 
@@ -196,9 +196,9 @@ def _told(where: str, error: redis.RedisError) -> RedisUnavailable:
         kind = RedisUnsupported if found.kind == "unsupported" else RedisUnavailable
         return kind(f"{where} {found.says}{_said(found, error)}: {found.cure}", cure=found.cure)
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
-        if why := tls.reason(error):
+        if reason := tls.reason(error):
             cure = "correct the certificate, or REDIS_URL and REDIS_TLS_VERIFY"
-            said = f"{where} cannot be reached over TLS: {why}"
+            said = f"{where} cannot be reached over TLS: {reason}"
         else:
             runs = "it runs and speaks TLS there" if "rediss" in where else "it runs"
             cure = f"check REDIS_URL and that {runs}"

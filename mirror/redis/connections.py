@@ -38,13 +38,13 @@ class Standing:
         self.generation = 0
         self._lock = threading.Lock()
 
-    def leave(self, generation: int, why: str) -> None:
+    def leave(self, generation: int, reason: str) -> None:
         """Close all connections of that generation. Several callers may do so at once."""
         with self._lock:
             if generation != self.generation:
                 return
             self.generation += 1
-        _log.warning("redis_server_left", why=why)
+        _log.warning("redis_server_left", reason=reason)
 
 
 class _Knowing:
@@ -95,7 +95,7 @@ class _Knowing:
         self._was_master = not is_replica
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        """Like redis-py's, but only to a server that is the right one as far as is known."""
+        """Like redis-py's, but only to a server that is not known as the wrong one."""
         # redis-py's own sending reopens a connection that is closed here.
         if self._greeted and self._sock is not None:
             if self._generation != self._standing.generation:

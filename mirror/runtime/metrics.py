@@ -71,7 +71,7 @@ LISTENER: Final[Mapping[str, Described]] = {
     "produced": _counter("records_accepted", "Records handed to the publisher."),
     "delivered": _counter("records_delivered", "Records that Kafka acknowledged."),
     "failed": _counter("delivery_failures", "Deliveries that failed; their records are spooled."),
-    "rejected": _counter("records_refused", "Records that Kafka refuses for good."),
+    "rejected": _counter("records_refused", "Records that Kafka refused for good."),
     "lost": _counter("records_lost", "Records that neither Kafka nor the spool took."),
     "spooled": _counter("records_spooled", "Records written to the spool."),
     "spool_records": _gauge("spool_records", "Records in the spool."),

@@ -1,13 +1,13 @@
 """`/metrics`, `/healthz` and `/livez` of a process, on `MIRROR_METRICS_PORT`.
 
-Metrics are Prometheus' own: a process registers its collectors in one `CollectorRegistry` and hands
-it here; what every process tells is added. Health is a function that the process gives; it is asked
-at each request and must answer from memory. To it come the checks of `mirror doctor` that the
-process repeats (`mirror.checks.checkup`): what they find ill makes an `ok` process `degraded`.
-`/healthz` answers 200 while `ok` or `degraded` (a degraded process does its work) and 503 when
-`down`. `/livez` answers 503 only where another process in its place would help: a thread hangs or
-has crashed. A process that is `down` because it must not work (a projector whose topics are uneven)
-lives. The server (`mirror.runtime.serving`) takes one thread and few descriptors, whoever connects.
+Metrics use Prometheus' client: a process passes a `CollectorRegistry` with its collectors, and the
+metrics of all processes are added. Health is a function of the process; it is called at each
+request and must answer from memory. The repeated checks of `mirror doctor`
+(`mirror.checks.checkup`) are added: a problem makes an `ok` process `degraded`. `/healthz` answers
+200 while `ok` or `degraded` (a degraded process does its work) and 503 when `down`. `/livez`
+answers 503 only if a restart would help: a thread hangs or has crashed. A process that is `down`
+because it must not work (a projector with uneven topics) is still live. The server
+(`mirror.runtime.serving`) uses one thread and few descriptors, however many clients connect.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class _LogFigures:
-    """The log's numbers for Prometheus."""
+    """The log's counters for Prometheus."""
 
     @property
     def dropped(self) -> int:
@@ -67,9 +67,9 @@ class Telemetry:
         hosts: Iterable[str] = ALL_ADDRESSES,
         hung: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """Listens at once. `hung` says what hangs or has crashed, from memory.
+        """Listens at once. `hung` returns the threads that hang or have crashed, from memory.
 
-        Raises `SettingsError` where an address or the port cannot be had.
+        Raises `SettingsError` if an address or the port is not available.
         """
         self._own_health = health
         self._hung = hung
@@ -89,7 +89,7 @@ class Telemetry:
                 checkup.start()
 
     def _health(self) -> Health:
-        """The worse of the process' own health and of the checks."""
+        """The process' own health and that of the checks, whichever is worse."""
         own = self._own_health()
         found = () if self._checkup is None else self._checkup.reasons()
         if not found:

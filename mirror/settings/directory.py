@@ -1,7 +1,7 @@
-"""Directories that settings name: made where they are not there, or refused with one line.
+"""Directories in settings: created if missing, or refused with one line.
 
-Whether a directory can be written to is tried out with a file: the mode alone allows root to write
-where no file can be made, as in /proc.
+A file is created to see whether a directory is writable: by the mode alone, root may write even
+where no file can be created, as in /proc.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from mirror.base.errors import SettingsError
 
-# What another setting mends and time does not. A full or broken disk is none of these.
+# Errors that another setting fixes and time does not. A full or broken disk is not among them.
 _MISTAKES: Final = frozenset(
     {
         errno.EACCES,
@@ -30,10 +30,10 @@ _MISTAKES: Final = frozenset(
 
 
 def why_not_writable(path: Path) -> str | None:
-    """Why no file can be made in `path`, None if one can.
+    """Why no file can be created in `path`, None if one can.
 
-    Makes a file there and removes it. A directory that does not exist is not made: the nearest one
-    above it that exists is tried.
+    Creates a file there and removes it. A missing directory is not created: the nearest existing
+    directory above it is tried.
     """
     try:
         _try_writing(next(place for place in (path, *path.parents) if os.path.lexists(place)))
@@ -43,10 +43,10 @@ def why_not_writable(path: Path) -> str | None:
 
 
 def make_directory(name: str, path: Path) -> None:
-    """Make the directory that the variable `name` holds.
+    """Create the directory in the variable `name`.
 
-    Raises `SettingsError` where it cannot be one or cannot be written to, and `OSError` where the
-    disk refuses to make it. A directory that is there on a full disk is no mistake of the settings.
+    Raises `SettingsError` if it cannot be a directory or is not writable, and `OSError` if the disk
+    refuses to create it. An existing directory on a full disk is not a wrong setting.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

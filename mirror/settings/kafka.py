@@ -25,8 +25,8 @@ _FILE_PROPERTIES: Final = frozenset(
         "sasl.oauthbearer.assertion.jwt.template.file",
     }
 )
-# What the mirror's promises rest on: it sets these itself, whatever a variable says. A variable
-# that names one of them is told as a setting that nothing reads.
+# The mirror's promises need these properties, so it sets them itself. A variable for one of them is
+# reported as a setting that nothing reads.
 OWN_PROPERTIES: Final = frozenset(
     {
         "acks",
@@ -104,7 +104,7 @@ def _property(name: str) -> str:
 
 
 def _conf_names(environ: Mapping[str, str]) -> Iterator[str]:
-    """The variables `KAFKA_CONF_<PROPERTY>` that are set, be it by a file, and may be."""
+    """The variables `KAFKA_CONF_<PROPERTY>` that are set, also by a file, and may be set."""
     for name in environ:
         if not name.startswith(_CONF):
             continue

@@ -195,10 +195,10 @@ def _topics(reader: Reader, prefix: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, default in TOPICS.items():
         topic = prefix + reader.parse(name, default, values.topic_name)
-        for other, taken in found.items():
+        for holder, taken in found.items():
             if topic == taken:
                 raise SettingsError(
-                    f"{name} is {topic!r}: it takes another topic than {other}, which is {taken!r}"
+                    f"{name} is {topic!r}: it takes another topic than {holder}, which is {taken!r}"
                 )
         found[name] = topic
     return found

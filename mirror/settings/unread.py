@@ -41,7 +41,7 @@ def unread(
 def _hint(name: str, environ: Mapping[str, str], names: list[str]) -> str:
     plain = name.removesuffix(_FILE)
     if name != plain and environ.get(plain, "").strip():
-        return f"{plain} is set, and is what counts"
+        return f"{plain} is set, and wins"
     if is_own(plain):
         return "the mirror sets this property itself"
     near = difflib.get_close_matches(plain, names, n=1, cutoff=0.0)[0]

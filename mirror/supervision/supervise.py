@@ -71,7 +71,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 def check_machine(settings: Settings, environ: Mapping[str, str]) -> None:
     """That the user and the Python of the processes exist, and the listeners' spool.
 
-    Raises `SettingsError`. The spool of another user is that user's listeners' to make.
+    Raises `SettingsError`. If another user runs the listeners, they create their spool themselves.
     """
     user = settings.supervised.user
     if user:

@@ -62,9 +62,9 @@ class Process(msgspec.Struct, frozen=True):
 class Action(msgspec.Struct, frozen=True):
     """An action on a process, with the reason."""
 
-    what: Literal["kill", "start", "leave"]
+    kind: Literal["kill", "start", "leave"]
     process: Process
-    why: str
+    reason: str
 
 
 class Memory(msgspec.Struct):
@@ -168,15 +168,19 @@ class Watchdog:
     def _do(self, action: Action) -> None:
         process = action.process
         try:
-            if action.what == "kill":
-                self._log.warning("hung_process_killed", process_name=process.name, why=action.why)
+            if action.kind == "kill":
+                self._log.warning(
+                    "hung_process_killed", process_name=process.name, reason=action.reason
+                )
                 self._rpc.supervisor.signalProcess(process.full_name, int(signal.SIGKILL))
-            elif action.what == "start":
-                self._log.info("fatal_process_restarted", process_name=process.name, why=action.why)
+            elif action.kind == "start":
+                self._log.info(
+                    "fatal_process_restarted", process_name=process.name, reason=action.reason
+                )
                 self._rpc.supervisor.startProcess(process.full_name, False)
             else:
                 self._log.warning(
-                    "fatal_process_left_stopped", process_name=process.name, why=action.why
+                    "fatal_process_left_stopped", process_name=process.name, reason=action.reason
                 )
         except (Error, OSError) as error:
             self._log.warning("supervisord_refused", process_name=process.name, error=error)

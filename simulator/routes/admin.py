@@ -1,4 +1,4 @@
-"""The admin API under `/_sim`: the truth, the statistics, and the strings to pull."""
+"""The admin API under `/_sim`: the ledger, statistics and controls."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def stats_body(world: World) -> dict[str, Any]:
 
 
 async def channels(request: web.Request) -> web.Response:
-    """Every channel with its state; ids in full, since tests need them."""
+    """Every channel with its state. Ids are complete, because tests need them."""
     world = world_of(request)
     entities = []
     for channel in world.channels.all():
@@ -145,7 +145,7 @@ class _FrameOrder(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def frames(request: web.Request) -> web.Response:
-    """Send a given frame to the subscribers of a topic, or to one channel only."""
+    """Send a given frame to the subscribers of a topic, or to one channel."""
     world = world_of(request)
     try:
         order = msgspec.json.decode(await request.read(), type=_FrameOrder)
@@ -236,7 +236,7 @@ def _change_rights(world: World, order: _Control) -> None:
 
 
 def _tune(world: World, order: _Control) -> None:
-    """Set what the order names and leave the rest."""
+    """Change only the values in the order."""
     engine = world.engine
     if order.rate is not None:
         engine.rate = max(0.0, order.rate)

@@ -36,7 +36,7 @@ async def query(request: web.Request) -> web.Response:
 
 
 async def many(request: web.Request) -> web.Response:
-    """`?id=a,b,c`: those that are known."""
+    """The known conversations of `?id=a,b,c`."""
     need_permission(request, *VIEW)
     world = world_of(request)
     ids = [id_ for text in request.query.getall("id", []) for id_ in text.split(",") if id_]
@@ -80,7 +80,7 @@ def _seen(request: web.Request, conversation: Conversation) -> bool:
 
 
 def as_of(world: World) -> int:
-    """The moment up to which analytics knows; the lag is in Genesys seconds."""
+    """The time up to which analytics has data. The lag is in Genesys seconds."""
     return world.clock.now_ms() - int(world.analytics_lag * 1000)
 
 

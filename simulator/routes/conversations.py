@@ -14,7 +14,7 @@ from simulator.world import world_of
 
 FORBIDDEN = 403
 VIEW = "conversation:communication:view"
-#: The word of each medium in REST paths; those of web chat were removed.
+#: The name of each medium in REST paths. The paths of web chat were removed.
 MEDIA_PATHS = frozenset(
     {
         "calls",
@@ -61,7 +61,7 @@ async def get_conversation(request: web.Request) -> web.Response:
 
 
 async def disconnect(request: web.Request) -> web.Response:
-    """The forced end of a conversation: a mirror must never call it, so it is recorded."""
+    """Force the end of a conversation. A mirror must never call this, so the call is recorded."""
     client = client_of(request).id
     conversation = request.match_info["conversation_id"]
     now = int(time.time() * 1000)

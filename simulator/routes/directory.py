@@ -1,6 +1,6 @@
-"""Users and queues over REST (docs/permissions.md, "The calls"), with paging as Genesys does it.
+"""Users and queues over REST (docs/permissions.md, "The calls"), with Genesys' paging.
 
-A client is shown what is in the divisions in which its role is granted.
+A client sees the objects of the divisions in which its role is granted.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ async def get_user(request: web.Request) -> web.Response:
 
 
 async def search_users(request: web.Request) -> web.Response:
-    """`POST /users/search`; `results` is absent when there is none."""
+    """`POST /users/search`. Without a result, `results` is absent."""
     need_permission(request, "directory:user:view")
     org = world_of(request).org
     try:
@@ -118,7 +118,7 @@ async def list_members(request: web.Request) -> web.Response:
 
 
 def _queue(request: web.Request) -> str:
-    """The queue that the path names, where the client may see it."""
+    """The queue in the path, if the client may see it."""
     org = world_of(request).org
     queue = request.match_info["queue_id"]
     if not org.has_queue(queue) or not client_of(request).sees({org.division_of_queue(queue)}):
@@ -129,7 +129,7 @@ def _queue(request: web.Request) -> str:
 def page(
     request: web.Request, ids: list[str], body: Callable[[str], dict[str, Any]], largest: int
 ) -> dict[str, Any]:
-    """An entity listing: `nextUri` and `previousUri` are absent at the ends."""
+    """A page of entities. `nextUri` and `previousUri` are absent at the ends."""
     size = _number(request, "pageSize", DEFAULT_PAGE_SIZE)
     number = _number(request, "pageNumber", 1)
     if size > largest:
@@ -143,8 +143,8 @@ def page(
         return {"entities": entities, "pageNumber": number, "nextUri": following}
     shown = [body(entity) for entity in ids[(number - 1) * size : number * size]]
 
-    def uri(which: int) -> str:
-        return f"{request.path}?pageSize={size}&pageNumber={which}"
+    def uri(page: int) -> str:
+        return f"{request.path}?pageSize={size}&pageNumber={page}"
 
     listing: dict[str, Any] = {
         "entities": shown,

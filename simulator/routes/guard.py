@@ -13,7 +13,7 @@ from simulator.errors import BY_STATUS, ApiError, error_body, json_response
 from simulator.oauth import OAuthClient, Token
 from simulator.world import World, world_of
 
-#: Statuses with a meaning of their own in a `rest` fault.
+#: Statuses with a special meaning in a `rest` fault.
 CUT_CONNECTION = -1
 TOO_MANY = 429
 _TOKEN = "simulator.token"  # noqa: S105  # the name of a request field
@@ -21,7 +21,7 @@ _TOKEN = "simulator.token"  # noqa: S105  # the name of a request field
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Authenticate and meter `/api/...`; turn refusals into ErrorBodies; other paths pass."""
+    """Authenticate and meter `/api/...`, and turn refusals into ErrorBodies. Other paths pass."""
     if not request.path.startswith("/api/"):
         return await handler(request)
     world = world_of(request)
@@ -62,7 +62,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 class Foreign(Exception):
-    """An answer that is not Genesys': the page of a gateway, or JSON of something else."""
+    """An answer that does not come from Genesys: the page of a gateway, or other JSON."""
 
     def __init__(self, status: int, body: str) -> None:
         super().__init__(status)
@@ -72,7 +72,7 @@ class Foreign(Exception):
 
 
 async def misbehave(request: web.Request, client: str | None) -> None:
-    """Let a `rest` fault answer instead, or wait before the answer; raises `ApiError`."""
+    """Let a `rest` fault answer instead, or delay the answer. Raises `ApiError`."""
     world = world_of(request)
     fault = world.faults.rest(request.method, request.path, client, time.monotonic())
     if fault is None:

@@ -29,7 +29,7 @@ class _WantedTopic(msgspec.Struct):
 
 
 async def create_channel(request: web.Request) -> web.Response:
-    """A new channel; the 21st of a client silently removes another."""
+    """Create a channel. The 21st channel of a client silently removes another."""
     world = world_of(request)
     token = token_of(request)
     channel, evicted = world.channels.create(token, world.clock.now_ms())
@@ -42,17 +42,17 @@ async def create_channel(request: web.Request) -> web.Response:
 
 
 async def list_channels(request: web.Request) -> web.Response:
-    """Channels of this token, or of the client: those of other tokens come without ids."""
+    """The channels of this token, or of the client. Channels of other tokens come without ids."""
     world = world_of(request)
     token = token_of(request)
-    which = request.query.get("includechannels", "token")
-    if which not in ("token", "oauthclient"):
-        raise ApiError("invalid.value", which)
+    scope = request.query.get("includechannels", "token")
+    if scope not in ("token", "oauthclient"):
+        raise ApiError("invalid.value", scope)
     entities = []
     for channel in world.channels.of_client(token.client_id):
         if channel.token.value == token.value:
             entities.append(channel_body(request, channel))
-        elif which == "oauthclient":
+        elif scope == "oauthclient":
             entities.append({"expires": rfc3339(channel.expires_ms)})
     return json_response({"entities": entities})
 
@@ -64,7 +64,7 @@ async def head_channel(request: web.Request) -> web.Response:
 
 
 async def get_subscriptions(request: web.Request) -> web.Response:
-    """The topics of a channel, as they were asked for."""
+    """The topics of a channel, as they were requested."""
     channel = _channel(request)
     return json_response({"entities": [{"id": topic} for topic in channel.topics]})
 
@@ -80,14 +80,14 @@ async def post_subscriptions(request: web.Request) -> web.Response:
 
 
 async def delete_subscriptions(request: web.Request) -> web.Response:
-    """Drop all topics; the channel stays."""
+    """Drop all topics. The channel stays."""
     world = world_of(request)
     world.channels.unsubscribe(_channel(request), None, world.clock.now_ms())
     return web.Response()
 
 
 async def available_topics(request: web.Request) -> web.Response:
-    """Every topic there is; `expand` adds fields (class AvailableTopic)."""
+    """All available topics. `expand` adds fields (class AvailableTopic)."""
     expand = set(request.query.get("expand", "").split(","))
     entities = []
     for kind in TOPIC_KINDS:
@@ -110,7 +110,7 @@ async def available_topics(request: web.Request) -> web.Response:
 
 
 def channel_body(request: web.Request, channel: Channel) -> dict[str, Any]:
-    """A Channel; its `connectUri` is on the host that the request was made to."""
+    """A Channel. Its `connectUri` has the host of the request."""
     scheme = "wss" if request.secure else "ws"
     return {
         "connectUri": f"{scheme}://{request.host}/channels/{channel.id}",
@@ -122,7 +122,7 @@ def channel_body(request: web.Request, channel: Channel) -> dict[str, Any]:
 def subscribe(
     world: World, channel: Channel, topics: list[str], via: str, ignore_errors: bool
 ) -> list[dict[str, Any]]:
-    """Set or add topics and give the ChannelTopic entities; raises `ApiError`."""
+    """Set or add topics, and return the ChannelTopic entities. Raises `ApiError`."""
     client = world.tokens.clients[channel.client_id]
     try:
         answers = world.channels.subscribe(
@@ -168,7 +168,7 @@ def subscribe(
 def _granted(world: World, client: OAuthClient, topic: str) -> bool:
     """Whether the client's role is granted in the division of a plain topic's queue or user.
 
-    Topics that need no permission ask for no division either.
+    Topics that need no permission need no division either.
     """
     kind = kind_of(topic)
     if client.divisions is None or kind is None or not kind.permissions:

@@ -61,10 +61,11 @@ async def connect(request: web.Request) -> web.StreamResponse:
     return ws
 
 
-async def _turn_away(request: web.Request, how: int) -> web.StreamResponse:
-    """Refuse the socket of a dead channel with a status, or let it in, tell it, and close."""
-    if how != SWITCHING_PROTOCOLS:
-        return json_response(error_body(BY_STATUS.get(how, "not.found")), how)
+async def _turn_away(request: web.Request, status: int) -> web.StreamResponse:
+    """Refuse the socket of a dead channel with a status, or open it, send the error, and close
+    it."""
+    if status != SWITCHING_PROTOCOLS:
+        return json_response(error_body(BY_STATUS.get(status, "not.found")), status)
     ws = web.WebSocketResponse(timeout=2.0)
     await ws.prepare(request)
     await ws.send_json({"result": "404", "message": "channel not found"})
@@ -75,7 +76,7 @@ async def _turn_away(request: web.Request, how: int) -> web.StreamResponse:
 def answer_text(world: World, channel: Channel, text: str) -> bytes | None:
     """The answer to a text frame of the client.
 
-    Unknown text is tolerated, as the official command line tool needs (docs/protocol.md,
+    Unknown text is tolerated, because the official command line tool sends some (docs/protocol.md,
     "Sockets").
     """
     try:

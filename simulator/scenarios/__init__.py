@@ -1,8 +1,8 @@
 """Scripts of conversations by medium, and the choice of the next one.
 
-`pick` walks through the media by weight without chance (so that a short run shows all of them) and
-chooses among a medium's scripts by weight. One module for each kind of script; `stage` is what
-they act on, `routing` the way to an agent that all media share.
+`pick` takes the media in turn by weight, without chance, so that a short run shows all of them. It
+draws one of the medium's scripts by weight. Each kind of script has its own module. `stage` is what
+the scripts act on, `routing` the way to an agent that all media share.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ Scenario = Callable[[Stage], Script]
 
 
 def _with_manner(name: str, stage: Stage) -> Script:
-    """An inbound call whose after-call work goes in one manner."""
+    """An inbound call with one manner of after-call work."""
     stage.manner = MANNERS[name]
     return inbound_call(stage)
 
 
-#: By name: the medium, the direction, the weight within the medium, the script.
+#: Name → medium, direction, weight within the medium, script.
 SCENARIOS: dict[str, tuple[str, str, float, Scenario]] = {
     "inbound_call": ("call", "inbound", 4, inbound_call),
     "outbound_call": ("call", "outbound", 1, outbound_call),
@@ -102,7 +102,7 @@ DEFAULT_WEIGHTS: dict[str, float] = {
 
 
 class Playbill:
-    """Gives scenario names so that the media come in the proportion of their weights."""
+    """Chooses scenarios so that the media come in the proportion of their weights."""
 
     def __init__(self, weights: dict[str, float], rng: random.Random) -> None:
         media = {facts[0] for facts in SCENARIOS.values()}

@@ -1,7 +1,7 @@
-"""Two conversations that belong together: consultations of their own, and merges.
+"""Two conversations that belong together: separate consultations, and merges.
 
-Each is played by a script of its own. They share a `Link`, and never wait for each other for long,
-so that one of them can also be played alone (docs/protocol.md, "Consultations").
+Each has its own script. The scripts share a `Link`, and never wait long for each other, so that
+each can also be played alone (docs/protocol.md, "Consultations").
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from simulator.scenarios.consult import record_transfer
 from simulator.scenarios.stage import Beat, Script, Stage
 from simulator.scenarios.voice import hang_up, reach_beside_somebody, talk
 
-#: How often a script looks whether the other has gone on; then it ends by itself.
+#: How often a script checks whether the other has gone on, before it ends by itself.
 MAX_LOOKS = 600
 
 
@@ -31,13 +31,13 @@ class Link(msgspec.Struct):
 
 
 def consult_apart(stage: Stage) -> Script:
-    """The agent holds the customer and consults in a conversation of its own, which is linked."""
+    """The agent holds the customer and consults in a separate, linked conversation."""
     party = yield from reach_beside_somebody(stage)
     if party is None:
         return
     customer, agent, user = party
     link = Link()
-    _begin(stage, "consultation", lambda other: _consultation(other, link, agent, user))
+    _begin(stage, "consultation", lambda child: _consultation(child, link, agent, user))
     leg = agent.legs[-1]
     stage.conversation.hold(agent, leg, stage.now)
     customer.legs[-1].confined = True
@@ -63,16 +63,16 @@ def consult_apart(stage: Stage) -> Script:
 
 
 def merge_call(stage: Stage) -> Script:
-    """The agent calls a colleague in a second conversation, and takes the customer along to it."""
+    """The agent calls a colleague in a second conversation, and merges the customer into it."""
     party = yield from reach_beside_somebody(stage)
     if party is None:
         return
     customer, agent, user = party
     link = Link()
-    into = _begin(stage, "merged", lambda other: _merged(other, link, customer, agent, user))
+    into = _begin(stage, "merged", lambda child: _merged(child, link, customer, agent, user))
     yield stage.beat(6, 12)
     stage.conversation.merged_into = into
-    # Both go on in the other conversation; here nobody transferred anybody.
+    # Both go on in the other conversation. Here there was no transfer.
     stage.leave(customer, "transfer.conference", "terminated")
     stage.leave(agent, "transfer.conference", "terminated")
     link.done = True
@@ -83,13 +83,13 @@ def merge_call(stage: Stage) -> Script:
 
 
 def _begin(stage: Stage, name: str, write: Callable[[Stage], Script]) -> str:
-    """Have the other conversation played; its id."""
-    other = stage.branch(name, "call", "outbound")
+    """Play the other conversation, and return its id."""
+    child = stage.branch(name, "call", "outbound")
     if name == "consultation":
-        other.conversation.associated_id = stage.conversation.id
-        stage.conversation.consultations.append(other.conversation.id)
-    stage.launch(name, other, write(other))
-    return other.conversation.id
+        child.conversation.associated_id = stage.conversation.id
+        stage.conversation.consultations.append(child.conversation.id)
+    stage.launch(name, child, write(child))
+    return child.conversation.id
 
 
 def _dial(stage: Stage, agent: Participant, user: str) -> tuple[Participant, Participant]:
@@ -107,7 +107,7 @@ def _dial(stage: Stage, agent: Participant, user: str) -> tuple[Participant, Par
 
 
 def _consultation(stage: Stage, link: Link, agent: Participant, user: str) -> Script:
-    """Rings; is answered, or not; ends when the other conversation says so."""
+    """The call rings, is answered or not, and ends when the other conversation says so."""
     caller, target = _dial(stage, agent, user)
     yield stage.beat(1, 3)
     if stage.chance(0.8):

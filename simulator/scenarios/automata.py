@@ -9,7 +9,7 @@ from simulator.scenarios.routing import reach_agent
 from simulator.scenarios.stage import Beat, Script, Stage
 from simulator.scenarios.voice import hang_up, talk
 
-#: Genesys' own codes of calls that no agent had.
+#: Genesys' own codes for calls without an agent.
 MACHINE = ("ININ-OUTBOUND-MACHINE", "Machine")
 NO_ANSWER = ("ININ-OUTBOUND-NO-ANSWER", "No answer")
 
@@ -45,9 +45,9 @@ def bot_message(stage: Stage) -> Script:
 
 
 def campaign_call(stage: Stage) -> Script:
-    """A dialler calls: nobody, a machine, or a customer who is given to an agent.
+    """A dialler calls, and reaches nobody, a machine, or a customer who is given to an agent.
 
-    The `outbound` participant gets a code of the system's where no agent had the call.
+    The `outbound` participant gets a system code if no agent had the call.
     """
     queue = stage.queue()
     conversation = stage.conversation

@@ -159,7 +159,7 @@ def internal_call(stage: Stage) -> Script:
 def _consult(
     stage: Stage, customer: Participant, agent: Participant, answered: bool
 ) -> Generator[Beat, None, Participant | None]:
-    """Ring a colleague while the customer is `confined`; None when there is nobody to talk to."""
+    """Ring a colleague while the customer is `confined`. None if no colleague is free."""
     user = stage.staff.anyone(avoid=agent.user_id)
     if user is None:
         return None
@@ -191,7 +191,8 @@ def _mark(stage: Stage, customer: Participant, agent: Participant) -> None:
 
 
 def _reconnect(agent: Participant, customer: Participant, target: Participant) -> None:
-    """The consult is over: `consultParticipantId` disappears and the customer hears people."""
+    """The consult is over: `consultParticipantId` disappears, and the customer is no longer
+    confined."""
     for participant in (agent, customer, target):
         participant.consult_participant_id = None
     agent.attributes = {k: v for k, v in agent.attributes.items() if k != "consultInitiator"}

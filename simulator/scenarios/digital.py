@@ -14,7 +14,7 @@ HOURS_MS = 3_600_000
 
 
 def chat(stage: Stage) -> Script:
-    """A web chat; the customer's leg may outlive the agent's by a frame."""
+    """A web chat. The customer's leg may outlive the agent's leg by a frame."""
     queue = stage.queue()
     room = f"{stage.uuid()}@conference.example.invalid"
     customer = stage.customer(stage.leg("chat", "connected", roomId=room), queue_id=queue)
@@ -64,7 +64,7 @@ def email(stage: Stage) -> Script:
     keys = stage.variant("early_resume")
     for _ in range(stage.rng.choice([0, 0, 1, 2])):
         yield from set_aside(stage, agent, keys)
-    if stage.chance(0.1):  # its writer goes away while it is parked: no unpark
+    if stage.chance(0.1):  # its writer leaves while it is parked: no unpark
         stage.conversation.park(agent, leg, stage.now, stage.now + HOURS_MS)
         yield stage.beat(5, 20)
     leg.extra["messagesSent"] = 1
@@ -78,7 +78,7 @@ def email(stage: Stage) -> Script:
 def set_aside(stage: Stage, agent: Participant, keys: str) -> Script:
     """Parked until some planned time, and taken up again long before it.
 
-    Some parks have no planned time. What `parkTime` and `resumeTime` do then, `keys` says.
+    Some parks have no planned time. `keys` says what becomes of `parkTime` and `resumeTime`.
     """
     leg = agent.legs[-1]
     until = stage.now + stage.rng.randrange(1, 48) * HOURS_MS
@@ -89,7 +89,7 @@ def set_aside(stage: Stage, agent: Participant, keys: str) -> Script:
 
 
 def message(stage: Stage) -> Script:
-    """A messaging conversation: `messages` grows by one with each text, each in its own frame."""
+    """A messaging conversation. Each text has its own frame and adds one entry to `messages`."""
     queue = stage.queue()
     kind = stage.rng.choice(["sms", "whatsapp", "open", "webmessaging", "facebook"])
     addresses: dict[str, Any] = {
@@ -135,7 +135,7 @@ def say(stage: Stage, participant: Participant, status: str) -> None:
 
 
 def callback(stage: Stage) -> Script:
-    """A callback request; some are scheduled for later, then the agent dials the customer."""
+    """A callback request. Some are scheduled for later. Then the agent dials the customer."""
     queue = stage.queue()
     number = f"+1555{stage.rng.randrange(10**7):07d}"
     facts: dict[str, Any] = {
@@ -194,9 +194,9 @@ def queue_for_agent(
     most: float,
     direction: str = "inbound",
 ) -> Generator[Beat, None, Participant | None]:
-    """The customer waits in a queue, at least for a second and at most for `most` until it rings.
+    """The customer waits in a queue until an agent's leg rings, from a second to `most` seconds.
 
-    The agent who answers, as of `reach_agent`; None when the customer gave up.
+    The agent who answers, as in `reach_agent`. None if the customer gave up.
     """
     acd = stage.acd(media, queue_id, direction)
     yield stage.beat(1, most)

@@ -1,7 +1,7 @@
 """Conversations that rightly live for days, and one that comes back after its end
 (docs/protocol.md, "Reading conversations").
 
-None of these is chosen by the playbill; ask for them by name. `stop` brings them to their ends.
+They are never picked by weight; spawn them by name. `stop` brings them to their ends.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def message_for_days(stage: Stage) -> Script:
 
 
 def callback_in_two_days(stage: Stage) -> Script:
-    """A callback that is `scheduled` for two days and then quickly done."""
+    """A callback that is `scheduled` for two days, then quickly done."""
     queue = stage.queue()
     leg = stage.leg(
         "callback",
@@ -100,7 +100,7 @@ def email_parked_for_days(stage: Stage) -> Script:
 
 
 def endless_call(stage: Stage) -> Script:
-    """Two users who never hang up: over only when told to (what a zombie check must not kill)."""
+    """Two users who never hang up until they are told to. A zombie check must not end this call."""
     first = stage.org.users[0]
     second = stage.org.users[-1]
     caller = stage.agent(
@@ -116,7 +116,7 @@ def endless_call(stage: Stage) -> Script:
 
 
 def message_again(stage: Stage) -> Script:
-    """A messaging conversation that ends, and has a live leg again an hour later."""
+    """A messaging conversation that ends, and gets a live leg again an hour later."""
     queue = stage.queue()
     for _ in range(2):
         customer = stage.customer(

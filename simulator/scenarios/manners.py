@@ -1,5 +1,4 @@
-"""The ways in which after-call work of a leg goes (docs/protocol.md, "After-call work"). Pure
-data."""
+"""The manners of a leg's after-call work (docs/protocol.md, "After-call work"). Pure data."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ import msgspec
 
 
 class Manner(msgspec.Struct, frozen=True, kw_only=True):
-    """What the queue asks for (`prompt`), and what the agent makes of it."""
+    """The queue's rule (`prompt`), and the agent's behaviour."""
 
     prompt: str
     #: How often this manner is drawn.
@@ -21,11 +20,11 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
     timed: bool = False
     #: The probability of a code before the end.
     code: float = 1.0
-    #: The work goes on after the code, which is saved for good when the time is over.
+    #: The work goes on after the code. The code is saved for good when the time is over.
     lingers: bool = False
     #: A provisional code while still talking, the final one in after-call work.
     early: bool = False
-    #: A further code when all was over, which replaces the first.
+    #: A further code after the work, which replaces the first.
     corrected: bool = False
 
 
@@ -45,5 +44,5 @@ _WEIGHTS = tuple(manner.weight for manner in _ALL)
 
 
 def draw(rng: random.Random) -> Manner:
-    """One of them, by their weights."""
+    """Draw a manner by weight."""
     return rng.choices(_ALL, _WEIGHTS)[0]

@@ -36,7 +36,7 @@ def cobrowse(stage: Stage) -> Script:
 
 
 def social_expression(stage: Stage) -> Script:
-    """A post that somebody has to react to; this medium can be held."""
+    """A social media post for an agent. This medium can be held."""
     facts = {
         "socialMediaId": str(stage.rng.randrange(10**15)),
         "socialMediaHub": "sim",

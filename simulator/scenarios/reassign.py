@@ -1,7 +1,7 @@
 """A messaging conversation that comes back to agents again and again.
 
-An agent who had it before does not become a new participant: the old one gets a further
-communication, another queue, another after-call work and another code (docs/protocol.md, "Legs").
+An agent who had it before does not become a new participant. The old participant gets another
+communication, queue, after-call work and code (docs/protocol.md, "Legs").
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def message_reassigned(stage: Stage) -> Script:
         stage.begin_acw(agent)
         acd = stage.acd("message", queue)
         yield stage.beat(0.5, 2)
-        # Where the new leg takes the old one's place, nothing can follow on the old one.
+        # If the new leg replaces the old leg in frames, nothing can follow on the old leg.
         late = agent.order != "replace" and stage.chance(0.3)
         if not late:
             yield from stage.wrap_up(agent)
@@ -62,7 +62,7 @@ def _serve(stage: Stage, customer: Participant, agent: Participant) -> Script:
 
 
 def _assign_again(stage: Stage, agent: Participant, queue: str) -> Generator[Beat, None, Leg]:
-    """The same participant is given the conversation once more, with or without ringing."""
+    """Give the conversation to the same participant again, with or without ringing."""
     stage.conversation.route(agent, queue)
     state = stage.rng.choice(["connected", "alerting"])
     leg = stage.leg("message", state, **agent.legs[-1].extra)

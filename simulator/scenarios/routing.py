@@ -15,9 +15,9 @@ MAX_WAITS = 20
 def reach_agent(
     stage: Stage, media: str, queue_id: str, avoid: str | None = None
 ) -> Generator[Beat, None, Participant | None]:
-    """Find an agent who answers; None when the customer must give up.
+    """Find an agent who answers. None if the customer must give up.
 
-    The returned participant rings no more: it is connected, but no frame has shown it yet.
+    The returned participant no longer rings. It is connected, but no frame has shown that yet.
     """
     missed = 0
     for _ in range(MAX_WAITS):

@@ -1,8 +1,8 @@
 """The tools of a scenario script: the conversation, the org, chance and the present time.
 
-A script is a generator. It changes the conversation and yields `Beat`s: "let a frame show this,
-come back after so many Genesys seconds". Whoever runs it sets `now` before each step, so scripts
-are pure and a test can run one to its end in no time.
+A script is a generator. It changes the conversation and yields `Beat`s: "send a frame, and go on
+after so many Genesys seconds". The runner sets `now` before each step. So scripts are pure, and a
+test can run a script to its end at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from simulator.scenarios.manners import Manner, draw
 
 ALERT_SECONDS = 8
 WRAPUP_TIMEOUT_MS = 120_000
-#: Genesys sets a call up before it connects it: `system` for those outside, `delay` in a queue
+#: Genesys sets a call up before it connects it: `system` for outside parties, `delay` in a queue
 #: (docs/protocol.md, "Segments"). Milliseconds.
 SETUP: dict[str, tuple[str, int, int]] = {
     "customer": ("system", 10, 250),
@@ -38,7 +38,7 @@ SETUP: dict[str, tuple[str, int, int]] = {
     "external": ("system", 10, 250),
     "acd": ("delay", 20, 80),
 }
-#: How much earlier than the ringing its segment begins, in milliseconds.
+#: How many milliseconds before the ringing its segment begins.
 RING_LEAD = (9, 36)
 
 
@@ -56,7 +56,7 @@ Script = Generator[Beat, None, None]
 
 
 class Offspring(msgspec.Struct):
-    """A conversation that another one gave rise to, with the script that plays it."""
+    """A conversation that began through another conversation, with its script."""
 
     name: str
     stage: Stage
@@ -81,21 +81,21 @@ class Stage:
         self.quirks = quirks or Quirks()
         self.wrapup_on = self.variant("wrapup_on")
         self.now = conversation.started_ms
-        #: No new waits for agents, no long parks: the org is being emptied.
+        #: The org is being drained: no new waits for agents, no long parks.
         self.draining = False
-        #: The manner of all after-call work of this conversation; drawn for each leg where null.
+        #: The manner of all after-call work of this conversation. None: drawn for each leg.
         self.manner: Manner | None = None
         self.manners: dict[str, Manner] = {}
-        #: Conversations that began through this one, for whoever runs the script to play.
+        #: Conversations that began through this one. The runner plays them.
         self.offspring: list[Offspring] = []
 
     def variant(self, quirk: str) -> str:
-        """The answer to an open question: the quirk's, or drawn where that is `mixed`."""
+        """The answer to an open question. A `mixed` quirk draws it."""
         answer = str(getattr(self.quirks, quirk))
         return self.rng.choice(VARIANTS[quirk]) if answer == MIXED else answer
 
     def branch(self, name: str, media: str, direction: str) -> Stage:
-        """A stage for a further conversation; `launch` has it played."""
+        """A stage for another conversation. `launch` plays it."""
         conversation = Conversation(
             id=self.uuid(),
             media=media,
@@ -107,7 +107,7 @@ class Stage:
         return Stage(conversation, self.org, self.staff, rng, self.quirks)
 
     def launch(self, name: str, stage: Stage, script: Script) -> None:
-        """Have a further conversation played, from now on and by its own script."""
+        """Play another conversation from now on, with its own script."""
         self.offspring.append(Offspring(name, stage, script))
 
     def beat(self, low: float, high: float) -> Beat:
@@ -127,7 +127,7 @@ class Stage:
         return uuid_from(self.rng)
 
     def queue(self, avoid: str | None = None) -> str:
-        """A queue of the org, another one than `avoid` where there is another."""
+        """A queue of the org, not `avoid` if there is another."""
         for _ in range(8):
             queue = self.rng.choice(self.org.queues)
             if queue != avoid:
@@ -135,7 +135,7 @@ class Stage:
         return queue
 
     def leg(self, media: str, state: str, direction: str | None = "inbound", **extra: Any) -> Leg:
-        """A new communication in its first state, not yet anybody's."""
+        """A new communication in its first state, without a participant."""
         return Leg(
             id=self.uuid(),
             media=media,
@@ -165,7 +165,7 @@ class Stage:
         return participant
 
     def customer(self, leg: Leg, **facts: Any) -> Participant:
-        """The outside party, with the kind of data that must not leak by default."""
+        """The outside party, with personal data that must not leak by default."""
         number = f"+1555{self.rng.randrange(10**7):07d}"
         facts.setdefault("name", f"Customer {number[-4:]}")
         facts.setdefault("address", f"tel:{number}" if leg.media == "call" else None)
@@ -235,13 +235,13 @@ class Stage:
             leg.state = "connected"
 
     def leave(self, participant: Participant, disconnect_type: str, state: str) -> None:
-        """End every leg of a participant that is not ended yet."""
+        """End every live leg of a participant."""
         for leg in participant.legs:
             if not leg.ended:
                 self.conversation.end_leg(participant, leg, disconnect_type, self.now, state)
 
     def begin_acw(self, participant: Participant) -> None:
-        """After-call work where it is due: of agents who handled something."""
+        """Begin after-call work of the agents who have any."""
         leg = participant.handled
         if not participant.wrapup_required or leg is None or leg.connected_ms is None:
             return
@@ -285,14 +285,14 @@ class Stage:
                 yield Beat(0)
 
     def cut_short(self, participant: Participant, leg: Leg) -> None:
-        """After-call work ends without more ado; a provisional code is the final one then."""
+        """After-call work ends. A provisional code becomes final."""
         if leg.working:
             if leg.wrapup is not None and leg.wrapup.end_ms is None:
                 self._choose(participant, leg, saved=True, again=True)
             self.conversation.end_acw(participant, leg, self.now)
 
     def choose_early(self, participant: Participant) -> Script:
-        """A code while still talking, where the manner has it: provisional, without an end."""
+        """A provisional code during the talk, if the manner has it."""
         leg = participant.handled
         manner = None if leg is None else self.manners.get(leg.id)
         if leg is not None and manner is not None and manner.early and not leg.wrapups:
@@ -307,7 +307,7 @@ class Stage:
         again: bool = False,
         back: bool = False,
     ) -> None:
-        """Any code but the latest, the latest `again`, or `back` to the first."""
+        """A code: not the latest, or the latest `again`, or `back` to the first."""
         leg.wrapup_on = self.wrapup_on
         codes = self.org.wrapup_codes
         latest = leg.wrapup
@@ -322,6 +322,6 @@ class Stage:
         )
 
     def free(self, participant: Participant, missed: bool = False) -> None:
-        """The person of this participant can take other work, or `missed` it."""
+        """The user of this participant is free again, or `missed` the alert."""
         if participant.user_id is not None:
             self.staff.release(participant.user_id, missed)

@@ -1,4 +1,4 @@
-"""A supervisor on an agent's call: he listens, whispers, joins in.
+"""A supervisor on an agent's call: monitors, coaches, barges in.
 
 The supervisor is a participant of purpose `user` with a separate outbound call. Only `mediaRoles`
 and the keys that name the supervised participant distinguish this from a normal call
@@ -15,7 +15,7 @@ ROLES = ("monitor", "coach", "full")
 
 
 def supervised_call(stage: Stage) -> Script:
-    """Monitored; then perhaps coached, then perhaps barged in on; the supervisor leaves first."""
+    """A monitored call, perhaps coached, perhaps barged in on. The supervisor leaves first."""
     party = yield from reach_beside_somebody(stage)
     if party is None:
         return

@@ -1,4 +1,4 @@
-"""Calls that nobody in their queue answers: the caller gives up, or is sent on to another one."""
+"""Calls that no agent of their queue answers: the caller gives up, or goes on to another queue."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def flowed_out_call(stage: Stage) -> Script:
         return
     customer, acd, queue = waiting
     yield stage.quiet(4, 12)
-    other = stage.queue(avoid=queue)
+    next_queue = stage.queue(avoid=queue)
     stage.leave(acd, "transfer", "terminated")
-    stage.conversation.route(customer, other)
-    second = stage.acd("call", other)
+    stage.conversation.route(customer, next_queue)
+    second = stage.acd("call", next_queue)
     yield stage.beat(1, 6)
-    agent = yield from reach_agent(stage, "call", other)
+    agent = yield from reach_agent(stage, "call", next_queue)
     if agent is None:
         stage.leave(customer, "endpoint", "disconnected")
         stage.leave(second, "peer", "terminated")

@@ -1,8 +1,8 @@
 """Calls: inbound through an ivr and a queue, outbound, transfers, and how they end
 (docs/protocol.md, "Ends").
 
-Voice alone is `disconnected` first and `terminated` when torn down, and its disconnect types may
-change between snapshots of one leg.
+Only voice legs are first `disconnected` and then `terminated`, and their disconnect types may
+change between snapshots.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def inbound_call(stage: Stage) -> Script:
 def reach_by_phone(
     stage: Stage,
 ) -> Generator[Beat, None, tuple[Participant, Participant] | None]:
-    """From the first ring to an agent who answers; None when the customer gave up before."""
+    """From the first ring to an agent who answers. None if the customer gave up before."""
     waiting = yield from wait_by_phone(stage)
     if waiting is None:
         return None
@@ -51,9 +51,9 @@ def reach_by_phone(
 def wait_by_phone(
     stage: Stage,
 ) -> Generator[Beat, None, tuple[Participant, Participant, str] | None]:
-    """Customer, queue as a participant and its id, some seconds into the wait.
+    """Customer, the queue's participant and the queue's id, some seconds into the wait.
 
-    None when the customer gave up in the menu.
+    None if the customer gave up in the menu.
     """
     queue = stage.queue()
     conversation = stage.conversation
@@ -80,9 +80,9 @@ def wait_by_phone(
 def reach_beside_somebody(
     stage: Stage,
 ) -> Generator[Beat, None, tuple[Participant, Participant, str] | None]:
-    """Customer and agent, who talk for a while, and a user who is free to come in.
+    """Customer and agent, who talk for a while, and a free user.
 
-    None when the customer gave up before, or nobody is free and the call is over.
+    None if the customer gave up before, or if no user is free and the call is over.
     """
     reached = yield from reach_by_phone(stage)
     if reached is None:
@@ -129,7 +129,7 @@ def talk(stage: Stage, customer: Participant, agent: Participant) -> Script:
         customer.legs[-1].confined = True
         yield stage.beat(2, 8)
         if stage.chance(0.15):
-            return  # whoever hangs up now does so on hold: no resume
+            return  # a party that hangs up now does so on hold: no resume
         stage.conversation.resume(agent, leg, stage.now)
         customer.legs[-1].confined = False
         yield stage.beat(2, 8)
@@ -141,8 +141,8 @@ def talk(stage: Stage, customer: Participant, agent: Participant) -> Script:
 def blind_transfer(
     stage: Stage, customer: Participant, agent: Participant
 ) -> Generator[Beat, None, Participant | None]:
-    """To another queue; the old leg goes from `transfer` to `peer` within 200 ms (docs/protocol.md,
-    "Order and loss")."""
+    """Transfer to another queue. The old leg goes from `transfer` to `peer` within 200 ms
+    (docs/protocol.md, "Order and loss")."""
     old = agent.queue_id
     queue = stage.queue(avoid=old)
     leg = agent.legs[-1]

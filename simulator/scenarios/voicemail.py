@@ -14,10 +14,10 @@ from simulator.scenarios.stage import Beat, Script, Stage
 
 
 def voicemail(stage: Stage) -> Script:
-    """A callback that nobody has answered while its message is recorded, uploaded, converted.
+    """A callback without an agent while its message is recorded, uploaded and converted.
 
-    The box is a participant of purpose `voicemail` with the user whose box it is: it is connected,
-    and yet no agent talks.
+    The voicemail box is a participant of purpose `voicemail` with the box's user. It is connected,
+    but no agent talks.
     """
     queue = stage.queue()
     owner = stage.rng.choice(stage.org.users)
@@ -45,7 +45,7 @@ def voicemail(stage: Stage) -> Script:
     yield stage.beat(5, 15)
     spoken = customer.legs[0]
     conversation.end_leg(customer, spoken, "endpoint", stage.now, "disconnected")
-    if stage.chance(0.3):  # the recording is made into a file
+    if stage.chance(0.3):  # the recording is converted into a file
         box.legs[0].state = "converting"
         box.legs[0].turn("converting", stage.now)
         yield stage.beat(0.5, 2)

@@ -1,5 +1,5 @@
-"""The analytics shape (docs/protocol.md, "Analytics"): sessions and segments, as they were a lag
-ago."""
+"""The analytics shape (docs/protocol.md, "Analytics"): sessions and segments, delayed by the
+lag."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DISCONNECT = {
 
 
 def conversation_body(conversation: Conversation, as_of_ms: int) -> dict[str, Any]:
-    """A conversation as analytics knew it at `as_of_ms`; without `conversationEnd` it goes on."""
+    """A conversation as analytics knew it at `as_of_ms`. Without `conversationEnd` it goes on."""
     body: dict[str, Any] = {
         "conversationId": conversation.id,
         "conversationStart": rfc3339(conversation.started_ms),
@@ -75,7 +75,8 @@ def participant_body(
 def session_body(
     participant: Participant, leg: Leg, conversation: Conversation, as_of_ms: int
 ) -> dict[str, Any]:
-    """A session; its id is the communication's. Its direction may be the conversation's."""
+    """A session. Its id is that of the communication. Its direction may be that of the
+    conversation."""
     body: dict[str, Any] = {
         "sessionId": leg.id,
         "mediaType": MEDIA_TYPE.get(leg.media, leg.media),
@@ -89,12 +90,12 @@ def session_body(
         body["peerId"] = leg.peer_id
     if leg.acw is not None and leg.acw.state == "skipped":
         body["acwSkipped"] = True
-    others = {
+    targets = {
         "monitoredParticipantId": participant.monitored_id,
         "coachedParticipantId": participant.coached_id,
         "bargedParticipantId": participant.barged_id,
     }
-    body.update({key: value for key, value in others.items() if value is not None})
+    body.update({key: value for key, value in targets.items() if value is not None})
     return body
 
 

@@ -89,7 +89,8 @@ def participant_body(participant: Participant) -> dict[str, Any]:
 
 
 def leg_body(leg: Leg) -> dict[str, Any]:
-    """A communication; absent keys are unset, and `startHoldTime` only lives while held."""
+    """A communication. Unset keys are absent, and `startHoldTime` is present only while it is
+    held."""
     body: dict[str, Any] = {
         "id": leg.id,
         "state": leg.state,
@@ -130,7 +131,7 @@ def leg_body(leg: Leg) -> dict[str, Any]:
 
 
 def acw_body(acw: AfterCallWork) -> dict[str, Any]:
-    """After-call work on the communication; before the leg's end it has no times."""
+    """After-call work on the communication. Before the leg's end it has no times."""
     body: dict[str, Any] = {"state": acw.state}
     _put_time(body, "startTime", acw.start_ms)
     _put_time(body, "endTime", acw.end_ms)
@@ -138,7 +139,7 @@ def acw_body(acw: AfterCallWork) -> dict[str, Any]:
 
 
 def wrapup_body(wrapup: Wrapup) -> dict[str, Any]:
-    """A wrap-up code with its notes; a provisional one has neither end nor length."""
+    """A wrap-up code with its notes. A provisional code has neither end nor length."""
     body: dict[str, Any] = {"code": wrapup.code, "tags": []}
     if wrapup.notes is not None:
         body["notes"] = wrapup.notes

@@ -1,8 +1,9 @@
 """The REST shape of `GET /api/v2/conversations/{id}` (docs/protocol.md, "Reading conversations"):
 class Conversation.
 
-The nested shape plus what only REST has (start and end times, segments, names of queues, `ani`),
-minus what it lacks, and with REST's own spelling of disconnect types and recording states.
+It is the nested shape with REST's own fields (start and end times, segments, names of queues,
+`ani`), without the fields that REST lacks, and with REST's spelling of disconnect types and
+recording states.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ _LEG_ONLY_EVENTS = {
 #: Media whose REST class has `segments`, `startAlertingTime`, `direction`.
 _SEGMENTED = frozenset(NESTED_ARRAY) - {"video"}
 _ALERTING = frozenset(NESTED_ARRAY) - {"screen_monitoring"}
-#: The arrays that every REST participant has, empty where it has no such leg.
+#: The arrays of every REST participant, empty if it has no such leg.
 _ALWAYS = tuple(
     array
     for media, array in NESTED_ARRAY.items()
     if media not in ("internal_message", "screen_monitoring")
 )
-#: The state of a callback that is still being recorded; REST's class has no word for it.
+#: The state of a callback that is still being recorded: REST's class has no word for it.
 _REST_STATE = {("callback", "uploading"): "none"}
 _SEGMENT_TYPE = {"ivr": "IVR"}
 _PARTICIPANT_TYPE = {"customer": "External", "ivr": "IVR", "acd": "ACD", "voicemail": "Voicemail"}
@@ -58,10 +59,10 @@ def conversation_body(
     now_ms: int | None = None,
     before_wrapup: bool = False,
 ) -> dict[str, Any]:
-    """A Conversation as REST has it at `now_ms`, or when all is long over.
+    """A conversation in REST at `now_ms`, or long after its end.
 
-    `endTime` is set once all is over, after-call work included; with `before_wrapup` at the end of
-    the last leg.
+    `endTime` is set after all legs and after-call work have ended, with `before_wrapup` at the end
+    of the last leg.
     """
     body = nested.conversation_body(conversation)
     for key in _CONVERSATION_ONLY_EVENTS:
@@ -80,7 +81,7 @@ def conversation_body(
 
 
 def participant_body(participant: Participant, org: Org) -> dict[str, Any]:
-    """A participant with its times, names and legs as REST has them."""
+    """A participant with its times, names and legs in REST."""
     body = nested.participant_body(participant)
     for key in _PARTICIPANT_ONLY_EVENTS:
         body.pop(key, None)
@@ -104,7 +105,7 @@ def participant_body(participant: Participant, org: Org) -> dict[str, Any]:
 
 
 def wrapup_body(wrapup: Wrapup) -> dict[str, Any]:
-    """A wrap-up code; REST has its name and says whether it is provisional."""
+    """A wrap-up code. REST has its name and says whether it is provisional."""
     body = nested.wrapup_body(wrapup)
     body["name"] = wrapup.name
     if wrapup.end_ms is None:
@@ -133,10 +134,10 @@ def leg_body(leg: Leg) -> dict[str, Any]:
 
 
 def segments(leg: Leg) -> list[dict[str, Any]]:
-    """Segments of a leg; each says what came after it, the last one how it ended.
+    """The segments of a leg. Each says what came after it; the last says how the leg ended.
 
-    A leg that still rings has none, and an open segment has no end but is said to have ended with
-    a disconnect: so they were recorded.
+    As recorded: a leg that still rings has no segment, and an open segment has no end, but a
+    disconnect as its type.
     """
     result: list[dict[str, Any]] = []
     shown = [span for span in leg.spans if span.kind != "alert" or span.end_ms is not None]

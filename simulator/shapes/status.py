@@ -1,5 +1,5 @@
-"""Bodies of the topics about a person: presence, routing status, activity, counts
-(docs/protocol.md, "Agents")."""
+"""Bodies of the topics about a user: presence, routing status, activity, counts (docs/protocol.md,
+"Agents")."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from simulator.clock import rfc3339
 from simulator.model import Conversation
 
-#: Presence definitions have ids of the org; these are made up and stay the same.
+#: Presence definitions have ids of the org. These ids are invented and fixed.
 PRESENCE_IDS = {
     "AVAILABLE": "6a3af858-942f-489d-9700-5f9bcdcdae9b",
     "ON_QUEUE": "e08eaf1b-ee47-4fa9-a231-1200e284798f",
@@ -28,7 +28,7 @@ _SUMMARY_KEYS = {
 
 
 def presence_body(presence: str, now: int) -> dict[str, Any]:
-    """`v2.users.{id}.presence`; the user is only in the topic name."""
+    """`v2.users.{id}.presence`. Only the topic's name has the user."""
     return {
         "source": "PURECLOUD",
         "presenceDefinition": _definition(presence),
@@ -54,7 +54,7 @@ def activity_body(user_id: str, presence: str, status: str, now: int) -> dict[st
 
 
 def summary_body(user_id: str, conversations: Iterable[Conversation]) -> dict[str, Any]:
-    """`v2.users.{id}.conversationsummary`: counts by medium; the user is not in it."""
+    """`v2.users.{id}.conversationsummary`: counts by medium. The body does not have the user."""
     counts = {
         key: {"contactCenter": {"active": 0, "acw": 0}, "enterprise": {"active": 0, "acw": 0}}
         for key in _SUMMARY_KEYS.values()

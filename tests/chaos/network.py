@@ -34,10 +34,10 @@ class Network(Protocol):
     def prefix(self, name: str, /) -> list[str]:
         """What goes before a command to run it on that host; it does not fork."""
 
-    def cut(self, one: str, other: str) -> None:
+    def cut(self, first: str, second: str) -> None:
         """Swallow all packets between two hosts."""
 
-    def mend(self, one: str, other: str) -> None:
+    def heal(self, first: str, second: str) -> None:
         """Let them pass again."""
 
     def unplug(self, name: str) -> None:
@@ -77,10 +77,10 @@ class Loopback:
     def prefix(self, _name: str) -> list[str]:
         return []
 
-    def cut(self, one: str, other: str) -> None:
+    def cut(self, first: str, second: str) -> None:
         raise NotImplementedError("there is no cable between hosts that are one")
 
-    mend = cut
+    heal = cut
 
     def unplug(self, name: str) -> None:
         raise NotImplementedError("there is no cable to pull")
@@ -111,15 +111,15 @@ class Namespaces:
     def prefix(self, name: str) -> list[str]:
         return ["nsenter", f"--net=/var/run/netns/{self._namespace(name)}", "--"]
 
-    def cut(self, one: str, other: str) -> None:
-        for here, there in ((one, other), (other, one)):
-            where = ("-n", self._namespace(here), "neigh", "replace", self.address(there))
-            _run("ip", *where, "lladdr", NOBODY, "dev", "eth0", "nud", "permanent")
+    def cut(self, first: str, second: str) -> None:
+        for host, peer in ((first, second), (second, first)):
+            entry = ("-n", self._namespace(host), "neigh", "replace", self.address(peer))
+            _run("ip", *entry, "lladdr", NOBODY, "dev", "eth0", "nud", "permanent")
 
-    def mend(self, one: str, other: str) -> None:
-        for here, there in ((one, other), (other, one)):
-            where = ("-n", self._namespace(here), "neigh", "del", self.address(there))
-            _run("ip", *where, "dev", "eth0", check=False)
+    def heal(self, first: str, second: str) -> None:
+        for host, peer in ((first, second), (second, first)):
+            entry = ("-n", self._namespace(host), "neigh", "del", self.address(peer))
+            _run("ip", *entry, "dev", "eth0", check=False)
 
     def unplug(self, name: str) -> None:
         _run("ip", "link", "set", self._cable(name), "nomaster")

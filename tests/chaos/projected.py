@@ -37,13 +37,13 @@ class Once(Follower):
         """Of these events, those that do not stand in it."""
         with self.lock:
             self.check()
-            return [one for one in ids if one not in self._times]
+            return [event_id for event_id in ids if event_id not in self._times]
 
     def twice(self) -> list[str]:
         """The events that stand in it more than once."""
         with self.lock:
             self.check()
-            return [one for one, times in self._times.items() if times > 1]
+            return [event_id for event_id, times in self._times.items() if times > 1]
 
 
 class Views(Follower):
@@ -103,9 +103,9 @@ class Projected:
         self.missing = self._once.missing({event.event_id for event in events} | set(self.missing))
         expected = folded(events)
         self.unlike = {
-            key: why
+            key: reason
             for key in self.unlike
-            if (why := difference(shown.get(key), expected.get(key)))
+            if (reason := difference(shown.get(key), expected.get(key)))
         }
         self._look_at_truth(shown, events)
         return not (self.missing or self.unlike or self.untrue)
@@ -122,13 +122,13 @@ class Projected:
             happened[truth.conversation_id].append(truth)
         # What nobody told, a view cannot know; the trial says what of it is missing. Of what the
         # ledger does not have, the fold alone can judge.
-        unknown = {one.conversation_id for one in self._books.untold(truths)}
-        unknown |= {one.conversation_id for one in truths if one.swallowed}
+        unknown = {truth.conversation_id for truth in self._books.untold(truths)}
+        unknown |= {truth.conversation_id for truth in truths if truth.swallowed}
         self.untrue = {
-            key: why
+            key: reason
             for key in self.untrue
             if key in told
             and key in happened
             and key not in unknown
-            and (why := untruth(shown.get(key), happened[key], self._lost))
+            and (reason := untruth(shown.get(key), happened[key], self._lost))
         }

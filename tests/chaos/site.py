@@ -178,7 +178,7 @@ class Site:
     # --- what a trial looks at ------------------------------------------------------------------
 
     def until(
-        self, predicate: Callable[[], object], timeout: float, what: str, interval: float = 0.2
+        self, predicate: Callable[[], object], timeout: float, goal: str, interval: float = 0.2
     ) -> None:
         """Wait; while Redis is away a look that asks it is not true yet."""
 
@@ -188,7 +188,7 @@ class Site:
             except RedisUnavailable:
                 return False
 
-        wait_until(look, timeout, what, interval=interval)
+        wait_until(look, timeout, goal, interval=interval)
 
     def live(self) -> bool:
         """Every seat is taken by a channel that lives, and nobody complains."""

@@ -30,8 +30,8 @@ def test_fault(fault: Fault, site: Site, enter: Callable[[Row], None], at_random
     """Nothing is missing, invented, altered or out of order, and fresh events flow afterwards."""
     if at_random:
         pytest.skip("random faults were asked for")
-    if why := fault.needs(site):
-        pytest.skip(why)
+    if reason := fault.needs(site):
+        pytest.skip(reason)
     enter(row := Trial(site, fault).run())
     assert not row.problems, table([row])
 

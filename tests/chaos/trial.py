@@ -149,30 +149,30 @@ class Trial:
         """Every seat live, spools empty, new gaps filled, all that happened is in Kafka."""
         site = self._site
         until = site.books.last_seq()
-        why = ""
+        reason = ""
 
         def whole() -> bool:
-            nonlocal why
-            why = "Redis does not answer"
+            nonlocal reason
+            reason = "Redis does not answer"
             status = site.mirror.status()
             if reasons := complaints(status):
-                why = "; ".join(reasons[:3])
+                reason = "; ".join(reasons[:3])
                 return False
             if spooled := site.spooled():
-                why = f"{spooled} records are in spools"
+                reason = f"{spooled} records are in spools"
                 return False
             if gaps := [g.id for g in site.gaps() if self._is_open(g)]:
-                why = f"{len(gaps)} gaps are open"
+                reason = f"{len(gaps)} gaps are open"
                 return False
             untold = self._demanded(site.books.untold(site.books.truths(self._since, until)))
             first = " ".join(map(_brief, untold[:1]))
-            why = f"{len(untold)} transitions are not in Kafka, first {first}"
+            reason = f"{len(untold)} transitions are not in Kafka, first {first}"
             return not untold
 
         try:
             site.until(whole, WHOLE_SECONDS, "", interval=POLL_SECONDS)
         except ServiceError:
-            raise ServiceError(f"not whole after {WHOLE_SECONDS:.0f} s: {why}") from None
+            raise ServiceError(f"not whole after {WHOLE_SECONDS:.0f} s: {reason}") from None
 
     def _is_open(self, gap: Gap) -> bool:
         """Whether it is a gap of this trial. What was filed by hand is work for janitors only."""
@@ -233,13 +233,13 @@ class Trial:
         found = Projected(site.books, site.once, site.views, site.books.judged, self._fault.window)
         with suppress(ServiceError):  # what is not right then stands in `found`
             site.until(found.look, PROJECTED_SECONDS, "all is projected", interval=POLL_SECONDS)
-        twice = [one for one in site.once.twice() if one not in site.blamed]
+        twice = [event_id for event_id in site.once.twice() if event_id not in site.blamed]
         site.blamed |= set(twice)
         wrong = {**found.untrue, **found.unlike}
         row.unprojected, row.twice, row.views = len(found.missing), len(twice), len(wrong)
-        row.problems += [f"not in the once topic: {one}" for one in found.missing[:4]]
-        row.problems += [f"twice in the once topic: {one}" for one in twice[:4]]
-        row.problems += [f"view of {key}: {why}" for key, why in sorted(wrong.items())[:4]]
+        row.problems += [f"not in the once topic: {event_id}" for event_id in found.missing[:4]]
+        row.problems += [f"twice in the once topic: {event_id}" for event_id in twice[:4]]
+        row.problems += [f"view of {key}: {reason}" for key, reason in sorted(wrong.items())[:4]]
 
     def _enter(self, verdict: Verdict, lost: list[Truth]) -> None:
         row, fault, blamed = self._row, self._fault, self._site.blamed

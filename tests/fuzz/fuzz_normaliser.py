@@ -25,7 +25,7 @@ _hashing = Normaliser(personal=Personal("key"), max_conversations=64)
 _encode = msgspec.json.Encoder().encode
 
 
-def one(data: bytes) -> None:
+def read_input(data: bytes) -> None:
     """Read one input in every way."""
     readings = (
         _normaliser.frame(data, NOW, 0.0),
@@ -48,7 +48,7 @@ def one(data: bytes) -> None:
 
 def main() -> None:
     """Fuzz until stopped, or as libFuzzer's arguments say (`-max_total_time=600`)."""
-    atheris.Setup(sys.argv, one)
+    atheris.Setup(sys.argv, read_input)
     atheris.Fuzz()
 
 

@@ -66,10 +66,10 @@ def stream(conversations: int, seed: int) -> list[Event]:
             waiting.append([*events[:again], *events])
     told = []
     while waiting:
-        one = chance.choice(waiting[:20])
-        told.append(one.pop(0))
-        if not one:
-            waiting.remove(one)
+        history = chance.choice(waiting[:20])
+        told.append(history.pop(0))
+        if not history:
+            waiting.remove(history)
     return told
 
 

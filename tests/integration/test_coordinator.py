@@ -75,11 +75,11 @@ class Fleet:
         """Seat → who has it."""
         return {grant.seat: name for name, mine in self.grants.items() for grant in mine}
 
-    def until(self, done: Callable[[], bool], what: str) -> None:
+    def until(self, done: Callable[[], bool], goal: str) -> None:
         """Beat until something is so."""
         deadline = time.monotonic() + SECONDS
         while not done():
-            assert time.monotonic() < deadline, f"not in time: {what}; seats {self.seats()}"
+            assert time.monotonic() < deadline, f"not in time: {goal}; seats {self.seats()}"
             self.beat()
             time.sleep(BEAT_SECONDS)
 
@@ -166,13 +166,13 @@ def test_another_one_leads_when_the_leader_dies(
     fleet.join("l2")
     settings = load(environment)
     key = Keys(settings.namespace).leader
-    with connect(settings) as client, coordinator(environment, tmp_path / "one") as one:
+    with connect(settings) as client, coordinator(environment, tmp_path / "one") as leader:
         fleet.until(lambda: len(fleet.seats()) == 8, "everything is granted")
         first = client.get(key)
         with coordinator(environment, tmp_path / "two") as two:
             fleet.until(lambda: '"started"' in two.stderr, "has started")
             before = dict(fleet.grants)
-            one.kill()
+            leader.kill()
             killed = time.monotonic()
             fleet.until(lambda: client.get(key) not in {None, first}, "another one leads")
             assert time.monotonic() - killed < LEASE + 1.5
@@ -192,9 +192,9 @@ def test_a_coordinator_without_memory_moves_nothing_on_an_empty_redis(
     settings = load(environment)
     keys = Keys(settings.namespace)
     with connect(settings) as client:
-        with coordinator(environment, tmp_path / "one") as one:
+        with coordinator(environment, tmp_path / "one") as leader:
             fleet.until(lambda: len(fleet.seats()) == 8, "everything is granted")
-            one.kill()
+            leader.kill()
         before = {name: {(g.seat, g.epoch) for g in mine} for name, mine in fleet.grants.items()}
         shards = client.hgetall(keys.shards)
         client.flushall()

@@ -96,14 +96,14 @@ def test_retry_after_binds_every_process(sim: Simulated, redis_url: str) -> None
     """A 429 of one client keeps another process of the same OAuth client away."""
     settings = load({"GENESYS_API_URL": sim.url, "REDIS_URL": redis_url})
     redis = connect(settings)
-    one, two = (RateBudget(redis, Keys("test"), "sandbox") for _ in range(2))
-    genesys = GenesysClient(settings, OAuthClient("sandbox", "sandbox"), one)
+    budget, second = (RateBudget(redis, Keys("test"), "sandbox") for _ in range(2))
+    genesys = GenesysClient(settings, OAuthClient("sandbox", "sandbox"), budget)
     genesys.sign_in()
     sim.fault(fault="rest", path="/api/v2/users*", status=429, retry_after=120)
     with pytest.raises(GenesysRateLimited) as caught:
         genesys.users(1, 25)
     assert caught.value.retry_after == 120
-    assert two.ask() > 110
+    assert second.ask() > 110
     redis.close()
 
 

@@ -160,9 +160,9 @@ def test_both_ways_to_open_show_the_truth(
             page.until_listening().until_open()
         opened = {way: health_of(page)["opened"] for way, page in pages.items()}
         assert opened["conversations"]["from"] == ways["conversations"]
-        assert opened["conversations"]["why"] == ""
+        assert opened["conversations"]["reason"] == ""
         assert opened["stream"]["from"] == env["MIRROR_TOPIC"]
-        assert opened["stream"]["why"] == "Kafka has no topic there-is-no-such"
+        assert opened["stream"]["reason"] == "Kafka has no topic there-is-no-such"
         time.sleep(2.0)
         org.post("/_sim/control", {"action": "pause", "speed": 0.02})
         compared: list[Any] = []
@@ -170,21 +170,27 @@ def test_both_ways_to_open_show_the_truth(
         def equal() -> bool:
             found = {way: shown(page) for way, page in pages.items()}
             compared[:] = [found, truth(org)]
-            one, other = found.values()
-            return one == other and one["from"] and as_truth(one) == compared[1]
+            folded, projected = found.values()
+            return folded == projected and folded["from"] and as_truth(folded) == compared[1]
 
         try:
             wait_until(equal, 30, "both pages show the same, and the truth", interval=1.0)
         except AssertionError:
-            (one, other), ledger = compared[0].values(), compared[1]
+            (folded, projected), ledger = compared[0].values(), compared[1]
             raise AssertionError(
-                {name: (one[name], other[name]) for name in one if one[name] != other[name]}
-                | {"ledger": (as_truth(one), ledger)}
+                {
+                    name: (folded[name], projected[name])
+                    for name in folded
+                    if folded[name] != projected[name]
+                }
+                | {"ledger": (as_truth(folded), ledger)}
             ) from None
-        one = compared[0]["conversations"]
-        print({name: one[name] for name in ("live", "acw", "agents")}, len(one["today"]), opened)
-        assert one["live"] > 15
-        assert len(one["today"]) == 6
+        folded = compared[0]["conversations"]
+        print(
+            {name: folded[name] for name in ("live", "acw", "agents")}, len(folded["today"]), opened
+        )
+        assert folded["live"] > 15
+        assert len(folded["today"]) == 6
 
 
 @pytest.fixture
@@ -209,7 +215,7 @@ def test_it_opens_without_a_projector_that_lives(stage: Stage, tmp_path: Path) -
     with page.process:
         page.until_listening().until_open()
         assert floor_of(page)["live"] == 9
-        assert health_of(page)["opened"]["why"] == "no projector had written conversations yet"
+        assert health_of(page)["opened"]["reason"] == "no projector had written conversations yet"
     with stage.process(tmp_path, "projector"):
         stage.await_projected()
     produce(stage.settings, [e for n in range(9, 12) for e in conversation(n, "waiting")])
@@ -223,7 +229,7 @@ def test_it_opens_without_a_projector_that_lives(stage: Stage, tmp_path: Path) -
         wait_until(lambda: words in own.fetch("/healthz")[2], 90, "health says it", interval=1.0)
         assert floor_of(page)["live"] == 12
         told = health_of(page)["opened"]
-        assert (told["from"], told["why"]) == (stage.settings.conversations_topic, "")
+        assert (told["from"], told["reason"]) == (stage.settings.conversations_topic, "")
         assert '"conversations_read"' in page.process.stderr
         produce(stage.settings, conversation(12, "held"))
         wait_until(lambda: floor_of(page)["live"] == 13, 10, "the stream goes on")

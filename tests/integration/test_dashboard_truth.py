@@ -305,8 +305,14 @@ def day_of_truth(records: list[dict[str, Any]]) -> dict[str, list[str]]:
                 if agent["queue"] == leg["queue"] and agent["answer"] >= leg["begin"]
             ]
             agents = [agent for agent in agents if agent not in mine]
-            later = [one["begin"] for one in queued if one["begin"] > leg["begin"]]
-            later += [one["answer"] for one in agents + mine if one["answer"] >= leg["disconnect"]]
+            later = [
+                queue_leg["begin"] for queue_leg in queued if queue_leg["begin"] > leg["begin"]
+            ]
+            later += [
+                agent_leg["answer"]
+                for agent_leg in agents + mine
+                if agent_leg["answer"] >= leg["disconnect"]
+            ]
             if mine:
                 day["wait"].append(min(agent_leg["answer"] for agent_leg in mine) - leg["begin"])
             elif left and max(left) < leg["disconnect"] + 3_000 and not later:

@@ -68,7 +68,7 @@ def test_each_is_found_by_its_id(settings: Settings) -> None:
     """Again and again, in any order, by one reader."""
     with DeadLetters(settings) as letters:
         for number in (5, 0, 6):
-            assert letters.one(f"0-{number}").value == b"%d" % number
+            assert letters.get(f"0-{number}").value == b"%d" % number
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_what_is_no_letter_is_told(settings: Settings, letter: str) -> None:
         DeadLetters(settings) as letters,
         pytest.raises(MirrorError, match="there is no dead letter"),
     ):
-        letters.one(letter)
+        letters.get(letter)

@@ -209,7 +209,7 @@ def test_topics_of_the_projector_that_are_wrong(cluster: KafkaCluster, env: dict
     create_topic(servers, env["MIRROR_CONVERSATIONS_TOPIC"], partitions=4)
     found = list(check_projector(load(env), tries=True))
     assert _ill(iter(found), "kafka.compaction").subject.endswith(".conversations")
-    assert _ill(iter(found), "kafka.projector").detail.startswith("4 partitions, and ")
+    assert _ill(iter(found), "kafka.projector").detail.startswith("4 partitions, but ")
     assert _ill(iter(found), "kafka.topic").subject.endswith(".once")
     assert [finding.level for finding in found if finding.check == "kafka.transactions"] == ["good"]
 
@@ -285,7 +285,7 @@ def test_a_crowded_client(env: dict[str, str], sim: Simulated) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "what"),
+    ("path", "call"),
     [
         ("/api/v2/routing/queues*", "queues"),
         ("/api/v2/analytics/*", "analytics"),
@@ -293,7 +293,7 @@ def test_a_crowded_client(env: dict[str, str], sim: Simulated) -> None:
     ],
 )
 def test_a_role_that_lacks_a_permission(
-    env: dict[str, str], sim: Simulated, path: str, what: str
+    env: dict[str, str], sim: Simulated, path: str, call: str
 ) -> None:
     """Each kind of call is tried; the one that Genesys refuses is named with the role's cure."""
     fault = sim.fault(fault="rest", client="lacking", path=path, status=403)
@@ -302,7 +302,7 @@ def test_a_role_that_lacks_a_permission(
         found = _ill(check_genesys(settings), "genesys.permissions")
     finally:
         sim.call("DELETE", f"/_sim/faults/{fault['id']}")
-    assert found.subject.endswith(what)
+    assert found.subject.endswith(call)
     assert "Conversation > Communication > View" in found.cure
 
 

@@ -133,5 +133,5 @@ def test_no_channel_is_made_where_rotation_needs_it(
         finding, _ = checked(settings)
         client.delete(keys.channels(CLIENT))
     assert finding.level == "doubtful"
-    assert "not tried: all that rotation does not need" in finding.detail
+    assert "not tried: all channels are reserved" in finding.detail
     assert exist(org) == before

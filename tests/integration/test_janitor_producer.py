@@ -66,11 +66,11 @@ def test_a_record_that_kafka_never_takes_becomes_a_dead_letter(
     assert ids == [event(number).event_id for number in (1, 3, 4)]
     (letter,) = read_topic(kafka, letters)
     headers: Any = letter.headers()
-    why = {name: value.decode() for name, value in headers}
-    assert why["mirror.errors.topic"] == "conversations/c"
-    assert why["mirror.errors.stage"] == "produce"
-    assert why["mirror.errors.exception.class.name"] == "MSG_SIZE_TOO_LARGE"
-    assert int(why["mirror.errors.truncated-bytes"]) > size
+    reason = {name: value.decode() for name, value in headers}
+    assert reason["mirror.errors.topic"] == "conversations/c"
+    assert reason["mirror.errors.stage"] == "produce"
+    assert reason["mirror.errors.exception.class.name"] == "MSG_SIZE_TOO_LARGE"
+    assert int(reason["mirror.errors.truncated-bytes"]) > size
     assert 0 < len(letter.value() or b"") < topic_limit
     assert producer.dead_letters == 1
 

@@ -114,8 +114,8 @@ def test_a_start_right_behind_init_finds_the_topics_at_every_broker(
         settings = configure(cluster.bootstrap_servers, f"{topic_name}-{round_}")
         ensure_topics(settings)
         for broker in cluster.bootstrap_servers.split(","):
-            one = configure(broker, settings.topic)
-            assert settings.topic in check(one, 5.0).topics
+            single = configure(broker, settings.topic)
+            assert settings.topic in check(single, 5.0).topics
 
 
 def test_no_broker_is_one_clear_line(topic_name: str) -> None:

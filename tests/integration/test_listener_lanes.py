@@ -34,6 +34,8 @@ from mirror.kafka.record import EventReader
 from tests.integration.test_listener_publisher import Driver, configure, first_seen
 from tests.services.availability import unavailable
 
+pytestmark = pytest.mark.alone
+
 PASSWORD = "s3cret"
 PARTITIONS = 4
 
@@ -182,7 +184,6 @@ import json, sys, time
 from pathlib import Path
 from tests.integration.test_listener_publisher import Driver, configure
 
-pytestmark = pytest.mark.alone
 servers, topic, letters, spool = sys.argv[1:]
 driver = Driver(configure(servers, topic, letters, Path(spool)))
 handed = []  # (when, how many by then)

@@ -400,10 +400,10 @@ def test_latency_is_told_straight_and_through_an_outage(
     def send(count: int) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
         for number in range(count):
-            one = event(number % 5, number)
-            one.received_at = one.occurred_at = now
-            publisher.events([one])
-            publisher.mark(time.monotonic(), one)
+            made = event(number % 5, number)
+            made.received_at = made.occurred_at = now
+            publisher.events([made])
+            publisher.mark(time.monotonic(), made)
 
     def read() -> Tally:
         return publisher.latency.tallies()[("read",)]

@@ -129,10 +129,10 @@ def test_tail_into_head_ends_well(built: Deployment) -> None:
 
 def test_a_conversation_is_shown_leg_by_leg(built: Deployment) -> None:
     """The active one that begins so: its legs with their steps as the events tell them."""
-    (*_, one) = conversations(built)
-    (shown,) = document(built, "conversations", one["id"][:13])["conversations"]
-    told = [event for event in built.events() if event.conversation_id == one["id"]]
-    assert shown["id"] == one["id"]
+    (*_, conversation) = conversations(built)
+    (shown,) = document(built, "conversations", conversation["id"][:13])["conversations"]
+    told = [event for event in built.events() if event.conversation_id == conversation["id"]]
+    assert shown["id"] == conversation["id"]
     steps = {
         (step["event_type"], step["at"])
         for leg in shown["legs"]
@@ -147,8 +147,8 @@ def test_a_conversation_is_shown_leg_by_leg(built: Deployment) -> None:
     queues = named(built, "queues")
     for leg in shown["legs"]:
         assert leg["queue_name"] == queues.get(leg["queue_id"])
-    text = built.command("conversations", one["id"])[0].decode()
-    assert f"Conversation {one['id']}" in text
+    text = built.command("conversations", conversation["id"])[0].decode()
+    assert f"Conversation {conversation['id']}" in text
     assert text.splitlines()[1].split()[0] in {"active", "ended"}  # it may have ended since
 
 
@@ -176,15 +176,15 @@ def test_what_nobody_knows_is_said_with_a_way_on(built: Deployment) -> None:
 
 def test_without_kafka_the_tracker_s_part_is_shown(built: Deployment) -> None:
     """And the exit code says that it is not all."""
-    (*_, one) = conversations(built)
+    (*_, conversation) = conversations(built)
     env = {**built.env, "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "MIRROR_STARTUP_TIMEOUT": "1s"}
     name = "no-kafka"
     process = ManagedProcess.mirror(
-        "conversations", one["id"], folder=built.folder, env=env, name=name
+        "conversations", conversation["id"], folder=built.folder, env=env, name=name
     )
     with process:
         assert process.wait(SECONDS) == 3
-    assert one["id"] in process.stdout
+    assert conversation["id"] in process.stdout
     assert "127.0.0.1:1" in process.stderr
 
 

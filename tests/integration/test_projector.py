@@ -211,15 +211,15 @@ def test_without_projectors_their_topics_may_be_missing(cluster: str) -> None:
     stage = Stage(cluster, partitions=3, MIRROR_PROJECTORS="0")
     names = [stage.settings.once_topic, stage.settings.conversations_topic]
     looked_at = check_projector(stage.settings, tries=True)
-    assert [one for one in looked_at if one.level == "bad"] == []
+    assert [finding for finding in looked_at if finding.level == "bad"] == []
     admin = admin_client(cluster)
     for answer in admin.delete_topics(names).values():
         answer.result(20)
     wait_until(lambda: not set(names) & admin.list_topics(timeout=5).topics.keys(), 20, "are gone")
     assert not set(names) & {state.name for state in ensure_topics(stage.settings, 20)}
     found = list(check_projector(stage.settings, tries=True))
-    assert [one.check for one in found] == ["kafka.topic", "kafka.topic"]
-    assert {one.level for one in found} == {"good"}
+    assert [finding.check for finding in found] == ["kafka.topic", "kafka.topic"]
+    assert {finding.level for finding in found} == {"good"}
     assert {state.name for state in rebuild(stage.settings)} == set(names)
     wanted = msgspec.structs.replace(
         stage.settings,
@@ -228,7 +228,7 @@ def test_without_projectors_their_topics_may_be_missing(cluster: str) -> None:
         ),
     )
     assert "good" in {
-        one.level
-        for one in check_projector(wanted, tries=True)
-        if one.check == "kafka.transactions"
+        finding.level
+        for finding in check_projector(wanted, tries=True)
+        if finding.check == "kafka.transactions"
     }

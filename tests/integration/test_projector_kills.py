@@ -56,16 +56,18 @@ def test_a_frozen_projector_is_fenced(cluster: str, tmp_path: Path, kind: str) -
     """
     stage = Stage(cluster, partitions=1)
     stage.send(stream(8, seed=4))
-    with dying.started(projector_lives.frozen, stage.env, projector_lives.KINDS.index(kind)) as one:
-        wait_until(lambda: _state(one.pid) == STOPPED, 30.0, "the projector froze")
+    with dying.started(
+        projector_lives.frozen, stage.env, projector_lives.KINDS.index(kind)
+    ) as process:
+        wait_until(lambda: _state(process.pid) == STOPPED, 30.0, "the projector froze")
         with stage.process(tmp_path, "other"):
             stage.await_projected()
-            os.kill(one.pid, signal.SIGCONT)
+            os.kill(process.pid, signal.SIGCONT)
             stage.send(stream(8, seed=5))
             stage.await_projected()
             assert stage.count() == EXACT
             # It may have a share again, or be told that it has none.
-            one.kill()
+            process.kill()
             stage.send(stream(8, seed=6))
             stage.await_projected()
             assert stage.count() == EXACT

@@ -63,18 +63,18 @@ def test_projectors_come_and_go(
     """
     stage = Stage(cluster.bootstrap_servers, partitions=6)
     flow = Flow(stage, 120, seed=11, pieces=12)
-    one, two, three = (stage.process(tmp_path, name) for name in ("one", "two", "three"))
-    for process in (one, two, three):
+    first, second, third = (stage.process(tmp_path, name) for name in ("one", "two", "three"))
+    for process in (first, second, third):
         start_process(process)
         flow.goes_on()
         flow.goes_on()
         has_one = partial(_has_a_partition, process)
         process.wait_for(has_one, 60, "has a partition")
-    one.stop()
+    first.stop()
     flow.goes_on()
-    two.kill()
+    second.kill()
     flow.goes_on()
-    one.start()
+    first.start()
     flow.goes_on()
     flow.ends()
     stage.await_projected(BACK_WITHIN)

@@ -126,8 +126,10 @@ def test_topics_that_grew_alike_are_refused_by_the_next_start(
     assert late.wait(WITHIN) == 3
     assert "were made with 2 partitions" in late.stderr
     stage.settings = msgspec.structs.replace(stage.settings, partitions=4)
-    told = [one for one in check_projector(stage.settings) if one.check == "kafka.projector"]
-    assert [one.level for one in told] == ["bad"]
+    told = [
+        finding for finding in check_projector(stage.settings) if finding.check == "kafka.projector"
+    ]
+    assert [finding.level for finding in told] == ["bad"]
     assert "were made with 2 partitions" in told[0].detail
 
     argv = ("projector", "rebuild", "--yes")

@@ -350,7 +350,7 @@ def test_a_script_that_is_busy_is_no_reason_to_connect_anew(tmp_path: Path) -> N
                     try:
                         check(client, settings)
                     except RedisUnavailable as error:
-                        return "is busy with a script" in str(error)
+                        return "is busy with another program's script" in str(error)
                     return False
 
                 wait_until(busy, 10.0, "it is busy")

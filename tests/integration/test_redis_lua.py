@@ -143,22 +143,22 @@ def test_an_unknown_shard_is_none(link: FleetLink, client: redis.Redis) -> None:
 
 def test_one_leader_at_a_time(client: redis.Redis) -> None:
     """The lock is one's until it lapses or is given up; each election raises the fence."""
-    one, two = (Leadership(client, KEYS, name, 0.3) for name in ("one", "two"))
-    _, elected = one.claim()
-    first = one.fence
+    leader, rival = (Leadership(client, KEYS, name, 0.3) for name in ("one", "two"))
+    _, elected = leader.claim()
+    first = leader.fence
     assert elected
     assert first > 0
-    assert (one.claim()[1], one.fence) == (False, first)
-    two.claim()
-    assert two.fence == 0
-    until(2, lambda: two.claim()[1])
-    second = two.fence
+    assert (leader.claim()[1], leader.fence) == (False, first)
+    rival.claim()
+    assert rival.fence == 0
+    until(2, lambda: rival.claim()[1])
+    second = rival.fence
     assert second > first
-    one.claim()
-    assert one.fence == 0
-    two.resign()
-    one.claim()
-    assert one.fence > second
+    leader.claim()
+    assert leader.fence == 0
+    rival.resign()
+    leader.claim()
+    assert leader.fence > second
 
 
 def test_a_lock_of_before_the_clock_was_set_back_lapses(client: redis.Redis) -> None:
@@ -171,35 +171,35 @@ def test_a_lock_of_before_the_clock_was_set_back_lapses(client: redis.Redis) -> 
 
 def test_a_fence_is_never_given_twice(client: redis.Redis) -> None:
     """Redis came back empty and others led meanwhile: the old leader learns of its new election."""
-    one, two = (Leadership(client, KEYS, name, 60) for name in ("one", "two"))
-    two.claim()
-    two.resign()
-    one.claim()
+    leader, rival = (Leadership(client, KEYS, name, 60) for name in ("one", "two"))
+    rival.claim()
+    rival.resign()
+    leader.claim()
     client.flushall()
-    two.claim()
-    two.resign()
-    _, elected = one.claim()
+    rival.claim()
+    rival.resign()
+    _, elected = leader.claim()
     assert elected
 
 
 def test_a_stale_leader_writes_nothing(client: redis.Redis) -> None:
     """I2: refused in the script where another leads, and where oneself was elected anew."""
-    one, two = (Leadership(client, KEYS, name, 60) for name in ("one", "two"))
-    one.claim()
-    one.write([Write("SET", KEYS.seats, ("kept",))])
+    leader, rival = (Leadership(client, KEYS, name, 60) for name in ("one", "two"))
+    leader.claim()
+    leader.write([Write("SET", KEYS.seats, ("kept",))])
     client.delete(KEYS.leader)
-    two.claim()
+    rival.claim()
     with pytest.raises(Deposed):
-        one.write([Write("SET", KEYS.seats, ("stale",)), Write("DEL", KEYS.shards)])
-    assert (client.get(KEYS.seats), one.fence) == ("kept", 0)
+        leader.write([Write("SET", KEYS.seats, ("stale",)), Write("DEL", KEYS.shards)])
+    assert (client.get(KEYS.seats), leader.fence) == ("kept", 0)
 
-    stale = two.fence
-    two.resign()
-    two.fence = stale
+    stale = rival.fence
+    rival.resign()
+    rival.fence = stale
     other = Leadership(client, KEYS, "two", 60)
     other.claim()
     with pytest.raises(Deposed):
-        two.write([Write("SET", KEYS.seats, ("stale",))])
+        rival.write([Write("SET", KEYS.seats, ("stale",))])
     assert client.get(KEYS.seats) == "kept"
 
 
@@ -237,14 +237,14 @@ def test_many_large_writes_go_in_several_scripts(client: redis.Redis) -> None:
 
 def test_the_rate_is_shared_and_kept(client: redis.Redis) -> None:
     """Two processes together get the burst, then wait; any minute stays below Genesys' limit."""
-    one, two = (RateBudget(client, KEYS, "c") for _ in range(2))
+    budget, second = (RateBudget(client, KEYS, "c") for _ in range(2))
     passed = 0
-    while (one if passed % 2 else two).ask() == 0.0:
+    while (budget if passed % 2 else second).ask() == 0.0:
         passed += 1
         assert passed <= 2 * BURST
     assert BURST <= passed <= BURST + 10
     assert RATE_PER_MINUTE + BURST < 300
-    assert 0 < one.ask() <= 60 / RATE_PER_MINUTE
+    assert 0 < budget.ask() <= 60 / RATE_PER_MINUTE
     assert RateBudget(client, KEYS, "another").ask() == 0.0
 
 
@@ -263,11 +263,11 @@ def test_what_is_shown_of_a_budget_is_what_binds(client: redis.Redis) -> None:
 
 def test_retry_after_binds_everybody(client: redis.Redis) -> None:
     """A 429 of one process keeps the other away for as long as Genesys asked."""
-    one, two = (RateBudget(client, KEYS, "c") for _ in range(2))
-    one.push(30)
-    assert 29 < two.ask() <= 31
-    one.push(3)
-    assert two.ask() > 28, "a shorter pause does not shorten a longer one"
+    budget, second = (RateBudget(client, KEYS, "c") for _ in range(2))
+    budget.push(30)
+    assert 29 < second.ask() <= 31
+    budget.push(3)
+    assert second.ask() > 28, "a shorter pause does not shorten a longer one"
 
 
 @pytest.mark.parametrize("ahead_s", [3600, 1e12, float("nan"), float("inf")])

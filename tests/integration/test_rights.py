@@ -141,10 +141,10 @@ def test_each_missing_right_is_named_in_genesys_words(
     org: Simulated, redis_url: str, name: str
 ) -> None:
     """One ✗, with the permission and the correlation id, and the role as its cure."""
-    _, what, permission = LACKING[name]
+    _, topics, permission = LACKING[name]
     (found,) = [finding for finding in findings(org, redis_url, f"{name}:s") if not finding.ok]
     assert found.check == "genesys.permissions"
-    assert found.subject == f"Genesys client {name} {what}"
+    assert found.subject == f"Genesys client {name} {topics}"
     assert "Unable to perform the requested action" in found.detail
     assert permission in found.detail
     assert "correlation id" in found.detail
@@ -186,7 +186,7 @@ def test_wrong_credentials_are_named_with_their_cure(
 def test_what_clients_see_alone_and_filters_that_match_nothing(
     org: Simulated, redis_url: str
 ) -> None:
-    """Doctor lists with each client; only what must be mended is an ✗."""
+    """Doctor lists with each client; only what must be fixed is an ✗."""
     found = findings(org, redis_url, "one:s,two:s", MIRROR_QUEUES="Queue*,Support")
     assert [finding.detail for finding in found if not finding.ok] == [
         "'Support' matches nothing among 4 queues, of which the filter selects 4"

@@ -230,10 +230,12 @@ def test_muted_sockets_get_frames_but_no_heartbeats(org: Simulated) -> None:
 def test_forgotten_conversations_are_gone_from_rest_and_analytics(org: Simulated) -> None:
     """404 from one, nothing from the other."""
     order = {"action": "spawn", "scenario": "endless_call"}
-    one = org.post("/_sim/control", order)["conversation_ids"][0]
-    org.fault(fault="forget", conversation_id=one)
-    assert org.call("GET", f"/api/v2/conversations/{one}").status == 404
-    assert org.get(f"/api/v2/analytics/conversations/details?id={one}") == {"conversations": []}
+    conversation = org.post("/_sim/control", order)["conversation_ids"][0]
+    org.fault(fault="forget", conversation_id=conversation)
+    assert org.call("GET", f"/api/v2/conversations/{conversation}").status == 404
+    assert org.get(f"/api/v2/analytics/conversations/details?id={conversation}") == {
+        "conversations": []
+    }
 
 
 def test_faults_from_the_command_line_strike_again_and_again(tmp_path: Path) -> None:

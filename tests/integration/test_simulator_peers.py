@@ -68,7 +68,7 @@ def sdk(org: Simulated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sdk:
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore"),  # both warn about themselves, which is not ours to mend
+    pytest.mark.filterwarnings("ignore"),  # both warn about themselves, which is not ours to fix
 ]
 
 

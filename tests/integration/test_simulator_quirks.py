@@ -101,15 +101,17 @@ def test_channels_may_outlive_their_token(org: Simulated) -> None:
 
 def test_the_end_time_may_come_before_all_work_is_over(org: Simulated) -> None:
     """By default it comes seconds after the last leg and its after-call work."""
-    one = org.post("/_sim/control", {"action": "spawn", "scenario": "chat"})["conversation_ids"][0]
+    conversation = org.post("/_sim/control", {"action": "spawn", "scenario": "chat"})[
+        "conversation_ids"
+    ][0]
     org.post("/_sim/control", {"time_scale": 0.001})  # nobody waits for the seconds after
     org.drain()
-    assert "endTime" not in org.get(f"/api/v2/conversations/{one}")
+    assert "endTime" not in org.get(f"/api/v2/conversations/{conversation}")
     change(org, end_time_before_wrapup=True)
-    early = org.get(f"/api/v2/conversations/{one}")["endTime"]
+    early = org.get(f"/api/v2/conversations/{conversation}")["endTime"]
     change(org, end_time_before_wrapup=False)
     org.post("/_sim/control", {"clock_shift_seconds": 60})
-    assert org.get(f"/api/v2/conversations/{one}")["endTime"] > early
+    assert org.get(f"/api/v2/conversations/{conversation}")["endTime"] > early
 
 
 def test_conversations_answer_open_questions_as_they_are_told(org: Simulated) -> None:
@@ -153,12 +155,12 @@ def test_load_sends_whole_conversations_in_order(org: Simulated) -> None:
     """Good frames of subscribed topics, each conversation from its start; both replicas alike."""
     first, second = org.listen(), org.listen()
     org.post("/_sim/control", {"action": "load", "load": 2000, "load_lanes": 5, "load_frames": 400})
-    one, other = frames(first, 2.0), frames(second, 0.5)
-    assert one == other
-    assert 190 <= len(one) <= 210
+    received, second_received = frames(first, 2.0), frames(second, 0.5)
+    assert received == second_received
+    assert 190 <= len(received) <= 210
     subscribed = set(org.topics())
     participants: dict[str, int] = {}
-    for frame in one:
+    for frame in received:
         body = frame["eventBody"]
         assert frame["topicName"] in subscribed
         assert not problems(body, class_of_topic(frame["topicName"]))
@@ -166,8 +168,8 @@ def test_load_sends_whole_conversations_in_order(org: Simulated) -> None:
         participants[body["id"]] = len(body["participants"])
     stats = org.get("/_sim/stats")["load"]
     assert stats["on"] is False
-    assert stats["distinct_frames"] == len(one)
-    assert stats["transitions"] > len(one) / 2
+    assert stats["distinct_frames"] == len(received)
+    assert stats["transitions"] > len(received) / 2
 
 
 def test_load_waits_for_a_slow_socket(org: Simulated) -> None:

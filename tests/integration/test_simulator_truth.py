@@ -69,9 +69,9 @@ def test_two_replicas_get_the_same_bodies(org: Simulated) -> None:
     first, second = org.listen(), org.listen()
     org.post("/_sim/control", {"action": "spawn", "scenario": "email", "count": 5})
     org.drain()
-    one, other = frames(first, 0.5), frames(second, 0.5)
-    assert one
-    assert one == other
+    received, second_received = frames(first, 0.5), frames(second, 0.5)
+    assert received
+    assert received == second_received
 
 
 def test_a_queue_topic_sees_a_conversation_from_when_it_involves_the_queue(org: Simulated) -> None:

@@ -85,4 +85,4 @@ def test_it_says_where_nobody_writes_them(env: dict[str, str], tmp_path: Path) -
     """The topic may be there from before."""
     env = env | {"MIRROR_SUBSCRIBE": "queues"}
     _, told = shown(env, tmp_path, "--limit", "1")
-    assert "agents is not in MIRROR_SUBSCRIBE here" in told
+    assert "MIRROR_SUBSCRIBE has no agents here" in told

@@ -280,14 +280,14 @@ def test_kills_lose_and_repeat_nothing(
         if before == len(events):
             break
         argv = [sys.executable, "-c", PROGRAM]
-        with ManagedProcess(argv, tmp_path, name=f"t{turn}", env=env) as one:
-            one.wait_for(
+        with ManagedProcess(argv, tmp_path, name=f"t{turn}", env=env) as process:
+            process.wait_for(
                 lambda: folded(client, settings) > before,  # noqa: B023 - used within the turn
                 40,
                 "some more folded",
             )
             time.sleep(0.003 * turn)
-            one.send(signal.SIGKILL)
+            process.send(signal.SIGKILL)
             kills += 1
     assert kills >= 1
     with tracking(settings):

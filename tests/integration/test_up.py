@@ -153,7 +153,7 @@ def test_it_says_what_the_processes_wait_for_and_when_it_answers(
 def children(pid: int, word: str) -> list[int]:
     """The children of a process whose command line has the word."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(one) for one in found if word in Path(f"/proc/{one}/cmdline").read_text()]
+    return [int(pid) for pid in found if word in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
 def test_a_supervisord_that_runs_already_takes_it_as_a_program(

@@ -55,9 +55,9 @@ class Relay:
         _pump(near, far)
         back.join(5)
 
-    def _keep(self, one: socket.socket) -> None:
+    def _keep(self, kept: socket.socket) -> None:
         with self._lock:
-            self._sockets.append(one)
+            self._sockets.append(kept)
 
     def _start(self, run: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=run, daemon=True)
@@ -89,6 +89,6 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
     _end(source)
 
 
-def _end(one: socket.socket) -> None:
+def _end(ended: socket.socket) -> None:
     with suppress(OSError):  # it may have ended by itself
-        one.shutdown(socket.SHUT_RDWR)
+        ended.shutdown(socket.SHUT_RDWR)

@@ -87,9 +87,9 @@ class _Maker:
     ) -> AgentEvent:
         # Without Genesys' time, only our own time tells a return to a state from its repeat.
         at = occurred_at or self._received_at
-        how = ("dated",) if occurred_at is not None else ("snapshot",)
+        basis = ("dated",) if occurred_at is not None else ("snapshot",)
         return AgentEvent(
-            event_id=identity(self._user, kind, value, at, *how),
+            event_id=identity(self._user, kind, value, at, *basis),
             event_type=kind,
             user_id=self._user,
             occurred_at=at,

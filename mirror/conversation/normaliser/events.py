@@ -62,7 +62,7 @@ def events(
 def _of_conversation(conversation: Conversation, transition: Transition, source: Source) -> Event:
     """An event of the conversation as a whole: all fields of legs are None."""
     return Event(
-        event_id=transition.which,
+        event_id=transition.occurrence,
         event_type=transition.event_type,
         conversation_id=conversation.id,
         linked_conversation_id=conversation.linked,
@@ -85,7 +85,7 @@ def _of_leg(
     if transition.snapshot:
         event_id = reading_id(conversation.id, key, transition.event_type, source.received_at)
     else:
-        event_id = transition_id(conversation.id, key, transition.event_type, transition.which)
+        event_id = transition_id(conversation.id, key, transition.event_type, transition.occurrence)
     # Python passes up to 15 keyword arguments directly and more in a dict, at four times the cost.
     # So fields that are mostly None are set afterwards.
     event = Event(

@@ -35,7 +35,7 @@ PERSONAL_TEXTS: Final = tuple(
     field.name
     for field in msgspec.structs.fields(PersonalParticipant)
     if field.type == str | None
-    and field.name not in {other.name for other in msgspec.structs.fields(Participant)}
+    and field.name not in {personal.name for personal in msgspec.structs.fields(Participant)}
 )
 
 # A text of more characters than `MAX_WORD`, or what lies between two texts. JSON with escapes may
@@ -75,8 +75,8 @@ def cut(owner: msgspec.Struct) -> bool:
             if text is not None and len(text) > MAX_WORD:
                 setattr(owner, name, default)
     for inner in filter(None, plan.get_inner(owner)):
-        for one in inner if type(inner) is list else (inner,):
-            is_cut = cut(one) or is_cut
+        for struct in inner if type(inner) is list else (inner,):
+            is_cut = cut(struct) or is_cut
     return is_cut
 
 

@@ -389,8 +389,8 @@ def _salvage(raw: bytes, kind: type[T], error: Exception) -> tuple[T, Problem] |
     except (ValueError, RecursionError) as unreadable:
         # If both decoders fail, the first one names the byte.
         return _unreadable(unreadable if isinstance(unreadable, UnicodeDecodeError) else error)
-    where = ", ".join(faults) or "a field that is not read"
-    return value, Problem("schema", type(error).__name__, f"unexpected value at {where}")
+    paths = ", ".join(faults) or "a field that is not read"
+    return value, Problem("schema", type(error).__name__, f"unexpected value at {paths}")
 
 
 def _unreadable(error: Exception) -> Problem:

@@ -42,13 +42,13 @@ _SERVES: Final = Assigned(None, None)
 
 def role_of(view: View, consulted: Collection[str]) -> Assigned:
     """The role of a leg; `consulted` are the ids of participants who are consulted."""
-    who = supervisor(view.participant, view.communication)
-    if who.barged_participant_id:
-        return Assigned("barge", who.barged_participant_id)
-    if who.coached_participant_id:
-        return Assigned("coach", who.coached_participant_id)
-    if who.monitored_participant_id:
-        return Assigned("monitor", who.monitored_participant_id)
+    fields = supervisor(view.participant, view.communication)
+    if fields.barged_participant_id:
+        return Assigned("barge", fields.barged_participant_id)
+    if fields.coached_participant_id:
+        return Assigned("coach", fields.coached_participant_id)
+    if fields.monitored_participant_id:
+        return Assigned("monitor", fields.monitored_participant_id)
     participant = view.participant
     if consulted and participant.id in consulted:
         return Assigned("consult", participant.consult_participant_id)
@@ -135,8 +135,8 @@ def _serving(conversation: Conversation) -> dict[str | None, bool]:
     found: dict[str | None, bool] = {}
     for leg in conversation.legs.values():
         if leg.once & ANSWER and leg.service is not None and leg.service.role is None:
-            who = leg.key.participant_id
-            found[who] = found.get(who, False) or not leg.ended
+            participant_id = leg.key.participant_id
+            found[participant_id] = found.get(participant_id, False) or not leg.ended
     return found
 
 

@@ -414,10 +414,10 @@ def _end(
         legs += participant.legs
     if not legs:
         return
-    which = hash(frozenset([leg.key for leg in legs]))
-    if which in conversation.ends:
+    legs_hash = hash(frozenset([leg.key for leg in legs]))
+    if legs_hash in conversation.ends:
         return
-    conversation.ends = (*conversation.ends, which)[-MAX_ENDS:]
+    conversation.ends = (*conversation.ends, legs_hash)[-MAX_ENDS:]
     ends = [leg.ended_at for leg in legs if leg.ended_at is not None]
     at = max(ends) if len(ends) == len(legs) else None
     names = (leg.key.name for leg in legs)

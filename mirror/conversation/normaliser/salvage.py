@@ -89,10 +89,10 @@ def _value(value: Any, kind: Any, path: str, faults: _Faults) -> tuple[bool, Any
         return True, None
     inner = _without_none(kind)
     if inner is Any:
-        mended = _mend(value)
-        if mended != value:
+        repaired = _repair(value)
+        if repaired != value:
             faults.add(path)
-        return True, mended
+        return True, repaired
     if get_origin(inner) is list and isinstance(value, list):
         (element,) = get_args(inner)
         parts = (_value(v, element, f"{path}[{i}]", faults) for i, v in enumerate(value))
@@ -106,9 +106,9 @@ def _value(value: Any, kind: Any, path: str, faults: _Faults) -> tuple[bool, Any
     if not isinstance(inner, type) or type(value) is not inner:
         faults.add(path)
         return False, None
-    if isinstance(value, str) and (mended := _text(value)) != value:
+    if isinstance(value, str) and (repaired := _text(value)) != value:
         faults.add(path)
-        return True, mended
+        return True, repaired
     return True, value
 
 
@@ -117,14 +117,14 @@ def _text(value: str) -> str:
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _mend(value: Any) -> Any:
+def _repair(value: Any) -> Any:
     """Any JSON value with its text repaired."""
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, list):
-        return [_mend(item) for item in value]
+        return [_repair(item) for item in value]
     if isinstance(value, dict):
-        return {_text(name): _mend(item) for name, item in value.items()}
+        return {_text(name): _repair(item) for name, item in value.items()}
     return value
 
 

@@ -149,7 +149,7 @@ def whole(participants: Iterable[Participant] | None, is_cut: bool) -> Snapshot:
 def communications(participant: Participant) -> list[Communication]:
     """The communications of a participant, of all media."""
     shown = participant.calls or []
-    others = (
+    non_calls = (
         participant.callbacks,
         participant.chats,
         participant.emails,
@@ -161,9 +161,9 @@ def communications(participant: Participant) -> list[Communication]:
         participant.social_expressions,
         participant.screen_monitorings,
     )
-    if any(others):
+    if any(non_calls):
         shown = shown.copy()
-        for place, array in enumerate(others):
+        for place, array in enumerate(non_calls):
             if array:
                 shown += array
                 for communication in array:

@@ -38,11 +38,10 @@ class Work(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class View(msgspec.Struct, gc=False):
     """One leg in one reading, beside the memory of the leg.
 
-    Times are RFC 3339, null where the leg has none; `connected` is empty where it is there and
-    cannot be read, and `flawed` then, or where another time cannot. `news` says whether the reading
-    differs from the last one, `first` whether there was none, `is_followed` whether the participant
-    got another leg since this one ended. `late_role`, on the participant `late_role_on`, is the
-    role that a late frame shows.
+    Times are RFC 3339, None if the leg has none. `connected` is empty if its time is invalid;
+    `flawed` says that any of its times is invalid. `news`: the reading differs from the last one.
+    `first`: there was no reading before. `is_followed`: the participant got another leg since this
+    leg ended. `late_role` is the role that a late frame shows, on the participant `late_role_on`.
     """
 
     participant: Participant
@@ -87,7 +86,7 @@ class Transition(msgspec.Struct, gc=False):
     """A change in a reading that was not reported before.
 
     `view` is the leg in the reading, None for the conversation. `at` is Genesys' time, None without
-    one; not `exact` if it is only a bound. `which` tells apart transitions that a leg can have
+    one; not `exact` if it is only a bound. `occurrence` tells apart transitions that a leg can have
     several of (`mirror/conversation/legs.py`); for the conversation it is the event's id. A
     `snapshot` describes a state of the leg, not a change.
     """
@@ -96,7 +95,7 @@ class Transition(msgspec.Struct, gc=False):
     event_type: EventType
     at: str | None
     state: str
-    which: str = ""
+    occurrence: str = ""
     held: bool = False
     hold_started_at: str | None = None
     code: str | None = None
@@ -123,17 +122,19 @@ def tell_often(
     view: View,
     event_type: EventType,
     at: str | None,
-    which: str,
+    occurrence: str,
     state: str = "",
     held: bool = False,
     hold_started_at: str | None = None,
     code: str | None = None,
 ) -> bool:
     """Add a transition that a leg can have several of, like `tell`. Returns whether it was new."""
-    if not _is_new(view.leg, event_type + which):
+    if not _is_new(view.leg, event_type + occurrence):
         return False
     told.append(
-        Transition(view, event_type, at, state or view.state, which, held, hold_started_at, code)
+        Transition(
+            view, event_type, at, state or view.state, occurrence, held, hold_started_at, code
+        )
     )
     return True
 

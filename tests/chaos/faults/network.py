@@ -36,17 +36,17 @@ def cut(*pairs: tuple[str, str]) -> Deed:
     """Swallow packets between these pairs."""
 
     def strike(site: Site) -> Sequence[tuple[str, str]]:
-        for here, other in pairs:
-            site.network.cut(here, other)
+        for host, peer in pairs:
+            site.network.cut(host, peer)
         return pairs
 
     return strike
 
 
-def mend(site: Site, hit: Sequence[tuple[str, str]] | None) -> None:
+def heal(site: Site, hit: Sequence[tuple[str, str]] | None) -> None:
     """Let them pass again."""
-    for here, other in hit or ():
-        site.network.mend(here, other)
+    for host, peer in hit or ():
+        site.network.heal(host, peer)
 
 
 def dead_host(name: str) -> Callable[[Site, Any], bool]:
@@ -92,7 +92,7 @@ FAULTS: tuple[Fault, ...] = (
         leaves="a cut longer than a token",
         strike=cut(("north", "redis")),
         struck=dead_host("north"),
-        heal=mend,
+        heal=heal,
         needs=cables,
     ),
     Fault(
@@ -101,7 +101,7 @@ FAULTS: tuple[Fault, ...] = (
         leaves="",
         strike=cut(("north", "kafka")),
         struck=spooling,
-        heal=mend,
+        heal=heal,
         needs=cables,
         late=WITNESSED,
     ),
@@ -111,7 +111,7 @@ FAULTS: tuple[Fault, ...] = (
         leaves="",
         strike=cut(("north", "genesys")),
         struck=silent("north"),
-        heal=mend,
+        heal=heal,
         needs=cables,
     ),
     Fault(
@@ -120,7 +120,7 @@ FAULTS: tuple[Fault, ...] = (
         leaves="rings, holds and parks inside the gap",
         strike=cut(("north", "genesys"), ("south", "genesys")),
         struck=silent("north", "south"),
-        heal=mend,
+        heal=heal,
         window=UNTOLD_BY_REST,
         late=WITNESSED,
         needs=cables,

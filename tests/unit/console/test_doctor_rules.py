@@ -125,7 +125,7 @@ def test_no_topic_refused_is_no_finding() -> None:
 
 
 def test_exit_code_two_leads_to_the_setting() -> None:
-    """A restart does not mend what the log names."""
+    """A restart does not fix what the log names."""
     assert "setting" in supervised([_process("FATAL", exit_code=2)]).cure
     assert "mirror up restart" in supervised([_process("FATAL", exit_code=3)]).cure
 

@@ -42,9 +42,9 @@ def event(**fields: Any) -> Event:
     )
 
 
-def line(one: Event, width: int | None = None, called: Called | None = None) -> str:
+def line(event: Event, width: int | None = None, called: Called | None = None) -> str:
     """Without colours."""
-    return click.unstyle(event_line(one, called or Known(), width=width, today=TODAY))
+    return click.unstyle(event_line(event, called or Known(), width=width, today=TODAY))
 
 
 def test_names_stand_where_they_are_known_and_short_ids_elsewhere() -> None:

@@ -61,11 +61,11 @@ def test_an_event_s_line_is_one_line() -> None:
 
 def test_views_show_names_and_reasons_harmlessly() -> None:
     """A listener's name, its host and a reason of health come from outside."""
-    one = ListenerStatus(id=TITLE, host=RED, state="live", channels=1, last_beat_ms=1)
-    assert acting(listeners_text([one])) == set()
+    listener = ListenerStatus(id=TITLE, host=RED, state="live", channels=1, last_beat_ms=1)
+    assert acting(listeners_text([listener])) == set()
     status = MirrorStatus(
         leader=TITLE,
-        listeners=[one],
+        listeners=[listener],
         shards=[],
         gaps=GapCounts(),
         conversations=ConversationCounts(),

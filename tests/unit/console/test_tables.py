@@ -200,19 +200,19 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("narrow")
-@pytest.mark.parametrize("what", SHOWN)
-def test_a_line_fits_eighty_columns(what: str) -> None:
+@pytest.mark.parametrize("table", SHOWN)
+def test_a_line_fits_eighty_columns(table: str) -> None:
     """Whatever it holds: columns are shortened, and those that matter least are left out."""
-    lines = [click.unstyle(line) for line in SHOWN[what]().splitlines()]
+    lines = [click.unstyle(line) for line in SHOWN[table]().splitlines()]
     assert {line for line in lines if len(line) > WIDTH} == set()
 
 
-@pytest.mark.parametrize("what", SHOWN)
-def test_a_pipe_gets_everything(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("table", SHOWN)
+def test_a_pipe_gets_everything(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no terminal says how wide it is, nothing is shortened."""
     monkeypatch.delenv("COLUMNS", raising=False)
-    if "tail" not in what:
-        assert SHOWN[what]().replace(CHANNEL, "").count("…") == 0
+    if "tail" not in table:
+        assert SHOWN[table]().replace(CHANNEL, "").count("…") == 0
 
 
 @pytest.mark.parametrize("words", EMPTY)

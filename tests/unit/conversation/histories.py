@@ -26,7 +26,7 @@ MOST_CODES = 4
 NEXT_ROLE: dict[RoleName, RoleName] = {"monitor": "coach", "coach": "barge", "barge": "monitor"}
 
 History = list[World]  # snapshots of one conversation in their true order
-Thing = Callable[[str], None]  # happens at a time
+Step = Callable[[str], None]  # happens at a time
 
 
 @st.composite
@@ -53,11 +53,11 @@ def histories(draw: st.DrawFn) -> History:
 # --- what can happen ------------------------------------------------------------------------------
 
 
-def _possible(world: World) -> list[Thing]:
+def _possible(world: World) -> list[Step]:
     """What can happen next."""
-    things: list[Thing] = []
+    steps: list[Step] = []
     if len(world.people) < MOST_PEOPLE:
-        things += [
+        steps += [
             lambda _now: _hide(world.join("agent", "alerting", "q-1")),
             lambda _now: _hide(world.join("acd", "connected", "q-1")),
             lambda _now: _hide(world.join("user", "dialing")),
@@ -65,12 +65,12 @@ def _possible(world: World) -> list[Thing]:
         ]
         serving = [person for person in world.people if _serves(person) and person.leg.talks]
         if serving:
-            things.append(partial(_supervise, world, serving[0]))
+            steps.append(partial(_supervise, world, serving[0]))
             if not any(person.consults or person.role == "consult" for person in world.people):
-                things.append(partial(_consult, world, serving[-1]))
+                steps.append(partial(_consult, world, serving[-1]))
     for person in world.people:
-        things += [partial(happens, person) for happens in _of_person(world, person)]
-    return things or [lambda _now: None]
+        steps += [partial(happens, person) for happens in _of_person(world, person)]
+    return steps or [lambda _now: None]
 
 
 def _hide(_person: Person) -> None:

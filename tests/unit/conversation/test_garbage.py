@@ -131,7 +131,7 @@ def test_numbers_that_are_not_read_do_no_harm(number: bytes) -> None:
     assert read(TOPIC % (b'{"id":"c","x":' + number + b"}")).problem is None
 
 
-def test_half_a_surrogate_pair_is_mended() -> None:
+def test_half_a_surrogate_pair_is_repaired() -> None:
     """JSON can write it, UTF-8 cannot: the event has a replacement, the frame is a dead letter."""
     body = rb'{"id":"c","participants":[{"id":"p","purpose":"a\ud800b","calls":[{"state":"x"}]}]}'
     reading = read(TOPIC % body)

@@ -35,14 +35,14 @@ def as_nested(recorded: dict[str, Any]) -> bytes:
     topic, _, array = recorded["topicName"].rpartition(".")
     participants = []
     for flat in recorded["eventBody"]["participants"]:
-        one = {name: flat[name] for name in sorted(OF_PARTICIPANT & flat.keys())}
-        one |= {
+        merged = {name: flat[name] for name in sorted(OF_PARTICIPANT & flat.keys())}
+        merged |= {
             "userId": flat.get("user", {}).get("id"),
             "queueId": flat.get("queue", {}).get("id"),
         }
         leg = {name: value for name, value in flat.items() if name not in OF_PARTICIPANT}
         leg["disconnectedTime"] = leg.pop("endTime", None)
-        participants.append({**one, array: [leg]})
+        participants.append({**merged, array: [leg]})
     body = {**recorded["eventBody"], "participants": participants}
     return msgspec.json.encode({**recorded, "topicName": topic, "eventBody": body})
 

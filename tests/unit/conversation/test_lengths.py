@@ -94,8 +94,8 @@ def put(document: Any, path: list[str], size: int) -> None:
         return
     inner = document.setdefault(name, [{}] if name == "segments" else {})
     if isinstance(inner, list):
-        for one in inner:
-            put(one, rest, size // len(inner))
+        for item in inner:
+            put(item, rest, size // len(inner))
     else:
         put(inner, rest, size)
 

@@ -164,11 +164,19 @@ def test_agent_states_have_one_id_from_both_topics() -> None:
     presence = {"presenceDefinition": definition, "modifiedDate": at(1)}
     routing = {"status": "IDLE", "startTime": at(2)}
     both = agent_frame("activity", {"id": "u-1", "presence": presence, "routingStatus": routing})
-    (one,) = agent_frame("presence", presence)
-    (other,) = agent_frame("routingStatus", {"id": "u-1", "routingStatus": routing})
-    assert [e.event_id for e in both] == [one.event_id, other.event_id]
-    assert (one.user_id, one.presence, one.occurred_at) == ("u-1", "ON_QUEUE", at(1))
-    assert (other.routing_status, other.occurred_at, other.origin) == ("IDLE", at(2), "live")
+    (presence_event,) = agent_frame("presence", presence)
+    (routing_event,) = agent_frame("routingStatus", {"id": "u-1", "routingStatus": routing})
+    assert [e.event_id for e in both] == [presence_event.event_id, routing_event.event_id]
+    assert (presence_event.user_id, presence_event.presence, presence_event.occurred_at) == (
+        "u-1",
+        "ON_QUEUE",
+        at(1),
+    )
+    assert (routing_event.routing_status, routing_event.occurred_at, routing_event.origin) == (
+        "IDLE",
+        at(2),
+        "live",
+    )
 
 
 def test_an_undated_presence_is_a_snapshot_reading() -> None:
@@ -222,11 +230,11 @@ def test_personal_fields_can_be_kept() -> None:
 
 def test_personal_fields_can_be_hashed() -> None:
     """Equal under one key, different under another, 32 digits, and nothing of the value."""
-    one, again, other = (personal_event(Personal(key)) for key in ("k1", "k1", "k2"))
-    assert one.ani == again.ani != other.ani
-    assert one.ani is not None
-    assert len(one.ani) == 32
-    assert b"4111" not in msgspec.json.encode(one)
+    hashed, again, other = (personal_event(Personal(key)) for key in ("k1", "k1", "k2"))
+    assert hashed.ani == again.ani != other.ani
+    assert hashed.ani is not None
+    assert len(hashed.ani) == 32
+    assert b"4111" not in msgspec.json.encode(hashed)
 
 
 def check(event: object, schema: dict[str, Any]) -> None:

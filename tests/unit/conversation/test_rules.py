@@ -286,10 +286,10 @@ def test_an_end_repeats_only_for_other_legs() -> None:
 def test_several_communications_of_one_medium_have_ids_of_their_own() -> None:
     """A participant's second call is another leg, wherever it stands in the array."""
     two = Reader().frame(participant(CONNECTED, {**CONNECTED, "id": "comm-2"}))
-    one = Reader().frame(participant(CONNECTED))
+    single = Reader().frame(participant(CONNECTED))
     answers = [e for e in two if e.event_type == "answer" and e.origin == "live"]
     assert [e.communication_id for e in answers] == ["comm-1", "comm-2"]
-    assert answers[0].event_id == only(one, "answer").event_id != answers[1].event_id
+    assert answers[0].event_id == only(single, "answer").event_id != answers[1].event_id
 
 
 PARKS = {

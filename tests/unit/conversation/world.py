@@ -256,12 +256,12 @@ class World(msgspec.Struct, kw_only=True):
         return shown
 
 
-def _short(one: Leg | Person, *names: str) -> str:
+def _short(struct: Leg | Person, *names: str) -> str:
     """A struct without what is at its default, and its times as milliseconds into the test."""
     fields = {
-        field.name: getattr(one, field.name)
-        for field in msgspec.structs.fields(one)
-        if getattr(one, field.name) not in (None, [], False, "none", *names)
+        field.name: getattr(struct, field.name)
+        for field in msgspec.structs.fields(struct)
+        if getattr(struct, field.name) not in (None, [], False, "none", *names)
     }
     said = " ".join(f"{name}={value}" for name, value in fields.items())
     said = _DATE.sub(r"\1.\2", said)

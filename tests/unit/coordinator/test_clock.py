@@ -48,10 +48,10 @@ def test_every_time_of_the_state_moves(kind: Any) -> None:
     value = filled(kind)
     assert latest_ms({"x": [value, (value,)]}) == NOW_MS
     moved = moved_back({"x": (value, [value])}, HOUR_MS)
-    for one in (moved["x"][0], moved["x"][1][0]):
-        assert latest_ms(one) == NOW_MS - HOUR_MS
+    for changed in (moved["x"][0], moved["x"][1][0]):
+        assert latest_ms(changed) == NOW_MS - HOUR_MS
         for field in msgspec.structs.fields(kind):
-            before, after = getattr(value, field.name), getattr(one, field.name)
+            before, after = getattr(value, field.name), getattr(changed, field.name)
             assert after == (before - HOUR_MS if field.name.endswith("_ms") else before)
 
 

@@ -52,9 +52,12 @@ def history(seed: int, *, quick: bool = True) -> list[str]:
             world.fault()
         world.step()
         if world.broken:
-            return [f"seed {seed}, step {step}: {what}" for what in world.broken]
+            return [f"seed {seed}, step {step}: {broken_rule}" for broken_rule in world.broken]
     calm(world)
-    return [f"seed {seed}: {what}" for what in world.broken + world.unwell() + world.unfiled()]
+    return [
+        f"seed {seed}: {broken_rule}"
+        for broken_rule in world.broken + world.unwell() + world.unfiled()
+    ]
 
 
 def test_a_stuck_replica_does_not_wait_for_a_drain_that_waits_for_it() -> None:
@@ -314,8 +317,8 @@ def test_a_channel_stuck_on_a_living_listener_moves_elsewhere() -> None:
 
 
 def test_a_deaf_replica_is_compared_and_then_replaced() -> None:
-    """Its heartbeats come and its sister hears frames: the listener is asked to compare, it covers
-    nothing, status says so; deaf still, it gets a successor, and never both replicas at once."""
+    """Its heartbeats come, and another replica hears frames: its listener must compare, it covers
+    nothing, and status says so. If it stays deaf, it gets a successor, and never both replicas."""
     world = World(5)
     for _ in range(20):
         world.step()

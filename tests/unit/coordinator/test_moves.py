@@ -33,7 +33,7 @@ def situation(wanted: dict[Seat, Place], now_ms: int) -> Situation:
 
 def held(seats: Records) -> Counter[str]:
     """Channels that are granted, by client."""
-    return Counter(one.client for record in seats.values() for one in record.holdings())
+    return Counter(holding.client for record in seats.values() for holding in record.holdings())
 
 
 def come_to_live(seats: Records) -> None:

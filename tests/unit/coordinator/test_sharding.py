@@ -26,7 +26,7 @@ def check(before: dict[str, Shard], after: Cut, topics: frozenset[str], limit: i
             assert shard.id in after.changed
         if all(len(known.topics) <= limit for known in before.values()):
             assert all(old_home.get(topic, shard.id) == shard.id for topic in shard.topics)
-    assert after.retired == before.keys() - after.shards.keys()
+    assert after.removed == before.keys() - after.shards.keys()
 
 
 @given(st.lists(st.tuples(TOPICS, st.integers(1, 20)), max_size=12))
@@ -100,13 +100,13 @@ def test_the_larger_part_keeps_its_shard_when_audiences_change() -> None:
     few = dict.fromkeys(topics[:3], P)
     after = cut(before, topics, 20, 2, few)
     assert after.shards["1"].clients == ()
-    assert {topic for some in after.moved.values() for topic in some} == set(topics[:3])
+    assert {topic for moved in after.moved.values() for topic in moved} == set(topics[:3])
     assert after.fresh == {}
     assert cut(after.shards, topics, 20, 3, few).shards == after.shards
     many = dict.fromkeys(topics[:8], P)
     most = cut(before, topics, 20, 2, many)
     assert most.shards["1"].clients == ("p",)
-    assert {topic for some in most.moved.values() for topic in some} == set(topics[8:])
+    assert {topic for moved in most.moved.values() for topic in moved} == set(topics[8:])
 
 
 def test_pieces_that_a_change_of_rights_leaves_are_merged() -> None:

@@ -209,17 +209,17 @@ class World:
         self.grant()
         self.fail_over()
         names = sorted(self.listeners)
-        one = self.listeners[self.random.choice(names)] if names else None
+        listener = self.listeners[self.random.choice(names)] if names else None
         match self.random.randrange(11):
-            case 0 if one and len(names) > 2:
-                del self.listeners[one.name]  # kill -9: its beats and documents stay
-                self.killed.append((self.now, one))
-            case 1 if one:
-                one.paused_until = self.now + self.random.randrange(3 * LEASE_MS)
+            case 0 if listener and len(names) > 2:
+                del self.listeners[listener.name]  # kill -9: its beats and documents stay
+                self.killed.append((self.now, listener))
+            case 1 if listener:
+                listener.paused_until = self.now + self.random.randrange(3 * LEASE_MS)
             case 2 if len(names) < MAX_LISTENERS:
                 self.join()
-            case 3 if one and len(names) > 2:
-                one.draining = True
+            case 3 if listener and len(names) > 2:
+                listener.draining = True
             case 4:
                 self.elect()
             case 5:
@@ -229,15 +229,15 @@ class World:
             case 10:
                 self.flush()
                 self.elect()  # nobody remembers anything, but for the listeners
-            case 6 if one and one.channels:
-                self.random.choice(list(one.channels.values())).rotate = "token"
+            case 6 if listener and listener.channels:
+                self.random.choice(list(listener.channels.values())).rotate = "token"
             case 7:
                 self.topics = frozenset(f"t{n}" for n in range(self.random.randrange(18, 30)))
             case 8:
                 self.commands["rebalance"] = "1"
-            case 9 if one and one.channels:  # it is lost, and does not come back
-                key = self.random.choice(list(one.channels))
-                one.channels[key].live_ms = NEVER_MS
+            case 9 if listener and listener.channels:  # it is lost, and does not come back
+                key = self.random.choice(list(listener.channels))
+                listener.channels[key].live_ms = NEVER_MS
                 self.lost.append((self.now, key))
 
     def grant(self) -> None:
@@ -445,7 +445,7 @@ class World:
         if any(self.open_of(client) > CLIENT_LIMIT for client in CLIENTS):
             self.broken.append("I5: more channels are open than a client has")
         for change in outcome.changes:
-            if change.what == "revoked":
+            if change.kind == "revoked":
                 self.excused.add((change.listener, (*change.seat, change.epoch)))
         self.look_at_coverage()
 

@@ -8,7 +8,7 @@ from dashboard.pages.availability import Availability, Standing, answered, faile
 def test_since_when_a_service_is_away_is_kept() -> None:
     """However often it is asked; its answer begins again."""
     away = failed(failed(Availability("ok", 1), 5, "a"), 9, "b")
-    assert (away.state, away.since_ms, away.why) == ("away", 5, "b")
+    assert (away.state, away.since_ms, away.reason) == ("away", 5, "b")
     assert answered(away, 12) == Availability("ok", 12)
 
 

@@ -65,9 +65,9 @@ def test_messages_are_bounded_however_much_happens() -> None:
     """5,000 conversations in a tick: the ticker shows a few and counts all, the list is short."""
     feed = make()
     for number in range(5_000):
-        one = leg("answer", "acd", number / 1000, conversation_id=f"c{number}")
-        feed.floor.fold(one, NOW_MS)
-        feed.ticker.note(one, NOW_MS)
+        event = leg("answer", "acd", number / 1000, conversation_id=f"c{number}")
+        feed.floor.fold(event, NOW_MS)
+        feed.ticker.note(event, NOW_MS)
     full, change = feed.tick(NOW_MS, None)
     assert len(change["ticker"]) == TICKER_A_TICK
     assert change["count"] == 5_000
@@ -90,10 +90,10 @@ def test_nothing_personal_is_passed_on() -> None:
     """Even where the stream carries personal fields, no message and no list has them."""
     feed = make()
     secret = "+4915112345678"
-    one = leg("answer", "customer", ani=secret, dnis=secret, address=secret)
-    one.participant_name, one.attributes = secret, {"a": secret}
-    feed.floor.fold(one, NOW_MS)
-    feed.ticker.note(one, NOW_MS)
+    event = leg("answer", "customer", ani=secret, dnis=secret, address=secret)
+    event.participant_name, event.attributes = secret, {"a": secret}
+    feed.floor.fold(event, NOW_MS)
+    feed.ticker.note(event, NOW_MS)
     full, change = feed.tick(NOW_MS, None)
     told = msgspec.json.encode([feed.complete(full), change, feed.chosen(Choice(), 1)])
     assert secret.encode() not in told

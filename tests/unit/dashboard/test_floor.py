@@ -183,8 +183,8 @@ def test_counts_are_the_sum_of_the_conversations() -> None:
     for step in range(len(A_CALL)):
         for number in range(12):
             if step >= number:
-                one = A_CALL[step - number]
-                floor.fold(leg_of(one, f"c{number}", f"q{number % 3}"), NOW_MS)
+                event = A_CALL[step - number]
+                floor.fold(leg_of(event, f"c{number}", f"q{number % 3}"), NOW_MS)
         places = [known.place for known in floor.conversations()]
         for queue, row in floor.queues.items():
             for state in STATES:
@@ -193,13 +193,13 @@ def test_counts_are_the_sum_of_the_conversations() -> None:
             assert len(row.waiting) == row.states["waiting"]
 
 
-def leg_of(one: Event, conversation: str, queue: str) -> Event:
+def leg_of(event: Event, conversation: str, queue: str) -> Event:
     """The same event of another conversation and queue."""
     import msgspec
 
-    changed = msgspec.structs.replace(one, conversation_id=conversation)
-    changed.event_id = f"{conversation}-{one.event_id}"
-    changed.queue_id = queue if one.queue_id else None
+    changed = msgspec.structs.replace(event, conversation_id=conversation)
+    changed.event_id = f"{conversation}-{event.event_id}"
+    changed.queue_id = queue if event.queue_id else None
     return changed
 
 
@@ -211,8 +211,8 @@ def test_a_long_thread_costs_what_lives_of_it() -> None:
     for number in range(4_000):
         name = f"l-{number}"
         for kind in ("alert", "answer", "disconnect"):
-            one = leg(kind, "agent", number, communication_id=name, media_type="message")
-            floor.fold(one, NOW_MS)
+            event = leg(kind, "agent", number, communication_id=name, media_type="message")
+            floor.fold(event, NOW_MS)
         if number == 0:
             assert counts(floor.queues["q1"]) == {"other": 1}
     assert time.process_time() - began < QUICK_SECONDS

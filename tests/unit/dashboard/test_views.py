@@ -24,8 +24,8 @@ def projected(events: Sequence[Event], since_ms: int = 0, batch: int = 3) -> Vie
     partition, views = Partition(0, GRACE_MS), Views(since_ms)
     for start in range(0, len(events), batch):
         draft = Draft(partition)
-        for offset, one in enumerate(events[start : start + batch], start):
-            draft.take(offset, msgspec.json.encode(one), NOW_MS)
+        for offset, change in enumerate(events[start : start + batch], start):
+            draft.take(offset, msgspec.json.encode(change), NOW_MS)
         for view in draft.views():
             views.take(0, view.key, view.kept, is_tombstone=view.value is None)
         partition.accept(draft)
@@ -67,19 +67,19 @@ def test_it_goes_on_where_the_projector_ended(name: str) -> None:
     all had been; and what came before gives the conversation its course."""
     events = [*flow(name), *flow(name)[:3]]
     whole = Floor()
-    for one in events:
-        whole.fold(one, NOW_MS)
+    for change in events:
+        whole.fold(change, NOW_MS)
     for split in range(1, len(events) + 1):
         views = projected(events[:split])
         floor = restored(views)
         (place,) = views.places({0: (0, len(events))}, len(events)).values()
         assert place <= split
-        for one in events[place:]:
-            floor.fold(one, NOW_MS)
-        for one in events[:place]:
-            floor.recall(one, NOW_MS)
+        for change in events[place:]:
+            floor.fold(change, NOW_MS)
+        for change in events[:place]:
+            floor.recall(change, NOW_MS)
         found, wanted = floor.everything(), whole.everything()
-        assert [shown(one) for one in found] == [shown(one) for one in wanted], split
+        assert [shown(change) for change in found] == [shown(change) for change in wanted], split
         assert {queue: row.counts() for queue, row in floor.queues.items() if row.live} == {
             queue: row.counts() for queue, row in whole.queues.items() if row.live
         }
@@ -93,7 +93,12 @@ OVER = [leg("disconnect", "acd", 9), leg("disconnect", "customer", 9), event("en
 def test_repeats_are_known_as_repeats() -> None:
     """The ids of events that the projector counts are known, so that they are not news again."""
     floor = restored(projected(CALL))
-    assert [floor.fold(one, NOW_MS) for one in [*CALL, OVER[0]]] == [False, False, False, True]
+    assert [floor.fold(change, NOW_MS) for change in [*CALL, OVER[0]]] == [
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_a_thread_of_many_legs_goes_on() -> None:
@@ -116,7 +121,7 @@ def test_what_ended_long_ago_is_left_out_and_known_to_be_over() -> None:
     views = projected([*CALL, *OVER], since_ms=NOW_MS + 1)
     assert (views.kept, views.ended) == ({}, {hash("c")})
     views = projected([*CALL, *OVER], since_ms=NOW_MS - OVER_KEPT_MS)
-    assert [one.view.id for one in restored(views).everything()] == ["c"]
+    assert [known.view.id for known in restored(views).everything()] == ["c"]
     views.take(0, "c", msgspec.msgpack.encode(Head(FORMAT, 9)), is_tombstone=True)
     assert (views.kept, views.ended) == ({}, {hash("c")})
 
@@ -126,15 +131,18 @@ def test_it_tells_why_it_cannot_be_used() -> None:
     views = projected(CALL)
     assert views.places({0: (0, 5), 1: (0, 1)}, 3) == {0: 3, 1: 0}
     assert views.places({0: (4, 5)}, 1) == {0: 4}, "what Kafka deleted nobody can read"
-    for retained, why in (({0: (0, 9)}, "6 records behind"), ({0: (0, 2)}, "another interaction")):
-        with pytest.raises(ViewsUnusable, match=why):
+    for retained, reason in (
+        ({0: (0, 9)}, "6 records behind"),
+        ({0: (0, 2)}, "another interaction"),
+    ):
+        with pytest.raises(ViewsUnusable, match=reason):
             views.places(retained, 3)
     with pytest.raises(ViewsUnusable, match="no projector had written conversations yet"):
         Views(0).places({0: (0, 1)}, 3)
-    for kept, why in (
+    for kept, reason in (
         (msgspec.msgpack.encode(Head(FORMAT + 1, 1)), "format 2"),
         (b"", "cannot be read"),
         (b"\xff", "cannot be read"),
     ):
-        with pytest.raises(ViewsUnusable, match=why):
+        with pytest.raises(ViewsUnusable, match=reason):
             Views(0).take(0, "c", kept, is_tombstone=False)

@@ -38,7 +38,7 @@ def _replay(history: list[tuple[float, Process]]) -> list[tuple[float, str]]:
     """What is done at which time."""
     memory = Memory(looked_at=history[0][0])
     return [
-        (now, action.what)
+        (now, action.kind)
         for now, process in history
         for action in judge([process], memory, now, HANG_SECONDS)
     ]
@@ -83,7 +83,7 @@ def test_a_watchdog_that_slept_kills_nobody() -> None:
 def test_what_was_given_up_is_started_again_ever_more_slowly() -> None:
     """The first try comes soon, later ones with longer pauses up to a minute, without end."""
     fatal = _process(None, ProcessStates.FATAL, pid=0)
-    tries = [now for now, what in _replay([(t, fatal) for t in range(0, 600, 5)]) if what]
+    tries = [now for now, action in _replay([(t, fatal) for t in range(0, 600, 5)]) if action]
     pauses = [b - a for a, b in pairwise(tries)]
     assert tries[0] == RETRY_FIRST_SECONDS
     assert pauses[:4] == [10, 20, 40, 60]
@@ -98,7 +98,7 @@ def test_pauses_begin_anew_after_a_process_stayed() -> None:
         judge([fatal], memory, now, HANG_SECONDS)
     judge([_process()], memory, 60, HANG_SECONDS)
     assert judge([fatal], memory, 65, HANG_SECONDS) == []
-    assert [a.what for a in judge([fatal], memory, 65 + RETRY_FIRST_SECONDS, HANG_SECONDS)] == [
+    assert [a.kind for a in judge([fatal], memory, 65 + RETRY_FIRST_SECONDS, HANG_SECONDS)] == [
         "start"
     ]
 
@@ -141,4 +141,4 @@ def test_every_event_is_answered_and_the_end_of_input_is_the_end(tmp_path: Path)
 
 def test_an_action_names_its_process_as_supervisorctl_does() -> None:
     """`group:name` is what supervisord takes."""
-    assert Action("kill", _process(), "why").process.full_name == "listener:listener-0"
+    assert Action("kill", _process(), "reason").process.full_name == "listener:listener-0"

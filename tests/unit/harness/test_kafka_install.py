@@ -65,7 +65,7 @@ def java(version: str) -> str:
 
 def no_network(name: str, _target: Path) -> None:
     """In the place of pip: every wheel is out of reach."""
-    raise KafkaUnavailable(f"the wheel {name} cannot be had here: no network")
+    raise KafkaUnavailable(f"the wheel {name} cannot be installed here: no network")
 
 
 def test_the_lock_names_the_broker_of_the_pom() -> None:
@@ -107,7 +107,7 @@ def test_jars_that_are_not_the_locked_ones_are_refused(
         case _:
             (jars / "two-1.0.jar").unlink()
     assert main(["--or-skip"]) == 1
-    assert "as locked: " in capfd.readouterr().err
+    assert "in the lock file: " in capfd.readouterr().err
     with pytest.raises(KafkaUnavailable, match="make kafka"):
         kafka_install.find_libs()
 
@@ -141,7 +141,8 @@ def test_without_java_and_network_the_tests_are_skipped(
     monkeypatch.setattr(kafka_install, "_install_wheel", no_network)
     assert main(["--or-skip"]) == 0
     assert capfd.readouterr().err == (
-        "kafka: the wheel jgo cannot be had here: no network; tests that need Kafka are skipped\n"
+        "kafka: the wheel jgo cannot be installed here: no network; "
+        "tests that need Kafka are skipped\n"
     )
     assert main([]) == 1
     monkeypatch.setenv("CI", "true")
@@ -163,7 +164,7 @@ def test_a_maven_that_fails_gives_way_to_the_wheel(
     assert main(["--or-skip"]) == 0
     said = capfd.readouterr().err
     assert "Maven failed (3 of 3): [ERROR] no plugin found" in said
-    assert "the wheel jgo cannot be had here" in said
+    assert "the wheel jgo cannot be installed here" in said
 
 
 def test_a_folder_of_jars_can_be_given(

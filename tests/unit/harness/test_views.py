@@ -31,8 +31,8 @@ TRUTHS = [truth(seq, event) for seq, event in enumerate(EVENTS)]
 
 def view() -> ConversationDocument:
     """How the flow stands after all of it."""
-    (one,) = folded(EVENTS).values()
-    return one
+    (view,) = folded(EVENTS).values()
+    return view
 
 
 def changed(shown: ConversationDocument, at: int, **fields: Any) -> ConversationDocument:

@@ -35,8 +35,8 @@ class Memory:
     def execute(self) -> None:
         """It is done already."""
 
-    def sadd(self, key: str, one: str) -> None:
-        self.sets.setdefault(key, set()).add(one)
+    def sadd(self, key: str, member: str) -> None:
+        self.sets.setdefault(key, set()).add(member)
 
     def expire(self, _key: str, _seconds: int) -> None:
         """It does not."""
@@ -47,13 +47,13 @@ class Memory:
     def zadd(self, key: str, scores: Mapping[str, float], **_: object) -> None:
         self.ranked.setdefault(key, {}).update(scores)
 
-    def zscore(self, key: str, one: str) -> float | None:
-        score = self.ranked.get(key, {}).get(one)
+    def zscore(self, key: str, member: str) -> float | None:
+        score = self.ranked.get(key, {}).get(member)
         return None if score is None else float(score)
 
     def zrange(self, key: str, first: int, _last: int) -> list[str]:
         ranked = self.ranked.get(key, {})
-        return sorted(ranked, key=lambda one: ranked[one])[first:]
+        return sorted(ranked, key=lambda member: ranked[member])[first:]
 
     def zremrangebyscore(self, *_: object) -> None:
         """Nothing is old."""

@@ -72,15 +72,15 @@ def test_what_genesys_does_not_understand_is_asked_for_a_day() -> None:
     assert fill(ledger, Odd("odd"), late_ms).state == "unfillable"
 
 
-@pytest.mark.parametrize("mended", [True, False])
-def test_a_refusal_of_us_has_no_end(mended: bool) -> None:
-    """Credentials can be mended after days."""
+@pytest.mark.parametrize("repaired", [True, False])
+def test_a_refusal_of_us_has_no_end(repaired: bool) -> None:
+    """Credentials can be repaired after days."""
 
     class Locked(Genesys):
         def query_details(self, _query: object) -> Any:
             raise GenesysRefused("401", status=401, code="bad.credentials")
 
     ledger = Ledger(attempts=LEAST_ATTEMPTS, failing_since_ms=1)
-    gap = fill(ledger, Genesys() if mended else Locked(), NOON + 10 * DAY_MS)
-    assert gap.state == ("filling" if mended else "open")
-    assert gap.readings == (1 if mended else 0)
+    gap = fill(ledger, Genesys() if repaired else Locked(), NOON + 10 * DAY_MS)
+    assert gap.state == ("filling" if repaired else "open")
+    assert gap.readings == (1 if repaired else 0)

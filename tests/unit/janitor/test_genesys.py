@@ -75,8 +75,8 @@ def pool(shards: Shards, *clients: Client) -> GenesysPool:
 
 def test_what_one_client_does_not_see_another_is_asked_for() -> None:
     """Where clients see different divisions, neither 403 nor 404 of one is the last word."""
-    one, two = Client("one", {"a"}, {"b"}), Client("two", {"b", "c"}, set())
-    genesys = pool(Shards(("one",), ("two",)), one, two)
+    first, second = Client("one", {"a"}, {"b"}), Client("two", {"b", "c"}, set())
+    genesys = pool(Shards(("one",), ("two",)), first, second)
     for name in ("a", "b", "c"):
         for _ in range(2):  # whoever's turn it is
             assert genesys.conversation(name) == name.encode()
@@ -93,21 +93,21 @@ def test_a_refusal_says_more_than_an_absence() -> None:
 
 def test_clients_that_see_the_same_are_asked_once() -> None:
     """No request is spent on a second opinion that is the same."""
-    one, two = Client("one", set(), set()), Client("two", set(), set())
-    genesys = pool(Shards((), ()), one, two)
+    first, second = Client("one", set(), set()), Client("two", set(), set())
+    genesys = pool(Shards((), ()), first, second)
     with pytest.raises(GenesysError):
         genesys.conversation("gone")
     genesys.details(["gone"])
-    assert len(one.asked) + len(two.asked) == genesys.calls == 2
+    assert len(first.asked) + len(second.asked) == genesys.calls == 2
 
 
 def test_a_gap_is_read_by_clients_that_see_its_shard() -> None:
     """And by all where the shard is gone."""
-    one, two = Client("one", {"a"}, set()), Client("two", {"a"}, set())
-    genesys = pool(Shards(("one",), ("two",)), one, two)
+    first, second = Client("one", {"a"}, set()), Client("two", {"a"}, set())
+    genesys = pool(Shards(("one",), ("two",)), first, second)
     for _ in range(3):
         genesys.seeing("1").conversation("a")
-    assert (one.asked, two.asked) == ([], ["a"] * 3)
+    assert (first.asked, second.asked) == ([], ["a"] * 3)
     for _ in range(4):
         genesys.seeing("no more").conversation("a")
-    assert one.asked
+    assert first.asked

@@ -36,9 +36,9 @@ def gap(*topics: str, hours: float = 1, **more: object) -> Gap:
     return msgspec.structs.replace(made, **more)
 
 
-def asked(one: Gap, horizon_ms: int = HORIZON, later_ms: int = 60_000) -> list[Question]:
+def asked(filed: Gap, horizon_ms: int = HORIZON, later_ms: int = 60_000) -> list[Question]:
     """Its questions, a minute after its end."""
-    return list(questions(one, horizon_ms, one.to_ms + later_ms))
+    return list(questions(filed, horizon_ms, filed.to_ms + later_ms))
 
 
 def shown(began: int, ended: int | None = None, *segments: int | None) -> AnalyticsConversation:
@@ -66,7 +66,7 @@ def finds(question: Question, conversation: AnalyticsConversation, began: int) -
     if began // DAY_MS not in days(question):
         return False
     over = conversation.conversation_end is not None
-    return {"all": True, "ended": over, "unfinished": not over}[question.which]
+    return {"all": True, "ended": over, "unfinished": not over}[question.kind]
 
 
 def test_every_topic_is_asked_for_in_as_few_queries_as_are_allowed() -> None:
@@ -74,8 +74,8 @@ def test_every_topic_is_asked_for_in_as_few_queries_as_are_allowed() -> None:
     topics = [f"v2.routing.queues.q{n}.conversations" for n in range(250)]
     found = asked(gap(*topics, topics[0]))
     assert [len(question.predicates) for question in found] == [100, 100, 50] * 2
-    for which in ("ended", "unfinished"):
-        values = {value for q in found if q.which == which for _, value in q.predicates}
+    for kind in ("ended", "unfinished"):
+        values = {value for q in found if q.kind == kind for _, value in q.predicates}
         assert values == {f"q{n}" for n in range(250)}
     assert max(len(question.predicates) for question in found) <= MAX_PREDICATES
 
@@ -93,18 +93,18 @@ def test_what_lived_in_a_gap_is_found_however_long_ago_it_began(
     later: int, began: int, ended: int | None
 ) -> None:
     """Today, yesterday or weeks ago; unfinished or over since; read at once or weeks later."""
-    one = gap(USER)
+    filed = gap(USER)
     start = NOON + began
     end = None if ended is None else NOON + ended
     conversation = shown(start, end)
-    assert lived(conversation, one.from_ms, one.to_ms)
-    assert any(finds(question, conversation, start) for question in asked(one, later_ms=later))
+    assert lived(conversation, filed.from_ms, filed.to_ms)
+    assert any(finds(question, conversation, start) for question in asked(filed, later_ms=later))
 
 
 def test_a_gap_that_has_just_ended_is_two_queries() -> None:
     """What ended since its begin, latest first, and what is unfinished."""
     found = asked(gap(USER))
-    assert [question.which for question in found] == ["ended", "unfinished"]
+    assert [question.kind for question in found] == ["ended", "unfinished"]
     query = found[0].page(1)
     assert (query["orderBy"], query["order"]) == ("conversationEnd", "desc")
     assert query["paging"] == {"pageSize": 100, "pageNumber": 1}
@@ -113,7 +113,7 @@ def test_a_gap_that_has_just_ended_is_two_queries() -> None:
 def test_a_gap_of_weeks_ago_lists_its_days_instead_of_all_that_ended_since() -> None:
     """And what began before them and ended after its begin."""
     found = asked(gap(USER), later_ms=20 * DAY_MS)
-    assert [question.which for question in found] == ["all", "ended", "unfinished"]
+    assert [question.kind for question in found] == ["all", "ended", "unfinished"]
     assert days(found[0]) == range(MIDNIGHT // DAY_MS, MIDNIGHT // DAY_MS + 1)
     assert found[1].to_ms == MIDNIGHT - 1
 
@@ -121,12 +121,12 @@ def test_a_gap_of_weeks_ago_lists_its_days_instead_of_all_that_ended_since() -> 
 def test_no_interval_is_too_long_and_no_day_is_asked_for_twice() -> None:
     """Whatever the horizon: Genesys takes 31 days at most."""
     for kind in ("gap", "snapshot"):
-        one = gap(USER, hours=24 * 40, kind=kind)
-        found = [q for q in asked(one, 100 * DAY_MS) if q.which == "unfinished"]
+        filed = gap(USER, hours=24 * 40, kind=kind)
+        found = [q for q in asked(filed, 100 * DAY_MS) if q.kind == "unfinished"]
         assert all(0 <= q.to_ms - q.from_ms <= MAX_INTERVAL_MS for q in found)
         touched = [day for question in found for day in days(question)]
         assert len(touched) == len(set(touched))
-        assert found[0].to_ms == one.to_ms + MARGIN_MS
+        assert found[0].to_ms == filed.to_ms + MARGIN_MS
 
 
 def test_a_snapshot_asks_for_what_is_unfinished_only() -> None:
@@ -138,8 +138,8 @@ def test_a_snapshot_asks_for_what_is_unfinished_only() -> None:
 
 def test_a_first_snapshot_of_the_default_horizon_is_one_interval() -> None:
     """31 days to the moment: one query for each hundred topics."""
-    one = gap(USER, kind="snapshot", from_ms=NOON - HORIZON, to_ms=NOON)
-    assert len(asked(one)) <= 2
+    filed = gap(USER, kind="snapshot", from_ms=NOON - HORIZON, to_ms=NOON)
+    assert len(asked(filed)) <= 2
 
 
 def test_too_many_hits_are_split_by_whole_days_then_by_topics() -> None:
@@ -148,11 +148,11 @@ def test_too_many_hits_are_split_by_whole_days_then_by_topics() -> None:
     question = asked(gap(*topics))[0]
     todo, atoms = [question], []
     while todo:
-        one = todo.pop()
-        parts = one.parts()
+        part = todo.pop()
+        parts = part.parts()
         todo += parts
         if not parts:
-            atoms.append(one)
+            atoms.append(part)
     assert all(len(days(atom)) == 1 and len(atom.predicates) == 1 for atom in atoms)
     asked_for = [(day, atom.predicates) for atom in atoms for day in days(atom)]
     assert len(asked_for) == len(set(asked_for)) == 3 * len(days(question))
@@ -174,13 +174,13 @@ def test_pages_are_read_until_nothing_of_interest_can_follow() -> None:
 
 def test_after_call_work_belongs_to_the_life_of_a_conversation() -> None:
     """Also where analytics calls a conversation ended with its last leg."""
-    one = gap(USER)
+    filed = gap(USER)
     before = NOON - 10 * 60_000
-    assert not lived(shown(before - HOUR, before, before), one.from_ms, one.to_ms)
-    assert lived(shown(before - HOUR, before, before, NOON + 60_000), one.from_ms, one.to_ms)
-    assert lived(shown(before - HOUR, before, before, None), one.from_ms, one.to_ms)
-    assert not lived(shown(NOON + 2 * HOUR), one.from_ms, one.to_ms)
-    assert lived(AnalyticsConversation("c"), one.from_ms, one.to_ms)  # who knows
+    assert not lived(shown(before - HOUR, before, before), filed.from_ms, filed.to_ms)
+    assert lived(shown(before - HOUR, before, before, NOON + 60_000), filed.from_ms, filed.to_ms)
+    assert lived(shown(before - HOUR, before, before, None), filed.from_ms, filed.to_ms)
+    assert not lived(shown(NOON + 2 * HOUR), filed.from_ms, filed.to_ms)
+    assert lived(AnalyticsConversation("c"), filed.from_ms, filed.to_ms)  # who knows
 
 
 def test_the_parts_of_a_question_touch_where_they_are_cut() -> None:

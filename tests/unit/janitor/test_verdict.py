@@ -28,10 +28,10 @@ def person(name: str, *states: str) -> dict[str, Any]:
     """A participant with one call per state."""
     calls = []
     for number, state in enumerate(states):
-        one = {"id": f"{name}-{number}", "state": state, "connectedTime": CONNECTED}
+        call = {"id": f"{name}-{number}", "state": state, "connectedTime": CONNECTED}
         if state == "disconnected":
-            one |= {"disconnectedTime": ENDED, "disconnectType": "peer"}
-        calls.append(one)
+            call |= {"disconnectedTime": ENDED, "disconnectType": "peer"}
+        calls.append(call)
     return {"id": name, "purpose": name, "calls": calls}
 
 

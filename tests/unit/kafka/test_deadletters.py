@@ -11,7 +11,7 @@ from tests.unit.kafka.test_record import EVENT
 
 def letter(value: bytes) -> DeadLetter:
     """Of stage `produce`."""
-    return DeadLetter(id="0-0", at_ms=0, topic="", why={"stage": "produce"}, value=value)
+    return DeadLetter(id="0-0", at_ms=0, topic="", details={"stage": "produce"}, value=value)
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])

@@ -142,7 +142,7 @@ def looked(settings: Settings) -> str:
     """What the page's probe says of Kafka."""
     stand_in: Any = Anything()
     watch = Watch(settings, stand_in, stand_in, stand_in)
-    return watch._look("kafka", watch.kafka, watch._probe).why
+    return watch._look("kafka", watch.kafka, watch._probe).reason
 
 
 def drawn(module: str, settings: Settings) -> object:

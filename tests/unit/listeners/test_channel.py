@@ -54,7 +54,7 @@ def make(handle: Handle | None = None, now: float = 0.0) -> Channel:
     )
 
 
-def one(actions: list[Action]) -> Action:
+def only(actions: list[Action]) -> Action:
     """The only action there is."""
     (action,) = actions
     return action
@@ -62,16 +62,16 @@ def one(actions: list[Action]) -> Action:
 
 def opened(channel: Channel, now: float = 0.0, token: float | None = None) -> None:
     """Take a fresh channel through to the PUT of its topics."""
-    reserve = one(channel.tick(now))
+    reserve = only(channel.tick(now))
     assert isinstance(reserve, Reserve)
-    create = one(channel.reserved(reserve.number, now, granted=True, retry_in=0))
+    create = only(channel.reserved(reserve.number, now, granted=True, retry_in=0))
     assert isinstance(create, Create)
-    connect = one(
+    connect = only(
         channel.created(create.number, now, HANDLE, expires_in=DAY, token_expires_in=token)
     )
     assert isinstance(connect, Connect)
     assert connect.handle == HANDLE
-    subscribe = one(channel.connected(connect.number, now))
+    subscribe = only(channel.connected(connect.number, now))
     assert isinstance(subscribe, Subscribe)
     assert subscribe.topics == TOPICS
     assert channel.subscribed(subscribe.number, now, rejected=(), expires_in=None) == [SendPing()]
@@ -116,11 +116,11 @@ def test_coverage_ends_with_what_is_durable() -> None:
 def test_refused_reservation_waits_as_long_as_asked() -> None:
     """Without a reservation nothing is created (I5)."""
     channel = make()
-    reserve = one(channel.tick(0.0))
+    reserve = only(channel.tick(0.0))
     assert isinstance(reserve, Reserve)
     assert channel.reserved(reserve.number, 0.0, granted=False, retry_in=3.0) == []
     assert channel.tick(2.9) == []
-    assert isinstance(one(channel.tick(3.1)), Reserve)
+    assert isinstance(only(channel.tick(3.1)), Reserve)
 
 
 def test_silence_is_probed_then_ends_the_socket() -> None:
@@ -151,7 +151,7 @@ def reconnected(channel: Channel, now: float) -> Verify:
     """Lose the socket of a live channel and open it again."""
     _, connect = channel.socket_lost(now)
     assert isinstance(connect, Connect)
-    verify = one(channel.connected(connect.number, now + 1))
+    verify = only(channel.connected(connect.number, now + 1))
     assert isinstance(verify, Verify)
     return verify
 
@@ -170,7 +170,7 @@ def test_after_a_reconnect_missing_topics_are_set_as_a_full_list() -> None:
     """What came back differs from what is wanted: the full list again (I4)."""
     channel = live()
     verify = reconnected(channel, 100.0)
-    subscribe = one(channel.verified(verify.number, 102.0, frozenset(TOPICS[:1])))
+    subscribe = only(channel.verified(verify.number, 102.0, frozenset(TOPICS[:1])))
     assert isinstance(subscribe, Subscribe)
     assert subscribe.topics == TOPICS
 
@@ -178,7 +178,7 @@ def test_after_a_reconnect_missing_topics_are_set_as_a_full_list() -> None:
 def test_rejected_topics_are_not_missed() -> None:
     """A topic that Genesys refused is not expected among those that are set."""
     channel = live()
-    subscribe = one(channel.renew(1.0))
+    subscribe = only(channel.renew(1.0))
     assert isinstance(subscribe, Subscribe)
     channel.subscribed(subscribe.number, 1.0, rejected=(TOPICS[0],), expires_in=None)
     verify = reconnected(channel, 100.0)
@@ -191,7 +191,7 @@ def test_a_second_loss_means_a_new_channel() -> None:
     verify = reconnected(channel, 100.0)
     assert channel.socket_lost(102.0) == [Close()]
     assert channel.verified(verify.number, 102.0, frozenset(TOPICS)) == []
-    assert isinstance(one(channel.tick(200.0)), Create)
+    assert isinstance(only(channel.tick(200.0)), Create)
 
 
 def test_a_socket_that_is_closed_at_once_means_a_new_channel() -> None:
@@ -207,7 +207,7 @@ def test_a_channel_that_is_gone_is_replaced() -> None:
     _, connect = channel.socket_lost(100.0)
     assert isinstance(connect, Connect)
     channel.failed(connect.number, 101.0, gone=True)
-    assert isinstance(one(channel.tick(200.0)), Create)
+    assert isinstance(only(channel.tick(200.0)), Create)
 
 
 def test_a_network_outage_keeps_the_channel_for_some_tries() -> None:
@@ -221,18 +221,18 @@ def test_a_network_outage_keeps_the_channel_for_some_tries() -> None:
         assert channel.failed(action.number, now) == []
         assert channel.tick(now) == []
         now += 60
-        action = one(channel.tick(now))
+        action = only(channel.tick(now))
     assert isinstance(action, Connect)
     channel.failed(action.number, now)
-    assert isinstance(one(channel.tick(now + 60)), Create)
+    assert isinstance(only(channel.tick(now + 60)), Create)
 
 
 def test_the_last_error_is_told_until_the_channel_is_live() -> None:
     """What others read in a beat: the latest one, at most so long; of a live channel none."""
     channel = make()
-    reserve = one(channel.tick(0.0))
+    reserve = only(channel.tick(0.0))
     assert isinstance(reserve, Reserve)
-    channel.failed(reserve.number, 1.0, why="403: " + "x" * 500)
+    channel.failed(reserve.number, 1.0, reason="403: " + "x" * 500)
     told = channel.report(2.0, 2.0).error
     assert told.startswith("403: x")
     assert len(told) == MOST_ERROR_LETTERS
@@ -244,7 +244,7 @@ def test_the_last_error_is_told_until_the_channel_is_live() -> None:
 def test_outcomes_of_earlier_actions_are_ignored() -> None:
     """A slow answer of a step that was given up changes nothing."""
     channel = make()
-    reserve = one(channel.tick(0.0))
+    reserve = only(channel.tick(0.0))
     assert isinstance(reserve, Reserve)
     channel.tick(ACTION_TIMEOUT_SECONDS + 1)
     assert channel.phase == "waiting"
@@ -255,7 +255,7 @@ def test_outcomes_of_earlier_actions_are_ignored() -> None:
 def compared(channel: Channel, now: float, topics: tuple[str, ...] = TOPICS) -> list[Action]:
     """The comparison that is due finds these topics."""
     channel.traffic(now)
-    verify = one(channel.tick(now))
+    verify = only(channel.tick(now))
     assert isinstance(verify, Verify)
     return channel.verified(verify.number, now, frozenset(topics))
 
@@ -263,7 +263,7 @@ def compared(channel: Channel, now: float, topics: tuple[str, ...] = TOPICS) -> 
 def test_renews_by_the_full_list_well_before_a_day() -> None:
     """The PUT renews the channel, once it is known what was set; coverage goes on meanwhile."""
     channel = live()
-    subscribe = one(compared(channel, DAY * 0.76))
+    subscribe = only(compared(channel, DAY * 0.76))
     assert isinstance(subscribe, Subscribe)
     assert channel.tick(DAY * 0.76 + 1) == []
     channel.subscribed(subscribe.number, DAY * 0.76 + 2, rejected=(), expires_in=DAY)
@@ -276,10 +276,10 @@ def test_a_failed_renewal_is_tried_again_and_in_the_end_asks_for_rotation() -> N
     """A channel that cannot be renewed keeps receiving, and wants a successor in time."""
     channel = live()
     now = DAY * 0.76
-    subscribe = one(compared(channel, now))
+    subscribe = only(compared(channel, now))
     assert isinstance(subscribe, Subscribe)
     assert channel.failed(subscribe.number, now) == []
-    assert isinstance(one(compared(channel, now + 31)), Subscribe)
+    assert isinstance(only(compared(channel, now + 31)), Subscribe)
     channel.traffic(DAY * 0.91)
     channel.tick(DAY * 0.91)
     assert channel.report(DAY * 0.91, DAY).rotate == "channel_expiring"
@@ -301,7 +301,7 @@ def test_topics_that_change_are_set_while_it_goes_on() -> None:
     """New topics of the shard: one full list, and the channel stays live."""
     channel = live()
     wanted = (*TOPICS, "v2.users.u3.conversations")
-    subscribe = one(channel.set_topics(channel.grant, wanted, 5.0))
+    subscribe = only(channel.set_topics(channel.grant, wanted, 5.0))
     assert isinstance(subscribe, Subscribe)
     assert subscribe.topics == wanted
     assert channel.state == "live"
@@ -310,10 +310,10 @@ def test_topics_that_change_are_set_while_it_goes_on() -> None:
 def test_topics_that_change_twice_are_set_twice() -> None:
     """A change during a PUT is followed by another PUT, never lost."""
     channel = live()
-    first = one(channel.set_topics(channel.grant, TOPICS[:1], 5.0))
+    first = only(channel.set_topics(channel.grant, TOPICS[:1], 5.0))
     assert isinstance(first, Subscribe)
     assert channel.set_topics(channel.grant, TOPICS[1:], 5.5) == []
-    second = one(channel.subscribed(first.number, 6.0, rejected=(), expires_in=None))
+    second = only(channel.subscribed(first.number, 6.0, rejected=(), expires_in=None))
     assert isinstance(second, Subscribe)
     assert second.topics == TOPICS[1:]
 
@@ -338,18 +338,18 @@ def test_the_last_holder_gives_its_channel_back() -> None:
 def test_an_adopted_channel_is_opened_and_subscribed_at_once() -> None:
     """A channel that was given back is not created again, and its list is set anew."""
     channel = make(OTHER)
-    reserve = one(channel.tick(0.0))
+    reserve = only(channel.tick(0.0))
     assert isinstance(reserve, Reserve)
-    connect = one(channel.reserved(reserve.number, 0.0, granted=True, retry_in=0))
+    connect = only(channel.reserved(reserve.number, 0.0, granted=True, retry_in=0))
     assert isinstance(connect, Connect)
     assert connect.handle == OTHER
-    assert isinstance(one(channel.connected(connect.number, 0.0)), Subscribe)
+    assert isinstance(only(channel.connected(connect.number, 0.0)), Subscribe)
 
 
 def test_a_grant_that_ends_while_opening_releases_what_was_reserved() -> None:
     """Nothing is left behind, whichever step was under way."""
     channel = make()
-    reserve = one(channel.tick(0.0))
+    reserve = only(channel.tick(0.0))
     assert isinstance(reserve, Reserve)
     assert channel.retire(1.0) == [Close()]
     assert channel.reserved(reserve.number, 2.0, granted=True, retry_in=0) == [Release(None)]
@@ -358,10 +358,10 @@ def test_a_grant_that_ends_while_opening_releases_what_was_reserved() -> None:
 def test_a_reservation_that_was_granted_late_is_released_in_the_end() -> None:
     """The wait for it was given up; it was made all the same, and beats would renew it for ever."""
     channel = make()
-    late = one(channel.tick(0.0))
+    late = only(channel.tick(0.0))
     assert isinstance(late, Reserve)
     assert channel.tick(ACTION_TIMEOUT_SECONDS) == []
-    again = one(channel.tick(ACTION_TIMEOUT_SECONDS + 60))
+    again = only(channel.tick(ACTION_TIMEOUT_SECONDS + 60))
     assert isinstance(again, Reserve)
     now = ACTION_TIMEOUT_SECONDS + 61
     assert channel.reserved(late.number, now, granted=True, retry_in=0) == []
@@ -381,7 +381,7 @@ def test_reports_the_epoch_of_the_topics_that_are_confirmed() -> None:
     opened(channel)
     channel.traffic(0.0)
     assert epoch(channel) == 4
-    subscribe = one(channel.set_topics(channel.grant, TOPICS[:1], 5.0, shard_epoch=5))
+    subscribe = only(channel.set_topics(channel.grant, TOPICS[:1], 5.0, shard_epoch=5))
     assert isinstance(subscribe, Subscribe)
     assert channel.set_topics(channel.grant, TOPICS, 5.5, shard_epoch=6) == []
     assert epoch(channel) == 6, "the list of epoch 4 is back, and nothing else is confirmed"
@@ -418,7 +418,7 @@ def test_a_new_channel_has_nothing_confirmed() -> None:
 def compare_due(channel: Channel, now: float) -> Verify:
     """The comparison that is due by then; heartbeats come meanwhile."""
     channel.traffic(now)
-    verify = one(channel.tick(now))
+    verify = only(channel.tick(now))
     assert isinstance(verify, Verify)
     return verify
 
@@ -441,7 +441,7 @@ def test_a_list_that_was_emptied_is_set_again_and_what_was_missed_is_told() -> N
     channel = live()
     assert compared(channel, 70.0) == []
     verify = compare_due(channel, 146.0)
-    subscribe = one(channel.verified(verify.number, 147.0, frozenset()))
+    subscribe = only(channel.verified(verify.number, 147.0, frozenset()))
     assert isinstance(subscribe, Subscribe)
     assert subscribe.topics == TOPICS
     assert (channel.state, channel.covered_since, epoch(channel)) == ("lost", None, 0)
@@ -472,9 +472,9 @@ def test_a_put_does_not_hide_that_topics_were_missing() -> None:
     """A shard's topics change: what is set is read first, unless that is known from just now."""
     channel = live()
     channel.traffic(30.0)
-    verify = one(channel.set_topics(channel.grant, TOPICS[:1], 30.0, shard_epoch=5))
+    verify = only(channel.set_topics(channel.grant, TOPICS[:1], 30.0, shard_epoch=5))
     assert isinstance(verify, Verify)
-    subscribe = one(channel.verified(verify.number, 31.0, frozenset(TOPICS[:1])))
+    subscribe = only(channel.verified(verify.number, 31.0, frozenset(TOPICS[:1])))
     assert isinstance(subscribe, Subscribe)
     assert subscribe.topics == TOPICS[:1]
     assert [missed.topics for missed in channel.missed] == [TOPICS[1:]]
@@ -484,9 +484,9 @@ def test_topics_that_cannot_be_read_are_set_all_the_same() -> None:
     """A change does not wait for a reading that fails."""
     channel = live()
     channel.traffic(30.0)
-    verify = one(channel.set_topics(channel.grant, TOPICS[:1], 30.0))
+    verify = only(channel.set_topics(channel.grant, TOPICS[:1], 30.0))
     assert isinstance(verify, Verify)
-    assert isinstance(one(channel.failed(verify.number, 31.0)), Subscribe)
+    assert isinstance(only(channel.failed(verify.number, 31.0)), Subscribe)
 
 
 def test_a_comparison_that_fails_changes_nothing() -> None:
@@ -532,7 +532,7 @@ def test_a_reading_that_says_gone_wants_a_successor_and_closes_nothing() -> None
 def test_a_renewal_that_says_gone_tells_what_was_missed() -> None:
     """The channel is replaced at once, and was deaf for nobody knows how long."""
     channel = live()
-    renewal = one(channel.renew(90.0))
+    renewal = only(channel.renew(90.0))
     assert isinstance(renewal, Subscribe)
     assert channel.failed(renewal.number, 91.0, gone=True) == [Close()]
     assert [(missed.since, missed.until) for missed in channel.missed] == [(0.0, 91.0)]
@@ -542,7 +542,7 @@ def test_a_channel_that_the_leader_doubts_is_compared_at_once() -> None:
     """Once for each doubt."""
     channel = live()
     doubted = msgspec.structs.replace(channel.grant, doubted_ms=5)
-    verify = one(channel.set_topics(doubted, TOPICS, 10.0, shard_epoch=4))
+    verify = only(channel.set_topics(doubted, TOPICS, 10.0, shard_epoch=4))
     assert isinstance(verify, Verify)
     assert channel.verified(verify.number, 11.0, frozenset(TOPICS)) == []
     assert channel.set_topics(doubted, TOPICS, 12.0, shard_epoch=4) == []
@@ -561,13 +561,13 @@ def test_topics_that_are_missing_after_a_reconnect_were_missed() -> None:
 def test_a_put_without_an_answer_closes_its_socket() -> None:
     """As a PUT that fails does: the next try opens it again."""
     channel = make()
-    reserve = one(channel.tick(0.0))
+    reserve = only(channel.tick(0.0))
     assert isinstance(reserve, Reserve)
-    create = one(channel.reserved(reserve.number, 0.0, granted=True, retry_in=0))
+    create = only(channel.reserved(reserve.number, 0.0, granted=True, retry_in=0))
     assert isinstance(create, Create)
     (action,) = channel.created(create.number, 0.0, HANDLE, expires_in=DAY, token_expires_in=DAY)
     assert isinstance(action, Connect)
-    assert isinstance(one(channel.connected(action.number, 0.0)), Subscribe)
+    assert isinstance(only(channel.connected(action.number, 0.0)), Subscribe)
     assert channel.tick(ACTION_TIMEOUT_SECONDS) == [Close()]
     assert channel.phase == "waiting"
 
@@ -617,9 +617,9 @@ class Fuzz(RuleBasedStateMachine):
         self.take(self.channel.tick(self.now))
 
     @precondition(lambda self: self.pending)
-    @rule(well=st.booleans(), gone=st.booleans(), which=st.integers(0, 3))
-    def answer(self, well: bool, gone: bool, which: int) -> None:
-        action = self.pending.pop(which % len(self.pending))
+    @rule(well=st.booleans(), gone=st.booleans(), place=st.integers(0, 3))
+    def answer(self, well: bool, gone: bool, place: int) -> None:
+        action = self.pending.pop(place % len(self.pending))
         channel, now = self.channel, self.now
         match action:
             case Reserve(number) if gone and not well:
@@ -637,7 +637,7 @@ class Fuzz(RuleBasedStateMachine):
             case Subscribe(number) if well:
                 self.take(channel.subscribed(number, now, rejected=(), expires_in=DAY))
             case Verify(number) if well:
-                self.take(channel.verified(number, now, frozenset(TOPICS[:which])))
+                self.take(channel.verified(number, now, frozenset(TOPICS[:place])))
             case Create(number) | Connect(number) | Subscribe(number) | Verify(number):
                 self.take(channel.failed(number, now, gone=gone))
 
@@ -695,13 +695,16 @@ def test_every_row_of_the_tables_happens(monkeypatch: pytest.MonkeyPatch) -> Non
     """Nothing stands there that no history has; `Fuzz` holds that nothing else happens."""
     tables = (table.TRANSITIONS, table.UPKEEP, table.SILENCE)
     rows = {
-        (state, what) for rows_of in tables for state, inputs in rows_of.items() for what in inputs
+        (state, input_)
+        for rows_of in tables
+        for state, inputs in rows_of.items()
+        for input_ in inputs
     }
     made: set[tuple[str, str]] = set()
 
-    def step(states: Mapping[Any, Mapping[Any, Any]], state: Any, what: Any) -> Any:
-        made.add((state, what))
-        return table.step(states, state, what)
+    def step(states: Mapping[Any, Mapping[Any, Any]], state: Any, input_: Any) -> Any:
+        made.add((state, input_))
+        return table.step(states, state, input_)
 
     for module in (machine, upkeep, silence):
         monkeypatch.setattr(module, "step", step)
@@ -741,21 +744,21 @@ def ending(seconds: float, until: float) -> int:
     while now < until:
         action = next(iter(channel.tick(now)), None)
         if isinstance(action, Reserve):
-            action = one(channel.reserved(action.number, now, granted=True, retry_in=0))
+            action = only(channel.reserved(action.number, now, granted=True, retry_in=0))
         if not isinstance(action, Create):
             now += 0.25
             continue
         made += 1
-        connect = one(
+        connect = only(
             channel.created(action.number, now, HANDLE, expires_in=DAY, token_expires_in=DAY)
         )
         assert isinstance(connect, Connect)
-        subscribe = one(channel.connected(connect.number, now))
+        subscribe = only(channel.connected(connect.number, now))
         assert isinstance(subscribe, Subscribe)
         channel.subscribed(subscribe.number, now, rejected=(), expires_in=None)
         channel.traffic(now)
         now += seconds
-        renewal = one(channel.renew(now))
+        renewal = only(channel.renew(now))
         assert isinstance(renewal, Subscribe)
         assert Close() in channel.failed(renewal.number, now, gone=True)
     return made

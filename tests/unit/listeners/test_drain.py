@@ -112,8 +112,8 @@ class Scene:
         self.made += 1
         return cast("Producer", self.brokers) if self.can_make else None
 
-    def _bury(self, record: Record, why: KafkaError) -> None:
-        self.buried.append((int(record.value), why.name()))
+    def _bury(self, record: Record, reason: KafkaError) -> None:
+        self.buried.append((int(record.value), reason.name()))
         self.keep(1000 + int(record.value), topic="letters")
         self.store.commit(self.now)
 

@@ -68,8 +68,8 @@ class AckedProducer:
     def agents(self, events: list[AgentEvent]) -> None:
         self.states += events
 
-    def dead_letter(self, value: bytes, **why: Any) -> None:
-        self.letters.append({"value": value, **why})
+    def dead_letter(self, value: bytes, **reason: Any) -> None:
+        self.letters.append({"value": value, **reason})
 
     def tick(self, _now: float) -> None:
         """Nothing waits."""

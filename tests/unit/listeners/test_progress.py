@@ -12,7 +12,7 @@ from listeners.beats import Beats
 from listeners.channels.topic_list import Missed
 from listeners.fleet_link import BeatAnswer
 from listeners.publish.extent import Lost
-from listeners.receive.snapshot import Snapshot
+from listeners.receive.loop_state import LoopState
 from mirror.base.errors import RedisUnavailable
 from mirror.fleet.words import Assignment, Beat, ChannelReport, Grant, Shard
 from tests.unit.mirror.waiting import DAY, Waiting
@@ -28,9 +28,9 @@ class Fleet:
         self.left = False
 
     @property
-    def snapshot(self) -> Snapshot:
+    def state(self) -> LoopState:
         """The loop's word, fresh."""
-        return Snapshot(self._waiting.now, 1)
+        return LoopState(self._waiting.now, 1)
 
     def beat(self, *_: object) -> BeatAnswer:
         self._waiting.call()
@@ -85,7 +85,7 @@ class Ledger:
     """A Redis whose shards are not known at first, and a loop with losses to tell of."""
 
     def __init__(self, lost: Lost) -> None:
-        self.snapshot = Snapshot(0.0, 1, losses=(lost,))
+        self.state = LoopState(0.0, 1, losses=(lost,))
         self.shards = 0
         self.gaps: list[tuple[object, ...]] = []
         self.settled: list[object] = []
@@ -128,12 +128,12 @@ class Opening:
         self.beats: list[float] = []
 
     @property
-    def snapshot(self) -> Snapshot:
+    def state(self) -> LoopState:
         """The loop's word, fresh: another epoch after each change."""
         now = self._waiting.now
         epoch = sum(change <= now for change in self._changes)
         report = ChannelReport(shard="1", replica="a", epoch=epoch, client="c", state="opening")
-        return Snapshot(now, 1, channels=(report,))
+        return LoopState(now, 1, channels=(report,))
 
     def beat(self, *_: object) -> BeatAnswer:
         self.beats.append(self._waiting.now)
@@ -164,7 +164,7 @@ def test_missed_topics_are_filed_as_a_gap_and_told_to_the_loop() -> None:
     """Once Redis has the gap, the channel's loss is settled."""
     missed = Missed("me/1/1", "7", "a", ("v2.users.u1.conversations",), 10.0, 70.0)
     ledger: Any = Ledger(Lost("me.broken-1", 1_000, 2_000, 7))
-    ledger.snapshot = Snapshot(0.0, 1, missed=(missed,))
+    ledger.state = LoopState(0.0, 1, missed=(missed,))
     beats = beats_of(ledger, 1.0, lambda: 0.0)
     beats._once()
     assert ledger.gaps == [(missed, 0.0, "me")]

@@ -295,8 +295,8 @@ def test_flipped_bytes_are_never_sent(file: str, share: float, junk: bytes) -> N
         if not file:
             spool._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (dead := Path(name) / "spools" / "dead").mkdir(parents=True)
-        for each in (DATABASE, f"{DATABASE}-wal"):
-            (dead / each).write_bytes((Path(name) / "whole" / each).read_bytes())
+        for file_name in (DATABASE, f"{DATABASE}-wal"):
+            (dead / file_name).write_bytes((Path(name) / "whole" / file_name).read_bytes())
         content = bytearray((dead / f"{DATABASE}{file}").read_bytes())
         place = round(share * (len(content) - len(junk)))
         content[place : place + len(junk)] = junk

@@ -13,7 +13,7 @@ from listeners.channels.session import Session
 from listeners.counters import Counters
 from listeners.health import Vitals
 from listeners.receive.loop import Loop
-from listeners.receive.snapshot import Snapshot
+from listeners.receive.loop_state import LoopState
 from mirror.base.health import Health
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.words import ChannelReport
@@ -40,7 +40,7 @@ class Scene:
     def say(self, *reasons: str) -> None:
         """The loop's latest word."""
         report = ChannelReport(shard="1", replica="a", epoch=1, client="c", state="live")
-        self.loop.snapshot = Snapshot(self.now, 1, channels=(report,), reasons=reasons)
+        self.loop.state = LoopState(self.now, 1, channels=(report,), reasons=reasons)
 
 
 @pytest.fixture

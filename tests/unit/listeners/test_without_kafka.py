@@ -99,7 +99,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 def producers() -> int:
     """How many of this process are not ended."""
     gc.collect()
-    return sum(isinstance(one, Producer) for one in gc.get_objects())
+    return sum(isinstance(living, Producer) for living in gc.get_objects())
 
 
 def test_a_producer_that_was_given_up_is_ended(scene: Scene) -> None:

@@ -22,7 +22,7 @@ REASON = "redis.memory: Redis memory: allkeys-lru"
 
 
 def test_what_is_doubtful_is_no_reason() -> None:
-    """Only what must be mended makes a process degraded; such checks are repeated sooner."""
+    """Only what must be fixed makes a process degraded; such checks are repeated sooner."""
     found = [[ROOM, FAR], [ROOM, EVICTS], [ROOM]]
     checkup = Checkup(lambda: found.pop(0))
     assert checkup.reasons() == ()

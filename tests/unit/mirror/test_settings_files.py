@@ -119,7 +119,7 @@ def test_librdkafka_knows_the_properties_that_end_in_file() -> None:
         ),
         (
             {"MIRROR_TOPIC": "calls", "MIRROR_TOPIC_FILE": "/none"},
-            {"MIRROR_TOPIC_FILE": "MIRROR_TOPIC is set, and is what counts"},
+            {"MIRROR_TOPIC_FILE": "MIRROR_TOPIC is set, and wins"},
         ),
         ({"MIRROR_TOPIC": "", "MIRROR_TOPIC_FILE": ""}, {}),
         ({"MIRROR_RUN_DIR": "/r", "MIRROR_LISTENERS": "2", "MIRROR_HANG_AFTER": "9s"}, {}),
@@ -145,8 +145,8 @@ def test_what_nothing_reads_is_told_with_the_nearest_name(
 
 def test_a_warning_reads_as_one_line() -> None:
     """With the hint."""
-    (one,) = load({"KAFKA_URI": "x"}).unread
-    assert str(one) == "nothing reads KAFKA_URI: the nearest name is KAFKA_URL"
+    (unread,) = load({"KAFKA_URI": "x"}).unread
+    assert str(unread) == "nothing reads KAFKA_URI: the nearest name is KAFKA_URL"
 
 
 def test_a_service_of_kubernetes_is_no_port() -> None:

@@ -130,7 +130,9 @@ def test_a_hole_is_an_open_gap_while_it_lasts() -> None:
     facts.gaps = GapCounts(open=2, filled=3)
     facts.uncovered = [OngoingGap("0", 5_000, 2)]
     status = assemble(facts, 2, LEASE)
-    assert status.reasons == ["nobody receives shard 0 (2 topics) since 1970-01-01T00:00:05.000Z"]
+    assert status.reasons == [
+        "no channel receives shard 0 (2 topics) since 1970-01-01T00:00:05.000Z"
+    ]
     assert (status.gaps.open, status.gaps.filled) == (3, 3)
 
 
@@ -150,7 +152,7 @@ def test_no_leader_is_degraded() -> None:
     facts = _facts(_beat("x", _report("a")), _beat("y", _report("b")))
     facts.leader = None
     (reason,) = assemble(facts, 2, LEASE).reasons
-    assert reason.startswith("no coordinator leads: what dies is not replaced; start ")
+    assert reason.startswith("no coordinator leads: dead listeners are not replaced; start ")
 
 
 def test_the_document_has_the_fields_of_the_contract() -> None:
@@ -202,7 +204,7 @@ def test_a_shard_without_channels_says_why() -> None:
     facts.uncovered = [OngoingGap("0", 5_000, 1)]
     ongoing, shard = assemble(facts, 2, LEASE).reasons
     assert ongoing == (
-        "nobody receives shard 0 (1 topic) since 1970-01-01T00:00:05.000Z: 403: no permission; "
+        "no channel receives shard 0 (1 topic) since 1970-01-01T00:00:05.000Z: 403: no permission; "
         "`mirror doctor` names the cure"
     )
     assert shard == "shard 0 has 1 of 2 channels"
@@ -212,7 +214,7 @@ def test_a_new_mirror_has_not_been_without_channels_for_days() -> None:
     """Its snapshot looks far back; nobody receives it yet."""
     facts = _well()
     facts.uncovered = [OngoingGap("0", 5_000, 2, fresh=True)]
-    assert assemble(facts, 2, LEASE).reasons == ["nobody receives shard 0 (2 topics) yet"]
+    assert assemble(facts, 2, LEASE).reasons == ["no channel receives shard 0 (2 topics) yet"]
 
 
 def test_without_listeners_the_next_step_is_named() -> None:
@@ -313,6 +315,6 @@ def test_whether_the_native_reader_reads_is_told_of_each_listener() -> None:
     """As its beat says; one of an earlier version, which says nothing, has none."""
     broken = msgspec.structs.replace(_beat("x", _report("a")), native="broken")
     status = assemble(_facts(broken, _beat("y", _report("b"))), 2, LEASE)
-    assert [one.native for one in status.listeners] == ["broken", "off"]
+    assert [listener.native for listener in status.listeners] == ["broken", "off"]
     assert "NATIVE" in listeners_text(status.listeners)
     assert "broken" in listeners_text(status.listeners)

@@ -77,12 +77,12 @@ def test_outcomes_are_few() -> None:
 
 def test_the_calls_of_all_clients_are_one_sum() -> None:
     """No label says whose they were, and each series is there from the beginning."""
-    one, other = Calls(), Calls()
-    one.add("GET /api/v2/users", 200, 0.2)
-    other.add("GET /api/v2/users", 200, 0.4)
-    other.add("POST /oauth/token", None, 15.0)
+    calls, other_calls = Calls(), Calls()
+    calls.add("GET /api/v2/users", 200, 0.2)
+    other_calls.add("GET /api/v2/users", 200, 0.4)
+    other_calls.add("POST /oauth/token", None, 15.0)
     registry = CollectorRegistry()
-    registry.register(Histograms(REQUESTS, lambda: total((one, other))))
+    registry.register(Histograms(REQUESTS, lambda: total((calls, other_calls))))
     found = samples(registry)
     name = "mirror_genesys_request_seconds"
     assert found[f"{name}_sum|listing|done"] == pytest.approx(0.6)

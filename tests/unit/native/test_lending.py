@@ -125,11 +125,11 @@ def test_what_cannot_be_written_as_it_is_stays_with_python(spoilt: dict[str, str
     normaliser.frame(*message(10, participant(HELD, participant_id=spoilt.get("key", "p-1"))))
     known = normaliser.memory.get("c-1")
     assert known is not None
-    (one,) = known.legs.values()
-    one.ended_at = spoilt.get("ended_at")
-    one.medium = spoilt.get("medium", "call")
-    assert one.hold is not None
-    one.hold.since = spoilt.get("since", one.hold.since)
+    (leg,) = known.legs.values()
+    leg.ended_at = spoilt.get("ended_at")
+    leg.medium = spoilt.get("medium", "call")
+    assert leg.hold is not None
+    leg.hold.since = spoilt.get("since", leg.hold.since)
     state = state_of(known)
     assert state is not None
     assert not twins.native.reader.put("c-1", state)

@@ -212,12 +212,14 @@ def dense_participant(place: int, rng: random.Random) -> dict[str, Any]:
     """A participant with communications, of fields that are there or not."""
     made: dict[str, Any] = {"id": f"p-{place if rng.random() < 0.9 else 0}"}
     made["purpose"] = rng.choice(("agent", "user", "customer", "voicemail"))
-    made |= some(rng, 0.4, connectedTime=TIMES, endTime=TIMES, startAcwTime=TIMES, endAcwTime=TIMES)
-    made |= some(rng, 0.6, queueId=("q-1", "q-2", "", None), userId=("u-1", None))
-    made |= some(rng, 0.05, monitoredParticipantId=("p-0", ""), coachedParticipantId=("p-0",))
-    made |= some(rng, 0.05, bargedParticipantId=("p-0", "p-1"))
+    made |= some_of(
+        rng, 0.4, connectedTime=TIMES, endTime=TIMES, startAcwTime=TIMES, endAcwTime=TIMES
+    )
+    made |= some_of(rng, 0.6, queueId=("q-1", "q-2", "", None), userId=("u-1", None))
+    made |= some_of(rng, 0.05, monitoredParticipantId=("p-0", ""), coachedParticipantId=("p-0",))
+    made |= some_of(rng, 0.05, bargedParticipantId=("p-0", "p-1"))
     if rng.random() < 0.4:
-        made["wrapup"] = some(rng, 0.8, code=("A", "B", "C", ""), endTime=TIMES)
+        made["wrapup"] = some_of(rng, 0.8, code=("A", "B", "C", ""), endTime=TIMES)
     for array in rng.sample(ARRAYS, rng.choice((1, 1, 2))):
         made[array] = [dense_leg(rng) for _ in range(rng.choice((0, 1, 1, 2, 3)))]
     return made
@@ -225,18 +227,18 @@ def dense_participant(place: int, rng: random.Random) -> dict[str, Any]:
 
 def dense_leg(rng: random.Random) -> dict[str, Any]:
     """A communication."""
-    made = some(rng, 0.95, id=("l-1", "l-2", "l-3", ""), state=STATES)
-    made |= some(rng, 0.6, held=(True, False, None), startHoldTime=TIMES, connectedTime=TIMES)
-    made |= some(rng, 0.4, disconnectedTime=TIMES, disconnectType=KINDS_OF_END, parkTime=TIMES)
+    made = some_of(rng, 0.95, id=("l-1", "l-2", "l-3", ""), state=STATES)
+    made |= some_of(rng, 0.6, held=(True, False, None), startHoldTime=TIMES, connectedTime=TIMES)
+    made |= some_of(rng, 0.4, disconnectedTime=TIMES, disconnectType=KINDS_OF_END, parkTime=TIMES)
     if rng.random() < 0.4:
-        made["wrapup"] = some(rng, 0.8, code=("A", "B", "C", ""), endTime=TIMES)
+        made["wrapup"] = some_of(rng, 0.8, code=("A", "B", "C", ""), endTime=TIMES)
     if rng.random() < 0.3:
         words = ("pending", "complete", "skipped", "notApplicable", None)
-        made["afterCallWork"] = some(rng, 0.7, state=words, startTime=TIMES, endTime=TIMES)
+        made["afterCallWork"] = some_of(rng, 0.7, state=words, startTime=TIMES, endTime=TIMES)
     return made
 
 
-def some(rng: random.Random, share: float, **fields: Sequence[Any]) -> dict[str, Any]:
+def some_of(rng: random.Random, share: float, **fields: Sequence[Any]) -> dict[str, Any]:
     """Some of these fields, each with one of its values."""
     return {name: rng.choice(pool) for name, pool in fields.items() if rng.random() < share}
 

@@ -69,8 +69,8 @@ OF_PYTHON = {
 
 def test_a_digest_sees_code_and_no_prose(tmp_path: Path) -> None:
     """Comments, docstrings and white space may change."""
-    one, other = tmp_path / "one.py", tmp_path / "other.py"
-    one.write_text('def f(x):\n    """Says."""\n    return x + 1  # why\n')
-    other.write_text('# above\ndef f(x):\n    """Says it\n\n    better."""\n    return (x  + 1)\n')
-    assert source(one, "f") == "deff(x):returnx+1"
-    assert source(other, "f") == "deff(x):return(x+1)"
+    before, after = tmp_path / "one.py", tmp_path / "other.py"
+    before.write_text('def f(x):\n    """Says."""\n    return x + 1  # why\n')
+    after.write_text('# above\ndef f(x):\n    """Says it\n\n    better."""\n    return (x  + 1)\n')
+    assert source(before, "f") == "deff(x):returnx+1"
+    assert source(after, "f") == "deff(x):return(x+1)"

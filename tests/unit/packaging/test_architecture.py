@@ -10,14 +10,16 @@ import pytest
 from tests.unit.packaging.test_layers import PROGRAMS
 
 ROOT = Path(__file__).parents[3]
-ROW = re.compile(r"^\| (?P<what>[^|]+) \| `(?P<file>[^`]+)` \| `(?P<name>\w+)` \|$", re.MULTILINE)
+ROW = re.compile(
+    r"^\| (?P<question>[^|]+) \| `(?P<file>[^`]+)` \| `(?P<name>\w+)` \|$", re.MULTILINE
+)
 
 
 def index() -> list[tuple[str, str, str]]:
     """The rows of "Where is …?": what is looked for, its file, and the name within it."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     section = text.split("\n## Where is …?\n")[1].split("\n## ")[0]
-    rows = [(match["what"], match["file"], match["name"]) for match in ROW.finditer(section)]
+    rows = [(match["question"], match["file"], match["name"]) for match in ROW.finditer(section)]
     lines = [line for line in section.splitlines() if line.startswith("| ")]
     assert len(rows) == len(lines) - 1, "a row has another form than its header"
     return rows
@@ -29,17 +31,17 @@ def defines(source: str, name: str) -> bool:
     return re.search(pattern, source, re.MULTILINE) is not None
 
 
-@pytest.mark.parametrize(("what", "file", "name"), index(), ids=lambda text: text)
-def test_each_row_of_the_index_leads_to_code(what: str, file: str, name: str) -> None:
+@pytest.mark.parametrize(("question", "file", "name"), index(), ids=lambda text: text)
+def test_each_row_of_the_index_leads_to_code(question: str, file: str, name: str) -> None:
     """A reader who opens the file and searches for the name finds its definition."""
     path = ROOT / file
-    assert path.is_file(), f"{what}: {file} is gone"
-    assert defines(path.read_text(encoding="utf-8"), name), f"{what}: {file} lacks {name}"
+    assert path.is_file(), f"{question}: {file} is gone"
+    assert defines(path.read_text(encoding="utf-8"), name), f"{question}: {file} lacks {name}"
 
 
 def test_each_question_stands_once() -> None:
     """Two answers to one question are none."""
-    asked = [what for what, _, _ in index()]
+    asked = [question for question, _, _ in index()]
     assert len(set(asked)) == len(asked)
 
 

@@ -29,10 +29,10 @@ def closure(requirement: Requirement) -> set[str]:
     found: set[str] = set()
     waiting = [requirement]
     while waiting:
-        one = waiting.pop()
-        for text in importlib.metadata.requires(one.name) or ():
+        wanted = waiting.pop()
+        for text in importlib.metadata.requires(wanted.name) or ():
             needed = Requirement(text)
-            extras = one.extras or {""}
+            extras = wanted.extras or {""}
             if needed.marker and not any(needed.marker.evaluate({"extra": e}) for e in extras):
                 continue
             name = canonicalize_name(needed.name)

@@ -26,10 +26,10 @@ def at(number: int) -> str:
 def told(kind: EventType, leg: str, number: int, **more: object) -> Event:
     """An event of an agent's leg, at a time of Genesys'."""
     state = "disconnected" if kind in {"disconnect", "acw", "acw_end"} else "connected"
-    which = str(more.get("hold_started_at") or more.get("wrapup_code") or "")
+    occurrence = str(more.get("hold_started_at") or more.get("wrapup_code") or "")
     return msgspec.convert(
         {
-            "event_id": transition_id("c-1", leg_key("p-1", leg, "message"), kind, which),
+            "event_id": transition_id("c-1", leg_key("p-1", leg, "message"), kind, occurrence),
             "event_type": kind,
             "conversation_id": "c-1",
             "participant_id": "p-1",

@@ -93,14 +93,14 @@ class Producer:
             batches.setdefault((queued[0].topic, queued[0].partition), []).append(queued)
         self._waiting = []
         for batch in batches.values():
-            is_poisoned = self._broker.poison in [one.value for one, _ in batch]
-            if sum(one.size for one, _ in batch) > self._broker.limit or is_poisoned:
+            is_poisoned = self._broker.poison in [message.value for message, _ in batch]
+            if sum(message.size for message, _ in batch) > self._broker.limit or is_poisoned:
                 error = KafkaError(self._broker.code)
                 for queued in batch:
                     queued[1](error, None)
                 self._error = KafkaError(self._broker.code, "", False, False, True)
             else:
-                self._written += [one for one, _ in batch]
+                self._written += [message for message, _ in batch]
         return 0
 
     def send_offsets_to_transaction(self, offsets: Any, *_: Any) -> None:
@@ -206,20 +206,20 @@ def test_a_view_that_is_too_large_is_shortened(limit: int) -> None:
         loop, failed = projected(broker, events)
     assert failed is None
     assert broker.offsets[0].offset == len(events)
-    views = {one.key: one for one in written(broker, SETTINGS.conversations_topic)}
+    views = {view.key: view for view in written(broker, SETTINGS.conversations_topic)}
     assert set(views) == {event.conversation_id for event in events}
-    for one in views.values():
-        jsonschema.validate(msgspec.json.decode(one.value or b""), view_schema())
-        assert one.size <= limit
-        kept = dict(one.headers or ())[KEPT_HEADER]
-        assert loop.share.partition(0).kept[one.key] == kept
-        assert len(read_kept(kept).legs) == len(msgspec.json.decode(one.value or b"")["legs"])
+    for view in views.values():
+        jsonschema.validate(msgspec.json.decode(view.value or b""), view_schema())
+        assert view.size <= limit
+        kept = dict(view.headers or ())[KEPT_HEADER]
+        assert loop.share.partition(0).kept[view.key] == kept
+        assert len(read_kept(kept).legs) == len(msgspec.json.decode(view.value or b"")["legs"])
     sound = [e.event_id for e in events if e.conversation_id == "sound"]
     once = [
         msgspec.json.decode(r.value or b"")["event_id"]
         for r in written(broker, SETTINGS.once_topic)
     ]
-    assert [one for one in once if one in sound] == sound
+    assert [event_id for event_id in once if event_id in sound] == sound
     assert loop.shortened == 1
     assert [line["event"] for line in lines].count("view_shortened") <= 1
     program = Projector(SETTINGS)
@@ -232,9 +232,9 @@ def test_another_projector_goes_on_from_a_shortened_view() -> None:
     broker, events = Broker(), poisoned()
     loop, _ = projected(broker, events)
     fresh = Partition(0, 1000)
-    for one in written(broker, SETTINGS.conversations_topic):
-        kept = dict(one.headers or ())[KEPT_HEADER]
-        fresh.restore(one.key, kept, is_tombstone=one.value is None)
+    for message in written(broker, SETTINGS.conversations_topic):
+        kept = dict(message.headers or ())[KEPT_HEADER]
+        fresh.restore(message.key, kept, is_tombstone=message.value is None)
     assert fresh.kept == loop.share.partition(0).kept
     conversation = Conversation.of(fresh.kept[events[0].conversation_id])
     for event in case(FLOW):
@@ -255,7 +255,7 @@ def test_an_event_that_is_too_large_for_the_once_topic_is_left_out() -> None:
     program = Projector(SETTINGS)
     program._loop = loop
     assert program.health().health != "ok"
-    assert any("refuses for good" in reason for reason in program.health().reasons)
+    assert any("refuses them for good" in reason for reason in program.health().reasons)
 
 
 def test_a_conversation_whose_key_is_too_large_is_left_out() -> None:

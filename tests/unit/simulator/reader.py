@@ -14,12 +14,12 @@ PAUSED = {"hold": "resume", "park": "unpark"}
 
 
 class Told(NamedTuple):
-    """A transition of a leg; `which` tells apart those that a leg can have several of."""
+    """A transition of a leg; `occurrence` tells apart those that a leg can have several of."""
 
     event_type: str
     participant_id: str
     communication_id: str
-    which: str | None
+    occurrence: str | None
     agent_id: str | None
     queue_id: str | None
     role: str | None
@@ -63,8 +63,8 @@ class Reader:
         if work.get("state") not in ("skipped", "notApplicable"):
             found += [("acw", None)] if "startTime" in work else []
             found += [("acw_end", None)] if "endTime" in work else []
-        for event_type, which in found:
-            self._tell(event_type, which, body, participant, leg)
+        for event_type, occurrence in found:
+            self._tell(event_type, occurrence, body, participant, leg)
 
     def _pauses(self, leg: dict[str, Any], ended: bool) -> list[tuple[str, str | None]]:
         """Holds and parks, and their ends."""
@@ -85,12 +85,12 @@ class Reader:
     def _tell(
         self,
         event_type: str,
-        which: str | None,
+        occurrence: str | None,
         body: dict[str, Any],
         participant: dict[str, Any],
         leg: dict[str, Any],
     ) -> None:
-        name = (leg["id"], event_type, which)
+        name = (leg["id"], event_type, occurrence)
         if name in self._once:
             return
         self._once.add(name)
@@ -100,7 +100,7 @@ class Reader:
                 event_type,
                 participant["id"],
                 leg["id"],
-                which,
+                occurrence,
                 None if box else participant.get("userId"),
                 self._queue[leg["id"]],
                 role_of(body, participant),

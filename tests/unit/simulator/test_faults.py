@@ -172,8 +172,13 @@ def test_files_without_frames_are_refused(text: bytes) -> None:
 def test_frames_are_found_in_every_form_of_file() -> None:
     """One frame, a list, one a line, and values with an `event`."""
     frame = {"topicName": "v2.users.u.presence", "eventBody": {}}
-    one = json.dumps(frame)
-    for text in (one, f"[{one},{one}]", f"{one}\n{one}\n", json.dumps({"x": {"event": frame}})):
+    text_of_frame = json.dumps(frame)
+    for text in (
+        text_of_frame,
+        f"[{text_of_frame},{text_of_frame}]",
+        f"{text_of_frame}\n{text_of_frame}\n",
+        json.dumps({"x": {"event": frame}}),
+    ):
         found = read_frames(text.encode())
         assert set(map(str, found)) == {str(frame)}
 

@@ -35,8 +35,8 @@ def test_a_role_is_granted_in_divisions() -> None:
 
 def test_more_divisions_change_no_id() -> None:
     """Queues and users are in them by turns; a conversation is in those of all it involves."""
-    one, three = Org(6, 4, seed=1), Org(6, 4, seed=1, divisions=3)
-    assert (one.queues, one.users) == (three.queues, three.users)
+    single, three = Org(6, 4, seed=1), Org(6, 4, seed=1, divisions=3)
+    assert (single.queues, single.users) == (three.queues, three.users)
     assert [three.division_of_queue(queue) for queue in three.queues] == [1, 2, 3, 1]
     assert three.queue_body(three.queues[1])["division"]["name"] == "Division 2"
     assert three.divisions_of([three.queues[1]], [three.users[2]]) == {2, 3}

@@ -133,8 +133,8 @@ def test_an_end_that_knows_the_open_legs_closes_them() -> None:
 def test_two_calls_of_one_participant_are_two_legs() -> None:
     """The second ends and the first stays, whatever event of them comes first."""
     both = participant("agent1", call("connected", 1), call("connected", 2))
-    one = participant("agent1", call("connected", 1), call("disconnected", 2))
-    reported = events([both], [one])
+    single = participant("agent1", call("connected", 1), call("disconnected", 2))
+    reported = events([both], [single])
     assert [leg.communication_id for leg in folded(reported).legs] == ["call-1"]
     # Read from the middle, as after a rebuild, each is still named by its communication.
     later = [event for event in reported if event.communication_id == "call-2"]

@@ -53,8 +53,8 @@ function troubles() {
 }
 
 function away(name, service, shows) {
-  const why = service.why.startsWith("no broker") ? "" : ` ${service.why}`;
-  return `${name} unreachable since ${moment(service.since)}: ${shows}.${why}`;
+  const reason = service.reason.startsWith("no broker") ? "" : ` ${service.reason}`;
+  return `${name} unreachable since ${moment(service.since)}: ${shows}.${reason}`;
 }
 
 function down({ since }) {
@@ -98,7 +98,7 @@ function unknownSince() {
 function about() {
   const { version, namespace, streams, opened } = now.health;
   const parts = [`interaction mirror ${version}`, `namespace ${namespace}`, `${streams} ${streams === 1 ? "page" : "pages"} open`];
-  if (opened.from) parts.push(`opened from ${opened.from}${opened.why ? ` (at the start: ${opened.why})` : ""}`);
+  if (opened.from) parts.push(`opened from ${opened.from}${opened.reason ? ` (at the start: ${opened.reason})` : ""}`);
   text($("about"), parts.join(" · "));
 }
 

@@ -9,7 +9,7 @@ from listeners.publish.extent import Lost
 from mirror.fleet.words import ChannelReport, NativeState
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class LoopState(msgspec.Struct, frozen=True):
     """The state of the loop at `at`, monotonic seconds.
 
     `seats` and `open_channels` are counts of the session.
