@@ -106,13 +106,13 @@ class Scene:
         self.made = 0
         self.can_make = True
         self.partitions = Partitions({TOPIC: PARTITIONS, "letters": 1})
-        self.drain = Drain(self.store, self._make, self._bury, self.partitions)
+        self.drain = Drain(self.store, self._make, self._dead_letter, self.partitions)
 
     def _make(self, _now: float, _statistics: object) -> Producer | None:
         self.made += 1
         return cast("Producer", self.brokers) if self.can_make else None
 
-    def _bury(self, record: Record, reason: KafkaError) -> None:
+    def _dead_letter(self, record: Record, reason: KafkaError) -> None:
         self.buried.append((int(record.value), reason.name()))
         self.keep(1000 + int(record.value), topic="letters")
         self.store.commit(self.now)
