@@ -213,8 +213,8 @@ class Leader:
         intervals = coverage.intervals(
             seen.listeners, seen.beats, alive, deafness.doubted(), deafness.restarts()
         )
-        # Shards without a known coverage and without a live channel: nobody knows until when their
-        # topics were received. So their gap begins at the horizon.
+        # Shards without a known coverage and without a live channel: the leader does not know until
+        # when their topics were received. So their gap begins at the horizon.
         not_live = {
             shard_id: self.shards[shard_id].topics
             for shard_id in unwatched & self.shards.keys() - intervals.keys()

@@ -27,13 +27,15 @@ from projector.projection import Draft, Partition
 from projector.restore import Restore
 
 RETRY_SECONDS: Final = 1.0
-# How long a partition that seems to have lost its end is asked about before it is refused. Its end
-# was read before its conversations, and another process may have gone on since. And a new leader of
-# a partition may know fewer records than the last leader, until its replicas answer.
+# A partition may seem to have lost its end. For this time Kafka is asked again, then the partition
+# is refused. The end may only seem lost: it was read before the conversations, and another process
+# may have gone on since. And a new leader of a partition may know fewer records than the last
+# leader, until its replicas answer.
 SHORT_SECONDS: Final = 60.0
 SHORT_RETRY_SECONDS: Final = 5.0
-# How long a partition rests that could not be written by itself. The rest doubles with each
-# failure, because a trial may take as long as a transaction, and the other partitions wait for it.
+# The rest of a partition that cannot be written even in a transaction of its own. It doubles with
+# each failure, because a trial may take as long as a transaction, and the other partitions wait for
+# it.
 REST_SECONDS: Final = 15.0
 MOST_DOUBLED: Final = 4
 
@@ -168,7 +170,7 @@ class Share:
         self._failures.pop(number, None)
 
     def close(self) -> None:
-        """Close the restore and the client for offsets."""
+        """Close the restore, if there is one."""
         self._stop_restore()
 
     def _place_new(self, consumer: Any) -> None:
@@ -298,7 +300,7 @@ class Share:
     # -- assignments -----------------------------------------------------------------------------
 
     def on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
-        """Take an assignment. What was assigned before was revoked before."""
+        """Take an assignment. The group revoked the last assignment before."""
         # The metadata of our membership now. After the membership was lost, it would be that of a
         # consumer without a group, which a broker does not refuse.
         self.group = consumer.consumer_group_metadata()

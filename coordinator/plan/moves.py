@@ -290,10 +290,8 @@ def _succeed(
     record.reason = request.reason
     budget.use(place.client)
     if not current.live and current.listener == place.listener:
-        record.current, record.next = (
-            record.next,
-            None,
-        )  # it does not serve, so there is nothing to keep
+        # The old channel does not serve, so there is nothing to keep.
+        record.current, record.next = record.next, None
     return _change(record, record.next or record.current or current, "moving", request.reason)
 
 

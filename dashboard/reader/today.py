@@ -2,7 +2,7 @@
 
 The figures are Genesys' own, computed from events alone (docs/dashboard.md, "Today"). Events may
 come in any order and any number of times. A conversation is a set of facts (when a leg was first
-seen, answered, over). Each new fact computes its figures again.
+seen, answered, over). After each new fact, the figures of the conversation are computed again.
 
 A figure counts on the day on which it is complete: an answer when an agent answers, an abandonment
 when the customer leaves, a handle time when the agent's leg is over.
@@ -212,7 +212,7 @@ class _Flow:
         self._waits: defaultdict[str, list[int]] = defaultdict(list)  # by queue: when they began
         self._answers: defaultdict[str, list[int]] = defaultdict(list)  # by queue
         self._last_answer = _NEVER
-        # When the customer had left; None if he has not, or is unknown.
+        # When the customer had left; None if the customer is still there, or has no known leg.
         self._left: int | None = None
         stretches: list[tuple[int, int]] = []
         is_there = False

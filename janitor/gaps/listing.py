@@ -4,9 +4,9 @@ A list is whole if it has as many conversations as the lowest count of its pages
 begin and end while the pages are read, which changes the count. A list that repeats pages, that
 ends before, or that analytics refuses is not whole, and keeps its gap open.
 
-Analytics may answer `{}` where nothing is found; so may something that stands in its place. It is a
-guess that analytics always counts (docs/protocol.md, "Open questions"), so `{}` is believed after
-it was answered for a while.
+Analytics may answer `{}` if it finds nothing; but so may a gateway in its place. It is a guess that
+analytics always counts (docs/protocol.md, "Open questions"). So `{}` is believed only after
+analytics has answered it for a while.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mirror.base.errors import GenesysError
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
 
 MAX_PAGES: Final = MAX_HITS // PAGE_SIZE
-# After so many refused lists in a row it is no odd topic: analytics refuses all.
+# One refused list may be due to an odd topic. After this many in a row, analytics refuses all.
 MOST_REFUSED: Final = 3
 
 

@@ -1,6 +1,6 @@
 """One reading of a gap: finds its conversations, reads each, and reports those it could not read.
 
-    analytics' queries (`janitor.gaps.plan`)       the conversations that lived in the gap
+    analytics' queries (`janitor.gaps.plan`)  the conversations that lived in the gap
     the tracker's active set                  unfinished conversations at these topics that the
                                               queries did not list; analytics is asked, a hundred
                                               at once, whether they lived then
@@ -178,9 +178,8 @@ class GapReading:
     def _take(self, known: Mapping[str, AnalyticsConversation | None]) -> None:
         """Read conversations; `known` has analytics' answer on each."""
         todo = self._marks.left_of(list(known))
-        random.shuffle(
-            todo
-        )  # so that janitors at gaps of one outage do not ask for the same at once
+        # Janitors at gaps of one outage should not ask for the same conversations at once.
+        random.shuffle(todo)
         gap = self._holder.gap
         self._holder.change(found=gap.found + len(known), read=gap.read + len(known) - len(todo))
         for id_ in todo:

@@ -182,7 +182,7 @@ class Path:
         return self.pauses.take(lane, sequence, record, left, self._keeper.acked_at, now)
 
     def resume(self, now: float) -> None:
-        """Send paused records whose lane has no older ones; store those that paused in vain."""
+        """Send the paused records of lanes without older ones; store those that paused in vain."""
         for lane in self.pauses.over(self._store.waiting, now):
             for sequence, record in self.pauses.end(lane):
                 with self._store.lock:

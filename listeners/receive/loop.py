@@ -75,7 +75,7 @@ class Loop:
         native: Native | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`native`, if given, reads before `normaliser` and must wrap the same one."""
+        """`native`, if given, reads frames first. It must wrap this `normaliser`."""
         self.session = session
         self.counters = counters
         self.state = LoopState(at=clock(), version=0)
@@ -153,7 +153,7 @@ class Loop:
             if now >= self._publish_at:
                 self._publish_at = now + PUBLISH_EVERY_SECONDS
                 self._publisher.tick(now)
-            # After a stall of ours every socket is read before any is judged silent.
+            # After a stall of this loop, all sockets are read before any is judged silent.
             if now >= self._session_at and (late or not self._is_late(now)):
                 self._session_at = now + SESSION_EVERY_SECONDS
                 self._do(self.session.tick(now), now)

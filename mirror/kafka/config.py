@@ -78,7 +78,7 @@ _OURS: Final = frozenset(
     {"bootstrap.servers", "client.id", "group.id", "security.protocol", "sasl.mechanism"}
 )
 _SECRET: Final = re.compile(r"password|secret|key|pem|config|token|username")
-# Properties in librdkafka's errors. The values that it quotes too are none of these.
+# Matches names of properties in librdkafka's errors, and not the values that it quotes as well.
 _PROPERTY: Final = re.compile(
     r"(?<=`)(?:retries|[a-z]+(?:\.[a-z]+)+)(?=[`=])|(?<=property \")[a-z.]+(?=\")"
     r"|\bsasl\.(?:username|password)\b"
@@ -174,8 +174,8 @@ def _common(settings: Settings, role: str) -> dict[str, Any]:
 def producer_config(settings: Settings, role: str) -> dict[str, Any]:
     """Configuration of a producer of `role` (`listener`, `janitor`, …).
 
-    Delivery reports reach Python only for failures. A record that was produced, neither waits nor
-    failed, was delivered.
+    Delivery reports reach Python only for failures. A record that no longer waits and has not
+    failed was delivered.
     """
     return {
         "linger.ms": LINGER_MS,
@@ -263,10 +263,10 @@ def open_client(kind: Callable[..., T], config: dict[str, Any], log: ClientLog) 
 
 
 def check_properties(settings: Settings, role: str, *, transactional: bool = False) -> None:
-    """Raise the `SettingsError` with which a client of a process would not open.
+    """Raise the `SettingsError` that a process would get when it opens its clients.
 
-    With `transactional` also that of a producer that writes by transactions. Connects to no broker.
-    A file that cannot be used now is no error: processes wait for it.
+    `transactional`: it also opens a producer that writes by transactions. Connects to no broker. A
+    file that cannot be used now is no error: processes wait for it.
     """
     clients: list[tuple[Callable[..., Any], dict[str, Any]]] = [
         (Producer, producer_config(settings, role)),
@@ -288,8 +288,9 @@ def _wrong(kind: Callable[..., Any], config: Mapping[str, Any], reason: str) -> 
     """The variable that librdkafka does not accept, what it holds, and why.
 
     librdkafka's error may use another name for the property (`queue.buffering.max.ms` for
-    `linger.ms`), or name one that the property does not go with. So the properties are tried: the
-    culprit fails by itself with the same error, or without it there is another error or none.
+    `linger.ms`), or name another property that conflicts with it. So the properties are tried. A
+    property is the culprit if it alone causes the same error, or if the error changes or goes away
+    without it.
     """
     if "No provider for SASL mechanism" in reason:
         return _mechanism(config)
@@ -319,7 +320,7 @@ def _wrong(kind: Callable[..., Any], config: Mapping[str, Any], reason: str) -> 
 
 
 def _refusal(kind: Callable[..., Any], config: dict[str, Any]) -> str | None:
-    """With what librdkafka refuses a client; empty if it does not, None if it was not asked."""
+    """The error with which librdkafka refuses a client: empty if it accepts, None if not asked."""
     try:
         kind(config, **ClientLog("kafka.settings").options())
     except KafkaException as error:

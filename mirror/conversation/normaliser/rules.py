@@ -313,10 +313,11 @@ def _is_consulted(leg: Leg) -> bool:
 class _Parties(NamedTuple):
     """When the parties of a call came and left. Times are RFC 3339, `_GOES_ON` for live legs.
 
-    `served` is when the legs of staff who can serve were connected, in order; `until` has, for each
-    of them, the latest end among it and all before it. `came` is when these legs and those of
-    queues and outside parties were connected, in order; `stay` has, for each of them, the latest
-    end among it and all after it. `ring` is the latest end of a leg that was never connected.
+    `served` has the times at which legs of staff who can serve were connected, in order. For each
+    of these legs, `until` has the latest end of this leg and all legs before it. `came` has the
+    times at which these legs and those of queues and outside parties were connected, in order. For
+    each of them, `stay` has the latest end of this leg and all legs after it. `ring` is the latest
+    end of a leg that was never connected.
     """
 
     served: list[str]
@@ -366,9 +367,9 @@ def _hands_over(leg: Leg, parties: _Parties, is_of_consultation: bool) -> bool:
     """Whether a leg of staff that ended left the call to somebody else.
 
     If an agent who was connected earlier stays, the leg that ended is not the consulting agent's.
-    If it ended as one of a consultation, somebody must outlive it who came later or still rings: a
-    colleague, a queue, an outside party. The rule uses only times, which every reader of the
-    conversation has.
+    If the leg ended as a leg of a consultation, then a leg that was connected later, or that still
+    rings, must outlive it: the leg of a colleague, a queue or an outside party. The rule uses only
+    times, which every reader of the conversation has.
     """
     since, over = _since(leg), leg.ended_at or ""
     if not since:
