@@ -121,7 +121,7 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(SettingsError, match=r"MIRROR_LOG_DIR is .* cannot be made"):
         supervise.environment(
-            {"MIRROR_RUN_DIR": str(tmp_path / "r"), "MIRROR_LOG_DIR": str(tmp_path / "file" / "x")}
+            {"MIRROR_RUN_DIR": "/tmp", "MIRROR_LOG_DIR": str(tmp_path / "file" / "x")}
         )
 
 
