@@ -74,6 +74,7 @@ class Account:
         self.last_seq = 0
         self.happened = 0
         self.records = 0
+        self._codes: dict[tuple[str | None, str | None], dict[str | None, int]] = {}
         self._database = sqlite3.connect(path, isolation_level=None)
         self._database.execute("PRAGMA journal_mode=OFF")
         self._database.execute("PRAGMA synchronous=OFF")
@@ -87,7 +88,13 @@ class Account:
     def happen(self, truths: Iterable[Truth]) -> None:
         """Take records of the ledger, in order, behind those that were taken."""
         rows, reachable = [], set()
+        replaced: list[tuple[int]] = []
         for truth in truths:
+            if truth.event_type == "wrapup":
+                # The ledger marks a code as replaced when the next one is chosen, after we read it.
+                codes = self._codes.setdefault((truth.participant_id, truth.communication_id), {})
+                replaced += ((seq,) for code, seq in codes.items() if code != truth.wrapup_code)
+                codes[truth.wrapup_code] = truth.seq
             over = None
             if truth.event_type in OVER:
                 end = msgspec.structs.replace(truth, event_type=OVER[truth.event_type])
@@ -102,6 +109,7 @@ class Account:
         if not rows:
             return
         self._many("INSERT INTO truths VALUES (?,?,?,?,?,?)", rows)
+        self._many("UPDATE truths SET restorable = 0 WHERE seq = ?", replaced)
         self._many("INSERT OR IGNORE INTO reachable VALUES (?)", sorted(reachable))
         self.happened += len(rows)
         self.last_seq = rows[-1][0]
