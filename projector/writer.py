@@ -309,7 +309,7 @@ class Writer:
         return Aborted(text, is_doubtful=not (is_sure or refused), is_fenced=is_fenced)
 
     def _retried(self, call: Callable[[float], object]) -> None:
-        """Call `method`, and again as long as librdkafka says that the answer is only late."""
+        """Call `call`, and again as long as librdkafka says that the answer is only late."""
         deadline = time.monotonic() + CALL_SECONDS
         while True:
             try:

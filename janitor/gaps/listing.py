@@ -21,7 +21,7 @@ from mirror.base.errors import GenesysError
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
 
 MAX_PAGES: Final = MAX_HITS // PAGE_SIZE
-# One refused list may be due to an odd topic. After this many in a row, analytics refuses all.
+# Refused lists may be due to odd topics. After this many without an answer, analytics refuses all.
 MOST_REFUSED: Final = 3
 
 
@@ -43,7 +43,8 @@ class Listing:
         self._call = call
         self._unread = unread
         self._believes_silence = believes_silence
-        self._refused_in_a_row = 0
+        self._refused = 0
+        self._has_answered = False
 
     def pages(self, question: Question) -> Iterator[list[AnalyticsConversation]]:
         """The results of a question, until a page has nothing new.
@@ -91,15 +92,15 @@ class Listing:
             if not parts:
                 self._note_refusal(question.predicates[0][1], error)
             return None, parts
-        self._refused_in_a_row = 0
+        self._has_answered = True
         if number == 1 and (answer.total_hits or 0) >= MAX_HITS and (parts := question.parts()):
             return None, parts
         return answer, ()
 
     def _note_refusal(self, name: str, error: GenesysError) -> None:
         """Analytics does not list a single topic, or one of its pages."""
-        self._refused_in_a_row += 1
-        if self._refused_in_a_row >= MOST_REFUSED:
+        self._refused += 1
+        if self._refused >= MOST_REFUSED and not self._has_answered:
             raise error
         self._unread.note(INCOMPLETE, f"analytics refuses to list {name}: {error}")
 

@@ -49,6 +49,7 @@ LAST_LOOK_SECONDS: Final = 1.0  # while stopping: after this time without progre
 TAKE_BACK_SECONDS: Final = 4.0
 LAST_WRITE_SECONDS: Final = 4.0
 WAIT_SECONDS: Final = 0.01
+RETIRE_SECONDS: Final = 0.001
 
 Mode = Literal["direct", "partly", "spooling"]
 
@@ -220,6 +221,7 @@ class Publisher:
         deadline = self._clock() + TAKE_BACK_SECONDS
         while self._direct.retiring is not None and (now := self._clock()) < deadline:
             self._path.retire(now, hurry=True)
+            time.sleep(RETIRE_SECONDS)  # else the spool's thread and the reports' starve
         self._keeper.stop(LAST_WRITE_SECONDS)
         self._account(self._clock())
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -20,9 +21,9 @@ from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
-from mirror.base.errors import SettingsError
+from mirror.base.errors import KafkaUnavailable, SettingsError
 from mirror.base.log import logger
-from mirror.kafka.files import FileUnusable, unusable, variable
+from mirror.kafka.files import unusable, variable
 from mirror.settings import Settings
 from mirror.settings.kafka import OWN_PROPERTIES, VARIABLES
 
@@ -87,6 +88,8 @@ _PREFIX: Final = re.compile(r"^Failed to create [a-z ]+: ")
 _MECHANISMS: Final = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
 # What differs between two errors of the same cause.
 _HOW_LONG: Final = re.compile(r" \(after \d+ms in state .*")
+# librdkafka's error for EAGAIN and ENOMEM of a thread.
+_NO_ROOM: Final = "Failed to create thread"
 _CODE: Final = re.compile(r"error|[0-9A-F]{8}|[\w ]+ routines|Type=\w+")
 # Properties that are set by variables of another name.
 _VARIABLES: Final = {
@@ -243,13 +246,16 @@ def open_client(kind: Callable[..., T], config: dict[str, Any], log: ClientLog) 
     """A client of librdkafka that logs to `log`.
 
     Raises `SettingsError` if librdkafka does not accept a property: `KAFKA_*` settings are passed
-    on unchanged, and only librdkafka knows all of them. Raises `FileUnusable`, which is a
-    `KafkaUnavailable`, if a file that a property names cannot be used now.
+    on unchanged, and only librdkafka knows all of them. Raises `KafkaUnavailable` if no thread can be
+    started now, and `FileUnusable`, which is one, if a file that a property names cannot be used
+    now.
     """
     try:
         return kind(config, **log.options())
     except KafkaException as error:
         reason = _text(error)
+        if _NO_ROOM in reason:
+            raise KafkaUnavailable(f"no Kafka client can be made now: {reason}") from error
         outage = unusable(config, reason, _without_codes(reason))
         if outage is not None:
             raise outage from error
@@ -266,7 +272,8 @@ def check_properties(settings: Settings, role: str, *, transactional: bool = Fal
     """Raise the `SettingsError` that a process would get when it opens its clients.
 
     `transactional`: it also opens a producer that writes by transactions. Connects to no broker. A
-    file that cannot be used now is no error: processes wait for it.
+    file that cannot be used now is no error, nor is a machine without room for a thread: processes
+    wait for both.
     """
     clients: list[tuple[Callable[..., Any], dict[str, Any]]] = [
         (Producer, producer_config(settings, role)),
@@ -275,12 +282,14 @@ def check_properties(settings: Settings, role: str, *, transactional: bool = Fal
     if transactional:
         clients.append((Producer, transactional_config(settings, role, role)))
     for kind, config in clients:
-        with suppress(FileUnusable):
-            open_client(kind, _without_broker(config), ClientLog(f"kafka.{role}"))
+        with suppress(KafkaUnavailable):
+            last = [open_client(kind, _without_broker(config), ClientLog(f"kafka.{role}"))]
+            # In a thread of its own: the end of a client waits for its token endpoint.
+            threading.Thread(target=last.clear, name="client-end", daemon=True).start()
 
 
 def _without_broker(config: Mapping[str, Any]) -> dict[str, Any]:
-    """`config` for a client that connects nowhere, and whose end waits for nothing."""
+    """`config` for a client that connects to no broker."""
     return {key: value for key, value in config.items() if key != "bootstrap.servers"}
 
 

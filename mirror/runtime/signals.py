@@ -10,9 +10,10 @@ process block the signals; they inherit the mask from the first thread.
 The signals are those that a supervisor, a terminal, a container runtime or a limit may send, and
 that would otherwise end the process without draining: all whose default is to end it, but for those
 of faults. Some images are stopped by SIGQUIT or SIGRTMIN+3. A signal that is ignored when the
-process starts (`nohup`) stays ignored, and a signal that something else handles then (a profiler)
-is left to it. Only the second of the signals by which people and supervisors
-insist (`INSISTING`) ends the process at once: some supervisors send SIGTERM and SIGHUP together.
+process starts (`nohup`) stays ignored, and a signal that C code handled before Python started is
+left to it. A profiler in the process must use another signal than these. Only the second of the
+signals by which people and supervisors insist (`INSISTING`) ends the process at once: some
+supervisors send SIGTERM and SIGHUP together.
 """
 
 from __future__ import annotations

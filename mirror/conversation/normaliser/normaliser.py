@@ -47,10 +47,10 @@ MAX_CORRELATION_LENGTH: Final = 128
 # second. A frame beyond these bounds is a dead letter.
 MAX_LEGS: Final = 5_000  # to compare; a participant without any counts as one
 MANY_LEGS: Final = 64 * 1024  # bytes; a smaller frame has too little room for more legs
-# Of a large frame: objects and arrays (a conversation of 10,000 messages has some 30,000), and
+# Of a large frame: objects and arrays (a conversation of 10,000 messages has some 60,000), and
 # commas (Genesys writes some 30 for a leg).
 LARGE_FRAME: Final = 256 * 1024
-MAX_VALUES: Final = 50_000
+MAX_VALUES: Final = 100_000
 MAX_COMMAS: Final = 150_000
 MAX_SALVAGED: Final = 30_000  # commas of a frame that is partly wrong: it is read without types
 BODY_TIMES: Final = 4  # as much in a body of REST, which holds nothing up

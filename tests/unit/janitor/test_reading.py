@@ -158,6 +158,16 @@ def test_an_odd_queue_stops_no_other() -> None:
     assert stand.told() == {"c"}
 
 
+def test_odd_queues_side_by_side_stop_no_other() -> None:
+    """They are asked one after the other, which is no sign that analytics refuses all."""
+    topics = tuple(f"v2.routing.queues.q{number}.conversations" for number in range(100))
+    stand = Stand(kind="snapshot", topics=topics)
+    stand.genesys = Odd("q53", "q54", "q55")
+    stand.genesys.add("c", NOON)
+    assert len(stand.read().unread.errors()) == 3
+    assert stand.told() == {"c"}
+
+
 def test_where_analytics_refuses_each_list_the_reading_fails() -> None:
     """After a few calls: these are no odd queues."""
     topics = tuple(f"v2.routing.queues.q{number}.conversations" for number in range(100))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from mirror.base import log
-from mirror.base.errors import SettingsError
+from mirror.base.errors import KafkaUnavailable, SettingsError
 from mirror.kafka.config import (
     REPEAT_AFTER_SECONDS,
     ClientLog,
@@ -141,6 +144,36 @@ def test_properties_that_do_not_go_together_name_the_variable(
     assert str(raised.value).startswith(said)
     assert "recompile" not in str(raised.value)
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_token_endpoint_that_hangs_does_not_hold_up_the_check() -> None:
+    """librdkafka joins its fetch of a token when the client of the check ends."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/token"
+        settings = load(
+            {
+                "KAFKA_SECURITY_PROTOCOL": "sasl_plaintext",
+                "KAFKA_SASL_MECHANISM": "OAUTHBEARER",
+                "KAFKA_CONF_SASL_OAUTHBEARER_METHOD": "oidc",
+                "KAFKA_CONF_SASL_OAUTHBEARER_CLIENT_ID": "x",
+                "KAFKA_CONF_SASL_OAUTHBEARER_CLIENT_SECRET": "y",
+                "KAFKA_CONF_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL": url,
+            }
+        )
+        began = time.monotonic()
+        check_properties(settings, "test", transactional=True)
+        assert time.monotonic() - began < 10.0
+
+
+def test_a_machine_without_room_for_a_thread_is_no_wrong_setting() -> None:
+    """A process tries again, and does not end for good with exit code 2."""
+
+    def refuses(*_: object, **__: object) -> None:
+        text = "Failed to create thread: Cannot allocate memory (12)"
+        raise KafkaException(KafkaError(KafkaError._CRIT_SYS_RESOURCE, text))
+
+    with pytest.raises(KafkaUnavailable, match="no Kafka client can be made now"):
+        open_client(refuses, {"compression.codec": "lz4"}, ClientLog("test"))
 
 
 @pytest.mark.parametrize(
