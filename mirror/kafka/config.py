@@ -246,8 +246,8 @@ def open_client(kind: Callable[..., T], config: dict[str, Any], log: ClientLog) 
     """A client of librdkafka that logs to `log`.
 
     Raises `SettingsError` if librdkafka does not accept a property: `KAFKA_*` settings are passed
-    on unchanged, and only librdkafka knows all of them. Raises `KafkaUnavailable` if no thread can be
-    started now, and `FileUnusable`, which is one, if a file that a property names cannot be used
+    on unchanged, and only librdkafka knows all of them. Raises `KafkaUnavailable` if no thread can
+    be started now, and `FileUnusable`, which is one, if a file that a property names cannot be used
     now.
     """
     try:
