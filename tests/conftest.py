@@ -42,6 +42,9 @@ def pytest_configure(config: pytest.Config) -> None:
     machines are shared. In CI the examples are the same in every build, so that a build fails for
     what changed; `make fuzz` and laptops look for new ones.
     """
+    # pytest-xdist sets the size of a terminal for its workers, and commands would wrap their lines.
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A run in the background ignores Ctrl-C, and so would every process that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
