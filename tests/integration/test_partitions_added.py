@@ -160,6 +160,7 @@ def test_a_topic_made_again_with_fewer_is_followed(env: dict[str, str]) -> None:
         client.close()
 
 
+@pytest.mark.timeout(400)
 def test_a_whole_mirror_keeps_its_partitions(tmp_path: Path, kafka: str) -> None:
     """Processes under load, one of each kind started again after the topic grew: no conversation is
     in two partitions, and status, health and doctor say what to do."""
@@ -180,8 +181,8 @@ def test_a_whole_mirror_keeps_its_partitions(tmp_path: Path, kafka: str) -> None
         def told(reasons: Iterable[str]) -> bool:
             return any(grown in reason and "--adopt-partitions" in reason for reason in reasons)
 
-        wait_until(lambda: told(mirror.status().reasons), 60, "status says so")
-        wait_until(lambda: told_of_health(mirror, grown), 30, "health says so")
+        wait_until(lambda: told(mirror.status().reasons), 120, "status says so")
+        wait_until(lambda: told_of_health(mirror, grown), 120, "health says so")
         out, _ = mirror.command("doctor", expect=1)
         assert grown in out.decode()
         count = len(mirror.records(topic))
