@@ -8,10 +8,11 @@ handles two cases that supervisord does not:
   beats stop for `MIRROR_HANG_AFTER` (default `20s`) is killed; supervisord starts it again. The
   signal is SIGKILL, because a hung process does not react to SIGTERM. Acknowledged records are not
   lost.
-- Supervisord gave up a process (FATAL) because it ended at once several times: a dependency, say a
-  topic, was missing. The watchdog starts it again after `RETRY_FIRST_SECONDS`, then after twice the
-  time each, up to `RETRY_LAST_SECONDS`, until it stays up. A process that ended with exit code 2 is
-  left stopped: a setting is wrong, which no restart fixes.
+- Supervisord gave up a process (FATAL) because it ended at once several times: it crashed, or what
+  it needs was missing for longer than its `MIRROR_STARTUP_TIMEOUT`. The watchdog starts it again
+  after `RETRY_FIRST_SECONDS`, then after twice the time each, up to `RETRY_LAST_SECONDS`, until it
+  stays up. A process that ended with exit code 2 is left stopped: a setting is wrong, which no
+  restart fixes.
 
 A process is judged from its first beat on, by this process' monotonic clock: neither a wrong wall
 clock nor a machine that slept makes it look dead. `judge` is the rule, pure; the rest is I/O.

@@ -47,6 +47,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.now = 1_000.0
         self.counters = Counters()
+        self.others = producers()  # of other tests
         settings = load(
             {
                 "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_ports(1)[0]}",
@@ -104,9 +105,15 @@ def producers() -> int:
 
 def test_a_producer_that_was_given_up_is_ended(scene: Scene) -> None:
     """One that lives on, polled by nobody, would collect a statistic each quarter of a second."""
-    before = producers()  # its own, that of its drain, and none of other tests
+    both = scene.others + 2  # its own and that of its drain, which the spool's thread makes
+    wait_until(lambda: producers() == both, 10.0, "both producers are made")
     scene.give_up()
-    wait_until(lambda: producers() < before, 10.0, "the producer is ended")
+
+    def is_ended() -> bool:
+        scene.turn(0.0)  # the clock stands: its successor is not due yet, and would be counted
+        return producers() < both
+
+    wait_until(is_ended, 10.0, "the producer is ended")
     assert scene.counters.failed == UNDER_WAY
 
 
