@@ -189,7 +189,7 @@ class Bench:
         wanted = 2 * self.shards
         self._until(
             lambda: self.sight.leader() is not None and len(self.sight.live()) == wanted,
-            "all is told again",
+            "a leader, and every seat live again",
         )
         back = time.monotonic() - began
         time.sleep(2 * LEASE)  # for whatever a leader without a memory might do

@@ -120,7 +120,7 @@ _DEPOSED: Final = frozenset(
 
 
 class Writer:
-    """The producer. It is made anew after a transaction that left it unusable."""
+    """The producer. Another one is made after a transaction that left it unusable."""
 
     def __init__(
         self,

@@ -24,6 +24,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from janitor.segments import read_segments
 from mirror.conversation.times import known_ms, show_ms
 from mirror.fleet.gaps import Gap
 from mirror.genesys.shapes import AnalyticsConversation
@@ -195,37 +196,13 @@ def lived(shown: AnalyticsConversation, from_ms: int, to_ms: int) -> bool:
     return _last(shown) >= since
 
 
-class _Segment(msgspec.Struct, rename="camel"):
-    segment_start: str | None = None
-    segment_end: str | None = None
-
-
-class _Session(msgspec.Struct):
-    segments: list[_Segment] | None = None
-
-
-class _Participant(msgspec.Struct):
-    sessions: list[_Session] | None = None
-
-
-_participants = msgspec.json.Decoder(list[_Participant])
-
-
 def _last(shown: AnalyticsConversation) -> float:
-    """When the last segment began or ended; infinite if unknown."""
+    """When the last segment ended (epoch milliseconds); infinite if one is open, or if unknown."""
     try:
-        participants = _participants.decode(shown.participants)
+        ends = [segment.segment_end for _, segment in read_segments(shown)]
     except msgspec.DecodeError:
         return inf
-    segments = [
-        segment
-        for participant in participants
-        for session in participant.sessions or ()
-        for segment in session.segments or ()
-    ]
-    if any(segment.segment_end is None for segment in segments):
-        return inf
-    return max((known_ms(segment.segment_end) or inf for segment in segments), default=inf)
+    return max((known_ms(end) or inf for end in ends), default=inf)
 
 
 def _windows(start: int, stop: int) -> Iterator[tuple[int, int]]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from janitor.segments import read_segments
 from mirror.conversation.ending import disconnect, ending, finalize
 from mirror.conversation.event import STAFF, Event, Reason
 from mirror.conversation.legs import leg_key
@@ -32,22 +33,7 @@ class _Ending(msgspec.Struct, rename="camel"):
     end_time: str | None = None
 
 
-class _Segment(msgspec.Struct, rename="camel"):
-    segment_type: str | None = None
-    segment_end: str | None = None
-
-
-class _Session(msgspec.Struct):
-    segments: list[_Segment] | None = None
-
-
-class _Participant(msgspec.Struct):
-    purpose: str | None = None
-    sessions: list[_Session] | None = None
-
-
 _ending = msgspec.json.Decoder(_Ending)
-_participants = msgspec.json.Decoder(list[_Participant] | None)
 # The parties of a conversation: what queues and flows show says nothing of its life.
 _PARTIES = frozenset({*STAFF, "customer", "external"})
 
@@ -73,17 +59,13 @@ def suspicion(details: AnalyticsConversation | None, normaliser: Normaliser) -> 
 def _is_silent(details: AnalyticsConversation) -> bool:
     """Whether the parties of a conversation have segments, and each of them has an end."""
     try:
-        participants = _participants.decode(details.participants or b"null")
+        segments = [
+            segment
+            for purpose, segment in read_segments(details)
+            if purpose in _PARTIES and (segment.segment_type or "").lower() != "wrapup"
+        ]
     except msgspec.DecodeError:
         return False
-    segments = [
-        segment
-        for participant in participants or ()
-        if participant.purpose in _PARTIES
-        for session in participant.sessions or ()
-        for segment in session.segments or ()
-        if (segment.segment_type or "").lower() != "wrapup"
-    ]
     return bool(segments) and all(segment.segment_end for segment in segments)
 
 

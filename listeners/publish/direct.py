@@ -27,8 +27,9 @@ import msgspec
 from confluent_kafka import KafkaError, Producer
 
 from listeners.publish.lanes import SAMPLE_EVERY_MS, STALL_SECONDS, LaneWatch
-from listeners.publish.producers import Producers, let_go, purge, serve_reports
+from listeners.publish.producers import Producers, purge, serve_reports
 from mirror.base.log import logger
+from mirror.kafka.config import let_go
 from mirror.kafka.partition import Partitions
 from mirror.kafka.record import Record
 from mirror.settings import Settings

@@ -1,9 +1,8 @@
-"""Makes producers for the publisher, and ends them without waiting.
+"""Makes producers for the publisher, and serves the reports of a purge.
 
 If a producer cannot be made now (a secret manager is replacing the CA's file, a memory limit, a
 property that librdkafka does not accept), the attempt is repeated; records wait in the spool
-meanwhile. A producer ends in a thread of its own: its end joins librdkafka's threads, and one of
-them may be waiting for a name server. So are the reports of a purge served.
+meanwhile. The reports of a purge are served in a thread of their own.
 """
 
 from __future__ import annotations
@@ -68,11 +67,6 @@ class Producers:
         self.reason = ""
         self._pause = RETRY_FIRST_SECONDS
         return producer
-
-
-def let_go(last: list[Producer]) -> None:
-    """End the producer in `last`, which holds the only reference to it."""
-    threading.Thread(target=last.clear, name="producer-end", daemon=True).start()
 
 
 def serve_reports(producer: Producer) -> threading.Thread:

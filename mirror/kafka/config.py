@@ -283,9 +283,16 @@ def check_properties(settings: Settings, role: str, *, transactional: bool = Fal
         clients.append((Producer, transactional_config(settings, role, role)))
     for kind, config in clients:
         with suppress(KafkaUnavailable):
-            last = [open_client(kind, _without_broker(config), ClientLog(f"kafka.{role}"))]
-            # In a thread of its own: the end of a client waits for its token endpoint.
-            threading.Thread(target=last.clear, name="client-end", daemon=True).start()
+            let_go([open_client(kind, _without_broker(config), ClientLog(f"kafka.{role}"))])
+
+
+def let_go(last: list[Any]) -> None:
+    """End the client in `last`, which holds the only reference to it, without waiting for its end.
+
+    The end joins librdkafka's threads, and one of them may wait for a name server or for a token
+    endpoint. So a thread of its own does it.
+    """
+    threading.Thread(target=last.clear, name="client-end", daemon=True).start()
 
 
 def _without_broker(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -159,8 +159,8 @@ def conversation_events(
 ) -> Iterator[Event]:
     """The events of one conversation in Kafka since `since_ms` (epoch milliseconds), in order.
 
-    `partitions`: topic → partitions that keys are spread over, as far as it is noted
-    (`mirror.fleet.pinned`). Kafka may have more. Reads only the conversation's partition, up to its
+    `partitions`: topic → partitions that keys are spread over (`mirror.fleet.pinned`); without an
+    entry, all of them. Kafka may have more. Reads only the conversation's partition, up to its
     end as it was at the start. Raises `KafkaUnavailable`, also if `seconds` are not enough.
     """
     consumer, found = open_reader(settings, settings.topic, "reader")

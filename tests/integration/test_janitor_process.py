@@ -76,7 +76,7 @@ def test_it_works_and_ends_cleanly_on_sigterm(
         process.wait_for(read_twice, 20, "the gap was read")
         assert health(port)["health"] == "ok"
         wait_until(
-            lambda: "gaps_filled_total 1.0" in ask(port, "/metrics")[1], 10, "one gap is told"
+            lambda: "gaps_filled_total 1.0" in ask(port, "/metrics")[1], 10, "one gap is filled"
         )
         assert re.search(r'verified_total\{outcome="finalised"\} [1-9]', ask(port, "/metrics")[1])
         started = time.monotonic()

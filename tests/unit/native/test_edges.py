@@ -15,7 +15,7 @@ LIVE = leg("connected", connectedTime=at(1_000))
 
 
 def read(*legs: dict[str, Any]) -> None:
-    """One leg, as it is shown by frame after frame; all of them are read natively."""
+    """Read a frame for each of `legs`, all natively, and compare what is kept afterwards."""
     twins = Twins()
     frames = [frame(conversation(participant(leg))) for leg in legs]
     twins.read((raw, at(10_000 + turn), float(turn)) for turn, raw in enumerate(frames))
