@@ -40,8 +40,8 @@ test: $(VENV)/.ready-dev ## set up what tests need and run all but chaos (ARGS="
 	@$(BIN)/python $(KAFKA) --or-skip
 ifeq ($(strip $(ARGS)),)
 	@$(BIN)/python -m pytest tests/unit -n auto
-	@$(BIN)/python -m pytest tests/integration -n 2 --dist loadfile -m "not alone and not chaos"
-	@$(BIN)/python -m pytest tests/integration -m "alone and not chaos"
+	@$(BIN)/python -m pytest tests/integration -n 2 --dist loadfile -m "not alone"
+	@$(BIN)/python -m pytest tests/integration -m alone
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

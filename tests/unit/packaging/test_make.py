@@ -97,3 +97,10 @@ def test_each_test_runs_in_one_stage() -> None:
     assert unit.endswith(" -m pytest tests/unit -n auto")
     assert most.endswith(' -m pytest tests/integration -n 2 --dist loadfile -m "not alone"')
     assert alone.endswith(" -m pytest tests/integration -m alone")
+
+
+def test_only_the_folder_marks_tests_as_chaos() -> None:
+    """The stages above leave out what is marked so, and `make chaos` runs its folder alone."""
+    mark = "mark." + "chaos"
+    marked = [path for path in (ROOT / "tests").rglob("*.py") if mark in path.read_text("utf-8")]
+    assert not [path for path in marked if path.parent.name != "chaos"]
