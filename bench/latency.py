@@ -2,7 +2,8 @@
 
 A source sends frames at a steady rate and stamps each with the time at which it is due; the
 listener's loop turns them into events; a consumer in a process of its own takes the difference
-when it has the record. Source, listener, Apache Kafka and consumer share this machine. The first
+when it has the record. `--contenders ours,native,raw` compares readers (`bench.parts.contenders`).
+Source, listener, Apache Kafka and consumer share this machine. The first
 seconds, in which connections, code and the broker warm up, do not count.
 """
 
@@ -29,7 +30,7 @@ from harness.process import free_ports
 WARM_UP_SECONDS: Final = 3.0
 IDLE_SECONDS: Final = 10.0
 HEAD: Final = (
-    *("frames/s", "socket", "events", "p50 ms", "p99 ms", "p99.9 ms", "max ms"),
+    *("frames/s", "socket", "contender", "records", "p50 ms", "p99 ms", "p99.9 ms", "max ms"),
     "µs CPU/frame",
 )
 
@@ -39,6 +40,7 @@ class Setting(NamedTuple):
 
     rate: int
     transport: str
+    contender: str
 
 
 class Latencies(msgspec.Struct):
@@ -63,6 +65,7 @@ def main() -> None:
     )
     parser.add_argument("--rates", default="1000,5000,10000")
     parser.add_argument("--transports", default=",".join(TRANSPORTS))
+    parser.add_argument("--contenders", default="ours")
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--size", type=int, default=4200)
     parser.add_argument("--traffic", default="changes")
@@ -70,9 +73,10 @@ def main() -> None:
     parser.add_argument("--kafka", default="", help="bootstrap servers; one broker is started else")
     options = parser.parse_args()
     settings = [
-        Setting(int(rate), transport)
+        Setting(int(rate), transport, contender)
         for transport in options.transports.split(",")
         for rate in options.rates.split(",")
+        for contender in options.contenders.split(",")
     ]
     with ExitStack() as stack:
         grounds = Grounds(stack, options)
@@ -96,6 +100,7 @@ def rows(results: dict[Setting, list[Latencies]]) -> Iterator[tuple[str, ...]]:
         yield (
             f"{setting.rate:,}",
             setting.transport,
+            setting.contender,
             f"{sum(len(measured.sorted_ms) for measured in runs):,}",
             *(
                 f"{middle(measured.at(share) for measured in runs):.1f}"
@@ -122,7 +127,9 @@ def measure(grounds: Grounds, setting: Setting) -> Latencies:
         with _source(lap, setting.rate, frames, certificate) as port:
             uri = f"{'wss' if is_tls else 'ws'}://127.0.0.1:{port}/"
             ca = grounds.certificate[2] if is_tls else ""
-            outcome = run(CONTENDERS["ours"], Task(uri, 1, frames, grounds.kafka, topic, ca))
+            outcome = run(
+                CONTENDERS[setting.contender], Task(uri, 1, frames, grounds.kafka, topic, ca)
+            )
         seen = msgspec.json.decode(consumer.stdout.read(), type=Latencies)
     seen.cpu_us = outcome.cpu_us
     return seen
@@ -141,8 +148,20 @@ def _source(lap: Path, rate: int, frames: int, certificate: Sequence[str]) -> It
             process.kill()
 
 
+class _Metadata(msgspec.Struct):
+    stamp: str = msgspec.field(name="CorrelationId")
+
+
 class _Stamped(msgspec.Struct):
-    correlation_id: str | None
+    """An event, or a frame that was passed through."""
+
+    correlation_id: str | None = None
+    metadata: _Metadata | None = None
+
+    @property
+    def at(self) -> int:
+        """When the frame was due, in nanoseconds of the machine's monotonic clock; 0 if unknown."""
+        return int(self.correlation_id or (self.metadata.stamp if self.metadata else 0))
 
 
 def consume(servers: str, topic: str, warm_up: float) -> None:
@@ -161,7 +180,7 @@ def consume(servers: str, topic: str, warm_up: float) -> None:
         now = time.monotonic_ns()
         value = message.value()
         assert value is not None, message.error()
-        stamp = int(decoder.decode(value).correlation_id or 0)
+        stamp = decoder.decode(value).at
         first = first or stamp
         last = now / 1e9
         if stamp - first > warm_up * 1e9:
