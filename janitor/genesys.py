@@ -33,7 +33,14 @@ from mirror.settings import Settings
 LOOK_SECONDS: Final = 60.0
 # Requests for the details of a hundred conversations: enough to find four odd ones.
 MOST_HALVES: Final = 64
+# Failures of Genesys' own (500) take some seconds each: enough of them to find an odd conversation,
+# and few enough for the lease of its batch.
+MOST_FAILED: Final = 12
+# Halving a hundred down to an odd one takes eight requests. If more fail in a row, Genesys is away.
+MOST_IN_A_ROW: Final = 9
 _FORBIDDEN: Final = 403
+# 503 is about the service, whatever is asked for.
+_MAY_BE_ODD: Final = frozenset({500, 502, 504})
 # For a conversation of another division a client answers "refused" or "not found".
 _MAY_BE_ELSEWHERE: Final = frozenset({_FORBIDDEN, 404})
 
@@ -68,13 +75,39 @@ def refuses_request(error: GenesysError) -> bool:
     return 400 <= error.status < 500 and not isinstance(error, ours)
 
 
+class Oddity:
+    """Tells an odd thing that was asked for from a Genesys that is away. Pure.
+
+    The odd thing may make Genesys refuse the request (400) or fail (500). It fails so as well while
+    it is away, whatever is asked for.
+    """
+
+    def __init__(self) -> None:
+        self.failed = 0
+        self._in_a_row = 0
+
+    def answered(self) -> None:
+        """Note an answer."""
+        self._in_a_row = 0
+
+    def explains(self, error: GenesysError) -> bool:
+        """Note an error; whether something odd in the request may be its cause."""
+        if refuses_request(error):
+            return True
+        if error.status not in _MAY_BE_ODD or not error.is_genesys:
+            return False
+        self.failed += 1
+        self._in_a_row += 1
+        return self._in_a_row < MOST_IN_A_ROW
+
+
 def ask_details(genesys: Genesys, ids: Sequence[str], call: Callable[[], None]) -> Details:
     """Analytics of up to 100 conversations; `call` is called before each request.
 
-    One odd id can make Genesys refuse all. Then they are asked for by halves, down to the odd one,
-    in at most `MOST_HALVES` requests. Raises `GenesysError` if Genesys cannot be asked.
+    One odd id can make Genesys refuse all, or fail. Then they are asked for by halves, down to the
+    odd one, in at most `MOST_HALVES` requests. Raises `GenesysError` if Genesys cannot be asked.
     """
-    found = Details()
+    found, oddity = Details(), Oddity()
     groups, calls = [list(ids)], 0
     while groups:
         group = groups.pop()
@@ -83,14 +116,15 @@ def ask_details(genesys: Genesys, ids: Sequence[str], call: Callable[[], None]) 
         try:
             answer = genesys.details(group)
         except GenesysError as error:
-            if not refuses_request(error):
+            if not oddity.explains(error):
                 raise
-            if len(group) == 1 or calls >= MOST_HALVES:
+            if len(group) == 1 or calls >= MOST_HALVES or oddity.failed >= MOST_FAILED:
                 found.refused.update(dict.fromkeys(group, str(error)))
             else:
                 half = len(group) // 2
                 groups += [group[half:], group[:half]]
             continue
+        oddity.answered()
         wanted = set(group)
         found.shown.update(
             (conversation.conversation_id, conversation)

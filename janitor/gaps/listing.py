@@ -2,7 +2,7 @@
 
 A list is whole if it has as many conversations as the lowest count of its pages: conversations
 begin and end while the pages are read, which changes the count. A list that repeats pages, that
-ends before, or that analytics refuses is not whole, and keeps its gap open.
+ends before, or at which analytics refuses or fails, is not whole, and keeps its gap open.
 
 Analytics may answer `{}` if it finds nothing; but so may a gateway in its place. It is a guess that
 analytics always counts (docs/protocol.md, "Open questions"). So `{}` is believed only after
@@ -16,7 +16,7 @@ from typing import Final
 
 from janitor.gaps.plan import MAX_HITS, PAGE_SIZE, Question
 from janitor.gaps.unread import INCOMPLETE, REPEATED, TOO_MANY, Unread
-from janitor.genesys import Genesys, refuses_request
+from janitor.genesys import Genesys, Oddity
 from mirror.base.errors import GenesysError
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
 
@@ -43,6 +43,7 @@ class Listing:
         self._call = call
         self._unread = unread
         self._believes_silence = believes_silence
+        self._oddity = Oddity()
         self._refused = 0
         self._has_answered = False
 
@@ -86,23 +87,24 @@ class Listing:
         try:
             answer = self._genesys.query_details(question.page(number))
         except GenesysError as error:
-            if not refuses_request(error):
+            if not self._oddity.explains(error):
                 raise
             parts = question.by_topics() if number == 1 else ()
             if not parts:
                 self._note_refusal(question.predicates[0][1], error)
             return None, parts
+        self._oddity.answered()
         self._has_answered = True
         if number == 1 and (answer.total_hits or 0) >= MAX_HITS and (parts := question.parts()):
             return None, parts
         return answer, ()
 
     def _note_refusal(self, name: str, error: GenesysError) -> None:
-        """Analytics does not list a single topic, or one of its pages."""
+        """Note that analytics does not list a single topic, or a later page of several."""
         self._refused += 1
         if self._refused >= MOST_REFUSED and not self._has_answered:
             raise error
-        self._unread.note(INCOMPLETE, f"analytics refuses to list {name}: {error}")
+        self._unread.note(INCOMPLETE, f"analytics does not list {name}: {error}")
 
     def _note_silence(self, name: str) -> None:
         if not self._believes_silence:

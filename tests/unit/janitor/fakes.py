@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mirror.base.errors import GenesysError, GenesysRefused
+from mirror.base.errors import GenesysError, GenesysRefused, GenesysUnavailable
 from mirror.conversation.event import Event
 from mirror.conversation.times import show_ms
 from mirror.fleet.tracked import Tracked, encode
@@ -151,28 +151,34 @@ class Genesys:
 
 
 class Odd(Genesys):
-    """Analytics refuses each request that has one of these ids."""
+    """Analytics refuses each request that has one of these ids, or fails at it with `error`."""
 
-    def __init__(self, *odd: str) -> None:
+    def __init__(self, *odd: str, error: GenesysError | None = None) -> None:
         super().__init__()
         self.odd = set(odd)
+        self.error = error or odd_request()
 
     def details(self, names: Sequence[str]) -> list[AnalyticsConversation]:
         found = super().details(names)
         if self.odd & set(names):
-            raise odd_request()
+            raise self.error
         return found
 
     def query_details(self, query: Mapping[str, Any]) -> AnalyticsPage:
         found = super().query_details(query)
         if any(f'"{name}"' in str(msgspec.json.encode(query)) for name in self.odd):
-            raise odd_request()
+            raise self.error
         return found
 
 
 def odd_request() -> GenesysError:
     """As Genesys answers a request that it does not understand."""
     return GenesysError("GET answers 400 bad.request", status=400, code="bad.request")
+
+
+def unwell() -> GenesysError:
+    """As Genesys answers where it fails itself."""
+    return GenesysUnavailable("GET answers 500", status=500, code="internal.server.error")
 
 
 def refusal() -> GenesysError:

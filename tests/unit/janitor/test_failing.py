@@ -7,16 +7,14 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from janitor.claims import Claim
-from janitor.genesys import MOST_HALVES, ask_details
+from janitor.genesys import MOST_HALVES, MOST_IN_A_ROW, ask_details
 from janitor.zombies.sweep import AGAIN_MOST_SECONDS, BATCH, GIVE_UP_AFTER
 from mirror.base.errors import GenesysError, GenesysRefused, GenesysUnavailable
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.settings import Settings, load
 from tests.unit.janitor import test_doubts
-from tests.unit.janitor.fakes import Genesys, Odd
+from tests.unit.janitor.fakes import Genesys, Odd, odd_request, unwell
 from tests.unit.janitor.test_doubts import HOUR, now_ms
-
-UNWELL = GenesysUnavailable("500", status=500, code="internal.server.error", is_genesys=True)
 
 
 class Leases(test_doubts.Leases):
@@ -50,10 +48,10 @@ class Leases(test_doubts.Leases):
 class Stand(test_doubts.Stand):
     """Conversations that are over, some of which Genesys fails at."""
 
-    def __init__(self, *odd: str) -> None:
+    def __init__(self, *odd: str, error: GenesysError | None = None) -> None:
         super().__init__()
         self.leases: Leases = Leases()
-        self.genesys = Odd(*odd)
+        self.genesys = Odd(*odd, error=error)
 
     def add(self, name: str, error: GenesysError | None = None) -> None:
         self.leases.add(name)
@@ -73,7 +71,7 @@ def test_those_that_always_fail_do_not_stop_the_others(settings: Settings) -> No
     """They are asked for first, and so many that Genesys counts as away; but later each time."""
     stand = Stand()
     for number in range(GIVE_UP_AFTER):
-        stand.add(f"a{number}", UNWELL)
+        stand.add(f"a{number}", unwell())
     for number in range(5):
         stand.add(f"z{number}")
     for _ in range(4):
@@ -85,7 +83,7 @@ def test_those_that_always_fail_do_not_stop_the_others(settings: Settings) -> No
 def test_pauses_grow_to_an_hour_and_end_with_an_answer(settings: Settings) -> None:
     """It doubles; the first answer that counts sets it back."""
     stand = Stand()
-    stand.add("c", UNWELL)
+    stand.add("c", unwell())
     pauses = []
     for _ in range(8):
         stand.sweep(settings)
@@ -108,9 +106,11 @@ def test_no_token_is_nobodys_failure(settings: Settings) -> None:
     assert stand.leases.since == {}
 
 
-def test_one_odd_id_is_found_by_halves(settings: Settings) -> None:
+@pytest.mark.parametrize("error", [odd_request(), unwell()], ids=["400", "500"])
+@pytest.mark.parametrize("odd", ["c0", "c50", "c99"])
+def test_one_odd_id_is_found_by_halves(settings: Settings, odd: str, error: GenesysError) -> None:
     """The other ninety-nine are verified in the same sweep."""
-    stand = Stand("c50")
+    stand = Stand(odd, error=error)
     for number in range(BATCH):
         stand.add(f"c{number}")
     sweep = stand.sweep(settings)
@@ -141,7 +141,27 @@ def test_where_all_are_refused_the_search_ends() -> None:
     assert set(found.refused) == set(names)
 
 
-@pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 503])
+def test_where_genesys_fails_at_everything_the_search_ends() -> None:
+    """It is away, and each of its failures took some seconds."""
+    names = [str(number) for number in range(BATCH)]
+    calls: list[None] = []
+    with pytest.raises(GenesysUnavailable):
+        ask_details(Odd(*names, error=unwell()), names, lambda: calls.append(None))
+    assert len(calls) == MOST_IN_A_ROW
+
+
+def test_where_genesys_fails_at_many_the_search_ends() -> None:
+    """Some are shown; what is left counts as refused, and the lease of the batch still holds."""
+    names = [str(number) for number in range(BATCH)]
+    calls: list[None] = []
+    odd = Odd(*names[::5], error=unwell())
+    found = ask_details(odd, names, lambda: calls.append(None))
+    assert len(calls) < 40
+    assert set(names[::5]) <= set(found.refused)
+    assert found.shown.keys().isdisjoint(found.refused)
+
+
+@pytest.mark.parametrize("status", [401, 403, 408, 429, 503])
 def test_what_is_not_about_the_ids_is_not_asked_again(status: int) -> None:
     """Genesys is away, or refuses us."""
     kind = GenesysRefused if status in {401, 403} else GenesysUnavailable

@@ -18,7 +18,15 @@ from mirror.fleet.gaps import Gap
 from mirror.fleet.tracked import Tracked, TrackedLeg
 from mirror.genesys.shapes import AnalyticsPage
 from mirror.redis.keys import Keys
-from tests.unit.janitor.fakes import AckedProducer, Genesys, Memory, Odd, refusal
+from tests.unit.janitor.fakes import (
+    AckedProducer,
+    Genesys,
+    Memory,
+    Odd,
+    odd_request,
+    refusal,
+    unwell,
+)
 
 HOUR = 3_600_000
 NOON = 20_000 * DAY_MS + 12 * HOUR
@@ -147,14 +155,15 @@ def test_an_odd_id_that_nobody_tells_of_keeps_the_gap_open() -> None:
     assert "400 bad.request" in error
 
 
-def test_an_odd_queue_stops_no_other() -> None:
+@pytest.mark.parametrize("error", [odd_request(), unwell()], ids=["400", "500"])
+def test_an_odd_queue_stops_no_other(error: GenesysError) -> None:
     """The gap stays open for it, and says so; the others are read."""
     topics = tuple(f"v2.routing.queues.q{number}.conversations" for number in range(8))
     stand = Stand(kind="snapshot", topics=topics)
-    stand.genesys = Odd("q5")
+    stand.genesys = Odd("q5", error=error)
     stand.genesys.add("c", NOON)
     reading = stand.read()
-    assert reading.unread.errors() == ("analytics refuses to list q5: GET answers 400 bad.request",)
+    assert reading.unread.errors() == (f"analytics does not list q5: {error}",)
     assert stand.told() == {"c"}
 
 
@@ -168,12 +177,13 @@ def test_odd_queues_side_by_side_stop_no_other() -> None:
     assert stand.told() == {"c"}
 
 
-def test_where_analytics_refuses_each_list_the_reading_fails() -> None:
+@pytest.mark.parametrize("error", [odd_request(), unwell()], ids=["400", "500"])
+def test_where_analytics_refuses_each_list_the_reading_fails(error: GenesysError) -> None:
     """After a few calls: these are no odd queues."""
     topics = tuple(f"v2.routing.queues.q{number}.conversations" for number in range(100))
     stand = Stand(kind="snapshot", topics=topics)
-    stand.genesys = Odd(*(f"q{number}" for number in range(100)))
-    with pytest.raises(GenesysError, match="400"):
+    stand.genesys = Odd(*(f"q{number}" for number in range(100)), error=error)
+    with pytest.raises(GenesysError, match=str(error)):
         stand.read()
     assert stand.genesys.queries < 20
 
