@@ -1,8 +1,9 @@
 """`python -m console.awaited PID`: tells the terminal of `mirror up` what its processes wait for.
 
 `mirror up` becomes supervisord, which prints nothing, and the processes log into files. So `mirror
-up` starts this process beside supervisord. It says that Redis or Kafka does not answer, and when
-it does. It ends once both answer, or with supervisord.
+up` starts this process beside supervisord. It says that Redis or Kafka does not answer, what
+processes wait for at their start (a token of Genesys, say), and when it is over. It ends once both
+answer and no process has waited for `QUIET_SECONDS`, or with supervisord.
 """
 
 from __future__ import annotations
@@ -15,35 +16,66 @@ from typing import Final
 
 from console.render import filled, say
 from mirror.base.errors import KafkaUnavailable, RedisUnavailable
+from mirror.fleet.waiting import list_waits, reasons
 from mirror.kafka.admin import check_topics
 from mirror.redis.connect import address, check, connect
+from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 
 _LOOK_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 3.0
+# Processes begin to wait some seconds after supervisord started them.
+QUIET_SECONDS: Final = 20.0
 
 
 def main(parent: int) -> None:
-    """Watch until both services answer, or until `parent`, the process id of ours, has ended."""
+    """Watch until nobody waits, or until `parent`, the process id of ours, has ended."""
     settings = load()
-    asked: dict[str, Callable[[Settings], None]] = {
+    services: dict[str, Callable[[Settings], None]] = {
         f"Redis at {address(settings)}": _redis,
         f"Kafka at {settings.kafka.properties['bootstrap.servers']}": _kafka,
     }
     told: dict[str, str] = {}
-    while asked and os.getppid() == parent:
-        for name, ask in list(asked.items()):
-            try:
-                ask(settings)
-            except (RedisUnavailable, KafkaUnavailable) as error:
-                if told.get(name) != str(error):
-                    told[name] = str(error)
-                    say(filled("  Waits    ", str(error)))
-            else:
-                del asked[name]
-                if name in told:
-                    say(filled("  Answers  ", name))
+    waits: list[str] = []
+    quiet_at = time.monotonic()
+    while os.getppid() == parent and time.monotonic() - quiet_at <= QUIET_SECONDS:
+        _ask(services, told, settings)
+        if not services:
+            before, waits = waits, _waits(settings)
+            for reason in waits:
+                if reason not in before:
+                    say(filled("  Waits    ", reason))
+            if before and not waits:
+                say("  Started  no process waits any more")
+        if services or waits:
+            quiet_at = time.monotonic()
         time.sleep(_LOOK_SECONDS)
+
+
+def _ask(
+    services: dict[str, Callable[[Settings], None]], told: dict[str, str], settings: Settings
+) -> None:
+    """Take away the services that answer, and say why the others do not, if that is news."""
+    for name, ask in list(services.items()):
+        try:
+            ask(settings)
+        except (RedisUnavailable, KafkaUnavailable) as error:
+            if told.get(name) != str(error):
+                told[name] = str(error)
+                say(filled("  Waits    ", str(error)))
+        else:
+            del services[name]
+            if name in told:
+                say(filled("  Answers  ", name))
+
+
+def _waits(settings: Settings) -> list[str]:
+    """What processes wait for at their start, a line each."""
+    try:
+        with connect(settings) as client:
+            return reasons(list_waits(client, Keys(settings.namespace)))
+    except RedisUnavailable:
+        return []  # they say so themselves, each in its log
 
 
 def _redis(settings: Settings) -> None:

@@ -234,11 +234,6 @@ class GenesysPool:
         self.calls = 0
         self._turn = 0
 
-    def sign_in(self) -> None:
-        """Check host and credentials. Raises `GenesysError`."""
-        for client in self.clients:
-            client.sign_in()
-
     def seeing(self, shard: str) -> Genesys:
         """The clients that see the topics of a shard; all clients if the shard is unknown."""
         names = self.audience.of(shard) if len(self.clients) > 1 else ()

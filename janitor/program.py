@@ -67,7 +67,7 @@ class Janitor(Program):
         cluster = process.startup.kafka()
         schemas = process.startup.registry()
         process.startup.redis(client)
-        process.startup.genesys(genesys.sign_in)
+        process.startup.genesys(*(client.sign_in for client in genesys.clients))
 
         partitions = pin(client, keys, cluster.partitions(settings))
         self._reporter = Reporter(

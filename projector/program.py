@@ -52,7 +52,7 @@ class Projector(Program):
         """Wait for Kafka, even topics and the schema registry, then project."""
         settings, thread_watch, stopping = self._settings, process.thread_watch, process.stopping
         process.serve()
-        partitions = self._topics.wait(process.startup.left)
+        partitions = self._topics.wait(process.startup.left, process.startup.waits)
         schemas = process.startup.view_registry()
         loop = Loop(
             settings,

@@ -66,12 +66,12 @@ class Topics:
         self._told = ""
         self._log = logger("projector")
 
-    def wait(self, left: Callable[[], float]) -> int:
+    def wait(self, left: Callable[[], float], waits: Callable[[str], object] = str) -> int:
         """Wait until the topics exist, are even, and fit the views. Returns their number of
         partitions.
 
-        `left` returns how many seconds are left, 0 without a deadline. Raises `KafkaUnavailable`
-        when they have passed.
+        `left` returns how many seconds are left, 0 without a deadline. `waits` is called with the
+        reason, again and again. Raises `KafkaUnavailable` when the seconds have passed.
         """
         while True:
             seconds = left()
@@ -89,6 +89,7 @@ class Topics:
                 return count
             if 0 < left() <= PAUSE_SECONDS:
                 raise KafkaUnavailable(reason)
+            waits(reason)
             self._tell(reason)
             time.sleep(PAUSE_SECONDS)
 

@@ -7,6 +7,7 @@ words        shard, seat, grant, beat: the messages between leader and listeners
 gaps         the ledger of intervals that no socket covered
 tracked      the tracker's record of each conversation
 workers      the status that trackers and janitors report
+waiting      what processes wait for at their start
 reasons      why a mirror is not healthy, and the next step
 status       the state of all processes → the health of the mirror (pure); status_reader: read from
              Redis, for commands and pages

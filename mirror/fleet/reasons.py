@@ -61,15 +61,17 @@ def problems(seats: Mapping[str, str]) -> list[str]:
     ]
 
 
-def leading(leader: str | None, passed_ms: int | None, now_ms: int, patience_ms: int) -> list[str]:
-    """The reason if there is no leader, or if its last pass, and so its state, is too old."""
+def leading(
+    leader: str | None, passed_ms: int | None, now_ms: int, patience_ms: int, advice: str
+) -> list[str]:
+    """The reason if there is no leader, or if its last pass, and so its state, is too old.
+
+    `advice` is what to do about a missing leader.
+    """
     old = passed_ms is not None and not is_recent(passed_ms, now_ms, patience_ms)
     age = "" if passed_ms is None else _age(passed_ms, now_ms)
     if leader is None:
-        said = (
-            "no coordinator leads: dead listeners are not replaced; start `mirror coordinator`, or "
-            "see its log"
-        )
+        said = f"no coordinator leads, and dead listeners are not replaced{advice}"
         if old:
             said += f". What it last wrote is {age}"
         return [said]
@@ -85,7 +87,7 @@ def _age(at_ms: int, now_ms: int) -> str:
     return f"{(now_ms - at_ms) / 1000:.0f} s old"
 
 
-def tracking(workers: Sequence[Worker], now_ms: int) -> list[str]:
+def tracking(workers: Sequence[Worker], now_ms: int, advice: str) -> list[str]:
     """Why the count of active conversations may be wrong; empty if no tracker ever reported, as in
     an older version."""
     known = [worker for worker in workers if worker.kind == "tracker"]
@@ -99,9 +101,7 @@ def tracking(workers: Sequence[Worker], now_ms: int) -> list[str]:
             if times
             else "of an unknown age: no tracker was heard since Redis' clock went back"
         )
-        return [
-            f"the count of conversations is {since}; start `mirror coordinator`, or see its log"
-        ]
+        return [f"the count of conversations is {since}{advice}"]
     said = list(dict.fromkeys(reason for status in heard for reason in status.reasons))
     if said:
         return said
@@ -123,6 +123,7 @@ def janitors(
     silent_ms: int,
     waited_ms: int,
     work: tuple[int, int],
+    advice: str,
 ) -> list[str]:
     """The reason if work waits and no janitor does it. `work`: overdue conversations and open gaps;
     the oldest has waited for `waited_ms`."""
@@ -142,7 +143,7 @@ def janitors(
         )
         if part
     )
-    return [f"no janitor works, with {told}: start `mirror janitor`, or see its log"]
+    return [f"no janitor works, with {told}{advice}"]
 
 
 def draining(

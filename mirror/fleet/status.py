@@ -14,6 +14,8 @@ import msgspec
 from mirror.base.health import Status as HealthStatus
 from mirror.fleet import reasons as causes
 from mirror.fleet.gaps import OngoingGap
+from mirror.fleet.waiting import Wait, advice
+from mirror.fleet.waiting import reasons as waiting
 from mirror.fleet.words import REPLICAS, Beat, ChannelReport, Shard
 from mirror.fleet.workers import Worker, is_recent
 from mirror.redis.keys import NOTE, REASON
@@ -117,6 +119,7 @@ class Facts(msgspec.Struct, kw_only=True):
     problems: dict[str, str] = {}
     discovery: dict[str, str] = {}
     workers: list[Worker] = []
+    waits: list[Wait] = []
     drained: set[str] = set()
     passed_ms: int | None = None
     waited_ms: int = 0  # how long the oldest work for janitors has been due
@@ -209,17 +212,14 @@ def _health(
     limits: Limits,
 ) -> tuple[HealthStatus, list[str], list[str]]:
     """Health, reasons and notes."""
-    leading = causes.leading(facts.leader, facts.passed_ms, facts.now_ms, limits.state_ms)
+    waits = facts.waits
+    leading = causes.leading(
+        facts.leader, facts.passed_ms, facts.now_ms, limits.state_ms, advice("coordinator", waits)
+    )
     if not alive:
-        return (
-            "down",
-            [
-                "no listener is alive: start `mirror up` or `mirror listener`, or see its log",
-                *leading,
-            ],
-            [],
-        )
-    reasons = leading
+        silent = f"no listener is alive{advice('listener', waits)}"
+        return "down", [*waiting(waits), silent, *leading], []
+    reasons = [*waiting(waits), *leading]
     if not shards:
         reasons.append("no shard is known yet: the leader lists queues and users first")
     errors = causes.errors(facts.listeners, alive)
@@ -249,13 +249,14 @@ def _health(
     ]
     for listener_id in sorted(alive):
         reasons += [f"{listener_id}: {line}" for line in facts.listeners[listener_id].reasons]
-    reasons += causes.tracking(facts.workers, facts.now_ms)
+    reasons += causes.tracking(facts.workers, facts.now_ms, advice("coordinator", waits))
     reasons += causes.janitors(
         facts.workers,
         facts.now_ms,
         limits.janitor_ms,
         facts.waited_ms,
         (facts.conversations.overdue, facts.gaps.open),
+        advice("janitor", waits),
     )
     states = {listener.id: (listener.state, listener.channels) for listener in listeners}
     blocked, notes = causes.draining(states, facts.drained)

@@ -21,6 +21,7 @@ from mirror.fleet.status import (
     assemble_channels,
 )
 from mirror.fleet.tracked import count_conversations
+from mirror.fleet.waiting import read as read_waits
 from mirror.fleet.words import Beat, Shard
 from mirror.fleet.workers import janitor_silent_ms
 from mirror.fleet.workers import read as read_workers
@@ -53,6 +54,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     pipe.hgetall(keys.problems)
     pipe.hgetall(keys.discovery)
     pipe.hgetall(keys.workers)
+    pipe.hgetall(keys.waiting)
     pipe.hkeys(keys.commands)
     pipe.get(keys.passed)
     pipe.zrange(keys.gaps, 0, 0, withscores=True)
@@ -67,6 +69,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
             problems,
             discovery,
             workers,
+            waiting,
             commands,
             passed,
             *oldest,
@@ -89,6 +92,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
         problems=problems,
         discovery=discovery,
         workers=list(read_workers(workers, keys.workers).values()),
+        waits=read_waits(waiting, keys.waiting, now_ms),
         drained={command.removeprefix(DRAIN) for command in commands if command.startswith(DRAIN)},
         passed_ms=readable(int, passed, keys.passed),
         waited_ms=max(_waited(first, now_ms) for first in oldest),

@@ -105,10 +105,10 @@ def _cluster(
     timeout: float,
     log: ClientLog,
     waiting: Waiting | None = None,
+    attempt: float = _ATTEMPT_SECONDS,
 ) -> Cluster:
     """Ask until there is an answer or `timeout` seconds (0: for ever) have passed."""
     deadline = time.monotonic() + timeout if timeout else None
-    attempt = _ATTEMPT_SECONDS if waiting is None else _ATTEMPT_WATCHED_SECONDS
     while True:
         left = attempt if deadline is None else deadline - time.monotonic()
         try:
@@ -151,10 +151,17 @@ def check(settings: Settings, timeout: float) -> Cluster:
     return _cluster(_client(settings, log), settings, timeout, log)
 
 
-def check_topics(settings: Settings, timeout: float, *, agents: bool = False) -> Cluster:
+def check_topics(
+    settings: Settings,
+    timeout: float,
+    *,
+    agents: bool = False,
+    waits: Callable[[str], object] = str,
+) -> Cluster:
     """Like `check`, and wait for the mirror's topics; with `agents` also for the agents topic.
 
-    Raises `KafkaUnavailable` that names the missing topic and the fix.
+    `waits` is called with the reason, again and again while it lasts. Raises `KafkaUnavailable`
+    that names the missing topic and the fix.
     """
     log = ClientLog("kafka.check")
     client = _client(settings, log)
@@ -163,17 +170,22 @@ def check_topics(settings: Settings, timeout: float, *, agents: bool = False) ->
         wanted.append(settings.agents_topic)
     deadline = time.monotonic() + timeout if timeout else None
     told: list[str] = []
+
+    def no_broker(_servers: str, reason: str, _left: float | None) -> None:
+        waits(str(_unavailable(settings, reason)))
+
     while True:
         left = 0.0 if deadline is None else max(_PAUSE_SECONDS, deadline - time.monotonic())
-        cluster = _cluster(client, settings, left, log)
+        cluster = _cluster(client, settings, left, log, no_broker)
         missing = [name for name in wanted if name not in cluster.topics]
         if not missing:
             return cluster
+        reason = (
+            f"Kafka has no topic {' and no '.join(missing)}: `mirror init` makes what is missing"
+        )
         if deadline is not None and time.monotonic() + _PAUSE_SECONDS >= deadline:
-            raise KafkaUnavailable(
-                f"Kafka has no topic {' and no '.join(missing)}: `mirror init` makes what is "
-                "missing"
-            )
+            raise KafkaUnavailable(reason)
+        waits(reason)
         if missing != told:
             told = missing
             _log.warning("waiting_for_topics", topics=missing, cure="mirror init")
@@ -228,7 +240,8 @@ def ensure_topics(
     """
     log = ClientLog("kafka.init")
     client = _client(settings, log)
-    cluster = _cluster(client, settings, timeout, log, waiting)
+    attempt = _ATTEMPT_SECONDS if waiting is None else _ATTEMPT_WATCHED_SECONDS
+    cluster = _cluster(client, settings, timeout, log, waiting, attempt)
     wanted = _wanted(settings, cluster.topics, named)
     states = [
         _found(name, partitions, cluster.topics[name])

@@ -44,22 +44,26 @@ HEADER: Final = "__value_schema_id"
 _KIND: Final = "JSON"
 
 
-def register(settings: Settings, timeout: float) -> dict[str, Header]:
+def register(
+    settings: Settings, timeout: float, waits: Callable[[str], object] = str
+) -> dict[str, Header]:
     """Register the schemas of this mirror's records. Returns topic → the header of its records.
 
-    Empty without a registry. Tries for `timeout` seconds (0: for ever). Raises
-    `RegistryUnavailable` if the registry does not answer or refuses us, and at once for an
-    incompatible schema.
+    Empty without a registry. Tries for `timeout` seconds (0: for ever); `waits` is called with the
+    reason of each failure. Raises `RegistryUnavailable` if the registry does not answer or refuses
+    us, and at once for an incompatible schema.
     """
     if settings.registry is None:
         return {}
     schemas = {settings.topic: event_schema()}
     if settings.agents:
         schemas[settings.agents_topic] = agent_event_schema()
-    return _register_all(settings, schemas, timeout)
+    return _register_all(settings, schemas, timeout, waits)
 
 
-def register_views(settings: Settings, timeout: float) -> dict[str, Header]:
+def register_views(
+    settings: Settings, timeout: float, waits: Callable[[str], object] = str
+) -> dict[str, Header]:
     """Like `register`, for the two topics of the projector.
 
     Records of the once topic keep the header of the source topic. The once topic's own subject is
@@ -68,16 +72,19 @@ def register_views(settings: Settings, timeout: float) -> dict[str, Header]:
     if settings.registry is None:
         return {}
     schemas = {settings.once_topic: event_schema(), settings.conversations_topic: view_schema()}
-    return _register_all(settings, schemas, timeout)
+    return _register_all(settings, schemas, timeout, waits)
 
 
 def _register_all(
-    settings: Settings, schemas: Mapping[str, dict[str, Any]], timeout: float
+    settings: Settings,
+    schemas: Mapping[str, dict[str, Any]],
+    timeout: float,
+    waits: Callable[[str], object],
 ) -> dict[str, Header]:
     deadline = time.monotonic() + timeout if timeout else None
     calls = _calls()
     return {
-        topic: _register(settings, calls, topic, schema, deadline)
+        topic: _register(settings, calls, topic, schema, deadline, waits)
         for topic, schema in schemas.items()
     }
 
@@ -164,6 +171,7 @@ def _register(
     topic: str,
     schema: dict[str, Any],
     deadline: float | None,
+    waits: Callable[[str], object],
 ) -> Header:
     from confluent_kafka.schema_registry import Schema, SchemaRegistryError
     from confluent_kafka.schema_registry.serde import SchemaId
@@ -186,6 +194,7 @@ def _register(
             late = deadline is not None and time.monotonic() + PAUSE_SECONDS >= deadline
             if refused or late:
                 raise RegistryUnavailable(_told(settings, error)) from error
+            waits(_told(settings, error))
             logger("registry").warning("registry_awaited", error=_told(settings, error))
             time.sleep(PAUSE_SECONDS)
     named = SchemaId(_KIND, found.schema_id, found.guid)

@@ -39,6 +39,8 @@ so that a script may touch several of them. Times are Redis milliseconds.
                                     for any gap; those of the last hour
     workers                hash     `tracker/<coordinator>`, `janitor/<process>` →
                                     `mirror.fleet.workers.Worker`, JSON
+    waiting                hash     `<program>/<host>/<process id>` →
+                                    `mirror.fleet.waiting.Wait`, JSON, while it waits at its start
     partitions             hash     Kafka topic → over how many partitions its keys are spread
                                     (`mirror.fleet.pinned`)
     passed                 string   time of the leader's last pass
@@ -166,6 +168,11 @@ class Keys(msgspec.Struct, frozen=True):
     def workers(self) -> str:
         """Reports of trackers and janitors."""
         return self._key("workers")
+
+    @property
+    def waiting(self) -> str:
+        """What processes wait for at their start."""
+        return self._key("waiting")
 
     @property
     def partitions(self) -> str:

@@ -41,7 +41,10 @@ from mirror.base.log import logger
 from mirror.base.thread_watch import ThreadWatch
 from mirror.checks.checkup import Checkup
 from mirror.checks.finding import Finding
+from mirror.fleet.waiting import WaitNote
 from mirror.kafka.config import check_properties
+from mirror.redis.connect import connect
+from mirror.redis.keys import Keys
 from mirror.runtime import signals
 from mirror.runtime.startup import Startup
 from mirror.runtime.telemetry import Telemetry
@@ -122,9 +125,10 @@ class Process:
         self.stopping = threading.Event()
         self.thread_watch = ThreadWatch()
         self.registry = CollectorRegistry()
-        self.startup = Startup(settings)
+        self.startup = Startup(settings, waits=self._waits)
         self._fields = fields
         self._program = Program()
+        self._wait_note: WaitNote | None = None
         self._heartbeat_file = HeartbeatFile.of(os.environ)
         self._log = logger("process")
         self._threads: list[threading.Thread] = []
@@ -211,6 +215,24 @@ class Process:
         except Exception as error:  # noqa: BLE001 - raised again by `run`
             self._failure = error
             self.stopping.set()
+        self._waits_no_more()
+
+    def _waits(self, reason: str) -> None:
+        """Note in Redis what the start waits for."""
+        settings = self.settings
+        if self._wait_note is None:
+            self._wait_note = WaitNote(
+                connect(settings),
+                Keys(settings.namespace),
+                program=self._program.name,
+                host=settings.host,
+                pid=os.getpid(),
+            )
+        self._wait_note.waits(reason)
+
+    def _waits_no_more(self) -> None:
+        if self._wait_note is not None:
+            self._wait_note.ends()
 
     def _work(self) -> None:
         while not self.stopping.is_set():
@@ -222,6 +244,7 @@ class Process:
 
     def _end(self) -> None:
         deadline = time.monotonic() + JOIN_SECONDS
+        self._waits_no_more()
         if self._started:
             self._guarded("main", self._program.stop)
         for thread in self._threads:

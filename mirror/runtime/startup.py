@@ -2,7 +2,8 @@
 
 All waits of one start share one deadline, `MIRROR_STARTUP_TIMEOUT` seconds after the start (0: wait
 for ever). Each wait raises a `DependencyError` after the deadline, or at once if waiting does not
-help. Each reason for waiting is logged once.
+help. Each reason for waiting is logged once, and noted for `mirror status`
+(`mirror.fleet.waiting`).
 """
 
 from __future__ import annotations
@@ -39,9 +40,12 @@ class Startup:
         self,
         settings: Settings,
         *,
+        waits: Callable[[str], object] = str,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
+        """`waits` is called with the reason, again and again while it lasts."""
+        self.waits = waits
         self._settings = settings
         self._clock = clock
         self._sleep = sleep
@@ -62,7 +66,7 @@ class Startup:
         """
         try:
             return self._until(
-                lambda: check_topics(self._settings, self.left(), agents=agents),
+                lambda: check_topics(self._settings, self.left(), agents=agents, waits=self.waits),
                 FileUnusable,
             )
         except FileUnusable as error:
@@ -71,20 +75,36 @@ class Startup:
 
     def registry(self) -> dict[str, Header]:
         """Register schemas. Returns topic → header of its records. Raises `RegistryUnavailable`."""
-        return registry.register(self._settings, self.left())
+        return registry.register(self._settings, self.left(), self.waits)
 
     def view_registry(self) -> dict[str, Header]:
         """As `registry`, for the two topics of the projector. Raises `RegistryUnavailable`."""
-        return registry.register_views(self._settings, self.left())
+        return registry.register_views(self._settings, self.left(), self.waits)
 
     def redis(self, client: redis.Redis) -> None:
         """Wait for Redis. Raises `RedisUnavailable`."""
         wait_for(client, self._settings, self.left())
 
     def genesys(self, *sign_ins: Callable[[], object]) -> None:
-        """Wait until each of `sign_ins` gets a token. Raises `GenesysError`."""
-        for sign_in in sign_ins:
-            self._until(sign_in, DependencyError)
+        """Wait until one of `sign_ins` gets a token. Raises `GenesysError`.
+
+        A client that Genesys refuses stops no process: the others do the work, and the leader says
+        what is wrong with it.
+        """
+
+        def any_signs_in() -> None:
+            errors = []
+            for sign_in in sign_ins:
+                try:
+                    sign_in()
+                except DependencyError as error:
+                    errors.append(error)
+            if len(errors) == len(sign_ins):
+                raise errors[0]
+            for failed in errors:
+                self._log.warning("sign_in_failed", error=failed)
+
+        self._until(any_signs_in, DependencyError)
 
     def _until(self, work: Callable[[], T], kind: type[DependencyError]) -> T:
         """What `work` returns. While it raises a `kind`, it is repeated, up to the deadline."""
@@ -95,6 +115,7 @@ class Startup:
             except kind as error:
                 if self._deadline is not None and self._clock() + RETRY_SECONDS >= self._deadline:
                     raise
+                self.waits(str(error))
                 if str(error) != logged:
                     logged = str(error)
                     self._log.warning(

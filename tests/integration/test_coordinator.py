@@ -16,6 +16,7 @@ from harness.process import ManagedProcess, free_ports
 from harness.simulated import Simulated, simulated
 from listeners.fleet_link import FleetLink
 from mirror.fleet.requests import request_drain, request_rotation
+from mirror.fleet.status_reader import read
 from mirror.fleet.words import Beat, ChannelReport, Grant, ListenerState, Shard
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
@@ -274,3 +275,32 @@ def test_start_up_gives_up_in_time(
         assert named in line
         assert "s3cret" not in line
         assert "wrong" not in line
+
+
+def test_a_client_that_is_refused_stops_no_coordinator(
+    environment: dict[str, str], fleet: Fleet, tmp_path: Path
+) -> None:
+    """The other one lists everything; health names the one that Genesys refuses."""
+    port = free_ports(1)[0]
+    more = {"GENESYS_CLIENTS": "p:p,q:wrong", "MIRROR_METRICS_PORT": str(port)}
+    fleet.join("l1")
+    fleet.join("l2")
+    with coordinator(environment | more, tmp_path / "c"):
+        fleet.until(lambda: len(fleet.seats()) == 8, "everything is granted")
+        fleet.until(lambda: "OAuth client q" in str(health(port)["reasons"]), "it is told")
+
+
+def test_what_a_start_waits_for_is_in_the_status(
+    environment: dict[str, str], fleet: Fleet, tmp_path: Path
+) -> None:
+    """Without its log: also a start that may wait for ever."""
+    settings = load(environment)
+    wrong = environment | {"GENESYS_CLIENTS": "p:wrong,q:wrong"}
+    with connect(settings) as client, coordinator(wrong, tmp_path / "c") as process:
+        told = "1 coordinator waits at the start"
+        fleet.until(lambda: told in read(client, settings).reasons[0], "it is told")
+        reasons = read(client, settings).reasons
+        assert "refuses OAuth client p" in reasons[0]
+        assert "start `mirror coordinator`" not in str(reasons)
+        process.stop()
+        fleet.until(lambda: told not in str(read(client, settings).reasons), "it is not told")

@@ -54,12 +54,33 @@ def test_each_reason_is_logged_once() -> None:
     assert clock.now == 100.0 + 5 * RETRY_SECONDS
 
 
+def test_one_client_that_signs_in_is_enough() -> None:
+    """The others are told, and the process starts."""
+    clock = Clock()
+    with capture_logs() as lines:
+        start(clock, "5s").genesys(failing(*["refused"] * 9), failing())
+    assert [(line["event"], str(line["error"])) for line in lines] == [
+        ("sign_in_failed", "refused")
+    ]
+    assert clock.now == 100.0
+
+
+def test_each_reason_is_noted_while_it_lasts() -> None:
+    """For those who ask what the process does."""
+    clock, noted = Clock(), list[str]()
+    settings = load({"MIRROR_STARTUP_TIMEOUT": "0"})
+    startup = Startup(settings, waits=noted.append, clock=clock, sleep=clock.sleep)
+    startup.genesys(failing("a", "a", "b"))
+    assert noted == ["a", "a", "b"]
+
+
 def test_all_waits_share_one_deadline() -> None:
-    """The second client gets what the first left; then its reason ends the start."""
+    """The second wait gets what the first left; then its reason ends the start."""
     clock = Clock()
     startup = start(clock, "5s")
+    startup.genesys(failing("a", "a"))
     with pytest.raises(GenesysUnavailable, match="late"):
-        startup.genesys(failing("a", "a"), failing(*["late"] * 9))
+        startup.genesys(failing(*["late"] * 9))
     assert clock.now < 105.0
     clock.now = 200.0
     assert startup.left() == LEAST_SECONDS

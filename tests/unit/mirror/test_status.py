@@ -16,6 +16,7 @@ from mirror.fleet.status import (
     assemble,
     assemble_channels,
 )
+from mirror.fleet.waiting import Wait
 from mirror.fleet.words import Beat, ChannelReport, ChannelState, Shard
 from mirror.fleet.workers import Worker
 
@@ -152,7 +153,7 @@ def test_no_leader_is_degraded() -> None:
     facts = _facts(_beat("x", _report("a")), _beat("y", _report("b")))
     facts.leader = None
     (reason,) = assemble(facts, 2, LEASE).reasons
-    assert reason.startswith("no coordinator leads: dead listeners are not replaced; start ")
+    assert reason.startswith("no coordinator leads, and dead listeners are not replaced: start ")
 
 
 def test_the_document_has_the_fields_of_the_contract() -> None:
@@ -225,7 +226,25 @@ def test_without_listeners_the_next_step_is_named() -> None:
     assert status.health == "down"
     assert [reason.partition(":")[0] for reason in status.reasons] == [
         "no listener is alive",
-        "no coordinator leads",
+        "no coordinator leads, and dead listeners are not replaced",
+    ]
+
+
+def test_what_processes_wait_for_is_told_instead_of_advice_to_start_them() -> None:
+    """They run: only what they wait for helps."""
+    facts = _facts()
+    facts.leader = None
+    refused = "login.mypurecloud.com refuses OAuth client a (invalid_client)"
+    facts.waits = [
+        Wait(program=program, host="h", pid=pid, reason=refused, at_ms=NOW)
+        for pid, program in enumerate(("coordinator", "listener", "listener"))
+    ]
+    status = assemble(facts, 2, LEASE)
+    assert status.health == "down"
+    assert status.reasons == [
+        f"1 coordinator and 2 listeners wait at the start: {refused}",
+        "no listener is alive",
+        "no coordinator leads, and dead listeners are not replaced",
     ]
 
 
@@ -301,7 +320,7 @@ def test_work_for_janitors_that_nobody_does_is_a_reason() -> None:
     facts.waited_ms = 250_000
     (reason,) = assemble(facts, 2, LEASE).reasons
     assert reason.startswith(
-        "no janitor works, with 3 conversations overdue and 1 gap open: start `mirror janitor`"
+        "no janitor works, with 3 conversations overdue and 1 gap open: start `mirror up`"
     )
     facts.workers = [Worker(kind="janitor", name="j", at_ms=NOW - 200_000)]
     assert assemble(facts, 2, LEASE).reasons == []

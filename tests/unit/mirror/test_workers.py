@@ -64,17 +64,17 @@ def test_a_state_of_the_future_is_a_reason() -> None:
     """Redis' clock went back by an hour, and neither leader nor tracker has written since."""
     hour_ms = 3_600_000
     ahead = NOW_MS + hour_ms
-    assert reasons.leading("c1", NOW_MS, NOW_MS, 8_000) == []
-    assert reasons.leading("c1", NOW_MS + 1_000, NOW_MS, 8_000) == []
-    (said,) = reasons.leading("c1", ahead, NOW_MS, 8_000)
+    assert reasons.leading("c1", NOW_MS, NOW_MS, 8_000, "") == []
+    assert reasons.leading("c1", NOW_MS + 1_000, NOW_MS, 8_000, "") == []
+    (said,) = reasons.leading("c1", ahead, NOW_MS, 8_000, "")
     assert "unknown age" in said
-    (said,) = reasons.leading(None, ahead, NOW_MS, 8_000)
+    (said,) = reasons.leading(None, ahead, NOW_MS, 8_000, "")
     assert "unknown age" in said
     _, tracker = worker("tracker", "dead", ahead)
-    (said,) = reasons.tracking([tracker], NOW_MS)
+    (said,) = reasons.tracking([tracker], NOW_MS, "")
     assert "Redis' clock went back" in said
     _, janitor = worker("janitor", "dead", ahead)
-    (said,) = reasons.janitors([janitor], NOW_MS, 20_000, 30_000, (1, 0))
+    (said,) = reasons.janitors([janitor], NOW_MS, 20_000, 30_000, (1, 0), "")
     assert "no janitor works" in said
 
 
