@@ -10,7 +10,7 @@ import msgspec
 
 from listeners.publish.lanes import Lane, lane_of
 from listeners.publish.rows import Numbered, by_sequence
-from listeners.publish.spool import Spool
+from listeners.publish.spool import Spool, room_for
 
 HELD_RECORDS: Final = 20_000
 HELD_BYTES: Final = 32 * 1024 * 1024
@@ -33,8 +33,10 @@ class Source(Protocol):
 class Held:
     """Records that wait in memory, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, favoured: str) -> None:
+        """`favoured`: as in `room_for`."""
         self.bytes = 0
+        self._favoured = favoured
         self.lanes: dict[Lane, int] = {}
         self._waiting: list[Numbered] = []
 
@@ -43,18 +45,18 @@ class Held:
         """The number of records."""
         return len(self._waiting)
 
-    def take(self, records: list[Numbered]) -> int:
-        """Hold as many records as there is room for, in sequence. Returns their number."""
-        taken = 0
+    def take(self, records: list[Numbered]) -> list[Numbered]:
+        """Hold as many records as there is room for, in sequence. Returns the others."""
+        refused = []
         for numbered in sorted(records, key=by_sequence):
-            size = len(numbered.record.value)
-            if len(self._waiting) >= HELD_RECORDS or self.bytes + size > HELD_BYTES:
-                break
+            size, topic = len(numbered.record.value), numbered.record.topic
+            if not has_memory(len(self._waiting), self.bytes + size, topic, self._favoured):
+                refused.append(numbered)
+                continue
             self._waiting.append(numbered)
             self.bytes += size
-            taken += 1
         self._settle(self._waiting)
-        return taken
+        return refused
 
     def first(self, most: int) -> list[Numbered]:
         """The first `most` records."""
@@ -133,6 +135,14 @@ class Merged:
             stored[lane] = [sequence for sequence in sequences if sequence not in held]
         if any(stored.values()):
             self.spool.remove(stored)
+
+
+def has_memory(records: int, size: int, topic: str, favoured: str) -> bool:
+    """Whether one more record of `topic` has room behind `records` records. `size`: the bytes of
+    all of them."""
+    return records < room_for(topic, favoured, HELD_RECORDS) and size <= room_for(
+        topic, favoured, HELD_BYTES
+    )
 
 
 def placed_anew(numbered: Numbered, partitions: int) -> Numbered:

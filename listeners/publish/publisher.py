@@ -175,7 +175,9 @@ class Publisher:
             self.losses,
             kept_out="" if self._direct.producer is not None else self._direct.reason,
         )
-        return (*found, *self._keeper.reasons(self._clock()))
+        refused = sorted(set(self._store.refusing) - {self._settings.topic})
+        lost = (f"the spool takes no more records of {topic}: they are lost" for topic in refused)
+        return (*found, *lost, *self._keeper.reasons(self._clock()))
 
     @property
     def losses(self) -> tuple[Lost, ...]:
@@ -188,7 +190,7 @@ class Publisher:
 
     @property
     def refusing_since(self) -> float | None:
-        """Since when the spool takes no more records, None while it does."""
+        """Since when the spool takes no more interactions, None while it does."""
         return self._store.refusing_since
 
     @property

@@ -13,6 +13,8 @@ Promises:
 - The limit counts keys, values and headers. A full spool keeps the oldest records and refuses new
   ones. So the stored past is complete, and the loss is one interval that ends when Kafka is back.
   The listener reports no coverage for it, so it becomes a gap in the ledger and is back-filled.
+- The second half of the limit is for one topic alone, `favoured`. So a topic that cannot be written
+  for days leaves room for interactions.
 - A full disk never blocks delivery: `remove` then only remembers, and such records are sent once
   more after a crash.
 - Damaged records are never sent: each record carries a checksum. A damaged database raises
@@ -51,6 +53,7 @@ from mirror.base.errors import MirrorError
 
 DATABASE: Final = "spool.sqlite"
 LOCK: Final = "lock"
+OTHERS_SHARE: Final = 0.5  # of a limit: how full it may be when it takes records of other topics
 
 
 class SpoolError(MirrorError):
@@ -64,14 +67,15 @@ class SpoolBroken(SpoolError):
 class Spool:
     """The queue in one locked folder. One thread uses it at a time."""
 
-    def __init__(self, folder: Path, limit: int) -> None:
-        """Lock the folder; create it if necessary.
+    def __init__(self, folder: Path, limit: int, favoured: str = "") -> None:
+        """Lock the folder; create it if necessary. `favoured`: as in `room_for`.
 
         Raises `SpoolError` if it belongs to another process or is not writable, and `SpoolBroken`
         if records or files are missing.
         """
         self.folder = folder
         self._limit = limit
+        self._favoured = favoured
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -111,26 +115,31 @@ class Spool:
                 f"spool folder {folder}: {self._extent.records - self.records} records are missing"
             )
 
-    def put(self, records: Sequence[Numbered]) -> int:
-        """Store as many as fit, in sequence. Returns the number of stored records.
+    def put(self, records: Sequence[Numbered]) -> list[Numbered]:
+        """Store as many as fit, in sequence. Returns those that have no room.
 
         Raises `SpoolError` if the disk refuses; then none was stored.
         """
         rows = []
+        refused: list[Numbered] = []
+        full: set[str] = set()  # topics; their newer records are refused too
         lanes: dict[Lane, int] = {}
         size = 0
         for numbered in sorted(records, key=by_sequence):
             sequence, record, place = numbered.sequence, numbered.record, numbered.place
             headers = msgspec.msgpack.encode(record.headers)
             cost = len(record.value) + len(record.key or "") + len(headers) + ROW_OVERHEAD
-            if self.bytes + size + cost > self._limit:
-                break
+            room = room_for(record.topic, self._favoured, self._limit)
+            if record.topic in full or self.bytes + size + cost > room:
+                full.add(record.topic)
+                refused.append(numbered)
+                continue
             size += cost
             content = (record.topic, record.key, record.value, headers)
             rows.append((sequence, *content, cost, checksum_of(sequence, *content), place))
             lanes[numbered.lane] = lanes.get(numbered.lane, 0) + 1
         if not rows:
-            return 0
+            return refused
         self.check()
         with self._explained(), self._transaction() as database:
             forgotten = delete(database, self._gone)
@@ -145,7 +154,7 @@ class Spool:
         self.bytes += size - forgotten
         self._extent.put(self.records)
         self.check()
-        return len(rows)
+        return refused
 
     def head(self, lane: Lane, after: int, most: int, most_bytes: int) -> list[Numbered]:
         """A lane's first records after number `after`: at most `most` and `most_bytes`, at least
@@ -282,6 +291,14 @@ class Spool:
             raise SpoolError(f"spool folder {self.folder}: {error}") from error
         except (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, Damaged) as error:
             raise SpoolBroken(f"spool folder {self.folder}: {error}") from error
+
+
+def room_for(topic: str, favoured: str, limit: int) -> float:
+    """How full a place with this limit may be when it takes a record of `topic`.
+
+    The favoured topic may fill the place. So may all topics if none is favoured.
+    """
+    return limit if not favoured or topic == favoured else OTHERS_SHARE * limit
 
 
 def take_of(lanes: dict[Lane, int], lane: Lane, count: int) -> None:

@@ -6,8 +6,13 @@ The spool's thread does the rest (`listeners.publish.keeper`). Records wait up t
 refuses, they wait in memory, up to `HELD_RECORDS` and `HELD_BYTES`, and go to Kafka from there if
 it comes back first: a full disk alone costs nothing. While the disk does not answer at all, the
 same number may wait to be taken. If neither the spool nor memory has room, the newest records are
-counted as lost. Then `refusing_since` is set until records are taken again, or half of the spool is
-free: after Kafka is back, new records may never come here.
+counted as lost.
+
+The spool, and memory, keep half of their room for interactions. Otherwise a topic without a right
+to write would fill them within days, and the next outage of a few seconds would lose interactions.
+So records of each topic are refused by themselves. `refusing` has their topics, each until its
+records are taken again, or half of its room is free: after Kafka is back, new records may never
+come here. If interactions are refused (`refusing_since`), the listener covers nothing.
 
 Each lane is read by itself, from the oldest inherited spool with records of it, then from our own.
 `waiting` has the lanes with stored records: new records of them go behind. `durable_at` is the time
@@ -27,11 +32,11 @@ from typing import Final, NamedTuple
 from listeners.counters import Counters
 from listeners.publish import extent
 from listeners.publish.extent import Lost
-from listeners.publish.held import HELD_BYTES, HELD_RECORDS, Held, Merged, Source, placed_anew
+from listeners.publish.held import Held, Merged, Source, has_memory, placed_anew
 from listeners.publish.lanes import Lane, lane_of
 from listeners.publish.rows import Numbered
 from listeners.publish.salvage import Salvage, adopt, losses, salvage
-from listeners.publish.spool import Spool, SpoolBroken, SpoolError, take_of
+from listeners.publish.spool import Spool, SpoolBroken, SpoolError, room_for, take_of
 from mirror.base.log import logger
 from mirror.conversation.times import show_ms
 from mirror.kafka.record import Record
@@ -41,7 +46,9 @@ COMMIT_EVERY_SECONDS: Final = 0.05
 COMMIT_RECORDS: Final = 400
 ADOPT_EVERY_SECONDS: Final = 60.0
 CHECK_EVERY_SECONDS: Final = 1.0
-ROOM_SHARE: Final = 0.5  # of the limit: what is free when a full spool is taken for well again
+# Of a topic's room: what is used when a full spool is taken for well again. Other topics never use
+# more of the room for interactions, so they cannot keep it from being well.
+ROOM_SHARE: Final = 0.5
 ASK_EVERY_SECONDS: Final = 1.0  # while the disk refuses: how often to ask it again
 # How many records are moved at once if the number of a topic's partitions has changed.
 MOVE_RECORDS: Final = 1_000
@@ -65,23 +72,24 @@ class Store:
         self.lock = threading.RLock()
         self.placed: dict[str, int] = {}  # topic → partitions of its lanes
         self.durable_at = now
-        self.refusing_since: float | None = None
+        self.refusing: dict[str, float] = {}  # topic → since when its records are lost
         self.waiting: dict[Lane, int] = {}
         self.losses: list[Lost] = []
         self.broken: list[Spool] = []  # damaged; the drain repairs them
         self._directory = settings.spool_dir
         self._limit = settings.spool_limit
+        self._favoured = settings.topic
         self._counters = counters
         self._log = logger("listener.spool")
         self._listener = listener
-        self._own = Spool(self._directory / listener, self._limit)
+        self._own = Spool(self._directory / listener, self._limit, self._favoured)
         self._inherited: list[Spool] = []
         self._unsaved: list[Numbered] = []
         self._unsaved_bytes = 0
         self._acknowledged: dict[Lane, int] = {}  # not removed yet
         self._hand: list[Numbered] = []  # being written
         self._settled = (0, 0)  # records in memory and on disk, at the last consistent moment
-        self._held = Held()
+        self._held = Held(self._favoured)
         self._problem = ""  # why the disk refuses
         self._committed_at = now
         self._ask_at = now
@@ -89,6 +97,11 @@ class Store:
         self._check_at = now
 
     # -- the loop's end --------------------------------------------------------------------------
+
+    @property
+    def refusing_since(self) -> float | None:
+        """Since when interactions are lost, None while they are kept."""
+        return self.refusing.get(self._favoured)
 
     @property
     def unsaved(self) -> int:
@@ -120,10 +133,11 @@ class Store:
         """Take a record under its sequence number, in its lane."""
         with self.lock:
             size = self._unsaved_bytes + len(record.value)
-            if len(self._unsaved) >= HELD_RECORDS or size > HELD_BYTES:
-                self._count_lost(1, "the disk does not answer", now)
+            numbered = Numbered(sequence, record, lane.place)
+            if not has_memory(len(self._unsaved), size, record.topic, self._favoured):
+                self._count_lost([numbered], "the disk does not answer", now)
                 return
-            self._unsaved.append(Numbered(sequence, record, lane.place))
+            self._unsaved.append(numbered)
             self._unsaved_bytes = size
             self.waiting[lane] = self.waiting.get(lane, 0) + 1
 
@@ -145,29 +159,31 @@ class Store:
     def _store(self, records: list[Numbered], now: float) -> None:
         reason = "full"
         if self._held.records:
-            stored, reason = self._held.take(records), self._problem
+            refused, reason = self._held.take(records), self._problem
         else:
             try:
-                stored = self._put(records)
-                self._counters.spooled += stored
+                refused = self._put(records)
+                self._counters.spooled += len(records) - len(refused)
             except SpoolError as error:
                 reason = self._problem = str(error)
                 self._ask_at = now + ASK_EVERY_SECONDS
                 self._log.error("spool_write_failed", reason=reason)
-                stored = self._held.take(records)
+                refused = self._held.take(records)
         with self.lock:
             self._hand = []
-            if stored < len(records):
+            if refused:
                 self._count_waiting()
-            self._count_lost(len(records) - stored, reason, now)
+            self._takes_again(_topics(records) - _topics(refused))
+            self._count_lost(refused, reason, now)
             self._settle()
 
     def tick(self, now: float) -> None:
         """Write records that have waited long enough; look for orphaned spools."""
         if now - self._committed_at >= COMMIT_EVERY_SECONDS or len(self._unsaved) >= COMMIT_RECORDS:
             self.commit(now)
-        if self.refusing_since is not None and self._has_room():
-            self._count_lost(0, "", now)
+        if self.refusing:
+            with self.lock:
+                self._takes_again({topic for topic in self.refusing if self._has_room(topic)})
         if now >= self._check_at:
             self._check_at = now + CHECK_EVERY_SECONDS
             self._check()
@@ -261,7 +277,7 @@ class Store:
             if found.spool is not None:
                 self._inherited.insert(place, found.spool)
         if is_own:
-            self._own = Spool(self._directory / name, self._limit)
+            self._own = Spool(self._directory / name, self._limit, self._favoured)
         self._count_waiting()
 
     def close(self) -> None:
@@ -270,12 +286,13 @@ class Store:
         self.commit(self._committed_at)
         if self._held.records:
             with self.lock:
-                self._count_lost(self._held.records, self._problem, self._committed_at)
+                held = self._held.first(self._held.records)
+                self._count_lost(held, self._problem, self._committed_at)
         self._count()
         for spool in (self._own, *self._inherited):
             self._close(spool)
 
-    def _put(self, records: list[Numbered]) -> int:
+    def _put(self, records: list[Numbered]) -> list[Numbered]:
         try:
             return self._own.put(records)
         except SpoolBroken:
@@ -288,31 +305,43 @@ class Store:
         waiting = self._held.first(COMMIT_RECORDS)
         while waiting:
             try:
-                stored = self._put(waiting)
+                refused = self._put(waiting)
             except SpoolError:
                 return
-            self._counters.spooled += stored
-            self._held.forget([numbered.sequence for numbered in waiting[:stored]])
-            if stored < len(waiting):
-                with self.lock:
-                    self._settle()
-                return  # full by its own limit
+            self._counters.spooled += len(waiting) - len(refused)
+            # Interactions wait here until the spool has room. Records of other topics would wait
+            # for as long as their topic cannot be written, and `durable_at` with them.
+            kept = {
+                numbered.sequence for numbered in refused if numbered.record.topic == self._favoured
+            }
+            self._held.forget(
+                [numbered.sequence for numbered in waiting if numbered.sequence not in kept]
+            )
+            lost = [numbered for numbered in refused if numbered.sequence not in kept]
             with self.lock:
+                if lost:
+                    self._count_waiting()
+                self._count_lost(lost, "full", now)
                 self._settle()
+            if kept:
+                return
             waiting = self._held.first(COMMIT_RECORDS)
 
-    def _count_lost(self, lost: int, reason: str, now: float) -> None:
-        self._counters.lost += lost
-        if lost and self.refusing_since is None:
-            self.refusing_since = now
-            self._log.error("spool_full", reason=reason, lost=lost, bytes=self._own.bytes)
-        elif not lost and self.refusing_since is not None:
-            self.refusing_since = None
-            self._log.warning("spool_recovered", lost=self._counters.lost)
+    def _count_lost(self, lost: list[Numbered], reason: str, now: float) -> None:
+        self._counters.lost += len(lost)
+        for topic in sorted(_topics(lost) - self.refusing.keys()):
+            self.refusing[topic] = now
+            self._log.error("spool_full", topic=topic, reason=reason, bytes=self._own.bytes)
 
-    def _has_room(self) -> bool:
-        """Whether the next records will probably be kept."""
-        return not self.unsaved and self._own.bytes <= ROOM_SHARE * self._limit
+    def _takes_again(self, topics: set[str]) -> None:
+        for topic in sorted(topics & self.refusing.keys()):
+            del self.refusing[topic]
+            self._log.warning("spool_recovered", topic=topic, lost=self._counters.lost)
+
+    def _has_room(self, topic: str) -> bool:
+        """Whether the next records of a topic will probably be kept."""
+        room = room_for(topic, self._favoured, self._limit)
+        return not self.unsaved and self._own.bytes <= ROOM_SHARE * room
 
     def _check(self) -> None:
         """Find a spool whose files were truncated between two reads."""
@@ -382,3 +411,7 @@ class Store:
         self._counters.spool_bytes = sum(spool.bytes for spool in spools)
         self._counters.held = self._held.records
         self._counters.lanes_waiting = len(self.waiting)
+
+
+def _topics(records: list[Numbered]) -> set[str]:
+    return {numbered.record.topic for numbered in records}

@@ -98,7 +98,13 @@ class Scene:
 
     def __init__(self, folder: Path, spool_limit: str = "64MiB") -> None:
         self.counters = Counters()
-        settings = load({"MIRROR_SPOOL_DIR": str(folder), "MIRROR_SPOOL_LIMIT": spool_limit})
+        settings = load(
+            {
+                "MIRROR_SPOOL_DIR": str(folder),
+                "MIRROR_SPOOL_LIMIT": spool_limit,
+                "MIRROR_TOPIC": TOPIC,
+            }
+        )
         self.store = Store(settings, "listener-1", self.counters, 0.0)
         self.brokers = Brokers()
         self.buried: list[tuple[int, str]] = []
@@ -166,7 +172,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 def refusing(_store: Store) -> Iterator[None]:
     """The disk is full meanwhile."""
 
-    def put(_self: Spool, _records: object) -> int:
+    def put(_self: Spool, _records: object) -> list[Numbered]:
         raise SpoolError("the disk is full")
 
     with pytest.MonkeyPatch.context() as patch:
@@ -386,6 +392,88 @@ def test_a_full_spool_that_is_drained_refuses_nothing_more(tmp_path: Path) -> No
         scene.until_empty()
         scene.turn()
         assert scene.store.refusing_since is None
+    finally:
+        scene.store.close()
+
+
+def fill_with_letters(scene: Scene) -> None:
+    """Dead letters that cannot be written take all the room that they may."""
+    scene.brokers.frozen = {("letters", 0)}
+    scene.keep(*range(4_000), topic="letters")
+    scene.turn()
+    assert set(scene.store.refusing) == {"letters"}
+
+
+def test_a_topic_that_cannot_be_written_costs_interactions_nothing(tmp_path: Path) -> None:
+    """It fills its half in days. Then Kafka is away for a moment: all interactions are kept, and
+    what is received stays covered."""
+    scene = Scene(tmp_path, spool_limit="64KiB")
+    try:
+        fill_with_letters(scene)
+        lost = scene.counters.lost
+        scene.keep(*range(4_000, 4_200))
+        scene.keep(*range(4_200, 4_300), topic="letters")
+        scene.turn()
+        assert scene.store.refusing_since is None
+        assert scene.counters.lost == lost + 100
+        for _ in range(50):
+            scene.turn()
+        assert sorted(scene.brokers.numbers) == list(range(4_000, 4_200))
+        assert set(scene.store.refusing) == {"letters"}
+    finally:
+        scene.store.close()
+
+
+def test_interactions_are_kept_again_although_another_topic_still_fills_its_half(
+    tmp_path: Path,
+) -> None:
+    """The spool was full and Kafka takes the interactions, which then never come here again."""
+    scene = Scene(tmp_path, spool_limit="64KiB")
+    try:
+        fill_with_letters(scene)
+        scene.brokers.frozen |= {(TOPIC, number) for number in range(PARTITIONS)}
+        scene.keep(*range(4_000, 8_000))
+        scene.turn()
+        assert scene.store.refusing_since is not None
+        scene.brokers.frozen = {("letters", 0)}
+        for _ in range(100):
+            scene.turn()
+        assert set(scene.store.refusing) == {"letters"}
+        scene.brokers.frozen = set()
+        scene.until_empty()
+        scene.turn()
+        assert not scene.store.refusing
+    finally:
+        scene.store.close()
+
+
+def test_a_topic_that_cannot_be_written_costs_interactions_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk refuses too. Once it takes records, memory keeps none back that has no room there:
+    it would wait for as long as its topic, and nothing would count as kept meanwhile."""
+    scene = Scene(tmp_path, spool_limit="64KiB")
+    try:
+        fill_with_letters(scene)
+        monkeypatch.setattr("listeners.publish.held.HELD_RECORDS", 100)
+        lost = scene.counters.lost
+        with refusing(scene.store):
+            scene.keep(*range(4_000, 4_050), topic="letters")
+            scene.store.commit(scene.now)
+            scene.keep(*range(4_050, 4_100), topic="letters")
+            scene.keep(*range(5_000, 5_050))
+            scene.store.commit(scene.now)
+        assert scene.store.refusing_since is None
+        assert scene.counters.lost == lost + 50
+        scene.now += ASK_EVERY_SECONDS
+        scene.keep(*range(5_050, 5_060))
+        scene.store.commit(scene.now)
+        assert scene.store.refusing_since is None
+        assert scene.counters.lost == lost + 100
+        assert scene.store.durable_at == scene.now
+        for _ in range(50):
+            scene.turn()
+        assert sorted(scene.brokers.numbers) == list(range(5_000, 5_060))
     finally:
         scene.store.close()
 

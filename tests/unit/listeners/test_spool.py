@@ -36,7 +36,7 @@ LANE = Lane("topic")
 
 def put(spool: Spool, *numbered: tuple[int, Record]) -> int:
     """Store records under their numbers, in the lane without a partition."""
-    return spool.put([Numbered(number, content) for number, content in numbered])
+    return len(numbered) - len(spool.put([Numbered(*one) for one in numbered]))
 
 
 def head(spool: Spool, most: int = 1_000_000, size: int = LIMIT * 100) -> list[tuple[int, Record]]:
@@ -122,6 +122,49 @@ def test_a_full_spool_keeps_the_oldest(tmp_path: Path, open_spool: Open) -> None
     assert put(spool, (50, record(bytes(200)))) == 0
     remove(spool, 0)
     assert put(spool, (51, record(bytes(200)))) == 1
+
+
+def of_topic(topic: str, *numbers: int) -> list[Numbered]:
+    """Records of 200 bytes of a topic."""
+    return [Numbered(number, Record(topic, "k", bytes(200), [])) for number in numbers]
+
+
+def test_other_topics_leave_room_for_the_favoured_one(tmp_path: Path) -> None:
+    """They fill half, in whatever order records come, and after the process has started again."""
+    folder = tmp_path / "one"
+    spool = Spool(folder, LIMIT // 100, "events")
+    refused = spool.put([*of_topic("agents", *range(0, 200, 2)), *of_topic("events", 151)])
+    assert {numbered.record.topic for numbered in refused} == {"agents"}
+    assert LIMIT // 200 - 300 < spool.bytes < LIMIT // 200 + 300
+    assert spool.put(of_topic("letters", 300))
+    spool.close()
+    again = Spool(folder, LIMIT // 100, "events")
+    assert again.put(of_topic("agents", 400))
+    assert not again.put(of_topic("events", *range(500, 515)))
+    assert again.put(of_topic("events", *range(600, 700)))
+    assert LIMIT // 100 - 300 < again.bytes <= LIMIT // 100
+    again.close()
+
+
+def test_one_record_without_room_keeps_newer_ones_of_its_topic_out(tmp_path: Path) -> None:
+    """What a topic lost is its newest, and not a large record between two small ones."""
+    spool = Spool(tmp_path / "one", 2000, "events")
+    large = Numbered(2, Record("events", "k", bytes(3000), []))
+    first, last, other = of_topic("events", 1)[0], of_topic("events", 3)[0], of_topic("x", 4)[0]
+    assert spool.put([other, last, large, first]) == [large, last]
+    spool.close()
+
+
+def test_a_damaged_spool_keeps_the_records_of_all_topics(tmp_path: Path) -> None:
+    """What is on disk already is saved: a reserve there would be a loss."""
+    spool = Spool(tmp_path / "dead", LIMIT // 100)
+    assert not spool.put([*of_topic("agents", *range(35)), *of_topic("events", 50, 51)])
+    spool._database.execute("UPDATE records SET value = x'00' WHERE sequence = 50")
+    spool.abandon()
+    found = salvage(tmp_path / "dead", LIMIT // 100)
+    assert found.spool is not None
+    assert found.spool.records == 36
+    found.spool.close()
 
 
 def test_an_empty_spool_leaves_no_folder(tmp_path: Path, open_spool: Open) -> None:

@@ -16,6 +16,7 @@ from confluent_kafka import Producer
 from harness.process import free_ports, wait_until
 from listeners.counters import Counters
 from listeners.publish.publisher import Publisher
+from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
 from mirror.settings import load
 
@@ -41,6 +42,18 @@ def event(number: int) -> Event:
     )
 
 
+def agent(number: int) -> AgentEvent:
+    """A presence of one of few agents."""
+    return AgentEvent(
+        event_id=f"{number:032x}",
+        event_type="presence",
+        user_id=f"user-{number % 50}",
+        presence="AVAILABLE",
+        occurred_at="2026-11-23T10:00:00.000Z",
+        received_at="2026-11-23T10:00:00.100Z",
+    )
+
+
 class Scene:
     """A publisher, its counters, and its clock."""
 
@@ -53,6 +66,7 @@ class Scene:
                 "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_ports(1)[0]}",
                 "MIRROR_SPOOL_DIR": str(folder),
                 "MIRROR_SPOOL_LIMIT": "64KiB",
+                "MIRROR_SUBSCRIBE": "users,agents",
             }
         )
         topics = {settings.topic: 4, settings.dead_letter_topic: 1}
@@ -74,6 +88,14 @@ class Scene:
             self._number += BATCH
             self.turn()
             wait_until(self._is_taken, 30.0, "the spool's thread takes the batch")
+
+    def send_agents(self, count: int) -> None:
+        """Hand in states of agents, which the direct producer does not deliver."""
+        self.publisher.agents([agent(number) for number in range(count)])
+        self.turn(10.0)
+        self.turn(10.0)
+        assert self.publisher.mode == "spooling"
+        wait_until(self._is_taken, 30.0, "the spool's thread takes the states")
 
     def _is_taken(self) -> bool:
         self.turn()
@@ -129,3 +151,15 @@ def test_what_is_refused_leaves_nothing_in_memory(scene: Scene) -> None:
     gc.collect()
     assert scene.counters.lost == lost + REFUSED
     assert sys.getallocatedblocks() - before < MOST_BLOCKS
+
+
+def test_states_of_agents_that_are_lost_are_told_and_end_no_coverage(scene: Scene) -> None:
+    """They fill their half of the spool; interactions are kept behind them."""
+    scene.send_agents(UNDER_WAY)
+    lost = scene.counters.lost
+    assert lost
+    assert any("genesys-agents" in reason for reason in scene.publisher.reasons)
+    scene.publisher.events([event(number) for number in range(10)])
+    wait_until(scene._is_taken, 30.0, "the interactions are stored")
+    assert scene.counters.lost == lost
+    assert scene.publisher.refusing_since is None
