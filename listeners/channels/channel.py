@@ -201,6 +201,7 @@ class Channel(Machine):
         upkeep = self._upkeep
         if upkeep.state != "idle" and now >= self._deadline:
             self._number += 1
+            self.error = "no answer"
             return self._ask(upkeep.failed(now), now)
         if due := upkeep.look(now):
             return self._ask(due, now)
@@ -210,6 +211,11 @@ class Channel(Machine):
         return [SendPing()] if verdict == "ping" else NONE
 
     # -- reading ---------------------------------------------------------------------------------
+
+    def overdue(self, now: float) -> float | None:
+        """For how many seconds Genesys has not said which topics are set on the live channel; None
+        if that is usual. `error` says why."""
+        return self._upkeep.overdue(now) if self.phase == "live" else None
 
     def awaits(self, number: int) -> bool:
         """Whether the channel still waits for the outcome of this action."""

@@ -64,7 +64,7 @@ class Machine:
         self.handle: Handle | None = grant.handle
         self.last_frame = now  # set by the shell at each read
         self.covered_since: float | None = None
-        self.error = ""  # of the last step, until the channel is live
+        self.error = ""  # of the last step until the channel is live, then of the last failed call
         self.missed: list[Missed] = []  # taken by the session
         self.connects = 0
         self.frames = 0  # these four are counted by the shell

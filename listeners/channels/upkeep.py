@@ -12,6 +12,9 @@ topics were missing.
 
 If a list differs again and again, comparisons become rarer: another tool may set its own list each
 time, or an answer may be incomplete. The doubt then reaches back to the last good comparison.
+
+A comparison that fails changes nothing. If comparisons fail for `OVERDUE_INTERVALS`, `overdue` says
+so: if both replicas of a shard lost their subscriptions now, nothing else would show it.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from listeners.channels.table import UPKEEP, Upkeep, UpkeepInput, step
 from listeners.channels.topic_list import TopicList
 
 COMPARE_SECONDS: Final = 60.0
+OVERDUE_INTERVALS: Final = 5
 FRESH_SECONDS: Final = 5.0
 _JITTER: Final = (0.75, 1.25)
 _MOST_DIFFERENCES: Final = 4
@@ -54,10 +58,12 @@ class Keeping:
         self._interval = interval
         self._differences = 0  # in a row
         self._compare_at = 0.0
+        self._known_at = 0.0  # when Genesys last said which topics are set
         self._doubted_ms = 0
 
     def begin(self, now: float) -> Verdict:
         """The channel is live."""
+        self._known_at = now
         self._rest(now)
         return "set" if self._topics.is_outdated else ""
 
@@ -81,6 +87,7 @@ class Keeping:
 
     def compared(self, found: frozenset[str], now: float) -> Verdict:
         """Genesys said that the topics `found` are set."""
+        self._known_at = now
         if self._topics.missing(found):
             self._differences = min(self._differences + 1, _MOST_DIFFERENCES)
             return "differs"
@@ -97,6 +104,7 @@ class Keeping:
     def was_set(self, expires_in: float | None, now: float) -> Verdict:
         """The full list was set."""
         self.take("done")
+        self._known_at = now
         self._rest(now)
         self._lifetime.renewed(now, expires_in)
         return "set" if self._topics.is_outdated else ""
@@ -117,6 +125,11 @@ class Keeping:
             self._rest(now)
         return "unknown" if gone else ""
 
+    def overdue(self, now: float) -> float | None:
+        """For how many seconds Genesys has not said which topics are set; None if that is usual."""
+        since = now - self._known_at
+        return since if since > OVERDUE_INTERVALS * self._pause() else None
+
     def _must_set(self, now: float) -> bool:
         return self._topics.is_outdated or self._lifetime.renewal_due(now)
 
@@ -127,5 +140,8 @@ class Keeping:
 
     def _rest(self, now: float) -> None:
         """The next comparison is an interval away."""
-        rarer = 2.0 ** max(0, self._differences - 1)
-        self._compare_at = now + self._interval * rarer * self._rng.uniform(*_JITTER)
+        self._compare_at = now + self._pause() * self._rng.uniform(*_JITTER)
+
+    def _pause(self) -> float:
+        """About how many seconds lie between comparisons now."""
+        return self._interval * 2.0 ** max(0, self._differences - 1)

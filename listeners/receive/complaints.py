@@ -1,7 +1,7 @@
 """The problems of a listener, in sentences for its health and its beats.
 
-A channel has a problem if more than a tenth of its frames become dead letters; the publisher and
-the spool have their own problems.
+A channel has a problem if more than a tenth of its frames become dead letters, or if Genesys has
+not said for long which topics are set on it. The publisher and the spool have their own problems.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ class Complaints:
     """The dead-letter watches of all channels, and the other problems."""
 
     def __init__(self) -> None:
+        self._overdue = ""  # the problem of channels whose topics Genesys does not say
         self._watches: dict[Channel, DeadLetterWatch] = {}
         self._bad: set[Channel] = set()
         self.dead_share = 0.0  # the share of the last minute's frames that became dead letters
 
     def look(self, channels: Iterable[Channel], now: float) -> list[Channel]:
-        """Count dead letters. Returns the channels that became bad."""
+        """Count dead letters, and find overdue comparisons. Returns the channels whose dead letters
+        became too many."""
         held = set(channels)
+        self._overdue = _overdue(held, now)
         for gone in self._watches.keys() - held:
             del self._watches[gone]
         self._bad &= held
@@ -49,9 +52,28 @@ class Complaints:
             f"replica {channel.grant.replica} are dead letters"
             for channel in self._bad
         ]
+        if self._overdue:
+            reasons.append(self._overdue)
         reasons += publisher.reasons
         if held:
             reasons.append(f"the spool's disk refuses: {held} records wait in memory")
         if publisher.refusing_since is not None:
             reasons.append("the spool is full or cannot be written: events are being lost")
         return tuple(reasons)
+
+
+def _overdue(channels: Iterable[Channel], now: float) -> str:
+    """The problem of channels whose comparison is overdue, in one sentence; empty if none is."""
+    found = [
+        (seconds, channel.grant.seat, channel.error)
+        for channel in channels
+        if (seconds := channel.overdue(now)) is not None
+    ]
+    if not found:
+        return ""
+    seconds, (shard, replica), error = max(found)
+    more = f" and {len(found) - 1} more channels" if len(found) > 1 else ""
+    return (
+        f"Genesys has not said for {seconds:.0f}s which topics are set on shard {shard} replica "
+        f"{replica}{more}, so lost subscriptions would go unnoticed: {error}"
+    )

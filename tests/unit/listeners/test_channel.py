@@ -27,7 +27,7 @@ from listeners.channels.actions import (
 from listeners.channels.attempts import CONNECT_TRIES, SHORT_LIFE_SECONDS, STABLE_AFTER_SECONDS
 from listeners.channels.channel import Channel
 from listeners.channels.machine import ACTION_TIMEOUT_SECONDS, MOST_ERROR_LETTERS
-from listeners.channels.upkeep import COMPARE_SECONDS
+from listeners.channels.upkeep import COMPARE_SECONDS, OVERDUE_INTERVALS
 from mirror.base.log import capture_logs
 from mirror.fleet.words import Grant
 from mirror.genesys.handles import Handle
@@ -500,6 +500,47 @@ def test_a_comparison_that_fails_changes_nothing() -> None:
     assert channel.verified(verify.number, 260.0, frozenset()) == []
     assert (channel.state, channel.missed) == ("live", [])
     compare_due(channel, 350.0)
+
+
+def test_comparisons_that_always_fail_are_told() -> None:
+    """The channel goes on, and says after five minutes that nobody knows what is set on it."""
+    channel, now = live(), 0.0
+    while now < 2 * DAY / 24:
+        now += 1.0
+        channel.traffic(now)
+        for action in channel.tick(now):
+            assert isinstance(action, Verify)
+            channel.failed(action.number, now, reason="HTTP 503")
+        is_overdue = now > OVERDUE_INTERVALS * COMPARE_SECONDS
+        assert channel.overdue(now) == (now if is_overdue else None)
+    assert (channel.state, channel.error) == ("live", "HTTP 503")
+    assert compared(channel, now + 80.0) == []
+    assert channel.overdue(now + 81.0) is None
+
+
+def test_comparisons_without_an_answer_are_told() -> None:
+    """A call that never ends is a failed one."""
+    channel, now = live(), 0.0
+    while now < 600.0:
+        now += 1.0
+        channel.traffic(now)
+        channel.tick(now)
+    assert (channel.overdue(now), channel.error) == (now, "no answer")
+
+
+def test_rare_comparisons_of_a_list_that_always_differs_are_not_overdue() -> None:
+    """They are as rare as they should be."""
+    channel, now = live(), 0.0
+    while now < 7200.0:
+        now += 1.0
+        channel.traffic(now)
+        for action in channel.tick(now):
+            assert isinstance(action, Verify)
+            (subscribe,) = channel.verified(action.number, now, frozenset())
+            assert isinstance(subscribe, Subscribe)
+            channel.subscribed(subscribe.number, now, rejected=(), expires_in=None)
+            channel.traffic(now)
+        assert channel.overdue(now) is None
 
 
 def test_a_list_that_differs_every_time_is_compared_ever_more_rarely() -> None:

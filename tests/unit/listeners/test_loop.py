@@ -168,6 +168,19 @@ def test_a_lost_socket_makes_the_normaliser_say_again_what_is_held(scene: Scene)
     assert scene.holds() > told
 
 
+def test_a_comparison_that_is_overdue_is_told(scene: Scene) -> None:
+    """In the listener's reasons, while heartbeats come as ever."""
+    scene.far.sendall(held_call("c"))
+    scene.until(lambda: scene.channel.state == "live")
+    now = time.monotonic()
+    scene.loop._update_state(now)
+    before = scene.loop.state.reasons
+    assert before == ()
+    scene.loop._update_state(now + 600.0)
+    (reason,) = scene.loop.state.reasons
+    assert "shard 1 replica a" in reason
+
+
 def test_states_of_agents_are_published(scene: Scene) -> None:
     """A frame of an agent topic becomes records of the agents' topic, and no event."""
     status = {"status": "IDLE", "startTime": "2026-11-23T10:00:00.000Z"}
