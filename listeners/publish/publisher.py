@@ -194,6 +194,11 @@ class Publisher:
         return self._store.refusing_since
 
     @property
+    def interactions_lost(self) -> int:
+        """The number of interactions that the spool did not take."""
+        return self._store.interactions_lost
+
+    @property
     def pending(self) -> int:
         """The number of records that are neither acknowledged nor on disk."""
         return self._direct.under_way + self._store.unsaved + self._path.pauses.count

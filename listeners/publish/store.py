@@ -73,6 +73,7 @@ class Store:
         self.placed: dict[str, int] = {}  # topic → partitions of its lanes
         self.durable_at = now
         self.refusing: dict[str, float] = {}  # topic → since when its records are lost
+        self.interactions_lost = 0
         self.waiting: dict[Lane, int] = {}
         self.losses: list[Lost] = []
         self.broken: list[Spool] = []  # damaged; the drain repairs them
@@ -329,6 +330,7 @@ class Store:
 
     def _count_lost(self, lost: list[Numbered], reason: str, now: float) -> None:
         self._counters.lost += len(lost)
+        self.interactions_lost += sum(numbered.record.topic == self._favoured for numbered in lost)
         for topic in sorted(_topics(lost) - self.refusing.keys()):
             self.refusing[topic] = now
             self._log.error("spool_full", topic=topic, reason=reason, bytes=self._own.bytes)

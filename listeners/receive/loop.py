@@ -94,6 +94,7 @@ class Loop:
         self._complaints = Complaints()
         self._inbox = Inbox()
         self._selector.register(self._inbox.woken, selectors.EVENT_READ, None)
+        self._interactions_lost = 0  # at the last look
         self._publish_at = 0.0
         self._session_at = clock()
         self._stopping = threading.Event()
@@ -343,9 +344,11 @@ class Loop:
 
     def _update_state(self, now: float) -> None:
         channels = self.session.channels()
-        refusing = self._publisher.refusing_since
+        # A spool that is nearly full may refuse records and take some again between two looks.
+        before, self._interactions_lost = self._interactions_lost, self._publisher.interactions_lost
+        refuses = self._publisher.refusing_since is not None or self._interactions_lost > before
         for channel in channels:
-            if refusing is not None:
+            if refuses:
                 channel.uncover()
             else:
                 channel.cover(now)

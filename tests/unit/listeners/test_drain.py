@@ -416,6 +416,7 @@ def test_a_topic_that_cannot_be_written_costs_interactions_nothing(tmp_path: Pat
         scene.turn()
         assert scene.store.refusing_since is None
         assert scene.counters.lost == lost + 100
+        assert scene.store.interactions_lost == 0
         for _ in range(50):
             scene.turn()
         assert sorted(scene.brokers.numbers) == list(range(4_000, 4_200))
@@ -435,6 +436,7 @@ def test_interactions_are_kept_again_although_another_topic_still_fills_its_half
         scene.keep(*range(4_000, 8_000))
         scene.turn()
         assert scene.store.refusing_since is not None
+        assert scene.store.interactions_lost
         scene.brokers.frozen = {("letters", 0)}
         for _ in range(100):
             scene.turn()

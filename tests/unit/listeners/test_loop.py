@@ -53,6 +53,7 @@ class AckedProducer:
     """Takes what the loop publishes."""
 
     reasons, losses, refusing_since, is_busy = (), (), None, False
+    interactions_lost = 0
 
     def __init__(self) -> None:
         self.taken: list[Event] = []
@@ -166,6 +167,22 @@ def test_a_lost_socket_makes_the_normaliser_say_again_what_is_held(scene: Scene)
     scene.far.sendall(held_call("c"))
     scene.until(lambda: scene.channel.frames == 3)
     assert scene.holds() > told
+
+
+def test_interactions_that_were_lost_between_two_looks_end_the_coverage(scene: Scene) -> None:
+    """The spool takes records again by the second look; what was lost is not covered."""
+    scene.far.sendall(held_call("c"))
+    scene.until(lambda: scene.channel.state == "live")
+    now = time.monotonic()
+    scene.loop._update_state(now)
+    assert scene.channel.covered_since is not None
+    scene.producer.interactions_lost = 3
+    scene.loop._update_state(now + 1.0)
+    (report,) = scene.loop.state.channels
+    assert report.covered_ms is None
+    scene.loop._update_state(now + 2.0)
+    (report,) = scene.loop.state.channels
+    assert report.covered_ms == 0
 
 
 def test_a_comparison_that_is_overdue_is_told(scene: Scene) -> None:
