@@ -223,7 +223,7 @@ def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budg
     record.epoch = _next_epoch(record, situation.rising_ms)
     record.current = Holding(place.listener, place.client, record.epoch, situation.now_ms, handle)
     budget.use(place.client)
-    return _change(record, record.current, "granted", "handed on" if handle else "")
+    return _change(record, record.current, "granted", "on a released channel" if handle else "")
 
 
 def _next_epoch(record: SeatRecord, rising_ms: int) -> int:
