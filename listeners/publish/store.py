@@ -4,10 +4,10 @@ The loop hands in records (`keep`). That costs only a lock, which nobody holds w
 The spool's thread does the rest (`listeners.publish.keeper`). Records wait up to
 `COMMIT_EVERY_SECONDS` before they are written, so that many share one fsync. While the disk
 refuses, they wait in memory, up to `HELD_RECORDS` and `HELD_BYTES`, and go to Kafka from there if
-it comes back first: a full disk alone costs nothing. While the disk does not answer at all, the
-same number may wait to be taken. If neither the spool nor memory has room, the newest records are
-counted as lost. Then `refusing_since` is set until records are taken again, or half of the spool is
-free: after Kafka is back, new records may never come here.
+it comes back first: a full disk alone costs nothing. While a write to the disk does not return, as
+many records again may wait in front of it. If neither the spool nor memory has room, the newest
+records are counted as lost. `refusing_since` then stays set until a record is taken again, or until
+half of the spool is free, because after Kafka is back no new record may come to the spool.
 
 Each lane is read by itself, from the oldest inherited spool with records of it, then from our own.
 `waiting` has the lanes with stored records: new records of them go behind. `durable_at` is the time
@@ -41,7 +41,7 @@ COMMIT_EVERY_SECONDS: Final = 0.05
 COMMIT_RECORDS: Final = 400
 ADOPT_EVERY_SECONDS: Final = 60.0
 CHECK_EVERY_SECONDS: Final = 1.0
-ROOM_SHARE: Final = 0.5  # of the limit: what is free when a full spool is taken for well again
+ROOM_SHARE: Final = 0.5  # a full spool counts as recovered when this share of its limit is free
 ASK_EVERY_SECONDS: Final = 1.0  # while the disk refuses: how often to ask it again
 # How many records are moved at once if the number of a topic's partitions has changed.
 MOVE_RECORDS: Final = 1_000
@@ -97,7 +97,8 @@ class Store:
 
     @property
     def handed(self) -> int:
-        """The number of records handed in that the disk has not been tried with yet."""
+        """The number of records that were handed in and for which no write to the disk was tried
+        yet."""
         return len(self._unsaved) + len(self._hand)
 
     def balance(self) -> Balance:

@@ -89,7 +89,7 @@ class Row:
     views: int = 0  # conversations whose view is not the fold, or not what happened
     restored: int = 0  # gaps that were filled in this trial
     lasted: float = 0.0  # seconds from the strike to the heal
-    recovery: float = 0.0  # seconds from the begin of the heal until the site was whole
+    recovery: float = 0.0  # seconds from the beginning of the heal until the site was whole
     problems: list[str] = field(default_factory=list)
 
     @property
