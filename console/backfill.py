@@ -89,8 +89,8 @@ def _follow(client: redis.Redis, keys: Keys, gap_ids: list[str]) -> None:
     from mirror.base.units import counted
     from mirror.fleet.backfill import follow
 
-    # Without an estimate of the time: most of it is a wait, of which the share of the work tells
-    # nothing.
+    # No estimate of the time is shown, because most of the time is a wait that the share of the
+    # work does not show.
     with click.progressbar(
         length=_STEPS, label="reading", file=sys.stderr, show_eta=False, show_percent=True
     ) as bar:

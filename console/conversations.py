@@ -30,7 +30,7 @@ LOOK_BACK: Final = "1d"
     "--since",
     metavar="T",
     help="How far back to look for ID: an age, or RFC 3339 (UTC). "
-    f"[default: its start; if it is not active {LOOK_BACK}]",
+    f"[default: its start if it is active, else {LOOK_BACK}]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def conversations(

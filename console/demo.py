@@ -157,7 +157,7 @@ class Demo:
         rows = {
             "frames sent": f"{stats['frames']['frames_sent']:,}",
             "events": f"{verdict.events:,} in {verdict.records:,} records",
-            "duplicates": f"{verdict.duplicates:,} dropped by event_id (two of everything)",
+            "repeats": f"{verdict.repeats:,} dropped by event_id (two of everything)",
             "media": ", ".join(media),
             "transitions": f"{verdict.transitions:,} in the simulator's ledger",
             **_besides(verdict),

@@ -135,7 +135,7 @@ def drain(listener: str, wait: float) -> None:
 def undrain(listener: str) -> None:
     """Give LISTENER channels again after `mirror drain`.
 
-    It gets channels as others end, or at once by `mirror rebalance`.
+    It gets channels when other channels end, or at once with `mirror rebalance`.
     """
     from console.context import redis_of_settings
     from console.render import say

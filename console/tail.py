@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--dedupe", is_flag=True, help="Show each event once, however many replicas sent it.")
 @click.option("--once", is_flag=True, help="Read the projector's topic, which has each event once.")
 @click.option("--agents", is_flag=True, help="Presence and routing status of agents instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on each line.")
 @click.option(
     "--conversation", metavar="ID", help="Only this conversation: its id or its beginning."
 )

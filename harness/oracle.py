@@ -94,14 +94,14 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, kw_only=True):
-    """The result of the comparison. `duplicates` are records after the first of an `event_id`,
+    """The result of the comparison. `repeats` are records after the first of an `event_id`,
     `readings` events that are no transitions.
     """
 
     transitions: int
     records: int
     events: int
-    duplicates: int
+    repeats: int
     readings: int
     missing: list[Truth]
     unseen: list[Truth]
@@ -149,7 +149,7 @@ def judge(ledger: Iterable[Truth], events: Iterable[Event]) -> Verdict:
         transitions=len(sent),
         records=len(consumed),
         events=len(first),
-        duplicates=len(consumed) - len(first),
+        repeats=len(consumed) - len(first),
         readings=sum(not _is_transition(event) for event in first.values()),
         missing=[truth for truth in sent if name_of_truth(truth) not in told],
         unseen=[

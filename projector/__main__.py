@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @program("projector")
 def _program(settings: Settings) -> int:
-    """Make of the stream each event once, and the state of each conversation."""
+    """Write each event once, and the state of each conversation."""
     from projector.program import main
 
     return main(settings)
@@ -28,7 +28,7 @@ def _program(settings: Settings) -> int:
 )
 @click.pass_context
 def projector(context: click.Context) -> int:
-    """Make of the stream each event once, and the state of each conversation.
+    """Write each event once, and the state of each conversation.
 
     Writes MIRROR_ONCE_TOPIC and MIRROR_CONVERSATIONS_TOPIC in transactions. docs/projector.md
     describes their records.
@@ -42,7 +42,7 @@ def projector(context: click.Context) -> int:
 @projector.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rebuild(yes: bool) -> None:
-    """Make both topics anew, from the retained past.
+    """Make both topics again, from the records that Kafka still has.
 
     Stop all projectors first. This command deletes MIRROR_ONCE_TOPIC and
     MIRROR_CONVERSATIONS_TOPIC, makes them with as many partitions as MIRROR_TOPIC has, and deletes

@@ -1,9 +1,9 @@
 """Checks the number of partitions of the projector's three topics, which must be equal.
 
 Otherwise a conversation would be in two partitions. `uneven` says in a line what is wrong, or
-returns an empty string. `Topics` compares the topics at the start and while the process runs, at
-the start also with the number with which the views were made. If they differ, the process waits: a
-restart would find the same.
+returns an empty string. `Topics` compares the topics at the start and while the process runs. At
+the start, it also compares them with the number of partitions that the views name. If they differ,
+the process waits, because a restart would find the same.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Writes in transactions: once records, views and the group's offsets together, or none of them.
 
 Each process has a producer with a transactional id of its own. After an abort it makes a new
-producer with a new id: while a broker has not ended the last transaction of an id, it refuses the
-next one, as long as a partition of that transaction has no leader. The group fences a deposed
-projector: Kafka refuses the offsets of a transaction if the group has gone on without the member
-that sends them (docs/decisions/0006-projector.md).
+producer with a new id, because a broker refuses the next transaction of an id until the last one
+has ended, and the last one cannot end while one of its partitions has no leader. The group fences a
+deposed projector: Kafka refuses the offsets of a transaction if the group has gone on without the
+member that sends them (docs/decisions/0006-projector.md).
 
 A record that Kafka refuses for good does not stop the others. It is replaced by a smaller record
 (`Out.smaller`) or left out. If librdkafka itself refuses the record, no transaction is lost. A

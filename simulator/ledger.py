@@ -229,7 +229,7 @@ class Witness:
         return known is not None
 
 
-#: Type of an end → type of its begin.
+#: Type of an end → type of its beginning.
 _BEGIN = {"resume": "hold", "unpark": "park"}
 #: Transfers by which the party of a leg left the conversation to others; see `_is_transfer`.
 _CONSULT, _MERGE = "transfer.consult", "transfer.conference"

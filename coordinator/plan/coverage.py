@@ -14,7 +14,8 @@ that knows them is live. That interval is a gap of the kind `snapshot`: a new mi
 its snapshot of all active conversations, however long ago they began. Topics that were received
 before (they come from another shard, or their queue was invisible for a while) are pending from
 their last reception: a normal gap, because conversations that began and ended meanwhile count too.
-So are topics that Genesys refuses on every channel of their shard, until a channel has them again.
+Topics that Genesys refuses on every channel of their shard are pending in the same way, until a
+channel has them again.
 
 A channel that the leader doubts (`coordinator.plan.deafness`) covers nothing meanwhile. If Redis'
 clock goes back, so do all times (`coordinator.plan.clock`).

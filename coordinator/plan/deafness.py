@@ -45,7 +45,7 @@ class Ear(msgspec.Struct):
 
     heard: int  # frames on topics, in the last report
     since_ms: int  # when `heard` last changed, or the watch began
-    start_ms: int  # the begin of its coverage
+    start_ms: int  # the beginning of its coverage
     siblings: int = 0  # most frames that another replica heard well after `since_ms`
     siblings_ms: int = 0  # since when `siblings` counts
     doubted_ms: int = 0  # 0: not doubted

@@ -34,7 +34,7 @@ from coordinator.plan.seats import Holding, Records, SeatRecord
 from mirror.fleet.words import Released
 
 MAX_MOVES: Final = 40
-UNHEALTHY: Final = "its channel does not come to live"
+UNHEALTHY: Final = "its channel does not become live"
 BLIND: Final = "its client may not see the topics"
 DEAF: Final = "its channel hears nothing, another replica does"
 
@@ -148,7 +148,7 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
             changes.append(_change(record, successor, "moved", record.reason))
             current, successor = successor, None
         elif waited > situation.patience_ms:
-            changes.append(_change(record, successor, "abandoned", "it does not come to live"))
+            changes.append(_change(record, successor, "abandoned", "it does not become live"))
             successor = None
     if (
         record.seat not in situation.wanted.places
@@ -223,7 +223,7 @@ def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budg
     record.epoch = _next_epoch(record, situation.rising_ms)
     record.current = Holding(place.listener, place.client, record.epoch, situation.now_ms, handle)
     budget.use(place.client)
-    return _change(record, record.current, "granted", "handed on" if handle else "")
+    return _change(record, record.current, "granted", "on a released channel" if handle else "")
 
 
 def _next_epoch(record: SeatRecord, rising_ms: int) -> int:

@@ -155,8 +155,8 @@ class Floor:
             known.marks.append(mark)
 
     def adopt(self, conversation_id: str, tracked: Tracked, now_ms: int) -> None:
-        """Add open legs that the tracker knows and the part of the log that was read does not
-        show."""
+        """Add open legs that the tracker knows but that were not in the part of the log that was
+        read."""
         if conversation_id in self._over:
             return
         known = self._live.get(conversation_id)

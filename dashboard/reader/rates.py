@@ -1,7 +1,7 @@
 """Events a second, and their latency. Pure.
 
-Latency is the time from the socket (`received_at`) to this page, for live events only. It is as
-exact as the clocks of the hosts agree. There is one point for each whole second.
+Latency is the time from the socket (`received_at`) to this page, for live events only. It is only
+as exact as the hosts' clocks are synchronised. There is one point for each whole second.
 """
 
 from __future__ import annotations

@@ -44,8 +44,20 @@ def log_events(package: str) -> list[LogEvent]:
     found: list[LogEvent] = []
     for path in sorted((ROOT / package).rglob("*.py")):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        found += _of_module(module, ast.parse(path.read_text(encoding="utf-8")))
+        found += events_of(module, path.read_text(encoding="utf-8"))
     return list(dict.fromkeys(found))
+
+
+def events_of(module: str, text: str) -> Iterator[LogEvent]:
+    """The events of a module's source, in the order of its text."""
+    tree = ast.parse(text)
+    spreads = {
+        node.name: _keys(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+    }
+    for call in _calls(tree):
+        assert isinstance(call.func, ast.Attribute)
+        for name in _names(call.args[0]):
+            yield LogEvent(module, call.func.attr, name, tuple(_fields(call, spreads)))
 
 
 def purpose(module: str) -> str:
@@ -69,19 +81,16 @@ def _calls(tree: ast.Module) -> list[ast.Call]:
         and node.args
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in LEVELS
-        and _name(node.func.value) in _LOGS
+        and _is_log(node.func.value)
     ]
     return sorted(calls, key=lambda call: call.lineno)
 
 
-def _of_module(module: str, tree: ast.Module) -> Iterator[LogEvent]:
-    spreads = {
-        node.name: _keys(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
-    }
-    for call in _calls(tree):
-        assert isinstance(call.func, ast.Attribute)
-        for name in _names(call.args[0]):
-            yield LogEvent(module, call.func.attr, name, tuple(_fields(call, spreads)))
+def _is_log(node: ast.expr) -> bool:
+    """Whether it is `log`, `self._log`, `filler._log` or `logger("…")`."""
+    if isinstance(node, ast.Call):
+        return _name(node.func) == "logger"
+    return _name(node) in _LOGS
 
 
 def _name(node: ast.expr) -> str:

@@ -116,8 +116,9 @@ def logs_page() -> str:
         "process that ends waits up to two seconds for its last lines.",
     ]
     for package, heading in PACKAGES.items():
-        lines += ["", f"## {heading}"]
         events = log_events(package)
+        if events:
+            lines += ["", f"## {heading}"]
         for module in dict.fromkeys(event.module for event in events):
             lines += ["", f"`{module}`: {purpose(module)}", ""]
             lines += ["| event | level | fields |", "|---|---|---|"]

@@ -51,7 +51,8 @@ from mirror.redis.keys import Keys
 # Conversations that began this short before the request may be unknown to REST and analytics yet.
 PROPAGATION_MS: Final = 10 * 60_000
 # After this many failed calls in a row, each with its own retries, Genesys counts as unavailable,
-# unless it still gives what it gave before: then it fails at these conversations alone.
+# unless REST still returns a conversation that it returned before. Then only these conversations
+# fail.
 GIVE_UP_AFTER: Final = 3
 
 
@@ -296,7 +297,7 @@ class GapReading:
 
     def _perhaps_young(self, asked_ms: int) -> str:
         young = asked_ms - self._holder.gap.to_ms < PROPAGATION_MS
-        return " (yet, where it began a moment ago)" if young else ""
+        return " yet; it may have just begun" if young else ""
 
     # --- house-keeping ----------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ class GenesysAdapter:
         self._client.sign_in()
 
     def check_uri(self, uri: str) -> None:
-        """Raise if a channel's socket must not be opened at `uri`, whoever handed it on."""
+        """Raise if a channel's socket must not be opened at `uri`, whoever made the channel."""
         self._client.check_uri(uri)
 
     def create(self) -> NewChannel:

@@ -138,7 +138,7 @@ class Actions:
 
     def _connect(self, channel: Channel, action: Connect) -> Outcome:
         try:
-            # The channel may have been handed on through Redis, so its host is checked again.
+            # The channel may come from the seat's last holder, through Redis: check its host again.
             self._client(channel).check_uri(action.handle.uri)
         except GenesysError as error:
             self._log.error("channel_host_refused", **_fields(channel), error=error)

@@ -22,7 +22,7 @@ UNRENEWED: Final = 0.9  # of a channel's life: rotate if it could not be renewed
 ADOPTED_LIFE_SECONDS: Final = 3_600.0
 RENEW_AGAIN_SECONDS: Final = 1_800.0
 
-# The begin of each replica's part of a window; each part is a quarter long.
+# The beginning of each replica's part of a window; each part is a quarter long.
 _PARTS: Final = {"a": 0.0, "b": 0.5, "c": 0.25, "d": 0.75}
 _SPREAD: Final = 2**16
 

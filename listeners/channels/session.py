@@ -10,8 +10,8 @@ retiring. The rules, in order:
 - A seat that is no longer granted retires: the leader takes a seat only when its next holder is
   live.
 - A seat whose channel lost its socket is interrupted, and so is a seat that comes back to this
-  listener: frames may be missing, once at the begin and once at the end of the interruption. Make
-  before break interrupts nothing.
+  listener: frames may be missing, once at the beginning and once at the end of the interruption.
+  Make before break interrupts nothing.
 - Topics that a channel turned out to lack are kept as `missed` until a gap is filed for them.
 - Silence of the leader changes nothing (I8). If the leader has not granted a rotation for
   `PATIENCE_SECONDS` (`EXPIRY_PATIENCE_SECONDS` if there is time), the session opens a successor

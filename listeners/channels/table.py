@@ -59,7 +59,7 @@ PHASES: Final[Mapping[Phase, str]] = {
 }
 INPUTS: Final[Mapping[Input, str]] = {
     "reserve": "the pause is over, or the grant is new, and nothing is reserved",
-    "create": "a channel is reserved, but not made or handed on yet",
+    "create": "a channel is reserved, but its handle is not known yet",
     "connect": "a channel is reserved and its handle is known",
     "opened": "the socket of a channel is open whose topics were never set by this process",
     "reopened": "the socket of a channel is open whose topics this process has set before",

@@ -4,15 +4,15 @@ The loop hands in records (`keep`). That costs only a lock, which nobody holds w
 The spool's thread does the rest (`listeners.publish.keeper`). Records wait up to
 `COMMIT_EVERY_SECONDS` before they are written, so that many share one fsync. While the disk
 refuses, they wait in memory, up to `HELD_RECORDS` and `HELD_BYTES`, and go to Kafka from there if
-it comes back first: a full disk alone costs nothing. While the disk does not answer at all, the
-same number may wait to be taken. If neither the spool nor memory has room, the newest records are
-counted as lost.
+it comes back first: a full disk alone costs nothing. While a write to the disk does not return, as
+many records again may wait in front of it. If neither the spool nor memory has room, the newest
+records are counted as lost.
 
 The spool, and memory, keep half of their room for interactions. Otherwise a topic without a right
 to write would fill them within days, and the next outage of a few seconds would lose interactions.
-So records of each topic are refused by themselves. `refusing` has their topics, each until its
-records are taken again, or half of its room is free: after Kafka is back, new records may never
-come here. If interactions are refused (`refusing_since`), the listener covers nothing.
+So records of each topic are refused by themselves. `refusing` has their topics, each until a record
+of it is taken again, or until half of its room is free, because after Kafka is back no new record
+may come to the spool. If interactions are refused (`refusing_since`), the listener covers nothing.
 
 Each lane is read by itself, from the oldest inherited spool with records of it, then from our own.
 `waiting` has the lanes with stored records: new records of them go behind. `durable_at` is the time
@@ -46,8 +46,8 @@ COMMIT_EVERY_SECONDS: Final = 0.05
 COMMIT_RECORDS: Final = 400
 ADOPT_EVERY_SECONDS: Final = 60.0
 CHECK_EVERY_SECONDS: Final = 1.0
-# Of a topic's room: what is used when a full spool is taken for well again. Other topics never use
-# more of the room for interactions, so they cannot keep it from being well.
+# A topic's full room counts as recovered when this share of it is free. Other topics never use more
+# of the room for interactions, so they cannot keep it from recovering.
 ROOM_SHARE: Final = 0.5
 ASK_EVERY_SECONDS: Final = 1.0  # while the disk refuses: how often to ask it again
 # How many records are moved at once if the number of a topic's partitions has changed.
@@ -111,7 +111,8 @@ class Store:
 
     @property
     def handed(self) -> int:
-        """The number of records handed in that the disk has not been tried with yet."""
+        """The number of records that were handed in and for which no write to the disk was tried
+        yet."""
         return len(self._unsaved) + len(self._hand)
 
     def balance(self) -> Balance:

@@ -58,7 +58,7 @@ def load(mode: str) -> Any:
         if mode == "require":
             raise SettingsError(
                 f"MIRROR_NATIVE is require, and {MODULE} cannot be imported ({error}): "
-                "install interaction-mirror[fast], or set MIRROR_NATIVE to auto"
+                "build and install it (docs/native.md), or set MIRROR_NATIVE to auto"
             ) from error
         return None
     if module.API == API:
@@ -66,6 +66,6 @@ def load(mode: str) -> Any:
     if mode == "require":
         raise SettingsError(
             f"MIRROR_NATIVE is require, and interaction-mirror-native {module.VERSION} belongs to "
-            "another version of the mirror: install interaction-mirror[fast] again"
+            "another version of the mirror: build and install it again (docs/native.md)"
         )
     return None

@@ -80,7 +80,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 class OngoingGap(msgspec.Struct, frozen=True):
     """A shard of `topics` topics that no channel receives, since `from_ms` (epoch ms).
 
-    `fresh`: no channel ever received it, and `from_ms` is the begin of its snapshot gap.
+    `fresh`: no channel ever received it, and `from_ms` is the beginning of its snapshot gap.
     """
 
     shard: str

@@ -7,8 +7,8 @@ event of a call.
 `active` is a sorted set of conversation id → Redis time at which it is next due for verification.
 
 Only the tracker writes conversations; janitors only change scores of `active`. The array begins
-with the number of its form. A record of another form is not read: the tracker keeps its offsets per
-form too, so it folds the topic from the beginning and writes the record again.
+with the version of its format. A record of another format is not read. The tracker keeps separate
+offsets for each format, so it folds the topic from the beginning and writes the record again.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Shard(msgspec.Struct, frozen=True):
     """A set of topics that share a channel. `epoch` rises whenever `topics` or `clients` changes.
 
     `clients` are the OAuth clients that may see its topics, in order; empty if all may. `refused`
-    are clients that list the topics but are refused some of them by Genesys.
+    are clients that list the topics, but Genesys refuses them some.
     """
 
     id: str

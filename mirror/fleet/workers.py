@@ -24,7 +24,7 @@ EVERY_SECONDS: Final = 5.0
 FORGOTTEN_SECONDS: Final = 600.0
 #: A tracker that is silent for this long is dead or cut off.
 TRACKER_SILENT_MS: Final = 20_000
-#: So long after its start a tracker may still wait for its group to share out partitions.
+#: For this long after its start, a tracker may still wait for its group to assign partitions.
 STARTING_MS: Final = 60_000
 
 # A reader takes Redis' time a moment before it reads what others wrote. What is further ahead was

@@ -195,7 +195,7 @@ def _register(
             if refused or late:
                 raise RegistryUnavailable(_told(settings, error)) from error
             waits(_told(settings, error))
-            logger("registry").warning("registry_awaited", error=_told(settings, error))
+            logger("registry").warning("waiting_for_registry", error=_told(settings, error))
             time.sleep(PAUSE_SECONDS)
     named = SchemaId(_KIND, found.schema_id, found.guid)
     return (HEADER, named.guid_to_bytes() if found.guid else named.id_to_bytes())

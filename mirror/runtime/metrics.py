@@ -45,13 +45,13 @@ def _histogram(name: str, text: str, **labels: tuple[str, ...]) -> Described:
 HEALTH: Final = _gauge(
     "health", "1 for the state that this process is in.", state=("ok", "degraded", "down")
 )
-LOG_DROPPED: Final = _counter("log_lines_dropped", "Log lines that stderr did not take.")
-BUILD: Final = _gauge("build_info", "1; its label says which version runs.", version=("…",))
+LOG_DROPPED: Final = _counter("log_lines_dropped", "Log lines that stderr did not accept.")
+BUILD: Final = _gauge("build_info", "1; its label names the version that runs.", version=("…",))
 
 
 NATIVE: Final = _gauge(
     "native_info",
-    "1 where the native reader reads; its label says which version.",
+    "1 if the native reader reads; its label names the version.",
     version=("…",),
 )
 
@@ -75,33 +75,29 @@ LISTENER: Final[Mapping[str, Described]] = {
     "lost": _counter("records_lost", "Records that neither Kafka nor the spool took."),
     "spooled": _counter("records_spooled", "Records written to the spool."),
     "spool_records": _gauge("spool_records", "Records in the spool."),
-    "spool_bytes": _gauge("spool_bytes", "Size of what is in the spool."),
+    "spool_bytes": _gauge("spool_bytes", "Bytes in the spool."),
     "held": _gauge(
-        "spool_records_in_memory", "Records in memory because the spool's disk refuses."
+        "spool_records_in_memory", "Records in memory because the spool's disk refuses them."
     ),
     "spools_damaged": _counter("spools_damaged", "Damaged spools that were set aside."),
     "spool_lost": _counter("spool_records_missing", "Records that damaged spools no longer had."),
-    "lanes_waiting": _gauge(
-        "spool_partitions", "Partitions of topics of which records wait in the spool."
-    ),
+    "lanes_waiting": _gauge("spool_partitions", "Partitions with records in the spool."),
     "outages": _counter("spool_failovers", "Times the publisher switched to the spool."),
     "connects": _counter("connects", "Sockets opened."),
     "reconnects": _counter("reconnects", "Sockets opened again on a channel that had one."),
-    "rotations": _counter("rotations", "Channels that a successor took over from."),
+    "rotations": _counter("rotations", "Channels that a successor replaced."),
     "protocol_errors": _counter(
         "protocol_errors", "Sockets closed because the peer violated RFC 6455."
     ),
     "read_seconds": _counter("loop_busy_seconds", "Time spent reading, normalising, producing."),
     "native_frames": _counter("native_frames", "Frames that the native reader read."),
     "native_failures": _counter(
-        "native_failures", "Frames at which the native reader broke off; Python read them."
+        "native_failures", "Frames at which the native reader failed; Python read them."
     ),
     "native_shadowed": _counter(
-        "native_shadowed_frames", "Frames that were read by the native reader and Python both."
+        "native_shadowed_frames", "Frames that both the native reader and Python read."
     ),
-    "native_differences": _counter(
-        "native_differences", "Of these, those of which the records differed."
-    ),
+    "native_differences": _counter("native_differences", "Shadowed frames whose records differed."),
     "slow": _counter("loop_slow_passes", "Passes of the loop that took longer than 100 ms."),
     "stalls": _counter("loop_stalls", "Passes of the loop that took longer than a second."),
 }
@@ -110,12 +106,12 @@ CHANNELS: Final = _gauge(
     "Channels held, by state.",
     state=("opening", "live", "rotating", "closing", "lost"),
 )
-SPOOL_LIMIT: Final = _gauge("spool_limit_bytes", "What the spool may grow to.")
+SPOOL_LIMIT: Final = _gauge("spool_limit_bytes", "The most bytes that the spool may take.")
 LATENCY: Final = _histogram(
     "event_latency_seconds",
-    "How long until Kafka acknowledged an event: `read`, of all, from its frame's last byte, told "
-    "apart to 5 ms and as if partitions did not overtake each other, with what waited in the spool "
-    "by samples; `occurred`, of samples with a time of Genesys, from that time by our clock.",
+    "Time until Kafka acknowledged an event. `read`: from the last byte of its frame, for all "
+    "events, to 5 ms, as if partitions acknowledged in order; records from the spool are sampled. "
+    "`occurred`: from Genesys' time, by our clock, for a sample of the events that have one.",
     since=("read", "occurred"),
 )
 UNSAVED_AGE: Final = _gauge(
@@ -123,7 +119,7 @@ UNSAVED_AGE: Final = _gauge(
 )
 LAST_FRAME: Final = _gauge(
     "shard_last_frame_age_seconds",
-    "Since when no frame or heartbeat was read of a shard, of the channel read last.",
+    "Seconds since a frame or heartbeat was last read on any channel of the shard.",
     shard=("…",),
 )
 DEAD_SHARE: Final = _gauge(
@@ -134,14 +130,14 @@ DEAD_SHARE: Final = _gauge(
 REQUESTS: Final = _histogram(
     "genesys_request_seconds",
     "How long requests to Genesys took, by what they ask for and how they ended; `limited` is 429, "
-    "`no_answer` a time-out or a lost connection. The wait for the request budget is not in it.",
+    "`no_answer` a time-out or a lost connection. The wait for the request budget does not count.",
     kind=KINDS,
     outcome=OUTCOMES,
 )
 TOKEN_LEFT: Final = _gauge(
     "genesys_token_expires_seconds",
-    "Life left of the token that ends first; none while there is no token. They are renewed with a "
-    "quarter of their life left, when they are next needed.",
+    "Life left of the token that ends first; no value while there is no token. A token is renewed "
+    "at its first use in the last quarter of its life.",
 )
 GENESYS: Final = (REQUESTS, TOKEN_LEFT)
 
@@ -153,7 +149,8 @@ LISTENERS_ALIVE: Final = _gauge("listeners_alive", "Listeners whose beats arrive
 SEATS_UNASSIGNED: Final = _gauge("seats_unassigned", "Replicas assigned to no listener.")
 TOPICS_REJECTED: Final = _gauge("topics_rejected", "Topics that Genesys refuses.")
 TOPICS_GONE: Final = _gauge(
-    "topics_gone", "Topics that were mirrored and are not listed any more, for an hour."
+    "topics_gone",
+    "Topics that were mirrored and that Genesys no longer lists; each counts for an hour.",
 )
 GAPS_OPEN: Final = _gauge("gaps_open", "Gaps of the ledger that are still to be filled.")
 CONVERSATIONS: Final = _gauge(
@@ -171,7 +168,7 @@ SEAT_CHANGES: Final = _counter(
 )
 OLDEST_DUE: Final = _gauge(
     "conversations_oldest_due_seconds",
-    "For how long the conversation has been due for verification that waits longest.",
+    "For how long the longest overdue conversation has been due.",
 )
 PASS_SECONDS: Final = _histogram("pass_seconds", "How long the leader's passes took.")
 COORDINATOR: Final = (
@@ -194,21 +191,22 @@ COORDINATOR: Final = (
 TRACKER: Final[Mapping[str, Described]] = {
     "events": _counter("tracker_events", "Events folded, including repeats."),
     "batches": _counter("tracker_batches", "Batches written, each of one partition."),
-    "unreadable": _counter("tracker_unreadable", "Records that hold no event, passed over."),
+    "unreadable": _counter("tracker_unreadable", "Records that are not events, and are skipped."),
     "rebuilds": _counter("tracker_rebuilds", "Partitions folded again, as after a flush of Redis."),
     "conflicts": _counter(
         "tracker_conflicts", "Batches abandoned because another tracker had moved the offset."
     ),
-    "lag": _gauge("tracker_lag_records", "Records of own partitions that are not folded yet."),
+    "lag": _gauge("tracker_lag_records", "Records of its own partitions that are not folded yet."),
     "lag_seconds": _gauge(
-        "tracker_lag_seconds", "Age of the oldest known record of own partitions not folded yet."
+        "tracker_lag_seconds",
+        "Age of the oldest known record of its own partitions that is not folded yet.",
     ),
     "caught_up": _gauge("tracker_caught_up", "1 while all of its own partitions are folded."),
 }
 
 VERIFIED: Final = _counter(
     "janitor_conversations_verified",
-    "Overdue conversations, by what became of them.",
+    "Overdue conversations that were asked about, by outcome.",
     outcome=("finalised", "active", "ended_meanwhile", "failed", "doubted"),
 )
 GAPS_FILLED: Final = _counter("janitor_gaps_filled", "Gaps that this process filled.")
@@ -228,37 +226,44 @@ JANITOR: Final = (VERIFIED, GAPS_FILLED, CALLS, BACKFILLED, BACKFILLED_EVENTS, U
 # Attribute of a dashboard's metrics → metric.
 DASHBOARD: Final[Mapping[str, Described]] = {
     "streams": _gauge("dashboard_streams", "Browsers that are connected."),
-    "cut": _counter("dashboard_streams_cut", "Streams that did not keep up."),
+    "cut": _counter(
+        "dashboard_streams_cut", "Streams that were closed because they did not keep up."
+    ),
     "sent": _counter("dashboard_messages", "Messages sent to streams."),
     "events": _counter("dashboard_events", "Events, repeats dropped."),
     "repeats": _counter("dashboard_repeats", "Events seen before."),
     "conversations": _gauge("dashboard_conversations", "Conversations with a live leg."),
-    "unreadable": _counter("dashboard_unreadable", "Records that hold no event."),
+    "unreadable": _counter("dashboard_unreadable", "Records that are not events."),
     "from_views": _gauge(
         "dashboard_opened_from_conversations",
-        "1 where the floor was opened with the projector's conversations, 0 where it was folded.",
+        "1 if the floor began with the projector's conversations, 0 if it was folded from events.",
     ),
-    "opened_in": _gauge("dashboard_opening_seconds", "How long that took; 0 before."),
+    "opened_in": _gauge(
+        "dashboard_opening_seconds", "How long the opening of the floor took; 0 until it is open."
+    ),
 }
 
 # Attribute of a projector's loop → metric; each projector reports its own partitions.
 PROJECTOR: Final[Mapping[str, Described]] = {
     "events": _counter("projector_events", "Events written to the once topic."),
     "repeats": _counter("projector_repeats", "Copies of events, which are not written."),
-    "unreadable": _counter("projector_unreadable", "Records that hold no event, passed over."),
+    "unreadable": _counter("projector_unreadable", "Records that are not events, and are skipped."),
     "views": _counter("projector_views", "Views of conversations written."),
     "tombstones": _counter("projector_tombstones", "Conversations whose grace was over."),
     "shortened": _counter(
-        "projector_views_shortened", "Views that were too large for Kafka, written with less."
+        "projector_views_shortened", "Views that were too large for Kafka and were shortened."
     ),
     "refused": _counter(
-        "projector_records_refused", "Records that Kafka refuses for good, left out."
+        "projector_records_refused",
+        "Records that were left out because Kafka refuses them for good.",
     ),
     "transactions": _counter("projector_transactions", "Transactions committed."),
-    "aborted": _counter("projector_transactions_aborted", "Transactions aborted; they are redone."),
+    "aborted": _counter(
+        "projector_transactions_aborted", "Transactions aborted; their work is done again."
+    ),
     "fenced": _counter(
         "projector_transactions_fenced",
-        "Those of them that were refused because somebody else has the partitions.",
+        "Aborted transactions that were refused because another projector has the partitions.",
     ),
 }
 # Attribute of what its part of the partitions is → metric.
@@ -268,7 +273,7 @@ PROJECTOR_SHARE: Final[Mapping[str, Described]] = {
         "projector_records_missed", "Records that Kafka deleted before they were projected."
     ),
     "lag": _gauge(
-        "projector_lag_seconds", "How long the oldest record that is not projected has waited."
+        "projector_lag_seconds", "How long the oldest record that is not projected yet has waited."
     ),
     "partitions": _gauge("projector_partitions", "Own partitions."),
     "waiting": _gauge("projector_partitions_waiting", "Own partitions that are not projected."),

@@ -81,7 +81,7 @@ class Row:
     invented: int = 0
     altered: int = 0
     disordered: int = 0
-    duplicates: int = 0
+    repeats: int = 0
     windowed: int = 0  # lost inside the fault's named window
     late: int = 0  # behind a later one of their leg, inside the fault's named window
     unprojected: int = 0  # events that are not in the once topic
@@ -89,7 +89,7 @@ class Row:
     views: int = 0  # conversations whose view is not the fold, or not what happened
     restored: int = 0  # gaps that were filled in this trial
     lasted: float = 0.0  # seconds from the strike to the heal
-    recovery: float = 0.0  # seconds from the begin of the heal until the site was whole
+    recovery: float = 0.0  # seconds from the beginning of the heal until the site was whole
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -269,7 +269,7 @@ class Trial:
         # A conversation outlives a trial: what was told of it is not told again.
         blamed |= {event.event_id for event in disordered + verdict.invented}
         blamed |= {alteration.event.event_id for alteration in verdict.altered}
-        row.events, row.duplicates = verdict.events, verdict.duplicates
+        row.events, row.repeats = verdict.events, verdict.repeats
         row.windowed, row.late = len(lost) - len(missing), len(late)
         row.missing, row.invented, row.altered, row.disordered = map(len, findings.values())
         for name, found in findings.items():
@@ -304,7 +304,7 @@ def line(row: Row) -> str:
     """One row for people, with its problems below."""
     text = (
         f"{row.fault:<48} {row.events:>6} {row.missing:>7} {row.invented:>8} {row.altered:>7} "
-        f"{row.disordered:>8} {row.late:>4} {row.duplicates:>6} {row.windowed:>6} "
+        f"{row.disordered:>8} {row.late:>4} {row.repeats:>6} {row.windowed:>6} "
         f"{row.unprojected:>6} {row.twice:>5} {row.views:>5} "
         f"{row.restored:>4} {row.lasted:>6.1f} s {row.recovery:>6.1f} s  {row.verdict}"
     )

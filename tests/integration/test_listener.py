@@ -175,7 +175,7 @@ def test_events_flow_from_sockets_to_kafka_and_nothing_is_missing(scene: Scene) 
     verdict = scene.verdict()
     assert verdict.missing == []
     assert verdict.invented == []
-    assert verdict.duplicates == 0
+    assert verdict.repeats == 0
     assert scene.org.get("/_sim/violations")["counts"] == {}
 
 

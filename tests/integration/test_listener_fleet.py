@@ -133,5 +133,5 @@ def test_losing_one_of_two_replicas_loses_no_event(fleet: Fleet, number: signal.
     verdict = judge(msgspec.convert(fleet.org.ledger(), list[Truth]), fleet.events())
     assert verdict.missing == []
     assert verdict.invented == []
-    assert verdict.duplicates > 0, "two replicas give each event twice"
+    assert verdict.repeats > 0, "two replicas give each event twice"
     assert fleet.org.get("/_sim/violations")["counts"] == {}

@@ -65,7 +65,7 @@ CASES: dict[str, tuple[Series, Series]] = {
         {'mirror_leader{instance="a"}': _steady(1), 'mirror_leader{instance="b"}': _steady(1)},
         {'mirror_leader{instance="a"}': _steady(0), 'mirror_leader{instance="b"}': _steady(1)},
     ),
-    "MirrorSeatsOpen": (
+    "MirrorSeatsUnassigned": (
         {"mirror_seats_unassigned": _steady(2)},
         {"mirror_seats_unassigned": _steady(0)},
     ),

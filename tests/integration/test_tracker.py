@@ -190,7 +190,7 @@ def test_a_flushed_redis_is_rebuilt_from_kafka(settings: Settings, client: redis
 def test_a_fold_without_the_whole_past_asks_genesys(
     settings: Settings, client: redis.Redis
 ) -> None:
-    """Kafka no longer has the begin of every conversation: once all is folded, each shard has a
+    """Kafka no longer has the beginning of every conversation: once all is folded, each shard has a
     gap that janitors read for what is unfinished at Genesys and not in the fold."""
     events, _ = lives(50, seed=7)
     AckedProducer(settings).send(events)

@@ -292,7 +292,7 @@ def _is_transferred(view: View) -> bool:
 
 
 def is_of_consultation(pieces: Sequence[Piece]) -> bool:
-    """Whether a participant is in a consultation, or a leg ended as one of it.
+    """Whether a participant is in a consultation, or a leg ended as a leg of a consultation.
 
     Then all legs of the body tell who consults whom, and who takes over.
     """

@@ -14,7 +14,7 @@ What must hold, and when it need not:
   has a channel of (its successor was given up); every grant is of a shard that is;
 - **at every close of a live channel** that its listener was told to give up: another channel of the
   seat is live (I3), unless the leader revoked this very holding because its listener was silent for
-  a lease, or the channel came to live after its listener's last beat, so that nobody could know;
+  a lease, or the channel became live after its listener's last beat, so that nobody could know;
   or the shard is no more. Another channel counts for as long as nobody can know that its listener
   was killed (a lease and `NOTICE_MS`) or that it was lost (`NOTICE_MS`, or since the closing
   listener was paused);

@@ -102,7 +102,7 @@ def test_what_lived_in_a_gap_is_found_however_long_ago_it_began(
 
 
 def test_a_gap_that_has_just_ended_is_two_queries() -> None:
-    """What ended since its begin, latest first, and what is unfinished."""
+    """What ended since its beginning, latest first, and what is unfinished."""
     found = asked(gap(USER))
     assert [question.kind for question in found] == ["ended", "unfinished"]
     query = found[0].page(1)
@@ -111,7 +111,7 @@ def test_a_gap_that_has_just_ended_is_two_queries() -> None:
 
 
 def test_a_gap_of_weeks_ago_lists_its_days_instead_of_all_that_ended_since() -> None:
-    """And what began before them and ended after its begin."""
+    """And what began before them and ended after its beginning."""
     found = asked(gap(USER), later_ms=20 * DAY_MS)
     assert [question.kind for question in found] == ["all", "ended", "unfinished"]
     assert days(found[0]) == range(MIDNIGHT // DAY_MS, MIDNIGHT // DAY_MS + 1)
@@ -130,7 +130,7 @@ def test_no_interval_is_too_long_and_no_day_is_asked_for_twice() -> None:
 
 
 def test_a_snapshot_asks_for_what_is_unfinished_only() -> None:
-    """`conversationEnd notExists`, from the begin of its interval on."""
+    """`conversationEnd notExists`, from the beginning of its interval on."""
     (snapshot,) = asked(gap(USER, kind="snapshot"))
     (condition,) = snapshot.page(1)["conversationFilters"][0]["predicates"]
     assert (condition["dimension"], condition["operator"]) == ("conversationEnd", "notExists")

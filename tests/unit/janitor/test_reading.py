@@ -299,7 +299,7 @@ def test_what_nobody_knows_yet_keeps_the_gap_open() -> None:
     stand = Stand()
     stand.track("young", NOON + 9 * MINUTE)
     (error,) = stand.read().unread.errors()
-    assert "neither REST nor analytics knows it (yet" in error
+    assert "neither REST nor analytics knows it yet; it may have just begun" in error
     stand.genesys.add("young", NOON + 9 * MINUTE, listed=False)
     assert stand.read().unread.errors() == ()
     assert stand.told() == {"young"}

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.process import free_ports
 from mirror.base.errors import RegistryUnavailable
+from mirror.base.log import capture_logs
 from mirror.kafka import registry
 from mirror.settings import Settings, load
 
@@ -79,3 +81,13 @@ def test_an_answer_that_does_not_end_is_late(
     with pytest.raises(RegistryUnavailable, match="no whole answer in time"):
         registry.reach(settings)
     assert time.monotonic() - started < registry.ANSWER_SECONDS
+
+
+def test_the_log_says_what_a_start_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each attempt, under a name like those of the other services."""
+    monkeypatch.setattr(registry, "PAUSE_SECONDS", 0.05)
+    (port,) = free_ports(1)
+    away = load({"SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{port}"})
+    with capture_logs() as lines, pytest.raises(RegistryUnavailable, match="does not answer"):
+        registry.register(away, 0.5)
+    assert {line["event"] for line in lines} == {"waiting_for_registry"}

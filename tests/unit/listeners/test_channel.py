@@ -319,7 +319,7 @@ def test_topics_that_change_twice_are_set_twice() -> None:
 
 
 def test_retiring_goes_on_receiving_for_a_while() -> None:
-    """Drain, then close and release the reservation; the handle is not handed on."""
+    """Drain, then close and release the reservation; the handle is not given back."""
     channel = live()
     assert channel.retire(100.0) == []
     assert channel.state == "closing"
@@ -329,7 +329,7 @@ def test_retiring_goes_on_receiving_for_a_while() -> None:
 
 
 def test_the_last_holder_gives_its_channel_back() -> None:
-    """A listener that leaves a seat to nobody hands on the channel after closing its socket."""
+    """A listener that leaves a seat to nobody gives the handle back after closing its socket."""
     channel = live()
     channel.retire(100.0, linger=0.5, give_back=True)
     assert channel.tick(100.5) == [Close(), Release(HANDLE)]

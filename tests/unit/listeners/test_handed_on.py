@@ -29,7 +29,8 @@ TOPICS = ("v2.users.x.conversations",)
 
 
 def tried(uri: str, **environment: str) -> tuple[Channel, list[Action]]:
-    """A channel that was handed on, after one handshake with `uri`, and what it asks for next."""
+    """A channel of the seat's last holder, after one handshake with `uri`, and what it asks for
+    next."""
     settings = load({"GENESYS_CLIENT_ID": "a", "GENESYS_CLIENT_SECRET": "b", **environment})
     budget = RateBudget(None, Keys("default"), "a")
     adapter = GenesysAdapter(GenesysClient(settings, settings.clients[0], budget))

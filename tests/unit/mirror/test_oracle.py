@@ -31,7 +31,7 @@ def test_the_same_transitions_are_clean() -> None:
     """One truth, seen by both replicas: one duplicate, nothing else."""
     verdict = judge([_truth("answer", **LEG)], [_event("answer", **LEG), _event("answer", **LEG)])
     assert verdict.clean
-    assert (verdict.records, verdict.events, verdict.duplicates) == (2, 1, 1)
+    assert (verdict.records, verdict.events, verdict.repeats) == (2, 1, 1)
 
 
 def test_what_was_sent_and_not_consumed_is_missing() -> None:

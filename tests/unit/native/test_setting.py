@@ -21,7 +21,7 @@ def test_what_is_asked_for_and_not_here_is_said(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("listeners.receive.native_reader.MODULE", "no_such_module")
     assert load("auto") is None
     assert load("off") is None
-    with pytest.raises(SettingsError, match=r"install interaction-mirror\[fast\]"):
+    with pytest.raises(SettingsError, match=r"build and install it \(docs/native.md\)"):
         load("require")
 
 

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from docs.build.log_events import PACKAGES, ROOT, log_events, nameless
+from docs.build.log_events import PACKAGES, ROOT, events_of, log_events, nameless
+from docs.build.pages import logs_page
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -32,3 +33,18 @@ def test_a_name_that_is_put_together_is_found() -> None:
     """An f-string, or a variable, is no name."""
     source = "log.info('good')\nlog.info(f'seat_{what}')\nself._log.error(name, why=1)\n"
     assert nameless(source) == [2, 3]
+
+
+def test_an_event_is_found_whatever_its_log_is_called() -> None:
+    """A log that is kept, and a log that is made for one event."""
+    source = "self._log.info('kept')\nlogger('part').info('made', port=1)\n"
+    assert [(event.name, event.fields) for event in events_of("a.module", source)] == [
+        ("kept", ()),
+        ("made", ("port",)),
+    ]
+
+
+def test_the_page_has_no_empty_section() -> None:
+    """Commands log no events of their own."""
+    sections = re.split(r"^## ", logs_page(), flags=re.MULTILINE)[1:]
+    assert [section for section in sections if "| event |" not in section] == []

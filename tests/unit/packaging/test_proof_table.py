@@ -7,7 +7,7 @@ import pytest
 from docs.build.proof_table import BEGIN, END, PAGE, block, replaced, trials
 from tests.chaos.trial import Row, table
 
-GOOD = Row(fault="listener killed", events=1444, duplicates=992, lasted=2.7, recovery=0.8)
+GOOD = Row(fault="listener killed", events=1444, repeats=992, lasted=2.7, recovery=0.8)
 LATE = Row(fault="wall clock of a listener stepped +1 h, then -2 h", late=8, windowed=3, restored=4)
 BAD = Row(
     fault="Redis frozen",
