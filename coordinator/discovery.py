@@ -113,7 +113,8 @@ class Discovery:
 
     def look(self, stop: threading.Event | None = None) -> None:
         """Read the lists that are due. Never raises: see `reasons`."""
-        if not self._checked and self._check_due <= self._clock():
+        checks = not self._checked and self._check_due <= self._clock()
+        if checks:
             self._check_templates()
         if self._began is None:
             self._began = self._clock()
@@ -121,7 +122,7 @@ class Discovery:
         for listing in due:
             if stop is None or not stop.is_set():
                 self._read(listing, stop)
-        if due:
+        if due or checks:
             self._offer()
 
     def _read(self, listing: _List, stop: threading.Event | None) -> None:
@@ -292,8 +293,11 @@ class Discovery:
         ]
 
     def _check_templates(self) -> None:
-        """Learn the permissions of topics, and which topics this org lacks; they are tried
-        anyway."""
+        """Learn the permissions of topics, and which topics this org lacks; they are tried anyway.
+
+        Asked until nothing is missing: an org may get a topic, and an empty list may be the answer
+        of a Genesys in trouble.
+        """
         for client in self._clients:
             self._watch()
             try:
@@ -301,13 +305,17 @@ class Discovery:
             except GenesysError as error:
                 self._log.warning("topics_not_listed", client=client.id, error=error)
                 continue
-            self._unavailable = unavailable(self._settings, available)
-            for template, reason in self._unavailable.items():
-                self._log.warning("topic_unavailable", topic=template, reason=reason)
+            missing = unavailable(self._settings, available)
+            for template, reason in missing.items():
+                if self._unavailable.get(template) != reason:
+                    self._log.warning("topic_unavailable", topic=template, reason=reason)
+            self._unavailable = missing
             self.permissions = {
                 topic.id.lower(): ", ".join(topic.requires_permissions or ()) for topic in available
             }
-            self._checked = True
+            self._checked = not missing
+            pause = self._settings.discovery_interval if available else RETRY_SECONDS
+            self._check_due = self._clock() + pause
             return
         self._check_due = self._clock() + RETRY_SECONDS
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.discovery import FIRST_SECONDS, Discovery
+from coordinator.discovery import FIRST_SECONDS, RETRY_SECONDS, Discovery
 from coordinator.plan.sight import Recalled
 from mirror.base.errors import GenesysError, GenesysRefused
 from mirror.base.log import capture_logs
@@ -28,9 +28,10 @@ class Client:
         self.lists: dict[str, Any] = {"queues": queues, "users": users}
         self.calls = {"queues": 0, "users": 0}
         self.on_page: Callable[[], None] = lambda: None
+        self.available = TOPICS
 
     def available_topics(self) -> list[AvailableTopic]:
-        return TOPICS
+        return self.available
 
     def queues(self, page: int, size: int) -> EntityPage:
         return self._page("queues", page, size)
@@ -64,6 +65,27 @@ class World:
         self.discovery.look()
         found = self.discovery.found
         return set() if found is None else {topic.split(".")[-2] for topic in found.topics}
+
+
+@pytest.mark.parametrize(
+    ("available", "seconds"), [([], RETRY_SECONDS), (TOPICS[:1], 300.0)], ids=["none", "one"]
+)
+def test_a_topic_that_genesys_does_not_offer_is_asked_for_again(
+    available: list[AvailableTopic], seconds: float
+) -> None:
+    """Found in an hour of random faults: the first answer was empty, and was believed for ever."""
+    client = Client("a", queues="q", users="u")
+    client.available = available
+    world = World(client, MIRROR_DISCOVERY_INTERVAL="300s")
+    with capture_logs() as lines:
+        world.look()
+        assert "Genesys does not offer v2.users.{id}" in str(world.discovery.reasons)
+        world.look(seconds)
+        client.available = TOPICS
+        world.look(seconds)
+    assert world.discovery.reasons == ()
+    told = [line["topic"] for line in lines if line["event"] == "topic_unavailable"]
+    assert len(told) == len(set(told)) == 2 - len(available)
 
 
 def refused(permission: str) -> GenesysRefused:
