@@ -24,7 +24,7 @@ from mirror.fleet.tracked import count_conversations, oldest_due_seconds
 from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
-from mirror.redis.keys import NOTE, REASON, Keys
+from mirror.redis.keys import CAUSE, NOTE, REASON, Keys
 
 T = TypeVar("T")
 
@@ -240,10 +240,11 @@ class Store:
         ]
 
     def discovery_writes(
-        self, reasons: Iterable[str], notes: Iterable[str], seen: Seen
+        self, reasons: Iterable[str], notes: Iterable[str], causes: Iterable[str], seen: Seen
     ) -> list[Write]:
-        """Write discovery's reasons and notes, each line once."""
+        """Write discovery's reasons, notes and causes, each line once."""
         said = dict.fromkeys(notes, NOTE) | dict.fromkeys(reasons, REASON)
+        said |= dict.fromkeys(causes, CAUSE)
         return _differences(self._keys.discovery, said, seen.discovery)
 
     def name_writes(self, called: Called | None, seen: Seen) -> list[Write]:

@@ -18,7 +18,7 @@ from mirror.fleet.waiting import Wait, advice
 from mirror.fleet.waiting import reasons as waiting
 from mirror.fleet.words import REPLICAS, Beat, ChannelReport, Shard
 from mirror.fleet.workers import Worker, is_recent
-from mirror.redis.keys import NOTE, REASON
+from mirror.redis.keys import CAUSE, NOTE, REASON
 
 MAX_REASONS: Final = 20
 MAX_NAMED: Final = 5
@@ -220,7 +220,10 @@ def _health(
         silent = f"no listener is alive{advice('listener', waits)}"
         return "down", [*waiting(waits), silent, *leading], []
     reasons = [*waiting(waits), *leading]
-    if not shards:
+    causes_of_none = sorted(line for line, kind in facts.discovery.items() if kind == CAUSE)
+    if not shards and causes_of_none:
+        reasons.insert(0, f"no topic is mirrored: {'; '.join(causes_of_none)}")
+    elif not shards and facts.leader is not None:
         reasons.append("no shard is known yet: the leader lists queues and users first")
     errors = causes.errors(facts.listeners, alive)
     reasons += causes.uncovered(facts.uncovered, errors)
@@ -261,7 +264,14 @@ def _health(
     states = {listener.id: (listener.state, listener.channels) for listener in listeners}
     blocked, notes = causes.draining(states, facts.drained)
     reasons += blocked
-    if shards and without_cover == len(shards):
+    if shards:
+        is_down = without_cover == len(shards)
+    else:
+        # A leader that still lists is starting. Redis may also have forgotten the shards of
+        # channels that go on receiving.
+        is_listing = facts.leader is not None and not causes_of_none
+        is_down = not is_listing and not any(states[listener][1] for listener in alive)
+    if is_down:
         return "down", reasons, notes
     return ("degraded" if reasons else "ok"), reasons, notes
 
