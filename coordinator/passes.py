@@ -187,7 +187,7 @@ class Passes:
         self._filed.add(self._unfiled)
         self._unfiled = []
         if time.monotonic() >= self._census_due:
-            self.metrics.census(*store.census())
+            self.metrics.census(*store.census(self._filed.by_hand))
             self.metrics.gone(self.discovery.gone)
             self._census_due = time.monotonic() + CENSUS_SECONDS
         if lost:

@@ -146,13 +146,14 @@ class Store:
             text: Any = self._redis.get(self._keys.passed)
         return readable(int, text, self._keys.passed)
 
-    def census(self) -> tuple[int, int, int, float]:
-        """Open gaps, active conversations, overdue conversations, and the longest overdue time in
-        seconds. Raises `RedisUnavailable`."""
+    def census(self, by_hand: int) -> tuple[int, int, int, float]:
+        """Open gaps without those asked for `by_hand`, active conversations, overdue conversations,
+        and the longest overdue time in seconds. Raises `RedisUnavailable`."""
         with explained():
             open_gaps: Any = self._redis.zcount(self._keys.gaps, "-inf", "(+inf")
+        gaps = max(0, int(open_gaps) - by_hand)
         counts = count_conversations(self._redis, self._keys)
-        return int(open_gaps), *counts, oldest_due_seconds(self._redis, self._keys)
+        return gaps, *counts, oldest_due_seconds(self._redis, self._keys)
 
     def gaps(self, filed: Filed) -> LedgerView:
         """The gap ledger: the scores of remembered gaps, and gaps that `filed` does not know."""

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from mirror.base.health import Status as HealthStatus
+from mirror.base.units import counted
 from mirror.fleet import reasons as causes
 from mirror.fleet.gaps import OngoingGap
 from mirror.fleet.waiting import Wait, advice
@@ -77,7 +78,7 @@ class ShardStatus(msgspec.Struct, kw_only=True):
 
 
 class GapCounts(msgspec.Struct):
-    """The numbers of open and of filled gaps."""
+    """The numbers of open gaps, without those that were asked for by hand, and of filled gaps."""
 
     open: int = 0
     filled: int = 0
@@ -116,6 +117,7 @@ class Facts(msgspec.Struct, kw_only=True):
     conversations: ConversationCounts
     uncovered: list[OngoingGap] = []
     gap_reasons: list[str] = []
+    gaps_by_hand: int = 0
     problems: dict[str, str] = {}
     discovery: dict[str, str] = {}
     workers: list[Worker] = []
@@ -162,6 +164,9 @@ def assemble(
     ]
     health, reasons, notes = _health(facts, listeners, shards, alive, limits or Limits())
     notes += sorted(line for line, kind in facts.discovery.items() if kind == NOTE)
+    if facts.gaps_by_hand:
+        asked = counted(facts.gaps_by_hand, "gap")
+        notes.append(f"`mirror backfill` waits for {asked}: `mirror gaps` shows how far")
     return MirrorStatus(
         health=health,
         reasons=reasons[:MAX_REASONS],
@@ -258,7 +263,7 @@ def _health(
         facts.now_ms,
         limits.janitor_ms,
         facts.waited_ms,
-        (facts.conversations.overdue, facts.gaps.open),
+        (facts.conversations.overdue, facts.gaps.open + facts.gaps_by_hand),
         advice("janitor", waits),
     )
     states = {listener.id: (listener.state, listener.channels) for listener in listeners}

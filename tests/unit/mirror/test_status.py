@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from console.views import listeners_text
-from mirror.fleet.gaps import Gap, OngoingGap, reasons
+from mirror.fleet.gaps import Gap, OngoingGap, count_gaps, reasons
 from mirror.fleet.status import (
     ConversationCounts,
     Facts,
@@ -136,6 +136,22 @@ def test_a_hole_is_an_open_gap_while_it_lasts() -> None:
         "no channel receives shard 0 (2 topics) since 1970-01-01T00:00:05.000Z"
     ]
     assert (status.gaps.open, status.gaps.filled) == (3, 3)
+
+
+def test_gaps_asked_for_by_hand_are_counted_apart() -> None:
+    """Nothing was lost there: they are a note while they are open, and no gap."""
+    gap = Gap(id="g", shard="0", topics=("t1",), from_ms=0, to_ms=1)
+    by_hand = msgspec.structs.replace(gap, filed_by="hand")
+    done = msgspec.structs.replace(by_hand, state="filled")
+    assert count_gaps([gap, by_hand, by_hand, done]) == (1, 1, 2)
+    facts = _well()
+    facts.gaps_by_hand = 2
+    status = assemble(facts, 2, LEASE)
+    assert (status.health, status.reasons, status.gaps.open) == ("ok", [], 0)
+    assert status.notes == ["`mirror backfill` waits for 2 gaps: `mirror gaps` shows how far"]
+    facts.waited_ms = 250_000
+    (reason,) = assemble(facts, 2, LEASE).reasons
+    assert reason.startswith("no janitor works, with 2 gaps open")
 
 
 def test_seats_with_the_same_trouble_are_told_together() -> None:
