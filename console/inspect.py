@@ -59,16 +59,19 @@ def channels(as_json: bool) -> None:
 @click.command(short_help="List intervals without cover, and how far they are filled.")
 @as_json
 def gaps(as_json: bool) -> None:
-    """List intervals in which topics were not covered, and their progress."""
+    """List intervals in which topics were not covered, and their progress.
+
+    KIND says why. gap: no channel received the topics, or their records were lost. snapshot: what
+    was active before a topic was first received. recall: the tracker's data were lost. hand:
+    `mirror backfill` asked for it.
+    """
     from console.context import redis_of_settings
     from console.views import gaps_text
-    from mirror.fleet.gaps import list_gaps, list_ongoing_gaps, view, view_ongoing_gap
+    from mirror.fleet.gaps import show_gaps
     from mirror.redis.clock import redis_now_ms
 
     with redis_of_settings() as (client, keys, _):
-        found = [view(gap) for gap in list_gaps(client, keys)]
-        now_ms = redis_now_ms(client)
-        found += [view_ongoing_gap(ongoing, now_ms) for ongoing in list_ongoing_gaps(client, keys)]
+        found = show_gaps(client, keys, redis_now_ms(client))
     _show({"gaps": found}, as_json, gaps_text(found))
 
 

@@ -142,12 +142,13 @@ def gaps_text(gaps: list[GapView]) -> str:
     """The output of `mirror gaps`: the table, then why tried gaps are not filled."""
     shown = table(
         (
-            Column("GAP", 12),
+            Column("GAP", NARROW),
             Column("SHARD", NARROW),
+            "KIND",
             Column("TOPICS", drop=2),
             "FROM",
             "TO",
-            "STATE",
+            Column("STATE", NARROW),
             Column("ATTEMPTS", drop=3),
             Column("EVENTS", drop=1),
         ),
@@ -155,9 +156,10 @@ def gaps_text(gaps: list[GapView]) -> str:
             (
                 gap.id,
                 gap.shard,
+                gap.kind,
                 str(gap.topics),
                 _second(gap.from_time),
-                _second(gap.to) if gap.to[:10] != gap.from_time[:10] else _second(gap.to)[11:],
+                _end(gap),
                 gap.state,
                 str(gap.attempts),
                 f"{gap.events:,}",
@@ -169,6 +171,12 @@ def gaps_text(gaps: list[GapView]) -> str:
     mark = styled("!", fg="yellow")
     errors = [joined(" ", (mark, f"{gap.id}: {error}")) for gap in gaps for error in gap.errors]
     return "\n".join([shown, *errors])
+
+
+def _end(gap: GapView) -> str:
+    if gap.lasts:
+        return "now"
+    return _second(gap.to)[11 if gap.to[:10] == gap.from_time[:10] else 0 :]
 
 
 def _second(rfc3339: str) -> str:

@@ -71,6 +71,8 @@ class Discovery:
         #: Problems, and facts that are only worth knowing: one line each.
         self.reasons: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
+        #: Every list was asked for, and there is no topic. `reasons` says why.
+        self.barren = False
         self.permissions: dict[str, str] = {}  # topic template → permission it needs, for messages
         self.wanted = threading.Event()
         self._settings = settings
@@ -101,6 +103,7 @@ class Discovery:
             self.found = self.called = None
             self._began = None
             self.reasons = self.notes = ()
+            self.barren = False
             self._lists = [_List(old.client, old.family) for old in self._lists]
 
     def run(self, stop: threading.Event) -> None:
@@ -175,6 +178,7 @@ class Discovery:
             found = self._sight.found() if whole or not early else None
             if self._began is None:
                 found = None  # asked before the last `recall`
+            barren = whole and found is not None and not found.topics
             doubts = self._sight.doubts()
             alone = self._sight.alone()
             heard = any(listing.unmatched is not None for listing in self._lists)
@@ -222,6 +226,7 @@ class Discovery:
             *self._nothing(),
             *self._left(),
         )
+        self.barren = barren
         self.notes = tuple(
             f"{count} {_counted(family, count)} seen by OAuth client {client} alone"
             for (client, family), count in sorted(alone.items())

@@ -167,8 +167,9 @@ class Passes:
             self._unfiled += outcome.gaps
         lost = self._filed.look(store.gaps(self._filed))
         reasons = (*self.discovery.reasons, *self._also())
+        causes = self.discovery.reasons if self.discovery.barren else ()
         writes += store.name_writes(self.discovery.called, seen)
-        writes += store.discovery_writes(reasons, self.discovery.notes, seen)
+        writes += store.discovery_writes(reasons, self.discovery.notes, causes, seen)
         writes += store.gap_writes([*self._unfiled, *lost], now_ms)
         writes += store.forgotten_writes(seen, now_ms, outcome.silent if outcome else ())
         stored = self._stored_coverage
@@ -186,7 +187,7 @@ class Passes:
         self._filed.add(self._unfiled)
         self._unfiled = []
         if time.monotonic() >= self._census_due:
-            self.metrics.census(*store.census())
+            self.metrics.census(*store.census(self._filed.by_hand))
             self.metrics.gone(self.discovery.gone)
             self._census_due = time.monotonic() + CENSUS_SECONDS
         if lost:

@@ -24,7 +24,7 @@ from mirror.fleet.tracked import count_conversations, oldest_due_seconds
 from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
-from mirror.redis.keys import NOTE, REASON, Keys
+from mirror.redis.keys import CAUSE, NOTE, REASON, Keys
 
 T = TypeVar("T")
 
@@ -146,13 +146,14 @@ class Store:
             text: Any = self._redis.get(self._keys.passed)
         return readable(int, text, self._keys.passed)
 
-    def census(self) -> tuple[int, int, int, float]:
-        """Open gaps, active conversations, overdue conversations, and the longest overdue time in
-        seconds. Raises `RedisUnavailable`."""
+    def census(self, by_hand: int) -> tuple[int, int, int, float]:
+        """Open gaps without those asked for `by_hand`, active conversations, overdue conversations,
+        and the longest overdue time in seconds. Raises `RedisUnavailable`."""
         with explained():
             open_gaps: Any = self._redis.zcount(self._keys.gaps, "-inf", "(+inf")
+        gaps = max(0, int(open_gaps) - by_hand)
         counts = count_conversations(self._redis, self._keys)
-        return int(open_gaps), *counts, oldest_due_seconds(self._redis, self._keys)
+        return gaps, *counts, oldest_due_seconds(self._redis, self._keys)
 
     def gaps(self, filed: Filed) -> LedgerView:
         """The gap ledger: the scores of remembered gaps, and gaps that `filed` does not know."""
@@ -240,10 +241,11 @@ class Store:
         ]
 
     def discovery_writes(
-        self, reasons: Iterable[str], notes: Iterable[str], seen: Seen
+        self, reasons: Iterable[str], notes: Iterable[str], causes: Iterable[str], seen: Seen
     ) -> list[Write]:
-        """Write discovery's reasons and notes, each line once."""
+        """Write discovery's reasons, notes and causes, each line once."""
         said = dict.fromkeys(notes, NOTE) | dict.fromkeys(reasons, REASON)
+        said |= dict.fromkeys(causes, CAUSE)
         return _differences(self._keys.discovery, said, seen.discovery)
 
     def name_writes(self, called: Called | None, seen: Seen) -> list[Write]:

@@ -43,6 +43,11 @@ class Filed:
         return tuple(self._gaps)
 
     @property
+    def by_hand(self) -> int:
+        """How many remembered gaps were asked for by hand."""
+        return sum(gap.shown_kind == "hand" for gap in self._gaps.values())
+
+    @property
     def room(self) -> int:
         """The number of gaps that still fit into the memory."""
         return max(0, self._most - len(self._gaps))

@@ -14,8 +14,9 @@ from typing import Any, Final
 import msgspec
 import redis
 
-from mirror.fleet.gaps import Gap, list_gaps
-from mirror.fleet.status import ChannelStatus, MirrorStatus
+from mirror.conversation.times import show_ms
+from mirror.fleet.gaps import GapView, show_gaps
+from mirror.fleet.status import ChannelStatus, MirrorStatus, ShardStatus
 from mirror.fleet.status_reader import read as read_status
 from mirror.fleet.status_reader import read_channels
 from mirror.fleet.tracked import read_active
@@ -28,6 +29,7 @@ from mirror.settings import Settings
 MOST_SHARDS: Final = 500
 MOST_GAPS: Final = 300
 MOST_OVERDUE: Final = 20
+MOST_NAMED: Final = 5
 _SHOWN_OF_CLIENT: Final = (4, 3)
 
 
@@ -48,7 +50,7 @@ class Fleet(msgspec.Struct, frozen=True):
     status: MirrorStatus
     channels: list[ChannelStatus]
     budgets: list[Budget]
-    gaps: list[Gap]
+    gaps: list[GapView]
     overdue: list[tuple[str, int, int]]  # conversation, active since, due at
 
 
@@ -66,7 +68,7 @@ def read(client: redis.Redis, settings: Settings) -> Fleet:
             _budget(client, keys, client_id, now_ms, settings.channels_per_client)
             for client_id in sorted(clients - {""})
         ]
-    gaps = list_gaps(client, keys)
+    gaps = show_gaps(client, keys, now_ms)
     overdue = [
         (conversation_id, tracked.since_ms, due)
         for conversation_id, due, tracked in islice(read_active(client, keys, now_ms), MOST_OVERDUE)
@@ -117,9 +119,11 @@ def document(fleet: Fleet) -> dict[str, Any]:
         "gaps": {
             "open": status.gaps.open,
             "filled": status.gaps.filled,
+            "by_hand": sum(gap.kind == "hand" and not gap.done for gap in fleet.gaps),
             "states": Counter(gap.state for gap in fleet.gaps),
-            "latest": [_gap(gap) for gap in _latest(fleet.gaps)],
+            "latest": _latest(fleet.gaps),
         },
+        "unreceived": _unreceived(fleet),
         "conversations": status.conversations,
         "overdue": [
             {"id": conversation_id, "since": since_ms, "due": due_ms}
@@ -144,23 +148,35 @@ def _budget(client: redis.Redis, keys: Keys, name: str, now_ms: int, most: int) 
     return Budget(name, int(taken), most, ahead / (BURST * cost_ms), waits)
 
 
-def _latest(gaps: Iterable[Gap]) -> list[Gap]:
-    """Open gaps and the latest closed gaps, earliest first."""
-    ordered = sorted(gaps, key=lambda gap: (gap.done, -gap.to_ms))[:MOST_GAPS]
-    return sorted(ordered, key=lambda gap: (gap.from_ms, gap.id))
-
-
-def _gap(gap: Gap) -> dict[str, Any]:
+def _unreceived(fleet: Fleet) -> dict[str, Any] | None:
+    """The shards that no channel receives, and since when the first of them (RFC 3339; None if that
+    is not known). None where all are received, and where the mirror is down."""
+    lasting = {gap.shard: gap for gap in fleet.gaps if gap.lasts}
+    lost = [
+        shard
+        for shard in fleet.status.shards
+        if shard.id in lasting
+        or not any(replica.state in {"live", "rotating"} for replica in shard.replicas)
+    ]
+    if not lost or fleet.status.health == "down":
+        return None
+    ends = [_last_received(shard, lasting.get(shard.id), fleet.now_ms) for shard in lost]
     return {
-        "id": gap.id,
-        "shard": gap.shard,
-        "topics": len(gap.topics),
-        "from": gap.from_ms,
-        "to": gap.to_ms,
-        "kind": gap.kind,
-        "by": gap.filed_by,
-        "state": gap.state,
-        "attempts": gap.attempts,
-        "events": gap.events,
-        "error": "; ".join(gap.errors),
+        "shards": [shard.id for shard in lost[:MOST_NAMED]],
+        "more": len(lost[MOST_NAMED:]),
+        "topics": sum(shard.topics for shard in lost),
+        "since": min((end for end in ends if end), default=None),
     }
+
+
+def _last_received(shard: ShardStatus, lasting: GapView | None, now_ms: int) -> str | None:
+    if lasting is not None:
+        return None if lasting.kind == "snapshot" else lasting.from_time
+    ages = [seat.last_frame_ms for seat in shard.replicas if seat.last_frame_ms is not None]
+    return show_ms(now_ms - min(ages)) if ages else None
+
+
+def _latest(gaps: Iterable[GapView]) -> list[GapView]:
+    """Open gaps and the latest closed gaps, earliest first."""
+    ordered = sorted(gaps, key=lambda gap: (not gap.done, gap.to), reverse=True)[:MOST_GAPS]
+    return sorted(ordered, key=lambda gap: (gap.from_time, gap.id))

@@ -158,6 +158,7 @@ class Watch:
             "redis": self.redis.document(),
             "mirror": self.mirror.document(),
             "reasons": self._mirror.get("reasons", [])[:REASONS_SHOWN],
+            "unreceived": self._mirror.get("unreceived"),
             "streams": self._hub.streams,
             "opened": {
                 "from": reader.opened.topic,

@@ -6,19 +6,17 @@ Janitors do the work; this module only writes to the gap ledger and reads it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import redis
 
 from mirror.base.errors import MirrorError, SettingsError
-from mirror.fleet.gaps import READINGS, Gap, GapState, decode, file_gap, new_id
+from mirror.fleet.gaps import BY_HAND, READINGS, Gap, GapState, decode, file_gap, new_id
 from mirror.fleet.words import Shard
 from mirror.genesys.topics import QUEUE_TOPIC, USER_TOPIC
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
-
-FILED_BY: Final = "hand"
 
 _shard = msgspec.json.Decoder(Shard)
 
@@ -78,7 +76,7 @@ def file_backfill(
             topics=shard_topics,
             from_ms=since_ms,
             to_ms=until_ms,
-            filed_by=FILED_BY,
+            filed_by=BY_HAND,
         )
         for shard, shard_topics in wanted.items()
     ]

@@ -33,9 +33,12 @@ from mirror.redis.scripts import script
 
 GapState = Literal["open", "filling", "filled", "unfillable"]
 GapKind = Literal["gap", "snapshot", "recall"]
+ShownKind = Literal["gap", "snapshot", "recall", "hand"]
 
 KEPT_SECONDS: Final = 7 * 24 * 3600
 READINGS: Final = 2
+BY_HAND: Final = "hand"
+_DONE: Final = frozenset({"filled", "unfillable"})
 _CHUNK: Final = 500
 
 
@@ -74,7 +77,13 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def done(self) -> bool:
         """Whether no work is left on the gap."""
-        return self.state in {"filled", "unfillable"}
+        return self.state in _DONE
+
+    @property
+    def shown_kind(self) -> ShownKind:
+        """Why it is in the ledger. A gap that `mirror backfill` filed is of the kind `hand`: its
+        topics may have been covered."""
+        return "hand" if self.filed_by == BY_HAND else self.kind
 
 
 class OngoingGap(msgspec.Struct, frozen=True):
@@ -90,10 +99,12 @@ class OngoingGap(msgspec.Struct, frozen=True):
 
 
 class GapView(msgspec.Struct, frozen=True, rename={"from_time": "from"}):
-    """A gap as `mirror gaps --json` shows it: `topics` is a count, times are RFC 3339."""
+    """A gap as `mirror gaps --json` and the dashboard show it: `topics` is a count, times are RFC
+    3339. `lasts`: its shard is still without cover, and `to` is now."""
 
     id: str
     shard: str
+    kind: ShownKind
     topics: int
     from_time: str
     to: str
@@ -101,6 +112,12 @@ class GapView(msgspec.Struct, frozen=True, rename={"from_time": "from"}):
     attempts: int
     events: int
     errors: tuple[str, ...] = ()
+    lasts: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether no work is left on the gap."""
+        return self.state in _DONE
 
 
 encode = msgspec.json.encode
@@ -142,25 +159,37 @@ def list_ongoing_gaps(client: redis.Redis, keys: Keys) -> list[OngoingGap]:
     return sorted(uncovered, key=lambda ongoing: (ongoing.from_ms, ongoing.shard))
 
 
-def view_ongoing_gap(ongoing: OngoingGap, now_ms: int) -> GapView:
+def show_gaps(client: redis.Redis, keys: Keys, now_ms: int) -> list[GapView]:
+    """All gaps: those of the ledger, the earliest first, then the ongoing ones. `now_ms` is Redis'
+    time. Raises `RedisUnavailable`."""
+    shown = [view(gap) for gap in list_gaps(client, keys)]
+    return shown + [view_ongoing(ongoing, now_ms) for ongoing in list_ongoing_gaps(client, keys)]
+
+
+def view_ongoing(ongoing: OngoingGap, now_ms: int) -> GapView:
     """The view of an ongoing gap: an open gap that lasts until now."""
     return GapView(
         id=f"lasting-{ongoing.shard}",
         shard=ongoing.shard,
+        kind="snapshot" if ongoing.fresh else "gap",
         topics=ongoing.topics,
         from_time=show_ms(ongoing.from_ms),
         to=show_ms(now_ms),
         state="open",
         attempts=0,
         events=0,
+        lasts=True,
     )
 
 
-def count_gaps(gaps: Sequence[Gap]) -> tuple[int, int]:
-    """The numbers of open and of filled gaps."""
+def count_gaps(gaps: Sequence[Gap]) -> tuple[int, int, int]:
+    """The numbers of open gaps, of filled gaps, and of open gaps that were asked for by hand, which
+    are not among the first: nothing was lost there."""
+    by_hand = sum(not gap.done and gap.shown_kind == "hand" for gap in gaps)
     return (
-        sum(not gap.done for gap in gaps),
+        sum(not gap.done for gap in gaps) - by_hand,
         sum(gap.state == "filled" for gap in gaps),
+        by_hand,
     )
 
 
@@ -183,6 +212,7 @@ def view(gap: Gap) -> GapView:
     return GapView(
         id=gap.id,
         shard=gap.shard,
+        kind=gap.shown_kind,
         topics=len(gap.topics),
         from_time=show_ms(gap.from_ms),
         to=show_ms(gap.to_ms),

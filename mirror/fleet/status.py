@@ -12,13 +12,14 @@ from typing import Final
 import msgspec
 
 from mirror.base.health import Status as HealthStatus
+from mirror.base.units import counted
 from mirror.fleet import reasons as causes
 from mirror.fleet.gaps import OngoingGap
 from mirror.fleet.waiting import Wait, advice
 from mirror.fleet.waiting import reasons as waiting
 from mirror.fleet.words import REPLICAS, Beat, ChannelReport, Shard
 from mirror.fleet.workers import Worker, is_recent
-from mirror.redis.keys import NOTE, REASON
+from mirror.redis.keys import CAUSE, NOTE, REASON
 
 MAX_REASONS: Final = 20
 MAX_NAMED: Final = 5
@@ -77,7 +78,7 @@ class ShardStatus(msgspec.Struct, kw_only=True):
 
 
 class GapCounts(msgspec.Struct):
-    """The numbers of open and of filled gaps."""
+    """The numbers of open gaps, without those that were asked for by hand, and of filled gaps."""
 
     open: int = 0
     filled: int = 0
@@ -116,6 +117,7 @@ class Facts(msgspec.Struct, kw_only=True):
     conversations: ConversationCounts
     uncovered: list[OngoingGap] = []
     gap_reasons: list[str] = []
+    gaps_by_hand: int = 0
     problems: dict[str, str] = {}
     discovery: dict[str, str] = {}
     workers: list[Worker] = []
@@ -162,6 +164,9 @@ def assemble(
     ]
     health, reasons, notes = _health(facts, listeners, shards, alive, limits or Limits())
     notes += sorted(line for line, kind in facts.discovery.items() if kind == NOTE)
+    if facts.gaps_by_hand:
+        asked = counted(facts.gaps_by_hand, "gap")
+        notes.append(f"`mirror backfill` waits for {asked}: `mirror gaps` shows how far")
     return MirrorStatus(
         health=health,
         reasons=reasons[:MAX_REASONS],
@@ -220,7 +225,10 @@ def _health(
         silent = f"no listener is alive{advice('listener', waits)}"
         return "down", [*waiting(waits), silent, *leading], []
     reasons = [*waiting(waits), *leading]
-    if not shards:
+    causes_of_none = sorted(line for line, kind in facts.discovery.items() if kind == CAUSE)
+    if not shards and causes_of_none:
+        reasons.insert(0, f"no topic is mirrored: {'; '.join(causes_of_none)}")
+    elif not shards and facts.leader is not None:
         reasons.append("no shard is known yet: the leader lists queues and users first")
     errors = causes.errors(facts.listeners, alive)
     reasons += causes.uncovered(facts.uncovered, errors)
@@ -255,13 +263,20 @@ def _health(
         facts.now_ms,
         limits.janitor_ms,
         facts.waited_ms,
-        (facts.conversations.overdue, facts.gaps.open),
+        (facts.conversations.overdue, facts.gaps.open + facts.gaps_by_hand),
         advice("janitor", waits),
     )
     states = {listener.id: (listener.state, listener.channels) for listener in listeners}
     blocked, notes = causes.draining(states, facts.drained)
     reasons += blocked
-    if shards and without_cover == len(shards):
+    if shards:
+        is_down = without_cover == len(shards)
+    else:
+        # A leader that still lists is starting. Redis may also have forgotten the shards of
+        # channels that go on receiving.
+        is_listing = facts.leader is not None and not causes_of_none
+        is_down = not is_listing and not any(states[listener][1] for listener in alive)
+    if is_down:
         return "down", reasons, notes
     return ("degraded" if reasons else "ok"), reasons, notes
 

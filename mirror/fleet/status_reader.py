@@ -78,6 +78,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     beat_times = {name: int(score) for name, score in beats}
     ids = sorted(shard_ids)
     gaps = list_gaps(client, keys)
+    open_gaps, filled_gaps, by_hand = count_gaps(gaps)
     facts = Facts(
         now_ms=now_ms,
         leader=leader,
@@ -85,7 +86,8 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
         listeners=_documents(client, {i: keys.listener(i) for i in beat_times}, Beat),
         shards=_documents(client, {i: keys.shard(i) for i in ids}, Shard),
         rejected=rejected,
-        gaps=GapCounts(*count_gaps(gaps)),
+        gaps=GapCounts(open_gaps, filled_gaps),
+        gaps_by_hand=by_hand,
         conversations=ConversationCounts(*count_conversations(client, keys)),
         uncovered=list_ongoing_gaps(client, keys),
         gap_reasons=gap_reasons(gaps),

@@ -22,7 +22,8 @@ so that a script may touch several of them. Times are Redis milliseconds.
     uncovered              hash     shard id that nobody receives now →
                                     `mirror.fleet.gaps.OngoingGap`, JSON
     problems               hash     seat that cannot be placed, or does not serve → why
-    discovery              hash     what discovery has to say, a line each → `REASON` or `NOTE`
+    discovery              hash     what discovery has to say, a line each → `REASON`, `NOTE` or
+                                    `CAUSE`
     names                  string   digest of all names below, as the leader stored them last
     names:<family>:<slice> hash     id of a mirrored queue or user → its name; `family` is `queues`
                                     or `users`, `slice` of the id by `mirror.fleet.names`. A
@@ -75,9 +76,11 @@ import msgspec
 # The form of the tracker's record of a conversation. Another form means that the topic is folded
 # again.
 FOLD_FORM: Final = 2
-# A problem that somebody must fix, or a note that is only worth knowing.
+# A problem that somebody must fix; a note that is only worth knowing; a problem because of which
+# there is no topic to mirror.
 REASON: Final = "reason"
 NOTE: Final = "note"
+CAUSE: Final = "cause"
 
 
 class Keys(msgspec.Struct, frozen=True):

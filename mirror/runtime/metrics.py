@@ -152,7 +152,10 @@ TOPICS_GONE: Final = _gauge(
     "topics_gone",
     "Topics that were mirrored and that Genesys no longer lists; each counts for an hour.",
 )
-GAPS_OPEN: Final = _gauge("gaps_open", "Gaps of the ledger that are still to be filled.")
+GAPS_OPEN: Final = _gauge(
+    "gaps_open",
+    "Gaps of the ledger that are still to be filled, without those that `mirror backfill` filed.",
+)
 CONVERSATIONS: Final = _gauge(
     "conversations", "Conversations that are active or overdue.", state=("active", "overdue")
 )

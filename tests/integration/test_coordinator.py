@@ -159,6 +159,22 @@ def test_seats_follow_the_living(environment: dict[str, str], fleet: Fleet, tmp_
         assert process.returncode == 0
 
 
+def test_filters_that_select_nothing_take_the_mirror_down(
+    environment: dict[str, str], fleet: Fleet, tmp_path: Path
+) -> None:
+    """Once everything was listed; the first reason names the filters."""
+    fleet.join("l1")
+    nothing = environment | {"MIRROR_QUEUES": "nothing*", "MIRROR_USERS": "nobody*"}
+    settings = load(nothing)
+    with connect(settings) as client, coordinator(nothing, tmp_path / "c"):
+        reason = (
+            "no topic is mirrored: MIRROR_QUEUES: 'nothing*' matches no queue; "
+            "MIRROR_USERS: 'nobody*' matches no user"
+        )
+        fleet.until(lambda: reason in read(client, settings).reasons[:1], "it is told")
+        assert read(client, settings).health == "down"
+
+
 def test_another_one_leads_when_the_leader_dies(
     environment: dict[str, str], fleet: Fleet, tmp_path: Path
 ) -> None:

@@ -143,6 +143,19 @@ def test_one_that_led_before_does_not_file_what_was_filled_since(
     assert list_gaps(client, keys) == [gap("new")]
 
 
+def test_the_metric_of_open_gaps_has_none_that_was_asked_for_by_hand(
+    settings: Settings, client: redis.Redis, coordinators: Iterator[Passes]
+) -> None:
+    """Its alert is for cover that was lost, not for a person's long back-fill."""
+    keys = Keys(settings.namespace)
+    for name, filed_by in (("lost", "leader"), ("asked", "hand"), ("asked too", "hand")):
+        file_gap(client, keys, msgspec.structs.replace(gap(name), filed_by=filed_by))
+    coordinator, registry = next(coordinators), CollectorRegistry()
+    coordinator.metrics = Metrics(registry)
+    coordinator.turn()
+    assert registry.get_sample_value("mirror_gaps_open") == 1
+
+
 def test_a_new_leader_moves_a_frontier_of_the_future_back(
     settings: Settings, client: redis.Redis, coordinators: Iterator[Passes]
 ) -> None:

@@ -37,7 +37,7 @@ from harness.kafka_topics import create_topic
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.redis import RedisServer
 from mirror.fleet.backfill import file_backfill
-from mirror.fleet.gaps import Gap, GapKind, file_gap, new_id
+from mirror.fleet.gaps import Gap, GapKind, OngoingGap, encode, file_gap, new_id
 from mirror.redis.keys import Keys as Keyspace
 from mirror.settings import load
 from mirror.supervision.heartbeat_file import read_heartbeat
@@ -202,6 +202,7 @@ def test_the_mirror_shows_seats_and_the_command_that_acts(
     assert "42 records" in browser.text("#listeners")
     assert "draining: others take over its 7 channels" in browser.text("#listeners")
     assert "mirror undrain west-100-abcd" in browser.text("#listeners")
+    assert "A drained listener gets no new channel." in browser.text("#mirror")
     assert "unfillable" in browser.text("#gaps")
     assert "read again by hand" not in browser.text("#gaps")
     assert len(browser.driver.find_elements("css selector", "#gaps-chart rect")) == 4
@@ -210,6 +211,7 @@ def test_the_mirror_shows_seats_and_the_command_that_acts(
         file_backfill(client, Keyspace(settings.namespace), 1, 2, queues=QUEUES[:2])
     wait_until(lambda: "read again by hand" in browser.text("#gaps"), 10, "what it is")
     assert "2 topics" in browser.text("#gaps")
+    assert "2 open, 1 open by hand, 1 filled" in browser.text("#gaps-note")
     assert "by hand" in browser.text("#gaps-chart")
     shown = browser.run("return document.body.innerText")
     assert "client-of-the-north-0815" not in shown
@@ -225,6 +227,37 @@ def test_the_mirror_shows_seats_and_the_command_that_acts(
     copied = browser.run_async("navigator.clipboard.readText().then(arguments[0])")
     assert copied == "mirror rotate streaming-1-0000…"
     assert browser.complaints() == []
+
+
+def test_a_shard_that_no_channel_receives_is_told(browser: Browser, served: Dashboard) -> None:
+    """The Floor names it and stays live; the Mirror lists its gap, which ends now and has no
+    command yet. Where a channel receives it again, all of that goes."""
+    keys = Keyspace(served.settings.namespace)
+    since_ms = round(time.time() * 1000) - 600_000
+    with redis.Redis.from_url(served.settings.redis_url, decode_responses=True) as client:
+        client.hset(keys.uncovered, "2", encode(OngoingGap("2", since_ms, 900)))
+        browser.open(served.url + "/")
+        told = re.compile(
+            r"^Shard 2 \(900 topics\) is not received since .*\d\d:\d\d\. Figures of its"
+        )
+        wait_until(lambda: told.match(browser.text("#banner")), 10, "it is named")
+        assert browser.text("#connection") == "live"
+        browser.open(served.url + "/#mirror")
+        wait_until(lambda: browser.text("#gaps tr") != "", 10, "the gaps")
+        lasting = browser.run(
+            "return [...document.querySelectorAll('#gaps tr')]"
+            ".map((row) => [...row.children].map((cell) => cell.textContent))"
+            ".find((cells) => cells[0] === 'lasting-2')"
+        )
+        assert lasting[1] == "2"
+        assert lasting[3:] == ["now", "nobody received", "open", "0", ""]
+        assert browser.text("[data-mirror='Gaps open']") == "3"
+        client.hdel(keys.uncovered, "2")
+        wait_until(lambda: "lasting-2" not in browser.text("#gaps"), 10, "it is received")
+        browser.open(served.url + "/")
+        wait_until(lambda: browser.text("#health-word") == ", degraded", 10, "its health")
+        assert browser.text("#banner") == ""
+        assert browser.complaints() == []
 
 
 @pytest.mark.timeout(4 * AXE_SECONDS + 60)

@@ -7,7 +7,7 @@ import json
 import msgspec
 
 from console.views import gaps_text
-from mirror.fleet.gaps import Gap, view
+from mirror.fleet.gaps import Gap, OngoingGap, view, view_ongoing
 
 GAP = Gap(
     id="g1",
@@ -26,6 +26,17 @@ def test_the_reasons_stand_below_the_table() -> None:
     assert last.endswith(f"g1: {GAP.errors[0]}")
     fine = gaps_text([view(msgspec.structs.replace(GAP, errors=()))])
     assert "g1:" not in fine
+
+
+def test_each_says_of_what_kind_it_is() -> None:
+    """One that was asked for by hand does not look like lost cover, nor does a first reading."""
+    by_hand = msgspec.structs.replace(GAP, filed_by="hand")
+    snapshot = msgspec.structs.replace(GAP, kind="snapshot", errors=())
+    lasting = view_ongoing(OngoingGap("7", 0, 900), 60_000)
+    head, *rows = gaps_text([view(by_hand), view(snapshot), lasting]).splitlines()[:4]
+    place = head.split().index("KIND")
+    assert [row.split()[place] for row in rows] == ["hand", "snapshot", "gap"]
+    assert "now" in rows[-1].split()
 
 
 def test_json_has_them_as_a_list() -> None:

@@ -83,6 +83,7 @@ GAPS = [
             topics=("v2.users.u.conversations",) * 1_000,
             from_ms=1_795_478_400_000,
             to_ms=1_795_778_400_000,
+            kind="snapshot",
             state="unfillable",
             attempts=12,
             events=1_234_567,

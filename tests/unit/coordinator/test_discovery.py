@@ -163,6 +163,30 @@ def test_nothing_visible_is_told() -> None:
     )
 
 
+def test_without_any_topic_it_is_barren_once_every_list_was_asked_for() -> None:
+    """Whether a filter selects nothing or a list fails; a leader that starts over lists first."""
+    client = Client("p", queues="a", users="x")
+    world = World(client, MIRROR_QUEUES="Suport*", MIRROR_USERS="nobody")
+    before: list[bool] = []  # at each page
+    client.on_page = lambda: before.append(world.discovery.barren)
+
+    def barren(seconds: float = 0.0) -> bool:
+        return world.look(seconds) == set() and world.discovery.barren
+
+    assert barren()
+    assert world.discovery.reasons == (
+        "MIRROR_QUEUES: 'Suport*' matches no queue",
+        "MIRROR_USERS: 'nobody' matches no user",
+    )
+    world.discovery.recall([])
+    client.lists["users"] = GenesysError("does not answer")
+    assert barren()
+    assert "users cannot be listed" in world.discovery.reasons[0]
+    client.lists["users"] = ["nobody"]
+    assert not barren(10.0)
+    assert before == [False, False, False, False, True]
+
+
 def test_the_union_is_found_and_what_one_sees_alone_is_a_note() -> None:
     """Nothing flaps from one discovery to the next."""
     world = World(Client("p", "abc", "x"), Client("q", "bcd", "x"))

@@ -33,6 +33,15 @@ def test_what_is_done_is_forgotten() -> None:
     assert filed.look(LedgerView({"x": None, "y": None})) == [gap("y")]
 
 
+def test_gaps_asked_for_by_hand_are_counted() -> None:
+    """As long as they are open."""
+    filed = Filed()
+    filed.add([gap("x"), msgspec.structs.replace(gap("y"), filed_by="hand")])
+    assert filed.by_hand == 1
+    filed.look(LedgerView({"x": 1.0, "y": math.inf}))
+    assert filed.by_hand == 0
+
+
 def test_the_memory_is_bounded() -> None:
     """What does not fit is taken in when there is room."""
     filed = Filed(most=2)

@@ -32,6 +32,7 @@ ASKED: dict[str, Ask] = {
     "file_gap": lambda client: gaps.file_gap(client, KEYS, GAP),
     "list_gaps": lambda client: gaps.list_gaps(client, KEYS),
     "list_ongoing_gaps": lambda client: gaps.list_ongoing_gaps(client, KEYS),
+    "show_gaps": lambda client: gaps.show_gaps(client, KEYS, 1),
     "redis_now_ms": clock.redis_now_ms,
     "request_drain": lambda client: requests.request_drain(client, KEYS, "l"),
     "take_back_drain": lambda client: requests.take_back_drain(client, KEYS, "l"),

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from console.views import listeners_text
-from mirror.fleet.gaps import Gap, OngoingGap, reasons
+from mirror.fleet.gaps import Gap, OngoingGap, count_gaps, reasons
 from mirror.fleet.status import (
     ConversationCounts,
     Facts,
@@ -19,6 +19,7 @@ from mirror.fleet.status import (
 from mirror.fleet.waiting import Wait
 from mirror.fleet.words import Beat, ChannelReport, ChannelState, Shard
 from mirror.fleet.workers import Worker
+from mirror.redis.keys import CAUSE, REASON
 
 NOW = 1_000_000
 LEASE = 8_000
@@ -137,6 +138,22 @@ def test_a_hole_is_an_open_gap_while_it_lasts() -> None:
     assert (status.gaps.open, status.gaps.filled) == (3, 3)
 
 
+def test_gaps_asked_for_by_hand_are_counted_apart() -> None:
+    """Nothing was lost there: they are a note while they are open, and no gap."""
+    gap = Gap(id="g", shard="0", topics=("t1",), from_ms=0, to_ms=1)
+    by_hand = msgspec.structs.replace(gap, filed_by="hand")
+    done = msgspec.structs.replace(by_hand, state="filled")
+    assert count_gaps([gap, by_hand, by_hand, done]) == (1, 1, 2)
+    facts = _well()
+    facts.gaps_by_hand = 2
+    status = assemble(facts, 2, LEASE)
+    assert (status.health, status.reasons, status.gaps.open) == ("ok", [], 0)
+    assert status.notes == ["`mirror backfill` waits for 2 gaps: `mirror gaps` shows how far"]
+    facts.waited_ms = 250_000
+    (reason,) = assemble(facts, 2, LEASE).reasons
+    assert reason.startswith("no janitor works, with 2 gaps open")
+
+
 def test_seats_with_the_same_trouble_are_told_together() -> None:
     """One reason names the first of them."""
     facts = _facts(_beat("x", _report("a")), _beat("y", _report("b")))
@@ -246,6 +263,49 @@ def test_what_processes_wait_for_is_told_instead_of_advice_to_start_them() -> No
         "no listener is alive",
         "no coordinator leads, and dead listeners are not replaced",
     ]
+
+
+def _without_topics() -> Facts:
+    """Two listeners beat, and there is no shard for them."""
+    facts = _facts(_beat("x"), _beat("y"))
+    facts.shards = {}
+    return facts
+
+
+def test_without_topics_the_mirror_is_starting_while_the_leader_lists() -> None:
+    """Nothing is wrong yet: discovery has not said what it found."""
+    status = assemble(_without_topics(), 2, LEASE)
+    assert (status.health, status.reasons) == (
+        "degraded",
+        ["no shard is known yet: the leader lists queues and users first"],
+    )
+
+
+def test_without_topics_the_mirror_is_down_once_everything_was_listed() -> None:
+    """The first reason has the causes, because the page's banner shows only that one."""
+    facts = _without_topics()
+    queues, users = "MIRROR_QUEUES: 'x*' matches no queue", "MIRROR_USERS: 'y' matches no user"
+    facts.discovery = {queues: CAUSE, users: CAUSE, "Kafka is slow": REASON}
+    status = assemble(facts, 2, LEASE)
+    assert status.health == "down"
+    assert status.reasons == [f"no topic is mirrored: {queues}; {users}", "Kafka is slow"]
+
+
+def test_without_topics_and_leader_nobody_lists() -> None:
+    """So no reason says that somebody does."""
+    facts = _without_topics()
+    facts.leader = None
+    status = assemble(facts, 2, LEASE)
+    assert status.health == "down"
+    (reason,) = status.reasons
+    assert reason.startswith("no coordinator leads, ")
+
+
+def test_channels_that_receive_are_not_down_where_redis_forgot_their_shards() -> None:
+    """Static stability: without a coordinator, what is open goes on."""
+    facts = _well()
+    facts.leader, facts.shards = None, {}
+    assert assemble(facts, 2, LEASE).health == "degraded"
 
 
 def test_an_old_state_is_not_shown_as_well() -> None:

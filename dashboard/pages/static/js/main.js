@@ -1,7 +1,7 @@
 // The page: which view is shown, how the connection is, and what is wrong.
 
 import { $, h, marked, say, text } from "./dom.js";
-import { moment } from "./format.js";
+import { counted, moment } from "./format.js";
 import { read, watch, written } from "./address.js";
 import * as floor from "./floor.js";
 import * as mirror from "./mirror.js";
@@ -62,12 +62,22 @@ function down({ since }) {
   return since ? `Nothing is mirrored since ${moment(since)}: ${reason}. These figures are from then.` : `Nothing has been mirrored yet: ${reason}.`;
 }
 
+/** Some shards are not received: the page lives on, and their figures do not. */
+function unreceived() {
+  if (now.health?.redis.state !== "ok" || !now.health.unreceived) return [];
+  const { shards, more, topics, since } = now.health.unreceived;
+  const isOne = shards.length === 1;
+  const names = `${shards.join(", ")}${more ? ` and ${more} more` : ""} (${counted(topics, "topic")})`;
+  const from = since ? `${isOne ? "" : ", the first"} since ${moment(Date.parse(since))}` : "";
+  return [`${isOne ? "Shard" : "Shards"} ${names} ${isOne ? "is" : "are"} not received${from}. Figures of ${isOne ? "its" : "their"} queues and agents may stand still.`];
+}
+
 /** One line for each thing that keeps the page from telling the truth. */
 function banner() {
   const found = troubles();
   const since = found.map((one) => one.since).filter(Boolean);
   const lines = found.map((one) => one.words);
-  if (now.view === "floor" && now.connection !== "lost") lines.push(...floor.caveats());
+  if (now.view === "floor" && now.connection !== "lost") lines.push(...unreceived(), ...floor.caveats());
   const isStale = found.length > 0;
   floor.freeze(isStale ? Math.min(...since, Date.now()) : null);
   document.body.classList.toggle("is-stale", isStale);

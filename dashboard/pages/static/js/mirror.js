@@ -7,6 +7,8 @@ import { gaps as drawGaps, isPale } from "./timeline.js";
 const VERDICTS = { ok: "All is covered", degraded: "Degraded", down: "Down" };
 const SHOWN_GAPS = 12;
 const FIRST = "first reading";
+/** Why a gap is in the ledger, by its kind. */
+const WHY = { gap: "nobody received", snapshot: FIRST, recall: "the tracker forgot", hand: "read again by hand" };
 
 let told = null;
 let heardAt = 0;
@@ -35,6 +37,7 @@ export function start() {
 /** One message of the stream. */
 export function heard(news) {
   told = news;
+  for (const gap of news.gaps.latest) Object.assign(gap, { from: Date.parse(gap.from), to: Date.parse(gap.to) });
   heardAt = Date.now();
   draw();
 }
@@ -194,34 +197,28 @@ function fillMeter(cell, words, share) {
 // --- gaps ------------------------------------------------------------------------------------------
 
 function gaps() {
-  const { latest, open, filled, states } = told.gaps;
+  const { latest, open, by_hand: asked, filled, states } = told.gaps;
   $("gaps-empty").hidden = latest.length > 0;
   const stuck = states.unfillable ?? 0;
-  const pale = [...new Set(latest.filter(isPale).map(why))].join(", ").replace(FIRST, `${FIRST} of what was active before the start`);
-  text($("gaps-note"), latest.length ? `${open} open, ${filled} filled${stuck ? `, ${stuck} unfillable` : ""}${pale ? `; pale: ${pale}` : ""}` : "");
+  const pale = [...new Set(latest.filter(isPale).map((gap) => WHY[gap.kind]))].join(", ").replace(FIRST, `${FIRST} of what was active before the start`);
+  text($("gaps-note"), latest.length ? `${open} open, ${asked ? `${asked} open by hand, ` : ""}${filled} filled${stuck ? `, ${stuck} unfillable` : ""}${pale ? `; pale: ${pale}` : ""}` : "");
   const width = $("gaps-chart").clientWidth;
-  const key = `${JSON.stringify(latest)} ${Math.floor(told.now / 30_000)} ${width}`;
+  const key = `${JSON.stringify(latest.map((gap) => (gap.lasts ? { ...gap, to: 0 } : gap)))} ${Math.floor(told.now / 30_000)} ${width}`;
   if (gaps.key !== key) {
     gaps.key = key;
     $("gaps-chart").replaceChildren(...(latest.length ? [drawGaps(latest, told.now, width)] : []));
   }
   const order = { open: 0, filling: 0, unfillable: 1, filled: 2 };
   const shown = [...latest].sort((a, b) => order[a.state] - order[b.state] || b.to - a.to).slice(0, SHOWN_GAPS);
-  keyed($("gaps"), shown, (gap) => gap.id, (gap) => h("tr", {}, h("th", { scope: "row", className: "id", textContent: gap.id }), h("td", { textContent: gap.shard === "-" ? counted(gap.topics, "topic") : gap.shard }),
-    h("td", { textContent: moment(gap.from) }), h("td", { textContent: moment(gap.to) }), h("td", { textContent: why(gap) }), h("td", { className: "word" }), h("td"),
-    h("td", { className: "acts" }, command(`mirror backfill --since ${iso(gap.from)} --until ${iso(gap.to + 999)}`))),
+  keyed($("gaps"), shown, (gap) => `${gap.id} ${gap.from}`, (gap) => h("tr", {}, h("th", { scope: "row", className: "id", textContent: gap.id }), h("td", { textContent: gap.shard === "-" ? counted(gap.topics, "topic") : gap.shard }),
+    h("td", { textContent: moment(gap.from) }), h("td", { textContent: gap.lasts ? "now" : moment(gap.to) }), h("td", { textContent: WHY[gap.kind] }), h("td", { className: "word" }), h("td"),
+    h("td", { className: "acts" }, gap.lasts ? null : command(`mirror backfill --since ${iso(gap.from)} --until ${iso(gap.to + 999)}`))),
   (element, gap) => {
     element.children[5].dataset.state = gap.state;
     text(element.children[5], gap.state);
-    element.children[5].title = gap.error;
+    element.children[5].title = gap.errors.join("; ");
     text(element.children[6], count(gap.events));
   });
-}
-
-/** Why a gap is in the ledger. */
-function why({ by, kind }) {
-  if (by === "hand") return "read again by hand";
-  return { gap: "nobody received", snapshot: FIRST, recall: "the tracker forgot" }[kind] ?? kind;
 }
 
 /** A time in whole seconds, as commands take it; the end of a stretch is rounded up by its caller. */

@@ -61,7 +61,7 @@ export function legs(conversation, now, given) {
 }
 
 /** Whether a stretch is only read, and was not missed. */
-export const isPale = (gap) => gap.kind !== "gap" || gap.by === "hand";
+export const isPale = (gap) => gap.kind !== "gap";
 
 /** The gaps of the ledger, a lane for each shard. */
 export function gaps(latest, now, given) {
@@ -84,7 +84,7 @@ export function gaps(latest, now, given) {
       const left = x(gap.from);
       svg.append(s("rect", { class: gap.state, x: left, y: y + 1, width: Math.max(2, x(gap.to) - left), height: 11, rx: 2,
         "fill-opacity": isPale(gap) ? 0.4 : 1 },
-        s("title", {}, `${gap.by === "hand" ? "by hand" : gap.kind} ${moment(gap.from)} to ${moment(gap.to)}: ${gap.state}`)));
+        s("title", {}, `${gap.kind === "hand" ? "by hand" : gap.kind} ${moment(gap.from)} to ${moment(gap.to)}: ${gap.state}`)));
     }
   });
   return svg;
