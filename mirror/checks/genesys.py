@@ -30,8 +30,6 @@ from mirror.settings import OAuthClient, Settings
 
 _ONE: Final = 1  # the smallest page: the check needs only its total
 _NOT_FOUND: Final = 404
-# Longer lists of queues or users are not read to the end: that would use up the request budget.
-MOST_LISTED: Final = 5_000
 
 
 def check_genesys(settings: Settings) -> Iterator[Finding]:
@@ -151,7 +149,7 @@ def _list(settings: Settings, client: GenesysClient, family: str, lists: rules.L
     page_of = client.queues if family == "queues" else client.users
     total = page_of(1, _ONE).total
     matters = len(settings.clients) > 1 or rules.patterns_of(settings, family) != ("*",)
-    if matters and total <= MOST_LISTED:
+    if matters and total <= rules.MOST_LISTED:
         lists[family][client.id] = read_listing(page_of, family)
     return total
 
