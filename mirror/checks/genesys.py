@@ -20,6 +20,7 @@ from mirror.base.errors import (
 )
 from mirror.checks import genesys_rules as rules
 from mirror.checks.finding import Finding, bad, good
+from mirror.fleet.names import Names
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.listing import read_listing
 from mirror.genesys.topics import families_of
@@ -51,7 +52,7 @@ def check_genesys(settings: Settings) -> Iterator[Finding]:
     try:
         with explained():
             refused: Any = store.hgetall(keys.rejected)
-        yield from rules.rejected(refused)
+        yield from rules.rejected(refused, Names(store, keys).describe(sorted(refused)[:1]))
     except RedisUnavailable:
         pass  # `check_redis` reports it
     finally:

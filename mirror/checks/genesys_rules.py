@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from mirror.checks.finding import Finding, bad, doubtful, good
@@ -100,15 +100,15 @@ def topics(subject: str, settings: Settings, available: list[AvailableTopic]) ->
     return good("genesys.topics", told, f"offered; need {', '.join(needed) or 'no permission'}")
 
 
-def rejected(refused: dict[str, str]) -> Iterator[Finding]:
-    """`refused` is the leader's note: topic → why Genesys refuses it."""
+def rejected(refused: Mapping[str, str], called: Mapping[str, str]) -> Iterator[Finding]:
+    """`refused` is the leader's note: topic → why Genesys refuses it; `called` has their names."""
     if not refused:
         return
     topic, reason = min(refused.items())
     yield bad(
         "genesys.topics",
         "topics refused",
-        f"{len(refused)}, first {topic}: {reason}",
+        f"{len(refused)}, first {called.get(topic, topic)}: {reason}",
         f"{ROLE_CURE}; mirror rebalance asks again",
     )
 

@@ -14,6 +14,7 @@ import msgspec
 from mirror.base.health import Status as HealthStatus
 from mirror.fleet import reasons as causes
 from mirror.fleet.gaps import OngoingGap
+from mirror.fleet.names import described
 from mirror.fleet.waiting import Wait, advice
 from mirror.fleet.waiting import reasons as waiting
 from mirror.fleet.words import REPLICAS, Beat, ChannelReport, Shard
@@ -104,7 +105,10 @@ class MirrorStatus(msgspec.Struct, kw_only=True):
 
 
 class Facts(msgspec.Struct, kw_only=True):
-    """The state of a mirror in Redis at one moment. Times are Redis milliseconds."""
+    """The state of a mirror in Redis at one moment. Times are Redis milliseconds.
+
+    `called`: topic → how reasons show it (`mirror.fleet.names.described`), if its name is known.
+    """
 
     now_ms: int
     leader: str | None
@@ -112,6 +116,7 @@ class Facts(msgspec.Struct, kw_only=True):
     listeners: dict[str, Beat]
     shards: dict[str, Shard]
     rejected: dict[str, str]
+    called: dict[str, str] = {}
     gaps: GapCounts
     conversations: ConversationCounts
     uncovered: list[OngoingGap] = []
@@ -156,7 +161,7 @@ def assemble(
             id=shard.id,
             topics=len(shard.topics),
             replicas=[_replica(facts, shard.id, name, alive) for name in REPLICAS[:replicas]],
-            rejected=sorted(topic for topic in shard.topics if topic in facts.rejected),
+            rejected=refused(shard, facts.rejected),
         )
         for shard in sorted(facts.shards.values(), key=lambda shard: shard.id)
     ]
@@ -172,6 +177,11 @@ def assemble(
         gaps=GapCounts(facts.gaps.open + len(facts.uncovered), facts.gaps.filled),
         conversations=facts.conversations,
     )
+
+
+def refused(shard: Shard, rejected: Mapping[str, str]) -> list[str]:
+    """The topics of a shard that Genesys refuses, sorted; `rejected` are those of all shards."""
+    return sorted(topic for topic in shard.topics if topic in rejected)
 
 
 def _state(facts: Facts, listener_id: str, beat: Beat, lease_ms: int) -> str:
@@ -238,7 +248,9 @@ def _health(
             )
         without_cover += live == 0
         if shard.rejected:
-            names = ", ".join(shard.rejected[:MAX_NAMED])
+            names = ", ".join(
+                facts.called.get(topic) or described(topic) for topic in shard.rejected[:MAX_NAMED]
+            )
             more = len(shard.rejected) - MAX_NAMED
             reasons.append(
                 f"shard {shard.id}: {facts.rejected[shard.rejected[0]]}: {names}"

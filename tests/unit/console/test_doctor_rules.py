@@ -100,7 +100,7 @@ def _offered(**fields: list[str]) -> list[AvailableTopic]:
         (topics("c", SETTINGS, _offered(transports=["All"])), "genesys.topics", "good"),
         (topics("c", SETTINGS, _offered(transports=["EventBridge"])), "genesys.topics", "bad"),
         (topics("c", SETTINGS, _offered()[:1]), "genesys.topics", "bad"),
-        (next(rejected({"v2.users.1.conversations": "no"})), "genesys.topics", "bad"),
+        (next(rejected({"v2.users.1.conversations": "no"}, {})), "genesys.topics", "bad"),
         (visible("c", "queues", 1), "genesys.visible", "good"),
         (visible("c", "queues", 0), "genesys.visible", "bad"),
         (rate("c", 0.0), "genesys.rate", "good"),
@@ -130,7 +130,7 @@ def test_each_rule_tells_ill_from_well(finding: Finding, check: str, level: str)
 
 def test_no_topic_refused_is_no_finding() -> None:
     """Silence where nobody was refused."""
-    assert list(rejected({})) == []
+    assert list(rejected({}, {})) == []
 
 
 def _filters(lists: Lists) -> list[str]:

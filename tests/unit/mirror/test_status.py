@@ -112,7 +112,10 @@ def test_refused_topics_are_named() -> None:
     facts.rejected = {"t2": "missing permissions"}
     status = assemble(facts, 2, LEASE)
     assert status.shards[0].rejected == ["t2"]
-    assert "t2" in status.reasons[0]
+    assert status.reasons[0].endswith(": missing permissions: user t2")
+    facts.called = {"t2": "queue Support (t2)"}
+    (reason,) = assemble(facts, 2, LEASE).reasons
+    assert reason.endswith(": missing permissions: queue Support (t2)")
 
 
 def test_all_that_are_refused_are_named_up_to_five() -> None:
@@ -121,7 +124,8 @@ def test_all_that_are_refused_are_named_up_to_five() -> None:
     facts.shards = {"0": Shard("0", tuple(f"t{n}" for n in range(9)), 1)}
     facts.rejected = {f"t{n}": "it needs routing:queue:view" for n in range(7)}
     status = assemble(facts, 2, LEASE)
-    assert status.reasons == ["shard 0: it needs routing:queue:view: t0, t1, t2, t3, t4 and 2 more"]
+    (reason,) = status.reasons
+    assert reason.endswith(": user t0, user t1, user t2, user t3, user t4 and 2 more")
     assert len(status.shards[0].rejected) == 7
 
 
