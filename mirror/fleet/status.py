@@ -169,14 +169,20 @@ def assemble(
     notes += sorted(line for line, kind in facts.discovery.items() if kind == NOTE)
     return MirrorStatus(
         health=health,
-        reasons=reasons[:MAX_REASONS],
-        notes=notes[:MAX_REASONS],
+        reasons=_first(reasons, MAX_REASONS, "reasons"),
+        notes=_first(notes, MAX_REASONS, "notes"),
         leader=facts.leader,
         listeners=listeners,
         shards=shards,
         gaps=GapCounts(facts.gaps.open + len(facts.uncovered), facts.gaps.filled),
         conversations=facts.conversations,
     )
+
+
+def _first(lines: list[str], most: int, what: str) -> list[str]:
+    """The first `most` lines, and a line with the number of the others."""
+    left = len(lines) - most
+    return lines if left <= 0 else [*lines[:most], f"and {left} more {what}"]
 
 
 def refused(shard: Shard, rejected: Mapping[str, str]) -> list[str]:
@@ -234,7 +240,7 @@ def _health(
         reasons.append("no shard is known yet: the leader lists queues and users first")
     errors = causes.errors(facts.listeners, alive)
     reasons += causes.uncovered(facts.uncovered, errors)
-    reasons += facts.gap_reasons[:MAX_NAMED]
+    reasons += _first(facts.gap_reasons, MAX_NAMED, "reasons of gaps: `mirror gaps` has them all")
     reasons += sorted(line for line, kind in facts.discovery.items() if kind == REASON)
     reasons += causes.problems(facts.problems)
     without_cover = 0

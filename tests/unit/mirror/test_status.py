@@ -129,6 +129,16 @@ def test_all_that_are_refused_are_named_up_to_five() -> None:
     assert len(status.shards[0].rejected) == 7
 
 
+def test_reasons_that_are_left_out_are_counted() -> None:
+    """Of 25 shards without channels, and of seven kinds of gaps."""
+    facts = _facts(_beat("x"))
+    facts.shards = {f"{n:02}": Shard(f"{n:02}", ("t",), 1) for n in range(25)}
+    facts.gap_reasons = [f"gap {n}" for n in range(7)]
+    reasons = assemble(facts, 2, LEASE).reasons
+    assert reasons[4:6] == ["gap 4", "and 2 more reasons of gaps: `mirror gaps` has them all"]
+    assert reasons[-2:] == ["shard 13 has 0 of 2 channels", "and 11 more reasons"]
+
+
 def test_a_hole_is_an_open_gap_while_it_lasts() -> None:
     """Nobody receives a shard: counted, and told since when."""
     facts = _facts(_beat("x", _report("a")), _beat("y", _report("b")))
