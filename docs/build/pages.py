@@ -21,6 +21,7 @@ from docs.build.vectors import vectors
 from mirror.conversation.schema import event_schema, view_schema
 from mirror.runtime.metrics import ALL, Described
 from mirror.settings import load
+from simulator.cli import main as simulator
 
 DOCS: Final = Path(__file__).parents[1]
 HELP_WIDTH: Final = 90
@@ -156,11 +157,14 @@ def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
         info_name=name,
         terminal_width=HELP_WIDTH,
         help_option_names=["-h", "--help"],
+        show_default=command.context_settings.get("show_default"),
     )
     yield name, command.get_help(context).rstrip()
     if isinstance(command, click.Group):
-        for child in sorted(command.commands):
-            yield from _helps(command.commands[child], f"{name} {child}")
+        for child, own in sorted(command.commands.items()):
+            # `mirror simulator` hands its arguments on, and has no options of its own.
+            shown = simulator if child == "simulator" else own
+            yield from _helps(shown, f"{name} {child}")
 
 
 def schema_page() -> str:
