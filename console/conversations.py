@@ -48,12 +48,12 @@ def conversations(
     still has them. Times are UTC.
 
     In JSON, times are RFC 3339 as in events. `verification_due_at` is when a janitor will verify
-    the conversation, null if it has ended.
+    the conversation, null if it has ended. `more` says whether the list was cut at --limit.
     """
     from console.context import redis_of_settings
     from console.conversation_views import conversations_text, document
     from console.names import Called, find_ids, is_whole_id
-    from console.render import echo, echo_json
+    from console.render import echo, echo_json, say
     from mirror.fleet.names import Names
     from mirror.fleet.tracked import find_active, list_conversations, show_conversation
 
@@ -62,22 +62,26 @@ def conversations(
         if conversation_id is None:
             ids = find_ids(client, keys, "queues", "--queue", (queue,)) if queue else (None,)
             found = list(
-                list_conversations(client, keys, overdue=overdue, queue=ids[0], limit=limit)
+                list_conversations(client, keys, overdue=overdue, queue=ids[0], limit=limit + 1)
             )
         else:
             whole = is_whole_id(conversation_id)
-            matches = [] if whole else find_active(client, keys, conversation_id, limit)
+            matches = [] if whole else find_active(client, keys, conversation_id, limit + 1)
             if len(matches) < 2:
                 found_id = matches[0] if matches else conversation_id
                 _show_one(client, keys, settings, found_id, since, called, as_json)
                 return
             shown = (show_conversation(client, keys, match) for match in matches)
             found = [view for view in shown if view is not None]
+        more = len(found) > limit
+        del found[limit:]
         if as_json:
-            echo_json({"conversations": [document(view) for view in found]})
-            return
-        is_filtered = overdue or queue is not None
-        echo(conversations_text(found, called, is_filtered=is_filtered))
+            echo_json({"conversations": [document(view) for view in found], "more": more})
+        else:
+            is_filtered = overdue or queue is not None
+            echo(conversations_text(found, called, is_filtered=is_filtered))
+        if more:
+            say(f"mirror: only the first {limit} conversations: a higher --limit shows more")
 
 
 def _show_one(

@@ -20,16 +20,17 @@ def dlq() -> None:
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def list_(limit: int, as_json: bool) -> None:
-    """List dead letters: source, failed stage and reason. Contents are not shown."""
-    from itertools import islice
+    """List the newest dead letters, the newest last: source, failed stage and reason.
 
+    Contents are not shown. In JSON, `kept` is how many dead letters Kafka keeps.
+    """
     from console.context import settings_of_environment
-    from console.render import NARROW, Column, echo, echo_json, table
+    from console.render import echo, echo_json, say
     from mirror.conversation.times import show_ms
     from mirror.kafka.deadletters import DeadLetters
 
     with DeadLetters(settings_of_environment()) as letters:
-        found = list(islice(letters.every(), limit))
+        found, kept = letters.newest(limit)
     if as_json:
         listed = [
             {
@@ -41,33 +42,41 @@ def list_(limit: int, as_json: bool) -> None:
             | {"errors": letter.details}
             for letter in found
         ]
-        echo_json({"dead_letters": listed})
-        return
-    echo(
-        table(
+        echo_json({"dead_letters": listed, "kept": kept})
+    else:
+        echo(letters_text(found))
+    if kept > limit:
+        say(f"mirror: the newest {len(found)} of {kept} dead letters: a higher --limit shows more")
+
+
+def letters_text(found: list[DeadLetter]) -> str:
+    """The output of `mirror dlq list`."""
+    from console.render import NARROW, Column, table
+    from mirror.conversation.times import show_ms
+
+    return table(
+        (
+            "LETTER",
+            "AT",
+            Column("BYTES", drop=1),
+            Column("STAGE", drop=2),
+            Column("ERROR", NARROW, drop=3),
+            Column("MESSAGE", 2 * NARROW),
+            Column("TOPIC", 2 * NARROW, drop=4),
+        ),
+        (
             (
-                "LETTER",
-                "AT",
-                Column("BYTES", drop=1),
-                Column("STAGE", drop=2),
-                Column("ERROR", NARROW, drop=3),
-                Column("MESSAGE", 2 * NARROW),
-                Column("TOPIC", 2 * NARROW, drop=4),
-            ),
-            (
-                (
-                    letter.id,
-                    f"{show_ms(letter.at_ms)[:19]}Z",
-                    str(len(letter.value)),
-                    letter.details.get("stage", ""),
-                    letter.details.get("exception.class.name", ""),
-                    letter.details.get("exception.message", ""),
-                    letter.topic,
-                )
-                for letter in found
-            ),
-            empty="No dead letters.",
-        )
+                letter.id,
+                f"{show_ms(letter.at_ms)[:19]}Z",
+                str(len(letter.value)),
+                letter.details.get("stage", ""),
+                letter.details.get("exception.class.name", ""),
+                letter.details.get("exception.message", ""),
+                letter.topic,
+            )
+            for letter in found
+        ),
+        empty="No dead letters.",
     )
 
 

@@ -24,7 +24,12 @@ def simulator(arguments: tuple[str, ...]) -> None:
         from simulator.cli import main
 
         # It imports its server only when it serves, so that `--help` is fast.
-        main.main(args=list(arguments), prog_name="mirror simulator", standalone_mode=False)
+        main.main(
+            args=list(arguments),
+            prog_name="mirror simulator",
+            standalone_mode=False,
+            help_option_names=["-h", "--help"],
+        )
 
 
 COMMANDS = (listener, coordinator, janitor, projector, dashboard, simulator)

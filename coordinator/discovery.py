@@ -243,7 +243,8 @@ class Discovery:
         gone = sorted(before - now)
         self._gone |= dict.fromkeys(gone, self._clock())
         if gone:
-            self._log.warning("topics_gone", count=len(gone), topics=gone[:MOST_NAMED])
+            named = [self._naming.described(topic) for topic in gone[:MOST_NAMED]]
+            self._log.warning("topics_gone", count=len(gone), topics=named)
 
     def _left(self) -> list[str]:
         """Mirrored topics that disappeared, one line for each family."""
@@ -254,7 +255,8 @@ class Discovery:
             families.setdefault(family_of(topic), []).append(topic)
         lines = []
         for family, topics in sorted(families.items()):
-            named = ", ".join(sorted(topics)[:MOST_NAMED]) + (" …" * (len(topics) > MOST_NAMED))
+            named = ", ".join(map(self._naming.described, sorted(topics)[:MOST_NAMED]))
+            named += " …" * (len(topics) > MOST_NAMED)
             filtered = f", or renamed so that MIRROR_{family.upper()} selects them no more"
             lines.append(
                 f"{len(topics)} of {family} that were mirrored went in the last hour "

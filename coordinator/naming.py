@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from coordinator.election import Write
-from mirror.fleet.names import FAMILIES, Family, entity_of, masked, slice_of
+from mirror.fleet.names import FAMILIES, Family, described, entity_of, masked, slice_of
 from mirror.genesys.shapes import Entity
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
@@ -58,6 +58,11 @@ class Naming:
             if heard.get(entity.id, "") != name:
                 heard[entity.id] = name
                 self._last = None
+
+    def described(self, topic: str) -> str:
+        """A topic as reasons and logs show it, also if it is no longer mirrored."""
+        family, entity_id = entity_of(topic)
+        return described(topic, self._heard[family].get(entity_id))
 
     def called(self, topics: frozenset[str]) -> Called:
         """The names of the queues and users of these topics."""

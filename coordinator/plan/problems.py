@@ -23,8 +23,8 @@ def problems(
     """Seat → why it does not serve: it has no place (`vacant`), its channel has not been live since
     `before_ms` (Redis ms), or its channel hears nothing (`doubted`)."""
     not_live = {
-        seat_name(*seat): f"not live on {record.current.listener} "
-        f"since {show_ms(record.not_live_since_ms)}, and tried again"
+        seat_name(*seat): f"no live channel on {record.current.listener} "
+        f"since {show_ms(record.not_live_since_ms)}; the leader opens another"
         for seat, record in seats.items()
         if record.current is not None
         and record.not_live_since_ms is not None

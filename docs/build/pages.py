@@ -21,6 +21,7 @@ from docs.build.vectors import vectors
 from mirror.conversation.schema import event_schema, view_schema
 from mirror.runtime.metrics import ALL, Described
 from mirror.settings import load
+from simulator.cli import main as simulator
 
 DOCS: Final = Path(__file__).parents[1]
 HELP_WIDTH: Final = 90
@@ -106,8 +107,8 @@ def logs_page() -> str:
         "Every process writes JSON lines to stderr (under `mirror up` to one file each), at",
         "`MIRROR_LOG_LEVEL` and above. Each line has `process`, `part`, `event`, `level` and",
         "`time` (RFC 3339, UTC), and the fields below; `…` stands for fields that vary. Channel",
-        "ids are shortened, secrets are masked, and no field holds personal data. Only debug lines",
-        "have a traceback.",
+        "ids are shortened and secrets are masked. No field holds personal data, except with",
+        "`MIRROR_PII=keep`: `topics_gone` then names agents. Only debug lines have a traceback.",
         "",
         "Logging never blocks or ends a process. If stderr does not accept lines (the pipe's",
         "reader is slow or gone, the disk is full), they wait in memory: at most 10,000 lines and",
@@ -157,11 +158,14 @@ def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
         info_name=name,
         terminal_width=HELP_WIDTH,
         help_option_names=["-h", "--help"],
+        show_default=command.context_settings.get("show_default"),
     )
     yield name, command.get_help(context).rstrip()
     if isinstance(command, click.Group):
-        for child in sorted(command.commands):
-            yield from _helps(command.commands[child], f"{name} {child}")
+        for child, own in sorted(command.commands.items()):
+            # `mirror simulator` hands its arguments on, and has no options of its own.
+            shown = simulator if child == "simulator" else own
+            yield from _helps(shown, f"{name} {child}")
 
 
 def schema_page() -> str:

@@ -20,6 +20,7 @@ from mirror.base.errors import (
 )
 from mirror.checks import genesys_rules as rules
 from mirror.checks.finding import Finding, bad, good
+from mirror.fleet.names import Names
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.listing import read_listing
 from mirror.genesys.topics import families_of
@@ -30,8 +31,6 @@ from mirror.settings import OAuthClient, Settings
 
 _ONE: Final = 1  # the smallest page: the check needs only its total
 _NOT_FOUND: Final = 404
-# Longer lists of queues or users are not read to the end: that would use up the request budget.
-MOST_LISTED: Final = 5_000
 
 
 def check_genesys(settings: Settings) -> Iterator[Finding]:
@@ -53,7 +52,7 @@ def check_genesys(settings: Settings) -> Iterator[Finding]:
     try:
         with explained():
             refused: Any = store.hgetall(keys.rejected)
-        yield from rules.rejected(refused)
+        yield from rules.rejected(refused, Names(store, keys).describe(sorted(refused)[:1]))
     except RedisUnavailable:
         pass  # `check_redis` reports it
     finally:
@@ -151,7 +150,7 @@ def _list(settings: Settings, client: GenesysClient, family: str, lists: rules.L
     page_of = client.queues if family == "queues" else client.users
     total = page_of(1, _ONE).total
     matters = len(settings.clients) > 1 or rules.patterns_of(settings, family) != ("*",)
-    if matters and total <= MOST_LISTED:
+    if matters and total <= rules.MOST_LISTED:
         lists[family][client.id] = read_listing(page_of, family)
     return total
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from mirror.checks.finding import Finding, bad, doubtful, good
@@ -17,6 +17,9 @@ from mirror.settings import Settings
 AGENT_TOPICS: Final = ("v2.users.{id}.presence", "v2.users.{id}.routingStatus")
 # A rotation opens a channel before it closes the old one.
 SPARE_CHANNELS: Final = 1
+# Longer lists of queues or users are not read to the end: that would use up the request budget.
+MOST_LISTED: Final = 5_000
+_UNREAD: Final = f"doctor reads no list of more than {MOST_LISTED:,}, and none of a failing client"
 ROLE_CURE: Final = f"give its role {role_text()}, in every division to be mirrored"
 
 # Family → OAuth client → its list; None if unknown.
@@ -97,15 +100,15 @@ def topics(subject: str, settings: Settings, available: list[AvailableTopic]) ->
     return good("genesys.topics", told, f"offered; need {', '.join(needed) or 'no permission'}")
 
 
-def rejected(refused: dict[str, str]) -> Iterator[Finding]:
-    """`refused` is the leader's note: topic → why Genesys refuses it."""
+def rejected(refused: Mapping[str, str], called: Mapping[str, str]) -> Iterator[Finding]:
+    """`refused` is the leader's note: topic → why Genesys refuses it; `called` has their names."""
     if not refused:
         return
     topic, reason = min(refused.items())
     yield bad(
         "genesys.topics",
         "topics refused",
-        f"{len(refused)}, first {topic}: {reason}",
+        f"{len(refused)}, first {called.get(topic, topic)}: {reason}",
         f"{ROLE_CURE}; mirror rebalance asks again",
     )
 
@@ -141,23 +144,33 @@ def filters(settings: Settings, lists: Lists) -> Iterator[Finding]:
     for family, by_client in lists.items():
         patterns = patterns_of(settings, family)
         known = [found for found in by_client.values() if found is not None]
-        if patterns == ("*",) or len(known) < len(by_client):
+        if patterns == ("*",):
             continue
         name = f"MIRROR_{family.upper()}"
         entities = [entity for found in known for entity in found]
-        useless = sorted(unmatched(entities, patterns))
+        useless = ", ".join(map(repr, sorted(unmatched(entities, patterns))))
         count, of = len(set(matching(entities, patterns))), _distinct(entities)
-        if useless:
+        is_whole = len(known) == len(by_client)
+        if useless and not is_whole:
+            yield doubtful(
+                "genesys.filter",
+                name,
+                f"whether {useless} matches any of the {family} was not checked: {_UNREAD}",
+                "start the mirror: `mirror status` names entries that match nothing",
+            )
+        elif useless:
             yield bad(
                 "genesys.filter",
                 name,
-                f"{', '.join(map(repr, useless))} matches nothing among {of} {family}, of which "
-                f"the filter selects {count}",
+                f"{useless} matches nothing among {of} {family}, of which the filter selects "
+                f"{count}",
                 "correct the entry (an id, or a name with * as a glob), or grant the role in the "
                 "division of what it means",
             )
-        else:
+        elif is_whole:
             yield good("genesys.filter", family, f"{count} of {of} selected by {name}")
+        else:
+            yield good("genesys.filter", family, f"every entry of {name} matches")
 
 
 def _distinct(entities: list[Entity]) -> int:
@@ -169,9 +182,17 @@ def alone(lists: Lists) -> Iterator[Finding]:
     """Entities that only one of several OAuth clients sees: losing that client loses them."""
     for family, by_client in lists.items():
         known = {client: found for client, found in by_client.items() if found is not None}
-        if len(known) < 2:
+        if len(by_client) < 2:
             continue
-        if len(known) == len(by_client) and not any(known.values()):
+        if len(known) < len(by_client):
+            yield doubtful(
+                "genesys.visible",
+                f"Genesys {family}",
+                f"which of them only one OAuth client sees was not checked: {_UNREAD}",
+                "start the mirror: `mirror status` notes how many one client sees alone",
+            )
+            continue
+        if not any(known.values()):
             yield bad(
                 "genesys.visible",
                 f"Genesys {family}",

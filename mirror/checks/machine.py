@@ -33,7 +33,7 @@ def unread_settings(unread: Sequence[Unread]) -> Finding:
             "settings",
             "settings",
             "; ".join(map(str, unread)),
-            "correct the name (docs/settings.md), or unset it",
+            "correct it (docs/settings.md), or unset it",
         )
     return good("settings", "settings", "all parse; mirror doctor --settings shows them")
 

@@ -43,6 +43,13 @@ def entity_of(topic: str) -> tuple[Family, str]:
     return "users", rest.partition("?")[0]
 
 
+def described(topic: str, name: str | None = None) -> str:
+    """A topic as reasons and logs show it: whose it is, by name and id, or by id alone."""
+    family, entity_id = entity_of(topic)
+    kind = "states of user" if "?" in topic else family.removesuffix("s")
+    return f"{kind} {name} ({entity_id})" if name else f"{kind} {entity_id}"
+
+
 def slice_of(entity_id: str) -> int:
     """The number of the hash, of a family's `SLICES`, that has this id."""
     return zlib.crc32(entity_id.encode()) % SLICES
@@ -93,6 +100,18 @@ class Names:
             self._learn(family, stale, now)
         found = ((id_, self._known[family, id_][0]) for id_ in wanted)
         return {id_: name for id_, name in found if name}
+
+    def describe(self, topics: Iterable[str]) -> dict[str, str]:
+        """Topic → how reasons show it (`described`). Raises `RedisUnavailable`."""
+        entities = {topic: entity_of(topic) for topic in topics}
+        names = {
+            family: self.of(family, (id_ for kind, id_ in entities.values() if kind == family))
+            for family in FAMILIES
+        }
+        return {
+            topic: described(topic, names[family].get(id_))
+            for topic, (family, id_) in entities.items()
+        }
 
     def _is_stale(self, family: Family, entity_id: str, now: float) -> bool:
         known = self._known.get((family, entity_id))

@@ -15,6 +15,7 @@ from mirror.base.health import Status as HealthStatus
 from mirror.base.units import counted
 from mirror.fleet import reasons as causes
 from mirror.fleet.gaps import OngoingGap
+from mirror.fleet.names import described
 from mirror.fleet.waiting import Wait, advice
 from mirror.fleet.waiting import reasons as waiting
 from mirror.fleet.words import REPLICAS, Beat, ChannelReport, Shard
@@ -105,7 +106,10 @@ class MirrorStatus(msgspec.Struct, kw_only=True):
 
 
 class Facts(msgspec.Struct, kw_only=True):
-    """The state of a mirror in Redis at one moment. Times are Redis milliseconds."""
+    """The state of a mirror in Redis at one moment. Times are Redis milliseconds.
+
+    `called`: topic → how reasons show it (`mirror.fleet.names.described`), if its name is known.
+    """
 
     now_ms: int
     leader: str | None
@@ -113,6 +117,7 @@ class Facts(msgspec.Struct, kw_only=True):
     listeners: dict[str, Beat]
     shards: dict[str, Shard]
     rejected: dict[str, str]
+    called: dict[str, str] = {}
     gaps: GapCounts
     conversations: ConversationCounts
     uncovered: list[OngoingGap] = []
@@ -158,7 +163,7 @@ def assemble(
             id=shard.id,
             topics=len(shard.topics),
             replicas=[_replica(facts, shard.id, name, alive) for name in REPLICAS[:replicas]],
-            rejected=sorted(topic for topic in shard.topics if topic in facts.rejected),
+            rejected=refused(shard, facts.rejected),
         )
         for shard in sorted(facts.shards.values(), key=lambda shard: shard.id)
     ]
@@ -169,14 +174,25 @@ def assemble(
         notes.append(f"`mirror backfill` waits for {asked}: `mirror gaps` shows how far")
     return MirrorStatus(
         health=health,
-        reasons=reasons[:MAX_REASONS],
-        notes=notes[:MAX_REASONS],
+        reasons=_first(reasons, MAX_REASONS, "reasons"),
+        notes=_first(notes, MAX_REASONS, "notes"),
         leader=facts.leader,
         listeners=listeners,
         shards=shards,
         gaps=GapCounts(facts.gaps.open + len(facts.uncovered), facts.gaps.filled),
         conversations=facts.conversations,
     )
+
+
+def _first(lines: list[str], most: int, what: str) -> list[str]:
+    """The first `most` lines, and a line with the number of the others."""
+    left = len(lines) - most
+    return lines if left <= 0 else [*lines[:most], f"and {left} more {what}"]
+
+
+def refused(shard: Shard, rejected: Mapping[str, str]) -> list[str]:
+    """The topics of a shard that Genesys refuses, sorted; `rejected` are those of all shards."""
+    return sorted(topic for topic in shard.topics if topic in rejected)
 
 
 def _state(facts: Facts, listener_id: str, beat: Beat, lease_ms: int) -> str:
@@ -232,7 +248,7 @@ def _health(
         reasons.append("no shard is known yet: the leader lists queues and users first")
     errors = causes.errors(facts.listeners, alive)
     reasons += causes.uncovered(facts.uncovered, errors)
-    reasons += facts.gap_reasons[:MAX_NAMED]
+    reasons += _first(facts.gap_reasons, MAX_NAMED, "reasons of gaps: `mirror gaps` has them all")
     reasons += sorted(line for line, kind in facts.discovery.items() if kind == REASON)
     reasons += causes.problems(facts.problems)
     without_cover = 0
@@ -246,7 +262,9 @@ def _health(
             )
         without_cover += live == 0
         if shard.rejected:
-            names = ", ".join(shard.rejected[:MAX_NAMED])
+            names = ", ".join(
+                facts.called.get(topic) or described(topic) for topic in shard.rejected[:MAX_NAMED]
+            )
             more = len(shard.rejected) - MAX_NAMED
             reasons.append(
                 f"shard {shard.id}: {facts.rejected[shard.rejected[0]]}: {names}"

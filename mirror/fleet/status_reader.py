@@ -9,8 +9,10 @@ import msgspec
 
 from mirror.fleet.gaps import count_gaps, list_gaps, list_ongoing_gaps
 from mirror.fleet.gaps import reasons as gap_reasons
+from mirror.fleet.names import Names
 from mirror.fleet.requests import DRAIN
 from mirror.fleet.status import (
+    MAX_NAMED,
     ChannelStatus,
     ConversationCounts,
     Facts,
@@ -19,6 +21,7 @@ from mirror.fleet.status import (
     MirrorStatus,
     assemble,
     assemble_channels,
+    refused,
 )
 from mirror.fleet.tracked import count_conversations
 from mirror.fleet.waiting import read as read_waits
@@ -79,13 +82,16 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     ids = sorted(shard_ids)
     gaps = list_gaps(client, keys)
     open_gaps, filled_gaps, by_hand = count_gaps(gaps)
+    shards = _documents(client, {i: keys.shard(i) for i in ids}, Shard)
+    named = [topic for shard in shards.values() for topic in refused(shard, rejected)[:MAX_NAMED]]
     facts = Facts(
         now_ms=now_ms,
         leader=leader,
         beats=beat_times,
         listeners=_documents(client, {i: keys.listener(i) for i in beat_times}, Beat),
-        shards=_documents(client, {i: keys.shard(i) for i in ids}, Shard),
+        shards=shards,
         rejected=rejected,
+        called=Names(client, keys).describe(named),
         gaps=GapCounts(open_gaps, filled_gaps),
         gaps_by_hand=by_hand,
         conversations=ConversationCounts(*count_conversations(client, keys)),

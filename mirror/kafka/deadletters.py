@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from heapq import nlargest
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +32,12 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     value: bytes
 
     @property
+    def place(self) -> tuple[int, int]:
+        """Its partition and offset."""
+        partition, _, offset = self.id.partition("-")
+        return int(partition), int(offset)
+
+    @property
     def truncated(self) -> bool:
         """Whether `value` is only the beginning of the original."""
         return "truncated-bytes" in self.details
@@ -56,12 +63,18 @@ class DeadLetters:
     def __exit__(self, *_: object) -> None:
         self._consumer.close()
 
-    def every(self) -> Iterator[DeadLetter]:
-        """All dead letters up to now, in the order of each partition; raises `KafkaUnavailable`.
+    def newest(self, most: int) -> tuple[list[DeadLetter], int]:
+        """The newest `most` dead letters, the newest last, and how many Kafka keeps.
 
-        Letters that come meanwhile are left out, else this might never end.
+        A partition has its letters in the order of their times, so only the last `most` of each are
+        read. Letters that come meanwhile are left out, else this might never end. Raises
+        `KafkaUnavailable`.
         """
-        yield from self._from(dict.fromkeys(self._partitions, 0))
+        every = dict.fromkeys(self._partitions, 0)
+        kept = still_kept(self._consumer, self._settings, self._topic, every)
+        last = {number: max(first, end - most) for number, (first, end) in kept.items()}
+        count = sum(end - first for first, end in kept.values())
+        return newest(self._from(last), most), count
 
     def get(self, letter_id: str) -> DeadLetter:
         """The dead letter of that id. Raises `MirrorError` if there is none or Kafka is away."""
@@ -97,6 +110,11 @@ class DeadLetters:
             for place in self._consumer.position([TopicPartition(self._topic, n) for n in left]):
                 if place.offset >= left[place.partition]:
                     del left[place.partition]
+
+
+def newest(letters: Iterable[DeadLetter], most: int) -> list[DeadLetter]:
+    """The newest `most` of `letters` by time, the newest last. Keeps no more of them in memory."""
+    return nlargest(most, letters, key=lambda letter: (letter.at_ms, *letter.place))[::-1]
 
 
 def what_is_kept(settings: Settings) -> str:

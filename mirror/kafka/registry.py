@@ -10,7 +10,8 @@ The header holds the schema's GUID, or its number if the registry has no GUIDs (
 before 8.0, compatible registries of others). Confluent's deserialisers accept both.
 
 The client is confluent-kafka's own; the extra `registry` installs its other packages. Its time-out
-is for one read, so each call has its own deadline (`mirror.base.bounded`).
+is for one read, so each call has its own deadline (`mirror.base.bounded`). It chooses proxies by
+its own rules, not by those of `mirror.genesys.proxy` (docs/tls.md, "A proxy").
 """
 
 from __future__ import annotations
@@ -217,4 +218,5 @@ def _told(settings: Settings, error: Exception) -> str:
         return f"{subject} answers {status}: check SCHEMA_REGISTRY_URL"
     if isinstance(error, Stuck | RuntimeError):
         return f"{subject} gives no whole answer in time: check SCHEMA_REGISTRY_URL and any gateway"
-    return f"{subject} does not answer ({type(error).__name__}): check SCHEMA_REGISTRY_URL"
+    step = "check SCHEMA_REGISTRY_URL and any proxy (docs/tls.md)"
+    return f"{subject} does not answer ({type(error).__name__}): {step}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,7 @@ from mirror.base.errors import SettingsError
 from mirror.base.units import duration, show_duration, size
 from mirror.settings import values
 from mirror.settings.kafka import read_kafka
-from mirror.settings.model import OAuthClient, RegistrySettings, Settings
+from mirror.settings.model import OAuthClient, RegistrySettings, Settings, Unread
 from mirror.settings.reader import Reader
 from mirror.settings.redis_url import redis_url
 from mirror.settings.supervised import read_supervised, state_directory
@@ -30,6 +30,8 @@ TOPICS: Final = {
     "MIRROR_ONCE_TOPIC": "genesys-interactions.once",
     "MIRROR_CONVERSATIONS_TOPIC": "genesys-conversations",
 }
+# Filter → what it selects from.
+FILTERS: Final = {"MIRROR_QUEUES": ("queues",), "MIRROR_USERS": ("users", "agents")}
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 MOST_SHADOWED: Final = 1_000_000
 MAX_CHANNELS_PER_CLIENT: Final = 20  # Genesys' limit: the 21st creation evicts another channel
@@ -126,8 +128,18 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         log_level=parse("MIRROR_LOG_LEVEL", "info", values.choice(*LOG_LEVELS)),
         startup_timeout=parse("MIRROR_STARTUP_TIMEOUT", "30s", duration),
         environment=reader.read,
-        unread=unread(reader.environ, reader.used, reader.read),
+        unread=(
+            *unread(reader.environ, reader.used, reader.read),
+            *_idle_filters(reader, subscribe),
+        ),
     )
+
+
+def _idle_filters(reader: Reader, subscribe: Sequence[str]) -> Iterator[Unread]:
+    """Filters that are set for what is not mirrored."""
+    for name, families in FILTERS.items():
+        if reader.read[name] != "*" and not set(families) & set(subscribe):
+            yield Unread(name, f"MIRROR_SUBSCRIBE has no {' or '.join(families)}")
 
 
 def metrics_addresses(environ: Mapping[str, str]) -> tuple[tuple[str, ...], int]:

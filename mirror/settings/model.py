@@ -44,7 +44,7 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True):
 class Unread(msgspec.Struct, frozen=True):
     """A variable that is set, looks like a setting, and changes nothing.
 
-    `hint` says what may be meant.
+    `hint` says why, or what may be meant.
     """
 
     name: str

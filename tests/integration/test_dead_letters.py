@@ -1,14 +1,16 @@
-"""Dead letters are read up to their end as it was when the reading began."""
+"""Dead letters are read up to their end as it was when the reading began, the newest first."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
-from itertools import islice
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 
+from console import main
 from harness.process import wait_until
 from mirror.base.errors import MirrorError
 from mirror.kafka.deadletters import DeadLetters
@@ -59,9 +61,38 @@ def test_a_list_ends_though_letters_arrive(settings: Settings, arriving: threadi
     """Those that were there are listed, and few of the others."""
     wait_until(arriving.is_set, 10, "letters arrive")
     with DeadLetters(settings) as letters:
-        found = list(islice(letters.every(), FLOOD))
+        found = letters.newest(FLOOD)[0]
     assert [letter.value for letter in found[:LETTERS]] == [b"%d" % n for n in range(LETTERS)]
     assert len(found) < FLOOD
+
+
+def test_the_newest_are_listed_and_the_cut_is_told(
+    settings: Settings,
+    producer: Producer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A letter of now in the last partition is shown, though more than the limit are older."""
+    producer.produce(settings.dead_letter_topic, b"now", partition=1)
+    assert producer.flush(10) == 0
+    for name, value in settings.environment.items():
+        if name in {"KAFKA_BOOTSTRAP_SERVERS", "MIRROR_DEAD_LETTER_TOPIC"}:
+            monkeypatch.setenv(name, value)
+
+    def run(*options: str) -> tuple[dict[str, Any], str]:
+        monkeypatch.setattr("sys.argv", ["mirror", "dlq", "list", "--json", *options])
+        with pytest.raises(SystemExit, match="0"):
+            main()
+        said = capsys.readouterr()
+        return json.loads(said.out), said.err
+
+    cut, told = run("--limit", "3")
+    assert [letter["id"] for letter in cut["dead_letters"]] == ["0-5", "0-6", "1-0"]
+    assert cut["kept"] == LETTERS + 1
+    assert told == "mirror: the newest 3 of 8 dead letters: a higher --limit shows more\n"
+    whole, told = run("--limit", "8")
+    assert len(whole["dead_letters"]) == whole["kept"] == LETTERS + 1
+    assert told == ""
 
 
 def test_each_is_found_by_its_id(settings: Settings) -> None:

@@ -31,6 +31,7 @@ from mirror.checks.kafka import check_kafka
 from mirror.checks.machine import check_machine
 from mirror.checks.projector import check_projector
 from mirror.checks.redis import check_redis
+from mirror.fleet.names import slice_of
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
 from mirror.settings import load
@@ -309,11 +310,13 @@ def test_a_role_that_lacks_a_permission(
 def test_topics_that_genesys_refused(
     env: dict[str, str], redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    """What the leader noted of a running mirror is told."""
+    """What the leader noted of a running mirror is told, with the name of the queue."""
+    keys, topic = Keys(tmp_path.name), "v2.routing.queues.q1.conversations"
     with redis_server.client() as client:
-        client.hset(Keys(tmp_path.name).rejected, "v2.users.1.conversations", "no permission")
+        client.hset(keys.rejected, topic, "no permission")
+        client.hset(keys.names_of("queues", slice_of("q1")), "q1", "Support")
     found = _ill(check_genesys(load(env)), "genesys.topics")
-    assert "v2.users.1.conversations: no permission" in found.detail
+    assert "first queue Support (q1): no permission" in found.detail
 
 
 def test_a_spent_budget(env: dict[str, str], redis_server: RedisServer, tmp_path: Path) -> None:

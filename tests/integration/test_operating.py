@@ -15,6 +15,7 @@ from console import main
 from harness.process import wait_until
 from harness.redis import RedisServer
 from mirror.fleet.gaps import encode, list_gaps
+from mirror.fleet.names import slice_of
 from mirror.fleet.requests import DRAIN
 from mirror.fleet.words import Beat, ChannelReport, Shard
 from mirror.fleet.workers import Reporter
@@ -113,6 +114,18 @@ def test_a_drain_that_has_nowhere_to_go_says_so(run: Run, beat: Callable[..., No
     beat("y")
     assert "have nowhere to go" not in run("status")[1]
     assert "y has nowhere to go" in run("drain", "y")[2]
+
+
+def test_a_refused_topic_is_told_by_name(
+    run: Run, beat: Callable[..., None], redis_server: RedisServer, keys: Keys
+) -> None:
+    """As elsewhere, beside the id; by the id alone if Redis has no name."""
+    beat("x")
+    with redis_server.client() as client:
+        client.hset(keys.rejected, "v2.routing.queues.q1.conversations", "Genesys refuses")
+        assert "shard 0: Genesys refuses: queue q1\n" in run("status")[1]
+        client.hset(keys.names_of("queues", slice_of("q1")), "q1", "Support")
+    assert "shard 0: Genesys refuses: queue Support (q1)\n" in run("status")[1]
 
 
 def test_status_check_ends_with_one_where_the_mirror_is_down(

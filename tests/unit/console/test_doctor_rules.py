@@ -8,12 +8,21 @@ import pytest
 from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined] # its documented home
 
 from mirror.checks.finding import CHECKS, Finding
-from mirror.checks.genesys_rules import channels, rate, rejected, topics, visible
+from mirror.checks.genesys_rules import (
+    Lists,
+    alone,
+    channels,
+    filters,
+    rate,
+    rejected,
+    topics,
+    visible,
+)
 from mirror.checks.kafka import check_kafka, durability, shape, single
 from mirror.checks.kafka_rights import group, idempotence, rights
 from mirror.checks.machine import room, supervised, unread_settings
 from mirror.checks.redis import check_redis, clock, latency, memory, version
-from mirror.genesys.shapes import AvailableTopic
+from mirror.genesys.shapes import AvailableTopic, Entity
 from mirror.kafka.admin import Cluster
 from mirror.settings import Unread, load
 from mirror.supervision.supervisord import ProcessInfo
@@ -91,7 +100,7 @@ def _offered(**fields: list[str]) -> list[AvailableTopic]:
         (topics("c", SETTINGS, _offered(transports=["All"])), "genesys.topics", "good"),
         (topics("c", SETTINGS, _offered(transports=["EventBridge"])), "genesys.topics", "bad"),
         (topics("c", SETTINGS, _offered()[:1]), "genesys.topics", "bad"),
-        (next(rejected({"v2.users.1.conversations": "no"})), "genesys.topics", "bad"),
+        (next(rejected({"v2.users.1.conversations": "no"}, {})), "genesys.topics", "bad"),
         (visible("c", "queues", 1), "genesys.visible", "good"),
         (visible("c", "queues", 0), "genesys.visible", "bad"),
         (rate("c", 0.0), "genesys.rate", "good"),
@@ -121,7 +130,34 @@ def test_each_rule_tells_ill_from_well(finding: Finding, check: str, level: str)
 
 def test_no_topic_refused_is_no_finding() -> None:
     """Silence where nobody was refused."""
-    assert list(rejected({})) == []
+    assert list(rejected({}, {})) == []
+
+
+def _filters(lists: Lists) -> list[str]:
+    settings = load({"HOME": "/home/mirror", "MIRROR_USERS": "A*,B*", "MIRROR_SUBSCRIBE": "users"})
+    return [finding.level for finding in filters(settings, lists)]
+
+
+def test_a_filter_that_was_not_checked_is_not_called_well() -> None:
+    """A list of 6,000 users is not read: whether an entry matches is unknown, until what was read
+    shows that it does."""
+    ann, ben = Entity("1", "Ann"), Entity("2", "Ben")
+    assert _filters({"users": {"one": [ann, ben]}}) == ["good"]
+    assert _filters({"users": {"one": [ann]}}) == ["bad"]
+    assert _filters({"users": {"one": None}}) == ["doubtful"]
+    assert _filters({"users": {"one": None, "two": [ann]}}) == ["doubtful"]
+    assert _filters({"users": {"one": None, "two": [ann, ben]}}) == ["good"]
+
+
+def test_lists_that_were_not_compared_are_told() -> None:
+    """Of several OAuth clients; one client sees alone whatever it sees."""
+    ann = Entity("1", "Ann")
+    assert list(alone({"users": {"one": None}})) == []
+    assert list(alone({"users": {"one": [ann], "two": [ann]}})) == []
+    (told,) = alone({"users": {"one": [], "two": [ann], "three": None}})
+    assert (told.level, told.subject) == ("doubtful", "Genesys users")
+    assert "was not checked" in told.detail
+    assert "5,000" in told.detail
 
 
 def test_exit_code_two_leads_to_the_setting() -> None:

@@ -43,6 +43,15 @@ def test_without_a_command_the_help_is_shown() -> None:
     assert result.stderr == _mirror("-h").stdout
 
 
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_the_simulator_has_the_help_of_every_command(option: str) -> None:
+    """Though it hands its arguments on."""
+    result = _mirror("simulator", option)
+    assert result.returncode == 0
+    assert "--time-scale" in result.stdout
+    assert "-h, --help" in result.stdout
+
+
 def test_help_imports_no_service_library() -> None:
     """What makes help slow is imported when a command runs, not before."""
     probe = (

@@ -232,7 +232,8 @@ def test_what_was_mirrored_and_is_no_more_is_told_for_an_hour() -> None:
     assert (warning["log_level"], warning["count"]) == ("warning", 1)
     assert world.discovery.gone == 1
     (reason,) = world.discovery.reasons
-    assert "v2.routing.queues.c.conversations" in reason
+    assert "(queue cc (c))" in reason
+    assert warning["topics"] == ["queue cc (c)"]
     assert "MIRROR_QUEUES" in reason
     client.lists["queues"] = "abc"
     world.look(300.0)

@@ -358,7 +358,7 @@ def test_one_that_does_not_serve_is_told_of() -> None:
     until(world, lambda: bool(world.outcome.uncovered), 10)
     assert set(world.outcome.uncovered) == set(world.shards)
     until(world, lambda: bool(world.outcome.problems), 70)
-    assert "not live on l" in min(world.outcome.problems.values())
+    assert "no live channel on l" in min(world.outcome.problems.values())
     calm_steps = 6 * CALM_STEPS  # one at a time, while nothing works at all
     until(world, lambda: not world.outcome.problems and not world.outcome.uncovered, calm_steps)
     assert world.unfiled() == []

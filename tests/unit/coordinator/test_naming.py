@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.election import Write
 from coordinator.naming import Called, Naming, name_changes
-from mirror.fleet.names import FAMILIES, SLICES, Family, entity_of, slice_of
+from mirror.fleet.names import FAMILIES, SLICES, Family, entity_of, masked, slice_of
 from mirror.genesys.shapes import Entity
 from mirror.redis.keys import Keys
 from mirror.settings import load
@@ -73,6 +73,24 @@ def names_in(stored: Stored, family: Family) -> dict[str, str]:
 def test_a_topic_says_whose_it_is(topic: str, entity: tuple[str, str]) -> None:
     """Those of queues, of users, and of users' states."""
     assert entity_of(topic) == entity
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({}, "u1"),
+        (KEPT, "Ann (u1)"),
+        (HASHED, f"{masked('users', 'Ann', 'hash', 'k')} (u1)"),
+    ],
+)
+def test_topics_are_told_by_name_as_the_mode_allows(env: dict[str, str], told: str) -> None:
+    """By the name and the id, also if they are no longer mirrored; without a name by the id."""
+    found = naming({"q1": "Support"}, {"u1": "Ann"}, **env)
+    found.called(topics())
+    assert found.described(QUEUE.format("q1")) == "queue Support (q1)"
+    assert found.described(QUEUE.format("q2")) == "queue q2"
+    assert found.described(USER.format("u1")) == f"user {told}"
+    assert found.described("v2.users.u1?presence&routingStatus") == f"states of user {told}"
 
 
 def test_names_of_what_is_mirrored_are_stored_once() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from docs.build.pages import DOCS, PAGES
 from mirror.runtime.metrics import ALL, Described
+from simulator.cli import main as simulator
 
 METRICS = [metric for metrics in ALL.values() for metric in metrics]
 
@@ -16,6 +17,14 @@ METRICS = [metric for metrics in ALL.values() for metric in metrics]
 def test_a_page_is_what_the_code_makes(name: str) -> None:
     """A changed metric changes the page in the same commit: `python -m docs.build.pages`."""
     assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name]()
+
+
+def test_the_simulator_s_options_are_shown() -> None:
+    """`mirror simulator` hands its arguments on to a command that has the options."""
+    section = PAGES["commands.md"]().partition("## mirror simulator\n")[2].partition("\n## ")[0]
+    missing = [option.opts[0] for option in simulator.params if option.opts[0] not in section]
+    assert missing == []
+    assert "[default: 8090;" in section
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)

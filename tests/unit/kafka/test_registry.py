@@ -1,7 +1,8 @@
-"""A schema registry whose answer never ends keeps nobody waiting longer than agreed."""
+"""A registry whose answer never ends keeps nobody waiting longer than agreed; and its proxies."""
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ from mirror.base.errors import RegistryUnavailable
 from mirror.base.log import capture_logs
 from mirror.kafka import registry
 from mirror.settings import Settings, load
+from tests.services.connect_proxy import ConnectProxy
 
 pytest.importorskip("httpx2")
 
@@ -91,3 +93,41 @@ def test_the_log_says_what_a_start_waits_for(monkeypatch: pytest.MonkeyPatch) ->
     with capture_logs() as lines, pytest.raises(RegistryUnavailable, match="does not answer"):
         registry.register(away, 0.5)
     assert {line["event"] for line in lines} == {"waiting_for_registry"}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "variable", "excluded", "is_asked"),
+    [
+        ("https", "HTTPS_PROXY", "", True),
+        ("https", "ALL_PROXY", "", True),
+        ("https", "HTTP_PROXY", "", False),
+        ("http", "HTTP_PROXY", "", True),
+        ("http", "HTTPS_PROXY", "", False),
+        ("https", "HTTPS_PROXY", "127.0.0.1", False),
+        ("https", "HTTPS_PROXY", "127.0.0.0/8", False),
+        ("https", "HTTPS_PROXY", "*", False),
+        ("https", "HTTPS_PROXY", "registry.example", True),
+    ],
+)
+def test_it_goes_through_the_proxy_that_the_docs_name(
+    scheme: str, variable: str, excluded: str, is_asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/tls.md, "A proxy": by the rules of its client's HTTP library; nobody listens there."""
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    settings = load({"SCHEMA_REGISTRY_URL": f"{scheme}://127.0.0.1:1"})
+    refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+    with ConnectProxy(answer=refusal) as proxy:
+        monkeypatch.setenv(variable, proxy.url())
+        monkeypatch.setenv("NO_PROXY", excluded)
+        with pytest.raises(RegistryUnavailable):
+            registry.reach(settings)
+        assert bool(proxy.asked) == is_asked
+
+
+def test_a_proxy_is_named_where_it_may_be_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that is set for Genesys may refuse the registry."""
+    with ConnectProxy(answer=b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n") as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url())
+        with pytest.raises(RegistryUnavailable, match=r"\(ProxyError\): .* any proxy"):
+            registry.reach(load({"SCHEMA_REGISTRY_URL": "https://127.0.0.1:1"}))

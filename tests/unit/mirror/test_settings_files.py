@@ -132,6 +132,15 @@ def test_librdkafka_knows_the_properties_that_end_in_file() -> None:
                 "the mirror sets this property itself",
             ),
         ),
+        (
+            {"MIRROR_SUBSCRIBE": "queues", "MIRROR_QUEUES": "A*", "MIRROR_USERS": "B*"},
+            {"MIRROR_USERS": "MIRROR_SUBSCRIBE has no users or agents"},
+        ),
+        (
+            {"MIRROR_SUBSCRIBE": "agents", "MIRROR_QUEUES": "A*", "MIRROR_USERS": "B*"},
+            {"MIRROR_QUEUES": "MIRROR_SUBSCRIBE has no queues"},
+        ),
+        ({"MIRROR_SUBSCRIBE": "users", "MIRROR_QUEUES": "*"}, {}),
         ({"KAFKA_SERVICE_HOST": "10.0.0.7", "KAFKA_PORT_9092_TCP_ADDR": "10.0.0.7"}, {}),
         ({"KAFKA_PORT": "tcp://10.0.0.7:9092", "KAFKA_SERVICE_PORT_PLAIN": "9092"}, {}),
     ],
@@ -139,7 +148,7 @@ def test_librdkafka_knows_the_properties_that_end_in_file() -> None:
 def test_what_nothing_reads_is_told_with_the_nearest_name(
     environ: dict[str, str], told: dict[str, str]
 ) -> None:
-    """Misspelt names, files beside a value; not what Kubernetes or supervisord's side sets."""
+    """Misspelt names, files beside a value, idle filters; not what Kubernetes sets."""
     assert {variable.name: variable.hint for variable in load(environ).unread} == told
 
 

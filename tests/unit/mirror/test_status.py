@@ -113,7 +113,10 @@ def test_refused_topics_are_named() -> None:
     facts.rejected = {"t2": "missing permissions"}
     status = assemble(facts, 2, LEASE)
     assert status.shards[0].rejected == ["t2"]
-    assert "t2" in status.reasons[0]
+    assert status.reasons[0].endswith(": missing permissions: user t2")
+    facts.called = {"t2": "queue Support (t2)"}
+    (reason,) = assemble(facts, 2, LEASE).reasons
+    assert reason.endswith(": missing permissions: queue Support (t2)")
 
 
 def test_all_that_are_refused_are_named_up_to_five() -> None:
@@ -122,8 +125,19 @@ def test_all_that_are_refused_are_named_up_to_five() -> None:
     facts.shards = {"0": Shard("0", tuple(f"t{n}" for n in range(9)), 1)}
     facts.rejected = {f"t{n}": "it needs routing:queue:view" for n in range(7)}
     status = assemble(facts, 2, LEASE)
-    assert status.reasons == ["shard 0: it needs routing:queue:view: t0, t1, t2, t3, t4 and 2 more"]
+    (reason,) = status.reasons
+    assert reason.endswith(": user t0, user t1, user t2, user t3, user t4 and 2 more")
     assert len(status.shards[0].rejected) == 7
+
+
+def test_reasons_that_are_left_out_are_counted() -> None:
+    """Of 25 shards without channels, and of seven kinds of gaps."""
+    facts = _facts(_beat("x"))
+    facts.shards = {f"{n:02}": Shard(f"{n:02}", ("t",), 1) for n in range(25)}
+    facts.gap_reasons = [f"gap {n}" for n in range(7)]
+    reasons = assemble(facts, 2, LEASE).reasons
+    assert reasons[4:6] == ["gap 4", "and 2 more reasons of gaps: `mirror gaps` has them all"]
+    assert reasons[-2:] == ["shard 13 has 0 of 2 channels", "and 11 more reasons"]
 
 
 def test_a_hole_is_an_open_gap_while_it_lasts() -> None:

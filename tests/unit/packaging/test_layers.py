@@ -34,7 +34,7 @@ ALLOWED |= {
     **dict.fromkeys(PROGRAMS, LIBRARY),
     "harness": (*LIBRARY, "simulator", *PROGRAMS),
     "console": (*LIBRARY, "harness", "simulator", *PROGRAMS),
-    "docs": (*LIBRARY, "harness", "console", "listeners"),
+    "docs": (*LIBRARY, "harness", "simulator", "console", "listeners"),
     "bench": (*LIBRARY, "harness", "simulator", *PROGRAMS),
     "tests": (*LIBRARY, "harness", "simulator", "console", "docs", *PROGRAMS),
 }
