@@ -3,7 +3,7 @@
 A gap is filed by the leader (nobody covered a shard, or its topics are new) or by hand (`mirror
 backfill`), and filled by janitors. `gap:<id>` holds the gap as JSON and is written whole by whoever
 holds its lease; `gaps` is a sorted set of gap id → Redis time at which a janitor may next claim it.
-One script files both (`lua/file_gap.lua`). Claiming moves the score forward by the lease, so that a
+One rule files both (`lua/file_gap.lua`). Claiming moves the score forward by the lease, so that a
 janitor that dies gives the gap back. A gap that is done (`filled`, `unfillable`) has the score
 `+inf` and its document expires after `KEPT_SECONDS`.
 

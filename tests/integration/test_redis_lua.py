@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from coordinator.election import Deposed, Leadership, Write
+from coordinator.store import Store
 from janitor.claims import NEVER, Leases
 from janitor.gaps.marks import Marks
 from listeners.fleet_link import RESERVED_LEASES, FleetLink
@@ -204,26 +205,25 @@ def test_a_stale_leader_writes_nothing(client: redis.Redis) -> None:
 
 
 def test_every_command_of_a_write(client: redis.Redis) -> None:
-    """Each command does what Redis' own does; what is filed once stays as it was."""
+    """Each command does what Redis' own does; `FILE` files a gap."""
     leader = Leadership(client, KEYS, "one", 60)
     leader.claim()
+    client.zadd("z", {"m": 5, "n": 6})
     leader.write(
         [
             Write("SET", "s", ("1",)),
             Write("HSET", "h", ("a", "1")),
             Write("HSET", "h", ("b", "2")),
             Write("HDEL", "h", ("a",)),
-            Write("ZADD", "z", (5, "m")),
-            Write("ZADDNX", "z", (9, "m")),
-            Write("ZADD", "z", (6, "n")),
             Write("ZREM", "z", ("n",)),
-            Write("SETNX", "s", ("2",)),
+            Write("FILE", KEYS.gap("g"), ("g", msgspec.json.encode(GAP))),
             Write("SET", "gone", ("1",)),
             Write("DEL", "gone"),
         ]
     )
     assert (client.get("s"), client.hgetall("h")) == ("1", {"b": "2"})
     assert client.zrange("z", 0, -1, withscores=True) == [("m", 5.0)]
+    assert list_gaps(client, KEYS) == [GAP]
     assert not client.exists("gone")
 
 
@@ -385,11 +385,23 @@ def test_a_filing_that_broke_off_is_completed(
     assert claimed(client) == ()
 
 
-def test_a_gap_takes_no_place_of_a_done_one(client: redis.Redis) -> None:
+def file_as_leader(client: redis.Redis, keys: Keys, gap: Gap) -> None:
+    """File a gap in the fenced writes of a pass."""
+    leader = Leadership(client, keys, "one", 60)
+    leader.claim()
+    leader.write(Store(client, keys).gap_writes([gap]))
+
+
+@pytest.mark.parametrize("file", [file_gap, file_as_leader])
+def test_a_gap_takes_no_place_of_a_done_one(
+    client: redis.Redis, file: Callable[[redis.Redis, Keys, Gap], object]
+) -> None:
     """The document of a done gap expired before its place in the ledger was swept."""
     client.zadd(KEYS.gaps, {"g": "+inf"})
-    assert file_gap(client, KEYS, GAP)
+    file(client, KEYS, GAP)
     assert claimed(client) == ("g",)
+    file(client, KEYS, GAP)
+    assert claimed(client) == (), "a claimed gap keeps its lease"
 
 
 def test_a_drop_that_broke_off_hides_no_gap(
