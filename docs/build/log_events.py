@@ -41,10 +41,16 @@ class LogEvent(msgspec.Struct, frozen=True, order=True):
 
 def log_events(package: str) -> list[LogEvent]:
     """All events of one package, by module and in the order of its text."""
-    found: list[LogEvent] = []
-    for path in sorted((ROOT / package).rglob("*.py")):
-        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        found += _of_module(module, ast.parse(path.read_text(encoding="utf-8")))
+    trees = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text("utf-8"))
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+    shared = {name: keys for tree in trees.values() for name, keys in _spreads(tree).items()}
+    found = [
+        event
+        for module, tree in trees.items()
+        for event in _of_module(module, tree, shared | _spreads(tree))
+    ]
     return list(dict.fromkeys(found))
 
 
@@ -74,10 +80,15 @@ def _calls(tree: ast.Module) -> list[ast.Call]:
     return sorted(calls, key=lambda call: call.lineno)
 
 
-def _of_module(module: str, tree: ast.Module) -> Iterator[LogEvent]:
-    spreads = {
-        node.name: _keys(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
-    }
+def _spreads(tree: ast.Module) -> dict[str, tuple[str, ...]]:
+    """The functions of a module whose dictionaries are fields of events."""
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return {node.name: keys for node in functions if (keys := _keys(node))}
+
+
+def _of_module(
+    module: str, tree: ast.Module, spreads: Mapping[str, tuple[str, ...]]
+) -> Iterator[LogEvent]:
     for call in _calls(tree):
         assert isinstance(call.func, ast.Attribute)
         for name in _names(call.args[0]):
