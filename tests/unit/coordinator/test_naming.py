@@ -9,6 +9,7 @@ import pytest
 
 from coordinator.election import Write
 from coordinator.naming import Called, Naming, name_changes
+from mirror.conversation.normaliser.personal import Personal
 from mirror.fleet.names import FAMILIES, SLICES, Family, entity_of, slice_of
 from mirror.genesys.shapes import Entity
 from mirror.redis.keys import Keys
@@ -129,6 +130,12 @@ def test_a_name_that_may_not_be_kept_any_more_goes(env: dict[str, str]) -> None:
     left = names_in(applied(called, stored)[0], "users")
     assert not {"Ada", "Grace"} & set(left.values())
     assert left.keys() == ({"u"} if env else set())
+
+
+def test_a_name_has_the_hash_that_events_have() -> None:
+    """So that a consumer can join both."""
+    called = naming({"q": "Support"}, {"u": " Ada "}, **HASHED).called(topics("q", "u"))
+    assert called.names == {"queues": {"q": "Support"}, "users": {"u": Personal("k").hidden("Ada")}}
 
 
 def test_sixty_thousand_names_are_written_in_few_writes() -> None:
