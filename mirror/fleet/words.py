@@ -133,3 +133,8 @@ def seat_of(name: str) -> tuple[str, str]:
     """The shard and the replica of a `seat_name`."""
     shard, _, replica = name.rpartition("/")
     return (shard, replica)
+
+
+def usable_channels(limit: int) -> int:
+    """The most seats for a client's `limit` channels: the rest is for make before break."""
+    return max(1, limit - (2 if limit >= 10 else 1))
