@@ -8,7 +8,7 @@ from typing import Final
 from mirror.base.units import counted
 from mirror.conversation.times import show_ms
 from mirror.fleet.gaps import OngoingGap
-from mirror.fleet.words import Beat
+from mirror.fleet.words import SERVING, Beat
 from mirror.fleet.workers import (
     STARTING_MS,
     TRACKER_SILENT_MS,
@@ -21,15 +21,13 @@ from mirror.fleet.workers import (
 MAX_NAMED: Final = 5
 DOCTOR: Final = "`mirror doctor` names the cure"
 
-Seat = tuple[str, str]
-
 
 def errors(listeners: Mapping[str, Beat], alive: set[str]) -> dict[str, str]:
     """Shard → the last error of its channels, as live listeners report it."""
     found: dict[str, str] = {}
     for listener_id in sorted(alive & listeners.keys()):
         for report in listeners[listener_id].channels:
-            if report.error and report.state not in {"live", "rotating"}:
+            if report.error and report.state not in SERVING:
                 found[report.shard] = report.error
     return found
 

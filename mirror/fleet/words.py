@@ -26,6 +26,8 @@ ListenerState = Literal["live", "draining", "dead"]
 # Whether the native reader reads: `broken` where it failed too often to be asked any more.
 NativeState = Literal["on", "off", "broken"]
 ChannelState = Literal["opening", "live", "rotating", "closing", "lost"]
+# The states of a channel that receives.
+SERVING: Final = frozenset({"live", "rotating"})
 
 
 class Shard(msgspec.Struct, frozen=True):
