@@ -79,6 +79,15 @@ def leading(
     return []
 
 
+def foreign(keys: Sequence[str]) -> list[str]:
+    """The reason if values under the mirror's keys were left out, because they are not its own."""
+    if not keys:
+        return []
+    values = f"{counted(len(keys), 'value')} that the mirror cannot read, the first in {keys[0]}"
+    cure = "keep other programs off the mirror's keys, or choose another MIRROR_NAMESPACE"
+    return [f"Redis has {values}: {cure}"]
+
+
 def _age(at_ms: int, now_ms: int) -> str:
     if is_ahead(at_ms, now_ms):
         return "of an unknown age, because Redis' clock went back"

@@ -116,6 +116,7 @@ class Facts(msgspec.Struct, kw_only=True):
     conversations: ConversationCounts
     uncovered: list[OngoingGap] = []
     gap_reasons: list[str] = []
+    foreign: list[str] = []  # keys whose values are not the mirror's
     problems: dict[str, str] = {}
     discovery: dict[str, str] = {}
     workers: list[Worker] = []
@@ -216,6 +217,7 @@ def _health(
     leading = causes.leading(
         facts.leader, facts.passed_ms, facts.now_ms, limits.state_ms, advice("coordinator", waits)
     )
+    leading += causes.foreign(facts.foreign)
     if not alive:
         silent = f"no listener is alive{advice('listener', waits)}"
         return "down", [*waiting(waits), silent, *leading], []
