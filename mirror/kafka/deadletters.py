@@ -31,11 +31,6 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     value: bytes
 
     @property
-    def truncated(self) -> bool:
-        """Whether `value` is only the beginning of the original."""
-        return "truncated-bytes" in self.details
-
-    @property
     def masked(self) -> str:
         """How its personal values were masked: `drop`, `hash`, or empty if not masked."""
         return self.details.get("masked", "")
